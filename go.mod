@@ -1,0 +1,15 @@
+module github.com/pqquic/pqquic
+
+go 1.26.0
+
+// The C sources that the build unpacks hold Go files of their own.
+ignore (
+	./build
+	./third_party
+)
+
+require (
+	github.com/stretchr/testify v1.12.1 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+)
