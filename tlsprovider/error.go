@@ -1,0 +1,64 @@
+package tlsprovider
+
+import "fmt"
+
+// Alert is a TLS alert description. QUIC carries it as transport error 0x100 + Alert.
+type Alert uint8
+
+const (
+	AlertUnexpectedMessage      Alert = 10
+	AlertHandshakeFailure       Alert = 40
+	AlertBadCertificate         Alert = 42
+	AlertUnsupportedCertificate Alert = 43
+	AlertCertificateRevoked     Alert = 44
+	AlertCertificateExpired     Alert = 45
+	AlertCertificateUnknown     Alert = 46
+	AlertIllegalParameter       Alert = 47
+	AlertUnknownCA              Alert = 48
+	AlertAccessDenied           Alert = 49
+	AlertDecodeError            Alert = 50
+	AlertDecryptError           Alert = 51
+	AlertProtocolVersion        Alert = 70
+	AlertInsufficientSecurity   Alert = 71
+	AlertInternalError          Alert = 80
+	AlertMissingExtension       Alert = 109
+	AlertUnsupportedExtension   Alert = 110
+	AlertUnrecognizedName       Alert = 112
+	AlertCertificateRequired    Alert = 116
+	AlertNoApplicationProtocol  Alert = 120
+)
+
+var alertNames = map[Alert]string{
+	AlertUnexpectedMessage: "unexpected_message", AlertHandshakeFailure: "handshake_failure",
+	AlertBadCertificate: "bad_certificate", AlertUnsupportedCertificate: "unsupported_certificate",
+	AlertCertificateRevoked: "certificate_revoked", AlertCertificateExpired: "certificate_expired",
+	AlertCertificateUnknown: "certificate_unknown", AlertIllegalParameter: "illegal_parameter",
+	AlertUnknownCA: "unknown_ca", AlertAccessDenied: "access_denied",
+	AlertDecodeError: "decode_error", AlertDecryptError: "decrypt_error",
+	AlertProtocolVersion: "protocol_version", AlertInsufficientSecurity: "insufficient_security",
+	AlertInternalError: "internal_error", AlertMissingExtension: "missing_extension",
+	AlertUnsupportedExtension: "unsupported_extension", AlertUnrecognizedName: "unrecognized_name",
+	AlertCertificateRequired: "certificate_required", AlertNoApplicationProtocol: "no_application_protocol",
+}
+
+func (a Alert) String() string {
+	if n, ok := alertNames[a]; ok {
+		return n
+	}
+	return fmt.Sprintf("alert %d", uint8(a))
+}
+
+// Error is a failed handshake: the alert that the peer gets and the provider's own account.
+type Error struct {
+	Alert Alert
+	Err   error
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "tls: " + e.Alert.String()
+	}
+	return fmt.Sprintf("tls: %s: %v", e.Alert, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,121 @@
+package tlsprovider
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Group is a TLS named group, by its IANA code point.
+type Group uint16
+
+const (
+	P256               Group = 0x0017
+	P384               Group = 0x0018
+	X25519             Group = 0x001d
+	SecP256r1MLKEM768  Group = 0x11eb
+	X25519MLKEM768     Group = 0x11ec
+	SecP384r1MLKEM1024 Group = 0x11ed
+)
+
+var groupNames = map[Group]string{
+	P256: "P-256", P384: "P-384", X25519: "X25519",
+	SecP256r1MLKEM768: "SecP256r1MLKEM768", X25519MLKEM768: "X25519MLKEM768",
+	SecP384r1MLKEM1024: "SecP384r1MLKEM1024",
+}
+
+// AllGroups lists the groups that Config.Groups can name, hybrids first: the order in which
+// providers prefer them. A fresh slice.
+func AllGroups() []Group {
+	return []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384}
+}
+
+// PostQuantum reports whether the group holds a post-quantum KEM.
+func (g Group) PostQuantum() bool {
+	return g == X25519MLKEM768 || g == SecP256r1MLKEM768 || g == SecP384r1MLKEM1024
+}
+
+func (g Group) String() string {
+	if s, ok := groupNames[g]; ok {
+		return s
+	}
+	return fmt.Sprintf("group 0x%04x", uint16(g))
+}
+
+// ParseGroup finds a group by its name, in any case; the names of the curves in other libraries
+// (secp256r1, P256, prime256v1 …) are understood.
+func ParseGroup(name string) (Group, error) {
+	n := strings.ToLower(strings.TrimSpace(name))
+	for g, s := range groupNames {
+		if n == strings.ToLower(s) {
+			return g, nil
+		}
+	}
+	switch n {
+	case "secp256r1", "p256", "prime256v1":
+		return P256, nil
+	case "secp384r1", "p384":
+		return P384, nil
+	}
+	return 0, fmt.Errorf("tlsprovider: unknown group %q (known: %s)", name, GroupList(AllGroups()))
+}
+
+// ParseGroups parses a comma-separated list.
+func ParseGroups(list string) ([]Group, error) {
+	var out []Group
+	for _, name := range strings.Split(list, ",") {
+		g, err := ParseGroup(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, g)
+	}
+	return out, nil
+}
+
+// GroupList joins names with commas.
+func GroupList(gs []Group) string {
+	names := make([]string, len(gs))
+	for i, g := range gs {
+		names[i] = g.String()
+	}
+	return strings.Join(names, ",")
+}
+
+// CipherSuite is a TLS 1.3 cipher suite.
+type CipherSuite uint16
+
+const (
+	AES128GCM        CipherSuite = 0x1301
+	AES256GCM        CipherSuite = 0x1302
+	ChaCha20Poly1305 CipherSuite = 0x1303
+)
+
+func (c CipherSuite) String() string {
+	switch c {
+	case AES128GCM:
+		return "TLS_AES_128_GCM_SHA256"
+	case AES256GCM:
+		return "TLS_AES_256_GCM_SHA384"
+	case ChaCha20Poly1305:
+		return "TLS_CHACHA20_POLY1305_SHA256"
+	}
+	return fmt.Sprintf("cipher suite 0x%04x", uint16(c))
+}
+
+// SignatureScheme is a TLS signature scheme, by its IANA code point.
+type SignatureScheme uint16
+
+var signatureNames = map[SignatureScheme]string{
+	0x0403: "ecdsa_secp256r1_sha256", 0x0503: "ecdsa_secp384r1_sha384",
+	0x0603: "ecdsa_secp521r1_sha512", 0x0804: "rsa_pss_rsae_sha256",
+	0x0805: "rsa_pss_rsae_sha384", 0x0806: "rsa_pss_rsae_sha512", 0x0807: "ed25519",
+	0x0809: "rsa_pss_pss_sha256", 0x080a: "rsa_pss_pss_sha384", 0x080b: "rsa_pss_pss_sha512",
+	0x0904: "mldsa44", 0x0905: "mldsa65", 0x0906: "mldsa87",
+}
+
+func (s SignatureScheme) String() string {
+	if n, ok := signatureNames[s]; ok {
+		return n
+	}
+	return fmt.Sprintf("signature scheme 0x%04x", uint16(s))
+}

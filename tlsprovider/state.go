@@ -1,0 +1,56 @@
+package tlsprovider
+
+import "crypto/x509"
+
+// State describes a handshake in the same terms for every provider.
+type State struct {
+	Provider        string
+	ServerName      string
+	ALPN            string
+	Group           Group
+	CipherSuite     CipherSuite
+	SignatureScheme SignatureScheme // of the peer's CertificateVerify; 0 if there was none
+	PeerChain       [][]byte        // DER, leaf first, as sent; nil on resumption
+	Resumed         bool
+	HelloRetried    bool
+	FIPS            bool // the module ran in its approved mode
+	// ClientShareLen and ServerShareLen are the sizes in bytes of the two key shares on the
+	// wire of the group that was negotiated; a client share sent after a HelloRetryRequest
+	// counts.
+	ClientShareLen, ServerShareLen int
+	HandshakeDone                  bool
+}
+
+// PeerCertificates parses PeerChain. Providers that accept certificates the standard library cannot
+// parse make this fail where PeerChain is still there.
+func (s *State) PeerCertificates() ([]*x509.Certificate, error) {
+	out := make([]*x509.Certificate, 0, len(s.PeerChain))
+	for _, der := range s.PeerChain {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// Capabilities is what a provider, as it was built and linked, can do.
+type Capabilities struct {
+	Library          string // name and version of the TLS library
+	Groups           []Group
+	CipherSuites     []CipherSuite
+	SignatureSchemes []SignatureScheme
+	ZeroRTT          bool
+	Policies         bool // Config.Policy is understood
+	FIPS             FIPS
+}
+
+// FIPS is the state of a provider's module. What it means for compliance is not for a library to
+// say; see docs/fips.md.
+type FIPS struct {
+	Enabled  bool   // the module is in its approved mode
+	SelfTest bool   // its power-on self-test passed
+	Module   string // name, as on a certificate
+	Version  string
+}
