@@ -1,0 +1,17 @@
+package core
+
+import "time"
+
+// Stats are the counters of one connection.
+type Stats struct {
+	DatagramsSent, DatagramsReceived uint64
+	BytesSent, BytesReceived         uint64
+	PacketsSent, PacketsReceived     uint64
+	PacketsLost, SpuriousLosses      uint64
+	PacketsDropped                   uint64 // received and not processed: undecryptable, duplicate …
+	KeyUpdates                       uint64
+	SmoothedRTT, LatestRTT, MinRTT   time.Duration
+	CongestionWindow, BytesInFlight  int
+	// HandshakeTime is the time from the first byte to the completed handshake.
+	HandshakeTime time.Duration
+}
