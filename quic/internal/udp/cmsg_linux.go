@@ -1,0 +1,85 @@
+package udp
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// oobSize holds a pktinfo of either family and a TOS or traffic class, with room for what else a
+// kernel may be told to add.
+const oobSize = 128
+
+const ecnMask = 0b11
+
+// parseOOB reads the control messages of a received datagram. What it does not know or cannot read it
+// passes over.
+func parseOOB(b []byte) (local netip.Addr, ecn ECN) {
+	for len(b) >= unix.SizeofCmsghdr {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
+		if err != nil {
+			break
+		}
+		b = rest
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) >= 1:
+			ecn = ECN(data[0] & ecnMask)
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
+			ecn = ECN(binary.NativeEndian.Uint32(data) & ecnMask)
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			// struct in_pktinfo: interface index, local address, header's address.
+			local = netip.AddrFrom4([4]byte(data[4:8]))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+		}
+	}
+	return local, ecn
+}
+
+// appendOOB appends the control messages that a Transmit needs. A datagram to an IPv4 address takes
+// those of IPv4, on a socket of either family.
+func (o *osConn) appendOOB(b []byte, tx *Transmit) []byte {
+	v4 := tx.Path.Remote.Addr().Unmap().Is4()
+	if tx.ECN != 0 {
+		if v4 {
+			b = appendCmsg(b, unix.IPPROTO_IP, unix.IP_TOS, 4)
+		} else {
+			b = appendCmsg(b, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, 4)
+		}
+		binary.NativeEndian.PutUint32(cmsgData(b, 4), uint32(tx.ECN))
+	}
+	src := tx.Path.Local.Addr()
+	switch {
+	case !o.wildcard || !src.IsValid() || src.IsUnspecified() || src.IsLinkLocalUnicast():
+		// The socket's address, the system's choice, or one that means nothing without an
+		// interface.
+	case v4 && src.Is4():
+		b = appendCmsg(b, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
+		a := src.As4()
+		copy(cmsgData(b, unix.SizeofInet4Pktinfo)[4:], a[:])
+	case !v4 && src.Is6():
+		b = appendCmsg(b, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
+		a := src.As16()
+		copy(cmsgData(b, unix.SizeofInet6Pktinfo), a[:])
+	}
+	return b
+}
+
+// appendCmsg appends a control message of n zero bytes of data.
+func appendCmsg(b []byte, level, typ int32, n int) []byte {
+	at, space := len(b), unix.CmsgSpace(n)
+	b = b[:at+space]
+	clear(b[at:])
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[at]))
+	h.Level, h.Type = level, typ
+	h.SetLen(unix.CmsgLen(n))
+	return b
+}
+
+// cmsgData is the data of the last message of b, which has n bytes of it.
+func cmsgData(b []byte, n int) []byte {
+	start := len(b) - unix.CmsgSpace(n) + unix.CmsgLen(0)
+	return b[start : start+n]
+}

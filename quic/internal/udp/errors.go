@@ -1,0 +1,60 @@
+package udp
+
+import (
+	"errors"
+	"net"
+	"os"
+)
+
+// ErrWouldBlock means that the socket's send buffer is full. What is left of the Transmit is to be
+// given to WriteWait, or to Write at a later time.
+var ErrWouldBlock = errors.New("udp: send buffer full")
+
+// Class says what an error of a socket means for those who use it.
+type Class uint8
+
+const (
+	// ClassNone is the class of nil.
+	ClassNone Class = iota
+	// ClassClosed: the socket is gone, for good.
+	ClassClosed
+	// ClassWouldBlock: try again when the socket can be written.
+	ClassWouldBlock
+	// ClassTooLarge: the datagram exceeds the path's or the buffer's size (EMSGSIZE).
+	ClassTooLarge
+	// ClassRefused: an ICMP message came back for some earlier datagram; nothing follows for
+	// the socket, and since anybody can send ICMP, nothing for a connection.
+	ClassRefused
+	// ClassNoBuffers: the system is short of memory (ENOBUFS, ENOMEM); this datagram is lost.
+	ClassNoBuffers
+	// ClassOther: this datagram is lost (no route, forbidden by a filter …).
+	ClassOther
+)
+
+// Classify finds the class of an error from Read, Write or WriteWait.
+func Classify(err error) Class {
+	switch {
+	case err == nil:
+		return ClassNone
+	case errors.Is(err, ErrWouldBlock), is(err, errsWouldBlock):
+		return ClassWouldBlock
+	case is(err, errsTooLarge):
+		return ClassTooLarge
+	case is(err, errsRefused):
+		return ClassRefused
+	case is(err, errsNoBuffers):
+		return ClassNoBuffers
+	case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrClosed), is(err, errsClosed):
+		return ClassClosed
+	}
+	return ClassOther
+}
+
+func is(err error, targets []error) bool {
+	for _, t := range targets {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}

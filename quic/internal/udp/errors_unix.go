@@ -1,0 +1,15 @@
+//go:build !windows
+
+package udp
+
+import "syscall"
+
+var (
+	errsWouldBlock = []error{syscall.EAGAIN}
+	errsTooLarge   = []error{syscall.EMSGSIZE}
+	errsRefused    = []error{
+		syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.ECONNRESET,
+	}
+	errsNoBuffers = []error{syscall.ENOBUFS, syscall.ENOMEM}
+	errsClosed    = []error{syscall.EBADF, syscall.ENOTSOCK}
+)

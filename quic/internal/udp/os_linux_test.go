@@ -1,0 +1,87 @@
+package udp
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+func TestControlMessagesRoundTrip(t *testing.T) {
+	for _, tc := range []struct {
+		name          string
+		local, remote string
+		ecn           ECN
+		wantLocal     string
+	}{
+		{"IPv4", "192.0.2.1:1", "192.0.2.9:443", 0b10, "192.0.2.1"},
+		{"IPv6", "[2001:db8::1]:1", "[2001:db8::9]:443", 0b11, "2001:db8::1"},
+		{"IPv4-mapped", "192.0.2.1:1", "[::ffff:192.0.2.9]:443", 0b01, "192.0.2.1"},
+		{"unspecified", "0.0.0.0:1", "192.0.2.9:443", 0b10, ""},
+		{"link-local", "[fe80::1]:1", "[fe80::2]:443", 0, ""},
+		{"families differ", "192.0.2.1:1", "[2001:db8::9]:443", 0, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := osConn{wildcard: true}
+			var buf [oobSize]byte
+			b := o.appendOOB(buf[:0], &Transmit{
+				Path: Path{Local: netip.MustParseAddrPort(tc.local), Remote: netip.MustParseAddrPort(tc.remote)},
+				ECN:  tc.ecn,
+			})
+			local, ecn := parseOOB(b)
+			require.Equal(t, tc.ecn, ecn)
+			if tc.wantLocal == "" {
+				require.False(t, local.IsValid())
+			} else {
+				require.Equal(t, netip.MustParseAddr(tc.wantLocal), local)
+			}
+		})
+	}
+}
+
+func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
+	c := listen(t, "udp4", "127.0.0.1:0")
+	raw, err := c.udp.SyscallConn()
+	require.NoError(t, err)
+	require.NoError(t, raw.Control(func(fd uintptr) {
+		v, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER)
+		require.NoError(t, err)
+		require.Equal(t, unix.IP_PMTUDISC_PROBE, v)
+	}))
+}
+
+// A datagram socketpair fills up when nobody reads, which loopback UDP, dropping at the receiver,
+// never does.
+func TestFullBufferParks(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
+	require.NoError(t, err)
+	reader := os.NewFile(uintptr(fds[1]), "reader")
+	defer reader.Close()
+	writer, err := net.FileConn(os.NewFile(uintptr(fds[0]), "writer"))
+	require.NoError(t, err)
+	defer writer.Close()
+	raw, err := writer.(syscall.Conn).SyscallConn()
+	require.NoError(t, err)
+
+	op := newSendOp()
+	sent := 0
+	for !op.block {
+		require.Less(t, sent, 1<<20, "the buffer never fills")
+		tx := Transmit{Data: make([]byte, 100), SegmentSize: 10}
+		op.tx = &tx
+		require.NoError(t, raw.Control(op.run))
+		require.NoError(t, op.first)
+		sent += (100 - len(tx.Data)) / 10
+		require.Equal(t, op.block, len(tx.Data) > 0, "what was not sent is left")
+	}
+	got := 0
+	for buf := make([]byte, 100); got < sent; got++ {
+		n, err := reader.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+	}
+}
