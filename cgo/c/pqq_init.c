@@ -1,0 +1,91 @@
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/service_indicator.h>
+#include <s2n.h>
+
+#include "internal.h"
+
+#ifndef PQQ_S2N_VERSION
+#define PQQ_S2N_VERSION "unknown"
+#endif
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int init_ok;
+static pqq_info init_info;
+static char init_err[256];
+
+static void copy_text(char *out, size_t cap, const char *text)
+{
+	if (cap > 0) {
+		snprintf(out, cap, "%s", text);
+	}
+}
+
+/* An override library is compiled against its own headers, but this file is compiled against the
+ * ones that the build was pointed at: structures and constants have to be the same. */
+static int versions_agree(void)
+{
+	if (strstr(init_info.crypto_linked, AWSLC_VERSION_NUMBER_STRING) == NULL) {
+		snprintf(init_err, sizeof(init_err),
+			"compiled for AWS-LC %s, but linked with \"%s\": point AWS_LC_DIR at one installation and build again",
+			AWSLC_VERSION_NUMBER_STRING, init_info.crypto_linked);
+		return 0;
+	}
+	return 1;
+}
+
+static int module_ready(void)
+{
+#ifdef PQQ_FIPS
+	init_info.fips_build = 1;
+	/* The power-on self-test ran when the module was loaded, and ends the process when it
+	 * fails. This asks again, so that the answer is one that we saw. */
+	init_info.self_test = BORINGSSL_self_test();
+	if (!init_info.fips_mode || !init_info.self_test) {
+		snprintf(init_err, sizeof(init_err),
+			"this is a FIPS variant, but \"%s\" is %s: build with the FIPS module (make build VARIANT=fips)",
+			init_info.crypto_linked,
+			init_info.fips_mode ? "failing its self-test" : "not in FIPS mode");
+		return 0;
+	}
+#endif
+	return 1;
+}
+
+static void init_once(void)
+{
+	copy_text(init_info.crypto_linked, sizeof(init_info.crypto_linked), awslc_version_string());
+	copy_text(init_info.crypto_compiled, sizeof(init_info.crypto_compiled), AWSLC_VERSION_NUMBER_STRING);
+	copy_text(init_info.tls_compiled, sizeof(init_info.tls_compiled), PQQ_S2N_VERSION);
+	init_info.fips_mode = FIPS_mode();
+	if (!versions_agree() || !module_ready()) {
+		return;
+	}
+	if (!pqq_mem_install() || s2n_init() != S2N_SUCCESS) {
+		snprintf(init_err, sizeof(init_err), "s2n_init: %s", s2n_strerror(s2n_errno, "EN"));
+		return;
+	}
+	init_ok = 1;
+}
+
+int pqq_init(pqq_info *info, char *err, size_t err_cap)
+{
+	pthread_once(&once, init_once);
+	*info = init_info;
+	copy_text(err, err_cap, init_err);
+	return init_ok;
+}
+
+int pqq_rand(uint8_t *buf, size_t len)
+{
+	int ok = RAND_bytes(buf, len);
+	if (!ok) {
+		ERR_clear_error();
+	}
+	return ok;
+}

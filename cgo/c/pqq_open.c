@@ -1,0 +1,251 @@
+/* Opening trains of packets, over three key phases. */
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "internal.h"
+
+#define NEVER UINT64_MAX
+
+struct pqq_opener {
+	const pqq_suite *suite;
+	const pqq_version *version;
+	/* Phase n is at n%3: an AEAD context must not move. */
+	pqq_packet_key keys[3];
+	pqq_header_key header;
+	/* The lowest number authenticated under the current phase, NEVER before there is one: until
+	 * then the peer cannot be ahead of us, so that the other phase bit means the previous
+	 * phase. */
+	uint64_t current_from;
+	/* The lowest number authenticated under the next phase, NEVER if none was. */
+	uint64_t next_from;
+	unsigned phase; /* modulo 6, for its parity and its place */
+	int aead_kind, app;
+	uint8_t next_secret[PQQ_MAX_SECRET];
+};
+
+static pqq_packet_key *previous(pqq_opener *o) { return &o->keys[(o->phase + 2) % 3]; }
+static pqq_packet_key *current(pqq_opener *o) { return &o->keys[o->phase % 3]; }
+static pqq_packet_key *next(pqq_opener *o) { return &o->keys[(o->phase + 1) % 3]; }
+
+static int derive_next(pqq_opener *o, const uint8_t *secret)
+{
+	uint8_t updated[PQQ_MAX_SECRET];
+	size_t len = o->suite->hash_len;
+	int ok = pqq_expand_label(o->suite->md(), secret, len, o->version->ku, strlen(o->version->ku), NULL, 0,
+			updated, len)
+		&& pqq_packet_key_init(next(o), o->suite, o->version, updated, o->aead_kind, evp_aead_open);
+	if (ok) {
+		memcpy(o->next_secret, updated, len);
+	}
+	OPENSSL_cleanse(updated, sizeof(updated));
+	return ok;
+}
+
+pqq_opener *pqq_opener_make(const pqq_suite *s, const pqq_version *v, const uint8_t *secret,
+	int aead_kind, int app)
+{
+	pqq_opener *o = pqq_alloc(sizeof(*o));
+	if (o == NULL) {
+		return NULL;
+	}
+	pqq_handle_made();
+	o->suite = s;
+	o->version = v;
+	o->aead_kind = aead_kind;
+	o->app = app;
+	o->next_from = NEVER;
+	if (!pqq_header_key_init(&o->header, s, v, secret)
+		|| !pqq_packet_key_init(current(o), s, v, secret, aead_kind, evp_aead_open)
+		|| (app && !derive_next(o, secret))) {
+		pqq_opener_free(o);
+		return NULL;
+	}
+	return o;
+}
+
+pqq_opener *pqq_opener_new(uint32_t version, uint16_t suite, const uint8_t *secret, size_t secret_len,
+	int app)
+{
+	const pqq_suite *s = pqq_suite_find(suite);
+	const pqq_version *v = pqq_version_find(version);
+	if (s == NULL || v == NULL || secret_len != s->hash_len) {
+		return NULL;
+	}
+	return pqq_opener_make(s, v, secret, PQQ_SECRET_AEAD, app);
+}
+
+pqq_opener *pqq_initial_opener_new(uint32_t version, const uint8_t *dcid, size_t dcid_len,
+	int from_server)
+{
+	uint8_t secret[32];
+	const pqq_version *v = pqq_version_find(version);
+	if (v == NULL || !pqq_initial_secret(v, dcid, dcid_len, from_server, secret)) {
+		return NULL;
+	}
+	return pqq_opener_make(pqq_suite_find(0x1301), v, secret, PQQ_PLAIN_AEAD, 0);
+}
+
+void pqq_opener_free(pqq_opener *o)
+{
+	if (o == NULL) {
+		return;
+	}
+	for (int i = 0; i < 3; i++) {
+		pqq_packet_key_clear(&o->keys[i]);
+	}
+	pqq_header_key_clear(&o->header);
+	pqq_release(o);
+	pqq_handle_gone();
+}
+
+void pqq_opener_drop_previous(pqq_opener *o)
+{
+	if (o->app) {
+		pqq_packet_key_clear(previous(o));
+	}
+}
+
+int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
+{
+	if (!o->app || !next(o)->ready) {
+		return 0;
+	}
+	uint8_t secret[PQQ_MAX_SECRET];
+	memcpy(secret, o->next_secret, sizeof(secret));
+	pqq_packet_key_clear(previous(o));
+	o->phase = (o->phase + 1) % 6;
+	/* An update of the peer's comes with a packet that we have authenticated. One of our own
+	 * does not: whatever first_pn says, the peer goes on in its old phase until it hears. */
+	o->current_from = o->next_from != NEVER && first_pn < o->next_from ? first_pn : o->next_from;
+	o->next_from = NEVER;
+	int ok = derive_next(o, secret);
+	OPENSSL_cleanse(secret, sizeof(secret));
+	return ok;
+}
+
+uint64_t pqq_opener_limit(const pqq_opener *o)
+{
+	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the integrity limit is 2^52 invalid packets
+	 * […]. For AEAD_CHACHA20_POLY1305, the integrity limit is 2^36 invalid packets"
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4 */
+	return o->suite->id == 0x1303 ? UINT64_C(1) << 36 : UINT64_C(1) << 52;
+}
+
+/* RFC 9000, A.3. */
+uint64_t pqq_decode_pn(int64_t largest, uint64_t truncated, unsigned bytes)
+{
+	uint64_t expected = (uint64_t)(largest + 1);
+	uint64_t window = UINT64_C(1) << (8 * bytes), half = window / 2;
+	uint64_t candidate = (expected & ~(window - 1)) | truncated;
+
+	if (candidate + half <= expected && candidate < (UINT64_C(1) << 62) - window) {
+		return candidate + window;
+	}
+	if (candidate > expected + half && candidate >= window) {
+		return candidate - window;
+	}
+	return candidate;
+}
+
+static pqq_packet_key *phase_key(pqq_opener *o, const pqq_open_desc *d)
+{
+	if (!o->app || d->phase == o->phase % 2) {
+		return current(o);
+	}
+	if (d->packet_number < o->current_from) {
+		return previous(o);
+	}
+	return next(o);
+}
+
+/* Takes header protection off and fills in the packet number, the header's length and the phase. */
+static void unmask(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d, const uint8_t *mask, int64_t largest)
+{
+	pkt[0] ^= mask[0] & (pkt[0] & 0x80 ? 0x0f : 0x1f);
+	unsigned pn_len = (pkt[0] & 3u) + 1;
+	uint64_t truncated = 0;
+	for (unsigned i = 0; i < pn_len; i++) {
+		uint8_t *b = pkt + d->pn_offset + i;
+		*b ^= mask[1 + i];
+		truncated = truncated << 8 | *b;
+	}
+	d->header_len = d->pn_offset + pn_len;
+	d->packet_number = pqq_decode_pn(largest, truncated, pn_len);
+	d->phase = o->app ? (pkt[0] >> 2) & 1 : 0;
+}
+
+static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
+{
+	pqq_packet_key *k = phase_key(o, d);
+	uint8_t nonce[12];
+	size_t len = 0, sealed = d->len - d->header_len;
+
+	d->status = PQQ_OPEN_FAILED;
+	if (!k->ready) {
+		return;
+	}
+	pqq_packet_nonce(k, d->packet_number, nonce);
+	if (!EVP_AEAD_CTX_open(&k->aead, pkt + d->header_len, &len, sealed, nonce, sizeof(nonce),
+			pkt + d->header_len, sealed, pkt, d->header_len)) {
+		ERR_clear_error();
+		return;
+	}
+	d->payload_len = (uint32_t)len;
+	if (k == next(o)) {
+		d->status = PQQ_OPEN_NEXT_PHASE;
+		if (d->packet_number < o->next_from) {
+			o->next_from = d->packet_number;
+		}
+		return;
+	}
+	d->status = PQQ_OPEN_OK;
+	if (k == current(o) && d->packet_number < o->current_from) {
+		o->current_from = d->packet_number;
+	}
+}
+
+static int sample(const pqq_open_desc *d, const uint8_t *slab, size_t slab_len, uint8_t *out)
+{
+	uint64_t at = (uint64_t)d->pn_offset + 4;
+	if (d->pn_offset == 0 || at + PQQ_SAMPLE > d->len || (uint64_t)d->offset + d->len > slab_len) {
+		memset(out, 0, PQQ_SAMPLE);
+		return 0;
+	}
+	memcpy(out, slab + d->offset + at, PQQ_SAMPLE);
+	return 1;
+}
+
+size_t pqq_open(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *train, size_t n,
+	int64_t largest)
+{
+	uint8_t masks[PQQ_BATCH * PQQ_SAMPLE];
+	uint8_t fits[PQQ_BATCH];
+
+	for (size_t from = 0; from < n; from += PQQ_BATCH) {
+		size_t batch = n - from < PQQ_BATCH ? n - from : PQQ_BATCH;
+		for (size_t i = 0; i < batch; i++) {
+			fits[i] = (uint8_t)sample(&train[from + i], slab, slab_len, masks + i * PQQ_SAMPLE);
+		}
+		int masked = pqq_header_masks(&o->header, masks, batch);
+		for (size_t i = 0; i < batch; i++) {
+			pqq_open_desc *d = &train[from + i];
+			d->status = fits[i] ? PQQ_OPEN_FAILED : PQQ_OPEN_TOO_SHORT;
+			if (!fits[i] || !masked) {
+				continue;
+			}
+			unmask(o, slab + d->offset, d, masks + i * PQQ_SAMPLE, largest);
+			open_one(o, slab + d->offset, d);
+			if (d->status == PQQ_OPEN_FAILED) {
+				continue;
+			}
+			if ((int64_t)d->packet_number > largest) {
+				largest = (int64_t)d->packet_number;
+			}
+			if (d->status == PQQ_OPEN_NEXT_PHASE) {
+				return from + i + 1;
+			}
+		}
+	}
+	return n;
+}

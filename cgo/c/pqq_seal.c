@@ -1,0 +1,175 @@
+/* Sealing trains of packets. */
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "internal.h"
+
+struct pqq_sealer {
+	const pqq_suite *suite;
+	const pqq_version *version;
+	pqq_packet_key keys[2]; /* an AEAD context must not move, so phases take turns */
+	pqq_header_key header;
+	uint64_t next_pn;
+	int aead_kind, app;
+	unsigned turn;
+	uint8_t secret[PQQ_MAX_SECRET];
+};
+
+pqq_sealer *pqq_sealer_make(const pqq_suite *s, const pqq_version *v, const uint8_t *secret,
+	int aead_kind, int app)
+{
+	pqq_sealer *k = pqq_alloc(sizeof(*k));
+	if (k == NULL) {
+		return NULL;
+	}
+	pqq_handle_made();
+	k->suite = s;
+	k->version = v;
+	k->aead_kind = aead_kind;
+	k->app = app;
+	if (!pqq_header_key_init(&k->header, s, v, secret)
+		|| !pqq_packet_key_init(&k->keys[0], s, v, secret, aead_kind, evp_aead_seal)) {
+		pqq_sealer_free(k);
+		return NULL;
+	}
+	if (app) {
+		memcpy(k->secret, secret, s->hash_len);
+	}
+	return k;
+}
+
+pqq_sealer *pqq_sealer_new(uint32_t version, uint16_t suite, const uint8_t *secret, size_t secret_len,
+	int app)
+{
+	const pqq_suite *s = pqq_suite_find(suite);
+	const pqq_version *v = pqq_version_find(version);
+	if (s == NULL || v == NULL || secret_len != s->hash_len) {
+		return NULL;
+	}
+	return pqq_sealer_make(s, v, secret, PQQ_SECRET_AEAD, app);
+}
+
+pqq_sealer *pqq_initial_sealer_new(uint32_t version, const uint8_t *dcid, size_t dcid_len,
+	int from_server)
+{
+	uint8_t secret[32];
+	const pqq_version *v = pqq_version_find(version);
+	if (v == NULL || !pqq_initial_secret(v, dcid, dcid_len, from_server, secret)) {
+		return NULL;
+	}
+	return pqq_sealer_make(pqq_suite_find(0x1301), v, secret, PQQ_PLAIN_AEAD, 0);
+}
+
+void pqq_sealer_free(pqq_sealer *s)
+{
+	if (s == NULL) {
+		return;
+	}
+	pqq_packet_key_clear(&s->keys[0]);
+	pqq_packet_key_clear(&s->keys[1]);
+	pqq_header_key_clear(&s->header);
+	pqq_release(s);
+	pqq_handle_gone();
+}
+
+int pqq_sealer_update(pqq_sealer *s)
+{
+	uint8_t next[PQQ_MAX_SECRET];
+	size_t len = s->suite->hash_len;
+	int ok = s->app
+		&& pqq_expand_label(s->suite->md(), s->secret, len, s->version->ku, strlen(s->version->ku), NULL, 0,
+			next, len)
+		&& pqq_packet_key_init(&s->keys[s->turn ^ 1], s->suite, s->version, next, s->aead_kind,
+			evp_aead_seal);
+	if (ok) {
+		pqq_packet_key_clear(&s->keys[s->turn]);
+		s->turn ^= 1;
+		memcpy(s->secret, next, len);
+	}
+	OPENSSL_cleanse(next, sizeof(next));
+	return ok;
+}
+
+uint64_t pqq_sealer_limit(const pqq_sealer *s)
+{
+	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the confidentiality limit is 2^23 encrypted
+	 * packets". ChaCha20-Poly1305's lies above the number of packet numbers.
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-3 */
+	return s->suite->id == 0x1303 ? UINT64_C(1) << 62 : UINT64_C(1) << 23;
+}
+
+/* The header ends with the packet number, whose length the first byte tells. Ciphertext that is too
+ * short for a sample is the caller's error: it pads. */
+static int desc_ok(const pqq_seal_desc *d, const uint8_t *slab, size_t slab_len)
+{
+	uint64_t end = (uint64_t)d->offset + d->header_len + d->payload_len + PQQ_TAG;
+	if (d->header_len < 2 || end > slab_len) {
+		return 0;
+	}
+	unsigned pn_len = (slab[d->offset] & 3u) + 1;
+	return d->header_len > pn_len && pn_len + d->payload_len >= 4;
+}
+
+static int seal_one(pqq_sealer *s, uint8_t *pkt, const pqq_seal_desc *d)
+{
+	pqq_packet_key *k = &s->keys[s->turn];
+	uint8_t nonce[12];
+	size_t len = 0;
+
+	if (k->unprimed && !pqq_packet_key_prime(k, d->packet_number)) {
+		return 0;
+	}
+	pqq_packet_nonce(k, d->packet_number, nonce);
+	return EVP_AEAD_CTX_seal(&k->aead, pkt + d->header_len, &len, d->payload_len + PQQ_TAG, nonce,
+		sizeof(nonce), pkt + d->header_len, d->payload_len, pkt, d->header_len);
+}
+
+static void mask_header(uint8_t *pkt, uint32_t header_len, const uint8_t *mask)
+{
+	unsigned pn_len = (pkt[0] & 3u) + 1;
+	uint8_t *pn = pkt + header_len - pn_len;
+	pkt[0] ^= mask[0] & (pkt[0] & 0x80 ? 0x0f : 0x1f);
+	for (unsigned i = 0; i < pn_len; i++) {
+		pn[i] ^= mask[1 + i];
+	}
+}
+
+static int seal_batch(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_seal_desc *train, size_t n)
+{
+	uint8_t masks[PQQ_BATCH * PQQ_SAMPLE];
+
+	for (size_t i = 0; i < n; i++) {
+		const pqq_seal_desc *d = &train[i];
+		if (!desc_ok(d, slab, slab_len) || d->packet_number < s->next_pn || d->packet_number >> 62 != 0
+			|| !seal_one(s, slab + d->offset, d)) {
+			return 0;
+		}
+		s->next_pn = d->packet_number + 1;
+		uint8_t *pkt = slab + d->offset;
+		unsigned pn_len = (pkt[0] & 3u) + 1;
+		/* The sample starts where a packet number of 4 bytes would end. */
+		memcpy(masks + i * PQQ_SAMPLE, pkt + d->header_len - pn_len + 4, PQQ_SAMPLE);
+	}
+	if (!pqq_header_masks(&s->header, masks, n)) {
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++) {
+		mask_header(slab + train[i].offset, train[i].header_len, masks + i * PQQ_SAMPLE);
+	}
+	return 1;
+}
+
+int pqq_seal(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_seal_desc *train, size_t n)
+{
+	while (n > 0) {
+		size_t batch = n < PQQ_BATCH ? n : PQQ_BATCH;
+		if (!seal_batch(s, slab, slab_len, train, batch)) {
+			ERR_clear_error();
+			return 0;
+		}
+		train += batch;
+		n -= batch;
+	}
+	return 1;
+}
