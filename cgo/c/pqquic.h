@@ -259,9 +259,7 @@ PQQ_FN(pqq_opener *, pqq_conn_take_opener, (pqq_conn *c, uint32_t level, uint32_
 
 PQQ_FN(int, pqq_conn_state, (pqq_conn *c, pqq_state *out))
 
-/* The certificates that the peer's chain was verified with, as {len u32, DER}…; returns the size
- * that is needed, and writes if cap suffices. Before PQQ_EV_DONE is emitted s2n-tls keeps the
- * chain; afterwards there is none. */
+/* TLS-Exporter (RFC 8446, 7.5), from PQQ_EV_DONE until the connection is freed. */
 PQQ_FN(int, pqq_conn_export,
 	(pqq_conn *c, const char *label, size_t label_len, const uint8_t *context, size_t context_len,
 	 uint8_t *out, size_t out_len))

@@ -1,0 +1,176 @@
+/* A configuration of s2n-tls, shared by the connections made from it. */
+#include <string.h>
+#include <time.h>
+
+#include "tls.h"
+
+/* How long a ticket key seals, and then opens. Rotation is the owner's affair: keys stand here for
+ * good, the first to seal and the others, dated back by this much, to open. */
+#define TICKET_KEY_LIFE UINT64_C(315360000) /* ten years, in seconds */
+
+static int fail(int32_t *err)
+{
+	*err = s2n_errno;
+	return 0;
+}
+
+static int set_up(pqq_config *cfg, const char *policy)
+{
+	struct s2n_config *s = cfg->s2n;
+	uint32_t flags = cfg->flags;
+
+	if (s2n_config_set_cipher_preferences(s, policy) != S2N_SUCCESS
+		|| s2n_config_enable_quic(s) != S2N_SUCCESS
+		|| s2n_config_set_wall_clock(s, pqq_cb_clock, NULL) != S2N_SUCCESS
+		|| s2n_config_set_verify_host_callback(s, pqq_cb_any_host, NULL) != S2N_SUCCESS) {
+		return 0;
+	}
+	if ((flags & PQQ_SKIP_VERIFY) ? s2n_config_disable_x509_verification(s) != S2N_SUCCESS
+				      : s2n_config_set_cert_validation_cb(s, pqq_cb_verify_cert, NULL) != S2N_SUCCESS) {
+		return 0;
+	}
+	if ((flags & PQQ_KEY_LOG) && s2n_config_set_key_log_cb(s, pqq_cb_key_log, NULL) != S2N_SUCCESS) {
+		return 0;
+	}
+	if ((flags & PQQ_TICKETS)
+		&& (s2n_config_set_session_tickets_onoff(s, 1) != S2N_SUCCESS
+			|| s2n_config_set_ticket_encrypt_decrypt_key_lifetime(s, TICKET_KEY_LIFE) != S2N_SUCCESS
+			|| s2n_config_set_ticket_decrypt_key_lifetime(s, TICKET_KEY_LIFE) != S2N_SUCCESS)) {
+		return 0;
+	}
+	if (!(flags & PQQ_SERVER)) {
+		/* A client answers a certificate request, with an empty list when it has none. */
+		return s2n_config_set_client_auth_type(s, S2N_CERT_AUTH_OPTIONAL) == S2N_SUCCESS
+			&& (!(flags & PQQ_TICKETS)
+				|| s2n_config_set_session_ticket_cb(s, pqq_cb_ticket, NULL) == S2N_SUCCESS);
+	}
+	s2n_cert_auth_type auth = S2N_CERT_AUTH_NONE;
+	if (flags & PQQ_CLIENT_CERT_REQUIRED) {
+		auth = S2N_CERT_AUTH_REQUIRED;
+	} else if (flags & PQQ_CLIENT_CERT_ASKED) {
+		auth = S2N_CERT_AUTH_OPTIONAL;
+	}
+	return s2n_config_set_client_auth_type(s, auth) == S2N_SUCCESS
+		&& s2n_config_set_client_hello_cb(s, pqq_cb_client_hello, NULL) == S2N_SUCCESS
+		&& s2n_config_set_client_hello_cb_mode(s, S2N_CLIENT_HELLO_CB_NONBLOCKING) == S2N_SUCCESS;
+}
+
+pqq_config *pqq_config_new(const char *policy, uint32_t flags, int32_t *err)
+{
+	pqq_config *cfg = pqq_alloc(sizeof(*cfg));
+	if (cfg == NULL) {
+		*err = 0;
+		return NULL;
+	}
+	pqq_handle_made();
+	cfg->refs = 1;
+	cfg->flags = flags;
+	cfg->s2n = s2n_config_new_minimal();
+	if (cfg->s2n == NULL || !set_up(cfg, policy)) {
+		fail(err);
+		pqq_config_free(cfg);
+		return NULL;
+	}
+	return cfg;
+}
+
+pqq_config *pqq_config_ref(pqq_config *cfg)
+{
+	__atomic_fetch_add(&cfg->refs, 1, __ATOMIC_RELAXED);
+	return cfg;
+}
+
+void pqq_config_free(pqq_config *cfg)
+{
+	if (cfg == NULL || __atomic_sub_fetch(&cfg->refs, 1, __ATOMIC_ACQ_REL) > 0) {
+		return;
+	}
+	if (cfg->s2n != NULL) {
+		s2n_config_free(cfg->s2n);
+	}
+	for (size_t i = 0; i < cfg->n_certs; i++) {
+		s2n_cert_chain_and_key_free(cfg->certs[i]);
+	}
+	pqq_release(cfg);
+	pqq_handle_gone();
+}
+
+int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8_t *key, size_t key_len,
+	uint16_t index, int32_t *err)
+{
+	*err = 0;
+	if (cfg->n_certs == PQQ_MAX_CERTS || chain_len > UINT32_MAX || key_len > UINT32_MAX) {
+		return 0;
+	}
+	struct s2n_cert_chain_and_key *cert = s2n_cert_chain_and_key_new();
+	if (cert == NULL) {
+		return fail(err);
+	}
+	cfg->certs[cfg->n_certs++] = cert;
+	int rc;
+	if (key_len == 0) {
+		rc = s2n_cert_chain_and_key_load_public_pem_bytes(cert, chain, (uint32_t)chain_len);
+		if (rc == S2N_SUCCESS) {
+			rc = s2n_config_set_async_pkey_callback(cfg->s2n, pqq_cb_pkey);
+		}
+		if (rc == S2N_SUCCESS) {
+			/* An HSM's answer goes on the wire in our name: check it first. */
+			rc = s2n_config_set_async_pkey_validation_mode(cfg->s2n, S2N_ASYNC_PKEY_VALIDATION_STRICT);
+		}
+	} else {
+		rc = s2n_cert_chain_and_key_load_pem_bytes(cert, chain, (uint32_t)chain_len, key, (uint32_t)key_len);
+	}
+	/* The context is 0 for a key that s2n-tls has, else 1 + the index. */
+	void *ctx = key_len == 0 ? (void *)((uintptr_t)index + 1) : NULL;
+	if (rc != S2N_SUCCESS || s2n_cert_chain_and_key_set_ctx(cert, ctx) != S2N_SUCCESS
+		|| s2n_config_add_cert_chain_and_key_to_store(cfg->s2n, cert) != S2N_SUCCESS) {
+		return fail(err);
+	}
+	return 1;
+}
+
+int pqq_config_add_root(pqq_config *cfg, const char *pem, int32_t *err)
+{
+	*err = 0;
+	return s2n_config_add_pem_to_trust_store(cfg->s2n, pem) == S2N_SUCCESS ? 1 : fail(err);
+}
+
+int pqq_config_add_alpn(pqq_config *cfg, const uint8_t *proto, size_t len, int32_t *err)
+{
+	*err = 0;
+	if (len == 0 || len > 255) {
+		return 0;
+	}
+	return s2n_config_append_protocol_preference(cfg->s2n, proto, (uint8_t)len) == S2N_SUCCESS ? 1 : fail(err);
+}
+
+int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t *err)
+{
+	static const char id[] = "pqquic ticket id", key[] = "pqquic ticket key";
+	uint8_t name[16], material[32];
+	uint64_t intro = (uint64_t)time(NULL);
+
+	*err = 0;
+	if (!pqq_expand_label(EVP_sha256(), secret, 32, id, sizeof(id) - 1, NULL, 0, name, sizeof(name))
+		|| !pqq_expand_label(EVP_sha256(), secret, 32, key, sizeof(key) - 1, NULL, 0, material,
+			sizeof(material))) {
+		return 0;
+	}
+	if (cfg->n_ticket_keys++ > 0) {
+		intro -= TICKET_KEY_LIFE;
+	}
+	/* A second ago: a key works from the moment it was introduced, on a clock of seconds. */
+	int rc = s2n_config_add_ticket_crypto_key(cfg->s2n, name, sizeof(name), material, sizeof(material),
+		intro - 1);
+	OPENSSL_cleanse(material, sizeof(material));
+	return rc == S2N_SUCCESS ? 1 : fail(err);
+}
+
+size_t pqq_config_groups(pqq_config *cfg, uint16_t *out, size_t cap)
+{
+	uint16_t n = 0;
+	if (cap > UINT16_MAX || s2n_config_get_supported_groups(cfg->s2n, out, (uint16_t)cap, &n) != S2N_SUCCESS) {
+		return 0;
+	}
+	return n;
+}

@@ -1,0 +1,367 @@
+/* One handshake: bytes and decisions in, the event log out. */
+#include <errno.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "tls.h"
+
+/* Input that arrives while the handshake waits for a decision. Nothing a correct peer sends then
+ * comes near. */
+#define MAX_HELD 65536
+
+static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, size_t params_len)
+{
+	struct s2n_connection *s = c->s2n;
+	if (s2n_connection_set_config(s, c->cfg->s2n) != S2N_SUCCESS
+		|| s2n_connection_enable_quic(s) != S2N_SUCCESS
+		|| s2n_connection_set_ctx(s, c) != S2N_SUCCESS
+		/* By default s2n-tls answers an error by sleeping for 10 to 30 seconds. */
+		|| s2n_connection_set_blinding(s, S2N_SELF_SERVICE_BLINDING) != S2N_SUCCESS
+		|| s2n_connection_set_secret_callback(s, pqq_cb_secret, c) != S2N_SUCCESS
+		|| s2n_connection_set_recv_cb(s, pqq_cb_recv) != S2N_SUCCESS
+		|| s2n_connection_set_recv_ctx(s, c) != S2N_SUCCESS
+		|| s2n_connection_set_send_cb(s, pqq_cb_send) != S2N_SUCCESS
+		|| s2n_connection_set_send_ctx(s, c) != S2N_SUCCESS) {
+		return 0;
+	}
+	if (params_len > 0
+		&& s2n_connection_set_quic_transport_parameters(s, params, (uint16_t)params_len) != S2N_SUCCESS) {
+		return 0;
+	}
+	return server_name == NULL || s2n_set_server_name(s, server_name) == S2N_SUCCESS;
+}
+
+pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *verify_name, int verify_ip,
+	const uint8_t *params, size_t params_len, int32_t *err)
+{
+	*err = 0;
+	if (params_len > UINT16_MAX || (verify_name != NULL && strlen(verify_name) >= sizeof(((pqq_conn *)0)->verify_name))) {
+		return NULL;
+	}
+	pqq_conn *c = pqq_alloc(sizeof(*c));
+	if (c == NULL) {
+		return NULL;
+	}
+	pqq_handle_made();
+	c->cfg = pqq_config_ref(cfg);
+	c->server = (cfg->flags & PQQ_SERVER) != 0;
+	c->last_write = SIZE_MAX;
+	if (verify_name != NULL) {
+		memcpy(c->verify_name, verify_name, strlen(verify_name) + 1);
+		c->verify_ip = verify_ip != 0;
+	}
+	c->s2n = s2n_connection_new(c->server ? S2N_SERVER : S2N_CLIENT);
+	if (c->s2n == NULL || !set_up(c, server_name, params, params_len)) {
+		*err = s2n_errno;
+		pqq_conn_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void free_s2n(pqq_conn *c)
+{
+	if (c->sign != NULL) {
+		s2n_async_pkey_op_free(c->sign);
+		c->sign = NULL;
+	}
+	if (c->s2n != NULL) {
+		s2n_connection_free(c->s2n);
+		c->s2n = NULL;
+	}
+	pqq_bytes_clear(&c->held);
+}
+
+void pqq_conn_free(pqq_conn *c)
+{
+	if (c == NULL) {
+		return;
+	}
+	free_s2n(c);
+	pqq_bytes_clear(&c->log);
+	pqq_ticket_free(c->ticket);
+	pqq_config_free(c->cfg);
+	pqq_release(c);
+	pqq_handle_gone();
+}
+
+int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t)
+{
+	return s2n_connection_set_session(c->s2n, t->data, t->len) == S2N_SUCCESS;
+}
+
+pqq_ticket *pqq_conn_take_ticket(pqq_conn *c)
+{
+	pqq_ticket *t = c->ticket;
+	c->ticket = NULL;
+	return t;
+}
+
+void pqq_ticket_free(pqq_ticket *t)
+{
+	if (t != NULL) {
+		pqq_release(t);
+		pqq_handle_gone();
+	}
+}
+
+uint32_t pqq_ticket_lifetime(const pqq_ticket *t) { return t->lifetime; }
+
+int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t alpn_len,
+	const uint8_t *params, size_t params_len, int32_t *err)
+{
+	*err = 0;
+	if (!c->waits_hello || c->failed || alpn_len == 0 || alpn_len > 255 || params_len > UINT16_MAX) {
+		return 0;
+	}
+	if (cfg != NULL && cfg != c->cfg) {
+		if (s2n_connection_set_config(c->s2n, cfg->s2n) != S2N_SUCCESS) {
+			*err = s2n_errno;
+			return 0;
+		}
+		pqq_config *old = c->cfg;
+		c->cfg = pqq_config_ref(cfg);
+		pqq_config_free(old);
+		/* Certificates may now differ by name. */
+		if (s2n_connection_server_name_extension_used(c->s2n) != S2N_SUCCESS) {
+			*err = s2n_errno;
+			return 0;
+		}
+	}
+	if (s2n_connection_append_protocol_preference(c->s2n, alpn, (uint8_t)alpn_len) != S2N_SUCCESS
+		|| s2n_connection_set_quic_transport_parameters(c->s2n, params, (uint16_t)params_len) != S2N_SUCCESS
+		|| s2n_client_hello_cb_done(c->s2n) != S2N_SUCCESS) {
+		*err = s2n_errno;
+		return 0;
+	}
+	c->waits_hello = 0;
+	return 1;
+}
+
+int pqq_conn_signed(pqq_conn *c, const uint8_t *sig, size_t len, int32_t *err)
+{
+	*err = 0;
+	if (c->sign == NULL || c->failed || len == 0 || len > UINT32_MAX) {
+		return 0;
+	}
+	int ok = s2n_async_pkey_op_set_output(c->sign, sig, (uint32_t)len) == S2N_SUCCESS
+		&& s2n_async_pkey_op_apply(c->sign, c->s2n) == S2N_SUCCESS;
+	if (!ok) {
+		*err = s2n_errno;
+	}
+	s2n_async_pkey_op_free(c->sign);
+	c->sign = NULL;
+	c->waits_sign = 0;
+	return ok;
+}
+
+static void copy_name(char *out, size_t cap, const char *in)
+{
+	size_t n = in == NULL ? 0 : strlen(in);
+	if (n >= cap) {
+		n = 0;
+	}
+	if (n > 0) {
+		memcpy(out, in, n);
+	}
+	out[n] = '\0';
+}
+
+/* The connection's state so far; fields that the handshake has not settled are zero. */
+static void snapshot(pqq_conn *c)
+{
+	const char *name = NULL;
+	s2n_tls_signature_algorithm alg = S2N_TLS_SIGNATURE_ANONYMOUS;
+	s2n_tls_hash_algorithm hash = S2N_TLS_HASH_NONE;
+	int rc;
+
+	c->state.suite = c->suite == NULL ? 0 : c->suite->id;
+	if (c->suite != NULL && s2n_connection_get_key_exchange_group(c->s2n, &name) == S2N_SUCCESS) {
+		copy_name(c->state.group, sizeof(c->state.group), name);
+	}
+	const char *alpn = s2n_get_application_protocol(c->s2n);
+	copy_name(c->state.alpn, sizeof(c->state.alpn), alpn);
+	c->state.alpn_len = (uint8_t)strlen(c->state.alpn);
+	c->state.resumed = s2n_connection_is_session_resumed(c->s2n) == 1;
+	if (c->state.resumed || (c->server && s2n_connection_client_cert_used(c->s2n) != 1)) {
+		return;
+	}
+	if (c->server) {
+		rc = s2n_connection_get_selected_client_cert_signature_algorithm(c->s2n, &alg)
+			| s2n_connection_get_selected_client_cert_digest_algorithm(c->s2n, &hash);
+	} else {
+		rc = s2n_connection_get_selected_signature_algorithm(c->s2n, &alg)
+			| s2n_connection_get_selected_digest_algorithm(c->s2n, &hash);
+	}
+	if (rc == S2N_SUCCESS) {
+		c->state.sig_alg = (uint8_t)alg;
+		c->state.sig_hash = (uint8_t)hash;
+	}
+}
+
+int pqq_conn_state(pqq_conn *c, pqq_state *out)
+{
+	if (c->s2n != NULL && !c->done && !c->failed) {
+		snapshot(c);
+	}
+	*out = c->state;
+	return 1;
+}
+
+/* The handshake is complete. What a connection of s2n-tls holds, 31 KB, is needed no longer, but by
+ * a client that waits for a ticket. */
+static int finish(pqq_conn *c)
+{
+	if (c->in_len > 0) {
+		c->failed = 1;
+		c->alert = ALERT_UNEXPECTED_MESSAGE;
+		return 0;
+	}
+	snapshot(c);
+	c->done = 1;
+	c->rx_level = c->tx_level = PQQ_APP;
+	uint8_t ready = c->server ? PQQ_READ : PQQ_READ | PQQ_WRITE;
+	c->secrets[PQQ_APP].ready |= ready;
+	if (!pqq_event(c, PQQ_EV_KEYS, PQQ_APP, ready, NULL, 0)
+		|| !pqq_event(c, PQQ_EV_DONE, PQQ_APP, 0, NULL, 0)) {
+		c->failed = 1;
+		c->alert = ALERT_INTERNAL_ERROR;
+		return 0;
+	}
+	if (c->server || !(c->cfg->flags & PQQ_TICKETS)) {
+		free_s2n(c);
+	} else if (s2n_connection_free_handshake(c->s2n) != S2N_SUCCESS) {
+		free_s2n(c);
+	}
+	return 1;
+}
+
+static void fail_with(pqq_conn *c, int err)
+{
+	if (!c->failed) {
+		c->failed = 1;
+		c->err = err;
+		c->alert = pqq_alert_of(err);
+	}
+}
+
+static void negotiate(pqq_conn *c, uint8_t *blocked_on)
+{
+	s2n_blocked_status blocked = S2N_NOT_BLOCKED;
+	s2n_errno = S2N_ERR_T_OK;
+	if (s2n_negotiate(c->s2n, &blocked) == S2N_SUCCESS) {
+		if (!c->failed) {
+			finish(c);
+		}
+		return;
+	}
+	int err = s2n_errno;
+	*blocked_on = (uint8_t)blocked;
+	if (c->failed || s2n_error_get_type(err) != S2N_ERR_T_BLOCKED) {
+		fail_with(c, err);
+	}
+}
+
+static void post_handshake(pqq_conn *c)
+{
+	/* A server gets no messages: a ticket is the server's to send. */
+	if (c->server || !pqq_post_check(&c->post, c->in, c->in_len)) {
+		c->failed = 1;
+		c->alert = ALERT_UNEXPECTED_MESSAGE;
+		return;
+	}
+	while (c->s2n != NULL && c->in_len > 0) {
+		s2n_blocked_status blocked = S2N_NOT_BLOCKED;
+		if (s2n_recv_quic_post_handshake_message(c->s2n, &blocked) != S2N_SUCCESS) {
+			int err = s2n_errno;
+			if (s2n_error_get_type(err) != S2N_ERR_T_BLOCKED) {
+				fail_with(c, err);
+			}
+			return;
+		}
+		if (c->ticket != NULL) {
+			/* One will do: it is good for one connection, which brings the next. */
+			free_s2n(c);
+		}
+	}
+	c->in_len = 0;
+}
+
+/* Keeps what s2n-tls left unread, for the call after the decision. */
+static void hold_input(pqq_conn *c)
+{
+	if (c->in_len > 0 && !c->failed && (c->waits_hello || c->waits_sign)) {
+		pqq_bytes rest = { 0 };
+		if (c->in_len > MAX_HELD || !pqq_bytes_add(&rest, c->in, c->in_len)) {
+			c->failed = 1;
+			c->alert = ALERT_UNEXPECTED_MESSAGE;
+		}
+		pqq_bytes_clear(&c->held);
+		c->held = rest;
+	} else {
+		pqq_bytes_clear(&c->held);
+	}
+	c->in = NULL;
+	c->in_len = 0;
+}
+
+static void run(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_len, uint8_t *blocked)
+{
+	if (in_len > 0 && level != c->rx_level) {
+		c->failed = 1;
+		c->alert = ALERT_UNEXPECTED_MESSAGE;
+		return;
+	}
+	c->in = in;
+	c->in_len = in_len;
+	if (c->done) {
+		if (in_len > 0) {
+			post_handshake(c);
+		}
+		c->in = NULL;
+		c->in_len = 0;
+		return;
+	}
+	if (c->held.len > 0 && in_len > 0) {
+		if (c->held.len > MAX_HELD || !pqq_bytes_add(&c->held, in, in_len)) {
+			c->failed = 1;
+			c->alert = ALERT_UNEXPECTED_MESSAGE;
+			return;
+		}
+	}
+	if (c->held.len > 0) {
+		c->in = c->held.data;
+		c->in_len = c->held.len;
+	}
+	if (!c->waits_hello && !c->waits_sign) {
+		negotiate(c, blocked);
+	}
+	hold_input(c);
+}
+
+pqq_result pqq_drive(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_len, int64_t now,
+	uint8_t *log, size_t log_cap)
+{
+	pqq_result r = { 0 };
+
+	if (!c->failed) {
+		pqq_now = now;
+		run(c, level, in, in_len, &r.blocked);
+		pqq_now = 0;
+		ERR_clear_error();
+	}
+	if (c->failed) {
+		free_s2n(c);
+		r.status = PQQ_FAILED;
+		r.err = c->err;
+		r.alert = c->alert;
+		return r;
+	}
+	r.status = PQQ_OK;
+	r.done = c->done;
+	r.more = (uint32_t)(c->log.len - c->log_read);
+	r.log_len = (uint32_t)pqq_log(c, log, log_cap);
+	r.more -= r.log_len;
+	return r;
+}

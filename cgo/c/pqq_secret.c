@@ -1,0 +1,60 @@
+/* What is made of a handshake's secrets, which stay here. */
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "tls.h"
+
+static const uint8_t *take(pqq_conn *c, uint32_t level, uint8_t direction)
+{
+	if (level > PQQ_APP || c->failed || !(c->secrets[level].ready & direction)) {
+		return NULL;
+	}
+	c->secrets[level].ready &= (uint8_t)~direction;
+	return c->secrets[level].secret[direction == PQQ_READ ? 0 : 1];
+}
+
+pqq_sealer *pqq_conn_take_sealer(pqq_conn *c, uint32_t level, uint32_t version)
+{
+	const pqq_version *v = pqq_version_find(version);
+	const uint8_t *secret = v == NULL ? NULL : take(c, level, PQQ_WRITE);
+	if (secret == NULL) {
+		return NULL;
+	}
+	pqq_sealer *s = pqq_sealer_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
+	OPENSSL_cleanse(c->secrets[level].secret[1], PQQ_MAX_SECRET);
+	return s;
+}
+
+pqq_opener *pqq_conn_take_opener(pqq_conn *c, uint32_t level, uint32_t version)
+{
+	const pqq_version *v = pqq_version_find(version);
+	const uint8_t *secret = v == NULL ? NULL : take(c, level, PQQ_READ);
+	if (secret == NULL) {
+		return NULL;
+	}
+	pqq_opener *o = pqq_opener_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
+	OPENSSL_cleanse(c->secrets[level].secret[0], PQQ_MAX_SECRET);
+	return o;
+}
+
+/* TLS-Exporter (RFC 8446, 7.5), for as long as the connection lives, s2n-tls's part being gone. */
+int pqq_conn_export(pqq_conn *c, const char *label, size_t label_len, const uint8_t *context,
+	size_t context_len, uint8_t *out, size_t out_len)
+{
+	uint8_t empty[EVP_MAX_MD_SIZE], hash[EVP_MAX_MD_SIZE], derived[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	if (!c->done || c->failed || !c->have_exporter) {
+		return 0;
+	}
+	const EVP_MD *md = c->suite->md();
+	int ok = EVP_Digest(NULL, 0, empty, &len, md, NULL) && EVP_Digest(context, context_len, hash, &len, md, NULL)
+		&& pqq_expand_label(md, c->exporter, c->suite->hash_len, label, label_len, empty, len, derived, len)
+		&& pqq_expand_label(md, derived, len, "exporter", 8, hash, len, out, out_len);
+	OPENSSL_cleanse(derived, sizeof(derived));
+	if (!ok) {
+		ERR_clear_error();
+	}
+	return ok;
+}

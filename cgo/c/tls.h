@@ -1,0 +1,127 @@
+/* tls.h is what our files about TLS share. */
+#ifndef PQQ_TLS_H
+#define PQQ_TLS_H
+
+#include <s2n.h>
+#include <tls/s2n_quic_support.h>
+#include <unstable/crl.h>
+
+#include "internal.h"
+
+#define PQQ_MAX_CERTS 64
+
+struct pqq_config {
+	struct s2n_config *s2n;
+	struct s2n_cert_chain_and_key *certs[PQQ_MAX_CERTS];
+	size_t n_certs;
+	uint32_t flags;
+	uint32_t n_ticket_keys;
+	int32_t refs;
+};
+
+pqq_config *pqq_config_ref(pqq_config *cfg);
+
+/* A growing run of bytes. */
+typedef struct {
+	uint8_t *data;
+	size_t len, cap;
+} pqq_bytes;
+
+int pqq_bytes_add(pqq_bytes *b, const uint8_t *data, size_t len);
+void pqq_bytes_clear(pqq_bytes *b);
+
+enum { PQQ_READ = 1, PQQ_WRITE = 2 };
+
+typedef struct {
+	uint8_t secret[2][PQQ_MAX_SECRET]; /* to read, to write */
+	uint8_t ready; /* announced: PQQ_READ, PQQ_WRITE */
+	uint8_t known;
+} pqq_secrets;
+
+/* The parser of what comes after the handshake. */
+typedef struct {
+	uint8_t header[4];
+	uint8_t have;
+	uint32_t left;
+} pqq_post;
+
+/* Looks at message headers only. 0: a message that has no place in QUIC. */
+int pqq_post_check(pqq_post *p, const uint8_t *in, size_t len);
+
+struct pqq_conn {
+	struct s2n_connection *s2n; /* goes after the handshake, see finish */
+	pqq_config *cfg;
+	const pqq_suite *suite;
+
+	/* Input of the current call, and what an earlier one left while the handshake waited for a
+	 * decision. */
+	const uint8_t *in;
+	size_t in_len;
+	pqq_bytes held;
+
+	pqq_bytes log;
+	size_t log_read;
+	size_t last_write; /* place of the log's last record if it is a PQQ_EV_WRITE, else SIZE_MAX */
+
+	pqq_secrets secrets[4];
+	uint8_t exporter[PQQ_MAX_SECRET];
+	uint8_t have_exporter;
+
+	uint8_t server, rx_level, tx_level;
+	uint8_t done;
+	uint8_t waits_hello, waits_sign;
+	uint8_t failed, alert; /* alert: why we, not s2n-tls, gave up */
+	int32_t err;
+
+	struct s2n_async_pkey_op *sign;
+	pqq_ticket *ticket;
+	pqq_state state;
+	pqq_post post;
+
+	char verify_name[256];
+	uint8_t verify_ip;
+};
+
+struct pqq_ticket {
+	uint32_t lifetime;
+	size_t len;
+	uint8_t data[];
+};
+
+/* pqq_events.c */
+int pqq_event(pqq_conn *c, uint8_t kind, uint8_t level, uint16_t aux, const uint8_t *data, size_t len);
+
+/* pqq_callbacks.c: what s2n-tls calls, always inside pqq_drive. */
+int pqq_cb_recv(void *ctx, uint8_t *buf, uint32_t len);
+int pqq_cb_send(void *ctx, const uint8_t *buf, uint32_t len);
+int pqq_cb_secret(void *ctx, struct s2n_connection *conn, s2n_secret_type_t type, uint8_t *secret,
+	uint8_t len);
+int pqq_cb_client_hello(struct s2n_connection *conn, void *ctx);
+int pqq_cb_pkey(struct s2n_connection *conn, struct s2n_async_pkey_op *op);
+int pqq_cb_key_log(void *ctx, struct s2n_connection *conn, uint8_t *line, size_t len);
+int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_ticket *ticket);
+int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx);
+uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx);
+int pqq_cb_clock(void *ctx, uint64_t *nanoseconds);
+
+/* The time for certificates during the current call on this thread; 0 means the system's. */
+extern __thread int64_t pqq_now;
+
+/* pqq_error.c: the alert that belongs to an error number of s2n-tls. */
+uint8_t pqq_alert_of(int err);
+
+enum {
+	ALERT_UNEXPECTED_MESSAGE = 10,
+	ALERT_HANDSHAKE_FAILURE = 40,
+	ALERT_BAD_CERTIFICATE = 42,
+	ALERT_UNKNOWN_CA = 48,
+	ALERT_ILLEGAL_PARAMETER = 47,
+	ALERT_DECODE_ERROR = 50,
+	ALERT_DECRYPT_ERROR = 51,
+	ALERT_PROTOCOL_VERSION = 70,
+	ALERT_INTERNAL_ERROR = 80,
+	ALERT_UNSUPPORTED_EXTENSION = 110,
+	ALERT_CERTIFICATE_REQUIRED = 116
+};
+
+#endif
