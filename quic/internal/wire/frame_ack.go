@@ -1,0 +1,109 @@
+package wire
+
+// ECNCounts are the counters of an ACK frame.
+type ECNCounts struct {
+	ECT0, ECT1, CE uint64
+}
+
+// Ack is an ACK frame. Its ranges stay encoded.
+type Ack struct {
+	Largest PacketNumber
+	Delay   uint64 // as sent: to be scaled by the peer's exponent
+	HasECN  bool
+	ECN     ECNCounts
+
+	first  uint64 // First ACK Range
+	ranges []byte // Gap and ACK Range Length, alternating
+}
+
+// ConsumeAck parses an ACK frame; every range in it lies within 0 and Largest.
+func ConsumeAck(b []byte) (f Ack, n int) {
+	r := reader{b: b}
+	// Type (i) = 0x02..0x03,
+	f.HasECN = r.varint() == FrameAckECN
+	// Largest Acknowledged (i), ACK Delay (i), ACK Range Count (i), First ACK Range (i),
+	f.Largest = PacketNumber(r.varint())
+	f.Delay = r.varint()
+	count := r.varint()
+	f.first = r.varint()
+	smallest := uint64(f.Largest) - f.first
+	if r.bad || f.first > uint64(f.Largest) {
+		return f, -1
+	}
+	start := r.n
+	for ; count > 0; count-- {
+		// "If any computed packet number is negative, an endpoint MUST generate a connection
+		// error of type FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.3.1-10
+		gap, length := r.varint(), r.varint()
+		if r.bad || gap+2 > smallest || length > smallest-gap-2 {
+			return f, -1
+		}
+		smallest -= gap + 2 + length
+	}
+	f.ranges = b[start:r.n]
+	if f.HasECN {
+		f.ECN = ECNCounts{ECT0: r.varint(), ECT1: r.varint(), CE: r.varint()}
+	}
+	return f, r.done()
+}
+
+// Ranges calls yield for each range, the largest first, until it returns false. It does not
+// allocate.
+func (f *Ack) Ranges(yield func(PNRange) bool) {
+	end := f.Largest + 1
+	start := f.Largest - PacketNumber(f.first)
+	for b := f.ranges; yield(PNRange{start, end}) && len(b) > 0; {
+		gap, n := ConsumeVarint(b)
+		length, m := ConsumeVarint(b[n:])
+		b = b[n+m:]
+		end = start - PacketNumber(gap) - 1
+		start = end - PacketNumber(length) - 1
+	}
+}
+
+// AppendAck appends an ACK frame of at most room bytes for ranges, which ascend and do not touch.
+// When not all fit, the largest go. Nothing is appended if not even one does.
+func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room int) []byte {
+	if len(ranges) == 0 {
+		return b
+	}
+	last := ranges[len(ranges)-1]
+	largest, first := uint64(last.End-1), uint64(last.End-1-last.Start)
+	size := 1 + SizeVarint(largest) + SizeVarint(delay) + 2 + SizeVarint(first)
+	if ecn != nil {
+		size += SizeVarint(ecn.ECT0) + SizeVarint(ecn.ECT1) + SizeVarint(ecn.CE)
+	}
+	if size > room {
+		return b
+	}
+	count := 0
+	for i := len(ranges) - 2; i >= 0; i-- {
+		gap, length := ackRange(ranges, i)
+		if size += SizeVarint(gap) + SizeVarint(length); size > room || count == 1<<14-1 {
+			break
+		}
+		count++
+	}
+	t := FrameAck
+	if ecn != nil {
+		t = FrameAckECN
+	}
+	b = AppendVarint(append(b, byte(t)), largest)
+	b = AppendVarint(b, delay)
+	b = AppendVarint(b, uint64(count))
+	b = AppendVarint(b, first)
+	for i := len(ranges) - 2; i >= len(ranges)-1-count; i-- {
+		gap, length := ackRange(ranges, i)
+		b = AppendVarint(AppendVarint(b, gap), length)
+	}
+	if ecn != nil {
+		b = AppendVarint(AppendVarint(AppendVarint(b, ecn.ECT0), ecn.ECT1), ecn.CE)
+	}
+	return b
+}
+
+// ackRange is how range i is encoded behind range i+1.
+func ackRange(ranges []PNRange, i int) (gap, length uint64) {
+	return uint64(ranges[i+1].Start - ranges[i].End - 1), uint64(ranges[i].End - ranges[i].Start - 1)
+}

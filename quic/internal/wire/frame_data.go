@@ -1,0 +1,174 @@
+package wire
+
+// Crypto is a CRYPTO frame.
+type Crypto struct {
+	Offset uint64
+	Data   []byte
+}
+
+// ConsumeCrypto parses a CRYPTO frame; its last byte's offset is a valid one.
+func ConsumeCrypto(b []byte) (f Crypto, n int) {
+	r := reader{b: b}
+	r.varint()
+	f.Offset = r.varint()
+	f.Data = r.bytes(r.varint())
+	if f.Offset+uint64(len(f.Data)) > MaxVarint {
+		return f, -1
+	}
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f Crypto) Size() int {
+	return 1 + SizeVarint(f.Offset) + SizeVarint(uint64(len(f.Data))) + len(f.Data)
+}
+
+// Append appends the frame.
+func (f Crypto) Append(b []byte) []byte {
+	b = AppendVarint(append(b, byte(FrameCrypto)), f.Offset)
+	return append(AppendVarint(b, uint64(len(f.Data))), f.Data...)
+}
+
+// Stream is a STREAM frame.
+type Stream struct {
+	ID     uint64
+	Offset uint64
+	Data   []byte
+	Fin    bool
+	// ToEnd: the frame has no length and fills the rest of its packet.
+	ToEnd bool
+}
+
+// ConsumeStream parses a STREAM frame of any of the eight types.
+//
+// "The largest offset delivered on a stream -- the sum of the offset and data length -- cannot
+// exceed 2^62-1".
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.8-9
+func ConsumeStream(b []byte) (f Stream, n int) {
+	r := reader{b: b}
+	t := r.varint()
+	f.Fin, f.ToEnd = t&1 != 0, t&2 == 0
+	f.ID = r.varint()
+	if t&4 != 0 {
+		f.Offset = r.varint()
+	}
+	length := uint64(len(b) - r.n)
+	if !f.ToEnd {
+		length = r.varint()
+	}
+	f.Data = r.bytes(length)
+	if f.Offset+uint64(len(f.Data)) > MaxVarint {
+		return f, -1
+	}
+	return f, r.done()
+}
+
+// Overhead is what Append adds beside n bytes of data.
+func (f Stream) Overhead(n int) int {
+	size := 1 + SizeVarint(f.ID)
+	if f.Offset > 0 {
+		size += SizeVarint(f.Offset)
+	}
+	if !f.ToEnd {
+		size += SizeVarint(uint64(n))
+	}
+	return size
+}
+
+// Size is the length that Append adds.
+func (f Stream) Size() int { return f.Overhead(len(f.Data)) + len(f.Data) }
+
+// Append appends the frame.
+func (f Stream) Append(b []byte) []byte {
+	return append(f.AppendHeader(b, len(f.Data)), f.Data...)
+}
+
+// AppendHeader appends the frame without its n bytes of data.
+func (f Stream) AppendHeader(b []byte, n int) []byte {
+	t := FrameStream
+	if f.Fin {
+		t |= 1
+	}
+	if !f.ToEnd {
+		t |= 2
+	}
+	if f.Offset > 0 {
+		t |= 4
+	}
+	b = AppendVarint(append(b, byte(t)), f.ID)
+	if f.Offset > 0 {
+		b = AppendVarint(b, f.Offset)
+	}
+	if !f.ToEnd {
+		b = AppendVarint(b, uint64(n))
+	}
+	return b
+}
+
+// NewToken is a NEW_TOKEN frame.
+type NewToken struct {
+	Token []byte
+}
+
+// ConsumeNewToken parses a NEW_TOKEN frame.
+//
+// "A client MUST treat receipt of a NEW_TOKEN frame with an empty Token field as a connection error
+// of type FRAME_ENCODING_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-4
+func ConsumeNewToken(b []byte) (f NewToken, n int) {
+	r := reader{b: b}
+	r.varint()
+	f.Token = r.bytes(r.varint())
+	if len(f.Token) == 0 {
+		return f, -1
+	}
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f NewToken) Size() int { return 1 + SizeVarint(uint64(len(f.Token))) + len(f.Token) }
+
+// Append appends the frame.
+func (f NewToken) Append(b []byte) []byte {
+	return append(AppendVarint(append(b, byte(FrameNewToken)), uint64(len(f.Token))), f.Token...)
+}
+
+// ConnectionClose is a CONNECTION_CLOSE frame of either type.
+type ConnectionClose struct {
+	Application bool
+	Code        uint64
+	FrameType   uint64 // 0 for an application's
+	Reason      []byte
+}
+
+// ConsumeConnectionClose parses a CONNECTION_CLOSE frame.
+func ConsumeConnectionClose(b []byte) (f ConnectionClose, n int) {
+	r := reader{b: b}
+	f.Application = r.varint() == FrameConnectionCloseApp
+	f.Code = r.varint()
+	if !f.Application {
+		f.FrameType = r.varint()
+	}
+	f.Reason = r.bytes(r.varint())
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f ConnectionClose) Size() int {
+	n := 1 + SizeVarint(f.Code) + SizeVarint(uint64(len(f.Reason))) + len(f.Reason)
+	if !f.Application {
+		n += SizeVarint(f.FrameType)
+	}
+	return n
+}
+
+// Append appends the frame.
+func (f ConnectionClose) Append(b []byte) []byte {
+	if f.Application {
+		b = AppendVarint(append(b, byte(FrameConnectionCloseApp)), f.Code)
+	} else {
+		b = AppendVarint(append(b, byte(FrameConnectionClose)), f.Code)
+		b = AppendVarint(b, f.FrameType)
+	}
+	return append(AppendVarint(b, uint64(len(f.Reason))), f.Reason...)
+}

@@ -1,0 +1,116 @@
+package wire
+
+// Frame types (RFC 9000, 19).
+const (
+	FramePadding            uint64 = 0x00
+	FramePing               uint64 = 0x01
+	FrameAck                uint64 = 0x02
+	FrameAckECN             uint64 = 0x03
+	FrameResetStream        uint64 = 0x04
+	FrameStopSending        uint64 = 0x05
+	FrameCrypto             uint64 = 0x06
+	FrameNewToken           uint64 = 0x07
+	FrameStream             uint64 = 0x08 // to 0x0f
+	FrameStreamMax          uint64 = 0x0f
+	FrameMaxData            uint64 = 0x10
+	FrameMaxStreamData      uint64 = 0x11
+	FrameMaxStreamsBidi     uint64 = 0x12
+	FrameMaxStreamsUni      uint64 = 0x13
+	FrameDataBlocked        uint64 = 0x14
+	FrameStreamDataBlocked  uint64 = 0x15
+	FrameStreamsBlockedBidi uint64 = 0x16
+	FrameStreamsBlockedUni  uint64 = 0x17
+	FrameNewConnectionID    uint64 = 0x18
+	FrameRetireConnectionID uint64 = 0x19
+	FramePathChallenge      uint64 = 0x1a
+	FramePathResponse       uint64 = 0x1b
+	FrameConnectionClose    uint64 = 0x1c
+	FrameConnectionCloseApp uint64 = 0x1d
+	FrameHandshakeDone      uint64 = 0x1e
+)
+
+// ConsumeFrameType reads a frame type.
+//
+// "[T]o ensure simple and efficient implementations of frame parsing, a frame type MUST use the
+// shortest possible encoding."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-17
+func ConsumeFrameType(b []byte) (t uint64, n int) {
+	t, n = ConsumeVarint(b)
+	if n > 0 && n != SizeVarint(t) {
+		return 0, -1
+	}
+	return t, n
+}
+
+// Which packets may hold a frame, as bits.
+const (
+	inInitial = 1 << PacketInitial
+	in0RTT    = 1 << Packet0RTT
+	inHands   = 1 << PacketHandshake
+	in1RTT    = 1 << Packet1RTT
+
+	inAll   = inInitial | in0RTT | inHands | in1RTT
+	inCrypt = inInitial | inHands | in1RTT
+	inData  = in0RTT | in1RTT
+)
+
+// frameInfo is RFC 9000, table 3, by frame type.
+var frameInfo = [...]struct {
+	name string
+	pkts uint8
+}{
+	0x00: {"PADDING", inAll}, 0x01: {"PING", inAll},
+	0x02: {"ACK", inCrypt}, 0x03: {"ACK", inCrypt},
+	0x04: {"RESET_STREAM", inData}, 0x05: {"STOP_SENDING", inData},
+	0x06: {"CRYPTO", inCrypt}, 0x07: {"NEW_TOKEN", in1RTT},
+	0x08: {"STREAM", inData}, 0x09: {"STREAM", inData}, 0x0a: {"STREAM", inData}, 0x0b: {"STREAM", inData},
+	0x0c: {"STREAM", inData}, 0x0d: {"STREAM", inData}, 0x0e: {"STREAM", inData}, 0x0f: {"STREAM", inData},
+	0x10: {"MAX_DATA", inData}, 0x11: {"MAX_STREAM_DATA", inData},
+	0x12: {"MAX_STREAMS", inData}, 0x13: {"MAX_STREAMS", inData},
+	0x14: {"DATA_BLOCKED", inData}, 0x15: {"STREAM_DATA_BLOCKED", inData},
+	0x16: {"STREAMS_BLOCKED", inData}, 0x17: {"STREAMS_BLOCKED", inData},
+	0x18: {"NEW_CONNECTION_ID", inData}, 0x19: {"RETIRE_CONNECTION_ID", inData},
+	0x1a: {"PATH_CHALLENGE", inData}, 0x1b: {"PATH_RESPONSE", in1RTT},
+	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inData},
+	0x1e: {"HANDSHAKE_DONE", in1RTT},
+}
+
+// FrameKnown reports whether the type is one of RFC 9000's.
+func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) }
+
+// FrameAllowed reports whether packets of type p may hold frames of type t.
+func FrameAllowed(t uint64, p PacketType) bool {
+	return t < uint64(len(frameInfo)) && p <= Packet1RTT && frameInfo[t].pkts&(1<<p) != 0
+}
+
+// FrameName is the RFC's name of a frame type.
+func FrameName(t uint64) string {
+	if FrameKnown(t) {
+		return frameInfo[t].name
+	}
+	return "unknown frame"
+}
+
+// AckEliciting reports whether a packet with such a frame is to be acknowledged.
+//
+// "All frames other than ACK, PADDING, and CONNECTION_CLOSE are considered ack-eliciting."
+// https://www.rfc-editor.org/rfc/rfc9002#section-2-3.4.1
+func AckEliciting(t uint64) bool {
+	switch t {
+	case FramePadding, FrameAck, FrameAckECN, FrameConnectionClose, FrameConnectionCloseApp:
+		return false
+	}
+	return true
+}
+
+// Probing reports whether the frame may go to an address that is not validated.
+//
+// "PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID, and PADDING frames are 'probing frames'".
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.1-2
+func Probing(t uint64) bool {
+	switch t {
+	case FramePathChallenge, FramePathResponse, FrameNewConnectionID, FramePadding:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,150 @@
+package wire
+
+import "encoding/binary"
+
+// Version is a QUIC version.
+type Version uint32
+
+// Version1 is RFC 9000's.
+const Version1 Version = 1
+
+// Reserved reports whether the version is one of those that exist to force version negotiation.
+func (v Version) Reserved() bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
+
+// PacketType is the type of a packet.
+type PacketType uint8
+
+const (
+	PacketInitial PacketType = iota
+	Packet0RTT
+	PacketHandshake
+	PacketRetry
+	Packet1RTT
+	PacketVersionNegotiation
+)
+
+func (t PacketType) String() string {
+	names := [...]string{"Initial", "0-RTT", "Handshake", "Retry", "1-RTT", "Version Negotiation"}
+	if int(t) < len(names) {
+		return names[t]
+	}
+	return "unknown packet type"
+}
+
+// LongPacketType is the type in the first byte of a version 1 long header.
+func LongPacketType(first byte) PacketType { return PacketType(first >> 4 & 3) }
+
+// Invariant is what every version of QUIC has in common (RFC 8999). The IDs are borrowed, and up to
+// 255 bytes long in a long header.
+type Invariant struct {
+	Long         bool
+	Version      Version
+	DstID, SrcID []byte
+	Len          int // of the fields above
+}
+
+// ParseInvariant parses the first bytes of a datagram. shortIDLen is the length of the connection
+// IDs that we issue, for short headers do not tell it.
+func ParseInvariant(b []byte, shortIDLen int) (inv Invariant, ok bool) {
+	if len(b) == 0 {
+		return inv, false
+	}
+	if b[0]&0x80 == 0 {
+		if len(b) < 1+shortIDLen {
+			return inv, false
+		}
+		inv.DstID, inv.Len = b[1:1+shortIDLen], 1+shortIDLen
+		return inv, true
+	}
+	r := reader{b: b, n: 1}
+	v := r.bytes(4)
+	inv.Long = true
+	inv.DstID = r.bytes(uint64(r.byte()))
+	inv.SrcID = r.bytes(uint64(r.byte()))
+	if r.bad {
+		return inv, false
+	}
+	inv.Version, inv.Len = Version(binary.BigEndian.Uint32(v)), r.n
+	return inv, true
+}
+
+// LongHeader is the header of an Initial, 0-RTT or Handshake packet, as far as it is not protected.
+type LongHeader struct {
+	Type         PacketType
+	Version      Version
+	DstID, SrcID ConnID
+	Token        []byte // of Initial packets
+	PNOffset     int    // where the packet number begins
+	Len          int    // of the whole packet in its datagram
+}
+
+// ParseLongHeader parses the header of the packet that b begins with, of version 1. It returns the
+// packet number's offset, or -1 for what is not an Initial, 0-RTT or Handshake packet.
+func ParseLongHeader(b []byte) (h LongHeader, n int) {
+	// Header Form (1) = 1, Fixed Bit (1) = 1, Long Packet Type (2), Type-Specific Bits (4),
+	if len(b) < 7 || b[0]&0xc0 != 0xc0 {
+		return h, -1
+	}
+	h.Type = LongPacketType(b[0])
+	if h.Type == PacketRetry {
+		return h, -1
+	}
+	r := reader{b: b, n: 1}
+	// Version (32),
+	h.Version = Version(binary.BigEndian.Uint32(r.bytes(4)))
+	if h.Version == 0 {
+		return h, -1
+	}
+	// Destination Connection ID Length (8), Destination Connection ID (0..160),
+	dst := r.bytes(uint64(r.byte()))
+	// Source Connection ID Length (8), Source Connection ID (0..160),
+	src := r.bytes(uint64(r.byte()))
+	var ok1, ok2 bool
+	h.DstID, ok1 = MakeConnID(dst)
+	h.SrcID, ok2 = MakeConnID(src)
+	// Token Length (i), Token (..),
+	if h.Type == PacketInitial {
+		h.Token = r.bytes(r.varint())
+	}
+	// Length (i),
+	length := r.varint()
+	if r.bad || !ok1 || !ok2 || length > uint64(len(b)-r.n) {
+		return h, -1
+	}
+	h.PNOffset, h.Len = r.n, r.n+int(length)
+	return h, r.n
+}
+
+// AppendLongHeader appends a version 1 header up to and including the packet number. Its Length
+// field has two bytes, for PatchLength to fill.
+func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte, pn PacketNumber, pnLen int) []byte {
+	b = append(b, 0xc0|byte(t)<<4|byte(pnLen-1))
+	b = binary.BigEndian.AppendUint32(b, uint32(v))
+	b = dst.AppendTo(append(b, byte(dst.Len())))
+	b = src.AppendTo(append(b, byte(src.Len())))
+	if t == PacketInitial {
+		b = append(AppendVarint(b, uint64(len(token))), token...)
+	}
+	b = append(b, 0x40, 0)
+	return AppendPacketNumber(b, pn, pnLen)
+}
+
+// PatchLength fills the Length field of a packet whose header, headerLen bytes with the packet
+// number, AppendLongHeader wrote at the beginning of b. rest is the number of bytes after the header,
+// the tag included.
+func PatchLength(b []byte, headerLen, rest int) {
+	pnLen := int(b[0]&3) + 1
+	binary.BigEndian.PutUint16(b[headerLen-pnLen-2:], 0x4000|uint16(rest+pnLen))
+}
+
+// AppendShortHeader appends a 1-RTT header up to and including the packet number.
+func AppendShortHeader(b []byte, dst ConnID, spin, phase bool, pn PacketNumber, pnLen int) []byte {
+	first := byte(0x40) | byte(pnLen-1)
+	if spin {
+		first |= 0x20
+	}
+	if phase {
+		first |= 0x04
+	}
+	return AppendPacketNumber(dst.AppendTo(append(b, first)), pn, pnLen)
+}

@@ -1,0 +1,87 @@
+package wire
+
+import "encoding/binary"
+
+// RetryTagLen is the length of a Retry packet's integrity tag.
+const RetryTagLen = 16
+
+// Retry is a Retry packet.
+type Retry struct {
+	Version      Version
+	DstID, SrcID ConnID
+	Token        []byte
+}
+
+// ParseRetry parses a whole datagram with a Retry packet of version 1; n is -1 if it is malformed.
+// The tag is for the caller to check.
+func ParseRetry(b []byte) (p Retry, n int) {
+	inv, ok := ParseInvariant(b, 0)
+	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0]) != PacketRetry ||
+		inv.Version == 0 || len(b) < inv.Len+RetryTagLen {
+		return p, -1
+	}
+	var ok1, ok2 bool
+	p.DstID, ok1 = MakeConnID(inv.DstID)
+	p.SrcID, ok2 = MakeConnID(inv.SrcID)
+	if !ok1 || !ok2 {
+		return p, -1
+	}
+	p.Version, p.Token = inv.Version, b[inv.Len:len(b)-RetryTagLen]
+	return p, len(b)
+}
+
+// AppendRetry appends a Retry packet without its tag.
+func AppendRetry(b []byte, v Version, dst, src ConnID, token []byte) []byte {
+	b = append(b, 0xf0)
+	b = binary.BigEndian.AppendUint32(b, uint32(v))
+	b = dst.AppendTo(append(b, byte(dst.Len())))
+	b = src.AppendTo(append(b, byte(src.Len())))
+	return append(b, token...)
+}
+
+// VersionNegotiation is a Version Negotiation packet.
+type VersionNegotiation struct {
+	DstID, SrcID ConnID
+	versions     []byte
+}
+
+// Versions lists the versions, at most 64 of them.
+func (p *VersionNegotiation) Versions() []Version {
+	var vs []Version
+	for b := p.versions; len(b) >= 4 && len(vs) < 64; b = b[4:] {
+		vs = append(vs, Version(binary.BigEndian.Uint32(b)))
+	}
+	return vs
+}
+
+// ParseVersionNegotiation parses a whole datagram; n is -1 if it is malformed.
+func ParseVersionNegotiation(b []byte) (p VersionNegotiation, n int) {
+	inv, ok := ParseInvariant(b, 0)
+	if !ok || !inv.Long || inv.Version != 0 {
+		return p, -1
+	}
+	var ok1, ok2 bool
+	p.DstID, ok1 = MakeConnID(inv.DstID)
+	p.SrcID, ok2 = MakeConnID(inv.SrcID)
+	p.versions = b[inv.Len:]
+	if !ok1 || !ok2 || len(p.versions) == 0 || len(p.versions)%4 != 0 {
+		return p, -1
+	}
+	return p, len(b)
+}
+
+// AppendVersionNegotiation appends a Version Negotiation packet. The IDs, of up to 255 bytes, are
+// those of the packet that it answers, swapped; random fills the bits that mean nothing.
+func AppendVersionNegotiation(b []byte, random byte, dst, src []byte, versions ...Version) []byte {
+	// "The value in the Unused field is set to an arbitrary value by the server. [...] the most
+	// significant bit of this field (0x40) SHOULD [be set] to 1"
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-3
+	b = append(b, 0xc0|random)
+	b = append(b, 0, 0, 0, 0)
+	b = append(append(b, byte(len(dst))), dst...)
+	b = append(append(b, byte(len(src))), src...)
+	for _, v := range versions {
+		b = binary.BigEndian.AppendUint32(b, uint32(v))
+	}
+	return b
+}

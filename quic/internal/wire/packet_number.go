@@ -1,0 +1,54 @@
+package wire
+
+// PacketNumber is a full packet number.
+type PacketNumber int64
+
+// NoPacket stands for the absence of a packet number.
+const NoPacket PacketNumber = -1
+
+// PNRange is a half-open range of packet numbers.
+type PNRange struct {
+	Start, End PacketNumber
+}
+
+// PacketNumberLen is the length in which pn has to be sent, when largestAcked, or NoPacket, is what
+// the peer has acknowledged.
+//
+// "The sender MUST use a packet number size able to represent more than twice as large a range as
+// the difference between the largest acknowledged packet number and the packet number being sent."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-7
+func PacketNumberLen(pn, largestAcked PacketNumber) int {
+	switch d := pn - largestAcked; {
+	case d < 1<<7:
+		return 1
+	case d < 1<<15:
+		return 2
+	case d < 1<<23:
+		return 3
+	}
+	return 4
+}
+
+// AppendPacketNumber appends the low n bytes of pn.
+func AppendPacketNumber(b []byte, pn PacketNumber, n int) []byte {
+	for i := n - 1; i >= 0; i-- {
+		b = append(b, byte(pn>>(8*i)))
+	}
+	return b
+}
+
+// DecodePacketNumber recovers a packet number from its low n bytes (RFC 9000, A.3). largest is the
+// largest number received so far, or NoPacket.
+func DecodePacketNumber(largest PacketNumber, truncated uint64, n int) PacketNumber {
+	expected := largest + 1
+	win := PacketNumber(1) << (8 * n)
+	half := win / 2
+	pn := expected&^(win-1) | PacketNumber(truncated)
+	if pn <= expected-half && pn < 1<<62-win {
+		return pn + win
+	}
+	if pn > expected+half && pn >= win {
+		return pn - win
+	}
+	return pn
+}
