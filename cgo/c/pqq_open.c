@@ -126,9 +126,9 @@ int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
 
 uint64_t pqq_opener_limit(const pqq_opener *o)
 {
-	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the integrity limit is 2^52 invalid packets
-	 * […]. For AEAD_CHACHA20_POLY1305, the integrity limit is 2^36 invalid packets"
-	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4 */
+	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the integrity limit is 2^52 invalid packets;
+	 * see Appendix B.1.  For AEAD_CHACHA20_POLY1305, the integrity limit is 2^36 invalid packets"
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-7 */
 	return o->suite->id == 0x1303 ? UINT64_C(1) << 36 : UINT64_C(1) << 52;
 }
 

@@ -4,7 +4,7 @@
 #define NEW_SESSION_TICKET 4
 
 /* "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type
- * 0x010a, equivalent to a fatal TLS alert of unexpected_message"
+ * 0x010a, equivalent to a fatal TLS alert of unexpected_message; see Section 4.8."
  * https://www.rfc-editor.org/rfc/rfc9001#section-6-5
  *
  * Post-handshake client authentication has no place in QUIC either. */

@@ -24,7 +24,7 @@
 #define PQQ_VOID(name, args) void name args;
 #else
 #define PQQ_FN(ret, name, args) \
-	static inline ret name args { static const ret none; return none; }
+	static inline ret name args { ret none = { 0 }; return none; }
 #define PQQ_VOID(name, args) static inline void name args {}
 #endif
 
