@@ -1,0 +1,87 @@
+package s2n
+
+import (
+	"unsafe"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+)
+
+// Flags of a [Config].
+type Flags uint32
+
+// What a Config is for. The values are those of pqquic.h.
+const (
+	Server             Flags = 1 << iota
+	SkipVerify               // no verification of the peer's chain and name
+	KeyLog                   // emit key log lines
+	Tickets                  // send tickets, or take and use them
+	ClientCertAsked          // a server verifies a client's certificate if one comes
+	ClientCertRequired       // a server insists on one
+)
+
+// A Config is shared by the connections made from it, which keep it alive. It must not be changed
+// once there is one; it is then safe for concurrent use until Close.
+type Config struct{ p unsafe.Pointer }
+
+// NewConfig makes a configuration for a security policy of s2n-tls.
+func NewConfig(policy string, flags Flags) (*Config, error) {
+	if err := awslc.Linked(); err != nil {
+		return nil, err
+	}
+	p, code := configNew(policy, flags)
+	if p == nil {
+		return nil, errorOf(code)
+	}
+	return &Config{p}, nil
+}
+
+// AddCert adds a chain and its key, both in PEM. Without a key, handshakes emit [EventSign] with
+// index.
+func (c *Config) AddCert(chain, key []byte, index uint16) error {
+	if len(chain) == 0 {
+		return ErrRefused
+	}
+	if code, ok := configAddCert(c.p, chain, key, index); !ok {
+		return errorOf(code)
+	}
+	return nil
+}
+
+// AddRoot adds one trust anchor in PEM.
+func (c *Config) AddRoot(pem []byte) error {
+	if code, ok := configAddRoot(c.p, string(pem)); !ok {
+		return errorOf(code)
+	}
+	return nil
+}
+
+// AddALPN adds an application protocol to a client's offer.
+func (c *Config) AddALPN(proto string) error {
+	if code, ok := configAddALPN(c.p, []byte(proto)); !ok {
+		return errorOf(code)
+	}
+	return nil
+}
+
+// AddTicketKey adds a server's ticket key of 32 bytes. The first one seals, the others open.
+func (c *Config) AddTicketKey(secret []byte) error {
+	if len(secret) != 32 {
+		return ErrRefused
+	}
+	if code, ok := configAddTicketKey(c.p, secret); !ok {
+		return errorOf(code)
+	}
+	return nil
+}
+
+// Groups reads back the groups that the configuration would offer, by code point.
+func (c *Config) Groups() []uint16 {
+	out := make([]uint16, 64)
+	return out[:configGroups(c.p, out)]
+}
+
+// Close lets go of the configuration. It is idempotent.
+func (c *Config) Close() {
+	configFree(c.p)
+	c.p = nil
+}
