@@ -1,10 +1,15 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
 
 // ErrorCode is a transport error code (RFC 9000, 20.1).
 type ErrorCode uint64
 
+// The codes of QUIC version 1.
 const (
 	NoError                 ErrorCode = 0x00
 	InternalError           ErrorCode = 0x01
@@ -23,7 +28,8 @@ const (
 	KeyUpdateError          ErrorCode = 0x0e
 	AEADLimitReached        ErrorCode = 0x0f
 	NoViablePath            ErrorCode = 0x10
-	CryptoError             ErrorCode = 0x100 // plus a TLS alert
+	// CryptoError is the first of 256: the TLS alert is added to it (RFC 9001, 4.8).
+	CryptoError ErrorCode = 0x100
 )
 
 var errorNames = [...]string{
@@ -33,12 +39,13 @@ var errorNames = [...]string{
 	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH",
 }
 
+// String is the RFC's name. That of a CRYPTO_ERROR holds the TLS alert.
 func (c ErrorCode) String() string {
 	switch {
 	case c < ErrorCode(len(errorNames)):
 		return errorNames[c]
 	case c&^0xff == CryptoError:
-		return fmt.Sprintf("CRYPTO_ERROR 0x%x", uint64(c))
+		return fmt.Sprintf("CRYPTO_ERROR (%s)", tlsprovider.Alert(c&0xff))
 	}
 	return fmt.Sprintf("error 0x%x", uint64(c))
 }

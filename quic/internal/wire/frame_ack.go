@@ -5,6 +5,12 @@ type ECNCounts struct {
 	ECT0, ECT1, CE uint64
 }
 
+func (c *ECNCounts) size() int {
+	return SizeVarint(c.ECT0) + SizeVarint(c.ECT1) + SizeVarint(c.CE)
+}
+
+func (c *ECNCounts) append(b []byte) []byte { return appendVarints(b, c.ECT0, c.ECT1, c.CE) }
+
 // Ack is an ACK frame. Its ranges stay encoded.
 type Ack struct {
 	Largest PacketNumber
@@ -13,10 +19,12 @@ type Ack struct {
 	ECN     ECNCounts
 
 	first  uint64 // First ACK Range
-	ranges []byte // Gap and ACK Range Length, alternating
+	count  uint64 // ACK Range Count
+	ranges []byte // Gap and ACK Range Length, alternating; borrowed
 }
 
-// ConsumeAck parses an ACK frame; every range in it lies within 0 and Largest.
+// ConsumeAck parses an ACK frame. All ranges are checked: they descend, without touching, from
+// Largest and do not fall below 0.
 func ConsumeAck(b []byte) (f Ack, n int) {
 	r := reader{b: b}
 	// Type (i) = 0x02..0x03,
@@ -24,17 +32,18 @@ func ConsumeAck(b []byte) (f Ack, n int) {
 	// Largest Acknowledged (i), ACK Delay (i), ACK Range Count (i), First ACK Range (i),
 	f.Largest = PacketNumber(r.varint())
 	f.Delay = r.varint()
-	count := r.varint()
+	f.count = r.varint()
 	f.first = r.varint()
 	smallest := uint64(f.Largest) - f.first
 	if r.bad || f.first > uint64(f.Largest) {
 		return f, -1
 	}
 	start := r.n
-	for ; count > 0; count-- {
+	// A range takes two bytes or more: a count that the frame does not hold ends the loop soon.
+	for i := f.count; i > 0; i-- {
 		// "If any computed packet number is negative, an endpoint MUST generate a connection
 		// error of type FRAME_ENCODING_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-19.3.1-10
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.3.1-14
 		gap, length := r.varint(), r.varint()
 		if r.bad || gap+2 > smallest || length > smallest-gap-2 {
 			return f, -1
@@ -48,8 +57,8 @@ func ConsumeAck(b []byte) (f Ack, n int) {
 	return f, r.done()
 }
 
-// Ranges calls yield for each range, the largest first, until it returns false. It does not
-// allocate.
+// Ranges calls yield for each range, the largest first, until it returns false: it is an iterator
+// for a range loop. It does not allocate.
 func (f *Ack) Ranges(yield func(PNRange) bool) {
 	end := f.Largest + 1
 	start := f.Largest - PacketNumber(f.first)
@@ -62,8 +71,32 @@ func (f *Ack) Ranges(yield func(PNRange) bool) {
 	}
 }
 
+// Size is the length that Append adds.
+func (f Ack) Size() int {
+	n := 1 + SizeVarint(uint64(f.Largest)) + SizeVarint(f.Delay) + SizeVarint(f.count) +
+		SizeVarint(f.first) + len(f.ranges)
+	if f.HasECN {
+		n += f.ECN.size()
+	}
+	return n
+}
+
+// Append appends a frame that ConsumeAck returned. To build one: AppendAck.
+func (f Ack) Append(b []byte) []byte {
+	b = appendVarints(b, ackType(f.HasECN), uint64(f.Largest), f.Delay, f.count, f.first)
+	b = append(b, f.ranges...)
+	if f.HasECN {
+		b = f.ECN.append(b)
+	}
+	return b
+}
+
+// maxAckRanges is the largest ACK Range Count of AppendAck, which leaves two bytes for it.
+const maxAckRanges = 1<<14 - 1
+
 // AppendAck appends an ACK frame of at most room bytes for ranges, which ascend and do not touch.
-// When not all fit, the largest go. Nothing is appended if not even one does.
+// When not all fit, the largest go. Nothing is appended if not even one does. delay is what the
+// field holds, already scaled down; ecn is nil for a frame without counts.
 func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room int) []byte {
 	if len(ranges) == 0 {
 		return b
@@ -72,7 +105,7 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	largest, first := uint64(last.End-1), uint64(last.End-1-last.Start)
 	size := 1 + SizeVarint(largest) + SizeVarint(delay) + 2 + SizeVarint(first)
 	if ecn != nil {
-		size += SizeVarint(ecn.ECT0) + SizeVarint(ecn.ECT1) + SizeVarint(ecn.CE)
+		size += ecn.size()
 	}
 	if size > room {
 		return b
@@ -80,25 +113,18 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	count := 0
 	for i := len(ranges) - 2; i >= 0; i-- {
 		gap, length := ackRange(ranges, i)
-		if size += SizeVarint(gap) + SizeVarint(length); size > room || count == 1<<14-1 {
+		if size += SizeVarint(gap) + SizeVarint(length); size > room || count == maxAckRanges {
 			break
 		}
 		count++
 	}
-	t := FrameAck
-	if ecn != nil {
-		t = FrameAckECN
-	}
-	b = AppendVarint(append(b, byte(t)), largest)
-	b = AppendVarint(b, delay)
-	b = AppendVarint(b, uint64(count))
-	b = AppendVarint(b, first)
+	b = appendVarints(b, ackType(ecn != nil), largest, delay, uint64(count), first)
 	for i := len(ranges) - 2; i >= len(ranges)-1-count; i-- {
 		gap, length := ackRange(ranges, i)
 		b = AppendVarint(AppendVarint(b, gap), length)
 	}
 	if ecn != nil {
-		b = AppendVarint(AppendVarint(AppendVarint(b, ecn.ECT0), ecn.ECT1), ecn.CE)
+		b = ecn.append(b)
 	}
 	return b
 }
@@ -106,4 +132,11 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 // ackRange is how range i is encoded behind range i+1.
 func ackRange(ranges []PNRange, i int) (gap, length uint64) {
 	return uint64(ranges[i+1].Start - ranges[i].End - 1), uint64(ranges[i].End - ranges[i].Start - 1)
+}
+
+func ackType(ecn bool) uint64 {
+	if ecn {
+		return FrameAckECN
+	}
+	return FrameAck
 }

@@ -29,11 +29,11 @@ const (
 	FrameHandshakeDone      uint64 = 0x1e
 )
 
-// ConsumeFrameType reads a frame type.
+// ConsumeFrameType reads a frame type; n is -1 if it is cut off or not in the shortest encoding.
 //
-// "[T]o ensure simple and efficient implementations of frame parsing, a frame type MUST use the
+// "To ensure simple and efficient implementations of frame parsing, a frame type MUST use the
 // shortest possible encoding."
-// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-17
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-18
 func ConsumeFrameType(b []byte) (t uint64, n int) {
 	t, n = ConsumeVarint(b)
 	if n > 0 && n != SizeVarint(t) {
@@ -44,14 +44,14 @@ func ConsumeFrameType(b []byte) (t uint64, n int) {
 
 // Which packets may hold a frame, as bits.
 const (
-	inInitial = 1 << PacketInitial
-	in0RTT    = 1 << Packet0RTT
-	inHands   = 1 << PacketHandshake
-	in1RTT    = 1 << Packet1RTT
+	inInitial   = 1 << PacketInitial
+	in0RTT      = 1 << Packet0RTT
+	inHandshake = 1 << PacketHandshake
+	in1RTT      = 1 << Packet1RTT
 
-	inAll   = inInitial | in0RTT | inHands | in1RTT
-	inCrypt = inInitial | inHands | in1RTT
-	inData  = in0RTT | in1RTT
+	inAll        = inInitial | in0RTT | inHandshake | in1RTT
+	inAllBut0RTT = inInitial | inHandshake | in1RTT
+	inAppSpace   = in0RTT | in1RTT
 )
 
 // frameInfo is RFC 9000, table 3, by frame type.
@@ -60,25 +60,34 @@ var frameInfo = [...]struct {
 	pkts uint8
 }{
 	0x00: {"PADDING", inAll}, 0x01: {"PING", inAll},
-	0x02: {"ACK", inCrypt}, 0x03: {"ACK", inCrypt},
-	0x04: {"RESET_STREAM", inData}, 0x05: {"STOP_SENDING", inData},
-	0x06: {"CRYPTO", inCrypt}, 0x07: {"NEW_TOKEN", in1RTT},
-	0x08: {"STREAM", inData}, 0x09: {"STREAM", inData}, 0x0a: {"STREAM", inData}, 0x0b: {"STREAM", inData},
-	0x0c: {"STREAM", inData}, 0x0d: {"STREAM", inData}, 0x0e: {"STREAM", inData}, 0x0f: {"STREAM", inData},
-	0x10: {"MAX_DATA", inData}, 0x11: {"MAX_STREAM_DATA", inData},
-	0x12: {"MAX_STREAMS", inData}, 0x13: {"MAX_STREAMS", inData},
-	0x14: {"DATA_BLOCKED", inData}, 0x15: {"STREAM_DATA_BLOCKED", inData},
-	0x16: {"STREAMS_BLOCKED", inData}, 0x17: {"STREAMS_BLOCKED", inData},
-	0x18: {"NEW_CONNECTION_ID", inData}, 0x19: {"RETIRE_CONNECTION_ID", inData},
-	0x1a: {"PATH_CHALLENGE", inData}, 0x1b: {"PATH_RESPONSE", in1RTT},
-	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inData},
+	0x02: {"ACK", inAllBut0RTT}, 0x03: {"ACK", inAllBut0RTT},
+	0x04: {"RESET_STREAM", inAppSpace}, 0x05: {"STOP_SENDING", inAppSpace},
+	0x06: {"CRYPTO", inAllBut0RTT}, 0x07: {"NEW_TOKEN", in1RTT},
+	0x08: {"STREAM", inAppSpace}, 0x09: {"STREAM", inAppSpace}, 0x0a: {"STREAM", inAppSpace},
+	0x0b: {"STREAM", inAppSpace}, 0x0c: {"STREAM", inAppSpace}, 0x0d: {"STREAM", inAppSpace},
+	0x0e: {"STREAM", inAppSpace}, 0x0f: {"STREAM", inAppSpace},
+	0x10: {"MAX_DATA", inAppSpace}, 0x11: {"MAX_STREAM_DATA", inAppSpace},
+	0x12: {"MAX_STREAMS", inAppSpace}, 0x13: {"MAX_STREAMS", inAppSpace},
+	0x14: {"DATA_BLOCKED", inAppSpace}, 0x15: {"STREAM_DATA_BLOCKED", inAppSpace},
+	0x16: {"STREAMS_BLOCKED", inAppSpace}, 0x17: {"STREAMS_BLOCKED", inAppSpace},
+	0x18: {"NEW_CONNECTION_ID", inAppSpace}, 0x19: {"RETIRE_CONNECTION_ID", inAppSpace},
+	0x1a: {"PATH_CHALLENGE", inAppSpace}, 0x1b: {"PATH_RESPONSE", in1RTT},
+	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inAppSpace},
 	0x1e: {"HANDSHAKE_DONE", in1RTT},
 }
 
 // FrameKnown reports whether the type is one of RFC 9000's.
+//
+// "An endpoint MUST treat the receipt of a frame of unknown type as a connection error of type
+// FRAME_ENCODING_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-16
 func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) }
 
 // FrameAllowed reports whether packets of type p may hold frames of type t.
+//
+// "An endpoint MUST treat receipt of a frame in a packet type that is not permitted as a connection
+// error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-12
 func FrameAllowed(t uint64, p PacketType) bool {
 	return t < uint64(len(frameInfo)) && p <= Packet1RTT && frameInfo[t].pkts&(1<<p) != 0
 }

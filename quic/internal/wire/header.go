@@ -8,12 +8,14 @@ type Version uint32
 // Version1 is RFC 9000's.
 const Version1 Version = 1
 
-// Reserved reports whether the version is one of those that exist to force version negotiation.
+// Reserved reports whether the version is one of those, 0x?a?a?a?a, that exist to force version
+// negotiation (RFC 9000, 15).
 func (v Version) Reserved() bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
 
 // PacketType is the type of a packet.
 type PacketType uint8
 
+// The packet types. The first four have the values of the Long Packet Type field.
 const (
 	PacketInitial PacketType = iota
 	Packet0RTT
@@ -35,12 +37,13 @@ func (t PacketType) String() string {
 func LongPacketType(first byte) PacketType { return PacketType(first >> 4 & 3) }
 
 // Invariant is what every version of QUIC has in common (RFC 8999). The IDs are borrowed, and up to
-// 255 bytes long in a long header.
+// 255 bytes long in a long header. Version is 0 for Version Negotiation, and in a short header, which
+// has no Version and no SrcID either.
 type Invariant struct {
 	Long         bool
 	Version      Version
 	DstID, SrcID []byte
-	Len          int // of the fields above
+	Len          int // of the fields above, with the first byte
 }
 
 // ParseInvariant parses the first bytes of a datagram. shortIDLen is the length of the connection
@@ -56,13 +59,16 @@ func ParseInvariant(b []byte, shortIDLen int) (inv Invariant, ok bool) {
 		inv.DstID, inv.Len = b[1:1+shortIDLen], 1+shortIDLen
 		return inv, true
 	}
+	// Header Form (1) = 1, Version-Specific Bits (7), Version (32),
+	// Destination Connection ID Length (8), Destination Connection ID (0..2040),
+	// Source Connection ID Length (8), Source Connection ID (0..2040),
 	r := reader{b: b, n: 1}
 	v := r.bytes(4)
 	inv.Long = true
 	inv.DstID = r.bytes(uint64(r.byte()))
 	inv.SrcID = r.bytes(uint64(r.byte()))
 	if r.bad {
-		return inv, false
+		return Invariant{}, false
 	}
 	inv.Version, inv.Len = Version(binary.BigEndian.Uint32(v)), r.n
 	return inv, true
@@ -73,14 +79,19 @@ type LongHeader struct {
 	Type         PacketType
 	Version      Version
 	DstID, SrcID ConnID
-	Token        []byte // of Initial packets
+	Token        []byte // of Initial packets; borrowed
 	PNOffset     int    // where the packet number begins
 	Len          int    // of the whole packet in its datagram
 }
 
-// ParseLongHeader parses the header of the packet that b begins with, of version 1. It returns the
-// packet number's offset, or -1 for what is not an Initial, 0-RTT or Handshake packet.
+// ParseLongHeader parses the header of the packet that b begins with as one of version 1, whatever
+// its Version says: the caller checks that. It returns the packet number's offset, or -1 for what is
+// not an Initial, 0-RTT or Handshake packet that lies in b as a whole.
 func ParseLongHeader(b []byte) (h LongHeader, n int) {
+	// "Packets containing a zero value for this bit are not valid packets in this version and
+	// MUST be discarded."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.4.1
+	//
 	// Header Form (1) = 1, Fixed Bit (1) = 1, Long Packet Type (2), Type-Specific Bits (4),
 	if len(b) < 7 || b[0]&0xc0 != 0xc0 {
 		return h, -1
@@ -134,6 +145,9 @@ func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token 
 // the tag included.
 func PatchLength(b []byte, headerLen, rest int) {
 	pnLen := int(b[0]&3) + 1
+	if rest+pnLen > 1<<14-1 {
+		panic("BUG: packet too long for a Length of two bytes")
+	}
 	binary.BigEndian.PutUint16(b[headerLen-pnLen-2:], 0x4000|uint16(rest+pnLen))
 }
 

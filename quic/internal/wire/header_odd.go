@@ -5,7 +5,7 @@ import "encoding/binary"
 // RetryTagLen is the length of a Retry packet's integrity tag.
 const RetryTagLen = 16
 
-// Retry is a Retry packet.
+// Retry is a Retry packet. Token is borrowed.
 type Retry struct {
 	Version      Version
 	DstID, SrcID ConnID
@@ -13,7 +13,7 @@ type Retry struct {
 }
 
 // ParseRetry parses a whole datagram with a Retry packet of version 1; n is -1 if it is malformed.
-// The tag is for the caller to check.
+// The tag, the last RetryTagLen bytes, is for the caller to check.
 func ParseRetry(b []byte) (p Retry, n int) {
 	inv, ok := ParseInvariant(b, 0)
 	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0]) != PacketRetry ||
@@ -30,7 +30,7 @@ func ParseRetry(b []byte) (p Retry, n int) {
 	return p, len(b)
 }
 
-// AppendRetry appends a Retry packet without its tag.
+// AppendRetry appends a Retry packet without its tag, which covers what is appended here.
 func AppendRetry(b []byte, v Version, dst, src ConnID, token []byte) []byte {
 	b = append(b, 0xf0)
 	b = binary.BigEndian.AppendUint32(b, uint32(v))
@@ -39,16 +39,16 @@ func AppendRetry(b []byte, v Version, dst, src ConnID, token []byte) []byte {
 	return append(b, token...)
 }
 
-// VersionNegotiation is a Version Negotiation packet.
+// VersionNegotiation is a Version Negotiation packet. It borrows from the datagram.
 type VersionNegotiation struct {
 	DstID, SrcID ConnID
 	versions     []byte
 }
 
-// Versions lists the versions, at most 64 of them.
+// Versions lists the versions in a fresh slice: as many as the datagram held.
 func (p *VersionNegotiation) Versions() []Version {
-	var vs []Version
-	for b := p.versions; len(b) >= 4 && len(vs) < 64; b = b[4:] {
+	vs := make([]Version, 0, len(p.versions)/4)
+	for b := p.versions; len(b) > 0; b = b[4:] {
 		vs = append(vs, Version(binary.BigEndian.Uint32(b)))
 	}
 	return vs
@@ -73,9 +73,10 @@ func ParseVersionNegotiation(b []byte) (p VersionNegotiation, n int) {
 // AppendVersionNegotiation appends a Version Negotiation packet. The IDs, of up to 255 bytes, are
 // those of the packet that it answers, swapped; random fills the bits that mean nothing.
 func AppendVersionNegotiation(b []byte, random byte, dst, src []byte, versions ...Version) []byte {
-	// "The value in the Unused field is set to an arbitrary value by the server. [...] the most
-	// significant bit of this field (0x40) SHOULD [be set] to 1"
-	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-3
+	// "The value in the Unused field is set to an arbitrary value by the server. [...] Where QUIC
+	// might be multiplexed with other protocols [...], servers SHOULD set the most significant bit
+	// of this field (0x40) to 1".
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-5
 	b = append(b, 0xc0|random)
 	b = append(b, 0, 0, 0, 0)
 	b = append(append(b, byte(len(dst))), dst...)
