@@ -8,20 +8,23 @@ type NewConnectionID struct {
 }
 
 // ConsumeNewConnectionID parses a NEW_CONNECTION_ID frame.
-//
-// "Values less than 1 and greater than 20 are invalid and MUST be treated as a connection error of
-// type FRAME_ENCODING_ERROR. [...] Receiving a value in the Retire Prior To field that is greater
-// than that in the Sequence Number field MUST be treated as [one]".
-// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-4
 func ConsumeNewConnectionID(b []byte) (f NewConnectionID, n int) {
 	r := reader{b: b}
 	r.varint()
 	f.Seq, f.RetirePriorTo = r.varint(), r.varint()
 	id := r.bytes(uint64(r.byte()))
 	token := r.bytes(16)
+	// "Values less than 1 and greater than 20 are invalid and MUST be treated as a connection
+	// error of type FRAME_ENCODING_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-5.6.1
 	var ok bool
-	f.ConnID, ok = MakeConnID(id)
-	if r.bad || !ok || len(id) == 0 || f.RetirePriorTo > f.Seq {
+	if f.ConnID, ok = MakeConnID(id); !ok || len(id) == 0 {
+		return f, -1
+	}
+	// "Receiving a value in the Retire Prior To field that is greater than that in the Sequence
+	// Number field MUST be treated as a connection error of type FRAME_ENCODING_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-9
+	if f.RetirePriorTo > f.Seq {
 		return f, -1
 	}
 	copy(f.ResetToken[:], token)

@@ -91,7 +91,7 @@ type MaxStreams struct {
 //
 // "This value cannot exceed 2^60 [...]. Receipt of a frame that permits opening of a stream larger
 // than this limit MUST be treated as a connection error of type FRAME_ENCODING_ERROR."
-// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-5.2.1
 func ConsumeMaxStreams(b []byte) (f MaxStreams, n int) {
 	r := reader{b: b}
 	f.Uni = r.varint() == FrameMaxStreamsUni
@@ -152,6 +152,10 @@ type StreamsBlocked struct {
 }
 
 // ConsumeStreamsBlocked parses a STREAMS_BLOCKED frame.
+//
+// "This value cannot exceed 2^60 [...]. Receipt of a frame that encodes a larger stream ID MUST be
+// treated as a connection error of type STREAM_LIMIT_ERROR or FRAME_ENCODING_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.14-6.2.1
 func ConsumeStreamsBlocked(b []byte) (f StreamsBlocked, n int) {
 	r := reader{b: b}
 	f.Uni = r.varint() == FrameStreamsBlockedUni

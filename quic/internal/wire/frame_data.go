@@ -1,12 +1,17 @@
 package wire
 
-// Crypto is a CRYPTO frame.
+// Crypto is a CRYPTO frame. Data is borrowed.
 type Crypto struct {
 	Offset uint64
 	Data   []byte
 }
 
-// ConsumeCrypto parses a CRYPTO frame; its last byte's offset is a valid one.
+// ConsumeCrypto parses a CRYPTO frame.
+//
+// "The largest offset delivered on a stream -- the sum of the offset and data length -- cannot
+// exceed 2^62-1. Receipt of a frame that exceeds this limit MUST be treated as a connection error of
+// type FRAME_ENCODING_ERROR or CRYPTO_BUFFER_EXCEEDED."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.6-7
 func ConsumeCrypto(b []byte) (f Crypto, n int) {
 	r := reader{b: b}
 	r.varint()
@@ -29,7 +34,7 @@ func (f Crypto) Append(b []byte) []byte {
 	return append(AppendVarint(b, uint64(len(f.Data))), f.Data...)
 }
 
-// Stream is a STREAM frame.
+// Stream is a STREAM frame. Data is borrowed.
 type Stream struct {
 	ID     uint64
 	Offset uint64
@@ -42,7 +47,8 @@ type Stream struct {
 // ConsumeStream parses a STREAM frame of any of the eight types.
 //
 // "The largest offset delivered on a stream -- the sum of the offset and data length -- cannot
-// exceed 2^62-1".
+// exceed 2^62-1 [...]. Receipt of a frame that exceeds this limit MUST be treated as a connection
+// error of type FRAME_ENCODING_ERROR or FLOW_CONTROL_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.8-9
 func ConsumeStream(b []byte) (f Stream, n int) {
 	r := reader{b: b}
@@ -105,7 +111,7 @@ func (f Stream) AppendHeader(b []byte, n int) []byte {
 	return b
 }
 
-// NewToken is a NEW_TOKEN frame.
+// NewToken is a NEW_TOKEN frame. Token is borrowed.
 type NewToken struct {
 	Token []byte
 }
@@ -114,7 +120,7 @@ type NewToken struct {
 //
 // "A client MUST treat receipt of a NEW_TOKEN frame with an empty Token field as a connection error
 // of type FRAME_ENCODING_ERROR."
-// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-4
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-5.4.1
 func ConsumeNewToken(b []byte) (f NewToken, n int) {
 	r := reader{b: b}
 	r.varint()
@@ -133,7 +139,8 @@ func (f NewToken) Append(b []byte) []byte {
 	return append(AppendVarint(append(b, byte(FrameNewToken)), uint64(len(f.Token))), f.Token...)
 }
 
-// ConnectionClose is a CONNECTION_CLOSE frame of either type.
+// ConnectionClose is a CONNECTION_CLOSE frame of either type. Reason is borrowed, and whatever bytes
+// the peer likes.
 type ConnectionClose struct {
 	Application bool
 	Code        uint64

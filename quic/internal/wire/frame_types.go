@@ -103,7 +103,7 @@ func FrameName(t uint64) string {
 // AckEliciting reports whether a packet with such a frame is to be acknowledged.
 //
 // "All frames other than ACK, PADDING, and CONNECTION_CLOSE are considered ack-eliciting."
-// https://www.rfc-editor.org/rfc/rfc9002#section-2-3.4.1
+// https://www.rfc-editor.org/rfc/rfc9002#section-2-3.2.1
 func AckEliciting(t uint64) bool {
 	switch t {
 	case FramePadding, FrameAck, FrameAckECN, FrameConnectionClose, FrameConnectionCloseApp:

@@ -14,9 +14,9 @@ type PNRange struct {
 // PacketNumberLen is the length in which pn has to be sent, when largestAcked, or NoPacket, is what
 // the peer has acknowledged.
 //
-// "The sender MUST use a packet number size able to represent more than twice as large a range as
+// "[T]he sender MUST use a packet number size able to represent more than twice as large a range as
 // the difference between the largest acknowledged packet number and the packet number being sent."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-7
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-4
 func PacketNumberLen(pn, largestAcked PacketNumber) int {
 	switch d := pn - largestAcked; {
 	case d < 1<<7:

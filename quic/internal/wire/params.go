@@ -23,7 +23,17 @@ const (
 	paramRetrySrcConnID      = 0x10
 )
 
-// TransportParameters are one side's (RFC 9000, 18).
+// Where the RFC bounds a value, this is how far it goes.
+const (
+	minMaxUDPPayloadSize = 1200
+	maxMaxUDPPayloadSize = 65527 // the default: no UDP datagram is longer
+	maxAckDelayExponent  = 20
+	maxMaxAckDelay       = (1<<14 - 1) * time.Millisecond
+	minActiveConnIDLimit = 2
+)
+
+// TransportParameters are one side's (RFC 9000, 18). Start from DefaultTransportParameters. It is
+// plain data: nothing is borrowed, and values compare.
 type TransportParameters struct {
 	OriginalDstConnID, InitialSrcConnID, RetrySrcConnID          ConnID
 	HasOriginalDstConnID, HasInitialSrcConnID, HasRetrySrcConnID bool
@@ -42,48 +52,64 @@ type TransportParameters struct {
 	MaxAckDelay             time.Duration // whole milliseconds
 	DisableActiveMigration  bool
 	ActiveConnIDLimit       uint64
+
+	PreferredAddress    PreferredAddress
+	HasPreferredAddress bool
 }
 
 // DefaultTransportParameters are those of an empty extension.
 func DefaultTransportParameters() TransportParameters {
 	return TransportParameters{
-		MaxUDPPayloadSize: 65527, AckDelayExponent: 3, MaxAckDelay: 25 * time.Millisecond, ActiveConnIDLimit: 2,
+		MaxUDPPayloadSize: maxMaxUDPPayloadSize, AckDelayExponent: 3,
+		MaxAckDelay: 25 * time.Millisecond, ActiveConnIDLimit: minActiveConnIDLimit,
 	}
 }
 
 // Append appends the encoded parameters, those with default values left out.
 func (p *TransportParameters) Append(b []byte) []byte {
 	d := DefaultTransportParameters()
-	id := func(has bool, key uint64, v ConnID) {
+	connID := func(has bool, key uint64, v ConnID) {
 		if has {
 			b = v.AppendTo(AppendVarint(AppendVarint(b, key), uint64(v.Len())))
 		}
 	}
-	num := func(key, v, def uint64) {
+	number := func(key, v, def uint64) {
 		if v != def {
 			b = AppendVarint(AppendVarint(AppendVarint(b, key), uint64(SizeVarint(v))), v)
 		}
 	}
-	id(p.HasOriginalDstConnID, paramOriginalDstConnID, p.OriginalDstConnID)
-	num(paramMaxIdleTimeout, uint64(p.MaxIdleTimeout/time.Millisecond), 0)
+	connID(p.HasOriginalDstConnID, paramOriginalDstConnID, p.OriginalDstConnID)
+	number(paramMaxIdleTimeout, uint64(p.MaxIdleTimeout/time.Millisecond), 0)
 	if p.HasStatelessResetToken {
 		b = AppendVarint(AppendVarint(b, paramStatelessResetToken), 16)
 		b = append(b, p.StatelessResetToken[:]...)
 	}
-	num(paramMaxUDPPayloadSize, p.MaxUDPPayloadSize, d.MaxUDPPayloadSize)
-	num(paramMaxData, p.MaxData, 0)
-	num(paramMaxStreamBidiLocal, p.MaxStreamDataBidiLocal, 0)
-	num(paramMaxStreamBidiRemote, p.MaxStreamDataBidiRemote, 0)
-	num(paramMaxStreamUni, p.MaxStreamDataUni, 0)
-	num(paramMaxStreamsBidi, p.MaxStreamsBidi, 0)
-	num(paramMaxStreamsUni, p.MaxStreamsUni, 0)
-	num(paramAckDelayExponent, p.AckDelayExponent, d.AckDelayExponent)
-	num(paramMaxAckDelay, uint64(p.MaxAckDelay/time.Millisecond), uint64(d.MaxAckDelay/time.Millisecond))
+	number(paramMaxUDPPayloadSize, p.MaxUDPPayloadSize, d.MaxUDPPayloadSize)
+	number(paramMaxData, p.MaxData, 0)
+	number(paramMaxStreamBidiLocal, p.MaxStreamDataBidiLocal, 0)
+	number(paramMaxStreamBidiRemote, p.MaxStreamDataBidiRemote, 0)
+	number(paramMaxStreamUni, p.MaxStreamDataUni, 0)
+	number(paramMaxStreamsBidi, p.MaxStreamsBidi, 0)
+	number(paramMaxStreamsUni, p.MaxStreamsUni, 0)
+	number(paramAckDelayExponent, p.AckDelayExponent, d.AckDelayExponent)
+	number(paramMaxAckDelay, uint64(p.MaxAckDelay/time.Millisecond), uint64(d.MaxAckDelay/time.Millisecond))
 	if p.DisableActiveMigration {
 		b = AppendVarint(AppendVarint(b, paramDisableMigration), 0)
 	}
-	num(paramActiveConnIDLimit, p.ActiveConnIDLimit, d.ActiveConnIDLimit)
-	id(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
-	id(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
+	if p.HasPreferredAddress {
+		b = AppendVarint(AppendVarint(b, paramPreferredAddress), uint64(p.PreferredAddress.size()))
+		b = p.PreferredAddress.append(b)
+	}
+	number(paramActiveConnIDLimit, p.ActiveConnIDLimit, d.ActiveConnIDLimit)
+	connID(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
+	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
 	return b
+}
+
+// AppendReservedParameter appends a parameter that means nothing, for it is the nth of those that
+// "are reserved to exercise the requirement that unknown transport parameters be ignored" (RFC 9000,
+// 18.1). Any n and value will do; both should be random.
+func AppendReservedParameter(b []byte, n uint32, value []byte) []byte {
+	b = AppendVarint(AppendVarint(b, 31*uint64(n)+27), uint64(len(value)))
+	return append(b, value...)
 }

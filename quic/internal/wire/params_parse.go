@@ -1,17 +1,22 @@
 package wire
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // maxParams bounds the parameters of one extension; the work of finding duplicates follows from it.
 const maxParams = 256
 
 // ParseTransportParameters parses a peer's parameters. It returns TransportParameterError for what
 // is malformed, out of its range, twice there, or not for this side to send, and NoError otherwise.
-// Parameters that it does not know are ignored.
+// Parameters that it does not know are ignored. That required ones are there is for the caller to
+// check.
 func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, ErrorCode) {
 	p := DefaultTransportParameters()
 	var seen [maxParams]uint64
 	for i := 0; len(b) > 0; i++ {
+		// Transport Parameter ID (i), Transport Parameter Length (i), Transport Parameter Value (..),
 		key, n := ConsumeVarint(b)
 		if n < 0 || i == maxParams {
 			return p, TransportParameterError
@@ -23,22 +28,25 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 		b = b[n+m:]
 		// "An endpoint SHOULD treat receipt of duplicate transport parameters as a connection
 		// error of type TRANSPORT_PARAMETER_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-7.4-3
-		for _, k := range seen[:i] {
-			if k == key {
-				return p, TransportParameterError
-			}
+		// https://www.rfc-editor.org/rfc/rfc9000#section-7.4-7
+		if slices.Contains(seen[:i], key) {
+			return p, TransportParameterError
 		}
 		seen[i] = key
 		if serverOnly(key) && !fromServer || !p.set(key, val) {
 			return p, TransportParameterError
 		}
 	}
+	// "A server that chooses a zero-length connection ID MUST NOT provide a preferred address."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.3
+	if p.HasPreferredAddress && p.HasInitialSrcConnID && p.InitialSrcConnID.Len() == 0 {
+		return p, TransportParameterError
+	}
 	return p, NoError
 }
 
 // serverOnly: "A client MUST NOT include any server-only transport parameter".
-// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6
 func serverOnly(key uint64) bool {
 	switch key {
 	case paramOriginalDstConnID, paramPreferredAddress, paramRetrySrcConnID, paramStatelessResetToken:
@@ -69,8 +77,12 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 		p.DisableActiveMigration = true
 		return len(val) == 0
 	case paramPreferredAddress:
-		return preferredAddressOK(val)
+		p.PreferredAddress, ok = parsePreferredAddress(val)
+		p.HasPreferredAddress = ok
+		return ok
 	}
+	// "An endpoint MUST ignore transport parameters that it does not support."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.2-1
 	if key > paramActiveConnIDLimit {
 		return true
 	}
@@ -82,10 +94,11 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 func (p *TransportParameters) setNumber(key, v uint64) bool {
 	switch key {
 	case paramMaxIdleTimeout:
-		p.MaxIdleTimeout = time.Duration(min(v, 1<<40)) * time.Millisecond
+		p.MaxIdleTimeout = milliseconds(v)
 	case paramMaxUDPPayloadSize:
-		p.MaxUDPPayloadSize = v
-		return v >= 1200
+		// Values above the default are allowed, and say nothing more than it.
+		p.MaxUDPPayloadSize = min(v, maxMaxUDPPayloadSize)
+		return v >= minMaxUDPPayloadSize
 	case paramMaxData:
 		p.MaxData = v
 	case paramMaxStreamBidiLocal:
@@ -102,27 +115,19 @@ func (p *TransportParameters) setNumber(key, v uint64) bool {
 		return v <= maxStreams
 	case paramAckDelayExponent:
 		p.AckDelayExponent = v
-		return v <= 20
+		return v <= maxAckDelayExponent
 	case paramMaxAckDelay:
-		p.MaxAckDelay = time.Duration(min(v, 1<<14)) * time.Millisecond
-		return v < 1<<14
+		p.MaxAckDelay = milliseconds(v)
+		return p.MaxAckDelay <= maxMaxAckDelay
 	case paramActiveConnIDLimit:
+		// "An endpoint that receives a value less than 2 MUST close the connection with an
+		// error of type TRANSPORT_PARAMETER_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.36.1
 		p.ActiveConnIDLimit = v
-		return v >= 2
+		return v >= minActiveConnIDLimit
 	}
 	return true
 }
 
-// preferredAddressOK checks the form of a preferred_address, which we do not use.
-//
-// "A server that chooses a zero-length connection ID MUST NOT provide a preferred address. [...] a
-// client MUST treat a violation [...] as a connection error of type TRANSPORT_PARAMETER_ERROR."
-// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.1
-func preferredAddressOK(b []byte) bool {
-	const fixed = 4 + 2 + 16 + 2
-	if len(b) < fixed+1 {
-		return false
-	}
-	n := int(b[fixed])
-	return n > 0 && n <= MaxConnIDLen && len(b) == fixed+1+n+16
-}
+// milliseconds converts without overflow: what no Duration holds is 34 years long.
+func milliseconds(v uint64) time.Duration { return time.Duration(min(v, 1<<40)) * time.Millisecond }
