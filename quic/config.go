@@ -1,0 +1,206 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Config configures an Endpoint, its connections, or both. The zero value has usable defaults for
+// everything but the application protocol (TLS.NextProtos) and a server's certificate. A Config must
+// not be changed once it is in use, and can be shared.
+type Config struct {
+	// Provider is the TLS implementation; nil means tlsprovider/native. Under the build tags
+	// pqquic_fips and pqquic_fips4 nil is an error. All connections of an Endpoint share its
+	// provider.
+	Provider tlsprovider.Provider
+
+	// TLS configures the handshake. NextProtos must name at least one protocol; a server needs
+	// Certificates, unless GetTLSConfig brings them.
+	TLS *tlsprovider.Config
+
+	// ServerName is the name that a client asks for and verifies; empty means the host that was
+	// dialed.
+	ServerName string
+
+	// HandshakeTimeout bounds the time from the first packet to the completed handshake.
+	// 0 means 10 s.
+	HandshakeTimeout time.Duration
+	// MaxIdleTimeout ends a connection on which nothing arrives. The smaller one of the two
+	// sides counts. 0 means 30 s, negative none of ours.
+	MaxIdleTimeout time.Duration
+	// KeepAlivePeriod is how long a connection may be silent before we send a PING, so that it
+	// does not become idle; at most half the idle timeout is used. 0 means never.
+	KeepAlivePeriod time.Duration
+	// CloseTimeout bounds how long Conn.Close waits for the peer to acknowledge what was
+	// written. 0 means 5 s.
+	CloseTimeout time.Duration
+
+	// StreamWindow is what a peer may send on one stream before we have read it, at first; it
+	// grows with the bandwidth-delay product of a reader that keeps up, to MaxStreamWindow at
+	// most. ConnWindow and MaxConnWindow are the same for all streams of a connection. In
+	// bytes; 0 means 512 KiB, 16 MiB, 1 MiB and 32 MiB.
+	StreamWindow, MaxStreamWindow int64
+	ConnWindow, MaxConnWindow     int64
+	// MaxReceiveMemory bounds, in bytes, what the windows of all connections of an Endpoint may
+	// grow to beyond their initial size. 0 means 1 GiB.
+	MaxReceiveMemory int64
+	// StreamSendBuffer is the number of bytes that a Write may leave unacknowledged on a stream
+	// before it blocks. 0 means 4 MiB.
+	StreamSendBuffer int64
+
+	// MaxIncomingStreams and MaxIncomingUniStreams are the numbers of streams that the peer may
+	// have open at a time. 0 means 100, negative none.
+	MaxIncomingStreams, MaxIncomingUniStreams int64
+
+	// KeyUpdateInterval is the number of packets that we seal before we update the keys. 0
+	// means as late as the AEAD's limit permits.
+	KeyUpdateInterval uint64
+
+	// MaxHandshakes is the number of unfinished handshakes of clients that an Endpoint carries
+	// before it demands address validation (Retry) of new ones. 0 means 1024.
+	MaxHandshakes int
+	// AcceptBacklog is the number of connections that may wait for Accept; more are refused.
+	// 0 means 256.
+	AcceptBacklog int
+	// RequireAddressValidation, if set, says whether a client has to prove its address by a
+	// Retry, which costs it a round trip. It is called on the receive path: it must not block.
+	RequireAddressValidation func(netip.AddrPort) bool
+
+	// Accept, if set, is asked before any TLS work is done for a client. An error refuses the
+	// client (CONNECTION_REFUSED); ErrIgnore does so in silence. It is called on the receive
+	// path: it must not block.
+	Accept func(ClientInfo) error
+
+	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
+	// Config.TLS; an error fails the handshake. Return the same pointer for the same
+	// configuration: each one is prepared once, and an Endpoint takes at most 1024. It may
+	// block for as long as HandshakeTimeout.
+	GetTLSConfig func(*tlsprovider.ClientHello) (*tlsprovider.Config, error)
+
+	// MaxSigners is the number of handshakes that may wait for a Certificate.Signer or for
+	// GetTLSConfig at one time; more wait for their turn. 0 means 1024.
+	MaxSigners int
+	// SignTimeout bounds one call of a Certificate.Signer. 0 means 5 s.
+	SignTimeout time.Duration
+
+	// TokenSecret protects address validation tokens, ResetSecret makes stateless reset tokens.
+	// At least 32 bytes each. Nil means random, which is right unless a fleet shares them or
+	// connections are to be reset after a restart.
+	TokenSecret, ResetSecret []byte
+
+	// Logger hears of connections that come and go (Debug) and of failures of the socket
+	// (Error). Nil means silence. It is never called for a packet and is told no secrets.
+	Logger *slog.Logger
+}
+
+// ClientInfo describes a client that wants to connect, before TLS.
+type ClientInfo struct {
+	// RemoteAddr is where its packets come from; anybody can forge it unless AddrValidated.
+	RemoteAddr netip.AddrPort
+	// LocalAddr is the zero value where the socket does not tell.
+	LocalAddr     netip.AddrPort
+	AddrValidated bool
+	Version       Version
+}
+
+const (
+	minSecret        = 32
+	maxTLSConfigs    = 1024
+	defaultDatagram  = 1200
+	defaultSigners   = 1024
+	defaultBacklog   = 256
+	defaultHandshake = 1024
+)
+
+// withDefaults returns a copy in which every field is set, or says which one is wrong.
+func (c *Config) withDefaults() (*Config, error) {
+	var d Config
+	if c != nil {
+		d = *c
+	}
+	if d.Provider == nil {
+		p, err := defaultProvider()
+		if err != nil {
+			return nil, err
+		}
+		d.Provider = p
+	}
+	if d.TLS == nil {
+		d.TLS = new(tlsprovider.Config)
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, s := range [][]byte{d.TokenSecret, d.ResetSecret} {
+		if s != nil && len(s) < minSecret {
+			return nil, fmt.Errorf("quic: a secret in Config has %d bytes; it needs at least %d", len(s), minSecret)
+		}
+	}
+	if d.StreamSendBuffer < 0 || d.MaxReceiveMemory < 0 || d.MaxHandshakes < 0 || d.AcceptBacklog < 0 || d.MaxSigners < 0 {
+		return nil, errors.New("quic: a limit in Config is negative")
+	}
+	setDefault(&d.HandshakeTimeout, 10*time.Second)
+	setDefault(&d.MaxIdleTimeout, 30*time.Second)
+	setDefault(&d.CloseTimeout, 5*time.Second)
+	setDefault(&d.SignTimeout, 5*time.Second)
+	setDefault(&d.StreamWindow, 512<<10)
+	setDefault(&d.MaxStreamWindow, max(16<<20, d.StreamWindow))
+	setDefault(&d.ConnWindow, max(1<<20, d.StreamWindow))
+	setDefault(&d.MaxConnWindow, max(32<<20, d.ConnWindow))
+	setDefault(&d.MaxReceiveMemory, 1<<30)
+	setDefault(&d.StreamSendBuffer, 4<<20)
+	setDefault(&d.MaxIncomingStreams, 100)
+	setDefault(&d.MaxIncomingUniStreams, 100)
+	setDefault(&d.MaxHandshakes, defaultHandshake)
+	setDefault(&d.AcceptBacklog, defaultBacklog)
+	setDefault(&d.MaxSigners, defaultSigners)
+	return &d, d.validate()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.HandshakeTimeout < 0, c.CloseTimeout < 0, c.SignTimeout < 0, c.KeepAlivePeriod < 0:
+		return errors.New("quic: a timeout in Config is negative")
+	case c.StreamWindow < 0, c.ConnWindow < 0:
+		return errors.New("quic: a window in Config is negative")
+	case c.MaxStreamWindow < c.StreamWindow, c.MaxConnWindow < c.ConnWindow:
+		return errors.New("quic: a window in Config is larger than its maximum")
+	case c.MaxConnWindow > maxVarint, c.MaxStreamWindow > maxVarint:
+		return errors.New("quic: a window in Config exceeds 2^62-1")
+	}
+	return nil
+}
+
+const maxVarint = 1<<62 - 1
+
+// checkProtos says whether a configuration names an application protocol.
+//
+// "[E]ndpoints MUST use [ALPN] unless another mechanism is used for agreeing on an application
+// protocol."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-1
+func checkProtos(t *tlsprovider.Config) error {
+	if len(t.NextProtos) == 0 && (t.TLS == nil || len(t.TLS.NextProtos) == 0) {
+		return errors.New("quic: Config.TLS.NextProtos names no application protocol")
+	}
+	return nil
+}
+
+// nextProtos are the application protocols of a configuration that checkProtos approved.
+func nextProtos(t *tlsprovider.Config) []string {
+	if len(t.NextProtos) == 0 && t.TLS != nil {
+		return t.TLS.NextProtos
+	}
+	return t.NextProtos
+}

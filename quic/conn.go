@@ -1,0 +1,201 @@
+package quic
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A Conn is a QUIC connection. Its methods are safe for concurrent use.
+type Conn struct {
+	ep     *Endpoint
+	ref    core.ConnRef
+	cfg    *Config
+	server bool
+	// ownTLS, if set, was prepared for this connection alone.
+	ownTLS tlsprovider.Endpoint
+
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	connected chan struct{} // closed when the handshake is complete
+
+	// mu guards what follows: see docs for the order of locks.
+	mu      sync.Mutex
+	core    *core.Conn
+	timer   timerItem
+	isUp    bool // the handshake is complete
+	closing bool // Close is waiting for acknowledgements: nothing new is taken
+	over    bool // the core has closed
+	err     error
+	// override, if set, is what calls return instead of the core's account of the end.
+	override error
+	// driving: some goroutine, perhaps without the lock for the time of a system call, brings
+	// the connection to quiescence. It alone polls for endpoint events and for packets, which
+	// keeps both in order. Others leave their input and go.
+	driving bool
+
+	streams map[StreamID]*Stream
+	// unaccepted counts streams of the peer's that AcceptStream has not returned.
+	unaccepted int
+	accepting  [2]waitList // bidirectional, unidirectional
+	opening    [2]waitList
+	flushing   waitList
+	settling   waitList
+}
+
+func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
+	c := &Conn{ep: e, cfg: cfg, server: server, core: k, connected: make(chan struct{})}
+	c.timer.conn = c
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	return c
+}
+
+// HandshakeComplete returns a channel that is closed when the handshake is complete. It stays open on
+// a connection that ends before: see Context.
+func (c *Conn) HandshakeComplete() <-chan struct{} { return c.connected }
+
+// Context is cancelled when the connection is over. context.Cause says why, with the same error that
+// calls return from then on.
+func (c *Conn) Context() context.Context { return c.ctx }
+
+// LocalAddr is the local address; its IP is unspecified where the socket does not tell.
+func (c *Conn) LocalAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if local := c.core.Path().Local; local.IsValid() {
+		return net.UDPAddrFromAddrPort(local)
+	}
+	return c.ep.Addr()
+}
+
+// RemoteAddr is the peer's address.
+func (c *Conn) RemoteAddr() net.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return net.UDPAddrFromAddrPort(c.core.Path().Remote)
+}
+
+// ConnectionState is what was negotiated.
+type ConnectionState struct {
+	// TLS describes the handshake; TLS.HandshakeDone is false before it is complete.
+	TLS tlsprovider.State
+	// Version is the QUIC version.
+	Version Version
+}
+
+// ConnectionState says what was negotiated so far.
+func (c *Conn) ConnectionState() ConnectionState {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ConnectionState{TLS: c.core.State(), Version: Version(c.core.Version())}
+}
+
+// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5).
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over:
+		return nil, c.err
+	case !c.isUp:
+		return nil, ErrHandshake
+	}
+	return c.core.Export(label, context, n)
+}
+
+// ConnStats are the counters of a connection.
+type ConnStats struct {
+	DatagramsSent, DatagramsReceived uint64
+	BytesSent, BytesReceived         uint64
+	PacketsSent, PacketsReceived     uint64
+	PacketsLost, SpuriousLosses      uint64
+	SendErrors                       uint64 // trains that the socket refused
+	// PacketsDropped were received and not processed: duplicates, ones that no key opens …
+	PacketsDropped                  uint64
+	KeyUpdates                      uint64
+	SmoothedRTT, LatestRTT, MinRTT  time.Duration
+	CongestionWindow, BytesInFlight int // in bytes
+	// HandshakeTime is the time from the first byte to the completed handshake.
+	HandshakeTime time.Duration
+}
+
+// Stats returns the counters as they are now; those of a closed connection stay.
+func (c *Conn) Stats() ConnStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ConnStats(c.core.Stats())
+}
+
+// The inputs of the core, each followed by driving it to quiescence.
+
+func (c *Conn) handleTrain(now monotime.Time, t core.Train) {
+	c.mu.Lock()
+	c.core.HandleTrain(now, t)
+	c.drive()
+}
+
+func (c *Conn) handleStatelessReset(now monotime.Time) {
+	c.mu.Lock()
+	c.core.HandleStatelessReset(now)
+	c.drive()
+}
+
+func (c *Conn) handleTimeout(now monotime.Time) {
+	c.mu.Lock()
+	c.core.HandleTimeout(now)
+	c.drive()
+}
+
+func (c *Conn) handleTLSResult(j *core.TLSJob) {
+	c.mu.Lock()
+	c.core.HandleTLSResult(c.ep.clock.now(), j)
+	c.drive()
+}
+
+// handleStreamEvent notes whom a change of streams concerns.
+func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
+	id := StreamID(ev.ID)
+	switch ev.Kind {
+	case streams.EventOpened:
+		c.unaccepted++
+		c.accepting[uniIndex(id.Unidirectional())].addAll(w)
+	case streams.EventCanOpenBidi:
+		c.opening[0].addAll(w)
+	case streams.EventCanOpenUni:
+		c.opening[1].addAll(w)
+	case streams.EventReadable:
+		if s := c.streams[id]; s != nil {
+			w.add(s.recv.ready)
+		}
+	case streams.EventWritable:
+		if s := c.streams[id]; s != nil {
+			w.add(s.send.ready)
+		}
+	}
+}
+
+func uniIndex(uni bool) int {
+	if uni {
+		return 1
+	}
+	return 0
+}
+
+// wakeAll wakes everybody who waits for anything of the connection.
+func (c *Conn) wakeAll(w *wakeSet) {
+	for i := range 2 {
+		c.accepting[i].addAll(w)
+		c.opening[i].addAll(w)
+	}
+	c.flushing.addAll(w)
+	for _, s := range c.streams {
+		w.add(s.recv.ready)
+		w.add(s.send.ready)
+	}
+}

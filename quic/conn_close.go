@@ -1,0 +1,127 @@
+package quic
+
+import (
+	"fmt"
+	"os"
+	"time"
+)
+
+// Close delivers what was written to the connection's streams and then closes it, with application
+// code 0. It waits until the peer has acknowledged everything, for Config.CloseTimeout at most; an
+// error that wraps os.ErrDeadlineExceeded says that this was not enough. What the peer sends
+// meanwhile can still be read; nothing new can be written. Closing a closed connection does nothing.
+//
+// Close does not end streams: a peer reads what was written and then this connection's
+// ApplicationError with code 0. Close the streams to let it read io.EOF.
+func (c *Conn) Close() error {
+	err := c.linger()
+	c.closeWith(true, 0, "")
+	c.finish()
+	return err
+}
+
+// CloseWithError closes the connection at once with an application error code, below 2^62. What was not
+// acknowledged may be lost. The reason is sent with it, cut to 256 bytes; keep secrets out of it.
+func (c *Conn) CloseWithError(code uint64, reason string) error {
+	if code > maxVarint {
+		return fmt.Errorf("quic: application error code %#x exceeds 2^62-1", code)
+	}
+	c.closeWith(true, code, reason)
+	c.finish()
+	return nil
+}
+
+// finish waits until CONNECTION_CLOSE has left, and closes an Endpoint that served this connection
+// alone.
+func (c *Conn) finish() {
+	c.settle()
+	c.ep.closeIfUnused()
+}
+
+// linger waits until everything that was written is acknowledged.
+func (c *Conn) linger() error {
+	timer := time.NewTimer(c.cfg.CloseTimeout)
+	defer timer.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.isUp && !c.over && !c.core.Flushed() {
+		c.closing = true
+		w := c.flushing.enter()
+		c.mu.Unlock()
+		select {
+		case <-w:
+			c.mu.Lock()
+		case <-timer.C:
+			c.mu.Lock()
+			c.flushing.leave(w)
+			return fmt.Errorf("quic: close: the peer has not acknowledged everything: %w", os.ErrDeadlineExceeded)
+		}
+	}
+	return nil
+}
+
+func (c *Conn) closeWith(application bool, code uint64, reason string) {
+	c.mu.Lock()
+	c.core.Close(c.ep.clock.now(), application, code, reason)
+	c.drive()
+}
+
+// abort closes the connection with a transport code; its calls return err from now on.
+func (c *Conn) abort(err error, code uint64) {
+	c.mu.Lock()
+	if !c.over {
+		c.override = err
+	}
+	c.core.Close(c.ep.clock.now(), false, code, "")
+	c.drive()
+}
+
+// discard ends a connection that the Endpoint has never known: what it wants to be sent is dropped.
+func (c *Conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.ep.clock.now()
+	c.core.Close(now, false, uint64(NoError), "")
+	o := outputs.Get().(*output)
+	defer o.release()
+	for {
+		if _, ok := c.core.PollTransmit(now, o.buf); !ok {
+			break
+		}
+	}
+	c.over, c.err = true, ErrEndpointClosed
+	c.cancel(c.err)
+}
+
+// settle waits until nobody drives the connection: its last packet has left.
+func (c *Conn) settle() {
+	timer := time.NewTimer(settleTimeout)
+	defer timer.Stop()
+	c.mu.Lock()
+	for c.driving {
+		w := c.settling.enter()
+		c.mu.Unlock()
+		select {
+		case <-w:
+		case <-timer.C:
+			return
+		}
+		c.mu.Lock()
+	}
+	c.mu.Unlock()
+}
+
+// idle says whether the connection has nothing to do for the application: Shutdown may close it.
+func (c *Conn) idle() bool {
+	return c.isUp && !c.over && len(c.streams) == 0 && c.unaccepted == 0 && c.core.Flushed()
+}
+
+// closeIfIdle is called once when Shutdown begins; from then on each driver looks.
+func (c *Conn) closeIfIdle() {
+	c.mu.Lock()
+	if !c.isUp {
+		c.override = ErrEndpointClosed
+		c.core.Close(c.ep.clock.now(), false, uint64(ConnectionRefused), "")
+	}
+	c.drive()
+}

@@ -1,0 +1,77 @@
+package quic
+
+import (
+	"sync"
+	"time"
+)
+
+// A deadline is a moment that a goroutine can wait for while another one moves it. The zero value
+// never comes.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	// passed is closed at the deadline. It stays the same channel while the deadline moves, so
+	// that those who wait for it wait for the new moment.
+	passed   chan struct{}
+	isPassed bool
+	moves    int // tells a timer that lost a race that it is not the last one
+}
+
+// set moves the deadline; the zero time means never.
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.moves++
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if d.isPassed {
+		d.isPassed, d.passed = false, nil
+	}
+	if t.IsZero() {
+		return
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		d.pass()
+		return
+	}
+	move := d.moves
+	d.timer = time.AfterFunc(left, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.moves == move {
+			d.pass()
+		}
+	})
+}
+
+func (d *deadline) pass() {
+	d.isPassed = true
+	if d.passed != nil {
+		close(d.passed)
+	}
+}
+
+// done returns a channel that is closed when the deadline passes.
+func (d *deadline) done() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.passed == nil {
+		d.passed = make(chan struct{})
+		if d.isPassed {
+			close(d.passed)
+		}
+	}
+	return d.passed
+}
+
+func (d *deadline) expired() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.isPassed
+}
+
+// stop ends the timer.
+func (d *deadline) stop() { d.set(time.Time{}) }

@@ -1,0 +1,181 @@
+package quic
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Dial connects to addr, "host:port", from a socket of its own, which is closed with the connection.
+// network is "udp", "udp4" or "udp6". When ctx ends before the handshake is complete, Dial returns
+// its cause and nothing is left of the attempt; afterwards ctx has no effect. Of a host's addresses
+// one is tried, an IPv4 address if there is one.
+func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
+	remote, host, err := resolve(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if remote.Addr().Is4() {
+		network = "udp4"
+	} else {
+		network = "udp6"
+	}
+	e, err := open(network, ":0", cfg)
+	if err != nil {
+		return nil, err
+	}
+	c, err := e.dial(ctx, remote, host, e.cfg, true)
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Dial connects to addr, "host:port", from the Endpoint's socket. cfg, if not nil, replaces the
+// Endpoint's Config for this connection, but for its Provider and for what concerns an Endpoint. See
+// the function Dial for ctx.
+func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, error) {
+	network := "udp"
+	switch local := e.sock.LocalAddr().Addr(); {
+	case local.Is4():
+		network = "udp4"
+	case !local.IsUnspecified():
+		network = "udp6"
+	}
+	remote, host, err := resolve(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	full := e.cfg
+	if cfg != nil {
+		own := *cfg
+		own.Provider = e.cfg.Provider
+		if full, err = own.withDefaults(); err != nil {
+			return nil, err
+		}
+	}
+	return e.dial(ctx, remote, host, full, false)
+}
+
+// dial makes a connection and waits for its handshake. own says that the Endpoint is this
+// connection's.
+func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, own bool) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := checkProtos(cfg.TLS); err != nil {
+		return nil, err
+	}
+	name := cfg.ServerName
+	if name == "" {
+		name = host
+	}
+	te, ownTLS, err := e.clientTLS(cfg.TLS)
+	if err != nil {
+		return nil, err
+	}
+	cc := e.connConfig(cfg, tlsprovider.Client, te, name)
+	k, err := core.NewClientConn(e.clock.now(), cc, core.Path{Local: e.localPath(), Remote: remote})
+	if err != nil {
+		if ownTLS != nil {
+			ownTLS.Close()
+		}
+		return nil, fmt.Errorf("quic: %w", err)
+	}
+	c := newConn(e, k, cfg, false)
+	c.ownTLS = ownTLS
+	if !e.add(c, nil) {
+		c.discard()
+		return nil, ErrEndpointClosed
+	}
+	if own {
+		e.mu.Lock()
+		e.autoClose = true
+		e.mu.Unlock()
+	}
+	c.mu.Lock()
+	c.drive()
+	select {
+	case <-c.connected:
+		return c, nil
+	case <-c.ctx.Done():
+		return nil, context.Cause(c.ctx)
+	case <-ctx.Done():
+		c.abort(context.Cause(ctx), uint64(NoError))
+		c.finish()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// clientTLS prepares a client's configuration: once for the Endpoint's own, and for each connection
+// that brings one along.
+func (e *Endpoint) clientTLS(cfg *tlsprovider.Config) (te, own tlsprovider.Endpoint, err error) {
+	if cfg == e.cfg.TLS {
+		te, err = e.tls.client(cfg)
+		return te, nil, err
+	}
+	te, err = e.cfg.Provider.NewClient(cfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("quic: %w", err)
+	}
+	return te, te, nil
+}
+
+// localPath is the local address of new paths: the socket's, unless it is bound to none.
+func (e *Endpoint) localPath() netip.AddrPort {
+	if local := e.sock.LocalAddr(); !local.Addr().IsUnspecified() {
+		return local
+	}
+	return netip.AddrPort{}
+}
+
+// resolve finds the address to dial and the host's name.
+func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	var port int
+	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
+		port = int(n)
+	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
+		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	if host == "" {
+		host = "localhost"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return netip.AddrPortFrom(ip.Unmap(), uint16(port)), host, nil
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, ipNetwork(network), host)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	best := ips[0].Unmap()
+	for _, ip := range ips {
+		if ip = ip.Unmap(); ip.Is4() {
+			best = ip
+			break
+		}
+	}
+	return netip.AddrPortFrom(best, uint16(port)), host, nil
+}
+
+func ipNetwork(network string) string {
+	switch network {
+	case "udp4":
+		return "ip4"
+	case "udp6":
+		return "ip6"
+	}
+	return "ip"
+}

@@ -1,0 +1,308 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// An Endpoint is a socket and all QUIC connections on it, those it dialed and those it accepted. Its
+// methods are safe for concurrent use.
+type Endpoint struct {
+	cfg   *Config // with defaults
+	sock  *udp.Conn
+	clock clock
+	log   *slog.Logger
+
+	timers timers
+	pool   tlsPool
+	parked sendQueue
+	budget *streams.Budget
+
+	resetKey tlsprovider.ResetKey
+	tokenKey tlsprovider.TokenKey
+	tls      tlsConfigs
+
+	closed    chan struct{}  // closed when Close begins
+	done      chan struct{}  // closed when Close has finished
+	loops     sync.WaitGroup // the receive and timer goroutines
+	active    sync.WaitGroup // TLS workers and signers, and what else holds connections
+	closeOnce sync.Once
+	draining  atomic.Bool // Shutdown was called
+
+	// mu guards what follows. It is never held together with a Conn's: see docs.
+	mu       sync.Mutex
+	core     *core.Endpoint
+	timer    timerItem
+	conns    map[core.ConnRef]*Conn
+	lastRef  core.ConnRef
+	listener *Listener
+	serverC  *core.Config // of accepted connections; set by Listen
+	noMore   bool         // no connection may be added
+	empty    waitList     // waits for conns to become empty
+	// autoClose: the Endpoint was made by Listen or Dial and closes with the last thing on it.
+	autoClose bool
+}
+
+// NewEndpoint runs QUIC on a socket, for dialing and, after Endpoint.Listen, for accepting. The
+// Endpoint owns the socket and closes it. A *net.UDPConn that is not connected is best; any other
+// net.PacketConn whose addresses are IP addresses with ports works. cfg may be nil.
+func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	sock, err := udp.New(pc)
+	if err != nil {
+		return nil, fmt.Errorf("quic: %w", err)
+	}
+	e := &Endpoint{
+		cfg: full, sock: sock, clock: newClock(), log: full.Logger,
+		budget: streams.NewBudget(full.MaxReceiveMemory),
+		closed: make(chan struct{}), done: make(chan struct{}),
+		conns: make(map[core.ConnRef]*Conn),
+	}
+	e.tls.init(full.Provider)
+	e.timers.wake = make(waker, 1)
+	workers := runtime.GOMAXPROCS(0)
+	e.pool = tlsPool{
+		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
+		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: e.closed, active: &e.active,
+	}
+	if err := e.initKeys(); err != nil {
+		return nil, err
+	}
+	e.core = core.NewEndpoint(e.coreConfig())
+	e.loops.Add(2)
+	go e.receiveLoop()
+	go e.timerLoop()
+	return e, nil
+}
+
+func (e *Endpoint) initKeys() (err error) {
+	secret := func(given []byte) ([]byte, error) {
+		if given != nil {
+			return given, nil
+		}
+		b := make([]byte, minSecret)
+		_, err := io.ReadFull(e.cfg.Provider.Rand(), b)
+		return b, err
+	}
+	s, err := secret(e.cfg.ResetSecret)
+	if err != nil {
+		return fmt.Errorf("quic: random generator: %w", err)
+	}
+	if e.resetKey, err = e.cfg.Provider.NewResetKey(s); err != nil {
+		return fmt.Errorf("quic: reset key: %w", err)
+	}
+	if s, err = secret(e.cfg.TokenSecret); err == nil {
+		e.tokenKey, err = e.cfg.Provider.NewTokenKey(s)
+	}
+	if err != nil {
+		e.resetKey.Close()
+		return fmt.Errorf("quic: token key: %w", err)
+	}
+	return nil
+}
+
+// Listen starts to accept connections. Config.TLS needs a certificate, or Config.GetTLSConfig has to
+// be set. An Endpoint has at most one Listener at a time.
+func (e *Endpoint) Listen() (*Listener, error) {
+	cc, err := e.serverConfig()
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.noMore:
+		return nil, ErrEndpointClosed
+	case e.listener != nil:
+		return nil, errors.New("quic: the endpoint is listening already")
+	}
+	e.serverC = cc
+	e.listener = newListener(e)
+	return e.listener, nil
+}
+
+// Addr is the local address of the socket.
+func (e *Endpoint) Addr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.LocalAddr()) }
+
+// add gives a connection its name and place, unless the Endpoint is closing.
+func (e *Endpoint) add(c *Conn, in *core.Incoming) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.noMore {
+		return false
+	}
+	e.lastRef++
+	c.ref = e.lastRef
+	e.conns[c.ref] = c
+	e.core.Add(e.clock.now(), c.ref, in)
+	e.setTimer()
+	return true
+}
+
+// remove forgets a connection of which nothing is left.
+func (e *Endpoint) remove(c *Conn) {
+	e.timers.set(&c.timer, 0)
+	var w wakeSet
+	e.mu.Lock()
+	delete(e.conns, c.ref)
+	if len(e.conns) == 0 {
+		e.empty.addAll(&w)
+	}
+	unused := e.unused()
+	e.mu.Unlock()
+	w.wake()
+	if unused {
+		// Not here: this may be a goroutine that Close waits for.
+		go e.Close()
+	}
+}
+
+// unused says that nothing keeps the Endpoint alive. mu is held.
+func (e *Endpoint) unused() bool {
+	return e.autoClose && len(e.conns) == 0 && e.listener == nil && !e.noMore
+}
+
+// closeIfUnused closes an Endpoint that was made for a Listener or a Conn that is gone.
+func (e *Endpoint) closeIfUnused() {
+	e.mu.Lock()
+	unused := e.unused()
+	e.mu.Unlock()
+	if unused {
+		e.Close()
+	}
+}
+
+// stopConns keeps new connections out and returns those that are there.
+func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.noMore = true
+	for _, c := range e.conns {
+		conns = append(conns, c)
+	}
+	return conns, e.listener
+}
+
+// Close ends every connection at once, tells the peers, and closes the socket. Calls that wait on
+// anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended;
+// those of Certificate.Signers that still hang in foreign code excepted. Closing twice is no error.
+func (e *Endpoint) Close() error {
+	var err error
+	e.closeOnce.Do(func() {
+		conns, l := e.stopConns()
+		if l != nil {
+			l.stop(ErrEndpointClosed)
+		}
+		for _, c := range conns {
+			c.abort(ErrEndpointClosed, uint64(NoError))
+		}
+		close(e.closed)
+		for _, c := range conns {
+			c.settle()
+		}
+		err = e.sock.Close()
+		e.loops.Wait()
+		e.parked.wait()
+		e.active.Wait()
+		e.tls.close()
+		e.resetKey.Close()
+		e.tokenKey.Close()
+		close(e.done)
+	})
+	<-e.done
+	return err
+}
+
+// Shutdown stops accepting, closes connections that have no stream open and nothing to deliver, waits
+// for the others to become so or to end, and then closes the Endpoint. When ctx ends first, its error
+// is returned and the connections that are left go on: call Close to end them.
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	e.draining.Store(true)
+	conns, l := e.stopConns()
+	if l != nil {
+		l.Close()
+	}
+	for _, c := range conns {
+		c.closeIfIdle()
+	}
+	for {
+		e.mu.Lock()
+		if len(e.conns) == 0 {
+			e.mu.Unlock()
+			return e.Close()
+		}
+		w := e.empty.enter()
+		e.mu.Unlock()
+		if err := w.sleep(ctx); err != nil {
+			e.mu.Lock()
+			e.empty.leave(w)
+			e.mu.Unlock()
+			return err
+		}
+	}
+}
+
+// fail closes the Endpoint because its socket has broken.
+func (e *Endpoint) fail(err error) {
+	if isClosed(e.closed) {
+		return
+	}
+	e.log.Error("quic: socket failed", "local", e.sock.LocalAddr(), "err", err)
+	go e.Close()
+}
+
+// handleTimeout is called by the timer goroutine for the Endpoint itself.
+func (e *Endpoint) handleTimeout(now monotime.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.core.HandleTimeout(now)
+	e.setTimer()
+}
+
+// setTimer is called with mu held after anything that may have moved the Endpoint's deadline.
+func (e *Endpoint) setTimer() { e.timers.set(&e.timer, e.core.NextTimeout()) }
+
+// applyEvents carries the changes of a connection to the core.
+func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) {
+	if len(evs) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.clock.now()
+	for _, ev := range evs {
+		e.core.HandleConnEvent(now, c.ref, ev)
+	}
+	e.setTimer()
+}
+
+// fillRandom is the connections' source of randomness.
+func (e *Endpoint) fillRandom(b []byte) {
+	if _, err := io.ReadFull(e.pool.rand, b); err != nil {
+		// Without randomness nothing that follows would be safe.
+		panic("quic: the provider's random generator failed: " + err.Error())
+	}
+}
+
+// settleTimeout bounds how long Close waits for a CONNECTION_CLOSE to leave through a full socket.
+const settleTimeout = time.Second
+
+func path(remote netip.AddrPort) core.Path { return core.Path{Remote: remote} }

@@ -1,0 +1,164 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// tlsConfigs prepares each TLS configuration once for an Endpoint.
+type tlsConfigs struct {
+	provider tlsprovider.Provider
+
+	mu      sync.Mutex
+	servers map[*tlsprovider.Config]tlsprovider.Endpoint
+	clients map[*tlsprovider.Config]tlsprovider.Endpoint
+}
+
+func (t *tlsConfigs) init(p tlsprovider.Provider) {
+	t.provider = p
+	t.servers = make(map[*tlsprovider.Config]tlsprovider.Endpoint)
+	t.clients = make(map[*tlsprovider.Config]tlsprovider.Endpoint)
+}
+
+func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return t.prepare(t.servers, cfg, t.provider.NewServer)
+}
+
+func (t *tlsConfigs) client(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return t.prepare(t.clients, cfg, t.provider.NewClient)
+}
+
+func (t *tlsConfigs) prepare(
+	known map[*tlsprovider.Config]tlsprovider.Endpoint, cfg *tlsprovider.Config,
+	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
+) (tlsprovider.Endpoint, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if te, ok := known[cfg]; ok {
+		return te, nil
+	}
+	if len(known) == maxTLSConfigs {
+		return nil, fmt.Errorf("quic: more than %d TLS configurations on one endpoint; reuse pointers", maxTLSConfigs)
+	}
+	te, err := make(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("quic: %w", err)
+	}
+	known[cfg] = te
+	return te, nil
+}
+
+func (t *tlsConfigs) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range []map[*tlsprovider.Config]tlsprovider.Endpoint{t.servers, t.clients} {
+		for _, te := range m {
+			te.Close()
+		}
+		clear(m)
+	}
+}
+
+// coreConfig is what the core's Endpoint needs.
+func (e *Endpoint) coreConfig() *core.EndpointConfig {
+	return &core.EndpointConfig{
+		Provider:      e.cfg.Provider,
+		Accept:        len(e.cfg.TLS.Certificates) > 0 || e.cfg.TLS.TLS != nil || e.cfg.GetTLSConfig != nil,
+		TokenKey:      e.tokenKey,
+		ResetKey:      e.resetKey,
+		NewConnID:     e.newConnID,
+		Rand:          e.fillRandom,
+		MaxHandshakes: e.cfg.MaxHandshakes,
+		RequireRetry: func(a netip.AddrPort) bool {
+			return e.pool.busy() || e.cfg.RequireAddressValidation != nil && e.cfg.RequireAddressValidation(a)
+		},
+	}
+}
+
+// newConnID makes a random connection ID.
+func (e *Endpoint) newConnID() wire.ConnID {
+	var b [core.ConnIDLen]byte
+	e.fillRandom(b[:])
+	id, _ := wire.MakeConnID(b[:])
+	return id
+}
+
+// serverConfig prepares what accepted connections share. Errors of the configuration come out here.
+func (e *Endpoint) serverConfig() (*core.Config, error) {
+	if e.cfg.GetTLSConfig != nil && len(e.cfg.TLS.Certificates) == 0 && e.cfg.TLS.TLS == nil {
+		return e.connConfig(e.cfg, tlsprovider.Server, nil, ""), nil
+	}
+	if err := checkProtos(e.cfg.TLS); err != nil {
+		return nil, err
+	}
+	te, err := e.tls.server(e.cfg.TLS)
+	if err != nil {
+		return nil, err
+	}
+	return e.connConfig(e.cfg, tlsprovider.Server, te, ""), nil
+}
+
+// selectTLS runs Config.GetTLSConfig within a TLS job.
+func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, error) {
+	var cfg *tlsprovider.Config
+	err := error(ErrEndpointClosed)
+	e.pool.foreign(func() { cfg, err = e.cfg.GetTLSConfig(hello) })
+	switch {
+	case err != nil:
+		return core.TLSChoice{}, err
+	case cfg == nil && len(e.cfg.TLS.Certificates) == 0 && e.cfg.TLS.TLS == nil:
+		return core.TLSChoice{}, errors.New("quic: GetTLSConfig returned nil and Config.TLS has no certificate")
+	case cfg == nil:
+		return core.TLSChoice{}, nil
+	}
+	if err := checkProtos(cfg); err != nil {
+		return core.TLSChoice{}, err
+	}
+	te, err := e.tls.server(cfg)
+	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg)}, err
+}
+
+// connConfig translates a Config for the core.
+func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider.Endpoint, name string) *core.Config {
+	cc := &core.Config{
+		Side: side, Provider: e.cfg.Provider, TLS: te, ServerName: name,
+		NextProtos:       nextProtos(cfg.TLS),
+		Rand:             e.fillRandom,
+		NewConnID:        e.newConnID,
+		ResetToken:       func(id wire.ConnID) [16]byte { return e.resetKey.Token(id.Bytes()) },
+		HandshakeTimeout: cfg.HandshakeTimeout,
+		IdleTimeout:      max(cfg.MaxIdleTimeout, 0),
+		KeepAlive:        cfg.KeepAlivePeriod,
+		InitialRTT:       initialRTT,
+		KeyUpdateAfter:   cfg.KeyUpdateInterval,
+		DatagramSize:     defaultDatagram,
+		Streams: streams.Config{
+			RecvWindow: cfg.StreamWindow, MaxRecvWindow: cfg.MaxStreamWindow,
+			ConnWindow: cfg.ConnWindow, MaxConnWindow: cfg.MaxConnWindow,
+			SendBuffer: cfg.StreamSendBuffer,
+			MaxBidi:    max(cfg.MaxIncomingStreams, 0), MaxUni: max(cfg.MaxIncomingUniStreams, 0),
+			Budget: e.budget,
+		},
+	}
+	if idle := cc.IdleTimeout; idle > 0 && cc.KeepAlive > 0 {
+		cc.KeepAlive = min(cc.KeepAlive, idle/2)
+	}
+	if side == tlsprovider.Server && e.cfg.GetTLSConfig != nil {
+		cc.SelectTLS = e.selectTLS
+	}
+	return cc
+}
+
+// initialRTT is what a path is believed to take before it was measured.
+//
+// "[...] the initial RTT SHOULD be set to 333 milliseconds."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-1
+const initialRTT = 333 * time.Millisecond

@@ -1,0 +1,191 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// closedError is the error of something that is gone. It unwraps to net.ErrClosed, and is a
+// net.Error.
+type closedError struct {
+	text    string
+	timeout bool
+}
+
+func (e *closedError) Error() string   { return "quic: " + e.text }
+func (e *closedError) Unwrap() error   { return net.ErrClosed }
+func (e *closedError) Timeout() bool   { return e.timeout }
+func (e *closedError) Temporary() bool { return false }
+
+// Why a connection, or what it belongs to, is gone without an error code of either side. All unwrap to
+// net.ErrClosed; those of a timeout have Timeout() true, as net.Error says.
+var (
+	// ErrIdleTimeout: nothing came from the peer for the idle timeout of the two sides.
+	ErrIdleTimeout error = &closedError{text: "no packet from the peer within the idle timeout", timeout: true}
+	// ErrHandshakeTimeout: the handshake did not complete within Config.HandshakeTimeout.
+	ErrHandshakeTimeout error = &closedError{text: "handshake timeout", timeout: true}
+	// ErrStatelessReset: the peer has lost the connection's state.
+	ErrStatelessReset error = &closedError{text: "stateless reset by the peer"}
+	// ErrEndpointClosed: Endpoint.Close or Shutdown ended it.
+	ErrEndpointClosed error = &closedError{text: "endpoint closed"}
+	// ErrListenerClosed: Listener.Close was called.
+	ErrListenerClosed error = &closedError{text: "listener closed"}
+	// ErrWriteClosed: the stream's sending side was closed by Close or CloseWrite.
+	ErrWriteClosed error = &closedError{text: "write on a stream whose sending side is closed"}
+	// ErrReadClosed: the stream's receiving side was closed by Close.
+	ErrReadClosed error = &closedError{text: "read on a closed stream"}
+)
+
+// ErrIgnore, returned by Config.Accept, drops a client without an answer.
+var ErrIgnore = errors.New("quic: client ignored")
+
+// ErrHandshake is returned by calls that need a completed handshake.
+var ErrHandshake = errors.New("quic: the handshake is not complete")
+
+// TransportErrorCode is a code of RFC 9000, section 20.1.
+type TransportErrorCode uint64
+
+const (
+	NoError                 TransportErrorCode = 0x0
+	InternalError           TransportErrorCode = 0x1
+	ConnectionRefused       TransportErrorCode = 0x2
+	FlowControlError        TransportErrorCode = 0x3
+	StreamLimitError        TransportErrorCode = 0x4
+	StreamStateError        TransportErrorCode = 0x5
+	FinalSizeError          TransportErrorCode = 0x6
+	FrameEncodingError      TransportErrorCode = 0x7
+	TransportParameterError TransportErrorCode = 0x8
+	ConnectionIDLimitError  TransportErrorCode = 0x9
+	ProtocolViolation       TransportErrorCode = 0xa
+	InvalidToken            TransportErrorCode = 0xb
+	ApplicationErrorCode    TransportErrorCode = 0xc
+	CryptoBufferExceeded    TransportErrorCode = 0xd
+	KeyUpdateError          TransportErrorCode = 0xe
+	AEADLimitReached        TransportErrorCode = 0xf
+	NoViablePath            TransportErrorCode = 0x10
+)
+
+// Alert returns the TLS alert that the code carries, if it is a CRYPTO_ERROR (0x100 to 0x1ff).
+func (c TransportErrorCode) Alert() (alert uint8, ok bool) {
+	return uint8(c), c >= 0x100 && c <= 0x1ff
+}
+
+// String is the name in RFC 9000, or the alert's.
+func (c TransportErrorCode) String() string { return wire.ErrorCode(c).String() }
+
+// TransportError says that QUIC or TLS ended the connection. It unwraps to net.ErrClosed and, where TLS
+// failed on our side, to the provider's error.
+type TransportError struct {
+	Code TransportErrorCode
+	// FrameType is the type of the frame that caused it, 0 if unknown.
+	FrameType uint64
+	// Reason is the text that came with the code. A peer's is not to be trusted.
+	Reason string
+	// Remote says that the peer closed the connection.
+	Remote bool
+
+	err error
+}
+
+func (e *TransportError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "quic: connection closed %s: %s (0x%x)", by(e.Remote), e.Code, uint64(e.Code))
+	switch {
+	case e.err != nil:
+		fmt.Fprintf(&b, ": %v", e.err)
+	case e.Reason != "" && e.Reason != e.Code.String():
+		fmt.Fprintf(&b, ": %q", e.Reason)
+	}
+	return b.String()
+}
+
+func (e *TransportError) Unwrap() []error {
+	if e.err != nil {
+		return []error{net.ErrClosed, e.err}
+	}
+	return []error{net.ErrClosed}
+}
+
+// ApplicationError says that an application ended the connection, by Close (code 0) or CloseWithError.
+// It unwraps to net.ErrClosed.
+type ApplicationError struct {
+	Code uint64
+	// Reason is the text that came with the code. A peer's is not to be trusted.
+	Reason string
+	// Remote says that the peer closed the connection.
+	Remote bool
+}
+
+func (e *ApplicationError) Error() string {
+	s := fmt.Sprintf("quic: connection closed %s: application code 0x%x", by(e.Remote), e.Code)
+	if e.Reason != "" {
+		s += fmt.Sprintf(": %q", e.Reason)
+	}
+	return s
+}
+
+func (e *ApplicationError) Unwrap() error { return net.ErrClosed }
+
+// StreamError says that a stream was cut off before its end. The connection goes on.
+type StreamError struct {
+	ID   StreamID
+	Code uint64
+	// Remote: by the peer, with RESET_STREAM for a Read and STOP_SENDING for a Write; else by
+	// our own Reset or StopSending.
+	Remote bool
+}
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("quic: stream %d cut off %s: code 0x%x", e.ID, by(e.Remote), e.Code)
+}
+
+// VersionNegotiationError says that the server speaks no version that we do. It unwraps to
+// net.ErrClosed.
+type VersionNegotiationError struct {
+	// Theirs are the versions that the server named. The packet is not authenticated.
+	Theirs []Version
+}
+
+func (e *VersionNegotiationError) Error() string {
+	return fmt.Sprintf("quic: the server speaks none of our versions, only %v", e.Theirs)
+}
+
+func (e *VersionNegotiationError) Unwrap() error { return net.ErrClosed }
+
+func by(remote bool) string {
+	if remote {
+		return "by the peer"
+	}
+	return "locally"
+}
+
+// closeError turns the core's account of a connection's end into the public one.
+func closeError(e *core.CloseError) error {
+	switch {
+	case e == nil:
+		return &TransportError{Code: InternalError, Reason: "closed without a cause"}
+	case errors.Is(e.Silent, core.ErrIdleTimeout):
+		return ErrIdleTimeout
+	case errors.Is(e.Silent, core.ErrHandshakeTimeout):
+		return ErrHandshakeTimeout
+	case errors.Is(e.Silent, core.ErrStatelessReset):
+		return ErrStatelessReset
+	case errors.Is(e.Silent, core.ErrVersionNegotiation):
+		v := &VersionNegotiationError{}
+		for _, version := range e.Versions {
+			v.Theirs = append(v.Theirs, Version(version))
+		}
+		return v
+	case e.Application:
+		return &ApplicationError{Code: e.Code, Reason: e.Reason, Remote: e.Remote}
+	}
+	return &TransportError{
+		Code: TransportErrorCode(e.Code), FrameType: e.FrameType, Reason: e.Reason, Remote: e.Remote,
+		err: e.Cause,
+	}
+}

@@ -1,0 +1,154 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+)
+
+// A Listener accepts connections of an Endpoint. Its methods are safe for concurrent use.
+type Listener struct {
+	ep *Endpoint
+
+	// mu is a leaf: no lock is taken under it.
+	mu      sync.Mutex
+	queue   []*Conn
+	waiting waitList
+	err     error // set when it is closed
+}
+
+func newListener(e *Endpoint) *Listener { return &Listener{ep: e} }
+
+// Listen opens a UDP socket and accepts connections on it. network is "udp", "udp4" or "udp6"; an addr
+// without a host means all addresses. cfg.TLS needs a certificate and an application protocol. When
+// the Listener and all its connections are closed, the socket is closed too; Listener.Endpoint has
+// Shutdown and Close to end everything at once.
+func Listen(network, addr string, cfg *Config) (*Listener, error) {
+	e, err := open(network, addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	l, err := e.Listen()
+	if err != nil {
+		e.Close()
+		return nil, err
+	}
+	e.mu.Lock()
+	e.autoClose = true
+	e.mu.Unlock()
+	return l, nil
+}
+
+// open makes an Endpoint on a socket of its own.
+func open(network, addr string, cfg *Config) (*Endpoint, error) {
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return nil, errors.New("quic: network " + network + " is none of udp, udp4, udp6")
+	}
+	pc, err := net.ListenPacket(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	e, err := NewEndpoint(pc, cfg)
+	if err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// Accept waits for a connection whose handshake is complete. After Close it returns ErrListenerClosed
+// or ErrEndpointClosed, which both unwrap to net.ErrClosed.
+func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		l.mu.Lock()
+		if len(l.queue) > 0 {
+			c := l.queue[0]
+			l.queue[0] = nil
+			l.queue = l.queue[1:]
+			l.mu.Unlock()
+			return c, nil
+		}
+		if l.err != nil {
+			l.mu.Unlock()
+			return nil, l.err
+		}
+		w := l.waiting.enter()
+		l.mu.Unlock()
+		if err := w.sleep(ctx); err != nil {
+			l.mu.Lock()
+			l.waiting.leave(w)
+			l.mu.Unlock()
+			return nil, err
+		}
+	}
+}
+
+// Addr is the local address of the socket.
+func (l *Listener) Addr() net.Addr { return l.ep.Addr() }
+
+// Endpoint is the Endpoint that the Listener belongs to.
+func (l *Listener) Endpoint() *Endpoint { return l.ep }
+
+// Close stops accepting: calls of Accept return, and clients are refused, those included whose
+// connections wait for Accept. Accepted connections go on. Closing twice is no error.
+func (l *Listener) Close() error {
+	l.stop(ErrListenerClosed)
+	l.ep.closeIfUnused()
+	return nil
+}
+
+func (l *Listener) stop(err error) {
+	l.ep.mu.Lock()
+	if l.ep.listener == l {
+		l.ep.listener = nil
+	}
+	l.ep.mu.Unlock()
+	var w wakeSet
+	l.mu.Lock()
+	if l.err == nil {
+		l.err = err
+	}
+	queue := l.queue
+	l.queue = nil
+	l.waiting.addAll(&w)
+	l.mu.Unlock()
+	w.wake()
+	for _, c := range queue {
+		c.abort(err, uint64(ConnectionRefused))
+		c.settle()
+	}
+}
+
+// full says that no client should be admitted.
+func (l *Listener) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil || len(l.queue) >= l.ep.cfg.AcceptBacklog
+}
+
+// deliver queues a connection for Accept; false when nobody will.
+func (e *Endpoint) deliver(c *Conn) bool {
+	e.mu.Lock()
+	l := e.listener
+	e.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	var w wakeSet
+	l.mu.Lock()
+	if l.err != nil {
+		l.mu.Unlock()
+		return false
+	}
+	l.queue = append(l.queue, c)
+	l.waiting.addAll(&w)
+	l.mu.Unlock()
+	w.wake()
+	return true
+}

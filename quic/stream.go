@@ -1,0 +1,125 @@
+package quic
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Stream is a bidirectional stream: an ordered, reliable sequence of bytes in each direction. It
+// behaves as a net.Conn does: one goroutine may read while another one writes, further calls wait for
+// their turn, and deadlines and Close end calls that wait.
+type Stream struct {
+	c    *Conn
+	id   StreamID
+	send sendSide
+	recv recvSide
+}
+
+// side is what both directions of a stream need.
+type side struct {
+	turn     sync.Mutex // held by the Read or Write in progress; taken before the connection's mu
+	deadline deadline
+	// The connection's mu guards what follows.
+	ready  waker // made when somebody first waits
+	isDone bool  // the application can do nothing more in this direction
+	err    error // what calls return from then on
+}
+
+type (
+	sendSide struct{ side }
+	recvSide struct{ side }
+)
+
+// finish ends a direction for the application. The connection's mu is held.
+func (d *side) finish(err error) {
+	d.isDone = true
+	if d.err == nil {
+		d.err = err
+	}
+}
+
+// sleep waits for a token, or returns false at the deadline. enter made ready.
+func (d *side) sleep(ready waker) bool {
+	select {
+	case <-ready:
+		return true
+	case <-d.deadline.done():
+		return false
+	}
+}
+
+// enter prepares to sleep. The connection's mu is held.
+func (d *side) enter() waker {
+	if d.ready == nil {
+		d.ready = make(waker, 1)
+	}
+	return d.ready
+}
+
+// ID is the stream's number in its connection.
+func (s *Stream) ID() StreamID { return s.id }
+
+// Conn is the connection of the stream.
+func (s *Stream) Conn() *Conn { return s.c }
+
+// Close ends both directions, as net.Conn's does: what was written is still delivered, followed by the
+// end of the stream; a peer that is still sending is told to stop, with code 0. It does not wait.
+func (s *Stream) Close() error {
+	err := s.CloseWrite()
+	s.closeRead(ErrReadClosed, 0)
+	return err
+}
+
+// SetDeadline sets the read and the write deadline. Calls after a deadline fail with an error that
+// wraps os.ErrDeadlineExceeded; the zero time means none.
+func (s *Stream) SetDeadline(t time.Time) error {
+	s.recv.deadline.set(t)
+	s.send.deadline.set(t)
+	return nil
+}
+
+// Context is the connection's.
+func (s *Stream) Context() context.Context { return s.c.ctx }
+
+// A SendStream is a stream on which only we send.
+type SendStream struct{ s *Stream }
+
+// ID is the stream's number in its connection.
+func (s *SendStream) ID() StreamID { return s.s.id }
+
+// Conn is the connection of the stream.
+func (s *SendStream) Conn() *Conn { return s.s.c }
+
+// Write is Stream.Write.
+func (s *SendStream) Write(p []byte) (int, error) { return s.s.Write(p) }
+
+// Close ends the stream after what was written. It does not wait.
+func (s *SendStream) Close() error { return s.s.CloseWrite() }
+
+// Reset is Stream.Reset.
+func (s *SendStream) Reset(code uint64) error { return s.s.Reset(code) }
+
+// SetWriteDeadline is Stream.SetWriteDeadline.
+func (s *SendStream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
+
+// A ReceiveStream is a stream on which only the peer sends.
+type ReceiveStream struct{ s *Stream }
+
+// ID is the stream's number in its connection.
+func (s *ReceiveStream) ID() StreamID { return s.s.id }
+
+// Conn is the connection of the stream.
+func (s *ReceiveStream) Conn() *Conn { return s.s.c }
+
+// Read is Stream.Read.
+func (s *ReceiveStream) Read(p []byte) (int, error) { return s.s.Read(p) }
+
+// Close tells a peer that is still sending to stop, with code 0.
+func (s *ReceiveStream) Close() error { return s.s.closeRead(ErrReadClosed, 0) }
+
+// StopSending is Stream.StopSending.
+func (s *ReceiveStream) StopSending(code uint64) error { return s.s.StopSending(code) }
+
+// SetReadDeadline is Stream.SetReadDeadline.
+func (s *ReceiveStream) SetReadDeadline(t time.Time) error { return s.s.SetReadDeadline(t) }

@@ -1,0 +1,97 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/streams"
+)
+
+// Read reads what has arrived, in order, and blocks while there is nothing. io.EOF means that the peer
+// has ended the stream and everything was read.
+//
+// Errors: os.ErrDeadlineExceeded; *StreamError after the peer has reset the stream, or after
+// StopSending; ErrReadClosed after Close; or the connection's. What had arrived before the
+// peer closed the connection can still be read.
+func (s *Stream) Read(p []byte) (int, error) {
+	d := &s.recv
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	c := s.c
+	for {
+		if d.deadline.expired() {
+			return 0, os.ErrDeadlineExceeded
+		}
+		c.mu.Lock()
+		n, err := s.tryRead(p)
+		if n > 0 || err != nil || len(p) == 0 {
+			c.drive() // flow control credit may have to be sent
+			return n, err
+		}
+		ready := d.enter()
+		c.mu.Unlock()
+		if !d.sleep(ready) {
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+// tryRead reads what is there; nothing and no error means to wait. The connection's mu is held.
+func (s *Stream) tryRead(p []byte) (int, error) {
+	c, d := s.c, &s.recv
+	if d.isDone {
+		return 0, s.doneError(&d.side, ErrReadClosed)
+	}
+	n, err := c.core.Read(c.ep.clock.now(), streams.ID(s.id), p)
+	switch {
+	case errors.Is(err, streams.ErrBlocked) && !c.over:
+		return n, nil
+	case n > 0:
+		return n, nil // an error comes back on the next call
+	case err == nil:
+		return 0, nil
+	case err != io.EOF:
+		err = s.streamError(err)
+	}
+	d.finish(err)
+	c.forgetIfDone(s)
+	return 0, err
+}
+
+// StopSending tells the peer that we will read no more, with code, below 2^62: it should reset its
+// direction, and its Write fails. It does nothing after io.EOF.
+func (s *Stream) StopSending(code uint64) error {
+	if code > maxVarint {
+		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)
+	}
+	return s.closeRead(&StreamError{ID: s.id, Code: code}, code)
+}
+
+func (s *Stream) closeRead(readErr error, code uint64) error {
+	c := s.c
+	c.mu.Lock()
+	if s.recv.isDone {
+		c.mu.Unlock()
+		return nil
+	}
+	// A stream whose end has arrived needs no STOP_SENDING; what is buffered of it is dropped.
+	_ = c.core.StopSending(c.ep.clock.now(), streams.ID(s.id), code)
+	s.recv.finish(readErr)
+	c.forgetIfDone(s)
+	ready := s.recv.ready
+	c.drive()
+	s.recv.deadline.stop()
+	if ready != nil {
+		ready.wake()
+	}
+	return nil
+}
+
+// SetReadDeadline sets the deadline of Read, also of one that is waiting.
+func (s *Stream) SetReadDeadline(t time.Time) error {
+	s.recv.deadline.set(t)
+	return nil
+}

@@ -1,0 +1,157 @@
+package quic
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+)
+
+// timers holds the next deadline of every connection of an Endpoint, and of the Endpoint itself, in
+// one heap that one goroutine waits on with one runtime timer.
+//
+// Most deadlines move to a later time before they come. Such a move is only noted (want); the heap
+// is put right when the old time (at) comes.
+type timers struct {
+	mu    sync.Mutex
+	heap  []*timerItem
+	armed monotime.Time // what the goroutine sleeps until; zero: it does not sleep on the clock
+	wake  waker
+}
+
+// A timerItem is one deadline. It belongs to the mutex of its timers.
+type timerItem struct {
+	conn  *Conn         // nil for the Endpoint's
+	want  monotime.Time // zero: none
+	at    monotime.Time // the key in the heap, not after want
+	index int           // place in the heap plus one; 0: not in it
+}
+
+// set moves a deadline; the zero Time removes it.
+func (t *timers) set(it *timerItem, want monotime.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	it.want = want
+	switch {
+	case want.IsZero():
+		if it.index != 0 {
+			t.remove(it)
+		}
+		return
+	case it.index == 0:
+		it.at = want
+		t.heap = append(t.heap, it)
+		it.index = len(t.heap)
+		t.up(it.index)
+	case want.Before(it.at):
+		it.at = want
+		t.up(it.index)
+	default:
+		return
+	}
+	if t.armed.IsZero() || want.Before(t.armed) {
+		t.armed = want
+		t.wake.wake()
+	}
+}
+
+// expire appends the items whose time has come to due, without keeping them in the heap, and returns
+// the next time to look.
+func (t *timers) expire(now monotime.Time, due []*timerItem) ([]*timerItem, monotime.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.heap) > 0 && !t.heap[0].at.After(now) {
+		it := t.heap[0]
+		if it.want.After(now) {
+			it.at = it.want
+			t.down(1)
+			continue
+		}
+		t.remove(it)
+		due = append(due, it)
+	}
+	t.armed = monotime.Time(0)
+	if len(t.heap) > 0 {
+		t.armed = t.heap[0].at
+	}
+	return due, t.armed
+}
+
+// The heap's places count from 1: the children of i are 2i and 2i+1.
+
+func (t *timers) place(it *timerItem, i int) { t.heap[i-1], it.index = it, i }
+
+func (t *timers) up(i int) {
+	it := t.heap[i-1]
+	for i > 1 && it.at.Before(t.heap[i/2-1].at) {
+		t.place(t.heap[i/2-1], i)
+		i /= 2
+	}
+	t.place(it, i)
+}
+
+func (t *timers) down(i int) {
+	it := t.heap[i-1]
+	for {
+		child := 2 * i
+		if child > len(t.heap) {
+			break
+		}
+		if child < len(t.heap) && t.heap[child].at.Before(t.heap[child-1].at) {
+			child++
+		}
+		if !t.heap[child-1].at.Before(it.at) {
+			break
+		}
+		t.place(t.heap[child-1], i)
+		i = child
+	}
+	t.place(it, i)
+}
+
+func (t *timers) remove(it *timerItem) {
+	i, last := it.index, t.heap[len(t.heap)-1]
+	t.heap[len(t.heap)-1] = nil
+	t.heap = t.heap[:len(t.heap)-1]
+	it.index = 0
+	if last != it {
+		t.place(last, i)
+		t.up(i)
+		t.down(last.index)
+	}
+}
+
+// timerLoop fires the deadlines until the Endpoint closes.
+func (e *Endpoint) timerLoop() {
+	defer e.loops.Done()
+	clockTimer := time.NewTimer(time.Hour)
+	defer clockTimer.Stop()
+	var due []*timerItem
+	for {
+		now := e.clock.now()
+		var next monotime.Time
+		due, next = e.timers.expire(now, due[:0])
+		for i, it := range due {
+			due[i] = nil
+			if it.conn == nil {
+				e.handleTimeout(now)
+			} else {
+				it.conn.handleTimeout(now)
+			}
+		}
+		if len(due) > 0 {
+			continue
+		}
+		var tick <-chan time.Time
+		if !next.IsZero() {
+			clockTimer.Reset(next.Sub(now))
+			tick = clockTimer.C
+		}
+		select {
+		case <-tick:
+		case <-e.timers.wake:
+		case <-e.closed:
+			return
+		}
+	}
+}

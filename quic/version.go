@@ -1,0 +1,25 @@
+package quic
+
+import "fmt"
+
+// Version is a QUIC version.
+type Version uint32
+
+// Version1 is RFC 9000's.
+const Version1 Version = 1
+
+func (v Version) String() string {
+	if v == Version1 {
+		return "v1"
+	}
+	return fmt.Sprintf("0x%08x", uint32(v))
+}
+
+// StreamID is the number of a stream in its connection (RFC 9000, 2.1).
+type StreamID uint64
+
+// Client reports whether the client opened the stream.
+func (id StreamID) Client() bool { return id&1 == 0 }
+
+// Unidirectional reports whether only the side that opened the stream sends on it.
+func (id StreamID) Unidirectional() bool { return id&2 != 0 }

@@ -1,0 +1,79 @@
+package quic
+
+import "context"
+
+// A waker is the channel, of capacity 1, on which one goroutine sleeps. A token in it means: look
+// again. Tokens may be left over from earlier; sleepers look in a loop.
+type waker chan struct{}
+
+func (w waker) wake() {
+	select {
+	case w <- struct{}{}:
+	default:
+	}
+}
+
+// A wakeSet collects, under a lock, whom to wake after the lock is released, so that nobody wakes only
+// to wait for it.
+type wakeSet struct {
+	few  [8]waker
+	n    int
+	more []waker
+}
+
+func (s *wakeSet) add(w waker) {
+	switch {
+	case w == nil:
+	case s.n < len(s.few):
+		s.few[s.n] = w
+		s.n++
+	default:
+		s.more = append(s.more, w)
+	}
+}
+
+func (s *wakeSet) wake() {
+	for i := range s.n {
+		s.few[i].wake()
+	}
+	for _, w := range s.more {
+		w.wake()
+	}
+	s.n, s.more = 0, nil
+}
+
+// A waitList holds those who wait for the same thing. A mutex of its owner guards it.
+type waitList []waker
+
+// addAll moves everybody from the list into the set.
+func (l *waitList) addAll(s *wakeSet) {
+	for _, w := range *l {
+		s.add(w)
+	}
+	*l = nil
+}
+
+func (l *waitList) enter() waker {
+	w := make(waker, 1)
+	*l = append(*l, w)
+	return w
+}
+
+func (l *waitList) leave(w waker) {
+	for i, other := range *l {
+		if other == w {
+			*l = append((*l)[:i], (*l)[i+1:]...)
+			return
+		}
+	}
+}
+
+// sleep waits for a token or the context's end.
+func (w waker) sleep(ctx context.Context) error {
+	select {
+	case <-w:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
