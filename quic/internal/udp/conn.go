@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // socketBuffer is what is asked of the system for each direction. It may grant less
@@ -115,7 +116,7 @@ func (c *Conn) readFrom(t *Train) (int, error) {
 // buffer is full, Write stops and returns ErrWouldBlock; tx is then what is left.
 func (c *Conn) Write(tx *Transmit) error {
 	if c.udp == nil {
-		return c.writeTo(tx)
+		return c.writeTo(tx, false)
 	}
 	return c.os.write(c.udp, tx)
 }
@@ -123,22 +124,36 @@ func (c *Conn) Write(tx *Transmit) error {
 // WriteWait is Write, but waits while the buffer is full.
 func (c *Conn) WriteWait(tx *Transmit) error {
 	if c.udp == nil {
-		return c.writeTo(tx)
+		return c.writeTo(tx, true)
 	}
 	return writeMsg(c.udp, tx, &c.os)
 }
 
-func (c *Conn) writeTo(tx *Transmit) error {
+// writeTo is for sockets that are no *net.UDPConn. Most block; one that has no room may say so by an
+// error of ClassWouldBlock.
+func (c *Conn) writeTo(tx *Transmit, wait bool) error {
 	addr := net.UDPAddrFromAddrPort(tx.Path.Remote)
 	var first error
 	for len(tx.Data) > 0 {
-		if _, err := c.pc.WriteTo(tx.next(), addr); err != nil && first == nil {
+		_, err := c.pc.WriteTo(tx.next(), addr)
+		if Classify(err) == ClassWouldBlock {
+			if !wait {
+				return ErrWouldBlock
+			}
+			// A net.PacketConn has no way to tell when there is room again.
+			time.Sleep(retryWrite)
+			continue
+		}
+		if err != nil && first == nil {
 			first = err
 		}
 		tx.advance()
 	}
 	return first
 }
+
+// retryWrite is how long WriteWait waits before it tries again where it cannot wait for room.
+const retryWrite = time.Millisecond
 
 // addrPort converts the addresses that sockets give.
 func addrPort(a net.Addr) (netip.AddrPort, error) {

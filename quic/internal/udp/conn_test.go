@@ -142,6 +142,36 @@ func TestEmptyAndTruncatedDatagramsAreSkipped(t *testing.T) {
 	require.Equal(t, [][]byte{[]byte("whole")}, got)
 }
 
+// fullSocket has no room for the first few datagrams that it is given.
+type fullSocket struct {
+	net.PacketConn
+	refusals int
+	sent     []string
+}
+
+func (s *fullSocket) WriteTo(p []byte, _ net.Addr) (int, error) {
+	if s.refusals > 0 {
+		s.refusals--
+		return 0, syscall.EAGAIN
+	}
+	s.sent = append(s.sent, string(p))
+	return len(p), nil
+}
+
+func TestPacketConnWithoutRoom(t *testing.T) {
+	inner, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer inner.Close()
+	s := &fullSocket{PacketConn: inner, refusals: 3}
+	c, err := New(s)
+	require.NoError(t, err)
+	tx := Transmit{Data: []byte("aabbc"), SegmentSize: 2, Path: Path{Remote: c.LocalAddr()}}
+	require.ErrorIs(t, c.Write(&tx), ErrWouldBlock)
+	require.Equal(t, "aabbc", string(tx.Data))
+	require.NoError(t, c.WriteWait(&tx))
+	require.Equal(t, []string{"aa", "bb", "c"}, s.sent)
+}
+
 func TestCloseEndsRead(t *testing.T) {
 	c := listen(t, "udp4", "127.0.0.1:0")
 	done := make(chan error)

@@ -8,7 +8,8 @@
 //
 // On Linux a *net.UDPConn tells the local address and the ECN codepoint of each datagram, and sends
 // with both; it never blocks in Write. Elsewhere, and on any other net.PacketConn, the local address
-// is the socket's, the codepoint is absent, and Write may block.
+// is the socket's, the codepoint is absent, and Write may block. A net.PacketConn that returns EAGAIN is
+// taken at its word.
 //
 // # Concurrency
 //

@@ -1,0 +1,165 @@
+// Package simnet is a network of datagrams in memory, for tests of package quic on the fake clock of
+// testing/synctest. Its sockets are net.PacketConns; datagrams take time, keep their order, and are
+// lost when a test says so or a receiver's queue is full. (Package core has a simulator of its own,
+// with virtual time and without goroutines.)
+package simnet
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// maxQueue is the number of datagrams that wait for one receiver.
+const maxQueue = 4096
+
+// A Net connects sockets. Make one inside of the bubble that uses it.
+type Net struct {
+	// Latency is what a datagram takes.
+	Latency time.Duration
+	// Drop, if set, decides about the loss of a datagram. It is called under the Net's lock and
+	// must not keep the bytes.
+	Drop func(from, to netip.AddrPort, datagram []byte) bool
+	// Full, if set, says that a socket has no room to send: WriteTo returns EAGAIN. It is called
+	// under the Net's lock.
+	Full func(from netip.AddrPort) bool
+
+	mu    sync.Mutex
+	socks map[netip.AddrPort]*Sock
+}
+
+// Listen makes a socket.
+func (n *Net) Listen(addr string) *Sock {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.socks == nil {
+		n.socks = make(map[netip.AddrPort]*Sock)
+	}
+	s := &Sock{
+		net: n, addr: netip.MustParseAddrPort(addr),
+		arrived: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
+	if n.socks[s.addr] != nil {
+		panic("simnet: address in use: " + addr)
+	}
+	n.socks[s.addr] = s
+	return s
+}
+
+// Open is the number of sockets that are not closed.
+func (n *Net) Open() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.socks)
+}
+
+// A Sock is a net.PacketConn.
+type Sock struct {
+	net  *Net
+	addr netip.AddrPort
+
+	queue   []datagram // guarded by net.mu
+	arrived chan struct{}
+	closed  chan struct{}
+	once    sync.Once
+}
+
+type datagram struct {
+	from netip.AddrPort
+	data []byte
+	at   time.Time
+}
+
+var errDeadline = errors.New("simnet: no deadlines")
+
+// ReadFrom waits for the next datagram.
+func (s *Sock) ReadFrom(p []byte) (int, net.Addr, error) {
+	for {
+		s.net.mu.Lock()
+		var next datagram
+		if len(s.queue) > 0 {
+			next = s.queue[0]
+		}
+		wait := time.Until(next.at)
+		if next.data != nil && wait <= 0 {
+			s.queue = s.queue[1:]
+		}
+		s.net.mu.Unlock()
+		switch {
+		case next.data == nil:
+			select {
+			case <-s.arrived:
+			case <-s.closed:
+				return 0, nil, net.ErrClosed
+			}
+		case wait > 0:
+			select {
+			case <-time.After(wait):
+			case <-s.closed:
+				return 0, nil, net.ErrClosed
+			}
+		default:
+			return copy(p, next.data), net.UDPAddrFromAddrPort(next.from), nil
+		}
+	}
+}
+
+// WriteTo sends a datagram; to nobody it is lost.
+func (s *Sock) WriteTo(p []byte, to net.Addr) (int, error) {
+	select {
+	case <-s.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	dst, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, os.ErrInvalid
+	}
+	ap := dst.AddrPort()
+	ap = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	n := s.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.Full != nil && n.Full(s.addr) {
+		return 0, syscall.EAGAIN
+	}
+	if n.Drop != nil && n.Drop(s.addr, ap, p) {
+		return len(p), nil
+	}
+	if peer := n.socks[ap]; peer != nil && len(peer.queue) < maxQueue {
+		d := datagram{from: s.addr, data: append([]byte{}, p...), at: time.Now().Add(n.Latency)}
+		peer.queue = append(peer.queue, d)
+		select {
+		case peer.arrived <- struct{}{}:
+		default:
+		}
+	}
+	return len(p), nil
+}
+
+// Close ends a ReadFrom that waits.
+func (s *Sock) Close() error {
+	s.once.Do(func() {
+		s.net.mu.Lock()
+		delete(s.net.socks, s.addr)
+		s.net.mu.Unlock()
+		close(s.closed)
+	})
+	return nil
+}
+
+// LocalAddr is the address given to Listen.
+func (s *Sock) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(s.addr) }
+
+// SetDeadline is not supported: package quic has no use for it.
+func (s *Sock) SetDeadline(time.Time) error { return errDeadline }
+
+// SetReadDeadline is not supported.
+func (s *Sock) SetReadDeadline(time.Time) error { return errDeadline }
+
+// SetWriteDeadline is not supported.
+func (s *Sock) SetWriteDeadline(time.Time) error { return errDeadline }
