@@ -46,7 +46,7 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 }
 
 // serverOnly: "A client MUST NOT include any server-only transport parameter".
-// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 func serverOnly(key uint64) bool {
 	switch key {
 	case paramOriginalDstConnID, paramPreferredAddress, paramRetrySrcConnID, paramStatelessResetToken:
@@ -122,7 +122,7 @@ func (p *TransportParameters) setNumber(key, v uint64) bool {
 	case paramActiveConnIDLimit:
 		// "An endpoint that receives a value less than 2 MUST close the connection with an
 		// error of type TRANSPORT_PARAMETER_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.36.1
+		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
 		p.ActiveConnIDLimit = v
 		return v >= minActiveConnIDLimit
 	}
