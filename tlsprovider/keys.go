@@ -93,8 +93,9 @@ type Opener interface {
 
 	// Update makes the next phase the current one, keeps the old one as previous, and derives
 	// another next, so that the first packet of an update costs no more time than any other.
-	// firstPN is the number of the packet that brought it, or, for an update of our own, one
-	// above the largest number authenticated: it separates the previous phase from the next.
+	// firstPN is the number of the packet that came with OpenNextPhase: it separates the
+	// previous phase from the next. An update of our own does not call Update before the
+	// peer's answer, for until then the peer goes on in the old phase with any number.
 	Update(firstPN uint64) error
 
 	// DropPrevious forgets the previous phase's key.

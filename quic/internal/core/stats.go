@@ -8,6 +8,7 @@ type Stats struct {
 	BytesSent, BytesReceived         uint64
 	PacketsSent, PacketsReceived     uint64
 	PacketsLost, SpuriousLosses      uint64
+	SendErrors                       uint64 // trains that the socket refused
 	PacketsDropped                   uint64 // received and not processed: undecryptable, duplicate …
 	KeyUpdates                       uint64
 	SmoothedRTT, LatestRTT, MinRTT   time.Duration

@@ -1,0 +1,169 @@
+package core
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A Conn is one QUIC connection. See the package documentation for the contract of its methods.
+//
+// Its state is kept in parts, each with the code that changes it: conn_recv.go, conn_send.go,
+// conn_loss.go, conn_id.go, conn_close.go and so on.
+type Conn struct {
+	cfg     *Config
+	side    tlsprovider.Side
+	version wire.Version
+	path    Path
+	now     monotime.Time // the latest time seen
+
+	spaces  [recovery.NumSpaces]space
+	loss    recovery.Loss
+	onFate  recovery.FateFunc // packetFate, made once
+	keys    keyState
+	ids     idState
+	tls     tlsState
+	streams streams.Set
+	idle    idleState
+	closing closeState
+	recv    recvState
+	send    sendState
+	events  eventQueue
+	stats   Stats
+
+	peer wire.TransportParameters
+
+	// Control information of the whole connection.
+	handshakeDone recovery.SentVal // HANDSHAKE_DONE
+	pathResponses [][8]byte
+	nudgedAt      monotime.Time // when a late Handshake packet last had us repeat HANDSHAKE_DONE
+	started       monotime.Time
+	lastEliciting monotime.Time // when we last sent an ack-eliciting packet
+	elicitedSince int           // ack-eliciting packets received since then
+}
+
+// space is one packet number space.
+type space struct {
+	seal      tlsprovider.Sealer
+	open      tlsprovider.Opener
+	acks      recovery.AckState
+	crypto    cryptoSend
+	in        cryptoRecv
+	discarded bool
+}
+
+// maxPathResponses bounds what a peer can make us owe it; a challenge beyond it is lost, as a packet
+// might have been.
+const maxPathResponses = 8
+
+// NewClientConn starts a connection to path.Remote.
+func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
+	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: wire.Version1, path: path}
+	c.initCommon(now)
+	c.ids.initClient(c)
+	if err := c.setInitialKeys(c.ids.originalDst); err != nil {
+		return nil, err
+	}
+	c.tls.wanted = true
+	return c, nil
+}
+
+// NewServerConn takes over a connection attempt that an Endpoint admitted, and receives what it has
+// kept of it.
+func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) {
+	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
+	c.initCommon(now)
+	c.ids.initServer(c, in)
+	if err := c.setInitialKeys(in.DstID); err != nil {
+		return nil, err
+	}
+	c.loss.SetNextNumber(recovery.SpaceInitial, in.NextInitial)
+	if in.Validated {
+		c.loss.ValidateAddress()
+	}
+	for _, d := range in.Datagrams {
+		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
+	}
+	return c, nil
+}
+
+func (c *Conn) initCommon(now monotime.Time) {
+	c.now, c.started = now, now
+	c.onFate = c.packetFate
+	c.keys.firstSent = wire.NoPacket
+	c.loss.Init(now, recovery.Config{
+		Server:          c.side == tlsprovider.Server,
+		MaxDatagramSize: c.cfg.DatagramSize,
+		InitialRTT:      c.cfg.InitialRTT,
+		Rand:            c.cfg.Rand,
+	})
+	for i := range c.spaces {
+		c.spaces[i].acks.Init(recovery.Space(i))
+	}
+	c.spaces[recovery.SpaceInitial].in.limit = maxInitialCrypto
+	c.spaces[recovery.SpaceHandshake].in.limit = maxHandshakeCrypto
+	c.spaces[recovery.SpaceApp].in.limit = maxAppCrypto
+	c.streams.Init(&c.cfg.Streams, c.side)
+	c.idle.init(c)
+}
+
+// setInitialKeys derives the Initial keys from a client's destination connection ID.
+func (c *Conn) setInitialKeys(dst wire.ConnID) error {
+	k, err := c.cfg.Provider.InitialKeys(uint32(c.version), dst.Bytes(), c.side)
+	if err != nil {
+		return err
+	}
+	sp := &c.spaces[recovery.SpaceInitial]
+	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
+	sp.seal, sp.open = k.Sealer, k.Opener
+	return nil
+}
+
+// clamp keeps time from running backwards.
+func (c *Conn) clamp(now monotime.Time) monotime.Time {
+	if now.After(c.now) {
+		c.now = now
+	}
+	return c.now
+}
+
+// discardSpace drops the keys of a space and all that is outstanding in it.
+//
+// "Endpoints MUST discard their [keys] [...]"
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.9-1
+func (c *Conn) discardSpace(s recovery.Space) {
+	sp := &c.spaces[s]
+	if sp.discarded {
+		return
+	}
+	sp.discarded = true
+	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
+	sp.seal, sp.open = nil, nil
+	sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+	c.loss.DiscardSpace(c.now, s)
+	c.recv.dropBuffered(s)
+}
+
+// Path is the pair of addresses in use.
+func (c *Conn) Path() Path { return c.path }
+
+// Version is the QUIC version in use.
+func (c *Conn) Version() wire.Version { return c.version }
+
+// PeerParams are the peer's transport parameters, once they have arrived.
+func (c *Conn) PeerParams() wire.TransportParameters { return c.peer }
+
+// Stats returns a copy of the counters.
+func (c *Conn) Stats() Stats {
+	s := c.stats
+	s.SmoothedRTT, s.LatestRTT, s.MinRTT = c.loss.SmoothedRTT(), c.loss.LatestRTT(), c.loss.MinRTT()
+	s.CongestionWindow, s.BytesInFlight = c.loss.CongestionWindow(), c.loss.BytesInFlight()
+	return s
+}
+
+// rtt is what flow control tunes itself by.
+func (c *Conn) rtt() time.Duration { return c.loss.SmoothedRTT() }

@@ -1,0 +1,157 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// The life of a connection. A Conn leaves closing and draining to the Endpoint, which keeps a
+// Remnant of it: see RFC 9000, 10.2.
+const (
+	stateOpen    = iota
+	stateClosing // CONNECTION_CLOSE waits to be sent
+	stateGone    // nothing more will be sent or received
+)
+
+// closeState is how the connection ends.
+type closeState struct {
+	state   int
+	err     *CloseError
+	drained bool
+}
+
+// maxReason bounds the reason phrases that we send and keep.
+const maxReason = 256
+
+// Err says why the connection is over; nil while it is not.
+func (c *Conn) Err() *CloseError { return c.closing.err }
+
+// Close sends CONNECTION_CLOSE at once and ends the connection. What is not acknowledged may be
+// lost: see Flushed.
+func (c *Conn) Close(now monotime.Time, application bool, code uint64, reason string) {
+	c.clamp(now)
+	c.abort(&CloseError{Application: application, Code: code, Reason: reason})
+}
+
+// abortf closes for an error of the peer's.
+func (c *Conn) abortf(code wire.ErrorCode, frame uint64, reason string) {
+	c.abort(&CloseError{Code: uint64(code), FrameType: frame, Reason: reason})
+}
+
+// abort ends the connection with a CONNECTION_CLOSE of ours.
+func (c *Conn) abort(err *CloseError) {
+	if c.closing.state != stateOpen {
+		return
+	}
+	if len(err.Reason) > maxReason {
+		err.Reason = err.Reason[:maxReason]
+	}
+	c.closing.state, c.closing.err = stateClosing, err
+	c.events.add(Event{Kind: EventClosed})
+}
+
+// end ends the connection without sending anything.
+func (c *Conn) end(err *CloseError, remnant Remnant) {
+	if c.closing.state == stateOpen {
+		c.closing.err = err
+		c.events.add(Event{Kind: EventClosed})
+	}
+	if c.closing.state == stateGone {
+		return
+	}
+	c.closing.state = stateGone
+	c.release()
+	c.events.addEndpoint(EndpointEvent{Kind: ConnClosed, Path: c.path, Remnant: remnant})
+	c.maybeDrained()
+}
+
+// release frees everything that the connection holds but for the events.
+func (c *Conn) release() {
+	for s := range c.spaces {
+		sp := &c.spaces[s]
+		tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
+		sp.seal, sp.open = nil, nil
+		sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+	}
+	c.recv.release()
+	c.streams.Close()
+	c.loss.Close()
+	if !c.tls.busy && c.tls.session != nil {
+		c.tls.session.Close()
+		c.tls.session = nil
+	}
+}
+
+// maybeDrained reports the end, once no job is out.
+func (c *Conn) maybeDrained() {
+	if c.closing.state == stateGone && !c.tls.busy && !c.closing.drained {
+		c.closing.drained = true
+		c.events.add(Event{Kind: EventDrained})
+	}
+}
+
+// handleConnectionClose handles the peer's CONNECTION_CLOSE.
+//
+// "[A]n endpoint that receives a CONNECTION_CLOSE frame [...] enters the draining state."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-1
+func (c *Conn) handleConnectionClose(f wire.ConnectionClose) {
+	reason := f.Reason
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	c.end(&CloseError{Remote: true, Application: f.Application, Code: f.Code, FrameType: f.FrameType,
+		Reason: string(reason)}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
+}
+
+// HandleStatelessReset ends the connection: a datagram carried a stateless reset token of the
+// peer's.
+func (c *Conn) HandleStatelessReset(now monotime.Time) {
+	c.clamp(now)
+	c.end(&CloseError{Silent: ErrStatelessReset}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
+}
+
+// pollClose builds the datagram with CONNECTION_CLOSE, and ends the connection.
+//
+// "[...] an endpoint that sends a CONNECTION_CLOSE frame in an Initial packet [...] cannot know
+// whether the peer has [...] keys [...] SHOULD send a CONNECTION_CLOSE frame in [...] both"
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
+func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
+	d := newDatagram(c, buf[:0], min(c.loss.AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
+	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
+		if c.spaces[s].seal == nil || s == recovery.SpaceApp && !c.tls.complete && d.packets() > 0 {
+			continue
+		}
+		if !d.start(s) {
+			break
+		}
+		d.payload = c.closeFrame(s, d.room()).Append(d.payload)
+		d.finish(sentInfo{eliciting: true, untracked: true})
+	}
+	if d.packets() == 0 || !d.seal() {
+		c.end(nil, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
+		return Transmit{}, false
+	}
+	tx := c.transmit(d.b, len(d.b))
+	keep := append([]byte(nil), d.b...)
+	c.end(nil, Remnant{Close: keep, Expires: c.now.Add(3 * c.loss.PTO())})
+	return tx, true
+}
+
+// closeFrame is the frame that ends the connection, in the form that a space may carry.
+func (c *Conn) closeFrame(s recovery.Space, room int) wire.ConnectionClose {
+	err := c.closing.err
+	f := wire.ConnectionClose{Application: err.Application, Code: err.Code, FrameType: err.FrameType,
+		Reason: []byte(err.Reason)}
+	if err.Application && s != recovery.SpaceApp {
+		// "Endpoints [...] MUST replace a CONNECTION_CLOSE of type 0x1d with a
+		// CONNECTION_CLOSE of type 0x1c [...] using the APPLICATION_ERROR code."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-5
+		f = wire.ConnectionClose{Code: uint64(wire.ApplicationError)}
+	}
+	if over := f.Size() - room; over > 0 {
+		f.Reason = f.Reason[:max(0, len(f.Reason)-over)]
+	}
+	return f
+}

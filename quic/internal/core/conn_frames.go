@@ -1,0 +1,175 @@
+package core
+
+import (
+	"errors"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+var packetTypeOf = [recovery.NumSpaces]wire.PacketType{
+	recovery.SpaceInitial:   wire.PacketInitial,
+	recovery.SpaceHandshake: wire.PacketHandshake,
+	recovery.SpaceApp:       wire.Packet1RTT,
+}
+
+// handlePacket processes an authentic packet.
+func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
+	// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits,
+	// after removing both packet and header protection, as a connection error of type
+	// PROTOCOL_VIOLATION."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-8.8
+	reserved := byte(0x0c)
+	if pkt[0]&0x80 == 0 {
+		reserved = 0x18
+	}
+	if pkt[0]&reserved != 0 {
+		c.abortf(wire.ProtocolViolation, 0, "reserved bits are not zero")
+		return
+	}
+	sp := &c.spaces[s]
+	if !sp.acks.ShouldProcess(pn) {
+		c.stats.PacketsDropped++
+		return
+	}
+	if len(payload) == 0 {
+		// "An endpoint MUST treat receipt of a packet containing no frames as a connection
+		// error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
+		c.abortf(wire.ProtocolViolation, 0, "packet without frames")
+		return
+	}
+	c.stats.PacketsReceived++
+	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
+		// "[R]eceipt of a packet protected with Handshake keys confirms that the peer
+		// successfully processed an Initial packet. [...] the endpoint [can] consider the
+		// peer address to have been validated."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-2
+		c.loss.ValidateAddress()
+	}
+	eliciting, ok := c.handleFrames(s, payload, pkt)
+	if !ok || c.closing.state != stateOpen {
+		return
+	}
+	sp.acks.Receive(c.now, pn, eliciting, recovery.ECN(ecn))
+	if eliciting {
+		c.elicitedSince++
+	}
+	c.idle.received(c)
+	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
+		// "[A] server MUST discard Initial keys when it first successfully processes a
+		// Handshake packet."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
+		c.discardSpace(recovery.SpaceInitial)
+	}
+}
+
+// handleFrames processes a packet's frames in order, until one closes the connection.
+func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool) {
+	for len(b) > 0 {
+		if b[0] == 0 { // PADDING, by the run
+			n := 1
+			for n < len(b) && b[n] == 0 {
+				n++
+			}
+			b = b[n:]
+			continue
+		}
+		t, n := wire.ConsumeFrameType(b)
+		switch {
+		case n < 0:
+			c.abortf(wire.FrameEncodingError, 0, "malformed frame type")
+			return eliciting, false
+		case !wire.FrameAllowed(t, packetTypeOf[s]):
+			code := wire.ProtocolViolation
+			if !wire.FrameKnown(t) {
+				code = wire.FrameEncodingError
+			}
+			c.abortf(code, t, "frame type not allowed here")
+			return eliciting, false
+		}
+		eliciting = eliciting || wire.AckEliciting(t)
+		n = c.handleFrame(s, t, b, pkt)
+		if n < 0 {
+			c.abortf(wire.FrameEncodingError, t, "malformed frame")
+		}
+		if c.closing.state != stateOpen {
+			return eliciting, false
+		}
+		b = b[n:]
+	}
+	return eliciting, true
+}
+
+// handleFrame processes one frame and returns its length, or -1.
+func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
+	switch t {
+	case wire.FramePing:
+		return 1
+	case wire.FrameAck, wire.FrameAckECN:
+		var f wire.Ack
+		if f, n = wire.ConsumeAck(b); n > 0 {
+			c.handleAck(s, &f)
+		}
+	case wire.FrameCrypto:
+		var f wire.Crypto
+		if f, n = wire.ConsumeCrypto(b); n > 0 && !c.spaces[s].in.receive(f) {
+			c.abortf(wire.CryptoBufferExceeded, t, "too many CRYPTO bytes out of order")
+		}
+	case wire.FrameConnectionClose, wire.FrameConnectionCloseApp:
+		var f wire.ConnectionClose
+		if f, n = wire.ConsumeConnectionClose(b); n > 0 {
+			c.handleConnectionClose(f)
+		}
+	case wire.FrameNewToken:
+		if _, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {
+			c.abortf(wire.ProtocolViolation, t, "NEW_TOKEN from a client")
+		}
+	case wire.FrameNewConnectionID:
+		var f wire.NewConnectionID
+		if f, n = wire.ConsumeNewConnectionID(b); n > 0 {
+			c.handleNewConnID(f)
+		}
+	case wire.FrameRetireConnectionID:
+		var f wire.RetireConnectionID
+		if f, n = wire.ConsumeRetireConnectionID(b); n > 0 {
+			dst, _ := wire.MakeConnID(pkt[1 : 1+ConnIDLen])
+			c.handleRetireConnID(f, dst)
+		}
+	case wire.FramePathChallenge:
+		var f wire.PathChallenge
+		if f, n = wire.ConsumePathChallenge(b); n > 0 && len(c.pathResponses) < maxPathResponses {
+			c.pathResponses = append(c.pathResponses, f.Data)
+		}
+	case wire.FramePathResponse:
+		_, n = wire.ConsumePathResponse(b) // we have sent no challenge: nothing to answer
+	case wire.FrameHandshakeDone:
+		n = 1
+		if c.side == tlsprovider.Server {
+			// "A server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error
+			// of type PROTOCOL_VIOLATION."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
+			c.abortf(wire.ProtocolViolation, t, "HANDSHAKE_DONE from a client")
+		} else {
+			c.confirmHandshake()
+		}
+	default:
+		return c.handleStreamFrame(t, b)
+	}
+	return n
+}
+
+// handleStreamFrame hands frames about streams and flow control on.
+func (c *Conn) handleStreamFrame(t uint64, b []byte) int {
+	n, err := c.streams.HandleFrame(c.now, c.rtt(), t, b)
+	if err != nil {
+		var se *streams.Error
+		if !errors.As(err, &se) {
+			panic("BUG: error of unknown type from streams")
+		}
+		c.abortf(se.Code, t, se.Reason)
+	}
+	return n
+}

@@ -1,0 +1,277 @@
+package core
+
+import (
+	"crypto/subtle"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// maxLocalIDs bounds the connection IDs that we have out, whatever the peer would accept.
+const maxLocalIDs = 4
+
+// maxRetiring bounds the RETIRE_CONNECTION_ID frames that a peer can make us owe it.
+const maxRetiring = 4 * activeConnIDLimit
+
+// idState holds both sides' connection IDs. local[0] and remote[0] exist from the start.
+type idState struct {
+	originalDst wire.ConnID // the client's first destination
+	retrySrc    wire.ConnID
+	retried     bool
+	peerFirst   wire.ConnID // the peer's first source, which the handshake authenticates
+	havePeer    bool        // peerFirst is known
+	// heardInitial: a client has opened an Initial of the server, whose source connection ID
+	// is final; before that, it may be the one of a Retry.
+	heardInitial bool
+	token        []byte // a client's, from Retry
+
+	local     []localID
+	nextLocal uint64
+
+	remote      []remoteID
+	retirePrior uint64 // the largest Retire Prior To
+	retiring    []retiringID
+	largestSeq  uint64
+}
+
+type localID struct {
+	seq  uint64
+	id   wire.ConnID
+	sent recovery.SentVal // NEW_CONNECTION_ID
+}
+
+type remoteID struct {
+	seq      uint64
+	id       wire.ConnID
+	token    [16]byte
+	hasToken bool
+}
+
+type retiringID struct {
+	seq  uint64
+	sent recovery.SentVal
+}
+
+func (s *idState) initClient(c *Conn) {
+	s.originalDst = c.cfg.NewConnID()
+	s.addLocal(c, c.cfg.NewConnID())
+	s.remote = append(s.remote, remoteID{id: s.originalDst})
+}
+
+func (s *idState) initServer(c *Conn, in *Incoming) {
+	s.originalDst = in.OriginalDstID
+	s.retrySrc, s.retried = in.RetrySrcID, in.Retried
+	s.addLocal(c, in.LocalID)
+	s.peerFirst, s.havePeer = in.PeerID, true
+	s.remote = append(s.remote, remoteID{id: in.PeerID})
+}
+
+func (s *idState) addLocal(c *Conn, id wire.ConnID) *localID {
+	s.local = append(s.local, localID{seq: s.nextLocal, id: id})
+	s.nextLocal++
+	c.events.addEndpoint(EndpointEvent{Kind: AddConnID, ConnID: id})
+	return &s.local[len(s.local)-1]
+}
+
+// dst is the connection ID that we send to.
+func (s *idState) dst() wire.ConnID { return s.remote[0].id }
+
+// src is the one in our long headers.
+func (s *idState) src() wire.ConnID { return s.local[0].id }
+
+// accepts reports whether a packet's destination is us.
+func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
+	for i := range s.local {
+		if s.local[i].id == id {
+			return true
+		}
+	}
+	return c.side == tlsprovider.Server && (id == s.originalDst || s.retried && id == s.retrySrc)
+}
+
+// setPeerFirst takes the server's own choice of its connection ID, from its first Initial or Retry.
+func (s *idState) setPeerFirst(id wire.ConnID) {
+	s.peerFirst, s.havePeer = id, true
+	s.remote[0].id = id
+}
+
+func (s *idState) setFirstToken(c *Conn, token [16]byte) {
+	for i := range s.remote {
+		if s.remote[i].seq == 0 {
+			s.remote[i].token, s.remote[i].hasToken = token, true
+			c.events.addEndpoint(EndpointEvent{Kind: AddResetToken, Token: token, Path: c.path})
+		}
+	}
+}
+
+// issue fills up the connection IDs that the peer can use.
+func (s *idState) issue(c *Conn) {
+	n := int(min(c.peer.ActiveConnIDLimit, maxLocalIDs))
+	for len(s.local) < n {
+		s.addLocal(c, c.cfg.NewConnID()).sent.Set()
+	}
+}
+
+// handleNewConnID handles NEW_CONNECTION_ID.
+func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
+	s := &c.ids
+	if s.dst().Len() == 0 {
+		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "NEW_CONNECTION_ID beside zero-length IDs")
+		return
+	}
+	for i := range s.remote {
+		r := &s.remote[i]
+		if r.seq == f.Seq || r.id == f.ConnID {
+			// "Receipt of the same frame multiple times MUST NOT be treated as a
+			// connection error."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-7
+			if r.seq != f.Seq || r.id != f.ConnID || r.hasToken && r.token != f.ResetToken {
+				c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "conflicting NEW_CONNECTION_ID")
+			}
+			return
+		}
+	}
+	if f.RetirePriorTo > s.retirePrior {
+		s.retirePrior = f.RetirePriorTo
+		c.retireBelow(f.RetirePriorTo)
+	}
+	if f.Seq < s.retirePrior {
+		c.retire(f.Seq)
+	} else {
+		s.remote = append(s.remote, remoteID{seq: f.Seq, id: f.ConnID, token: f.ResetToken, hasToken: true})
+	}
+	switch {
+	case len(s.remote) == 0:
+		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "every connection ID is retired")
+	case len(s.remote) > activeConnIDLimit:
+		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many connection IDs")
+	case len(s.retiring) > maxRetiring:
+		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many retired connection IDs")
+	default:
+		c.announceToken()
+	}
+}
+
+// retireBelow retires the peer's IDs with smaller sequence numbers.
+func (c *Conn) retireBelow(seq uint64) {
+	s := &c.ids
+	kept := s.remote[:0]
+	for _, r := range s.remote {
+		if r.seq >= seq {
+			kept = append(kept, r)
+			continue
+		}
+		if r.hasToken {
+			c.events.addEndpoint(EndpointEvent{Kind: RemoveResetToken, Token: r.token, Path: c.path})
+		}
+		c.retire(r.seq)
+	}
+	s.remote = kept
+}
+
+func (c *Conn) retire(seq uint64) {
+	for i := range c.ids.retiring {
+		if c.ids.retiring[i].seq == seq {
+			return
+		}
+	}
+	r := retiringID{seq: seq}
+	r.sent.Set()
+	c.ids.retiring = append(c.ids.retiring, r)
+}
+
+// announceToken tells the Endpoint the reset token of the ID that is in use.
+func (c *Conn) announceToken() {
+	if r := &c.ids.remote[0]; r.hasToken {
+		c.events.addEndpoint(EndpointEvent{Kind: AddResetToken, Token: r.token, Path: c.path})
+	}
+}
+
+// handleRetireConnID handles RETIRE_CONNECTION_ID. dst is the ID that the packet came to.
+func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
+	s := &c.ids
+	if f.Seq >= s.nextLocal {
+		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "retired connection ID was never issued")
+		return
+	}
+	for i := range s.local {
+		if s.local[i].seq != f.Seq {
+			continue
+		}
+		if s.local[i].id == dst {
+			// "The sequence number [...] MUST NOT refer to the Destination Connection ID
+			// field of the packet in which the frame is contained."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-8
+			c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "retired the connection ID in use")
+			return
+		}
+		c.events.addEndpoint(EndpointEvent{Kind: RetireConnID, ConnID: s.local[i].id})
+		s.local = append(s.local[:i], s.local[i+1:]...)
+		s.issue(c)
+		return
+	}
+}
+
+// appendIDFrames appends NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that are due.
+func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
+	limit := len(b) + room
+	for i := range c.ids.local {
+		l := &c.ids.local[i]
+		if !l.sent.ShouldSend(probe) {
+			continue
+		}
+		f := wire.NewConnectionID{Seq: l.seq, ConnID: l.id, ResetToken: c.cfg.ResetToken(l.id)}
+		if len(b)+f.Size() > limit {
+			return b, rec
+		}
+		b, rec = f.Append(b), appendRecord1(rec, recNewConnID, l.seq)
+		l.sent.SetSent(pn)
+	}
+	for i := range c.ids.retiring {
+		r := &c.ids.retiring[i]
+		if !r.sent.ShouldSend(probe) {
+			continue
+		}
+		f := wire.RetireConnectionID{Seq: r.seq}
+		if len(b)+f.Size() > limit {
+			return b, rec
+		}
+		b, rec = f.Append(b), appendRecord1(rec, recRetireConnID, r.seq)
+		r.sent.SetSent(pn)
+	}
+	return b, rec
+}
+
+func (s *idState) newIDFate(seq uint64, pn wire.PacketNumber, fate recovery.Fate) {
+	for i := range s.local {
+		if s.local[i].seq == seq {
+			s.local[i].sent.AckOrLoss(pn, fate)
+		}
+	}
+}
+
+func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fate) {
+	for i := range s.retiring {
+		if s.retiring[i].seq != seq {
+			continue
+		}
+		if fate == recovery.Acked {
+			s.retiring = append(s.retiring[:i], s.retiring[i+1:]...)
+		} else {
+			s.retiring[i].sent.AckOrLoss(pn, fate)
+		}
+		return
+	}
+}
+
+// isResetToken compares in constant time, for what is compared comes from the network.
+func (s *idState) isResetToken(tail [16]byte) bool {
+	found := 0
+	for i := range s.remote {
+		if s.remote[i].hasToken {
+			found |= subtle.ConstantTimeCompare(s.remote[i].token[:], tail[:])
+		}
+	}
+	return found == 1
+}

@@ -1,0 +1,93 @@
+package core
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+)
+
+// idleState holds the timers that end a connection or keep it alive.
+type idleState struct {
+	timeout   time.Duration // what both sides agreed on; 0: none
+	handshake monotime.Time // when an unfinished handshake is given up
+	expires   monotime.Time
+	keepAlive monotime.Time
+	armed     bool // an ack-eliciting packet was sent since the last one received
+	ping      bool // a keep-alive is due
+}
+
+func (s *idleState) init(c *Conn) {
+	s.timeout = c.cfg.IdleTimeout
+	s.handshake = c.now.Add(c.cfg.HandshakeTimeout)
+	s.touch(c)
+}
+
+// setPeer takes the peer's max_idle_timeout.
+//
+// "Each endpoint advertises a max_idle_timeout, but the effective value at an endpoint is computed
+// as the minimum of the two advertised values (or the sole advertised value, if only one endpoint
+// advertises a non-zero value)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.1-2
+func (s *idleState) setPeer(d time.Duration) {
+	if d > 0 && (s.timeout == 0 || d < s.timeout) {
+		s.timeout = d
+	}
+}
+
+// touch restarts the timers.
+//
+// "To avoid excessively small idle timeout periods, endpoints MUST increase the idle timeout
+// period to be at least three times the current Probe Timeout (PTO)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.1-4
+func (s *idleState) touch(c *Conn) {
+	s.expires = 0
+	if s.timeout > 0 {
+		s.expires = c.now.Add(max(s.timeout, 3*c.loss.PTO()))
+	}
+	s.keepAlive = 0
+	if c.cfg.KeepAlive > 0 && c.tls.complete {
+		s.keepAlive = c.now.Add(c.cfg.KeepAlive)
+	}
+}
+
+// received is called for every packet that was processed.
+func (s *idleState) received(c *Conn) {
+	s.armed = false
+	s.touch(c)
+}
+
+// sent is called when an ack-eliciting packet leaves.
+//
+// "An endpoint also restarts its idle timer when sending an ack-eliciting packet if no other
+// ack-eliciting packets have been sent since last receiving and processing a packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.1-3
+func (s *idleState) sent(c *Conn) {
+	s.ping = false
+	if !s.armed {
+		s.armed = true
+		s.touch(c)
+	}
+}
+
+// next is the earliest of the timers.
+func (s *idleState) next(c *Conn) monotime.Time {
+	t := monotime.Min(s.expires, s.keepAlive)
+	if !c.tls.complete {
+		t = monotime.Min(t, s.handshake)
+	}
+	return t
+}
+
+// expire handles those that are due.
+func (s *idleState) expire(c *Conn) {
+	switch {
+	case !c.tls.complete && due(s.handshake, c.now):
+		c.end(&CloseError{Silent: ErrHandshakeTimeout}, Remnant{})
+	case due(s.expires, c.now):
+		c.end(&CloseError{Silent: ErrIdleTimeout}, Remnant{})
+	case due(s.keepAlive, c.now):
+		s.ping, s.keepAlive = true, 0
+	}
+}
+
+func due(t, now monotime.Time) bool { return !t.IsZero() && !now.Before(t) }

@@ -1,0 +1,46 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+)
+
+// CheckInvariants verifies what must hold between any two calls. The simulator asks after each
+// step; production code does not.
+func (c *Conn) CheckInvariants() error {
+	if c.closing.state != stateOpen {
+		return nil
+	}
+	if err := c.loss.CheckInvariants(); err != nil {
+		return err
+	}
+	if err := c.streams.CheckInvariants(); err != nil {
+		return err
+	}
+	for s := range c.spaces {
+		sp := &c.spaces[s]
+		if n := sp.in.buffered(); int64(n) > sp.in.limit {
+			return fmt.Errorf("%v: %d CRYPTO bytes buffered", recovery.Space(s), n)
+		}
+		if n := sp.in.have.NumRanges(); n > maxCryptoGaps {
+			return fmt.Errorf("%v: %d CRYPTO gaps", recovery.Space(s), n)
+		}
+		if sp.discarded && (sp.seal != nil || sp.open != nil) {
+			return fmt.Errorf("%v: keys outlive their space", recovery.Space(s))
+		}
+	}
+	switch {
+	case len(c.recv.buffered) > maxBufferedPackets || c.recv.bytes > maxBufferedBytes:
+		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.recv.buffered), c.recv.bytes)
+	case len(c.pathResponses) > maxPathResponses:
+		return fmt.Errorf("%d PATH_RESPONSE queued", len(c.pathResponses))
+	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring:
+		return fmt.Errorf("%d connection IDs, %d retiring", len(c.ids.remote), len(c.ids.retiring))
+	case len(c.ids.local) > maxLocalIDs:
+		return fmt.Errorf("%d connection IDs issued", len(c.ids.local))
+	case c.NextTimeout().IsZero():
+		return fmt.Errorf("open, and no timer armed")
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// keyState is where the 1-RTT keys stand (RFC 9001, 6). The Sealer is ahead of the Opener by one
+// phase between an update of ours and the peer's answer, and never by more.
+type keyState struct {
+	sealPhase, openPhase uint64
+	firstSent            wire.PacketNumber // first packet sealed in sealPhase
+	acked                bool              // one of sealPhase's packets was acknowledged
+	sealed               uint64            // packets sealed in sealPhase
+	limit                uint64            // how many one phase may seal
+	failed               uint64            // packets that did not open, over all phases
+	integrityLimit       uint64
+	dropPrevious         monotime.Time
+}
+
+// updateMargin is how long before the AEAD's limit an update becomes urgent.
+const updateMargin = 1 << 16
+
+// mayUpdate: a key update of our own is allowed.
+//
+// "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake [...] [or]
+// a subsequent key update unless it has received an acknowledgment for a packet that was sent
+// protected with keys from the current key phase."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-4
+func (c *Conn) mayUpdate() bool {
+	k := &c.keys
+	return c.tls.confirmed && k.sealPhase == k.openPhase && k.acked && k.dropPrevious.IsZero()
+}
+
+// maybeUpdateKeys starts an update when enough packets have been sealed. It returns false when
+// nothing more may be sealed.
+func (c *Conn) maybeUpdateKeys() bool {
+	k := &c.keys
+	urgent := k.limit > 0 && k.sealed+updateMargin >= k.limit
+	wanted := c.cfg.KeyUpdateAfter > 0 && k.sealed >= c.cfg.KeyUpdateAfter
+	if (urgent || wanted) && c.mayUpdate() {
+		c.updateSealer()
+	}
+	if k.limit > 0 && k.sealed >= k.limit {
+		// "If a key update is not possible [...] the endpoint MUST stop using the connection"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-2
+		c.abortf(wire.AEADLimitReached, 0, "confidentiality limit reached")
+		return false
+	}
+	return true
+}
+
+// UpdateKeys starts a key update as soon as one is allowed; false if that is not now.
+func (c *Conn) UpdateKeys() bool {
+	if c.closing.state != stateOpen || !c.mayUpdate() {
+		return false
+	}
+	c.updateSealer()
+	return true
+}
+
+func (c *Conn) updateSealer() {
+	k := &c.keys
+	if err := c.spaces[recovery.SpaceApp].seal.Update(); err != nil {
+		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "key update failed", Cause: err})
+		return
+	}
+	k.sealPhase++
+	k.sealed, k.acked, k.firstSent = 0, false, wire.NoPacket
+	c.stats.KeyUpdates++
+}
+
+// handleNextPhase: a packet opened with the next phase's key.
+//
+// "The endpoint MUST update its send keys to the corresponding key phase in response, [...] before
+// sending an acknowledgment for the packet that was received with updated keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-1
+func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
+	k := &c.keys
+	if k.sealPhase == k.openPhase {
+		if !k.acked && k.sealPhase > 0 {
+			// "An endpoint MAY treat such consecutive key updates as a connection error
+			// of type KEY_UPDATE_ERROR."
+			// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-4
+			c.abortf(wire.KeyUpdateError, 0, "key update before the last one was acknowledged")
+			return
+		}
+		c.updateSealer()
+	}
+	if err := c.spaces[recovery.SpaceApp].open.Update(uint64(pn)); err != nil {
+		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "key update failed", Cause: err})
+		return
+	}
+	k.openPhase++
+	k.dropPrevious = c.now.Add(3 * c.loss.PTO())
+}
+
+// sealedApp counts a packet that will be sealed in the current phase.
+func (k *keyState) sealedApp(pn wire.PacketNumber) {
+	if k.firstSent == wire.NoPacket {
+		k.firstSent = pn
+	}
+	k.sealed++
+}
+
+// ackedApp notes an acknowledgement.
+func (k *keyState) ackedApp(pn wire.PacketNumber) {
+	if k.firstSent != wire.NoPacket && pn >= k.firstSent {
+		k.acked = true
+	}
+}
+
+// failedOpen counts packets that did not authenticate.
+func (c *Conn) failedOpen() {
+	c.stats.PacketsDropped++
+	c.keys.failed++
+	if c.keys.integrityLimit > 0 && c.keys.failed >= c.keys.integrityLimit {
+		// "If the total number of received packets that fail authentication [...] exceeds
+		// the integrity limit [...], the endpoint MUST immediately close the connection"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-6
+		c.abortf(wire.AEADLimitReached, 0, "integrity limit reached")
+	}
+}

@@ -1,0 +1,125 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// probeBytes is how much of a CRYPTO stream a probe timeout sends again: two datagrams' worth, both
+// halves of a post-quantum ClientHello.
+const probeBytes = 2 * MinInitialSize
+
+// handleAck processes an ACK frame.
+func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
+	if err := c.loss.HandleAck(c.now, s, f, c.onFate); err != nil {
+		// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
+		// send as a connection error of type PROTOCOL_VIOLATION"
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-5
+		c.abortf(wire.ProtocolViolation, wire.FrameAck, err.Error())
+	}
+}
+
+// packetFate takes back what a packet carried: acknowledged, or to be sent again.
+func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recovery.Fate) {
+	if fate == recovery.Lost {
+		c.stats.PacketsLost++
+	} else if s == recovery.SpaceApp {
+		c.keys.ackedApp(p.Num)
+	}
+	sp := &c.spaces[s]
+	for rec := p.Record; len(rec) > 0; {
+		kind := rec[0]
+		if kind >= recStreams {
+			rec = rec[c.streams.ConsumeRecord(rec, p.Num, fate):]
+			continue
+		}
+		rec = rec[1:]
+		var v, w uint64
+		switch kind {
+		case recAck:
+			v, rec = consumeRecordVarint(rec)
+			if fate == recovery.Acked {
+				sp.acks.HandleAckOfAck(wire.PacketNumber(v))
+			}
+		case recCrypto:
+			v, rec = consumeRecordVarint(rec)
+			w, rec = consumeRecordVarint(rec)
+			sp.crypto.fate(int64(v), int64(w), fate)
+		case recHandshakeDone:
+			c.handshakeDone.AckOrLoss(p.Num, fate)
+		case recNewConnID:
+			v, rec = consumeRecordVarint(rec)
+			c.ids.newIDFate(v, p.Num, fate)
+		case recRetireConnID:
+			v, rec = consumeRecordVarint(rec)
+			c.ids.retireFate(v, p.Num, fate)
+		case recPing:
+		default:
+			panic("BUG: record of unknown kind")
+		}
+	}
+}
+
+// HandleTimeout handles the timers that are due; it may be called at any time.
+func (c *Conn) HandleTimeout(now monotime.Time) {
+	c.clamp(now)
+	if c.closing.state != stateOpen {
+		return
+	}
+	if c.idle.expire(c); c.closing.state != stateOpen {
+		return
+	}
+	if due(c.keys.dropPrevious, c.now) {
+		c.keys.dropPrevious = 0
+		if sp := &c.spaces[recovery.SpaceApp]; sp.open != nil {
+			sp.open.DropPrevious()
+		}
+	}
+	before := c.loss.ProbesPending()
+	c.loss.HandleTimeout(c.now, c.onFate)
+	if c.loss.ProbesPending() > before {
+		c.prepareProbes()
+	}
+}
+
+// prepareProbes makes a probe carry what the peer may be missing. Every space that has
+// unacknowledged CRYPTO takes part, the earliest first in each datagram: a peer that lacks half of a
+// ServerHello can do nothing with Handshake packets.
+func (c *Conn) prepareProbes() {
+	left := int64(probeBytes)
+	for s := range c.spaces {
+		if sp := &c.spaces[s]; sp.seal != nil && left > 0 {
+			left -= sp.crypto.probe(left)
+		}
+	}
+}
+
+// NextTimeout is when HandleTimeout wants to be called; zero is never. A connection that waits for
+// the pacer is woken by it too.
+func (c *Conn) NextTimeout() monotime.Time {
+	if c.closing.state != stateOpen {
+		return 0
+	}
+	t := monotime.Min(c.loss.NextTimeout(), c.idle.next(c))
+	t = monotime.Min(t, c.keys.dropPrevious)
+	for s := range c.spaces {
+		if sp := &c.spaces[s]; sp.seal != nil {
+			t = monotime.Min(t, sp.acks.AckDeadline())
+		}
+	}
+	if c.hasPending() {
+		t = monotime.Min(t, c.loss.PacedUntil(c.now))
+	}
+	return t
+}
+
+// hasPending: there is something to send, but for acknowledgements.
+func (c *Conn) hasPending() bool {
+	for s := range c.spaces {
+		if sp := &c.spaces[s]; sp.seal != nil && sp.crypto.hasPending() {
+			return true
+		}
+	}
+	return c.streams.HasPending()
+}

@@ -1,0 +1,76 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// activeConnIDLimit is how many of the peer's connection IDs we keep.
+const activeConnIDLimit = 4
+
+// localParams encodes our transport parameters.
+func (c *Conn) localParams() []byte {
+	p := wire.DefaultTransportParameters()
+	p.MaxIdleTimeout = c.cfg.IdleTimeout
+	p.MaxUDPPayloadSize = MaxDatagramSize
+	c.streams.LocalParams(&p)
+	p.MaxAckDelay = recovery.MaxAckDelay
+	p.ActiveConnIDLimit = activeConnIDLimit
+	// Packets from another address are dropped until connection migration is supported.
+	p.DisableActiveMigration = true
+	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
+	if c.side == tlsprovider.Server {
+		p.OriginalDstConnID, p.HasOriginalDstConnID = c.ids.originalDst, true
+		p.RetrySrcConnID, p.HasRetrySrcConnID = c.ids.retrySrc, c.ids.retried
+		p.StatelessResetToken, p.HasStatelessResetToken = c.cfg.ResetToken(c.ids.local[0].id), true
+	}
+	return p.Append(nil)
+}
+
+// handlePeerParams takes the peer's transport parameters from the handshake.
+func (c *Conn) handlePeerParams(encoded []byte) {
+	if len(encoded) == 0 {
+		return // an absent extension is for handleHandshakeDone
+	}
+	p, code := wire.ParseTransportParameters(encoded, c.side == tlsprovider.Client)
+	if code != 0 {
+		c.abortf(code, 0, "malformed transport parameters")
+		return
+	}
+	if reason := c.authenticateIDs(&p); reason != "" {
+		c.abortf(wire.TransportParameterError, 0, reason)
+		return
+	}
+	c.tls.gotParams = true
+	c.peer = p
+	c.streams.SetPeerParams(&p)
+	c.loss.SetMaxAckDelay(p.MaxAckDelay)
+	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
+	c.loss.SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
+	c.idle.setPeer(p.MaxIdleTimeout)
+	if p.HasStatelessResetToken {
+		c.ids.setFirstToken(c, p.StatelessResetToken)
+	}
+}
+
+// authenticateIDs checks the connection IDs that the handshake authenticates.
+//
+// "An endpoint MUST treat the following as a connection error of type TRANSPORT_PARAMETER_ERROR
+// or PROTOCOL_VIOLATION: [...] absence [...] mismatch [...]"
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-7
+func (c *Conn) authenticateIDs(p *wire.TransportParameters) string {
+	if !p.HasInitialSrcConnID || p.InitialSrcConnID != c.ids.peerFirst {
+		return "initial_source_connection_id does not match"
+	}
+	if c.side == tlsprovider.Server {
+		return ""
+	}
+	if !p.HasOriginalDstConnID || p.OriginalDstConnID != c.ids.originalDst {
+		return "original_destination_connection_id does not match"
+	}
+	if p.HasRetrySrcConnID != c.ids.retried || p.RetrySrcConnID != c.ids.retrySrc {
+		return "retry_source_connection_id does not match"
+	}
+	return ""
+}

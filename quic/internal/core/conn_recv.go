@@ -1,0 +1,321 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// maxOpenTrain is how many packets go to the provider in one call.
+const maxOpenTrain = 64
+
+// recvState is the receiving side's scratch space and the packets that wait for keys.
+type recvState struct {
+	descs    []tlsprovider.OpenDesc
+	one      []tlsprovider.OpenDesc // of a long header packet
+	tails    [][16]byte             // last bytes of each datagram, before opening destroyed them
+	buffered []bufferedPacket
+	bytes    int
+}
+
+// bufferedPacket is a packet that came before its keys.
+type bufferedPacket struct {
+	space recovery.Space
+	ecn   ECN
+	data  []byte
+}
+
+// Packets that cannot be opened yet are kept within these bounds, oldest first: a flight that was
+// reordered fits, a flood does not.
+const (
+	maxBufferedPackets = 32
+	maxBufferedBytes   = 32 << 10
+)
+
+// HandleTrain receives a run of datagrams. Runs of 1-RTT packets are opened in one call.
+func (c *Conn) HandleTrain(now monotime.Time, t Train) {
+	c.clamp(now)
+	if c.closing.state != stateOpen {
+		return
+	}
+	if t.Path.Remote != c.path.Remote {
+		c.stats.PacketsDropped++
+		return
+	}
+	run := t // where a run of 1-RTT packets began
+	c.recv.descs = c.recv.descs[:0]
+	slab, off := t.Data, 0
+	for {
+		d, ok := t.next()
+		if !ok {
+			break
+		}
+		c.stats.DatagramsReceived++
+		c.stats.BytesReceived += uint64(len(d))
+		c.loss.DatagramReceived(c.now, len(d))
+		short := d[0]&0x80 == 0
+		if short && c.mayOpenApp() {
+			c.addShort(off, d)
+			if len(c.recv.descs) == maxOpenTrain {
+				c.openRun(slab, run.ECN)
+			}
+		} else {
+			c.openRun(slab, run.ECN)
+			c.handleDatagram(d, t.ECN)
+		}
+		off += len(d)
+	}
+	c.openRun(slab, run.ECN)
+}
+
+// mayOpenApp: 1-RTT packets can be read.
+//
+// "Even though 1-RTT keys are available to a server after receiving the first handshake messages
+// from a client, it is missing assurances [...] the server MUST NOT process incoming 1-RTT
+// protected packets before the TLS handshake is complete."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-2
+func (c *Conn) mayOpenApp() bool {
+	return c.tls.complete && c.spaces[recovery.SpaceApp].open != nil
+}
+
+// addShort queues the datagram at off for openRun.
+func (c *Conn) addShort(off int, d []byte) {
+	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 || !c.acceptsShort(d) {
+		c.stats.PacketsDropped++
+		return
+	}
+	i := len(c.recv.descs)
+	c.recv.descs = append(c.recv.descs, tlsprovider.OpenDesc{
+		Offset: uint32(off), Len: uint32(len(d)), PNOffset: 1 + ConnIDLen,
+	})
+	if len(c.recv.tails) <= i {
+		c.recv.tails = append(c.recv.tails, [16]byte{})
+	}
+	if len(d) >= 16 {
+		copy(c.recv.tails[i][:], d[len(d)-16:])
+	}
+}
+
+func (c *Conn) acceptsShort(d []byte) bool {
+	id, ok := wire.MakeConnID(d[1 : 1+ConnIDLen])
+	return ok && c.ids.accepts(c, id)
+}
+
+// openRun opens and processes the queued 1-RTT packets.
+func (c *Conn) openRun(slab []byte, ecn ECN) {
+	descs := c.recv.descs
+	c.recv.descs = descs[:0]
+	sp := &c.spaces[recovery.SpaceApp]
+	for i := 0; i < len(descs); {
+		if c.closing.state != stateOpen {
+			return
+		}
+		n := sp.open.Open(slab, descs[i:], int64(sp.acks.Largest()))
+		if n <= 0 {
+			panic("BUG: provider opened nothing")
+		}
+		for j := i; j < i+n && c.closing.state == stateOpen; j++ {
+			c.handleOpened(recovery.SpaceApp, slab, &descs[j], ecn, c.recv.tails[j])
+		}
+		i += n
+	}
+}
+
+// handleOpened deals with one packet after the provider has.
+func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDesc, ecn ECN, tail [16]byte) {
+	switch d.Status {
+	case tlsprovider.OpenOK:
+	case tlsprovider.OpenNextPhase:
+		c.handleNextPhase(wire.PacketNumber(d.PacketNumber))
+		if c.closing.state != stateOpen {
+			return
+		}
+	default:
+		if s == recovery.SpaceApp && c.ids.isResetToken(tail) {
+			c.HandleStatelessReset(c.now)
+			return
+		}
+		c.failedOpen()
+		return
+	}
+	pkt := slab[d.Offset : d.Offset+d.Len]
+	c.handlePacket(s, wire.PacketNumber(d.PacketNumber), pkt,
+		pkt[d.HeaderLen:d.HeaderLen+d.PayloadLen], ecn)
+}
+
+// handleDatagram deals with a datagram that starts with a long header, or comes before 1-RTT keys.
+func (c *Conn) handleDatagram(d []byte, ecn ECN) {
+	var first wire.ConnID
+	for n := 0; len(d) > 0 && c.closing.state == stateOpen; n++ {
+		if d[0]&0x80 == 0 {
+			c.handleEarlyShort(d, ecn)
+			return
+		}
+		h, size := wire.ParseLongHeader(d)
+		if size < 0 {
+			c.handleOddLong(d, n)
+			return
+		}
+		// "[...] a receiver SHOULD ignore any subsequent packets with a different
+		// Destination Connection ID than the first packet in the datagram."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-6
+		if n > 0 && h.DstID != first {
+			return
+		}
+		first = h.DstID
+		c.handleLong(h, d[:h.Len:h.Len], ecn)
+		d = d[h.Len:]
+	}
+}
+
+// handleOddLong deals with what has no packet number: Version Negotiation and Retry.
+func (c *Conn) handleOddLong(d []byte, nth int) {
+	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	if ok && nth == 0 && c.side == tlsprovider.Client {
+		switch {
+		case inv.Version == 0:
+			c.handleVersionNegotiation(d)
+			return
+		case inv.Version == c.version && wire.LongPacketType(d[0]) == wire.PacketRetry:
+			c.handleRetry(d)
+			return
+		}
+	}
+	c.stats.PacketsDropped++
+}
+
+// handleEarlyShort keeps a 1-RTT packet that came before the handshake was complete.
+func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
+	if len(d) < 1+ConnIDLen || !c.acceptsShort(d) {
+		c.stats.PacketsDropped++
+		return
+	}
+	if !c.mayOpenApp() {
+		c.recv.buffer(c, recovery.SpaceApp, d, ecn)
+		return
+	}
+	// Coalesced behind a long header packet.
+	c.recv.descs = c.recv.descs[:0]
+	c.addShort(0, d)
+	c.openRun(d, ecn)
+}
+
+// handleLong deals with an Initial, 0-RTT or Handshake packet.
+func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
+	if h.Version != c.version || !c.ids.accepts(c, h.DstID) {
+		c.stats.PacketsDropped++
+		return
+	}
+	var s recovery.Space
+	switch h.Type {
+	case wire.PacketInitial:
+		s = recovery.SpaceInitial
+	case wire.PacketHandshake:
+		s = recovery.SpaceHandshake
+	default: // 0-RTT is not offered, so what comes of it is noise
+		c.stats.PacketsDropped++
+		return
+	}
+	// "[A]ny subsequent packets [...] with a different Source Connection ID [...] MUST be
+	// discarded."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-7
+	if c.ids.havePeer && h.SrcID != c.ids.peerFirst {
+		if !(c.side == tlsprovider.Client && !c.ids.heardInitial) {
+			c.stats.PacketsDropped++
+			return
+		}
+	}
+	sp := &c.spaces[s]
+	switch {
+	case sp.discarded:
+		c.handleLate(s)
+		return
+	case sp.open == nil:
+		c.recv.buffer(c, s, pkt, ecn)
+		return
+	}
+	desc := [1]tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}}
+	c.recv.one = append(c.recv.one[:0], desc[:]...)
+	sp.open.Open(pkt, c.recv.one, int64(sp.acks.Largest()))
+	d := &c.recv.one[0]
+	if d.Status == tlsprovider.OpenOK && s == recovery.SpaceInitial && c.side == tlsprovider.Client {
+		if len(h.Token) > 0 {
+			// "[...] a client that receives an Initial packet with a non-zero Token Length
+			// field MUST either discard the packet or generate a connection error"
+			// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2-5
+			c.stats.PacketsDropped++
+			return
+		}
+		if !c.ids.heardInitial {
+			c.ids.heardInitial = true
+			c.ids.setPeerFirst(h.SrcID)
+		}
+	}
+	c.handleOpened(s, pkt, d, ecn, [16]byte{})
+}
+
+// handleLate: a packet came to a space whose keys are gone. A client that still sends Handshake
+// packets has not seen our HANDSHAKE_DONE: repeat it, at most once a round trip, rather than wait
+// for a timeout that backs off.
+func (c *Conn) handleLate(s recovery.Space) {
+	c.stats.PacketsDropped++
+	if c.side == tlsprovider.Client || s != recovery.SpaceHandshake || !c.tls.confirmed {
+		return
+	}
+	if c.nudgedAt.IsZero() || c.now.Sub(c.nudgedAt) >= c.loss.SmoothedRTT() {
+		c.nudgedAt = c.now
+		if c.handshakeDone.IsSet() && !c.handshakeDone.IsReceived() {
+			c.handshakeDone.SetUnsent()
+		}
+	}
+}
+
+// buffer keeps a packet until its keys come.
+func (r *recvState) buffer(c *Conn, s recovery.Space, pkt []byte, ecn ECN) {
+	if len(r.buffered) >= maxBufferedPackets || r.bytes+len(pkt) > maxBufferedBytes {
+		c.stats.PacketsDropped++
+		return
+	}
+	r.bytes += len(pkt)
+	r.buffered = append(r.buffered, bufferedPacket{s, ecn, append([]byte(nil), pkt...)})
+}
+
+// replayBuffered processes the packets whose keys have come.
+func (c *Conn) replayBuffered() {
+	var ready []bufferedPacket
+	kept := c.recv.buffered[:0]
+	for _, p := range c.recv.buffered {
+		sp := &c.spaces[p.space]
+		if sp.open != nil && (p.space != recovery.SpaceApp || c.mayOpenApp()) {
+			ready = append(ready, p)
+			c.recv.bytes -= len(p.data)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	c.recv.buffered = kept
+	if len(kept) == 0 {
+		c.recv.buffered = nil
+	}
+	for _, p := range ready {
+		if c.closing.state != stateOpen {
+			return
+		}
+		c.handleDatagram(p.data, p.ecn)
+	}
+}
+
+func (r *recvState) dropBuffered(s recovery.Space) {
+	kept := r.buffered[:0]
+	for _, p := range r.buffered {
+		if p.space == s {
+			r.bytes -= len(p.data)
+		} else {
+			kept = append(kept, p)
+		}
+	}
+	r.buffered = kept
+}
+
+func (r *recvState) release() { *r = recvState{} }

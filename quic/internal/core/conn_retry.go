@@ -1,0 +1,58 @@
+package core
+
+import (
+	"crypto/subtle"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// handleRetry handles a Retry packet on a client.
+func (c *Conn) handleRetry(d []byte) {
+	r, n := wire.ParseRetry(d)
+	// "A client MUST accept and process at most one Retry packet for each connection attempt.
+	// After the client has received and processed an Initial or Retry packet from the server, it
+	// MUST discard any subsequent Retry packets that it receives."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-1
+	if n < 0 || c.ids.retried || c.ids.heardInitial || len(r.Token) == 0 ||
+		r.DstID != c.ids.src() || r.SrcID == c.ids.dst() {
+		c.stats.PacketsDropped++
+		return
+	}
+	tag, err := c.cfg.Provider.RetryTag(uint32(c.version), c.ids.originalDst.Bytes(), d[:len(d)-16])
+	if err != nil || subtle.ConstantTimeCompare(tag[:], d[len(d)-16:]) != 1 {
+		c.stats.PacketsDropped++
+		return
+	}
+	c.ids.retried, c.ids.retrySrc = true, r.SrcID
+	c.ids.token = append([]byte(nil), r.Token...)
+	c.ids.setPeerFirst(r.SrcID)
+	if err := c.setInitialKeys(r.SrcID); err != nil {
+		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "Initial keys", Cause: err})
+		return
+	}
+	// Packet numbers go on; what was sent goes out again under the new keys.
+	c.loss.ResetForRetry(c.now)
+	sp := &c.spaces[recovery.SpaceInitial]
+	sp.crypto.probe(int64(len(sp.crypto.buf)))
+}
+
+// handleVersionNegotiation handles a Version Negotiation packet on a client.
+func (c *Conn) handleVersionNegotiation(d []byte) {
+	vn, n := wire.ParseVersionNegotiation(d)
+	if n < 0 || c.ids.heardInitial || c.ids.retried || vn.DstID != c.ids.src() || vn.SrcID != c.ids.originalDst {
+		c.stats.PacketsDropped++
+		return
+	}
+	versions := vn.Versions()
+	for _, v := range versions {
+		// "A client MUST discard a Version Negotiation packet that lists the QUIC version
+		// selected by the client."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
+		if v == c.version {
+			c.stats.PacketsDropped++
+			return
+		}
+	}
+	c.end(&CloseError{Silent: ErrVersionNegotiation, Versions: versions}, Remnant{})
+}

@@ -1,0 +1,235 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// sendState is the sending side's scratch space.
+type sendState struct {
+	d datagram
+	// discardInitial: the first Handshake packet is in the train, after which a client has no
+	// use for Initial keys.
+	discardInitial bool
+	rec            []byte       // record of the packet being built
+	sent           []sentPacket // packets of the train being built
+}
+
+type sentPacket struct {
+	space recovery.Space
+	p     *recovery.SentPacket
+}
+
+// PollTransmit builds the next train of datagrams into buf and seals it. buf holds at least one
+// datagram of Config.DatagramSize. What it returns is sent before the next call is made, or counts
+// as lost.
+func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
+	c.clamp(now)
+	switch c.closing.state {
+	case stateClosing:
+		return c.pollClose(buf)
+	case stateGone:
+		return Transmit{}, false
+	}
+	if c.spaces[recovery.SpaceApp].seal != nil && !c.maybeUpdateKeys() {
+		return c.pollClose(buf)
+	}
+	quantum := min(len(buf), c.loss.SendQuantum(c.now))
+	if c.cfg.MaxSendBurst > 0 {
+		quantum = min(quantum, max(c.cfg.MaxSendBurst, c.cfg.DatagramSize))
+	}
+	c.send.sent = c.send.sent[:0]
+	d := newDatagram(c, buf[:0], 0)
+	segment := 0
+	for {
+		size := min(c.loss.MaxDatagramSize(), len(buf)-len(d.b))
+		if segment > 0 {
+			size = segment
+		}
+		if len(d.b)+size > max(quantum, size) || len(d.b)+size > len(buf) {
+			break
+		}
+		d.next(size)
+		if !c.buildDatagram(d) {
+			break
+		}
+		if segment == 0 {
+			segment = d.size()
+		}
+		if d.size() < segment || segment < c.loss.MaxDatagramSize() {
+			break
+		}
+	}
+	if len(d.b) == 0 {
+		return Transmit{}, false
+	}
+	if !d.seal() {
+		return c.pollClose(buf)
+	}
+	if c.send.discardInitial {
+		// "[A] client MUST discard Initial keys when it first sends a Handshake packet".
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
+		c.discardSpace(recovery.SpaceInitial)
+	}
+	return c.transmit(d.b, segment), true
+}
+
+// transmit wraps bytes up and counts them.
+func (c *Conn) transmit(b []byte, segment int) Transmit {
+	tx := Transmit{Path: c.path, ECN: NotECT, Data: b, SegmentSize: segment}
+	c.stats.DatagramsSent += uint64(tx.Segments())
+	c.stats.BytesSent += uint64(len(b))
+	c.loss.DatagramSent(len(b))
+	return tx
+}
+
+// buildDatagram adds one datagram to the train; false if there is nothing to send, or no leave to.
+func (c *Conn) buildDatagram(d *datagram) bool {
+	limit := c.loss.SendLimit(c.now)
+	if limit == recovery.SendNothing {
+		return false
+	}
+	credit := c.loss.AmplificationCredit() - len(d.b)
+	d.limit = min(d.limit, credit)
+	first := len(c.send.sent)
+	ackOnly := limit == recovery.SendAckOnly
+	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
+		if c.spaces[s].seal == nil || s == recovery.SpaceApp && !c.maySendApp() {
+			continue
+		}
+		c.buildPacket(d, s, ackOnly, credit)
+	}
+	if d.packets() == 0 {
+		return false
+	}
+	d.end()
+	eliciting := false
+	for _, s := range c.send.sent[first:] {
+		eliciting = eliciting || s.p.AckEliciting
+		c.packetSent(s.space, s.p)
+	}
+	if eliciting {
+		c.loss.ProbeSent()
+	}
+	return true
+}
+
+// maySendApp: a client sends 1-RTT packets when the handshake is complete; a server could earlier,
+// but its application has nothing to say to a peer that it has not accepted.
+func (c *Conn) maySendApp() bool { return c.tls.complete }
+
+// buildPacket adds a packet of one space if there is something to put in it.
+func (c *Conn) buildPacket(d *datagram, s recovery.Space, ackOnly bool, credit int) {
+	// A datagram with an ack-eliciting Initial packet is padded to full size: what is left of
+	// the credit must hold that.
+	if s == recovery.SpaceInitial && credit < MinInitialSize {
+		ackOnly = true
+	}
+	if !d.start(s) {
+		return
+	}
+	c.send.rec = c.send.rec[:0]
+	sp := &c.spaces[s]
+	probe := c.loss.ProbesPending() > 0
+	ackDue := sp.acks.ShouldSendAck(c.now)
+	var info sentInfo
+	if ackDue {
+		c.appendAck(d, s)
+	}
+	afterAck := len(d.payload)
+	if !ackOnly {
+		c.appendFrames(d, s, probe && s == c.loss.ProbeSpace())
+		info.eliciting = len(d.payload) > afterAck
+		if info.eliciting && !ackDue && sp.acks.HasUnacked() && d.room() > 32 {
+			c.appendAck(d, s) // goes along
+		}
+		if !info.eliciting && c.wantsPing(s, probe, ackDue) && d.room() > 0 {
+			d.payload = append(d.payload, byte(wire.FramePing))
+			c.send.rec = appendRecord0(c.send.rec, recPing)
+			info.eliciting = true
+		}
+	}
+	if !d.empty() {
+		d.finish(info)
+	}
+}
+
+// wantsPing decides about a PING in a packet that would elicit no acknowledgement otherwise.
+func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
+	if probe && s == c.loss.ProbeSpace() {
+		return true
+	}
+	if s != recovery.SpaceApp {
+		return false
+	}
+	if c.idle.ping {
+		return true
+	}
+	// "[A] receiver that sends only non-ack-eliciting packets [...] might not receive an
+	// acknowledgment for a long period of time. [...] could send a PING [...] once per round
+	// trip". Only after a number of packets, or two such receivers would keep each other awake.
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-2
+	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.SmoothedRTT()
+}
+
+func (c *Conn) appendAck(d *datagram, s recovery.Space) {
+	acks := &c.spaces[s].acks
+	before := len(d.payload)
+	d.payload = acks.AppendAck(d.payload, c.now, d.room())
+	if len(d.payload) > before {
+		acks.SentAck()
+		c.send.rec = appendRecord1(c.send.rec, recAck, uint64(acks.Largest()))
+	}
+}
+
+// appendFrames appends what a space has to say and wants acknowledged.
+func (c *Conn) appendFrames(d *datagram, s recovery.Space, probe bool) {
+	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
+	if s != recovery.SpaceApp {
+		return
+	}
+	if c.handshakeDone.ShouldSend(probe) && d.room() > 0 {
+		d.payload = append(d.payload, byte(wire.FrameHandshakeDone))
+		c.send.rec = appendRecord0(c.send.rec, recHandshakeDone)
+		c.handshakeDone.SetSent(d.pn)
+	}
+	for len(c.pathResponses) > 0 && d.room() > 9 {
+		// Sent once: "An endpoint MUST NOT send more than one PATH_RESPONSE frame in
+		// response to one PATH_CHALLENGE frame".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-4
+		d.payload = wire.PathResponse{Data: c.pathResponses[0]}.Append(d.payload)
+		c.pathResponses = c.pathResponses[1:]
+	}
+	d.payload, c.send.rec = c.appendIDFrames(d.payload, d.room(), d.pn, c.send.rec, probe)
+	d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
+}
+
+// packetSent tells everybody about a packet of the train.
+func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
+	c.stats.PacketsSent++
+	eliciting := p.AckEliciting
+	c.loss.PacketSent(c.now, s, p)
+	if eliciting {
+		c.lastEliciting, c.elicitedSince = c.now, 0
+		c.idle.sent(c)
+	}
+	if s == recovery.SpaceHandshake && c.side == tlsprovider.Client {
+		c.send.discardInitial = true
+	}
+}
+
+// sealFailed closes after the provider refused to seal: nothing of the train leaves.
+func (c *Conn) sealFailed(err error) {
+	c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "sealing failed", Cause: err})
+}
+
+// HandleSendResult says what became of a train. A datagram that the network refused is lost; loss
+// recovery finds out.
+func (c *Conn) HandleSendResult(now monotime.Time, tx Transmit, err error) {
+	c.clamp(now)
+	if err != nil {
+		c.stats.SendErrors++
+	}
+}

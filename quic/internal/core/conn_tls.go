@@ -1,0 +1,192 @@
+package core
+
+import (
+	"errors"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// tlsState is the connection's side of the handshake.
+type tlsState struct {
+	wanted    bool // a job should run although no CRYPTO waits
+	busy      bool // a job is out
+	session   tlsprovider.Session
+	params    []byte // ours, encoded once
+	gotParams bool
+	complete  bool // TLS is done
+	confirmed bool // RFC 9001, 4.1.2
+	state     tlsprovider.State
+}
+
+// ErrTLSBusy is returned by Export while a job has the session.
+var ErrTLSBusy = errors.New("the TLS session is busy")
+
+// ErrHandshake is returned by calls that need a completed handshake.
+var ErrHandshake = errors.New("the handshake is not complete")
+
+func spaceOf(l tlsprovider.Level) recovery.Space {
+	switch l {
+	case tlsprovider.LevelInitial:
+		return recovery.SpaceInitial
+	case tlsprovider.LevelHandshake:
+		return recovery.SpaceHandshake
+	}
+	return recovery.SpaceApp
+}
+
+var levelOf = [recovery.NumSpaces]tlsprovider.Level{
+	recovery.SpaceInitial:   tlsprovider.LevelInitial,
+	recovery.SpaceHandshake: tlsprovider.LevelHandshake,
+	recovery.SpaceApp:       tlsprovider.LevelApp,
+}
+
+// PollTLS returns the next step of the handshake to run, or nil. At most one is out at a time.
+func (c *Conn) PollTLS() *TLSJob {
+	if c.tls.busy || c.closing.state != stateOpen {
+		return nil
+	}
+	var in []tlsprovider.CryptoData
+	for s := range c.spaces {
+		if c.spaces[s].in.ready() {
+			in = append(in, tlsprovider.CryptoData{Level: levelOf[s], Data: c.spaces[s].in.take()})
+		}
+	}
+	if in == nil && !c.tls.wanted {
+		return nil
+	}
+	if c.tls.params == nil {
+		c.tls.params = c.localParams()
+	}
+	c.tls.wanted, c.tls.busy = false, true
+	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in}
+	return j
+}
+
+// HandleTLSResult takes a job back.
+func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
+	c.clamp(now)
+	c.tls.busy = false
+	if c.closing.state != stateOpen {
+		j.discard()
+		c.tls.session = nil
+		c.maybeDrained()
+		return
+	}
+	c.tls.session = j.session
+	for i := range j.out {
+		if c.closing.state != stateOpen {
+			j.out[i].keys.Close()
+			continue
+		}
+		c.handleTLSOutput(&j.out[i])
+	}
+	if j.err != nil && c.closing.state == stateOpen {
+		c.closeTLS(j.err)
+	}
+	c.replayBuffered()
+}
+
+func (c *Conn) handleTLSOutput(o *tlsOutput) {
+	switch o.kind {
+	case tlsprovider.EventWrite:
+		c.spaces[spaceOf(o.level)].crypto.write(o.data)
+	case tlsprovider.EventKeys:
+		c.installKeys(o.level, o.keys)
+	case tlsprovider.EventTransportParameters, tlsprovider.EventClientHello:
+		c.handlePeerParams(o.data)
+	case tlsprovider.EventHandshakeDone:
+		c.handleHandshakeDone(o.state)
+	}
+}
+
+func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
+	sp := &c.spaces[spaceOf(level)]
+	if level == tlsprovider.LevelEarly || sp.discarded {
+		k.Close()
+		return
+	}
+	if k.Sealer != nil {
+		sp.seal = k.Sealer
+		if level == tlsprovider.LevelHandshake {
+			c.loss.SetHandshakeKeys()
+		}
+		if level == tlsprovider.LevelApp {
+			c.keys.limit = k.Sealer.ConfidentialityLimit()
+		}
+	}
+	if k.Opener != nil {
+		sp.open = k.Opener
+		if level == tlsprovider.LevelApp {
+			c.keys.integrityLimit = k.Opener.IntegrityLimit()
+		}
+	}
+}
+
+// handleHandshakeDone: TLS has sent and verified both Finished messages.
+func (c *Conn) handleHandshakeDone(state tlsprovider.State) {
+	if !c.tls.gotParams {
+		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without
+		// the quic_transport_parameters extension MUST close the connection with an error of
+		// type 0x016d [...]"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
+		c.closeTLS(&tlsprovider.Error{Alert: tlsprovider.AlertMissingExtension})
+		return
+	}
+	c.tls.complete, c.tls.state = true, state
+	c.stats.HandshakeTime = c.now.Sub(c.started)
+	c.events.add(Event{Kind: EventConnected})
+	c.events.addEndpoint(EndpointEvent{Kind: HandshakeDone})
+	c.ids.issue(c)
+	if c.side == tlsprovider.Server {
+		// "[T]he TLS handshake is considered confirmed at the server when the handshake
+		// completes. The server MUST send a HANDSHAKE_DONE frame as soon as the handshake
+		// is complete."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.2-1
+		c.handshakeDone.Set()
+		c.confirmHandshake()
+	}
+}
+
+func (c *Conn) confirmHandshake() {
+	if c.tls.confirmed {
+		return
+	}
+	c.tls.confirmed = true
+	c.loss.ConfirmHandshake(c.now)
+	// "An endpoint MUST discard its Handshake keys when the TLS handshake is confirmed."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.2-1
+	c.discardSpace(recovery.SpaceInitial)
+	c.discardSpace(recovery.SpaceHandshake)
+}
+
+// closeTLS closes with the alert of a failed handshake.
+func (c *Conn) closeTLS(err error) {
+	alert := tlsprovider.AlertInternalError
+	var te *tlsprovider.Error
+	if errors.As(err, &te) {
+		alert = te.Alert
+	}
+	// "A TLS alert is converted into a QUIC connection error. [...] adding 0x0100 [...]"
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-1
+	c.abort(&CloseError{Code: 0x100 + uint64(alert), FrameType: uint64(wire.FrameCrypto),
+		Reason: alert.String(), Cause: err})
+}
+
+// State describes the handshake; it is complete from EventConnected on.
+func (c *Conn) State() tlsprovider.State { return c.tls.state }
+
+// Export derives keying material from the handshake (RFC 8446, 7.5).
+func (c *Conn) Export(label string, context []byte, n int) ([]byte, error) {
+	switch {
+	case !c.tls.complete:
+		return nil, ErrHandshake
+	case c.closing.state != stateOpen:
+		return nil, c.closing.err
+	case c.tls.busy:
+		return nil, ErrTLSBusy
+	}
+	return c.tls.session.Export(label, context, n)
+}

@@ -1,0 +1,81 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// cryptoSend is the sending half of one level's CRYPTO stream. Flights are bounded by the provider,
+// so the bytes stay in one buffer until every one of them is acknowledged.
+type cryptoSend struct {
+	buf     []byte
+	base    int64                    // offset of buf[0]
+	pending recovery.RangeSet[int64] // to be sent: new, or lost, or probed
+	unacked recovery.RangeSet[int64] // not yet acknowledged
+}
+
+func (s *cryptoSend) write(p []byte) {
+	start := s.base + int64(len(s.buf))
+	s.buf = append(s.buf, p...)
+	s.pending.Add(start, start+int64(len(p)))
+	s.unacked.Add(start, start+int64(len(p)))
+}
+
+func (s *cryptoSend) hasPending() bool { return s.pending.NumRanges() > 0 }
+func (s *cryptoSend) hasUnacked() bool { return s.unacked.NumRanges() > 0 }
+
+// appendFrames appends CRYPTO frames for pending ranges, lowest first, while they fit.
+func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byte) {
+	for s.pending.NumRanges() > 0 {
+		r := s.pending.Range(0)
+		n := r.End - r.Start
+		// Type, offset and length: a length field of two bytes is enough for a packet.
+		overhead := int64(1 + wire.SizeVarint(uint64(r.Start)) + 2)
+		if most := int64(room) - overhead; n > most {
+			n = most
+		}
+		if n <= 0 {
+			break
+		}
+		f := wire.Crypto{Offset: uint64(r.Start), Data: s.buf[r.Start-s.base : r.Start-s.base+n]}
+		before := len(b)
+		b = f.Append(b)
+		room -= len(b) - before
+		rec = appendRecord2(rec, recCrypto, uint64(r.Start), uint64(n))
+		s.pending.Sub(r.Start, r.Start+n)
+	}
+	return b, rec
+}
+
+// fate handles what became of one frame.
+func (s *cryptoSend) fate(start, n int64, fate recovery.Fate) {
+	if fate == recovery.Acked {
+		s.unacked.Sub(start, start+n)
+		s.pending.Sub(start, start+n)
+		if s.unacked.NumRanges() == 0 {
+			s.base += int64(len(s.buf))
+			s.buf = nil
+		}
+		return
+	}
+	for i := 0; i < s.unacked.NumRanges(); i++ {
+		r := s.unacked.Range(i)
+		lo, hi := max(r.Start, start), min(r.End, start+n)
+		if lo < hi {
+			s.pending.Add(lo, hi)
+		}
+	}
+}
+
+// probe makes the first bytes that are not acknowledged pending again, up to limit, and returns how
+// many: a probe carries data that the peer may be missing, not a PING.
+func (s *cryptoSend) probe(limit int64) (used int64) {
+	for i := 0; i < s.unacked.NumRanges() && limit > 0; i++ {
+		r := s.unacked.Range(i)
+		n := min(limit, r.End-r.Start)
+		s.pending.Add(r.Start, r.Start+n)
+		limit -= n
+		used += n
+	}
+	return used
+}

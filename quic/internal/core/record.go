@@ -1,0 +1,38 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// A sent packet's record lists the information that it carried, so that a lost one can be sent
+// again in its newest form. Records are bytes: a kind, then varints. Kinds from recStreams on
+// belong to package streams.
+const (
+	recAck           byte = iota + 1 // largest acknowledged
+	recCrypto                        // offset, length
+	recHandshakeDone                 //
+	recNewConnID                     // sequence number
+	recRetireConnID                  // sequence number
+	recPing                          //
+
+	recStreams byte = 0x40
+)
+
+func appendRecord0(rec []byte, kind byte) []byte { return append(rec, kind) }
+
+func appendRecord1(rec []byte, kind byte, v uint64) []byte {
+	return wire.AppendVarint(append(rec, kind), v)
+}
+
+func appendRecord2(rec []byte, kind byte, v, w uint64) []byte {
+	return wire.AppendVarint(wire.AppendVarint(append(rec, kind), v), w)
+}
+
+// consumeRecordVarint reads a number that we wrote ourselves.
+func consumeRecordVarint(rec []byte) (uint64, []byte) {
+	v, n := wire.ConsumeVarint(rec)
+	if n < 0 {
+		panic("BUG: broken sent packet record")
+	}
+	return v, rec[n:]
+}

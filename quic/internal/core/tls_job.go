@@ -1,0 +1,145 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A TLSJob is one step of a handshake: CRYPTO bytes in, events out. It holds copies of all it needs,
+// so that it can run on any goroutine while its Conn goes on. It has one holder at a time.
+type TLSJob struct {
+	cfg     *Config
+	session tlsprovider.Session
+	version wire.Version
+	params  []byte // our encoded transport parameters
+	in      []tlsprovider.CryptoData
+
+	started bool
+	signing *tlsprovider.SignRequest
+	out     []tlsOutput
+	err     error
+}
+
+// tlsOutput is an event of a session that outlives the session's next call.
+type tlsOutput struct {
+	kind  tlsprovider.EventKind
+	level tlsprovider.Level
+	data  []byte
+	keys  tlsprovider.Keys
+	state tlsprovider.State
+}
+
+// Run runs the job until the session waits for the peer, or for a private key: see Signing. It may
+// take milliseconds, and it calls foreign code (SelectTLS, VerifyPeer).
+func (j *TLSJob) Run() {
+	if j.signing != nil {
+		j.signing = nil
+		j.handle(j.session.Advance(nil))
+		return
+	}
+	if j.session == nil {
+		s, err := j.cfg.TLS.NewSession(tlsprovider.SessionParams{
+			Version:             uint32(j.version),
+			ServerName:          j.cfg.ServerName,
+			TransportParameters: j.clientParams(),
+		})
+		if err != nil {
+			j.err = err
+			return
+		}
+		j.session = s
+	}
+	j.handle(j.session.Advance(j.in))
+}
+
+// Signing returns the private key operation that the job waits for, or nil. The holder runs it,
+// outside of any pool that other handshakes need, and then calls Run again.
+func (j *TLSJob) Signing() *tlsprovider.SignRequest { return j.signing }
+
+func (j *TLSJob) clientParams() []byte {
+	if j.cfg.Side == tlsprovider.Client {
+		return j.params
+	}
+	return nil
+}
+
+func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
+	for err == nil {
+		var hello *tlsprovider.ClientHello
+		for i := range events {
+			ev := &events[i]
+			switch ev.Kind {
+			case tlsprovider.EventClientHello:
+				hello = ev.ClientHello
+				j.add(ev.Kind, ev.Level, hello.TransportParameters)
+			case tlsprovider.EventSign:
+				j.signing = ev.Sign
+			case tlsprovider.EventKeys:
+				err = j.takeKeys(ev.Level)
+			case tlsprovider.EventHandshakeDone:
+				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: j.session.State()})
+			default:
+				j.add(ev.Kind, ev.Level, ev.Data)
+			}
+		}
+		if hello == nil || err != nil {
+			break
+		}
+		var d tlsprovider.Decision
+		if d, err = j.decide(hello); err == nil {
+			events, err = j.session.Continue(d)
+		}
+	}
+	j.err = err
+}
+
+func (j *TLSJob) add(kind tlsprovider.EventKind, level tlsprovider.Level, data []byte) {
+	j.out = append(j.out, tlsOutput{kind: kind, level: level, data: append([]byte(nil), data...)})
+}
+
+func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
+	keys, err := j.session.TakeKeys(level, uint32(j.version))
+	if err == nil {
+		j.out = append(j.out, tlsOutput{kind: tlsprovider.EventKeys, level: level, keys: keys})
+	}
+	return err
+}
+
+// decide answers a ClientHello.
+func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, error) {
+	d := tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
+	protos := j.cfg.NextProtos
+	if j.cfg.SelectTLS != nil {
+		choice, err := j.cfg.SelectTLS(hello)
+		if err != nil {
+			return d, &tlsprovider.Error{Alert: tlsprovider.AlertAccessDenied, Err: err}
+		}
+		d.Endpoint = choice.TLS
+		if choice.NextProtos != nil {
+			protos = choice.NextProtos
+		}
+	}
+	for _, ours := range protos {
+		for _, theirs := range hello.ALPN {
+			if ours == theirs {
+				d.ALPN = ours
+				return d, nil
+			}
+		}
+	}
+	// "When using ALPN, endpoints MUST immediately close a connection [...] with a
+	// no_application_protocol TLS alert [...] if an application protocol is not negotiated."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
+	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
+}
+
+// discard frees what a job brought back to a Conn that no longer wants it.
+func (j *TLSJob) discard() {
+	for i := range j.out {
+		j.out[i].keys.Close()
+	}
+	j.out = nil
+	if j.session != nil {
+		j.session.Close()
+	}
+}

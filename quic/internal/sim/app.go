@@ -1,0 +1,158 @@
+package sim
+
+import (
+	"errors"
+	"io"
+
+	"github.com/pqquic/pqquic/quic/internal/streams"
+)
+
+// An App is what runs on one side of a connection: it sends and verifies transfers. Byte i of every
+// stream is a function of i, so the receiver knows what to expect.
+type App struct {
+	// Send lists the transfers to make, each on a stream of its own, once connected.
+	Send []Transfer
+	// Echo: answer each bidirectional stream with as many bytes as came.
+	Echo bool
+	// Pause, if set, says how much may be read in all so far: a slow reader.
+	Pause func() int
+
+	// Results.
+	Received int // bytes
+	Finished int // streams of the peer, and answers, that ended with their FIN
+	Resets   int
+
+	opened  int
+	sending []*sending
+	reading []*reading
+}
+
+// Transfer is one stream's worth.
+type Transfer struct {
+	Uni  bool
+	Size int
+}
+
+type sending struct {
+	id   streams.ID
+	left int
+	at   int
+}
+
+type reading struct {
+	id streams.ID
+	at int
+}
+
+// run does all that can be done without waiting.
+func (a *App) run(c *Conn) {
+	if a == nil || c.Connected.IsZero() || c.Err() != nil {
+		return
+	}
+	for a.opened < len(a.Send) {
+		t := a.Send[a.opened]
+		id, err := c.OpenStream(c.node.w.now, t.Uni)
+		if err != nil {
+			break
+		}
+		a.opened++
+		a.sending = append(a.sending, &sending{id: id, left: t.Size})
+		if !t.Uni {
+			a.reading = append(a.reading, &reading{id: id})
+		}
+	}
+	for _, uni := range []bool{false, true} {
+		for id, ok := c.AcceptStream(uni); ok; id, ok = c.AcceptStream(uni) {
+			a.reading = append(a.reading, &reading{id: id})
+			if !uni && !a.Echo {
+				a.sending = append(a.sending, &sending{id: id}) // ends at once
+			}
+		}
+	}
+	a.readAll(c)
+	a.writeAll(c)
+}
+
+func (a *App) readAll(c *Conn) {
+	buf := make([]byte, 16<<10)
+	kept := a.reading[:0]
+	for _, r := range a.reading {
+		if !a.read(c, r, buf) {
+			kept = append(kept, r)
+		}
+	}
+	a.reading = kept
+}
+
+// read returns true when the stream has ended.
+func (a *App) read(c *Conn, r *reading, buf []byte) bool {
+	for {
+		p := buf
+		if a.Pause != nil {
+			p = p[:max(0, min(len(p), a.Pause()-a.Received))]
+			if len(p) == 0 {
+				return false
+			}
+		}
+		n, err := c.Read(c.node.w.now, r.id, p)
+		for i, b := range p[:n] {
+			if b != pattern(r.at+i) {
+				c.node.w.Fail("%s: stream %d: wrong byte at %d", c.node.Name, r.id, r.at+i)
+				return true
+			}
+		}
+		r.at += n
+		a.Received += n
+		var reset *streams.ResetError
+		switch {
+		case errors.Is(err, io.EOF):
+			a.Finished++
+			if a.Echo && c.Side() != r.id.Initiator() && !r.id.Uni() {
+				a.sending = append(a.sending, &sending{id: r.id, left: r.at})
+			}
+			return true
+		case errors.As(err, &reset):
+			a.Resets++
+			return true
+		case errors.Is(err, streams.ErrBlocked):
+			return false
+		case err != nil:
+			return true
+		}
+	}
+}
+
+func (a *App) writeAll(c *Conn) {
+	buf := make([]byte, 16<<10)
+	kept := a.sending[:0]
+	for _, s := range a.sending {
+		if !a.write(c, s, buf) {
+			kept = append(kept, s)
+		}
+	}
+	a.sending = kept
+}
+
+// write returns true when everything has been written.
+func (a *App) write(c *Conn, s *sending, buf []byte) bool {
+	for s.left > 0 {
+		p := buf[:min(len(buf), s.left)]
+		for i := range p {
+			p[i] = pattern(s.at + i)
+		}
+		n, err := c.Write(c.node.w.now, s.id, p)
+		s.at += n
+		s.left -= n
+		if errors.Is(err, streams.ErrBlocked) {
+			return false
+		}
+		if err != nil {
+			return true
+		}
+	}
+	_ = c.CloseWrite(c.node.w.now, s.id)
+	return true
+}
+
+// pattern is byte i of every stream.
+func pattern(i int) byte { return byte(i*7 + i>>8*13 + i>>16*29) }

@@ -1,0 +1,280 @@
+package sim
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A Node is a host with one Endpoint. It drives its connections as package quic does, but for the
+// locks: inputs, then every output until it is empty.
+type Node struct {
+	w        *World
+	Name     string
+	Addr     netip.AddrPort
+	Endpoint *core.Endpoint
+	Conns    map[core.ConnRef]*Conn
+
+	peer    *Node
+	link    direction // to the peer
+	accept  *core.Config
+	app     func() *App
+	nextRef core.ConnRef
+	timer   monotime.Time
+	buf     []byte
+
+	// TLSDelay, if set, is how long a TLS job takes.
+	TLSDelay func() time.Duration
+	// Tap, if set, sees every datagram that leaves.
+	Tap func(now monotime.Time, b []byte)
+	// Replies counts datagrams of the Endpoint's own.
+	Replies int
+	// BytesIn and BytesOut count UDP payload.
+	BytesIn, BytesOut int
+}
+
+// A Conn is a connection at work on its Node.
+type Conn struct {
+	*core.Conn
+	App       *App
+	Connected monotime.Time
+	Drained   bool
+
+	node    *Node
+	ref     core.ConnRef
+	timer   monotime.Time
+	driving bool
+	again   bool
+}
+
+// newNode makes a host.
+func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConfig) *Node {
+	cfg.Rand = w.fill
+	cfg.NewConnID = w.connID
+	return &Node{
+		w: w, Name: name, Addr: addr, Endpoint: core.NewEndpoint(cfg),
+		Conns: make(map[core.ConnRef]*Conn), buf: make([]byte, 64<<10),
+	}
+}
+
+// fill is the world's randomness in the shape that the core wants.
+func (w *World) fill(b []byte) {
+	for len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, w.Rand.Uint64())
+		b = b[8:]
+	}
+	for i := range b {
+		b[i] = byte(w.Rand.Uint32())
+	}
+}
+
+func (w *World) connID() wire.ConnID {
+	var b [core.ConnIDLen]byte
+	w.fill(b[:])
+	id, _ := wire.MakeConnID(b[:])
+	return id
+}
+
+// dial starts a connection to the peer.
+func (n *Node) dial(cfg *core.Config, app *App) (*Conn, error) {
+	cc, err := core.NewClientConn(n.w.now, cfg, core.Path{Local: n.Addr, Remote: n.peer.Addr})
+	if err != nil {
+		return nil, err
+	}
+	c := n.add(cc, app)
+	n.Endpoint.Add(n.w.now, c.ref, nil)
+	c.drive()
+	return c, nil
+}
+
+func (n *Node) add(cc *core.Conn, app *App) *Conn {
+	n.nextRef++
+	c := &Conn{Conn: cc, App: app, node: n, ref: n.nextRef}
+	n.Conns[c.ref] = c
+	return c
+}
+
+// transmit puts a train on the link.
+func (n *Node) transmit(tx core.Transmit) {
+	for b := tx.Data; len(b) > 0; {
+		size := min(len(b), max(1, tx.SegmentSize))
+		n.BytesOut += size
+		if n.Tap != nil {
+			n.Tap(n.w.now, b[:size])
+		}
+		for _, a := range n.link.send(n.w.now, b[:size], n.w.Rand) {
+			n.w.At(a.at, func() { n.peer.receive(a.data) })
+		}
+		b = b[size:]
+	}
+}
+
+// receive is a datagram from the peer.
+func (n *Node) receive(b []byte) {
+	n.BytesIn += len(b)
+	t := core.Train{Path: core.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
+	for len(t.Data) > 0 {
+		r := n.Endpoint.Receive(n.w.now, &t, n.buf)
+		switch r.Kind {
+		case core.RouteConn:
+			if c := n.Conns[r.Conn]; c != nil {
+				c.HandleTrain(n.w.now, r.Train)
+				c.drive()
+			}
+		case core.RouteReset:
+			if c := n.Conns[r.Conn]; c != nil {
+				c.HandleStatelessReset(n.w.now)
+				c.drive()
+			}
+		case core.RouteReply:
+			n.Replies++
+			n.transmit(r.Reply)
+		case core.RouteAdmit:
+			n.admit(r.Incoming)
+		}
+	}
+	n.settle()
+}
+
+func (n *Node) admit(in *core.Incoming) {
+	cc, err := core.NewServerConn(n.w.now, n.accept, in)
+	if err != nil {
+		n.w.Fail("%s: %w", n.Name, err)
+		return
+	}
+	var app *App
+	if n.app != nil {
+		app = n.app()
+	}
+	c := n.add(cc, app)
+	n.Endpoint.Add(n.w.now, c.ref, in)
+	c.drive()
+}
+
+// settle arms the Endpoint's timer and checks it.
+func (n *Node) settle() {
+	if err := n.Endpoint.CheckInvariants(); err != nil {
+		n.w.Fail("%s endpoint: %w", n.Name, err)
+	}
+	t := n.Endpoint.NextTimeout()
+	if t.IsZero() || !n.timer.IsZero() && !t.Before(n.timer) {
+		return
+	}
+	n.timer = t
+	n.w.At(t, func() {
+		n.timer = 0
+		n.Endpoint.HandleTimeout(n.w.now)
+		n.settle()
+	})
+}
+
+// drive polls every output of a connection until it is empty.
+func (c *Conn) drive() {
+	if c.driving {
+		c.again = true
+		return
+	}
+	c.driving = true
+	for c.again = true; c.again; {
+		c.again = false
+		c.driveOnce()
+	}
+	c.driving = false
+	c.arm()
+	if err := c.CheckInvariants(); err != nil {
+		c.node.w.Fail("%s connection: %w", c.node.Name, err)
+	}
+}
+
+func (c *Conn) driveOnce() {
+	n, w := c.node, c.node.w
+	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
+		c.startTLS(j)
+	}
+	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
+		c.event(ev)
+	}
+	c.App.run(c)
+	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
+	}
+	for tx, ok := c.PollTransmit(w.now, n.buf); ok; tx, ok = c.PollTransmit(w.now, n.buf) {
+		n.transmit(tx)
+		c.HandleSendResult(w.now, tx, nil)
+	}
+	// Sending may have ended the connection.
+	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
+		c.event(ev)
+	}
+	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
+	}
+	n.settle()
+}
+
+// startTLS runs a job and hands it back when its time is over. What a real provider computes now
+// or then makes no difference to the transport.
+func (c *Conn) startTLS(j *core.TLSJob) {
+	w := c.node.w
+	var delay time.Duration
+	if c.node.TLSDelay != nil {
+		delay = c.node.TLSDelay()
+	}
+	w.At(w.now.Add(delay), func() {
+		for j.Run(); j.Signing() != nil; j.Run() {
+			j.Signing().Run(randReader{w})
+		}
+		c.HandleTLSResult(w.now, j)
+		c.drive()
+	})
+}
+
+type randReader struct{ w *World }
+
+func (r randReader) Read(b []byte) (int, error) {
+	r.w.fill(b)
+	return len(b), nil
+}
+
+func (c *Conn) event(ev core.Event) {
+	switch ev.Kind {
+	case core.EventConnected:
+		c.Connected = c.node.w.now
+	case core.EventDrained:
+		c.Drained = true
+		delete(c.node.Conns, c.ref)
+	}
+}
+
+// arm schedules the connection's timer.
+func (c *Conn) arm() {
+	w := c.node.w
+	t := c.NextTimeout()
+	if t.IsZero() || !c.timer.IsZero() && !t.Before(c.timer) && !c.timer.Before(w.now) {
+		return
+	}
+	c.timer = t
+	w.At(t, func() {
+		if c.timer == t {
+			c.timer = 0
+		}
+		if c.Drained {
+			return
+		}
+		c.HandleTimeout(w.now)
+		c.drive()
+	})
+}
+
+// Side is the node's role in a connection.
+func (c *Conn) Side() tlsprovider.Side {
+	if c.node.accept != nil {
+		return tlsprovider.Server
+	}
+	return tlsprovider.Client
+}

@@ -1,0 +1,107 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+)
+
+// World is virtual time and what will happen in it.
+type World struct {
+	Seed uint64
+	Rand *rand.Rand
+
+	now    monotime.Time
+	queue  eventHeap
+	serial uint64
+	err    error
+	steps  int
+	// MaxSteps bounds a run, against machines that busy themselves without time passing.
+	MaxSteps int
+}
+
+// NewWorld makes a world that follows from seed.
+func NewWorld(seed uint64) *World {
+	return &World{Seed: seed, Rand: rand.New(rand.NewPCG(seed, 0x5eed)), now: monotime.Time(time.Second),
+		MaxSteps: 5_000_000}
+}
+
+// Now is the virtual time.
+func (w *World) Now() monotime.Time { return w.now }
+
+// At schedules f.
+func (w *World) At(t monotime.Time, f func()) {
+	if t.Before(w.now) {
+		t = w.now
+	}
+	w.serial++
+	heap.Push(&w.queue, event{t, w.serial, f})
+}
+
+// Fail ends the run with an error.
+func (w *World) Fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf("seed %d at %v: %w", w.Seed, time.Duration(w.now), fmt.Errorf(format, args...))
+	}
+}
+
+// Run runs until done, which is asked after every step, or fails when limit of virtual time has
+// passed or nothing is left to happen.
+func (w *World) Run(limit time.Duration, done func() bool) error {
+	end := w.now.Add(limit)
+	for w.err == nil && !done() {
+		if len(w.queue) == 0 {
+			w.Fail("nothing is left to happen")
+			break
+		}
+		e := heap.Pop(&w.queue).(event)
+		if e.at.After(end) {
+			w.Fail("not done within %v", limit)
+			break
+		}
+		if w.steps++; w.steps > w.MaxSteps {
+			w.Fail("more than %d steps", w.MaxSteps)
+			break
+		}
+		w.now = e.at
+		e.f()
+	}
+	return w.err
+}
+
+// RunFor lets time pass.
+func (w *World) RunFor(d time.Duration) error {
+	end := w.now.Add(d)
+	for w.err == nil && len(w.queue) > 0 && !w.queue[0].at.After(end) {
+		e := heap.Pop(&w.queue).(event)
+		w.now = e.at
+		e.f()
+	}
+	w.now = end
+	return w.err
+}
+
+type event struct {
+	at     monotime.Time
+	serial uint64
+	f      func()
+}
+
+type eventHeap []event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].serial < h[j].serial
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*h = old[:len(old)-1]
+	return e
+}
