@@ -172,9 +172,6 @@ static void copy_name(char *out, size_t cap, const char *in)
 static void snapshot(pqq_conn *c)
 {
 	const char *name = NULL;
-	s2n_tls_signature_algorithm alg = S2N_TLS_SIGNATURE_ANONYMOUS;
-	s2n_tls_hash_algorithm hash = S2N_TLS_HASH_NONE;
-	int rc;
 
 	c->state.suite = c->suite == NULL ? 0 : c->suite->id;
 	if (c->suite != NULL && s2n_connection_get_key_exchange_group(c->s2n, &name) == S2N_SUCCESS) {
@@ -184,20 +181,6 @@ static void snapshot(pqq_conn *c)
 	copy_name(c->state.alpn, sizeof(c->state.alpn), alpn);
 	c->state.alpn_len = (uint8_t)strlen(c->state.alpn);
 	c->state.resumed = s2n_connection_is_session_resumed(c->s2n) == 1;
-	if (c->state.resumed || (c->server && s2n_connection_client_cert_used(c->s2n) != 1)) {
-		return;
-	}
-	if (c->server) {
-		rc = s2n_connection_get_selected_client_cert_signature_algorithm(c->s2n, &alg)
-			| s2n_connection_get_selected_client_cert_digest_algorithm(c->s2n, &hash);
-	} else {
-		rc = s2n_connection_get_selected_signature_algorithm(c->s2n, &alg)
-			| s2n_connection_get_selected_digest_algorithm(c->s2n, &hash);
-	}
-	if (rc == S2N_SUCCESS) {
-		c->state.sig_alg = (uint8_t)alg;
-		c->state.sig_hash = (uint8_t)hash;
-	}
 }
 
 int pqq_conn_state(pqq_conn *c, pqq_state *out)

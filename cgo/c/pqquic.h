@@ -218,9 +218,8 @@ typedef struct {
 
 typedef struct {
 	uint16_t suite;
-	uint8_t sig_alg, sig_hash; /* of the peer's certificate, in s2n-tls's numbers */
 	uint8_t resumed, alpn_len;
-	char group[30];
+	char group[32]; /* s2n-tls's name */
 	char alpn[256];
 } pqq_state;
 

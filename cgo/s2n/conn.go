@@ -143,10 +143,9 @@ func SignData(data []byte) (alg, hash uint8, digest []byte) {
 	return data[0], data[1], data[2:]
 }
 
-// Numbers of signature and hash algorithms in [SignData] and [State].
+// Numbers of signature and hash algorithms in [SignData].
 const (
 	SigECDSA      = 3
-	SigMLDSA      = 9
 	SigRSAPSSRSAE = 224
 	SigRSAPSSPSS  = 225
 
@@ -184,11 +183,10 @@ func (c *Conn) TakeOpener(level uint8, version uint32) *awslc.Opener {
 
 // State is what a handshake has settled so far; the rest is zero.
 type State struct {
-	CipherSuite     uint16
-	SigAlg, SigHash uint8 // of the peer's CertificateVerify
-	Resumed         bool
-	Group           string // s2n-tls's name
-	ALPN            string
+	CipherSuite uint16
+	Resumed     bool
+	Group       string // s2n-tls's name
+	ALPN        string
 }
 
 // State reads the connection's state.

@@ -141,8 +141,6 @@ func connState(p unsafe.Pointer) State {
 	}
 	return State{
 		CipherSuite: uint16(s.suite),
-		SigAlg:      uint8(s.sig_alg),
-		SigHash:     uint8(s.sig_hash),
 		Resumed:     s.resumed != 0,
 		Group:       C.GoString(&s.group[0]),
 		ALPN:        C.GoStringN(&s.alpn[0], C.int(s.alpn_len)),

@@ -1,0 +1,137 @@
+package s2n
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/pqquic/pqquic/cgo/s2n"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// addCertificates gives certs to cfg and returns the signers of those whose keys live elsewhere, by
+// index.
+func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto.Signer, error) {
+	signers := make([]crypto.Signer, len(certs))
+	for i, c := range certs {
+		if err := addCertificate(cfg, c, uint16(i)); err != nil {
+			return nil, fmt.Errorf("s2n: certificate %d: %w", i, err)
+		}
+		signers[i] = c.Signer
+	}
+	return signers, nil
+}
+
+// s2n-tls reads PEM only.
+func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) error {
+	if len(c.Chain) == 0 {
+		return errors.New("no chain")
+	}
+	var chain bytes.Buffer
+	for _, der := range c.Chain {
+		if err := pem.Encode(&chain, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+			return err
+		}
+	}
+	var key []byte
+	switch {
+	case c.KeyDER != nil && c.Signer != nil:
+		return errors.New("has both KeyDER and Signer")
+	case c.Signer != nil:
+		if err := checkSigner(c); err != nil {
+			return err
+		}
+	case c.KeyDER == nil:
+		return errors.New("has no private key")
+	default:
+		kind, err := keyType(c.KeyDER)
+		if err != nil {
+			return err
+		}
+		key = pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: c.KeyDER})
+		defer clear(key)
+	}
+	err := cfg.AddCert(chain.Bytes(), key, index)
+	var e *s2n.Error
+	if errors.As(err, &e) && e.Name == "S2N_ERR_KEY_MISMATCH" {
+		return errors.New("the private key does not belong to the certificate")
+	}
+	return err
+}
+
+// keyType tells PKCS #8, PKCS #1 and SEC 1 apart by what follows the version.
+func keyType(der []byte) (string, error) {
+	s := cryptobyte.String(der)
+	var seq cryptobyte.String
+	var version int
+	if !s.ReadASN1(&seq, cryptobyteasn1.SEQUENCE) || !s.Empty() || !seq.ReadASN1Integer(&version) {
+		return "", errors.New("the private key is not DER")
+	}
+	switch {
+	case seq.PeekASN1Tag(cryptobyteasn1.SEQUENCE):
+		return "PRIVATE KEY", nil
+	case seq.PeekASN1Tag(cryptobyteasn1.INTEGER):
+		return "RSA PRIVATE KEY", nil
+	case seq.PeekASN1Tag(cryptobyteasn1.OCTET_STRING):
+		return "EC PRIVATE KEY", nil
+	}
+	return "", errors.New("the private key is neither PKCS #8, PKCS #1 nor SEC 1")
+}
+
+// checkSigner makes sure that the Signer can do what handshakes will ask of it.
+func checkSigner(c tlsprovider.Certificate) error {
+	leaf, err := x509.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return err
+	}
+	switch pub := c.Signer.Public().(type) {
+	case *ecdsa.PublicKey:
+		if !pub.Equal(leaf.PublicKey) {
+			return errors.New("the Signer's key does not belong to the certificate")
+		}
+	case *rsa.PublicKey:
+		if !pub.Equal(leaf.PublicKey) {
+			return errors.New("the Signer's key does not belong to the certificate")
+		}
+	default:
+		return fmt.Errorf("a Signer with a key of type %T: %w", pub, tlsprovider.ErrUnsupported)
+	}
+	return nil
+}
+
+// signRequest makes the private key operation that a handshake asks for.
+func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, error) {
+	alg, hash, digest := s2n.SignData(data)
+	h, ok := map[uint8]crypto.Hash{
+		s2n.HashSHA256: crypto.SHA256,
+		s2n.HashSHA384: crypto.SHA384,
+		s2n.HashSHA512: crypto.SHA512,
+	}[hash]
+	if !ok || len(digest) != h.Size() {
+		return nil, fmt.Errorf("s2n: a Signer was asked for hash algorithm %d", hash)
+	}
+	digest = bytes.Clone(digest)
+	switch alg {
+	case s2n.SigECDSA:
+		return tlsprovider.NewSignRequest(signer, digest, h), nil
+	case s2n.SigRSAPSSRSAE, s2n.SigRSAPSSPSS:
+		return tlsprovider.NewSignRequest(signer, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}), nil
+	}
+	return nil, fmt.Errorf("s2n: a Signer was asked for signature algorithm %d", alg)
+}
+
+// isDERCertificate rejects what is no certificate before s2n-tls sees it.
+func isDERCertificate(der []byte) bool {
+	var raw asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &raw)
+	return err == nil && len(rest) == 0 && raw.Class == asn1.ClassUniversal && raw.Tag == asn1.TagSequence
+}

@@ -1,0 +1,285 @@
+package s2n
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+	"github.com/pqquic/pqquic/cgo/s2n"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// long again.
+const ticketKeyLife = 24 * time.Hour
+
+// An endpoint is a checked configuration. What s2n-tls works with must not change once a connection
+// uses it, so that a change makes a new one; connections keep theirs.
+type endpoint struct {
+	side   tlsprovider.Side
+	policy string
+	fips   bool
+	cfg    tlsprovider.Config // Certificates and TicketKeys are the first ones, see prepared
+
+	mu      sync.RWMutex
+	current *prepared // nil once closed
+	tickets ticketCache
+}
+
+// prepared is one configuration of s2n-tls and what belongs to it in Go.
+type prepared struct {
+	s2n        *s2n.Config
+	certs      []tlsprovider.Certificate
+	signers    []crypto.Signer
+	ticketKeys [][]byte
+	ownKeys    bool // ticketKeys were made here, at madeAt
+	madeAt     time.Time
+}
+
+func (p *provider) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return p.newEndpoint(cfg, tlsprovider.Client)
+}
+
+func (p *provider) NewServer(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return p.newEndpoint(cfg, tlsprovider.Server)
+}
+
+func (p *provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (tlsprovider.Endpoint, error) {
+	if cfg == nil {
+		cfg = new(tlsprovider.Config)
+	}
+	if err := checkConfig(cfg, side); err != nil {
+		return nil, err
+	}
+	policy, err := p.choosePolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e := &endpoint{side: side, policy: policy, fips: p.info.FIPSMode, cfg: *cfg}
+	keys, own, err := e.firstTicketKeys()
+	if err != nil {
+		return nil, err
+	}
+	if e.current, err = e.prepare(cfg.Certificates, keys, own); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
+	if err := checkTLSConfig(cfg, side); err != nil {
+		return err
+	}
+	if len(cfg.NextProtos) == 0 {
+		return errors.New("s2n: NextProtos is empty: QUIC requires an application protocol")
+	}
+	for _, proto := range cfg.NextProtos {
+		if len(proto) == 0 || len(proto) > 255 {
+			return fmt.Errorf("s2n: NextProtos: %q has to be 1 to 255 bytes long", proto)
+		}
+	}
+	if side == tlsprovider.Server && len(cfg.Certificates) == 0 {
+		return errors.New("s2n: a server needs Certificates")
+	}
+	if cfg.ClientAuth > tlsprovider.RequireClientCert {
+		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
+	}
+	return checkTicketKeys(cfg.TicketKeys)
+}
+
+func checkTicketKeys(keys [][]byte) error {
+	for i, k := range keys {
+		if len(k) != 32 {
+			return fmt.Errorf("s2n: ticket key %d has %d bytes, not 32", i, len(k))
+		}
+	}
+	return nil
+}
+
+// sendsTickets says whether a server sends tickets. One that asks for client certificates does not:
+// s2n-tls does not put them into the ticket.
+func (e *endpoint) sendsTickets() bool {
+	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert
+}
+
+func (e *endpoint) firstTicketKeys() (keys [][]byte, own bool, err error) {
+	if !e.sendsTickets() {
+		return nil, false, nil
+	}
+	if len(e.cfg.TicketKeys) > 0 {
+		return e.cfg.TicketKeys, false, nil
+	}
+	key, err := newTicketKey()
+	return [][]byte{key}, true, err
+}
+
+func newTicketKey() ([]byte, error) {
+	key := make([]byte, 32)
+	_, err := awslc.Rand.Read(key)
+	return key, err
+}
+
+func (e *endpoint) now() time.Time {
+	if e.cfg.Time != nil {
+		return e.cfg.Time()
+	}
+	return time.Now()
+}
+
+func (e *endpoint) flags() (f s2n.Flags) {
+	if e.cfg.KeyLogWriter != nil {
+		f |= s2n.KeyLog
+	}
+	if e.side == tlsprovider.Client {
+		if e.cfg.InsecureSkipVerify {
+			f |= s2n.SkipVerify
+		}
+		if !e.cfg.DisableTickets {
+			f |= s2n.Tickets
+		}
+		return f
+	}
+	f |= s2n.Server
+	if e.sendsTickets() {
+		f |= s2n.Tickets
+	}
+	switch e.cfg.ClientAuth {
+	case tlsprovider.NoClientCert:
+		f |= s2n.SkipVerify // there is nothing to verify, and so no need for roots
+	case tlsprovider.VerifyClientCertIfGiven:
+		f |= s2n.ClientCertAsked
+	case tlsprovider.RequireClientCert:
+		f |= s2n.ClientCertRequired
+	}
+	return f
+}
+
+// prepare makes what s2n-tls works with.
+func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own bool) (*prepared, error) {
+	flags := e.flags()
+	c, err := s2n.NewConfig(e.policy, flags)
+	if err != nil {
+		return nil, err
+	}
+	p := &prepared{s2n: c, certs: certs, ticketKeys: keys, ownKeys: own, madeAt: e.now()}
+	if p.signers, err = addCertificates(c, certs); err != nil {
+		c.Close()
+		return nil, err
+	}
+	if flags&s2n.SkipVerify == 0 {
+		if err := addRoots(c, e.cfg.Roots); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	if e.side == tlsprovider.Client {
+		for _, proto := range e.cfg.NextProtos {
+			if err := c.AddALPN(proto); err != nil {
+				c.Close()
+				return nil, err
+			}
+		}
+	}
+	for _, k := range keys {
+		if err := c.AddTicketKey(k); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("s2n: ticket keys: %w", err)
+		}
+	}
+	return p, nil
+}
+
+var errEndpointClosed = errors.New("s2n: the endpoint is closed")
+
+// replace prepares anew and makes it the configuration of sessions to come.
+func (e *endpoint) replace(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.replaceLocked(certs, keys, own)
+}
+
+func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
+	old := e.current
+	if old == nil {
+		return errEndpointClosed
+	}
+	if certs == nil {
+		certs = old.certs
+	}
+	if keys == nil {
+		keys, own = old.ticketKeys, old.ownKeys
+	}
+	p, err := e.prepare(certs, keys, own)
+	if err != nil {
+		return err
+	}
+	if keys != nil && own && old.ownKeys && len(keys) == len(old.ticketKeys) && &keys[0] == &old.ticketKeys[0] {
+		p.madeAt = old.madeAt // the same keys, no younger
+	}
+	e.current = p
+	old.s2n.Close()
+	return nil
+}
+
+func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
+	if e.side == tlsprovider.Server && len(certs) == 0 {
+		return errors.New("s2n: a server needs Certificates")
+	}
+	if certs == nil {
+		certs = []tlsprovider.Certificate{}
+	}
+	if err := e.replace(certs, nil, false); err != nil {
+		return err
+	}
+	e.tickets.clear(false) // they stand for the old identity
+	return nil
+}
+
+func (e *endpoint) SetTicketKeys(keys [][]byte) error {
+	switch {
+	case e.side == tlsprovider.Client:
+		return errors.New("s2n: ticket keys are a server's")
+	case len(keys) == 0:
+		return errors.New("s2n: no ticket keys")
+	case !e.sendsTickets():
+		return fmt.Errorf("s2n: ticket keys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
+	}
+	if err := checkTicketKeys(keys); err != nil {
+		return err
+	}
+	return e.replace(nil, keys, false)
+}
+
+// rotate gives a server whose ticket keys nobody configured a new one when it is time. A failure
+// leaves the old one in use: it is no reason to refuse a connection.
+func (e *endpoint) rotate() {
+	e.mu.RLock()
+	due := e.current != nil && e.current.ownKeys && e.now().Sub(e.current.madeAt) >= ticketKeyLife
+	e.mu.RUnlock()
+	if !due {
+		return
+	}
+	key, err := newTicketKey()
+	if err != nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == nil || e.now().Sub(e.current.madeAt) < ticketKeyLife {
+		return // somebody was faster
+	}
+	_ = e.replaceLocked(nil, [][]byte{key, e.current.ticketKeys[0]}, true)
+}
+
+func (e *endpoint) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current != nil {
+		e.current.s2n.Close()
+		e.current = nil
+	}
+	e.tickets.clear(true)
+}

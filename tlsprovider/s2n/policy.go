@@ -1,0 +1,177 @@
+package s2n
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/pqquic/pqquic/cgo/s2n"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// s2n-tls has no setter for groups: they belong to a security policy. The C build adds one row for
+// each set of the groups that can be named, pqquic_01 to pqquic_3f, a bit for each group in
+// AllGroups's order.
+func policyOf(groups []tlsprovider.Group) string {
+	mask := 0
+	for i, g := range tlsprovider.AllGroups() {
+		if slices.Contains(groups, g) {
+			mask |= 1 << i
+		}
+	}
+	return fmt.Sprintf("pqquic_%02x", mask)
+}
+
+// An offer is what a policy puts into a ClientHello.
+type offer struct {
+	Groups           []tlsprovider.Group
+	CipherSuites     []tlsprovider.CipherSuite
+	SignatureSchemes []tlsprovider.SignatureScheme
+}
+
+var errNoPolicy = errors.New("unknown security policy")
+
+type probed struct {
+	offer *offer
+	err   error
+}
+
+var probes sync.Map // policy name to probed
+
+// probe reads back what a policy offers: the groups by the API, and all of it from a ClientHello
+// built in memory. It fails for a name that this s2n-tls does not know and for a policy without
+// TLS 1.3. Policies do not change in a process, so that each is asked once.
+func probe(policy string) (*offer, error) {
+	if r, ok := probes.Load(policy); ok {
+		return r.(probed).offer, r.(probed).err
+	}
+	o, err := probeOnce(policy)
+	probes.Store(policy, probed{o, err})
+	return o, err
+}
+
+func probeOnce(policy string) (*offer, error) {
+	cfg, err := s2n.NewConfig(policy, s2n.SkipVerify)
+	if err != nil {
+		var e *s2n.Error
+		if errors.As(err, &e) && e.Name == "S2N_ERR_INVALID_SECURITY_POLICY" {
+			return nil, fmt.Errorf("%w %q", errNoPolicy, policy)
+		}
+		return nil, err
+	}
+	defer cfg.Close()
+	noTLS13 := fmt.Errorf("security policy %q has no TLS 1.3, which QUIC requires", policy)
+	conn, err := s2n.NewConn(cfg, s2n.ConnParams{ServerName: "probe.invalid", Params: []byte{0}})
+	if err != nil {
+		return nil, noTLS13
+	}
+	defer conn.Close()
+	log, err := conn.Drive(uint8(tlsprovider.LevelInitial), nil, 0)
+	if err != nil {
+		return nil, noTLS13
+	}
+	e, _, ok := s2n.NextEvent(log)
+	if !ok || e.Kind != s2n.EventWrite || len(e.Data) < 4 {
+		return nil, noTLS13
+	}
+	ch, err := parseClientHello(e.Data[4:])
+	if err != nil {
+		return nil, fmt.Errorf("reading back the ClientHello of policy %q: %w", policy, err)
+	}
+	if !slices.Contains(ch.versions, 0x0304) || len(ch.CipherSuites) == 0 {
+		return nil, noTLS13
+	}
+	for _, g := range cfg.Groups() {
+		if !slices.Contains(ch.Groups, tlsprovider.Group(g)) {
+			return nil, fmt.Errorf("policy %q lists %v, but its ClientHello does not offer it", policy, tlsprovider.Group(g))
+		}
+	}
+	return &offer{ch.Groups, ch.CipherSuites, ch.SignatureSchemes}, nil
+}
+
+// choosePolicy finds the policy that cfg asks for, and reads back that it offers what was asked.
+func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
+	name, byGroup := p.defaultPolicy(), false
+	switch {
+	case cfg.Policy != "" && (cfg.Groups != nil || cfg.CipherSuites != nil):
+		return "", errors.New("s2n: Policy comes with groups and cipher suites of its own: leave Groups and CipherSuites nil")
+	case cfg.Policy != "":
+		name = cfg.Policy
+	case cfg.Groups != nil:
+		if err := checkGroups(cfg.Groups); err != nil {
+			return "", err
+		}
+		name, byGroup = policyOf(cfg.Groups), true
+	}
+	o, err := probe(name)
+	if err != nil {
+		if byGroup && errors.Is(err, errNoPolicy) {
+			return "", fmt.Errorf("s2n: the linked s2n-tls has no policy for Groups %s: leave Groups nil, name a Policy of its own, or use the library that `make build` makes: %w",
+				tlsprovider.GroupList(cfg.Groups), tlsprovider.ErrUnsupported)
+		}
+		return "", fmt.Errorf("s2n: %w", err)
+	}
+	if byGroup {
+		if err := sameGroups(cfg.Groups, o.Groups); err != nil {
+			return "", err
+		}
+	}
+	pq := slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum)
+	if !pq && cfg.RequirePQ {
+		return "", fmt.Errorf("s2n: RequirePQ, but %s offers only %s", policyLabel(cfg, name), tlsprovider.GroupList(o.Groups))
+	}
+	if !pq && cfg.Groups == nil && cfg.Policy == "" {
+		return "", fmt.Errorf("s2n: the default policy %s of the linked s2n-tls offers no post-quantum group, only %s; name Groups or a Policy to use it all the same",
+			name, tlsprovider.GroupList(o.Groups))
+	}
+	return name, checkSuites(cfg.CipherSuites, o.CipherSuites)
+}
+
+func policyLabel(cfg *tlsprovider.Config, name string) string {
+	if cfg.Groups != nil {
+		return "Groups"
+	}
+	return "policy " + name
+}
+
+func checkGroups(groups []tlsprovider.Group) error {
+	if len(groups) == 0 {
+		return errors.New("s2n: Groups is empty: nil means the default")
+	}
+	for _, g := range groups {
+		if !slices.Contains(tlsprovider.AllGroups(), g) {
+			return fmt.Errorf("s2n: %v: %w (known: %s)", g, tlsprovider.ErrUnsupported, tlsprovider.GroupList(tlsprovider.AllGroups()))
+		}
+	}
+	return nil
+}
+
+// sameGroups compares what was asked with what is offered, as sets: a library without ML-KEM leaves
+// hybrids out in silence.
+func sameGroups(want, got []tlsprovider.Group) error {
+	for _, g := range want {
+		if !slices.Contains(got, g) {
+			return fmt.Errorf("s2n: this build of s2n-tls and AWS-LC does not offer %v: %w", g, tlsprovider.ErrUnsupported)
+		}
+	}
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			return fmt.Errorf("s2n: the policy for Groups %s offers %v as well", tlsprovider.GroupList(want), g)
+		}
+	}
+	return nil
+}
+
+// checkSuites accepts a restriction that restricts nothing; s2n-tls has no setter for suites either.
+func checkSuites(want, have []tlsprovider.CipherSuite) error {
+	if want == nil {
+		return nil
+	}
+	for _, s := range have {
+		if !slices.Contains(want, s) {
+			return fmt.Errorf("s2n: CipherSuites without %v: %w; name a Policy that has what you want", s, tlsprovider.ErrUnsupported)
+		}
+	}
+	return nil
+}

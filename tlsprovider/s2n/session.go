@@ -1,0 +1,306 @@
+package s2n
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pqquic/pqquic/cgo/s2n"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A session is one handshake. s2n-tls's part of it is freed by C when the handshake is complete.
+type session struct {
+	ep      *endpoint // changes when the server's Decision brings another
+	signers []crypto.Signer
+	conn    *s2n.Conn
+	name    string // a client's, as it was asked for
+
+	events  []tlsprovider.Event
+	hello   *clientHello // while the server waits for Continue
+	sign    *tlsprovider.SignRequest
+	state   tlsprovider.State
+	watch   watch
+	checked bool // RequirePQ was looked at
+	failed  error
+}
+
+func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	e.rotate()
+	cp, err := e.connParams(p)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.current == nil {
+		return nil, errEndpointClosed
+	}
+	conn, err := s2n.NewConn(e.current.s2n, cp)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{ep: e, signers: e.current.signers, conn: conn, name: p.ServerName}
+	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
+	if e.side == tlsprovider.Client {
+		s.state.ServerName = p.ServerName
+		if t := e.tickets.take(p.ServerName, e.now()); t != nil {
+			// A ticket that s2n-tls does not take is none: the handshake is a full one.
+			conn.Resume(t)
+			t.Close()
+		}
+	}
+	return s, nil
+}
+
+// connParams says what is sent as SNI, which holds names only, and what the certificate must match.
+func (e *endpoint) connParams(p tlsprovider.SessionParams) (s2n.ConnParams, error) {
+	if e.side == tlsprovider.Server {
+		return s2n.ConnParams{}, nil
+	}
+	if len(p.TransportParameters) > 0xffff {
+		return s2n.ConnParams{}, errors.New("s2n: transport parameters are longer than an extension can be")
+	}
+	cp := s2n.ConnParams{Params: p.TransportParameters}
+	name := strings.TrimSuffix(p.ServerName, ".")
+	switch {
+	case name == "":
+		return cp, errors.New("s2n: a client session needs a ServerName")
+	case strings.IndexByte(name, 0) >= 0, len(name) > 255:
+		return cp, fmt.Errorf("s2n: ServerName %q is not a host name", p.ServerName)
+	}
+	host := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		cp.VerifyName, cp.VerifyIP = ip.WithZone("").Unmap().String(), true
+	} else {
+		cp.ServerName, cp.VerifyName = name, name
+	}
+	if e.cfg.InsecureSkipVerify {
+		cp.VerifyName = ""
+	}
+	return cp, nil
+}
+
+// fail ends the session; every later call repeats the error.
+func (s *session) fail(alert tlsprovider.Alert, err error) error {
+	s.failed = &tlsprovider.Error{Alert: alert, Err: err}
+	return s.failed
+}
+
+func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	s.events = s.events[:0]
+	if s.sign != nil && len(in) == 0 {
+		if err := s.signed(); err != nil {
+			return nil, err
+		}
+	}
+	if len(in) == 0 {
+		in = []tlsprovider.CryptoData{{}}
+	}
+	for i, d := range in {
+		if err := s.drive(d, i+1 < len(in)); err != nil {
+			return nil, err
+		}
+	}
+	return s.events, nil
+}
+
+// signed hands a finished signature to s2n-tls.
+func (s *session) signed() error {
+	sig, err := s.sign.Result()
+	switch {
+	case err != nil:
+		return s.fail(tlsprovider.AlertInternalError, fmt.Errorf("s2n: signing: %w", err))
+	case sig == nil:
+		return nil // not yet
+	}
+	s.sign = nil
+	if err := s.conn.Signed(sig); err != nil {
+		return s.fail(tlsprovider.AlertInternalError, fmt.Errorf("s2n: the Signer's signature: %w", err))
+	}
+	return nil
+}
+
+// drive makes one call into C and reads its log. With keep the log's bytes have to outlive the next
+// call of the same Advance.
+func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
+	if len(d.Data) > 0 {
+		s.watch.add(s.ep.side.Peer(), d.Level, d.Data)
+	}
+	var now int64
+	if s.ep.cfg.Time != nil {
+		now = s.ep.cfg.Time().UnixNano()
+	}
+	log, err := s.conn.Drive(uint8(d.Level), d.Data, now)
+	if err != nil {
+		return s.driveError(err)
+	}
+	if keep {
+		log = bytes.Clone(log)
+	}
+	for e, rest, ok := s2n.NextEvent(log); ok; e, rest, ok = s2n.NextEvent(rest) {
+		if err := s.event(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) driveError(err error) error {
+	var f *s2n.Failure
+	if !errors.As(err, &f) {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	var e *s2n.Error
+	if errors.As(f.Err, &e) && e.Name == "S2N_ERR_CERT_REJECTED" {
+		return s.fail(tlsprovider.Alert(f.Alert), fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name))
+	}
+	return s.fail(tlsprovider.Alert(f.Alert), err)
+}
+
+// event translates one record of the log.
+func (s *session) event(e s2n.Event) error {
+	level := tlsprovider.Level(e.Level)
+	switch e.Kind {
+	case s2n.EventWrite:
+		s.watch.add(s.ep.side, level, e.Data)
+		s.emit(tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: e.Data})
+	case s2n.EventKeys:
+		if err := s.checkGroup(); err != nil {
+			return err
+		}
+		s.emit(tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level,
+			Read: e.Aux&s2n.KeysRead != 0, Write: e.Aux&s2n.KeysWrite != 0})
+	case s2n.EventParams:
+		s.emit(tlsprovider.Event{Kind: tlsprovider.EventTransportParameters, Level: level, Data: e.Data})
+	case s2n.EventClientHello:
+		return s.clientHello(e.Data)
+	case s2n.EventSign:
+		return s.signEvent(int(e.Aux), e.Data)
+	case s2n.EventDone:
+		if err := s.done(); err != nil {
+			return err
+		}
+		s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone, Level: level})
+	case s2n.EventTicket:
+		if t := s.conn.TakeTicket(); t != nil {
+			s.ep.tickets.put(s.name, t, s.ep.now())
+			s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: level})
+		}
+	case s2n.EventKeyLog:
+		if w := s.ep.cfg.KeyLogWriter; w != nil {
+			if _, err := w.Write(append(bytes.Clone(e.Data), '\n')); err != nil {
+				return s.fail(tlsprovider.AlertInternalError, fmt.Errorf("s2n: key log: %w", err))
+			}
+		}
+	}
+	return nil
+}
+
+func (s *session) emit(e tlsprovider.Event) { s.events = append(s.events, e) }
+
+func (s *session) clientHello(body []byte) error {
+	ch, err := parseClientHello(body)
+	if err != nil {
+		return s.fail(tlsprovider.AlertDecodeError, err)
+	}
+	if !ch.hasParams {
+		// "Endpoints MUST send the quic_transport_parameters extension; endpoints that
+		// receive ClientHello or EncryptedExtensions messages without the
+		// quic_transport_parameters extension MUST close the connection with an error of
+		// type 0x016d (equivalent to a fatal TLS missing_extension alert, see Section
+		// 4.8)."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-4
+		return s.fail(tlsprovider.AlertMissingExtension, errors.New("s2n: the client sent no transport parameters"))
+	}
+	s.hello = ch
+	s.state.ServerName = ch.ServerName
+	s.emit(tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: &ch.ClientHello})
+	return nil
+}
+
+func (s *session) signEvent(index int, data []byte) error {
+	if index >= len(s.signers) || s.signers[index] == nil {
+		return s.fail(tlsprovider.AlertInternalError, fmt.Errorf("s2n: certificate %d has no Signer", index))
+	}
+	req, err := signRequest(s.signers[index], data)
+	if err != nil {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	s.sign = req
+	s.emit(tlsprovider.Event{Kind: tlsprovider.EventSign, Sign: req})
+	return nil
+}
+
+func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) {
+	switch {
+	case s.failed != nil:
+		return nil, s.failed
+	case s.hello == nil:
+		return nil, s.fail(tlsprovider.AlertInternalError, errors.New("s2n: Continue without an EventClientHello"))
+	case !slices.Contains(s.hello.ALPN, d.ALPN):
+		// "[E]ndpoints MUST immediately close a connection (see Section 10.2 of
+		// [QUIC-TRANSPORT]) with a no_application_protocol TLS alert (QUIC error code
+		// 0x0178; see Section 4.8) if an application protocol is not negotiated."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
+		return nil, s.fail(tlsprovider.AlertNoApplicationProtocol,
+			fmt.Errorf("s2n: the client offers %q, and %q was chosen", s.hello.ALPN, d.ALPN))
+	}
+	if err := s.decide(d); err != nil {
+		return nil, s.fail(tlsprovider.AlertInternalError, err)
+	}
+	s.hello = nil
+	return s.Advance(nil)
+}
+
+func (s *session) decide(d tlsprovider.Decision) error {
+	if d.Endpoint == nil {
+		return s.conn.Continue(nil, d.ALPN, d.TransportParameters)
+	}
+	e, ok := d.Endpoint.(*endpoint)
+	if !ok || e.side != tlsprovider.Server {
+		return errors.New("s2n: the Decision's Endpoint is not a server of this provider")
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.current == nil {
+		return errEndpointClosed
+	}
+	s.ep, s.signers = e, e.current.signers
+	return s.conn.Continue(e.current.s2n, d.ALPN, d.TransportParameters)
+}
+
+func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider.Keys, error) {
+	if s.failed != nil {
+		return tlsprovider.Keys{}, s.failed
+	}
+	if version != 1 && version != 0x6b3343cf {
+		return tlsprovider.Keys{}, fmt.Errorf("s2n: no keys for QUIC version 0x%08x", version)
+	}
+	return keysOf(s.conn.TakeSealer(uint8(level), version), s.conn.TakeOpener(uint8(level), version)), nil
+}
+
+func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
+	out, ok := s.conn.Export(label, context, length)
+	if !ok {
+		return nil, errors.New("s2n: no exporter: the handshake is not complete, or label, context or length is out of bounds")
+	}
+	return out, nil
+}
+
+func (s *session) Close() {
+	if s.failed == nil {
+		s.failed = errSessionClosed
+	}
+	s.conn.Close()
+	s.hello, s.sign, s.events = nil, nil, nil
+}
+
+var errSessionClosed = errors.New("s2n: the session is closed")

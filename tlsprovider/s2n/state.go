@@ -1,0 +1,77 @@
+package s2n
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// checkGroup enforces RequirePQ as soon as the group is settled, before a ServerHello leaves or an
+// application byte is sent.
+func (s *session) checkGroup() error {
+	if s.checked || !s.ep.cfg.RequirePQ {
+		return nil
+	}
+	s.checked = true
+	g, err := groupOf(s.conn.State().Group)
+	if err != nil {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	if !g.PostQuantum() {
+		return s.fail(tlsprovider.AlertInsufficientSecurity,
+			fmt.Errorf("s2n: a post-quantum group is required, but the peer has only %v", g))
+	}
+	return nil
+}
+
+// groupOf knows s2n-tls's names: those of IANA for hybrids, of OpenSSL for curves.
+func groupOf(name string) (tlsprovider.Group, error) {
+	if name == "secp521r1" {
+		return 0x0019, nil
+	}
+	return tlsprovider.ParseGroup(name)
+}
+
+// done checks what is left to check, and completes the state. What the handshake wrote meanwhile (a
+// client's Finished, say) has not been sent: an error here discards it.
+func (s *session) done() error {
+	st := s.conn.State()
+	g, err := groupOf(st.Group)
+	if err != nil {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	s.state.ALPN = st.ALPN
+	s.state.Group = g
+	s.state.CipherSuite = tlsprovider.CipherSuite(st.CipherSuite)
+	s.state.Resumed = st.Resumed
+	s.state.FIPS = s.ep.fips
+	s.watch.fill(&s.state, s.ep.side.Peer())
+	if s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN) {
+		return s.fail(tlsprovider.AlertNoApplicationProtocol,
+			fmt.Errorf("s2n: the server chose application protocol %q of the offered %q", st.ALPN, s.ep.cfg.NextProtos))
+	}
+	s.state.HandshakeDone = true
+	return s.verifyPeer()
+}
+
+func (s *session) verifyPeer() error {
+	if s.ep.cfg.VerifyPeer == nil {
+		return nil
+	}
+	st := s.state
+	err := s.ep.cfg.VerifyPeer(&st)
+	if err == nil {
+		return nil
+	}
+	s.state.HandshakeDone = false
+	alert := tlsprovider.AlertBadCertificate
+	var e *tlsprovider.Error
+	if errors.As(err, &e) {
+		alert = e.Alert
+	}
+	return s.fail(alert, err)
+}
+
+func (s *session) State() tlsprovider.State { return s.state }

@@ -1,0 +1,66 @@
+package s2n
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// checkTLSConfig refuses each field of a tls.Config that is set and that s2n-tls cannot honour. The
+// others have their counterparts in Config, where FromTLSConfig puts them, or mean nothing to
+// TLS 1.3 over QUIC.
+func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
+	t := cfg.TLS
+	if t == nil {
+		return nil
+	}
+	refuse := func(field, instead string) error {
+		return fmt.Errorf("s2n: tls.Config.%s: %w; %s", field, tlsprovider.ErrUnsupported, instead)
+	}
+	for _, f := range unsupportedFields(t) {
+		if f.set {
+			return refuse(f.name, f.instead)
+		}
+	}
+	pool, name := t.RootCAs, "RootCAs"
+	if side == tlsprovider.Server {
+		pool, name = t.ClientCAs, "ClientCAs"
+	}
+	if pool != nil && cfg.Roots == nil {
+		return refuse(name, "a pool cannot be exported: set Config.Roots to the same certificates")
+	}
+	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
+		return refuse("MaxVersion", "QUIC requires TLS 1.3")
+	}
+	if t.ClientAuth == tls.RequestClientCert || t.ClientAuth == tls.RequireAnyClientCert {
+		return refuse("ClientAuth", "client certificates are always verified: use VerifyClientCertIfGiven or RequireAndVerifyClientCert")
+	}
+	return nil
+}
+
+type unsupportedField struct {
+	name    string
+	set     bool
+	instead string
+}
+
+func unsupportedFields(t *tls.Config) []unsupportedField {
+	const callback = "callbacks do not exist in s2n-tls: "
+	return []unsupportedField{
+		{"Rand", t.Rand != nil, "randomness is the module's"},
+		{"GetCertificate", t.GetCertificate != nil, callback + "use Certificates, or the endpoint's SetCertificates"},
+		{"GetClientCertificate", t.GetClientCertificate != nil, callback + "use Certificates"},
+		{"GetConfigForClient", t.GetConfigForClient != nil, callback + "choose a configuration after the ClientHello"},
+		{"VerifyPeerCertificate", t.VerifyPeerCertificate != nil, callback + "use Config.VerifyPeer"},
+		{"VerifyConnection", t.VerifyConnection != nil, callback + "use Config.VerifyPeer"},
+		{"ClientSessionCache", t.ClientSessionCache != nil, "tickets stay with the endpoint"},
+		{"UnwrapSession", t.UnwrapSession != nil, callback + "use Config.TicketKeys"},
+		{"WrapSession", t.WrapSession != nil, callback + "use Config.TicketKeys"},
+		{"SessionTicketKey", t.SessionTicketKey != [32]byte{}, "use Config.TicketKeys"},
+		{"EncryptedClientHelloConfigList", t.EncryptedClientHelloConfigList != nil, "s2n-tls has no Encrypted ClientHello"},
+		{"EncryptedClientHelloRejectionVerify", t.EncryptedClientHelloRejectionVerify != nil, "s2n-tls has no Encrypted ClientHello"},
+		{"EncryptedClientHelloKeys", t.EncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
+		{"GetEncryptedClientHelloKeys", t.GetEncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
+	}
+}
