@@ -1,0 +1,190 @@
+package wire
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// params9001 is the quic_transport_parameters extension of the ClientHello in RFC 9001, A.2.
+const params9001 = `0408ffffffffffffffff050480 00ffff07048000ffff08011001048000
+	75300901100f088394c8f03e51570806 048000ffff`
+
+func TestParseTransportParametersRFC9001(t *testing.T) {
+	p, code := ParseTransportParameters(unhex(params9001), false)
+	require.Equal(t, NoError, code)
+	want := DefaultTransportParameters()
+	want.MaxData = MaxVarint
+	want.MaxStreamDataBidiLocal, want.MaxStreamDataBidiRemote, want.MaxStreamDataUni = 65535, 65535, 65535
+	want.MaxStreamsBidi, want.MaxStreamsUni = 16, 16
+	want.MaxIdleTimeout = 30 * time.Second
+	want.InitialSrcConnID, want.HasInitialSrcConnID = connID("8394c8f03e515708"), true
+	require.Equal(t, want, p)
+}
+
+func TestTransportParametersDefaults(t *testing.T) {
+	p, code := ParseTransportParameters(nil, true)
+	require.Equal(t, NoError, code)
+	require.Equal(t, DefaultTransportParameters(), p)
+	require.Equal(t, TransportParameters{MaxUDPPayloadSize: 65527, AckDelayExponent: 3,
+		MaxAckDelay: 25 * time.Millisecond, ActiveConnIDLimit: 2}, p)
+	require.Empty(t, p.Append(nil), "what is absent has its default value")
+}
+
+func allParameters() TransportParameters {
+	return TransportParameters{
+		OriginalDstConnID: connID("01"), HasOriginalDstConnID: true,
+		InitialSrcConnID: connID("0203"), HasInitialSrcConnID: true,
+		RetrySrcConnID: connID("040506"), HasRetrySrcConnID: true,
+		StatelessResetToken: [16]byte{1, 2, 3}, HasStatelessResetToken: true,
+		MaxIdleTimeout:    30 * time.Second,
+		MaxUDPPayloadSize: 1200,
+		MaxData:           1 << 20, MaxStreamDataBidiLocal: 1, MaxStreamDataBidiRemote: 2, MaxStreamDataUni: 3,
+		MaxStreamsBidi: 1 << 60, MaxStreamsUni: 100,
+		AckDelayExponent: 20, MaxAckDelay: maxMaxAckDelay,
+		DisableActiveMigration: true,
+		ActiveConnIDLimit:      8,
+		PreferredAddress: PreferredAddress{
+			IPv4: netip.MustParseAddrPort("192.0.2.1:4433"), IPv6: netip.MustParseAddrPort("[2001:db8::1]:4434"),
+			ConnID: connID("aabbccdd"), ResetToken: [16]byte{4, 5, 6},
+		},
+		HasPreferredAddress: true,
+	}
+}
+
+func TestTransportParametersRoundTrip(t *testing.T) {
+	want := allParameters()
+	b := want.Append(nil)
+	p, code := ParseTransportParameters(b, true)
+	require.Equal(t, NoError, code)
+	require.Equal(t, want, p)
+
+	whole := 0
+	for i := range b {
+		if _, code := ParseTransportParameters(b[:i], true); code == NoError {
+			whole++
+		} else {
+			require.Equal(t, TransportParameterError, code)
+		}
+	}
+	require.Equal(t, 17, whole, "it can be cut between parameters only")
+
+	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
+		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
+	p, code = ParseTransportParameters(empty.Append(nil), true)
+	require.Equal(t, NoError, code)
+	require.Equal(t, empty, p, "empty connection IDs are there, and zeros are not defaults")
+}
+
+func TestTransportParametersIgnoresUnknown(t *testing.T) {
+	b := AppendReservedParameter(nil, 0, nil)
+	b = AppendReservedParameter(b, 1<<32-1, []byte("any value"))
+	b = append(b, unhex("11 04 00000001  7fff 00")...)
+	require.Equal(t, byte(27), b[0])
+	p, code := ParseTransportParameters(b, false)
+	require.Equal(t, NoError, code)
+	require.Equal(t, DefaultTransportParameters(), p)
+}
+
+func TestParseTransportParametersRejects(t *testing.T) {
+	for _, tt := range []struct{ name, hex string }{
+		{"no length", "01"},
+		{"no value", "01 01"},
+		{"length of 2^62-1", "01 ffffffffffffffff 00"},
+		{"number without value", "01 00"},
+		{"number with a byte behind", "01 02 00 00"},
+		{"number cut off", "01 01 40"},
+		{"twice", "01 01 05 01 01 05"},
+		{"unknown twice", "1b 00 1b 00"},
+		{"twice in another encoding", "01 01 05 4001 01 05"},
+		{"original_destination_connection_id of 21 bytes", "00 15 000000000000000000000000000000000000000000"},
+		{"initial_source_connection_id of 21 bytes", "0f 15 000000000000000000000000000000000000000000"},
+		{"retry_source_connection_id of 21 bytes", "10 15 000000000000000000000000000000000000000000"},
+		{"stateless_reset_token of 15 bytes", "02 0f 000102030405060708090a0b0c0d0e"},
+		{"stateless_reset_token of 17 bytes", "02 11" + token16 + "00"},
+		{"max_udp_payload_size of 1199", "03 02 44af"},
+		{"initial_max_streams_bidi above 2^60", "08 08 d000000000000001"},
+		{"initial_max_streams_uni above 2^60", "09 08 d000000000000001"},
+		{"ack_delay_exponent of 21", "0a 01 15"},
+		{"max_ack_delay of 2^14", "0b 04 80004000"},
+		{"max_ack_delay of 2^62-1", "0b 08 ffffffffffffffff"},
+		{"disable_active_migration with value", "0c 01 00"},
+		{"active_connection_id_limit of 1", "0e 01 01"},
+		{"preferred_address without anything", "0d 00"},
+		{"preferred_address without connection ID", "0d 29" + address + "00" + token16},
+		{"preferred_address with an ID of 21 bytes", "0d 3e" + address +
+			"15 000000000000000000000000000000000000000000" + token16},
+		{"preferred_address with a byte behind", "0d 2b" + address + "01 aa" + token16 + "00"},
+		{"preferred_address without token", "0d 1a" + address + "01 aa"},
+		{"preferred_address beside empty IDs", "0f 00 0d 2a" + address + "01 aa" + token16},
+	} {
+		_, code := ParseTransportParameters(unhex(tt.hex), true)
+		require.Equal(t, TransportParameterError, code, tt.name)
+	}
+}
+
+// address is the first half of a preferred_address: IPv4 alone.
+const address = "c0000201 1151 00000000000000000000000000000000 0000"
+
+func TestParsePreferredAddress(t *testing.T) {
+	p, code := ParseTransportParameters(unhex("0d 2a"+address+"01 aa"+token16), true)
+	require.Equal(t, NoError, code)
+	require.True(t, p.HasPreferredAddress)
+	require.Equal(t, PreferredAddress{IPv4: netip.MustParseAddrPort("192.0.2.1:4433"), ConnID: connID("aa"),
+		ResetToken: [16]byte(unhex(token16))}, p.PreferredAddress)
+	require.False(t, p.PreferredAddress.IPv6.IsValid())
+	require.Equal(t, unhex("0d 2a"+address+"01 aa"+token16), p.Append(nil))
+}
+
+func TestServerOnlyTransportParameters(t *testing.T) {
+	for _, tt := range []struct{ name, hex string }{
+		{"original_destination_connection_id", "00 00"},
+		{"stateless_reset_token", "02 10" + token16},
+		{"preferred_address", "0d 2a" + address + "01 aa" + token16},
+		{"retry_source_connection_id", "10 00"},
+	} {
+		_, code := ParseTransportParameters(unhex(tt.hex), true)
+		require.Equal(t, NoError, code, tt.name)
+		_, code = ParseTransportParameters(unhex(tt.hex), false)
+		require.Equal(t, TransportParameterError, code, tt.name)
+	}
+}
+
+func TestTransportParametersBounds(t *testing.T) {
+	p, code := ParseTransportParameters(unhex("01 08 ffffffffffffffff 03 08 ffffffffffffffff"), false)
+	require.Equal(t, NoError, code)
+	require.Positive(t, p.MaxIdleTimeout, "no overflow")
+	require.Equal(t, uint64(65527), p.MaxUDPPayloadSize)
+
+	var b []byte
+	for i := range uint32(maxParams) {
+		b = AppendReservedParameter(b, i, nil)
+	}
+	_, code = ParseTransportParameters(b, false)
+	require.Equal(t, NoError, code)
+	_, code = ParseTransportParameters(AppendReservedParameter(b, maxParams, nil), false)
+	require.Equal(t, TransportParameterError, code)
+}
+
+func FuzzTransportParameters(f *testing.F) {
+	all := allParameters()
+	f.Add(all.Append(nil), true)
+	f.Add(unhex(params9001), false)
+	f.Add(unhex("0d 2a"+address+"01 aa"+token16), true)
+	f.Add(unhex("01 01 05 4001 01 05"), false)
+	f.Add(AppendReservedParameter(nil, 7, []byte("grease")), false)
+	f.Fuzz(func(t *testing.T, b []byte, fromServer bool) {
+		p, code := ParseTransportParameters(b, fromServer)
+		if code != NoError {
+			require.Equal(t, TransportParameterError, code)
+			return
+		}
+		require.GreaterOrEqual(t, p.MaxIdleTimeout, time.Duration(0))
+		require.LessOrEqual(t, p.MaxAckDelay, maxMaxAckDelay)
+		again, code := ParseTransportParameters(p.Append(nil), fromServer)
+		require.Equal(t, NoError, code)
+		require.Equal(t, p, again)
+	})
+}
