@@ -21,15 +21,27 @@ const maxQueue = 4096
 type Net struct {
 	// Latency is what a datagram takes.
 	Latency time.Duration
-	// Drop, if set, decides about the loss of a datagram. It is called under the Net's lock and
-	// must not keep the bytes.
-	Drop func(from, to netip.AddrPort, datagram []byte) bool
-	// Full, if set, says that a socket has no room to send: WriteTo returns EAGAIN. It is called
-	// under the Net's lock.
-	Full func(from netip.AddrPort) bool
 
 	mu    sync.Mutex
 	socks map[netip.AddrPort]*Sock
+	drop  func(from, to netip.AddrPort, datagram []byte) bool
+	full  func(from netip.AddrPort) bool
+}
+
+// SetDrop sets what decides about the loss of each datagram; nil loses none. It is called under the
+// Net's lock and must not keep the bytes.
+func (n *Net) SetDrop(f func(from, to netip.AddrPort, datagram []byte) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop = f
+}
+
+// SetFull sets what says that a socket has no room to send, so that WriteTo returns EAGAIN; nil lets
+// everything go. It is called under the Net's lock.
+func (n *Net) SetFull(f func(from netip.AddrPort) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.full = f
 }
 
 // Listen makes a socket.
@@ -124,10 +136,10 @@ func (s *Sock) WriteTo(p []byte, to net.Addr) (int, error) {
 	n := s.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.Full != nil && n.Full(s.addr) {
+	if n.full != nil && n.full(s.addr) {
 		return 0, syscall.EAGAIN
 	}
-	if n.Drop != nil && n.Drop(s.addr, ap, p) {
+	if n.drop != nil && n.drop(s.addr, ap, p) {
 		return len(p), nil
 	}
 	if peer := n.socks[ap]; peer != nil && len(peer.queue) < maxQueue {

@@ -15,7 +15,7 @@ func TestDatagramsTakeTimeAndKeepOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &Net{Latency: 10 * time.Millisecond}
 		a, b := n.Listen("10.0.0.1:1"), n.Listen("10.0.0.2:2")
-		n.Drop = func(_, _ netip.AddrPort, d []byte) bool { return d[0] == 'x' }
+		n.SetDrop(func(_, _ netip.AddrPort, d []byte) bool { return d[0] == 'x' })
 		start := time.Now()
 		for _, d := range []string{"one", "x lost", "two"} {
 			_, err := a.WriteTo([]byte(d), b.LocalAddr())
@@ -30,7 +30,7 @@ func TestDatagramsTakeTimeAndKeepOrder(t *testing.T) {
 		}
 		require.Equal(t, 10*time.Millisecond, time.Since(start))
 
-		n.Full = func(from netip.AddrPort) bool { return from == netip.MustParseAddrPort("10.0.0.1:1") }
+		n.SetFull(func(from netip.AddrPort) bool { return from == netip.MustParseAddrPort("10.0.0.1:1") })
 		_, err := a.WriteTo([]byte("three"), b.LocalAddr())
 		require.ErrorIs(t, err, syscall.EAGAIN)
 

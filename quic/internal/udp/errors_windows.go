@@ -1,9 +1,13 @@
 package udp
 
-import "golang.org/x/sys/windows"
+import (
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
 
 var (
-	errsWouldBlock = []error{windows.WSAEWOULDBLOCK}
+	errsWouldBlock = []error{windows.WSAEWOULDBLOCK, syscall.EAGAIN}
 	errsTooLarge   = []error{windows.WSAEMSGSIZE}
 	errsRefused    = []error{
 		windows.WSAECONNRESET, windows.WSAECONNREFUSED, windows.WSAEHOSTUNREACH,

@@ -1,0 +1,309 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestHandshake(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		for _, c := range []*Conn{client, server} {
+			require.True(t, isClosed(c.HandshakeComplete()))
+			s := c.ConnectionState()
+			require.True(t, s.TLS.HandshakeDone)
+			require.Equal(t, tlsprovider.X25519MLKEM768, s.TLS.Group, "post-quantum by default")
+			require.Equal(t, testProto, s.TLS.ALPN)
+			require.Equal(t, Version1, s.Version)
+			require.NoError(t, c.Context().Err())
+			require.Positive(t, c.Stats().DatagramsReceived)
+			require.GreaterOrEqual(t, c.Stats().HandshakeTime, 5*time.Millisecond)
+		}
+		require.Equal(t, serverAddr, client.RemoteAddr().String())
+		require.Equal(t, clientAddr, client.LocalAddr().String())
+		require.Equal(t, clientAddr, server.RemoteAddr().String())
+
+		a, err := client.ExportKeyingMaterial("label", []byte("context"), 32)
+		require.NoError(t, err)
+		b, err := server.ExportKeyingMaterial("label", []byte("context"), 32)
+		require.NoError(t, err)
+		require.Equal(t, a, b)
+	})
+}
+
+func TestHandshakeWithAddressValidation(t *testing.T) {
+	cfg := serverConfig()
+	var info ClientInfo
+	cfg.RequireAddressValidation = func(a netip.AddrPort) bool { return a.String() == clientAddr }
+	cfg.Accept = func(i ClientInfo) error { info = i; return nil }
+	inBubble(t, cfg, nil, func(w *world) {
+		w.connect()
+		require.Equal(t, clientAddr, info.RemoteAddr.String())
+		require.True(t, info.AddrValidated)
+		require.Equal(t, Version1, info.Version)
+	})
+}
+
+func TestAcceptHookRefuses(t *testing.T) {
+	cfg := serverConfig()
+	cfg.Accept = func(ClientInfo) error { return errors.New("go away") }
+	inBubble(t, cfg, nil, func(w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, ConnectionRefused, true)
+	})
+}
+
+func TestAcceptHookIgnores(t *testing.T) {
+	cfg := serverConfig()
+	cfg.Accept = func(ClientInfo) error { return ErrIgnore }
+	inBubble(t, cfg, nil, func(w *world) {
+		began := time.Now()
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		require.ErrorIs(t, err, ErrHandshakeTimeout)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.True(t, isTimeout(err))
+		require.InDelta(t, 10*time.Second, time.Since(began), float64(time.Second))
+	})
+}
+
+func TestALPNMismatch(t *testing.T) {
+	cfg := clientConfig()
+	cfg.TLS.NextProtos = []string{"another"}
+	inBubble(t, nil, cfg, func(w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x178, true)
+	})
+}
+
+func TestUntrustedCertificate(t *testing.T) {
+	cfg := clientConfig()
+	cfg.ServerName = "elsewhere.example"
+	inBubble(t, nil, cfg, func(w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		var te *TransportError
+		require.ErrorAs(t, err, &te)
+		_, isAlert := te.Code.Alert()
+		require.True(t, isAlert, "%v", err)
+		require.False(t, te.Remote)
+		var pe *tlsprovider.Error
+		require.ErrorAs(t, err, &pe, "the provider's account is kept")
+	})
+}
+
+func TestGetTLSConfig(t *testing.T) {
+	special := &tlsprovider.Config{
+		NextProtos: []string{"special"}, Certificates: []tlsprovider.Certificate{testPKI().cert},
+	}
+	cfg := serverConfig()
+	cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		switch h.ALPN[0] {
+		case "special":
+			return special, nil
+		case "forbidden":
+			return nil, errors.New("forbidden")
+		}
+		return nil, nil
+	}
+	inBubble(t, cfg, nil, func(w *world) {
+		for _, proto := range []string{testProto, "special"} {
+			c := clientConfig()
+			c.TLS.NextProtos = []string{proto}
+			conn, err := w.client.Dial(t.Context(), serverAddr, c)
+			require.NoError(t, err)
+			require.Equal(t, proto, conn.ConnectionState().TLS.ALPN)
+		}
+		c := clientConfig()
+		c.TLS.NextProtos = []string{"forbidden"}
+		_, err := w.client.Dial(t.Context(), serverAddr, c)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertAccessDenied), true)
+	})
+}
+
+func TestCancelledDialLeavesNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		drop bool // the server never hears of it
+	}{{"no server", true}, {"handshake under way", false}} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, nil, nil, func(w *world) {
+				w.net.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool { return tc.drop })
+				cause := errors.New("lost interest")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				dialed := start(func() error {
+					_, err := w.client.Dial(ctx, serverAddr, nil)
+					return err
+				})
+				advance(7 * time.Millisecond) // the server's answer is on its way
+				cancel(cause)
+				require.ErrorIs(t, <-dialed, cause)
+				synctest.Wait()
+				w.client.mu.Lock()
+				defer w.client.mu.Unlock()
+				require.Empty(t, w.client.conns)
+			})
+		})
+	}
+}
+
+func TestDialWithCancelledContext(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		_, err := w.client.Dial(canceled(), serverAddr, nil)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func TestIdleTimeout(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		began := time.Now()
+		<-client.Context().Done()
+		<-server.Context().Done()
+		require.GreaterOrEqual(t, time.Since(began), 29*time.Second)
+		err := context.Cause(client.Context())
+		require.ErrorIs(t, err, ErrIdleTimeout)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.True(t, isTimeout(err))
+		_, err = client.OpenStream(t.Context())
+		require.ErrorIs(t, err, ErrIdleTimeout)
+	})
+}
+
+func TestKeepAlive(t *testing.T) {
+	cfg := clientConfig()
+	cfg.KeepAlivePeriod = 10 * time.Second
+	inBubble(t, nil, cfg, func(w *world) {
+		client, server := w.connect()
+		advance(10 * time.Minute)
+		require.NoError(t, client.Context().Err())
+		c, s := w.stream(client, server)
+		require.NoError(t, c.Close())
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestLastBytesBeforeCloseArrive(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		want := pattern(200_000, 1)
+		_, err := s.Write(want)
+		require.NoError(t, err)
+		require.NoError(t, server.Close())
+
+		// Nobody has read yet, and the connection is over.
+		<-client.Context().Done()
+		got := make([]byte, len(want))
+		_, err = io.ReadFull(c, got)
+		require.NoError(t, err)
+		requireSame(t, want, got)
+		_, err = c.Read(got)
+		requireApplicationError(t, err, 0, "", true)
+		requireApplicationError(t, context.Cause(client.Context()), 0, "", true)
+	})
+}
+
+func TestLastBytesBeforeCloseArriveDespiteLoss(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		n := 0
+		w.net.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool { n++; return n%4 == 0 })
+		want := pattern(100_000, 2)
+		received := start(func() []byte {
+			b, _ := io.ReadAll(c)
+			return b
+		})
+		_, err := s.Write(want)
+		require.NoError(t, err)
+		require.NoError(t, s.CloseWrite())
+		require.NoError(t, server.Close())
+		requireSame(t, want, <-received)
+	})
+}
+
+func TestCloseIsBounded(t *testing.T) {
+	cfg := serverConfig()
+	cfg.CloseTimeout = 2 * time.Second
+	inBubble(t, cfg, nil, func(w *world) {
+		client, server := w.connect()
+		_, s := w.stream(client, server)
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return true })
+		_, err := s.Write(make([]byte, 1000))
+		require.NoError(t, err)
+		began := time.Now()
+		closed := start(server.Close)
+		synctest.Wait()
+		_, err = s.Write([]byte("more"))
+		require.ErrorIs(t, err, net.ErrClosed, "Close takes nothing new")
+		_, err = server.OpenStream(t.Context())
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorIs(t, <-closed, os.ErrDeadlineExceeded)
+		require.Equal(t, 2*time.Second, time.Since(began))
+		require.NoError(t, server.Close(), "twice")
+	})
+}
+
+func TestCloseWithError(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		read := start(func() error { _, err := s.Read(make([]byte, 1)); return err })
+		accepted := start(func() error { _, err := server.AcceptUniStream(t.Context()); return err })
+		synctest.Wait()
+		require.NoError(t, client.CloseWithError(42, "because"))
+		require.NoError(t, client.CloseWithError(43, "again"))
+
+		requireApplicationError(t, <-read, 42, "because", true)
+		requireApplicationError(t, <-accepted, 42, "because", true)
+		_, err := s.Write([]byte("x"))
+		requireApplicationError(t, err, 42, "because", true)
+		_, err = c.Write([]byte("x"))
+		requireApplicationError(t, err, 42, "because", false)
+		_, err = c.Read(make([]byte, 1))
+		requireApplicationError(t, err, 42, "because", false)
+		requireApplicationError(t, context.Cause(client.Context()), 42, "because", false)
+		require.Error(t, client.CloseWithError(1<<62, ""))
+	})
+}
+
+func TestFullSocketParksTheTrain(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })
+		want := pattern(100_000, 3)
+		_, err := c.Write(want)
+		require.NoError(t, err, "Write fills the stream's buffer, whatever the socket does")
+		require.NoError(t, c.CloseWrite())
+		advance(100 * time.Millisecond)
+		require.True(t, client.isDriving(), "the train is parked")
+		_, err = s.Write([]byte("still reading"))
+		require.NoError(t, err)
+		buf := make([]byte, 13)
+		_, err = io.ReadFull(c, buf)
+		require.NoError(t, err, "a parked connection receives")
+
+		w.net.SetFull(nil)
+		got, err := io.ReadAll(s)
+		require.NoError(t, err)
+		requireSame(t, want, got)
+		require.Zero(t, client.Stats().PacketsLost)
+	})
+}
+
+func (c *Conn) isDriving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.driving
+}

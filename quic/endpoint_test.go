@@ -1,0 +1,262 @@
+package quic
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestConfigErrors(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		cfg  *Config
+		want string
+	}{
+		{"no certificate", &Config{TLS: &tlsprovider.Config{NextProtos: []string{"x"}}}, "certificate"},
+		{"nil", nil, "application protocol"},
+		{"no protocol", &Config{TLS: &tlsprovider.Config{
+			Certificates: []tlsprovider.Certificate{testPKI().cert},
+		}}, "application protocol"},
+		{"short secret", &Config{ResetSecret: make([]byte, 31)}, "at least 32"},
+		{"negative timeout", &Config{HandshakeTimeout: -1}, "negative"},
+		{"negative limit", &Config{MaxHandshakes: -1}, "negative"},
+		{"window", &Config{StreamWindow: 2, MaxStreamWindow: 1}, "larger than its maximum"},
+		{"huge window", &Config{MaxConnWindow: 1 << 62}, "2^62"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := Listen("udp", "127.0.0.1:0", tc.cfg)
+			require.ErrorContains(t, err, tc.want)
+			require.ErrorContains(t, err, "quic: ")
+		})
+	}
+	_, err := Listen("tcp", "127.0.0.1:0", serverConfig())
+	require.ErrorContains(t, err, "tcp")
+	_, err = Dial(t.Context(), "udp", "127.0.0.1", clientConfig())
+	require.ErrorContains(t, err, "port")
+	_, err = Dial(t.Context(), "udp", "127.0.0.1:1", nil)
+	require.ErrorContains(t, err, "application protocol")
+}
+
+func TestEndpointCloseEndsEverything(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		waits := []<-chan error{
+			start(func() error { _, err := w.listener.Accept(t.Context()); return err }),
+			start(func() error { _, err := s.Read(make([]byte, 1)); return err }),
+			start(func() error { _, err := server.AcceptStream(t.Context()); return err }),
+			start(func() error { _, err := server.AcceptUniStream(t.Context()); return err }),
+			start(func() error { <-server.Context().Done(); return context.Cause(server.Context()) }),
+		}
+		synctest.Wait()
+		require.NoError(t, w.server.Close())
+		for _, ch := range waits {
+			err := <-ch
+			require.ErrorIs(t, err, ErrEndpointClosed)
+			require.ErrorIs(t, err, net.ErrClosed)
+		}
+		_, err := c.Read(make([]byte, 1))
+		requireTransportError(t, err, NoError, true)
+		_, err = w.server.Dial(t.Context(), clientAddr, clientConfig())
+		require.ErrorIs(t, err, net.ErrClosed)
+		_, err = w.server.Listen()
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.NoError(t, w.server.Close(), "twice")
+	})
+}
+
+func TestListenerCloseLeavesConnectionsAlone(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		// This one waits for Accept in vain.
+		waiting, err := w.client.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		synctest.Wait()
+		advance(20 * time.Millisecond)
+		accepted := start(func() error { _, err := w.listener.Accept(canceled()); return err })
+		require.ErrorIs(t, <-accepted, context.Canceled)
+		require.NoError(t, w.listener.Close())
+		_, err = w.listener.Accept(t.Context())
+		require.ErrorIs(t, err, ErrListenerClosed)
+		<-waiting.Context().Done()
+		requireTransportError(t, context.Cause(waiting.Context()), ConnectionRefused, true)
+		_, err = w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, ConnectionRefused, true)
+		w.stream(client, server)
+
+		l, err := w.server.Listen()
+		require.NoError(t, err, "an Endpoint can listen again")
+		_, err = w.server.Listen()
+		require.Error(t, err, "but not twice at a time")
+		w.listener = l
+		w.connect()
+	})
+}
+
+func TestShutdownWaitsForStreams(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		idleClient, _ := w.connect()
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		down := start(func() error { return w.server.Shutdown(t.Context()) })
+		<-idleClient.Context().Done()
+		requireApplicationError(t, context.Cause(idleClient.Context()), 0, "", true)
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		require.Error(t, err, "no new connections")
+
+		// The stream that is open gets done.
+		_, err = s.Write([]byte("the end"))
+		require.NoError(t, err)
+		require.NoError(t, s.CloseWrite())
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "the end", string(got))
+		require.NoError(t, c.Close())
+		_, err = s.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		require.NoError(t, <-down)
+	})
+}
+
+func TestShutdownIsBoundedByItsContext(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, _ := w.stream(client, server)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		require.ErrorIs(t, w.server.Shutdown(ctx), context.DeadlineExceeded)
+		_, err := c.Write([]byte("still here"))
+		require.NoError(t, err)
+		require.NoError(t, server.Context().Err())
+	})
+}
+
+func TestBacklog(t *testing.T) {
+	cfg := serverConfig()
+	cfg.AcceptBacklog = 2
+	inBubble(t, cfg, nil, func(w *world) {
+		for range 2 {
+			_, err := w.client.Dial(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			advance(20 * time.Millisecond)
+		}
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, ConnectionRefused, true)
+		_, err = w.listener.Accept(t.Context())
+		require.NoError(t, err)
+		_, err = w.client.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+	})
+}
+
+// slowSigner answers when it is told to, or never.
+type slowSigner struct {
+	crypto.Signer
+	answer chan struct{}
+}
+
+func (s *slowSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	<-s.answer
+	return s.Signer.Sign(rand, digest, opts)
+}
+
+func TestSlowSignerStopsNobodyElse(t *testing.T) {
+	const stuck = 50
+	cfg := serverConfig()
+	cfg.GetTLSConfig = nil
+	inBubble(t, cfg, nil, func(w *world) {
+		signer := &slowSigner{testPKI().key, make(chan struct{})}
+		slow := &tlsprovider.Config{NextProtos: []string{"slow"}, Certificates: []tlsprovider.Certificate{
+			{Chain: testPKI().cert.Chain, Signer: signer},
+		}}
+		w.server.cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+			if h.ALPN[0] == "slow" {
+				return slow, nil
+			}
+			return nil, nil
+		}
+		require.NoError(t, w.listener.Close())
+		var err error
+		w.listener, err = w.server.Listen()
+		require.NoError(t, err)
+
+		c := clientConfig()
+		c.TLS.NextProtos = []string{"slow"}
+		dials := make(chan error, stuck)
+		for range stuck {
+			go func() {
+				_, err := w.client.Dial(t.Context(), serverAddr, c)
+				dials <- err
+			}()
+		}
+		advance(time.Second)
+		began := time.Now()
+		w.connect()
+		require.Less(t, time.Since(began), time.Second, "others are served meanwhile")
+		close(signer.answer)
+		for range stuck {
+			require.NoError(t, <-dials)
+		}
+	})
+}
+
+func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
+	signer := &slowSigner{testPKI().key, nil}
+	cfg := serverConfig()
+	cfg.SignTimeout = 2 * time.Second
+	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().cert.Chain, Signer: signer}}
+	inBubble(t, cfg, nil, func(w *world) {
+		signer.answer = make(chan struct{})
+		began := time.Now()
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
+		require.InDelta(t, 2*time.Second, time.Since(began), float64(time.Second))
+		close(signer.answer) // or the bubble would rightly complain of the goroutine
+	})
+}
+
+func TestForeignPacketsDoNoHarm(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		stranger := w.net.Listen("10.0.0.9:9")
+		to := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr))
+		for n := range 1500 {
+			_, err := stranger.WriteTo(pattern(n+1, byte(n)), to)
+			require.NoError(t, err)
+		}
+		advance(time.Second)
+		w.stream(client, server)
+		require.NoError(t, stranger.Close())
+	})
+}
+
+func TestErrorTexts(t *testing.T) {
+	cause := errors.New("untrusted")
+	for _, tc := range []struct {
+		err  error
+		want string
+	}{
+		{&ApplicationError{Code: 1, Reason: "why", Remote: true}, `quic: connection closed by the peer: application code 0x1: "why"`},
+		{&TransportError{Code: 0x130, err: cause}, "quic: connection closed locally: "},
+		{&StreamError{ID: 4, Code: 9}, "quic: stream 4 cut off locally: code 0x9"},
+		{&VersionNegotiationError{Theirs: []Version{0x1a2a3a4a}}, "0x1a2a3a4a"},
+		{ErrIdleTimeout, "quic: "},
+	} {
+		require.ErrorContains(t, tc.err, tc.want)
+	}
+	require.ErrorIs(t, &TransportError{err: cause}, cause)
+	require.ErrorIs(t, &TransportError{err: cause}, net.ErrClosed)
+	require.ErrorIs(t, &VersionNegotiationError{}, net.ErrClosed)
+	require.NotErrorIs(t, &StreamError{}, net.ErrClosed, "the connection goes on")
+	require.False(t, isTimeout(ErrEndpointClosed))
+}

@@ -1,0 +1,179 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// echoServer echoes every stream of every connection until the test ends.
+func echoServer(t testing.TB) *Listener {
+	t.Helper()
+	l, err := Listen("udp", "127.0.0.1:0", serverConfig())
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			wg.Go(func() { echoConn(&wg, conn) })
+		}
+	})
+	t.Cleanup(func() {
+		require.NoError(t, l.Endpoint().Close())
+		wg.Wait()
+	})
+	return l
+}
+
+func echoConn(wg *sync.WaitGroup, conn *Conn) {
+	for {
+		s, err := conn.AcceptStream(context.Background())
+		if err != nil {
+			return
+		}
+		wg.Go(func() {
+			defer s.Close()
+			io.Copy(s, s)
+		})
+	}
+}
+
+// echo sends and receives n bytes on a new stream.
+func echo(conn *Conn, n int, seed byte) error {
+	s, err := conn.OpenStream(context.Background())
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	want := pattern(n, seed)
+	wrote := start(func() error {
+		_, err := s.Write(want)
+		return errors.Join(err, s.CloseWrite())
+	})
+	got, err := io.ReadAll(s)
+	if err == nil && string(got) != string(want) {
+		err = errors.New("the echo differs")
+	}
+	return errors.Join(err, <-wrote)
+}
+
+func TestLoopbackConcurrentStreams(t *testing.T) {
+	l := echoServer(t)
+	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
+	require.NoError(t, err)
+	errs := make(chan error)
+	const streams = 20
+	for i := range streams {
+		go func() { errs <- echo(conn, 100_000+i, byte(i)) }()
+	}
+	for range streams {
+		require.NoError(t, <-errs)
+	}
+	require.NoError(t, conn.Close())
+}
+
+func TestLoopbackMegabyteEcho(t *testing.T) {
+	l := echoServer(t)
+	conn, err := Dial(t.Context(), "udp4", l.Addr().String(), clientConfig())
+	require.NoError(t, err)
+	require.NoError(t, echo(conn, 1<<20, 1))
+	require.NoError(t, conn.Close())
+}
+
+func TestLoopbackManyConnections(t *testing.T) {
+	l := echoServer(t)
+	e, err := newTestEndpoint()
+	require.NoError(t, err)
+	defer e.Close()
+	errs := make(chan error)
+	const conns = 30
+	for i := range conns {
+		go func() {
+			conn, err := e.Dial(t.Context(), l.Addr().String(), nil)
+			if err == nil {
+				err = errors.Join(echo(conn, 10_000, byte(i)), conn.Close())
+			}
+			errs <- err
+		}()
+	}
+	for range conns {
+		require.NoError(t, <-errs)
+	}
+}
+
+func newTestEndpoint() (*Endpoint, error) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return NewEndpoint(pc, clientConfig())
+}
+
+func TestLoopbackIPv6AndNames(t *testing.T) {
+	l, err := Listen("udp6", "[::1]:0", serverConfig())
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	defer l.Endpoint().Close()
+	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+}
+
+// An Endpoint that Listen or Dial made goes with the last thing on it.
+func TestEndpointsOfOwnGoByThemselves(t *testing.T) {
+	l, err := Listen("udp", "127.0.0.1:0", serverConfig())
+	require.NoError(t, err)
+	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
+	require.NoError(t, err)
+	accepted, err := l.Accept(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.NoError(t, accepted.Context().Err())
+	require.NoError(t, conn.Close())
+	<-conn.ep.done
+	<-accepted.Context().Done()
+	<-l.ep.done
+}
+
+func BenchmarkLoopbackHandshake(b *testing.B) {
+	l := echoServer(b)
+	e, err := newTestEndpoint()
+	require.NoError(b, err)
+	defer e.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		conn, err := e.Dial(b.Context(), l.Addr().String(), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		conn.CloseWithError(0, "")
+	}
+}
+
+func BenchmarkLoopbackStream(b *testing.B) {
+	l := echoServer(b)
+	conn, err := Dial(b.Context(), "udp", l.Addr().String(), clientConfig())
+	require.NoError(b, err)
+	defer conn.Close()
+	s, err := conn.OpenStream(b.Context())
+	require.NoError(b, err)
+	const size = 1 << 20
+	data, back := pattern(size, 1), make([]byte, size)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		go s.Write(data)
+		if _, err := io.ReadFull(s, back); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

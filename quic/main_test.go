@@ -1,0 +1,225 @@
+package quic
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/simnet"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// TestMain fails when a test has left a goroutine of this module behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if left := leftGoroutines(); code == 0 && left != "" {
+		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leftGoroutines returns the stacks of goroutines that do not end although they are given the chance.
+func leftGoroutines() (stacks string) {
+	for range 10_000 {
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		stacks = ""
+		for i, g := range strings.Split(string(buf), "\n\n") {
+			if i > 0 && strings.Contains(g, "pqquic/") {
+				stacks += g + "\n\n"
+			}
+		}
+		if stacks == "" {
+			break
+		}
+		runtime.Gosched()
+	}
+	return stacks
+}
+
+const testProto = "pqquic-test"
+
+// testPKI is a self-signed certificate for "localhost", and the loopback addresses, that is valid on the
+// real clock and on the fake one, which begins in the year 2000.
+var testPKI = sync.OnceValue(func() (pki struct {
+	cert  tlsprovider.Certificate
+	key   *ecdsa.PrivateKey
+	roots *tlsprovider.Roots
+}) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pqquic test"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
+		DNSNames:    []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1)},
+		IsCA:        true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	must(err)
+	pki.cert = tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}
+	pki.key = key
+	pki.roots = new(tlsprovider.Roots)
+	pki.roots.AddDER(der)
+	return pki
+})
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func serverConfig() *Config {
+	return &Config{TLS: &tlsprovider.Config{
+		NextProtos: []string{testProto}, Certificates: []tlsprovider.Certificate{testPKI().cert},
+	}}
+}
+
+func clientConfig() *Config {
+	return &Config{
+		TLS:        &tlsprovider.Config{NextProtos: []string{testProto}, Roots: testPKI().roots},
+		ServerName: "localhost",
+	}
+}
+
+const (
+	serverAddr = "10.0.0.1:4433"
+	clientAddr = "10.0.0.2:5000"
+)
+
+// A world is a server and a client endpoint on a network in memory.
+type world struct {
+	*testing.T
+	net            *simnet.Net
+	server, client *Endpoint
+	listener       *Listener
+}
+
+// inBubble runs a test on the fake clock, with a server that listens and a client that has not dialed.
+// Either configuration may be nil.
+func inBubble(t *testing.T, server, client *Config, test func(*world)) {
+	t.Helper()
+	testPKI() // not within the bubble, for it outlives it
+	if server == nil {
+		server = serverConfig()
+	}
+	if client == nil {
+		client = clientConfig()
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, net: &simnet.Net{Latency: 5 * time.Millisecond}}
+		var err error
+		w.server, err = NewEndpoint(w.net.Listen(serverAddr), server)
+		require.NoError(t, err)
+		w.client, err = NewEndpoint(w.net.Listen(clientAddr), client)
+		require.NoError(t, err)
+		w.listener, err = w.server.Listen()
+		require.NoError(t, err)
+		test(w)
+		require.NoError(t, w.client.Close())
+		require.NoError(t, w.server.Close())
+		require.Zero(t, w.net.Open(), "sockets left open")
+		// The bubble itself fails the test when a goroutine is left.
+	})
+}
+
+// connect returns both ends of a connection.
+func (w *world) connect() (client, server *Conn) {
+	w.Helper()
+	client, err := w.client.Dial(w.Context(), serverAddr, nil)
+	require.NoError(w, err)
+	server, err = w.listener.Accept(w.Context())
+	require.NoError(w, err)
+	return client, server
+}
+
+// stream returns both ends of a stream that the client opened with one byte, which was read.
+func (w *world) stream(client, server *Conn) (c, s *Stream) {
+	w.Helper()
+	c, err := client.OpenStream(w.Context())
+	require.NoError(w, err)
+	_, err = c.Write([]byte{'!'})
+	require.NoError(w, err)
+	s, err = server.AcceptStream(w.Context())
+	require.NoError(w, err)
+	_, err = s.Read(make([]byte, 1))
+	require.NoError(w, err)
+	return c, s
+}
+
+// advance lets the fake clock of a bubble go on.
+func advance(d time.Duration) { <-time.After(d) }
+
+// start runs f in a goroutine and returns a channel with its result.
+func start[T any](f func() T) <-chan T {
+	ch := make(chan T, 1)
+	go func() { ch <- f() }()
+	return ch
+}
+
+// pattern is n bytes that no shift maps onto themselves.
+func pattern(n int, seed byte) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i) ^ byte(i>>8)*31 ^ byte(i>>16)*17 ^ seed
+	}
+	return b
+}
+
+// requireSame compares without printing megabytes.
+func requireSame(t testing.TB, want, got []byte) {
+	t.Helper()
+	if !bytes.Equal(want, got) {
+		t.Fatalf("bytes differ: want %d of them, got %d", len(want), len(got))
+	}
+}
+
+func requireApplicationError(t testing.TB, err error, code uint64, reason string, remote bool) {
+	t.Helper()
+	var ae *ApplicationError
+	require.ErrorAs(t, err, &ae)
+	require.Equal(t, ApplicationError{Code: code, Reason: reason, Remote: remote}, *ae)
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func requireTransportError(t testing.TB, err error, code TransportErrorCode, remote bool) {
+	t.Helper()
+	var te *TransportError
+	require.ErrorAs(t, err, &te)
+	require.Equal(t, code, te.Code, "%v", err)
+	require.Equal(t, remote, te.Remote, "%v", err)
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}

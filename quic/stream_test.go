@@ -1,0 +1,287 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEchoBothDirections(t *testing.T) {
+	const size = 1 << 20
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		for _, end := range []struct {
+			*Stream
+			out, in byte
+		}{{c, 1, 2}, {s, 2, 1}} {
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				n, err := end.Write(pattern(size, end.out))
+				require.NoError(t, err)
+				require.Equal(t, size, n)
+				require.NoError(t, end.CloseWrite())
+			})
+			defer wg.Wait()
+			wg.Go(func() {
+				got, err := io.ReadAll(end)
+				require.NoError(t, err)
+				requireSame(t, pattern(size, end.in), got)
+			})
+		}
+	})
+}
+
+func TestTransferUnderLoss(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		n := 0
+		w.net.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool { n++; return n%10 == 0 })
+		want := pattern(300_000, 4)
+		go func() {
+			c.Write(want)
+			c.Close()
+		}()
+		got, err := io.ReadAll(s)
+		require.NoError(t, err)
+		requireSame(t, want, got)
+	})
+}
+
+func TestSlowReaderHoldsTheWriterBack(t *testing.T) {
+	cfg, size := serverConfig(), 1<<20
+	cfg.StreamWindow, cfg.MaxStreamWindow = 64<<10, 64<<10
+	client := clientConfig()
+	client.StreamSendBuffer = 64 << 10
+	inBubble(t, cfg, client, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		want := pattern(size, 5)
+		written := start(func() error {
+			_, err := c.Write(want)
+			return errors.Join(err, c.CloseWrite())
+		})
+		advance(5 * time.Second)
+		select {
+		case <-written:
+			t.Fatal("1 MB fit into 128 KB")
+		default:
+		}
+		require.LessOrEqual(t, client.Stats().BytesSent, uint64(200<<10))
+
+		var got []byte
+		buf := make([]byte, 10_000)
+		for err := error(nil); err != io.EOF; {
+			var n int
+			n, err = s.Read(buf)
+			got = append(got, buf[:n]...)
+			advance(time.Millisecond)
+		}
+		require.NoError(t, <-written)
+		requireSame(t, want, got)
+	})
+}
+
+func TestReadDeadline(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		began := time.Now()
+		require.NoError(t, c.SetReadDeadline(began.Add(time.Second)))
+		buf := make([]byte, 10)
+		_, err := c.Read(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.True(t, isTimeout(err))
+		require.Equal(t, time.Second, time.Since(began))
+		_, err = c.Read(buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it stays")
+
+		// A Read that waits sees the deadline move.
+		require.NoError(t, c.SetReadDeadline(time.Time{}))
+		read := start(func() error { _, err := c.Read(buf); return err })
+		synctest.Wait()
+		require.NoError(t, c.SetDeadline(time.Now()))
+		require.ErrorIs(t, <-read, os.ErrDeadlineExceeded)
+
+		require.NoError(t, c.SetDeadline(time.Time{}))
+		_, err = s.Write([]byte("late"))
+		require.NoError(t, err)
+		n, err := c.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, "late", string(buf[:n]), "nothing was lost")
+		require.NoError(t, errors.Join(c.Close(), s.Close()))
+	})
+}
+
+func TestWriteDeadline(t *testing.T) {
+	client := clientConfig()
+	client.StreamSendBuffer = 32 << 10
+	inBubble(t, nil, client, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Second)))
+		n, err := c.Write(make([]byte, 1<<20))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Positive(t, n)
+		require.Less(t, n, 1<<20)
+		w.net.SetDrop(nil)
+		require.NoError(t, c.SetWriteDeadline(time.Time{}))
+		require.NoError(t, c.CloseWrite())
+		got, err := io.ReadAll(s)
+		require.NoError(t, err)
+		require.Len(t, got, n, "what Write said it took arrives")
+	})
+}
+
+func TestCloseEndsCallsThatWait(t *testing.T) {
+	client := clientConfig()
+	client.StreamSendBuffer = 1000
+	inBubble(t, nil, client, func(w *world) {
+		client, server := w.connect()
+		c, _ := w.stream(client, server)
+		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
+		read := start(func() error { _, err := c.Read(make([]byte, 1)); return err })
+		write := start(func() error { _, err := c.Write(make([]byte, 2000)); return err })
+		synctest.Wait()
+		require.NoError(t, c.Close())
+		require.ErrorIs(t, <-read, net.ErrClosed)
+		require.ErrorIs(t, <-write, net.ErrClosed)
+		require.NoError(t, c.Close(), "twice")
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, ErrReadClosed)
+		_, err = c.Write(make([]byte, 1))
+		require.ErrorIs(t, err, ErrWriteClosed)
+	})
+}
+
+func TestResetAndStopSending(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+
+		require.NoError(t, c.Reset(7))
+		_, err := s.Read(make([]byte, 1))
+		require.Equal(t, &StreamError{ID: c.ID(), Code: 7, Remote: true}, err)
+		_, err = c.Write([]byte("x"))
+		require.Equal(t, &StreamError{ID: c.ID(), Code: 7}, err)
+
+		require.NoError(t, c.StopSending(8))
+		for err = nil; err == nil; {
+			_, err = s.Write([]byte("x"))
+			advance(time.Millisecond)
+		}
+		require.Equal(t, &StreamError{ID: c.ID(), Code: 8, Remote: true}, err)
+		_, err = c.Read(make([]byte, 1))
+		require.Equal(t, &StreamError{ID: c.ID(), Code: 8}, err)
+		require.Error(t, c.Reset(1<<62))
+		require.Error(t, c.StopSending(1<<62))
+
+		advance(time.Second)
+		for _, conn := range []*Conn{client, server} {
+			conn.mu.Lock()
+			require.Empty(t, conn.streams, "handles of finished streams are dropped")
+			conn.mu.Unlock()
+		}
+	})
+}
+
+func TestUniStreams(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		out, err := server.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		require.True(t, out.ID().Unidirectional())
+		require.False(t, out.ID().Client())
+		_, err = out.Write([]byte("one way"))
+		require.NoError(t, err)
+		require.NoError(t, out.Close())
+		in, err := client.AcceptUniStream(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, out.ID(), in.ID())
+		got, err := io.ReadAll(in)
+		require.NoError(t, err)
+		require.Equal(t, "one way", string(got))
+		require.NoError(t, in.Close())
+	})
+}
+
+func TestStreamLimit(t *testing.T) {
+	cfg := serverConfig()
+	cfg.MaxIncomingStreams, cfg.MaxIncomingUniStreams = 2, -1
+	inBubble(t, cfg, nil, func(w *world) {
+		client, server := w.connect()
+		a, sa := w.stream(client, server)
+		w.stream(client, server)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.OpenStream(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, err = client.OpenUniStream(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		opened := start(func() error { _, err := client.OpenStream(t.Context()); return err })
+		synctest.Wait()
+		require.NoError(t, errors.Join(a.Close(), sa.Close()))
+		require.NoError(t, <-opened, "a stream that has ended makes room")
+	})
+}
+
+func TestManyStreamsInTurn(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		go func() {
+			for {
+				s, err := server.AcceptStream(t.Context())
+				if err != nil {
+					return
+				}
+				go func() {
+					defer s.Close()
+					io.Copy(s, s)
+				}()
+			}
+		}()
+		var wg sync.WaitGroup
+		for i := range 300 { // three times the limit
+			wg.Go(func() {
+				s, err := client.OpenStream(t.Context())
+				require.NoError(t, err)
+				defer s.Close()
+				want := pattern(3000, byte(i))
+				_, err = s.Write(want)
+				require.NoError(t, err)
+				require.NoError(t, s.CloseWrite())
+				got, err := io.ReadAll(s)
+				require.NoError(t, err)
+				requireSame(t, want, got)
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestAcceptStreamCancelled(t *testing.T) {
+	inBubble(t, nil, nil, func(w *world) {
+		client, server := w.connect()
+		_, err := server.AcceptStream(canceled())
+		require.ErrorIs(t, err, context.Canceled)
+		ctx, cancel := context.WithCancel(t.Context())
+		accepted := start(func() error { _, err := server.AcceptStream(ctx); return err })
+		synctest.Wait()
+		cancel()
+		require.ErrorIs(t, <-accepted, context.Canceled)
+		require.Empty(t, server.accepting[0])
+		w.stream(client, server) // and the next one is not lost
+	})
+}
