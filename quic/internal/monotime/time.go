@@ -1,6 +1,6 @@
 // Package monotime is time as the transport counts it: nanoseconds on a monotonic clock whose
-// beginning means nothing. A value is 8 bytes where time.Time has 24, and the simulator can make
-// its own.
+// beginning means nothing. A value is 8 bytes where time.Time has 24, and a simulator makes its own.
+// There is no clock here: whoever has one passes the time in.
 package monotime
 
 import "time"
@@ -30,11 +30,3 @@ func Min(a, b Time) Time {
 	}
 	return a
 }
-
-var start = time.Now()
-
-// Now reads the process's monotonic clock. It is never zero.
-func Now() Time { return Time(time.Since(start)) + 1 }
-
-// Since is the time passed since t.
-func Since(t Time) time.Duration { return Now().Sub(t) }

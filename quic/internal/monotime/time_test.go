@@ -20,5 +20,9 @@ func TestArithmetic(t *testing.T) {
 	require.Equal(t, time.Microsecond, b.Sub(a))
 	require.True(t, a.Before(b))
 	require.True(t, b.After(a))
-	require.False(t, Now().IsZero())
+	require.False(t, b.Before(a))
+	require.False(t, a.After(b))
+	require.False(t, a.Before(a))
+	require.Equal(t, -time.Microsecond, a.Sub(b))
+	require.False(t, a.IsZero())
 }

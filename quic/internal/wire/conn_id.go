@@ -5,7 +5,8 @@ import "encoding/hex"
 // MaxConnIDLen is the longest connection ID of QUIC versions 1 and 2.
 const MaxConnIDLen = 20
 
-// ConnID is a connection ID, comparable and without pointers.
+// ConnID is a connection ID: a comparable value without pointers, good as a map's key. The zero value
+// is the ID of length zero.
 type ConnID struct {
 	n uint8
 	b [MaxConnIDLen]byte
@@ -21,7 +22,7 @@ func MakeConnID(b []byte) (ConnID, bool) {
 	return id, true
 }
 
-// Bytes returns the ID's bytes, which lie in id.
+// Bytes returns the ID's bytes, which lie in id: nothing is allocated.
 func (id *ConnID) Bytes() []byte { return id.b[:id.n] }
 
 // Len is the length in bytes.
@@ -30,4 +31,5 @@ func (id ConnID) Len() int { return int(id.n) }
 // AppendTo appends the bytes.
 func (id ConnID) AppendTo(b []byte) []byte { return append(b, id.b[:id.n]...) }
 
+// String is the ID in hexadecimal.
 func (id ConnID) String() string { return hex.EncodeToString(id.b[:id.n]) }

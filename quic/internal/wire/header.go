@@ -25,6 +25,7 @@ const (
 	PacketVersionNegotiation
 )
 
+// String is the RFC's name.
 func (t PacketType) String() string {
 	names := [...]string{"Initial", "0-RTT", "Handshake", "Retry", "1-RTT", "Version Negotiation"}
 	if int(t) < len(names) {
@@ -56,7 +57,7 @@ func ParseInvariant(b []byte, shortIDLen int) (inv Invariant, ok bool) {
 		if len(b) < 1+shortIDLen {
 			return inv, false
 		}
-		inv.DstID, inv.Len = b[1:1+shortIDLen], 1+shortIDLen
+		inv.DstID, inv.Len = b[1:1+shortIDLen:1+shortIDLen], 1+shortIDLen
 		return inv, true
 	}
 	// Header Form (1) = 1, Version-Specific Bits (7), Version (32),
@@ -128,7 +129,8 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 
 // AppendLongHeader appends a version 1 header up to and including the packet number. Its Length
 // field has two bytes, for PatchLength to fill.
-func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte, pn PacketNumber, pnLen int) []byte {
+func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte,
+	pn PacketNumber, pnLen int) []byte {
 	b = append(b, 0xc0|byte(t)<<4|byte(pnLen-1))
 	b = binary.BigEndian.AppendUint32(b, uint32(v))
 	b = dst.AppendTo(append(b, byte(dst.Len())))

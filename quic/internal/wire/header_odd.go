@@ -26,7 +26,8 @@ func ParseRetry(b []byte) (p Retry, n int) {
 	if !ok1 || !ok2 {
 		return p, -1
 	}
-	p.Version, p.Token = inv.Version, b[inv.Len:len(b)-RetryTagLen]
+	end := len(b) - RetryTagLen
+	p.Version, p.Token = inv.Version, b[inv.Len:end:end]
 	return p, len(b)
 }
 
