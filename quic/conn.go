@@ -41,12 +41,13 @@ type Conn struct {
 	driving bool
 
 	streams map[StreamID]*Stream
-	// unaccepted counts streams of the peer's that AcceptStream has not returned.
-	unaccepted int
-	accepting  [2]waitList // bidirectional, unidirectional
-	opening    [2]waitList
-	flushing   waitList
-	settling   waitList
+	// incoming are the peer's streams that AcceptStream has not returned. Index 1 is for
+	// unidirectional ones, here and below.
+	incoming  [2][]StreamID
+	accepting [2]waitList
+	opening   [2]waitList
+	flushing  waitList
+	settling  waitList
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
@@ -163,12 +164,21 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	id := StreamID(ev.ID)
 	switch ev.Kind {
 	case streams.EventOpened:
-		c.unaccepted++
-		c.accepting[uniIndex(id.Unidirectional())].addAll(w)
+		i := uniIndex(id.Unidirectional())
+		for {
+			id, ok := c.core.AcceptStream(i == 1)
+			if !ok {
+				break
+			}
+			c.incoming[i] = append(c.incoming[i], StreamID(id))
+		}
+		c.accepting[i].addAll(w)
 	case streams.EventCanOpenBidi:
 		c.opening[0].addAll(w)
 	case streams.EventCanOpenUni:
 		c.opening[1].addAll(w)
+	case streams.EventFlushed:
+		c.flushing.addAll(w)
 	case streams.EventReadable:
 		if s := c.streams[id]; s != nil {
 			w.add(s.recv.ready)

@@ -113,7 +113,8 @@ func (c *Conn) settle() {
 
 // idle says whether the connection has nothing to do for the application: Shutdown may close it.
 func (c *Conn) idle() bool {
-	return c.isUp && !c.over && len(c.streams) == 0 && c.unaccepted == 0 && c.core.Flushed()
+	return c.isUp && !c.over &&
+		len(c.streams) == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
 }
 
 // closeIfIdle is called once when Shutdown begins; from then on each driver looks.

@@ -51,12 +51,12 @@ func (c *Conn) open(ctx context.Context, uni bool) (*Stream, error) {
 func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 	list := &c.accepting[uniIndex(uni)]
 	return c.wait(ctx, list, func() (*Stream, error) {
-		id, ok := c.core.AcceptStream(uni)
-		if !ok {
+		queue := &c.incoming[uniIndex(uni)]
+		if len(*queue) == 0 {
 			return nil, streams.ErrBlocked
 		}
-		c.unaccepted--
-		s := c.newStream(StreamID(id))
+		s := c.newStream((*queue)[0])
+		*queue = (*queue)[1:]
 		s.send.isDone = uni
 		return s, nil
 	})

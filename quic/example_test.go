@@ -1,0 +1,132 @@
+package quic_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"time"
+
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// An echo over loopback, with a certificate made for the occasion.
+func Example() {
+	ctx := context.Background()
+	cert, roots := selfSigned()
+	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
+		NextProtos:   []string{"echo"},
+		Certificates: []tlsprovider.Certificate{cert},
+	}})
+	check(err)
+	defer listener.Endpoint().Close()
+	go func() {
+		conn, err := listener.Accept(ctx)
+		check(err)
+		stream, err := conn.AcceptStream(ctx)
+		check(err)
+		defer stream.Close()
+		io.Copy(stream, stream)
+	}()
+
+	conn, err := quic.Dial(ctx, "udp", listener.Addr().String(), &quic.Config{
+		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, Roots: roots},
+		ServerName: "localhost",
+	})
+	check(err)
+	defer conn.Close()
+	stream, err := conn.OpenStream(ctx)
+	check(err)
+	io.WriteString(stream, "hello")
+	check(stream.CloseWrite())
+	reply, err := io.ReadAll(stream)
+	check(err)
+	fmt.Println(string(reply), conn.ConnectionState().TLS.Group)
+	// Output: hello X25519MLKEM768
+}
+
+// Errors are told apart by their types; whatever is gone is net.ErrClosed.
+func ExampleConn_Context() {
+	explain := func(conn *quic.Conn) {
+		<-conn.Context().Done()
+		err := context.Cause(conn.Context())
+		var app *quic.ApplicationError
+		var transport *quic.TransportError
+		switch {
+		case errors.As(err, &app):
+			fmt.Println("closed by an application with code", app.Code, "by the peer:", app.Remote)
+		case errors.As(err, &transport):
+			fmt.Println("closed by QUIC or TLS:", transport.Code)
+		case errors.Is(err, quic.ErrIdleTimeout):
+			fmt.Println("the peer went away")
+		case errors.Is(err, net.ErrClosed):
+			fmt.Println("closed:", err)
+		}
+	}
+	_ = explain
+}
+
+// A server that finishes what it is doing before it goes.
+func ExampleEndpoint_Shutdown() {
+	cert, _ := selfSigned()
+	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
+		NextProtos:   []string{"example"},
+		Certificates: []tlsprovider.Certificate{cert},
+	}})
+	check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	endpoint := listener.Endpoint()
+	if err := endpoint.Shutdown(ctx); err != nil {
+		endpoint.Close()
+	}
+	_, err = listener.Accept(ctx)
+	fmt.Println(err)
+	// Output: quic: endpoint closed
+}
+
+// One socket for many connections.
+func ExampleEndpoint_Dial() {
+	pc, err := net.ListenPacket("udp", ":0")
+	check(err)
+	endpoint, err := quic.NewEndpoint(pc, &quic.Config{
+		TLS: &tlsprovider.Config{NextProtos: []string{"example"}},
+	})
+	check(err)
+	defer endpoint.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err = endpoint.Dial(ctx, "127.0.0.1:4433", nil)
+	fmt.Println(err)
+	// Output: context canceled
+}
+
+func selfSigned() (tlsprovider.Certificate, *tlsprovider.Roots) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	check(err)
+	roots := new(tlsprovider.Roots)
+	roots.AddDER(der)
+	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
