@@ -185,6 +185,7 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 		}
 	case streams.EventWritable:
 		if s := c.streams[id]; s != nil {
+			s.noteStopped()
 			w.add(s.send.ready)
 		}
 	}

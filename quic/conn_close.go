@@ -91,6 +91,9 @@ func (c *Conn) discard() {
 	}
 	c.over, c.err = true, ErrEndpointClosed
 	c.cancel(c.err)
+	if c.ownTLS != nil {
+		c.ownTLS.Close()
+	}
 }
 
 // settle waits until nobody drives the connection: its last packet has left.

@@ -60,7 +60,8 @@ type Endpoint struct {
 
 // NewEndpoint runs QUIC on a socket, for dialing and, after Endpoint.Listen, for accepting. The
 // Endpoint owns the socket and closes it. A *net.UDPConn that is not connected is best; any other
-// net.PacketConn whose addresses are IP addresses with ports works. cfg may be nil.
+// net.PacketConn whose addresses are IP addresses with ports works. cfg may be nil. On an error the
+// socket stays open.
 func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -238,7 +239,7 @@ func (e *Endpoint) Shutdown(ctx context.Context) error {
 	e.draining.Store(true)
 	conns, l := e.stopConns()
 	if l != nil {
-		l.Close()
+		l.stop(ErrEndpointClosed)
 	}
 	for _, c := range conns {
 		c.closeIfIdle()

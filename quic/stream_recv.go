@@ -47,17 +47,16 @@ func (s *Stream) tryRead(p []byte) (int, error) {
 	}
 	n, err := c.core.Read(c.ep.clock.now(), streams.ID(s.id), p)
 	switch {
-	case errors.Is(err, streams.ErrBlocked) && !c.over:
+	case err == nil, errors.Is(err, streams.ErrBlocked) && !c.over:
 		return n, nil
-	case n > 0:
-		return n, nil // an error comes back on the next call
-	case err == nil:
-		return 0, nil
 	case err != io.EOF:
 		err = s.streamError(err)
 	}
 	d.finish(err)
 	c.forgetIfDone(s)
+	if n > 0 {
+		return n, nil // the end comes with the next call
+	}
 	return 0, err
 }
 

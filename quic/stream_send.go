@@ -61,6 +61,20 @@ func (s *Stream) tryWrite(p []byte) (int, error) {
 	return n, err
 }
 
+// noteStopped keeps the code of a peer that wants no more, which the core forgets with the stream. The
+// connection's mu is held.
+func (s *Stream) noteStopped() {
+	if s.send.isDone {
+		return
+	}
+	_, err := s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), nil)
+	var stopped *streams.StoppedError
+	if errors.As(err, &stopped) {
+		s.send.finish(s.streamError(err))
+		s.c.forgetIfDone(s)
+	}
+}
+
 // doneError is the error of a direction that is finished, or was never there.
 func (s *Stream) doneError(d *side, otherwise error) error {
 	if d.err != nil {
