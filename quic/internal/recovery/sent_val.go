@@ -61,3 +61,7 @@ func (v *SentVal) IsSet() bool { return v.state != valUnset }
 
 // IsReceived reports whether the peer has acknowledged the value.
 func (v *SentVal) IsReceived() bool { return v.state == valReceived }
+
+// SetReceived records an acknowledgement of any packet that carried the value, where the value never
+// changes.
+func (v *SentVal) SetReceived() { v.state = valReceived }

@@ -1,0 +1,174 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Options describe a client, a server and the path between them.
+type Options struct {
+	Seed uint64
+	// Client and Server are the providers with their TLS configurations.
+	ClientProvider, ServerProvider tlsprovider.Provider
+	ClientTLS, ServerTLS           *tlsprovider.Config
+	// Up and Down are the two directions, the client sending on Up.
+	Up, Down Link
+	// TLSDelay bounds the random time that a TLS job takes.
+	TLSDelay time.Duration
+	// Config may change either side's configuration.
+	Config func(*core.Config)
+	// Endpoint may change the server's.
+	Endpoint func(*core.EndpointConfig)
+	// Client and Server are the applications.
+	Client *App
+	Server func() *App
+}
+
+// Pair is a client node and a server node with a path between them.
+type Pair struct {
+	*World
+	Client, Server *Node
+	ClientConfig   *core.Config
+	opts           Options
+}
+
+// ServerName is the name that servers in the simulator have.
+const ServerName = "server.test"
+
+// ALPN is the protocol that both sides speak.
+const ALPN = "sim"
+
+// NewPair builds a pair; errors are configuration errors.
+func NewPair(o Options) (*Pair, error) {
+	p := &Pair{World: NewWorld(o.Seed), opts: o}
+	ce, err := o.ClientProvider.NewClient(o.ClientTLS)
+	if err != nil {
+		return nil, err
+	}
+	se, err := o.ServerProvider.NewServer(o.ServerTLS)
+	if err != nil {
+		return nil, err
+	}
+	p.Client, err = p.node("client", o.ClientProvider, 1, false)
+	if err != nil {
+		return nil, err
+	}
+	p.Server, err = p.node("server", o.ServerProvider, 2, true)
+	if err != nil {
+		return nil, err
+	}
+	p.Client.peer, p.Server.peer = p.Server, p.Client
+	p.Client.link.Link, p.Server.link.Link = o.Up, o.Down
+	p.ClientConfig = p.config(tlsprovider.Client, o.ClientProvider, ce)
+	p.Server.accept = p.config(tlsprovider.Server, o.ServerProvider, se)
+	p.Server.app = o.Server
+	return p, nil
+}
+
+// secret stands for a secret that an operator would configure.
+var secret = []byte("a secret of thirty-two bytes, yes")
+
+func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bool) (*Node, error) {
+	tokenKey, err := prov.NewTokenKey(secret)
+	if err != nil {
+		return nil, err
+	}
+	resetKey, err := prov.NewResetKey(secret)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &core.EndpointConfig{
+		Provider: prov, Accept: accept, TokenKey: tokenKey, ResetKey: resetKey,
+		MaxHandshakes: 1000, Versions: []wire.Version{wire.Version1},
+	}
+	if accept && p.opts.Endpoint != nil {
+		p.opts.Endpoint(cfg)
+	}
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, host}), 4433)
+	n := p.newNode(name, addr, cfg)
+	if d := p.opts.TLSDelay; d > 0 {
+		n.TLSDelay = func() time.Duration { return time.Duration(p.Rand.Int64N(int64(d) + 1)) }
+	}
+	return n, nil
+}
+
+func (p *Pair) config(side tlsprovider.Side, prov tlsprovider.Provider, te tlsprovider.Endpoint) *core.Config {
+	resetKey, err := prov.NewResetKey(secret)
+	if err != nil {
+		panic(err)
+	}
+	cfg := &core.Config{
+		Side: side, Provider: prov, TLS: te, ServerName: ServerName, NextProtos: []string{ALPN},
+		Rand: p.fill, NewConnID: p.connID,
+		ResetToken:       func(id wire.ConnID) [16]byte { return resetKey.Token(id.Bytes()) },
+		HandshakeTimeout: 120 * time.Second, IdleTimeout: 30 * time.Second,
+		DatagramSize: core.MinInitialSize,
+		Streams: streams.Config{
+			RecvWindow: 512 << 10, MaxRecvWindow: 16 << 20, ConnWindow: 768 << 10, MaxConnWindow: 24 << 20,
+			SendBuffer: 1 << 20, MaxBidi: 100, MaxUni: 100, Budget: streams.NewBudget(1 << 30),
+		},
+	}
+	if p.opts.Config != nil {
+		p.opts.Config(cfg)
+	}
+	return cfg
+}
+
+// Dial starts the client's connection.
+func (p *Pair) Dial() (*Conn, error) { return p.Client.dial(p.ClientConfig, p.opts.Client) }
+
+// ServerConn is the server's connection, once there is one.
+func (p *Pair) ServerConn() *Conn {
+	for _, c := range p.Server.Conns {
+		return c
+	}
+	return nil
+}
+
+// RunTransfers dials and runs until every transfer of both sides has arrived, at most for limit of
+// virtual time. It returns the client's connection.
+func (p *Pair) RunTransfers(limit time.Duration) (*Conn, error) {
+	c, err := p.Dial()
+	if err != nil {
+		return nil, err
+	}
+	var server *Conn
+	err = p.Run(limit, func() bool {
+		if c.Err() != nil {
+			p.Fail("client: %w", c.Err())
+			return true
+		}
+		if s := p.ServerConn(); s != nil {
+			server = s
+		}
+		if server == nil || server.Connected.IsZero() || c.Connected.IsZero() {
+			return false
+		}
+		return p.arrived(c, server)
+	})
+	if err != nil && server != nil && server.Err() != nil {
+		err = fmt.Errorf("%w (server: %w)", err, server.Err())
+	}
+	return c, err
+}
+
+// arrived: both applications have all that the other one sends.
+func (p *Pair) arrived(c, s *Conn) bool {
+	bidi := func(a *App) int {
+		n := 0
+		for _, t := range a.Send {
+			if !t.Uni {
+				n++
+			}
+		}
+		return n
+	}
+	ca, sa := c.App, s.App
+	return sa.Finished >= len(ca.Send)+bidi(sa) && ca.Finished >= len(sa.Send)+bidi(ca)
+}
