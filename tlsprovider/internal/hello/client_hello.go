@@ -1,0 +1,214 @@
+package hello
+
+import (
+	"errors"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// ErrMalformed is what every parser of this package returns; the alert is decode_error.
+var ErrMalformed = errors.New("malformed handshake message")
+
+// Extensions that QUIC's handshake needs, by their IANA code points.
+const (
+	ExtServerName          = 0
+	ExtSupportedGroups     = 10
+	ExtSignatureAlgorithms = 13
+	ExtALPN                = 16
+	ExtPreSharedKey        = 41
+	ExtSupportedVersions   = 43
+	ExtCookie              = 44
+	ExtPSKModes            = 45
+	ExtKeyShare            = 51
+	ExtTransportParameters = 57
+)
+
+// VersionTLS13 is the only version that QUIC permits.
+const VersionTLS13 = 0x0304
+
+// A ClientHello is what a server can know before it answers, with what the boundary does not show.
+type ClientHello struct {
+	tlsprovider.ClientHello
+	Random        []byte
+	SessionID     []byte
+	Versions      []uint16 // of supported_versions
+	Shares        []Share
+	HasParameters bool   // the transport parameters extension is there, if empty
+	PSKOffered    bool   // pre_shared_key is there
+	Cookie        []byte // of a ClientHello that answers a HelloRetryRequest
+}
+
+// A Share is one entry of key_share.
+type Share struct {
+	Group tlsprovider.Group
+	Data  []byte
+}
+
+// Offers reports whether the client offers a version of TLS.
+func (ch *ClientHello) Offers(version uint16) bool {
+	for _, v := range ch.Versions {
+		if v == version {
+			return true
+		}
+	}
+	return false
+}
+
+// ParseClientHello parses the body of a ClientHello, that is without its four-byte header. Byte
+// slices of the result share b's memory. Extensions it does not know are skipped, a known one that
+// comes twice is malformed.
+func ParseClientHello(b []byte) (*ClientHello, error) {
+	ch := new(ClientHello)
+	s := cryptobyte.String(b)
+	var session, suites, compression cryptobyte.String
+	if !s.Skip(2) || !s.ReadBytes(&ch.Random, 32) || !s.ReadUint8LengthPrefixed(&session) ||
+		len(session) > 32 || !s.ReadUint16LengthPrefixed(&suites) || len(suites) == 0 ||
+		!s.ReadUint8LengthPrefixed(&compression) || len(compression) == 0 {
+		return nil, ErrMalformed
+	}
+	ch.SessionID = session
+	if !readUint16s(suites, func(v uint16) {
+		if v>>8 == 0x13 {
+			ch.CipherSuites = append(ch.CipherSuites, tlsprovider.CipherSuite(v))
+		}
+	}) {
+		return nil, ErrMalformed
+	}
+	if s.Empty() {
+		return ch, nil // a version of TLS before extensions; Offers says so
+	}
+	if !extensions(&s, ch.extension) || !s.Empty() {
+		return nil, ErrMalformed
+	}
+	return ch, nil
+}
+
+// extensions calls f for each extension of a list.
+func extensions(s *cryptobyte.String, f func(id uint16, data cryptobyte.String) bool) bool {
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) {
+		return false
+	}
+	var seen uint64 // the ones below 64, which are all that f knows
+	for !list.Empty() {
+		var id uint16
+		var data cryptobyte.String
+		if !list.ReadUint16(&id) || !list.ReadUint16LengthPrefixed(&data) {
+			return false
+		}
+		if id < 64 {
+			if seen&(1<<id) != 0 {
+				return false
+			}
+			seen |= 1 << id
+		}
+		if !f(id, data) {
+			return false
+		}
+	}
+	return true
+}
+
+func (ch *ClientHello) extension(id uint16, data cryptobyte.String) bool {
+	switch id {
+	case ExtServerName:
+		return ch.serverName(data)
+	case ExtSupportedGroups:
+		return uint16List(data, func(v uint16) { ch.Groups = append(ch.Groups, tlsprovider.Group(v)) })
+	case ExtSignatureAlgorithms:
+		return uint16List(data, func(v uint16) {
+			ch.SignatureSchemes = append(ch.SignatureSchemes, tlsprovider.SignatureScheme(v))
+		})
+	case ExtALPN:
+		return readProtos(data, &ch.ALPN)
+	case ExtSupportedVersions:
+		var list cryptobyte.String
+		return data.ReadUint8LengthPrefixed(&list) && data.Empty() &&
+			readUint16s(list, func(v uint16) { ch.Versions = append(ch.Versions, v) })
+	case ExtKeyShare:
+		return ch.keyShares(data)
+	case ExtTransportParameters:
+		ch.TransportParameters, ch.HasParameters = data, true
+	case ExtPreSharedKey:
+		ch.PSKOffered = true
+	case ExtCookie:
+		var cookie cryptobyte.String
+		ok := data.ReadUint16LengthPrefixed(&cookie) && data.Empty() && len(cookie) > 0
+		ch.Cookie = cookie
+		return ok
+	}
+	return true
+}
+
+func (ch *ClientHello) serverName(data cryptobyte.String) bool {
+	var list cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var kind uint8
+		var name cryptobyte.String
+		if !list.ReadUint8(&kind) || !list.ReadUint16LengthPrefixed(&name) || name.Empty() {
+			return false
+		}
+		if kind != 0 {
+			continue
+		}
+		if ch.ServerName != "" {
+			return false // RFC 6066, 3: not more than one name of a type
+		}
+		ch.ServerName = string(name)
+	}
+	return true
+}
+
+func (ch *ClientHello) keyShares(data cryptobyte.String) bool {
+	var list cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var group uint16
+		var share cryptobyte.String
+		if !list.ReadUint16(&group) || !list.ReadUint16LengthPrefixed(&share) || share.Empty() {
+			return false
+		}
+		ch.KeyShares = append(ch.KeyShares, tlsprovider.Group(group))
+		ch.Shares = append(ch.Shares, Share{tlsprovider.Group(group), share})
+	}
+	return true
+}
+
+func readProtos(data cryptobyte.String, out *[]string) bool {
+	var list cryptobyte.String
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var proto cryptobyte.String
+		if !list.ReadUint8LengthPrefixed(&proto) || proto.Empty() {
+			return false
+		}
+		*out = append(*out, string(proto))
+	}
+	return true
+}
+
+// uint16List reads a list of numbers behind its length in bytes.
+func uint16List(data cryptobyte.String, f func(uint16)) bool {
+	var list cryptobyte.String
+	return data.ReadUint16LengthPrefixed(&list) && data.Empty() && !list.Empty() && readUint16s(list, f)
+}
+
+func readUint16s(s cryptobyte.String, f func(uint16)) bool {
+	for !s.Empty() {
+		var v uint16
+		if !s.ReadUint16(&v) {
+			return false
+		}
+		f(v)
+	}
+	return true
+}
