@@ -20,6 +20,8 @@ type closeState struct {
 	state   int
 	err     *CloseError
 	drained bool
+	// readable: what was received before the end can still be read.
+	readable bool
 }
 
 // maxReason bounds the reason phrases that we send and keep.
@@ -62,6 +64,8 @@ func (c *Conn) end(err *CloseError, remnant Remnant) {
 		return
 	}
 	c.closing.state = stateGone
+	// An application that closes has delivered what it wrote; ours may not have read it yet.
+	c.closing.readable = c.closing.err.Remote && c.closing.err.Application
 	c.release()
 	c.events.addEndpoint(EndpointEvent{Kind: ConnClosed, Path: c.path, Remnant: remnant})
 	c.maybeDrained()
@@ -76,7 +80,11 @@ func (c *Conn) release() {
 		sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
 	}
 	c.recv.release()
-	c.streams.Close()
+	if c.closing.readable {
+		c.streams.CloseSending()
+	} else {
+		c.streams.Close()
+	}
 	c.loss.Close()
 	if !c.tls.busy && c.tls.session != nil {
 		c.tls.session.Close()

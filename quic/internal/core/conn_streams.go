@@ -19,13 +19,19 @@ func (c *Conn) OpenStream(now monotime.Time, uni bool) (streams.ID, error) {
 // AcceptStream returns the next stream that the peer opened.
 func (c *Conn) AcceptStream(uni bool) (streams.ID, bool) { return c.streams.Accept(uni) }
 
-// Read reads from a stream.
+// Read reads from a stream. What had arrived when the peer's application closed the connection can
+// still be read, and then comes the reason.
 func (c *Conn) Read(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	c.clamp(now)
-	if c.closing.state != stateOpen {
-		return 0, c.closing.err
+	if c.closing.state == stateOpen {
+		return c.streams.Read(c.now, c.rtt(), id, p)
 	}
-	return c.streams.Read(c.now, c.rtt(), id, p)
+	if c.closing.readable {
+		if n, err := c.streams.Read(c.now, c.rtt(), id, p); n > 0 || err != streams.ErrBlocked {
+			return n, err
+		}
+	}
+	return 0, c.closing.err
 }
 
 // Write writes to a stream as much as its buffer takes.
