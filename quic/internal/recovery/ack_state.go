@@ -7,119 +7,169 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// maxAckRanges bounds the received ranges that are remembered, and so an ACK frame.
-const maxAckRanges = 64
-
-// ackHistory is how many numbers below an acknowledged acknowledgement are remembered, so that
-// packets that come late by this much are still told from duplicates.
-const ackHistory = 128
-
-// AckState knows the received packets of one space, and when to acknowledge them.
+// AckState is the receiving side of one space: which packets were received, and when to say so.
+// Call Init first.
+//
+// What was received is remembered longer than it is acknowledged: a packet that comes late by more
+// than a round trip is still told from a duplicate, and acknowledged, so its sender finds out that it
+// was not lost. Both are bounded by the number of ranges.
 type AckState struct {
-	space       Space
-	seen        RangeSet[wire.PacketNumber]
-	floor       wire.PacketNumber // nothing is known below: taken for duplicates
+	space Space
+	seen  RangeSet[wire.PacketNumber]
+	floor wire.PacketNumber // everything below counts as seen
+	from  wire.PacketNumber // ACK frames begin here: the peer knows about what is below
+
 	largest     wire.PacketNumber
 	largestTime monotime.Time
-	eliciting   int // ack-eliciting packets not acknowledged yet
-	now         bool
-	deadline    monotime.Time
+	eliciting   wire.PacketNumber // largest that is ack-eliciting
+	unacked     int               // ack-eliciting packets since the last ACK frame
+	deadline    monotime.Time     // when an ACK frame is due; zero: never
 	ecn         wire.ECNCounts
 }
 
-// Init prepares the state of a space.
-func (a *AckState) Init(s Space) { *a = AckState{space: s, largest: wire.NoPacket} }
+const (
+	// maxAckRanges bounds what is remembered and so the size of an ACK frame. When there are
+	// more ranges, the oldest packets are forgotten, and taken for duplicates if they come.
+	maxAckRanges = 64
+
+	// ackEvery is how many ack-eliciting packets an ACK frame is for.
+	//
+	// "A receiver SHOULD send an ACK frame after receiving at least two ack-eliciting packets."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-3
+	ackEvery = 2
+)
+
+// Init prepares the state of a space in which nothing was received.
+func (a *AckState) Init(s Space) {
+	*a = AckState{space: s, largest: wire.NoPacket, eliciting: wire.NoPacket}
+}
 
 // Largest is the largest number received, or wire.NoPacket.
 func (a *AckState) Largest() wire.PacketNumber { return a.largest }
 
-// ShouldProcess reports whether a packet is new.
+// ShouldProcess reports whether a packet is certainly new.
 //
 // "A receiver MUST discard a newly unprotected packet unless it is certain that it has not processed
 // another packet with the same packet number from the same packet number space."
-// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-8
 func (a *AckState) ShouldProcess(pn wire.PacketNumber) bool {
 	return pn >= a.floor && !a.seen.Contains(pn)
 }
 
 // Receive records a packet that was processed.
 func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bool, ecn ECN) {
-	inOrder := pn == a.largest+1
 	if pn > a.largest {
 		a.largest, a.largestTime = pn, now
 	}
+	a.from = min(a.from, pn)
 	a.seen.Add(pn, pn+1)
 	if a.seen.NumRanges() > maxAckRanges {
-		oldest := a.seen.Range(0)
-		a.seen.Sub(oldest.Start, oldest.End)
-		a.floor = oldest.End
+		a.floor = a.seen.Range(1).Start
+		a.from = max(a.from, a.floor)
+		a.seen.RemoveFirst()
 	}
 	switch ecn {
-	case ect0:
+	case ECT0:
 		a.ecn.ECT0++
-	case ect1:
+	case ECT1:
 		a.ecn.ECT1++
-	case ce:
+	case CE:
 		a.ecn.CE++
 	}
 	if !eliciting {
+		// "An endpoint MUST NOT send a non-ack-eliciting packet in response to a
+		// non-ack-eliciting packet, even if there are packet gaps that precede the received
+		// packet."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-6
 		return
 	}
-	a.eliciting++
-	// "[A]n endpoint SHOULD generate and send an ACK frame without delay when it receives an
-	// ack-eliciting packet either [...] out of order or [with] missing packets [between] [...]
-	// [and] immediately acknowledge [...] Initial and Handshake packets [...] packets marked with
-	// the ECN Congestion Experienced (CE) codepoint".
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-8
-	if a.space != SpaceApp || !inOrder || ecn == ce || a.eliciting >= 2 {
-		a.now = true
-	}
-	if a.deadline.IsZero() {
+	a.unacked++
+	if a.immediate(pn, ecn) {
+		a.deadline = now
+	} else if a.deadline.IsZero() {
 		a.deadline = now.Add(MaxAckDelay)
 	}
+	a.eliciting = max(a.eliciting, pn)
 }
 
-// ShouldSendAck reports whether an acknowledgement is due.
+// immediate reports whether an ack-eliciting packet, the newest, is to be acknowledged at once.
+func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
+	switch {
+	case a.space != SpaceApp:
+		// "An endpoint MUST acknowledge all ack-eliciting Initial and Handshake packets
+		// immediately".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-3
+		return true
+	case a.unacked >= ackEvery:
+		return true
+	case ecn == CE:
+		// "[P]ackets marked with the ECN Congestion Experienced (CE) codepoint in the IP header
+		// SHOULD be acknowledged immediately".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-10
+		return true
+	}
+	// "[A]n endpoint SHOULD generate and send an ACK frame without delay when it receives an
+	// ack-eliciting packet either: when the received packet has a packet number less than another
+	// ack-eliciting packet that has been received, or when the packet has a packet number larger
+	// than the highest-numbered ack-eliciting packet that has been received and there are missing
+	// packets between that packet and this packet."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-8
+	return pn < a.eliciting || !a.seen.Covers(max(a.eliciting+1, a.floor), pn)
+}
+
+// ShouldSendAck reports whether an ACK frame is due.
 func (a *AckState) ShouldSendAck(now monotime.Time) bool {
-	return a.now || !a.deadline.IsZero() && !now.Before(a.deadline)
+	return !a.deadline.IsZero() && !now.Before(a.deadline)
 }
 
-// HasUnacked reports whether an acknowledgement would tell the peer something.
-func (a *AckState) HasUnacked() bool { return a.eliciting > 0 }
-
-// AckDeadline is when an acknowledgement will be due by time alone; zero is never.
+// AckDeadline is when an ACK frame is due, which may be in the past; zero is never.
 func (a *AckState) AckDeadline() monotime.Time { return a.deadline }
 
-// AppendAck appends an ACK frame of at most room bytes.
+// HasUnacked reports whether an ACK frame would have news of ack-eliciting packets: it goes along
+// with other frames then.
+func (a *AckState) HasUnacked() bool { return a.unacked > 0 }
+
+// Delay is how long ago the packet with the largest number came.
+func (a *AckState) Delay(now monotime.Time) time.Duration {
+	if a.largest == wire.NoPacket {
+		return 0
+	}
+	return max(0, now.Sub(a.largestTime))
+}
+
+// AppendAck appends an ACK frame of at most room bytes: with the newest ranges if not all fit, and
+// nothing if not even one does.
 func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 	var ranges [maxAckRanges]wire.PNRange
-	n := a.seen.NumRanges()
-	for i := range n {
-		r := a.seen.Range(i)
-		ranges[i] = wire.PNRange{Start: r.Start, End: r.End}
+	n := 0
+	for i := range a.seen.NumRanges() {
+		if r := a.seen.Range(i); r.End > a.from {
+			ranges[n] = wire.PNRange{Start: max(r.Start, a.from), End: r.End}
+			n++
+		}
+	}
+	var delay uint64
+	if a.space == SpaceApp {
+		delay = uint64(a.Delay(now)/time.Microsecond) >> AckDelayExponent
 	}
 	var ecn *wire.ECNCounts
 	if a.ecn != (wire.ECNCounts{}) {
 		ecn = &a.ecn
 	}
-	delay := uint64(max(0, now.Sub(a.largestTime))/time.Microsecond) >> defaultAckDelayExponent
 	return wire.AppendAck(b, ranges[:n], delay, ecn, room)
 }
 
-const defaultAckDelayExponent = 3
+// SentAck records that an ACK frame leaves.
+func (a *AckState) SentAck() { a.unacked, a.deadline = 0, 0 }
 
-// SentAck records that an ACK frame goes out.
-func (a *AckState) SentAck() { a.eliciting, a.now, a.deadline = 0, false, 0 }
-
-// HandleAckOfAck: the peer has an ACK frame of ours with this largest number.
+// HandleAckOfAck: the peer has received an ACK frame of ours with this largest number.
 //
-// "When an ACK frame is acknowledged, the receiver can stop acknowledging packets less than or equal
-// to the Largest Acknowledged field in the sent ACK frame."
+// "When a packet containing an ACK frame is acknowledged, the receiver can stop acknowledging packets
+// less than or equal to the Largest Acknowledged field in the sent ACK frame."
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-1
 func (a *AckState) HandleAckOfAck(largest wire.PacketNumber) {
-	floor := largest + 1 - ackHistory
-	if floor > a.floor {
-		a.floor = floor
-		a.seen.Sub(0, floor)
-	}
+	// The largest itself stays: "A receiver SHOULD include an ACK Range containing the largest
+	// received packet number in every ACK frame."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-7
+	a.from = max(a.from, min(largest+1, a.largest))
 }

@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"math"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -11,182 +10,112 @@ import (
 // Config is what a Loss needs from outside.
 type Config struct {
 	Server          bool
-	MaxDatagramSize int
+	MaxDatagramSize int           // UDP payload in bytes, at least 1200
 	InitialRTT      time.Duration // 0: DefaultInitialRTT
-	Rand            func([]byte)
+	// Rand fills b with random bytes. nil: no packet number is ever left out.
+	Rand func(b []byte)
 }
 
-// Loss is the loss recovery and congestion control of one connection. Call Init first.
+// Loss is loss detection and congestion control of one connection on one path. Call Init first.
 //
-// Invariants: bytesInFlight is the sum of the sizes of packets that are in flight; a timer is armed
-// whenever an ack-eliciting packet is outstanding and something may be sent about it.
+// Its inputs are PacketSent and DatagramSent, HandleAck, DatagramReceived, HandleTimeout and what
+// becomes known of the handshake; its outputs are the fates of packets, SendLimit, the pending probes
+// and NextTimeout. No timer is kept: NextTimeout follows from the state, so it cannot be stale.
+//
+// Invariants, which CheckInvariants verifies: the bytes in flight are the sum of the packets in
+// flight; where an ack-eliciting packet is outstanding, and the peer can answer, a timer is armed;
+// what is remembered is bounded; a server's bytes never exceed three times what it received.
 type Loss struct {
 	cfg    Config
 	spaces [NumSpaces]lossSpace
+	pool   sentPool
 	rtt    rttState
-	cc     reno
-	pace   pacer
+	cc     newReno
+	pacer  pacer
 	reo    reordering
+	amp    amplification
+	pto    ptoState
 
 	bytesInFlight    int
+	packetsInFlight  int
 	maxAckDelay      time.Duration // the peer's
 	ackDelayExponent uint8         // the peer's
+	ecnFailed        bool
+	firstSample      monotime.Time // when the first RTT sample was taken
+	counters         Counters
+}
 
-	ptoCount    int
-	probes      int
-	probeSpace  Space
-	lastArmed   monotime.Time // base of a client's timer when nothing is in flight
-	firstSample monotime.Time
-
-	handshakeKeys bool // a client can send Handshake packets
-	peerValidated bool // a client knows that the server has validated its address
-	confirmed     bool
-
-	validated      bool // a server knows the client's address
-	received, sent int  // bytes, for the amplification limit
-
-	spuriousLosses uint64
+// Counters count what has happened on a connection.
+type Counters struct {
+	Lost                 uint64 // packets declared lost
+	SpuriousLosses       uint64 // of these, acknowledged later
+	ProbeTimeouts        uint64
+	CongestionEvents     uint64 // recovery periods begun
+	UndoneReductions     uint64 // of these, taken back
+	PersistentCongestion uint64
 }
 
 // lossSpace is one packet number space.
 type lossSpace struct {
-	list          sentList
-	next          wire.PacketNumber
-	skip          skipState
-	largestAcked  wire.PacketNumber
-	eliciting     int // ack-eliciting packets in flight
-	lastEliciting monotime.Time
-	lossTime      monotime.Time
+	sent         sentRing
+	live         int // position in sent: none before it is neither acknowledged nor lost
+	next         wire.PacketNumber
+	skip         skipState
+	largestAcked wire.PacketNumber
+
+	eliciting     int           // ack-eliciting packets in flight
+	lastEliciting monotime.Time // when the last of them was sent
+	untimed       int           // packets remembered that are not in flight: acknowledgements
+	lossTime      monotime.Time // when the next packet becomes lost by time
+	lastAckedSent monotime.Time // latest time at which an acknowledged packet was sent
+	lostRun       lostRun
+	ecn           ecnState
 	discarded     bool
 }
 
 // Init prepares l for a connection that begins now.
 func (l *Loss) Init(now monotime.Time, cfg Config) {
-	*l = Loss{cfg: cfg, ackDelayExponent: defaultAckDelayExponent, maxAckDelay: MaxAckDelay, lastArmed: now}
+	*l = Loss{cfg: cfg, maxAckDelay: MaxAckDelay, ackDelayExponent: AckDelayExponent}
 	l.rtt.init(cfg.InitialRTT)
-	l.cc.init(cfg.MaxDatagramSize)
-	l.pace.init(now, cfg.MaxDatagramSize)
-	l.pace.setRate(l.cc.cwnd, true, l.rtt.smoothed)
+	l.cc.init(now, cfg.MaxDatagramSize)
+	l.pacer.init(now, cfg.MaxDatagramSize)
 	l.reo.init()
+	l.amp.validated = !cfg.Server
+	l.pto.peerValidated = cfg.Server
 	for s := range l.spaces {
 		l.spaces[s].largestAcked = wire.NoPacket
-		l.spaces[s].skip.init(cfg.Rand)
+		l.spaces[s].skip.init(Space(s), cfg.Rand)
 	}
-	// "Clients [...] the peer's address is validated": only servers are limited.
-	l.validated = !cfg.Server
-	l.peerValidated = cfg.Server
 }
 
-// NextNumber is the number of the next packet in a space.
+// NewSent returns an empty packet, to be filled in and given to PacketSent.
+func (l *Loss) NewSent() *SentPacket { return l.pool.take() }
+
+// NextNumber is the number of the next packet of a space. Numbers that no PacketSent follows are
+// given out again.
 func (l *Loss) NextNumber(s Space) wire.PacketNumber { return l.spaces[s].next }
 
-// SetNextNumber says that smaller numbers have been used by somebody else.
-func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) { l.spaces[s].next = pn }
+// SetNextNumber says that somebody else has used the smaller numbers. Their acknowledgement is
+// accepted and means nothing.
+func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) {
+	if sp := &l.spaces[s]; pn > sp.next {
+		sp.next = pn
+		sp.skip.schedule(pn)
+	}
+}
 
 // LargestAcked is the largest number that the peer has acknowledged, or wire.NoPacket.
 func (l *Loss) LargestAcked(s Space) wire.PacketNumber { return l.spaces[s].largestAcked }
 
-// NewSent returns an empty packet to be filled in for PacketSent.
-func (l *Loss) NewSent() *SentPacket { return sentPool.Get().(*SentPacket) }
-
-// maxIdleSent bounds the packets that are remembered although nothing waits for them: a receiver's
-// acknowledgements are not acknowledged themselves.
-const maxIdleSent = 256
-
-// PacketSent takes over a packet that is sent now, numbered NextNumber.
-func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
+// OldestUnacked is the smallest number that is neither acknowledged nor lost, or wire.NoPacket.
+func (l *Loss) OldestUnacked(s Space) wire.PacketNumber {
 	sp := &l.spaces[s]
-	sp.list.push(p)
-	sp.next = p.Num + 1
-	if p.InFlight {
-		l.bytesInFlight += p.Size
-		l.pace.sent(p.Size)
-	}
-	if p.AckEliciting {
-		sp.eliciting++
-		sp.lastEliciting = now
-		if l.probes > 0 {
-			l.lastArmed = now
+	for i := sp.live; i < sp.sent.tail; i++ {
+		if e := sp.sent.at(i); e.p != nil {
+			return e.num
 		}
 	}
-	for sp.list.n > maxIdleSent && !sp.list.at(0).InFlight {
-		sp.list.at(0).done = true
-		sp.list.trim()
-	}
-	if sp.skip.due(sp.next) {
-		hole := l.NewSent()
-		hole.Num, hole.done, hole.skip = sp.next, true, true
-		sp.list.push(hole)
-		sp.skip.skipped(sp.next, l.cfg.Rand)
-		sp.next++
-	}
-}
-
-// DatagramReceived counts bytes for the amplification limit.
-func (l *Loss) DatagramReceived(_ monotime.Time, n int) {
-	if !l.validated {
-		l.received += n
-	}
-}
-
-// DatagramSent counts bytes for the amplification limit.
-func (l *Loss) DatagramSent(n int) {
-	if !l.validated {
-		l.sent += n
-	}
-}
-
-// ValidateAddress lifts the amplification limit.
-func (l *Loss) ValidateAddress() { l.validated = true }
-
-// AmplificationCredit is how many bytes may be sent before the peer's address is validated.
-//
-// "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
-// as the number of bytes they have received."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-3
-func (l *Loss) AmplificationCredit() int {
-	if l.validated {
-		return math.MaxInt
-	}
-	return 3*l.received - l.sent
-}
-
-// SendLimit says what may be sent now.
-type SendLimit uint8
-
-const (
-	SendAll     SendLimit = iota
-	SendAckOnly           // the congestion window or the pacer holds the rest back
-	SendNothing           // the amplification limit is reached
-)
-
-// SendLimit returns what may be sent now. Probes are not held back.
-func (l *Loss) SendLimit(now monotime.Time) SendLimit {
-	switch {
-	case l.AmplificationCredit() <= 0:
-		return SendNothing
-	case l.probes > 0:
-		return SendAll
-	case l.bytesInFlight+l.cfg.MaxDatagramSize > l.cc.cwnd || l.pace.blocked(now):
-		return SendAckOnly
-	}
-	return SendAll
-}
-
-// SendQuantum is how many bytes one train may have.
-func (l *Loss) SendQuantum(now monotime.Time) int {
-	if l.probes > 0 {
-		return 2 * l.cfg.MaxDatagramSize
-	}
-	return max(l.cfg.MaxDatagramSize, min(l.pace.quantum(now), l.cc.cwnd-l.bytesInFlight))
-}
-
-// PacedUntil is when the pacer lets the next packet go; zero if it is not what holds it back.
-func (l *Loss) PacedUntil(now monotime.Time) monotime.Time {
-	if l.probes > 0 || l.bytesInFlight+l.cfg.MaxDatagramSize > l.cc.cwnd || l.AmplificationCredit() <= 0 {
-		return 0
-	}
-	return l.pace.until(now)
+	return wire.NoPacket
 }
 
 // SetMaxAckDelay takes the peer's max_ack_delay.
@@ -195,20 +124,140 @@ func (l *Loss) SetMaxAckDelay(d time.Duration) { l.maxAckDelay = d }
 // SetAckDelayExponent takes the peer's ack_delay_exponent.
 func (l *Loss) SetAckDelayExponent(e uint8) { l.ackDelayExponent = e }
 
-// SetMaxDatagramSize changes the size of datagrams.
+// SetMaxDatagramSize changes how large our datagrams may be, in bytes of UDP payload.
 func (l *Loss) SetMaxDatagramSize(n int) {
-	l.cfg.MaxDatagramSize, l.cc.mds, l.pace.mds = n, n, n
+	l.cfg.MaxDatagramSize = n
+	l.cc.setMaxDatagramSize(n)
+	l.pacer.mds = n
 }
 
-// MaxDatagramSize is the size of datagrams.
+// MaxDatagramSize is how large our datagrams may be, in bytes of UDP payload.
 func (l *Loss) MaxDatagramSize() int { return l.cfg.MaxDatagramSize }
 
-// Getters for statistics and for flow control.
+// SmoothedRTT is the estimated round-trip time; before a sample, the initial one.
 func (l *Loss) SmoothedRTT() time.Duration { return l.rtt.smoothed }
-func (l *Loss) LatestRTT() time.Duration   { return l.rtt.latest }
-func (l *Loss) MinRTT() time.Duration      { return l.rtt.min }
-func (l *Loss) CongestionWindow() int      { return l.cc.cwnd }
-func (l *Loss) BytesInFlight() int         { return l.bytesInFlight }
 
-// PTO is the probe timeout of the Application space, without back-off.
-func (l *Loss) PTO() time.Duration { return l.rtt.pto() + l.maxAckDelay }
+// LatestRTT is the latest sample of the round-trip time, or 0.
+func (l *Loss) LatestRTT() time.Duration { return l.rtt.latest }
+
+// MinRTT is the smallest sample of the round-trip time, or 0.
+func (l *Loss) MinRTT() time.Duration { return l.rtt.min }
+
+// CongestionWindow is the congestion window in bytes.
+func (l *Loss) CongestionWindow() int { return l.cc.cwnd }
+
+// BytesInFlight is the number of bytes in flight.
+func (l *Loss) BytesInFlight() int { return l.bytesInFlight }
+
+// Counters returns a copy of the counters.
+func (l *Loss) Counters() Counters { return l.counters }
+
+// SpuriousLosses counts packets that were declared lost and acknowledged later.
+func (l *Loss) SpuriousLosses() uint64 { return l.counters.SpuriousLosses }
+
+// DiscardSpace forgets a space, as its keys are gone. Its packets get no fate.
+//
+// "The sender MUST discard all recovery state associated with those packets and MUST remove them
+// from the count of bytes in flight."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.4-1
+func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
+	sp := &l.spaces[s]
+	if sp.discarded {
+		return
+	}
+	sp.discarded = true
+	l.forget(s)
+	// "When Initial or Handshake keys are discarded, the PTO and loss detection timers MUST be
+	// reset, because discarding keys indicates forward progress".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
+	l.resetPTO(now)
+	l.checkIdle()
+}
+
+// ResetForRetry forgets what a client has sent, as the server asks it to start again. Packet numbers
+// go on, and the packets get no fate.
+//
+// "Clients that receive a Retry packet reset congestion control and loss recovery state, including
+// resetting any pending timers."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.3-2
+func (l *Loss) ResetForRetry(now monotime.Time) {
+	// "The client MAY compute an RTT estimate to the server as the time period from when the
+	// first Initial packet was sent to when a Retry [...] packet is received." With more than one
+	// Initial packet out it is not known which was answered.
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.3-3
+	initial := l.cfg.InitialRTT
+	if first := l.pto.firstSent; !first.IsZero() && l.counters.ProbeTimeouts == 0 {
+		initial = max(now.Sub(first), minRetryRTT)
+	}
+	for s := range l.spaces {
+		l.forget(Space(s))
+	}
+	l.rtt.init(initial)
+	l.cc.init(now, l.cfg.MaxDatagramSize)
+	l.pacer.init(now, l.cfg.MaxDatagramSize)
+	l.reo.init()
+	l.resetPTO(now)
+}
+
+// minRetryRTT keeps a timeout that follows from a Retry from being shorter than what a server takes
+// for a handshake message: a Retry costs it nothing.
+const minRetryRTT = 50 * time.Millisecond
+
+// Close forgets everything and gives the memory up. Getters keep working.
+func (l *Loss) Close() {
+	for s := range l.spaces {
+		l.forget(Space(s))
+		l.spaces[s].discarded = true
+	}
+	l.pto.probes, l.pto.peerValidated = 0, true
+	l.pool = sentPool{}
+}
+
+// forget drops the packets of a space.
+func (l *Loss) forget(s Space) {
+	sp := &l.spaces[s]
+	for i := sp.sent.head; i < sp.sent.tail; i++ {
+		if p := sp.sent.at(i).p; p != nil {
+			if !p.lost {
+				l.leaveFlight(sp, p)
+			}
+			l.pool.put(p)
+		}
+	}
+	sp.sent.release()
+	sp.live = sp.sent.head
+	sp.lossTime = 0
+	sp.lostRun = lostRun{}
+}
+
+// enterFlight and leaveFlight keep the counts of packets that are neither acknowledged nor lost.
+func (l *Loss) enterFlight(sp *lossSpace, p *SentPacket) {
+	if p.InFlight {
+		l.bytesInFlight += p.Size
+		l.packetsInFlight++
+	} else {
+		sp.untimed++
+	}
+	if p.AckEliciting {
+		sp.eliciting++
+	}
+}
+
+func (l *Loss) leaveFlight(sp *lossSpace, p *SentPacket) {
+	if p.InFlight {
+		l.bytesInFlight -= p.Size
+		l.packetsInFlight--
+	} else {
+		sp.untimed--
+	}
+	if p.AckEliciting {
+		sp.eliciting--
+	}
+}
+
+// checkIdle gives memory up that a connection without outstanding packets does not need.
+func (l *Loss) checkIdle() {
+	if l.packetsInFlight == 0 {
+		l.pool.trim()
+	}
+}

@@ -8,184 +8,216 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// ErrAckUnsent is returned for an acknowledgement of a packet that was never sent.
-var ErrAckUnsent = errors.New("acknowledged a packet that was not sent")
+// Errors of HandleAck: the peer acknowledges what it cannot have received.
+var (
+	ErrAckUnsent  = errors.New("acknowledgement of a packet that was not sent")
+	ErrAckSkipped = errors.New("acknowledgement of a packet number that was left out")
+)
 
-// FateFunc takes back what a packet carried. It must not call into the Loss.
-type FateFunc func(Space, *SentPacket, Fate)
+// ackGain is what one ACK frame newly acknowledges.
+type ackGain struct {
+	largest     wire.PacketNumber // NoPacket: nothing
+	largestSent monotime.Time
+	eliciting   bool
+	bytes       int // of packets that count for the window's growth
+	ect         uint64
+}
 
-// HandleAck processes an ACK frame. Every number in it must have been sent.
+// HandleAck processes an ACK frame: fate is called for each packet that it acknowledges, and for
+// those that turn out to be lost. The work is bounded by the ranges and by what is outstanding. An
+// error leaves everything as it was.
 func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc) error {
 	sp := &l.spaces[s]
 	if f.Largest >= sp.next {
 		return ErrAckUnsent
 	}
-	var got ackGain
-	inFlight := l.bytesInFlight
 	for r := range f.Ranges {
 		if sp.skip.covers(r) {
-			return ErrAckUnsent
-		}
-		// Whatever a range claims, the work is bounded by what is outstanding.
-		lo := max(r.Start, sp.list.base)
-		hi := min(r.End, sp.list.base+wire.PacketNumber(sp.list.n))
-		for pn := hi - 1; pn >= lo; pn-- {
-			if p := sp.list.get(pn); !p.done {
-				l.acked(now, s, p, inFlight, &got, fate)
-			}
+			return ErrAckSkipped
 		}
 	}
-	if f.Largest > sp.largestAcked {
-		sp.largestAcked = f.Largest
-	}
-	if !got.any {
-		sp.list.trim()
+	if sp.discarded {
 		return nil
 	}
-	if got.largest == f.Largest && got.eliciting {
-		l.sample(now, now.Sub(got.largestSent), l.scaledDelay(s, f.Delay))
+	recovery := l.cc.recoveryStart
+	gain := ackGain{largest: wire.NoPacket}
+	sp.largestAcked = max(sp.largestAcked, f.Largest)
+	for r := range f.Ranges {
+		l.ackRange(now, s, r, &gain, fate)
+		if sp.sent.len() == 0 || r.Start <= sp.sent.at(sp.sent.head).num {
+			break
+		}
 	}
-	if s == SpaceHandshake {
-		l.peerValidated = true
+	if gain.largest == wire.NoPacket {
+		return nil
 	}
+	sp.lastAckedSent = max(sp.lastAckedSent, gain.largestSent)
+	l.sampleRTT(now, s, f, &gain)
+	l.checkECN(now, sp, f, &gain)
 	l.detectLost(now, s, fate)
-	sp.list.trim()
-	l.pace.setRate(l.cc.cwnd, l.cc.slowStart(), l.rtt.smoothed)
-	// "The PTO backoff factor is reset when an acknowledgment is received, except [...] A client
-	// that is not yet certain that the server has finished validating the client's address"
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
-	if l.peerValidated {
-		l.ptoCount = 0
+	if l.cc.recoveryStart.IsZero() || l.cc.recoveryStart == recovery {
+		l.cc.acked(now, gain.largestSent, gain.bytes, l.bytesInFlight)
 	}
-	l.probes = 0
-	l.lastArmed = now
+	l.pacer.setRate(now, &l.cc, &l.rtt)
+	l.ptoAcked(now, s)
+	l.prune(now, sp)
+	l.checkIdle()
 	return nil
 }
 
-// ackGain is what an ACK frame newly acknowledged.
-type ackGain struct {
-	any, eliciting bool
-	largest        wire.PacketNumber
-	largestSent    monotime.Time
-}
-
-func (l *Loss) acked(now monotime.Time, s Space, p *SentPacket, inFlight int, got *ackGain, fate FateFunc) {
-	if p.lost {
-		l.refute(now, s, p)
-		p.done = true
-		// What it carried was sent again, and is acknowledged now all the same.
-		fate(s, p, Acked)
+// ackRange acknowledges the outstanding packets of one range.
+func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, gain *ackGain, fate FateFunc) {
+	sp := &l.spaces[s]
+	if sp.sent.len() == 0 {
 		return
 	}
-	if !got.any {
-		got.largest, got.largestSent = p.Num, p.Time
+	first := sp.sent.search(r.Start)
+	i := first
+	for i < sp.sent.tail {
+		e := sp.sent.at(i)
+		if e.num >= r.End {
+			break
+		}
+		if e.p == nil {
+			i += max(1, e.run)
+			continue
+		}
+		l.ackPacket(now, s, e.p, gain, fate)
+		l.pool.put(e.p)
+		e.p = nil
+		i++
 	}
-	got.any = true
-	got.eliciting = got.eliciting || p.AckEliciting
-	l.unflight(s, p)
-	if p.InFlight {
-		l.cc.acked(p.Time, p.Size, inFlight)
+	if i > first {
+		sp.sent.at(first).run = i - first
 	}
-	p.done = true
+}
+
+// ackPacket handles the first acknowledgement of a packet.
+func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, gain *ackGain, fate FateFunc) {
+	sp := &l.spaces[s]
+	if p.Num > gain.largest {
+		gain.largest, gain.largestSent = p.Num, p.Time
+	}
+	gain.eliciting = gain.eliciting || p.AckEliciting
+	if p.ECT {
+		gain.ect++
+	}
+	if p.lost {
+		l.refute(now, sp, p)
+	} else {
+		l.leaveFlight(sp, p)
+		if p.InFlight && !l.cc.inRecovery(p.Time) {
+			gain.bytes += p.Size
+		}
+	}
 	fate(s, p, Acked)
 }
 
-// unflight takes a packet out of the counts.
-func (l *Loss) unflight(s Space, p *SentPacket) {
-	if p.InFlight {
-		l.bytesInFlight -= p.Size
+// sampleRTT takes a sample of the round-trip time from an ACK frame.
+//
+// "An endpoint generates an RTT sample on receiving an ACK frame that meets the following two
+// conditions: the largest acknowledged packet number is newly acknowledged, and at least one of the
+// newly acknowledged packets was ack-eliciting."
+// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-1
+func (l *Loss) sampleRTT(now monotime.Time, s Space, f *wire.Ack, gain *ackGain) {
+	if gain.largest != f.Largest || !gain.eliciting {
+		return
 	}
-	if p.AckEliciting {
-		l.spaces[s].eliciting--
+	if l.firstSample.IsZero() {
+		l.firstSample = now
 	}
+	l.rtt.update(now.Sub(gain.largestSent), l.ackDelay(s, f.Delay))
 }
 
-func (l *Loss) scaledDelay(s Space, raw uint64) time.Duration {
-	// "[...] SHOULD ignore the peer's max_ack_delay until the handshake is confirmed; [...] MUST
-	// use the lesser of the acknowledgment delay and the peer's max_ack_delay after the
-	// handshake is confirmed".
-	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.3.1
-	if s == SpaceInitial {
+// ackDelay decodes the ACK Delay field. Initial and Handshake packets are acknowledged at once, and
+// their frames come before the exponent is authentic.
+func (l *Loss) ackDelay(s Space, field uint64) time.Duration {
+	if s != SpaceApp {
+		// "[An endpoint] MAY ignore the acknowledgment delay for Initial packets, since these
+		// acknowledgments are not delayed by the peer".
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.1.1
 		return 0
 	}
-	d := time.Duration(min(raw, 1<<30)<<l.ackDelayExponent) * time.Microsecond
-	if l.confirmed {
+	// A minute of delay is as good as any more, and cannot overflow.
+	us := min(field, uint64(time.Minute/time.Microsecond)) << min(l.ackDelayExponent, 20)
+	d := min(time.Duration(us)*time.Microsecond, time.Minute)
+	if l.pto.confirmed {
+		// "[An endpoint] MUST use the lesser of the acknowledgment delay and the peer's
+		// max_ack_delay after the handshake is confirmed".
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.3.1
 		d = min(d, l.maxAckDelay)
 	}
 	return d
 }
 
-func (l *Loss) sample(now monotime.Time, latest, delay time.Duration) {
-	if l.firstSample.IsZero() {
-		l.firstSample = now
-	}
-	l.rtt.update(latest, delay)
-}
-
-// detectLost declares packets lost that were sent long enough, or far enough, before one that was
-// acknowledged (RFC 9002, 6.1).
+// detectLost declares the packets of a space lost that were sent before an acknowledged one, far
+// enough or long enough.
+//
+// "A packet is declared lost if it meets all of the following conditions: The packet is
+// unacknowledged, in flight, and was sent prior to an acknowledged packet. The packet was sent
+// kPacketThreshold packets before an acknowledged packet (Section 6.1.1), or it was sent long enough
+// in the past (Section 6.1.2)."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-2
 func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 	sp := &l.spaces[s]
 	sp.lossTime = 0
-	delay := l.reo.delay(&l.rtt)
-	var run persistentRun
-	lost := false
-	for i := range sp.list.n {
-		p := sp.list.at(i)
-		if p.Num > sp.largestAcked {
+	threshold, delay := l.reo.packets, l.reo.delay(&l.rtt)
+	before := l.cc.epoch
+	for ; sp.live < sp.sent.tail; sp.live++ {
+		e := sp.sent.at(sp.live)
+		if e.num > sp.largestAcked {
 			break
 		}
-		switch {
-		case p.skip:
-			continue
-		case p.done:
-			run = persistentRun{}
-			continue
-		case p.lost:
-			if now.Sub(p.Time) > l.reo.remember(&l.rtt) {
-				p.done = true
-			}
-		case sp.largestAcked-p.Num >= l.reo.packets || !now.Before(p.Time.Add(delay)):
-			l.declareLost(now, s, p, fate)
-			lost = true
-		default:
-			sp.lossTime = monotime.Min(sp.lossTime, p.Time.Add(delay))
-			run = persistentRun{}
+		if e.p == nil { // acknowledged
+			sp.lostRun = lostRun{}
 			continue
 		}
-		if p.AckEliciting && run.add(p.Time, l) && lost {
-			l.cc.persistent()
+		// Numbers and times ascend: what stands behind the first packet to be spared is too.
+		if late := e.p.Time.Add(delay); sp.largestAcked-e.num < threshold && now.Before(late) {
+			sp.lossTime = late
+			break
 		}
+		l.declareLost(now, s, e.p, fate)
 	}
-	if lost {
-		l.pace.setRate(l.cc.cwnd, l.cc.slowStart(), l.rtt.smoothed)
+	if l.cc.epoch != before {
+		l.counters.CongestionEvents++
+		l.reo.congestion()
+		l.pacer.setRate(now, &l.cc, &l.rtt)
 	}
 }
 
+// declareLost takes a packet for lost. It stays in the ring, in case it is not.
 func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
-	l.unflight(s, p)
-	if p.InFlight {
-		l.cc.lost(now, p.Time)
-	}
+	sp := &l.spaces[s]
+	l.leaveFlight(sp, p)
 	p.lost = true
+	if p.InFlight {
+		l.counters.Lost++
+		p.epoch = l.cc.lost(now, p.Time)
+	}
+	if p.AckEliciting && l.extendLostRun(s, p.Time) {
+		l.counters.PersistentCongestion++
+		l.cc.persistent()
+		// "Endpoints SHOULD set the min_rtt to the newest RTT sample after persistent
+		// congestion is established."
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-5
+		l.rtt.min = l.rtt.latest
+	}
 	fate(s, p, Lost)
 }
 
-// persistentRun is a run of lost packets without an acknowledged one among them.
-type persistentRun struct {
-	start monotime.Time
-}
-
-// add reports whether the run is long enough for persistent congestion (RFC 9002, 7.6.1).
-func (r *persistentRun) add(t monotime.Time, l *Loss) bool {
-	// "[...] a prior RTT sample existed when these two packets were sent."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2-2.3.1
-	if l.firstSample.IsZero() || t.Before(l.firstSample) {
-		return false
+// prune forgets, from the front, entries without a packet and lost packets that had their time.
+func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
+	keep := l.reo.remember(&l.rtt)
+	for sp.sent.len() > 0 {
+		p := sp.sent.at(sp.sent.head).p
+		if p != nil {
+			if !p.lost || now.Sub(p.Time) < keep {
+				break
+			}
+			l.pool.put(p)
+		}
+		sp.sent.pop()
 	}
-	if r.start.IsZero() {
-		r.start = t
-		return false
-	}
-	return t.Sub(r.start) > 3*l.PTO()
+	sp.live = max(sp.live, sp.sent.head)
 }

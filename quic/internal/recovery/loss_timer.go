@@ -6,185 +6,206 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// The probe timeout backs off exponentially, but not without end: under 30 % loss an uncapped one
-// reaches the idle timeout, and the connection starves although every other packet gets through.
-// During the handshake, where little is in flight, probes stay more frequent.
+// ptoState is where the probe timeout stands (RFC 9002, 6.2).
+type ptoState struct {
+	count  int // timeouts since the last progress
+	probes int // datagrams that may still be sent as probes
+	space  Space
+	fired  monotime.Time // the last timeout; zero: none since the last progress
+	// restart is when a client's timer that guards no packet was last reset; zero: nothing was
+	// sent yet, and nothing is waited for.
+	restart   monotime.Time
+	firstSent monotime.Time
+
+	handshakeKeys bool // Handshake packets can be sent
+	peerValidated bool // the server is known to have validated our address
+	confirmed     bool // the handshake is (RFC 9001, 4.1.2)
+}
+
+// probeDatagrams is how many datagrams a timeout lets out.
+//
+// "An endpoint MAY send up to two full-sized datagrams containing ack-eliciting packets to avoid an
+// expensive consecutive PTO expiration due to a single lost datagram or to transmit data from
+// multiple packet number spaces."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
+const probeDatagrams = 2
+
+// The period doubles with each timeout, but not for ever. Under heavy loss, uncapped back-off has a
+// connection that gets every other packet through wait for its idle timeout instead. During the
+// handshake, where what is in flight is a few datagrams, the cap is lower: with 30 % loss both ways,
+// one probe in three fails, and ten of them are wanted within the patience of a user.
 const (
 	maxHandshakePTO = 2 * time.Second
 	maxPTO          = 10 * time.Second
 )
 
-// minProbeCredit is the least amplification credit with which a server's probe timer makes sense.
-const minProbeCredit = 1200
-
-// ptoFor is the probe timeout of a space with back-off.
-func (l *Loss) ptoFor(s Space) time.Duration {
-	base := l.rtt.pto()
+// period is the probe timeout of a space, with back-off. A path slower than a cap is not probed
+// more often than its round trip asks for.
+func (l *Loss) period(s Space) time.Duration {
+	// "When the PTO is armed for Initial or Handshake packet number spaces, the max_ack_delay in
+	// the PTO period computation is set to 0".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-4
+	d := l.rtt.pto()
 	if s == SpaceApp {
-		base += l.maxAckDelay
+		d += l.maxAckDelay
 	}
 	limit := maxPTO
-	if !l.confirmed {
+	if !l.pto.confirmed {
 		limit = maxHandshakePTO
 	}
-	return min(base<<min(l.ptoCount, 16), max(base, limit))
+	return min(d<<min(l.pto.count, 16), max(d, limit))
 }
 
-// ptoTime is when the probe timer fires, and for which space; zero if it is not armed.
-func (l *Loss) ptoTime() (monotime.Time, Space) {
-	// "If no additional data can be sent, the server's PTO timer MUST NOT be armed until
-	// datagrams have been received from the client".
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-2
-	if l.AmplificationCredit() < minProbeCredit {
-		return 0, 0
-	}
-	var at monotime.Time
-	var space Space
-	for s := SpaceInitial; s < NumSpaces; s++ {
-		sp := &l.spaces[s]
-		// "An endpoint MUST NOT set its PTO timer for the Application Data packet number space
-		// until the handshake is confirmed."
-		// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-7
-		if sp.eliciting == 0 || s == SpaceApp && !l.confirmed {
-			continue
-		}
-		if t := sp.lastEliciting.Add(l.ptoFor(s)); at.IsZero() || t.Before(at) {
-			at, space = t, s
-		}
-	}
-	if at.IsZero() && !l.peerValidated {
-		// "[...] it is the client's responsibility to send packets to unblock the server
-		// until it is certain that the server has finished its address validation".
-		// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-3
-		space = l.deadlockSpace()
-		at = l.lastArmed.Add(l.ptoFor(space))
-	}
-	return at, space
-}
+// PTO is the probe timeout of the App space, without back-off.
+func (l *Loss) PTO() time.Duration { return l.rtt.pto() + l.maxAckDelay }
 
-func (l *Loss) deadlockSpace() Space {
-	if l.handshakeKeys {
-		return SpaceHandshake
-	}
-	return SpaceInitial
-}
-
-// lossTime is the earliest time at which a packet becomes lost by time.
-func (l *Loss) lossTime() (monotime.Time, Space) {
-	var at monotime.Time
-	var space Space
-	for s := SpaceInitial; s < NumSpaces; s++ {
-		if t := l.spaces[s].lossTime; !t.IsZero() && (at.IsZero() || t.Before(at)) {
-			at, space = t, s
-		}
-	}
-	return at, space
-}
-
-// NextTimeout is when HandleTimeout wants to be called; zero is never.
+// NextTimeout is when HandleTimeout wants to be called, which may be in the past; zero is never.
+//
+// "The PTO timer MUST NOT be set if a timer is set for time threshold loss detection".
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-13
 func (l *Loss) NextTimeout() monotime.Time {
-	if t, _ := l.lossTime(); !t.IsZero() {
+	if t, _ := l.lossTimer(); !t.IsZero() {
 		return t
 	}
-	t, _ := l.ptoTime()
+	t, _ := l.probeTimer()
 	return t
 }
 
-// HandleTimeout does what is due: it declares packets lost, or asks for probes.
+// HandleTimeout does what is due, if anything: packets become lost by time, or probes are asked for.
 func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
-	if t, s := l.lossTime(); !t.IsZero() {
+	if t, s := l.lossTimer(); !t.IsZero() {
 		if !now.Before(t) {
 			l.detectLost(now, s, fate)
-			l.spaces[s].list.trim()
+			l.prune(now, &l.spaces[s])
+			l.checkIdle()
 		}
 		return
 	}
-	t, s := l.ptoTime()
+	t, s := l.probeTimer()
 	if t.IsZero() || now.Before(t) {
 		return
 	}
-	// "When a PTO timer expires, a sender MUST send at least one ack-eliciting packet in the
-	// packet number space as a probe. An endpoint MAY send up to two full-sized datagrams".
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
-	l.probes = 2
-	l.probeSpace = s
-	l.ptoCount++
-	l.lastArmed = now
+	// "When a PTO timer expires, the PTO backoff MUST be increased, resulting in the PTO period
+	// being set to twice its current value."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
+	l.pto.count++
+	l.pto.fired, l.pto.restart = now, now
+	l.pto.probes, l.pto.space = probeDatagrams, s
+	l.counters.ProbeTimeouts++
 }
 
-// ProbesPending is the number of datagrams that may still be sent as probes.
-func (l *Loss) ProbesPending() int { return l.probes }
-
-// ProbeSpace is the space that the probes are for: the earliest with something outstanding, so that
-// no flight is left behind by a later one.
-func (l *Loss) ProbeSpace() Space {
-	for s := SpaceInitial; s < NumSpaces; s++ {
-		if l.spaces[s].eliciting > 0 && !l.spaces[s].discarded {
-			return s
+// lossTimer is the earliest time at which a packet becomes lost by time, and in which space.
+func (l *Loss) lossTimer() (at monotime.Time, space Space) {
+	for s := range l.spaces {
+		if t := l.spaces[s].lossTime; !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at, space = t, Space(s)
 		}
 	}
-	return l.probeSpace
+	return at, space
 }
 
-// ProbeSent counts a datagram that was sent as a probe.
-func (l *Loss) ProbeSent() {
-	if l.probes > 0 {
-		l.probes--
+// probeTimer is when a probe timeout happens, and for which space; zero if never.
+func (l *Loss) probeTimer() (at monotime.Time, space Space) {
+	// "If no additional data can be sent, the server's PTO timer MUST NOT be armed until
+	// datagrams have been received from the client, because packets sent on PTO count against the
+	// anti-amplification limit."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-1
+	if l.AmplificationCredit() < l.probeCost() {
+		return 0, 0
 	}
+	for s := range l.spaces {
+		sp := &l.spaces[s]
+		if sp.eliciting == 0 || !l.timesProbes(Space(s)) {
+			continue
+		}
+		// When a timeout has let nothing out, its successor counts from it.
+		t := max(sp.lastEliciting, l.pto.fired).Add(l.period(Space(s)))
+		if at.IsZero() || t.Before(at) {
+			at, space = t, Space(s)
+		}
+	}
+	if !at.IsZero() || l.pto.peerValidated || l.pto.restart.IsZero() {
+		return at, space
+	}
+	// "[T]he client MUST set the PTO timer if the client has not received an acknowledgment for
+	// any of its Handshake packets and the handshake is not confirmed (see Section 4.1.2 of
+	// [QUIC-TLS]), even if there are no packets in flight. When the PTO fires, the client MUST
+	// send a Handshake packet if it has Handshake keys, otherwise it MUST send an Initial packet".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-3
+	space = SpaceInitial
+	if l.pto.handshakeKeys || l.spaces[SpaceInitial].discarded {
+		space = SpaceHandshake
+	}
+	return l.pto.restart.Add(l.period(space)), space
 }
 
-// SetHandshakeKeys: Handshake packets can be sent.
-func (l *Loss) SetHandshakeKeys() { l.handshakeKeys = true }
-
-// ConfirmHandshake: the handshake is confirmed (RFC 9001, 4.1.2).
-func (l *Loss) ConfirmHandshake(now monotime.Time) {
-	l.confirmed, l.peerValidated = true, true
-	l.ptoCount = 0
-	l.lastArmed = now
-}
-
-// DiscardSpace forgets a space whose keys are gone.
+// timesProbes reports whether outstanding packets of a space have a probe timeout.
 //
-// "When Initial and Handshake packet protection keys are discarded [...] the sender MUST discard all
-// recovery state associated with those packets and MUST remove them from the count of bytes in
-// flight. [...] the PTO and loss detection timers MUST be reset".
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.4-1
-func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
-	sp := &l.spaces[s]
-	if sp.discarded {
-		return
+// "An endpoint MUST NOT set its PTO timer for the Application Data packet number space until the
+// handshake is confirmed."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-7
+func (l *Loss) timesProbes(s Space) bool { return s != SpaceApp || l.pto.confirmed }
+
+// probeCost is the amplification credit that a server's probe takes: with Initial packets
+// outstanding, a datagram of full size (RFC 9000, 14.1).
+func (l *Loss) probeCost() int {
+	if l.spaces[SpaceInitial].eliciting > 0 {
+		return 1200
 	}
-	sp.discarded = true
-	l.forget(s)
-	l.ptoCount, l.probes = 0, 0
-	l.lastArmed = now
+	return minCredit
 }
 
-// ResetForRetry forgets the Initial packets that a Retry answered; numbers go on.
-func (l *Loss) ResetForRetry(now monotime.Time) {
-	l.forget(SpaceInitial)
-	l.ptoCount, l.probes = 0, 0
-	l.lastArmed = now
-}
+// ProbesPending is how many datagrams may still be sent as probes, beyond window and pacer.
+//
+// "Probe packets MUST NOT be blocked by the congestion controller."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
+func (l *Loss) ProbesPending() int { return l.pto.probes }
 
-func (l *Loss) forget(s Space) {
-	sp := &l.spaces[s]
-	for i := range sp.list.n {
-		p := sp.list.at(i)
-		if !p.done && !p.lost {
-			l.unflight(s, p)
+// ProbeSpace is the space that a probe must have an ack-eliciting packet of: the earliest with
+// something outstanding. Whichever space's timer it was, a peer that lacks half of a ServerHello has
+// no use for Handshake packets.
+func (l *Loss) ProbeSpace() Space {
+	for s := range l.spaces {
+		if l.spaces[s].eliciting > 0 && l.timesProbes(Space(s)) {
+			return Space(s)
 		}
-		p.done = true
 	}
-	sp.list.trim()
-	sp.list.p = nil
-	sp.list.head = 0
-	sp.lossTime = 0
+	return l.pto.space
 }
 
-// Close frees everything.
-func (l *Loss) Close() {
-	for s := SpaceInitial; s < NumSpaces; s++ {
-		l.forget(s)
+// ProbeSent counts an ack-eliciting datagram against the pending probes.
+func (l *Loss) ProbeSent() { l.pto.probes = max(0, l.pto.probes-1) }
+
+// SetHandshakeKeys says that Handshake packets can be sent from now on.
+func (l *Loss) SetHandshakeKeys() { l.pto.handshakeKeys = true }
+
+// ConfirmHandshake says that the handshake is confirmed (RFC 9001, 4.1.2).
+func (l *Loss) ConfirmHandshake(now monotime.Time) {
+	l.pto.confirmed, l.pto.peerValidated = true, true
+	l.resetPTO(now)
+}
+
+// ptoAcked handles progress: a packet of space s was acknowledged.
+//
+// "The PTO backoff factor is reset when an acknowledgment is received, except in the following case.
+// [...] [A] client does not reset the PTO backoff factor on receiving acknowledgments in Initial
+// packets."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-10
+func (l *Loss) ptoAcked(now monotime.Time, s Space) {
+	if s != SpaceInitial {
+		l.pto.peerValidated = true
+	}
+	if l.pto.peerValidated {
+		l.pto.count, l.pto.fired = 0, 0
+	}
+	l.pto.probes = 0
+	l.pto.restart = now
+}
+
+// resetPTO restarts the timer without back-off.
+func (l *Loss) resetPTO(now monotime.Time) {
+	l.pto.count, l.pto.probes, l.pto.fired = 0, 0, 0
+	if !l.pto.restart.IsZero() {
+		l.pto.restart = now
 	}
 }

@@ -6,66 +6,97 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// pacer is a token bucket that fills at a little more than the rate of the congestion window
-// (RFC 9002, 7.7). It holds what accrues in two milliseconds, or ten packets: trains survive, and
-// timers shorter than a millisecond do not exist.
+// pacer spreads packets over the round trip (RFC 9002, 7.7): a token bucket that fills at the rate
+//
+//	rate = N * congestion_window / smoothed_rtt
+//
+// with N = 5/4, or 2 in slow start, where the window is about to double. What it gives out comes in
+// quanta of clamp(1 ms * rate, 10 datagrams, 64 KiB), so that trains of datagrams survive, and a
+// timer for it never has to be finer than a millisecond. The bucket holds what accrues in two
+// milliseconds: a timer that comes late costs nothing.
+//
+// Until there is a sample of the round-trip time there is no rate, and the initial window, which is
+// all that can be sent, is not paced.
 type pacer struct {
-	tokens float64
-	last   monotime.Time
-	rate   float64 // bytes a nanosecond
 	mds    int
+	tokens int // bytes; may be negative, after packets that do not ask
+	rate   int // bytes a millisecond; 0: not paced
+	last   monotime.Time
+	dry    bool // the bucket ran out, and has not enough for a train yet
 }
 
 const (
-	burstPackets = 10
-	maxQuantum   = 64 << 10
+	burstPackets = 10       // least quantum, in datagrams: the initial window
+	maxQuantum   = 64 << 10 // largest: one segmentation offload
 )
 
 func (p *pacer) init(now monotime.Time, mds int) {
-	p.last, p.mds = now, mds
-	p.tokens = float64(burstPackets * mds)
+	*p = pacer{mds: mds, tokens: burstPackets * mds, last: now}
 }
 
-// setRate follows the window.
-func (p *pacer) setRate(cwnd int, slowStart bool, srtt time.Duration) {
-	gain := 1.25
-	if slowStart {
-		gain = 2
+// setRate follows the window and the round-trip time.
+func (p *pacer) setRate(now monotime.Time, c *newReno, rtt *rttState) {
+	if !rtt.sampled {
+		return
 	}
-	p.rate = gain * float64(cwnd) / float64(max(srtt, 10*time.Microsecond))
+	p.refill(now) // at the old rate
+	quarters := 5
+	if c.inSlowStart() {
+		quarters = 8
+	}
+	// The window has at most 24 bits, so this fits: 24 + 3 + 20.
+	perMS := int64(c.cwnd) * int64(quarters) / 4 * int64(time.Millisecond)
+	p.rate = max(1, int(perMS/int64(rtt.smoothed)))
 }
 
-func (p *pacer) capacity() float64 {
-	return max(float64(burstPackets*p.mds), p.rate*float64(2*time.Millisecond))
-}
+// quantum is the size of a train, and what has to accrue before a timer lets it go.
+func (p *pacer) quantum() int { return min(max(p.rate, burstPackets*p.mds), maxQuantum) }
+
+func (p *pacer) capacity() int { return max(2*p.rate, burstPackets*p.mds) }
 
 func (p *pacer) refill(now monotime.Time) {
-	if d := now.Sub(p.last); d > 0 {
-		p.tokens = min(p.capacity(), p.tokens+p.rate*float64(d))
+	d := now.Sub(p.last)
+	if d <= 0 || p.rate == 0 {
+		return
+	}
+	if room := p.capacity() - p.tokens; room <= 0 || d >= p.after(room) {
+		p.tokens = p.capacity()
 		p.last = now
+		return
 	}
+	// Below the time for room bytes the product fits. What rounding leaves stays for next time.
+	n := int(int64(d) * int64(p.rate) / int64(time.Millisecond))
+	p.tokens += n
+	p.last = p.last.Add(time.Duration(int64(n) * int64(time.Millisecond) / int64(p.rate)))
 }
 
-func (p *pacer) sent(n int) { p.tokens = max(p.tokens-float64(n), -p.capacity()) }
+// after is how long n bytes take to accrue, rounded up.
+func (p *pacer) after(n int) time.Duration {
+	return time.Duration((int64(n)*int64(time.Millisecond) + int64(p.rate) - 1) / int64(p.rate))
+}
 
-// blocked reports whether the next packet has to wait.
+func (p *pacer) sent(now monotime.Time, n int) {
+	p.refill(now)
+	p.tokens = max(p.tokens-n, -p.capacity())
+}
+
+// blocked reports whether the next packet has to wait. When the bucket has run out, and something
+// else than the pacer's timer has us try again, such as an acknowledgement, then what accrues in a
+// millisecond has to be there: less would make trains of one packet.
 func (p *pacer) blocked(now monotime.Time) bool {
-	p.refill(now)
-	return p.tokens < float64(p.mds)
-}
-
-// quantum is how much may leave in one train.
-func (p *pacer) quantum(now monotime.Time) int {
-	p.refill(now)
-	q := min(maxQuantum, max(float64(burstPackets*p.mds), p.rate*float64(time.Millisecond)))
-	return int(max(float64(p.mds), min(q, p.tokens)))
-}
-
-// until is when the next packet may leave, at least a millisecond from now; zero is at once.
-func (p *pacer) until(now monotime.Time) monotime.Time {
-	if !p.blocked(now) {
-		return 0
+	if p.rate == 0 {
+		return false
 	}
-	wait := time.Duration((float64(p.mds) - p.tokens) / p.rate)
-	return now.Add(min(max(wait, granularity), time.Second))
+	p.refill(now)
+	least := p.mds
+	if p.dry {
+		least = min(max(p.rate, p.mds), p.quantum())
+	}
+	p.dry = p.tokens < least
+	return p.dry
+}
+
+// until is when the bucket will hold a quantum, at least a millisecond from now.
+func (p *pacer) until(now monotime.Time) monotime.Time {
+	return now.Add(max(p.after(p.quantum()-p.tokens), granularity))
 }

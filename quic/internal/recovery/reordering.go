@@ -7,49 +7,73 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// reordering adapts the two loss thresholds to the network. A path that delays some packets by a
-// round trip would otherwise have each of them declared lost, and the window with them.
+// reordering holds the two thresholds of loss detection, and adapts them to a path that reorders:
+// a late acknowledgement shows by how much they were too small. Beside it, the reduction of the
+// window is undone (newReno.refuted). Either alone leaves a path that delays one packet in ten by
+// a round trip at a fraction of its rate.
 //
-// "Implementations MAY adaptively increase the reordering threshold [...] to be more resilient to
-// reordering".
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.1-2
+// "Implementations can detect spurious retransmissions and increase the packet or time reordering
+// threshold to reduce future spurious retransmissions and loss events."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-4
 type reordering struct {
-	packets wire.PacketNumber
-	extra   time.Duration // added to the time threshold
+	packets wire.PacketNumber // kPacketThreshold
+	eighths int64             // kTimeThreshold, in eighths of the round-trip time
+	calm    int               // congestion events since the last spurious loss
 }
 
 const (
 	minPacketThreshold = 3
-	maxPacketThreshold = 4096
+	maxPacketThreshold = 1 << 12
+	minTimeEighths     = 9
+	maxTimeEighths     = 16 // beyond two round trips a probe comes first
+
+	// calmEvents is how many congestion events without a spurious loss end the adaptation, as
+	// RACK has it (RFC 8985, 6.2, step 4).
+	calmEvents = 16
 )
 
-func (r *reordering) init() { r.packets = minPacketThreshold }
-
-// delay is the time threshold: 9/8 of the round-trip time, and what the path has taught us.
-func (r *reordering) delay(rtt *rttState) time.Duration {
-	base := max(rtt.smoothed, rtt.latest)
-	return max(base+max(base/8, min(r.extra, base)), granularity)
+func (r *reordering) init() {
+	*r = reordering{packets: minPacketThreshold, eighths: minTimeEighths}
 }
 
-// remember is how long a lost packet is kept in case it was not.
+// delay is the time threshold.
+//
+// "The time threshold is: max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
+func (r *reordering) delay(rtt *rttState) time.Duration {
+	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)
+}
+
+// remember is how long after it was sent a lost packet is kept, in case that it was not: long enough
+// to find out by how much the largest time threshold falls short.
 func (r *reordering) remember(rtt *rttState) time.Duration {
-	return 3 * max(rtt.pto(), granularity)
+	return 2*rtt.larger() + rtt.pto() + MaxAckDelay
+}
+
+// late adapts the thresholds to a packet that was acknowledged distance packets behind the largest,
+// and took so long.
+func (r *reordering) late(distance wire.PacketNumber, took, rtt time.Duration) {
+	r.packets = min(max(r.packets, distance+1), maxPacketThreshold)
+	r.eighths = min(max(r.eighths, int64(took*8/rtt)+1), maxTimeEighths)
+	r.calm = 0
+}
+
+// congestion counts a congestion event.
+func (r *reordering) congestion() {
+	if r.calm++; r.calm >= calmEvents {
+		r.init()
+	}
 }
 
 // refute handles the acknowledgement of a packet that was declared lost.
-func (l *Loss) refute(now monotime.Time, s Space, p *SentPacket) {
-	l.spuriousLosses++
-	if p.InFlight {
-		l.cc.spurious(p.Time)
+func (l *Loss) refute(now monotime.Time, sp *lossSpace, p *SentPacket) {
+	sp.lostRun = lostRun{}
+	if !p.InFlight {
+		return
 	}
-	r := &l.reo
-	if gap := l.spaces[s].largestAcked - p.Num + 1; gap > r.packets {
-		r.packets = min(gap, maxPacketThreshold)
-	}
-	if late := now.Sub(p.Time) - l.rtt.smoothed + granularity; late > r.extra {
-		r.extra = min(late, 2*l.rtt.smoothed)
+	l.counters.SpuriousLosses++
+	l.reo.late(sp.largestAcked-p.Num, now.Sub(p.Time), max(l.rtt.larger(), time.Microsecond))
+	if l.cc.refuted(p.epoch) {
+		l.counters.UndoneReductions++
 	}
 }
-
-// SpuriousLosses counts packets that were declared lost and acknowledged later.
-func (l *Loss) SpuriousLosses() uint64 { return l.spuriousLosses }

@@ -2,16 +2,27 @@ package recovery
 
 import "time"
 
-// DefaultInitialRTT is assumed before there is a sample (RFC 9002, 6.2.2).
-const DefaultInitialRTT = 333 * time.Millisecond
+const (
+	// DefaultInitialRTT is assumed before there is a sample.
+	//
+	// "When no previous RTT is available, the initial RTT SHOULD be set to 333 milliseconds."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-1
+	DefaultInitialRTT = 333 * time.Millisecond
 
-// MaxAckDelay is the longest that we delay an acknowledgement.
-const MaxAckDelay = 25 * time.Millisecond
+	// MaxAckDelay is the longest that we delay an acknowledgement, and what we assume of a peer
+	// that says nothing (RFC 9000, 18.2).
+	MaxAckDelay = 25 * time.Millisecond
 
-// granularity is the finest timer that is worth arming.
-const granularity = time.Millisecond
+	// AckDelayExponent scales the delays in our ACK frames, and those of a peer that says nothing
+	// (RFC 9000, 18.2).
+	AckDelayExponent = 3
 
-// rttState estimates the round-trip time (RFC 9002, 5).
+	// granularity is kGranularity, the finest timer that is worth arming.
+	granularity = time.Millisecond
+)
+
+// rttState estimates the path's round-trip time (RFC 9002, 5). Before the first sample, smoothed and
+// variance follow from the initial RTT, and the others are zero.
 type rttState struct {
 	latest, min, smoothed, variance time.Duration
 	sampled                         bool
@@ -21,36 +32,43 @@ func (r *rttState) init(initial time.Duration) {
 	if initial <= 0 {
 		initial = DefaultInitialRTT
 	}
-	r.smoothed, r.variance = initial, initial/2
+	*r = rttState{smoothed: initial, variance: initial / 2}
 }
 
-// update takes a sample. ackDelay is the peer's, already limited to its max_ack_delay.
+// update takes a sample. ackDelay is the peer's, already limited to its max_ack_delay where that
+// applies.
 func (r *rttState) update(latest, ackDelay time.Duration) {
-	latest = max(latest, time.Microsecond)
-	r.latest = latest
+	// A sample of zero would make a rate infinite.
+	r.latest = max(latest, time.Microsecond)
 	if !r.sampled {
-		// "On the first RTT sample in a network path, [...] min_rtt [...] smoothed_rtt
-		// = latest_rtt, rttvar = latest_rtt / 2".
-		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-10
+		// "On the first RTT sample after initialization, smoothed_rtt and rttvar are set as
+		// follows: smoothed_rtt = latest_rtt, rttvar = latest_rtt / 2"
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-12
 		r.sampled = true
-		r.min, r.smoothed, r.variance = latest, latest, latest/2
+		r.min, r.smoothed, r.variance = r.latest, r.latest, r.latest/2
 		return
 	}
-	r.min = min(r.min, latest)
-	// "[...] MUST NOT subtract the acknowledgment delay from the RTT sample if the resulting
-	// value is smaller than the min_rtt."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.5.1
-	adjusted := latest
-	if latest-ackDelay >= r.min {
-		adjusted = latest - ackDelay
+	// "min_rtt MUST be set to the lesser of min_rtt and latest_rtt (Section 5.1) on all other
+	// samples."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-2
+	r.min = min(r.min, r.latest)
+	// "[An endpoint] MUST NOT subtract the acknowledgment delay from the RTT sample if the
+	// resulting value is smaller than the min_rtt."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.4.1
+	adjusted := r.latest
+	if r.latest-ackDelay >= r.min {
+		adjusted -= ackDelay
 	}
-	d := r.smoothed - adjusted
-	if d < 0 {
-		d = -d
-	}
-	r.variance = (3*r.variance + d) / 4
+	// The RFC's text computes smoothed_rtt first, its appendix rttvar; RFC 6298 means the latter.
+	r.variance = (3*r.variance + (r.smoothed - adjusted).Abs()) / 4
 	r.smoothed = (7*r.smoothed + adjusted) / 8
 }
 
-// pto is the probe timeout without back-off and without the peer's acknowledgement delay.
+// pto is the probe timeout without the peer's max_ack_delay and without back-off.
+//
+// "PTO = smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay"
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-2
 func (r *rttState) pto() time.Duration { return r.smoothed + max(4*r.variance, granularity) }
+
+// larger is the round-trip time that loss detection by time goes by.
+func (r *rttState) larger() time.Duration { return max(r.smoothed, r.latest) }

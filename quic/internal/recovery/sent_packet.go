@@ -1,83 +1,112 @@
 package recovery
 
 import (
-	"sync"
-
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// SentPacket is a packet whose fate is open.
-type SentPacket struct {
-	Num          wire.PacketNumber
-	Time         monotime.Time
-	Size         int
-	AckEliciting bool
-	InFlight     bool // counts towards the congestion window
-	Record       []byte
+// Space is a packet number space.
+type Space uint8
 
-	done bool // fate final, or not a packet: a number that was never sent
-	lost bool // declared lost, which an acknowledgement may still refute
-	skip bool // the number was skipped on purpose
+const (
+	SpaceInitial Space = iota
+	SpaceHandshake
+	SpaceApp // 0-RTT and 1-RTT
+
+	NumSpaces
+)
+
+func (s Space) String() string {
+	return [...]string{"Initial", "Handshake", "App", "?"}[min(s, NumSpaces)]
 }
 
-var sentPool = sync.Pool{New: func() any { return new(SentPacket) }}
+// ECN is the codepoint of a datagram, as in the two low bits of the IP header's traffic class.
+type ECN uint8
 
-// maxRecordKept bounds what the pool keeps of a record's capacity.
-const maxRecordKept = 512
+const (
+	NotECT ECN = 0b00
+	ECT1   ECN = 0b01
+	ECT0   ECN = 0b10
+	CE     ECN = 0b11
+)
 
-func freeSent(p *SentPacket) {
+// Fate is what became of a packet.
+//
+// Acked is final. Lost may be followed by Acked, when the loss was spurious: the packet was merely
+// late, and its information need not be sent again.
+type Fate uint8
+
+const (
+	Acked Fate = iota
+	Lost
+)
+
+func (f Fate) String() string {
+	return [...]string{"acked", "lost"}[f]
+}
+
+// FateFunc takes back what a packet carried. It must neither keep the packet nor call into the Loss
+// that it comes from.
+type FateFunc func(Space, *SentPacket, Fate)
+
+// SentPacket is a packet that was sent. It comes from [Loss.NewSent], is filled in, and belongs to
+// the Loss again from [Loss.PacketSent] on.
+type SentPacket struct {
+	Num  wire.PacketNumber
+	Time monotime.Time
+	Size int // in bytes, with header and tag
+	// AckEliciting: the peer has to acknowledge it.
+	AckEliciting bool
+	// InFlight: it counts for congestion control: it elicits an acknowledgement or has PADDING.
+	InFlight bool
+	// ECT: it was sent with ECT(0).
+	ECT bool
+	// Record is the sender's list of what the packet carried; only the sender reads it.
+	Record []byte
+
+	lost  bool
+	epoch uint32      // recovery period in which it was lost
+	next  *SentPacket // in the free list
+}
+
+// maxRecord is the largest record buffer that is kept for reuse.
+const maxRecord = 256
+
+// sentPool is a connection's free list. It is not shared, so it needs no lock and replays the same
+// under simulation.
+type sentPool struct {
+	free *SentPacket
+	n    int
+}
+
+// idleSent is how many unused packets a connection keeps with nothing outstanding.
+const idleSent = 16
+
+func (f *sentPool) take() *SentPacket {
+	p := f.free
+	if p == nil {
+		return &SentPacket{}
+	}
+	f.free = p.next
+	f.n--
 	rec := p.Record[:0]
-	if cap(rec) > maxRecordKept {
+	if cap(rec) > maxRecord {
 		rec = nil
 	}
 	*p = SentPacket{Record: rec}
-	sentPool.Put(p)
+	return p
 }
 
-// sentList is a queue of sent packets, in the order of their numbers and without holes, that is
-// emptied from its front: slot i holds number base+i.
-type sentList struct {
-	p    []*SentPacket // ring
-	head int
-	n    int
-	base wire.PacketNumber
+func (f *sentPool) put(p *SentPacket) {
+	p.next = f.free
+	f.free = p
+	f.n++
 }
 
-func (l *sentList) at(i int) *SentPacket { return l.p[(l.head+i)&(len(l.p)-1)] }
-
-// get returns the packet of a number, or nil.
-func (l *sentList) get(pn wire.PacketNumber) *SentPacket {
-	if pn < l.base || pn >= l.base+wire.PacketNumber(l.n) {
-		return nil
-	}
-	return l.at(int(pn - l.base))
-}
-
-func (l *sentList) push(p *SentPacket) {
-	if l.n == 0 {
-		l.base = p.Num
-	} else if p.Num != l.base+wire.PacketNumber(l.n) {
-		panic("BUG: packet numbers out of order")
-	}
-	if l.n == len(l.p) {
-		grown := make([]*SentPacket, max(16, 2*len(l.p)))
-		for i := range l.n {
-			grown[i] = l.at(i)
-		}
-		l.p, l.head = grown, 0
-	}
-	l.p[(l.head+l.n)&(len(l.p)-1)] = p
-	l.n++
-}
-
-// trim frees packets at the front whose fate is known.
-func (l *sentList) trim() {
-	for l.n > 0 && l.at(0).done {
-		freeSent(l.at(0))
-		l.p[l.head] = nil
-		l.head = (l.head + 1) & (len(l.p) - 1)
-		l.n--
-		l.base++
+// trim gives up what a connection without outstanding packets has no use for.
+func (f *sentPool) trim() {
+	for f.n > idleSent {
+		f.free = f.free.next
+		f.n--
 	}
 }

@@ -6,52 +6,65 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// skipState leaves out packet numbers now and then. Who acknowledges one of them acknowledges
-// packets that it has not received.
+// skipState leaves out a packet number of the App space now and then. A peer that acknowledges one
+// acknowledges what it has not received.
 //
 // "An endpoint that acknowledges packets it has not received might cause a congestion controller to
 // permit sending at rates beyond what the network supports. An endpoint MAY skip packet numbers when
 // sending packets to detect this behavior."
-// https://www.rfc-editor.org/rfc/rfc9000#section-21.4-2
+// https://www.rfc-editor.org/rfc/rfc9000#section-21.4-1
 type skipState struct {
-	at     wire.PacketNumber
+	rand   func([]byte)
+	at     wire.PacketNumber // the next number to leave out
 	period wire.PacketNumber
-	last   [4]wire.PacketNumber // the numbers left out most recently
-	n      int
+	last   [4]wire.PacketNumber // the latest that were left out
 }
 
+// The distance between two numbers left out is random, and grows: a gap has the peer send an
+// acknowledgement at once.
 const (
 	firstSkip = 64
-	maxSkip   = 1 << 17
+	maxSkip   = 1 << 14
 )
 
-func (s *skipState) init(rand func([]byte)) {
+func (s *skipState) init(space Space, rand func([]byte)) {
+	if space == SpaceApp {
+		s.rand = rand
+	}
 	s.period = firstSkip
 	for i := range s.last {
 		s.last[i] = wire.NoPacket
 	}
-	s.schedule(0, rand)
+	s.schedule(0)
 }
 
-func (s *skipState) schedule(from wire.PacketNumber, rand func([]byte)) {
+// schedule chooses the next number, behind from by one to two periods.
+func (s *skipState) schedule(from wire.PacketNumber) {
+	if s.rand == nil {
+		s.at = wire.NoPacket
+		return
+	}
 	var b [4]byte
-	rand(b[:])
+	s.rand(b[:])
 	s.at = from + s.period + wire.PacketNumber(binary.LittleEndian.Uint32(b[:]))%s.period
 }
 
-func (s *skipState) due(next wire.PacketNumber) bool { return next == s.at }
-
-func (s *skipState) skipped(pn wire.PacketNumber, rand func([]byte)) {
-	s.last[s.n%len(s.last)] = pn
-	s.n++
+// maybeSkip returns the number to use in place of next.
+func (s *skipState) maybeSkip(next wire.PacketNumber) wire.PacketNumber {
+	if next != s.at {
+		return next
+	}
+	copy(s.last[1:], s.last[:])
+	s.last[0] = next
 	s.period = min(2*s.period, maxSkip)
-	s.schedule(pn+1, rand)
+	s.schedule(next + 1)
+	return next + 1
 }
 
 // covers reports whether a range acknowledges a number that was left out.
 func (s *skipState) covers(r wire.PNRange) bool {
 	for _, pn := range s.last {
-		if pn >= 0 && pn >= r.Start && pn < r.End {
+		if pn >= r.Start && pn < r.End {
 			return true
 		}
 	}

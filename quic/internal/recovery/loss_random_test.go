@@ -1,0 +1,199 @@
+package recovery
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// randomPath drives a Loss over a path that loses and delays at random, with an AckState as the peer
+// of each space, and checks after every step what must always hold.
+type randomPath struct {
+	t    *testing.T
+	rnd  *rand.Rand
+	now  monotime.Time
+	l    Loss
+	acks [NumSpaces]AckState
+	// What is on the way, in both directions.
+	packets []flyingPacket
+	frames  []flyingAck
+	// What each packet that was sent has come to: "" if it elicits an acknowledgement, "maybe" if
+	// not, so that it may be forgotten; then lost, acked.
+	fates [NumSpaces]map[wire.PacketNumber]string
+	fate  FateFunc
+}
+
+type flyingPacket struct {
+	at        monotime.Time
+	space     Space
+	pn        wire.PacketNumber
+	eliciting bool
+}
+
+type flyingAck struct {
+	at    monotime.Time
+	space Space
+	frame []byte
+}
+
+func newRandomPath(t *testing.T, seed uint64, server bool) *randomPath {
+	r := &randomPath{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), now: 1}
+	r.l.Init(r.now, Config{Server: server, MaxDatagramSize: 1200, Rand: func(b []byte) {
+		for i := range b {
+			b[i] = byte(r.rnd.Uint32())
+		}
+	}})
+	for s := range r.acks {
+		r.acks[s].Init(Space(s))
+		r.fates[s] = map[wire.PacketNumber]string{}
+	}
+	r.fate = func(s Space, p *SentPacket, fate Fate) {
+		was, known := r.fates[s][p.Num]
+		require.True(t, known, "packet %d was sent", p.Num)
+		require.Equal(t, fmt.Sprintf("%v %d", s, p.Num), string(p.Record), "the record comes back")
+		if fate == Acked {
+			require.Contains(t, []string{"", "maybe", "lost"}, was, "packet %d acked", p.Num)
+		} else {
+			require.Contains(t, []string{"", "maybe"}, was, "packet %d lost", p.Num)
+		}
+		r.fates[s][p.Num] = fate.String()
+	}
+	return r
+}
+
+func (r *randomPath) check() {
+	require.NoError(r.t, r.l.CheckInvariants())
+}
+
+func (r *randomPath) delay() time.Duration {
+	d := 10 * time.Millisecond
+	if r.rnd.IntN(10) == 0 {
+		d += time.Duration(r.rnd.IntN(60)) * time.Millisecond
+	}
+	return d
+}
+
+func (r *randomPath) lostOnTheWay() bool { return r.rnd.IntN(100) < 5 }
+
+func (r *randomPath) send(s Space) {
+	limit := r.l.SendLimit(r.now)
+	if limit == SendNothing || r.l.spaces[s].discarded {
+		return
+	}
+	p := r.l.NewSent()
+	p.Num, p.Time = r.l.NextNumber(s), r.now
+	p.Size = min(30+r.rnd.IntN(1171), r.l.AmplificationCredit())
+	p.AckEliciting = limit == SendAll && r.rnd.IntN(8) > 0
+	p.InFlight = p.AckEliciting
+	p.Record = fmt.Appendf(p.Record[:0], "%v %d", s, p.Num)
+	if r.fates[s][p.Num] = ""; !p.AckEliciting {
+		r.fates[s][p.Num] = "maybe"
+	}
+	if !r.lostOnTheWay() {
+		r.packets = append(r.packets, flyingPacket{r.now.Add(r.delay()), s, p.Num, p.AckEliciting})
+	}
+	eliciting, size := p.AckEliciting, p.Size
+	r.l.PacketSent(r.now, s, p)
+	r.l.DatagramSent(size)
+	if eliciting {
+		r.l.ProbeSent()
+	}
+	require.True(r.t, limit == SendAll || !eliciting)
+	r.check()
+}
+
+// deliver has everything arrive that is due.
+func (r *randomPath) deliver() {
+	left := r.packets[:0]
+	for _, p := range r.packets {
+		if p.at.After(r.now) {
+			left = append(left, p)
+			continue
+		}
+		a := &r.acks[p.space]
+		require.True(r.t, a.ShouldProcess(p.pn), "packet %d is new", p.pn)
+		a.Receive(r.now, p.pn, p.eliciting, NotECT)
+		require.False(r.t, a.ShouldProcess(p.pn), "packet %d is no longer new", p.pn)
+	}
+	r.packets = left
+	for s := range r.acks {
+		if a := &r.acks[s]; a.ShouldSendAck(r.now) {
+			frame := a.AppendAck(nil, r.now, 1000)
+			a.SentAck()
+			if !r.lostOnTheWay() {
+				r.frames = append(r.frames, flyingAck{r.now.Add(r.delay()), Space(s), frame})
+			}
+		}
+	}
+	kept := r.frames[:0]
+	for _, f := range r.frames {
+		if f.at.After(r.now) {
+			kept = append(kept, f)
+			continue
+		}
+		ack, n := wire.ConsumeAck(f.frame)
+		require.Equal(r.t, len(f.frame), n)
+		require.NoError(r.t, r.l.HandleAck(r.now, f.space, &ack, r.fate))
+		if r.rnd.IntN(4) == 0 {
+			r.acks[f.space].HandleAckOfAck(ack.Largest)
+		}
+		r.check()
+	}
+	r.frames = kept
+	r.l.DatagramReceived(r.now, 1+r.rnd.IntN(200))
+	if t := r.l.NextTimeout(); !t.IsZero() && !t.After(r.now) {
+		r.l.HandleTimeout(r.now, r.fate)
+		r.check()
+	}
+}
+
+func TestRandomPath(t *testing.T) {
+	for seed := range uint64(60) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			r := newRandomPath(t, seed, seed%2 == 1)
+			space := SpaceInitial
+			for step := range 1500 {
+				r.now = r.now.Add(time.Duration(r.rnd.IntN(3000)) * time.Microsecond)
+				r.deliver()
+				for range r.rnd.IntN(12) {
+					r.send(space)
+				}
+				switch step {
+				case 100:
+					r.l.ValidateAddress()
+					r.l.SetHandshakeKeys()
+					space = SpaceHandshake
+				case 200:
+					r.l.DiscardSpace(r.now, SpaceInitial)
+					space = SpaceApp
+				case 300:
+					r.l.DiscardSpace(r.now, SpaceHandshake)
+					r.l.ConfirmHandshake(r.now)
+				}
+				r.check()
+			}
+			// Nothing more is sent but probes: every packet's fate is found out.
+			for i := 0; r.l.BytesInFlight() > 0; i++ {
+				require.Less(t, i, 100_000, "the fate of every packet is found out")
+				r.now = r.now.Add(time.Millisecond)
+				r.deliver()
+				if r.l.ProbesPending() > 0 {
+					r.send(SpaceApp)
+				}
+			}
+			require.Greater(t, r.l.Counters().Lost, uint64(20), "the path loses")
+			require.Greater(t, r.l.Counters().SpuriousLosses, uint64(0), "the path reorders")
+			for pn, fate := range r.fates[SpaceApp] {
+				require.NotEmpty(t, fate, "packet %d", pn)
+			}
+			r.l.Close()
+			require.Zero(t, r.l.BytesInFlight())
+			r.check()
+		})
+	}
+}

@@ -1,0 +1,52 @@
+package recovery
+
+import "github.com/pqquic/pqquic/quic/internal/monotime"
+
+// lostRun is a run of lost ack-eliciting packets of one space, in the order in which they were sent,
+// with no acknowledged packet between them.
+type lostRun struct {
+	start monotime.Time // when the first was sent; zero: no run
+}
+
+// persistentPeriods is kPersistentCongestionThreshold.
+const persistentPeriods = 3
+
+// extendLostRun adds a lost packet to the run of its space and reports whether the run has become
+// long enough for persistent congestion.
+//
+// "A sender establishes persistent congestion after the receipt of an acknowledgment if two packets
+// that are ack-eliciting are declared lost, and: across all packet number spaces, none of the packets
+// sent between the send times of these two packets are acknowledged; the duration between the send
+// times of these two packets exceeds the persistent congestion duration (Section 7.6.1); and a prior
+// RTT sample existed when these two packets were sent."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2-1
+func (l *Loss) extendLostRun(s Space, sent monotime.Time) bool {
+	run := &l.spaces[s].lostRun
+	if l.firstSample.IsZero() || sent.Before(l.firstSample) {
+		return false
+	}
+	if run.start.IsZero() || l.ackedElsewhereSince(s, run.start) {
+		run.start = sent
+		return false
+	}
+	// "(smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay) *
+	// kPersistentCongestionThreshold"
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.6.1-2
+	if sent.Sub(run.start) <= persistentPeriods*l.PTO() {
+		return false
+	}
+	*run = lostRun{}
+	return true
+}
+
+// ackedElsewhereSince reports whether a packet of another space, sent at t or later, was
+// acknowledged. It may have been sent after the run too, which then is not persistent congestion for
+// us: spaces overlap during the handshake only, and the benefit of the doubt costs little there.
+func (l *Loss) ackedElsewhereSince(s Space, t monotime.Time) bool {
+	for o := range l.spaces {
+		if Space(o) != s && l.spaces[o].lastAckedSent >= t {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,72 @@
+package recovery
+
+import "github.com/pqquic/pqquic/quic/internal/wire"
+
+// sentRing holds the packets of one space that are outstanding, in the order of their numbers. The
+// numbers may have holes. An entry stays, without its packet, until those before it are gone.
+//
+// Entries are addressed by positions that count up for ever: from head up to tail.
+type sentRing struct {
+	buf        []sentEntry // length is 0 or a power of two
+	head, tail int
+}
+
+type sentEntry struct {
+	num wire.PacketNumber
+	p   *SentPacket // nil: acknowledged, or forgotten
+	// run is the number of entries from here on that are known to have no packet. A peer repeats
+	// its ranges in every ACK frame; run is what lets us step over those that we know.
+	run int
+}
+
+// idleRing is the largest buffer that an empty ring keeps.
+const idleRing = 128
+
+func (r *sentRing) len() int { return r.tail - r.head }
+
+func (r *sentRing) at(i int) *sentEntry { return &r.buf[i&(len(r.buf)-1)] }
+
+func (r *sentRing) push(p *SentPacket) {
+	if r.len() == len(r.buf) {
+		buf := make([]sentEntry, max(8, 2*len(r.buf)))
+		for i := r.head; i < r.tail; i++ {
+			buf[i&(len(buf)-1)] = *r.at(i)
+		}
+		r.buf = buf
+	}
+	*r.at(r.tail) = sentEntry{num: p.Num, p: p}
+	r.tail++
+}
+
+func (r *sentRing) pop() {
+	*r.at(r.head) = sentEntry{}
+	r.head++
+	if r.head == r.tail && len(r.buf) > idleRing {
+		r.buf = nil
+	}
+}
+
+// search returns the position of the first entry with a number of at least pn.
+func (r *sentRing) search(pn wire.PacketNumber) int {
+	lo, hi := r.head, r.tail
+	if lo == hi || pn <= r.at(lo).num {
+		return lo
+	}
+	// Holes are rare: the entry is where it would be without, or a little before.
+	if d := pn - r.at(lo).num; d < wire.PacketNumber(hi-lo) {
+		hi = lo + int(d)
+		if r.at(hi).num == pn {
+			return hi
+		}
+	}
+	for lo < hi {
+		if mid := int(uint(lo+hi) / 2); r.at(mid).num < pn {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+func (r *sentRing) release() { *r = sentRing{head: r.tail, tail: r.tail} }
