@@ -1,0 +1,150 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// RouteKind says what to do about a run of datagrams.
+type RouteKind uint8
+
+const (
+	// RouteDrop: nothing; Drop says why.
+	RouteDrop RouteKind = iota
+	// RouteConn: Train goes to Conn.
+	RouteConn
+	// RouteReset: the peer of Conn has sent a stateless reset.
+	RouteReset
+	// RouteReply: Reply is to be sent.
+	RouteReply
+	// RouteAdmit: Incoming may become a connection: Add or Refuse.
+	RouteAdmit
+)
+
+// Routed is what Receive decided. Train and Reply are borrowed.
+type Routed struct {
+	Kind     RouteKind
+	Conn     ConnRef
+	Train    Train
+	Reply    Transmit
+	Incoming *Incoming
+	Drop     DropReason
+}
+
+// Receive takes the longest run of datagrams with one destination off the front of t. Call it until
+// t.Data is empty. reply, of MaxDatagramSize bytes, is where an answer is built.
+func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
+	e.clamp(now)
+	rest := *t
+	d, ok := t.next()
+	if !ok {
+		return e.drop(DropMalformed)
+	}
+	entry, ok := e.find(t.Path, d)
+	if !ok || entry.remnant != nil {
+		r := Routed{}
+		if ok {
+			r = e.receiveRemnant(t.Path, d, entry.remnant, reply)
+		} else {
+			r = e.receiveStranger(t.Path, t.ECN, d, reply)
+		}
+		return r
+	}
+	n := len(d)
+	for {
+		ahead := *t
+		next, ok := ahead.next()
+		if !ok {
+			break
+		}
+		if other, ok := e.find(t.Path, next); !ok || other != entry {
+			break
+		}
+		n += len(next)
+		*t = ahead
+	}
+	rest.Data = rest.Data[:n:n]
+	return Routed{Kind: RouteConn, Conn: entry.ref, Train: rest}
+}
+
+// find looks a datagram's destination up.
+func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
+	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	if !ok {
+		return idEntry{}, false
+	}
+	id, ok := wire.MakeConnID(inv.DstID)
+	if !ok {
+		return idEntry{}, false
+	}
+	if entry, ok := e.ids[id]; ok {
+		return entry, true
+	}
+	if inv.Long && inv.Version != 0 {
+		if ref, ok := e.initials[initialKey{id, p.Remote}]; ok {
+			return idEntry{ref: ref}, true
+		}
+	}
+	return idEntry{}, false
+}
+
+// receiveStranger deals with a datagram that belongs to no connection.
+func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
+	if d[0]&0x80 == 0 {
+		return e.receiveStrangeShort(p, d, reply)
+	}
+	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	switch {
+	case !ok:
+		return e.drop(DropMalformed)
+	case !e.cfg.Accept || inv.Version == 0:
+		return e.drop(DropNotAccepting)
+	case !slices.Contains(e.cfg.Versions, inv.Version):
+		return e.negotiateVersion(p, &inv, d, reply)
+	}
+	h, n := wire.ParseLongHeader(d)
+	switch {
+	case n < 0:
+		return e.drop(DropMalformed)
+	case h.Type != wire.PacketInitial:
+		return e.receiveEarly(p, ecn, &h, d)
+	case len(d) < MinInitialSize:
+		// "A server MUST discard an Initial packet that is carried in a UDP datagram with a
+		// payload that is smaller than the smallest allowed maximum datagram size of 1200 bytes."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-2
+		return e.drop(DropTooSmall)
+	case h.DstID.Len() < 8:
+		// "This Destination Connection ID MUST be at least 8 bytes in length."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
+		return e.drop(DropShortConnID)
+	}
+	return e.receiveInitial(p, ecn, &h, d, reply)
+}
+
+// reply wraps a datagram of our own.
+func (e *Endpoint) reply(p Path, b []byte) Routed {
+	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: NotECT, Data: b, SegmentSize: len(b)}}
+}
+
+// negotiateVersion answers an unknown version.
+//
+// "If a server receives a packet that indicates an unsupported version and if the packet is large
+// enough to initiate a new connection for any supported version, the server SHOULD send a Version
+// Negotiation packet".
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-1
+func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte) Routed {
+	if len(d) < MinInitialSize {
+		return e.drop(DropUnknownVersion)
+	}
+	e.drops[DropVersionAnswered]++
+	var random [5]byte
+	e.cfg.Rand(random[:])
+	// A version that nobody has, so that clients do not get used to a fixed list.
+	grease := wire.Version(uint32(random[1])<<24|uint32(random[2])<<16|uint32(random[3])<<8|uint32(random[4]))&
+		0xf0f0f0f0 | 0x0a0a0a0a
+	versions := append([]wire.Version{grease}, e.cfg.Versions...)
+	b := wire.AppendVersionNegotiation(reply[:0], random[0]&0x3f, inv.SrcID, inv.DstID, versions...)
+	return e.reply(p, b)
+}

@@ -1,0 +1,125 @@
+package core
+
+import (
+	"encoding/binary"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// retryMark begins the tokens of our Retry packets. A client that returns one will not accept another
+// Retry, so a bad one is worth telling it.
+const retryMark = 'R'
+
+// admitAddress asks for proof of the client's address where that is needed. done means that r is the
+// answer to the datagram.
+func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byte) (r Routed, done bool) {
+	if len(h.Token) > 0 && h.Token[0] == retryMark {
+		if e.openRetryToken(in, h.Token[1:]) {
+			return e.admitValidated()
+		}
+		// "[...] the server SHOULD immediately close [...] the connection with an INVALID_TOKEN
+		// error."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.2-5
+		return e.rejectToken(in, h, d, reply), true
+	}
+	// Any other token is somebody else's, or an older one of ours: as good as none.
+	over := e.handshakes + len(e.hellos.byKey)
+	switch {
+	case over >= 2*e.cfg.MaxHandshakes:
+		return e.drop(DropOverload), true
+	case over >= e.cfg.MaxHandshakes || e.hellos.bytes > e.cfg.HelloBytes/2 ||
+		e.cfg.RequireRetry != nil && e.cfg.RequireRetry(in.Path.Remote):
+		return e.sendRetry(in, reply), true
+	}
+	return Routed{}, false
+}
+
+func (e *Endpoint) admitValidated() (Routed, bool) {
+	if e.handshakes+len(e.hellos.byKey) >= 2*e.cfg.MaxHandshakes {
+		return e.drop(DropOverload), true
+	}
+	return Routed{}, false
+}
+
+// sendRetry answers an Initial statelessly; what we need to know again is in the token.
+func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
+	if e.cfg.TokenKey == nil {
+		return e.drop(DropOverload)
+	}
+	src := e.cfg.NewConnID()
+	token, err := e.sealRetryToken(in, src)
+	if err != nil {
+		return e.drop(DropOverload)
+	}
+	b := wire.AppendRetry(reply[:0], in.Version, in.PeerID, src, token)
+	odcid := in.OriginalDstID
+	tag, err := e.cfg.Provider.RetryTag(uint32(in.Version), odcid.Bytes(), b)
+	if err != nil {
+		return e.drop(DropOverload)
+	}
+	e.drops[DropRetried]++
+	return e.reply(in.Path, append(b, tag[:]...))
+}
+
+// sealRetryToken makes a token for a client's address. It holds the time, the connection ID of the
+// Retry, and the client's original destination.
+func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
+	p := binary.BigEndian.AppendUint64(nil, uint64(e.now))
+	p = src.AppendTo(append(p, byte(src.Len())))
+	p = in.OriginalDstID.AppendTo(p)
+	return e.cfg.TokenKey.Seal([]byte{retryMark}, p, tokenAAD(in))
+}
+
+// openRetryToken takes from a token what it was made of.
+func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
+	if e.cfg.TokenKey == nil {
+		return false
+	}
+	p, ok := e.cfg.TokenKey.Open(nil, token, tokenAAD(in))
+	if !ok || len(p) < 9 || len(p) < 9+int(p[8]) {
+		return false
+	}
+	at := monotime.Time(binary.BigEndian.Uint64(p))
+	if age := e.now.Sub(at); age < 0 || age > e.cfg.TokenLifetime {
+		return false
+	}
+	var ok1, ok2 bool
+	in.RetrySrcID, ok1 = wire.MakeConnID(p[9 : 9+int(p[8])])
+	in.OriginalDstID, ok2 = wire.MakeConnID(p[9+int(p[8]):])
+	in.Retried, in.Validated = true, true
+	// The client's packets go to the ID of our Retry.
+	return ok1 && ok2 && in.RetrySrcID == in.DstID
+}
+
+// tokenAAD binds a token to an address.
+func tokenAAD(in *Incoming) []byte {
+	b, _ := in.Path.Remote.MarshalBinary()
+	return b
+}
+
+// rejectToken tells a client that its Retry token is no good, if its Initial is authentic.
+func (e *Endpoint) rejectToken(in *Incoming, h *wire.LongHeader, d, reply []byte) Routed {
+	pkt := append(e.scratch[:0], d[:h.Len]...)
+	id := in.DstID
+	if _, ok := e.cfg.Provider.OpenInitial(uint32(in.Version), id.Bytes(), pkt, h.PNOffset); !ok {
+		return e.drop(DropUndecryptable)
+	}
+	in.LocalID = in.DstID // "from" the connection that the client believes in
+	b, ok := e.refusal(in, wire.InvalidToken, reply)
+	if !ok {
+		return e.drop(DropInvalidToken)
+	}
+	e.drops[DropInvalidToken]++
+	return e.reply(in.Path, b)
+}
+
+// Refuse turns an admitted attempt down with a CONNECTION_CLOSE, and keeps nothing of it.
+func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reply []byte) (Transmit, bool) {
+	e.clamp(now)
+	b, ok := e.refusal(in, wire.ErrorCode(code), reply)
+	if !ok {
+		return Transmit{}, false
+	}
+	return e.reply(in.Path, b).Reply, true
+}
