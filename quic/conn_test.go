@@ -17,7 +17,7 @@ import (
 )
 
 func TestHandshake(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		for _, c := range []*Conn{client, server} {
 			require.True(t, isClosed(c.HandshakeComplete()))
@@ -47,7 +47,7 @@ func TestHandshakeWithAddressValidation(t *testing.T) {
 	var info ClientInfo
 	cfg.RequireAddressValidation = func(a netip.AddrPort) bool { return a.String() == clientAddr }
 	cfg.Accept = func(i ClientInfo) error { info = i; return nil }
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		w.connect()
 		require.Equal(t, clientAddr, info.RemoteAddr.String())
 		require.True(t, info.AddrValidated)
@@ -58,7 +58,7 @@ func TestHandshakeWithAddressValidation(t *testing.T) {
 func TestAcceptHookRefuses(t *testing.T) {
 	cfg := serverConfig()
 	cfg.Accept = func(ClientInfo) error { return errors.New("go away") }
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		requireTransportError(t, err, ConnectionRefused, true)
 	})
@@ -67,7 +67,7 @@ func TestAcceptHookRefuses(t *testing.T) {
 func TestAcceptHookIgnores(t *testing.T) {
 	cfg := serverConfig()
 	cfg.Accept = func(ClientInfo) error { return ErrIgnore }
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		began := time.Now()
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		require.ErrorIs(t, err, ErrHandshakeTimeout)
@@ -80,7 +80,7 @@ func TestAcceptHookIgnores(t *testing.T) {
 func TestALPNMismatch(t *testing.T) {
 	cfg := clientConfig()
 	cfg.TLS.NextProtos = []string{"another"}
-	inBubble(t, nil, cfg, func(w *world) {
+	inBubble(t, nil, cfg, func(t *testing.T, w *world) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		requireTransportError(t, err, 0x178, true)
 	})
@@ -89,7 +89,7 @@ func TestALPNMismatch(t *testing.T) {
 func TestUntrustedCertificate(t *testing.T) {
 	cfg := clientConfig()
 	cfg.ServerName = "elsewhere.example"
-	inBubble(t, nil, cfg, func(w *world) {
+	inBubble(t, nil, cfg, func(t *testing.T, w *world) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		var te *TransportError
 		require.ErrorAs(t, err, &te)
@@ -115,7 +115,7 @@ func TestGetTLSConfig(t *testing.T) {
 		}
 		return nil, nil
 	}
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		for _, proto := range []string{testProto, "special"} {
 			c := clientConfig()
 			c.TLS.NextProtos = []string{proto}
@@ -136,7 +136,7 @@ func TestCancelledDialLeavesNothing(t *testing.T) {
 		drop bool // the server never hears of it
 	}{{"no server", true}, {"handshake under way", false}} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, nil, nil, func(w *world) {
+			inBubble(t, nil, nil, func(t *testing.T, w *world) {
 				w.net.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool { return tc.drop })
 				cause := errors.New("lost interest")
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -157,14 +157,14 @@ func TestCancelledDialLeavesNothing(t *testing.T) {
 }
 
 func TestDialWithCancelledContext(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		_, err := w.client.Dial(canceled(), serverAddr, nil)
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
 
 func TestIdleTimeout(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		began := time.Now()
 		<-client.Context().Done()
@@ -182,7 +182,7 @@ func TestIdleTimeout(t *testing.T) {
 func TestKeepAlive(t *testing.T) {
 	cfg := clientConfig()
 	cfg.KeepAlivePeriod = 10 * time.Second
-	inBubble(t, nil, cfg, func(w *world) {
+	inBubble(t, nil, cfg, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		advance(10 * time.Minute)
 		require.NoError(t, client.Context().Err())
@@ -193,7 +193,7 @@ func TestKeepAlive(t *testing.T) {
 }
 
 func TestLastBytesBeforeCloseArrive(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		want := pattern(200_000, 1)
@@ -214,7 +214,7 @@ func TestLastBytesBeforeCloseArrive(t *testing.T) {
 }
 
 func TestLastBytesBeforeCloseArriveDespiteLoss(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		n := 0
@@ -235,7 +235,7 @@ func TestLastBytesBeforeCloseArriveDespiteLoss(t *testing.T) {
 func TestCloseIsBounded(t *testing.T) {
 	cfg := serverConfig()
 	cfg.CloseTimeout = 2 * time.Second
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		_, s := w.stream(client, server)
 		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return true })
@@ -255,7 +255,7 @@ func TestCloseIsBounded(t *testing.T) {
 }
 
 func TestCloseWithError(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		read := start(func() error { _, err := s.Read(make([]byte, 1)); return err })
@@ -278,7 +278,7 @@ func TestCloseWithError(t *testing.T) {
 }
 
 func TestFullSocketParksTheTrain(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })

@@ -48,7 +48,7 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestEndpointCloseEndsEverything(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		waits := []<-chan error{
@@ -76,7 +76,7 @@ func TestEndpointCloseEndsEverything(t *testing.T) {
 }
 
 func TestListenerCloseLeavesConnectionsAlone(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		// This one waits for Accept in vain.
 		waiting, err := w.client.Dial(t.Context(), serverAddr, nil)
@@ -104,7 +104,7 @@ func TestListenerCloseLeavesConnectionsAlone(t *testing.T) {
 }
 
 func TestShutdownWaitsForStreams(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		idleClient, _ := w.connect()
 		client, server := w.connect()
 		c, s := w.stream(client, server)
@@ -129,7 +129,7 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 }
 
 func TestShutdownIsBoundedByItsContext(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, _ := w.stream(client, server)
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -144,7 +144,7 @@ func TestShutdownIsBoundedByItsContext(t *testing.T) {
 func TestBacklog(t *testing.T) {
 	cfg := serverConfig()
 	cfg.AcceptBacklog = 2
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		for range 2 {
 			_, err := w.client.Dial(t.Context(), serverAddr, nil)
 			require.NoError(t, err)
@@ -174,7 +174,7 @@ func TestSlowSignerStopsNobodyElse(t *testing.T) {
 	const stuck = 50
 	cfg := serverConfig()
 	cfg.GetTLSConfig = nil
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		signer := &slowSigner{testPKI().key, make(chan struct{})}
 		slow := &tlsprovider.Config{NextProtos: []string{"slow"}, Certificates: []tlsprovider.Certificate{
 			{Chain: testPKI().cert.Chain, Signer: signer},
@@ -215,7 +215,7 @@ func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
 	cfg := serverConfig()
 	cfg.SignTimeout = 2 * time.Second
 	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().cert.Chain, Signer: signer}}
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		signer.answer = make(chan struct{})
 		began := time.Now()
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
@@ -226,7 +226,7 @@ func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
 }
 
 func TestForeignPacketsDoNoHarm(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		stranger := w.net.Listen("10.0.0.9:9")
 		to := net.UDPAddrFromAddrPort(netip.MustParseAddrPort(serverAddr))

@@ -119,7 +119,7 @@ type world struct {
 
 // inBubble runs a test on the fake clock, with a server that listens and a client that has not dialed.
 // Either configuration may be nil.
-func inBubble(t *testing.T, server, client *Config, test func(*world)) {
+func inBubble(t *testing.T, server, client *Config, test func(*testing.T, *world)) {
 	t.Helper()
 	testPKI() // not within the bubble, for it outlives it
 	if server == nil {
@@ -135,13 +135,16 @@ func inBubble(t *testing.T, server, client *Config, test func(*world)) {
 		require.NoError(t, err)
 		w.client, err = NewEndpoint(w.net.Listen(clientAddr), client)
 		require.NoError(t, err)
+		// A Cleanup, so that a test that fails ends with its message. The bubble itself fails it
+		// when a goroutine is left.
+		t.Cleanup(func() {
+			require.NoError(t, w.client.Close())
+			require.NoError(t, w.server.Close())
+			require.Zero(t, w.net.Open(), "sockets left open")
+		})
 		w.listener, err = w.server.Listen()
 		require.NoError(t, err)
-		test(w)
-		require.NoError(t, w.client.Close())
-		require.NoError(t, w.server.Close())
-		require.Zero(t, w.net.Open(), "sockets left open")
-		// The bubble itself fails the test when a goroutine is left.
+		test(t, w)
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 
 func TestEchoBothDirections(t *testing.T) {
 	const size = 1 << 20
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		for _, end := range []struct {
@@ -42,7 +42,7 @@ func TestEchoBothDirections(t *testing.T) {
 }
 
 func TestTransferUnderLoss(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		n := 0
@@ -63,7 +63,7 @@ func TestSlowReaderHoldsTheWriterBack(t *testing.T) {
 	cfg.StreamWindow, cfg.MaxStreamWindow = 64<<10, 64<<10
 	client := clientConfig()
 	client.StreamSendBuffer = 64 << 10
-	inBubble(t, cfg, client, func(w *world) {
+	inBubble(t, cfg, client, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		want := pattern(size, 5)
@@ -93,7 +93,7 @@ func TestSlowReaderHoldsTheWriterBack(t *testing.T) {
 }
 
 func TestReadDeadline(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		began := time.Now()
@@ -126,7 +126,7 @@ func TestReadDeadline(t *testing.T) {
 func TestWriteDeadline(t *testing.T) {
 	client := clientConfig()
 	client.StreamSendBuffer = 32 << 10
-	inBubble(t, nil, client, func(w *world) {
+	inBubble(t, nil, client, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
@@ -147,7 +147,7 @@ func TestWriteDeadline(t *testing.T) {
 func TestCloseEndsCallsThatWait(t *testing.T) {
 	client := clientConfig()
 	client.StreamSendBuffer = 1000
-	inBubble(t, nil, client, func(w *world) {
+	inBubble(t, nil, client, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, _ := w.stream(client, server)
 		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
@@ -166,7 +166,7 @@ func TestCloseEndsCallsThatWait(t *testing.T) {
 }
 
 func TestResetAndStopSending(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, s := w.stream(client, server)
 
@@ -197,7 +197,7 @@ func TestResetAndStopSending(t *testing.T) {
 }
 
 func TestUniStreams(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		out, err := server.OpenUniStream(t.Context())
 		require.NoError(t, err)
@@ -219,7 +219,7 @@ func TestUniStreams(t *testing.T) {
 func TestStreamLimit(t *testing.T) {
 	cfg := serverConfig()
 	cfg.MaxIncomingStreams, cfg.MaxIncomingUniStreams = 2, -1
-	inBubble(t, cfg, nil, func(w *world) {
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		a, sa := w.stream(client, server)
 		w.stream(client, server)
@@ -238,7 +238,7 @@ func TestStreamLimit(t *testing.T) {
 }
 
 func TestManyStreamsInTurn(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		go func() {
 			for {
@@ -272,7 +272,7 @@ func TestManyStreamsInTurn(t *testing.T) {
 }
 
 func TestAcceptStreamCancelled(t *testing.T) {
-	inBubble(t, nil, nil, func(w *world) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		_, err := server.AcceptStream(canceled())
 		require.ErrorIs(t, err, context.Canceled)

@@ -228,11 +228,12 @@ func (s *Set) handleReset(now monotime.Time, rtt time.Duration, f wire.ResetStre
 	if err := s.advance(st, int64(f.FinalSize)); err != nil {
 		return err
 	}
+	ended := r.final >= 0 // by a FIN: a reset of what was only sent is not the end
 	r.final = int64(f.FinalSize)
 	if r.reset {
 		return nil
 	}
-	if !r.stopped && r.readable() == r.final-r.buf.base {
+	if ended && !r.stopped && r.readable() == r.final-r.buf.base {
 		return nil // all of it is here: the reset came too late to matter
 	}
 	r.reset, r.code = true, f.Code
