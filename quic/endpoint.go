@@ -33,6 +33,8 @@ type Endpoint struct {
 	parked sendQueue
 	budget *streams.Budget
 
+	counters counters
+
 	resetKey tlsprovider.ResetKey
 	tokenKey tlsprovider.TokenKey
 	tls      tlsConfigs

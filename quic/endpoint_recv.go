@@ -86,14 +86,18 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	if err == nil {
 		return
 	}
-	code := uint64(ConnectionRefused)
 	if !errors.Is(err, errRefused) {
 		e.log.Debug("quic: client refused", "remote", in.Path.Remote, "err", err)
 	}
 	e.mu.Lock()
-	tx, ok := e.core.Refuse(e.clock.now(), in, code, reply)
+	tx, ok := e.core.Refuse(e.clock.now(), in, uint64(ConnectionRefused), reply)
 	e.mu.Unlock()
-	if ok && !errors.Is(err, ErrIgnore) {
+	if errors.Is(err, ErrIgnore) {
+		e.counters.ignored.Add(1)
+		return
+	}
+	e.counters.refused.Add(1)
+	if ok {
 		e.send(tx)
 	}
 }

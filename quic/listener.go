@@ -149,6 +149,7 @@ func (e *Endpoint) deliver(c *Conn) bool {
 	l.queue = append(l.queue, c)
 	l.waiting.addAll(&w)
 	l.mu.Unlock()
+	e.counters.accepted.Add(1)
 	w.wake()
 	return true
 }
