@@ -8,6 +8,7 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
 // s2n-tls has no setter for groups: they belong to a security policy. The C build adds one row for
@@ -72,14 +73,14 @@ func probeOnce(policy string) (*offer, error) {
 		return nil, noTLS13
 	}
 	e, _, ok := s2n.NextEvent(log)
-	if !ok || e.Kind != s2n.EventWrite || len(e.Data) < 4 {
+	if !ok || e.Kind != s2n.EventWrite || len(e.Data) < hello.HeaderLen {
 		return nil, noTLS13
 	}
-	ch, err := parseClientHello(e.Data[4:])
+	ch, err := hello.ParseClientHello(e.Data[hello.HeaderLen:])
 	if err != nil {
 		return nil, fmt.Errorf("reading back the ClientHello of policy %q: %w", policy, err)
 	}
-	if !slices.Contains(ch.versions, 0x0304) || len(ch.CipherSuites) == 0 {
+	if !ch.Offers(hello.VersionTLS13) || len(ch.CipherSuites) == 0 {
 		return nil, noTLS13
 	}
 	for _, g := range cfg.Groups() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
 // A session is one handshake. s2n-tls's part of it is freed by C when the handshake is complete.
@@ -21,7 +22,7 @@ type session struct {
 	name    string // a client's, as it was asked for
 
 	events  []tlsprovider.Event
-	hello   *clientHello // while the server waits for Continue
+	hello   *hello.ClientHello // while the server waits for Continue
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
 	watch   watch
@@ -132,7 +133,7 @@ func (s *session) signed() error {
 // call of the same Advance.
 func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 	if len(d.Data) > 0 {
-		s.watch.add(s.ep.side.Peer(), d.Level, d.Data)
+		s.watch.add(s.ep.side.Peer(), d.Level, d.Data, true)
 	}
 	var now int64
 	if s.ep.cfg.Time != nil {
@@ -170,7 +171,7 @@ func (s *session) event(e s2n.Event) error {
 	level := tlsprovider.Level(e.Level)
 	switch e.Kind {
 	case s2n.EventWrite:
-		s.watch.add(s.ep.side, level, e.Data)
+		s.watch.add(s.ep.side, level, e.Data, false)
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: e.Data})
 	case s2n.EventKeys:
 		if err := s.checkGroup(); err != nil {
@@ -207,11 +208,11 @@ func (s *session) event(e s2n.Event) error {
 func (s *session) emit(e tlsprovider.Event) { s.events = append(s.events, e) }
 
 func (s *session) clientHello(body []byte) error {
-	ch, err := parseClientHello(body)
+	ch, err := hello.ParseClientHello(body)
 	if err != nil {
 		return s.fail(tlsprovider.AlertDecodeError, err)
 	}
-	if !ch.hasParams {
+	if !ch.HasParameters {
 		// "Endpoints MUST send the quic_transport_parameters extension; endpoints that
 		// receive ClientHello or EncryptedExtensions messages without the
 		// quic_transport_parameters extension MUST close the connection with an error of
