@@ -36,7 +36,7 @@ type ClientHello struct {
 	Versions      []uint16 // of supported_versions
 	Shares        []Share
 	HasParameters bool   // the transport parameters extension is there, if empty
-	PSKOffered    bool   // pre_shared_key is there
+	PSKIdentity   []byte // the first of pre_shared_key
 	Cookie        []byte // of a ClientHello that answers a HelloRetryRequest
 }
 
@@ -132,7 +132,11 @@ func (ch *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 	case ExtTransportParameters:
 		ch.TransportParameters, ch.HasParameters = data, true
 	case ExtPreSharedKey:
-		ch.PSKOffered = true
+		var identities, identity cryptobyte.String
+		ok := data.ReadUint16LengthPrefixed(&identities) && identities.ReadUint16LengthPrefixed(&identity) &&
+			len(identity) > 0
+		ch.PSKIdentity = identity
+		return ok
 	case ExtCookie:
 		var cookie cryptobyte.String
 		ok := data.ReadUint16LengthPrefixed(&cookie) && data.Empty() && len(cookie) > 0

@@ -1,0 +1,379 @@
+package fake
+
+import (
+	"crypto"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+)
+
+// state is the message that a session waits for.
+type state uint8
+
+const (
+	start state = iota
+	wantServerHello
+	wantEncryptedExtensions
+	wantCertificate // a client: or CertificateRequest
+	wantCertificateVerify
+	wantFinished
+	wantClientHello
+	wantDecision
+	wantClientHello2
+	done
+)
+
+// A session is one handshake of either side.
+type session struct {
+	guard
+	p      *Provider
+	ep     *endpoint
+	side   tlsprovider.Side
+	params tlsprovider.SessionParams
+	closed bool
+	failed error
+
+	state     state
+	readLevel tlsprovider.Level
+	in        []byte
+	events    []tlsprovider.Event
+	scribble  [][]byte // event data that the next call overwrites
+
+	transcript uint64
+	random     uint64
+	handshake  uint64 // secrets
+	app        uint64
+	psk        uint64
+	suite      tlsprovider.CipherSuite
+	offer      helloParams
+	hello      *hello.ClientHello
+	decision   tlsprovider.Decision
+	certAsked  bool
+	sign       *tlsprovider.SignRequest
+	resume     func(sig []byte) error // what to do with a signature
+	ready      [4][2]bool             // level; Sealer, Opener
+	watch      hello.Watch
+	st         tlsprovider.State
+}
+
+const maxMessage = 1<<20 + 1<<10 // a certificate chain of Options.ChainLen
+
+// NewSession implements tlsprovider.Endpoint.
+func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	switch {
+	case closed:
+		return nil, e.p.misuse("NewSession after Close")
+	case !knownVersion(p.Version):
+		return nil, errVersion
+	case e.side == tlsprovider.Client && p.ServerName == "":
+		return nil, errors.New("fake: a client session needs a ServerName")
+	}
+	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0}
+	s.st = tlsprovider.State{Provider: "fake", ServerName: p.ServerName}
+	if e.side == tlsprovider.Server {
+		s.state = wantClientHello
+	}
+	e.p.made()
+	return s, nil
+}
+
+func (s *session) fail(alert tlsprovider.Alert, format string, args ...any) error {
+	if s.failed == nil {
+		s.failed = &tlsprovider.Error{Alert: alert, Err: fmt.Errorf("fake: "+format, args...)}
+	}
+	return s.failed
+}
+
+// begin starts a call: what the last one returned is no longer valid.
+func (s *session) begin(what string) error {
+	if s.closed {
+		return s.p.misuse("%s after Close", what)
+	}
+	for _, b := range s.scribble {
+		for i := range b {
+			b[i] = 0xdb
+		}
+	}
+	s.scribble, s.events = s.scribble[:0], s.events[:0]
+	return s.failed
+}
+
+// Advance implements tlsprovider.Session.
+func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	if err := s.begin("Advance"); err != nil {
+		return nil, err
+	}
+	if s.state == start {
+		s.sendClientHello()
+	}
+	if s.sign != nil && len(in) == 0 {
+		if err := s.signed(); err != nil {
+			return nil, err
+		}
+	}
+	for _, d := range in {
+		if len(d.Data) == 0 {
+			continue
+		}
+		if d.Level != s.readLevel {
+			return nil, s.fail(tlsprovider.AlertUnexpectedMessage, "CRYPTO at level %v, not %v", d.Level, s.readLevel)
+		}
+		s.in = append(s.in, d.Data...)
+		if err := s.run(); err != nil {
+			return nil, err
+		}
+	}
+	return s.events, nil
+}
+
+// run handles the messages that are there, until there are none or something outside is awaited.
+func (s *session) run() error {
+	for s.sign == nil && s.state != wantDecision {
+		kind, body, rest, declared, ok := hello.Next(s.in)
+		if declared > maxMessage {
+			return s.fail(tlsprovider.AlertDecodeError, "message of %d bytes", declared)
+		}
+		if !ok {
+			return nil
+		}
+		raw := s.in[:hello.HeaderLen+declared]
+		s.in = rest
+		if s.readLevel != tlsprovider.LevelApp {
+			s.watch.Add(s.side.Peer(), s.readLevel, raw)
+		}
+		var err error
+		if s.side == tlsprovider.Client {
+			err = s.clientMessage(kind, body, raw)
+		} else {
+			err = s.serverMessage(kind, body, raw)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) unexpected(kind uint8) error {
+	return s.fail(tlsprovider.AlertUnexpectedMessage, "message %d in state %d", kind, s.state)
+}
+
+func (s *session) emit(e tlsprovider.Event) {
+	s.events = append(s.events, e)
+	if e.Data != nil {
+		s.scribble = append(s.scribble, e.Data)
+	}
+}
+
+// write sends a message and adds it to the transcript.
+func (s *session) write(level tlsprovider.Level, msg []byte) {
+	s.transcript = sum(s.transcript, msg)
+	s.watch.Add(s.side, level, msg)
+	if n := len(s.events); n > 0 && s.events[n-1].Kind == tlsprovider.EventWrite && s.events[n-1].Level == level {
+		s.events[n-1].Data = append(s.events[n-1].Data, msg...)
+		s.scribble[len(s.scribble)-1] = s.events[n-1].Data
+		return
+	}
+	s.emit(tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: msg})
+}
+
+func (s *session) keysReady(level tlsprovider.Level, read, write bool) {
+	s.ready[level] = [2]bool{s.ready[level][0] || write, s.ready[level][1] || read}
+	s.emit(tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level, Read: read, Write: write})
+}
+
+// setReadLevel goes on to another level, for which the old one must have been read up.
+//
+// "If QUIC CRYPTO data at a previously installed encryption level [...] extends past the end of
+// previously received data in that flow, this MUST be treated as a connection error"
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-8
+func (s *session) setReadLevel(level tlsprovider.Level) error {
+	if len(s.in) != 0 {
+		return s.fail(tlsprovider.AlertUnexpectedMessage, "%d bytes left at level %v", len(s.in), s.readLevel)
+	}
+	s.readLevel = level
+	return nil
+}
+
+// secret is that of the packets one side sends at a level.
+func (s *session) secret(level tlsprovider.Level, from tlsprovider.Side, version uint32) uint64 {
+	base := s.handshake
+	if level == tlsprovider.LevelApp {
+		base = s.app
+	}
+	return mum(mum(base, uint64(from)+1), uint64(version))
+}
+
+// TakeKeys implements tlsprovider.Session.
+func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	switch {
+	case s.closed:
+		return k, s.p.misuse("TakeKeys after Close")
+	case s.failed != nil:
+		return k, s.failed
+	case !knownVersion(version):
+		return k, errVersion
+	case level > tlsprovider.LevelApp:
+		return k, s.p.misuse("TakeKeys of level %d", level)
+	}
+	app := level == tlsprovider.LevelApp
+	if s.ready[level][0] {
+		k.Sealer = s.p.newSealer(s.secret(level, s.side, version), app)
+	}
+	if s.ready[level][1] {
+		k.Opener = s.p.newOpener(s.secret(level, s.side.Peer(), version), app)
+	}
+	s.ready[level] = [2]bool{}
+	return k, nil
+}
+
+// signer returns the signer that stands for the private key, if it lives elsewhere.
+func (s *session) signer() crypto.Signer {
+	cert, ok := s.ep.firstCert()
+	if !ok {
+		return s.p.opts.Signer
+	}
+	return cert.Signer
+}
+
+// verifyMessage signs the transcript, perhaps later, and goes on with next.
+func (s *session) verifyMessage(next func() error) error {
+	send := func(sig []byte) error {
+		s.write(tlsprovider.LevelHandshake, certificateVerify(sig))
+		return next()
+	}
+	if signer := s.signer(); signer != nil && (s.side == tlsprovider.Server || s.haveCert()) {
+		var digest [32]byte
+		fill(digest[:], s.transcript)
+		s.sign, s.resume = tlsprovider.NewSignRequest(signer, digest[:], crypto.SHA256), send
+		s.emit(tlsprovider.Event{Kind: tlsprovider.EventSign, Level: tlsprovider.LevelHandshake, Sign: s.sign})
+		return nil
+	}
+	sig := make([]byte, 71) // an ECDSA signature with P-256
+	fill(sig, s.transcript)
+	return send(sig)
+}
+
+func (s *session) haveCert() bool {
+	_, ok := s.ep.firstCert()
+	return ok
+}
+
+// signed goes on with a signature that came from elsewhere.
+func (s *session) signed() error {
+	sig, err := s.sign.Result()
+	switch {
+	case err != nil:
+		return s.fail(tlsprovider.AlertInternalError, "signing: %w", err)
+	case sig == nil:
+		return nil // not yet
+	}
+	resume := s.resume
+	s.sign, s.resume = nil, nil
+	if err := resume(sig); err != nil {
+		return err
+	}
+	return s.run()
+}
+
+// requirePQ enforces Config.RequirePQ.
+func (s *session) requirePQ(g tlsprovider.Group) error {
+	if s.ep.cfg.RequirePQ && !g.PostQuantum() {
+		return s.fail(tlsprovider.AlertInsufficientSecurity, "a post-quantum group is required, not %v", g)
+	}
+	return nil
+}
+
+// complete ends the handshake.
+func (s *session) complete() error {
+	s.state = done
+	s.st.HelloRetried = s.watch.Retried()
+	s.st.ClientShareLen, s.st.ServerShareLen = s.watch.Shares()
+	s.st.SignatureScheme = s.watch.Scheme(s.side.Peer())
+	s.st.CipherSuite = s.suite
+	s.st.HandshakeDone = true
+	if verify := s.ep.cfg.VerifyPeer; verify != nil {
+		st := s.st
+		if err := verify(&st); err != nil {
+			s.st.HandshakeDone = false
+			alert := tlsprovider.AlertBadCertificate
+			var e *tlsprovider.Error
+			if errors.As(err, &e) {
+				alert = e.Alert
+			}
+			return s.fail(alert, "%w", err)
+		}
+	}
+	s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
+	return nil
+}
+
+// keyLog writes secrets in the usual format, stretched to the usual length.
+func (s *session) keyLog(label string, secret uint64) error {
+	w := s.ep.cfg.KeyLogWriter
+	if w == nil {
+		return nil
+	}
+	var random, value [32]byte
+	if s.side == tlsprovider.Client {
+		fill(random[:], s.random)
+	} else {
+		copy(random[:], s.hello.Random)
+	}
+	fill(value[:], secret)
+	line := label + " " + hex.EncodeToString(random[:]) + " " + hex.EncodeToString(value[:]) + "\n"
+	if _, err := io.WriteString(w, line); err != nil {
+		return s.fail(tlsprovider.AlertInternalError, "key log: %w", err)
+	}
+	return nil
+}
+
+// State implements tlsprovider.Session.
+func (s *session) State() tlsprovider.State {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	return s.st
+}
+
+// Export implements tlsprovider.Session.
+func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	switch {
+	case s.closed:
+		return nil, s.p.misuse("Export after Close")
+	case s.state != done || s.failed != nil:
+		return nil, errors.New("fake: the handshake is not complete")
+	case length <= 0 || length > 255*32:
+		return nil, errors.New("fake: length out of bounds")
+	}
+	out := make([]byte, length)
+	fill(out, sum(sum(mum(s.app, m2), []byte(label)), context))
+	return out, nil
+}
+
+// Close implements tlsprovider.Session.
+func (s *session) Close() {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	if s.closed {
+		return
+	}
+	if s.failed == nil {
+		s.failed = errors.New("fake: the session is closed")
+	}
+	s.closed = true
+	s.in, s.events, s.scribble = nil, nil, nil
+	s.p.gone()
+}
