@@ -1,0 +1,210 @@
+package recovery
+
+import (
+	"testing"
+
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLossPacketThreshold(t *testing.T) {
+	// "The RECOMMENDED initial value for the packet reordering threshold (kPacketThreshold) is 3".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.1-1
+	lt := newSampledTest(t, 40*ms)
+	lt.send(SpaceApp, 5) // 1 to 5
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 3)
+	lt.want("App 3 acked")
+	lt.ack(SpaceApp, 0, 3, 4)
+	lt.want("App 4 acked", "App 1 lost")
+	lt.ack(SpaceApp, 0, 3, -5)
+	lt.want("App 5 acked", "App 2 lost")
+	require.Zero(t, lt.l.BytesInFlight())
+}
+
+func TestLossTimeThreshold(t *testing.T) {
+	// "The RECOMMENDED time threshold (kTimeThreshold), expressed as an RTT multiplier, is 9/8."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-5
+	lt := newSampledTest(t, 40*ms)
+	lt.send(SpaceApp, 1) // 1
+	lt.advance(2 * ms)
+	lt.send(SpaceApp, 1) // 2
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 2)
+	lt.want("App 2 acked")
+	// "If packets sent prior to the largest acknowledged packet cannot yet be declared lost, then a
+	// timer SHOULD be set for the remaining time."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-3
+	lt.wantTimer("45 ms after packet 1", 3*ms)
+	lt.expire()
+	lt.want("App 1 lost")
+	require.Zero(t, lt.l.ProbesPending(), "no probe was due")
+	lt.wantNoTimer("nothing is outstanding")
+}
+
+func TestLossTimeGranularity(t *testing.T) {
+	// "[T]his time threshold MUST be set to at least the local timer granularity".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
+	lt := newSampledTest(t, ms/10)
+	lt.send(SpaceApp, 2)
+	lt.advance(ms / 10)
+	lt.ack(SpaceApp, 0, 2)
+	lt.want("App 2 acked")
+	lt.wantTimer("1 ms after packet 1", ms-ms/10)
+}
+
+func TestLossOfUnrelatedPackets(t *testing.T) {
+	lt := newLossTest(t, Config{})
+	lt.send(SpaceInitial, 5)
+	lt.send(SpaceHandshake, 5)
+	lt.ack(SpaceHandshake, 0, 4)
+	lt.want("Handshake 4 acked", "Handshake 0 lost", "Handshake 1 lost")
+	require.Equal(t, 7*1200, lt.l.BytesInFlight(), "spaces are separate")
+	// A duplicate acknowledgement changes nothing.
+	lt.ack(SpaceHandshake, 0, 4)
+	lt.want()
+	lt.ack(SpaceInitial, 0, 2)
+	lt.want("Initial 2 acked")
+	require.Equal(t, wire.PacketNumber(0), lt.l.OldestUnacked(SpaceInitial))
+	require.Equal(t, wire.PacketNumber(2), lt.l.OldestUnacked(SpaceHandshake))
+	require.Equal(t, wire.NoPacket, lt.l.OldestUnacked(SpaceApp))
+	require.Equal(t, wire.PacketNumber(4), lt.l.LargestAcked(SpaceHandshake))
+	require.Equal(t, wire.NoPacket, lt.l.LargestAcked(SpaceApp))
+}
+
+func TestAckOfUnsent(t *testing.T) {
+	// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not send as a
+	// connection error of type PROTOCOL_VIOLATION, if it is able to detect the condition."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-5
+	lt := newConfirmedTest(t)
+	lt.send(SpaceApp, 3)
+	for _, s := range []Space{SpaceInitial, SpaceApp} {
+		require.ErrorIs(t, lt.l.HandleAck(lt.now, s, lt.frame(0, nil, 0, -3), lt.fate), ErrAckUnsent)
+	}
+	lt.want()
+	require.Equal(t, 3*1200, lt.l.BytesInFlight(), "an error changes nothing")
+
+	lt.l.SetNextNumber(SpaceApp, 10)
+	require.Equal(t, wire.PacketNumber(10), lt.send(SpaceApp, 1))
+	lt.ack(SpaceApp, 0, 0, -10)
+	lt.want("App 0 acked", "App 1 acked", "App 2 acked", "App 10 acked")
+}
+
+func TestSkippedNumbers(t *testing.T) {
+	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
+	lt.l.ConfirmHandshake(lt.now)
+	// With these random numbers, each period's first number is left out: 64, then 65+128.
+	skipped := map[wire.PacketNumber]bool{64: true, 193: true, 450: true}
+	for want := wire.PacketNumber(0); want < 500; want++ {
+		if skipped[want] {
+			continue
+		}
+		require.Equal(t, want, lt.send(SpaceApp, 1))
+		switch want {
+		case 100:
+			require.ErrorIs(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, nil, 0, -100), lt.fate), ErrAckSkipped)
+			require.ErrorIs(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, nil, 64), lt.fate), ErrAckSkipped)
+			lt.want()
+		case 480:
+			lt.ack(SpaceApp, 0, 0, -63, 65, -192, 194, -449, 451, -480)
+			require.ErrorIs(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, nil, 60, -480), lt.fate), ErrAckSkipped,
+				"numbers left out are remembered when everything around them is acknowledged")
+			lt.got = nil
+		}
+	}
+	for want := range wire.PacketNumber(200) {
+		require.Equal(t, want, lt.send(SpaceHandshake, 1), "handshakes have no gaps")
+	}
+}
+
+func TestSpuriousLossUndone(t *testing.T) {
+	lt := newSampledTest(t, 40*ms)
+	window := lt.l.CongestionWindow()
+	lt.send(SpaceApp, 8) // 1 to 8
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 3, -8)
+	require.Equal(t, []string{"App 1 lost", "App 2 lost"}, lt.got[len(lt.got)-2:])
+	lt.got = nil
+	require.Equal(t, window/2, lt.l.CongestionWindow(), "loss halves the window")
+
+	// "Implementations can detect spurious retransmissions and increase the packet or time
+	// reordering threshold to reduce future spurious retransmissions and loss events."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-4
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 1, 3, -8)
+	lt.want("App 1 acked")
+	require.Equal(t, window/2, lt.l.CongestionWindow(), "one of the two may still be lost")
+	lt.ack(SpaceApp, 0, 1, -8)
+	lt.want("App 2 acked")
+	require.Equal(t, window, lt.l.CongestionWindow(), "nothing was lost")
+	require.Equal(t, Counters{Lost: 2, SpuriousLosses: 2, CongestionEvents: 1, UndoneReductions: 1}, lt.l.Counters())
+
+	// The path may do the same again, and no packet is declared lost.
+	lt.send(SpaceApp, 8) // 9 to 16
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 11, -16)
+	lt.advance(40*ms - 1)
+	lt.l.HandleTimeout(lt.now, lt.fate)
+	lt.ack(SpaceApp, 0, 9, -16)
+	require.Equal(t, uint64(2), lt.l.Counters().Lost)
+	require.Contains(t, lt.got, "App 9 acked")
+}
+
+func TestRealLossNotUndone(t *testing.T) {
+	lt := newSampledTest(t, 40*ms)
+	lt.send(SpaceApp, 8)
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 3, -8)
+	window := lt.l.CongestionWindow()
+	lt.advance(20 * ms)
+	lt.ack(SpaceApp, 0, 1, 3, -8)
+	require.Equal(t, window, lt.l.CongestionWindow())
+	// Packet 2 never comes. After some time it is forgotten, and its acknowledgement means nothing.
+	lt.advance(400 * ms)
+	lt.send(SpaceApp, 1)
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 9)
+	lt.got = nil
+	lt.ack(SpaceApp, 0, 1, -9)
+	lt.want()
+	require.Zero(t, lt.l.spaces[SpaceApp].sent.len(), "nothing is remembered")
+}
+
+func TestReorderingThresholdsRecede(t *testing.T) {
+	var r reordering
+	r.init()
+	r.late(500, 70*ms, 40*ms)
+	require.Equal(t, reordering{packets: 501, eighths: 15}, r)
+	r.late(1<<20, 10*60*1000*ms, 40*ms)
+	require.Equal(t, reordering{packets: maxPacketThreshold, eighths: maxTimeEighths}, r, "bounded")
+	for range calmEvents {
+		require.Equal(t, wire.PacketNumber(maxPacketThreshold), r.packets)
+		r.congestion()
+	}
+	require.Equal(t, reordering{packets: 3, eighths: 9}, r)
+}
+
+func TestUnacknowledgedStateIsBounded(t *testing.T) {
+	lt := newConfirmedTest(t)
+	for range 100_000 {
+		p := lt.l.NewSent()
+		p.Num, p.Time, p.Size = lt.l.NextNumber(SpaceApp), lt.now, 40
+		lt.l.PacketSent(lt.now, SpaceApp, p)
+	}
+	require.LessOrEqual(t, lt.l.spaces[SpaceApp].sent.len(), maxUntimed, "acknowledgements are not acknowledged")
+	lt.wantNoTimer("only acknowledgements are outstanding")
+
+	lt.l.cc.cwnd = maxWindow
+	sent := 0
+	for ; lt.l.SendLimit(lt.now) == SendAll; sent++ {
+		require.LessOrEqual(t, sent, maxInFlight)
+		p := lt.l.NewSent()
+		p.Num, p.Time, p.Size, p.AckEliciting, p.InFlight = lt.l.NextNumber(SpaceApp), lt.now, 30, true, true
+		lt.l.PacketSent(lt.now, SpaceApp, p)
+	}
+	require.Equal(t, maxInFlight, sent, "small packets are bounded by number")
+	lt.check()
+	lt.l.Close()
+	require.Zero(t, lt.l.BytesInFlight())
+	lt.wantNoTimer("closed")
+}
