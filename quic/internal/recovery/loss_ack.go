@@ -162,7 +162,7 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 	sp := &l.spaces[s]
 	sp.lossTime = 0
 	threshold, delay := l.reo.packets, l.reo.delay(&l.rtt)
-	before := l.cc.epoch
+	before, persistent := l.cc.epoch, false
 	for ; sp.live < sp.sent.tail; sp.live++ {
 		e := sp.sent.at(sp.live)
 		if e.num > sp.largestAcked {
@@ -177,25 +177,13 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 			sp.lossTime = late
 			break
 		}
-		l.declareLost(now, s, e.p, fate)
+		persistent = l.declareLost(now, s, e.p, fate) || persistent
 	}
 	if l.cc.epoch != before {
 		l.counters.CongestionEvents++
 		l.reo.congestion()
-		l.pacer.setRate(now, &l.cc, &l.rtt)
 	}
-}
-
-// declareLost takes a packet for lost. It stays in the ring, in case it is not.
-func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
-	sp := &l.spaces[s]
-	l.leaveFlight(sp, p)
-	p.lost = true
-	if p.InFlight {
-		l.counters.Lost++
-		p.epoch = l.cc.lost(now, p.Time)
-	}
-	if p.AckEliciting && l.extendLostRun(s, p.Time) {
+	if persistent {
 		l.counters.PersistentCongestion++
 		l.cc.persistent()
 		// "Endpoints SHOULD set the min_rtt to the newest RTT sample after persistent
@@ -203,7 +191,22 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 		// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-5
 		l.rtt.min = l.rtt.latest
 	}
+	l.pacer.setRate(now, &l.cc, &l.rtt)
+}
+
+// declareLost takes a packet for lost, and reports whether that shows persistent congestion. The
+// packet stays in the ring, in case it is not lost.
+func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) (persistent bool) {
+	sp := &l.spaces[s]
+	l.leaveFlight(sp, p)
+	p.lost = true
+	if p.InFlight {
+		l.counters.Lost++
+		p.epoch = l.cc.lost(now, p.Time)
+	}
+	persistent = p.AckEliciting && l.extendLostRun(s, p.Time)
 	fate(s, p, Lost)
+	return persistent
 }
 
 // prune forgets, from the front, entries without a packet and lost packets that had their time.
