@@ -27,7 +27,7 @@ type EndpointConfig struct {
 	MaxHandshakes int
 	// HelloBytes bounds the datagrams that are kept for incomplete ClientHellos, in all.
 	HelloBytes int
-	// HelloTimeout is how long one is kept.
+	// HelloTimeout is how long one is kept after its last datagram; four times that in all.
 	HelloTimeout time.Duration
 	// RequireRetry, if set, asks for address validation by Retry whatever the load.
 	RequireRetry func(netip.AddrPort) bool

@@ -22,6 +22,7 @@ type hello struct {
 	in      *Incoming
 	key     initialKey
 	expires monotime.Time
+	until   monotime.Time // never extended beyond
 	bytes   int
 	have    recovery.RangeSet[int64] // CRYPTO offsets
 	head    [4]byte                  // type and length of the message
@@ -31,7 +32,14 @@ type hello struct {
 	at      int // index in helloTable.queue
 }
 
+// key2 is the key with our connection ID.
+func (k *hello) key2() initialKey { return initialKey{k.in.LocalID, k.key.remote} }
+
+// len is the number of clients.
+func (t *helloTable) len() int { return len(t.byKey) / 2 }
+
 // helloTable is all of them, in the order in which they came, which is that in which they expire.
+// Each has two keys: a client that has heard our acknowledgement goes on with the ID in it.
 type helloTable struct {
 	byKey map[initialKey]*hello
 	queue []*hello // with nils
@@ -43,14 +51,30 @@ func (t *helloTable) init() { t.byKey = make(map[initialKey]*hello) }
 
 func (t *helloTable) add(h *hello) {
 	t.byKey[h.key] = h
+	t.byKey[h.key2()] = h
 	h.at = len(t.queue)
 	t.queue = append(t.queue, h)
 }
 
 func (t *helloTable) remove(h *hello) {
 	delete(t.byKey, h.key)
+	delete(t.byKey, h.key2())
 	t.bytes -= h.bytes
 	h.sealer.Close()
+	t.unqueue(h)
+}
+
+// extend gives a client that goes on sending more time. What we have acknowledged, it will not send
+// again: to forget that early would end the connection.
+func (t *helloTable) extend(h *hello, expires monotime.Time) {
+	if expires.After(h.expires) {
+		t.unqueue(h)
+		h.expires, h.at = expires, len(t.queue)
+		t.queue = append(t.queue, h)
+	}
+}
+
+func (t *helloTable) unqueue(h *hello) {
 	t.queue[h.at] = nil
 	for t.head < len(t.queue) && t.queue[t.head] == nil {
 		t.head++
@@ -82,7 +106,10 @@ func (t *helloTable) expired(now monotime.Time) *hello {
 
 func (t *helloTable) check(limit int) error {
 	sum := 0
-	for _, h := range t.byKey {
+	for key, h := range t.byKey {
+		if key != h.key {
+			continue
+		}
 		sum += h.bytes
 		if h.bytes > maxHelloBytes || h.have.NumRanges() > maxHelloGaps {
 			return fmt.Errorf("ClientHello with %d bytes, %d gaps", h.bytes, h.have.NumRanges())
@@ -106,7 +133,8 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		if r, done := e.admitAddress(in, h, d, reply); done {
 			return r
 		}
-		k = &hello{in: in, key: key, expires: e.now.Add(e.cfg.HelloTimeout)}
+		k = &hello{in: in, key: key, expires: e.now.Add(e.cfg.HelloTimeout),
+			until: e.now.Add(4 * e.cfg.HelloTimeout)}
 		k.acks.Init(recovery.SpaceInitial)
 	}
 	if h.SrcID != k.in.PeerID || len(k.in.Datagrams) > 0 && k.bytes+len(d) > maxHelloBytes ||
@@ -123,6 +151,7 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		k.in.LocalID = e.cfg.NewConnID()
 		e.hellos.add(k)
 	}
+	e.hellos.extend(k, monotime.Min(e.now.Add(e.cfg.HelloTimeout), k.until))
 	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
 	k.bytes += len(d)
 	e.hellos.bytes += len(d)
@@ -154,7 +183,7 @@ func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN) DropReason {
 	opened := false
 	for len(d) > 0 {
 		h, n := wire.ParseLongHeader(d)
-		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID {
+		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID && h.DstID != k.in.LocalID {
 			break
 		}
 		pkt := append(e.scratch[:0], d[:h.Len]...)

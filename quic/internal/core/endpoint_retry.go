@@ -24,7 +24,7 @@ func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byt
 		return e.rejectToken(in, h, d, reply), true
 	}
 	// Any other token is somebody else's, or an older one of ours: as good as none.
-	over := e.handshakes + len(e.hellos.byKey)
+	over := e.handshakes + e.hellos.len()
 	switch {
 	case over >= 2*e.cfg.MaxHandshakes:
 		return e.drop(DropOverload), true
@@ -36,7 +36,7 @@ func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byt
 }
 
 func (e *Endpoint) admitValidated() (Routed, bool) {
-	if e.handshakes+len(e.hellos.byKey) >= 2*e.cfg.MaxHandshakes {
+	if e.handshakes+e.hellos.len() >= 2*e.cfg.MaxHandshakes {
 		return e.drop(DropOverload), true
 	}
 	return Routed{}, false

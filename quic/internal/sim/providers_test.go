@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// testCert makes a certificate for ServerName, and the roots that verify it.
+var testCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovider.Roots) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		BasicConstraintsValid: true, IsCA: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	roots := new(tlsprovider.Roots)
+	roots.AddDER(der)
+	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
+})
+
+// tlsConfigs are those of a client and a server that trust each other.
+func tlsConfigs(groups ...tlsprovider.Group) (client, server *tlsprovider.Config) {
+	cert, roots := testCert()
+	client = &tlsprovider.Config{NextProtos: []string{ALPN}, Roots: roots, Groups: groups}
+	server = &tlsprovider.Config{NextProtos: []string{ALPN}, Certificates: []tlsprovider.Certificate{cert}, Groups: groups}
+	return client, server
+}
+
+// options are those of a pair with one provider on both sides.
+func options(seed uint64, p tlsprovider.Provider, groups ...tlsprovider.Group) Options {
+	c, s := tlsConfigs(groups...)
+	return Options{
+		Seed: seed, ClientProvider: p, ServerProvider: p, ClientTLS: c, ServerTLS: s,
+		Client: &App{}, Server: func() *App { return &App{} },
+	}
+}
+
+// run makes a pair and has it transfer everything.
+func run(t *testing.T, o Options, limit time.Duration) (*Pair, *Conn) {
+	t.Helper()
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	c, err := p.RunTransfers(limit)
+	require.NoError(t, err)
+	return p, c
+}
