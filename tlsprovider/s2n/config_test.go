@@ -1,0 +1,281 @@
+package s2n
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestConfigErrors(t *testing.T) {
+	prov := newProvider(t)
+	type edit func(*tlsprovider.Config)
+	tests := []struct {
+		name   string
+		server bool
+		edit   edit
+		want   string
+	}{
+		{"no NextProtos", false, func(c *tlsprovider.Config) { c.NextProtos = nil }, "NextProtos"},
+		{"empty protocol", false, func(c *tlsprovider.Config) { c.NextProtos = []string{""} }, "NextProtos"},
+		{"no certificate", true, func(c *tlsprovider.Config) { c.Certificates = nil }, "Certificates"},
+		{"unknown policy", false, func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch"`},
+		{"policy without TLS 1.3", false, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
+		{"policy without TLS 1.3", true, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
+		{"policy and groups", false, func(c *tlsprovider.Config) {
+			c.Policy, c.Groups = "default_pq", tlsprovider.AllGroups()
+		}, "leave Groups"},
+		{"no groups", false, func(c *tlsprovider.Config) { c.Groups = []tlsprovider.Group{} }, "Groups is empty"},
+		{"unknown group", false, func(c *tlsprovider.Config) { c.Groups = []tlsprovider.Group{0x1234} }, "group 0x1234"},
+		{"suites", false, func(c *tlsprovider.Config) {
+			c.CipherSuites = []tlsprovider.CipherSuite{tlsprovider.ChaCha20Poly1305}
+		}, "CipherSuites without"},
+		{"classical policy with RequirePQ", false, func(c *tlsprovider.Config) {
+			c.Policy, c.RequirePQ = "20240503", true
+		}, "RequirePQ"},
+		{"ticket key", true, func(c *tlsprovider.Config) { c.TicketKeys = [][]byte{make([]byte, 16)} }, "ticket key 0"},
+		{"client auth", true, func(c *tlsprovider.Config) { c.ClientAuth = 9 }, "ClientAuth 9"},
+		{"no key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = nil }, "no private key"},
+		{"junk for a key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"},
+		{"junk for a certificate", true, func(c *tlsprovider.Config) { c.Certificates[0].Chain = [][]byte{[]byte("junk")} }, "certificate 0"},
+		{"key of another certificate", true, func(c *tlsprovider.Config) {
+			c.Certificates[0].KeyDER = newAuthority(t).leaf(t, nil).KeyDER
+		}, "does not belong"},
+		{"both kinds of key", true, func(c *tlsprovider.Config) { c.Certificates[0].Signer = newAuthority(t).key }, "both"},
+		{"signer of another certificate", true, func(c *tlsprovider.Config) {
+			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, newAuthority(t).key
+		}, "does not belong"},
+		{"signer of an unknown kind", true, func(c *tlsprovider.Config) {
+			_, key, _ := ed25519.GenerateKey(rand.Reader)
+			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, key
+		}, "ed25519"},
+		{"empty roots", false, func(c *tlsprovider.Config) { c.Roots = new(tlsprovider.Roots) }, "Roots is empty"},
+		{"junk among the roots", false, func(c *tlsprovider.Config) { c.Roots.AddDER([]byte("junk")) }, "root 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			client, server, _ := configs(t)
+			make, cfg := prov.NewClient, client
+			if tt.server {
+				make, cfg = prov.NewServer, server
+			}
+			tt.edit(cfg)
+			before := awslc.Live().Handles
+			_, err := make(cfg)
+			require.ErrorContains(t, err, tt.want)
+			require.NotContains(t, err.Error(), "\n")
+			require.Equal(t, before, awslc.Live().Handles)
+		})
+	}
+}
+
+func TestClassicalByName(t *testing.T) {
+	prov := newProvider(t)
+	client, server, _ := configs(t)
+	client.Policy = "20240503" // what default_tls13 is upstream
+	p := newPair(t, prov, client, server)
+	cs, _ := p.mustRun(t)
+	require.False(t, cs.Group.PostQuantum())
+	for _, g := range p.hello.Groups {
+		require.False(t, g.PostQuantum())
+	}
+}
+
+func TestKeyFormats(t *testing.T) {
+	prov := newProvider(t)
+	client, server, ca := configs(t)
+	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	sec1, err := x509.MarshalECPrivateKey(ec)
+	require.NoError(t, err)
+	ecChain := ca.issue(t, ec, nil)
+	rk := rsaKey(t)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(rk)
+	require.NoError(t, err)
+	rsaChain := ca.issue(t, rk, nil)
+	for name, c := range map[string]tlsprovider.Certificate{
+		"SEC 1":        {Chain: ecChain, KeyDER: sec1},
+		"PKCS #1":      {Chain: rsaChain, KeyDER: x509.MarshalPKCS1PrivateKey(rk)},
+		"PKCS #8, RSA": {Chain: rsaChain, KeyDER: pkcs8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.Certificates = []tlsprovider.Certificate{c}
+			cs, _ := newPair(t, prov, client, server).mustRun(t)
+			require.Equal(t, c.Chain, cs.PeerChain)
+		})
+	}
+}
+
+func TestCertificateByName(t *testing.T) {
+	prov := newProvider(t)
+	client, server, ca := configs(t)
+	for _, name := range []string{"a.test", "b.test"} {
+		server.Certificates = append(server.Certificates, ca.leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
+	}
+	ce, err := prov.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := prov.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for i, name := range []string{"server.test", "a.test", "b.test"} {
+		cs, _ := pairOf(t, ce, se, name).mustRun(t)
+		require.Equal(t, server.Certificates[i].Chain, cs.PeerChain, name)
+	}
+	fresh := ca.leaf(t, nil)
+	require.NoError(t, se.SetCertificates([]tlsprovider.Certificate{fresh}))
+	require.Error(t, se.SetCertificates(nil))
+	require.NoError(t, ce.SetCertificates(nil)) // drops the ticket
+	cs, _ := pairOf(t, ce, se, "server.test").mustRun(t)
+	require.Equal(t, fresh.Chain, cs.PeerChain)
+}
+
+func TestTLSConfigFields(t *testing.T) {
+	handled := map[string]bool{ // by FromTLSConfig's Config, or by checkTLSConfig itself
+		"Time": true, "Certificates": true, "NameToCertificate": true, "RootCAs": true, "NextProtos": true,
+		"ServerName": true, "ClientAuth": true, "ClientCAs": true, "InsecureSkipVerify": true,
+		"CipherSuites": true, "PreferServerCipherSuites": true, "SessionTicketsDisabled": true,
+		"MinVersion": true, "MaxVersion": true, "CurvePreferences": true, "KeyLogWriter": true,
+		"DynamicRecordSizingDisabled": true, "Renegotiation": true,
+	}
+	for _, f := range unsupportedFields(new(tls.Config)) {
+		require.False(t, f.set, f.name)
+		handled[f.name] = true
+	}
+	typ := reflect.TypeFor[tls.Config]()
+	for i := range typ.NumField() {
+		if f := typ.Field(i); f.IsExported() {
+			require.True(t, handled[f.Name], "tls.Config.%s is neither honoured nor refused", f.Name)
+		}
+	}
+	for _, tt := range []struct {
+		field string
+		cfg   *tls.Config
+	}{
+		{"RootCAs", &tls.Config{RootCAs: x509.NewCertPool()}},
+		{"MaxVersion", &tls.Config{MaxVersion: tls.VersionTLS12}},
+		{"VerifyConnection", &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}},
+		{"ClientAuth", &tls.Config{ClientAuth: tls.RequireAnyClientCert}},
+	} {
+		err := checkTLSConfig(&tlsprovider.Config{TLS: tt.cfg}, tlsprovider.Client)
+		require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
+		require.ErrorContains(t, err, "tls.Config."+tt.field)
+	}
+	require.NoError(t, checkTLSConfig(&tlsprovider.Config{TLS: &tls.Config{RootCAs: x509.NewCertPool()}, Roots: new(tlsprovider.Roots)}, tlsprovider.Client))
+}
+
+func TestSystemRoots(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	dir := t.TempDir()
+	block := func(a *authority) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.der})
+	}
+	file := filepath.Join(dir, "bundle.pem")
+	require.NoError(t, os.WriteFile(file, append(block(ca), block(other)...), 0o600))
+	got, err := loadRoots([]string{"/nonexistent", file}, nil)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{ca.der, other.der}, got)
+	got, err = loadRoots([]string{"/nonexistent"}, []string{"/nonexistent", dir, dir})
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{ca.der, other.der}, got)
+	_, err = loadRoots(nil, []string{t.TempDir()})
+	require.ErrorContains(t, err, "SSL_CERT_FILE")
+}
+
+func TestTicketKeyRotation(t *testing.T) {
+	prov := newProvider(t)
+	client, server, _ := configs(t)
+	now := time.Now()
+	server.Time = func() time.Time { return now }
+	ce, err := prov.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := prov.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	run := func() bool {
+		cs, _ := pairOf(t, ce, se, "server.test").mustRun(t)
+		return cs.Resumed
+	}
+	require.False(t, run())
+	first := se.(*endpoint).current
+	now = now.Add(ticketKeyLife)
+	require.True(t, run(), "the previous key opens")
+	require.NotSame(t, first, se.(*endpoint).current)
+	require.False(t, run())
+	now = now.Add(ticketKeyLife)
+	idle, err := se.NewSession(tlsprovider.SessionParams{})
+	require.NoError(t, err)
+	idle.Close()
+	now = now.Add(ticketKeyLife)
+	require.False(t, run(), "after two rotations the key is gone")
+}
+
+func TestVariants(t *testing.T) {
+	fips := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, AWSLC: "AWS-LC FIPS 3.1.0"}
+	require.NoError(t, checkVariant("fips", fips))
+	require.NoError(t, checkVariant("", awslc.Info{AWSLC: "AWS-LC 5.12.0"}))
+	require.ErrorContains(t, checkVariant("fips4", fips), "VARIANT=fips4")
+	require.ErrorContains(t, checkVariant("fips", awslc.Info{AWSLC: "AWS-LC 5.12.0"}), "VARIANT=fips")
+	broken := fips
+	broken.SelfTest = false
+	require.ErrorContains(t, checkVariant("fips", broken), "self-test")
+}
+
+func TestNotLinked(t *testing.T) {
+	if p, err := New(); err != nil {
+		require.ErrorIs(t, err, ErrNotLinked)
+		require.ErrorContains(t, err, "make build")
+		require.Nil(t, p)
+	}
+}
+
+func TestCapabilities(t *testing.T) {
+	prov := newProvider(t)
+	c := prov.Capabilities()
+	require.Equal(t, tlsprovider.AllGroups(), c.Groups)
+	require.Contains(t, c.CipherSuites, tlsprovider.AES128GCM)
+	require.NotEmpty(t, c.SignatureSchemes)
+	require.True(t, c.Policies)
+	require.False(t, c.ZeroRTT)
+	require.Equal(t, awslc.Variant != "", c.FIPS.Enabled)
+	require.Contains(t, c.Library, "AWS-LC")
+	require.Equal(t, Name, prov.Name())
+}
+
+func TestDescriptorsAreTheSameBytes(t *testing.T) {
+	for _, pair := range [][2]reflect.Type{
+		{reflect.TypeFor[tlsprovider.SealDesc](), reflect.TypeFor[awslc.SealDesc]()},
+		{reflect.TypeFor[tlsprovider.OpenDesc](), reflect.TypeFor[awslc.OpenDesc]()},
+	} {
+		require.Equal(t, pair[0].Size(), pair[1].Size())
+		for i := range pair[0].NumField() {
+			f := pair[0].Field(i)
+			if f.Name == "_" {
+				continue
+			}
+			g, ok := pair[1].FieldByName(f.Name)
+			require.True(t, ok, f.Name)
+			require.Equal(t, f.Offset, g.Offset, f.Name)
+			require.Equal(t, f.Type.Size(), g.Type.Size(), f.Name)
+		}
+	}
+	require.Equal(t, uint8(tlsprovider.OpenTooShort), awslc.OpenTooShort)
+	require.Equal(t, uint8(tlsprovider.OpenNextPhase), awslc.OpenNextPhase)
+	require.EqualValues(t, 24, unsafe.Sizeof(awslc.SealDesc{}))
+	require.EqualValues(t, 32, unsafe.Sizeof(awslc.OpenDesc{}))
+}
