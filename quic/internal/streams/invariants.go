@@ -2,38 +2,125 @@ package streams
 
 import "fmt"
 
-// CheckInvariants verifies what must hold between any two calls.
+// CheckInvariants verifies what must hold between any two calls. It takes time proportional to the
+// number of streams and buffered chunks: tests call it, production code does not.
 func (s *Set) CheckInvariants() error {
-	var in, out, unacked int64
-	for i, st := range s.order {
-		h, r := &st.send, &st.recv
-		switch {
-		case st.gone || st.index != i || s.streams[st.id] != st:
-			return fmt.Errorf("stream %d: lost its place", st.id)
-		case h.next > h.max && h.max > 0 || h.next > h.written:
-			return fmt.Errorf("stream %d: sent %d, allowed %d, written %d", st.id, h.next, h.max, h.written)
-		case h.written-h.buf.base > s.cfg.SendBuffer && !h.reset.IsSet():
-			return fmt.Errorf("stream %d: %d bytes in the send buffer", st.id, h.written-h.buf.base)
-		case r.highest > r.win.max:
-			return fmt.Errorf("stream %d: received %d, allowed %d", st.id, r.highest, r.win.max)
-		case r.have.NumRanges() > maxGaps:
-			return fmt.Errorf("stream %d: %d gaps", st.id, r.have.NumRanges())
-		case !st.queued && !st.waits && st.pending():
-			return fmt.Errorf("stream %d: has something to send and is not queued", st.id)
+	var received, consumed, sent int64
+	unflushed := 0
+	for i, st := range s.all {
+		if st.index != i || st.gone || s.streams[st.id] != st || st.send.done && st.recv.done {
+			return fmt.Errorf("stream %d is lost", st.id)
 		}
-		in += r.highest
-		out += h.next
-		if h.open && !h.reset.IsSet() {
-			unacked += h.outstanding()
+		if err := s.checkSend(st); err != nil {
+			return fmt.Errorf("stream %d: %w", st.id, err)
+		}
+		if err := s.checkRecv(st); err != nil {
+			return fmt.Errorf("stream %d: %w", st.id, err)
+		}
+		received += st.recv.win.received
+		consumed += st.recv.win.consumed
+		sent += st.send.sent
+		if st.send.dirty {
+			unflushed++
 		}
 	}
+	w := &s.recv
 	switch {
-	case unacked != s.unacked:
-		return fmt.Errorf("%d bytes unacknowledged counted, %d there", s.unacked, unacked)
-	case in > s.inTotal || s.inTotal > s.in.max:
-		return fmt.Errorf("received %d on streams, %d in all, allowed %d", in, s.inTotal, s.in.max)
-	case out > s.outTotal || s.outTotal > s.outMax:
-		return fmt.Errorf("sent %d on streams, %d in all, allowed %d", out, s.outTotal, s.outMax)
+	case len(s.all) != len(s.streams):
+		return fmt.Errorf("%d streams listed, %d known", len(s.all), len(s.streams))
+	case unflushed != s.unflushed:
+		return fmt.Errorf("%d streams counted as unflushed, %d are", s.unflushed, unflushed)
+	case w.received-w.consumed != received-consumed:
+		return fmt.Errorf("%d bytes counted as unread, %d are", w.received-w.consumed, received-consumed)
+	case received > w.received || sent > s.sent || s.sent > s.sendMax:
+		return fmt.Errorf("received %d of %d, sent %d of %d, limit %d", received, w.received, sent, s.sent, s.sendMax)
+	case !s.frozen && s.borrowed != w.size-s.cfg.ConnWindow:
+		return fmt.Errorf("window of %d with %d bytes borrowed", w.size, s.borrowed)
+	}
+	if err := w.check(); err != nil {
+		return fmt.Errorf("connection: %w", err)
+	}
+	return s.checkLimits()
+}
+
+func (w *window) check() error {
+	switch {
+	case w.consumed > w.received || w.received > w.limit || w.limit > w.consumed+w.size:
+		return fmt.Errorf("consumed %d, received %d, limit %d, window %d", w.consumed, w.received, w.limit, w.size)
+	case w.size > w.max:
+		return fmt.Errorf("window of %d above its maximum %d", w.size, w.max)
 	}
 	return nil
+}
+
+func (s *Set) checkLimits() error {
+	for k := range s.remote {
+		r, l := &s.remote[k], &s.local[k]
+		open := r.opened - r.returned - s.churn.withheld[k]
+		switch {
+		case r.accepted > r.opened || r.opened > r.limit || r.announced > r.opened:
+			return fmt.Errorf("accepted %d, opened %d, limit %d", r.accepted, r.opened, r.limit)
+		case open < 0 || open > r.size:
+			return fmt.Errorf("%d streams of the peer's open, %d allowed", open, r.size)
+		case l.opened > l.max:
+			return fmt.Errorf("opened %d streams, %d allowed", l.opened, l.max)
+		}
+	}
+	return nil
+}
+
+func (s *Set) checkSend(st *stream) error {
+	h := &st.send
+	switch {
+	case h.done:
+		if h.buf.size() > 0 {
+			return fmt.Errorf("bytes kept after the end")
+		}
+		return nil
+	case h.acked > h.sent || h.sent > h.end || h.sent > h.max:
+		return fmt.Errorf("acked %d, sent %d, end %d, limit %d", h.acked, h.sent, h.end, h.max)
+	case h.end-h.acked > s.cfg.SendBuffer:
+		return fmt.Errorf("%d bytes in the send buffer", h.end-h.acked)
+	case h.buf.size() > h.end-h.acked+2*maxChunk:
+		return fmt.Errorf("%d bytes of memory for %d", h.buf.size(), h.end-h.acked)
+	case h.dirty == h.isClean():
+		return fmt.Errorf("wrong about being flushed")
+	}
+	for i := range h.above.NumRanges() {
+		if r := h.above.Range(i); r.Start <= h.acked || r.End > h.sent {
+			return fmt.Errorf("acked [%d, %d) beyond %d of %d", r.Start, r.End, h.acked, h.sent)
+		}
+	}
+	for i := range h.lost.NumRanges() {
+		if r := h.lost.Range(i); r.Start < h.acked || r.End > h.sent {
+			return fmt.Errorf("lost [%d, %d) of [%d, %d)", r.Start, r.End, h.acked, h.sent)
+		}
+	}
+	for q := range numQueues {
+		if st.belongs(q) && st.queued&(1<<q) == 0 {
+			return fmt.Errorf("not in queue %d", q)
+		}
+	}
+	return nil
+}
+
+func (s *Set) checkRecv(st *stream) error {
+	r := &st.recv
+	if r.done {
+		if r.buf.size() > 0 || r.win.consumed != r.win.received {
+			return fmt.Errorf("bytes kept after the end")
+		}
+		return nil
+	}
+	switch {
+	case r.next < r.win.consumed || r.next > r.win.received || r.final >= 0 && r.win.received > r.final:
+		return fmt.Errorf("consumed %d, next %d, received %d, final %d", r.win.consumed, r.next, r.win.received, r.final)
+	case r.buf.size() > r.win.received-r.win.consumed+2*maxChunk:
+		return fmt.Errorf("%d bytes of memory for %d", r.buf.size(), r.win.received-r.win.consumed)
+	case r.later.NumRanges() > maxGaps:
+		return fmt.Errorf("%d gaps", r.later.NumRanges())
+	case r.later.NumRanges() > 0 && r.later.Range(0).Start <= r.next:
+		return fmt.Errorf("later bytes begin at %d, not after %d", r.later.Range(0).Start, r.next)
+	}
+	return r.win.check()
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Records of what packets carried: a kind and varints. Package core owns kinds below 0x40.
+// Kinds of entries in the record of a sent packet. Each is followed by varints.
 const (
 	recData              byte = 0x40 + iota // stream, offset, length
 	recDataFin                              // the same, with the end of the stream
@@ -14,9 +14,9 @@ const (
 	recMaxStreamData                        // stream
 	recStreamDataBlocked                    // stream
 	recMaxData                              // 0
+	recDataBlocked                          // 0
 	recMaxStreams                           // 1 if unidirectional
 	recStreamsBlocked                       // 1 if unidirectional
-	recDataBlocked                          // 0
 )
 
 func appendDataRecord(rec []byte, id ID, off, n int64, fin bool) []byte {
@@ -28,114 +28,120 @@ func appendDataRecord(rec []byte, id ID, off, n int64, fin bool) []byte {
 	return wire.AppendVarint(wire.AppendVarint(rec, uint64(off)), uint64(n))
 }
 
-// ConsumeRecord takes back one entry of a record, carried by the packet pn, and returns its length.
-// An entry that was lost may be acknowledged later.
+// next reads a number that we wrote ourselves.
+func next(rec []byte, at *int) uint64 {
+	v, n := wire.ConsumeVarint(rec[*at:])
+	if n < 0 {
+		panic("BUG: broken record of a sent packet")
+	}
+	*at += n
+	return v
+}
+
+// ConsumeRecord takes back the entry that rec begins with, and returns its length. It is called for
+// each entry in the record of a packet that was acknowledged or declared lost. A packet that was lost
+// may be acknowledged later.
 func (s *Set) ConsumeRecord(rec []byte, pn wire.PacketNumber, fate recovery.Fate) int {
 	kind, at := rec[0], 1
-	next := func() uint64 {
-		v, n := wire.ConsumeVarint(rec[at:])
-		if n < 0 {
-			panic("BUG: broken record of a sent packet")
-		}
-		at += n
-		return v
-	}
-	id := ID(next())
+	arg := next(rec, &at)
 	switch kind {
 	case recData, recDataFin:
-		off, n := int64(next()), int64(next())
-		if st := s.streams[id]; st != nil && st.send.open {
-			s.dataFate(st, off, off+n, kind == recDataFin, pn, fate)
+		start := int64(next(rec, &at))
+		end := start + int64(next(rec, &at))
+		if st := s.find(ID(arg)); st != nil && !st.send.done && !st.send.resetting {
+			if fate == recovery.Acked {
+				s.dataAcked(st, start, end, kind == recDataFin)
+			} else {
+				s.dataLost(st, start, end, kind == recDataFin, pn)
+			}
 		}
 	case recMaxData:
-		s.in.val.AckOrLoss(pn, fate)
-	case recMaxStreams:
-		s.remote[id].val.AckOrLoss(pn, fate)
-	case recStreamsBlocked:
-		s.local[id].blocked.AckOrLoss(pn, fate)
+		s.recv.update.AckOrLoss(pn, fate)
 	case recDataBlocked:
-		s.outBlock.AckOrLoss(pn, fate)
+		s.blocked.AckOrLoss(pn, fate)
+	case recMaxStreams:
+		s.remote[arg].update.AckOrLoss(pn, fate)
+	case recStreamsBlocked:
+		s.local[arg].blocked.AckOrLoss(pn, fate)
 	default:
-		if st := s.streams[id]; st != nil {
+		if st := s.find(ID(arg)); st != nil {
 			s.controlFate(st, kind, pn, fate)
 		}
 	}
 	return at
 }
 
-// controlFate handles the fate of a stream's control value.
+// controlFate tells a stream's value the fate of a packet that carried it.
 func (s *Set) controlFate(st *stream, kind byte, pn wire.PacketNumber, fate recovery.Fate) {
-	var v *recovery.SentVal
 	switch kind {
 	case recReset:
-		v = &st.send.reset
+		fixedFate(&st.send.reset, pn, fate)
+		s.maybeClean(st)
+		s.maybeEndSend(st)
 	case recStop:
-		v = &st.recv.stop
+		if r := &st.recv; r.stop.IsSet() && !r.done {
+			fixedFate(&r.stop, pn, fate)
+			s.maybeEndStopped(st)
+		}
 	case recMaxStreamData:
-		v = &st.recv.win.val
+		st.recv.win.update.AckOrLoss(pn, fate)
 	case recStreamDataBlocked:
-		v = &st.send.blocked
+		st.send.blocked.AckOrLoss(pn, fate)
+	default:
+		panic("BUG: record of unknown kind")
 	}
-	v.AckOrLoss(pn, fate)
-	if v.ShouldSend(false) {
-		st.enqueue()
-	}
-	if kind == recReset && v.IsReceived() && st.send.open {
-		st.send.open = false
-		s.forgetIfDone(st)
+	if !st.gone && st.controlDue(false) {
+		s.enqueue(qControl, st)
 	}
 }
 
-// dataFate handles the fate of a STREAM frame.
-func (s *Set) dataFate(st *stream, start, end int64, fin bool, pn wire.PacketNumber, fate recovery.Fate) {
+// fixedFate is for values that do not change, so that any packet that arrives will do.
+func fixedFate(v *recovery.SentVal, pn wire.PacketNumber, fate recovery.Fate) {
+	if fate == recovery.Acked {
+		v.SetReceived()
+	} else {
+		v.AckOrLoss(pn, fate)
+	}
+}
+
+// dataAcked notes that the peer has bytes of a stream, and perhaps its end.
+func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 	h := &st.send
-	if h.reset.IsSet() {
-		return
-	}
-	if fate == recovery.Lost {
-		if fin {
-			h.finVal.AckOrLoss(pn, fate)
-		}
-		h.loseData(max(start, h.buf.base), end)
-		if h.lost.NumRanges() > 0 || fin && h.finVal.ShouldSend(false) {
-			st.enqueue()
-		}
-		return
-	}
-	before := h.outstanding()
 	if fin {
 		h.finVal.SetReceived()
 	}
-	h.acked.Add(max(start, h.buf.base), end)
-	h.lost.Sub(start, end)
-	if h.acked.NumRanges() > 0 && h.acked.Range(0).Start <= h.buf.base {
-		to := h.acked.Range(0).End
-		h.acked.Sub(h.buf.base, to)
-		h.buf.discard(to)
+	if h.lost.NumRanges() > 0 {
+		h.lost.Sub(start, end)
 	}
-	s.dirty(h.outstanding() - before)
-	if h.full && h.written-h.buf.base <= s.cfg.SendBuffer/2 {
-		h.full = false
-		st.report(EventWritable)
+	switch {
+	case start > h.acked:
+		h.above.Add(start, end)
+	case end > h.acked:
+		h.acked = end
+		for h.above.NumRanges() > 0 && h.above.Range(0).Start <= h.acked {
+			h.acked = max(h.acked, h.above.Range(0).End)
+			h.above.Sub(0, h.acked)
+		}
+		h.buf.release(h.acked, h.end)
+		s.wakeWriter(st)
 	}
-	if h.fin && h.finVal.IsReceived() && h.buf.base == h.written {
-		h.open = false
-		s.forgetIfDone(st)
-	}
+	s.maybeClean(st)
+	s.maybeEndSend(st)
 }
 
-// loseData makes [start, end) due again but for what has been acknowledged.
-func (h *sendHalf) loseData(start, end int64) {
-	for i := 0; i < h.acked.NumRanges() && start < end; i++ {
-		a := h.acked.Range(i)
-		if a.End <= start {
-			continue
-		}
-		if a.Start >= end {
-			break
-		}
-		h.lost.Add(start, a.Start)
-		start = a.End
+// dataLost makes bytes of a stream, but for those that have arrived by other packets, and perhaps its
+// end, due again.
+func (s *Set) dataLost(st *stream, start, end int64, fin bool, pn wire.PacketNumber) {
+	h := &st.send
+	if fin {
+		h.finVal.AckOrLoss(pn, recovery.Lost)
+	}
+	start = max(start, h.acked)
+	for i := 0; i < h.above.NumRanges() && start < end; i++ {
+		r := h.above.Range(i)
+		h.lost.Add(start, min(end, r.Start))
+		start = max(start, r.End)
 	}
 	h.lost.Add(start, end)
+	s.schedule(st)
 }

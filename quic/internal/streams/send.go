@@ -1,227 +1,178 @@
 package streams
 
-import (
-	"github.com/pqquic/pqquic/quic/internal/recovery"
-	"github.com/pqquic/pqquic/quic/internal/wire"
-)
+import "github.com/pqquic/pqquic/quic/internal/wire"
 
-// packer appends frames to a packet while they fit.
-type packer struct {
-	b     []byte
-	limit int // of len(b)
-	rec   []byte
-	pn    wire.PacketNumber
-	probe bool
+// Write copies bytes into a stream's send buffer. When not all of p has found room it returns
+// ErrBlocked, and EventWritable will tell. A *StoppedError says that the peer has asked us to stop;
+// after CloseWrite and Reset Write returns ErrClosed.
+func (s *Set) Write(id ID, p []byte) (int, error) {
+	st := s.find(id)
+	if err := st.sendError(); err != nil {
+		s.maybeEndSend(st)
+		return 0, err
+	}
+	h := &st.send
+	n := int(min(int64(len(p)), s.cfg.SendBuffer-(h.end-h.acked)))
+	if n > 0 {
+		h.buf.write(h.end, p[:n])
+		h.end += int64(n)
+		s.soil(st)
+		s.schedule(st)
+	}
+	if n < len(p) {
+		h.waiting = true
+		return n, ErrBlocked
+	}
+	return n, nil
 }
 
-func (p *packer) room() int { return p.limit - len(p.b) }
-
-// put appends a frame of a value if it is due and fits; false if it did not fit.
-func (p *packer) put(v *recovery.SentVal, size int, f func([]byte) []byte, kind byte, id ID) bool {
-	if !v.ShouldSend(p.probe) {
-		return true
+// sendError is why the application cannot send on a stream, which may be nil.
+func (st *stream) sendError() error {
+	switch {
+	case st == nil:
+		return ErrClosed
+	case st.send.done:
+		return ErrClosed
+	case st.send.stopped:
+		st.send.told = true
+		return &StoppedError{st.send.stopCode}
+	case st.send.fin || st.send.resetting:
+		return ErrClosed
 	}
-	if size > p.room() {
-		return false
-	}
-	p.b = f(p.b)
-	p.rec = wire.AppendVarint(append(p.rec, kind), uint64(id))
-	v.SetSent(p.pn)
-	return true
+	return nil
 }
 
-// Append appends frames, at most room bytes, to the packet pn, and to rec a record of them for
-// ConsumeRecord. A probe repeats what is still on its way.
-func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
-	p := packer{b: b, limit: len(b) + room, rec: rec, pn: pn, probe: probe}
-	before := len(b)
-	s.appendLimits(&p)
-	for n := len(s.queue); n > 0 && p.room() > minFrameRoom; n-- {
-		st := s.queue[0]
-		if !st.gone && !st.appendTo(&p) {
-			break // the packet is full; the stream goes on in the next one
-		}
-		st.queued = false
-		s.pop()
-		if !st.gone && st.pending() {
-			st.enqueue()
-		}
+// CloseWrite ends the sending part of a stream after what was written.
+func (s *Set) CloseWrite(id ID) error {
+	st := s.find(id)
+	if err := st.sendError(); err != nil {
+		s.maybeEndSend(st)
+		return err
 	}
-	if probe && len(p.b) == before {
-		s.appendProbe(&p)
-	}
-	return p.b, p.rec
+	st.send.fin, st.send.told = true, true
+	st.send.finVal.Set()
+	s.soil(st)
+	s.schedule(st)
+	return nil
 }
 
-// minFrameRoom is room in which no frame of a stream is worth starting.
-const minFrameRoom = 32
-
-func (s *Set) pop() {
-	copy(s.queue, s.queue[1:])
-	s.queue[len(s.queue)-1] = nil
-	s.queue = s.queue[:len(s.queue)-1]
+// Reset cuts the sending part of a stream off, with code, which is below 2^62. What is not
+// acknowledged may never arrive.
+func (s *Set) Reset(id ID, code uint64) error {
+	st := s.find(id)
+	if st == nil || st.send.done {
+		return ErrClosed
+	}
+	st.send.told = true
+	if st.send.resetting {
+		s.maybeEndSend(st)
+		return ErrClosed
+	}
+	s.reset(st, code)
+	return nil
 }
 
-// appendLimits appends frames about the connection as a whole.
-func (s *Set) appendLimits(p *packer) {
-	if s.in.val.ShouldSend(p.probe) {
-		f := wire.MaxData{Max: uint64(s.in.max)}
-		p.put(&s.in.val, f.Size(), f.Append, recMaxData, 0)
+// reset drops what was written and makes RESET_STREAM due.
+//
+// "A sender MUST NOT send a STREAM or STREAM_DATA_BLOCKED frame for a stream in the 'Reset Sent'
+// state or any terminal state".
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.3-2
+func (s *Set) reset(st *stream, code uint64) {
+	h := &st.send
+	h.resetting, h.code = true, code
+	h.reset.Set()
+	h.end, h.acked = h.sent, h.sent
+	h.buf.free()
+	h.above.Clear()
+	h.lost.Clear()
+	h.finVal.Clear()
+	h.blocked.Clear()
+	s.soil(st)
+	s.enqueue(qControl, st)
+	s.wakeWriter(st)
+}
+
+// handleStopSending handles STOP_SENDING.
+//
+// "An endpoint that receives a STOP_SENDING frame MUST send a RESET_STREAM frame if the stream is in
+// the 'Ready' or 'Send' state. [...] An endpoint SHOULD copy the error code from the STOP_SENDING
+// frame to the RESET_STREAM frame it sends".
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.5-4
+func (s *Set) handleStopSending(f wire.StopSending) error {
+	st, err := s.sendingStream(ID(f.ID))
+	if st == nil || st.send.stopped {
+		return err
 	}
-	for k := range s.remote {
-		if r := &s.remote[k]; r.val.ShouldSend(p.probe) {
-			f := wire.MaxStreams{Uni: k == 1, Max: uint64(r.max)}
-			p.put(&r.val, f.Size(), f.Append, recMaxStreams, ID(k))
-		}
-		if l := &s.local[k]; l.blocked.ShouldSend(false) {
-			f := wire.StreamsBlocked{Uni: k == 1, Limit: uint64(l.max)}
-			p.put(&l.blocked, f.Size(), f.Append, recStreamsBlocked, ID(k))
-		}
+	h := &st.send
+	h.stopped, h.stopCode, st.aborted = true, f.Code, true
+	s.report(st, EventStopped)
+	if !h.resetting {
+		s.reset(st, f.Code)
 	}
-	if s.outBlock.ShouldSend(false) {
-		f := wire.DataBlocked{Limit: uint64(s.blockedAt)}
-		p.put(&s.outBlock, f.Size(), f.Append, recDataBlocked, 0)
+	return nil
+}
+
+// handleMaxStreamData handles MAX_STREAM_DATA.
+//
+// "A sender MUST ignore any MAX_STREAM_DATA or MAX_DATA frames that do not increase flow control
+// limits."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-12
+func (s *Set) handleMaxStreamData(f wire.MaxStreamData) error {
+	st, err := s.sendingStream(ID(f.ID))
+	if st == nil || int64(f.Max) <= st.send.max {
+		return err
+	}
+	st.send.max = int64(f.Max)
+	st.send.blocked.Clear()
+	s.schedule(st)
+	return nil
+}
+
+// raiseSendMax takes a limit of the peer's on the connection.
+func (s *Set) raiseSendMax(limit int64) {
+	if limit > s.sendMax {
+		s.sendMax = limit
+		s.blocked.Clear()
 	}
 }
 
-// appendTo appends a stream's frames; false if there was no room for all of them.
-func (st *stream) appendTo(p *packer) bool {
-	h, r := &st.send, &st.recv
-	if r.open {
-		stop := wire.StopSending{ID: uint64(st.id), Code: r.stopFor}
-		grant := wire.MaxStreamData{ID: uint64(st.id), Max: uint64(r.win.max)}
-		if !p.put(&r.stop, stop.Size(), stop.Append, recStop, st.id) ||
-			r.final < 0 && !p.put(&r.win.val, grant.Size(), grant.Append, recMaxStreamData, st.id) {
-			return false
-		}
+// soil notes that a stream has something that is not acknowledged.
+func (s *Set) soil(st *stream) {
+	if !st.send.dirty && !st.send.isClean() {
+		st.send.dirty = true
+		s.unflushed++
 	}
-	if !h.open {
-		return true
-	}
-	if h.reset.IsSet() {
-		f := wire.ResetStream{ID: uint64(st.id), Code: h.code, FinalSize: uint64(h.next)}
-		return p.put(&h.reset, f.Size(), f.Append, recReset, st.id)
-	}
-	for h.lost.NumRanges() > 0 {
-		lost := h.lost.Range(0)
-		n := st.appendData(p, lost.Start, lost.End)
-		if n < 0 {
-			return false
-		}
-		h.lost.Sub(lost.Start, lost.Start+n)
-	}
-	return st.appendNew(p)
 }
 
-// appendNew appends bytes that were never sent, as far as both windows allow, and the FIN.
-func (st *stream) appendNew(p *packer) bool {
-	h, s := &st.send, st.set
-	for h.next < h.written {
-		end := min(h.written, h.max, h.next+s.outMax-s.outTotal)
-		if end <= h.next {
-			st.noteBlocked(p)
-			return true
+// maybeClean notes that it has not any more.
+func (s *Set) maybeClean(st *stream) {
+	if st.send.dirty && st.send.isClean() {
+		st.send.dirty = false
+		if s.unflushed--; s.unflushed == 0 {
+			s.flushed = true
 		}
-		n := st.appendData(p, h.next, end)
-		if n < 0 {
-			return false
-		}
-		h.next += n
-		s.outTotal += n
 	}
-	if h.fin && h.finVal.ShouldSend(p.probe) {
-		return st.appendData(p, h.written, h.written) >= 0
-	}
-	return true
 }
 
-// noteBlocked says which window holds the stream back.
-func (st *stream) noteBlocked(p *packer) {
-	h, s := &st.send, st.set
-	if h.next >= h.max {
-		if !h.blocked.IsSet() || h.at != h.max {
-			h.blocked.Set()
-			h.at = h.max
-		}
-		f := wire.StreamDataBlocked{ID: uint64(st.id), Limit: uint64(h.at)}
-		p.put(&h.blocked, f.Size(), f.Append, recStreamDataBlocked, st.id)
+// isClean reports whether everything that the peer should know is acknowledged.
+func (h *sendHalf) isClean() bool {
+	if h.resetting {
+		return h.reset.IsReceived()
+	}
+	return h.acked == h.end && (!h.fin || h.finVal.IsReceived())
+}
+
+// maybeEndSend ends the sending part of a stream when the peer and the application know all about it.
+func (s *Set) maybeEndSend(st *stream) {
+	if st == nil || st.send.done {
 		return
 	}
-	if !s.outBlock.IsSet() || s.blockedAt != s.outMax {
-		s.outBlock.Set()
-		s.blockedAt = s.outMax
-	}
-	if !st.waits {
-		st.waits = true
-		s.waiting = append(s.waiting, st)
+	if h := &st.send; h.told && (h.fin || h.resetting) && h.isClean() {
+		h.done = true
+		h.buf.free()
+		s.maybeFree(st)
 	}
 }
 
-// appendData appends a STREAM frame for a part of [start, end), with the FIN if that is the end of
-// the stream. It returns the number of bytes, or -1 if none fit.
-func (st *stream) appendData(p *packer, start, end int64) int64 {
-	h := &st.send
-	f := wire.Stream{ID: uint64(st.id), Offset: uint64(start)}
-	n := int64(min(p.room(), chunkSize)) - int64(f.Overhead(p.room()))
-	if n < 0 || n == 0 && start < end {
-		return -1
-	}
-	n = min(n, end-start)
-	f.Fin = h.fin && start+n == h.written
-	p.b = f.AppendHeader(p.b, int(n))
-	at := len(p.b)
-	p.b = p.b[:at+int(n)]
-	h.buf.read(p.b[at:], start)
-	if f.Fin {
-		h.finVal.SetSent(p.pn)
-	}
-	p.rec = appendDataRecord(p.rec, st.id, start, n, f.Fin)
-	return n
-}
-
-// pending reports whether appendTo would append something.
-func (st *stream) pending() bool {
-	h, r := &st.send, &st.recv
-	if r.open && (r.stop.ShouldSend(false) || r.final < 0 && r.win.val.ShouldSend(false)) {
-		return true
-	}
-	switch {
-	case !h.open:
-		return false
-	case h.reset.IsSet():
-		return h.reset.ShouldSend(false)
-	case h.lost.NumRanges() > 0 || h.blocked.ShouldSend(false):
-		return true
-	case h.next < h.written:
-		return h.next < h.max && st.set.outTotal < st.set.outMax
-	}
-	return h.fin && h.finVal.ShouldSend(false)
-}
-
-// HasPending reports whether Append would append something.
-func (s *Set) HasPending() bool {
-	return len(s.queue) > 0 || s.in.val.ShouldSend(false) || s.outBlock.ShouldSend(false) ||
-		s.remote[0].val.ShouldSend(false) || s.remote[1].val.ShouldSend(false) ||
-		s.local[0].blocked.ShouldSend(false) || s.local[1].blocked.ShouldSend(false)
-}
-
-// appendProbe repeats the first bytes that are not acknowledged of one stream.
-func (s *Set) appendProbe(p *packer) {
-	for _, st := range s.order {
-		h := &st.send
-		if !h.open || h.reset.IsSet() {
-			if h.open && !st.appendTo(p) {
-				return
-			}
-			continue
-		}
-		start, end := h.buf.base, h.next
-		if h.acked.NumRanges() > 0 {
-			end = min(end, h.acked.Range(0).Start)
-		}
-		if start < end || h.fin && h.finVal.ShouldSend(true) {
-			st.appendData(p, start, max(start, end))
-			return
-		}
-	}
-}
+// Flushed reports whether the peer has acknowledged all that was written, with every end and reset.
+func (s *Set) Flushed() bool { return s.unflushed == 0 }

@@ -1,154 +1,188 @@
 package streams
 
 import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Config is the flow control of one connection.
-type Config struct {
-	RecvWindow, MaxRecvWindow int64 // of a stream: at first, and as far as it may grow
-	ConnWindow, MaxConnWindow int64 // of all streams together
-	SendBuffer                int64 // bytes of a stream that are written and not acknowledged
-	MaxBidi, MaxUni           int64 // streams that the peer may have open
-	Budget                    *Budget
-}
-
-// A Set is all streams of one connection.
+// Set is all streams of a connection. Call Init first.
 type Set struct {
 	cfg  *Config
 	side tlsprovider.Side
+	now  monotime.Time // the latest time seen
 
 	streams map[ID]*stream
-	order   []*stream // the same, so that iteration is deterministic
-	local   [2]localKind
-	remote  [2]remoteKind
+	all     []*stream // the same, in an order that does not vary from run to run
+	recent  *stream   // the one looked up last
+	queues  [numQueues]queue
 
-	in      window // of the connection
-	inTotal int64  // sum of the largest offsets received
+	local  [2]localType  // streams that we open; index 1 is unidirectional
+	remote [2]remoteType // streams that the peer opens
+	churn  churn
 
-	outMax    int64 // the peer's limit
-	outTotal  int64 // sum of the offsets sent
-	outBlock  recovery.SentVal
+	// Receiving. What freed streams have received is in recv, too.
+	recv     window
+	borrowed int64 // from the budget
+	frozen   bool  // the window has kept what it had borrowed, and grows no more
+
+	// Sending.
+	sendMax   int64 // the peer's limit
+	sent      int64 // bytes sent for the first time, on all streams there have been
+	blocked   recovery.SentVal
 	blockedAt int64
+	peerWindow
 
-	peer     peerLimits
-	queue    []*stream // have something to send
-	waiting  []*stream // have data and wait for outMax
-	events   []Event
-	unacked  int64 // bytes written and not acknowledged, FINs counting one
-	wasDirty bool  // unacked was not zero when last looked at
+	unflushed int // streams with something that is not acknowledged
+	flushed   bool
 }
 
-// localKind is the streams of one kind that we open; index 1 is unidirectional.
-type localKind struct {
-	opened, max int64
-	blocked     recovery.SentVal
-	wanted      bool // Open failed: tell when it would not
-}
+// peerWindow is the peer's initial limits for the streams of each type.
+type peerWindow struct{ bidiLocal, bidiRemote, uni int64 }
 
-// remoteKind is those that the peer opens.
-type remoteKind struct {
-	opened, accepted, closed int64
-	max                      int64 // as the peer was told
-	val                      recovery.SentVal
-}
-
-// Init prepares s.
+// Init prepares a Set for one side of a connection. cfg is kept.
 func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
-	*s = Set{cfg: cfg, side: side, streams: make(map[ID]*stream)}
-	s.in.init(cfg.ConnWindow, cfg.MaxConnWindow)
-	s.remote[0].max, s.remote[1].max = cfg.MaxBidi, cfg.MaxUni
+	*s = Set{cfg: cfg, side: side}
+	s.recv.init(cfg.ConnWindow, cfg.MaxConnWindow)
+	s.remote[0].init(cfg.MaxBidi)
+	s.remote[1].init(cfg.MaxUni)
+	s.churn.init()
 }
 
-// LocalParams fills in what the peer has to know of our limits.
+// LocalParams sets our limits in p.
 func (s *Set) LocalParams(p *wire.TransportParameters) {
 	p.MaxData = uint64(s.cfg.ConnWindow)
-	p.MaxStreamDataBidiLocal = uint64(s.cfg.RecvWindow)
-	p.MaxStreamDataBidiRemote = uint64(s.cfg.RecvWindow)
-	p.MaxStreamDataUni = uint64(s.cfg.RecvWindow)
-	p.MaxStreamsBidi, p.MaxStreamsUni = uint64(s.cfg.MaxBidi), uint64(s.cfg.MaxUni)
+	w := uint64(s.cfg.RecvWindow)
+	p.MaxStreamDataBidiLocal, p.MaxStreamDataBidiRemote, p.MaxStreamDataUni = w, w, w
+	p.MaxStreamsBidi, p.MaxStreamsUni = uint64(s.remote[0].limit), uint64(s.remote[1].limit)
 }
 
-// peerLimits are the peer's limits for the data of streams that begin.
-type peerLimits struct{ bidiLocal, bidiRemote, uni int64 }
-
-// SetPeerParams takes the peer's limits.
+// SetPeerParams takes the peer's limits from p. Limits do not fall.
 func (s *Set) SetPeerParams(p *wire.TransportParameters) {
-	s.peer = peerLimits{int64(p.MaxStreamDataBidiLocal), int64(p.MaxStreamDataBidiRemote), int64(p.MaxStreamDataUni)}
-	s.outMax = max(s.outMax, int64(p.MaxData))
-	s.local[0].max, s.local[1].max = int64(p.MaxStreamsBidi), int64(p.MaxStreamsUni)
-}
-
-func kind(uni bool) int {
-	if uni {
-		return 1
+	s.peerWindow = peerWindow{
+		bidiLocal:  int64(p.MaxStreamDataBidiLocal),
+		bidiRemote: int64(p.MaxStreamDataBidiRemote),
+		uni:        int64(p.MaxStreamDataUni),
 	}
-	return 0
+	for _, st := range s.all {
+		st.send.max = max(st.send.max, s.firstMax(st.id))
+	}
+	s.local[0].raise(int64(p.MaxStreamsBidi))
+	s.local[1].raise(int64(p.MaxStreamsUni))
+	s.raiseSendMax(int64(p.MaxData))
+	for _, st := range s.all {
+		s.schedule(st)
+	}
 }
 
-// add makes the state of a stream.
+// firstMax is how much we may send on a stream at first.
+func (s *Set) firstMax(id ID) int64 {
+	switch {
+	case id.Uni():
+		return s.uni
+	case id.Initiator() == s.side:
+		return s.bidiRemote
+	}
+	return s.bidiLocal
+}
+
+// add creates a stream.
 func (s *Set) add(id ID) *stream {
-	st := &stream{id: id, set: s, index: len(s.order)}
-	mine := id.Initiator() == s.side
-	if mine || !id.Uni() {
-		st.send.open = true
-		switch {
-		case id.Uni():
-			st.send.max = s.peer.uni
-		case mine:
-			st.send.max = s.peer.bidiRemote
-		default:
-			st.send.max = s.peer.bidiLocal
-		}
-	}
-	if !mine || !id.Uni() {
-		st.recv.open = true
-		st.recv.final = -1
+	st := &stream{id: id, index: len(s.all)}
+	st.recv.final = -1
+	st.recv.waiting = true
+	ours := id.Initiator() == s.side
+	st.recv.done = id.Uni() && ours
+	st.send.done = id.Uni() && !ours
+	if !st.recv.done {
 		st.recv.win.init(s.cfg.RecvWindow, s.cfg.MaxRecvWindow)
 	}
+	if !st.send.done {
+		st.send.max = s.firstMax(id)
+	}
+	if s.streams == nil {
+		s.streams = make(map[ID]*stream)
+	}
 	s.streams[id] = st
-	s.order = append(s.order, st)
+	s.all = append(s.all, st)
 	return st
 }
 
-// forgetIfDone frees a stream of which both halves are over, and lets the peer open another.
-func (s *Set) forgetIfDone(st *stream) {
-	if st.send.open || st.recv.open || st.gone {
+// find returns a stream, or nil.
+func (s *Set) find(id ID) *stream {
+	if s.recent != nil && s.recent.id == id {
+		return s.recent
+	}
+	st := s.streams[id]
+	if st != nil {
+		s.recent = st
+	}
+	return st
+}
+
+// maybeFree forgets a stream of which both halves are done.
+func (s *Set) maybeFree(st *stream) {
+	if !st.send.done || !st.recv.done || st.gone {
 		return
 	}
-	st.gone = true
-	st.release()
+	s.free(st)
 	delete(s.streams, st.id)
-	last := s.order[len(s.order)-1]
-	s.order[st.index] = last
-	last.index = st.index
-	s.order[len(s.order)-1] = nil
-	s.order = s.order[:len(s.order)-1]
-	if st.id.Initiator() == s.side {
-		return
-	}
-	r := &s.remote[kind(st.id.Uni())]
-	r.closed++
-	limit := s.cfg.MaxBidi
-	if st.id.Uni() {
-		limit = s.cfg.MaxUni
-	}
-	// In steps, so that a peer that opens and closes streams pays for each update with a part of
-	// a round trip.
-	if next := r.closed + limit; next-r.max >= max(1, limit/4) {
-		r.max = next
-		r.val.Set()
+	last := s.all[len(s.all)-1]
+	s.all[st.index], last.index = last, st.index
+	s.all[len(s.all)-1] = nil
+	s.all = s.all[:len(s.all)-1]
+	if st.id.Initiator() != s.side {
+		// Only now: a stream that the peer has given up may still keep our application busy.
+		s.returnCredit(st)
 	}
 }
 
-// Close frees everything.
-func (s *Set) Close() {
-	for _, st := range s.order {
-		st.release()
-		st.gone = true
+func (s *Set) free(st *stream) {
+	st.gone = true
+	st.send.buf.free()
+	st.recv.buf.free()
+	st.send.above, st.send.lost = recovery.RangeSet[int64]{}, recovery.RangeSet[int64]{}
+	st.recv.later = recovery.RangeSet[int64]{}
+	if s.recent == st {
+		s.recent = nil
 	}
-	s.in.release(s.cfg.Budget)
-	*s = Set{cfg: s.cfg, side: s.side}
+}
+
+// Close gives all memory back. Afterwards there are no streams, and none can be opened.
+func (s *Set) Close() {
+	for _, st := range s.all {
+		s.free(st)
+	}
+	s.cfg.Budget.put(s.borrowed)
+	cfg, side := s.cfg, s.side
+	*s = Set{cfg: cfg, side: side}
+}
+
+// CloseSending gives back all memory but for what has arrived, which can still be read: the connection
+// is over, and its peer has sent all it had to. Nothing more is received or sent.
+func (s *Set) CloseSending() {
+	s.cfg.Budget.put(s.borrowed)
+	s.borrowed, s.frozen, s.recv.max = 0, true, s.recv.size
+	s.unflushed, s.flushed = 0, false
+	for i := len(s.all) - 1; i >= 0; i-- { // from the end: freeing changes what comes after
+		st := s.all[i]
+		st.send.buf.free()
+		st.send = sendHalf{done: true}
+		st.recv.win.max = st.recv.win.size
+		s.maybeFree(st)
+	}
+}
+
+// HandleTimeout does what NextTimeout has asked for.
+func (s *Set) HandleTimeout(now monotime.Time) { s.setTime(now) }
+
+// NextTimeout is when HandleTimeout wants to be called; zero is never.
+func (s *Set) NextTimeout() monotime.Time { return s.churn.next() }
+
+func (s *Set) setTime(now monotime.Time) {
+	s.now = max(s.now, now)
+	if s.churn.isWithholding() {
+		s.giveWithheld()
+	}
 }

@@ -7,48 +7,62 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
-// window is a receive window: how far beyond what the application has read the peer may send. It
-// doubles when the application reads half of it within two round trips, for then the window, not the
-// application, is what limits the peer. An application that does not read never grows it.
+// A window is the receiver's side of flow control, of a stream or of the connection: the peer may
+// send size bytes ahead of what was consumed. Consumed is what the application has read, and what
+// nobody will read any more.
+//
+// consumed ≤ received ≤ limit ≤ consumed + size
 type window struct {
-	size, limit int64 // of the window, and how large it may become
-	read        int64 // by the application
-	max         int64 // as the peer was told
-	val         recovery.SentVal
-	epoch       monotime.Time // when epochRead was read
-	epochRead   int64
-	grown       int64 // taken from the budget
+	size, max int64 // in bytes; size does not fall
+	received  int64
+	consumed  int64
+	limit     int64            // as told to the peer
+	update    recovery.SentVal // of the limit
+
+	// The time when a measurement began, and what was consumed then.
+	epoch   monotime.Time
+	epochAt int64
 }
 
-func (w *window) init(size, limit int64) { w.size, w.limit, w.max = size, max(size, limit), size }
+func (w *window) init(size, most int64) {
+	*w = window{size: size, max: max(size, most), limit: size}
+}
 
-// consume counts n bytes that the application has read, or that nobody will. It makes an update due
-// when half of the window is used up.
-func (w *window) consume(now monotime.Time, rtt time.Duration, n int64, budget *Budget) {
-	w.read += n
+// consume counts n bytes as consumed, and makes an update due when it is worth a frame.
+func (w *window) consume(n int64) {
+	w.consumed += n
+	// "[F]requently sending MAX_STREAM_DATA and MAX_DATA frames with small changes is
+	// undesirable. [...] if updates are less frequent, larger increments to limits are necessary
+	// to avoid blocking a sender". A quarter of the window is either way no more than that.
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.2-3
+	if w.consumed+w.size-w.limit >= max(w.size/4, 1) {
+		w.update.Set()
+	}
+}
+
+// wantsMore measures how fast the application reads, and reports whether the window is what holds
+// the peer back: half of it is read within two round trips. A peer that doubles its rate every round
+// trip is met by a window that doubles as often. An application that does not read never gets here.
+func (w *window) wantsMore(now monotime.Time, rtt time.Duration) bool {
 	if w.epoch.IsZero() {
-		w.epoch, w.epochRead = now, w.read-n
+		w.epoch, w.epochAt = now, 0
 	}
-	if w.read-w.epochRead >= w.size/2 {
-		if now.Sub(w.epoch) < 2*rtt {
-			w.grow(budget)
-		}
-		w.epoch, w.epochRead = now, w.read
+	if w.consumed-w.epochAt < w.size/2 {
+		return false
 	}
-	if w.read+w.size-w.max >= w.size/4 {
-		w.max = w.read + w.size
-		w.val.Set()
-	}
+	fast := now.Sub(w.epoch) < 2*rtt
+	w.epoch, w.epochAt = now, w.consumed
+	return fast && w.size < w.max
 }
 
-func (w *window) grow(budget *Budget) {
-	if more := min(w.size, w.limit-w.size); more > 0 && budget.take(more) {
-		w.size += more
-		w.grown += more
-	}
+// grow makes the window size bytes large, or as large as it may be.
+func (w *window) grow(size int64) {
+	w.size = max(w.size, min(size, w.max))
+	w.update.Set()
 }
 
-func (w *window) release(budget *Budget) {
-	budget.put(w.grown)
-	w.grown = 0
-}
+// newLimit is what the next update says.
+func (w *window) newLimit() int64 { return max(w.limit, w.consumed+w.size) }
+
+// space is how much more the peer may send.
+func (w *window) space() int64 { return w.limit - w.received }

@@ -1,0 +1,266 @@
+package streams
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// A packer fills a packet.
+type packer struct {
+	b     []byte
+	end   int // how long b may become
+	pn    wire.PacketNumber
+	rec   []byte
+	probe bool // values that are on their way are due, too
+}
+
+func (p *packer) room() int { return p.end - len(p.b) }
+
+// frame is one that carries a value.
+type frame interface {
+	Size() int
+	Append([]byte) []byte
+}
+
+// put appends the frame of a value, and its record; false if there is no room.
+func put[F frame](p *packer, v *recovery.SentVal, f F, kind byte, arg uint64) bool {
+	if f.Size() > p.room() {
+		return false
+	}
+	p.b = f.Append(p.b)
+	p.rec = wire.AppendVarint(append(p.rec, kind), arg)
+	v.SetSent(p.pn)
+	return true
+}
+
+// Append appends frames to a packet's payload b, at most room bytes, and writes down in rec what they
+// carry: entries that begin with a byte from 0x40 to 0x7f. A probe repeats what is not acknowledged if
+// nothing is new. A STREAM frame that takes all of the room has no length, so that nothing may follow
+// it in the packet.
+func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) (payload, record []byte) {
+	p := packer{b: b, end: len(b) + room, pn: pn, rec: rec, probe: probe}
+	if s.putLimits(&p) && s.putControl(&p) {
+		s.putData(&p)
+	}
+	if probe && len(p.b) == len(b) {
+		s.putProbe(&p)
+	}
+	return p.b, p.rec
+}
+
+// HasPending reports whether Append, without probe and with ample room, would append anything.
+func (s *Set) HasPending() bool {
+	return s.limitsDue() || s.peek(qControl) != nil || s.peek(qResend) != nil ||
+		s.sent < s.sendMax && s.peek(qFresh) != nil
+}
+
+func (s *Set) limitsDue() bool {
+	return s.recv.update.ShouldSend(false) || s.blocked.ShouldSend(false) ||
+		s.remote[0].update.ShouldSend(false) || s.remote[1].update.ShouldSend(false) ||
+		s.local[0].blocked.ShouldSend(false) || s.local[1].blocked.ShouldSend(false)
+}
+
+// putLimits appends what concerns the connection as a whole; false if there was no room.
+func (s *Set) putLimits(p *packer) bool {
+	if s.recv.update.ShouldSend(p.probe) {
+		limit := s.recv.newLimit()
+		if !put(p, &s.recv.update, wire.MaxData{Max: uint64(limit)}, recMaxData, 0) {
+			return false
+		}
+		s.recv.limit = limit
+	}
+	for k := range s.remote {
+		if r := &s.remote[k]; r.update.ShouldSend(p.probe) {
+			limit := r.newLimit()
+			f := wire.MaxStreams{Uni: k == 1, Max: uint64(limit)}
+			if !put(p, &r.update, f, recMaxStreams, uint64(k)) {
+				return false
+			}
+			r.limit = limit
+		}
+		if l := &s.local[k]; l.blocked.ShouldSend(p.probe) {
+			f := wire.StreamsBlocked{Uni: k == 1, Limit: uint64(l.max)}
+			if !put(p, &l.blocked, f, recStreamsBlocked, uint64(k)) {
+				return false
+			}
+		}
+	}
+	if s.blocked.ShouldSend(p.probe) {
+		return put(p, &s.blocked, wire.DataBlocked{Limit: uint64(s.blockedAt)}, recDataBlocked, 0)
+	}
+	return true
+}
+
+// putControl appends control frames of streams; false if there was no room for all.
+func (s *Set) putControl(p *packer) bool {
+	for {
+		st := s.peek(qControl)
+		if st == nil {
+			return true
+		}
+		if !st.putControl(p) {
+			return false
+		}
+		s.dequeue(qControl)
+	}
+}
+
+// controlDue reports whether putControl would append something.
+func (st *stream) controlDue(probe bool) bool {
+	h, r := &st.send, &st.recv
+	return !h.done && (h.reset.ShouldSend(probe) || h.blocked.ShouldSend(probe)) ||
+		!r.done && (r.stop.ShouldSend(probe) || r.win.update.ShouldSend(probe))
+}
+
+// putControl appends the control frames of one stream; false if there was no room for all.
+func (st *stream) putControl(p *packer) bool {
+	h, r, id := &st.send, &st.recv, uint64(st.id)
+	if !h.done && h.reset.ShouldSend(p.probe) {
+		f := wire.ResetStream{ID: id, Code: h.code, FinalSize: uint64(h.sent)}
+		if !put(p, &h.reset, f, recReset, id) {
+			return false
+		}
+	}
+	if !h.done && h.blocked.ShouldSend(p.probe) {
+		f := wire.StreamDataBlocked{ID: id, Limit: uint64(h.blockedAt)}
+		if !put(p, &h.blocked, f, recStreamDataBlocked, id) {
+			return false
+		}
+	}
+	if !r.done && r.stop.ShouldSend(p.probe) {
+		if !put(p, &r.stop, wire.StopSending{ID: id, Code: r.stopCode}, recStop, id) {
+			return false
+		}
+	}
+	if !r.done && r.win.update.ShouldSend(p.probe) {
+		limit := r.win.newLimit()
+		if !put(p, &r.win.update, wire.MaxStreamData{ID: id, Max: uint64(limit)}, recMaxStreamData, id) {
+			return false
+		}
+		r.win.limit = limit
+	}
+	return true
+}
+
+// putData appends STREAM frames: lost bytes first, then new ones. Each stream has its turn for one
+// frame, which is one packet if it has enough.
+func (s *Set) putData(p *packer) {
+	for {
+		st := s.peek(qResend)
+		if st == nil {
+			break
+		}
+		if !s.putLost(p, st) {
+			return
+		}
+		s.rotate(qResend)
+	}
+	for s.sent < s.sendMax {
+		st := s.peek(qFresh)
+		if st == nil {
+			break
+		}
+		h := &st.send
+		n := st.putStream(p, h.sent, min(h.end, h.max, h.sent+s.sendMax-s.sent))
+		if n < 0 {
+			return
+		}
+		h.sent += n
+		s.sent += n
+		s.rotate(qFresh)
+		s.schedule(st)
+	}
+}
+
+// putLost appends lost bytes of a stream, or its end; false if there was no room.
+func (s *Set) putLost(p *packer, st *stream) bool {
+	h := &st.send
+	if h.lost.NumRanges() == 0 {
+		return st.putStream(p, h.end, h.end) >= 0
+	}
+	r := h.lost.Range(0)
+	n := st.putStream(p, r.Start, r.End)
+	if n < 0 {
+		return false
+	}
+	h.lost.Sub(r.Start, r.Start+n)
+	return true
+}
+
+// minData is the least room for which data is cut in two.
+const minData = 48
+
+// putStream appends a STREAM frame with bytes from start on, not beyond end, and the end of the stream
+// if they reach it. It returns their number, or -1 if there was no room.
+func (st *stream) putStream(p *packer, start, end int64) int64 {
+	h := &st.send
+	f := wire.Stream{ID: uint64(st.id), Offset: uint64(start), ToEnd: true}
+	n := int64(p.room() - f.Overhead(0))
+	if n <= 0 || n > end-start {
+		// The packet is not full with it: the frame needs a length.
+		f.ToEnd = false
+		n = min(end-start, int64(p.room()-f.Overhead(p.room())))
+	}
+	if n < 0 || n < end-start && n < minData {
+		return -1
+	}
+	f.Fin = h.fin && start+n == h.end
+	p.b = f.AppendHeader(p.b, int(n))
+	at := len(p.b)
+	p.b = grow(p.b, int(n))
+	h.buf.read(p.b[at:], start)
+	if f.Fin {
+		h.finVal.SetSent(p.pn)
+	}
+	p.rec = appendDataRecord(p.rec, st.id, start, n, f.Fin)
+	return n
+}
+
+// grow makes b n bytes longer; what they are is for the caller to say.
+func grow(b []byte, n int) []byte {
+	if len(b)+n <= cap(b) {
+		return b[:len(b)+n]
+	}
+	return append(b, make([]byte, n)...)
+}
+
+// putProbe repeats something that is not acknowledged: of the first stream that has such a thing, and
+// another part of it than the probe before.
+func (s *Set) putProbe(p *packer) {
+	for _, st := range s.all {
+		h := &st.send
+		if st.controlDue(true) {
+			before := len(p.b)
+			if !st.putControl(p) || len(p.b) > before {
+				return
+			}
+		}
+		if h.done || h.resetting {
+			continue
+		}
+		start, end := h.unacked(max(h.probed, h.acked))
+		if start == end {
+			start, end = h.unacked(h.acked)
+		}
+		if start == end && !h.finVal.ShouldSend(true) {
+			continue
+		}
+		n := st.putStream(p, start, end)
+		h.probed = start + max(n, 0)
+		return
+	}
+}
+
+// unacked returns the first bytes from some offset on that were sent and not acknowledged, or the end
+// of what was sent, twice.
+func (h *sendHalf) unacked(from int64) (start, end int64) {
+	start, end = from, h.sent
+	for i := range h.above.NumRanges() {
+		r := h.above.Range(i)
+		if r.Start > start {
+			return start, min(r.Start, end)
+		}
+		start = max(start, r.End)
+	}
+	return min(start, end), end
+}

@@ -1,0 +1,120 @@
+package streams
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// HandleFrame processes the frame of type t that b begins with, one that concerns streams or flow
+// control, and returns its length, or -1 if it is malformed. b is borrowed. The error is an *Error.
+func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []byte) (n int, err error) {
+	s.setTime(now)
+	switch t {
+	case wire.FrameResetStream:
+		var f wire.ResetStream
+		if f, n = wire.ConsumeResetStream(b); n > 0 {
+			err = s.handleReset(f)
+		}
+	case wire.FrameStopSending:
+		var f wire.StopSending
+		if f, n = wire.ConsumeStopSending(b); n > 0 {
+			err = s.handleStopSending(f)
+		}
+	case wire.FrameMaxData:
+		var f wire.MaxData
+		if f, n = wire.ConsumeMaxData(b); n > 0 {
+			s.raiseSendMax(int64(f.Max))
+		}
+	case wire.FrameMaxStreamData:
+		var f wire.MaxStreamData
+		if f, n = wire.ConsumeMaxStreamData(b); n > 0 {
+			err = s.handleMaxStreamData(f)
+		}
+	case wire.FrameMaxStreamsBidi, wire.FrameMaxStreamsUni:
+		var f wire.MaxStreams
+		if f, n = wire.ConsumeMaxStreams(b); n > 0 {
+			s.local[typeIndex(f.Uni)].raise(int64(f.Max))
+		}
+	case wire.FrameStreamDataBlocked:
+		var f wire.StreamDataBlocked
+		if f, n = wire.ConsumeStreamDataBlocked(b); n > 0 {
+			_, err = s.receivingStream(ID(f.ID))
+		}
+	// "[A] receiver MUST NOT wait for a STREAM_DATA_BLOCKED or DATA_BLOCKED frame before sending
+	// a MAX_STREAM_DATA or MAX_DATA frame". We send these when they are due, and not before.
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.2-5
+	case wire.FrameDataBlocked:
+		_, n = wire.ConsumeDataBlocked(b)
+	case wire.FrameStreamsBlockedBidi, wire.FrameStreamsBlockedUni:
+		_, n = wire.ConsumeStreamsBlocked(b)
+	default:
+		var f wire.Stream
+		if f, n = wire.ConsumeStream(b); n > 0 {
+			err = s.handleStream(f)
+		}
+	}
+	return n, err
+}
+
+// receivingStream returns the stream that a frame for our receiving part names; nil if it is over.
+//
+// "An endpoint that receives a RESET_STREAM frame for a send-only stream MUST terminate the
+// connection with error STREAM_STATE_ERROR." The same goes for STREAM and STREAM_DATA_BLOCKED.
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.4-3
+func (s *Set) receivingStream(id ID) (*stream, error) {
+	if id.Uni() && id.Initiator() == s.side {
+		return nil, &Error{wire.StreamStateError, "frame of a sender for a stream on which it only receives"}
+	}
+	st, err := s.openedStream(id)
+	if st == nil || st.recv.done {
+		return nil, err
+	}
+	return st, nil
+}
+
+// sendingStream returns the stream that a frame for our sending part names; nil if it is over.
+//
+// "An endpoint that receives a STOP_SENDING frame for a receive-only stream MUST terminate the
+// connection with error STREAM_STATE_ERROR." The same goes for MAX_STREAM_DATA.
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.5-2
+func (s *Set) sendingStream(id ID) (*stream, error) {
+	if id.Uni() && id.Initiator() != s.side {
+		return nil, &Error{wire.StreamStateError, "frame of a receiver for a stream on which it only sends"}
+	}
+	st, err := s.openedStream(id)
+	if st == nil || st.send.done {
+		return nil, err
+	}
+	return st, nil
+}
+
+// openedStream returns the stream of a frame, which opens one of the peer's; nil if it is freed.
+func (s *Set) openedStream(id ID) (*stream, error) {
+	k := typeIndex(id.Uni())
+	if id.Initiator() == s.side {
+		// "An endpoint MUST terminate the connection with error STREAM_STATE_ERROR if it
+		// receives a STREAM frame for a locally initiated stream that has not yet been
+		// created, or for a send-only stream."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.8-3
+		if id.Num() >= s.local[k].opened {
+			return nil, &Error{wire.StreamStateError, "frame for a stream of ours that is not open yet"}
+		}
+		return s.find(id), nil
+	}
+	r := &s.remote[k]
+	// "An endpoint that receives a frame with a stream ID exceeding the limit it has sent MUST
+	// treat this as a connection error of type STREAM_LIMIT_ERROR".
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-3
+	if id.Num() >= r.limit {
+		return nil, &Error{wire.StreamLimitError, "more streams than allowed"}
+	}
+	// "Before a stream is created, all streams of the same type with lower-numbered stream IDs
+	// MUST be created."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-6
+	for ; r.opened <= id.Num(); r.opened++ {
+		s.add(MakeID(id.Initiator(), id.Uni(), r.opened))
+	}
+	return s.find(id), nil
+}

@@ -1,0 +1,285 @@
+package streams
+
+import (
+	"io"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+)
+
+// model is what an application on each side knows about a stream: what it has put in at one end has to
+// come out at the other.
+type model struct {
+	id      ID
+	written [2]int64 // by client, server
+	read    [2]int64
+	size    [2]int64 // to be written
+	closed  [2]bool
+	aborted [2]bool // this direction was reset or stopped, by anybody
+	done    [2]bool // this direction was read to its end
+}
+
+// world drives a pair over a network that loses, reorders and duplicates.
+type world struct {
+	t       *testing.T
+	rng     *rand.Rand
+	now     monotime.Time
+	sides   [2]*peer
+	flying  [2][]*packet
+	late    [2][]*packet // declared lost, and perhaps not
+	streams map[ID]*model
+	loss    float64
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: 1, streams: make(map[ID]*model)}
+	cfg := func() *Config {
+		c := testConfig()
+		c.RecvWindow, c.ConnWindow = 1+w.rng.Int64N(20000), 1+w.rng.Int64N(30000)
+		c.SendBuffer = 1 + w.rng.Int64N(50000)
+		c.MaxBidi, c.MaxUni = w.rng.Int64N(4), w.rng.Int64N(4)
+		c.Budget = NewBudget(w.rng.Int64N(1 << 20))
+		return c
+	}
+	w.sides[0], w.sides[1] = newPair(t, cfg(), cfg())
+	w.loss = w.rng.Float64() * 0.5
+	return w
+}
+
+// exists reports whether the stream has a direction from a side.
+func (m *model) exists(side int) bool {
+	return !m.id.Uni() || int(m.id.Initiator()) == side
+}
+
+// transmit sends, delivers, loses or repeats some packets of one side.
+func (w *world) transmit(side int) {
+	p, q := w.sides[side], w.sides[1-side]
+	for range w.rng.IntN(4) {
+		room := 64 + w.rng.IntN(1400)
+		if pkt := p.send(room, false); pkt != nil {
+			w.flying[side] = append(w.flying[side], pkt)
+		} else if pkt := p.send(room, w.rng.IntN(10) == 0); pkt != nil {
+			w.flying[side] = append(w.flying[side], pkt)
+		}
+	}
+	for range w.rng.IntN(5) {
+		f := w.flying[side]
+		if len(f) == 0 {
+			break
+		}
+		i := w.rng.IntN(min(len(f), 8))
+		pkt := f[i]
+		w.flying[side] = append(f[:i], f[i+1:]...)
+		if w.rng.Float64() < w.loss {
+			p.fate(pkt, recovery.Lost)
+			if w.rng.IntN(3) == 0 { // it was only slow
+				w.late[side] = append(w.late[side], pkt)
+			}
+			continue
+		}
+		w.deliver(p, q, pkt)
+	}
+	if l := w.late[side]; len(l) > 0 && w.rng.IntN(4) == 0 {
+		w.late[side] = l[1:]
+		w.deliver(p, q, l[0])
+	}
+}
+
+func (w *world) deliver(p, q *peer, pkt *packet) {
+	require.NoError(w.t, q.receive(w.now, testRTT, pkt))
+	p.fate(pkt, recovery.Acked)
+}
+
+// open opens a stream of a random type, if that is allowed.
+func (w *world) open(side int) {
+	id, err := w.sides[side].Open(w.rng.IntN(2) == 0)
+	if err != nil {
+		require.ErrorIs(w.t, err, ErrLimit)
+		return
+	}
+	m := &model{id: id}
+	w.streams[id] = m
+	for i := range m.size {
+		m.size[i] = w.rng.Int64N(1 << w.rng.IntN(18))
+	}
+}
+
+func (w *world) write(m *model, side int) {
+	if !m.exists(side) || m.closed[side] || w.rng.IntN(2) == 0 {
+		return
+	}
+	p := w.sides[side]
+	n := min(m.size[side]-m.written[side], w.rng.Int64N(20000))
+	got, err := p.Write(m.id, fill(make([]byte, n), m.id, m.written[side]))
+	m.written[side] += int64(got)
+	var stopped *StoppedError
+	switch {
+	case err == ErrBlocked:
+	case err == ErrClosed && int(m.id.Initiator()) != side:
+		return // not opened here yet
+	case err != nil:
+		require.ErrorAs(w.t, err, &stopped)
+		require.True(w.t, m.aborted[side])
+		m.closed[side] = true
+	case m.written[side] == m.size[side]:
+		if err := p.CloseWrite(m.id); err != nil {
+			require.ErrorAs(w.t, err, &stopped)
+		}
+		m.closed[side] = true
+	}
+}
+
+// read reads at the side that the direction from side leads to.
+func (w *world) read(m *model, side int) {
+	if !m.exists(side) || m.done[side] {
+		return
+	}
+	p := make([]byte, w.rng.IntN(20000))
+	n, err := w.sides[1-side].Read(w.now, testRTT, m.id, p)
+	checkPattern(w.t, p[:n], m.id, m.read[side])
+	m.read[side] += int64(n)
+	require.LessOrEqual(w.t, m.read[side], m.written[side])
+	var reset *ResetError
+	switch {
+	case err == nil || err == ErrBlocked:
+	case err == ErrClosed:
+		// Not opened here yet.
+		require.NotEqual(w.t, int(m.id.Initiator()), 1-side)
+		require.Zero(w.t, m.read[side])
+	case err == io.EOF:
+		require.Equal(w.t, m.size[side], m.read[side])
+		m.done[side] = true
+	default:
+		require.ErrorAs(w.t, err, &reset)
+		require.True(w.t, m.aborted[side])
+		m.done[side] = true
+	}
+}
+
+// abort resets or stops a direction.
+func (w *world) abort(m *model, side int) {
+	if !m.exists(side) {
+		return
+	}
+	if w.rng.IntN(2) == 0 {
+		if w.sides[side].Reset(m.id, 7) == nil {
+			m.aborted[side], m.closed[side] = true, true
+		}
+	} else if !m.done[side] && w.sides[1-side].StopSending(m.id, 8) == nil {
+		m.aborted[side], m.done[side] = true, true
+	}
+}
+
+func (w *world) accept(side int) {
+	for uni := range 2 {
+		if id, ok := w.sides[side].Accept(uni == 1); ok {
+			require.Contains(w.t, w.streams, id)
+		}
+	}
+}
+
+// ids lists the streams in their order.
+func (w *world) ids() (list []*model) {
+	for n := range int64(1000) {
+		for k := range 4 {
+			if m := w.streams[ID(n)<<2|ID(k)]; m != nil {
+				list = append(list, m)
+			}
+		}
+	}
+	return list
+}
+
+func (w *world) step(open bool) {
+	w.now = w.now.Add(testRTT / 8)
+	for side := range 2 {
+		if open && w.rng.IntN(4) == 0 {
+			w.open(side)
+		}
+		w.accept(side)
+		for _, m := range w.ids() {
+			w.write(m, side)
+			w.read(m, side)
+			if open && w.rng.IntN(200) == 0 {
+				w.abort(m, side)
+			}
+		}
+		w.transmit(side)
+		w.sides[side].events()
+		w.sides[side].HandleTimeout(w.now)
+		require.NoError(w.t, w.sides[side].CheckInvariants())
+	}
+}
+
+// TestModel: whatever the network does and the applications want, each stream delivers what was
+// written, or says that it does not, and nothing is left in the end.
+func TestModel(t *testing.T) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
+		runModel(t, seed)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func runModel(t *testing.T, seed uint64) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	w := newWorld(t, seed)
+	for range 300 {
+		w.step(true)
+	}
+	w.loss = 0
+	for i := 0; ; i++ {
+		require.Less(t, i, 20000, "the streams do not finish")
+		w.step(false)
+		if w.finished() {
+			break
+		}
+	}
+	for side, p := range w.sides {
+		require.Empty(t, p.all, "streams are left")
+		require.True(t, p.Flushed())
+		require.Equal(t, p.recv.received, p.recv.consumed, "unread bytes are left")
+		require.Equal(t, p.sent, w.sides[1-side].recv.received, "the sides do not agree on what was sent")
+	}
+	for _, p := range w.sides {
+		budget := p.cfg.Budget.Free() + p.borrowed
+		p.Close()
+		require.Equal(t, budget, p.cfg.Budget.Free())
+	}
+}
+
+// finished: both directions of each stream have come to their end, and all is quiet.
+func (w *world) finished() bool {
+	for _, m := range w.streams {
+		for side := range 2 {
+			if m.exists(side) && (!m.closed[side] || !m.done[side]) {
+				return false
+			}
+		}
+	}
+	return len(w.sides[0].all)+len(w.sides[1].all) == 0
+}
+
+func TestBudget(t *testing.T) {
+	b := NewBudget(10)
+	require.True(t, b.take(7))
+	require.False(t, b.take(4))
+	require.True(t, b.take(3))
+	b.put(10)
+	require.EqualValues(t, 10, b.Free())
+	require.True(t, (*Budget)(nil).take(1<<60), "no budget is no bound")
+}
