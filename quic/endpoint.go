@@ -138,6 +138,7 @@ func (e *Endpoint) Listen() (*Listener, error) {
 		return nil, errors.New("quic: the endpoint is listening already")
 	}
 	e.serverC = cc
+	e.core.SetAccept(true) // for good: later clients are told that nobody listens
 	e.listener = newListener(e)
 	return e.listener, nil
 }

@@ -67,11 +67,10 @@ func (t *tlsConfigs) close() {
 	}
 }
 
-// coreConfig is what the core's Endpoint needs.
+// coreConfig is what the core's Endpoint needs. It accepts nobody before Listen.
 func (e *Endpoint) coreConfig() *core.EndpointConfig {
 	return &core.EndpointConfig{
 		Provider:      e.cfg.Provider,
-		Accept:        len(e.cfg.TLS.Certificates) > 0 || e.cfg.TLS.TLS != nil || e.cfg.GetTLSConfig != nil,
 		TokenKey:      e.tokenKey,
 		ResetKey:      e.resetKey,
 		NewConnID:     e.newConnID,
