@@ -39,7 +39,7 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 	if sp.discarded {
 		return nil
 	}
-	recovery := l.cc.recoveryStart
+	epoch := l.cc.epoch
 	gain := ackGain{largest: wire.NoPacket}
 	sp.largestAcked = max(sp.largestAcked, f.Largest)
 	for r := range f.Ranges {
@@ -55,7 +55,7 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 	l.sampleRTT(now, s, f, &gain)
 	l.checkECN(now, sp, f, &gain)
 	l.detectLost(now, s, fate)
-	if l.cc.recoveryStart.IsZero() || l.cc.recoveryStart == recovery {
+	if l.cc.epoch == epoch { // else all of them were sent before recovery
 		l.cc.acked(now, gain.largestSent, gain.bytes, l.bytesInFlight)
 	}
 	l.pacer.setRate(now, &l.cc, &l.rtt)

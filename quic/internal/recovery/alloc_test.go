@@ -1,0 +1,99 @@
+package recovery
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+// steadyState is what a connection does for as long as it lives: it sends trains, of which a packet
+// is lost now and then; the receiver acknowledges them, and the sender takes note.
+type steadyState struct {
+	l    Loss
+	a    AckState
+	now  monotime.Time
+	buf  []byte
+	fate FateFunc
+	lost int
+	acks int
+}
+
+func newSteadyState() *steadyState {
+	s := &steadyState{now: testStart, buf: make([]byte, 0, 1500)}
+	s.l.Init(s.now, Config{MaxDatagramSize: 1200, Rand: func(b []byte) { clear(b) }})
+	s.l.ConfirmHandshake(s.now)
+	s.a.Init(SpaceApp)
+	s.fate = func(_ Space, p *SentPacket, fate Fate) {
+		if fate == Lost {
+			s.lost++
+		}
+	}
+	return s
+}
+
+func (s *steadyState) roundTrip(t require.TestingT) {
+	for s.l.SendLimit(s.now) == SendAll {
+		p := s.l.NewSent()
+		p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
+		p.AckEliciting, p.InFlight = true, true
+		p.Record = append(p.Record, 1, 2, 3)
+		if p.Num%100 != 99 && s.a.ShouldProcess(p.Num) {
+			s.a.Receive(s.now, p.Num, true, NotECT)
+		}
+		s.l.PacketSent(s.now, SpaceApp, p)
+	}
+	s.now = s.now.Add(10 * time.Millisecond)
+	if s.a.ShouldSendAck(s.now) {
+		b := s.a.AppendAck(s.buf, s.now, 1200)
+		s.a.SentAck()
+		f, _ := wire.ConsumeAck(b)
+		require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
+		s.a.HandleAckOfAck(f.Largest - 10)
+		s.acks++
+	}
+	s.l.HandleTimeout(s.now, s.fate)
+}
+
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	s := newSteadyState()
+	for range 2000 {
+		s.roundTrip(t)
+	}
+	lost, acks := s.lost, s.acks
+	require.Zero(t, testing.AllocsPerRun(500, func() { s.roundTrip(t) }))
+	require.Greater(t, s.lost, lost, "packets were lost")
+	require.Greater(t, s.acks, acks+400, "packets were acknowledged")
+	require.NoError(t, s.l.CheckInvariants())
+}
+
+func TestIdleConnectionIsSmall(t *testing.T) {
+	s := newSteadyState()
+	s.l.cc.cwnd, s.l.cc.ssthresh = 4<<20, 4<<20
+	for range 3000 {
+		p := s.l.NewSent()
+		p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
+		p.AckEliciting, p.InFlight = true, true
+		s.l.PacketSent(s.now, SpaceApp, p)
+		s.a.Receive(s.now, p.Num, true, NotECT)
+	}
+	b := s.a.AppendAck(nil, s.now, 1200)
+	f, _ := wire.ConsumeAck(b)
+	require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
+	require.Zero(t, s.l.BytesInFlight())
+	require.LessOrEqual(t, s.l.pool.n, idleSent)
+	require.LessOrEqual(t, len(s.l.spaces[SpaceApp].sent.buf), idleRing)
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	s := newSteadyState()
+	first := s.l.NextNumber(SpaceApp)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.roundTrip(b)
+	}
+	packets := s.l.NextNumber(SpaceApp) - first
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
+}

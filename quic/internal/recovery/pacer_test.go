@@ -1,0 +1,127 @@
+package recovery
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/stretchr/testify/require"
+)
+
+// newPacedTest is a connection with a large window, in congestion avoidance.
+func newPacedTest(t *testing.T, rtt time.Duration, window int) *lossTest {
+	lt := newSampledTest(t, rtt)
+	lt.l.cc.cwnd, lt.l.cc.ssthresh = window, window
+	lt.l.pacer.setRate(lt.now, &lt.l.cc, &lt.l.rtt)
+	return lt
+}
+
+func TestPacingNotBeforeSample(t *testing.T) {
+	lt := newConfirmedTest(t)
+	lt.fill(SpaceApp)
+	require.Equal(t, 12000, lt.l.BytesInFlight(), "the initial window leaves at once")
+	require.Zero(t, lt.l.PacedUntil(lt.now), "it is the window that blocks")
+}
+
+func TestPacingRate(t *testing.T) {
+	// "rate = N * congestion_window / smoothed_rtt"
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-6
+	for _, test := range []struct {
+		name      string
+		rtt       time.Duration
+		window    int
+		slowStart bool
+		rate      int // bytes a millisecond
+		quantum   int
+	}{
+		{"10 datagrams at least", 100 * ms, 240_000, false, 3000, 12000},
+		{"twice the window in slow start", 100 * ms, 240_000, true, 4800, 12000},
+		{"a millisecond", 100 * ms, 2_400_000, false, 30_000, 30_000},
+		{"64 KiB at most", 10 * ms, 2_400_000, false, 300_000, 64 << 10},
+		{"the largest window, the smallest time", time.Microsecond, maxWindow, true, 2 * maxWindow * 1000, 64 << 10},
+		{"next to nothing", time.Hour, 2400, false, 1, 12000},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			lt := newPacedTest(t, test.rtt, test.window)
+			if test.slowStart {
+				lt.l.cc.ssthresh = test.window + 1
+				lt.l.pacer.setRate(lt.now, &lt.l.cc, &lt.l.rtt)
+			}
+			require.Equal(t, test.rate, lt.l.pacer.rate)
+			require.Equal(t, test.quantum, lt.l.pacer.quantum())
+		})
+	}
+}
+
+func TestPacing(t *testing.T) {
+	lt := newPacedTest(t, 100*ms, 240_000) // 3000 bytes a millisecond
+	for range 10 {
+		lt.wantLimit("a burst of ten packets", SendAll)
+		require.Zero(t, lt.l.PacedUntil(lt.now))
+		lt.send(SpaceApp, 1)
+	}
+	// "To avoid delaying their delivery to the peer, packets containing only ACK frames SHOULD
+	// therefore not be paced."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-4
+	lt.wantLimit("acknowledgements are not paced", SendAckOnly)
+	lt.sendAck(SpaceApp)
+	require.Equal(t, 4*ms, lt.l.PacedUntil(lt.now).Sub(lt.now), "ten packets later")
+	require.Equal(t, 1200, lt.l.SendQuantum(lt.now), "SendLimit decides")
+
+	lt.advance(ms / 2)
+	lt.wantLimit("1500 bytes are not worth a train", SendAckOnly)
+	lt.advance(ms / 2)
+	lt.wantLimit("a millisecond's worth is", SendAll)
+	lt.advance(3 * ms)
+	require.Equal(t, 12000, lt.l.SendQuantum(lt.now))
+	lt.advance(time.Hour)
+	require.Equal(t, 12000, lt.l.SendQuantum(lt.now), "the bucket is full")
+	for range 10 {
+		lt.send(SpaceApp, 1)
+	}
+	lt.wantLimit("paced", SendAckOnly)
+
+	// "Probe packets MUST NOT be blocked by the congestion controller."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
+	at := lt.l.NextTimeout()
+	lt.l.HandleTimeout(at, lt.fate)
+	lt.wantLimit("a probe", SendAll)
+	require.Equal(t, 2400, lt.l.SendQuantum(lt.now), "two of them")
+	require.Zero(t, lt.l.PacedUntil(lt.now))
+}
+
+// TestPacingKeepsRate sends for a second of virtual time whenever the pacer says so, by a timer that
+// is late at random, and counts.
+func TestPacingKeepsRate(t *testing.T) {
+	for _, rate := range []int{100, 1300, 9999, 30_000, 200_000} {
+		p := pacer{mds: 1200, rate: rate, last: testStart}
+		sent, trains := 0, 0
+		now := testStart
+		end := now.Add(time.Second)
+		for now < end {
+			for n := 0; !p.blocked(now); n++ {
+				if n == 0 {
+					trains++
+				}
+				p.sent(now, 1200)
+				sent += 1200
+			}
+			next := p.until(now)
+			require.GreaterOrEqual(t, next.Sub(now), ms, "no timer under a millisecond")
+			now = next.Add(time.Duration(trains%5) * 100 * time.Microsecond)
+		}
+		elapsed := now.Sub(monotime.Time(testStart))
+		allowed := int(int64(rate)*int64(elapsed)/int64(ms)) + p.capacity()
+		require.LessOrEqual(t, sent, allowed, "rate %d", rate)
+		require.GreaterOrEqual(t, sent+2*12000+rate, allowed*9/10, "rate %d", rate)
+		require.GreaterOrEqual(t, sent/trains, min(rate, 12000)*8/10, "rate %d comes in trains", rate)
+	}
+}
+
+func TestPacerNeverOverdrawn(t *testing.T) {
+	lt := newPacedTest(t, 100*ms, 2400)
+	lt.l.pto.probes = 1000
+	lt.send(SpaceApp, 1000)
+	until := lt.l.pacer.until(lt.now).Sub(lt.now)
+	require.LessOrEqual(t, until, 2*100*ms*10, "what probes take is paid back within a bound")
+}
