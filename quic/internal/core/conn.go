@@ -85,6 +85,7 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	if in.Validated {
 		c.loss.ValidateAddress()
 	}
+	c.loss.DatagramSent(in.Sent)
 	for _, d := range in.Datagrams {
 		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
 	}

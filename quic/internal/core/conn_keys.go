@@ -79,13 +79,6 @@ func (c *Conn) updateSealer() {
 func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 	k := &c.keys
 	if k.sealPhase == k.openPhase {
-		if !k.acked && k.sealPhase > 0 {
-			// "An endpoint MAY treat such consecutive key updates as a connection error
-			// of type KEY_UPDATE_ERROR."
-			// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-4
-			c.abortf(wire.KeyUpdateError, 0, "key update before the last one was acknowledged")
-			return
-		}
 		c.updateSealer()
 	}
 	if err := c.spaces[recovery.SpaceApp].open.Update(uint64(pn)); err != nil {

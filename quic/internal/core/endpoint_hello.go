@@ -28,8 +28,7 @@ type hello struct {
 	head    [4]byte                  // type and length of the message
 	acks    recovery.AckState
 	sealer  tlsprovider.Keys // made when there is something to acknowledge
-	sent    int
-	at      int // index in helloTable.queue
+	at      int              // index in helloTable.queue
 }
 
 // key2 is the key with our connection ID.
@@ -271,10 +270,10 @@ func (e *Endpoint) acknowledgeHello(k *hello, p Path, reply []byte) Routed {
 	}
 	frame := k.acks.AppendAck(nil, e.now, 512)
 	b, ok := e.sealWith(&k.sealer, k.in, k.in.NextInitial, frame, reply)
-	if !ok || k.sent+len(b) > 3*k.bytes {
+	if !ok || k.in.Sent+len(b) > 3*k.bytes {
 		return Routed{Kind: RouteDrop, Drop: DropIncompleteHello}
 	}
-	k.sent += len(b)
+	k.in.Sent += len(b)
 	k.in.NextInitial++
 	k.acks.SentAck()
 	return e.reply(p, b)

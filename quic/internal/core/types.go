@@ -93,6 +93,8 @@ type Incoming struct {
 	// NextInitial is the number of Initial packets, acknowledgements only, that the Endpoint
 	// has sent in the connection's name.
 	NextInitial wire.PacketNumber
+	// Sent is the number of bytes that went into them.
+	Sent int
 	// Datagrams are all that came, as they came, to be fed to the new Conn in order.
 	Datagrams []ReceivedDatagram
 }

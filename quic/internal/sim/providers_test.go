@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
 // testCert makes a certificate for ServerName, and the roots that verify it.
@@ -67,4 +69,18 @@ func run(t *testing.T, o Options, limit time.Duration) (*Pair, *Conn) {
 	c, err := p.RunTransfers(limit)
 	require.NoError(t, err)
 	return p, c
+}
+
+// realProviders are those that this build has, by name.
+func realProviders(t *testing.T) map[string]tlsprovider.Provider {
+	t.Helper()
+	out := make(map[string]tlsprovider.Provider)
+	p, err := s2n.New()
+	switch {
+	case err == nil:
+		out["s2n"] = p
+	case os.Getenv("PQQUIC_REQUIRE_LINKED") != "":
+		require.NoError(t, err)
+	}
+	return out
 }

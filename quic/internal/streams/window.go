@@ -41,16 +41,16 @@ func (w *window) consume(n int64) {
 }
 
 // wantsMore measures how fast the application reads, and reports whether the window is what holds
-// the peer back: half of it is read within two round trips. A peer that doubles its rate every round
-// trip is met by a window that doubles as often. An application that does not read never gets here.
+// the peer back: a quarter of it is read within a round trip. A peer that doubles its rate every
+// round trip is met by a window that stays ahead. An application that does not read never gets here.
 func (w *window) wantsMore(now monotime.Time, rtt time.Duration) bool {
 	if w.epoch.IsZero() {
 		w.epoch, w.epochAt = now, 0
 	}
-	if w.consumed-w.epochAt < w.size/2 {
+	if w.consumed-w.epochAt < w.size/4 {
 		return false
 	}
-	fast := now.Sub(w.epoch) < 2*rtt
+	fast := now.Sub(w.epoch) < rtt
 	w.epoch, w.epochAt = now, w.consumed
 	return fast && w.size < w.max
 }

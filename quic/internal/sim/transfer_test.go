@@ -1,0 +1,242 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+type tapTime = monotime.Time
+
+func hasHandshakePacket(b []byte) bool {
+	for len(b) > 0 {
+		h, n := wire.ParseLongHeader(b)
+		if n < 0 {
+			return false
+		}
+		if h.Type == wire.PacketHandshake {
+			return true
+		}
+		b = b[h.Len:]
+	}
+	return false
+}
+
+func requireRetry(cfg *core.EndpointConfig) {
+	cfg.RequireRetry = func(netip.AddrPort) bool { return true }
+}
+
+func dropCount(p *Pair, reason core.DropReason) uint64 {
+	for r, n := range p.Server.Endpoint.Drops {
+		if r == reason {
+			return n
+		}
+	}
+	return 0
+}
+
+// randomLink is a path of a random nature.
+func randomLink(rng *rand.Rand) Link {
+	l := Link{Delay: time.Duration(rng.Int64N(int64(200 * time.Millisecond)))}
+	if rng.IntN(2) == 0 {
+		l.Loss = rng.Float64() * 0.2
+	}
+	if rng.IntN(2) == 0 {
+		l.Reorder, l.ReorderBy = rng.Float64()*0.2, time.Duration(rng.Int64N(int64(100*time.Millisecond)))
+	}
+	if rng.IntN(3) == 0 {
+		l.Duplicate = rng.Float64() * 0.2
+	}
+	if rng.IntN(3) == 0 {
+		l.Corrupt = rng.Float64() * 0.1
+	}
+	if rng.IntN(3) == 0 {
+		l.Rate, l.Queue = 50_000+rng.Int64N(10_000_000), 20_000+rng.IntN(200_000)
+	}
+	return l
+}
+
+// randomTransfers are up to eight streams of up to 100 KB.
+func randomTransfers(rng *rand.Rand) []Transfer {
+	ts := make([]Transfer, 1+rng.IntN(8))
+	for i := range ts {
+		ts[i] = Transfer{Uni: rng.IntN(2) == 0, Size: rng.IntN(1 << (1 + rng.IntN(17)))}
+	}
+	return ts
+}
+
+// randomOptions are everything at once, from one number.
+func randomOptions(seed uint64, p tlsprovider.Provider) Options {
+	rng := rand.New(rand.NewPCG(seed, 0xface))
+	o := options(seed, p)
+	o.Up, o.Down = randomLink(rng), randomLink(rng)
+	if rng.IntN(2) == 0 {
+		o.TLSDelay = time.Duration(rng.Int64N(int64(100 * time.Millisecond)))
+	}
+	o.Client.Send = randomTransfers(rng)
+	server := &App{Echo: rng.IntN(2) == 0}
+	if rng.IntN(2) == 0 {
+		server.Send = randomTransfers(rng)
+	}
+	o.Client.Echo = rng.IntN(2) == 0
+	o.Server = func() *App { return server }
+	if rng.IntN(3) == 0 {
+		every := uint64(1 + rng.IntN(200))
+		o.Config = func(c *core.Config) { c.KeyUpdateAfter = every }
+	}
+	if rng.IntN(4) == 0 {
+		o.Endpoint = requireRetry
+	}
+	return o
+}
+
+// TestRandomWorlds is the seed hunt: thousands of worlds in which everything goes wrong at random.
+func TestRandomWorlds(t *testing.T) {
+	n := uint64(3000)
+	if testing.Short() {
+		n = 300
+	}
+	for seed := range n {
+		p := fake.New(fake.Options{Seed: seed, HelloRetry: seed%7 == 0, ChainLen: 500 + int(seed%5)*3000})
+		run(t, randomOptions(seed, p), 20*time.Minute)
+	}
+}
+
+func TestRandomWorldsRealProviders(t *testing.T) {
+	n := uint64(150)
+	if testing.Short() {
+		n = 20
+	}
+	for name, p := range realProviders(t) {
+		t.Run(name, func(t *testing.T) {
+			for seed := range n {
+				run(t, randomOptions(seed, p), 20*time.Minute)
+			}
+		})
+	}
+}
+
+// TestDeterminism: the same seed makes the same world.
+func TestDeterminism(t *testing.T) {
+	for seed := range uint64(20) {
+		var first *Pair
+		for range 2 {
+			p, _ := run(t, randomOptions(seed, fake.New(fake.Options{Seed: seed})), 20*time.Minute)
+			if first == nil {
+				first = p
+				continue
+			}
+			require.Equal(t, first.Now(), p.Now())
+			require.Equal(t, first.Client.BytesOut, p.Client.BytesOut)
+			require.Equal(t, first.Server.BytesOut, p.Server.BytesOut)
+		}
+	}
+}
+
+// TestTransferUnderLoss moves a megabyte each way with 10 % loss.
+func TestTransferUnderLoss(t *testing.T) {
+	for seed := range uint64(30) {
+		o := options(seed, fake.New(fake.Options{Seed: seed}))
+		o.Up, o.Down = Link{Delay: oneWay, Loss: 0.1}, Link{Delay: oneWay, Loss: 0.1}
+		o.Client.Send = []Transfer{{Size: 1 << 20}}
+		o.Server = func() *App { return &App{Echo: true} }
+		run(t, o, 5*time.Minute)
+	}
+}
+
+// TestNoStarvation: 30 % loss both ways, the interop runner's handshake loss, on many connections.
+// None may starve behind a probe timeout that has backed off.
+func TestNoStarvation(t *testing.T) {
+	var sum time.Duration
+	const n = 2000
+	for seed := range uint64(n) {
+		o := options(seed, fake.New(fake.Options{Seed: seed}))
+		o.Up, o.Down = Link{Delay: oneWay, Loss: 0.3}, Link{Delay: oneWay, Loss: 0.3}
+		o.Client.Send = []Transfer{{Size: 1000}}
+		o.Server = func() *App { return &App{Echo: true} }
+		p, _ := run(t, o, 30*time.Second)
+		sum += p.Now().Sub(monotime.Time(time.Second))
+	}
+	t.Logf("mean %v", sum/n)
+	require.Less(t, sum/n, 2*time.Second)
+}
+
+// TestReorderingCostsLittle delays a tenth of the datagrams by a whole round trip.
+func TestReorderingCostsLittle(t *testing.T) {
+	took := func(reorder float64) time.Duration {
+		o := options(3, fake.New(fake.Options{}))
+		l := Link{Delay: oneWay, Rate: 10e6 / 8, Queue: 37_500}
+		o.Up = l
+		l.Reorder, l.ReorderBy = reorder, 2*oneWay
+		o.Down = l
+		o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 2 << 20}}} }
+		p, _ := run(t, o, 5*time.Minute)
+		return p.Now().Sub(monotime.Time(time.Second))
+	}
+	plain, reordered := took(0), took(0.1)
+	t.Logf("in order %v, reordered %v", plain, reordered)
+	require.Less(t, reordered, plain*3/2)
+}
+
+// TestWindowsTuneThemselves: from the default windows to 90 % of 1 Gbit/s over 100 ms within ten
+// round trips of data.
+func TestWindowsTuneThemselves(t *testing.T) {
+	o := options(1, fake.New(fake.Options{}))
+	const rate, rtt = 1e9 / 8, 100 * time.Millisecond
+	o.Up = Link{Delay: rtt / 2}
+	o.Down = Link{Delay: rtt / 2, Rate: rate, Queue: 32 << 20}
+	o.Config = func(c *core.Config) { c.Streams.SendBuffer = 64 << 20 }
+	o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 400 << 20}}} }
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	c, err := p.Dial()
+	require.NoError(t, err)
+	require.NoError(t, p.Run(time.Minute, func() bool { return c.App.Received > 0 }))
+	require.NoError(t, p.RunFor(10*rtt))
+	before := c.App.Received
+	require.NoError(t, p.RunFor(5*rtt))
+	got := float64(c.App.Received-before) / (5 * rtt.Seconds())
+	t.Logf("%.0f %% of the link", 100*got/rate)
+	require.Greater(t, got, 0.9*rate)
+}
+
+// TestSlowReaderGrowsNothing: windows stay as they are for an application that does not read.
+func TestSlowReaderGrowsNothing(t *testing.T) {
+	o := options(1, fake.New(fake.Options{}))
+	o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
+	allowed := 0
+	o.Client.Pause = func() int { return allowed }
+	o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 4 << 20}}} }
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	c, err := p.Dial()
+	require.NoError(t, err)
+	require.NoError(t, p.RunFor(5*time.Second))
+	require.LessOrEqual(t, p.Server.BytesOut, 700<<10, "more than the first stream window was sent")
+	allowed = 8 << 20
+	p.At(p.Now(), c.drive)
+	require.NoError(t, p.Run(time.Minute, func() bool { return c.App.Finished == 1 }))
+}
+
+// TestKeyUpdates: updates by both sides every few packets, with loss and reordering around them.
+func TestKeyUpdates(t *testing.T) {
+	for seed := range uint64(200) {
+		o := options(seed, fake.New(fake.Options{Seed: seed}))
+		l := Link{Delay: oneWay, Loss: 0.05, Reorder: 0.2, ReorderBy: 2 * oneWay}
+		o.Up, o.Down = l, l
+		o.Config = func(c *core.Config) { c.KeyUpdateAfter = 1 + seed%50 }
+		o.Client.Send = []Transfer{{Size: 300_000}}
+		o.Server = func() *App { return &App{Echo: true} }
+		_, c := run(t, o, 5*time.Minute)
+		require.Greater(t, c.Stats().KeyUpdates, uint64(2))
+	}
+}
