@@ -8,6 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// advance lets the fake clock of a bubble go on.
+func advance(d time.Duration) { <-time.After(d) }
+
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d deadline
@@ -15,11 +18,11 @@ func TestDeadline(t *testing.T) {
 		done := d.done()
 
 		d.set(time.Now().Add(time.Second))
-		time.Sleep(999 * time.Millisecond)
+		advance(999 * time.Millisecond)
 		d.set(time.Now().Add(time.Second)) // later
-		time.Sleep(999 * time.Millisecond)
+		advance(999 * time.Millisecond)
 		require.False(t, isClosed(done))
-		time.Sleep(time.Millisecond)
+		advance(time.Millisecond)
 		synctest.Wait()
 		require.True(t, isClosed(done), "those who waited before a move see the new deadline")
 		require.True(t, d.expired())
@@ -33,7 +36,7 @@ func TestDeadline(t *testing.T) {
 
 		d.set(time.Now().Add(time.Second))
 		d.stop()
-		time.Sleep(2 * time.Second)
+		advance(2 * time.Second)
 		require.False(t, d.expired())
 	})
 }

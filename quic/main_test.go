@@ -174,9 +174,6 @@ func (w *world) stream(client, server *Conn) (c, s *Stream) {
 	return c, s
 }
 
-// advance lets the fake clock of a bubble go on.
-func advance(d time.Duration) { <-time.After(d) }
-
 // start runs f in a goroutine and returns a channel with its result.
 func start[T any](f func() T) <-chan T {
 	ch := make(chan T, 1)
