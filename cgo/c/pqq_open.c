@@ -182,7 +182,8 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	size_t len = 0, sealed = d->len - d->header_len;
 
 	d->status = PQQ_OPEN_FAILED;
-	if (!k->ready) {
+	/* Behind the last number there is none, though decoding yields one. */
+	if (!k->ready || d->packet_number >> 62 != 0) {
 		return;
 	}
 	pqq_packet_nonce(k, d->packet_number, nonce);

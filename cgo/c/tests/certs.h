@@ -1,0 +1,55 @@
+/* A self-signed P-256 certificate for "server.test", in PEM, made at run time. */
+#ifndef PQQ_CERTS_H
+#define PQQ_CERTS_H
+
+#include <openssl/bio.h>
+#include <openssl/ec_key.h>
+#include <openssl/evp.h>
+#include <openssl/nid.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "check.h"
+
+typedef struct {
+	char cert[4096], key[4096];
+} test_cert;
+
+static inline void bio_text(BIO *bio, char *out, size_t cap)
+{
+	const uint8_t *data;
+	size_t len;
+	CHECK(BIO_mem_contents(bio, &data, &len) && len < cap);
+	memcpy(out, data, len);
+	out[len] = '\0';
+	BIO_free(bio);
+}
+
+static inline void make_cert(test_cert *out)
+{
+	EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+	EVP_PKEY *key = EVP_PKEY_new();
+	X509 *x = X509_new();
+	CHECK(ec != NULL && EC_KEY_generate_key(ec) && EVP_PKEY_assign_EC_KEY(key, ec));
+	CHECK(X509_set_version(x, 2) && ASN1_INTEGER_set(X509_get_serialNumber(x), 1));
+	CHECK(X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL);
+	CHECK(X509_gmtime_adj(X509_getm_notAfter(x), 3600) != NULL);
+	CHECK(X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const uint8_t *)"test", -1, -1, 0));
+	CHECK(X509_set_issuer_name(x, X509_get_subject_name(x)) && X509_set_pubkey(x, key));
+	X509_EXTENSION *san = X509V3_EXT_nconf_nid(NULL, NULL, NID_subject_alt_name, "DNS:server.test");
+	CHECK(san != NULL && X509_add_ext(x, san, -1));
+	X509_EXTENSION_free(san);
+	CHECK(X509_sign(x, key, EVP_sha256()));
+
+	BIO *bio = BIO_new(BIO_s_mem());
+	CHECK(PEM_write_bio_X509(bio, x));
+	bio_text(bio, out->cert, sizeof(out->cert));
+	bio = BIO_new(BIO_s_mem());
+	CHECK(PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+	bio_text(bio, out->key, sizeof(out->key));
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* check.h is all the test framework there is: a failed check says where, and ends the test. */
+#ifndef PQQ_CHECK_H
+#define PQQ_CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../internal.h"
+
+#define CHECK(cond)                                                                  \
+	do {                                                                         \
+		if (!(cond)) {                                                       \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);   \
+			exit(1);                                                     \
+		}                                                                    \
+	} while (0)
+
+static inline void check_init(void)
+{
+	pqq_info info;
+	char err[256];
+	if (!pqq_init(&info, err, sizeof(err))) {
+		fprintf(stderr, "pqq_init: %s\n", err);
+		exit(1);
+	}
+}
+
+#endif
