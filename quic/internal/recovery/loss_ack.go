@@ -199,7 +199,7 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) (persistent bool) {
 	sp := &l.spaces[s]
 	l.leaveFlight(sp, p)
-	p.lost = true
+	p.lost, p.lostTime = true, now
 	if p.InFlight {
 		l.counters.Lost++
 		p.epoch = l.cc.lost(now, p.Time)
@@ -215,7 +215,7 @@ func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
 	for sp.sent.len() > 0 {
 		p := sp.sent.at(sp.sent.head).p
 		if p != nil {
-			if !p.lost || now.Sub(p.Time) < keep {
+			if !p.lost || now.Sub(p.lostTime) < keep {
 				break
 			}
 			l.pool.put(p)

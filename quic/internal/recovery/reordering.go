@@ -44,10 +44,10 @@ func (r *reordering) delay(rtt *rttState) time.Duration {
 	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)
 }
 
-// remember is how long after it was sent a lost packet is kept, in case that it was not: long enough
-// to find out by how much the largest time threshold falls short.
+// remember is how long a packet declared lost is kept, in case that it is not: two round trips, and
+// what the acknowledgement may be delayed.
 func (r *reordering) remember(rtt *rttState) time.Duration {
-	return 2*rtt.larger() + rtt.pto() + MaxAckDelay
+	return rtt.larger() + rtt.pto() + MaxAckDelay
 }
 
 // late adapts the thresholds to a packet that was acknowledged distance packets behind the largest,

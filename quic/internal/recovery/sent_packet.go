@@ -64,9 +64,10 @@ type SentPacket struct {
 	// Record is the sender's list of what the packet carried; only the sender reads it.
 	Record []byte
 
-	lost  bool
-	epoch uint32      // recovery period in which it was lost
-	next  *SentPacket // in the free list
+	lost     bool
+	epoch    uint32        // recovery period in which it was lost
+	lostTime monotime.Time // when it was declared lost
+	next     *SentPacket   // in the free list
 }
 
 // maxRecord is the largest record buffer that is kept for reuse.
