@@ -143,6 +143,20 @@ func TestShutdownIsBoundedByItsContext(t *testing.T) {
 	})
 }
 
+func TestShutdownEndsUnfinishedHandshakes(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return from.String() == serverAddr })
+		dialed := start(func() error { _, err := w.client.Dial(t.Context(), serverAddr, nil); return err })
+		advance(time.Second)
+		require.Equal(t, 1, w.server.Stats().Conns)
+		began := time.Now()
+		require.NoError(t, w.server.Shutdown(t.Context()))
+		require.Less(t, time.Since(began), time.Second)
+		require.NoError(t, w.client.Close())
+		require.ErrorIs(t, <-dialed, ErrEndpointClosed)
+	})
+}
+
 func TestBacklog(t *testing.T) {
 	cfg := serverConfig()
 	cfg.AcceptBacklog = 2
@@ -158,6 +172,39 @@ func TestBacklog(t *testing.T) {
 		require.NoError(t, err)
 		_, err = w.client.Dial(t.Context(), serverAddr, nil)
 		require.NoError(t, err)
+	})
+}
+
+func TestSlowGetTLSConfigStopsNobodyElse(t *testing.T) {
+	const stuck = 50
+	var answer chan struct{}
+	cfg := serverConfig()
+	cfg.TLS.NextProtos = append(cfg.TLS.NextProtos, "slow")
+	cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		if h.ALPN[0] == "slow" {
+			<-answer
+		}
+		return nil, nil
+	}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		answer = make(chan struct{}) // of this bubble
+		c := clientConfig()
+		c.TLS.NextProtos = []string{"slow"}
+		dials := make(chan error, stuck)
+		for range stuck {
+			go func() {
+				_, err := w.client.Dial(t.Context(), serverAddr, c)
+				dials <- err
+			}()
+		}
+		advance(time.Second)
+		began := time.Now()
+		w.connect()
+		require.Less(t, time.Since(began), time.Second, "others are served meanwhile")
+		close(answer)
+		for range stuck {
+			require.NoError(t, <-dials)
+		}
 	})
 }
 
