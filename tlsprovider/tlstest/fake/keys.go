@@ -197,8 +197,8 @@ func (o *opener) pick(d *tlsprovider.OpenDesc) (phase uint64, status tlsprovider
 		return o.phase, tlsprovider.OpenOK
 	case d.PacketNumber < o.from && o.previous:
 		return o.phase - 1, tlsprovider.OpenOK
-	case d.PacketNumber < o.from && o.phase > 0:
-		return never, tlsprovider.OpenFailed // the previous phase is gone
+	case d.PacketNumber < o.from:
+		return never, tlsprovider.OpenFailed // there is no previous phase, or it was dropped
 	}
 	return o.phase + 1, tlsprovider.OpenNextPhase
 }

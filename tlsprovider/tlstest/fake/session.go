@@ -193,9 +193,9 @@ func (s *session) keysReady(level tlsprovider.Level, read, write bool) {
 
 // setReadLevel goes on to another level, for which the old one must have been read up.
 //
-// "If QUIC CRYPTO data at a previously installed encryption level [...] extends past the end of
-// previously received data in that flow, this MUST be treated as a connection error"
-// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-8
+// "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
+// level that TLS has not consumed, this MUST be treated as a connection error [...]"
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-8.3
 func (s *session) setReadLevel(level tlsprovider.Level) error {
 	if len(s.in) != 0 {
 		return s.fail(tlsprovider.AlertUnexpectedMessage, "%d bytes left at level %v", len(s.in), s.readLevel)
