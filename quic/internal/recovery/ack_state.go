@@ -35,7 +35,7 @@ const (
 	// ackEvery is how many ack-eliciting packets an ACK frame is for.
 	//
 	// "A receiver SHOULD send an ACK frame after receiving at least two ack-eliciting packets."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-4
 	ackEvery = 2
 )
 
@@ -51,7 +51,7 @@ func (a *AckState) Largest() wire.PacketNumber { return a.largest }
 //
 // "A receiver MUST discard a newly unprotected packet unless it is certain that it has not processed
 // another packet with the same packet number from the same packet number space."
-// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-8
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
 func (a *AckState) ShouldProcess(pn wire.PacketNumber) bool {
 	return pn >= a.floor && !a.seen.Contains(pn)
 }
@@ -80,7 +80,7 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 		// "An endpoint MUST NOT send a non-ack-eliciting packet in response to a
 		// non-ack-eliciting packet, even if there are packet gaps that precede the received
 		// packet."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-6
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-4
 		return
 	}
 	a.unacked++
@@ -98,14 +98,14 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
 	case a.space != SpaceApp:
 		// "An endpoint MUST acknowledge all ack-eliciting Initial and Handshake packets
 		// immediately".
-		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-3
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-2
 		return true
 	case a.unacked >= ackEvery:
 		return true
 	case ecn == CE:
 		// "[P]ackets marked with the ECN Congestion Experienced (CE) codepoint in the IP header
 		// SHOULD be acknowledged immediately".
-		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-10
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9
 		return true
 	}
 	// "[A]n endpoint SHOULD generate and send an ACK frame without delay when it receives an
@@ -113,7 +113,7 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
 	// ack-eliciting packet that has been received, or when the packet has a packet number larger
 	// than the highest-numbered ack-eliciting packet that has been received and there are missing
 	// packets between that packet and this packet."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-8
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-7
 	return pn < a.eliciting || !a.seen.Covers(max(a.eliciting+1, a.floor), pn)
 }
 

@@ -84,7 +84,7 @@ func TestAckPolicyApp(t *testing.T) {
 	require.False(t, f.HasECN)
 
 	// "A receiver SHOULD send an ACK frame after receiving at least two ack-eliciting packets."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-4
 	at.receive(1)
 	at.want("one", false)
 	at.receive(2)
@@ -114,7 +114,7 @@ func TestAckOutOfOrder(t *testing.T) {
 
 	// "An endpoint MUST NOT send a non-ack-eliciting packet in response to a non-ack-eliciting
 	// packet, even if there are packet gaps that precede the received packet."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-6
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-4
 	for _, pn := range []wire.PacketNumber{5, 7, 3} {
 		at.a.Receive(at.now, pn, false, CE)
 	}
@@ -133,7 +133,7 @@ func TestAckImmediately(t *testing.T) {
 	for _, s := range []Space{SpaceInitial, SpaceHandshake} {
 		// "An endpoint MUST acknowledge all ack-eliciting Initial and Handshake packets
 		// immediately".
-		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-3
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-2
 		at := newAckTest(t, s)
 		at.receive(0)
 		at.want(s.String(), true)
@@ -146,7 +146,7 @@ func TestAckImmediately(t *testing.T) {
 	at.a.SentAck()
 	// "[P]ackets marked with the ECN Congestion Experienced (CE) codepoint in the IP header SHOULD
 	// be acknowledged immediately".
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-10
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9
 	at.a.Receive(at.now, 1, true, CE)
 	at.want("CE", true)
 	at.a.Receive(at.now, 2, true, ECT0)
@@ -159,7 +159,7 @@ func TestAckImmediately(t *testing.T) {
 func TestAckDuplicates(t *testing.T) {
 	// "A receiver MUST discard a newly unprotected packet unless it is certain that it has not
 	// processed another packet with the same packet number from the same packet number space."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-8
+	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
 	at := newAckTest(t, SpaceApp)
 	at.receive(3, 4, 9)
 	for pn, isNew := range []bool{true, true, true, false, false, true, true, true, true, false, true} {

@@ -24,7 +24,7 @@ func TestLossPacketThreshold(t *testing.T) {
 
 func TestLossTimeThreshold(t *testing.T) {
 	// "The RECOMMENDED time threshold (kTimeThreshold), expressed as an RTT multiplier, is 9/8."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-5
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-6
 	lt := newSampledTest(t, 40*ms)
 	lt.send(SpaceApp, 1) // 1
 	lt.advance(2 * ms)
@@ -75,7 +75,7 @@ func TestLossOfUnrelatedPackets(t *testing.T) {
 func TestAckOfUnsent(t *testing.T) {
 	// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not send as a
 	// connection error of type PROTOCOL_VIOLATION, if it is able to detect the condition."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-5
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-3
 	lt := newConfirmedTest(t)
 	lt.send(SpaceApp, 3)
 	for _, s := range []Space{SpaceInitial, SpaceApp} {
@@ -129,7 +129,7 @@ func TestSpuriousLossUndone(t *testing.T) {
 
 	// "Implementations can detect spurious retransmissions and increase the packet or time
 	// reordering threshold to reduce future spurious retransmissions and loss events."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-4
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-5
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 1, 3, -8)
 	lt.want("App 1 acked")

@@ -18,9 +18,8 @@ func (l *Loss) ECNFailed() bool { return l.ecnFailed }
 // checkECN validates the counts of an ACK frame and responds to new ECN-CE marks. Nothing in them
 // matters as long as no packet was sent with a mark.
 func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack, gain *ackGain) {
-	// "Processing ECN counts out of order can result in validation failure. An endpoint SHOULD
-	// skip ECN validation for an ACK frame that does not increase the largest acknowledged packet
-	// number."
+	// "An endpoint MUST NOT fail ECN validation as a result of processing an ACK frame that does
+	// not increase the largest acknowledged packet number."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-5
 	if sp.ecn.sent == 0 || l.ecnFailed || gain.largest != sp.largestAcked {
 		return
@@ -42,7 +41,9 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack, gain *ack
 	}
 	sp.ecn.counts = f.ECN
 	if f.ECN.CE > was.CE {
-		// "[A]n increase in the ECN-CE count [...] is a signal of congestion."
+		// "[...] QUIC treats a Congestion Experienced (CE) codepoint in the IP header as a signal
+		// of congestion."
+		// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
 		before := l.cc.epoch
 		l.cc.congested(now, gain.largestSent)
 		if l.cc.epoch != before {

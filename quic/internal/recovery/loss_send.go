@@ -110,7 +110,7 @@ func (l *Loss) PacedUntil(now monotime.Time) monotime.Time {
 //
 // "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
 // as the number of bytes they have received."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-3
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
 type amplification struct {
 	validated      bool
 	received, sent int // bytes of UDP payload

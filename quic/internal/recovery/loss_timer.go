@@ -62,7 +62,7 @@ func (l *Loss) PTO() time.Duration { return l.rtt.pto() + l.maxAckDelay }
 // NextTimeout is when HandleTimeout wants to be called, which may be in the past; zero is never.
 //
 // "The PTO timer MUST NOT be set if a timer is set for time threshold loss detection".
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-13
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-12
 func (l *Loss) NextTimeout() monotime.Time {
 	if t, _ := l.lossTimer(); !t.IsZero() {
 		return t
@@ -190,7 +190,7 @@ func (l *Loss) ConfirmHandshake(now monotime.Time) {
 // "The PTO backoff factor is reset when an acknowledgment is received, except in the following case.
 // [...] [A] client does not reset the PTO backoff factor on receiving acknowledgments in Initial
 // packets."
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-10
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
 func (l *Loss) ptoAcked(now monotime.Time, s Space) {
 	if s != SpaceInitial {
 		l.pto.peerValidated = true

@@ -65,7 +65,7 @@ func TestPTOBackoff(t *testing.T) {
 	lt.wantTimer("bounded", maxPTO)
 
 	// "The PTO backoff factor is reset when an acknowledgment is received".
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-10
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
 	lt.send(SpaceApp, 1) // 6
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 1, -6)
@@ -126,7 +126,7 @@ func TestPTONotResetByInitialAcks(t *testing.T) {
 	lt.ack(SpaceInitial, 0, 2)
 	// "[A] client does not reset the PTO backoff factor on receiving acknowledgments in Initial
 	// packets."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-10
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
 	lt.advance(ms)
 	lt.send(SpaceInitial, 1)
 	lt.got = nil
@@ -185,7 +185,7 @@ func TestPTOAndLossTimer(t *testing.T) {
 	lt.send(SpaceApp, 1) // 3
 	lt.ack(SpaceApp, 0, 2)
 	// "The PTO timer MUST NOT be set if a timer is set for time threshold loss detection".
-	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-13
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-12
 	lt.wantTimer("loss of packet 1", 5*ms)
 	lt.expire()
 	require.Zero(t, lt.l.ProbesPending())
@@ -198,7 +198,7 @@ func TestAmplificationLimit(t *testing.T) {
 	lt.l.DatagramReceived(lt.now, 1200)
 	// "Prior to validating the client address, servers MUST NOT send more than three times as many
 	// bytes as the number of bytes they have received."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
 	require.Equal(t, 3600, lt.l.AmplificationCredit())
 	lt.wantLimit("3600 bytes left", SendAll)
 	lt.send(SpaceInitial, 2)
@@ -246,7 +246,7 @@ func TestRetry(t *testing.T) {
 	require.Zero(t, lt.l.BytesInFlight())
 	// "[A client] MUST NOT reset the packet number for any packet number space after processing a
 	// Retry packet."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.3-3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.3-4
 	require.EqualValues(t, 2, lt.send(SpaceInitial, 1))
 	// "The client MAY compute an RTT estimate to the server as the time period from when the first
 	// Initial packet was sent to when a Retry or a Version Negotiation packet is received."

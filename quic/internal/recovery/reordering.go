@@ -14,7 +14,7 @@ import (
 //
 // "Implementations can detect spurious retransmissions and increase the packet or time reordering
 // threshold to reduce future spurious retransmissions and loss events."
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-4
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-5
 type reordering struct {
 	packets wire.PacketNumber // kPacketThreshold
 	eighths int64             // kTimeThreshold, in eighths of the round-trip time

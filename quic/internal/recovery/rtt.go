@@ -43,7 +43,7 @@ func (r *rttState) update(latest, ackDelay time.Duration) {
 	if !r.sampled {
 		// "On the first RTT sample after initialization, smoothed_rtt and rttvar are set as
 		// follows: smoothed_rtt = latest_rtt, rttvar = latest_rtt / 2"
-		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-12
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-14
 		r.sampled = true
 		r.min, r.smoothed, r.variance = r.latest, r.latest, r.latest/2
 		return

@@ -19,7 +19,7 @@ func (t *lossTest) wantRTT(why string, latest, min, smoothed, variance time.Dura
 func TestRTTSamples(t *testing.T) {
 	lt := newConfirmedTest(t)
 	// "smoothed_rtt = kInitialRtt, rttvar = kInitialRtt / 2"
-	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-10
+	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-12
 	lt.wantRTT("before any sample", 0, 0, 333*ms, 333*ms/2)
 
 	lt.send(SpaceApp, 1)
@@ -60,7 +60,7 @@ func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
 	lt.advance(10 * ms)
 	// "[A]n ACK frame SHOULD NOT be used to update RTT estimates if it does not newly acknowledge
 	// the largest acknowledged packet."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-5
+	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-6
 	lt.ack(SpaceApp, 0, 1, 2)
 	require.Equal(t, 10*ms, lt.l.LatestRTT(), "not the largest")
 
@@ -68,7 +68,7 @@ func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
 	lt.advance(30 * ms)
 	// "An RTT sample MUST NOT be generated on receiving an ACK frame that does not newly
 	// acknowledge at least one ack-eliciting packet."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-6
+	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-7
 	lt.ack(SpaceApp, 0, 2, 3)
 	require.Equal(t, 10*ms, lt.l.LatestRTT(), "not ack-eliciting")
 }
