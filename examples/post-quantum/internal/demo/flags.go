@@ -1,0 +1,152 @@
+// Package demo is what pq_server and pq_client share: flags, the choice of a provider, certificates
+// for the demonstration, and how the outcome is printed.
+package demo
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/pqquic/pqquic"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Flags are those that both programs have.
+type Flags struct {
+	Program    string
+	Provider   string
+	Groups     string
+	Policy     string
+	ALPN       string
+	Cert, Key  string
+	CA         string
+	ServerName string
+	RequirePQ  bool
+	JSON       bool
+	Version    bool
+	Licenses   bool
+
+	keyLog *os.File
+}
+
+// Register defines the flags.
+func (f *Flags) Register(fs *flag.FlagSet) {
+	fs.StringVar(&f.Provider, "provider", "", "TLS `provider`: s2n or native (default: s2n when it is linked, else native)")
+	fs.StringVar(&f.Groups, "groups", "", "key exchange `groups`, comma-separated: "+tlsprovider.GroupList(tlsprovider.AllGroups()))
+	fs.StringVar(&f.Policy, "policy", "", "s2n-tls security `policy` by name, instead of --groups")
+	fs.StringVar(&f.ALPN, "alpn", "pq-example", "application `protocol`")
+	fs.StringVar(&f.Cert, "cert", "", "certificate chain, a PEM `file`")
+	fs.StringVar(&f.Key, "key", "", "private key, a PEM `file`")
+	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; a server asks clients for a certificate with it")
+	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client asks for and verifies, and that a demo certificate has besides localhost")
+	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
+	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
+	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
+	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of what is in this program and exit")
+}
+
+// Parse parses the command line and answers --version and --licenses. exit says to leave with code.
+func (f *Flags) Parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, exit bool) {
+	f.Program = fs.Name()
+	fs.SetOutput(stderr)
+	switch err := fs.Parse(args); {
+	case err == flag.ErrHelp:
+		return 0, true
+	case err != nil:
+		return 2, true
+	case fs.NArg() > 0:
+		fmt.Fprintf(stderr, "%s: unexpected argument %q; see --help\n", f.Program, fs.Arg(0))
+		return 2, true
+	case f.Version:
+		f.printVersion(stdout)
+		return 0, true
+	case f.Licenses:
+		fmt.Fprint(stdout, pqquic.Licenses())
+		return 0, true
+	}
+	return 0, false
+}
+
+func (f *Flags) printVersion(w io.Writer) {
+	version := "(devel)"
+	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
+		version = bi.Main.Version
+	}
+	fmt.Fprintf(w, "%s %s, %s %s/%s\n", f.Program, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, name := range []string{"s2n", "native"} {
+		p, err := newProvider(name)
+		if err != nil {
+			fmt.Fprintf(w, "%-6s  %v\n", name, err)
+			continue
+		}
+		c := p.Capabilities()
+		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), tlsprovider.GroupList(c.Groups))
+	}
+}
+
+// FIPSText is a module's state in words.
+func FIPSText(s tlsprovider.FIPS) string {
+	if !s.Enabled {
+		return "FIPS mode off"
+	}
+	test := "self-test NOT passed"
+	if s.SelfTest {
+		test = "self-test passed"
+	}
+	return strings.TrimSpace(fmt.Sprintf("FIPS mode on, %s %s, %s", s.Module, s.Version, test))
+}
+
+// Config makes what quic.Dial or quic.Listen want.
+func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
+	p, err := f.pickProvider(stderr)
+	if err != nil {
+		return nil, err
+	}
+	t := &tlsprovider.Config{Policy: f.Policy, RequirePQ: f.RequirePQ, NextProtos: []string{f.ALPN}}
+	if f.Groups != "" {
+		if t.Groups, err = tlsprovider.ParseGroups(f.Groups); err != nil {
+			return nil, err
+		}
+	}
+	if name := os.Getenv("SSLKEYLOGFILE"); name != "" {
+		if f.keyLog, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+			return nil, fmt.Errorf("SSLKEYLOGFILE: %w", err)
+		}
+		fmt.Fprintf(stderr, "%s: SECRETS are written to %s (SSLKEYLOGFILE)\n", f.Program, name)
+		t.KeyLogWriter = f.keyLog
+	}
+	return &quic.Config{Provider: p, TLS: t}, nil
+}
+
+// Close flushes what the flags opened.
+func (f *Flags) Close() {
+	if f.keyLog != nil {
+		f.keyLog.Close()
+	}
+}
+
+// LoadCertificate reads --cert and --key.
+func (f *Flags) LoadCertificate() (tlsprovider.Certificate, error) {
+	if f.Cert == "" || f.Key == "" {
+		return tlsprovider.Certificate{}, fmt.Errorf("--cert and --key go together: give both, or neither for a demo certificate")
+	}
+	return tlsprovider.LoadCertificate(f.Cert, f.Key)
+}
+
+// LoadRoots reads a PEM file of roots.
+func LoadRoots(file string) (*tlsprovider.Roots, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := tlsprovider.RootsFromPEM(pem)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return roots, nil
+}

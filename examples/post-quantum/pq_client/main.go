@@ -1,0 +1,149 @@
+// Command pq_client connects to pq_server, sends a message, prints the greeting and what was
+// negotiated. With no flags it talks to 127.0.0.1:4433.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/pqquic/pqquic/examples/post-quantum/internal/demo"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var f demo.Flags
+	fs := flag.NewFlagSet("pq_client", flag.ContinueOnError)
+	f.Register(fs)
+	connect := fs.String("connect", "127.0.0.1:4433", "`address` to connect to")
+	message := fs.String("message", "Hello from pq_client", "the `message`")
+	timeout := fs.Duration("timeout", 10*time.Second, "give up after this `time`")
+	if code, exit := f.Parse(fs, args, stdout, stderr); exit {
+		return code
+	}
+	defer f.Close()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	o, err := talk(ctx, &f, *connect, *message, stderr)
+	if err != nil {
+		fmt.Fprintf(stderr, "pq_client: %s\n", explain(err, *connect))
+		return 1
+	}
+	if f.JSON {
+		err = o.PrintJSON(stdout)
+	} else {
+		fmt.Fprintf(stdout, "connected to %s\n", *connect)
+		o.Print(stdout)
+		_, err = fmt.Fprintf(stdout, "  reply         %q\n", o.Reply)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "pq_client: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// maxReply bounds what is read from a server.
+const maxReply = 1 << 20
+
+func talk(ctx context.Context, f *demo.Flags, addr, message string, stderr io.Writer) (o demo.Outcome, err error) {
+	cfg, err := config(f, addr, stderr)
+	if err != nil {
+		return o, err
+	}
+	c, err := quic.Dial(ctx, "udp", addr, cfg)
+	if err != nil {
+		return o, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	st, err := c.OpenStream(ctx)
+	if err != nil {
+		return o, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = st.SetDeadline(deadline)
+	}
+	if _, err := io.WriteString(st, message); err != nil {
+		return o, err
+	}
+	if err := st.CloseWrite(); err != nil {
+		return o, err
+	}
+	reply, err := io.ReadAll(io.LimitReader(st, maxReply))
+	if err != nil {
+		return o, err
+	}
+	o = demo.OutcomeOf(c)
+	o.Reply = strings.TrimRight(string(reply), "\n")
+	return o, nil
+}
+
+func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) {
+	cfg, err := f.Config(stderr)
+	if err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--connect: %w", err)
+	}
+	cfg.ServerName = f.ServerName
+	ip, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && ip.IsLoopback()
+	if cfg.ServerName == "" && loopback {
+		cfg.ServerName = "localhost"
+	}
+	switch {
+	case f.CA != "":
+		cfg.TLS.Roots, err = demo.LoadRoots(f.CA)
+	case loopback:
+		cfg.TLS.Roots, err = demo.DemoRoots()
+	default:
+		err = nil // the system's
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.Cert != "" || f.Key != "" {
+		cert, err := f.LoadCertificate()
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS.Certificates = []tlsprovider.Certificate{cert}
+	}
+	return cfg, nil
+}
+
+// explain adds what can be done about an error, on one line.
+func explain(err error, addr string) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	var te *quic.TransportError
+	var vn *quic.VersionNegotiationError
+	var ne net.Error
+	switch {
+	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertNoApplicationProtocol)):
+		return text + ": the server speaks another application protocol; see --alpn on both sides"
+	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertUnknownCA)):
+		return text + ": the certificate's issuer is not trusted; name it with --ca"
+	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertHandshakeFailure)):
+		return text + ": no key exchange group or cipher suite in common; see --groups on both sides"
+	case errors.As(err, &vn):
+		return text + ": the server does not speak QUIC version 1"
+	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s: nothing that speaks QUIC answers at %s; is pq_server running there?", text, addr)
+	}
+	return text
+}
