@@ -68,7 +68,8 @@ type Config struct {
 	// 0 means 256.
 	AcceptBacklog int
 	// RequireAddressValidation, if set, says whether a client has to prove its address by a
-	// Retry, which costs it a round trip. It is called on the receive path: it must not block.
+	// Retry, which costs it a round trip. It is called on the receive path, for any packet that
+	// may be a client's first: it must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
 
 	// Accept, if set, is asked before any TLS work is done for a client. An error refuses the

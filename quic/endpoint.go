@@ -34,6 +34,9 @@ type Endpoint struct {
 	budget *streams.Budget
 
 	counters counters
+	// wantRetry is RequireAddressValidation's word about the datagram that is being received.
+	// It belongs to the receive goroutine.
+	wantRetry bool
 
 	resetKey tlsprovider.ResetKey
 	tokenKey tlsprovider.TokenKey

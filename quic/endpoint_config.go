@@ -76,9 +76,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		NewConnID:     e.newConnID,
 		Rand:          e.fillRandom,
 		MaxHandshakes: e.cfg.MaxHandshakes,
-		RequireRetry: func(a netip.AddrPort) bool {
-			return e.pool.busy() || e.cfg.RequireAddressValidation != nil && e.cfg.RequireAddressValidation(a)
-		},
+		RequireRetry:  func(netip.AddrPort) bool { return e.wantRetry || e.pool.busy() },
 	}
 }
 

@@ -48,6 +48,7 @@ func (e *Endpoint) receive(t *udp.Train, reply []byte) {
 	}
 	for len(train.Data) > 0 {
 		now := e.clock.now()
+		e.wantRetry = e.asksRetry(&train)
 		e.mu.Lock()
 		r := e.core.Receive(now, &train, reply)
 		c := e.conns[r.Conn]
@@ -68,6 +69,13 @@ func (e *Endpoint) receive(t *udp.Train, reply []byte) {
 			e.admit(r.Incoming, reply)
 		}
 	}
+}
+
+// asksRetry asks the user's function, without a lock, about what may be the first packet of a client.
+func (e *Endpoint) asksRetry(t *core.Train) bool {
+	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
+	return e.cfg.RequireAddressValidation != nil && t.Data[0]&mask == longInitial &&
+		e.cfg.RequireAddressValidation(t.Path.Remote)
 }
 
 // send sends a datagram of no connection. It is lost when the socket is full: its receiver asks again.
