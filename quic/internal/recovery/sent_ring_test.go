@@ -1,0 +1,58 @@
+package recovery
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/stretchr/testify/require"
+)
+
+func TestSentRing(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	var r sentRing
+	var model []wire.PacketNumber
+	next := wire.PacketNumber(0)
+	for range 5000 {
+		switch n := rnd.IntN(10); {
+		case n < 6:
+			if rnd.IntN(5) == 0 {
+				next += wire.PacketNumber(rnd.IntN(4)) // a hole
+			}
+			r.push(&SentPacket{Num: next})
+			model = append(model, next)
+			next++
+		case len(model) > 0:
+			r.pop()
+			model = model[1:]
+		}
+		require.Equal(t, len(model), r.len())
+		for i, pn := range model {
+			require.Equal(t, pn, r.at(r.head+i).num)
+		}
+		pn := wire.PacketNumber(rnd.IntN(int(next) + 2))
+		want := 0
+		for want < len(model) && model[want] < pn {
+			want++
+		}
+		require.Equal(t, r.head+want, r.search(pn), "first entry from %d on", pn)
+	}
+}
+
+// TestRepeatedRangesAreSteppedOver: with the oldest packet outstanding, each ACK frame repeats the
+// ranges of those before; going through them again would make the work per round trip quadratic.
+func TestRepeatedRangesAreSteppedOver(t *testing.T) {
+	lt := newSampledTest(t, 40*ms)
+	lt.l.cc.cwnd = maxWindow
+	lt.l.reo.packets = maxPacketThreshold
+	lt.send(SpaceApp, 1002) // 1 to 1002
+	for pn := wire.PacketNumber(3); pn <= 1001; pn += 2 {
+		lt.ack(SpaceApp, 0, 2, -pn)
+		sp := &lt.l.spaces[SpaceApp]
+		first := sp.sent.search(2)
+		require.Equal(t, first+int(pn)-1, first+sp.sent.at(first).run, "the next frame begins behind packet %d", pn)
+	}
+	require.Equal(t, 2*1200, lt.l.BytesInFlight())
+	lt.ack(SpaceApp, 0, 0, -1002)
+	require.Zero(t, lt.l.spaces[SpaceApp].sent.len())
+}
