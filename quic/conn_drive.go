@@ -152,7 +152,9 @@ func (c *Conn) tell(n *news) {
 	}
 	if n.closed {
 		n.closed = false
-		c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
+		if c.ep.logs() {
+			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
+		}
 		c.cancel(c.err)
 	}
 	if n.drained {
@@ -166,9 +168,11 @@ func (c *Conn) tell(n *news) {
 
 func (c *Conn) tellConnected() {
 	close(c.connected)
-	s := c.ConnectionState()
-	c.ep.log.Debug("quic: connection established", "remote", c.RemoteAddr(), "server", c.server,
-		"provider", s.TLS.Provider, "group", s.TLS.Group.String(), "alpn", s.TLS.ALPN)
+	if c.ep.logs() {
+		s := c.ConnectionState()
+		c.ep.log.Debug("quic: connection established", "remote", c.RemoteAddr(), "server", c.server,
+			"provider", s.TLS.Provider, "group", s.TLS.Group.String(), "alpn", s.TLS.ALPN)
+	}
 	if c.server && !c.ep.deliver(c) {
 		c.abort(&TransportError{Code: ConnectionRefused, err: net.ErrClosed}, uint64(ConnectionRefused))
 	}

@@ -1,0 +1,103 @@
+package quic
+
+import (
+	"context"
+	"time"
+)
+
+// unused says that nothing keeps the Endpoint alive. mu is held.
+func (e *Endpoint) unused() bool {
+	return e.autoClose && len(e.conns) == 0 && e.listener == nil && !e.noMore
+}
+
+// closeIfUnused closes an Endpoint that was made for a Listener or a Conn that is gone.
+func (e *Endpoint) closeIfUnused() {
+	e.mu.Lock()
+	unused := e.unused()
+	e.mu.Unlock()
+	if unused {
+		e.Close()
+	}
+}
+
+// stopConns keeps new connections out and returns those that are there.
+func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.noMore = true
+	for _, c := range e.conns {
+		conns = append(conns, c)
+	}
+	return conns, e.listener
+}
+
+// Close ends every connection at once, tells the peers, and closes the socket. Calls that wait on
+// anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended;
+// those of Certificate.Signers that still hang in foreign code excepted. Closing twice is no error.
+func (e *Endpoint) Close() error {
+	var err error
+	e.closeOnce.Do(func() {
+		conns, l := e.stopConns()
+		if l != nil {
+			l.stop(ErrEndpointClosed)
+		}
+		for _, c := range conns {
+			c.abort(ErrEndpointClosed, uint64(NoError))
+		}
+		close(e.closed)
+		for _, c := range conns {
+			c.settle()
+		}
+		err = e.sock.Close()
+		e.loops.Wait()
+		e.parked.wait()
+		e.active.Wait()
+		e.tls.close()
+		e.resetKey.Close()
+		e.tokenKey.Close()
+		close(e.done)
+	})
+	<-e.done
+	return err
+}
+
+// Shutdown stops accepting, closes connections that have no stream open and nothing to deliver, waits
+// for the others to become so or to end, and then closes the Endpoint. When ctx ends first, its error
+// is returned and the connections that are left go on: call Close to end them.
+func (e *Endpoint) Shutdown(ctx context.Context) error {
+	e.draining.Store(true)
+	conns, l := e.stopConns()
+	if l != nil {
+		l.stop(ErrEndpointClosed)
+	}
+	for _, c := range conns {
+		c.closeIfIdle()
+	}
+	for {
+		e.mu.Lock()
+		if len(e.conns) == 0 {
+			e.mu.Unlock()
+			return e.Close()
+		}
+		w := e.empty.enter()
+		e.mu.Unlock()
+		if err := w.sleep(ctx); err != nil {
+			e.mu.Lock()
+			e.empty.leave(w)
+			e.mu.Unlock()
+			return err
+		}
+	}
+}
+
+// fail closes the Endpoint because its socket has broken.
+func (e *Endpoint) fail(err error) {
+	if isClosed(e.closed) {
+		return
+	}
+	e.log.Error("quic: socket failed", "local", e.sock.LocalAddr(), "err", err)
+	go e.Close()
+}
+
+// settleTimeout bounds how long Close waits for a CONNECTION_CLOSE to leave through a full socket.
+const settleTimeout = time.Second
