@@ -28,6 +28,7 @@ type pacer struct {
 const (
 	burstPackets = 10       // least quantum, in datagrams: the initial window
 	maxQuantum   = 64 << 10 // largest: one segmentation offload
+	maxRate      = 1 << 29  // bytes a millisecond: more than there is, twice which fits in 32 bits
 )
 
 func (p *pacer) init(now monotime.Time, mds int) {
@@ -46,7 +47,7 @@ func (p *pacer) setRate(now monotime.Time, c *newReno, rtt *rttState) {
 	}
 	// The window has at most 24 bits, so this fits: 24 + 3 + 20.
 	perMS := int64(c.cwnd) * int64(quarters) / 4 * int64(time.Millisecond)
-	p.rate = max(1, int(perMS/int64(rtt.smoothed)))
+	p.rate = int(min(max(1, perMS/int64(rtt.smoothed)), maxRate))
 }
 
 // quantum is the size of a train, and what has to accrue before a timer lets it go.

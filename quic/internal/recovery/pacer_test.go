@@ -38,7 +38,7 @@ func TestPacingRate(t *testing.T) {
 		{"twice the window in slow start", 100 * ms, 240_000, true, 4800, 12000},
 		{"a millisecond", 100 * ms, 2_400_000, false, 30_000, 30_000},
 		{"64 KiB at most", 10 * ms, 2_400_000, false, 300_000, 64 << 10},
-		{"the largest window, the smallest time", time.Microsecond, maxWindow, true, 2 * maxWindow * 1000, 64 << 10},
+		{"the largest window, the smallest time", time.Microsecond, maxWindow, true, maxRate, 64 << 10},
 		{"next to nothing", time.Hour, 2400, false, 1, 12000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
