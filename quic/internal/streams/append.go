@@ -76,7 +76,7 @@ func (s *Set) putLimits(p *packer) bool {
 			if !put(p, &r.update, f, recMaxStreams, uint64(k)) {
 				return false
 			}
-			r.limit = limit
+			r.sentUpdate(limit)
 		}
 		if l := &s.local[k]; l.blocked.ShouldSend(p.probe) {
 			f := wire.StreamsBlocked{Uni: k == 1, Limit: uint64(l.max)}

@@ -37,18 +37,21 @@ func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []by
 		if f, n = wire.ConsumeMaxStreams(b); n > 0 {
 			s.local[typeIndex(f.Uni)].raise(int64(f.Max))
 		}
-	case wire.FrameStreamDataBlocked:
-		var f wire.StreamDataBlocked
-		if f, n = wire.ConsumeStreamDataBlocked(b); n > 0 {
-			_, err = s.receivingStream(ID(f.ID))
-		}
 	// "[A] receiver MUST NOT wait for a STREAM_DATA_BLOCKED or DATA_BLOCKED frame before sending
 	// a MAX_STREAM_DATA or MAX_DATA frame". We send these when they are due, and not before.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-4.2-5
 	case wire.FrameDataBlocked:
 		_, n = wire.ConsumeDataBlocked(b)
+	case wire.FrameStreamDataBlocked:
+		var f wire.StreamDataBlocked
+		if f, n = wire.ConsumeStreamDataBlocked(b); n > 0 {
+			_, err = s.receivingStream(ID(f.ID))
+		}
 	case wire.FrameStreamsBlockedBidi, wire.FrameStreamsBlockedUni:
-		_, n = wire.ConsumeStreamsBlocked(b)
+		var f wire.StreamsBlocked
+		if f, n = wire.ConsumeStreamsBlocked(b); n > 0 {
+			s.remote[typeIndex(f.Uni)].handleBlocked(int64(f.Limit))
+		}
 	default:
 		var f wire.Stream
 		if f, n = wire.ConsumeStream(b); n > 0 {

@@ -41,6 +41,7 @@ type remoteType struct {
 	returned  int64 // freed, and their credit given back
 	limit     int64 // as told to the peer
 	size      int64 // how many may be open
+	wanted    bool  // the peer has said that the limit blocks it
 	update    recovery.SentVal
 }
 
@@ -51,12 +52,32 @@ func (r *remoteType) init(size int64) {
 
 func (r *remoteType) newLimit() int64 { return min(r.size+r.returned, maxStreams) }
 
-// release gives the peer credit for n streams. It is told when that is worth a frame: when a quarter
-// of its streams come back, or when it has not many left.
+// release gives the peer credit for n streams.
 func (r *remoteType) release(n int64) {
 	r.returned += n
-	if next := r.newLimit(); next > r.limit && (next-r.limit > r.size/4 || r.limit-r.opened <= r.size/2) {
+	r.maybeUpdate()
+}
+
+// maybeUpdate tells the peer of its credit when that is worth a frame: when a quarter of its streams
+// have come back, when it has not many left, or when it asks. It may have used up the numbers without
+// sending on them, which we do not see.
+func (r *remoteType) maybeUpdate() {
+	more := r.newLimit() - r.limit
+	if more > 0 && (more > r.size/4 || r.limit-r.opened <= r.size/2 || r.wanted) {
 		r.update.Set()
+	}
+}
+
+// handleBlocked takes a STREAMS_BLOCKED, unless it speaks of a limit that was raised since.
+func (r *remoteType) handleBlocked(limit int64) {
+	r.wanted = r.wanted || limit >= r.limit
+	r.maybeUpdate()
+}
+
+// sentUpdate notes that the peer is told of a limit.
+func (r *remoteType) sentUpdate(limit int64) {
+	if limit > r.limit {
+		r.limit, r.wanted = limit, false
 	}
 }
 

@@ -156,7 +156,7 @@ func (s *Set) Close() {
 	}
 	s.cfg.Budget.put(s.borrowed)
 	cfg, side := s.cfg, s.side
-	*s = Set{cfg: cfg, side: side}
+	*s = Set{cfg: cfg, side: side, frozen: true}
 }
 
 // CloseSending gives back all memory but for what has arrived, which can still be read: the connection

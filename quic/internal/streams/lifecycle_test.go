@@ -1,0 +1,319 @@
+package streams
+
+import (
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// "An endpoint that receives a STOP_SENDING frame MUST send a RESET_STREAM frame if the stream is in
+// the 'Ready' or 'Send' state. [...] An endpoint SHOULD copy the error code".
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.5-4
+func TestStopSending(t *testing.T) {
+	c, ids := newClient(t, wide, 1)
+	id := ids[0]
+	c.write(id, 100)
+	require.NotNil(t, c.send(50+10, false))
+	c.write(id, int(c.cfg.SendBuffer)-100)
+	_, err := c.Write(id, []byte("x"))
+	require.Equal(t, ErrBlocked, err)
+	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 77}))
+	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 78}), "a second one changes nothing")
+	require.Equal(t, []string{"writable 2", "stopped 2 with 77"}, c.events())
+
+	pkt := c.send(1200, false)
+	f, n := wire.ConsumeResetStream(pkt.payload)
+	require.Equal(t, len(pkt.payload), n)
+	require.EqualValues(t, 77, f.Code)
+	require.EqualValues(t, c.sent, f.FinalSize)
+	c.fate(pkt, recovery.Lost)
+	again := c.send(1200, false)
+	require.Equal(t, pkt.payload, again.payload)
+	require.False(t, c.Flushed())
+	c.fate(again, recovery.Acked)
+	require.True(t, c.Flushed())
+	require.Len(t, c.all, 1, "the application has not heard of it")
+
+	_, err = c.Write(id, []byte("x"))
+	require.Equal(t, &StoppedError{77}, err)
+	require.Empty(t, c.all)
+	_, err = c.Write(id, []byte("x"))
+	require.Equal(t, ErrClosed, err)
+	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 79}), "it was late")
+	require.NoError(t, c.CheckInvariants())
+}
+
+// TestStopRace: STOP_SENDING meets every state of the sending part, and every call of the application
+// comes before or after; in the end the stream is gone on both sides.
+func TestStopRace(t *testing.T) {
+	type step func(c, s *peer, id ID)
+	now := monotime.Time(1)
+	data := make([]byte, 5000)
+	steps := map[string]step{
+		"write":  func(c, s *peer, id ID) { _, _ = c.Write(id, data) },
+		"close":  func(c, s *peer, id ID) { _ = c.CloseWrite(id) },
+		"reset":  func(c, s *peer, id ID) { _ = c.Reset(id, 1) },
+		"stop":   func(c, s *peer, id ID) { _ = s.StopSending(id, 2) },
+		"read":   func(c, s *peer, id ID) { _, _ = s.Read(now, testRTT, id, make([]byte, 3000)) },
+		"flow":   func(c, s *peer, id ID) { flow(t, now, c, s) },
+		"lose":   func(c, s *peer, id ID) { loseOne(c); loseOne(s) },
+		"events": func(c, s *peer, id ID) { c.events(); s.events() },
+	}
+	names := []string{"write", "close", "reset", "stop", "read", "flow", "lose", "events"}
+	for code := range 8 * 8 * 8 * 8 {
+		c, s := newPair(t, testConfig(), testConfig())
+		id, err := c.Open(true)
+		require.NoError(t, err)
+		_, err = c.Write(id, data)
+		require.NoError(t, err)
+		flow(t, now, c, s)
+		_, ok := s.Accept(true)
+		require.True(t, ok)
+		for n := code; n > 0; n /= 8 {
+			steps[names[n%8]](c, s, id)
+		}
+		// Both applications clean up, and the network delivers.
+		flow(t, now, c, s)
+		_ = c.Reset(id, 3)
+		flow(t, now, c, s)
+		for err = nil; err == nil; {
+			_, err = s.Read(now, testRTT, id, data)
+		}
+		flow(t, now, c, s)
+		require.Empty(t, c.all, "sequence %o", code)
+		require.Empty(t, s.all, "sequence %o: %v", code, err)
+		require.Equal(t, s.recv.received, s.recv.consumed)
+		require.True(t, c.Flushed())
+	}
+}
+
+func loseOne(p *peer) {
+	if pkt := p.send(1200, false); pkt != nil {
+		p.fate(pkt, recovery.Lost)
+	}
+}
+
+// TestReset: the reader hears of a reset at once; what it has not read is gone. A reset that comes
+// after everything else has arrived is nothing to it.
+func TestReset(t *testing.T) {
+	s := newServer(t)
+	s.events()
+	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni), Data: []byte("abc")}))
+	require.Equal(t, []string{"readable 2"}, s.events())
+	p := make([]byte, 2)
+	_, err := s.Read(1, testRTT, peerUni, p)
+	require.NoError(t, err)
+	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni), Code: 9, FinalSize: 5}))
+	require.Equal(t, []string{"reset 2 with 9"}, s.events(), "nobody waits to read")
+	_, err = s.Read(1, testRTT, peerUni, p)
+	require.Equal(t, &ResetError{9}, err)
+	require.Nil(t, s.find(peerUni))
+
+	require.NoError(t, s.input(wire.Stream{ID: uint64(peerBidi), Data: []byte("abc")}))
+	_, err = s.Read(1, testRTT, peerBidi, make([]byte, 10))
+	require.NoError(t, err)
+	_, err = s.Read(1, testRTT, peerBidi, p)
+	require.Equal(t, ErrBlocked, err)
+	s.events()
+	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerBidi), FinalSize: 3}),
+		"at the end of what was read, but without FIN")
+	require.Equal(t, []string{"readable 0", "reset 0"}, s.events())
+
+	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni) + 4, Data: []byte("ab"), Fin: true}))
+	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni) + 4, Code: 9, FinalSize: 2}))
+	require.Equal(t, []byte("ab"), readAll(t, s, peerUni+4, 10))
+	require.NoError(t, s.CheckInvariants())
+}
+
+// TestStopAndFin: a reader that gives up hears nothing more of the stream; STOP_SENDING goes out only
+// where it is of use, until the peer has it or is done.
+func TestStopAndFin(t *testing.T) {
+	s := newServer(t)
+	id := uint64(peerUni)
+	require.NoError(t, s.input(wire.Stream{ID: id, Data: []byte("abc")}))
+	require.NoError(t, s.StopSending(peerUni, 4))
+	require.Equal(t, ErrClosed, s.StopSending(peerUni, 4))
+	_, err := s.Read(1, testRTT, peerUni, make([]byte, 1))
+	require.Equal(t, ErrClosed, err)
+	pkt := s.send(100, false)
+	require.Equal(t, []string{"STOP_SENDING"}, kinds(pkt.frames(t)))
+	require.NoError(t, s.input(wire.Stream{ID: id, Offset: 3, Data: []byte("d")}))
+	require.EqualValues(t, 4, s.find(peerUni).recv.win.consumed, "still counted, and given back")
+	require.NoError(t, s.input(wire.Stream{ID: id, Offset: 4, Fin: true}))
+	require.NotNil(t, s.find(peerUni))
+	s.fate(pkt, recovery.Lost)
+	pkt = s.send(100, false)
+	require.Equal(t, []string{"STOP_SENDING"}, kinds(pkt.frames(t)))
+	s.fate(pkt, recovery.Acked)
+	require.Nil(t, s.find(peerUni))
+
+	id += 4
+	require.NoError(t, s.input(wire.Stream{ID: id, Data: []byte("abc"), Fin: true}))
+	require.NoError(t, s.StopSending(ID(id), 4))
+	require.Nil(t, s.find(ID(id)), "nothing is left to stop")
+	require.False(t, s.HasPending())
+	require.NoError(t, s.CheckInvariants())
+}
+
+// TestStreamCredit: the peer may open another stream when one is freed, not before, and is told in
+// time.
+func TestStreamCredit(t *testing.T) {
+	_, s := newPair(t, testConfig(), testConfig())
+	finish := func(n uint64) {
+		id := ID(n<<2 | 2)
+		require.NoError(t, s.input(wire.Stream{ID: uint64(id), Data: []byte("x"), Fin: true}))
+		_, ok := s.Accept(true)
+		require.True(t, ok)
+		require.Equal(t, []byte("x"), readAll(t, s, id, 10))
+		require.NoError(t, s.CheckInvariants())
+	}
+	for n := range uint64(2) {
+		finish(n)
+	}
+	require.False(t, s.HasPending(), "the peer has enough left")
+	finish(2)
+	require.Equal(t, []string{wire.MaxStreams{Uni: true, Max: 13}.String()}, s.send(100, false).frames(t))
+	requireCode(t, wire.StreamLimitError, s.input(wire.Stream{ID: 13<<2 | 2}))
+
+	// A full house: each stream that ends is worth an update.
+	require.NoError(t, s.input(wire.Stream{ID: 12<<2 | 2}))
+	finish(3)
+	require.Equal(t, []string{wire.MaxStreams{Uni: true, Max: 14}.String()}, s.send(100, false).frames(t))
+}
+
+// TestOpenLimit: Open stops at the peer's limit, says so to the peer once, and to the application when
+// it changes.
+func TestOpenLimit(t *testing.T) {
+	c, s := newPair(t, testConfig(), testConfig())
+	ids := openStreams(t, c, 10)
+	for range 2 {
+		_, err := c.Open(true)
+		require.Equal(t, ErrLimit, err)
+	}
+	pkt := c.send(100, false)
+	require.Equal(t, []string{"STREAMS_BLOCKED"}, kinds(pkt.frames(t)))
+	require.NoError(t, s.receive(1, testRTT, pkt))
+	require.False(t, c.HasPending())
+	// "MAX_STREAMS frames that do not increase the stream limit MUST be ignored."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-4
+	require.NoError(t, c.input(wire.MaxStreams{Uni: true, Max: 9}))
+	require.Empty(t, c.events())
+	require.NoError(t, c.CloseWrite(ids[0]))
+	flow(t, 1, c, s)
+	_, ok := s.Accept(true)
+	require.True(t, ok)
+	_, err := s.Read(1, testRTT, ids[0], nil)
+	require.Equal(t, io.EOF, err)
+	c.events()
+	flow(t, 1, c, s)
+	require.Equal(t, []string{"can open uni"}, c.events())
+	require.Len(t, openStreams(t, c, 1), 1)
+	_, err = c.Open(false)
+	require.NoError(t, err)
+}
+
+// TestChurn: a peer that opens streams and aborts them gets new ones at a bounded rate, however fast it
+// is and however willing our application. A peer that ends its streams is not slowed down.
+func TestChurn(t *testing.T) {
+	for _, abort := range []bool{false, true} {
+		c, s := newPair(t, testConfig(), testConfig())
+		now := monotime.Time(1)
+		opened := 0
+		round := func() {
+			for id, err := c.Open(true); err == nil; id, err = c.Open(true) {
+				opened++
+				if abort {
+					require.NoError(t, c.Reset(id, 1))
+				} else {
+					require.NoError(t, c.CloseWrite(id))
+				}
+			}
+			flow(t, now, c, s)
+			for id, ok := s.Accept(true); ok; id, ok = s.Accept(true) {
+				_, err := s.Read(now, testRTT, id, nil)
+				require.Error(t, err)
+			}
+			flow(t, now, c, s)
+			c.events()
+			s.events()
+			now = now.Add(ms / 10)
+			if next := s.NextTimeout(); !next.IsZero() && !now.Before(next) {
+				s.HandleTimeout(now)
+			}
+		}
+		for range 1000 { // 100 ms
+			round()
+		}
+		if !abort {
+			require.Equal(t, 10000, opened)
+			require.Zero(t, s.NextTimeout())
+			continue
+		}
+		require.InDelta(t, churnBurst+10+int(100*ms/churnEvery), opened, churnBatch)
+		// Time alone brings the rest of the credit.
+		for next := s.NextTimeout(); !next.IsZero(); next = s.NextTimeout() {
+			require.True(t, next.After(s.now))
+			s.HandleTimeout(next)
+			require.NoError(t, s.CheckInvariants())
+		}
+		before := opened
+		flow(t, now, c, s)
+		round()
+		require.Equal(t, 10, opened-before)
+	}
+}
+
+// TestNoEventsForNothing: empty and repeated frames wake nobody.
+func TestNoEventsForNothing(t *testing.T) {
+	s := newServer(t)
+	s.events()
+	for range 10 {
+		require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni)}))
+		require.NoError(t, s.input(wire.StreamDataBlocked{ID: uint64(peerUni), Limit: 1}))
+		require.NoError(t, s.input(wire.DataBlocked{Limit: 1}))
+		require.NoError(t, s.input(wire.StreamsBlocked{Limit: 1}))
+		require.NoError(t, s.input(wire.MaxData{Max: 1}))
+	}
+	require.Empty(t, s.events())
+	require.False(t, s.HasPending())
+	for range 10 {
+		require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni), Data: []byte("a")}))
+	}
+	require.Equal(t, []string{"readable 2"}, s.events())
+}
+
+// TestCloseSending: what has arrived can be read after the connection is over, and nothing else is kept.
+func TestCloseSending(t *testing.T) {
+	c, s := newPair(t, testConfig(), testConfig())
+	ids := openStreams(t, c, 2)
+	for _, id := range ids {
+		c.write(id, 3000)
+	}
+	require.NoError(t, c.CloseWrite(ids[0]))
+	id, err := s.Open(false)
+	require.NoError(t, err)
+	_, err = s.Write(id, make([]byte, 5000))
+	require.NoError(t, err)
+	flow(t, 1, c, s)
+	s.write(id, 5000)
+	s.CloseSending()
+	require.True(t, s.Flushed())
+	require.NoError(t, s.CheckInvariants())
+	require.Len(t, readAll(t, s, ids[0], 700), 3000)
+	n, err := s.Read(1, testRTT, ids[1], make([]byte, 5000))
+	require.NoError(t, err)
+	require.Equal(t, 3000, n)
+	_, err = s.Read(1, testRTT, ids[1], make([]byte, 5000))
+	require.Equal(t, ErrBlocked, err)
+	_, err = s.Write(id, []byte("x"))
+	require.Equal(t, ErrClosed, err)
+	require.NoError(t, s.CheckInvariants())
+	s.Close()
+	require.NoError(t, s.CheckInvariants())
+	require.Empty(t, s.events())
+}
