@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -274,4 +275,12 @@ func configs(t testing.TB) (client, server *tlsprovider.Config, ca *authority) {
 	client = &tlsprovider.Config{NextProtos: []string{"test"}, Roots: ca.roots()}
 	server = &tlsprovider.Config{NextProtos: []string{"test"}, Certificates: []tlsprovider.Certificate{ca.leaf(t, nil)}}
 	return client, server, ca
+}
+
+// sealerOf is a sealer made from a secret, which only tests can have.
+func sealerOf(t testing.TB, suite uint16, secret []byte) tlsprovider.Sealer {
+	t.Helper()
+	s, err := awslc.NewSealer(1, suite, secret, true)
+	require.NoError(t, err)
+	return sealer{s}
 }

@@ -1,0 +1,154 @@
+package s2n
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+var goLevels = map[tls.QUICEncryptionLevel]tlsprovider.Level{
+	tls.QUICEncryptionLevelInitial:     tlsprovider.LevelInitial,
+	tls.QUICEncryptionLevelHandshake:   tlsprovider.LevelHandshake,
+	tls.QUICEncryptionLevelApplication: tlsprovider.LevelApp,
+}
+
+func goLevel(l tlsprovider.Level) tls.QUICEncryptionLevel {
+	for k, v := range goLevels {
+		if v == l {
+			return k
+		}
+	}
+	return tls.QUICEncryptionLevelInitial
+}
+
+// A goPeer is a crypto/tls connection at the other end, as the standard library drives it.
+type goPeer struct {
+	conn    *tls.QUICConn
+	out     []tlsprovider.CryptoData
+	params  []byte
+	done    bool
+	isSrv   bool
+	secrets map[tlsprovider.Level][]byte // to write
+	suite   uint16
+}
+
+func (g *goPeer) pump(t testing.TB) {
+	t.Helper()
+	for {
+		e := g.conn.NextEvent()
+		switch e.Kind {
+		case tls.QUICNoEvent:
+			return
+		case tls.QUICWriteData:
+			g.out = append(g.out, tlsprovider.CryptoData{Level: goLevels[e.Level], Data: append([]byte(nil), e.Data...)})
+		case tls.QUICSetWriteSecret:
+			g.secrets[goLevels[e.Level]] = append([]byte(nil), e.Data...)
+			g.suite = e.Suite
+		case tls.QUICTransportParameters:
+			g.params = append([]byte(nil), e.Data...)
+		case tls.QUICTransportParametersRequired:
+			g.conn.SetTransportParameters([]byte("crypto/tls"))
+		case tls.QUICHandshakeDone:
+			g.done = true
+			if g.isSrv {
+				require.NoError(t, g.conn.SendSessionTicket(tls.QUICSessionTicketOptions{}))
+			}
+		}
+	}
+}
+
+// runWithGo pumps bytes between s, whose first events are given, and a crypto/tls connection.
+func runWithGo(t testing.TB, p *pair, side tlsprovider.Side, g *goPeer) {
+	t.Helper()
+	var toGo []tlsprovider.CryptoData
+	s := p.session(side)
+	if side == tlsprovider.Client {
+		events, err := s.Advance(nil)
+		require.NoError(t, err)
+		require.NoError(t, p.events(t, side, events, &toGo))
+	}
+	for g.pump(t); len(toGo)+len(g.out) > 0; g.pump(t) {
+		for _, d := range toGo {
+			require.NoError(t, g.conn.HandleData(goLevel(d.Level), d.Data))
+			g.pump(t)
+		}
+		toGo = nil
+		in := g.out
+		g.out = nil
+		if len(in) > 0 {
+			events, err := s.Advance(in)
+			require.NoError(t, err)
+			require.NoError(t, p.events(t, side, events, &toGo))
+		}
+	}
+	require.True(t, g.done)
+	require.True(t, p.done[side])
+	require.NotEmpty(t, g.params)
+}
+
+// What crypto/tls wrote with its secret, packet protection by AWS-LC opens with ours.
+func requireSameSecrets(t testing.TB, s tlsprovider.Session, g *goPeer) {
+	t.Helper()
+	k, err := s.TakeKeys(tlsprovider.LevelApp, 1)
+	require.NoError(t, err)
+	defer k.Close()
+	w := sealerOf(t, g.suite, g.secrets[tlsprovider.LevelApp])
+	defer w.Close()
+	requireKeysFit(t, w, k.Opener)
+}
+
+func TestWithCryptoTLSServer(t *testing.T) {
+	prov := newProvider(t)
+	for _, group := range tlsprovider.AllGroups() {
+		t.Run(group.String(), func(t *testing.T) {
+			client, server, _ := configs(t)
+			client.Groups = []tlsprovider.Group{group}
+			p := newPair(t, prov, client, server)
+			key, err := x509.ParsePKCS8PrivateKey(server.Certificates[0].KeyDER)
+			require.NoError(t, err)
+			g := &goPeer{isSrv: true, secrets: map[tlsprovider.Level][]byte{}, conn: tls.QUICServer(&tls.QUICConfig{TLSConfig: &tls.Config{
+				Certificates: []tls.Certificate{{Certificate: server.Certificates[0].Chain, PrivateKey: key}},
+				NextProtos:   []string{"test"}, MinVersion: tls.VersionTLS13,
+				CurvePreferences: []tls.CurveID{tls.CurveID(group)},
+			}})}
+			defer g.conn.Close()
+			require.NoError(t, g.conn.Start(context.Background()))
+			runWithGo(t, p, tlsprovider.Client, g)
+			require.Equal(t, "crypto/tls", string(p.params))
+			require.Equal(t, group, p.client.State().Group)
+			require.Equal(t, 1, p.tickets)
+			requireSameSecrets(t, p.client, g)
+			cs := g.conn.ConnectionState()
+			want, err := cs.ExportKeyingMaterial("EXPORTER-test", []byte("context"), 32)
+			require.NoError(t, err)
+			got, err := p.client.Export("EXPORTER-test", []byte("context"), 32)
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestWithCryptoTLSClient(t *testing.T) {
+	prov := newProvider(t)
+	client, server, ca := configs(t)
+	p := newPair(t, prov, client, server)
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	g := &goPeer{secrets: map[tlsprovider.Level][]byte{}, conn: tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
+		RootCAs: pool, ServerName: "server.test", NextProtos: []string{"test"}, MinVersion: tls.VersionTLS13,
+	}})}
+	defer g.conn.Close()
+	g.conn.SetTransportParameters([]byte("crypto/tls"))
+	require.NoError(t, g.conn.Start(context.Background()))
+	runWithGo(t, p, tlsprovider.Server, g)
+	require.Equal(t, serverParams, string(g.params))
+	require.Equal(t, "crypto/tls", string(p.hello.TransportParameters))
+	require.Equal(t, tlsprovider.X25519MLKEM768, p.server.State().Group)
+	require.Equal(t, tls.X25519MLKEM768, g.conn.ConnectionState().CurveID)
+	requireSameSecrets(t, p.server, g)
+}
