@@ -103,6 +103,9 @@ func (c *Conn) NextTimeout() monotime.Time {
 	}
 	t := monotime.Min(c.loss.NextTimeout(), c.idle.next(c))
 	t = monotime.Min(t, c.keys.dropPrevious)
+	if c.loss.SendLimit(c.now) == recovery.SendNothing {
+		return t // an acknowledgement that is due has to wait for the peer
+	}
 	for s := range c.spaces {
 		if sp := &c.spaces[s]; sp.seal != nil {
 			t = monotime.Min(t, sp.acks.AckDeadline())

@@ -1,0 +1,29 @@
+# The few commands a person types. VARIANT is default, fips, fips4 or asan; see docs/c-build.md.
+VARIANT ?= default
+PREFIX  ?= /usr/local
+
+.PHONY: build demo test test-all bench install clean bootstrap
+
+build:
+	scripts/build $(VARIANT)
+
+bootstrap:
+	scripts/bootstrap
+
+demo: bootstrap build
+	scripts/demo $(VARIANT)
+
+test: bootstrap
+	scripts/test
+
+test-all: bootstrap
+	scripts/test --all
+
+bench: bootstrap build
+	scripts/bench
+
+install: build
+	scripts/install $(VARIANT) $(PREFIX)
+
+clean:
+	rm -rf build/out cgo/*/zlinked_*.go

@@ -1,0 +1,102 @@
+# Changes s2n-tls's table of security policies in a copy of its sources: `default_tls13` becomes
+# post-quantum, and there is a row for each set of key exchange groups (the public API has no setter
+# for groups). Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
+#
+# A line that is not there, because upstream changed it, fails the build: a default that silently
+# stayed classical is what this file exists to prevent.
+
+set(file ${SOURCE}/tls/s2n_security_policies.c)
+file(READ ${file} text)
+
+function(replace_once old new)
+	string(FIND "${text}" "${old}" at)
+	if(at EQUAL -1)
+		message(FATAL_ERROR "build/Policies.cmake: s2n-tls has no line\n  ${old}\nin tls/s2n_security_policies.c: "
+			"upstream has changed; adapt this file to it")
+	endif()
+	string(REPLACE "${old}" "${new}" text "${text}")
+	set(text "${text}" PARENT_SCOPE)
+endfunction()
+
+# The policy that a row names is what default_tls13 is pointed at.
+function(policy_of row out)
+	string(REGEX MATCH "\\.version = \"${row}\", \\.security_policy = &([a-z0-9_]+)" _ "${text}")
+	if(NOT CMAKE_MATCH_1)
+		message(FATAL_ERROR "build/Policies.cmake: s2n-tls has no policy \"${row}\"")
+	endif()
+	set(${out} ${CMAKE_MATCH_1} PARENT_SCOPE)
+endfunction()
+
+policy_of(default_tls13 classical)
+if(FIPS)
+	policy_of(default_fips pq)
+	set(rules "[S2N_PERFECT_FORWARD_SECRECY] = true, [S2N_FIPS_140_3] = true,")
+	set(ciphers cipher_preferences_20251015)
+	set(signatures s2n_signature_preferences_20240501)
+	set(certificates s2n_certificate_signature_preferences_20201110)
+else()
+	policy_of(default_pq pq)
+	set(rules "[S2N_PERFECT_FORWARD_SECRECY] = true,")
+	set(ciphers cipher_preferences_20190801)
+	set(signatures s2n_signature_preferences_20250512)
+	set(certificates s2n_certificate_signature_preferences_20250512)
+endif()
+replace_once("{ .version = \"default_tls13\", .security_policy = &${classical}," "{ .version = \"default_tls13\", .security_policy = &${pq},")
+
+# The sets, by the bits of their names: pqquic_01 to pqquic_3f.
+set(groups X25519MLKEM768 SecP256r1MLKEM768 SecP384r1MLKEM1024 X25519 P-256 P-384)
+set(kems s2n_x25519_mlkem_768 s2n_secp256r1_mlkem_768 s2n_secp384r1_mlkem_1024)
+set(curves s2n_ecc_curve_x25519 s2n_ecc_curve_secp256r1 s2n_ecc_curve_secp384r1)
+set(rows "")
+set(defs "/* Groups by set: written by build/Policies.cmake. */\n")
+foreach(mask RANGE 1 63)
+	set(kem_list "")
+	set(kem_count 0)
+	set(curve_list "")
+	set(curve_count 0)
+	foreach(bit RANGE 0 2)
+		math(EXPR has "(${mask} >> ${bit}) & 1")
+		if(has)
+			list(GET kems ${bit} name)
+			string(APPEND kem_list "&${name}, ")
+			math(EXPR kem_count "${kem_count} + 1")
+		endif()
+		math(EXPR has "(${mask} >> (${bit} + 3)) & 1")
+		if(has)
+			list(GET curves ${bit} name)
+			string(APPEND curve_list "&${name}, ")
+			math(EXPR curve_count "${curve_count} + 1")
+		endif()
+	endforeach()
+	math(EXPR hex "${mask}" OUTPUT_FORMAT HEXADECIMAL)
+	string(REGEX REPLACE "^0x" "" hex "${hex}")
+	if(mask LESS 16)
+		set(hex "0${hex}")
+	endif()
+	string(APPEND defs
+		"static const struct s2n_kem_group *const pqq_kems_${hex}[] = { ${kem_list}NULL };\n"
+		"static const struct s2n_kem_preferences pqq_kem_preferences_${hex} = { .tls13_kem_group_count = ${kem_count}, .tls13_kem_groups = (const struct s2n_kem_group **) (uintptr_t) pqq_kems_${hex} };\n"
+		"static const struct s2n_ecc_named_curve *const pqq_curves_${hex}[] = { ${curve_list}NULL };\n"
+		"static const struct s2n_ecc_preferences pqq_ecc_preferences_${hex} = { .count = ${curve_count}, .ecc_curves = pqq_curves_${hex} };\n"
+		"static const struct s2n_security_policy pqq_policy_${hex} = { .minimum_protocol_version = S2N_TLS13, .cipher_preferences = &${ciphers}, .kem_preferences = &pqq_kem_preferences_${hex}, .signature_preferences = &${signatures}, .certificate_signature_preferences = &${certificates}, .ecc_preferences = &pqq_ecc_preferences_${hex}, .rules = { ${rules} } };\n")
+	set(row ".security_policy = &pqq_policy_${hex}, .ecc_extension_required = 0, .pq_kem_extension_required = 0 },\n")
+	string(APPEND rows "    { .version = \"pqquic_${hex}\", ${row}")
+	math(EXPR single "${mask} & (${mask} - 1)")
+	if(single EQUAL 0)
+		set(bit 0)
+		math(EXPR rest "${mask} >> 1")
+		while(rest GREATER 0)
+			math(EXPR bit "${bit} + 1")
+			math(EXPR rest "${rest} >> 1")
+		endwhile()
+		list(GET groups ${bit} name)
+		string(TOLOWER "${name}" name)
+		string(APPEND rows "    { .version = \"pqquic_${name}\", ${row}")
+	endif()
+endforeach()
+
+set(table "struct s2n_security_policy_selection security_policy_selection")
+replace_once("${table}" "${defs}\n${table}")
+set(first "    { .version = \"default\", ")
+replace_once("${first}" "${rows}${first}")
+file(WRITE ${file} "${text}")
