@@ -68,14 +68,21 @@ foreach(mask RANGE 1 63)
 			math(EXPR curve_count "${curve_count} + 1")
 		endif()
 	endforeach()
+	# s2n-tls wants an empty list to be NULL.
+	set(kem_groups NULL)
+	set(kem_array "")
 	math(EXPR hex "${mask}" OUTPUT_FORMAT HEXADECIMAL)
 	string(REGEX REPLACE "^0x" "" hex "${hex}")
 	if(mask LESS 16)
 		set(hex "0${hex}")
 	endif()
+	if(kem_count GREATER 0)
+		set(kem_groups pqq_kems_${hex})
+		set(kem_array "static const struct s2n_kem_group *pqq_kems_${hex}[] = { ${kem_list}NULL };\n")
+	endif()
 	string(APPEND defs
-		"static const struct s2n_kem_group *const pqq_kems_${hex}[] = { ${kem_list}NULL };\n"
-		"static const struct s2n_kem_preferences pqq_kem_preferences_${hex} = { .tls13_kem_group_count = ${kem_count}, .tls13_kem_groups = (const struct s2n_kem_group **) (uintptr_t) pqq_kems_${hex} };\n"
+		"${kem_array}"
+		"static const struct s2n_kem_preferences pqq_kem_preferences_${hex} = { .tls13_kem_group_count = ${kem_count}, .tls13_kem_groups = ${kem_groups} };\n"
 		"static const struct s2n_ecc_named_curve *const pqq_curves_${hex}[] = { ${curve_list}NULL };\n"
 		"static const struct s2n_ecc_preferences pqq_ecc_preferences_${hex} = { .count = ${curve_count}, .ecc_curves = pqq_curves_${hex} };\n"
 		"static const struct s2n_security_policy pqq_policy_${hex} = { .minimum_protocol_version = S2N_TLS13, .cipher_preferences = &${ciphers}, .kem_preferences = &pqq_kem_preferences_${hex}, .signature_preferences = &${signatures}, .certificate_signature_preferences = &${certificates}, .ecc_preferences = &pqq_ecc_preferences_${hex}, .rules = { ${rules} } };\n")

@@ -107,8 +107,9 @@ func TestBulkAllocs(t *testing.T) {
 				c.packet(t)
 			}
 		})
-		// A collection may empty the pools, but not for every batch.
-		require.Less(t, perBatch/batch, 0.1, "allocations per packet with %d streams", streams)
+		// A collection empties the pools, and the race detector makes them forgetful: that is a
+		// chunk now and then, not something for every packet.
+		require.Less(t, perBatch/batch, 0.5, "allocations per packet with %d streams", streams)
 		require.NoError(t, c.a.CheckInvariants())
 		require.NoError(t, c.b.CheckInvariants())
 	}

@@ -1,0 +1,150 @@
+package streams
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// script reads numbers off fuzz input.
+type script struct{ b []byte }
+
+func (s *script) next() int {
+	if len(s.b) == 0 {
+		return 0
+	}
+	v := int(s.b[0])
+	s.b = s.b[1:]
+	return v
+}
+
+// id is one of a few streams, most of which make sense.
+func (s *script) id() ID { return ID(s.next() % 64) }
+
+// size is small, or near a limit.
+func (s *script) size() uint64 {
+	v := s.next()
+	return uint64(v&15) << (v >> 4)
+}
+
+// op does one thing to a Set: a frame of a peer that follows no rule, a call of an application that
+// follows none, or the network's part. It returns false when the connection is to be closed.
+func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
+	now := monotime.Time(1 + int64(len(s.b)))
+	frame := func(f wire.Frame) bool {
+		err := p.input(f)
+		if err != nil {
+			var e *Error
+			require.ErrorAs(t, err, &e)
+		}
+		return err == nil
+	}
+	id := s.id()
+	switch s.next() % 20 {
+	case 0, 1, 2:
+		v := s.next()
+		return frame(wire.Stream{ID: uint64(id), Offset: s.size(), Data: make([]byte, v&0x7f*20), Fin: v&0x80 != 0})
+	case 3:
+		return frame(wire.ResetStream{ID: uint64(id), Code: 1, FinalSize: s.size()})
+	case 4:
+		return frame(wire.StopSending{ID: uint64(id), Code: 2})
+	case 5:
+		return frame(wire.MaxStreamData{ID: uint64(id), Max: s.size()})
+	case 6:
+		return frame(wire.MaxData{Max: s.size()})
+	case 7:
+		return frame(wire.MaxStreams{Uni: id.Uni(), Max: s.size() & 63})
+	case 8:
+		return frame(wire.StreamsBlocked{Uni: id.Uni(), Limit: s.size() & 63})
+	case 9, 10:
+		_, _ = p.Write(id, make([]byte, s.size()&0xffff))
+	case 11:
+		_ = p.CloseWrite(id)
+	case 12:
+		_ = p.Reset(id, 3)
+	case 13:
+		_ = p.StopSending(id, 4)
+	case 14, 15:
+		_, _ = p.Read(now, testRTT, id, make([]byte, s.size()&0xffff))
+	case 16:
+		_, _ = p.Open(id.Uni())
+		p.Accept(id.Uni())
+	case 17, 18:
+		if pkt := p.send(s.next()*6, s.next()%4 == 0); pkt != nil {
+			*pkts = append(*pkts, pkt)
+		}
+	case 19:
+		if n := len(*pkts); n > 0 {
+			// A packet may be lost and acknowledged later: it stays.
+			pkt := (*pkts)[s.next()%n]
+			p.fate(pkt, recovery.Fate(s.next()%2))
+		}
+	}
+	return true
+}
+
+// FuzzOps: whatever the peer and the application do, in whatever order, the Set stays consistent, and
+// Close gives everything back.
+func FuzzOps(f *testing.F) {
+	f.Add([]byte{0, 0, 0x85, 0, 0, 14, 0x47, 2, 16, 1, 16, 3, 9, 0x88, 3, 17, 200, 1, 3, 19, 0, 0})
+	f.Add([]byte{1, 16, 1, 9, 0xa1, 1, 17, 255, 1, 1, 19, 0, 1, 1, 17, 255, 1, 1, 4, 1, 12, 1, 17, 9, 0})
+	f.Add([]byte{6, 0, 3, 0x23, 6, 13, 6, 17, 99, 1, 6, 19, 0, 1, 6, 3, 0x41, 6, 17, 99, 0})
+	f.Add([]byte{2, 0, 0x9f, 0x31, 2, 0, 0x1f, 0x21, 2, 14, 0xff, 2, 14, 0xff, 2, 14, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := &peer{t: t}
+		cfg := testConfig()
+		cfg.RecvWindow, cfg.ConnWindow, cfg.SendBuffer = 10000, 30000, 20000
+		cfg.Budget = NewBudget(50000)
+		p.Init(cfg, tlsprovider.Server)
+		p.SetPeerParams(&wire.TransportParameters{MaxData: 5000, MaxStreamDataBidiLocal: 1000,
+			MaxStreamDataBidiRemote: 2000, MaxStreamDataUni: 3000, MaxStreamsBidi: 3, MaxStreamsUni: 3})
+		s := script{b}
+		var pkts []*packet
+		for len(s.b) > 0 && s.op(t, p, &pkts) {
+			require.NoError(t, p.CheckInvariants())
+			if s.next()%8 == 0 {
+				p.events()
+			}
+		}
+		p.Close()
+		require.EqualValues(t, 50000, cfg.Budget.Free())
+		require.NoError(t, p.CheckInvariants())
+	})
+}
+
+// FuzzFrames: frames as bytes. What is malformed is refused, and costs nothing.
+func FuzzFrames(f *testing.F) {
+	for _, frame := range []wire.Frame{
+		wire.Stream{ID: 0, Offset: 5, Data: []byte("abc"), Fin: true},
+		wire.ResetStream{ID: 2, Code: 1, FinalSize: 10},
+		wire.StopSending{ID: 0, Code: 1},
+		wire.MaxStreamData{ID: 0, Max: 1 << 40},
+		wire.MaxData{Max: 1 << 40},
+		wire.MaxStreams{Max: 1 << 60},
+		wire.StreamsBlocked{Uni: true, Limit: 10},
+	} {
+		f.Add(frame.Append(nil))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := newServer(t)
+		for len(b) > 0 {
+			typ, n := wire.ConsumeFrameType(b)
+			if n < 0 || typ < wire.FrameResetStream || typ > wire.FrameStreamsBlockedUni ||
+				typ == wire.FrameCrypto || typ == wire.FrameNewToken {
+				return
+			}
+			n, err := p.HandleFrame(1, testRTT, typ, b)
+			require.NoError(t, p.CheckInvariants())
+			if n < 0 || err != nil {
+				return
+			}
+			require.Positive(t, n)
+			b = b[n:]
+		}
+	})
+}

@@ -1,0 +1,126 @@
+package native
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// certificates prepares chains and keys. foreign says that a key of theirs lives elsewhere.
+func certificates(certs []tlsprovider.Certificate, from *tls.Config) (out []tls.Certificate, foreign bool, err error) {
+	for i, c := range certs {
+		t, err := certificate(c)
+		if err != nil {
+			return nil, false, fmt.Errorf("native: certificate %d: %w", i, err)
+		}
+		if from != nil && i < len(from.Certificates) && sameChain(from.Certificates[i].Certificate, c.Chain) {
+			orig := &from.Certificates[i]
+			t.OCSPStaple, t.SignedCertificateTimestamps = orig.OCSPStaple, orig.SignedCertificateTimestamps
+			t.SupportedSignatureAlgorithms = orig.SupportedSignatureAlgorithms
+		}
+		foreign = foreign || c.Signer != nil
+		out = append(out, t)
+	}
+	return out, foreign, nil
+}
+
+func sameChain(a, b [][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
+	t := tls.Certificate{Certificate: c.Chain}
+	if len(c.Chain) == 0 {
+		return t, errors.New("the chain is empty")
+	}
+	leaf, err := x509.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return t, err
+	}
+	t.Leaf = leaf
+	signer := c.Signer
+	switch {
+	case c.Signer != nil && c.KeyDER != nil:
+		return t, errors.New("both a key and a Signer")
+	case c.Signer == nil:
+		if signer, err = parseKey(c.KeyDER); err != nil {
+			return t, err
+		}
+	}
+	pub, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return t, fmt.Errorf("crypto/tls does not know the certificate's public key type %T: %w", leaf.PublicKey,
+			tlsprovider.ErrUnsupported)
+	}
+	if !pub.Equal(signer.Public()) {
+		return t, errors.New("the private key does not belong to the certificate")
+	}
+	t.PrivateKey = signer
+	return t, nil
+}
+
+func parseKey(der []byte) (crypto.Signer, error) {
+	if len(der) == 0 {
+		return nil, errors.New("there is no private key")
+	}
+	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		if s, ok := k.(crypto.Signer); ok {
+			return s, nil
+		}
+		return nil, fmt.Errorf("a private key of type %T does not sign", k)
+	}
+	if k, err := x509.ParseECPrivateKey(der); err == nil {
+		return k, nil
+	}
+	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return k, nil
+	}
+	return nil, errors.New("the private key is neither PKCS #8, SEC 1 nor PKCS #1, or not of a type that crypto/tls has")
+}
+
+// pool turns roots into what x509 takes; nil stays nil, which means the system's.
+func pool(r *tlsprovider.Roots) (*x509.CertPool, error) {
+	if r == nil {
+		return nil, nil
+	}
+	p := x509.NewCertPool()
+	for i, der := range r.DER() {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("native: root %d: %w", i, err)
+		}
+		p.AddCert(c)
+	}
+	return p, nil
+}
+
+// chooseClientCertificate is crypto/tls's choice, with one difference: a certificate that none of the
+// authorities named by the server has signed is still sent if there is no other, so that the server
+// can say what is wrong with it.
+func chooseClientCertificate(certs []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	return func(cri *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		anyCA := *cri
+		anyCA.AcceptableCAs = nil
+		for _, info := range []*tls.CertificateRequestInfo{cri, &anyCA} {
+			for i := range certs {
+				if info.SupportsCertificate(&certs[i]) == nil {
+					return &certs[i], nil
+				}
+			}
+		}
+		return new(tls.Certificate), nil
+	}
+}

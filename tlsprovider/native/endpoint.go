@@ -1,0 +1,208 @@
+package native
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// long again.
+const ticketKeyLife = 24 * time.Hour
+
+var errEndpointClosed = errors.New("native: the endpoint is closed")
+
+// An endpoint is a checked configuration.
+type endpoint struct {
+	p      *Provider
+	side   tlsprovider.Side
+	cfg    tlsprovider.Config
+	groups []tls.CurveID
+
+	mu      sync.Mutex
+	current *prepared // nil once closed
+	certs   []tls.Certificate
+	foreign bool // a private key lives elsewhere
+	keys    [][32]byte
+	ownKeys bool // keys were made here, at madeAt
+	madeAt  time.Time
+}
+
+// prepared is one state of an endpoint's configuration. A change makes another; sessions keep theirs.
+type prepared struct {
+	base    *tls.Config
+	certs   []tls.Certificate
+	foreign bool
+	cache   *ticketCache // a client's
+
+	mu     sync.Mutex
+	byALPN map[string]*tls.Config // a server's
+}
+
+// NewClient implements tlsprovider.Provider.
+func (p *Provider) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return p.newEndpoint(cfg, tlsprovider.Client)
+}
+
+// NewServer implements tlsprovider.Provider.
+func (p *Provider) NewServer(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	return p.newEndpoint(cfg, tlsprovider.Server)
+}
+
+func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (tlsprovider.Endpoint, error) {
+	if cfg == nil {
+		cfg = new(tlsprovider.Config)
+	}
+	if err := p.check(cfg, side); err != nil {
+		return nil, err
+	}
+	e := &endpoint{p: p, side: side, cfg: *cfg}
+	var err error
+	if e.groups, err = chooseGroups(cfg.Groups); err != nil {
+		return nil, err
+	}
+	if cfg.RequirePQ && cfg.Groups != nil && !slices.ContainsFunc(cfg.Groups, tlsprovider.Group.PostQuantum) {
+		return nil, fmt.Errorf("native: RequirePQ, but Groups (%s) has no post-quantum group",
+			tlsprovider.GroupList(cfg.Groups))
+	}
+	if e.certs, e.foreign, err = certificates(cfg.Certificates, cfg.TLS); err != nil {
+		return nil, err
+	}
+	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
+		return nil, err
+	}
+	if e.current, err = e.prepare(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
+	if cfg.Policy != "" {
+		return fmt.Errorf("native: Policy %q: %w: security policies are s2n-tls's", cfg.Policy, tlsprovider.ErrUnsupported)
+	}
+	if len(cfg.NextProtos) == 0 {
+		return errors.New("native: NextProtos is empty: QUIC requires an application protocol")
+	}
+	for _, proto := range cfg.NextProtos {
+		if len(proto) == 0 || len(proto) > 255 {
+			return fmt.Errorf("native: NextProtos: %q has to be 1 to 255 bytes long", proto)
+		}
+	}
+	if cfg.ClientAuth > tlsprovider.RequireClientCert {
+		return fmt.Errorf("native: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
+	}
+	if cfg.CipherSuites != nil {
+		for _, have := range p.Capabilities().CipherSuites {
+			if !slices.Contains(cfg.CipherSuites, have) {
+				return fmt.Errorf("native: CipherSuites without %v: %w: crypto/tls chooses TLS 1.3 suites itself",
+					have, tlsprovider.ErrUnsupported)
+			}
+		}
+	}
+	return checkTLSConfig(cfg, side)
+}
+
+// setTicketKeys takes configured keys, or makes one.
+func (e *endpoint) setTicketKeys(keys [][]byte) error {
+	out := make([][32]byte, 0, len(keys))
+	for i, k := range keys {
+		if len(k) != 32 {
+			return fmt.Errorf("native: ticket key %d has %d bytes, not 32", i, len(k))
+		}
+		out = append(out, [32]byte(k))
+	}
+	e.ownKeys = len(out) == 0
+	if e.ownKeys && e.side == tlsprovider.Server {
+		out, e.madeAt = [][32]byte{newTicketKey()}, e.now()
+	}
+	e.keys = out
+	return nil
+}
+
+func newTicketKey() (key [32]byte) {
+	_, _ = rand.Read(key[:]) // never fails
+	return key
+}
+
+func (e *endpoint) now() time.Time {
+	if e.cfg.Time != nil {
+		return e.cfg.Time()
+	}
+	return time.Now()
+}
+
+// SetCertificates implements tlsprovider.Endpoint.
+func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
+	out, foreign, err := certificates(certs, nil)
+	if err != nil {
+		return err
+	}
+	if e.side == tlsprovider.Server && len(out) == 0 {
+		return errNoCertificates
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.certs, e.foreign = out, foreign
+	return e.replaceLocked()
+}
+
+var errNoCertificates = errors.New("native: a server needs Certificates")
+
+// SetTicketKeys implements tlsprovider.Endpoint.
+func (e *endpoint) SetTicketKeys(keys [][]byte) error {
+	switch {
+	case e.side == tlsprovider.Client:
+		return errors.New("native: ticket keys are a server's")
+	case len(keys) == 0:
+		return errors.New("native: no ticket keys")
+	case e.cfg.DisableTickets:
+		return fmt.Errorf("native: ticket keys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.setTicketKeys(keys); err != nil {
+		return err
+	}
+	return e.replaceLocked()
+}
+
+func (e *endpoint) replaceLocked() error {
+	if e.current == nil {
+		return errEndpointClosed
+	}
+	p, err := e.prepare()
+	if err == nil {
+		e.current = p
+	}
+	return err
+}
+
+// state returns the configuration for a new session, with a fresh ticket key if it is time for one.
+func (e *endpoint) state() (*prepared, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.current == nil {
+		return nil, errEndpointClosed
+	}
+	if e.side == tlsprovider.Server && e.ownKeys && e.now().Sub(e.madeAt) >= ticketKeyLife {
+		e.keys, e.madeAt = [][32]byte{newTicketKey(), e.keys[0]}, e.now()
+		if err := e.replaceLocked(); err != nil {
+			return nil, err
+		}
+	}
+	return e.current, nil
+}
+
+// Close implements tlsprovider.Endpoint.
+func (e *endpoint) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.current = nil
+}

@@ -1,0 +1,451 @@
+package native
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/fips140"
+	"crypto/rsa"
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+)
+
+// maxHello bounds what is collected of a ClientHello; crypto/tls takes no longer one.
+const maxHello = 1 << 16
+
+var errOutOfTurn = errors.New("native: the session is not waiting for this call")
+
+// A session is one handshake.
+type session struct {
+	e        *endpoint
+	prepared *prepared
+	version  *version
+	params   []byte // a client's transport parameters
+	conn     *tls.QUICConn
+	signing  *signing // nil unless a private key lives elsewhere
+	watch    hello.Watch
+	state    tlsprovider.State
+
+	hello     []byte // a server's: CRYPTO before Continue
+	waitHello bool   // EventClientHello was returned
+	readLevel tlsprovider.Level
+	input     []tlsprovider.CryptoData // not fed yet, for a signature was waited for
+	events    []tlsprovider.Event
+	secrets   [4][2]*secret // by level and direction: read, write
+	tickets   int           // stored by a client
+	reported  int
+	failed    error
+	closed    bool
+}
+
+// secret is what one direction's keys follow from.
+type secret struct {
+	suite *suite
+	bytes []byte
+}
+
+const (
+	read = iota
+	write
+)
+
+// NewSession implements tlsprovider.Endpoint.
+func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	prepared, err := e.state()
+	if err != nil {
+		return nil, err
+	}
+	v, err := findVersion(p.Version)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters}
+	s.state.Provider, s.state.ServerName = Name, p.ServerName
+	s.state.FIPS = fips140.Enabled()
+	if prepared.foreign {
+		s.signing = newSigning()
+	}
+	if e.side == tlsprovider.Client {
+		if p.ServerName == "" && !e.cfg.InsecureSkipVerify {
+			return nil, errors.New("native: a client needs a ServerName to verify")
+		}
+		if s.params == nil {
+			s.params = []byte{}
+		}
+	}
+	e.p.live.sessions.Add(1)
+	return s, nil
+}
+
+// isForeign reports whether a key is not in this process's memory.
+func isForeign(key any) bool {
+	switch key.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
+		return false
+	}
+	return true
+}
+
+// Advance implements tlsprovider.Session.
+func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
+	s.events = s.events[:0]
+	switch {
+	case s.failed != nil:
+		return nil, s.failed
+	case s.closed:
+		return nil, errSessionClosed
+	case s.waitHello:
+		return nil, s.fail(&tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: errOutOfTurn})
+	}
+	for _, d := range in {
+		s.input = append(s.input, tlsprovider.CryptoData{Level: d.Level, Data: append([]byte(nil), d.Data...)})
+	}
+	if s.signing != nil && s.signing.pending != nil {
+		return s.after(s.signing.resume())
+	}
+	if s.conn == nil {
+		if s.e.side == tlsprovider.Server {
+			return s.collect()
+		}
+		s.conn = tls.QUICClient(&tls.QUICConfig{TLSConfig: s.prepared.clientConfig(s)})
+		s.conn.SetTransportParameters(s.params)
+		return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
+	}
+	return s.feed()
+}
+
+// collect waits for a server's whole ClientHello, which is read before crypto/tls sees it: what the
+// answer depends on has to be known first.
+func (s *session) collect() ([]tlsprovider.Event, error) {
+	for _, d := range s.input {
+		if d.Level != tlsprovider.LevelInitial {
+			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v message before the ClientHello", d.Level)
+		}
+		s.hello = append(s.hello, d.Data...)
+	}
+	s.input = s.input[:0]
+	kind, body, _, declared, ok := hello.Next(s.hello)
+	switch {
+	case len(s.hello) > 0 && s.hello[0] != hello.TypeClientHello:
+		return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d in place of a ClientHello", s.hello[0])
+	case declared > maxHello:
+		return nil, s.alert(tlsprovider.AlertDecodeError, "ClientHello of %d bytes", declared)
+	case !ok:
+		return nil, nil
+	}
+	_ = kind
+	ch, err := hello.ParseClientHello(body)
+	switch {
+	case err != nil:
+		return nil, s.alert(tlsprovider.AlertDecodeError, "%w", err)
+	case !ch.Offers(hello.VersionTLS13):
+		return nil, s.alert(tlsprovider.AlertProtocolVersion, "the client does not offer TLS 1.3")
+	case !ch.HasParameters:
+		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the
+		// quic_transport_parameters extension MUST close the connection with an error of type
+		// 0x016d [...]"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-4
+		return nil, s.alert(tlsprovider.AlertMissingExtension, "no transport parameters")
+	}
+	s.state.ServerName = ch.ServerName
+	s.waitHello = true
+	return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: &ch.ClientHello}), nil
+}
+
+// Continue implements tlsprovider.Session.
+func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) {
+	s.events = s.events[:0]
+	switch {
+	case s.failed != nil:
+		return nil, s.failed
+	case s.closed:
+		return nil, errSessionClosed
+	case !s.waitHello:
+		return nil, s.alert(tlsprovider.AlertInternalError, "%w", errOutOfTurn)
+	}
+	s.waitHello = false
+	if d.Endpoint != nil {
+		other, ok := d.Endpoint.(*endpoint)
+		if !ok || other.side != tlsprovider.Server {
+			return nil, s.alert(tlsprovider.AlertInternalError, "the decision's endpoint is not a native server")
+		}
+		p, err := other.state()
+		if err != nil {
+			return nil, s.alert(tlsprovider.AlertInternalError, "%w", err)
+		}
+		s.e.p.live.sessions.Add(-1)
+		other.p.live.sessions.Add(1)
+		s.e, s.prepared = other, p
+		if p.foreign {
+			s.signing = newSigning()
+		}
+	}
+	v, err := findVersion(d.Version)
+	if err != nil {
+		return nil, s.alert(tlsprovider.AlertInternalError, "%w", err)
+	}
+	s.version = v
+	s.conn = tls.QUICServer(&tls.QUICConfig{TLSConfig: s.prepared.serverConfig(s, d.ALPN)})
+	params := d.TransportParameters
+	if params == nil {
+		params = []byte{}
+	}
+	s.conn.SetTransportParameters(params)
+	s.input = append(s.input[:0], tlsprovider.CryptoData{Level: tlsprovider.LevelInitial, Data: s.hello})
+	s.hello = nil
+	return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
+}
+
+// after goes on when a call of crypto/tls has ended, or waits for a signature.
+func (s *session) after(waiting bool, err error) ([]tlsprovider.Event, error) {
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	if waiting {
+		return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventSign, Sign: s.signing.pending}), nil
+	}
+	if err := s.drain(); err != nil {
+		return nil, s.fail(err)
+	}
+	return s.feed()
+}
+
+// feed hands input to crypto/tls.
+func (s *session) feed() ([]tlsprovider.Event, error) {
+	for len(s.input) > 0 {
+		d := s.input[0]
+		s.input = s.input[1:]
+		if len(d.Data) == 0 {
+			continue
+		}
+		if d.Level != s.readLevel {
+			// "[...] a TLS message that spans [...] encryption levels [...] MUST [...] be treated
+			// as a connection error of type PROTOCOL_VIOLATION" or, as here, as the unexpected
+			// message that it is.
+			// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-7
+			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v bytes while %v bytes are expected", d.Level, s.readLevel)
+		}
+		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
+		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })
+		if err != nil || waiting {
+			return s.after(waiting, err)
+		}
+		if err := s.drain(); err != nil {
+			return nil, s.fail(err)
+		}
+	}
+	return s.events, nil
+}
+
+// drain turns crypto/tls's events into ours.
+func (s *session) drain() error {
+	for {
+		ev := s.conn.NextEvent()
+		switch ev.Kind {
+		case tls.QUICNoEvent:
+			if s.tickets > s.reported {
+				s.reported = s.tickets
+				s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: tlsprovider.LevelApp})
+			}
+			return nil
+		case tls.QUICSetReadSecret, tls.QUICSetWriteSecret:
+			if err := s.keepSecret(&ev); err != nil {
+				return err
+			}
+		case tls.QUICWriteData:
+			data := append([]byte(nil), ev.Data...)
+			level := levelOf(ev.Level)
+			s.watch.Add(s.e.side, level, data)
+			if err := s.checkGroup(); err != nil {
+				return err
+			}
+			s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: data})
+		case tls.QUICTransportParameters:
+			if s.e.side == tlsprovider.Client {
+				s.events = append(s.events, tlsprovider.Event{
+					Kind: tlsprovider.EventTransportParameters, Data: append([]byte(nil), ev.Data...),
+				})
+			}
+		case tls.QUICHandshakeDone:
+			if err := s.finish(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *session) keepSecret(ev *tls.QUICEvent) error {
+	level := levelOf(ev.Level)
+	if level == tlsprovider.LevelEarly {
+		return nil
+	}
+	su := suites[tlsprovider.CipherSuite(ev.Suite)]
+	if su == nil {
+		return fmt.Errorf("native: cipher suite 0x%04x", ev.Suite)
+	}
+	e := tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level}
+	dir := write
+	if ev.Kind == tls.QUICSetReadSecret {
+		dir = read
+		s.readLevel = level
+	}
+	e.Read, e.Write = dir == read, dir == write
+	s.secrets[level][dir] = &secret{su, append([]byte(nil), ev.Data...)}
+	s.events = append(s.events, e)
+	return s.checkGroup()
+}
+
+// checkGroup enforces RequirePQ as soon as the group is settled.
+func (s *session) checkGroup() error {
+	if g := s.watch.Group(); s.e.cfg.RequirePQ && g != 0 && !g.PostQuantum() {
+		return &tlsprovider.Error{Alert: tlsprovider.AlertInsufficientSecurity,
+			Err: fmt.Errorf("native: %v is not post-quantum, which RequirePQ demands", g)}
+	}
+	return nil
+}
+
+// finish settles the state. What fails here fails before an application byte.
+func (s *session) finish() error {
+	cs := s.conn.ConnectionState()
+	st := &s.state
+	st.ALPN, st.Resumed = cs.NegotiatedProtocol, cs.DidResume
+	st.Group, st.CipherSuite = tlsprovider.Group(cs.CurveID), tlsprovider.CipherSuite(cs.CipherSuite)
+	st.HelloRetried = s.watch.Retried()
+	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
+	st.SignatureScheme = s.watch.Scheme(s.e.side.Peer())
+	if !cs.DidResume {
+		for _, c := range cs.PeerCertificates {
+			st.PeerChain = append(st.PeerChain, c.Raw)
+		}
+	}
+	st.HandshakeDone = true
+	if s.e.side == tlsprovider.Client && st.ALPN == "" {
+		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
+	}
+	if err := s.checkGroup(); err != nil {
+		return err
+	}
+	if verify := s.e.cfg.VerifyPeer; verify != nil {
+		copied := *st
+		if err := verify(&copied); err != nil {
+			var te *tlsprovider.Error
+			if errors.As(err, &te) {
+				return te
+			}
+			return &tlsprovider.Error{Alert: tlsprovider.AlertBadCertificate, Err: err}
+		}
+	}
+	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
+	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
+		return s.conn.SendSessionTicket(tls.QUICSessionTicketOptions{})
+	}
+	return nil
+}
+
+// TakeKeys implements tlsprovider.Session.
+func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
+	v, err := findVersion(version)
+	if err != nil {
+		return k, err
+	}
+	params := func(dir int) keyParams {
+		from := s.secrets[level&3][dir]
+		return keyParams{suite: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}
+	}
+	take := func(dir int) {
+		clear(s.secrets[level&3][dir].bytes)
+		s.secrets[level&3][dir] = nil
+	}
+	if s.secrets[level&3][write] != nil {
+		sealer, err := newSealer(&s.e.p.live, params(write))
+		if err != nil {
+			return k, err
+		}
+		k.Sealer = sealer
+		take(write)
+	}
+	if s.secrets[level&3][read] != nil {
+		opener, err := newOpener(&s.e.p.live, params(read))
+		if err != nil {
+			k.Close()
+			return tlsprovider.Keys{}, err
+		}
+		k.Opener = opener
+		take(read)
+	}
+	return k, nil
+}
+
+// State implements tlsprovider.Session.
+func (s *session) State() tlsprovider.State { return s.state }
+
+// Export implements tlsprovider.Session.
+func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
+	if s.closed || !s.state.HandshakeDone {
+		return nil, errors.New("native: no keying material before the handshake is done or after Close")
+	}
+	cs := s.conn.ConnectionState()
+	return cs.ExportKeyingMaterial(label, context, length)
+}
+
+// Close implements tlsprovider.Session.
+func (s *session) Close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.e.p.live.sessions.Add(-1)
+	s.signing.close()
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	for l := range s.secrets {
+		for d := range s.secrets[l] {
+			if sec := s.secrets[l][d]; sec != nil {
+				clear(sec.bytes)
+				s.secrets[l][d] = nil
+			}
+		}
+	}
+	s.input, s.hello, s.events = nil, nil, nil
+}
+
+// fail ends the session; it goes on returning the same error.
+func (s *session) fail(err error) error {
+	var own *tlsprovider.Error
+	if !errors.As(err, &own) {
+		own = &tlsprovider.Error{Alert: alertOf(err), Err: err}
+	}
+	s.failed = own
+	return own
+}
+
+func (s *session) alert(a tlsprovider.Alert, format string, args ...any) error {
+	return s.fail(&tlsprovider.Error{Alert: a, Err: fmt.Errorf("native: "+format, args...)})
+}
+
+func levelOf(l tls.QUICEncryptionLevel) tlsprovider.Level {
+	switch l {
+	case tls.QUICEncryptionLevelInitial:
+		return tlsprovider.LevelInitial
+	case tls.QUICEncryptionLevelEarly:
+		return tlsprovider.LevelEarly
+	case tls.QUICEncryptionLevelHandshake:
+		return tlsprovider.LevelHandshake
+	}
+	return tlsprovider.LevelApp
+}
+
+func tlsLevel(l tlsprovider.Level) tls.QUICEncryptionLevel {
+	switch l {
+	case tlsprovider.LevelInitial:
+		return tls.QUICEncryptionLevelInitial
+	case tlsprovider.LevelHandshake:
+		return tls.QUICEncryptionLevelHandshake
+	}
+	return tls.QUICEncryptionLevelApplication
+}

@@ -1,0 +1,47 @@
+package native
+
+import "crypto/tls"
+
+// ticketCacheSize is how many servers a client keeps a session of.
+const ticketCacheSize = 128
+
+// A ticketCache holds an endpoint's sessions.
+type ticketCache struct {
+	tls.ClientSessionCache
+	own bool
+}
+
+// newTicketCache uses the caller's cache if there is one. An own one is emptied when certificates
+// change: its sessions stand for the old identity.
+func newTicketCache(theirs tls.ClientSessionCache) *ticketCache {
+	if theirs != nil {
+		return &ticketCache{theirs, false}
+	}
+	return &ticketCache{tls.NewLRUClientSessionCache(ticketCacheSize), true}
+}
+
+// A sessionCache is the cache as one session sees it.
+type sessionCache struct {
+	*ticketCache
+	s *session
+}
+
+// Get takes a session out of an own cache.
+//
+// "Clients SHOULD NOT reuse a ticket for multiple connections."
+// https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4-1
+func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
+	state, ok := c.ClientSessionCache.Get(key)
+	if ok && c.own {
+		c.ClientSessionCache.Put(key, nil)
+	}
+	return state, ok
+}
+
+// Put stores a session, which means that a ticket came.
+func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
+	c.ClientSessionCache.Put(key, state)
+	if state != nil {
+		c.s.tickets++
+	}
+}

@@ -1,0 +1,144 @@
+package native
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// checkTLSConfig refuses what crypto/tls would refuse only in a handshake, and the one field that
+// the stop after the ClientHello rules out.
+func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
+	t := cfg.TLS
+	if side == tlsprovider.Server && len(cfg.Certificates) == 0 &&
+		(t == nil || t.GetCertificate == nil && t.GetConfigForClient == nil) {
+		return errNoCertificates
+	}
+	if t == nil {
+		return nil
+	}
+	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
+		return errors.New("native: tls.Config.MaxVersion: QUIC requires TLS 1.3")
+	}
+	if side == tlsprovider.Server && (t.EncryptedClientHelloKeys != nil || t.GetEncryptedClientHelloKeys != nil) {
+		return fmt.Errorf("native: tls.Config.EncryptedClientHelloKeys: %w: a server decides by the outer ClientHello",
+			tlsprovider.ErrUnsupported)
+	}
+	return nil
+}
+
+// prepare makes the tls.Config that sessions start from. Where Config and its TLS both say something,
+// Config counts: FromTLSConfig has copied what there was.
+func (e *endpoint) prepare() (*prepared, error) {
+	t := new(tls.Config)
+	if e.cfg.TLS != nil {
+		t = e.cfg.TLS.Clone()
+	}
+	roots, err := pool(e.cfg.Roots)
+	if err != nil {
+		return nil, err
+	}
+	t.MinVersion, t.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
+	t.NextProtos = slices.Clone(e.cfg.NextProtos)
+	t.Certificates = e.certs
+	t.CurvePreferences = e.groups
+	t.InsecureSkipVerify = e.cfg.InsecureSkipVerify
+	t.KeyLogWriter = e.cfg.KeyLogWriter
+	t.Time = e.cfg.Time
+	t.SessionTicketsDisabled = e.cfg.DisableTickets
+	p := &prepared{base: t, certs: e.certs, foreign: e.foreign}
+	if e.side == tlsprovider.Client {
+		if roots != nil {
+			t.RootCAs = roots
+		}
+		if !e.cfg.DisableTickets {
+			p.cache = newTicketCache(t.ClientSessionCache)
+		}
+		return p, nil
+	}
+	if roots != nil {
+		t.ClientCAs = roots
+	}
+	t.ClientAuth = clientAuth(&e.cfg)
+	if !e.cfg.DisableTickets {
+		t.SetSessionTicketKeys(e.keys)
+	}
+	p.byALPN = make(map[string]*tls.Config)
+	return p, nil
+}
+
+// clientAuth keeps the two settings of crypto/tls that Config lacks: certificates that are asked for
+// and not verified.
+func clientAuth(cfg *tlsprovider.Config) tls.ClientAuthType {
+	if t := cfg.TLS; t != nil && (t.ClientAuth == tls.RequestClientCert || t.ClientAuth == tls.RequireAnyClientCert) {
+		return t.ClientAuth
+	}
+	switch cfg.ClientAuth {
+	case tlsprovider.VerifyClientCertIfGiven:
+		return tls.VerifyClientCertIfGiven
+	case tlsprovider.RequireClientCert:
+		return tls.RequireAndVerifyClientCert
+	}
+	return tls.NoClientCert
+}
+
+// clientConfig is a session's own.
+func (p *prepared) clientConfig(s *session) *tls.Config {
+	t := p.base.Clone()
+	t.ServerName = s.state.ServerName
+	t.ClientSessionCache = nil
+	if p.cache != nil {
+		t.ClientSessionCache = &sessionCache{p.cache, s}
+	}
+	certs := s.signing.wrap(p.certs)
+	t.Certificates = certs
+	if t.GetClientCertificate == nil && len(certs) > 0 {
+		t.GetClientCertificate = chooseClientCertificate(certs)
+	}
+	return t
+}
+
+// maxALPN bounds the configurations that are kept; sessions beyond get one of their own.
+const maxALPN = 16
+
+// serverConfig is shared by the sessions that chose a protocol, unless private keys live elsewhere.
+func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
+	if p.foreign {
+		t := withALPN(p.base, alpn)
+		t.Certificates = s.signing.wrap(p.certs)
+		return t
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.byALPN[alpn]
+	if t == nil {
+		t = withALPN(p.base, alpn)
+		if len(p.byALPN) < maxALPN {
+			p.byALPN[alpn] = t
+		}
+	}
+	return t
+}
+
+// withALPN makes a configuration that knows one protocol: which one is the transport's decision.
+func withALPN(base *tls.Config, alpn string) *tls.Config {
+	t := base.Clone()
+	t.NextProtos = []string{alpn}
+	if get := base.GetConfigForClient; get != nil {
+		t.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
+			other, err := get(info)
+			if other == nil || err != nil {
+				return other, err
+			}
+			other = other.Clone()
+			other.GetConfigForClient = nil
+			other.NextProtos = []string{alpn}
+			other.MinVersion, other.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
+			return other, nil
+		}
+	}
+	return t
+}
