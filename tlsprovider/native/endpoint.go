@@ -153,7 +153,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	return e.replaceLocked()
 }
 
-var errNoCertificates = errors.New("native: a server needs Certificates")
+var errNoCertificates = errors.New("native: a server needs a certificate (Config.Certificates)")
 
 // SetTicketKeys implements tlsprovider.Endpoint.
 func (e *endpoint) SetTicketKeys(keys [][]byte) error {
