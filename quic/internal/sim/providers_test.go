@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
@@ -74,7 +75,7 @@ func run(t *testing.T, o Options, limit time.Duration) (*Pair, *Conn) {
 // realProviders are those that this build has, by name.
 func realProviders(t *testing.T) map[string]tlsprovider.Provider {
 	t.Helper()
-	out := make(map[string]tlsprovider.Provider)
+	out := map[string]tlsprovider.Provider{"native": native.New()}
 	p, err := s2n.New()
 	switch {
 	case err == nil:
