@@ -389,6 +389,24 @@ func TestGarbage(t *testing.T) {
 	})
 }
 
+func TestNoCommonGroup(t *testing.T) {
+	prov := newProvider(t)
+	for _, pair := range [][2]tlsprovider.Group{
+		{tlsprovider.P256, tlsprovider.P384},
+		{tlsprovider.X25519, tlsprovider.X25519MLKEM768},
+		{tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519MLKEM768},
+		{tlsprovider.X25519MLKEM768, tlsprovider.P256},
+	} {
+		client, server, _ := configs(t)
+		client.Groups, server.Groups = pair[:1], pair[1:]
+		p := newPair(t, prov, client, server)
+		side, err := p.run(t)
+		require.Equal(t, tlsprovider.Server, side)
+		requireAlert(t, tlsprovider.AlertHandshakeFailure, err)
+		require.Empty(t, p.flights[tlsprovider.Server])
+	}
+}
+
 func TestWrongOrder(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := configs(t)
