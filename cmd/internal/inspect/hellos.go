@@ -1,0 +1,93 @@
+package inspect
+
+import "fmt"
+
+// maxHello bounds what is kept of one side's hellos.
+const maxHello = 64 << 10
+
+// hellos is what one side says before encryption begins.
+type hellos struct {
+	stream stream
+	parsed int // bytes of stream that are read
+	broken bool
+}
+
+func (h *hellos) size() int { return h.stream.size() }
+
+// add takes bytes of the handshake's stream and hands complete messages to f.
+func (h *hellos) add(off uint64, data []byte, f func(msg []byte) error) error {
+	if h.broken {
+		return nil
+	}
+	h.stream.limit = maxHello
+	if err := h.stream.add(off, data); err != nil {
+		h.broken = true
+		return err
+	}
+	for {
+		msg, ok := h.stream.message(h.parsed)
+		if !ok {
+			return nil
+		}
+		h.parsed += len(msg)
+		if err := f(msg); err != nil {
+			h.broken = true
+			return err
+		}
+	}
+}
+
+// fromClient reads a client's message.
+func (c *conn) fromClient(msg []byte) error {
+	r := c.report
+	if msg[0] != typeClientHello {
+		return nil
+	}
+	h, err := parseClientHello(msg)
+	if err != nil {
+		return fmt.Errorf("ClientHello: %w", err)
+	}
+	switch {
+	case r.Hello == nil:
+		r.Hello, r.ServerName, r.ALPN = h, h.ServerName, h.ALPN
+	case r.RetryHello == nil:
+		r.RetryHello = h
+	}
+	return nil
+}
+
+// fromServer reads a server's message.
+func (c *conn) fromServer(msg []byte) error {
+	r := c.report
+	if msg[0] == typeServerKeyExchange && r.ServerHello != nil && r.Selected == nil {
+		r.Selected = curveOf(msg[4:])
+		return nil
+	}
+	if msg[0] != typeServerHello || r.ServerHello != nil {
+		return nil
+	}
+	h, err := parseServerHello(msg)
+	if err != nil {
+		return fmt.Errorf("ServerHello: %w", err)
+	}
+	if h.retry {
+		r.RetryRequest = h
+		return nil
+	}
+	r.ServerHello, r.Suite, r.Selected = h, &h.Suite, h.Group
+	r.Resumed = h.PSK
+	return nil
+}
+
+// typeServerKeyExchange is TLS 1.2's; its group stands in the clear.
+const typeServerKeyExchange = 12
+
+// curveOf reads the named curve of an ECDHE ServerKeyExchange (RFC 8422, 5.4).
+func curveOf(b []byte) *Group {
+	const namedCurve = 3
+	if len(b) < 3 || b[0] != namedCurve {
+		return nil
+	}
+	g := groupOf(uint16(b[1])<<8 | uint16(b[2]))
+	return &g
+}

@@ -1,0 +1,72 @@
+package inspect
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"io"
+	"strings"
+)
+
+// maxLogged bounds the connections of a KeyLog.
+const maxLogged = 1 << 20
+
+// A KeyLog holds the handshake secrets of connections, from lines in the format of SSLKEYLOGFILE
+// (draft-ietf-tls-keylogfile).
+type KeyLog struct {
+	secrets map[[32]byte]*[2][]byte // by client random: of the client's and the server's packets
+}
+
+// Read adds the lines of r. Lines of other kinds are passed over; nothing of what is read is kept
+// but handshake secrets.
+func (k *KeyLog) Read(r io.Reader) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 0, 4096), 1<<20)
+	for s.Scan() {
+		k.line(s.Text())
+	}
+	return s.Err()
+}
+
+// Add adds lines.
+func (k *KeyLog) Add(lines []byte) {
+	_ = k.Read(bytes.NewReader(lines)) // a buffer does not fail; a line of a megabyte is no secret
+}
+
+// Len is the number of connections.
+func (k *KeyLog) Len() int { return len(k.secrets) }
+
+func (k *KeyLog) line(line string) {
+	f := strings.Fields(line)
+	if len(f) != 3 {
+		return
+	}
+	dir := fromClient
+	switch f[0] {
+	case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
+	case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
+		dir = fromServer
+	default:
+		return
+	}
+	random, err1 := hex.DecodeString(f[1])
+	secret, err2 := hex.DecodeString(f[2])
+	if err1 != nil || err2 != nil || len(random) != 32 || len(secret) > 64 {
+		return
+	}
+	id := [32]byte(random)
+	if k.secrets == nil {
+		k.secrets = make(map[[32]byte]*[2][]byte)
+	}
+	pair := k.secrets[id]
+	if pair == nil {
+		if len(k.secrets) >= maxLogged {
+			return
+		}
+		pair = new([2][]byte)
+		k.secrets[id] = pair
+	}
+	pair[dir] = secret
+}
+
+func (k *KeyLog) find(random [32]byte) *[2][]byte { return k.secrets[random] }

@@ -1,0 +1,152 @@
+package inspect
+
+import (
+	"crypto/tls"
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// groupInfo is what is known of a named group. Where a hybrid's key shares are its halves one after
+// the other, halves says how long each is.
+type groupInfo struct {
+	name           string
+	pq             bool
+	client, server []half
+}
+
+// A half is one part of a key share.
+type half struct {
+	Name  string `json:"name"`
+	Bytes int    `json:"bytes"`
+}
+
+// Sizes of ML-KEM (FIPS 203, table 3) and of points (RFC 8446, 4.2.8.2).
+const (
+	kem512, ct512   = 800, 768
+	kem768, ct768   = 1184, 1088
+	kem1024, ct1024 = 1568, 1568
+	x25519Len       = 32
+	p256Len         = 65
+	p384Len         = 97
+	p521Len         = 133
+)
+
+func hybrid(name string, clientHalves, serverHalves []half) groupInfo {
+	return groupInfo{name: name, pq: true, client: clientHalves, server: serverHalves}
+}
+
+// groups are the named groups of IANA's registry that are met with, and the code points of
+// experiments that old clients still offer.
+var groups = map[uint16]groupInfo{
+	0x0017: {name: "P-256"}, 0x0018: {name: "P-384"}, 0x0019: {name: "P-521"},
+	0x001d: {name: "X25519"}, 0x001e: {name: "X448"},
+	0x001a: {name: "brainpoolP256r1"}, 0x001b: {name: "brainpoolP384r1"}, 0x001c: {name: "brainpoolP512r1"},
+	0x001f: {name: "brainpoolP256r1tls13"}, 0x0020: {name: "brainpoolP384r1tls13"},
+	0x0021: {name: "brainpoolP512r1tls13"}, 0x0029: {name: "curveSM2"},
+	0x0100: {name: "ffdhe2048"}, 0x0101: {name: "ffdhe3072"}, 0x0102: {name: "ffdhe4096"},
+	0x0103: {name: "ffdhe6144"}, 0x0104: {name: "ffdhe8192"},
+
+	0x0200: {name: "ML-KEM-512", pq: true}, 0x0201: {name: "ML-KEM-768", pq: true},
+	0x0202: {name: "ML-KEM-1024", pq: true},
+	0x11eb: hybrid("SecP256r1MLKEM768", []half{{"P-256", p256Len}, {"ML-KEM-768", kem768}},
+		[]half{{"P-256", p256Len}, {"ML-KEM-768", ct768}}),
+	0x11ec: hybrid("X25519MLKEM768", []half{{"ML-KEM-768", kem768}, {"X25519", x25519Len}},
+		[]half{{"ML-KEM-768", ct768}, {"X25519", x25519Len}}),
+	0x11ed: hybrid("SecP384r1MLKEM1024", []half{{"P-384", p384Len}, {"ML-KEM-1024", kem1024}},
+		[]half{{"P-384", p384Len}, {"ML-KEM-1024", ct1024}}),
+	0x11ee: {name: "curveSM2MLKEM768", pq: true},
+
+	// Experiments, long replaced: Kyber is not ML-KEM.
+	0x2f39: hybrid("X25519Kyber512 (experiment)", []half{{"X25519", x25519Len}, {"Kyber512", kem512}},
+		[]half{{"X25519", x25519Len}, {"Kyber512", ct512}}),
+	0x2f3a: hybrid("SecP256r1Kyber512 (experiment)", []half{{"P-256", p256Len}, {"Kyber512", kem512}},
+		[]half{{"P-256", p256Len}, {"Kyber512", ct512}}),
+	0x2f3c: hybrid("SecP384r1Kyber768 (experiment)", []half{{"P-384", p384Len}, {"Kyber768", kem768}},
+		[]half{{"P-384", p384Len}, {"Kyber768", ct768}}),
+	0x2f3d: hybrid("SecP521r1Kyber1024 (experiment)", []half{{"P-521", p521Len}, {"Kyber1024", kem1024}},
+		[]half{{"P-521", p521Len}, {"Kyber1024", ct1024}}),
+	0x6399: hybrid("X25519Kyber768Draft00 (experiment)", []half{{"X25519", x25519Len}, {"Kyber768", kem768}},
+		[]half{{"X25519", x25519Len}, {"Kyber768", ct768}}),
+	0x639a: hybrid("SecP256r1Kyber768Draft00 (experiment)", []half{{"P-256", p256Len}, {"Kyber768", kem768}},
+		[]half{{"P-256", p256Len}, {"Kyber768", ct768}}),
+	0xfe30: hybrid("X25519Kyber512Draft00 (experiment)", []half{{"X25519", x25519Len}, {"Kyber512", kem512}},
+		[]half{{"X25519", x25519Len}, {"Kyber512", ct512}}),
+	0x4138: {name: "CECPQ2 (experiment)", pq: true},
+}
+
+// isGREASE reports whether a code point is one of RFC 8701, which mean nothing.
+func isGREASE(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }
+
+// A Named is a code point with its name.
+type Named struct {
+	ID   uint16 `json:"id"`
+	Name string `json:"name"`
+}
+
+func (n Named) String() string { return fmt.Sprintf("%s (0x%04X)", n.Name, n.ID) }
+
+// A Group is a named group.
+type Group struct {
+	Named
+	PostQuantum bool `json:"post_quantum"`
+}
+
+func groupOf(id uint16) Group {
+	if g, ok := groups[id]; ok {
+		return Group{Named{id, g.name}, g.pq}
+	}
+	return Group{Named{id, unnamed(id)}, false}
+}
+
+func suiteOf(id uint16) Named {
+	if name := tls.CipherSuiteName(id); len(name) < 2 || name[:2] != "0x" {
+		return Named{id, name}
+	}
+	return Named{id, unnamed(id)}
+}
+
+func schemeOf(id uint16) Named { return Named{id, tlsprovider.SignatureScheme(id).String()} }
+
+func unnamed(id uint16) string {
+	if isGREASE(id) {
+		return "GREASE"
+	}
+	return "unknown"
+}
+
+// Versions of TLS and QUIC.
+const (
+	tls13 = 0x0304
+
+	quicV1 = 0x00000001
+	quicV2 = 0x6b3343cf
+)
+
+func quicVersionName(v uint32) string {
+	switch {
+	case v == quicV1:
+		return "QUIC v1"
+	case v == quicV2:
+		return "QUIC v2"
+	case v>>8 == 0xff0000:
+		return fmt.Sprintf("QUIC draft-%d", v&0xff)
+	case v&0x0f0f0f0f == 0x0a0a0a0a:
+		return fmt.Sprintf("GREASE version 0x%08x", v)
+	}
+	return fmt.Sprintf("QUIC version 0x%08x", v)
+}
+
+func tlsVersionName(v uint16) string {
+	switch v {
+	case tls13:
+		return "TLS 1.3"
+	case 0x0303:
+		return "TLS 1.2"
+	case 0x0302:
+		return "TLS 1.1"
+	case 0x0301:
+		return "TLS 1.0"
+	}
+	return fmt.Sprintf("TLS version 0x%04x", v)
+}

@@ -1,0 +1,113 @@
+package inspect
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Connection is what a capture shows of one connection's key exchange.
+type Connection struct {
+	Start     time.Time      `json:"start"`
+	Transport string         `json:"transport"` // "quic" or "tcp"
+	Client    netip.AddrPort `json:"client"`
+	Server    netip.AddrPort `json:"server"`
+	// Version is the version of QUIC, or over TCP of TLS, that the last packets had.
+	Version string `json:"version"`
+
+	Verdict Verdict `json:"verdict"`
+
+	ServerName string   `json:"server_name,omitempty"`
+	ALPN       []string `json:"alpn_offered,omitempty"`
+	// Selected is the group of the key exchange; nil where none is seen.
+	Selected *Group       `json:"selected_group,omitempty"`
+	Suite    *Named       `json:"cipher_suite,omitempty"`
+	Hello    *ClientHello `json:"client_hello,omitempty"`
+	// RetryHello is the second ClientHello, after a HelloRetryRequest.
+	RetryHello   *ClientHello `json:"client_hello_2,omitempty"`
+	RetryRequest *ServerHello `json:"hello_retry_request,omitempty"`
+	ServerHello  *ServerHello `json:"server_hello,omitempty"`
+	Resumed      bool         `json:"resumed"`
+
+	// Retry is set where the server validated the client's address by a Retry packet.
+	Retry              bool      `json:"retry,omitempty"`
+	VersionNegotiation []string  `json:"version_negotiation,omitempty"`
+	ClientInitials     *Initials `json:"client_initials,omitempty"`
+	ServerInitials     *Initials `json:"server_initials,omitempty"`
+	Close              string    `json:"close,omitempty"`
+
+	// Handshake is what came under encryption; it takes a key log.
+	Handshake *Handshake `json:"handshake,omitempty"`
+
+	// Problems are what could not be read, and why.
+	Problems []string `json:"problems,omitempty"`
+}
+
+// Initials are the datagrams of one side that hold Initial packets.
+type Initials struct {
+	Datagrams int   `json:"datagrams"`
+	Bytes     []int `json:"bytes"` // UDP payload of the first ones
+}
+
+// maxInitialSizes bounds Initials.Bytes.
+const maxInitialSizes = 16
+
+func (i *Initials) count(n int) {
+	i.Datagrams++
+	if len(i.Bytes) < maxInitialSizes {
+		i.Bytes = append(i.Bytes, n)
+	}
+}
+
+// A Handshake is what the encrypted part of a handshake shows.
+type Handshake struct {
+	ALPN              string       `json:"alpn,omitempty"`
+	ServerGroups      []Group      `json:"server_groups,omitempty"`
+	Certificate       *Certificate `json:"certificate,omitempty"`
+	Signature         *Named       `json:"signature_scheme,omitempty"` // of CertificateVerify
+	ClientCertificate *Certificate `json:"client_certificate,omitempty"`
+	ClientSignature   *Named       `json:"client_signature_scheme,omitempty"`
+	ClientCertAsked   bool         `json:"client_certificate_requested,omitempty"`
+	ServerParameters  []Parameter  `json:"server_transport_parameters,omitempty"`
+	ClientParameters  []Parameter  `json:"client_transport_parameters,omitempty"`
+	CompressedCert    bool         `json:"compressed_certificate,omitempty"`
+}
+
+// A Certificate is an end-entity certificate of a handshake.
+type Certificate struct {
+	Subject            string    `json:"subject"`
+	Issuer             string    `json:"issuer"`
+	DNSNames           []string  `json:"dns_names,omitempty"`
+	NotAfter           time.Time `json:"not_after"`
+	PublicKey          string    `json:"public_key"`
+	SignatureAlgorithm string    `json:"signature_algorithm"`
+	PostQuantum        bool      `json:"post_quantum"`
+	Chain              int       `json:"chain"`       // certificates sent
+	ChainBytes         int       `json:"chain_bytes"` // of the Certificate message
+}
+
+// A Parameter is one transport parameter, its value as a number or in hex.
+type Parameter struct {
+	ID    uint64 `json:"id"`
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+func (c *Connection) problem(s string) {
+	const maxProblems = 8
+	for _, p := range c.Problems {
+		if p == s {
+			return
+		}
+	}
+	if len(c.Problems) < maxProblems {
+		c.Problems = append(c.Problems, s)
+	}
+}
+
+// lastHello is the ClientHello that counts.
+func (c *Connection) lastHello() *ClientHello {
+	if c.RetryHello != nil {
+		return c.RetryHello
+	}
+	return c.Hello
+}
