@@ -35,7 +35,7 @@ if(FIPS)
 	set(certificates s2n_certificate_signature_preferences_20201110)
 else()
 	policy_of(default_pq pq)
-	set(ciphers cipher_preferences_20190801) # AES-128-GCM first
+	set(ciphers cipher_preferences_cloudfront_tls_1_2_2019) # default_pq's: AES-128-GCM first
 	set(signatures s2n_signature_preferences_20250512)
 	set(certificates s2n_certificate_signature_preferences_20250512)
 endif()
