@@ -36,9 +36,9 @@ func TestDefaultTLS13Policy(t *testing.T) {
 	require.Equal(t, wantPQ, slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum),
 		"default_tls13 offers %s", tlsprovider.GroupList(o.Groups))
 	require.Equal(t, tlsprovider.X25519MLKEM768, p.Capabilities().Groups[0])
-	cfg := &tlsprovider.Config{Policy: "default_tls13"}
+	cfg := &tlsprovider.Config{Policy: "default_tls13", NextProtos: []string{"test"}}
 	_, err = p.NewClient(cfg)
 	require.NoError(t, err)
-	_, err = p.NewClient(&tlsprovider.Config{RequirePQ: true})
+	_, err = p.NewClient(&tlsprovider.Config{RequirePQ: true, NextProtos: []string{"test"}})
 	require.NoError(t, err, "the provider's own default")
 }
