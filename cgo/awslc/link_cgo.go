@@ -3,7 +3,7 @@
 package awslc
 
 /*
-#cgo CFLAGS: -O2 -I${SRCDIR}/../c
+#cgo CFLAGS: -O2 -I${SRCDIR}/../c/include
 #cgo noescape pqq_rand
 #cgo nocallback pqq_rand
 #cgo noescape pqq_seal
@@ -28,7 +28,11 @@ package awslc
 */
 import "C"
 
-import "unsafe"
+import (
+	"unsafe"
+
+	_ "github.com/pqquic/pqquic/cgo/c/include" // the header, for go mod vendor
+)
 
 func bytePtr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
 

@@ -3,7 +3,7 @@
 package s2n
 
 /*
-#cgo CFLAGS: -O2 -I${SRCDIR}/../c
+#cgo CFLAGS: -O2 -I${SRCDIR}/../c/include
 #cgo noescape pqq_drive
 #cgo nocallback pqq_drive
 #cgo noescape pqq_log
@@ -20,7 +20,11 @@ package s2n
 */
 import "C"
 
-import "unsafe"
+import (
+	"unsafe"
+
+	_ "github.com/pqquic/pqquic/cgo/c/include" // the header, for go mod vendor
+)
 
 func bytePtr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
 
