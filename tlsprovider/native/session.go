@@ -24,10 +24,12 @@ type session struct {
 	e        *endpoint
 	prepared *prepared
 	version  *version
-	params   []byte // a client's transport parameters
+	name     hello.Name // that a client asks for
+	params   []byte     // a client's transport parameters
 	conn     *tls.QUICConn
 	signing  *signing // nil unless a private key lives elsewhere
 	watch    hello.Watch
+	post     postHandshake
 	state    tlsprovider.State
 
 	hello     []byte // a server's: CRYPTO before Continue
@@ -70,8 +72,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		s.signing = newSigning()
 	}
 	if e.side == tlsprovider.Client {
-		if p.ServerName == "" && !e.cfg.InsecureSkipVerify {
-			return nil, errors.New("native: a client needs a ServerName to verify")
+		if s.name, err = hello.ParseName(p.ServerName); err != nil {
+			return nil, fmt.Errorf("native: %w", err)
 		}
 		if s.params == nil {
 			s.params = []byte{}
@@ -105,6 +107,9 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		s.input = append(s.input, tlsprovider.CryptoData{Level: d.Level, Data: append([]byte(nil), d.Data...)})
 	}
 	if s.signing != nil && s.signing.pending != nil {
+		if !s.signing.ready() {
+			return nil, nil
+		}
 		return s.after(s.signing.resume())
 	}
 	if s.conn == nil {
@@ -229,6 +234,11 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-7
 			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v bytes while %v bytes are expected", d.Level, s.readLevel)
 		}
+		if s.state.HandshakeDone {
+			if kind, ok := s.post.check(s.e.side, d.Data); !ok {
+				return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d after the handshake", kind)
+			}
+		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
 		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })
 		if err != nil || waiting {
@@ -322,7 +332,6 @@ func (s *session) finish() error {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}
 	}
-	st.HandshakeDone = true
 	if s.e.side == tlsprovider.Client && st.ALPN == "" {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
 	}
@@ -339,6 +348,7 @@ func (s *session) finish() error {
 			return &tlsprovider.Error{Alert: tlsprovider.AlertBadCertificate, Err: err}
 		}
 	}
+	st.HandshakeDone = true
 	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
 	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
 		return s.conn.SendSessionTicket(tls.QUICSessionTicketOptions{})
@@ -348,6 +358,9 @@ func (s *session) finish() error {
 
 // TakeKeys implements tlsprovider.Session.
 func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
+	if s.closed {
+		return k, errSessionClosed
+	}
 	v, err := findVersion(version)
 	if err != nil {
 		return k, err
@@ -387,6 +400,13 @@ func (s *session) State() tlsprovider.State { return s.state }
 func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
 	if s.closed || !s.state.HandshakeDone {
 		return nil, errors.New("native: no keying material before the handshake is done or after Close")
+	}
+	// HKDF-Expand-Label's bounds (RFC 8446, 7.1; RFC 5869, 2.3).
+	if n := 255 * suites[s.state.CipherSuite].hash().Size(); length < 1 || length > n {
+		return nil, fmt.Errorf("native: %d bytes of keying material; 1 to %d can be had", length, n)
+	}
+	if n := 255 - len("tls13 "); len(label) > n {
+		return nil, fmt.Errorf("native: an exporter label of %d bytes; the longest is %d", len(label), n)
 	}
 	cs := s.conn.ConnectionState()
 	return cs.ExportKeyingMaterial(label, context, length)

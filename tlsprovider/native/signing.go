@@ -98,12 +98,15 @@ func (g *signing) wait() (waiting bool, err error) {
 	}
 }
 
-// resume hands a finished signature over; waiting as in call. Without one nothing changes.
+// ready reports whether the signature that is waited for was made, or refused.
+func (g *signing) ready() bool {
+	sig, err := g.pending.Result()
+	return sig != nil || err != nil
+}
+
+// resume hands a finished signature over; waiting as in call.
 func (g *signing) resume() (waiting bool, err error) {
 	sig, err := g.pending.Result()
-	if sig == nil && err == nil {
-		return true, nil
-	}
 	g.pending = nil
 	g.replies <- signature{sig, err}
 	return g.wait()

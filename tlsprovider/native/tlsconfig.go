@@ -88,7 +88,7 @@ func clientAuth(cfg *tlsprovider.Config) tls.ClientAuthType {
 // clientConfig is a session's own.
 func (p *prepared) clientConfig(s *session) *tls.Config {
 	t := p.base.Clone()
-	t.ServerName = s.state.ServerName
+	t.ServerName = s.name.Verify // of an address crypto/tls sends none
 	t.ClientSessionCache = nil
 	if p.cache != nil {
 		t.ClientSessionCache = &sessionCache{p.cache, s}

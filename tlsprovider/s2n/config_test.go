@@ -1,9 +1,7 @@
 package s2n
 
 import (
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
 func TestConfigErrors(t *testing.T) {
@@ -53,11 +52,11 @@ func TestConfigErrors(t *testing.T) {
 		{"junk for a key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"},
 		{"junk for a certificate", true, func(c *tlsprovider.Config) { c.Certificates[0].Chain = [][]byte{[]byte("junk")} }, "certificate 0"},
 		{"key of another certificate", true, func(c *tlsprovider.Config) {
-			c.Certificates[0].KeyDER = newAuthority(t).leaf(t, nil).KeyDER
+			c.Certificates[0].KeyDER = tlstest.NewAuthority(t).Leaf(t, nil).KeyDER
 		}, "does not belong"},
-		{"both kinds of key", true, func(c *tlsprovider.Config) { c.Certificates[0].Signer = newAuthority(t).key }, "both"},
+		{"both kinds of key", true, func(c *tlsprovider.Config) { c.Certificates[0].Signer = tlstest.NewAuthority(t).Key }, "both"},
 		{"signer of another certificate", true, func(c *tlsprovider.Config) {
-			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, newAuthority(t).key
+			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, tlstest.NewAuthority(t).Key
 		}, "does not belong"},
 		{"signer of an unknown kind", true, func(c *tlsprovider.Config) {
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
@@ -68,7 +67,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			client, server, _ := configs(t)
+			client, server, _ := tlstest.Configs(t)
 			make, cfg := prov.NewClient, client
 			if tt.server {
 				make, cfg = prov.NewServer, server
@@ -85,63 +84,14 @@ func TestConfigErrors(t *testing.T) {
 
 func TestClassicalByName(t *testing.T) {
 	prov := newProvider(t)
-	client, server, _ := configs(t)
+	client, server, _ := tlstest.Configs(t)
 	client.Policy = "20240503" // what default_tls13 is upstream
 	p := newPair(t, prov, client, server)
-	cs, _ := p.mustRun(t)
+	cs, _ := p.MustRun(t)
 	require.False(t, cs.Group.PostQuantum())
-	for _, g := range p.hello.Groups {
+	for _, g := range p.Hello.Groups {
 		require.False(t, g.PostQuantum())
 	}
-}
-
-func TestKeyFormats(t *testing.T) {
-	prov := newProvider(t)
-	client, server, ca := configs(t)
-	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	require.NoError(t, err)
-	sec1, err := x509.MarshalECPrivateKey(ec)
-	require.NoError(t, err)
-	ecChain := ca.issue(t, ec, nil)
-	rk := rsaKey(t)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(rk)
-	require.NoError(t, err)
-	rsaChain := ca.issue(t, rk, nil)
-	for name, c := range map[string]tlsprovider.Certificate{
-		"SEC 1":        {Chain: ecChain, KeyDER: sec1},
-		"PKCS #1":      {Chain: rsaChain, KeyDER: x509.MarshalPKCS1PrivateKey(rk)},
-		"PKCS #8, RSA": {Chain: rsaChain, KeyDER: pkcs8},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server.Certificates = []tlsprovider.Certificate{c}
-			cs, _ := newPair(t, prov, client, server).mustRun(t)
-			require.Equal(t, c.Chain, cs.PeerChain)
-		})
-	}
-}
-
-func TestCertificateByName(t *testing.T) {
-	prov := newProvider(t)
-	client, server, ca := configs(t)
-	for _, name := range []string{"a.test", "b.test"} {
-		server.Certificates = append(server.Certificates, ca.leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
-	}
-	ce, err := prov.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := prov.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
-	for i, name := range []string{"server.test", "a.test", "b.test"} {
-		cs, _ := pairOf(t, ce, se, name).mustRun(t)
-		require.Equal(t, server.Certificates[i].Chain, cs.PeerChain, name)
-	}
-	fresh := ca.leaf(t, nil)
-	require.NoError(t, se.SetCertificates([]tlsprovider.Certificate{fresh}))
-	require.Error(t, se.SetCertificates(nil))
-	require.NoError(t, ce.SetCertificates(nil)) // drops the ticket
-	cs, _ := pairOf(t, ce, se, "server.test").mustRun(t)
-	require.Equal(t, fresh.Chain, cs.PeerChain)
 }
 
 func TestTLSConfigFields(t *testing.T) {
@@ -179,26 +129,26 @@ func TestTLSConfigFields(t *testing.T) {
 }
 
 func TestSystemRoots(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
 	dir := t.TempDir()
-	block := func(a *authority) []byte {
-		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.der})
+	block := func(a *tlstest.Authority) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.DER})
 	}
 	file := filepath.Join(dir, "bundle.pem")
 	require.NoError(t, os.WriteFile(file, append(block(ca), block(other)...), 0o600))
 	got, err := loadRoots([]string{"/nonexistent", file}, nil)
 	require.NoError(t, err)
-	require.Equal(t, [][]byte{ca.der, other.der}, got)
+	require.Equal(t, [][]byte{ca.DER, other.DER}, got)
 	got, err = loadRoots([]string{"/nonexistent"}, []string{"/nonexistent", dir, dir})
 	require.NoError(t, err)
-	require.Equal(t, [][]byte{ca.der, other.der}, got)
+	require.Equal(t, [][]byte{ca.DER, other.DER}, got)
 	_, err = loadRoots(nil, []string{t.TempDir()})
 	require.ErrorContains(t, err, "SSL_CERT_FILE")
 }
 
 func TestTicketKeyRotation(t *testing.T) {
 	prov := newProvider(t)
-	client, server, _ := configs(t)
+	client, server, _ := tlstest.Configs(t)
 	now := time.Now()
 	server.Time = func() time.Time { return now }
 	ce, err := prov.NewClient(client)
@@ -208,7 +158,7 @@ func TestTicketKeyRotation(t *testing.T) {
 	require.NoError(t, err)
 	defer se.Close()
 	run := func() bool {
-		cs, _ := pairOf(t, ce, se, "server.test").mustRun(t)
+		cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
 		return cs.Resumed
 	}
 	require.False(t, run())

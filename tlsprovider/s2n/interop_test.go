@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
 var goLevels = map[tls.QUICEncryptionLevel]tlsprovider.Level{
@@ -63,14 +64,14 @@ func (g *goPeer) pump(t testing.TB) {
 }
 
 // runWithGo pumps bytes between s, whose first events are given, and a crypto/tls connection.
-func runWithGo(t testing.TB, p *pair, side tlsprovider.Side, g *goPeer) {
+func runWithGo(t testing.TB, p *tlstest.Pair, side tlsprovider.Side, g *goPeer) {
 	t.Helper()
 	var toGo []tlsprovider.CryptoData
-	s := p.session(side)
+	s := p.Session(side)
 	if side == tlsprovider.Client {
 		events, err := s.Advance(nil)
 		require.NoError(t, err)
-		require.NoError(t, p.events(t, side, events, &toGo))
+		require.NoError(t, p.Events(t, side, events, &toGo))
 	}
 	for g.pump(t); len(toGo)+len(g.out) > 0; g.pump(t) {
 		for _, d := range toGo {
@@ -83,11 +84,11 @@ func runWithGo(t testing.TB, p *pair, side tlsprovider.Side, g *goPeer) {
 		if len(in) > 0 {
 			events, err := s.Advance(in)
 			require.NoError(t, err)
-			require.NoError(t, p.events(t, side, events, &toGo))
+			require.NoError(t, p.Events(t, side, events, &toGo))
 		}
 	}
 	require.True(t, g.done)
-	require.True(t, p.done[side])
+	require.True(t, p.Done[side])
 	require.NotEmpty(t, g.params)
 }
 
@@ -99,14 +100,14 @@ func requireSameSecrets(t testing.TB, s tlsprovider.Session, g *goPeer) {
 	defer k.Close()
 	w := sealerOf(t, g.suite, g.secrets[tlsprovider.LevelApp])
 	defer w.Close()
-	requireKeysFit(t, w, k.Opener)
+	tlstest.RequireKeysFit(t, w, k.Opener)
 }
 
 func TestWithCryptoTLSServer(t *testing.T) {
 	prov := newProvider(t)
 	for _, group := range tlsprovider.AllGroups() {
 		t.Run(group.String(), func(t *testing.T) {
-			client, server, _ := configs(t)
+			client, server, _ := tlstest.Configs(t)
 			client.Groups = []tlsprovider.Group{group}
 			p := newPair(t, prov, client, server)
 			key, err := x509.ParsePKCS8PrivateKey(server.Certificates[0].KeyDER)
@@ -119,14 +120,14 @@ func TestWithCryptoTLSServer(t *testing.T) {
 			defer g.conn.Close()
 			require.NoError(t, g.conn.Start(context.Background()))
 			runWithGo(t, p, tlsprovider.Client, g)
-			require.Equal(t, "crypto/tls", string(p.params))
-			require.Equal(t, group, p.client.State().Group)
-			require.Equal(t, 1, p.tickets)
-			requireSameSecrets(t, p.client, g)
+			require.Equal(t, "crypto/tls", string(p.Params))
+			require.Equal(t, group, p.Client.State().Group)
+			require.Equal(t, 1, p.Tickets)
+			requireSameSecrets(t, p.Client, g)
 			cs := g.conn.ConnectionState()
 			want, err := cs.ExportKeyingMaterial("EXPORTER-test", []byte("context"), 32)
 			require.NoError(t, err)
-			got, err := p.client.Export("EXPORTER-test", []byte("context"), 32)
+			got, err := p.Client.Export("EXPORTER-test", []byte("context"), 32)
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		})
@@ -135,10 +136,10 @@ func TestWithCryptoTLSServer(t *testing.T) {
 
 func TestWithCryptoTLSClient(t *testing.T) {
 	prov := newProvider(t)
-	client, server, ca := configs(t)
+	client, server, ca := tlstest.Configs(t)
 	p := newPair(t, prov, client, server)
 	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
+	pool.AddCert(ca.Cert)
 	g := &goPeer{secrets: map[tlsprovider.Level][]byte{}, conn: tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		RootCAs: pool, ServerName: "server.test", NextProtos: []string{"test"}, MinVersion: tls.VersionTLS13,
 	}})}
@@ -146,9 +147,9 @@ func TestWithCryptoTLSClient(t *testing.T) {
 	g.conn.SetTransportParameters([]byte("crypto/tls"))
 	require.NoError(t, g.conn.Start(context.Background()))
 	runWithGo(t, p, tlsprovider.Server, g)
-	require.Equal(t, serverParams, string(g.params))
-	require.Equal(t, "crypto/tls", string(p.hello.TransportParameters))
-	require.Equal(t, tlsprovider.X25519MLKEM768, p.server.State().Group)
+	require.Equal(t, tlstest.ServerParams, string(g.params))
+	require.Equal(t, "crypto/tls", string(p.Hello.TransportParameters))
+	require.Equal(t, tlsprovider.X25519MLKEM768, p.Server.State().Group)
 	require.Equal(t, tls.X25519MLKEM768, g.conn.ConnectionState().CurveID)
-	requireSameSecrets(t, p.server, g)
+	requireSameSecrets(t, p.Server, g)
 }

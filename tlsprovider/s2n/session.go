@@ -5,9 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -66,19 +64,12 @@ func (e *endpoint) connParams(p tlsprovider.SessionParams) (s2n.ConnParams, erro
 	if len(p.TransportParameters) > 0xffff {
 		return s2n.ConnParams{}, errors.New("s2n: transport parameters are longer than an extension can be")
 	}
-	cp := s2n.ConnParams{Params: p.TransportParameters}
-	name := strings.TrimSuffix(p.ServerName, ".")
-	switch {
-	case name == "":
-		return cp, errors.New("s2n: a client session needs a ServerName")
-	case strings.IndexByte(name, 0) >= 0, len(name) > 255:
-		return cp, fmt.Errorf("s2n: ServerName %q is not a host name", p.ServerName)
+	name, err := hello.ParseName(p.ServerName)
+	if err != nil {
+		return s2n.ConnParams{}, fmt.Errorf("s2n: %w", err)
 	}
-	host := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
-	if ip, err := netip.ParseAddr(host); err == nil {
-		cp.VerifyName, cp.VerifyIP = ip.WithZone("").Unmap().String(), true
-	} else {
-		cp.ServerName, cp.VerifyName = name, name
+	cp := s2n.ConnParams{
+		Params: p.TransportParameters, ServerName: name.SNI, VerifyName: name.Verify, VerifyIP: name.IP,
 	}
 	if e.cfg.InsecureSkipVerify {
 		cp.VerifyName = ""

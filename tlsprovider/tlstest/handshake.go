@@ -1,0 +1,232 @@
+package tlstest
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"strings"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+func (su *Suite) postQuantum(t *testing.T) {
+	client, server, ca := Configs(t)
+	p := su.NewPair(t, client, server)
+	cs, ss := p.MustRun(t)
+	require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+	require.Equal(t, 1216, cs.ClientShareLen)
+	require.Equal(t, 1120, cs.ServerShareLen)
+	require.Equal(t, tlsprovider.AES128GCM, cs.CipherSuite)
+	require.Equal(t, "test", cs.ALPN)
+	require.Equal(t, "server.test", cs.ServerName)
+	require.Equal(t, "server.test", ss.ServerName)
+	require.Equal(t, server.Certificates[0].Chain, cs.PeerChain)
+	require.Equal(t, ca.DER, cs.PeerChain[1])
+	require.Empty(t, ss.PeerChain)
+	require.Equal(t, "ecdsa_secp256r1_sha256", cs.SignatureScheme.String())
+	require.Zero(t, ss.SignatureScheme)
+	require.False(t, cs.Resumed || cs.HelloRetried)
+	require.Equal(t, su.Client.Name(), cs.Provider)
+	require.Equal(t, su.Server.Name(), ss.Provider)
+
+	require.Equal(t, ServerParams, string(p.Params))
+	require.Equal(t, ClientParams, string(p.Hello.TransportParameters))
+	require.Equal(t, "server.test", p.Hello.ServerName)
+	require.Equal(t, []string{"test"}, p.Hello.ALPN)
+	require.Equal(t, tlsprovider.X25519MLKEM768, p.Hello.Groups[0])
+	require.Contains(t, p.Hello.KeyShares, tlsprovider.X25519MLKEM768)
+	require.Contains(t, p.Hello.CipherSuites, tlsprovider.AES128GCM)
+	require.NotEmpty(t, p.Hello.SignatureSchemes)
+}
+
+func (su *Suite) keyEvents(t *testing.T) {
+	client, server, _ := Configs(t)
+	p := su.NewPair(t, client, server)
+	p.MustRun(t)
+	type ev struct {
+		level       tlsprovider.Level
+		read, write bool
+	}
+	list := func(side tlsprovider.Side) (out []ev) {
+		for _, e := range p.Keys[side] {
+			out = append(out, ev{e.Level, e.Read, e.Write})
+		}
+		return out
+	}
+	require.Equal(t, []ev{{tlsprovider.LevelHandshake, true, true}, {tlsprovider.LevelApp, true, true}}, list(tlsprovider.Client))
+	require.Equal(t, []ev{{tlsprovider.LevelHandshake, true, true}, {tlsprovider.LevelApp, false, true}, {tlsprovider.LevelApp, true, false}},
+		list(tlsprovider.Server), "a server reads 1-RTT packets after the client's Finished only")
+	require.NotEmpty(t, p.Flights[tlsprovider.Server][tlsprovider.LevelInitial])
+	require.NotEmpty(t, p.Flights[tlsprovider.Server][tlsprovider.LevelHandshake])
+	require.NotEmpty(t, p.Flights[tlsprovider.Client][tlsprovider.LevelHandshake])
+	require.Empty(t, p.Flights[tlsprovider.Client][tlsprovider.LevelApp])
+
+	for _, level := range []tlsprovider.Level{tlsprovider.LevelHandshake, tlsprovider.LevelApp} {
+		ck, err := p.Client.TakeKeys(level, 1)
+		require.NoError(t, err)
+		defer ck.Close()
+		sk, err := p.Server.TakeKeys(level, 1)
+		require.NoError(t, err)
+		defer sk.Close()
+		RequireKeysFit(t, ck.Sealer, sk.Opener)
+		RequireKeysFit(t, sk.Sealer, ck.Opener)
+		again, err := p.Client.TakeKeys(level, 1)
+		require.NoError(t, err)
+		require.Nil(t, again.Sealer)
+		require.Nil(t, again.Opener)
+	}
+	_, err := p.Client.TakeKeys(tlsprovider.LevelApp, 0xff00001d)
+	require.Error(t, err)
+}
+
+func RequireKeysFit(t testing.TB, s tlsprovider.Sealer, o tlsprovider.Opener) {
+	t.Helper()
+	slab := append([]byte("\x43destcid!\x00\x00\x00\x07payload"), make([]byte, 16)...)
+	require.NoError(t, s.Seal(slab, []tlsprovider.SealDesc{{HeaderLen: 13, PayloadLen: 7, PacketNumber: 7}}))
+	train := []tlsprovider.OpenDesc{{Len: uint32(len(slab)), PNOffset: 9}}
+	require.Equal(t, 1, o.Open(slab, train, -1))
+	require.Equal(t, tlsprovider.OpenOK, train[0].Status)
+	require.Equal(t, "payload", string(slab[train[0].HeaderLen:][:train[0].PayloadLen]))
+	require.NotZero(t, s.ConfidentialityLimit())
+	require.NotZero(t, o.IntegrityLimit())
+}
+
+func (su *Suite) fragments(t *testing.T) {
+	client, server, _ := Configs(t)
+	for _, chunk := range []int{1, 2, 3, 7, 100, 1000} {
+		p := su.NewPair(t, client, server)
+		p.Chunk = chunk
+		cs, _ := p.MustRun(t)
+		require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+	}
+}
+
+func (su *Suite) exporters(t *testing.T) {
+	client, server, _ := Configs(t)
+	p := su.NewPair(t, client, server)
+	_, err := p.Client.Export("EXPORTER-test", nil, 32)
+	require.Error(t, err, "before the handshake")
+	p.MustRun(t)
+	for _, n := range []int{1, 32, 100, 8160} {
+		a, err := p.Client.Export("EXPORTER-test", []byte("context"), n)
+		require.NoError(t, err)
+		b, err := p.Server.Export("EXPORTER-test", []byte("context"), n)
+		require.NoError(t, err)
+		require.Equal(t, a, b)
+		require.Len(t, a, n)
+		other, err := p.Server.Export("EXPORTER-test", []byte("other"), n)
+		require.NoError(t, err)
+		if n >= 32 {
+			require.NotEqual(t, a, other)
+		}
+	}
+	a, err := p.Client.Export("EXPORTER-test", nil, 32)
+	require.NoError(t, err)
+	b, err := p.Server.Export("EXPORTER-test", []byte{}, 32)
+	require.NoError(t, err)
+	require.Equal(t, a, b)
+	for _, bad := range []int{0, -1, 8161} {
+		_, err = p.Client.Export("EXPORTER-test", nil, bad)
+		require.Error(t, err)
+	}
+	_, err = p.Client.Export(strings.Repeat("x", 250), nil, 32)
+	require.Error(t, err)
+	p.Client.Close()
+	_, err = p.Client.Export("EXPORTER-test", nil, 32)
+	require.Error(t, err)
+}
+
+func (su *Suite) keyLog(t *testing.T) {
+	client, server, _ := Configs(t)
+	var cl, sl bytes.Buffer
+	client.KeyLogWriter, server.KeyLogWriter = &cl, &sl
+	su.NewPair(t, client, server).MustRun(t)
+	lines := func(log string) (out []string) {
+		for line := range strings.Lines(log) {
+			if !strings.HasPrefix(line, "EXPORTER_SECRET ") { // which crypto/tls does not write
+				out = append(out, line)
+			}
+		}
+		return out
+	}
+	require.ElementsMatch(t, lines(cl.String()), lines(sl.String()))
+	for _, label := range []string{
+		"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_HANDSHAKE_TRAFFIC_SECRET ",
+		"CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 ",
+	} {
+		require.Equal(t, 1, strings.Count(cl.String(), label), label)
+	}
+	require.True(t, strings.HasSuffix(cl.String(), "\n"))
+}
+
+func (su *Suite) decisionReplacesEndpoint(t *testing.T) {
+	client, server, _ := Configs(t)
+	other := NewAuthority(t)
+	cfg := *server
+	cfg.Certificates = []tlsprovider.Certificate{other.Leaf(t, nil)}
+	cfg.Groups = []tlsprovider.Group{tlsprovider.SecP256r1MLKEM768}
+	e, err := su.Server.NewServer(&cfg)
+	require.NoError(t, err)
+	defer e.Close()
+	client.Roots = other.Roots()
+	p := su.NewPair(t, client, server)
+	p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
+		return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+	}
+	cs, _ := p.MustRun(t)
+	require.Equal(t, cfg.Certificates[0].Chain, cs.PeerChain)
+	require.Equal(t, tlsprovider.SecP256r1MLKEM768, cs.Group)
+}
+
+func (su *Suite) version2Keys(t *testing.T) {
+	client, server, _ := Configs(t)
+	p := su.NewPair(t, client, server)
+	p.MustRun(t)
+	ck, err := p.Client.TakeKeys(tlsprovider.LevelApp, 0x6b3343cf)
+	require.NoError(t, err)
+	defer ck.Close()
+	sk, err := p.Server.TakeKeys(tlsprovider.LevelApp, 0x6b3343cf)
+	require.NoError(t, err)
+	defer sk.Close()
+	RequireKeysFit(t, ck.Sealer, sk.Opener)
+}
+
+func (su *Suite) wrongOrder(t *testing.T) {
+	client, server, _ := Configs(t)
+	p := su.NewPair(t, client, server)
+	_, err := p.Server.Continue(tlsprovider.Decision{ALPN: "test", Version: 1})
+	require.Error(t, err, "before the ClientHello")
+	p = su.NewPair(t, client, server)
+	p.Server.Close()
+	_, err = p.Server.Advance(nil)
+	require.Error(t, err)
+	_, err = p.Server.TakeKeys(tlsprovider.LevelApp, 1)
+	require.Error(t, err)
+
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	ce.Close()
+	ce.Close()
+	_, err = ce.NewSession(tlsprovider.SessionParams{ServerName: "server.test"})
+	require.Error(t, err)
+	require.Error(t, ce.SetCertificates(nil))
+}
+
+// A chain of 40 KB, longer than any flight that fits an amplification limit.
+func (su *Suite) longChain(t *testing.T) {
+	client, server, ca := Configs(t)
+	leaf := ca.Leaf(t, nil)
+	total := 0
+	for total < 40<<10 {
+		extra := NewAuthority(t).Leaf(t, func(c *x509.Certificate) {
+			c.Subject = pkix.Name{CommonName: strings.Repeat("padding ", 7), OrganizationalUnit: []string{strings.Repeat("x", 1000)}}
+		})
+		leaf.Chain = append(leaf.Chain, extra.Chain[0])
+		total += len(extra.Chain[0])
+	}
+	server.Certificates = []tlsprovider.Certificate{leaf}
+	cs, _ := su.NewPair(t, client, server).MustRun(t)
+	require.Equal(t, leaf.Chain, cs.PeerChain)
+}

@@ -1,0 +1,78 @@
+package tlstest
+
+import (
+	"crypto/x509"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+func (su *Suite) alpn(t *testing.T) {
+	client, server, _ := Configs(t)
+	client.NextProtos = []string{"one", "two"}
+	p := su.NewPair(t, client, server)
+	p.ALPN = "two"
+	cs, _ := p.MustRun(t)
+	require.Equal(t, []string{"one", "two"}, p.Hello.ALPN)
+	require.Equal(t, "two", cs.ALPN)
+
+	for _, bad := range []string{"", "three"} {
+		p := su.NewPair(t, client, server)
+		p.ALPN = bad
+		side, err := p.Run(t)
+		require.Equal(t, tlsprovider.Server, side)
+		RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
+		require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello leaves")
+	}
+}
+
+func (su *Suite) namesThatMatch(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
+		c.DNSNames = []string{"server.test", "*.wild.test"}
+	})}
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for name, sni := range map[string]string{
+		"server.test": "server.test", "SERVER.test": "SERVER.test", "server.test.": "server.test", "a.wild.test": "a.wild.test",
+		"127.0.0.1": "", "::1": "", "[::1]": "", "::ffff:127.0.0.1": "", "::1%lo": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := PairOf(t, ce, se, name)
+			p.MustRun(t)
+			require.Equal(t, sni, p.Hello.ServerName)
+		})
+	}
+	for _, name := range []string{"", ".", "a\x00b", string(make([]byte, 300))} {
+		_, err := ce.NewSession(tlsprovider.SessionParams{ServerName: name})
+		require.Error(t, err, "%q", name)
+	}
+}
+
+func (su *Suite) certificateByName(t *testing.T) {
+	client, server, ca := Configs(t)
+	for _, name := range []string{"a.test", "b.test"} {
+		server.Certificates = append(server.Certificates, ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
+	}
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for i, name := range []string{"server.test", "a.test", "b.test"} {
+		cs, _ := PairOf(t, ce, se, name).MustRun(t)
+		require.Equal(t, server.Certificates[i].Chain, cs.PeerChain, name)
+	}
+	fresh := ca.Leaf(t, nil)
+	require.NoError(t, se.SetCertificates([]tlsprovider.Certificate{fresh}))
+	require.Error(t, se.SetCertificates(nil))
+	require.NoError(t, ce.SetCertificates(nil)) // drops the ticket
+	cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
+	require.Equal(t, fresh.Chain, cs.PeerChain)
+}

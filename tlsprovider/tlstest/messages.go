@@ -1,0 +1,120 @@
+package tlstest
+
+import (
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+func Crypt(level tlsprovider.Level, data []byte) []tlsprovider.CryptoData {
+	return []tlsprovider.CryptoData{{Level: level, Data: data}}
+}
+
+func (su *Suite) wrongLevels(t *testing.T) {
+	client, server, _ := Configs(t)
+	for _, level := range []tlsprovider.Level{tlsprovider.LevelEarly, tlsprovider.LevelHandshake, tlsprovider.LevelApp} {
+		t.Run("first bytes at "+level.String(), func(t *testing.T) {
+			p := su.NewPair(t, client, server)
+			events, err := p.Client.Advance(nil)
+			require.NoError(t, err)
+			_, err = p.Server.Advance(Crypt(level, events[0].Data))
+			RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
+		})
+	}
+	t.Run("bytes behind the ClientHello", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		events, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Server.Advance(Crypt(tlsprovider.LevelInitial, append(events[0].Data, 1, 0, 0)))
+		require.NoError(t, err, "the ClientHello stop comes first")
+		_, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
+	})
+	t.Run("Initial bytes after the handshake", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		p.MustRun(t)
+		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+			_, err := p.Session(side).Advance(Crypt(tlsprovider.LevelInitial, []byte{1}))
+			RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
+		}
+	})
+}
+
+func (su *Suite) postHandshakeMessages(t *testing.T) {
+	client, server, _ := Configs(t)
+	ticket := []byte{4, 0, 0, 15, // NewSessionTicket
+		0, 0, 0, 60, 1, 2, 3, 4, // lifetime, age_add
+		1, 0, 0, 1, 9, 0, 0} // nonce, ticket, extensions
+	for _, tt := range []struct {
+		name    string
+		side    tlsprovider.Side
+		tickets bool
+		data    []byte
+		want    tlsprovider.Alert
+	}{
+		{"KeyUpdate to the client", tlsprovider.Client, true, []byte{24, 0, 0, 1, 0}, tlsprovider.AlertUnexpectedMessage},
+		{"KeyUpdate to the server", tlsprovider.Server, true, []byte{24, 0, 0, 1, 0}, tlsprovider.AlertUnexpectedMessage},
+		{"CertificateRequest", tlsprovider.Client, true, []byte{13, 0, 0, 0}, tlsprovider.AlertUnexpectedMessage},
+		{"KeyUpdate without tickets", tlsprovider.Client, false, []byte{24}, tlsprovider.AlertUnexpectedMessage},
+		{"a ticket to the server", tlsprovider.Server, true, ticket, tlsprovider.AlertUnexpectedMessage},
+		{"a ticket that nobody wants", tlsprovider.Client, false, ticket, 0},
+		{"KeyUpdate behind a ticket", tlsprovider.Client, false, append(append([]byte{}, ticket...), 24), tlsprovider.AlertUnexpectedMessage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, s := *client, *server
+			c.DisableTickets, s.DisableTickets = !tt.tickets, true
+			p := su.NewPair(t, &c, &s)
+			p.MustRun(t)
+			for i := range tt.data {
+				_, err := p.Session(tt.side).Advance(Crypt(tlsprovider.LevelApp, tt.data[i:i+1]))
+				if err != nil {
+					RequireAlert(t, tt.want, err)
+					return
+				}
+			}
+			require.Zero(t, tt.want)
+		})
+	}
+}
+
+func (su *Suite) garbage(t *testing.T) {
+	client, server, _ := Configs(t)
+	junk := make([]byte, 300)
+	for i := range junk {
+		junk[i] = byte(i * 7)
+	}
+	t.Run("to a server", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		_, err := p.Server.Advance(Crypt(tlsprovider.LevelInitial, append([]byte{1, 0, 1, 0x28}, junk...)))
+		require.Error(t, err)
+		var e *tlsprovider.Error
+		require.ErrorAs(t, err, &e)
+	})
+	t.Run("to a client", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		_, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Client.Advance(Crypt(tlsprovider.LevelInitial, append([]byte{2, 0, 1, 0x28}, junk...)))
+		var e *tlsprovider.Error
+		require.ErrorAs(t, err, &e)
+	})
+	t.Run("Finished changed", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		events, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		var out []tlsprovider.CryptoData
+		sev, err := p.Server.Advance(Crypt(tlsprovider.LevelInitial, append([]byte(nil), events[0].Data...)))
+		require.NoError(t, err)
+		require.NoError(t, p.Events(t, tlsprovider.Server, sev, &out))
+		last := out[len(out)-1].Data
+		last[len(last)-1] ^= 1
+		_, err = p.Client.Advance(out)
+		RequireAlert(t, tlsprovider.AlertDecryptError, err)
+	})
+	t.Run("a message beyond all bounds", func(t *testing.T) {
+		p := su.NewPair(t, client, server)
+		_, err := p.Server.Advance(Crypt(tlsprovider.LevelInitial, []byte{1, 0xff, 0xff, 0xff}))
+		require.Error(t, err)
+	})
+}

@@ -1,0 +1,201 @@
+package tlstest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+// A Pair is two sessions and what a test wants to do between them.
+type Pair struct {
+	Client, Server tlsprovider.Session
+	ALPN           string // that the server chooses
+	ServerParams   []byte
+	Decide         func(*tlsprovider.ClientHello) tlsprovider.Decision // nil: ALPN and ServerParams
+	Chunk          int                                                 // input is fed in pieces of this size; 0: whole
+
+	// What was seen, by side.
+	Hello   *tlsprovider.ClientHello
+	Flights [2]map[tlsprovider.Level][]byte // everything that each side wrote
+	Keys    [2][]tlsprovider.Event
+	Params  []byte
+	Done    [2]bool
+	Tickets int
+	Signs   int
+}
+
+const (
+	ClientParams = "client transport parameters"
+	ServerParams = "server transport parameters"
+)
+
+// NewPair makes sessions of the suite's providers.
+func (su *Suite) NewPair(t testing.TB, client, server *tlsprovider.Config) *Pair {
+	t.Helper()
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	t.Cleanup(ce.Close)
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	t.Cleanup(se.Close)
+	return PairOf(t, ce, se, "server.test")
+}
+
+// PairOf makes sessions of two endpoints; the client asks for name.
+func PairOf(t testing.TB, ce, se tlsprovider.Endpoint, name string) *Pair {
+	t.Helper()
+	cs, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: name, TransportParameters: []byte(ClientParams)})
+	require.NoError(t, err)
+	t.Cleanup(cs.Close)
+	ss, err := se.NewSession(tlsprovider.SessionParams{Version: 1})
+	require.NoError(t, err)
+	t.Cleanup(ss.Close)
+	return &Pair{Client: cs, Server: ss, ALPN: "test", ServerParams: []byte(ServerParams)}
+}
+
+func (p *Pair) Session(side tlsprovider.Side) tlsprovider.Session {
+	if side == tlsprovider.Client {
+		return p.Client
+	}
+	return p.Server
+}
+
+// run pumps bytes until nobody has any left, or a side fails; it returns that side's error.
+func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
+	t.Helper()
+	events, err := p.Client.Advance(nil)
+	if err != nil {
+		return tlsprovider.Client, err
+	}
+	queue := [2][]tlsprovider.CryptoData{}
+	if err := p.Events(t, tlsprovider.Client, events, &queue[tlsprovider.Server]); err != nil {
+		return tlsprovider.Client, err
+	}
+	for len(queue[0])+len(queue[1]) > 0 {
+		for _, side := range []tlsprovider.Side{tlsprovider.Server, tlsprovider.Client} {
+			in := p.split(queue[side])
+			queue[side] = nil
+			for _, call := range in {
+				events, err := p.Session(side).Advance(call)
+				if err == nil {
+					err = p.Events(t, side, events, &queue[side.Peer()])
+				}
+				if err != nil {
+					return side, err
+				}
+			}
+		}
+	}
+	return 0, nil
+}
+
+// split turns a queue into calls: one for everything, or one for each piece.
+func (p *Pair) split(in []tlsprovider.CryptoData) (calls [][]tlsprovider.CryptoData) {
+	if len(in) == 0 {
+		return nil
+	}
+	if p.Chunk == 0 {
+		return [][]tlsprovider.CryptoData{in}
+	}
+	for _, d := range in {
+		for b := d.Data; len(b) > 0; b = b[min(p.Chunk, len(b)):] {
+			calls = append(calls, []tlsprovider.CryptoData{{Level: d.Level, Data: b[:min(p.Chunk, len(b))]}})
+		}
+	}
+	return calls
+}
+
+func (p *Pair) Events(t testing.TB, side tlsprovider.Side, events []tlsprovider.Event, out *[]tlsprovider.CryptoData) error {
+	t.Helper()
+	batch := len(p.Keys[side])
+	for _, e := range events {
+		switch e.Kind {
+		case tlsprovider.EventWrite:
+			data := append([]byte(nil), e.Data...)
+			*out = append(*out, tlsprovider.CryptoData{Level: e.Level, Data: data})
+			if p.Flights[side] == nil {
+				p.Flights[side] = make(map[tlsprovider.Level][]byte)
+			}
+			p.Flights[side][e.Level] = append(p.Flights[side][e.Level], data...)
+		case tlsprovider.EventKeys:
+			// A provider may announce two directions one by one.
+			if n := len(p.Keys[side]); n > batch && p.Keys[side][n-1].Level == e.Level {
+				p.Keys[side][n-1].Read = p.Keys[side][n-1].Read || e.Read
+				p.Keys[side][n-1].Write = p.Keys[side][n-1].Write || e.Write
+				break
+			}
+			p.Keys[side] = append(p.Keys[side], e)
+		case tlsprovider.EventTransportParameters:
+			p.Params = append([]byte{}, e.Data...)
+		case tlsprovider.EventHandshakeDone:
+			p.Done[side] = true
+		case tlsprovider.EventTicket:
+			p.Tickets++
+		case tlsprovider.EventClientHello:
+			hello := *e.ClientHello
+			hello.TransportParameters = bytes.Clone(hello.TransportParameters)
+			p.Hello = &hello
+			d := tlsprovider.Decision{ALPN: p.ALPN, TransportParameters: p.ServerParams, Version: 1}
+			if p.Decide != nil {
+				d = p.Decide(e.ClientHello)
+			}
+			more, err := p.Server.Continue(d)
+			if err != nil {
+				return err
+			}
+			return p.Events(t, side, more, out)
+		case tlsprovider.EventSign:
+			p.Signs++
+			none, err := p.Session(side).Advance(nil)
+			require.NoError(t, err)
+			require.Empty(t, none, "the handshake waits for the signature")
+			e.Sign.Run(rand.Reader)
+			more, err := p.Session(side).Advance(nil)
+			if err != nil {
+				return err
+			}
+			if err := p.Events(t, side, more, out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mustRun runs a handshake that has to succeed, and checks that both sides came out alike.
+func (p *Pair) MustRun(t testing.TB) (client, server tlsprovider.State) {
+	t.Helper()
+	side, err := p.Run(t)
+	require.NoError(t, err, "%v", side)
+	require.Equal(t, [2]bool{true, true}, p.Done)
+	client, server = p.Client.State(), p.Server.State()
+	require.True(t, client.HandshakeDone && server.HandshakeDone)
+	require.Equal(t, client.Group, server.Group)
+	require.Equal(t, client.CipherSuite, server.CipherSuite)
+	require.Equal(t, client.ALPN, server.ALPN)
+	require.Equal(t, client.Resumed, server.Resumed)
+	require.Equal(t, client.HelloRetried, server.HelloRetried)
+	require.Equal(t, client.ClientShareLen, server.ClientShareLen)
+	require.Equal(t, client.ServerShareLen, server.ServerShareLen)
+	return client, server
+}
+
+// requireAlert checks who failed, and how.
+func RequireAlert(t testing.TB, want tlsprovider.Alert, err error) {
+	t.Helper()
+	var e *tlsprovider.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, want.String(), e.Alert.String(), "%v", err)
+}
+
+// configs are a client and a server that trust each other's ways.
+func Configs(t testing.TB) (client, server *tlsprovider.Config, ca *Authority) {
+	t.Helper()
+	ca = NewAuthority(t)
+	client = &tlsprovider.Config{NextProtos: []string{"test"}, Roots: ca.Roots()}
+	server = &tlsprovider.Config{NextProtos: []string{"test"}, Certificates: []tlsprovider.Certificate{ca.Leaf(t, nil)}}
+	return client, server, ca
+}

@@ -1,0 +1,97 @@
+package tlstest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+// A signer that is not *ecdsa.PrivateKey: a key that lives elsewhere.
+type remote struct {
+	crypto.Signer
+	err error
+}
+
+func (r remote) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.Signer.Sign(random, digest, opts)
+}
+
+func (su *Suite) signer(t *testing.T) {
+	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	for name, key := range map[string]crypto.Signer{"P-256": p256, "P-384": p384, "RSA": RSAKey(t)} {
+		t.Run(name, func(t *testing.T) {
+			client, server, ca := Configs(t)
+			cert := tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}
+			server.Certificates = []tlsprovider.Certificate{cert}
+			server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+			client.Certificates = []tlsprovider.Certificate{cert}
+			p := su.NewPair(t, client, server)
+			cs, ss := p.MustRun(t)
+			require.Equal(t, 2, p.Signs)
+			require.Equal(t, cert.Chain, cs.PeerChain)
+			require.Equal(t, cert.Chain, ss.PeerChain)
+		})
+	}
+	t.Run("fails", func(t *testing.T) {
+		client, server, ca := Configs(t)
+		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, p256, nil), Signer: remote{p256, errors.New("HSM on fire")}}}
+		side, err := su.NewPair(t, client, server).Run(t)
+		require.Equal(t, tlsprovider.Server, side)
+		RequireAlert(t, tlsprovider.AlertInternalError, err)
+		require.ErrorContains(t, err, "HSM on fire")
+	})
+	t.Run("signs with another key", func(t *testing.T) {
+		other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		client, server, ca := Configs(t)
+		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, p256, nil), Signer: swapped{p256, other}}}
+		side, err := su.NewPair(t, client, server).Run(t)
+		// s2n-tls verifies what it signed, as a defence against faults; crypto/tls leaves it to the peer.
+		if side == tlsprovider.Server {
+			RequireAlert(t, tlsprovider.AlertInternalError, err)
+		} else {
+			RequireAlert(t, tlsprovider.AlertDecryptError, err)
+		}
+	})
+	t.Run("beside a key in memory", func(t *testing.T) {
+		client, server, ca := Configs(t)
+		server.Certificates = append(server.Certificates, tlsprovider.Certificate{
+			Chain:  ca.Issue(t, p256, func(c *x509.Certificate) { c.DNSNames = []string{"hsm.test"} }),
+			Signer: remote{p256, nil},
+		})
+		ce, err := su.Client.NewClient(client)
+		require.NoError(t, err)
+		defer ce.Close()
+		se, err := su.Server.NewServer(server)
+		require.NoError(t, err)
+		defer se.Close()
+		for name, signs := range map[string]int{"server.test": 0, "hsm.test": 1} {
+			p := PairOf(t, ce, se, name)
+			p.MustRun(t)
+			require.Equal(t, signs, p.Signs, name)
+		}
+	})
+}
+
+// swapped claims one key and signs with another.
+type swapped struct{ claimed, used crypto.Signer }
+
+func (s swapped) Public() crypto.PublicKey { return s.claimed.Public() }
+
+func (s swapped) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	return s.used.Sign(random, digest, opts)
+}

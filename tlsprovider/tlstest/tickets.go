@@ -1,0 +1,83 @@
+package tlstest
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/stretchr/testify/require"
+)
+
+func (su *Suite) resumption(t *testing.T) {
+	client, server, _ := Configs(t)
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+
+	cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
+	require.False(t, cs.Resumed)
+	p := PairOf(t, ce, se, "server.test")
+	cs, _ = p.MustRun(t)
+	require.True(t, cs.Resumed)
+	require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+	require.Nil(t, cs.PeerChain)
+	require.Zero(t, cs.SignatureScheme)
+	require.Equal(t, 1216, cs.ClientShareLen)
+
+	full := func(why string) {
+		t.Helper()
+		p := PairOf(t, ce, se, "server.test")
+		cs, _ := p.MustRun(t)
+		require.False(t, cs.Resumed, why)
+		require.Equal(t, 1, p.Tickets)
+	}
+	// A ticket serves once, and s2n-tls sends none on a resumed connection.
+	collect := func() {
+		t.Helper()
+		for p = PairOf(t, ce, se, "server.test"); ; p = PairOf(t, ce, se, "server.test") {
+			if cs, _ := p.MustRun(t); p.Tickets == 1 {
+				return
+			} else if !cs.Resumed {
+				require.Fail(t, "a full handshake brought no ticket")
+			}
+		}
+	}
+	resumed := func(why string) {
+		t.Helper()
+		cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
+		require.True(t, cs.Resumed, why)
+	}
+	collect()
+	cs, _ = PairOf(t, ce, se, "127.0.0.1").MustRun(t)
+	require.False(t, cs.Resumed, "a ticket is for one name")
+
+	key, newer := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)
+	require.NoError(t, se.SetTicketKeys([][]byte{key}))
+	full("the old key is gone")
+	require.NoError(t, se.SetTicketKeys([][]byte{newer, key}))
+	resumed("the old key still opens")
+	collect()
+	require.NoError(t, se.SetTicketKeys([][]byte{newer}))
+	resumed("the first key seals")
+	collect()
+	require.NoError(t, ce.SetCertificates(nil))
+	full("tickets stand for the old certificates")
+}
+
+func (su *Suite) ticketsOff(t *testing.T) {
+	client, server, _ := Configs(t)
+	for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+		c, s := *client, *server
+		if side == tlsprovider.Client {
+			c.DisableTickets = true
+		} else {
+			s.DisableTickets = true
+		}
+		p := su.NewPair(t, &c, &s)
+		p.MustRun(t)
+		require.Zero(t, p.Tickets)
+	}
+}
