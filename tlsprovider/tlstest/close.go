@@ -1,6 +1,7 @@
 package tlstest
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -105,4 +106,112 @@ func (su *Suite) concurrentUse(t *testing.T) {
 	se.Close()
 	wg.Wait()
 	require.Error(t, Lean(ce, se))
+}
+
+// manyHandshakes runs handshakes by the thousand, and aborts as many in every state: nothing stays.
+func (su *Suite) manyHandshakes(t *testing.T) {
+	n := 10_000
+	if testing.Short() || raceEnabled {
+		n = 500
+	}
+	client, server, _ := Configs(t)
+	client.DisableTickets, server.DisableTickets = true, true
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	require.NoError(t, Lean(ce, se))
+	handles, bytes := su.Live()
+	for range n {
+		require.NoError(t, Lean(ce, se))
+	}
+	after, bytesAfter := su.Live()
+	require.Equal(t, [2]int64{handles, bytes}, [2]int64{after, bytesAfter}, "after %d handshakes", n)
+
+	steps := 0
+	for stop := 0; ; stop++ {
+		for range max(1, n/100) {
+			if steps = abortAt(t, ce, se, stop); steps < stop {
+				break
+			}
+		}
+		after, bytesAfter = su.Live()
+		require.Equal(t, [2]int64{handles, bytes}, [2]int64{after, bytesAfter}, "aborted at event %d", stop)
+		if steps < stop {
+			break
+		}
+	}
+	require.Greater(t, steps, 8, "a handshake has more events than that")
+}
+
+// abortAt closes both sessions when stop events have come, and returns how many did.
+func abortAt(t *testing.T, ce, se tlsprovider.Endpoint, stop int) (events int) {
+	t.Helper()
+	p := PairOf(t, ce, se, "server.test")
+	defer p.Server.Close()
+	defer p.Client.Close()
+	p.OnEvent = func(side tlsprovider.Side, e tlsprovider.Event) error {
+		if events == stop {
+			p.Session(side).Close()
+			p.Session(side.Peer()).Close()
+			return errAborted
+		}
+		events++
+		return nil
+	}
+	if _, err := p.Run(t); err != nil {
+		require.ErrorIs(t, err, errAborted)
+		return events + 1
+	}
+	return events
+}
+
+var errAborted = errors.New("aborted by the test")
+
+// stuckSigners starts handshakes that wait for a private key which does not answer: others go on, and
+// closing frees them all.
+func (su *Suite) stuckSigners(t *testing.T) {
+	client, server, ca := Configs(t)
+	key := NewAuthority(t).Key
+	stuck := *server
+	stuck.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	waiting, err := su.Server.NewServer(&stuck)
+	require.NoError(t, err)
+	defer waiting.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+
+	require.NoError(t, Lean(ce, se))
+	handles, _ := su.Live()
+	n := 1000
+	if raceEnabled {
+		n = 100
+	}
+	var pairs []*Pair
+	for range n {
+		p := PairOf(t, ce, waiting, "server.test")
+		events, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Server.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		events, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		require.NoError(t, err)
+		require.Equal(t, tlsprovider.EventSign, events[len(events)-1].Kind)
+		pairs = append(pairs, p)
+	}
+	for range 10 {
+		require.NoError(t, Lean(ce, se))
+	}
+	for _, p := range pairs {
+		p.Client.Close()
+		p.Server.Close()
+	}
+	after, _ := su.Live()
+	require.Equal(t, handles, after)
 }

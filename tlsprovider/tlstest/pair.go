@@ -14,8 +14,11 @@ type Pair struct {
 	Client, Server tlsprovider.Session
 	ALPN           string // that the server chooses
 	ServerParams   []byte
-	Decide         func(*tlsprovider.ClientHello) tlsprovider.Decision // nil: ALPN and ServerParams
-	Chunk          int                                                 // input is fed in pieces of this size; 0: whole
+	Decide         func(*tlsprovider.ClientHello) tlsprovider.Decision                          // nil: ALPN and ServerParams
+	Chunk          int                                                                          // input is fed in pieces of this size; 0: whole
+	SplitAt        int                                                                          // each level's input is cut in two here; 0: not at all
+	Rewrite        func(from tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData // nil: as it is
+	OnEvent        func(tlsprovider.Side, tlsprovider.Event) error                              // an error ends Run
 
 	// What was seen, by side.
 	Hello   *tlsprovider.ClientHello
@@ -94,15 +97,25 @@ func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
 
 // split turns a queue into calls: one for everything, or one for each piece.
 func (p *Pair) split(in []tlsprovider.CryptoData) (calls [][]tlsprovider.CryptoData) {
-	if len(in) == 0 {
+	switch {
+	case len(in) == 0:
 		return nil
-	}
-	if p.Chunk == 0 {
+	case p.Chunk == 0 && p.SplitAt == 0:
 		return [][]tlsprovider.CryptoData{in}
 	}
+	done := [4]int{} // bytes of each level
 	for _, d := range in {
-		for b := d.Data; len(b) > 0; b = b[min(p.Chunk, len(b)):] {
-			calls = append(calls, []tlsprovider.CryptoData{{Level: d.Level, Data: b[:min(p.Chunk, len(b))]}})
+		for b := d.Data; len(b) > 0; {
+			n := len(b)
+			if p.Chunk > 0 {
+				n = min(n, p.Chunk)
+			}
+			if left := p.SplitAt - done[d.Level]; left > 0 {
+				n = min(n, left)
+			}
+			calls = append(calls, []tlsprovider.CryptoData{{Level: d.Level, Data: b[:n]}})
+			done[d.Level] += n
+			b = b[n:]
 		}
 	}
 	return calls
@@ -112,10 +125,19 @@ func (p *Pair) Events(t testing.TB, side tlsprovider.Side, events []tlsprovider.
 	t.Helper()
 	batch := len(p.Keys[side])
 	for _, e := range events {
+		if p.OnEvent != nil {
+			if err := p.OnEvent(side, e); err != nil {
+				return err
+			}
+		}
 		switch e.Kind {
 		case tlsprovider.EventWrite:
 			data := append([]byte(nil), e.Data...)
-			*out = append(*out, tlsprovider.CryptoData{Level: e.Level, Data: data})
+			d := tlsprovider.CryptoData{Level: e.Level, Data: data}
+			if p.Rewrite != nil {
+				d = p.Rewrite(side, d)
+			}
+			*out = append(*out, d)
 			if p.Flights[side] == nil {
 				p.Flights[side] = make(map[tlsprovider.Level][]byte)
 			}

@@ -39,6 +39,8 @@ func (su *Suite) handshake() []namedTest {
 		{"post-quantum by default", su.postQuantum},
 		{"key events", su.keyEvents},
 		{"fragments", su.fragments},
+		{"every split", su.everySplit},
+		{"crossing levels", su.crossing},
 		{"exporters", su.exporters},
 		{"key log", su.keyLog},
 		{"decision replaces endpoint", su.decisionReplacesEndpoint},
@@ -50,6 +52,8 @@ func (su *Suite) handshake() []namedTest {
 		{"RequirePQ", su.requirePQ},
 		{"no common group", su.noCommonGroup},
 		{"ALPN", su.alpn},
+		{"ALPN and SNI", su.alpnAndSNI},
+		{"transport parameters", su.transportParameters},
 		{"names that match", su.namesThatMatch},
 		{"certificate by name", su.certificateByName},
 		{"resumption", su.resumption},
@@ -63,6 +67,8 @@ func (su *Suite) handshake() []namedTest {
 		{"post-handshake messages", su.postHandshakeMessages},
 		{"garbage", su.garbage},
 		{"nothing is left", su.nothingIsLeft},
+		{"many handshakes", su.manyHandshakes},
+		{"stuck signers", su.stuckSigners},
 		{"concurrent use", su.concurrentUse},
 	}
 }

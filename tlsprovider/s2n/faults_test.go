@@ -1,0 +1,49 @@
+package s2n
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// The same fault has the same error code in both providers, except where docs/tls-errors.md says
+// otherwise: each of its rows is run, and each fault has a row.
+func TestErrorTable(t *testing.T) {
+	s, n := newProvider(t), native.New()
+	page, err := os.ReadFile("../../docs/tls-errors.md")
+	require.NoError(t, err)
+	rows := make(map[string][]string)
+	for line := range strings.Lines(string(page)) {
+		if cells := strings.Split(strings.TrimSpace(line), " | "); len(cells) == 4 && strings.HasPrefix(cells[0], "| ") {
+			rows[strings.TrimPrefix(cells[0], "| ")] = cells[1:]
+		}
+	}
+	for _, fault := range tlstest.Faults() {
+		t.Run(fault.Name, func(t *testing.T) {
+			row := rows[fault.Name]
+			require.NotNil(t, row, "docs/tls-errors.md has no row for it")
+			require.Equal(t, fault.Side.String(), row[0])
+			for i, p := range []tlsprovider.Provider{n, s} {
+				// The peer is of the other provider: it is not the one that is asked.
+				su := tlstest.Suite{Client: p, Server: n}
+				if fault.Side == tlsprovider.Server {
+					su = tlstest.Suite{Client: n, Server: p}
+				}
+				alert := su.Alert(t, fault)
+				got := fmt.Sprintf("0x%x %v", 0x100+int(alert), alert)
+				want := strings.TrimSuffix(row[1+i], " |")
+				if want == "the same" {
+					want = row[1]
+				}
+				require.Equal(t, want, got, p.Name())
+			}
+		})
+	}
+}

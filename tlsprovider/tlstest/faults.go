@@ -1,0 +1,235 @@
+package tlstest
+
+import (
+	"crypto/x509"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A Fault is something wrong in a handshake that one side has to notice. The same fault should have
+// the same error code whichever provider notices it; docs/tls-errors.md lists what each says.
+type Fault struct {
+	Name string
+	// Side notices it.
+	Side tlsprovider.Side
+	run  func(t *testing.T, f *faulty)
+}
+
+// faulty is what a Fault can spoil: configurations before, flights on their way.
+type faulty struct {
+	su             *Suite
+	client, server *tlsprovider.Config
+	ca             *Authority
+	name           string                                    // that the client asks for
+	alpn           string                                    // that the server answers; "" is "test"
+	spoil          func(message []byte) []byte               // of the one that the other side sends
+	kind           byte                                      // type of the message to spoil
+	extra          func(p *Pair) (tlsprovider.Level, []byte) // sent to Side after the handshake
+}
+
+// Faults lists what is tried.
+func Faults() []Fault {
+	const client, server = tlsprovider.Client, tlsprovider.Server
+	return []Fault{
+		{"no common application protocol", server, func(t *testing.T, f *faulty) { f.alpn = "other" }},
+		{"ClientHello without transport parameters", server, spoil(1, withoutExtension(0x39))},
+		{"EncryptedExtensions without transport parameters", client, spoil(8, withoutExtension(0x39))},
+		{"KeyUpdate message to the client", client, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
+		{"KeyUpdate message to the server", server, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
+		{"handshake bytes at the wrong level", server, after(tlsprovider.LevelInitial, []byte{1})},
+		{"untrusted server certificate", client, func(t *testing.T, f *faulty) { f.client.Roots = NewAuthority(t).Roots() }},
+		{"untrusted client certificate", server, mutual(func(t *testing.T, f *faulty) tlsprovider.Certificate {
+			return NewAuthority(t).Leaf(t, nil)
+		})},
+		{"expired server certificate", client, func(t *testing.T, f *faulty) {
+			f.server.Certificates = []tlsprovider.Certificate{f.ca.Leaf(t, expired)}
+		}},
+		{"expired client certificate", server, mutual(func(t *testing.T, f *faulty) tlsprovider.Certificate {
+			return f.ca.Leaf(t, expired)
+		})},
+		{"server certificate of another name", client, func(t *testing.T, f *faulty) { f.name = "other.test" }},
+		{"server certificate for clients only", client, func(t *testing.T, f *faulty) {
+			f.server.Certificates = []tlsprovider.Certificate{f.ca.Leaf(t, func(c *x509.Certificate) {
+				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+			})}
+		}},
+		{"VerifyPeer refuses", client, func(t *testing.T, f *faulty) {
+			f.client.VerifyPeer = func(*tlsprovider.State) error { return errRefused }
+		}},
+		{"required client certificate missing", server, func(t *testing.T, f *faulty) {
+			f.server.ClientAuth, f.server.Roots = tlsprovider.RequireClientCert, f.ca.Roots()
+		}},
+		{"client does not offer TLS 1.3", server, spoil(1, setExtension(0x2b, []byte{2, 3, 3}))},
+		{"no common group", server, func(t *testing.T, f *faulty) {
+			f.client.Groups, f.server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384}
+		}},
+		{"RequirePQ and a classical client", server, func(t *testing.T, f *faulty) {
+			f.client.Groups, f.server.RequirePQ = []tlsprovider.Group{tlsprovider.P256}, true
+		}},
+		{"RequirePQ and a classical server", client, func(t *testing.T, f *faulty) {
+			f.server.Groups, f.client.RequirePQ = []tlsprovider.Group{tlsprovider.P256}, true
+		}},
+		{"no common cipher suite", server, spoil(1, setSuites)},
+		{"server's Finished changed", client, spoil(20, lastByte)},
+		{"client's Finished changed", server, spoil(20, lastByte)},
+		{"server's CertificateVerify changed", client, spoil(15, lastByte)},
+		{"ClientHello with a length that does not fit", server, spoil(1, longExtensions)},
+		{"ServerHello with a length that does not fit", client, spoil(2, longExtensions)},
+		{"ServerHello with a suite that was not offered", client, spoil(2, func(m []byte) []byte {
+			binary.BigEndian.PutUint16(m[4+2+32+1+int(m[38]):], 0x1305)
+			return m
+		})},
+		{"ServerHello with a group that was not offered", client, spoil(2, setExtension(0x33, []byte{0x01, 0x04, 0, 1, 9}))},
+		{"Certificate without a certificate", client, spoil(11, func(m []byte) []byte {
+			return []byte{11, 0, 0, 4, 0, 0, 0, 0}
+		})},
+		{"a message of an unknown type", client, spoil(8, func(m []byte) []byte { m[0] = 99; return m })},
+	}
+}
+
+var errRefused = &tlsprovider.Error{Alert: tlsprovider.AlertAccessDenied}
+
+func expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
+
+// spoil changes the message of a type on its way.
+func spoil(kind byte, f func([]byte) []byte) func(*testing.T, *faulty) {
+	return func(_ *testing.T, x *faulty) { x.kind, x.spoil = kind, f }
+}
+
+// after sends bytes when the handshake is done.
+func after(level tlsprovider.Level, data []byte) func(*testing.T, *faulty) {
+	return func(_ *testing.T, x *faulty) {
+		x.extra = func(*Pair) (tlsprovider.Level, []byte) { return level, data }
+	}
+}
+
+func mutual(cert func(*testing.T, *faulty) tlsprovider.Certificate) func(*testing.T, *faulty) {
+	return func(t *testing.T, x *faulty) {
+		x.server.ClientAuth, x.server.Roots = tlsprovider.RequireClientCert, x.ca.Roots()
+		x.client.Certificates = []tlsprovider.Certificate{cert(t, x)}
+	}
+}
+
+// Alert runs the fault and returns the alert of the side that notices it.
+func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
+	t.Helper()
+	f := &faulty{su: su, name: "server.test", alpn: "test"}
+	f.client, f.server, f.ca = Configs(t)
+	f.client.DisableTickets, f.server.DisableTickets = true, true
+	fault.run(t, f)
+	ce, err := su.Client.NewClient(f.client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(f.server)
+	require.NoError(t, err)
+	defer se.Close()
+	p := PairOf(t, ce, se, f.name)
+	p.ALPN = f.alpn
+	if f.spoil != nil {
+		found := false
+		p.Rewrite = func(side tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData {
+			if side == fault.Side.Peer() {
+				d.Data = rewrite(d.Data, f.kind, func(m []byte) []byte { found = true; return f.spoil(m) })
+			}
+			return d
+		}
+		defer func() { require.True(t, found, "no message of type %d went by", f.kind) }()
+	}
+	side, err := p.Run(t)
+	if f.extra != nil {
+		require.NoError(t, err)
+		level, data := f.extra(p)
+		side = fault.Side
+		_, err = p.Session(side).Advance(Crypt(level, data))
+	}
+	require.Equal(t, fault.Side, side)
+	var e *tlsprovider.Error
+	require.ErrorAs(t, err, &e)
+	return e.Alert
+}
+
+// rewrite changes the messages of a type in a run of messages.
+func rewrite(data []byte, kind byte, f func([]byte) []byte) (out []byte) {
+	for len(data) >= 4 {
+		n := 4 + int(data[1])<<16 + int(data[2])<<8 + int(data[3])
+		m := append([]byte(nil), data[:n]...)
+		if m[0] == kind {
+			m = f(m)
+		}
+		out = append(out, m...)
+		data = data[n:]
+	}
+	return out
+}
+
+func lastByte(m []byte) []byte {
+	m[len(m)-1] ^= 1
+	return m
+}
+
+// extensionsAt is where a message's list of extensions begins, at its length.
+func extensionsAt(m []byte) int {
+	at := 4
+	switch m[0] {
+	case 1:
+		at += 2 + 32
+		at += 1 + int(m[at])
+		at += 2 + int(binary.BigEndian.Uint16(m[at:]))
+		at += 1 + int(m[at])
+	case 2:
+		at += 2 + 32
+		at += 1 + int(m[at]) + 2 + 1
+	}
+	return at
+}
+
+func longExtensions(m []byte) []byte {
+	at := extensionsAt(m)
+	binary.BigEndian.PutUint16(m[at:], binary.BigEndian.Uint16(m[at:])+1)
+	return m
+}
+
+func withoutExtension(id uint16) func([]byte) []byte {
+	return func(m []byte) []byte { return editExtension(m, id, nil) }
+}
+
+func setExtension(id uint16, body []byte) func([]byte) []byte {
+	return func(m []byte) []byte { return editExtension(m, id, body) }
+}
+
+// editExtension replaces the body of an extension, or with nil leaves the extension out.
+func editExtension(m []byte, id uint16, body []byte) []byte {
+	at := extensionsAt(m)
+	out := append([]byte(nil), m[:at+2]...)
+	for list := m[at+2:]; len(list) >= 4; {
+		n := 4 + int(binary.BigEndian.Uint16(list[2:]))
+		switch {
+		case binary.BigEndian.Uint16(list) != id:
+			out = append(out, list[:n]...)
+		case body != nil:
+			out = binary.BigEndian.AppendUint16(out, id)
+			out = binary.BigEndian.AppendUint16(out, uint16(len(body)))
+			out = append(out, body...)
+		}
+		list = list[n:]
+	}
+	binary.BigEndian.PutUint16(out[at:], uint16(len(out)-at-2))
+	n := len(out) - 4
+	out[1], out[2], out[3] = byte(n>>16), byte(n>>8), byte(n)
+	return out
+}
+
+// setSuites leaves a suite that nobody has.
+func setSuites(m []byte) []byte {
+	at := 4 + 2 + 32
+	at += 1 + int(m[at])
+	for end := at + 2 + int(binary.BigEndian.Uint16(m[at:])); at+2 < end; at += 2 {
+		binary.BigEndian.PutUint16(m[at+2:], 0x1305)
+	}
+	return m
+}

@@ -1,0 +1,89 @@
+package tlstest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// alpnAndSNI runs every combination of what a client asks for and what a server answers.
+func (su *Suite) alpnAndSNI(t *testing.T) {
+	client, server, _ := Configs(t)
+	for _, offered := range [][]string{{"test"}, {"h3"}, {"h3", "test"}, {"a", "test", "b"}} {
+		for _, known := range [][]string{{"test"}, {"test", "h3"}, {"x"}} {
+			for _, name := range []string{"server.test", "127.0.0.1", "other.test"} {
+				t.Run(fmt.Sprint(offered, known, name), func(t *testing.T) {
+					c, s := *client, *server
+					c.NextProtos, s.NextProtos = offered, known
+					c.InsecureSkipVerify = name == "other.test"
+					ce, err := su.Client.NewClient(&c)
+					require.NoError(t, err)
+					defer ce.Close()
+					se, err := su.Server.NewServer(&s)
+					require.NoError(t, err)
+					defer se.Close()
+					p := PairOf(t, ce, se, name)
+					p.ALPN = firstCommon(offered, known)
+					if p.ALPN == "" {
+						side, err := p.Run(t)
+						require.Equal(t, tlsprovider.Server, side)
+						RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
+						require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello leaves")
+						return
+					}
+					cs, ss := p.MustRun(t)
+					require.Equal(t, p.ALPN, cs.ALPN)
+					sni := name
+					if name == "127.0.0.1" {
+						sni = ""
+					}
+					require.Equal(t, sni, p.Hello.ServerName)
+					require.Equal(t, sni, ss.ServerName)
+					require.Equal(t, name, cs.ServerName)
+					require.Equal(t, offered, p.Hello.ALPN)
+				})
+			}
+		}
+	}
+}
+
+// firstCommon is what the transport chooses: the server's first protocol that the client offers.
+func firstCommon(offered, known []string) string {
+	for _, k := range known {
+		for _, o := range offered {
+			if o == k {
+				return k
+			}
+		}
+	}
+	return ""
+}
+
+// transportParameters are opaque here: any bytes arrive as they were sent.
+func (su *Suite) transportParameters(t *testing.T) {
+	client, server, _ := Configs(t)
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for _, n := range []int{0, 1, 63, 255, 256, 1000, 10000} {
+		params := make([]byte, n)
+		for i := range params {
+			params[i] = byte(i)
+		}
+		cs, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "server.test", TransportParameters: params})
+		require.NoError(t, err)
+		p := PairOf(t, ce, se, "server.test")
+		p.Client.Close()
+		p.Client, p.ServerParams = cs, params
+		p.MustRun(t)
+		require.Equal(t, params, append([]byte{}, p.Hello.TransportParameters...), n)
+		require.Equal(t, params, append([]byte{}, p.Params...), n)
+		cs.Close()
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package tlstest
+
+const raceEnabled = true
