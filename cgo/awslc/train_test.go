@@ -3,7 +3,6 @@ package awslc
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,72 +61,6 @@ func pnRange(from, n uint64) (out []uint64) {
 	return out
 }
 
-func TestTrainSizes(t *testing.T) {
-	requireLinked(t)
-	for _, suite := range suites {
-		t.Run(suite.name, func(t *testing.T) {
-			s, o := keyPair(t, suite.id, suite.secretLen)
-			pn, largest := uint64(0), int64(-1)
-			random := rand.New(rand.NewPCG(1, 2))
-			for size := 0; size <= 9000; size += 1 + size/16 {
-				payload := make([]byte, size)
-				for i := range payload {
-					payload[i] = byte(random.Uint32())
-				}
-				for _, n := range []uint64{1, 3, 70} {
-					pns := pnRange(pn, n)
-					slab, seal, open := buildTrain(pns, 0, payload)
-					plain := bytes.Clone(slab)
-					require.NoError(t, s.Seal(slab, seal))
-					require.Equal(t, len(open), o.Open(slab, open, largest))
-					for i, d := range open {
-						require.Equal(t, OpenOK, d.Status)
-						require.Equal(t, pns[i], d.PacketNumber)
-						require.EqualValues(t, testHeader, d.HeaderLen)
-						require.EqualValues(t, size, d.PayloadLen)
-						end := d.Offset + d.HeaderLen + d.PayloadLen
-						require.Equal(t, plain[d.Offset:end], slab[d.Offset:end])
-					}
-					pn += n
-					largest = int64(pn) - 1
-				}
-			}
-		})
-	}
-}
-
-func TestTamperedMidTrain(t *testing.T) {
-	requireLinked(t)
-	for _, suite := range suites {
-		t.Run(suite.name, func(t *testing.T) {
-			s, o := keyPair(t, suite.id, suite.secretLen)
-			pns := pnRange(0, 8)
-			payload := bytes.Repeat([]byte{7}, 100)
-			slab, seal, open := buildTrain(pns, 0, payload)
-			require.NoError(t, s.Seal(slab, seal))
-			size := len(slab) / 8
-			slab[3*size+50] ^= 1     // a byte of ciphertext
-			slab[4*size+2] ^= 1      // the connection ID, which is authenticated too
-			slab[6*size-1] ^= 0x80   // the tag of packet 5
-			open[6].Len = testHeader // no room for a sample
-			require.Equal(t, 8, o.Open(slab, open, -1))
-			for i, d := range open {
-				want := OpenOK
-				switch i {
-				case 3, 4, 5:
-					want = OpenFailed
-				case 6:
-					want = OpenTooShort
-				}
-				require.Equal(t, want, d.Status, "packet %d", i)
-				if want == OpenOK {
-					require.Equal(t, payload, slab[d.Offset+d.HeaderLen:][:d.PayloadLen])
-				}
-			}
-		})
-	}
-}
-
 func TestDescriptorsOutsideSlab(t *testing.T) {
 	requireLinked(t)
 	s, o := keyPair(t, 0x1301, 32)
@@ -160,79 +93,6 @@ func TestDescriptorsOutsideSlab(t *testing.T) {
 	}
 	require.NoError(t, s.Seal(slab, nil))
 	require.Zero(t, o.Open(slab, nil, -1))
-}
-
-// The AEAD of the FIPS module takes the first number it sees for 0 and insists on growing ones.
-func TestFirstAndSkippedNumbers(t *testing.T) {
-	requireLinked(t)
-	for _, suite := range suites {
-		t.Run(suite.name, func(t *testing.T) {
-			for first := uint64(0); first <= 4096; first += 1 + first/7 {
-				s, o := keyPair(t, suite.id, suite.secretLen)
-				pns := []uint64{first, first + 1, first + 5, first + 64, first + 4096, first + 4097}
-				slab, seal, open := buildTrain(pns, 0, []byte("skipped numbers"))
-				require.NoError(t, s.Seal(slab, seal), "first %d", first)
-				require.Equal(t, len(pns), o.Open(slab, open, int64(first)-1))
-				for i, d := range open {
-					require.Equal(t, OpenOK, d.Status)
-					require.Equal(t, pns[i], d.PacketNumber)
-				}
-			}
-		})
-	}
-}
-
-func TestNumbersMustGrow(t *testing.T) {
-	requireLinked(t)
-	s, _ := keyPair(t, 0x1301, 32)
-	slab, seal, _ := buildTrain([]uint64{5, 5}, 0, []byte("payload"))
-	require.Error(t, s.Seal(slab, seal))
-	slab, seal, _ = buildTrain([]uint64{4}, 0, []byte("payload"))
-	require.Error(t, s.Seal(slab, seal))
-	require.NoError(t, s.Update())
-	slab, seal, _ = buildTrain([]uint64{5}, 1, []byte("payload"))
-	require.Error(t, s.Seal(slab, seal), "a number is sealed once, over all phases")
-	slab, seal, _ = buildTrain([]uint64{6}, 1, []byte("payload"))
-	require.NoError(t, s.Seal(slab, seal))
-}
-
-func TestKeyPhases(t *testing.T) {
-	requireLinked(t)
-	for _, suite := range suites {
-		t.Run(suite.name, func(t *testing.T) {
-			s, o := keyPair(t, suite.id, suite.secretLen)
-			sealOne := func(pn uint64, phase uint8) ([]byte, []OpenDesc) {
-				slab, seal, open := buildTrain([]uint64{pn}, phase, []byte("phase"))
-				require.NoError(t, s.Seal(slab, seal))
-				return slab, open
-			}
-			openOne := func(slab []byte, open []OpenDesc, largest int64) OpenDesc {
-				require.Equal(t, 1, o.Open(slab, open, largest))
-				return open[0]
-			}
-			pn := uint64(0)
-			for phase := range uint8(20) {
-				slab, open := sealOne(pn, phase&1)
-				late, lateOpen := sealOne(pn+1, phase&1)
-				require.Equal(t, OpenOK, openOne(slab, open, int64(pn)-1).Status)
-
-				require.NoError(t, s.Update())
-				slab, open = sealOne(pn+2, phase&1^1)
-				d := openOne(slab, open, int64(pn))
-				require.Equal(t, OpenNextPhase, d.Status)
-				require.Equal(t, phase&1^1, d.Phase)
-				require.Equal(t, "phase", string(slab[d.HeaderLen:][:d.PayloadLen]))
-				require.NoError(t, o.Update(pn+2))
-
-				// A packet of the previous phase that was delayed.
-				require.Equal(t, OpenOK, openOne(late, lateOpen, int64(pn)+2).Status)
-				if phase%3 == 0 {
-					o.DropPrevious()
-				}
-				pn += 3
-			}
-		})
-	}
 }
 
 func TestDroppedPhaseFails(t *testing.T) {
@@ -278,20 +138,6 @@ func TestUpdateNeedsAppKeys(t *testing.T) {
 	defer o.Close()
 	require.Error(t, s.Update())
 	require.Error(t, o.Update(0))
-}
-
-func TestLimits(t *testing.T) {
-	requireLinked(t)
-	for _, suite := range suites {
-		s, o := keyPair(t, suite.id, suite.secretLen)
-		if suite.id == 0x1303 {
-			require.EqualValues(t, 1<<62, s.Limit())
-			require.EqualValues(t, 1<<36, o.Limit())
-		} else {
-			require.EqualValues(t, 1<<23, s.Limit())
-			require.EqualValues(t, uint64(1)<<52, o.Limit())
-		}
-	}
 }
 
 func TestKeysRefused(t *testing.T) {

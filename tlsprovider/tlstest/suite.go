@@ -24,7 +24,7 @@ func Run(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64
 // RunPair holds two providers to the suite, one at each end.
 func RunPair(t *testing.T, client, server tlsprovider.Provider, live func() (handles, bytes int64)) {
 	su := &Suite{Client: client, Server: server, Live: live}
-	for _, test := range su.handshake() {
+	for _, test := range append(su.stateless(), su.handshake()...) {
 		t.Run(test.name, test.run)
 	}
 }
@@ -34,11 +34,22 @@ type namedTest struct {
 	run  func(*testing.T)
 }
 
+func (su *Suite) stateless() []namedTest {
+	return []namedTest{
+		{"RFC 9001, A.2 and A.3", su.initialVectors},
+		{"RFC 9001, A.4", su.retryVectors},
+		{"OpenInitial", su.openInitial},
+		{"Initial keys", su.initialBothWays},
+		{"tokens and resets", su.tokensAndResets},
+	}
+}
+
 func (su *Suite) handshake() []namedTest {
 	return []namedTest{
 		{"post-quantum by default", su.postQuantum},
 		{"key events", su.keyEvents},
 		{"fragments", su.fragments},
+		{"keys of sessions", su.sessionKeys},
 		{"every split", su.everySplit},
 		{"crossing levels", su.crossing},
 		{"exporters", su.exporters},

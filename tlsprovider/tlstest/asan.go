@@ -1,0 +1,5 @@
+//go:build asan
+
+package tlstest
+
+const asanEnabled = true
