@@ -24,62 +24,84 @@ func Run(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64
 // RunPair holds two providers to the suite, one at each end.
 func RunPair(t *testing.T, client, server tlsprovider.Provider, live func() (handles, bytes int64)) {
 	su := &Suite{Client: client, Server: server, Live: live}
+	su.runAll(t, real)
+}
+
+func (su *Suite) runAll(t *testing.T, upTo demand) {
 	for _, test := range append(su.stateless(), su.handshake()...) {
-		t.Run(test.name, test.run)
+		if test.of <= upTo {
+			t.Run(test.name, test.run)
+		}
 	}
+}
+
+// RunFake holds a provider without cryptography to what does not take any: the order of events, and
+// that nothing is left.
+func RunFake(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
+	su := &Suite{Client: p, Server: p, Live: live}
+	su.runAll(t, all)
 }
 
 type namedTest struct {
 	name string
 	run  func(*testing.T)
+	of   demand
 }
+
+// demand says of whom a test is asked.
+type demand int
+
+const (
+	all  demand = iota
+	real        // of providers with cryptography and certificates
+)
 
 func (su *Suite) stateless() []namedTest {
 	return []namedTest{
-		{"RFC 9001, A.2 and A.3", su.initialVectors},
-		{"RFC 9001, A.4", su.retryVectors},
-		{"OpenInitial", su.openInitial},
-		{"Initial keys", su.initialBothWays},
-		{"tokens and resets", su.tokensAndResets},
+		{"RFC 9001, A.2 and A.3", su.initialVectors, real},
+		{"RFC 9001, A.4", su.retryVectors, real},
+		{"OpenInitial", su.openInitial, real},
+		{"Initial keys", su.initialBothWays, all},
+		{"tokens and resets", su.tokensAndResets, all},
 	}
 }
 
 func (su *Suite) handshake() []namedTest {
 	return []namedTest{
-		{"post-quantum by default", su.postQuantum},
-		{"key events", su.keyEvents},
-		{"fragments", su.fragments},
-		{"keys of sessions", su.sessionKeys},
-		{"every split", su.everySplit},
-		{"crossing levels", su.crossing},
-		{"exporters", su.exporters},
-		{"key log", su.keyLog},
-		{"decision replaces endpoint", su.decisionReplacesEndpoint},
-		{"version 2 keys", su.version2Keys},
-		{"wrong order", su.wrongOrder},
-		{"long chain", su.longChain},
-		{"each group alone", su.eachGroupAlone},
-		{"HelloRetryRequest", su.helloRetryRequest},
-		{"RequirePQ", su.requirePQ},
-		{"no common group", su.noCommonGroup},
-		{"ALPN", su.alpn},
-		{"ALPN and SNI", su.alpnAndSNI},
-		{"transport parameters", su.transportParameters},
-		{"names that match", su.namesThatMatch},
-		{"certificate by name", su.certificateByName},
-		{"resumption", su.resumption},
-		{"tickets off", su.ticketsOff},
-		{"server certificate faults", su.serverCertificateFaults},
-		{"mutual TLS", su.mutualTLS},
-		{"VerifyPeer", su.verifyPeer},
-		{"key formats", su.keyFormats},
-		{"signer", su.signer},
-		{"wrong levels", su.wrongLevels},
-		{"post-handshake messages", su.postHandshakeMessages},
-		{"garbage", su.garbage},
-		{"nothing is left", su.nothingIsLeft},
-		{"many handshakes", su.manyHandshakes},
-		{"stuck signers", su.stuckSigners},
-		{"concurrent use", su.concurrentUse},
+		{"post-quantum by default", su.postQuantum, all},
+		{"key events", su.keyEvents, all},
+		{"fragments", su.fragments, all},
+		{"keys of sessions", su.sessionKeys, real},
+		{"every split", su.everySplit, all},
+		{"crossing levels", su.crossing, all},
+		{"exporters", su.exporters, real},
+		{"key log", su.keyLog, all},
+		{"decision replaces endpoint", su.decisionReplacesEndpoint, real},
+		{"version 2 keys", su.version2Keys, all},
+		{"wrong order", su.wrongOrder, real},
+		{"long chain", su.longChain, all},
+		{"each group alone", su.eachGroupAlone, all},
+		{"HelloRetryRequest", su.helloRetryRequest, real},
+		{"RequirePQ", su.requirePQ, real},
+		{"no common group", su.noCommonGroup, all},
+		{"ALPN", su.alpn, all},
+		{"ALPN and SNI", su.alpnAndSNI, real},
+		{"transport parameters", su.transportParameters, all},
+		{"names that match", su.namesThatMatch, real},
+		{"certificate by name", su.certificateByName, real},
+		{"resumption", su.resumption, real},
+		{"tickets off", su.ticketsOff, all},
+		{"server certificate faults", su.serverCertificateFaults, real},
+		{"mutual TLS", su.mutualTLS, real},
+		{"VerifyPeer", su.verifyPeer, all},
+		{"key formats", su.keyFormats, real},
+		{"signer", su.signer, real},
+		{"wrong levels", su.wrongLevels, all},
+		{"post-handshake messages", su.postHandshakeMessages, real},
+		{"garbage", su.garbage, all},
+		{"nothing is left", su.nothingIsLeft, all},
+		{"many handshakes", su.manyHandshakes, all},
+		{"stuck signers", su.stuckSigners, all},
+		{"concurrent use", su.concurrentUse, all},
 	}
 }
