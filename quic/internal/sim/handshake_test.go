@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	postQuantum = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519}
-	classical   = []tlsprovider.Group{tlsprovider.X25519}
+	postQuantum = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.P256}
+	classical   = []tlsprovider.Group{tlsprovider.P256}
 )
 
 // ms is a path of the interop scenarios' delay.
