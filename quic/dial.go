@@ -73,6 +73,9 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	name := cfg.ServerName
+	if name == "" && cfg.TLS != nil && cfg.TLS.TLS != nil {
+		name = cfg.TLS.TLS.ServerName
+	}
 	if name == "" {
 		name = host
 	}

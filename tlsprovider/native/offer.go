@@ -72,9 +72,10 @@ func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	}
 	o, err := offerOf(ids)
 	if err != nil {
-		if wanted != nil && fips140.Enabled() {
-			return nil, fmt.Errorf("native: groups %s: %w in FIPS 140-3 mode: %w",
-				tlsprovider.GroupList(wanted), tlsprovider.ErrUnsupported, err)
+		// None of them is left.
+		if wanted != nil {
+			return nil, fmt.Errorf("native: crypto/tls offers none of %s: %s: %w: %w", tlsprovider.GroupList(wanted),
+				missingCause(wanted[0]), tlsprovider.ErrUnsupported, err)
 		}
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func TestClassicalByName(t *testing.T) {
 
 func TestTLSConfigFields(t *testing.T) {
 	handled := map[string]bool{ // by FromTLSConfig's Config, or by checkTLSConfig itself
-		"Time": true, "Certificates": true, "NameToCertificate": true, "RootCAs": true, "NextProtos": true,
+		"Time": true, "Certificates": true, "SessionTicketKey": true, "RootCAs": true, "NextProtos": true,
 		"ServerName": true, "ClientAuth": true, "ClientCAs": true, "InsecureSkipVerify": true,
 		"CipherSuites": true, "PreferServerCipherSuites": true, "SessionTicketsDisabled": true,
 		"MinVersion": true, "MaxVersion": true, "CurvePreferences": true, "KeyLogWriter": true,

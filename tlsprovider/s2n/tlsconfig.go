@@ -49,6 +49,7 @@ func unsupportedFields(t *tls.Config) []unsupportedField {
 	const callback = "callbacks do not exist in s2n-tls: "
 	return []unsupportedField{
 		{"Rand", t.Rand != nil, "randomness is the module's"},
+		{"NameToCertificate", t.NameToCertificate != nil, "certificates are chosen by the names in them: leave it nil"},
 		{"GetCertificate", t.GetCertificate != nil, callback + "use Certificates, or the endpoint's SetCertificates"},
 		{"GetClientCertificate", t.GetClientCertificate != nil, callback + "use Certificates"},
 		{"GetConfigForClient", t.GetConfigForClient != nil, callback + "choose a configuration after the ClientHello"},
@@ -57,7 +58,6 @@ func unsupportedFields(t *tls.Config) []unsupportedField {
 		{"ClientSessionCache", t.ClientSessionCache != nil, "tickets stay with the endpoint"},
 		{"UnwrapSession", t.UnwrapSession != nil, callback + "use Config.TicketKeys"},
 		{"WrapSession", t.WrapSession != nil, callback + "use Config.TicketKeys"},
-		{"SessionTicketKey", t.SessionTicketKey != [32]byte{}, "use Config.TicketKeys"},
 		{"EncryptedClientHelloConfigList", t.EncryptedClientHelloConfigList != nil, "s2n-tls has no Encrypted ClientHello"},
 		{"EncryptedClientHelloRejectionVerify", t.EncryptedClientHelloRejectionVerify != nil, "s2n-tls has no Encrypted ClientHello"},
 		{"EncryptedClientHelloKeys", t.EncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},

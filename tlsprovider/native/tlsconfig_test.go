@@ -1,0 +1,183 @@
+package native
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// world is an authority and both sides as tls.Configs.
+type world struct {
+	ca             *tlstest.Authority
+	client, server *tls.Config
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{ca: tlstest.NewAuthority(t)}
+	pool := x509.NewCertPool()
+	pool.AddCert(w.ca.Cert)
+	w.client = &tls.Config{RootCAs: pool, NextProtos: []string{"test"}}
+	w.server = &tls.Config{Certificates: []tls.Certificate{w.certificate(t, "server.test")}, NextProtos: []string{"test"}}
+	return w
+}
+
+func (w *world) certificate(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	leaf := w.ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{name} })
+	key, err := x509.ParsePKCS8PrivateKey(leaf.KeyDER)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: leaf.Chain, PrivateKey: key}
+}
+
+func (w *world) pair(t *testing.T, name string) *tlstest.Pair {
+	t.Helper()
+	p := New()
+	c, err := tlsprovider.FromTLSConfig(w.client)
+	require.NoError(t, err)
+	s, err := tlsprovider.FromTLSConfig(w.server)
+	require.NoError(t, err)
+	ce, err := p.NewClient(c)
+	require.NoError(t, err)
+	t.Cleanup(ce.Close)
+	se, err := p.NewServer(s)
+	require.NoError(t, err)
+	t.Cleanup(se.Close)
+	return tlstest.PairOf(t, ce, se, name)
+}
+
+// What a tls.Config says comes about, callbacks and all.
+func TestTLSConfigIsHonoured(t *testing.T) {
+	t.Run("as it is", func(t *testing.T) {
+		cs, _ := newWorld(t).pair(t, "server.test").MustRun(t)
+		require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+	})
+	t.Run("GetCertificate", func(t *testing.T) {
+		w := newWorld(t)
+		other := w.certificate(t, "other.test")
+		w.server.Certificates = nil
+		w.server.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			require.Equal(t, "other.test", h.ServerName)
+			return &other, nil
+		}
+		cs, _ := w.pair(t, "other.test").MustRun(t)
+		require.Equal(t, other.Certificate, cs.PeerChain)
+	})
+	t.Run("GetConfigForClient", func(t *testing.T) {
+		w := newWorld(t)
+		other := w.certificate(t, "other.test")
+		w.server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return &tls.Config{Certificates: []tls.Certificate{other}, NextProtos: []string{"test"}}, nil
+		}
+		cs, _ := w.pair(t, "other.test").MustRun(t)
+		require.Equal(t, other.Certificate, cs.PeerChain)
+	})
+	t.Run("GetClientCertificate", func(t *testing.T) {
+		w := newWorld(t)
+		mine := w.certificate(t, "client.test")
+		w.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &mine, nil }
+		w.server.ClientAuth, w.server.ClientCAs = tls.RequireAndVerifyClientCert, w.client.RootCAs
+		_, ss := w.pair(t, "server.test").MustRun(t)
+		require.Equal(t, mine.Certificate, ss.PeerChain)
+	})
+	t.Run("RequireAnyClientCert", func(t *testing.T) {
+		w := newWorld(t)
+		stranger := newWorld(t).certificate(t, "stranger.test")
+		w.client.Certificates = []tls.Certificate{stranger}
+		w.server.ClientAuth = tls.RequireAnyClientCert
+		_, ss := w.pair(t, "server.test").MustRun(t)
+		require.Equal(t, stranger.Certificate, ss.PeerChain, "asked for and not verified")
+	})
+	t.Run("VerifyPeerCertificate", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return errors.New("not today") }
+		side, err := w.pair(t, "server.test").Run(t)
+		require.Equal(t, tlsprovider.Client, side)
+		tlstest.RequireAlert(t, tlsprovider.AlertBadCertificate, err)
+		require.ErrorContains(t, err, "not today")
+	})
+	t.Run("VerifyConnection", func(t *testing.T) {
+		w := newWorld(t)
+		w.server.VerifyConnection = func(cs tls.ConnectionState) error {
+			require.Equal(t, tls.X25519MLKEM768, cs.CurveID)
+			return errors.New("not today")
+		}
+		side, err := w.pair(t, "server.test").Run(t)
+		require.Equal(t, tlsprovider.Server, side)
+		require.ErrorContains(t, err, "not today")
+	})
+	t.Run("CurvePreferences", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.CurvePreferences = []tls.CurveID{tls.SecP256r1MLKEM768}
+		cs, _ := w.pair(t, "server.test").MustRun(t)
+		require.Equal(t, tlsprovider.SecP256r1MLKEM768, cs.Group)
+	})
+	t.Run("ClientSessionCache", func(t *testing.T) {
+		w := newWorld(t)
+		cache := &countingCache{ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		w.client.ClientSessionCache = cache
+		w.pair(t, "server.test").MustRun(t)
+		require.NotZero(t, cache.puts)
+	})
+	t.Run("Rand", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.Rand = failingReader{}
+		_, err := w.pair(t, "server.test").Run(t)
+		require.ErrorContains(t, err, "no randomness today")
+		w.client.Rand = rand.Reader
+		w.pair(t, "server.test").MustRun(t)
+	})
+}
+
+type countingCache struct {
+	tls.ClientSessionCache
+	puts int
+}
+
+func (c *countingCache) Put(key string, s *tls.ClientSessionState) {
+	c.puts++
+	c.ClientSessionCache.Put(key, s)
+}
+
+type failingReader struct{}
+
+func (failingReader) Read([]byte) (int, error) { return 0, errors.New("no randomness today") }
+
+// GODEBUG=tlsmlkem=0 takes the hybrids away from a tls.Config that asks for them: an endpoint that
+// promises post-quantum key exchange must not start.
+func TestGODEBUGTakesHybridsAway(t *testing.T) {
+	p := New()
+	_, server, _ := tlstest.Configs(t)
+	client := &tlsprovider.Config{NextProtos: []string{"test"}}
+	t.Setenv("GODEBUG", "tlsmlkem=0")
+	for _, cfg := range []*tlsprovider.Config{client, server} {
+		newEndpoint := p.NewClient
+		if cfg == server {
+			newEndpoint = p.NewServer
+		}
+		_, err := newEndpoint(cfg)
+		require.ErrorContains(t, err, "tlsmlkem=0")
+		require.ErrorContains(t, err, "X25519MLKEM768")
+		named := *cfg
+		named.Groups = []tlsprovider.Group{tlsprovider.X25519MLKEM768}
+		_, err = newEndpoint(&named)
+		require.ErrorContains(t, err, "tlsmlkem=0")
+		classical := *cfg
+		classical.Groups = []tlsprovider.Group{tlsprovider.P256}
+		e, err := newEndpoint(&classical)
+		require.NoError(t, err, "who asks for no hybrid gets what was asked for")
+		e.Close()
+	}
+	require.NotContains(t, p.Capabilities().Groups, tlsprovider.X25519MLKEM768)
+	t.Setenv("GODEBUG", "")
+	e, err := p.NewClient(client)
+	require.NoError(t, err)
+	e.Close()
+}
