@@ -140,6 +140,8 @@ func explain(err error, addr string) string {
 		return text + ": the certificate's issuer is not trusted; name it with --ca"
 	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertHandshakeFailure)):
 		return text + ": no key exchange group or cipher suite in common; see --groups on both sides"
+	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertInsufficientSecurity)):
+		return text + ": see the server's --groups, or leave --require-pq out"
 	case errors.As(err, &vn):
 		return text + ": the server does not speak QUIC version 1"
 	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded):

@@ -124,15 +124,21 @@ func (s *server) handle(ctx context.Context, c *quic.Conn) {
 		o.Print(s.out)
 	}
 	s.mu.Unlock()
+	var streams sync.WaitGroup
 	defer c.Close()
+	defer streams.Wait()
 	for {
 		st, err := c.AcceptStream(ctx)
 		if err != nil {
 			return
 		}
-		if err := s.handleStream(st); err != nil && !errors.Is(err, net.ErrClosed) {
-			fmt.Fprintf(s.err, "pq_server: stream %d from %s: %v\n", st.ID(), c.RemoteAddr(), err)
-		}
+		streams.Go(func() {
+			if err := s.handleStream(st); err != nil && !errors.Is(err, net.ErrClosed) {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				fmt.Fprintf(s.err, "pq_server: stream %d from %s: %v\n", st.ID(), c.RemoteAddr(), err)
+			}
+		})
 	}
 }
 

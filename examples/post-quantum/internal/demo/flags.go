@@ -53,11 +53,15 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 // Parse parses the command line and answers --version and --licenses. exit says to leave with code.
 func (f *Flags) Parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, exit bool) {
 	f.Program = fs.Name()
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard)
 	switch err := fs.Parse(args); {
 	case err == flag.ErrHelp:
+		fs.SetOutput(stdout)
+		fmt.Fprintf(stdout, "usage: %s [flags]\n", f.Program)
+		fs.PrintDefaults()
 		return 0, true
 	case err != nil:
+		fmt.Fprintf(stderr, "%s: %v; see --help\n", f.Program, err)
 		return 2, true
 	case fs.NArg() > 0:
 		fmt.Fprintf(stderr, "%s: unexpected argument %q; see --help\n", f.Program, fs.Arg(0))
