@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+// providers are the two, of which the s2n one must be linked.
+func providers() ([]tlsprovider.Provider, error) {
+	p, err := s2n.New()
+	if err != nil {
+		return nil, err
+	}
+	return []tlsprovider.Provider{p, native.New()}, nil
+}
+
+// handshakes are pairs in memory: both sides, the chain and the name verified, tickets off, the packet
+// keys taken.
+func (b *bench) handshakes() (out []subject, err error) {
+	ps, err := providers()
+	if err != nil {
+		return nil, err
+	}
+	creds, err := newCreds()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range tlsprovider.AllGroups() {
+		if b.c != "" {
+			policy := "pqquic_" + strings.ToLower(g.String())
+			out = append(out, subject{name: "Handshake/c/" + g.String(), run: b.cProgram("handshake", policy, creds.certFile, creds.keyFile)})
+		}
+		for _, p := range ps {
+			s, err := pairOf(p, creds, g)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, s)
+		}
+		out = append(out, subject{name: "Handshake/cryptotls/" + g.String(), run: loop(cryptoTLS(creds, g))})
+	}
+	out[len(out)-1].close = creds.remove
+	return out, nil
+}
+
+// cProgram runs the C program, which measures itself.
+func (b *bench) cProgram(args ...string) func(time.Duration) (result, error) {
+	return func(d time.Duration) (r result, err error) {
+		out, err := exec.Command(b.c, append(args, fmt.Sprint(d.Milliseconds()))...).CombinedOutput()
+		if err != nil {
+			return r, fmt.Errorf("%w: %s", err, out)
+		}
+		r.allocs = -1
+		_, err = fmt.Sscan(string(out), &r.n, &r.ns)
+		return r, err
+	}
+}
+
+func pairOf(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (s subject, err error) {
+	groups := []tlsprovider.Group{g}
+	ce, err := p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, Roots: c.roots, DisableTickets: true})
+	if err != nil {
+		return s, err
+	}
+	se, err := p.NewServer(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn},
+		Certificates: []tlsprovider.Certificate{c.ours}, DisableTickets: true})
+	if err != nil {
+		return s, err
+	}
+	return subject{
+		name:  "Handshake/" + p.Name() + "/" + g.String(),
+		close: func() { ce.Close(); se.Close() },
+		run: loop(func(n int) error {
+			for range n {
+				if err := pair(ce, se); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	}, nil
+}
+
+var params = []byte("transport parameters of a connection")
+
+func pair(ce, se tlsprovider.Endpoint) error {
+	c, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: serverName, TransportParameters: params})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s, err := se.NewSession(tlsprovider.SessionParams{Version: 1})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	up, err := c.Advance(nil)
+	if err != nil {
+		return err
+	}
+	if _, err = s.Advance(crypto(up)); err != nil {
+		return err
+	}
+	down, err := s.Continue(tlsprovider.Decision{ALPN: alpn, TransportParameters: params, Version: 1})
+	if err != nil {
+		return err
+	}
+	if up, err = c.Advance(crypto(down)); err != nil {
+		return err
+	}
+	if _, err = s.Advance(crypto(up)); err != nil {
+		return err
+	}
+	for _, session := range []tlsprovider.Session{c, s} {
+		for _, level := range []tlsprovider.Level{tlsprovider.LevelHandshake, tlsprovider.LevelApp} {
+			k, err := session.TakeKeys(level, 1)
+			if err != nil {
+				return err
+			}
+			k.Close()
+		}
+		if !session.State().HandshakeDone {
+			return errors.New("the handshake is not done")
+		}
+	}
+	return nil
+}
+
+func crypto(events []tlsprovider.Event) (out []tlsprovider.CryptoData) {
+	for _, e := range events {
+		if e.Kind == tlsprovider.EventWrite {
+			out = append(out, tlsprovider.CryptoData{Level: e.Level, Data: e.Data})
+		}
+	}
+	return out
+}
+
+// cryptoTLS is the same pair on crypto/tls alone, without packet keys: what any Go QUIC stack pays.
+func cryptoTLS(c *creds, g tlsprovider.Group) func(n int) error {
+	client := &tls.Config{RootCAs: c.pool, ServerName: serverName, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13,
+		CurvePreferences: []tls.CurveID{tls.CurveID(g)}, SessionTicketsDisabled: true}
+	server := client.Clone()
+	server.Certificates = []tls.Certificate{c.tls}
+	return func(n int) error {
+		for range n {
+			qc := tls.QUICClient(&tls.QUICConfig{TLSConfig: client})
+			qs := tls.QUICServer(&tls.QUICConfig{TLSConfig: server})
+			qc.SetTransportParameters(params)
+			qs.SetTransportParameters(params)
+			if err := errors.Join(qc.Start(context.Background()), qs.Start(context.Background())); err != nil {
+				return err
+			}
+			var done [2]bool
+			for range 4 {
+				if err := errors.Join(move(qc, qs, &done[0]), move(qs, qc, &done[1])); err != nil {
+					return err
+				}
+			}
+			if !done[0] || !done[1] {
+				return errors.New("the handshake is not done")
+			}
+			qc.Close()
+			qs.Close()
+		}
+		return nil
+	}
+}
+
+func move(from, to *tls.QUICConn, done *bool) error {
+	for {
+		switch e := from.NextEvent(); e.Kind {
+		case tls.QUICNoEvent:
+			return nil
+		case tls.QUICHandshakeDone:
+			*done = true
+		case tls.QUICWriteData:
+			if err := to.HandleData(e.Level, bytes.Clone(e.Data)); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+)
+
+// connections opens connections over loopback, moves a byte and closes them: one after another, and 32
+// at a time.
+func (b *bench) connections() (out []subject, err error) {
+	for _, at := range []int{1, 32} {
+		subjects, err := b.overLoopback("Connect", fmt.Sprintf("/%d", at), 0, func(ask func(uint64) error) func(int) error {
+			return func(n int) error { return concurrently(at, n, ask) }
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, subjects...)
+	}
+	return out, nil
+}
+
+// streamBytes is what a bulk transfer moves.
+const streamBytes = 16 << 20
+
+// streams moves bytes over one stream of one connection.
+func (b *bench) streams() ([]subject, error) {
+	return b.overLoopback("Stream", "", streamBytes, func(ask func(uint64) error) func(int) error {
+		return func(n int) error {
+			for range n {
+				if err := ask(streamBytes); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	})
+}
+
+func (b *bench) overLoopback(name, suffix string, bytes int64, work func(ask func(uint64) error) func(int) error) (out []subject, err error) {
+	all, err := stacks()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		c, err := newCreds()
+		if err != nil {
+			return nil, err
+		}
+		addr, stopServer, err := s.listen(c)
+		if err != nil {
+			return nil, err
+		}
+		ask, stopClient, err := s.client(c)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, subject{
+			name: name + "/" + s.name + suffix, bytes: bytes,
+			run:   loop(work(func(n uint64) error { return ask(addr, n) })),
+			close: func() { stopClient(); stopServer(); c.remove() },
+		})
+	}
+	return out, nil
+}
+
+// concurrently asks n times for a byte, at most at a time.
+func concurrently(at, n int, ask func(uint64) error) error {
+	if at == 1 {
+		for range n {
+			if err := ask(1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	at = min(at, n)
+	todo := make(chan struct{}, n)
+	for range n {
+		todo <- struct{}{}
+	}
+	close(todo)
+	var wg sync.WaitGroup
+	errs := make(chan error, at)
+	for range at {
+		wg.Go(func() {
+			for range todo {
+				if err := ask(1); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}

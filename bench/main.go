@@ -1,0 +1,147 @@
+// Command bench measures what the providers and the transport cost, beside a C program on the same
+// libraries, plain crypto/tls, quic-go and x/net. It prints Go's benchmark format, for benchstat, and
+// then the ratios that matter.
+//
+// What is compared runs in turns within one process: on a shared machine a figure alone says little,
+// and the ratio of two that were taken in the same seconds a lot.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	b := &bench{}
+	flag.IntVar(&b.rounds, "rounds", 5, "rounds in which everything runs once")
+	flag.DurationVar(&b.time, "time", 250*time.Millisecond, "time of one measurement")
+	flag.StringVar(&b.c, "c", "", "the C program, pqq-bench")
+	flag.StringVar(&b.only, "run", "", "run what has this in its name")
+	flag.Parse()
+	if err := b.run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is a run and what it has measured.
+type bench struct {
+	rounds int
+	time   time.Duration
+	c      string
+	only   string
+
+	results map[string][]result
+}
+
+// A result is one measurement.
+type result struct {
+	n      int
+	ns     float64 // an iteration
+	allocs float64 // an iteration
+	bytes  int64   // that an iteration moves, 0 for none
+}
+
+// A subject is something to be measured, by its name in Go's format without "Benchmark".
+type subject struct {
+	name  string
+	bytes int64
+	// run runs for about d. C subjects measure themselves.
+	run func(d time.Duration) (result, error)
+	// close frees what run needs.
+	close func()
+}
+
+func (b *bench) run() error {
+	fmt.Printf("goos: %s\ngoarch: %s\npkg: github.com/pqquic/pqquic/bench\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, cpu())
+	b.results = make(map[string][]result)
+	for _, group := range []func() ([]subject, error){b.handshakes, b.packets, b.junk, b.connections, b.streams} {
+		subjects, err := group()
+		if err != nil {
+			return err
+		}
+		if err := b.measure(subjects); err != nil {
+			return err
+		}
+	}
+	b.ratios()
+	return nil
+}
+
+// measure runs subjects in turns.
+func (b *bench) measure(subjects []subject) error {
+	subjects = slices.DeleteFunc(subjects, func(s subject) bool { return !strings.Contains(s.name, b.only) })
+	for round := range b.rounds + 1 {
+		for _, s := range subjects {
+			d := b.time
+			if round == 0 {
+				d /= 5 // warm up: caches, pages, the clock of the CPU
+			}
+			r, err := s.run(d)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			if round > 0 {
+				r.bytes = s.bytes
+				b.results[s.name] = append(b.results[s.name], r)
+				r.print(s.name)
+			}
+		}
+	}
+	for _, s := range subjects {
+		if s.close != nil {
+			s.close()
+		}
+	}
+	return nil
+}
+
+func (r result) print(name string) {
+	fmt.Printf("Benchmark%s\t%8d\t%12.1f ns/op", name, r.n, r.ns)
+	if r.bytes > 0 {
+		fmt.Printf("\t%8.2f MB/s", float64(r.bytes)/r.ns*1000)
+	}
+	if r.allocs >= 0 {
+		fmt.Printf("\t%8.0f allocs/op", r.allocs)
+	}
+	fmt.Println()
+}
+
+// loop measures f, which runs n times.
+func loop(f func(n int) error) func(time.Duration) (result, error) {
+	return func(d time.Duration) (result, error) {
+		total, n := 0, 1
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		for {
+			if err := f(n); err != nil {
+				return result{}, err
+			}
+			total += n
+			spent := time.Since(start)
+			if spent >= d {
+				runtime.ReadMemStats(&after)
+				return result{n: total, ns: float64(spent.Nanoseconds()) / float64(total),
+					allocs: float64((after.Mallocs - before.Mallocs) / uint64(total))}, nil
+			}
+			// As many again as fit into a third of the time.
+			n = max(1, int(float64(total)*float64(d)/3/float64(spent)))
+		}
+	}
+}
+
+func cpu() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, model, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(model)
+		}
+	}
+	return runtime.GOARCH
+}
