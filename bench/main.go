@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -43,6 +44,7 @@ type bench struct {
 type result struct {
 	n      int
 	ns     float64 // an iteration
+	cpu    float64 // nanoseconds of this process's CPU time, an iteration; garbage collection counts
 	allocs float64 // an iteration
 	bytes  int64   // that an iteration moves, 0 for none
 }
@@ -106,6 +108,7 @@ func (r result) print(name string) {
 	if r.bytes > 0 {
 		fmt.Printf("\t%8.2f MB/s", float64(r.bytes)/r.ns*1000)
 	}
+	fmt.Printf("\t%12.1f cpu-ns/op", r.cpu)
 	if r.allocs >= 0 {
 		fmt.Printf("\t%8.0f allocs/op", r.allocs)
 	}
@@ -118,7 +121,7 @@ func loop(f func(n int) error) func(time.Duration) (result, error) {
 		total, n := 0, 1
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		start := time.Now()
+		start, used := time.Now(), cpuTime()
 		for {
 			if err := f(n); err != nil {
 				return result{}, err
@@ -126,14 +129,25 @@ func loop(f func(n int) error) func(time.Duration) (result, error) {
 			total += n
 			spent := time.Since(start)
 			if spent >= d {
+				used = cpuTime() - used
 				runtime.ReadMemStats(&after)
 				return result{n: total, ns: float64(spent.Nanoseconds()) / float64(total),
+					cpu:    float64(used.Nanoseconds()) / float64(total),
 					allocs: float64((after.Mallocs - before.Mallocs) / uint64(total))}, nil
 			}
 			// As many again as fit into a third of the time.
 			n = max(1, int(float64(total)*float64(d)/3/float64(spent)))
 		}
 	}
+}
+
+// cpuTime is what this process has used of all CPUs.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func cpu() string {

@@ -44,6 +44,9 @@ int pqq_cb_recv(void *ctx, uint8_t *buf, uint32_t len)
 		return S2N_FAILURE;
 	}
 	memcpy(buf, c->in, n);
+	if (c->verify_name[0] != '\0' && !c->leaf.over) {
+		pqq_leaf_read(&c->leaf, buf, n);
+	}
 	c->in += n;
 	c->in_len -= n;
 	return (int)n;
@@ -247,27 +250,19 @@ uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
 	return 1;
 }
 
-static int leaf_matches(const pqq_conn *c, struct s2n_connection *conn)
+static int leaf_matches(const pqq_conn *c)
 {
-	struct s2n_cert_chain_and_key *chain = s2n_cert_chain_and_key_new();
-	struct s2n_cert *leaf = NULL;
-	const uint8_t *der = NULL;
-	uint32_t len = 0;
+	const uint8_t *der = c->leaf.der.data;
 	int ok = 0;
+	X509 *cert = c->leaf.der.len > 0 && c->leaf.der.len == c->leaf.want ? d2i_X509(NULL, &der, (long)c->leaf.want) : NULL;
 
-	if (chain != NULL && s2n_connection_get_peer_cert_chain(conn, chain) == S2N_SUCCESS
-		&& s2n_cert_chain_get_cert(chain, &leaf, 0) == S2N_SUCCESS
-		&& s2n_cert_get_der(leaf, &der, &len) == S2N_SUCCESS) {
-		X509 *cert = d2i_X509(NULL, &der, (long)len);
-		if (cert != NULL && c->verify_ip) {
-			ok = X509_check_ip_asc(cert, c->verify_name, 0) == 1;
-		} else if (cert != NULL) {
-			ok = X509_check_host(cert, c->verify_name, strlen(c->verify_name),
-				     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
-		}
-		X509_free(cert);
+	if (cert != NULL && c->verify_ip) {
+		ok = X509_check_ip_asc(cert, c->verify_name, 0) == 1;
+	} else if (cert != NULL) {
+		ok = X509_check_host(cert, c->verify_name, strlen(c->verify_name),
+			     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
 	}
-	s2n_cert_chain_and_key_free(chain);
+	X509_free(cert);
 	ERR_clear_error();
 	return ok;
 }
@@ -276,7 +271,7 @@ int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_i
 {
 	(void)ctx;
 	pqq_conn *c = s2n_connection_get_ctx(conn);
-	if (c->verify_name[0] == '\0' || leaf_matches(c, conn)) {
+	if (c->verify_name[0] == '\0' || leaf_matches(c)) {
 		return s2n_cert_validation_accept(info);
 	}
 	return s2n_cert_validation_reject(info);

@@ -71,6 +71,7 @@ static void free_s2n(pqq_conn *c)
 		c->s2n = NULL;
 	}
 	pqq_bytes_clear(&c->held);
+	pqq_bytes_clear(&c->leaf.der);
 }
 
 void pqq_conn_free(pqq_conn *c)

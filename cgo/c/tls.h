@@ -48,6 +48,16 @@ typedef struct {
 /* Looks at message headers only. 0: a message that has no place in QUIC. */
 int pqq_post_check(pqq_post *p, const uint8_t *in, size_t len);
 
+/* The first certificate of a peer's Certificate message, as it goes by. */
+typedef struct {
+	uint8_t header[11];
+	uint8_t have, over;
+	uint32_t left, skip, want;
+	pqq_bytes der;
+} pqq_leaf;
+
+void pqq_leaf_read(pqq_leaf *l, const uint8_t *in, size_t len);
+
 struct pqq_conn {
 	struct s2n_connection *s2n; /* goes after the handshake, see finish */
 	pqq_config *cfg;
@@ -78,6 +88,7 @@ struct pqq_conn {
 	pqq_state state;
 	pqq_post post;
 
+	pqq_leaf leaf; /* of the server, for a client that verifies its name */
 	char verify_name[256];
 	uint8_t verify_ip;
 };

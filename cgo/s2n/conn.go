@@ -2,6 +2,7 @@ package s2n
 
 import (
 	"encoding/binary"
+	"sync"
 	"unsafe"
 
 	"github.com/pqquic/pqquic/cgo/awslc"
@@ -103,7 +104,7 @@ func (c *Conn) Drive(level uint8, in []byte, now int64) ([]byte, error) {
 		return nil, errClosed
 	}
 	if c.log == nil {
-		c.log = make([]byte, 4096)
+		c.log = logs.Get().(*[logLen]byte)[:]
 	}
 	r := connDrive(c.p, level, in, now, c.log)
 	if !r.ok {
@@ -117,9 +118,24 @@ func (c *Conn) Drive(level uint8, in []byte, now int64) ([]byte, error) {
 		grown := make([]byte, r.n+r.more)
 		copy(grown, c.log[:r.n])
 		r.n += connLog(c.p, grown[r.n:])
+		c.dropLog()
 		c.log = grown
 	}
 	return c.log[:r.n], nil
+}
+
+// logLen holds the log of all but long chains.
+const logLen = 4096
+
+// logs are reused: a handshake's log is the largest thing that Go allocates for it.
+var logs = sync.Pool{New: func() any { return new([logLen]byte) }}
+
+func (c *Conn) dropLog() {
+	if len(c.log) == logLen {
+		clear(c.log) // a key log's lines may have been in it
+		logs.Put((*[logLen]byte)(c.log))
+	}
+	c.log = nil
 }
 
 // Continue answers EventClientHello; Drive goes on. cfg, when not nil, replaces the configuration.
@@ -221,7 +237,7 @@ func (c *Conn) TakeTicket() *Ticket {
 func (c *Conn) Close() {
 	connFree(c.p)
 	c.p = nil
-	c.log = nil
+	c.dropLog()
 }
 
 // A Ticket resumes a session. It holds a secret and stays in C. Safe for concurrent use until Close.

@@ -53,6 +53,15 @@ func (w *Watch) add(side tlsprovider.Side, st *stream, data []byte) {
 			st.left = int(st.header[1])<<16 | int(st.header[2])<<8 | int(st.header[3])
 		}
 		n := min(st.left, len(data))
+		if n == st.left && st.body == nil {
+			// The message is here as a whole, as it nearly always is.
+			w.message(side, st.header[0], data[:min(n, wanted(st.header[0]))])
+			st.have, st.left, data = 0, 0, data[n:]
+			if len(data) == 0 {
+				return
+			}
+			continue
+		}
 		if keep := min(n, wanted(st.header[0])-len(st.body)); keep > 0 {
 			st.body = append(st.body, data[:keep]...)
 		}
