@@ -52,6 +52,13 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)
 	}
+	if p.HasPreferredAddress {
+		// "[The] sequence number of the connection ID is [...] 1 if the preferred_address transport
+		// parameter is sent". We stay at the address that answered; the ID can be used there.
+		// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-2
+		a := &p.PreferredAddress
+		c.ids.remote = append(c.ids.remote, remoteID{seq: 1, id: a.ConnID, token: a.ResetToken, hasToken: true})
+	}
 }
 
 // authenticateIDs checks the connection IDs that the handshake authenticates.

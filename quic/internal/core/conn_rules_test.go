@@ -1,0 +1,211 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+const (
+	client = tlsprovider.Client
+	server = tlsprovider.Server
+)
+
+// Each rule that a peer can break in a 1-RTT packet, and the error that answers it.
+func TestPeerBreaksARule(t *testing.T) {
+	id := func(b byte) wire.ConnID {
+		id, _ := wire.MakeConnID(bytes.Repeat([]byte{b}, 8))
+		return id
+	}
+	for _, tt := range []struct {
+		name   string
+		to     tlsprovider.Side
+		frames []wire.Frame
+		raw    []byte
+		want   wire.ErrorCode
+	}{
+		{"unknown frame type", server, nil, []byte{0x40, 0x52}, wire.FrameEncodingError},
+		{"frame type longer than needed", server, nil, []byte{0x40, 0x01}, wire.FrameEncodingError},
+		{"truncated frame", server, nil, []byte{byte(wire.FrameMaxData)}, wire.FrameEncodingError},
+		{"acknowledgement of what was never sent", server, nil, []byte{0x02, 0x80, 0, 0xff, 0xff, 0, 0, 0}, wire.ProtocolViolation},
+		{"HANDSHAKE_DONE from a client", server, []wire.Frame{wire.HandshakeDone{}}, nil, wire.ProtocolViolation},
+		{"NEW_TOKEN from a client", server, []wire.Frame{wire.NewToken{Token: []byte{1}}}, nil, wire.ProtocolViolation},
+		{"empty NEW_TOKEN", client, nil, []byte{0x07, 0}, wire.FrameEncodingError},
+		{"data on our own stream", server, []wire.Frame{wire.Stream{ID: 3, Data: []byte{1}}}, nil, wire.StreamStateError},
+		{"data on a stream that we have not opened", server, []wire.Frame{wire.Stream{ID: 1, Data: []byte{1}}}, nil, wire.StreamStateError},
+		{"a stream above the limit", server, []wire.Frame{wire.Stream{ID: 40, Data: []byte{1}}}, nil, wire.StreamLimitError},
+		{"RESET_STREAM above the limit", server, []wire.Frame{wire.ResetStream{ID: 42}}, nil, wire.StreamLimitError},
+		{"more than a stream's window", server, []wire.Frame{wire.Stream{ID: 0, Offset: 64 << 10, Data: []byte{1}}}, nil, wire.FlowControlError},
+		{"more than the connection's window", server, []wire.Frame{
+			wire.Stream{ID: 0, Offset: 64<<10 - 1, Data: []byte{1}}, wire.Stream{ID: 4, Offset: 64<<10 - 1, Data: []byte{1}},
+			wire.Stream{ID: 8, Offset: 0, Data: []byte{1}}}, nil, wire.FlowControlError},
+		{"data beyond the final size", server, []wire.Frame{
+			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.Stream{ID: 0, Offset: 5, Data: []byte{1}}}, nil, wire.FinalSizeError},
+		{"another final size", server, []wire.Frame{
+			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.ResetStream{ID: 0, FinalSize: 9}}, nil, wire.FinalSizeError},
+		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, wire.AppendVarint(nil, 1<<60+1)...), wire.FrameEncodingError},
+		{"STOP_SENDING for a stream of the peer's own", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
+		{"MAX_STREAM_DATA for a stream that only receives", server, []wire.Frame{wire.MaxStreamData{ID: 2, Max: 1}}, nil, wire.StreamStateError},
+		{"too many connection IDs", server, []wire.Frame{
+			wire.NewConnectionID{Seq: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(11)}}, nil, wire.ConnectionIDLimitError},
+		{"one sequence number for two IDs", server, []wire.Frame{
+			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 10, ConnID: id(11)}}, nil, wire.ProtocolViolation},
+		{"one ID with two sequence numbers", server, []wire.Frame{
+			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(10)}}, nil, wire.ProtocolViolation},
+		{"Retire Prior To above the number", server, nil,
+			append(append([]byte{0x18, 1, 2, 8}, bytes.Repeat([]byte{7}, 8)...), make([]byte, 16)...), wire.FrameEncodingError},
+		{"a connection ID that is too long", server, nil,
+			append(append([]byte{0x18, 1, 0, 21}, bytes.Repeat([]byte{7}, 21)...), make([]byte, 16)...), wire.FrameEncodingError},
+		{"retirement of an ID that was never issued", server, []wire.Frame{wire.RetireConnectionID{Seq: 77}}, nil, wire.ProtocolViolation},
+		{"retirement of the ID in use", server, []wire.Frame{wire.RetireConnectionID{Seq: 0}}, nil, wire.ProtocolViolation},
+		{"CRYPTO beyond the buffer", server, []wire.Frame{wire.Crypto{Offset: maxAppCrypto, Data: []byte{1}}}, nil, wire.CryptoBufferExceeded},
+		{"a KeyUpdate message", server, []wire.Frame{wire.Crypto{Data: []byte{24, 0, 0, 1, 0}}}, nil, 0x10a},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := connected(t, rigOptions{})
+			b := tt.raw
+			for _, f := range tt.frames {
+				b = f.Append(b)
+			}
+			r.requireClosed(tt.to, tt.want, r.sayBytes(tt.to, recovery.SpaceApp, b))
+		})
+	}
+}
+
+// What a peer may say does no harm, however often.
+func TestPeerIsTiresome(t *testing.T) {
+	r := connected(t, rigOptions{})
+	for i := range 2000 {
+		var answer []wire.Frame
+		switch i % 6 {
+		case 0:
+			answer = r.say(server, recovery.SpaceApp, wire.Ping{})
+		case 1:
+			answer = r.say(server, recovery.SpaceApp, wire.PathResponse{})
+		case 2:
+			answer = r.say(server, recovery.SpaceApp, wire.MaxData{Max: uint64(i)}, wire.DataBlocked{Limit: uint64(i)})
+		case 3:
+			var frames []wire.Frame
+			for range 100 {
+				frames = append(frames, wire.PathChallenge{Data: [8]byte{byte(i)}})
+			}
+			answer = r.say(server, recovery.SpaceApp, frames...)
+			responses := 0
+			for _, f := range answer {
+				if _, ok := f.(wire.PathResponse); ok {
+					responses++
+				}
+			}
+			require.LessOrEqual(t, responses, maxPathResponses)
+		case 4:
+			answer = r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: r.server.ids.local[1].seq})
+		case 5:
+			answer = r.say(server, recovery.SpaceApp, wire.StreamsBlocked{Limit: 10}, wire.StreamDataBlocked{ID: 0, Limit: 1})
+		}
+		_ = answer
+		require.NoError(t, errOf(r.server))
+		require.LessOrEqual(t, len(r.server.ids.local), maxLocalIDs)
+		require.LessOrEqual(t, len(r.server.pathResponses), maxPathResponses)
+		r.now = r.now.Add(time.Millisecond)
+		r.events(r.server, server)
+	}
+}
+
+// A challenge is answered with its own bytes, once.
+func TestPathChallenge(t *testing.T) {
+	r := connected(t, rigOptions{})
+	answer := r.say(server, recovery.SpaceApp, wire.PathChallenge{Data: [8]byte{1, 2, 3}})
+	require.Contains(t, answer, wire.Frame(wire.PathResponse{Data: [8]byte{1, 2, 3}}))
+}
+
+// Frames that do not belong into Initial and Handshake packets.
+func TestFramesInTheWrongSpace(t *testing.T) {
+	for _, s := range []recovery.Space{recovery.SpaceInitial, recovery.SpaceHandshake} {
+		for _, f := range []wire.Frame{
+			wire.Stream{ID: 0, Data: []byte{1}}, wire.MaxData{Max: 1}, wire.HandshakeDone{}, wire.NewToken{Token: []byte{1}},
+			wire.ConnectionClose{Application: true}, wire.PathChallenge{}, wire.RetireConnectionID{},
+		} {
+			r := midHandshake(t, s)
+			r.requireClosed(client, wire.ProtocolViolation, r.say(client, s, f))
+		}
+	}
+}
+
+// midHandshake is a rig whose client has keys of a space and not yet all of the server's flight.
+func midHandshake(t *testing.T, s recovery.Space) *rig {
+	t.Helper()
+	r := newRig(t, rigOptions{provider: fake.Options{Classical: true, ChainLen: 5000}})
+	arrived := 0
+	r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+		if from == server {
+			arrived++
+		}
+		return from == client || s == recovery.SpaceHandshake && arrived == 1
+	}
+	for range 10 {
+		r.step(r.client, client)
+		if r.server != nil {
+			r.step(r.server, server)
+		}
+	}
+	require.NotNil(t, r.server)
+	require.NotNil(t, r.client.spaces[s].open)
+	require.NotNil(t, r.server.spaces[s].seal)
+	require.False(t, r.client.tls.complete)
+	return r
+}
+
+func TestReservedBitsAndEmptyPackets(t *testing.T) {
+	r := connected(t, rigOptions{})
+	answer := r.give(server, r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, func(h []byte) { h[0] |= 0x18 }))
+	r.requireClosed(server, wire.ProtocolViolation, answer)
+	r = connected(t, rigOptions{})
+	answer = r.give(server, r.packet(server, recovery.SpaceApp, nil, nil))
+	r.requireClosed(server, wire.ProtocolViolation, answer)
+}
+
+// Duplicates, junk and packets of other connections change nothing.
+func TestNoiseIsDropped(t *testing.T) {
+	r := connected(t, rigOptions{})
+	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)
+	before := r.server.Stats()
+	r.give(server, bytes.Clone(pkt))
+	require.Equal(t, before.PacketsReceived+1, r.server.Stats().PacketsReceived)
+	r.give(server, bytes.Clone(pkt))
+	require.Equal(t, before.PacketsReceived+1, r.server.Stats().PacketsReceived, "a duplicate")
+	for i := range pkt {
+		bad := bytes.Clone(pkt)
+		bad[i] ^= 0x55
+		r.give(server, bad)
+		r.give(server, bytes.Clone(pkt[:i]))
+	}
+	require.NoError(t, errOf(r.server))
+	require.Equal(t, before.PacketsReceived+1, r.server.Stats().PacketsReceived)
+}
+
+// A server's preferred address comes with a connection ID, which counts.
+func TestPreferredAddressID(t *testing.T) {
+	r := connected(t, rigOptions{})
+	p := r.client.peer
+	p.HasPreferredAddress = true
+	p.PreferredAddress.ConnID = r.connID()
+	p.PreferredAddress.ResetToken = [16]byte{1}
+	fresh := newRig(t, rigOptions{})
+	fresh.client.ids.peerFirst, fresh.client.ids.havePeer = p.InitialSrcConnID, true
+	fresh.client.ids.originalDst = p.OriginalDstConnID
+	fresh.client.handlePeerParams(p.Append(nil))
+	require.NoError(t, errOf(fresh.client))
+	require.Len(t, fresh.client.ids.remote, 2)
+	require.Equal(t, uint64(1), fresh.client.ids.remote[1].seq)
+	require.Equal(t, p.PreferredAddress.ConnID, fresh.client.ids.remote[1].id)
+	fresh.client.handleNewConnID(wire.NewConnectionID{Seq: 2, RetirePriorTo: 2, ConnID: fresh.connID()})
+	require.Len(t, fresh.client.ids.remote, 1)
+	require.Len(t, fresh.client.ids.retiring, 2, "it is retired as any other")
+}

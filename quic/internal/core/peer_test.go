@@ -1,0 +1,372 @@
+package core
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// A rig is a client and a server face to face, without loss or delay, on the fake provider. A test
+// takes one of them for itself: what that one could say, with its keys, the test says in its place.
+type rig struct {
+	t              *testing.T
+	now            monotime.Time
+	endpoint       *Endpoint // the server's
+	client, server *Conn
+	serverConfig   *Config
+	random         uint64
+
+	// onDatagram sees each datagram of the handshake; false drops it.
+	onDatagram func(from tlsprovider.Side, d []byte) bool
+	// routed counts what the Endpoint did.
+	routed map[RouteKind]int
+	ref    ConnRef
+	pn     [recovery.NumSpaces]wire.PacketNumber
+	buf    []byte
+}
+
+var (
+	clientAddr = netip.MustParseAddrPort("192.0.2.1:1111")
+	serverAddr = netip.MustParseAddrPort("192.0.2.2:4433")
+	testSecret = []byte("a secret of thirty-two bytes, yes")
+)
+
+// options change a rig before it is built.
+type rigOptions struct {
+	provider fake.Options
+	client   func(*Config)
+	server   func(*Config)
+	endpoint func(*EndpointConfig)
+}
+
+func newRig(t *testing.T, o rigOptions) *rig {
+	t.Helper()
+	o.provider.Misuse = func(err error) { t.Errorf("%v", err) }
+	r := &rig{t: t, now: monotime.Time(time.Second), routed: make(map[RouteKind]int), buf: make([]byte, 64<<10)}
+	p := fake.New(o.provider)
+	t.Cleanup(func() {
+		for _, c := range []*Conn{r.client, r.server} {
+			if c != nil {
+				c.end(&CloseError{}, Remnant{}) // a puppet could not seal a farewell
+			}
+		}
+	})
+	tokenKey, err := p.NewTokenKey(testSecret)
+	require.NoError(t, err)
+	resetKey, err := p.NewResetKey(testSecret)
+	require.NoError(t, err)
+	ec := &EndpointConfig{Provider: p, Accept: true, TokenKey: tokenKey, ResetKey: resetKey, NewConnID: r.connID, Rand: r.fill}
+	if o.endpoint != nil {
+		o.endpoint(ec)
+	}
+	r.endpoint = NewEndpoint(ec)
+
+	config := func(side tlsprovider.Side, te tlsprovider.Endpoint, edit func(*Config)) *Config {
+		cfg := &Config{
+			Side: side, Provider: p, TLS: te, ServerName: "server.test", NextProtos: []string{"test"},
+			Rand: r.fill, NewConnID: r.connID, ResetToken: func(id wire.ConnID) [16]byte { return resetKey.Token(id.Bytes()) },
+			HandshakeTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, DatagramSize: MinInitialSize,
+			Streams: streams.Config{RecvWindow: 64 << 10, MaxRecvWindow: 1 << 20, ConnWindow: 128 << 10, MaxConnWindow: 2 << 20,
+				SendBuffer: 1 << 20, MaxBidi: 10, MaxUni: 10, Budget: streams.NewBudget(1 << 30)},
+		}
+		if edit != nil {
+			edit(cfg)
+		}
+		return cfg
+	}
+	tc := &tlsprovider.Config{NextProtos: []string{"test"}}
+	ce, err := p.NewClient(tc)
+	require.NoError(t, err)
+	se, err := p.NewServer(tc)
+	require.NoError(t, err)
+	r.serverConfig = config(tlsprovider.Server, se, o.server)
+	r.client, err = NewClientConn(r.now, config(tlsprovider.Client, ce, o.client), Path{Remote: serverAddr})
+	require.NoError(t, err)
+	return r
+}
+
+// connected is a rig whose handshake is confirmed at both ends.
+func connected(t *testing.T, o rigOptions) *rig {
+	t.Helper()
+	r := newRig(t, o)
+	r.pump()
+	require.NotNil(t, r.server)
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+	require.True(t, r.client.tls.confirmed && r.server.tls.confirmed)
+	r.wait(time.Second) // acknowledgements that are held back
+	r.pump()
+	return r
+}
+
+func errOf(c *Conn) error {
+	if err := c.Err(); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (r *rig) fill(b []byte) {
+	for i := range b {
+		r.random = r.random*6364136223846793005 + 1442695040888963407
+		b[i] = byte(r.random >> 33)
+	}
+}
+
+func (r *rig) connID() wire.ConnID {
+	var b [ConnIDLen]byte
+	r.fill(b[:])
+	id, _ := wire.MakeConnID(b[:])
+	return id
+}
+
+// pump moves datagrams and runs TLS jobs until nobody has anything left to say.
+func (r *rig) pump() {
+	r.t.Helper()
+	for range 1000 {
+		moved := r.step(r.client, tlsprovider.Client)
+		if r.server != nil {
+			moved = r.step(r.server, tlsprovider.Server) || moved
+		}
+		if !moved {
+			return
+		}
+	}
+	require.Fail(r.t, "the two never fall silent")
+}
+
+// step lets one side do what it can.
+func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
+	r.t.Helper()
+	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
+		j.Run()
+		c.HandleTLSResult(r.now, j)
+		moved = true
+	}
+	for tx, ok := c.PollTransmit(r.now, r.buf); ok; tx, ok = c.PollTransmit(r.now, r.buf) {
+		moved = true
+		c.HandleSendResult(r.now, tx, nil)
+		t := Train{Data: append([]byte(nil), tx.Data...), SegmentSize: tx.SegmentSize}
+		for d, ok := t.next(); ok; d, ok = t.next() {
+			if r.onDatagram == nil || r.onDatagram(side, d) {
+				r.deliver(side, d)
+			}
+		}
+	}
+	r.events(c, side)
+	require.NoError(r.t, c.CheckInvariants())
+	return moved
+}
+
+func (r *rig) events(c *Conn, side tlsprovider.Side) {
+	for _, ok := c.PollEvent(); ok; _, ok = c.PollEvent() {
+	}
+	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+		if side == tlsprovider.Server {
+			r.endpoint.HandleConnEvent(r.now, r.ref, ev)
+		}
+	}
+}
+
+// deliver carries a datagram to the other side.
+func (r *rig) deliver(from tlsprovider.Side, d []byte) {
+	r.t.Helper()
+	if from == tlsprovider.Server {
+		r.client.HandleTrain(r.now, Train{Path: Path{Remote: serverAddr}, Data: d, SegmentSize: len(d)})
+		return
+	}
+	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
+	for len(train.Data) > 0 {
+		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+		r.routed[got.Kind]++
+		require.NoError(r.t, r.endpoint.CheckInvariants())
+		switch got.Kind {
+		case RouteConn:
+			r.server.HandleTrain(r.now, got.Train)
+		case RouteReset:
+			r.server.HandleStatelessReset(r.now)
+		case RouteReply:
+			r.deliver(tlsprovider.Server, append([]byte(nil), got.Reply.Data...))
+		case RouteAdmit:
+			c, err := NewServerConn(r.now, r.serverConfig, got.Incoming)
+			require.NoError(r.t, err)
+			r.ref++
+			r.endpoint.Add(r.now, r.ref, got.Incoming)
+			r.server = c
+			r.events(c, tlsprovider.Server)
+		}
+	}
+}
+
+// wait lets time pass, and both sides notice.
+func (r *rig) wait(d time.Duration) {
+	r.t.Helper()
+	end := r.now.Add(d)
+	for range 10_000 {
+		next := end
+		for _, c := range []*Conn{r.client, r.server} {
+			if c != nil {
+				if t := c.NextTimeout(); !t.IsZero() && t.Before(next) {
+					next = t
+				}
+			}
+		}
+		if next.After(r.now) {
+			r.now = next
+		}
+		r.client.HandleTimeout(r.now)
+		if r.server != nil {
+			r.server.HandleTimeout(r.now)
+		}
+		r.pump()
+		if next == end {
+			return
+		}
+	}
+	require.Fail(r.t, "time does not pass")
+}
+
+// side returns a connection and the one that stands opposite.
+func (r *rig) side(s tlsprovider.Side) (c, opposite *Conn) {
+	if s == tlsprovider.Client {
+		return r.client, r.server
+	}
+	return r.server, r.client
+}
+
+// packet seals frames with the keys of the one opposite, in a space. From here on that one is a puppet:
+// it must not seal anything itself.
+func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit func(header []byte)) []byte {
+	r.t.Helper()
+	c, puppet := r.side(to)
+	if r.pn[s] == 0 {
+		r.pn[s] = puppet.loss.NextNumber(s) + 100
+	}
+	pn := r.pn[s]
+	r.pn[s]++
+	const pnLen = 4
+	dst := c.ids.local[0].id
+	if to == tlsprovider.Server && s == recovery.SpaceInitial {
+		dst = puppet.ids.dst()
+	}
+	var b []byte
+	if s == recovery.SpaceApp {
+		b = wire.AppendShortHeader(nil, dst, false, puppet.keys.sealPhase&1 == 1, pn, pnLen)
+	} else {
+		b = wire.AppendLongHeader(nil, packetTypeOf[s], c.version, dst, puppet.ids.src(), nil, pn, pnLen)
+	}
+	headerLen := len(b)
+	b = append(append(b, frames...), zeroTag[:]...)
+	if s != recovery.SpaceApp {
+		wire.PatchLength(b, headerLen, len(frames)+tlsprovider.TagLen)
+	}
+	if edit != nil {
+		edit(b[:headerLen])
+	}
+	d := []tlsprovider.SealDesc{{HeaderLen: uint32(headerLen), PayloadLen: uint32(len(frames)), PacketNumber: uint64(pn)}}
+	require.NoError(r.t, puppet.spaces[s].seal.Seal(b, d))
+	return b
+}
+
+// say has the one opposite say frames to a side, and lets that side react.
+func (r *rig) say(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []wire.Frame {
+	r.t.Helper()
+	var b []byte
+	for _, f := range frames {
+		b = f.Append(b)
+	}
+	return r.sayBytes(to, s, b)
+}
+
+func (r *rig) sayBytes(to tlsprovider.Side, s recovery.Space, frames []byte) []wire.Frame {
+	r.t.Helper()
+	return r.give(to, r.packet(to, s, frames, nil))
+}
+
+// give hands a side a datagram, and returns the frames with which it answers.
+func (r *rig) give(to tlsprovider.Side, datagram []byte) []wire.Frame {
+	r.t.Helper()
+	c, puppet := r.side(to)
+	c.HandleTrain(r.now, Train{Path: c.path, Data: datagram, SegmentSize: len(datagram)})
+	require.NoError(r.t, c.CheckInvariants())
+	return r.heard(c, puppet)
+}
+
+// heard reads what a side sends, with the keys of the one opposite.
+func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
+	r.t.Helper()
+	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
+		j.Run()
+		c.HandleTLSResult(r.now, j)
+	}
+	for tx, ok := c.PollTransmit(r.now, r.buf); ok; tx, ok = c.PollTransmit(r.now, r.buf) {
+		c.HandleSendResult(r.now, tx, nil)
+		t := Train{Data: tx.Data, SegmentSize: tx.SegmentSize}
+		for d, ok := t.next(); ok; d, ok = t.next() {
+			out = append(out, r.read(puppet, d)...)
+		}
+	}
+	return out
+}
+
+// read opens a datagram's packets. What does not open stays unread.
+func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
+	r.t.Helper()
+	for len(d) > 0 {
+		s, off, n := recovery.SpaceApp, 1+ConnIDLen, len(d)
+		if d[0]&0x80 != 0 {
+			h, size := wire.ParseLongHeader(d)
+			require.Positive(r.t, size)
+			s, off, n = recovery.SpaceInitial, h.PNOffset, h.Len
+			if h.Type == wire.PacketHandshake {
+				s = recovery.SpaceHandshake
+			}
+		}
+		pkt := d[:n]
+		d = d[n:]
+		sp := &puppet.spaces[s]
+		if sp.open == nil {
+			continue
+		}
+		desc := []tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(off)}}
+		sp.open.Open(pkt, desc, int64(sp.acks.Largest()))
+		if desc[0].Status != tlsprovider.OpenOK {
+			continue
+		}
+		for b := pkt[desc[0].HeaderLen:][:desc[0].PayloadLen]; len(b) > 0; {
+			f, n := wire.ParseFrame(b)
+			require.Positive(r.t, n)
+			if _, pad := f.(wire.Padding); !pad {
+				out = append(out, f)
+			}
+			b = b[n:]
+		}
+	}
+	return out
+}
+
+// requireClosed checks with which error a side closed, and that it says so.
+func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer []wire.Frame) {
+	r.t.Helper()
+	c, _ := r.side(side)
+	err := c.Err()
+	require.NotNil(r.t, err, "still open")
+	require.False(r.t, err.Remote)
+	require.Equal(r.t, code, wire.ErrorCode(err.Code), "%v", err)
+	for _, f := range answer {
+		if cc, ok := f.(wire.ConnectionClose); ok {
+			require.Equal(r.t, uint64(code), cc.Code)
+			return
+		}
+	}
+	require.Fail(r.t, "no CONNECTION_CLOSE", "%v", answer)
+}
