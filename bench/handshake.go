@@ -61,8 +61,7 @@ func (b *bench) cProgram(args ...string) func(time.Duration) (result, error) {
 			return r, fmt.Errorf("%w: %s", err, out)
 		}
 		r.allocs = -1
-		_, err = fmt.Sscan(string(out), &r.n, &r.ns)
-		r.cpu = r.ns // one thread that never waits
+		_, err = fmt.Sscan(string(out), &r.n, &r.ns, &r.cpu)
 		return r, err
 	}
 }

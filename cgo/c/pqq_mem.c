@@ -3,7 +3,7 @@
  * s2n-tls locks each of its allocations into memory by default: a page and a system call for each,
  * 300 of the 700 µs that a pair of handshakes takes, and failure at RLIMIT_MEMLOCK. Without that,
  * keys may reach swap or a core dump, as with crypto/tls; everything is wiped when it is freed. */
-#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,23 +13,61 @@
 
 enum { TLS_BYTES, CRYPTO_BYTES, HANDLES, KINDS };
 
-/* Counters are spread over cache lines, and a thread stays with one, so that counting costs
- * nothing: only the sum over all shards means anything. */
-#define SHARDS 16
-
-static struct {
+/* Each thread counts in a shard of its own, without an atomic operation of the kind that locks the bus:
+ * two of those for each allocation were 3 % of a handshake. Only the sum over all shards means anything,
+ * for what one thread allocates another one frees. A shard outlives its thread, counts and all, and goes
+ * to the next thread that needs one. */
+typedef struct shard {
 	_Alignas(64) int64_t n[KINDS];
-} counters[SHARDS];
+	int taken;
+	struct shard *next;
+} shard_t;
 
-static unsigned next_shard;
-static __thread int64_t *shard;
+static shard_t *shards;
+static __thread shard_t *shard;
+static pthread_key_t shard_key;
+static pthread_once_t shard_once = PTHREAD_ONCE_INIT;
+
+/* The thread ends. What later destructors of it free is counted in a shard that is taken anew. */
+static void shard_leave(void *taken)
+{
+	shard = NULL;
+	__atomic_store_n(&((shard_t *)taken)->taken, 0, __ATOMIC_RELEASE);
+}
+
+static void shard_key_make(void) { (void)pthread_key_create(&shard_key, shard_leave); }
+
+static shard_t *shard_take(void)
+{
+	static shard_t last_resort; /* out of memory: counts may be off, nothing else is */
+	pthread_once(&shard_once, shard_key_make);
+	for (shard_t *s = __atomic_load_n(&shards, __ATOMIC_ACQUIRE); s != NULL; s = s->next) {
+		int is_free = 0;
+		if (__atomic_compare_exchange_n(&s->taken, &is_free, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			return s;
+		}
+	}
+	shard_t *s = aligned_alloc(_Alignof(shard_t), sizeof(*s));
+	if (s == NULL) {
+		return &last_resort;
+	}
+	memset(s, 0, sizeof(*s));
+	s->taken = 1;
+	s->next = __atomic_load_n(&shards, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&shards, &s->next, s, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+	}
+	return s;
+}
 
 static void count(int kind, int64_t by)
 {
-	if (shard == NULL) {
-		shard = counters[__atomic_fetch_add(&next_shard, 1, __ATOMIC_RELAXED) % SHARDS].n;
+	shard_t *s = shard;
+	if (s == NULL) {
+		s = shard = shard_take();
+		(void)pthread_setspecific(shard_key, s);
 	}
-	__atomic_fetch_add(&shard[kind], by, __ATOMIC_RELAXED);
+	/* No other thread writes here; pqq_live_now reads. */
+	__atomic_store_n(&s->n[kind], __atomic_load_n(&s->n[kind], __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
 }
 
 /* The size stands in front of each block; 16 bytes keep what follows aligned. */
@@ -97,9 +135,9 @@ void pqq_handle_gone(void) { count(HANDLES, -1); }
 pqq_live pqq_live_now(void)
 {
 	int64_t sum[KINDS] = { 0 };
-	for (int i = 0; i < SHARDS; i++) {
+	for (shard_t *s = __atomic_load_n(&shards, __ATOMIC_ACQUIRE); s != NULL; s = s->next) {
 		for (int k = 0; k < KINDS; k++) {
-			sum[k] += __atomic_load_n(&counters[i].n[k], __ATOMIC_RELAXED);
+			sum[k] += __atomic_load_n(&s->n[k], __ATOMIC_RELAXED);
 		}
 	}
 	return (pqq_live){ .tls_bytes = sum[TLS_BYTES], .crypto_bytes = sum[CRYPTO_BYTES], .handles = sum[HANDLES] };
