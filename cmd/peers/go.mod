@@ -1,0 +1,3 @@
+module github.com/pqquic/pqquic/cmd/peers
+
+go 1.26.0
