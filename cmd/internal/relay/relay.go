@@ -1,0 +1,187 @@
+// Package relay stands between clients and a server and makes the path between them a worse one: with
+// delay, jitter, loss, reordering and a bottleneck of a given rate and queue, in user space, so that it
+// takes neither root nor a kernel with netem. Each client gets a socket of its own towards the server,
+// as behind a NAT.
+package relay
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// A Link is one direction of the path. The zero value delivers at once.
+type Link struct {
+	Delay   time.Duration // one way
+	Jitter  time.Duration // each datagram waits up to that much more, without overtaking another
+	Loss    float64       // share of datagrams dropped, 0 to 1
+	Reorder float64       // share of datagrams that wait ReorderBy more, and so come late
+	// ReorderBy is by how much; zero means one Delay.
+	ReorderBy time.Duration
+	Rate      int64 // of the bottleneck, in bytes a second; 0 is none
+	Queue     int   // of the bottleneck, in bytes; more is dropped. 0 means 64 KiB
+}
+
+const (
+	defaultQueue = 64 << 10
+	maxDatagram  = 65535
+	maxClients   = 4096 // beyond it, the client that was silent for longest is forgotten
+)
+
+// A Relay forwards datagrams until Close.
+type Relay struct {
+	up, down Link
+	front    *net.UDPConn
+	server   *net.UDPAddr
+
+	mu      sync.Mutex
+	rand    *rand.Rand
+	clients map[netip.AddrPort]*client
+	pipes   [2]*pipe // to the server, to the clients
+	dropped [2]int64
+	closed  bool
+	wait    sync.WaitGroup
+}
+
+// client is one client's socket towards the server.
+type client struct {
+	addr  netip.AddrPort
+	back  *net.UDPConn
+	heard time.Time
+}
+
+// New starts a relay to server on a port of its own at the loopback address of the server's family.
+// seed makes what is lost and late repeatable, up to the timing of the processes.
+func New(server string, up, down Link, seed uint64) (*Relay, error) {
+	to, err := net.ResolveUDPAddr("udp", server)
+	if err != nil {
+		return nil, err
+	}
+	local := net.IPv4(127, 0, 0, 1)
+	if to.IP.To4() == nil {
+		local = net.IPv6loopback
+	}
+	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: local})
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{
+		up: up, down: down, front: front, server: to,
+		rand: rand.New(rand.NewPCG(seed, 0)), clients: make(map[netip.AddrPort]*client),
+	}
+	for i := range r.pipes {
+		r.pipes[i] = newPipe(&r.wait)
+	}
+	r.wait.Go(r.fromClients)
+	return r, nil
+}
+
+// Addr is where clients send to.
+func (r *Relay) Addr() string { return r.front.LocalAddr().String() }
+
+// Dropped is how many datagrams were dropped towards the server and towards the clients.
+func (r *Relay) Dropped() (up, down int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropped[0], r.dropped[1]
+}
+
+// Close stops forwarding and waits until nothing of the relay runs any more. What is on its way is lost.
+func (r *Relay) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.front.Close()
+	for _, c := range r.clients {
+		c.back.Close()
+	}
+	for _, p := range r.pipes {
+		p.close()
+	}
+	r.mu.Unlock()
+	r.wait.Wait()
+}
+
+func (r *Relay) fromClients() {
+	buf := make([]byte, maxDatagram)
+	for {
+		n, from, err := r.front.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue
+		}
+		if c := r.client(from); c != nil {
+			r.forward(0, &r.up, buf[:n], func(b []byte) { _, _ = c.back.Write(b) })
+		}
+	}
+}
+
+// client finds or makes a client's socket; nil when there is none to be had.
+func (r *Relay) client(from netip.AddrPort) *client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.clients[from]; c != nil {
+		c.heard = time.Now()
+		return c
+	}
+	if r.closed {
+		return nil
+	}
+	if len(r.clients) >= maxClients {
+		r.forgetOldest()
+	}
+	back, err := net.DialUDP("udp", nil, r.server)
+	if err != nil {
+		return nil
+	}
+	c := &client{addr: from, back: back, heard: time.Now()}
+	r.clients[from] = c
+	r.wait.Go(func() { r.fromServer(c) })
+	return c
+}
+
+func (r *Relay) forgetOldest() {
+	var oldest *client
+	for _, c := range r.clients {
+		if oldest == nil || c.heard.Before(oldest.heard) {
+			oldest = c
+		}
+	}
+	oldest.back.Close()
+	delete(r.clients, oldest.addr)
+}
+
+func (r *Relay) fromServer(c *client) {
+	buf := make([]byte, maxDatagram)
+	for {
+		n, err := c.back.Read(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // an ICMP error: the server is not there, or not yet
+		}
+		r.forward(1, &r.down, buf[:n], func(b []byte) { _, _ = r.front.WriteToUDPAddrPort(b, c.addr) })
+	}
+}
+
+// forward puts a datagram on its way in direction i, or drops it.
+func (r *Relay) forward(i int, l *Link, b []byte, send func([]byte)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	wait := l.Delay
+	if l.Jitter > 0 {
+		wait += time.Duration(r.rand.Int64N(int64(l.Jitter)))
+	}
+	late := l.Reorder > 0 && r.rand.Float64() < l.Reorder
+	if l.Loss > 0 && r.rand.Float64() < l.Loss || !r.pipes[i].push(l, b, wait, late, send) {
+		r.dropped[i]++
+	}
+}
