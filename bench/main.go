@@ -77,6 +77,13 @@ func (b *bench) run() error {
 
 // measure runs subjects in turns.
 func (b *bench) measure(subjects []subject) error {
+	defer func(all []subject) {
+		for _, s := range all {
+			if s.close != nil {
+				s.close()
+			}
+		}
+	}(slices.Clone(subjects))
 	subjects = slices.DeleteFunc(subjects, func(s subject) bool { return !strings.Contains(s.name, b.only) })
 	for round := range b.rounds + 1 {
 		for _, s := range subjects {
@@ -93,11 +100,6 @@ func (b *bench) measure(subjects []subject) error {
 				b.results[s.name] = append(b.results[s.name], r)
 				r.print(s.name)
 			}
-		}
-	}
-	for _, s := range subjects {
-		if s.close != nil {
-			s.close()
 		}
 	}
 	return nil
