@@ -1,0 +1,336 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+func closeOf(t *testing.T, frames []wire.Frame) (out []wire.ConnectionClose) {
+	t.Helper()
+	for _, f := range frames {
+		if cc, ok := f.(wire.ConnectionClose); ok {
+			out = append(out, cc)
+		}
+	}
+	return out
+}
+
+// An application's close goes out at once, and the Endpoint repeats it to a peer that goes on.
+func TestCloseAndRemnant(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.server.Close(r.now, true, 7, "enough")
+	frames := closeOf(t, r.heard(r.server, r.client))
+	require.Len(t, frames, 1)
+	require.True(t, frames[0].Application)
+	require.Equal(t, uint64(7), frames[0].Code)
+	require.Equal(t, "enough", string(frames[0].Reason))
+	r.events(r.server, server)
+	require.Len(t, r.endpoint.remnants, 1)
+
+	// Packets that go on coming are answered with a falling rate: after 1, 2, 4, 8 … of them.
+	replies := 0
+	for range 64 {
+		pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 200), nil)
+		train := Train{Path: Path{Remote: clientAddr}, Data: pkt, SegmentSize: len(pkt)}
+		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+		if got.Kind == RouteReply {
+			replies++
+			require.LessOrEqual(t, len(got.Reply.Data), 3*len(pkt))
+			require.NotEmpty(t, closeOf(t, r.read(r.client, bytes.Clone(got.Reply.Data))))
+		} else {
+			require.Equal(t, DropClosedConn, got.Drop)
+		}
+	}
+	require.Equal(t, 7, replies)
+	r.now = r.now.Add(time.Minute)
+	r.endpoint.HandleTimeout(r.now)
+	require.Empty(t, r.endpoint.remnants)
+	require.True(t, r.endpoint.NextTimeout().IsZero())
+}
+
+// A peer's close ends everything in silence.
+func TestDraining(t *testing.T) {
+	r := connected(t, rigOptions{})
+	answer := r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Code: 9, Reason: []byte("bye")})
+	require.Empty(t, answer, "the draining state sends nothing")
+	err := r.server.Err()
+	require.True(t, err.Remote && err.Application)
+	require.Equal(t, uint64(9), err.Code)
+	require.Equal(t, "bye", err.Reason)
+	r.events(r.server, server)
+	pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 100), nil)
+	train := Train{Path: Path{Remote: clientAddr}, Data: pkt, SegmentSize: len(pkt)}
+	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+	require.Equal(t, RouteDrop, got.Kind)
+	require.Equal(t, DropClosedConn, got.Drop)
+}
+
+// "[...] MUST be replaced by a CONNECTION_CLOSE of type 0x1c": before the handshake is confirmed an
+// application's words do not leave.
+func TestCloseBeforeTheHandshakeIsDone(t *testing.T) {
+	r := midHandshake(t, recovery.SpaceHandshake)
+	r.client.Close(r.now, true, 7, "a secret of the application")
+	frames := closeOf(t, r.heard(r.client, r.server))
+	require.NotEmpty(t, frames)
+	for _, f := range frames {
+		require.False(t, f.Application)
+		require.Equal(t, uint64(wire.ApplicationError), f.Code)
+		require.Empty(t, f.Reason)
+	}
+}
+
+func TestIdleTimeout(t *testing.T) {
+	r := connected(t, rigOptions{client: func(c *Config) { c.IdleTimeout = 5 * time.Second }})
+	start := r.now
+	r.wait(3 * time.Second)
+	require.NoError(t, errOf(r.client))
+	r.wait(2 * time.Second)
+	require.ErrorIs(t, r.client.Err(), ErrIdleTimeout)
+	require.ErrorIs(t, r.server.Err(), ErrIdleTimeout, "the smaller of the two counts at both ends")
+	require.Less(t, r.now.Sub(start), 7*time.Second)
+}
+
+func TestKeepAlive(t *testing.T) {
+	r := connected(t, rigOptions{client: func(c *Config) { c.IdleTimeout, c.KeepAlive = 5*time.Second, 2*time.Second }})
+	r.wait(time.Minute)
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+}
+
+func TestHandshakeTimeout(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	r.onDatagram = func(tlsprovider.Side, []byte) bool { return false }
+	r.pump()
+	r.wait(11 * time.Second)
+	require.ErrorIs(t, r.client.Err(), ErrHandshakeTimeout)
+	require.Greater(t, r.client.Stats().DatagramsSent, uint64(4), "it has tried")
+}
+
+// A datagram that ends in the reset token ends the connection; one that does not is noise.
+func TestStatelessReset(t *testing.T) {
+	r := connected(t, rigOptions{})
+	token := r.serverConfig.ResetToken(r.server.ids.local[0].id)
+	reset := append(bytes.Repeat([]byte{0x41}, 30), token[:]...)
+	wrong := bytes.Clone(reset)
+	wrong[len(wrong)-1] ^= 1
+	copy(wrong[1:], r.client.ids.local[0].id.Bytes())
+	r.client.HandleTrain(r.now, Train{Path: r.client.path, Data: wrong, SegmentSize: len(wrong)})
+	require.NoError(t, errOf(r.client))
+	copy(reset[1:], r.client.ids.local[0].id.Bytes())
+	r.client.HandleTrain(r.now, Train{Path: r.client.path, Data: reset, SegmentSize: len(reset)})
+	require.ErrorIs(t, r.client.Err(), ErrStatelessReset)
+}
+
+// Connection IDs of the handshake that are not the peer's own.
+func TestParametersAreAuthenticated(t *testing.T) {
+	r := connected(t, rigOptions{})
+	other := r.connID()
+	for _, tt := range []struct {
+		name string
+		edit func(*wire.TransportParameters)
+	}{
+		{"no initial_source_connection_id", func(p *wire.TransportParameters) { p.HasInitialSrcConnID = false }},
+		{"another initial_source_connection_id", func(p *wire.TransportParameters) { p.InitialSrcConnID = other }},
+		{"no original_destination_connection_id", func(p *wire.TransportParameters) { p.HasOriginalDstConnID = false }},
+		{"another original_destination_connection_id", func(p *wire.TransportParameters) { p.OriginalDstConnID = other }},
+		{"retry_source_connection_id without Retry", func(p *wire.TransportParameters) {
+			p.HasRetrySrcConnID, p.RetrySrcConnID = true, other
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := r.client.peer
+			tt.edit(&p)
+			fresh := newRig(t, rigOptions{})
+			fresh.client.ids.peerFirst, fresh.client.ids.havePeer = r.client.ids.peerFirst, true
+			fresh.client.ids.originalDst = r.client.ids.originalDst
+			fresh.client.handlePeerParams(p.Append(nil))
+			require.Equal(t, uint64(wire.TransportParameterError), fresh.client.Err().Code)
+		})
+	}
+	t.Run("a client sends a server's parameter", func(t *testing.T) {
+		p := r.client.peer // with original_destination_connection_id
+		fresh := connected(t, rigOptions{})
+		fresh.server.handlePeerParams(p.Append(nil))
+		require.Equal(t, uint64(wire.TransportParameterError), fresh.server.Err().Code)
+	})
+}
+
+// CRYPTO is bounded by what is held, not by how far it has come, and every split of it works.
+func TestCryptoBuffer(t *testing.T) {
+	for _, limit := range []int64{maxInitialCrypto, maxHandshakeCrypto} {
+		r := cryptoRecv{limit: limit}
+		require.True(t, r.receive(wire.Crypto{Offset: uint64(limit - 1), Data: []byte{1}}))
+		require.False(t, r.receive(wire.Crypto{Offset: uint64(limit), Data: []byte{1}}))
+		require.LessOrEqual(t, r.buffered(), int(limit))
+	}
+	// A megabyte passes in order, and in frames of one byte back to front by 4 KB.
+	r := cryptoRecv{limit: maxInitialCrypto}
+	want, got := make([]byte, 1<<20), []byte(nil)
+	for i := range want {
+		want[i] = byte(i * 7)
+	}
+	for block := 0; block < len(want); block += 2000 {
+		end := min(block+2000, len(want))
+		for i := end - 1; i >= block; i-- {
+			require.True(t, r.receive(wire.Crypto{Offset: uint64(i), Data: want[i : i+1]}))
+		}
+		got = append(got, r.take()...)
+	}
+	require.Equal(t, want, got)
+	require.Zero(t, r.buffered())
+	// Sixty-four gaps and more.
+	r = cryptoRecv{limit: maxInitialCrypto}
+	for i := range maxCryptoGaps {
+		require.True(t, r.receive(wire.Crypto{Offset: uint64(2*i + 1), Data: []byte{1}}))
+	}
+	require.False(t, r.receive(wire.Crypto{Offset: 2*maxCryptoGaps + 1, Data: []byte{1}}), "each gap costs work")
+}
+
+// Packets that come before their keys are kept within bounds.
+func TestUndecryptablePackets(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	var held [][]byte
+	r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+		if from == server && d[0]&0x80 != 0 && d[0]&0x30 == 0x00 {
+			held = append(held, d) // the server's Initial packets come last
+			return false
+		}
+		return true
+	}
+	r.pump()
+	for range 200 { // a flood of what might be Handshake packets
+		h := wire.AppendLongHeader(nil, wire.PacketHandshake, wire.Version1, r.client.ids.local[0].id, r.connID(), nil, 1, 4)
+		n := len(h)
+		h = append(h, make([]byte, 1000)...)
+		wire.PatchLength(h, n, 1000)
+		r.client.HandleTrain(r.now, Train{Path: r.client.path, Data: h, SegmentSize: len(h)})
+		require.LessOrEqual(t, len(r.client.recv.buffered), maxBufferedPackets)
+		require.LessOrEqual(t, r.client.recv.bytes, maxBufferedBytes)
+	}
+	require.NotEmpty(t, held)
+	r.onDatagram = nil
+	for _, d := range held {
+		r.deliver(server, d)
+	}
+	r.wait(3 * time.Second)
+	require.True(t, r.client.tls.complete, "the handshake goes on")
+	require.NoError(t, errOf(r.client))
+}
+
+// The AEAD's limits hold over all phases (RFC 9001, 6.6).
+func TestAEADLimits(t *testing.T) {
+	t.Run("integrity", func(t *testing.T) {
+		r := connected(t, rigOptions{provider: fake.Options{IntegrityLimit: 20}})
+		for i := range 20 {
+			require.NoError(t, errOf(r.server), "after %d", i)
+			pkt := r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
+			pkt[len(pkt)-1] ^= 1
+			r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: pkt, SegmentSize: len(pkt)})
+			if i == 10 {
+				r.server.UpdateKeys() // the count goes on
+			}
+		}
+		r.requireClosed(server, wire.AEADLimitReached, r.heard(r.server, r.client))
+	})
+	t.Run("confidentiality", func(t *testing.T) {
+		r := connected(t, rigOptions{provider: fake.Options{ConfidentialityLimit: 30}})
+		// The peer never acknowledges, so no update is possible.
+		for i := range 100 {
+			if r.server.Err() != nil {
+				require.Greater(t, i, 10)
+				break
+			}
+			r.say(server, recovery.SpaceApp, wire.Ping{})
+			r.now = r.now.Add(time.Second)
+			r.server.HandleTimeout(r.now)
+			r.heard(r.server, r.client)
+		}
+		require.NotNil(t, r.server.Err())
+		require.Equal(t, uint64(wire.AEADLimitReached), r.server.Err().Code)
+	})
+}
+
+// The peer updates its keys: we follow, and keep the previous ones for late packets for a while.
+func TestPeerUpdatesKeys(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.say(server, recovery.SpaceApp, wire.Ping{})
+	late := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 40}.Append(nil), nil)
+	lost := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 41}.Append(nil), nil)
+	require.NoError(t, r.client.spaces[recovery.SpaceApp].seal.Update())
+	r.client.keys.sealPhase++
+	require.NotEmpty(t, r.say(server, recovery.SpaceApp, wire.Ping{}))
+	require.Equal(t, r.server.keys.openPhase, r.server.keys.sealPhase)
+	require.NotZero(t, r.server.keys.openPhase, "the server has answered in the new phase")
+	received := r.server.Stats().PacketsReceived
+	r.give(server, late)
+	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "the previous phase still opens")
+	r.now = r.now.Add(10 * time.Second)
+	r.server.HandleTimeout(r.now)
+	r.give(server, lost)
+	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "three PTO later it is gone")
+	require.NoError(t, errOf(r.server))
+}
+
+// A server sends at most three times what it has received before the client's address is validated.
+func TestAmplification(t *testing.T) {
+	r := newRig(t, rigOptions{provider: fake.Options{ChainLen: 20_000}})
+	up, down := 0, 0
+	r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+		if from == server {
+			down += len(d)
+			require.LessOrEqual(t, down, 3*up)
+			return false // the client hears nothing
+		}
+		up += len(d)
+		return true
+	}
+	r.pump()
+	r.wait(5 * time.Second)
+	require.NotZero(t, down)
+}
+
+var errTest = errors.New("test")
+
+func TestCloseErrorUnwraps(t *testing.T) {
+	require.ErrorIs(t, &CloseError{Cause: errTest}, errTest)
+	require.ErrorIs(t, &CloseError{Silent: ErrIdleTimeout}, ErrIdleTimeout)
+}
+
+// FuzzFrames: whatever an authentic peer puts into its packets, the connection stays consistent and
+// bounded, or closes.
+func FuzzFrames(f *testing.F) {
+	for _, frame := range []wire.Frame{
+		wire.Ping{}, wire.Stream{ID: 0, Data: []byte("data"), Fin: true}, wire.ResetStream{ID: 0, Code: 1, FinalSize: 4},
+		wire.StopSending{ID: 0}, wire.MaxData{Max: 1 << 30}, wire.MaxStreams{Max: 100}, wire.Crypto{Data: []byte{4, 0, 0, 1, 0}},
+		wire.NewConnectionID{Seq: 4, RetirePriorTo: 4, ConnID: func() wire.ConnID { id, _ := wire.MakeConnID(make([]byte, 8)); return id }()},
+		wire.RetireConnectionID{Seq: 1}, wire.PathChallenge{}, wire.ConnectionClose{Code: 1}, wire.HandshakeDone{},
+	} {
+		f.Add(uint8(0), frame.Append(nil))
+		f.Add(uint8(1), append(frame.Append(nil), frame.Append(nil)...))
+	}
+	f.Add(uint8(0), []byte{0x02, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, to uint8, frames []byte) {
+		if len(frames) > 1000 {
+			return
+		}
+		r := connected(t, rigOptions{})
+		side := tlsprovider.Side(to & 1)
+		for len(frames) < 4 {
+			frames = append(frames, 0)
+		}
+		r.sayBytes(side, recovery.SpaceApp, frames)
+		c, _ := r.side(side)
+		require.NoError(t, c.CheckInvariants())
+		require.LessOrEqual(t, len(c.ids.retiring), maxRetiring+1)
+		require.LessOrEqual(t, len(c.ids.remote), activeConnIDLimit+1)
+	})
+}
