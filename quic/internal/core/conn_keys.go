@@ -11,6 +11,8 @@ import (
 type keyState struct {
 	sealPhase, openPhase uint64
 	firstSent            wire.PacketNumber // first packet sealed in sealPhase
+	firstOpened          wire.PacketNumber // first packet opened in openPhase, if that is not 0
+	answered             bool              // that was acknowledged
 	acked                bool              // one of sealPhase's packets was acknowledged
 	sealed               uint64            // packets sealed in sealPhase
 	limit                uint64            // how many one phase may seal
@@ -78,6 +80,14 @@ func (c *Conn) updateSealer() {
 // https://www.rfc-editor.org/rfc/rfc9001#section-6.2-1
 func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 	k := &c.keys
+	if k.openPhase > 0 && k.sealPhase == k.openPhase && !k.answered {
+		// "If an endpoint detects a second update before it has sent any packets with updated
+		// keys containing an acknowledgment for the packet that initiated the key update, it
+		// indicates that its peer has updated keys twice without awaiting confirmation."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-3
+		c.abortf(wire.KeyUpdateError, 0, "two key updates without an acknowledgement")
+		return
+	}
 	if k.sealPhase == k.openPhase {
 		c.updateSealer()
 	}
@@ -86,6 +96,7 @@ func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 		return
 	}
 	k.openPhase++
+	k.firstOpened, k.answered = pn, false
 	k.dropPrevious = c.now.Add(3 * c.loss.PTO())
 }
 
@@ -95,6 +106,30 @@ func (k *keyState) sealedApp(pn wire.PacketNumber) {
 		k.firstSent = pn
 	}
 	k.sealed++
+}
+
+// sentAck notes that an ACK frame leaves in a 1-RTT packet.
+func (k *keyState) sentAck(largest wire.PacketNumber) {
+	k.answered = k.answered || largest >= k.firstOpened
+}
+
+// phaseOf is the phase that a packet with this key phase bit was opened in.
+func (k *keyState) phaseOf(bit uint8) uint64 {
+	if uint64(bit) == k.openPhase&1 {
+		return k.openPhase
+	}
+	return k.openPhase - 1
+}
+
+// ackedTooEarly reports whether an acknowledgement, in a packet of the given phase, covers one of ours
+// that was sealed in a later phase.
+//
+// "An endpoint that receives an acknowledgment that is carried in a packet protected with old keys
+// where any acknowledged packet was protected with newer keys MAY treat that as a connection error of
+// type KEY_UPDATE_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-4
+func (k *keyState) ackedTooEarly(largest wire.PacketNumber, phase uint64) bool {
+	return k.firstSent != wire.NoPacket && largest >= k.firstSent && phase < k.sealPhase
 }
 
 // ackedApp notes an acknowledgement.

@@ -17,6 +17,10 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 		// send as a connection error of type PROTOCOL_VIOLATION"
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-5
 		c.abortf(wire.ProtocolViolation, wire.FrameAck, err.Error())
+		return
+	}
+	if s == recovery.SpaceApp && c.keys.ackedTooEarly(f.Largest, c.recv.phase) {
+		c.abortf(wire.KeyUpdateError, wire.FrameAck, "acknowledgement under keys older than those of the packet")
 	}
 }
 

@@ -15,6 +15,7 @@ type recvState struct {
 	descs    []tlsprovider.OpenDesc
 	one      []tlsprovider.OpenDesc // of a long header packet
 	tails    [][16]byte             // last bytes of each datagram, before opening destroyed them
+	phase    uint64                 // key phase of the 1-RTT packet that is being processed
 	buffered []bufferedPacket
 	bytes    int
 }
@@ -138,6 +139,9 @@ func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDe
 		}
 		c.failedOpen()
 		return
+	}
+	if s == recovery.SpaceApp {
+		c.recv.phase = c.keys.phaseOf(d.Phase)
 	}
 	pkt := slab[d.Offset : d.Offset+d.Len]
 	c.handlePacket(s, wire.PacketNumber(d.PacketNumber), pkt,

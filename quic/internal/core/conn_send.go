@@ -180,6 +180,9 @@ func (c *Conn) appendAck(d *datagram, s recovery.Space) {
 	d.payload = acks.AppendAck(d.payload, c.now, d.room())
 	if len(d.payload) > before {
 		acks.SentAck()
+		if s == recovery.SpaceApp {
+			c.keys.sentAck(acks.Largest())
+		}
 		c.send.rec = appendRecord1(c.send.rec, recAck, uint64(acks.Largest()))
 	}
 }
@@ -200,6 +203,10 @@ func (c *Conn) appendFrames(d *datagram, s recovery.Space, probe bool) {
 		// response to one PATH_CHALLENGE frame".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-4
 		d.payload = wire.PathResponse{Data: c.pathResponses[0]}.Append(d.payload)
+		// "An endpoint MUST expand datagrams that contain a PATH_RESPONSE frame to at least the
+		// smallest allowed maximum datagram size of 1200 bytes."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-3
+		d.pad = true
 		c.pathResponses = c.pathResponses[1:]
 	}
 	d.payload, c.send.rec = c.appendIDFrames(d.payload, d.room(), d.pn, c.send.rec, probe)

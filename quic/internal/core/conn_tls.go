@@ -118,11 +118,31 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 		}
 	}
 	if k.Opener != nil {
+		if level == tlsprovider.LevelHandshake && !c.requireConsumed(recovery.SpaceHandshake) {
+			k.Opener.Close()
+			return
+		}
 		sp.open = k.Opener
 		if level == tlsprovider.LevelApp {
 			c.keys.integrityLimit = k.Opener.IntegrityLimit()
 		}
 	}
+}
+
+// requireConsumed closes the connection when CRYPTO bytes of a space before s are left over.
+//
+// "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
+// level that TLS has not consumed, this MUST be treated as a connection error of type
+// PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-6
+func (c *Conn) requireConsumed(s recovery.Space) bool {
+	for i := range s {
+		if c.spaces[i].in.have.NumRanges() > 0 {
+			c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "handshake bytes left over at the change of keys")
+			return false
+		}
+	}
+	return true
 }
 
 // handleHandshakeDone: TLS has sent and verified both Finished messages.
@@ -133,6 +153,11 @@ func (c *Conn) handleHandshakeDone(state tlsprovider.State) {
 		// type 0x016d [...]"
 		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 		c.closeTLS(&tlsprovider.Error{Alert: tlsprovider.AlertMissingExtension})
+		return
+	}
+	// A server has keys to send with before the client's last flight has arrived, so it is here that
+	// nothing may be left.
+	if !c.requireConsumed(recovery.SpaceApp) {
 		return
 	}
 	c.tls.complete, c.tls.state = true, state

@@ -138,6 +138,9 @@ func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte
 	if len(d) < MinInitialSize {
 		return e.drop(DropUnknownVersion)
 	}
+	if !e.attempts.take(e.now) {
+		return e.drop(DropRateLimit)
+	}
 	e.drops[DropVersionAnswered]++
 	var random [5]byte
 	e.cfg.Rand(random[:])

@@ -1,0 +1,122 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// updatePuppet moves the keys with which the client is spoken for to the next phase.
+func (r *rig) updatePuppet() {
+	r.t.Helper()
+	require.NoError(r.t, r.client.spaces[recovery.SpaceApp].seal.Update())
+	r.client.keys.sealPhase++
+}
+
+// A peer that waits for our acknowledgement may update its keys as often as it likes; one that does not
+// wait has broken a rule.
+func TestPeerUpdatesKeysTwice(t *testing.T) {
+	r := connected(t, rigOptions{})
+	for range 4 {
+		r.updatePuppet()
+		r.say(server, recovery.SpaceApp, wire.Ping{})
+		r.say(server, recovery.SpaceApp, wire.Ping{}) // the second one is acknowledged at once
+		require.NoError(t, errOf(r.server))
+	}
+	require.Equal(t, uint64(4), r.server.keys.openPhase)
+	r.updatePuppet()
+	first := r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
+	r.updatePuppet()
+	second := r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
+	r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: first, SegmentSize: len(first)})
+	require.NoError(t, errOf(r.server))
+	r.requireClosed(server, wire.KeyUpdateError, r.give(server, second))
+}
+
+// A packet of the old phase cannot acknowledge one of the new phase: who received that has updated.
+func TestAcknowledgementUnderOldKeys(t *testing.T) {
+	ack := func(pn wire.PacketNumber) []byte {
+		return wire.AppendAck(nil, []wire.PNRange{{Start: pn, End: pn + 1}}, 0, nil, 100)
+	}
+	r := connected(t, rigOptions{})
+	require.NotEmpty(t, r.say(server, recovery.SpaceApp, wire.Ping{}), "a gap in the numbers is answered at once")
+	r.sayBytes(server, recovery.SpaceApp, ack(r.server.loss.NextNumber(recovery.SpaceApp)-1))
+	require.True(t, r.server.UpdateKeys())
+	old := r.server.loss.NextNumber(recovery.SpaceApp) - 1
+	r.server.OpenStream(r.now, true)
+	for range 2 {
+		r.say(server, recovery.SpaceApp, wire.Ping{})
+	}
+	sealed := r.server.loss.NextNumber(recovery.SpaceApp) - 1
+	require.Greater(t, sealed, old)
+	r.sayBytes(server, recovery.SpaceApp, ack(old))
+	require.NoError(t, errOf(r.server), "what was sealed before the update, anybody may acknowledge")
+	r.requireClosed(server, wire.KeyUpdateError, r.sayBytes(server, recovery.SpaceApp, ack(sealed)))
+}
+
+// Handshake bytes that TLS has not read when it changes keys end the connection, wherever they stand.
+func TestLeftoverCrypto(t *testing.T) {
+	for _, offset := range []uint64{5000, 9000} {
+		r := newRig(t, rigOptions{provider: fake.Options{Classical: true}})
+		r.step(r.client, client)
+		require.NotNil(t, r.server)
+		d := r.packet(server, recovery.SpaceInitial, pad(wire.Crypto{Offset: offset, Data: []byte{1, 2, 3}}.Append(nil)), nil)
+		r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: d, SegmentSize: len(d)})
+		require.NoError(t, errOf(r.server))
+		r.step(r.server, server)
+		require.Error(t, errOf(r.server))
+		require.Equal(t, wire.ProtocolViolation, wire.ErrorCode(r.server.Err().Code))
+	}
+	t.Run("before the handshake is done", func(t *testing.T) {
+		r := newRig(t, rigOptions{provider: fake.Options{Classical: true}})
+		r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+			if from == client && r.server != nil && r.server.spaces[recovery.SpaceHandshake].open != nil {
+				r.server.spaces[recovery.SpaceHandshake].in.receive(wire.Crypto{Offset: 5000, Data: []byte{1}})
+			}
+			return true
+		}
+		for range 20 {
+			r.step(r.client, client)
+			if r.server != nil && r.server.Err() == nil {
+				r.step(r.server, server)
+			}
+		}
+		require.Error(t, errOf(r.server))
+		require.Equal(t, wire.ProtocolViolation, wire.ErrorCode(r.server.Err().Code))
+		require.False(t, r.server.tls.complete)
+	})
+}
+
+func pad(b []byte) []byte { return append(b, make([]byte, MinInitialSize-200)...) }
+
+// "An endpoint MUST expand datagrams that contain a PATH_RESPONSE frame to at least the smallest
+// allowed maximum datagram size of 1200 bytes."
+func TestPathResponseIsExpanded(t *testing.T) {
+	r := connected(t, rigOptions{})
+	d := r.packet(server, recovery.SpaceApp, wire.PathChallenge{Data: [8]byte{7}}.Append(nil), nil)
+	r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: d, SegmentSize: len(d)})
+	tx, ok := r.server.PollTransmit(r.now, r.buf)
+	require.True(t, ok)
+	require.GreaterOrEqual(t, len(tx.Data), MinInitialSize)
+	require.Contains(t, r.read(r.client, bytes.Clone(tx.Data)), wire.Frame(wire.PathResponse{Data: [8]byte{7}}))
+}
+
+// Version Negotiation is answered at a bounded rate.
+func TestVersionNegotiationIsLimited(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	d := append([]byte{0xc0, 0x57, 0x41, 0x49, 0x54, 0, 0}, make([]byte, 1200)...)
+	replies := 0
+	for range 2 * attemptBurst {
+		train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
+		if r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize)).Kind == RouteReply {
+			replies++
+		}
+	}
+	require.Equal(t, attemptBurst, replies)
+}
