@@ -8,7 +8,8 @@ import (
 )
 
 // OpenStream opens a bidirectional stream. It waits while the peer's limit on streams is reached. The
-// peer learns of the stream with the first bytes, or its end.
+// peer learns of the stream with the first bytes, or its end. With a ctx that is done already OpenStream
+// does not wait: it returns a stream if the limit permits one, and else the context's error.
 func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) { return c.open(ctx, false) }
 
 // OpenUniStream opens a stream on which only we send.
@@ -68,9 +69,6 @@ var errClosing error = &closedError{text: "the connection is being closed"}
 // wait tries, with mu held, until the answer is something else than that it would block.
 func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, error)) (*Stream, error) {
 	for {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
 		c.mu.Lock()
 		s, err := try()
 		switch {
@@ -85,8 +83,12 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 			c.mu.Unlock()
 			return nil, err
 		}
+		if ctx.Err() != nil {
+			c.drive() // STREAMS_BLOCKED may have to be sent
+			return nil, context.Cause(ctx)
+		}
 		w := list.enter()
-		c.drive() // STREAMS_BLOCKED may have to be sent
+		c.drive() // likewise
 		if err := w.sleep(ctx); err != nil {
 			c.mu.Lock()
 			list.leave(w)

@@ -287,3 +287,20 @@ func TestAcceptStreamCancelled(t *testing.T) {
 		w.stream(client, server) // and the next one is not lost
 	})
 }
+
+// A context that is done does not keep OpenStream from what needs no waiting.
+func TestOpenStreamDoesNotWait(t *testing.T) {
+	cfg := serverConfig()
+	cfg.MaxIncomingStreams = 2
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, _ := w.connect()
+		done, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 2 {
+			_, err := client.OpenStream(done)
+			require.NoError(t, err)
+		}
+		_, err := client.OpenStream(done)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}

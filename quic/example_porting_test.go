@@ -1,0 +1,126 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// The right column of docs/porting-from-quic-go.md, row by row. A test there holds the page to it.
+
+// quic.DialAddr(ctx, addr, tlsConf, conf)
+func portDialAddr(ctx context.Context, addr string, tlsConf *tls.Config) (*quic.Conn, error) {
+	cfg, err := tlsprovider.FromTLSConfig(tlsConf)
+	if err != nil {
+		return nil, err
+	}
+	return quic.Dial(ctx, "udp", addr, &quic.Config{TLS: cfg})
+}
+
+// quic.ListenAddr(addr, tlsConf, conf)
+func portListenAddr(addr string, tlsConf *tls.Config) (*quic.Listener, error) {
+	cfg, err := tlsprovider.FromTLSConfig(tlsConf)
+	if err != nil {
+		return nil, err
+	}
+	return quic.Listen("udp", addr, &quic.Config{TLS: cfg})
+}
+
+// tr := quic.Transport{Conn: pc}; tr.Dial(…); tr.Listen(…)
+func portTransport(ctx context.Context, pc net.PacketConn, cfg *quic.Config) error {
+	endpoint, err := quic.NewEndpoint(pc, cfg)
+	if err != nil {
+		return err
+	}
+	defer endpoint.Close()
+	if _, err := endpoint.Listen(); err != nil {
+		return err
+	}
+	_, err = endpoint.Dial(ctx, "example.com:4433", nil)
+	return err
+}
+
+// quic.Config{…}
+func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
+	return &quic.Config{
+		TLS:                tlsConf,
+		HandshakeTimeout:   5 * time.Second,
+		MaxIdleTimeout:     30 * time.Second,
+		KeepAlivePeriod:    15 * time.Second,
+		StreamWindow:       512 << 10,
+		MaxStreamWindow:    6 << 20,
+		ConnWindow:         512 << 10,
+		MaxConnWindow:      15 << 20,
+		MaxIncomingStreams: 100,
+		RequireAddressValidation: func(netip.AddrPort) bool {
+			return true
+		},
+	}
+}
+
+// conn.OpenStreamSync(ctx), conn.OpenUniStreamSync(ctx), conn.AcceptStream(ctx)
+func portStreams(ctx context.Context, conn *quic.Conn) error {
+	stream, err := conn.OpenStream(ctx)
+	if err != nil {
+		return err
+	}
+	// stream.Close() of quic-go ends the sending side only.
+	if err := stream.CloseWrite(); err != nil {
+		return err
+	}
+	// stream.CancelRead(code), stream.CancelWrite(code)
+	if err := errors.Join(stream.StopSending(1), stream.Reset(1)); err != nil {
+		return err
+	}
+	uni, err := conn.OpenUniStream(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(uni, "hello")
+	return errors.Join(err, uni.Close())
+}
+
+// conn.OpenStream(), which does not wait
+func portOpenWithoutWaiting(conn *quic.Conn) (*quic.Stream, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return conn.OpenStream(ctx)
+}
+
+// errors.As(err, &quic.ApplicationError{}) and the like
+func portErrors(err error) string {
+	var app *quic.ApplicationError
+	var transport *quic.TransportError
+	var stream *quic.StreamError
+	switch {
+	case errors.As(err, &app):
+		return fmt.Sprint("application ", app.Code, app.Remote)
+	case errors.As(err, &transport):
+		return fmt.Sprint("transport ", transport.Code)
+	case errors.As(err, &stream):
+		return fmt.Sprint("stream ", stream.Code)
+	case errors.Is(err, quic.ErrIdleTimeout), errors.Is(err, quic.ErrHandshakeTimeout):
+		return "timeout"
+	case errors.Is(err, net.ErrClosed):
+		return "closed"
+	}
+	return "something else"
+}
+
+// conn.ConnectionState().TLS.CurveID
+func portState(conn *quic.Conn) (tlsprovider.Group, string) {
+	state := conn.ConnectionState().TLS
+	return state.Group, state.ALPN
+}
+
+var _ = []any{portDialAddr, portListenAddr, portTransport, portConfig, portStreams, portOpenWithoutWaiting, portErrors, portState}
