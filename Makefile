@@ -23,7 +23,7 @@ bench: bootstrap build
 	scripts/bench
 
 install: build
-	scripts/install $(VARIANT) $(PREFIX)
+	scripts/install $(VARIANT) "$(PREFIX)"
 
 clean:
 	rm -rf build/out cgo/*/zlinked_*.go

@@ -11,6 +11,9 @@ foreach(name S2N_TLS_DIR S2N_TLS_LIB_DIR S2N_TLS_INCLUDE_DIR AWS_LC_DIR)
 	if(NOT DEFINED ${name} AND NOT "$ENV{${name}}" STREQUAL "")
 		set(${name} "$ENV{${name}}")
 	endif()
+	if(${name})
+		get_filename_component(${name} "${${name}}" ABSOLUTE)
+	endif()
 endforeach()
 
 # Finds lib<name>.a, or else lib<name>.so, below dir.

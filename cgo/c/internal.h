@@ -34,6 +34,9 @@ void pqq_handle_made(void);
 void pqq_handle_gone(void);
 int pqq_mem_install(void);
 
+/* pqq_version.c. Whether the AWS-LC that is linked is the one compiled for, and new enough. */
+int pqq_versions_fit(const char *compiled, const char *linked, char *err, size_t err_cap);
+
 /* pqq_hkdf.c */
 typedef struct {
 	uint16_t id;

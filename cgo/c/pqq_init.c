@@ -1,6 +1,5 @@
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -26,17 +25,20 @@ static void copy_text(char *out, size_t cap, const char *text)
 	}
 }
 
-/* An override library is compiled against its own headers, but this file is compiled against the
- * ones that the build was pointed at: structures and constants have to be the same. */
-static int versions_agree(void)
+/* s2n-tls tells no version: that it knows the policies we ask for is what has to be. */
+static int s2n_new_enough(void)
 {
-	if (strstr(init_info.crypto_linked, AWSLC_VERSION_NUMBER_STRING) == NULL) {
-		snprintf(init_err, sizeof(init_err),
-			"compiled for AWS-LC %s, but linked with \"%s\": point AWS_LC_DIR at one installation and build again",
-			AWSLC_VERSION_NUMBER_STRING, init_info.crypto_linked);
-		return 0;
+	const char *policy = init_info.fips_mode ? "default_fips" : "default_pq";
+	struct s2n_config *config = s2n_config_new_minimal();
+	int ok = config != NULL && s2n_config_set_cipher_preferences(config, policy) == S2N_SUCCESS;
+	if (config != NULL) {
+		s2n_config_free(config);
 	}
-	return 1;
+	if (!ok) {
+		snprintf(init_err, sizeof(init_err),
+			"the linked s2n-tls is too old: it has no policy \"%s\" (compiled for s2n-tls %s)", policy, PQQ_S2N_VERSION);
+	}
+	return ok;
 }
 
 static int module_ready(void)
@@ -63,14 +65,15 @@ static void init_once(void)
 	copy_text(init_info.crypto_compiled, sizeof(init_info.crypto_compiled), AWSLC_VERSION_NUMBER_STRING);
 	copy_text(init_info.tls_compiled, sizeof(init_info.tls_compiled), PQQ_S2N_VERSION);
 	init_info.fips_mode = FIPS_mode();
-	if (!versions_agree() || !module_ready()) {
+	if (!pqq_versions_fit(AWSLC_VERSION_NUMBER_STRING, init_info.crypto_linked, init_err, sizeof(init_err)) ||
+		!module_ready()) {
 		return;
 	}
 	if (!pqq_mem_install() || s2n_init() != S2N_SUCCESS) {
 		snprintf(init_err, sizeof(init_err), "s2n_init: %s", s2n_strerror(s2n_errno, "EN"));
 		return;
 	}
-	init_ok = 1;
+	init_ok = s2n_new_enough();
 }
 
 int pqq_init(pqq_info *info, char *err, size_t err_cap)
