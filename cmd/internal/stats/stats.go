@@ -24,7 +24,9 @@ type Header struct {
 	StartTime Time     `json:"start_time"`
 	Traces    []string `json:"traces,omitempty"` // names, by trace id
 
-	Role       string      `json:"role,omitempty"` // "client" or "server"
+	Role string `json:"role,omitempty"` // "client" or "server"
+	// Collector is the program that sampled the process, with its version; s2n-netbench's does not tell.
+	Collector  string      `json:"collector,omitempty"`
 	Provenance *Provenance `json:"provenance,omitempty"`
 }
 
@@ -85,6 +87,10 @@ type Sample struct {
 
 	// CPUTime is user and system time of the process, in microseconds.
 	CPUTime int64 `json:"cpu_time_us,omitempty"`
+	// PeakMemory is the most that was ever resident, in bytes; in a collector's last line.
+	PeakMemory int64 `json:"peak_memory,omitempty"`
+	// CollectorCPU is the CPU time that the collector itself has used, in microseconds; in its last line.
+	CollectorCPU int64 `json:"collector_cpu_us,omitempty"`
 	// Failed counts connections that did not do all of their script, by class: see
 	// the driver's documentation for the classes.
 	Failed map[string]int64 `json:"failed,omitempty"`
@@ -93,6 +99,10 @@ type Sample struct {
 	// Latency are distributions in microseconds: "connect" (dial to handshake complete), "ttfb"
 	// (dial to the first byte of an answer), "request" (open of a stream to its end).
 	Latency map[string]*Profile `json:"latency,omitempty"`
+	// Provenance is what became known after the header was written.
+	Provenance *Provenance `json:"provenance,omitempty"`
+	// Notes say, for people, what is missing and why.
+	Notes []string `json:"notes,omitempty"`
 	// Final marks a driver's last line.
 	Final bool `json:"final,omitempty"`
 }
