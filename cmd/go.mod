@@ -3,6 +3,9 @@ module github.com/pqquic/pqquic/cmd
 go 1.26.0
 
 require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
@@ -10,5 +13,7 @@ require (
 require (
 	github.com/gopacket/gopacket v1.7.7
 	github.com/pqquic/pqquic v0.0.0
+	github.com/spf13/cobra v1.10.2
+	github.com/stretchr/testify v1.12.1
 	golang.org/x/crypto v0.58.0
 )

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"time"
@@ -22,6 +21,7 @@ type datagram struct {
 	tcp bool
 	seq uint32
 	syn bool
+	ack bool
 	end bool // FIN or RST
 }
 
@@ -48,27 +48,37 @@ func newDecoder() *decoder {
 }
 
 // decode returns the datagram that the frame completes, if any.
-func (d *decoder) decode(t time.Time, link layers.LinkType, data []byte) (datagram, bool) {
+func (d *decoder) decode(t time.Time, link layers.LinkType, data []byte) (out datagram, ok bool) {
 	d.sweep(t)
 	d.fragment = false
 	p := gopacket.NewPacket(data, ipDecoder(link, data), gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	for _, l := range p.Layers() {
-		switch l := l.(type) {
-		case *layers.IPv4:
-			if l.Flags&layers.IPv4MoreFragments != 0 || l.FragOffset != 0 {
-				return d.fragment4(t, l)
-			}
-		case *layers.IPv6Fragment:
-			if ip, ok := p.Layer(layers.LayerTypeIPv6).(*layers.IPv6); ok {
-				return d.fragment6(t, ip, l)
-			}
-		case *layers.UDP:
-			return udpDatagram(t, p, l)
-		case *layers.TCP:
-			return tcpSegment(t, p, l)
+	// A lazy packet is decoded as far as the layer that is asked for, and none of what programs say.
+	network := p.NetworkLayer()
+	switch ip := network.(type) {
+	case *layers.IPv4:
+		if ip.Flags&layers.IPv4MoreFragments != 0 || ip.FragOffset != 0 {
+			return d.fragment4(t, ip)
 		}
+	case *layers.IPv6:
+		if ip.NextHeader == layers.IPProtocolUDP || ip.NextHeader == layers.IPProtocolTCP {
+			break
+		}
+		if l, ok := p.Layer(layers.LayerTypeIPv6Fragment).(*layers.IPv6Fragment); ok {
+			return d.fragment6(t, ip, l)
+		}
+	default:
+		return datagram{}, false
 	}
-	return datagram{}, false
+	src, dst := network.NetworkFlow().Endpoints()
+	switch l := p.TransportLayer().(type) {
+	case *layers.UDP:
+		out = udpDatagram(t, p, l)
+		return out, out.addresses(src.Raw(), dst.Raw(), uint16(l.SrcPort), uint16(l.DstPort))
+	case *layers.TCP:
+		out = tcpSegment(t, p, l)
+		return out, out.addresses(src.Raw(), dst.Raw(), uint16(l.SrcPort), uint16(l.DstPort))
+	}
+	return out, false
 }
 
 // ipDecoder is where to start. Raw IP links are told apart by the packet's first byte, for the
@@ -99,65 +109,51 @@ func (d *decoder) fragment4(t time.Time, ip *layers.IPv4) (datagram, bool) {
 	// The defragmenter keeps what it is given.
 	ip.Payload = slices.Clone(ip.Payload)
 	d.fed += len(ip.Payload)
-	whole, err := d.v4.DefragIPv4WithTimestamp(ip, t)
-	if err != nil || whole == nil {
+	sum, err := d.v4.DefragIPv4WithTimestamp(ip, t)
+	if err != nil || sum == nil {
 		return datagram{}, false
 	}
-	return transport(t, whole.SrcIP, whole.DstIP, whole.Protocol, whole.Payload)
+	return whole(t, sum.SrcIP, sum.DstIP, sum.Protocol, sum.Payload)
 }
 
 func (d *decoder) fragment6(t time.Time, ip *layers.IPv6, frag *layers.IPv6Fragment) (datagram, bool) {
 	d.fragment = true
 	frag.Payload = slices.Clone(frag.Payload)
 	d.fed += len(frag.Payload)
-	whole := d.v6.DefragIPv6(ip, frag)
-	if whole == nil {
+	sum := d.v6.DefragIPv6(ip, frag)
+	if sum == nil {
 		return datagram{}, false
 	}
-	return transport(t, whole.SrcIP, whole.DstIP, whole.NextHeader, whole.Payload)
+	return whole(t, sum.SrcIP, sum.DstIP, sum.NextHeader, sum.Payload)
 }
 
-// transport decodes what fragments were put together to.
-func transport(t time.Time, src, dst []byte, proto layers.IPProtocol, payload []byte) (datagram, bool) {
+// whole decodes what fragments were put together to.
+func whole(t time.Time, src, dst []byte, proto layers.IPProtocol, payload []byte) (d datagram, ok bool) {
+	p := gopacket.NewPacket(payload, proto.LayerType(), gopacket.DecodeOptions{Lazy: true, NoCopy: true})
+	switch l := p.Layer(proto.LayerType()).(type) {
+	case *layers.UDP:
+		d = udpDatagram(t, p, l)
+		return d, d.addresses(src, dst, uint16(l.SrcPort), uint16(l.DstPort))
+	case *layers.TCP:
+		d = tcpSegment(t, p, l)
+		return d, d.addresses(src, dst, uint16(l.SrcPort), uint16(l.DstPort))
+	}
+	return datagram{}, false
+}
+
+func udpDatagram(t time.Time, p gopacket.Packet, u *layers.UDP) datagram {
+	return datagram{time: t, payload: u.Payload, cut: p.Metadata().Truncated || int(u.Length) > 8+len(u.Payload)}
+}
+
+func tcpSegment(t time.Time, p gopacket.Packet, s *layers.TCP) datagram {
+	return datagram{time: t, payload: s.Payload, tcp: true, seq: s.Seq, syn: s.SYN, ack: s.ACK, end: s.FIN || s.RST,
+		cut: p.Metadata().Truncated}
+}
+
+func (d *datagram) addresses(src, dst []byte, srcPort, dstPort uint16) bool {
 	s, ok1 := netip.AddrFromSlice(src)
 	to, ok2 := netip.AddrFromSlice(dst)
-	if proto != layers.IPProtocolUDP || !ok1 || !ok2 || len(payload) < 8 {
-		return datagram{}, false
-	}
-	length := int(binary.BigEndian.Uint16(payload[4:]))
-	if length < 8 {
-		return datagram{}, false
-	}
-	return datagram{
-		time:    t,
-		src:     netip.AddrPortFrom(s.Unmap(), binary.BigEndian.Uint16(payload)),
-		dst:     netip.AddrPortFrom(to.Unmap(), binary.BigEndian.Uint16(payload[2:])),
-		payload: payload[8:min(length, len(payload))],
-		cut:     length > len(payload),
-	}, true
-}
-
-func udpDatagram(t time.Time, p gopacket.Packet, u *layers.UDP) (datagram, bool) {
-	d := datagram{time: t, payload: u.Payload, cut: p.Metadata().Truncated || int(u.Length) > 8+len(u.Payload)}
-	ok := d.addresses(p, uint16(u.SrcPort), uint16(u.DstPort))
-	return d, ok
-}
-
-func tcpSegment(t time.Time, p gopacket.Packet, s *layers.TCP) (datagram, bool) {
-	d := datagram{time: t, payload: s.Payload, tcp: true, seq: s.Seq, syn: s.SYN, end: s.FIN || s.RST}
-	ok := d.addresses(p, uint16(s.SrcPort), uint16(s.DstPort))
-	return d, ok
-}
-
-func (d *datagram) addresses(p gopacket.Packet, src, dst uint16) bool {
-	n := p.NetworkLayer()
-	if n == nil {
-		return false
-	}
-	f := n.NetworkFlow()
-	s, ok1 := netip.AddrFromSlice(f.Src().Raw())
-	to, ok2 := netip.AddrFromSlice(f.Dst().Raw())
-	d.src = netip.AddrPortFrom(s.Unmap(), src)
-	d.dst = netip.AddrPortFrom(to.Unmap(), dst)
+	d.src = netip.AddrPortFrom(s.Unmap(), srcPort)
+	d.dst = netip.AddrPortFrom(to.Unmap(), dstPort)
 	return ok1 && ok2
 }

@@ -45,7 +45,7 @@ func (r *handshakeReader) done() bool { return r.failed || r.seen[0] && r.seen[1
 
 // ready looks for the secrets once the ServerHello is known, and reads what waited for them.
 func (r *handshakeReader) ready(c *conn) {
-	if c.report.ServerHello == nil || r.openers[0] != nil || r.failed {
+	if c.report.Hello == nil || c.report.ServerHello == nil || c.report.Handshake != nil || r.failed {
 		return
 	}
 	pair := r.log.find(c.report.Hello.random)

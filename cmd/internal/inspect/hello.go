@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -67,7 +68,8 @@ type ClientHello struct {
 	Parameters []Parameter `json:"transport_parameters,omitempty"`
 	Bytes      int         `json:"bytes"`
 
-	random [32]byte
+	random  [32]byte
+	session []byte
 }
 
 // A ServerHello is what a server chose. A HelloRetryRequest has the same shape.
@@ -82,6 +84,7 @@ type ServerHello struct {
 
 	retry   bool
 	version uint16
+	session []byte
 }
 
 var errHello = errors.New("malformed")
@@ -122,6 +125,7 @@ func parseClientHello(msg []byte) (*ClientHello, error) {
 		return nil, errHello
 	}
 	copy(h.random[:], random)
+	h.session = bytes.Clone(session)
 	for _, id := range uint16s(suites) {
 		h.Suites = append(h.Suites, suiteOf(id))
 	}
@@ -191,6 +195,7 @@ func parseServerHello(msg []byte) (*ServerHello, error) {
 		!s.ReadUint16(&suite) || !s.ReadUint8(&compression) {
 		return nil, errHello
 	}
+	h.session = bytes.Clone(session)
 	h.retry = bytes.Equal(random, helloRetryRandom[:])
 	h.Suite = suiteOf(suite)
 	err := extensions(s, h.extension)
@@ -239,9 +244,12 @@ func readShare(s *cryptobyte.String, server bool) (*Share, bool) {
 	for _, h := range halves {
 		sum += h.Bytes
 	}
+	// The first draft of the hybrid design put a length of two bytes before each half.
+	prefixed := strings.HasSuffix(share.Name, experiment) && len(key) == sum+4 &&
+		int(key[0])<<8+int(key[1]) == halves[0].Bytes
 	switch {
 	case sum == 0:
-	case sum == len(key):
+	case sum == len(key), prefixed:
 		share.Halves = halves
 	default:
 		share.WrongSize = true

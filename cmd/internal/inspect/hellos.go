@@ -1,6 +1,9 @@
 package inspect
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // maxHello bounds what is kept of one side's hellos.
 const maxHello = 64 << 10
@@ -75,7 +78,8 @@ func (c *conn) fromServer(msg []byte) error {
 		return nil
 	}
 	r.ServerHello, r.Suite, r.Selected = h, &h.Suite, h.Group
-	r.Resumed = h.PSK
+	// TLS 1.2 resumes by repeating the session's name; TLS 1.3 does so for the sake of middleboxes.
+	r.Resumed = h.PSK || h.version < tls13 && len(h.session) > 0 && r.Hello != nil && bytes.Equal(h.session, r.Hello.session)
 	return nil
 }
 

@@ -44,6 +44,9 @@ type Stats struct {
 	Classical   int64 `json:"classical"`
 	Unknown     int64 `json:"unknown"`
 	Evicted     int64 `json:"evicted"` // reported early, to stay within the limits
+	// Orphans are Initial packets of connections whose first packet the capture lacks: the keys
+	// follow from that one.
+	Orphans int64 `json:"orphans"`
 }
 
 // An Inspector examines frames. It is used by one goroutine.
@@ -146,7 +149,7 @@ func (in *Inspector) heard(c *conn, t time.Time) {
 		c.heard = t
 	}
 	in.recent.MoveToFront(c.place)
-	size := c.client.size() + c.server.size()
+	size := c.client.size() + c.server.size() + c.report.size()
 	if c.quic != nil {
 		size += c.quic.size()
 	}
@@ -162,7 +165,7 @@ func (in *Inspector) heard(c *conn, t time.Time) {
 
 func (in *Inspector) evict() {
 	c := in.recent.Back().Value.(*conn)
-	if !c.reported {
+	if !c.reported && (c.tcp == nil || c.report.Hello != nil) {
 		in.stats.Evicted++
 		c.report.problem("given up before its end: too many connections at the same time")
 	}
@@ -202,9 +205,12 @@ func (in *Inspector) tell(c *conn) {
 	if c.tcp != nil && c.report.Hello == nil {
 		return
 	}
-	in.judge(c.report)
+	r := c.report
+	// What stays behind only tells later packets that they belong to nothing new.
+	c.report = &Connection{}
+	in.judge(r)
 	in.stats.Connections++
-	switch c.report.Verdict.Result {
+	switch r.Verdict.Result {
 	case PostQuantum:
 		in.stats.PostQuantum++
 	case Classical:
@@ -213,6 +219,6 @@ func (in *Inspector) tell(c *conn) {
 		in.stats.Unknown++
 	}
 	if in.opt.Report != nil {
-		in.opt.Report(c.report)
+		in.opt.Report(r)
 	}
 }

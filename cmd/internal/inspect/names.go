@@ -21,20 +21,44 @@ type half struct {
 	Bytes int    `json:"bytes"`
 }
 
-// Sizes of ML-KEM (FIPS 203, table 3) and of points (RFC 8446, 4.2.8.2).
-const (
-	kem512, ct512   = 800, 768
-	kem768, ct768   = 1184, 1088
-	kem1024, ct1024 = 1568, 1568
-	x25519Len       = 32
-	p256Len         = 65
-	p384Len         = 97
-	p521Len         = 133
+// Points (RFC 8446, 4.2.8.2).
+var (
+	x25519 = half{"X25519", 32}
+	p256   = half{"P-256", 65}
+	p384   = half{"P-384", 97}
+	p521   = half{"P-521", 133}
 )
 
-func hybrid(name string, clientHalves, serverHalves []half) groupInfo {
-	return groupInfo{name: name, pq: true, client: clientHalves, server: serverHalves}
+// A kem has a public key in the client's share and a ciphertext in the server's (FIPS 203, table 3; the
+// sizes of Kyber are the same).
+type kem struct {
+	name                  string
+	publicKey, ciphertext int
 }
+
+var (
+	mlKEM768  = kem{"ML-KEM-768", 1184, 1088}
+	mlKEM1024 = kem{"ML-KEM-1024", 1568, 1568}
+	kyber512  = kem{"Kyber512", 800, 768}
+	kyber768  = kem{"Kyber768", 1184, 1088}
+	kyber1024 = kem{"Kyber1024", 1568, 1568}
+)
+
+// hybrid is a group whose shares have the point first.
+func hybrid(name string, point half, k kem) groupInfo {
+	return groupInfo{name: name, pq: true, client: []half{point, {k.name, k.publicKey}}, server: []half{point, {k.name, k.ciphertext}}}
+}
+
+// kemFirst is a group whose shares have the point last.
+func kemFirst(name string, k kem, point half) groupInfo {
+	return groupInfo{name: name, pq: true, client: []half{{k.name, k.publicKey}, point}, server: []half{{k.name, k.ciphertext}, point}}
+}
+
+// experiment marks the code points that were never registered for more.
+const (
+	experiment = " (experiment)"
+	broken     = " (experiment, broken)"
+)
 
 // groups are the named groups of IANA's registry that are met with, and the code points of
 // experiments that old clients still offer.
@@ -49,30 +73,28 @@ var groups = map[uint16]groupInfo{
 
 	0x0200: {name: "ML-KEM-512", pq: true}, 0x0201: {name: "ML-KEM-768", pq: true},
 	0x0202: {name: "ML-KEM-1024", pq: true},
-	0x11eb: hybrid("SecP256r1MLKEM768", []half{{"P-256", p256Len}, {"ML-KEM-768", kem768}},
-		[]half{{"P-256", p256Len}, {"ML-KEM-768", ct768}}),
-	0x11ec: hybrid("X25519MLKEM768", []half{{"ML-KEM-768", kem768}, {"X25519", x25519Len}},
-		[]half{{"ML-KEM-768", ct768}, {"X25519", x25519Len}}),
-	0x11ed: hybrid("SecP384r1MLKEM1024", []half{{"P-384", p384Len}, {"ML-KEM-1024", kem1024}},
-		[]half{{"P-384", p384Len}, {"ML-KEM-1024", ct1024}}),
+	0x11eb: hybrid("SecP256r1MLKEM768", p256, mlKEM768),
+	0x11ec: kemFirst("X25519MLKEM768", mlKEM768, x25519),
+	0x11ed: hybrid("SecP384r1MLKEM1024", p384, mlKEM1024),
 	0x11ee: {name: "curveSM2MLKEM768", pq: true},
 
-	// Experiments, long replaced: Kyber is not ML-KEM.
-	0x2f39: hybrid("X25519Kyber512 (experiment)", []half{{"X25519", x25519Len}, {"Kyber512", kem512}},
-		[]half{{"X25519", x25519Len}, {"Kyber512", ct512}}),
-	0x2f3a: hybrid("SecP256r1Kyber512 (experiment)", []half{{"P-256", p256Len}, {"Kyber512", kem512}},
-		[]half{{"P-256", p256Len}, {"Kyber512", ct512}}),
-	0x2f3c: hybrid("SecP384r1Kyber768 (experiment)", []half{{"P-384", p384Len}, {"Kyber768", kem768}},
-		[]half{{"P-384", p384Len}, {"Kyber768", ct768}}),
-	0x2f3d: hybrid("SecP521r1Kyber1024 (experiment)", []half{{"P-521", p521Len}, {"Kyber1024", kem1024}},
-		[]half{{"P-521", p521Len}, {"Kyber1024", ct1024}}),
-	0x6399: hybrid("X25519Kyber768Draft00 (experiment)", []half{{"X25519", x25519Len}, {"Kyber768", kem768}},
-		[]half{{"X25519", x25519Len}, {"Kyber768", ct768}}),
-	0x639a: hybrid("SecP256r1Kyber768Draft00 (experiment)", []half{{"P-256", p256Len}, {"Kyber768", kem768}},
-		[]half{{"P-256", p256Len}, {"Kyber768", ct768}}),
-	0xfe30: hybrid("X25519Kyber512Draft00 (experiment)", []half{{"X25519", x25519Len}, {"Kyber512", kem512}},
-		[]half{{"X25519", x25519Len}, {"Kyber512", ct512}}),
-	0x4138: {name: "CECPQ2 (experiment)", pq: true},
+	// Experiments, long replaced: Kyber is not ML-KEM. Those of 2020 are s2n-tls's, of rounds 2 and 3 of
+	// NIST's competition; SIKE is broken since 2022, for a classical computer too.
+	0x2f0f: {name: "SecP256r1Kyber512R2" + experiment, pq: true},
+	0x2f26: {name: "X25519Kyber512R2" + experiment, pq: true},
+	0x2f1f: {name: "SecP256r1SIKEp434" + broken}, 0x2f27: {name: "X25519SIKEp434" + broken},
+	0x2f23: {name: "SecP256r1BIKE1L1" + experiment, pq: true},
+	0x2f28: {name: "X25519BIKE1L1" + experiment, pq: true},
+	0x2f39: hybrid("X25519Kyber512"+experiment, x25519, kyber512),
+	0x2f3a: hybrid("SecP256r1Kyber512"+experiment, p256, kyber512),
+	0x2f3c: hybrid("SecP384r1Kyber768"+experiment, p384, kyber768),
+	0x2f3d: hybrid("SecP521r1Kyber1024"+experiment, p521, kyber1024),
+	0x6399: hybrid("X25519Kyber768Draft00"+experiment, x25519, kyber768),
+	0x639a: hybrid("SecP256r1Kyber768Draft00"+experiment, p256, kyber768),
+	0xfe30: hybrid("X25519Kyber512Draft00"+experiment, x25519, kyber512),
+	0xfe31: hybrid("X25519Kyber768Draft00Old"+experiment, x25519, kyber768),
+	0xfe32: hybrid("P256Kyber768Draft00"+experiment, p256, kyber768),
+	0x4138: {name: "CECPQ2" + experiment, pq: true}, // X25519 and NTRU-HRSS
 }
 
 // isGREASE reports whether a code point is one of RFC 8701, which mean nothing.

@@ -68,17 +68,18 @@ func (o *opener) setCiphers(suite uint16, key, hp []byte) (err error) {
 		o.aead, err = chacha20poly1305.New(key)
 		return err
 	}
-	block, err := aes.NewCipher(hp)
+	header, err := aes.NewCipher(hp)
 	if err != nil {
 		return err
 	}
 	o.mask = func(sample []byte) (mask [5]byte) {
 		var out [16]byte
-		block.Encrypt(out[:], sample)
+		header.Encrypt(out[:], sample)
 		copy(mask[:], out[:])
 		return mask
 	}
-	if block, err = aes.NewCipher(key); err != nil {
+	block, err := aes.NewCipher(key)
+	if err != nil {
 		return err
 	}
 	o.aead, err = cipher.NewGCM(block)

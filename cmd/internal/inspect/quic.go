@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"hash/maphash"
@@ -61,8 +62,15 @@ func (in *Inspector) udp(d *datagram) bool {
 		return false
 	}
 	c, dir := in.find(d, &h)
-	if c == nil {
+	switch {
+	case c == nil:
+		if h.kind == packetInitial {
+			in.stats.Orphans++
+		}
 		return false
+	case c.reported:
+		in.heard(c, d.time)
+		return h.kind != packetZeroRTT
 	}
 	if d.cut {
 		c.report.problem("a datagram was cut short by the capture")
@@ -74,9 +82,8 @@ func (in *Inspector) udp(d *datagram) bool {
 	for {
 		hasInitial = hasInitial || h.kind == packetInitial
 		in.packet(c, dir, &h)
-		if len(rest) == 0 {
-			break
-		}
+		// Some stacks pad the datagram after its packets.
+		rest = bytes.TrimLeft(rest, "\x00")
 		if h, rest, ok = parseLong(rest); !ok {
 			break
 		}
@@ -115,7 +122,7 @@ func (q *quicState) duplicate(sum uint64) bool {
 
 // done reports whether nothing more can be learned.
 func (q *quicState) done(c *conn) bool {
-	return c.report.ServerHello != nil && q.finished && (q.hs == nil || q.hs.done())
+	return c.report.Hello != nil && c.report.ServerHello != nil && q.finished && (q.hs == nil || q.hs.done())
 }
 
 // find returns the connection of a packet and its direction; a client's first Initial makes one.
@@ -166,9 +173,6 @@ func (in *Inspector) first(d *datagram, h *longHeader, key connKey) *conn {
 
 // packet reads one packet of a connection.
 func (in *Inspector) packet(c *conn, dir int, h *longHeader) {
-	if c.reported {
-		return
-	}
 	q := c.quic
 	if h.version != 0 {
 		c.report.Version = quicVersionName(h.version)

@@ -68,7 +68,6 @@ type Handshake struct {
 	ClientSignature   *Named       `json:"client_signature_scheme,omitempty"`
 	ClientCertAsked   bool         `json:"client_certificate_requested,omitempty"`
 	ServerParameters  []Parameter  `json:"server_transport_parameters,omitempty"`
-	ClientParameters  []Parameter  `json:"client_transport_parameters,omitempty"`
 	CompressedCert    bool         `json:"compressed_certificate,omitempty"`
 }
 
@@ -102,6 +101,24 @@ func (c *Connection) problem(s string) {
 	if len(c.Problems) < maxProblems {
 		c.Problems = append(c.Problems, s)
 	}
+}
+
+// size is about what the report holds in memory.
+func (c *Connection) size() int {
+	n := 0
+	for _, h := range []*ClientHello{c.Hello, c.RetryHello} {
+		if h == nil {
+			continue
+		}
+		n += 512 + 24*(len(h.Suites)+len(h.Schemes)) + 40*len(h.Groups) + 88*len(h.Shares) + 48*len(h.Parameters)
+		for _, p := range h.ALPN {
+			n += 16 + len(p)
+		}
+		for _, p := range h.Parameters {
+			n += len(p.Value)
+		}
+	}
+	return n
 }
 
 // lastHello is the ClientHello that counts.

@@ -81,11 +81,17 @@ func (in *Inspector) findTCP(d *datagram) (*conn, int) {
 		in.remove(c) // the same ports again
 		c = nil
 	}
-	if c == nil && (d.syn || isClientHello(d.payload)) {
+	dir := fromClient
+	switch {
+	case c != nil:
+	case d.syn && d.ack: // the client's SYN is missing
+		key, dir = back, fromServer
+		fallthrough
+	case d.syn, isClientHello(d.payload):
 		c = in.add(d, key, "tcp")
 		c.tcp = &tcpState{}
 	}
-	return c, fromClient
+	return c, dir
 }
 
 // looksLikeTLS reports whether b may be the front of a TLS connection's first record.

@@ -1,0 +1,173 @@
+package inspect
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cmd/internal/capture"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestPostQuantum(t *testing.T) {
+	for _, tt := range []struct {
+		group          tlsprovider.Group
+		client, server int // sizes of the shares
+		halves         []half
+	}{
+		{tlsprovider.X25519MLKEM768, 1216, 1120, []half{{"ML-KEM-768", 1184}, {"X25519", 32}}},
+		{tlsprovider.SecP256r1MLKEM768, 1249, 1153, []half{{"P-256", 65}, {"ML-KEM-768", 1184}}},
+		{tlsprovider.SecP384r1MLKEM1024, 1665, 1665, []half{{"P-384", 97}, {"ML-KEM-1024", 1568}}},
+	} {
+		t.Run(tt.group.String(), func(t *testing.T) {
+			groups := []tlsprovider.Group{tt.group}
+			c := record(t, setup{client: groups, server: groups}).one(t)
+			require.Equal(t, PostQuantum, c.Verdict.Result)
+			require.Equal(t, uint16(tt.group), c.Selected.ID)
+			require.Equal(t, tt.group.String(), c.Selected.Name)
+			require.Equal(t, "quic", c.Transport)
+			require.Equal(t, "QUIC v1", c.Version)
+			require.Equal(t, name, c.ServerName)
+			require.Equal(t, []string{"test", "other"}, c.ALPN)
+			require.Len(t, c.Hello.Shares, 1)
+			require.Equal(t, tt.client, c.Hello.Shares[0].Bytes)
+			require.Equal(t, tt.halves, c.Hello.Shares[0].Halves)
+			require.Equal(t, tt.server, c.ServerHello.Share.Bytes)
+			require.Len(t, c.ServerHello.Share.Halves, 2)
+			require.GreaterOrEqual(t, c.ClientInitials.Datagrams, 2, "such a ClientHello takes two")
+			require.Equal(t, 1200, c.ClientInitials.Bytes[0])
+			require.Positive(t, c.ServerInitials.Datagrams)
+			require.Nil(t, c.RetryRequest)
+			require.False(t, c.Retry)
+			require.NotEmpty(t, c.Hello.Parameters)
+			require.Equal(t, "TLS_AES_128_GCM_SHA256", c.Suite.Name)
+		})
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	x, pq := tlsprovider.X25519, tlsprovider.X25519MLKEM768
+	t.Run("the client offers none", func(t *testing.T) {
+		v := record(t, setup{client: []tlsprovider.Group{x}, server: []tlsprovider.Group{pq, x}}).one(t).Verdict
+		require.Equal(t, Verdict{Classical, CauseClient, "the client offered no post-quantum group; X25519 (0x001D) was negotiated"}, v)
+	})
+	t.Run("the server has none", func(t *testing.T) {
+		v := record(t, setup{client: []tlsprovider.Group{pq, x}, server: []tlsprovider.Group{x}}).one(t).Verdict
+		require.Equal(t, Verdict{Classical, CauseServer, "the client offered X25519MLKEM768, the server chose X25519 (0x001D)"}, v)
+	})
+	t.Run("both have some and used none", func(t *testing.T) {
+		r := record(t, setup{client: []tlsprovider.Group{pq, x}, server: []tlsprovider.Group{x}})
+		in := New(Options{})
+		d := r.packets[0].data
+		f, ok := in.decoder.decode(r.packets[0].at, 101, d)
+		require.True(t, ok)
+		in.pqServer[f.dst] = true // as it was seen to be capable earlier in the capture
+		var got *Connection
+		in.opt.Report = func(c *Connection) { got = c }
+		for _, p := range r.packets {
+			in.Frame(capture.Frame{Time: p.at, Link: 101, Data: bytes.Clone(p.data), Length: len(p.data)})
+		}
+		in.Finish()
+		require.Equal(t, CauseBothOffered, got.Verdict.Cause)
+	})
+	t.Run("no answer", func(t *testing.T) {
+		r := record(t, setup{client: []tlsprovider.Group{pq}, server: []tlsprovider.Group{x}, fails: true})
+		v := r.one(t).Verdict
+		require.Equal(t, Unknown, v.Result)
+		require.Equal(t, CauseNoAnswer, v.Cause)
+		require.Contains(t, v.Reason, "TLS alert 40")
+	})
+	t.Run("half a ClientHello", func(t *testing.T) {
+		r := record(t, setup{client: []tlsprovider.Group{pq}, server: []tlsprovider.Group{pq}})
+		r.packets = r.packets[:1]
+		v := r.one(t).Verdict
+		require.Equal(t, CauseNoHello, v.Cause)
+	})
+}
+
+func TestHelloRetryRequest(t *testing.T) {
+	// The client sends a share of its first group only, which the server does not have.
+	c := record(t, setup{client: []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768, tlsprovider.SecP384r1MLKEM1024},
+		server: []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}}).one(t)
+	require.Equal(t, PostQuantum, c.Verdict.Result)
+	require.NotNil(t, c.RetryRequest)
+	require.Equal(t, "SecP384r1MLKEM1024", c.RetryRequest.Group.Name)
+	require.NotNil(t, c.RetryHello)
+	require.Equal(t, "SecP384r1MLKEM1024", c.RetryHello.Shares[0].Name)
+}
+
+func TestRetry(t *testing.T) {
+	c := record(t, setup{retry: true}).one(t)
+	require.True(t, c.Retry)
+	require.Equal(t, PostQuantum, c.Verdict.Result)
+}
+
+// With a key log the encrypted part is there too; with another connection's it is not, and says so.
+func TestKeyLog(t *testing.T) {
+	r := record(t, setup{})
+	keys := new(KeyLog)
+	require.NoError(t, keys.Read(bytes.NewReader(r.keyLog.Bytes())))
+	cs, _ := r.look(t, Options{KeyLog: keys})
+	require.Len(t, cs, 1)
+	require.Empty(t, cs[0].Problems)
+	h := cs[0].Handshake
+	require.NotNil(t, h)
+	require.Equal(t, "test", h.ALPN)
+	require.Equal(t, "ECDSA P-256", h.Certificate.PublicKey)
+	require.Equal(t, "ECDSA-SHA256", h.Certificate.SignatureAlgorithm)
+	require.Equal(t, []string{name}, h.Certificate.DNSNames)
+	require.Equal(t, "ecdsa_secp256r1_sha256", h.Signature.Name)
+	require.NotEmpty(t, h.ServerParameters)
+
+	cs, _ = r.look(t, Options{KeyLog: new(KeyLog)})
+	require.Nil(t, cs[0].Handshake)
+	require.Equal(t, PostQuantum, cs[0].Verdict.Result)
+}
+
+// Packets in any order, and twice, make the same report.
+func TestShuffledAndTwice(t *testing.T) {
+	r := record(t, setup{})
+	want := r.one(t)
+	for seed := range uint64(30) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		s := &recording{packets: append(append([]captured(nil), r.packets...), r.packets...)}
+		// The first one tells the client's connection ID.
+		random.Shuffle(len(s.packets)-1, func(i, j int) { s.packets[i+1], s.packets[j+1] = s.packets[j+1], s.packets[i+1] })
+		cs, _ := s.look(t, Options{})
+		require.Len(t, cs, 1)
+		require.Equal(t, want.Verdict, cs[0].Verdict, "seed %d: %v", seed, cs[0].Problems)
+		require.Equal(t, want.Hello.Shares, cs[0].Hello.Shares)
+	}
+}
+
+// What an Inspector keeps is bounded, however long the capture and however many its connections.
+func TestMemoryIsBounded(t *testing.T) {
+	r := record(t, setup{})
+	in := New(Options{MaxConnections: 1000, MaxBuffered: 4 << 20})
+	first := r.packets[0]
+	d, ok := in.decoder.decode(first.at, 101, first.data)
+	require.True(t, ok)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range 200_000 { // 250 MB of first halves of ClientHellos, none of which is completed
+		src := d.src.Addr().As4()
+		src[1], src[2], src[3] = byte(i>>16), byte(i>>8), byte(i)
+		data := bytes.Clone(first.data)
+		copy(data[12:], src[:])
+		in.Frame(capture.Frame{Time: first.at, Link: 101, Data: data, Length: len(data)})
+		require.LessOrEqual(t, len(in.conns), 1000)
+	}
+	require.Less(t, int64(heap()-before), int64(32<<20))
+	s := in.Finish()
+	require.EqualValues(t, 200_000, s.Connections)
+	require.EqualValues(t, 200_000, s.Unknown)
+	require.EqualValues(t, 199_000, s.Evicted)
+}
