@@ -1,0 +1,113 @@
+package collect
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// counters are the performance counters of a process, of those kinds that the machine has and the
+// kernel permits.
+type counters struct {
+	fds [counterKinds][]int // one for each thread that lived at the start; each counts for those it starts
+}
+
+const (
+	cycles = iota
+	instructions
+	branches
+	contextSwitches
+	counterKinds
+)
+
+var counterEvents = [counterKinds]struct {
+	name   string
+	kind   uint32
+	config uint64
+}{
+	cycles:          {"cycles", unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_CPU_CYCLES},
+	instructions:    {"instructions", unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_INSTRUCTIONS},
+	branches:        {"branches", unix.PERF_TYPE_HARDWARE, unix.PERF_COUNT_HW_BRANCH_INSTRUCTIONS},
+	contextSwitches: {"context switches", unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_CONTEXT_SWITCHES},
+}
+
+// openCounters opens what can be opened and says what cannot.
+func openCounters(pid int) (*counters, []string) {
+	c := new(counters)
+	var notes []string
+	for kind, event := range counterEvents {
+		if err := c.open(pid, kind); err != nil {
+			if kind == contextSwitches {
+				continue // /proc has them, too
+			}
+			notes = append(notes, fmt.Sprintf("%s are not counted: perf_event_open: %v", event.name, err))
+		}
+	}
+	return c, notes
+}
+
+func (c *counters) open(pid, kind int) error {
+	event := counterEvents[kind]
+	attr := unix.PerfEventAttr{
+		Type: event.kind, Config: event.config, Bits: unix.PerfBitInherit,
+		Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
+		// Counters that take turns on the machine's registers are scaled up by these two.
+		Read_format: unix.PERF_FORMAT_TOTAL_TIME_ENABLED | unix.PERF_FORMAT_TOTAL_TIME_RUNNING,
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		return err
+	}
+	for _, e := range tasks {
+		tid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+		if err == unix.EACCES || err == unix.EPERM {
+			// Not permitted to look into the kernel: the program's own part, then.
+			attr.Bits |= unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv
+			fd, err = unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
+		}
+		if err == unix.ESRCH {
+			continue // it has ended
+		}
+		if err != nil {
+			return err
+		}
+		c.fds[kind] = append(c.fds[kind], fd)
+	}
+	return nil
+}
+
+// read is the total count of a kind.
+func (c *counters) read(kind int) (sum int64, ok bool) {
+	var buf [24]byte
+	for _, fd := range c.fds[kind] {
+		if n, err := unix.Read(fd, buf[:]); err != nil || n != len(buf) {
+			return 0, false
+		}
+		value := float64(binary.NativeEndian.Uint64(buf[:]))
+		enabled := binary.NativeEndian.Uint64(buf[8:])
+		running := binary.NativeEndian.Uint64(buf[16:])
+		if running > 0 && running < enabled {
+			value *= float64(enabled) / float64(running)
+		}
+		sum += int64(value)
+	}
+	return sum, len(c.fds[kind]) > 0
+}
+
+func (c *counters) switches() (int64, bool) { return c.read(contextSwitches) }
+
+func (c *counters) close() {
+	for _, fds := range c.fds {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}
+}
