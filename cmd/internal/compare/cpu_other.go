@@ -1,0 +1,8 @@
+//go:build !linux
+
+package compare
+
+import "errors"
+
+// cpuSeconds is not to be had elsewhere without C.
+func cpuSeconds(int) (float64, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,201 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/relay"
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+)
+
+// Options are how to run a Study.
+type Options struct {
+	// Program is netbench, which is its own driver and makes the scenario.
+	Program string
+	// Seed makes the order within each round, and the relay's losses, repeatable.
+	Seed uint64
+	// Progress, if set, is told before each step how many of how many are done and what is next.
+	Progress func(done, of int, next string)
+}
+
+// An Outcome is one run of one Config's client.
+type Outcome struct {
+	Config string         `json:"config"`
+	Round  int            `json:"round"` // from 1; 0 is the warm-up, which is not kept
+	Client *stats.Summary `json:"client"`
+	// ServerCPU is the CPU time of the server in this round, in seconds; 0 where it is not known.
+	ServerCPU float64 `json:"server_cpu_seconds,omitempty"`
+}
+
+// rate is the connections a second.
+func (o *Outcome) rate() float64 {
+	if o.Client.Seconds <= 0 {
+		return 0
+	}
+	return float64(o.Client.Connections) / o.Client.Seconds
+}
+
+// cpu is the CPU time of both ends a connection, in seconds.
+func (o *Outcome) cpu() float64 {
+	if o.Client.Connections == 0 {
+		return 0
+	}
+	return (o.Client.CPUSeconds + o.ServerCPU) / float64(o.Client.Connections)
+}
+
+// warmUp is the share of a round's connections that each Config makes first, unmeasured.
+const warmUp = 20
+
+// Run runs a study: starts every server, has every client warm up, and then, round by round, runs every
+// client once, in an order that is shuffled anew each time.
+func Run(ctx context.Context, s *Study, opt Options) (*Result, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "netbench-compare")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	r := &runner{study: s, opt: opt, began: time.Now()}
+	defer r.stop()
+	if r.scenario, err = r.makeScenario(ctx, dir, s.Connections); err != nil {
+		return nil, err
+	}
+	if r.warming, err = r.makeScenario(ctx, dir, max(1, s.Connections/warmUp)); err != nil {
+		return nil, err
+	}
+	if err := r.start(ctx); err != nil {
+		return nil, err
+	}
+	return r.rounds(ctx)
+}
+
+// runner is a study that runs.
+type runner struct {
+	study             *Study
+	opt               Options
+	began             time.Time
+	scenario, warming string // files
+	servers           []*server
+	relays            []*relay.Relay
+	addrs             []string // for the clients, by Config
+}
+
+func (r *runner) program(c *Config) string {
+	if c.Driver != "" {
+		return c.Driver
+	}
+	return r.opt.Program
+}
+
+// makeScenario has netbench write the scenario file.
+func (r *runner) makeScenario(ctx context.Context, dir string, connections int) (string, error) {
+	dir = filepath.Join(dir, fmt.Sprint(connections))
+	out, err := exec.CommandContext(ctx, r.opt.Program, "scenarios", dir,
+		fmt.Sprintf("--request_response.connections=%d", connections),
+		fmt.Sprintf("--request_response.request_size=%d", r.study.Request),
+		fmt.Sprintf("--request_response.response_size=%d", r.study.Response)).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("netbench scenarios: %w: %s", err, out)
+	}
+	return filepath.Join(dir, "request_response.json"), nil
+}
+
+func (r *runner) start(ctx context.Context) error {
+	for i := range r.study.Configs {
+		c := &r.study.Configs[i]
+		s, err := startServer(ctx, r.program(c), r.scenario, c.Server)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		r.servers = append(r.servers, s)
+		addr := s.addr
+		if r.study.Up != (relay.Link{}) || r.study.Down != (relay.Link{}) {
+			path, err := relay.New(addr, r.study.Up, r.study.Down, r.opt.Seed+uint64(i))
+			if err != nil {
+				return err
+			}
+			r.relays = append(r.relays, path)
+			addr = path.Addr()
+		}
+		r.addrs = append(r.addrs, addr)
+	}
+	return nil
+}
+
+func (r *runner) stop() {
+	for _, p := range r.relays {
+		p.Close()
+	}
+	for _, s := range r.servers {
+		s.stop()
+	}
+}
+
+// rounds runs the warm-up and all rounds. A study that is interrupted still reports the rounds that
+// were complete.
+func (r *runner) rounds(ctx context.Context) (*Result, error) {
+	res := &Result{Study: *r.study, Began: r.began, Seed: r.opt.Seed}
+	random := rand.New(rand.NewPCG(r.opt.Seed, 1))
+	n := len(r.study.Configs)
+	total := n * (r.study.Rounds + 1)
+	for round := range r.study.Rounds + 1 {
+		var outcomes []Outcome
+		for i, k := range random.Perm(n) {
+			c := &r.study.Configs[k]
+			if r.opt.Progress != nil {
+				next := fmt.Sprintf("round %d of %d: %s", round, r.study.Rounds, c.Name)
+				if round == 0 {
+					next = "warming up: " + c.Name
+				}
+				r.opt.Progress(round*n+i, total, next)
+			}
+			o, err := r.client(ctx, k, round)
+			if err != nil {
+				if ctx.Err() != nil && round > 1 {
+					res.Interrupted = true
+					return res, res.evaluate(r.opt.Seed)
+				}
+				return nil, fmt.Errorf("%s: %w", c.Name, err)
+			}
+			outcomes = append(outcomes, o)
+		}
+		if round > 0 {
+			res.Outcomes = append(res.Outcomes, outcomes...)
+		}
+	}
+	if r.opt.Progress != nil {
+		r.opt.Progress(total, total, "done")
+	}
+	return res, res.evaluate(r.opt.Seed)
+}
+
+// client runs the client of one Config in one round.
+func (r *runner) client(ctx context.Context, k, round int) (Outcome, error) {
+	c := &r.study.Configs[k]
+	file := r.scenario
+	if round == 0 {
+		file = r.warming
+	}
+	pid := r.servers[k].cmd.Process.Pid
+	before, errBefore := cpuSeconds(pid)
+	sum, err := runClient(ctx, r.program(c), file, r.addrs[k], c.Client)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if sum.Connections == 0 {
+		return Outcome{}, fmt.Errorf("no connection of %d succeeded: %v", r.study.Connections, sum.Failed)
+	}
+	o := Outcome{Config: c.Name, Round: round, Client: sum}
+	if after, err := cpuSeconds(pid); errors.Join(err, errBefore) == nil {
+		o.ServerCPU = after - before
+	}
+	return o, nil
+}

@@ -1,0 +1,194 @@
+// Package compare runs several configurations of a server and a client against one another in
+// interleaved rounds, and says how they relate: ratios with confidence intervals rather than figures.
+// On a machine that is shared and noisy a figure says little, and the ratio of two that were taken
+// side by side, again and again, a lot.
+package compare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/relay"
+)
+
+// A Config is one of the things that are compared.
+type Config struct {
+	Name string `json:"name"`
+	// Baseline names the Config of the same study that this one is put in relation to; empty for
+	// a baseline.
+	Baseline string `json:"baseline,omitempty"`
+	// Server and Client are the flags of the two drivers.
+	Server []string `json:"server,omitempty"`
+	Client []string `json:"client,omitempty"`
+	// Driver is a driver's program; empty means netbench itself.
+	Driver string `json:"driver,omitempty"`
+}
+
+// A Study is a question, with what it takes to answer it.
+type Study struct {
+	Name  string `json:"name"`
+	Title string `json:"title"`
+	// About says what is measured and how to read it.
+	About   string   `json:"about"`
+	Configs []Config `json:"configs"`
+
+	// Connections is how many connections a client makes in each round, each of them with a
+	// request of Request bytes and a response of Response bytes.
+	Connections int   `json:"connections"`
+	Request     int64 `json:"request_bytes"`
+	Response    int64 `json:"response_bytes"`
+	Rounds      int   `json:"rounds"`
+
+	// Up and Down are the path between the two; both zero means loopback as it is.
+	Up   relay.Link `json:"up,omitzero"`
+	Down relay.Link `json:"down,omitzero"`
+}
+
+// groups are the key exchanges of the study of 2022 in today's algorithms: the classical baseline and
+// the three standardised hybrids.
+var groups = []string{"X25519", "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"}
+
+// Studies returns the named studies, for the providers that are there.
+func Studies(providers []string) []Study {
+	keyExchange := byGroup(providers, nil)
+	path := func(rtt time.Duration, loss float64) relay.Link { return relay.Link{Delay: rtt / 2, Loss: loss} }
+	return []Study{
+		{
+			Name: "figure3", Title: "Connection rate by key exchange",
+			About: "Sequential connections with one byte each way, ECDSA P-256 certificate, one key exchange " +
+				"group at a time: what post-quantum key exchange costs in connections per second.",
+			Configs: keyExchange, Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
+		}, {
+			Name: "concurrent", Title: "Connection rate by key exchange, 32 connections at a time",
+			About: "As figure3, with 32 connections at a time: the machine is saturated, so what counts is " +
+				"CPU time rather than latency.",
+			Configs:     withClient(keyExchange, "--concurrency", "32"),
+			Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
+		}, {
+			Name: "open-loop", Title: "Handshake latency at a fixed arrival rate",
+			About: "Connections arrive 200 times a second whether or not earlier ones are done, so that a slow " +
+				"one does not keep others from being counted (no coordinated omission).",
+			Configs:     withClient(keyExchange, "--arrival-rate", "200", "--ramp", "1s"),
+			Connections: 2_000, Request: 1, Response: 1, Rounds: 5,
+		}, {
+			Name: "long", Title: "Connection rate over 50 ms of round trip",
+			About: "Sequential connections over a path with a round trip of 50 ms: a ClientHello of two datagrams " +
+				"costs no further round trip.",
+			Configs: keyExchange, Connections: 40, Request: 1, Response: 1, Rounds: 5,
+			Up: path(50*time.Millisecond, 0), Down: path(50*time.Millisecond, 0),
+		}, {
+			Name: "lossy", Title: "Connections over 20 ms of round trip with 5 % loss",
+			About:   "Post-quantum flights take more datagrams, each of which can be lost. 32 connections at a time.",
+			Configs: withClient(keyExchange, "--concurrency", "32"), Connections: 500, Request: 1, Response: 1, Rounds: 5,
+			Up: path(20*time.Millisecond, 0.05), Down: path(20*time.Millisecond, 0.05),
+		}, {
+			Name: "mtls", Title: "What a client certificate costs, by key exchange",
+			About:   "As figure3, with mutual TLS.",
+			Configs: withBoth(keyExchange, "--mtls"), Connections: 5_000, Request: 1, Response: 1, Rounds: 5,
+		}, {
+			Name: "certificates", Title: "Connection rate by certificate",
+			About:       "X25519MLKEM768 with certificates of different keys, relative to ECDSA P-256.",
+			Configs:     byCertificate(providers, []string{"ecdsa-p256", "ecdsa-p384", "rsa-2048"}),
+			Connections: 5_000, Request: 1, Response: 1, Rounds: 5,
+		},
+	}
+}
+
+// byGroup has a Config for each provider and group; the first group is the baseline.
+func byGroup(providers, more []string) (out []Config) {
+	for _, p := range providers {
+		for i, g := range groups {
+			flags := append([]string{"--provider", p, "--groups", g}, more...)
+			c := Config{Name: p + " " + g, Server: flags, Client: flags}
+			if i > 0 {
+				c.Baseline = p + " " + groups[0]
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func byCertificate(providers, types []string) (out []Config) {
+	for _, p := range providers {
+		for i, t := range types {
+			flags := []string{"--provider", p, "--groups", "X25519MLKEM768"}
+			c := Config{Name: p + " " + t, Client: flags, Server: append(slices.Clone(flags), "--certificate-type", t)}
+			if i > 0 {
+				c.Baseline = p + " " + types[0]
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func withClient(cs []Config, flags ...string) []Config {
+	out := slices.Clone(cs)
+	for i := range out {
+		out[i].Client = append(slices.Clone(out[i].Client), flags...)
+	}
+	return out
+}
+
+func withBoth(cs []Config, flags ...string) []Config {
+	out := withClient(cs, flags...)
+	for i := range out {
+		out[i].Server = append(slices.Clone(out[i].Server), flags...)
+	}
+	return out
+}
+
+// ParseConfig reads a Config from the command line: NAME=FLAGS, where FLAGS go to both drivers,
+// separated by spaces, and what stands behind "server:" or "client:" to that one alone.
+func ParseConfig(s string) (Config, error) {
+	name, flags, ok := strings.Cut(s, "=")
+	if !ok || strings.TrimSpace(name) == "" {
+		return Config{}, fmt.Errorf("%q is no configuration: want NAME=FLAGS", s)
+	}
+	c := Config{Name: strings.TrimSpace(name)}
+	to := []*[]string{&c.Server, &c.Client}
+	for _, f := range strings.Fields(flags) {
+		switch f {
+		case "server:":
+			to = []*[]string{&c.Server}
+			continue
+		case "client:":
+			to = []*[]string{&c.Client}
+			continue
+		}
+		if driver, ok := strings.CutPrefix(f, "--driver="); ok {
+			c.Driver = driver
+			continue
+		}
+		for _, l := range to {
+			*l = append(*l, f)
+		}
+	}
+	return c, nil
+}
+
+// Validate says what is wrong with a study.
+func (s *Study) Validate() error {
+	switch {
+	case len(s.Configs) == 0:
+		return fmt.Errorf("study %s compares nothing", s.Name)
+	case s.Connections < 1 || s.Rounds < 1:
+		return fmt.Errorf("study %s takes at least one connection and one round", s.Name)
+	}
+	seen := make(map[string]bool)
+	for _, c := range s.Configs {
+		if seen[c.Name] {
+			return fmt.Errorf("study %s has two configurations named %q", s.Name, c.Name)
+		}
+		seen[c.Name] = true
+	}
+	for _, c := range s.Configs {
+		if c.Baseline != "" && !seen[c.Baseline] {
+			return fmt.Errorf("configuration %q refers to %q, which is not in study %s", c.Name, c.Baseline, s.Name)
+		}
+	}
+	return nil
+}

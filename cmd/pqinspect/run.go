@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/capture"
+	"github.com/pqquic/pqquic/cmd/internal/inspect"
+)
+
+// options are the command line.
+type options struct {
+	files     []string
+	listen    string
+	keyLog    string
+	pcapOut   string
+	json      bool
+	verbose   bool
+	requirePQ bool
+	duration  time.Duration
+
+	out, problems io.Writer
+}
+
+// notPostQuantum is what --require-pq fails with.
+type notPostQuantum struct{ stats inspect.Stats }
+
+func (e *notPostQuantum) Error() string {
+	if e.stats.Connections == 0 {
+		return "no TLS handshake was found, so none is post-quantum"
+	}
+	return fmt.Sprintf("%d of %d handshakes are not post-quantum", e.stats.Connections-e.stats.PostQuantum, e.stats.Connections)
+}
+
+func (o *options) run(ctx context.Context) (err error) {
+	switch {
+	case o.listen != "" && len(o.files) > 0:
+		return errors.New("either --listen or files, not both")
+	case o.listen == "" && len(o.files) == 0:
+		return errors.New("no capture given: name a file, - for standard input, or --listen an interface (see --help)")
+	}
+	keys := new(inspect.KeyLog)
+	if o.keyLog != "" {
+		f, err := os.Open(o.keyLog)
+		if err != nil {
+			return err
+		}
+		err = keys.Read(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.keyLog, err)
+		}
+		if keys.Len() == 0 {
+			fmt.Fprintf(o.problems, "pqinspect: %s holds no handshake secrets\n", o.keyLog)
+		}
+	}
+	filter, closeFilter, err := o.openFilter()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeFilter()) }()
+	show := newPrinter(o)
+	in := inspect.New(inspect.Options{KeyLog: keys, Report: show.connection})
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.listen != "" && o.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.duration)
+		defer cancel()
+	}
+
+	var failed error
+	for _, open := range o.sources() {
+		if err := readAll(ctx, open, in, keys, filter); err != nil {
+			// What could be read is reported all the same.
+			fmt.Fprintln(o.problems, "pqinspect:", err)
+			failed = errors.Join(failed, err)
+		}
+	}
+	stats := in.Finish()
+	if err := show.end(stats); err != nil {
+		return err
+	}
+	switch {
+	case failed != nil:
+		return errors.New("not everything could be read")
+	case o.requirePQ && (stats.Connections == 0 || stats.PostQuantum < stats.Connections):
+		return &notPostQuantum{stats}
+	}
+	return nil
+}
+
+func (o *options) sources() (out []func() (capture.Source, error)) {
+	if o.listen != "" {
+		return append(out, func() (capture.Source, error) { return o.openLive() })
+	}
+	for _, name := range o.files {
+		out = append(out, func() (capture.Source, error) { return capture.Open(name) })
+	}
+	return out
+}
+
+func (o *options) openLive() (capture.Source, error) {
+	s, err := capture.Listen(o.listen)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(o.problems, "pqinspect: capturing on %s; interrupt to end\n", o.listen)
+	return s, nil
+}
+
+func (o *options) openFilter() (*capture.Writer, func() error, error) {
+	if o.pcapOut == "" {
+		return nil, func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(o.pcapOut, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := capture.NewWriter(f)
+	return w, func() error { return errors.Join(w.Close(), f.Close()) }, nil
+}
+
+// readAll reads a source to its end.
+func readAll(ctx context.Context, open func() (capture.Source, error), in *inspect.Inspector, keys *inspect.KeyLog, filter *capture.Writer) error {
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { s.Close() })()
+	defer s.Close()
+	for n := 1; ; n++ {
+		f, err := s.Next()
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed), ctx.Err() != nil && err != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("frame %d: %w", n, err)
+		}
+		if lines := s.Secrets(); len(lines) > 0 {
+			keys.Add(lines)
+		}
+		if in.Frame(f) && filter != nil {
+			if err := filter.Write(f); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// printer shows connections.
+type printer struct {
+	o     *options
+	table *table
+	json  *json.Encoder
+	err   error
+}
+
+func newPrinter(o *options) *printer {
+	p := &printer{o: o}
+	switch {
+	case o.json:
+		p.json = json.NewEncoder(o.out)
+	case !o.verbose:
+		p.table = newTable(o.out)
+	}
+	return p
+}
+
+func (p *printer) connection(c *inspect.Connection) {
+	switch {
+	case p.json != nil:
+		p.fail(p.json.Encode(c))
+	case p.table != nil:
+		p.fail(p.table.row(c))
+	default:
+		p.fail(describe(p.o.out, c))
+	}
+}
+
+func (p *printer) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *printer) end(s inspect.Stats) error {
+	if p.json != nil {
+		p.fail(p.json.Encode(map[string]inspect.Stats{"summary": s}))
+		return p.err
+	}
+	_, err := fmt.Fprintf(p.o.out, "\n%d handshakes in %d frames: %d post-quantum, %d classical, %d unknown\n",
+		s.Connections, s.Frames, s.PostQuantum, s.Classical, s.Unknown)
+	p.fail(err)
+	if s.Truncated > 0 {
+		fmt.Fprintf(p.o.out, "%d frames were cut short by the capture (tcpdump -s 0 keeps them whole)\n", s.Truncated)
+	}
+	if s.Evicted > 0 {
+		fmt.Fprintf(p.o.out, "%d connections were given up early: too many at the same time\n", s.Evicted)
+	}
+	return p.err
+}
