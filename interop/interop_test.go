@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,15 +17,6 @@ import (
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
-
-type netipAddrPort = netip.AddrPort
-
-func requireLinked() bool { return os.Getenv("PQQUIC_REQUIRE_LINKED") != "" }
-
-func newOtherRoots() *tlsprovider.Roots {
-	c := newCreds(&testing.T{})
-	return c.roots
-}
 
 const alpn = "interop"
 
@@ -72,7 +61,11 @@ func connect(t *testing.T, client, server stack, co, so options) (cc, sc conn) {
 		c, err := l.accept(ctx)
 		ch <- accepted{c, err}
 	}()
-	cc, err = client.dial(ctx, l.addr(), co)
+	addr := l.addr()
+	if co.via != nil {
+		addr = co.via(addr)
+	}
+	cc, err = client.dial(ctx, addr, co)
 	require.NoError(t, err)
 	t.Cleanup(func() { cc.closeCode(0, "") })
 	a := <-ch
@@ -191,6 +184,13 @@ func TestCloseWithCode(t *testing.T) {
 		code, reason := applicationError(t, sc.gone(deadline(t)))
 		require.EqualValues(t, 0x1234, code)
 		require.Equal(t, "had enough", reason)
+
+		cc, sc = connect(t, client, server, options{groups: pq, alpn: alpn}, options{groups: pq, alpn: alpn})
+		exchange(t, cc, sc, 1, 100)
+		sc.closeCode(1<<62-1, "too")
+		code, reason = applicationError(t, cc.gone(deadline(t)))
+		require.EqualValues(t, 1<<62-1, code)
+		require.Equal(t, "too", reason)
 	})
 }
 
@@ -214,7 +214,8 @@ func applicationError(t *testing.T, err error) (uint64, string) {
 // TestALPNMismatch and TestUntrusted fail on both sides, with the code of the alert.
 func TestALPNMismatch(t *testing.T) {
 	pairs(t, func(t *testing.T, client, server stack) {
-		fails(t, client, server, options{groups: pq, alpn: "one"}, options{groups: pq, alpn: "other"}, 0x178)
+		_, early := server.(quicGo) // whose Accept never hears of it
+		fails(t, client, server, options{groups: pq, alpn: "one"}, options{groups: pq, alpn: "other"}, failure{0x178, true, !early})
 	})
 }
 
@@ -224,26 +225,56 @@ func TestUntrusted(t *testing.T) {
 		if _, we := client.(ours); !we {
 			want = 0x12a // crypto/tls calls it bad_certificate
 		}
-		fails(t, client, server, options{groups: pq, alpn: alpn, noRoots: true}, options{groups: pq, alpn: alpn}, want)
+		fails(t, client, server, options{groups: pq, alpn: alpn, noRoots: true}, options{groups: pq, alpn: alpn}, failure{want, false, true})
 	})
 }
 
-func fails(t *testing.T, client, server stack, co, so options, code uint64) {
+// A failure is how a handshake ends.
+type failure struct {
+	code         uint64
+	byServer     bool // the server's alert, and the client is told
+	serverSpeaks bool // the server has something to tell of it
+}
+
+func fails(t *testing.T, client, server stack, co, so options, want failure) {
 	t.Helper()
 	ctx := deadline(t)
 	l, err := server.listen(so)
 	require.NoError(t, err)
 	defer l.close()
+	ended := make(chan error, 1)
+	if want.serverSpeaks {
+		go func() { ended <- l.failed(ctx) }()
+	}
 	_, err = client.dial(ctx, l.addr(), co)
-	require.Error(t, err)
+	requireCode(t, err, want.code, want.byServer)
+	if !want.serverSpeaks {
+		return
+	}
+	err = <-ended
+	if _, x := server.(xNet); x {
+		require.NoError(t, err)
+		return
+	}
+	requireCode(t, err, want.code, !want.byServer)
+}
+
+// requireCode checks the code of an error and whose it is. x/net exports no transport error; of its
+// text the code is the part that can be relied on.
+func requireCode(t *testing.T, err error, code uint64, remote bool) {
+	t.Helper()
 	var a *quic.TransportError
 	var b *quicgo.TransportError
 	switch {
 	case errors.As(err, &a):
 		require.EqualValues(t, code, a.Code)
+		require.Equal(t, remote, a.Remote)
 	case errors.As(err, &b):
 		require.EqualValues(t, code, b.ErrorCode)
-	default: // x/net exports no transport error
+		require.Equal(t, remote, b.Remote)
+	default:
+		t.Logf("x/net: %v", err)
+		require.Error(t, err)
 		require.NotErrorIs(t, err, context.DeadlineExceeded)
 	}
 }

@@ -1,0 +1,42 @@
+package interop
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+var nativeProvider = native.New()
+
+// holdings are what our providers hold: sessions, keys, and bytes of C.
+type holdings struct{ native, handles, bytes int64 }
+
+func held() (h holdings) {
+	h.native, _ = nativeProvider.Live()
+	c := awslc.Live()
+	h.handles, h.bytes = c.Handles, c.TLSBytes
+	return h
+}
+
+// TestMain fails when a connection of ours that is over has left something behind, on whatever way it
+// ended.
+func TestMain(m *testing.M) {
+	_, _ = s2n.New() // what the library holds for good
+	before := held()
+	code := m.Run()
+	// The last connections are still draining (RFC 9000, section 10.2).
+	for limit := time.Now().Add(30 * time.Second); held() != before && time.Now().Before(limit); {
+		runtime.Gosched()
+	}
+	if left := held(); code == 0 && left != before {
+		fmt.Fprintf(os.Stderr, "left behind: %+v; there was %+v before\n", left, before)
+		code = 1
+	}
+	os.Exit(code)
+}

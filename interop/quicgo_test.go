@@ -1,0 +1,91 @@
+package interop
+
+import (
+	"context"
+	"net"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+type quicGo struct{ c *creds }
+
+func (s quicGo) dial(ctx context.Context, addr string, o options) (conn, error) {
+	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return goConn{c}, nil
+}
+
+func (s quicGo) listen(o options) (listener, error) {
+	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return nil, err
+	}
+	tr := &quicgo.Transport{Conn: pc, VerifySourceAddress: func(net.Addr) bool { return o.retry }}
+	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{})
+	return &goListener{tr, pc, l}, err
+}
+
+type goListener struct {
+	tr *quicgo.Transport
+	pc net.PacketConn
+	l  *quicgo.EarlyListener
+}
+
+func (l *goListener) addr() string { return l.l.Addr().String() }
+func (l *goListener) close()       { l.l.Close(); l.tr.Close(); l.pc.Close() }
+func (l *goListener) accept(ctx context.Context) (conn, error) {
+	c, err := l.l.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-c.HandshakeComplete():
+		return goConn{c}, nil
+	case <-c.Context().Done():
+		return nil, context.Cause(c.Context())
+	}
+}
+
+// failed knows of handshakes that came as far as the server's certificate.
+func (l *goListener) failed(ctx context.Context) error {
+	c, err := l.accept(ctx)
+	if err == nil {
+		c.closeCode(0, "")
+	}
+	return err
+}
+
+type goConn struct{ *quicgo.Conn }
+
+func (c goConn) open(ctx context.Context) (stream, error) {
+	s, err := c.OpenStreamSync(ctx)
+	return goStream{s}, err
+}
+
+func (c goConn) accept(ctx context.Context) (stream, error) {
+	s, err := c.AcceptStream(ctx)
+	return goStream{s}, err
+}
+
+func (c goConn) closeCode(code uint64, reason string) {
+	_ = c.CloseWithError(quicgo.ApplicationErrorCode(code), reason)
+}
+func (c goConn) group() tlsprovider.Group {
+	return tlsprovider.Group(c.ConnectionState().TLS.CurveID)
+}
+func (c goConn) gone(ctx context.Context) error {
+	select {
+	case <-c.Context().Done():
+		return context.Cause(c.Context())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type goStream struct{ *quicgo.Stream }
+
+func (s goStream) closeWrite() error { return s.Close() }
