@@ -2,7 +2,7 @@
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
-.PHONY: build demo test test-all bench install clean bootstrap
+.PHONY: build demo test test-all bench figure3 install clean bootstrap
 
 build:
 	scripts/build $(VARIANT)
@@ -21,6 +21,9 @@ test-all: bootstrap
 
 bench: bootstrap build
 	scripts/bench
+
+figure3: bootstrap build
+	scripts/figure3
 
 install: build
 	scripts/install $(VARIANT) "$(PREFIX)"

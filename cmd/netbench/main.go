@@ -62,6 +62,7 @@ Exit status: 0; 1 when a connection failed; 2 for a wrong command line or file.`
 		newScenariosCommand(),
 		newServerCommand(),
 		newClientCommand(),
+		newCompareCommand(),
 	)
 	return c
 }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/pqquic/pqquic/cmd/internal/compare"
+	"github.com/pqquic/pqquic/cmd/internal/drivercli"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+// compareOptions are the flags of netbench compare.
+type compareOptions struct {
+	out         string
+	connections int
+	rounds      int
+	seed        uint64
+	only        []string
+	configs     []string
+	request     int64
+	response    int64
+	providers   []string
+	quiet       bool
+}
+
+func newCompareCommand() *cobra.Command {
+	var o compareOptions
+	var list strings.Builder
+	for _, s := range compare.Studies([]string{"s2n", "native"}) {
+		fmt.Fprintf(&list, "  %-13s %s\n", s.Name, s.Title)
+	}
+	c := &cobra.Command{
+		Use:   "compare STUDY",
+		Short: "Run configurations in interleaved rounds and report ratios with confidence intervals",
+		Long: `compare starts a server for each configuration, warms everything up, and then has the clients take
+turns, round by round, in an order that is shuffled anew each time. What is reported are ratios of what ran
+in the same round, with bootstrap confidence intervals: on a noisy machine they still say something.
+
+Studies:
+` + list.String() + `  custom        the configurations of --config, the first of them being the baseline
+
+A failed connection is counted and reported; the exit status is 1 if there was one.`,
+		Example: `  netbench compare figure3 -o build/out
+  netbench compare figure3 --connections 1000 --rounds 3 --only X25519,X25519MLKEM768
+  netbench compare custom --config 'pq=--groups X25519MLKEM768' --config 'classic=--groups X25519'
+  netbench compare custom --config 'ours=--provider s2n' --config 'theirs=--driver=./netbench-driver-quic-go'`,
+		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			names := []string{"custom"}
+			for _, s := range compare.Studies(nil) {
+				names = append(names, s.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
+	}
+	f := c.Flags()
+	f.StringVarP(&o.out, "output", "o", ".", "`folder` for NAME.html, NAME.svg and NAME.json")
+	f.IntVar(&o.connections, "connections", 0, "connections of each client in each round (default: the study's)")
+	f.IntVar(&o.rounds, "rounds", 0, "rounds (default: the study's)")
+	f.Uint64Var(&o.seed, "seed", 1, "makes the order of the rounds and the losses of a lossy path repeatable")
+	f.StringSliceVar(&o.only, "only", nil, "only configurations whose name ends with one of these, and their baselines")
+	f.StringSliceVar(&o.providers, "providers", nil, "only these providers (default: s2n, where it is linked, and native)")
+	f.StringArrayVar(&o.configs, "config", nil, "for custom: NAME=FLAGS of the drivers; what follows \"server:\" or \"client:\" is for that one")
+	f.Int64Var(&o.request, "request-size", 1, "for custom: bytes of each request")
+	f.Int64Var(&o.response, "response-size", 1, "for custom: bytes of each response")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar")
+	return c
+}
+
+func (o *compareOptions) run(cmd *cobra.Command, name string) error {
+	study, err := o.study(name)
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	res, err := compare.Run(ctx, study, compare.Options{Program: program, Seed: o.seed, Progress: o.progress(cmd.ErrOrStderr())})
+	if err != nil {
+		return err
+	}
+	if err := o.write(res); err != nil {
+		return err
+	}
+	if err := res.WriteTable(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", filepath.Join(o.out, study.Name+".html"))
+	if n := res.Failures(); n > 0 {
+		return &drivercli.Failed{Err: fmt.Errorf("%d connections failed", n)}
+	}
+	if res.Interrupted {
+		return errors.New("interrupted: the report has fewer rounds than were asked for")
+	}
+	return nil
+}
+
+// study is the one that was asked for, as the flags change it.
+func (o *compareOptions) study(name string) (*compare.Study, error) {
+	providers := o.providers
+	if providers == nil {
+		providers = []string{"native"}
+		if _, err := s2n.New(); err == nil {
+			providers = []string{"s2n", "native"}
+		}
+	}
+	var study *compare.Study
+	if name == "custom" {
+		s, err := o.custom()
+		if err != nil {
+			return nil, err
+		}
+		study = s
+	} else {
+		all := compare.Studies(providers)
+		i := slices.IndexFunc(all, func(s compare.Study) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no study %q: see netbench compare --help", name)
+		}
+		study = &all[i]
+	}
+	if o.connections > 0 {
+		study.Connections = o.connections
+	}
+	if o.rounds > 0 {
+		study.Rounds = o.rounds
+	}
+	if o.only != nil {
+		study.Configs = only(study.Configs, o.only)
+	}
+	return study, study.Validate()
+}
+
+func (o *compareOptions) custom() (*compare.Study, error) {
+	s := &compare.Study{Name: "custom", Title: "Connection rate", About: "Sequential connections, relative to the first configuration.",
+		Connections: 1000, Request: o.request, Response: o.response, Rounds: 5}
+	for _, text := range o.configs {
+		c, err := compare.ParseConfig(text)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Configs) > 0 {
+			c.Baseline = s.Configs[0].Name
+		}
+		s.Configs = append(s.Configs, c)
+	}
+	return s, nil
+}
+
+// only keeps the configurations whose names end with one of the words, and what they refer to.
+func only(all []compare.Config, words []string) (out []compare.Config) {
+	keep := make(map[string]bool)
+	for _, c := range all {
+		if slices.ContainsFunc(words, func(w string) bool { return c.Name == w || strings.HasSuffix(c.Name, " "+w) }) {
+			keep[c.Name], keep[c.Baseline] = true, true
+		}
+	}
+	for _, c := range all {
+		if keep[c.Name] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// progress shows a bar that says how long it will take.
+func (o *compareOptions) progress(w io.Writer) func(done, of int, next string) {
+	if o.quiet {
+		return nil
+	}
+	var bar *progressbar.ProgressBar
+	return func(done, of int, next string) {
+		if bar == nil {
+			bar = progressbar.NewOptions(of, progressbar.OptionSetWriter(w), progressbar.OptionSetPredictTime(true),
+				progressbar.OptionSetWidth(24), progressbar.OptionShowCount(), progressbar.OptionFullWidth(),
+				progressbar.OptionOnCompletion(func() { fmt.Fprintln(w) }))
+		}
+		bar.Describe(next)
+		_ = bar.Set(done)
+	}
+}
+
+func (o *compareOptions) write(res *compare.Result) error {
+	for ext, write := range map[string]func(io.Writer) error{"html": res.WriteHTML, "svg": res.WriteSVG, "json": res.WriteJSON} {
+		f, err := os.Create(filepath.Join(o.out, res.Study.Name+"."+ext))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(write(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
