@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,17 +41,35 @@ func layer(path string) int {
 	return 0 // tlsprovider and what it needs
 }
 
+// cryptographic says that a package of Go's is a provider's business. To compare without telling how
+// much was equal is not.
+func cryptographic(imp string) bool {
+	return imp == "crypto" || imp != "crypto/subtle" && strings.HasPrefix(imp, "crypto/") ||
+		strings.HasPrefix(imp, "golang.org/x/crypto") || imp == "math/rand"
+}
+
+// impure says that a package of Go's brings sockets, locks, goroutines' means or the system into the core.
+func impure(imp string) bool {
+	return slices.Contains([]string{"net", "os", "sync", "sync/atomic", "syscall", "runtime", "context", "log",
+		"log/slog", "math/rand/v2", "unsafe"}, imp) || strings.HasPrefix(imp, "golang.org/x/")
+}
+
 // violations lists the imports of p that do not point down.
 func violations(p *pkg) (out []string) {
 	internal := strings.HasPrefix(p.ImportPath, module+"quic/internal/")
+	transport := internal || p.ImportPath == module+"quic"
 	for _, imp := range p.Imports {
 		switch {
 		case imp == "C" && !strings.HasPrefix(p.ImportPath, module+"cgo/"):
 			out = append(out, p.ImportPath+" has import \"C\"")
+		case transport && cryptographic(imp), p.ImportPath == module+"quic/internal/core" && impure(imp):
+			out = append(out, p.ImportPath+" imports "+imp)
 		case !strings.HasPrefix(imp, module):
 		case layer(imp) > layer(p.ImportPath),
 			strings.HasPrefix(imp, module+"cgo/") && layer(p.ImportPath) > 2,
 			p.ImportPath == module+"quic" && imp == module+"tlsprovider/s2n",
+			strings.HasPrefix(imp, module+"tlsprovider/tlstest") && !strings.HasPrefix(p.ImportPath, module+"tlsprovider/tlstest"),
+			layer(imp) == 2 && layer(p.ImportPath) == 2 && !strings.HasPrefix(imp, p.ImportPath+"/"),
 			internal && layer(imp) == 2:
 			out = append(out, p.ImportPath+" imports "+imp)
 		}
@@ -86,7 +106,7 @@ func list(t *testing.T, env []string, args ...string) []*pkg {
 func TestImportsPointDown(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		for _, cgo := range []string{"0", "1"} {
-			for _, tags := range []string{"", "pqquic_fips", "pqquic_fips4", "pqquic_asan"} {
+			for _, tags := range []string{"", "pqquic_fips", "pqquic_fips4", "pqquic_asan", "race", "asan", "interactive"} {
 				pkgs := list(t, []string{"GOOS=" + goos, "CGO_ENABLED=" + cgo}, "-tags", tags, "./...")
 				require.Greater(t, len(pkgs), 10)
 				for _, p := range pkgs {
@@ -106,9 +126,48 @@ func TestImportsPlanted(t *testing.T) {
 		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/s2n"}},
 		{ImportPath: module + "quic", Imports: []string{module + "cgo/s2n"}},
 		{ImportPath: module + "tlsprovider", Imports: []string{module + "tlsprovider/native"}},
+		{ImportPath: module + "tlsprovider/native", Imports: []string{module + "tlsprovider/s2n"}},
+		{ImportPath: module + "tlsprovider/native", Imports: []string{module + "tlsprovider/tlstest/fake"}},
+		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/tlstest/fake"}},
+		{ImportPath: module + "examples/echo", Imports: []string{module + "cgo/awslc"}},
+		{ImportPath: module + "cgo/s2n", Imports: []string{module + "tlsprovider"}, TestImports: []string{module + "quic"}},
+		{ImportPath: module + "quic", Imports: []string{"crypto/tls"}},
+		{ImportPath: module + "quic/internal/wire", Imports: []string{"golang.org/x/crypto/chacha20poly1305"}},
+		{ImportPath: module + "quic/internal/core", Imports: []string{"sync"}},
+		{ImportPath: module + "quic/internal/core", Imports: []string{"net"}},
 		{ImportPath: module + "tlsprovider", TestImports: []string{module + "quic"}},
+		{ImportPath: module + "quic/internal/core", XTestImports: []string{"C"}},
 	} {
 		require.NotEmpty(t, violations(&p), "%+v", p)
+	}
+}
+
+// TestImportsPlantedInTree: the listing sees every platform, both values of CGO_ENABLED, each tag and the
+// tests. A file that violates the rules stands beside the tree's, by an overlay.
+func TestImportsPlantedInTree(t *testing.T) {
+	for _, c := range []struct{ file, constraint, text, goos, cgo, tags string }{
+		{"quic/planted.go", "!cgo", `import _ "github.com/pqquic/pqquic/cgo/s2n"`, "linux", "0", ""},
+		{"quic/planted.go", "cgo", `import "C"`, "linux", "1", ""},
+		{"quic/internal/core/planted.go", "darwin", `import _ "crypto/aes"`, "darwin", "0", ""},
+		{"tlsprovider/planted.go", "windows", `import _ "github.com/pqquic/pqquic/quic"`, "windows", "0", ""},
+		{"quic/planted.go", "pqquic_fips", `import _ "github.com/pqquic/pqquic/tlsprovider/s2n"`, "linux", "1", "pqquic_fips"},
+		{"quic/planted.go", "pqquic_fips4", `import _ "github.com/pqquic/pqquic/tlsprovider/s2n"`, "linux", "1", "pqquic_fips4"},
+		{"tlsprovider/planted_test.go", "linux", `import _ "github.com/pqquic/pqquic/quic"`, "linux", "0", ""},
+	} {
+		dir := t.TempDir()
+		name := path.Base(path.Dir(c.file))
+		source, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
+		require.NoError(t, os.WriteFile(source, []byte("//go:build "+c.constraint+"\n\npackage "+name+"\n\n"+c.text+"\n"), 0o600))
+		at, err := filepath.Abs(c.file)
+		require.NoError(t, err)
+		b, err := json.Marshal(map[string]any{"Replace": map[string]string{at: source}})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(overlay, b, 0o600))
+		var found []string
+		for _, p := range list(t, []string{"GOOS=" + c.goos, "CGO_ENABLED=" + c.cgo}, "-overlay", overlay, "-tags", c.tags, "./...") {
+			found = append(found, violations(p)...)
+		}
+		require.NotEmpty(t, found, "%+v", c)
 	}
 }
 
