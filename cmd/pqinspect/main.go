@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/capture"
 )
 
 // Exit statuses.
@@ -50,7 +51,9 @@ something could not be read.`,
   tcpdump -i eth0 -U -w - 'udp port 443 or tcp port 443' | pqinspect -
   pqinspect --listen lo
   pqinspect --require-pq --json ci.pcap
-  pqinspect --keylog keys.log --pcap-out handshakes.pcapng all.pcapng`,
+  pqinspect --keylog keys.log --pcap-out handshakes.pcapng all.pcapng
+  source <(pqinspect --completion bash)`,
+		Args:          cobra.ArbitraryArgs,
 		Version:       about.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -70,12 +73,23 @@ something could not be read.`,
 	f.StringVar(&o.listen, "listen", "", "capture live from this network `interface` (Linux; takes CAP_NET_RAW)")
 	f.StringVar(&o.keyLog, "keylog", "", "read secrets from this `file`, in the format of SSLKEYLOGFILE")
 	f.BoolVar(&o.json, "json", false, "one JSON object a line for each connection, then one with the counts")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "all that is known of each connection, not a table")
+	f.BoolVarP(&o.brief, "brief", "b", false, "one line for each connection")
 	f.StringVar(&o.pcapOut, "pcap-out", "", "write the frames that belong to handshakes to this pcapng `file`")
 	f.BoolVar(&o.requirePQ, "require-pq", false, "exit with 1 unless every handshake is post-quantum, and there is one")
 	f.DurationVar(&o.duration, "duration", 0, "with --listen: stop after this time")
 	f.BoolVar(&licenses, "licenses", false, "show the licences of this program and of what is linked into it")
 	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
+	for name, complete := range map[string]cobra.CompletionFunc{
+		"listen": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return capture.Interfaces(), cobra.ShellCompDirectiveNoFileComp
+		},
+		"completion": cobra.FixedCompletions([]string{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
+		"duration":   cobra.NoFileCompletions,
+	} {
+		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
 	return c
 }
 

@@ -22,7 +22,7 @@ type options struct {
 	keyLog    string
 	pcapOut   string
 	json      bool
-	verbose   bool
+	brief     bool
 	requirePQ bool
 	duration  time.Duration
 
@@ -70,6 +70,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	in := inspect.New(inspect.Options{KeyLog: keys, Report: show.connection})
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
 	if o.listen != "" && o.duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
@@ -77,8 +78,12 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 
 	var failed error
-	for _, open := range o.sources() {
-		if err := readAll(ctx, open, in, keys, filter); err != nil {
+	open, names := openFile, o.files
+	if o.listen != "" {
+		open, names = o.openLive, []string{o.listen}
+	}
+	for _, name := range names {
+		if err := readAll(ctx, name, open, in, keys, filter); err != nil {
 			// What could be read is reported all the same.
 			fmt.Fprintln(o.problems, "pqinspect:", err)
 			failed = errors.Join(failed, err)
@@ -97,28 +102,28 @@ func (o *options) run(ctx context.Context) (err error) {
 	return nil
 }
 
-func (o *options) sources() (out []func() (capture.Source, error)) {
-	if o.listen != "" {
-		return append(out, func() (capture.Source, error) { return o.openLive() })
-	}
-	for _, name := range o.files {
-		out = append(out, func() (capture.Source, error) { return capture.Open(name) })
-	}
-	return out
-}
+func openFile(name string) (capture.Source, error) { return capture.Open(name) }
 
-func (o *options) openLive() (capture.Source, error) {
-	s, err := capture.Listen(o.listen)
+// openLive is what opens an interface.
+func (o *options) openLive(name string) (capture.Source, error) {
+	s, err := capture.Listen(name)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(o.problems, "pqinspect: capturing on %s; interrupt to end\n", o.listen)
+	fmt.Fprintf(o.problems, "pqinspect: capturing on %s; interrupt to end\n", name)
 	return s, nil
 }
 
 func (o *options) openFilter() (*capture.Writer, func() error, error) {
 	if o.pcapOut == "" {
 		return nil, func() error { return nil }, nil
+	}
+	if out, err := os.Stat(o.pcapOut); err == nil {
+		for _, name := range o.files {
+			if in, err := os.Stat(name); err == nil && os.SameFile(in, out) {
+				return nil, nil, fmt.Errorf("--pcap-out would overwrite %s, which is read", name)
+			}
+		}
 	}
 	f, err := os.OpenFile(o.pcapOut, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -129,8 +134,8 @@ func (o *options) openFilter() (*capture.Writer, func() error, error) {
 }
 
 // readAll reads a source to its end.
-func readAll(ctx context.Context, open func() (capture.Source, error), in *inspect.Inspector, keys *inspect.KeyLog, filter *capture.Writer) error {
-	s, err := open()
+func readAll(ctx context.Context, name string, open func(string) (capture.Source, error), in *inspect.Inspector, keys *inspect.KeyLog, filter *capture.Writer) error {
+	s, err := open(name)
 	if err != nil {
 		return err
 	}
@@ -142,7 +147,7 @@ func readAll(ctx context.Context, open func() (capture.Source, error), in *inspe
 		case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed), ctx.Err() != nil && err != nil:
 			return nil
 		case err != nil:
-			return fmt.Errorf("frame %d: %w", n, err)
+			return fmt.Errorf("%s: frame %d: %w", name, n, err)
 		}
 		if lines := s.Secrets(); len(lines) > 0 {
 			keys.Add(lines)
@@ -168,7 +173,7 @@ func newPrinter(o *options) *printer {
 	switch {
 	case o.json:
 		p.json = json.NewEncoder(o.out)
-	case !o.verbose:
+	case o.brief:
 		p.table = newTable(o.out)
 	}
 	return p
@@ -196,14 +201,27 @@ func (p *printer) end(s inspect.Stats) error {
 		p.fail(p.json.Encode(map[string]inspect.Stats{"summary": s}))
 		return p.err
 	}
-	_, err := fmt.Fprintf(p.o.out, "\n%d handshakes in %d frames: %d post-quantum, %d classical, %d unknown\n",
-		s.Connections, s.Frames, s.PostQuantum, s.Classical, s.Unknown)
+	if p.table != nil {
+		fmt.Fprintln(p.o.out)
+	}
+	_, err := fmt.Fprintf(p.o.out, "%s in %s: %d post-quantum, %d classical, %d unknown\n",
+		count(s.Connections, "handshake"), count(s.Frames, "frame"), s.PostQuantum, s.Classical, s.Unknown)
 	p.fail(err)
 	if s.Truncated > 0 {
-		fmt.Fprintf(p.o.out, "%d frames were cut short by the capture (tcpdump -s 0 keeps them whole)\n", s.Truncated)
+		fmt.Fprintf(p.o.out, "%s cut short by the capture (tcpdump -s 0 keeps them whole)\n", count(s.Truncated, "frame"))
+	}
+	if s.Orphans > 0 {
+		fmt.Fprintf(p.o.out, "%s of connections whose first packet the capture lacks\n", count(s.Orphans, "Initial packet"))
 	}
 	if s.Evicted > 0 {
-		fmt.Fprintf(p.o.out, "%d connections were given up early: too many at the same time\n", s.Evicted)
+		fmt.Fprintf(p.o.out, "%s given up early: too many at the same time\n", count(s.Evicted, "connection"))
 	}
 	return p.err
+}
+
+func count(n int64, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -9,181 +9,153 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// table shows a line for each connection, as soon as it is known.
-type table struct {
-	w     io.Writer
-	begun bool
-}
-
-func newTable(w io.Writer) *table { return &table{w: w} }
-
-const rowFormat = "%-12s  %-45s  %-8s  %-22s  %-29s  %-11s  %s\n"
-
-func (t *table) row(c *inspect.Connection) error {
-	if !t.begun {
-		t.begun = true
-		if _, err := fmt.Fprintf(t.w, rowFormat, "TIME", "CLIENT > SERVER", "PROTOCOL", "SERVER NAME", "KEY EXCHANGE", "SHARES", "VERDICT"); err != nil {
-			return err
-		}
-	}
-	group := "-"
-	if c.Selected != nil {
-		group = c.Selected.String()
-	}
-	_, err := fmt.Fprintf(t.w, rowFormat, c.Start.Format("15:04:05.000"), c.Client.String()+" > "+c.Server.String(),
-		c.Version, orDash(c.ServerName), group, shares(c), verdict(c))
-	return err
-}
-
-func verdict(c *inspect.Connection) string {
-	s := c.Verdict.Result
-	if c.Verdict.Result != inspect.PostQuantum {
-		s += ": " + printable(c.Verdict.Reason)
-	}
-	if c.RetryRequest != nil {
-		s += " (after a HelloRetryRequest)"
-	}
-	return s
-}
-
-// shares are the sizes of the two key shares that made the key.
-func shares(c *inspect.Connection) string {
-	client, server := "?", "?"
-	if c.Selected == nil {
-		return "-"
-	}
-	if s := clientShare(c); s != nil {
-		client = strconv.Itoa(s.Bytes)
-	}
-	if c.ServerHello != nil && c.ServerHello.Share != nil {
-		server = strconv.Itoa(c.ServerHello.Share.Bytes)
-	}
-	return client + "+" + server
-}
-
-// clientShare is the client's share of the group that was chosen.
-func clientShare(c *inspect.Connection) *inspect.Share {
-	hello := c.Hello
-	if c.RetryHello != nil {
-		hello = c.RetryHello
-	}
-	if hello == nil || c.Selected == nil {
-		return nil
-	}
-	for i := range hello.Shares {
-		if hello.Shares[i].ID == c.Selected.ID {
-			return &hello.Shares[i]
-		}
-	}
-	return nil
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return printable(s)
-}
-
 // printable makes a peer's text safe for a terminal.
 func printable(s string) string {
 	q := strconv.QuoteToGraphic(s)
-	return q[1 : len(q)-1]
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
+
+// block is the table of one connection: a name and a value in each line.
+type block struct{ strings.Builder }
+
+func (b *block) line(name, format string, args ...any) {
+	fmt.Fprintf(b, "  %-20s  %s\n", name, printable(fmt.Sprintf(format, args...)))
 }
 
 // describe shows all that is known of a connection.
 func describe(w io.Writer, c *inspect.Connection) error {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-22s %s\n", name, printable(fmt.Sprintf(format, args...)))
-	}
-	fmt.Fprintf(&b, "%s  %s > %s  %s\n", c.Start.Format("2006-01-02 15:04:05.000000"), c.Client, c.Server, c.Version)
-	line("verdict", "%s: %s", c.Verdict.Result, c.Verdict.Reason)
+	b := new(block)
+	fmt.Fprintf(b, "%s  %s > %s  %s\n", c.Start.Format("2006-01-02 15:04:05.000000"), c.Client, c.Server, orDash(c.Version))
+	b.line("verdict", "%s: %s", strings.ToUpper(c.Verdict.Result), c.Verdict.Reason)
 	if c.ServerName != "" {
-		line("server name", "%s", c.ServerName)
+		b.line("server name", "%s", c.ServerName)
 	}
 	if len(c.ALPN) > 0 {
-		line("protocols offered", "%s", strings.Join(c.ALPN, ", "))
+		b.line("protocols offered", "%s", strings.Join(c.ALPN, ", "))
 	}
 	if h := c.Hello; h != nil {
-		describeHello(line, h, "")
+		b.clientHello(h, "ClientHello")
 	}
 	if r := c.RetryRequest; r != nil {
-		line("HelloRetryRequest", "asks for %s", group(r.Group))
+		b.line("HelloRetryRequest", "asks for %s", group(r.Group))
+	} else if c.ServerHello != nil {
+		b.line("HelloRetryRequest", "none")
 	}
 	if h := c.RetryHello; h != nil {
-		describeHello(line, h, "second ")
+		b.clientHello(h, "second ClientHello")
 	}
-	if h := c.ServerHello; h != nil {
-		line("ServerHello", "%d bytes, %s, %s", h.Bytes, h.Version, h.Suite)
-		if h.Share != nil {
-			line("server's key share", "%s", share(h.Share))
-		}
-	}
-	if c.Resumed {
-		line("resumed", "yes")
-	}
-	if c.Retry {
-		line("Retry", "the server validated the client's address")
-	}
-	if len(c.VersionNegotiation) > 0 {
-		line("Version Negotiation", "%s", strings.Join(c.VersionNegotiation, ", "))
-	}
-	if i := c.ClientInitials; i != nil {
-		line("client's Initials", "%d datagrams of %s bytes", i.Datagrams, numbers(i.Bytes))
-	}
-	if i := c.ServerInitials; i != nil {
-		line("server's Initials", "%d datagrams of %s bytes", i.Datagrams, numbers(i.Bytes))
-	}
+	b.serverHello(c)
+	b.datagrams(c)
 	if h := c.Handshake; h != nil {
-		describeHandshake(line, h)
+		b.handshake(h)
 	}
 	if c.Close != "" {
-		line("closed", "%s", c.Close)
+		b.line("closed", "%s", c.Close)
 	}
 	for _, p := range c.Problems {
-		line("problem", "%s", p)
+		b.line("problem", "%s", p)
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-type lineFunc func(name, format string, args ...any)
-
-func describeHello(line lineFunc, h *inspect.ClientHello, which string) {
-	line(which+"ClientHello", "%d bytes, %s", h.Bytes, strings.Join(h.Versions, ", "))
-	line("cipher suites", "%s", named(h.Suites))
+func (b *block) clientHello(h *inspect.ClientHello, which string) {
+	b.line(which, "%d bytes, %s", h.Bytes, strings.Join(h.Versions, ", "))
+	b.line("  cipher suites", "%s", named(h.Suites))
 	var groups []string
 	for _, g := range h.Groups {
 		groups = append(groups, g.String())
 	}
-	line("supported groups", "%s", strings.Join(groups, ", "))
+	b.line("  supported groups", "%s", strings.Join(groups, ", "))
 	for i := range h.Shares {
-		line("key share", "%s", share(&h.Shares[i]))
+		b.line("  key share", "%s", share(&h.Shares[i]))
+	}
+	if h.PSK {
+		b.line("  resumption", "offered%s", map[bool]string{true: ", with early data"}[h.EarlyData])
 	}
 	if h.ECH {
-		line("encrypted ClientHello", "offered: name and offer inside are not visible")
+		b.line("  encrypted hello", "offered: the name and the offer inside are not visible")
+	}
+	b.parameters(h.Parameters)
+}
+
+func (b *block) serverHello(c *inspect.Connection) {
+	h := c.ServerHello
+	if h == nil {
+		return
+	}
+	b.line("ServerHello", "%d bytes, %s, %s", h.Bytes, h.Version, h.Suite)
+	switch {
+	case h.Share != nil:
+		b.line("  key share", "%s", share(h.Share))
+	case c.Selected != nil:
+		b.line("  group", "%s", c.Selected)
+	}
+	b.line("  resumed", "%s", map[bool]string{true: "yes", false: "no"}[c.Resumed])
+}
+
+func (b *block) datagrams(c *inspect.Connection) {
+	if c.Retry {
+		b.line("Retry", "the server validated the client's address")
+	}
+	if len(c.VersionNegotiation) > 0 {
+		b.line("Version Negotiation", "%s", strings.Join(c.VersionNegotiation, ", "))
+	}
+	if i := c.ClientInitials; i != nil {
+		b.line("client's Initials", "%s", initials(i))
+	}
+	if i := c.ServerInitials; i != nil {
+		b.line("server's Initials", "%s", initials(i))
 	}
 }
 
-func describeHandshake(line lineFunc, h *inspect.Handshake) {
+func (b *block) handshake(h *inspect.Handshake) {
 	if h.ALPN != "" {
-		line("protocol", "%s", h.ALPN)
+		b.line("protocol", "%s", h.ALPN)
 	}
 	if c := h.Certificate; c != nil {
-		line("certificate", "%s, %s key, signed with %s; %d in the chain, %d bytes", c.Subject, c.PublicKey,
-			c.SignatureAlgorithm, c.Chain, c.ChainBytes)
+		b.line("certificate", "%s", certificate(c))
+	}
+	if h.CompressedCert {
+		b.line("certificate", "compressed, which is not read")
 	}
 	if h.Signature != nil {
-		line("handshake signature", "%s", h.Signature)
+		b.line("handshake signature", "%s", h.Signature)
+	}
+	if h.ClientCertAsked {
+		b.line("client certificate", "asked for")
 	}
 	if c := h.ClientCertificate; c != nil {
-		line("client certificate", "%s, %s key", c.Subject, c.PublicKey)
+		b.line("client certificate", "%s", certificate(c))
 	}
-	for _, p := range h.ServerParameters {
-		line("server's parameter", "%s = %s", p.Name, p.Value)
+	if h.ClientSignature != nil {
+		b.line("client's signature", "%s", h.ClientSignature)
 	}
+	b.line("EncryptedExtensions", "")
+	b.parameters(h.ServerParameters)
+}
+
+func (b *block) parameters(list []inspect.Parameter) {
+	var out []string
+	for _, p := range list {
+		if p.Value == "" {
+			out = append(out, p.Name)
+			continue
+		}
+		out = append(out, p.Name+" "+p.Value)
+	}
+	if len(out) > 0 {
+		b.line("  parameters", "%s", strings.Join(out, ", "))
+	}
+}
+
+func certificate(c *inspect.Certificate) string {
+	who := c.Subject
+	if who == "" {
+		who = strings.Join(c.DNSNames, ", ")
+	}
+	return fmt.Sprintf("%s; %s key, signed with %s; %d in the chain, %d bytes", who, c.PublicKey, c.SignatureAlgorithm, c.Chain, c.ChainBytes)
 }
 
 func named(list []inspect.Named) string {
@@ -204,12 +176,12 @@ func group(g *inspect.Group) string {
 // share shows a key share with a hybrid's halves apart.
 func share(s *inspect.Share) string {
 	out := fmt.Sprintf("%s, %d bytes", s.Group.String(), s.Bytes)
-	var halves []string
+	var sizes, names []string
 	for _, h := range s.Halves {
-		halves = append(halves, fmt.Sprintf("%d %s", h.Bytes, h.Name))
+		sizes, names = append(sizes, strconv.Itoa(h.Bytes)), append(names, h.Name)
 	}
-	if len(halves) > 0 {
-		out += " = " + strings.Join(halves, " + ")
+	if len(sizes) > 0 {
+		out += fmt.Sprintf(" = %s (%s)", strings.Join(sizes, " + "), strings.Join(names, " + "))
 	}
 	if s.WrongSize {
 		out += " (the wrong size)"
@@ -217,10 +189,17 @@ func share(s *inspect.Share) string {
 	return out
 }
 
-func numbers(ns []int) string {
-	var out []string
-	for _, n := range ns {
-		out = append(out, strconv.Itoa(n))
+func initials(i *inspect.Initials) string {
+	var sizes []string
+	for _, n := range i.Bytes {
+		sizes = append(sizes, strconv.Itoa(n))
 	}
-	return strings.Join(out, ", ")
+	if i.Datagrams > len(i.Bytes) {
+		sizes = append(sizes, "…")
+	}
+	noun := "datagrams"
+	if i.Datagrams == 1 {
+		noun = "datagram"
+	}
+	return fmt.Sprintf("%d %s: %s bytes", i.Datagrams, noun, strings.Join(sizes, " + "))
 }

@@ -2,6 +2,7 @@
 package about
 
 import (
+	_ "embed"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -28,49 +29,37 @@ func Version() string {
 	return fmt.Sprintf("%s (%s %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
+// notices are the licences of the modules that the tools link; scripts/notices-cmd writes it.
+//
+//go:embed notices.txt
+var notices string
+
+const noticeMark = "\n==== "
+
 // Licenses is what has to be shown with a tool's binary: this project's licence and notices, and the
-// modules that are linked into it with their licences.
+// licences of the modules that are linked into it.
 func Licenses() string {
 	var b strings.Builder
 	b.WriteString(pqquic.Licenses())
-	b.WriteString("\n\nGo modules in this program, each under the licence in its root folder:\n\n")
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, m := range info.Deps {
-			fmt.Fprintf(&b, "  %s %s\t%s\n", m.Path, m.Version, licenceOf(m.Path))
-		}
+	texts := make(map[string]string)
+	for _, n := range strings.Split(notices, noticeMark)[1:] {
+		path, text, _ := strings.Cut(n, "\n")
+		texts[path] = text
 	}
-	b.WriteString("\nThe Go standard library: BSD-3-Clause.\n")
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b.String() + notices
+	}
+	for _, m := range info.Deps {
+		if strings.HasPrefix(m.Path, "github.com/pqquic/") {
+			continue
+		}
+		text := texts[m.Path]
+		if text == "" {
+			text = "\nUnder the licence in its repository.\n"
+		}
+		fmt.Fprintf(&b, "%s%s %s\n%s", noticeMark, m.Path, m.Version, text)
+	}
+	b.WriteString(noticeMark + "The Go standard library\n" + texts["std"])
 	return b.String()
-}
-
-// licences of the modules that the tools require, by path or its front.
-var licences = []struct{ path, name string }{
-	{"github.com/pqquic/", "Apache-2.0"},
-	{"golang.org/x/", "BSD-3-Clause"},
-	{"github.com/gopacket/gopacket", "BSD-3-Clause"},
-	{"github.com/spf13/cobra", "Apache-2.0"},
-	{"github.com/spf13/pflag", "BSD-3-Clause"},
-	{"github.com/inconshreveable/mousetrap", "Apache-2.0"},
-	{"github.com/HdrHistogram/hdrhistogram-go", "MIT"},
-	{"gonum.org/v1/plot", "BSD-3-Clause"},
-	{"github.com/ajstarks/svgo", "CC-BY-4.0"},
-	{"github.com/golang/freetype", "FTL or GPL-2.0"},
-	{"git.sr.ht/~sbinet/gg", "MIT"},
-	{"codeberg.org/go-fonts/liberation", "BSD-3-Clause, fonts: OFL-1.1"},
-	{"codeberg.org/go-latex/latex", "BSD-3-Clause"},
-	{"codeberg.org/go-pdf/fpdf", "MIT"},
-	{"github.com/schollz/progressbar/v3", "MIT"},
-	{"github.com/mitchellh/colorstring", "MIT"},
-	{"github.com/rivo/uniseg", "MIT"},
-	{"github.com/vishvananda/", "Apache-2.0"},
-	{"github.com/quic-go/", "MIT"},
-}
-
-func licenceOf(path string) string {
-	for _, l := range licences {
-		if strings.HasPrefix(path+"/", l.path) || strings.HasPrefix(path, l.path) {
-			return l.name
-		}
-	}
-	return "see its repository"
 }

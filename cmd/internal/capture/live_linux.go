@@ -22,7 +22,7 @@ type live struct {
 func Listen(name string) (Source, error) {
 	ifc, err := net.InterfaceByName(name)
 	if err != nil {
-		return nil, fmt.Errorf("interface %q: %w (there are: %s)", name, err, interfaceNames())
+		return nil, fmt.Errorf("interface %q: %w (there are: %s)", name, err, strings.Join(Interfaces(), ", "))
 	}
 	h, err := pcapgo.NewEthernetHandle(name)
 	if errors.Is(err, os.ErrPermission) {
@@ -38,15 +38,6 @@ func Listen(name string) (Source, error) {
 		l.link = layers.LinkTypeRaw // tunnels carry IP without a link header
 	}
 	return l, nil
-}
-
-func interfaceNames() string {
-	var names []string
-	list, _ := net.Interfaces()
-	for _, i := range list {
-		names = append(names, i.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (l *live) Next() (Frame, error) {

@@ -85,8 +85,8 @@ func ipPacket(src, dst netip.Addr, proto layers.IPProtocol, transport transportL
 }
 
 // TCPPacket is an IP packet with a TCP segment in it.
-func TCPPacket(src, dst netip.AddrPort, seq uint32, syn, fin bool, payload []byte) ([]byte, error) {
+func TCPPacket(src, dst netip.AddrPort, seq uint32, syn, ack, fin bool, payload []byte) ([]byte, error) {
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: seq,
-		SYN: syn, FIN: fin, ACK: !syn, Window: 65535}
+		SYN: syn, FIN: fin, ACK: ack, Window: 65535}
 	return ipPacket(src.Addr(), dst.Addr(), layers.IPProtocolTCP, tcp, payload)
 }

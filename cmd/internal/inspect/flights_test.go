@@ -237,9 +237,9 @@ func play(t *testing.T, client, server [][]byte) *Connection {
 		}
 		data, err := capture.UDPPacket(src, dst, b)
 		require.NoError(t, err)
-		r.frame(capture.Frame{Time: time.Unix(1000, int64(i)), Link: layers.LinkTypeRaw, Data: data})
+		r.Frame(capture.Frame{Time: time.Unix(1000, int64(i)), Link: layers.LinkTypeRaw, Data: data})
 	}
-	return r.one(t)
+	return one(t, r)
 }
 
 // The hellos are found however they are split and shuffled, in versions 1 and 2.

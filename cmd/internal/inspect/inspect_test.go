@@ -24,7 +24,7 @@ func TestPostQuantum(t *testing.T) {
 	} {
 		t.Run(tt.group.String(), func(t *testing.T) {
 			groups := []tlsprovider.Group{tt.group}
-			c := record(t, setup{client: groups, server: groups}).one(t)
+			c := one(t, record(t, setup{Client: groups, Server: groups}))
 			require.Equal(t, PostQuantum, c.Verdict.Result)
 			require.Equal(t, uint16(tt.group), c.Selected.ID)
 			require.Equal(t, tt.group.String(), c.Selected.Name)
@@ -51,47 +51,47 @@ func TestPostQuantum(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	x, pq := tlsprovider.X25519, tlsprovider.X25519MLKEM768
 	t.Run("the client offers none", func(t *testing.T) {
-		v := record(t, setup{client: []tlsprovider.Group{x}, server: []tlsprovider.Group{pq, x}}).one(t).Verdict
+		v := one(t, record(t, setup{Client: []tlsprovider.Group{x}, Server: []tlsprovider.Group{pq, x}})).Verdict
 		require.Equal(t, Verdict{Classical, CauseClient, "the client offered no post-quantum group; X25519 (0x001D) was negotiated"}, v)
 	})
 	t.Run("the server has none", func(t *testing.T) {
-		v := record(t, setup{client: []tlsprovider.Group{pq, x}, server: []tlsprovider.Group{x}}).one(t).Verdict
+		v := one(t, record(t, setup{Client: []tlsprovider.Group{pq, x}, Server: []tlsprovider.Group{x}})).Verdict
 		require.Equal(t, Verdict{Classical, CauseServer, "the client offered X25519MLKEM768, the server chose X25519 (0x001D)"}, v)
 	})
 	t.Run("both have some and used none", func(t *testing.T) {
-		r := record(t, setup{client: []tlsprovider.Group{pq, x}, server: []tlsprovider.Group{x}})
+		r := record(t, setup{Client: []tlsprovider.Group{pq, x}, Server: []tlsprovider.Group{x}})
 		in := New(Options{})
-		d := r.packets[0].data
-		f, ok := in.decoder.decode(r.packets[0].at, 101, d)
+		d := r.Packets[0].Data
+		f, ok := in.decoder.decode(r.Packets[0].At, 101, d)
 		require.True(t, ok)
 		in.pqServer[f.dst] = true // as it was seen to be capable earlier in the capture
 		var got *Connection
 		in.opt.Report = func(c *Connection) { got = c }
-		for _, p := range r.packets {
-			in.Frame(capture.Frame{Time: p.at, Link: 101, Data: bytes.Clone(p.data), Length: len(p.data)})
+		for _, p := range r.Packets {
+			in.Frame(capture.Frame{Time: p.At, Link: 101, Data: bytes.Clone(p.Data), Length: len(p.Data)})
 		}
 		in.Finish()
 		require.Equal(t, CauseBothOffered, got.Verdict.Cause)
 	})
 	t.Run("no answer", func(t *testing.T) {
-		r := record(t, setup{client: []tlsprovider.Group{pq}, server: []tlsprovider.Group{x}, fails: true})
-		v := r.one(t).Verdict
+		r := record(t, setup{Client: []tlsprovider.Group{pq}, Server: []tlsprovider.Group{x}, Fails: true})
+		v := one(t, r).Verdict
 		require.Equal(t, Unknown, v.Result)
 		require.Equal(t, CauseNoAnswer, v.Cause)
 		require.Contains(t, v.Reason, "TLS alert 40")
 	})
 	t.Run("half a ClientHello", func(t *testing.T) {
-		r := record(t, setup{client: []tlsprovider.Group{pq}, server: []tlsprovider.Group{pq}})
-		r.packets = r.packets[:1]
-		v := r.one(t).Verdict
+		r := record(t, setup{Client: []tlsprovider.Group{pq}, Server: []tlsprovider.Group{pq}})
+		r.Packets = r.Packets[:1]
+		v := one(t, r).Verdict
 		require.Equal(t, CauseNoHello, v.Cause)
 	})
 }
 
 func TestHelloRetryRequest(t *testing.T) {
 	// The client sends a share of its first group only, which the server does not have.
-	c := record(t, setup{client: []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768, tlsprovider.SecP384r1MLKEM1024},
-		server: []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}}).one(t)
+	c := one(t, record(t, setup{Client: []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768, tlsprovider.SecP384r1MLKEM1024},
+		Server: []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}}))
 	require.Equal(t, PostQuantum, c.Verdict.Result)
 	require.NotNil(t, c.RetryRequest)
 	require.Equal(t, "SecP384r1MLKEM1024", c.RetryRequest.Group.Name)
@@ -100,7 +100,7 @@ func TestHelloRetryRequest(t *testing.T) {
 }
 
 func TestRetry(t *testing.T) {
-	c := record(t, setup{retry: true}).one(t)
+	c := one(t, record(t, setup{Retry: true}))
 	require.True(t, c.Retry)
 	require.Equal(t, PostQuantum, c.Verdict.Result)
 }
@@ -109,8 +109,8 @@ func TestRetry(t *testing.T) {
 func TestKeyLog(t *testing.T) {
 	r := record(t, setup{})
 	keys := new(KeyLog)
-	require.NoError(t, keys.Read(bytes.NewReader(r.keyLog.Bytes())))
-	cs, _ := r.look(t, Options{KeyLog: keys})
+	require.NoError(t, keys.Read(bytes.NewReader(r.KeyLog.Bytes())))
+	cs, _ := look(t, r, Options{KeyLog: keys})
 	require.Len(t, cs, 1)
 	require.Empty(t, cs[0].Problems)
 	h := cs[0].Handshake
@@ -122,7 +122,7 @@ func TestKeyLog(t *testing.T) {
 	require.Equal(t, "ecdsa_secp256r1_sha256", h.Signature.Name)
 	require.NotEmpty(t, h.ServerParameters)
 
-	cs, _ = r.look(t, Options{KeyLog: new(KeyLog)})
+	cs, _ = look(t, r, Options{KeyLog: new(KeyLog)})
 	require.Nil(t, cs[0].Handshake)
 	require.Equal(t, PostQuantum, cs[0].Verdict.Result)
 }
@@ -130,13 +130,13 @@ func TestKeyLog(t *testing.T) {
 // Packets in any order, and twice, make the same report.
 func TestShuffledAndTwice(t *testing.T) {
 	r := record(t, setup{})
-	want := r.one(t)
+	want := one(t, r)
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		s := &recording{packets: append(append([]captured(nil), r.packets...), r.packets...)}
+		s := &recording{Packets: append(append([]captured(nil), r.Packets...), r.Packets...)}
 		// The first one tells the client's connection ID.
-		random.Shuffle(len(s.packets)-1, func(i, j int) { s.packets[i+1], s.packets[j+1] = s.packets[j+1], s.packets[i+1] })
-		cs, _ := s.look(t, Options{})
+		random.Shuffle(len(s.Packets)-1, func(i, j int) { s.Packets[i+1], s.Packets[j+1] = s.Packets[j+1], s.Packets[i+1] })
+		cs, _ := look(t, s, Options{})
 		require.Len(t, cs, 1)
 		require.Equal(t, want.Verdict, cs[0].Verdict, "seed %d: %v", seed, cs[0].Problems)
 		require.Equal(t, want.Hello.Shares, cs[0].Hello.Shares)
@@ -147,8 +147,8 @@ func TestShuffledAndTwice(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	r := record(t, setup{})
 	in := New(Options{MaxConnections: 1000, MaxBuffered: 4 << 20})
-	first := r.packets[0]
-	d, ok := in.decoder.decode(first.at, 101, first.data)
+	first := r.Packets[0]
+	d, ok := in.decoder.decode(first.At, 101, first.Data)
 	require.True(t, ok)
 	heap := func() uint64 {
 		var m runtime.MemStats
@@ -160,9 +160,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 200_000 { // 250 MB of first halves of ClientHellos, none of which is completed
 		src := d.src.Addr().As4()
 		src[1], src[2], src[3] = byte(i>>16), byte(i>>8), byte(i)
-		data := bytes.Clone(first.data)
+		data := bytes.Clone(first.Data)
 		copy(data[12:], src[:])
-		in.Frame(capture.Frame{Time: first.at, Link: 101, Data: data, Length: len(data)})
+		in.Frame(capture.Frame{Time: first.At, Link: 101, Data: data, Length: len(data)})
 		require.LessOrEqual(t, len(in.conns), 1000)
 	}
 	require.Less(t, int64(heap()-before), int64(32<<20))

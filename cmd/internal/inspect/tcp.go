@@ -6,6 +6,7 @@ import "encoding/binary"
 type tcpState struct {
 	side [2]tcpSide
 	done bool // the hellos are there, or this is not TLS
+	tls  bool // the client began as TLS does
 }
 
 // tcpSide is one direction: its bytes, and how far its TLS records are read.
@@ -54,6 +55,9 @@ func (in *Inspector) tcp(d *datagram) bool {
 				return false
 			}
 			side.known, side.base = true, d.seq
+		}
+		if dir == fromClient && d.seq == side.base && isClientHello(d.payload) {
+			c.tcp.tls = true
 		}
 		c.readTCP(dir, d)
 	}

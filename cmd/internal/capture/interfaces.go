@@ -1,0 +1,15 @@
+package capture
+
+import "net"
+
+// Interfaces are the names of the machine's network interfaces.
+func Interfaces() (names []string) {
+	list, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	return names
+}
