@@ -39,9 +39,9 @@ func (e *CloseError) Error() string {
 		from = "peer"
 	}
 	if e.Application {
-		return fmt.Sprintf("application error 0x%x (%s): %s", e.Code, from, e.Reason)
+		return fmt.Sprintf("application error 0x%x (%s): %q", e.Code, from, e.Reason)
 	}
-	return fmt.Sprintf("%v (%s): %s", wire.ErrorCode(e.Code), from, e.Reason)
+	return fmt.Sprintf("%v (%s): %q", wire.ErrorCode(e.Code), from, e.Reason)
 }
 
 func (e *CloseError) Unwrap() error {

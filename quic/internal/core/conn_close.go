@@ -135,7 +135,7 @@ func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 			break
 		}
 		d.payload = c.closeFrame(s, d.room()).Append(d.payload)
-		d.finish(sentInfo{eliciting: true, untracked: true})
+		d.finish(sentInfo{untracked: true}) // not eliciting: a server need not pad it, and may lack the credit to
 	}
 	if d.packets() == 0 || !d.seal() {
 		c.end(nil, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})

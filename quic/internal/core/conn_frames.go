@@ -115,8 +115,8 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 	case wire.FrameCrypto:
 		var f wire.Crypto
-		if f, n = wire.ConsumeCrypto(b); n > 0 && !c.spaces[s].in.receive(f) {
-			c.abortf(wire.CryptoBufferExceeded, t, "too many CRYPTO bytes out of order")
+		if f, n = wire.ConsumeCrypto(b); n > 0 {
+			c.handleCrypto(s, f)
 		}
 	case wire.FrameConnectionClose, wire.FrameConnectionCloseApp:
 		var f wire.ConnectionClose
@@ -159,6 +159,33 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		return c.handleStreamFrame(t, b)
 	}
 	return n
+}
+
+// handleCrypto handles a CRYPTO frame.
+func (c *Conn) handleCrypto(s recovery.Space, f wire.Crypto) {
+	in := &c.spaces[s].in
+	switch {
+	case !in.receive(f):
+		c.abortf(wire.CryptoBufferExceeded, wire.FrameCrypto, "too many CRYPTO bytes out of order")
+	case in.have.NumRanges() > 0 && c.readBeyond(s):
+		// "If the packet is from a previously installed encryption level, it MUST NOT contain data
+		// that extends past the end of previously received data in that flow. Implementations MUST
+		// treat any violations of this requirement as a connection error of type
+		// PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-5.2.1
+		c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "CRYPTO of an earlier encryption level goes on")
+	}
+}
+
+// readBeyond: TLS reads from a later level than that of s.
+func (c *Conn) readBeyond(s recovery.Space) bool {
+	switch s {
+	case recovery.SpaceInitial:
+		return c.spaces[recovery.SpaceHandshake].open != nil
+	case recovery.SpaceHandshake:
+		return c.tls.complete
+	}
+	return false
 }
 
 // handleStreamFrame hands frames about streams and flow control on.

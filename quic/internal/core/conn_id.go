@@ -28,11 +28,11 @@ type idState struct {
 
 	local     []localID
 	nextLocal uint64
+	announced uint64 // the largest sequence number that the peer was told of
 
 	remote      []remoteID
 	retirePrior uint64 // the largest Retire Prior To
 	retiring    []retiringID
-	largestSeq  uint64
 }
 
 type localID struct {
@@ -191,7 +191,11 @@ func (c *Conn) announceToken() {
 // handleRetireConnID handles RETIRE_CONNECTION_ID. dst is the ID that the packet came to.
 func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 	s := &c.ids
-	if f.Seq >= s.nextLocal {
+	if f.Seq > s.announced {
+		// "Receipt of a RETIRE_CONNECTION_ID frame containing a sequence number greater than any
+		// previously sent to the peer MUST be treated as a connection error of type
+		// PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-7
 		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "retired connection ID was never issued")
 		return
 	}
@@ -227,6 +231,7 @@ func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []by
 		}
 		b, rec = f.Append(b), appendRecord1(rec, recNewConnID, l.seq)
 		l.sent.SetSent(pn)
+		c.ids.announced = max(c.ids.announced, l.seq)
 	}
 	for i := range c.ids.retiring {
 		r := &c.ids.retiring[i]
@@ -265,13 +270,13 @@ func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fat
 	}
 }
 
-// isResetToken compares in constant time, for what is compared comes from the network.
+// isResetToken compares in constant time, for what is compared comes from the network. Only the ID in
+// use counts:
+//
+// "An endpoint MUST NOT check for any stateless reset tokens associated with connection IDs it has not
+// used or for connection IDs that have been retired."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-3
 func (s *idState) isResetToken(tail [16]byte) bool {
-	found := 0
-	for i := range s.remote {
-		if s.remote[i].hasToken {
-			found |= subtle.ConstantTimeCompare(s.remote[i].token[:], tail[:])
-		}
-	}
-	return found == 1
+	r := &s.remote[0]
+	return r.hasToken && subtle.ConstantTimeCompare(r.token[:], tail[:]) == 1
 }

@@ -44,7 +44,7 @@ func (c *Conn) maybeUpdateKeys() bool {
 	if (urgent || wanted) && c.mayUpdate() {
 		c.updateSealer()
 	}
-	if k.limit > 0 && k.sealed >= k.limit {
+	if k.spent() {
 		// "If a key update is not possible [...] the endpoint MUST stop using the connection"
 		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-2
 		c.abortf(wire.AEADLimitReached, 0, "confidentiality limit reached")
@@ -52,6 +52,9 @@ func (c *Conn) maybeUpdateKeys() bool {
 	}
 	return true
 }
+
+// spent: all that the AEAD may seal in this phase is sealed, but for the packet that says so.
+func (k *keyState) spent() bool { return k.limit > 0 && k.sealed+1 >= k.limit }
 
 // UpdateKeys starts a key update as soon as one is allowed; false if that is not now.
 func (c *Conn) UpdateKeys() bool {

@@ -93,7 +93,7 @@ func TestLeftoverCrypto(t *testing.T) {
 	})
 }
 
-func pad(b []byte) []byte { return append(b, make([]byte, MinInitialSize-200)...) }
+func pad(b []byte) []byte { return append(b, make([]byte, MinInitialSize)...) }
 
 // "An endpoint MUST expand datagrams that contain a PATH_RESPONSE frame to at least the smallest
 // allowed maximum datagram size of 1200 bytes."

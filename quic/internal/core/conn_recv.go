@@ -93,7 +93,8 @@ func (c *Conn) addShort(off int, d []byte) {
 	if len(c.recv.tails) <= i {
 		c.recv.tails = append(c.recv.tails, [16]byte{})
 	}
-	if len(d) >= 16 {
+	c.recv.tails[i] = [16]byte{}
+	if len(d) >= minReset {
 		copy(c.recv.tails[i][:], d[len(d)-16:])
 	}
 }
@@ -151,6 +152,7 @@ func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDe
 // handleDatagram deals with a datagram that starts with a long header, or comes before 1-RTT keys.
 func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 	var first wire.ConnID
+	whole := len(d)
 	for n := 0; len(d) > 0 && c.closing.state == stateOpen; n++ {
 		if d[0]&0x80 == 0 {
 			c.handleEarlyShort(d, ecn)
@@ -168,6 +170,14 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 			return
 		}
 		first = h.DstID
+		if h.Type == wire.PacketInitial && c.side == tlsprovider.Server && whole < MinInitialSize {
+			// "A server MUST discard an Initial packet that is carried in a UDP datagram with
+			// a payload that is smaller than the smallest allowed maximum datagram size of
+			// 1200 bytes."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
+			c.stats.PacketsDropped++
+			return
+		}
 		c.handleLong(h, d[:h.Len:h.Len], ecn)
 		d = d[h.Len:]
 	}

@@ -96,7 +96,7 @@ func (c *Conn) buildDatagram(d *datagram) bool {
 	first := len(c.send.sent)
 	ackOnly := limit == recovery.SendAckOnly
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
-		if c.spaces[s].seal == nil || s == recovery.SpaceApp && !c.maySendApp() {
+		if c.spaces[s].seal == nil || s == recovery.SpaceApp && (!c.maySendApp() || c.keys.spent()) {
 			continue
 		}
 		c.buildPacket(d, s, ackOnly, credit)

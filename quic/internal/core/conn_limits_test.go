@@ -1,0 +1,149 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// A server that gives up has no more credit than one that goes on: its CONNECTION_CLOSE is not padded
+// beyond it.
+func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
+	for _, credit := range []int{0, 60, 100, 200, 500, 1100, 1300} {
+		r := newRig(t, rigOptions{provider: fake.Options{Classical: true, ChainLen: 20_000}})
+		up := 0
+		r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+			if from == client {
+				up += len(d)
+			}
+			return from == client
+		}
+		r.step(r.client, client)
+		require.NotNil(t, r.server)
+		r.server.loss.DatagramSent(r.server.loss.AmplificationCredit() - credit)
+		r.server.Close(r.now, false, uint64(wire.InternalError), "no")
+		tx, ok := r.server.PollTransmit(r.now, r.buf)
+		require.LessOrEqual(t, len(tx.Data), credit)
+		require.Equal(t, credit >= 100, ok, "with %d bytes to spend", credit)
+		if ok {
+			require.NotEmpty(t, closeOf(t, r.read(r.client, bytes.Clone(tx.Data))))
+		}
+	}
+}
+
+// "[...] MUST NOT contain data that extends past the end of previously received data in that flow":
+// an earlier level says nothing new.
+func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
+	r := midHandshake(t, recovery.SpaceInitial)
+	in := &r.server.spaces[recovery.SpaceInitial].in
+	require.NotZero(t, in.base)
+	crypto := func(offset int64, n int) []byte {
+		return pad(wire.Crypto{Offset: uint64(offset), Data: make([]byte, n)}.Append(nil))
+	}
+	r.sayBytes(server, recovery.SpaceInitial, crypto(in.base-4, 4))
+	require.NoError(t, errOf(r.server), "a repetition")
+	short := r.packet(server, recovery.SpaceInitial, crypto(in.base-1, 2)[:1000], nil)
+	r.give(server, short)
+	require.NoError(t, errOf(r.server), "an Initial packet in a datagram below 1200 bytes")
+	answer := r.sayBytes(server, recovery.SpaceInitial, crypto(in.base-1, 2))
+	r.requireClosed(server, wire.ProtocolViolation, answer)
+}
+
+// The peer can only retire what it was told of, though we have the next IDs ready.
+func TestRetirementOfAnUnsentID(t *testing.T) {
+	r := connected(t, rigOptions{})
+	var frames []byte
+	for seq := uint64(1); seq <= r.server.ids.announced; seq++ {
+		frames = wire.RetireConnectionID{Seq: seq}.Append(frames)
+	}
+	ready := wire.RetireConnectionID{Seq: r.server.ids.announced + 1}
+	r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: r.packet(server, recovery.SpaceApp, frames, nil), SegmentSize: MinInitialSize})
+	require.NoError(t, errOf(r.server))
+	require.Greater(t, r.server.ids.nextLocal, ready.Seq)
+	r.requireClosed(server, wire.ProtocolViolation, r.say(server, recovery.SpaceApp, ready))
+}
+
+// No packet beyond the AEAD's limit is sealed, neither in a train nor to say that it is reached.
+func TestConfidentialityLimitInATrain(t *testing.T) {
+	const limit = 24
+	r := connected(t, rigOptions{provider: fake.Options{ConfidentialityLimit: limit},
+		client: func(c *Config) { c.IdleTimeout = time.Hour }, server: func(c *Config) { c.IdleTimeout = time.Hour }})
+	sp := &r.server.spaces[recovery.SpaceApp]
+	count := &countingSealer{Sealer: sp.seal}
+	sp.seal = count
+	already := r.server.keys.sealed
+	id, err := r.server.OpenStream(r.now, false)
+	require.NoError(t, err)
+	_, err = r.server.Write(r.now, id, make([]byte, 1<<19))
+	require.NoError(t, err)
+	for i := 0; r.server.Err() == nil && i < 1000; i++ {
+		r.heard(r.server, r.client)
+		if next := r.server.NextTimeout(); next.After(r.now) {
+			r.now = next
+		}
+		r.server.HandleTimeout(r.now)
+	}
+	require.Equal(t, wire.AEADLimitReached, wire.ErrorCode(r.server.Err().Code), "%v", r.server.Err())
+	require.Equal(t, uint64(limit), already+count.packets, "all of the limit is used, and no more")
+}
+
+// countingSealer counts what passes.
+type countingSealer struct {
+	tlsprovider.Sealer
+	packets uint64
+}
+
+func (s *countingSealer) Seal(slab []byte, train []tlsprovider.SealDesc) error {
+	s.packets += uint64(len(train))
+	return s.Sealer.Seal(slab, train)
+}
+
+// The reset token of an ID that we do not use means nothing yet; nor do the last bytes of a datagram too
+// small to be a reset.
+func TestResetTokenOfAnUnusedID(t *testing.T) {
+	r := connected(t, rigOptions{})
+	c := r.client
+	require.Greater(t, len(c.ids.remote), 1)
+	datagram := func(n int, token [16]byte) Train {
+		d := bytes.Repeat([]byte{0x41}, n)
+		copy(d[1:], c.ids.local[0].id.Bytes())
+		copy(d[n-16:], token[:])
+		return Train{Path: c.path, Data: d, SegmentSize: n}
+	}
+	c.HandleTrain(r.now, datagram(60, c.ids.remote[1].token))
+	require.NoError(t, errOf(c))
+	small := make([]byte, 20)
+	copy(small[1:], c.ids.local[0].id.Bytes())
+	small[0] = 0x41
+	c.recv.tails = append(c.recv.tails[:0], c.ids.remote[0].token)
+	c.HandleTrain(r.now, Train{Path: c.path, Data: bytes.Clone(small), SegmentSize: len(small)})
+	require.NoError(t, errOf(c))
+	c.ids.remote[0].token = [16]byte(small[4:])
+	c.HandleTrain(r.now, Train{Path: c.path, Data: bytes.Clone(small), SegmentSize: len(small)})
+	require.NoError(t, errOf(c), "a datagram of less than 21 bytes is no reset")
+	c.HandleTrain(r.now, datagram(60, c.ids.remote[0].token))
+	require.ErrorIs(t, c.Err(), ErrStatelessReset)
+}
+
+// A peer whose connection IDs are empty has no others.
+func TestNewConnectionIDBesideEmptyOnes(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.server.ids.remote = []remoteID{{}}
+	r.say(server, recovery.SpaceApp, wire.NewConnectionID{Seq: 1, ConnID: r.connID()})
+	require.Equal(t, wire.ProtocolViolation, wire.ErrorCode(r.server.Err().Code))
+}
+
+// What a peer says in its CONNECTION_CLOSE is cut and cannot act on a terminal.
+func TestReasonOfThePeer(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Reason: append([]byte("\x1b[2J"), bytes.Repeat([]byte("x"), 900)...)})
+	require.Len(t, r.server.Err().Reason, maxReason)
+	require.NotContains(t, r.server.Err().Error(), "\x1b")
+}
