@@ -35,6 +35,7 @@ type Conn struct {
 	err     error
 	// override, if set, is what calls return instead of the core's account of the end.
 	override error
+	sendErr  error // of the last train
 	// driving: some goroutine, perhaps without the lock for the time of a system call, brings
 	// the connection to quiescence. It alone polls for endpoint events and for packets, which
 	// keeps both in order. Others leave their input and go.

@@ -35,6 +35,7 @@ func (c *Conn) unpark(o *output, sendErr error) {
 	var n news
 	c.mu.Lock()
 	c.core.HandleSendResult(c.ep.clock.now(), o.polled, sendErr)
+	c.sendErr = sendErr
 	c.continueDriving(o, &n)
 }
 
@@ -109,6 +110,7 @@ func (c *Conn) transmit(o *output, tx core.Transmit, n *news) bool {
 	}
 	c.mu.Lock()
 	c.core.HandleSendResult(c.ep.clock.now(), tx, err)
+	c.sendErr = err
 	return true
 }
 
@@ -130,7 +132,7 @@ func (c *Conn) pollEvents(n *news) {
 			c.over, n.closed = true, true
 			c.err = c.override
 			if c.err == nil {
-				c.err = closeError(c.core.Err())
+				c.err = blame(closeError(c.core.Err()), c.sendErr)
 			}
 			c.wakeAll(&n.wakeSet)
 		case core.EventDrained:

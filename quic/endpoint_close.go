@@ -34,15 +34,18 @@ func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 // Close ends every connection at once, tells the peers, and closes the socket. Calls that wait on
 // anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended;
 // those of Certificate.Signers that still hang in foreign code excepted. Closing twice is no error.
-func (e *Endpoint) Close() error {
+func (e *Endpoint) Close() error { return e.closeBecause(ErrEndpointClosed) }
+
+// closeBecause is Close with another error for the calls that wait.
+func (e *Endpoint) closeBecause(cause error) error {
 	var err error
 	e.closeOnce.Do(func() {
 		conns, l := e.stopConns()
 		if l != nil {
-			l.stop(ErrEndpointClosed)
+			l.stop(cause)
 		}
 		for _, c := range conns {
-			c.abort(ErrEndpointClosed, uint64(NoError))
+			c.abort(cause, uint64(NoError))
 		}
 		close(e.closed)
 		for _, c := range conns {
@@ -96,7 +99,7 @@ func (e *Endpoint) fail(err error) {
 		return
 	}
 	e.log.Error("quic: socket failed", "local", e.sock.LocalAddr(), "err", err)
-	go e.Close()
+	go e.closeBecause(&socketError{ErrEndpointClosed, err})
 }
 
 // settleTimeout bounds how long Close waits for a CONNECTION_CLOSE to leave through a full socket.

@@ -22,8 +22,26 @@ func (e *closedError) Unwrap() error   { return net.ErrClosed }
 func (e *closedError) Timeout() bool   { return e.timeout }
 func (e *closedError) Temporary() bool { return false }
 
+// socketError is one of the errors below for which the socket is to blame. It unwraps to that error and
+// to the socket's.
+type socketError struct{ what, cause error }
+
+func (e *socketError) Error() string   { return fmt.Sprintf("%v: socket failed: %v", e.what, e.cause) }
+func (e *socketError) Unwrap() []error { return []error{e.what, e.cause} }
+func (e *socketError) Timeout() bool   { return e.what.(net.Error).Timeout() }
+func (e *socketError) Temporary() bool { return false }
+
+// blame names the socket's error, if there is one, as the cause of an end by timeout.
+func blame(err, cause error) error {
+	if cause == nil || err != ErrHandshakeTimeout && err != ErrIdleTimeout {
+		return err
+	}
+	return &socketError{err, cause}
+}
+
 // Why a connection, or what it belongs to, is gone without an error code of either side. All unwrap to
-// net.ErrClosed; those of a timeout have Timeout() true, as net.Error says.
+// net.ErrClosed; those of a timeout have Timeout() true, as net.Error says. Compare by errors.Is: where the
+// socket failed, its error is wrapped as well.
 var (
 	// ErrIdleTimeout: nothing came from the peer for the idle timeout of the two sides.
 	ErrIdleTimeout error = &closedError{text: "no packet from the peer within the idle timeout", timeout: true}

@@ -1,0 +1,221 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A faultySock is a socket whose reads or writes fail: from the nth on, or the nth alone.
+type faultySock struct {
+	net.PacketConn
+	err          error
+	writes, once bool
+	n            int
+
+	mu   sync.Mutex
+	seen int
+}
+
+func (s *faultySock) fails(write bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if write != s.writes {
+		return nil
+	}
+	s.seen++
+	if s.seen-1 < s.n || s.once && s.seen-1 > s.n {
+		return nil
+	}
+	return s.err
+}
+
+func (s *faultySock) ReadFrom(p []byte) (int, net.Addr, error) {
+	// First the datagram, which is then lost, so that failing takes as long as reading.
+	n, from, err := s.PacketConn.ReadFrom(p)
+	if err == nil {
+		err = s.fails(false)
+	}
+	return n, from, err
+}
+
+func (s *faultySock) WriteTo(p []byte, to net.Addr) (int, error) {
+	if err := s.fails(true); err != nil {
+		return 0, err
+	}
+	return s.PacketConn.WriteTo(p, to)
+}
+
+// A socket may fail at any moment, for once or for good. Every call returns, a single failure costs no
+// data, and nothing is left when the Endpoint is closed: the bubble looks for goroutines.
+func TestSocketFails(t *testing.T) {
+	const moments = 40 // the exchange below takes about as many reads and writes
+	for _, cause := range []error{syscall.EPERM, syscall.ENOBUFS, syscall.ECONNREFUSED, syscall.EAGAIN} {
+		for _, writes := range []bool{false, true} {
+			for _, once := range []bool{false, true} {
+				if cause == syscall.EAGAIN && !once {
+					continue // a socket that never has room again: see TestSocketWithoutRoomForGood
+				}
+				t.Run(fmt.Sprintf("%v, write %v, once %v", cause, writes, once), func(t *testing.T) {
+					for n := range moments {
+						inBubble(t, nil, nil, func(t *testing.T, w *world) {
+							s := &faultySock{PacketConn: w.net.Listen("10.0.0.3:1"), err: cause, writes: writes, once: once, n: n}
+							err := exchangeOver(t, w, s)
+							if n < 8 {
+								require.Greater(t, s.seen, n, "the fault was met")
+							}
+							if once {
+								require.NoError(t, err, "moment %d", n)
+							} else if err != nil {
+								require.True(t, errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded), "moment %d: %v", n, err)
+							}
+						})
+					}
+				})
+			}
+		}
+	}
+}
+
+// exchangeOver dials from a socket, has 30,000 bytes echoed, and closes.
+func exchangeOver(t *testing.T, w *world, pc net.PacketConn) (err error) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	wg.Go(func() {
+		if conn, err := w.listener.Accept(ctx); err == nil {
+			echoConn(&wg, conn)
+		}
+	})
+	e, err := NewEndpoint(pc, clientConfig())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Close()) }()
+	conn, err := e.Dial(ctx, serverAddr, nil)
+	if err != nil {
+		return err
+	}
+	s, err := conn.OpenStream(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		return err
+	}
+	want := pattern(30_000, 9)
+	if _, err := s.Write(want); err != nil {
+		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	got, err := io.ReadAll(s)
+	if err != nil {
+		return err
+	}
+	requireSame(t, want, got)
+	return errors.Join(s.Close(), conn.Close())
+}
+
+// A socket that never has room again holds nobody up but those who write, and Close ends it.
+func TestSocketWithoutRoomForGood(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, _ := w.stream(client, server)
+		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })
+		_, err := c.Write(pattern(1000, 1))
+		require.NoError(t, err)
+		require.ErrorIs(t, client.Close(), os.ErrDeadlineExceeded)
+		require.NoError(t, w.client.Close())
+		w.net.SetFull(nil)
+	})
+}
+
+// When the socket is closed underneath, the Endpoint and all on it end, and say what happened.
+func TestSocketClosedUnderneath(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		sock := w.net.Listen("10.0.0.3:1")
+		e, err := NewEndpoint(sock, clientConfig())
+		require.NoError(t, err)
+		conn, err := e.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		accept := start(func() error { _, err := conn.AcceptStream(context.Background()); return err })
+		advance(time.Second)
+		require.NoError(t, sock.Close())
+		err = <-accept
+		require.ErrorIs(t, err, ErrEndpointClosed)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorContains(t, err, "socket failed")
+		<-conn.Context().Done()
+		require.Equal(t, err, context.Cause(conn.Context()))
+		_, err = e.Dial(t.Context(), serverAddr, nil)
+		require.ErrorIs(t, err, ErrEndpointClosed)
+		require.NoError(t, e.Close())
+	})
+}
+
+// A Dial that could send nothing says why.
+func TestHandshakeTimeoutNamesTheSocketsError(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		s := &faultySock{PacketConn: w.net.Listen("10.0.0.3:1"), err: syscall.ENETUNREACH, writes: true}
+		err := exchangeOver(t, w, s)
+		require.ErrorIs(t, err, ErrHandshakeTimeout)
+		require.ErrorIs(t, err, syscall.ENETUNREACH)
+		require.True(t, isTimeout(err))
+	})
+}
+
+// One socket serves both roles at once, even towards itself.
+func TestDialOneself(t *testing.T) {
+	cfg := serverConfig()
+	cfg.TLS.Roots = testPKI().roots
+	cfg.ServerName = "localhost"
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, err := w.server.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		server, err := w.listener.Accept(t.Context())
+		require.NoError(t, err)
+		require.NotSame(t, client, server)
+		c, s := w.stream(client, server)
+		_, err = s.Write([]byte("to myself"))
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		require.NoError(t, c.CloseWrite())
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "to myself", string(got))
+		require.NoError(t, client.CloseWithError(7, ""))
+		<-server.Context().Done()
+		requireApplicationError(t, context.Cause(server.Context()), 7, "", true)
+	})
+}
+
+// plainSock hides what a *net.UDPConn can do besides.
+type plainSock struct{ net.PacketConn }
+
+func TestLoopbackAnyPacketConn(t *testing.T) {
+	l := echoServer(t)
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	e, err := NewEndpoint(plainSock{pc}, clientConfig())
+	require.NoError(t, err)
+	conn, err := e.Dial(t.Context(), l.Addr().String(), nil)
+	require.NoError(t, err)
+	require.NoError(t, echo(conn, 200_000, 1))
+	require.NoError(t, conn.Close())
+	require.NoError(t, e.Close())
+	_, err = pc.WriteTo([]byte("x"), pc.LocalAddr())
+	require.ErrorIs(t, err, net.ErrClosed, "the Endpoint owns the socket")
+}
