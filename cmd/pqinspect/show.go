@@ -25,7 +25,7 @@ func (b *block) line(name, format string, args ...any) {
 // describe shows all that is known of a connection.
 func describe(w io.Writer, c *inspect.Connection) error {
 	b := new(block)
-	fmt.Fprintf(b, "%s  %s > %s  %s\n", c.Start.Format("2006-01-02 15:04:05.000000"), c.Client, c.Server, orDash(c.Version))
+	fmt.Fprintf(b, "%s  %s > %s  %s\n", c.Start.Local().Format("2006-01-02 15:04:05.000000"), c.Client, c.Server, orDash(c.Version))
 	b.line("verdict", "%s: %s", strings.ToUpper(c.Verdict.Result), c.Verdict.Reason)
 	if c.ServerName != "" {
 		b.line("server name", "%s", c.ServerName)

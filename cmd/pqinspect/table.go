@@ -31,7 +31,7 @@ func (t *table) row(c *inspect.Connection) error {
 	if c.RetryRequest != nil {
 		why += " (after a HelloRetryRequest)"
 	}
-	_, err := fmt.Fprintf(t.w, rowFormat, c.Start.Format("15:04:05.000"), c.Client.String()+" > "+c.Server.String(),
+	_, err := fmt.Fprintf(t.w, rowFormat, c.Start.Local().Format("15:04:05.000"), c.Client.String()+" > "+c.Server.String(),
 		orDash(c.Version), orDash(c.ServerName), key, c.Verdict.Result, why)
 	return err
 }

@@ -165,7 +165,7 @@ func (in *Inspector) heard(c *conn, t time.Time) {
 
 func (in *Inspector) evict() {
 	c := in.recent.Back().Value.(*conn)
-	if !c.reported && (c.tcp == nil || c.tcp.tls) {
+	if !c.reported && (c.tcp == nil || c.tcp.tls || c.report.Hello != nil) {
 		in.stats.Evicted++
 		c.report.problem("given up before its end: too many connections at the same time")
 	}
@@ -202,7 +202,7 @@ func (in *Inspector) tell(c *conn) {
 	}
 	c.client.stream.drop()
 	c.server.stream.drop()
-	if c.tcp != nil && !c.tcp.tls {
+	if c.tcp != nil && !c.tcp.tls && c.report.Hello == nil {
 		return
 	}
 	r := c.report
