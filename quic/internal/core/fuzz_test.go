@@ -1,0 +1,255 @@
+package core
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// The operations of FuzzEvents. Each is followed by an argument of one byte, whose lowest bit is the side
+// that it is about.
+const (
+	opStep   = iota // the side says what it has to say
+	opTime          // time passes, in milliseconds
+	opLose          // the next datagrams to the side are lost
+	opTamper        // a byte of the next datagram to the side is changed
+	opRepeat        // the datagram before comes again
+	opSay           // frames come to the side, in a space, sealed as its peer would
+	opOpen          // the side opens a stream
+	opWrite         // it writes
+	opRead          // it reads what there is
+	opEnd           // it ends a stream, one way or another
+	opUpdate        // it updates its keys
+	opClose         // it closes
+	numOps
+)
+
+// events runs a program of FuzzEvents.
+type events struct {
+	*rig
+	b      []byte
+	lose   [2]int
+	tamper [2]int
+	last   [2][]byte
+}
+
+func (e *events) byte() byte {
+	if len(e.b) == 0 {
+		return 0
+	}
+	b := e.b[0]
+	e.b = e.b[1:]
+	return b
+}
+
+// onWay decides about a datagram: the simulated network of the rig.
+func (e *events) onWay(from tlsprovider.Side, d []byte) bool {
+	to := 1 - from&1
+	e.last[to] = bytes.Clone(d)
+	if e.lose[to] > 0 {
+		e.lose[to]--
+		return false
+	}
+	if at := e.tamper[to]; at > 0 {
+		d[at%len(d)] ^= byte(at)
+		e.tamper[to] = 0
+	}
+	return true
+}
+
+// say has frames arrive that the peer could have sent, and leaves both able to go on.
+func (e *events) say(to tlsprovider.Side, s recovery.Space, frames []byte) {
+	c, puppet := e.side(to)
+	if c == nil || puppet == nil || puppet.spaces[s].seal == nil || c.closing.state != stateOpen {
+		return
+	}
+	for len(frames) < 4 || to == server && s == recovery.SpaceInitial && len(frames) < MinInitialSize {
+		frames = append(frames, 0)
+	}
+	e.pn[s] = puppet.loss.NextNumber(s)
+	d := e.packet(to, s, frames, nil)
+	puppet.loss.SetNextNumber(s, e.pn[s])
+	c.HandleTrain(e.now, Train{Path: c.path, Data: d, SegmentSize: len(d)})
+}
+
+func (e *events) run() {
+	for len(e.b) > 0 {
+		op, arg := e.byte()%numOps, e.byte()
+		side := tlsprovider.Side(arg & 1)
+		c, _ := e.side(side)
+		if c == nil {
+			c, side = e.client, client
+		}
+		n := int(arg >> 1)
+		switch op {
+		case opStep:
+			e.step(c, side)
+		case opTime:
+			e.now = e.now.Add(time.Duration(n*n) * time.Millisecond)
+			c.HandleTimeout(e.now)
+			e.endpoint.HandleTimeout(e.now)
+		case opLose:
+			e.lose[side&1] = n & 7
+		case opTamper:
+			e.tamper[side&1] = n * 7
+		case opRepeat:
+			if d := e.last[side&1]; d != nil {
+				e.deliver(1-side&1, bytes.Clone(d))
+			}
+		case opSay:
+			k := min(int(e.byte()), len(e.b))
+			frames := bytes.Clone(e.b[:k])
+			e.b = e.b[k:]
+			e.say(side, recovery.Space(n%int(recovery.NumSpaces)), frames)
+		default:
+			e.call(c, op, n)
+		}
+		e.check()
+	}
+}
+
+// call is what an application does.
+func (e *events) call(c *Conn, op byte, n int) {
+	id := streams.ID(n & 31)
+	switch op {
+	case opOpen:
+		_, _ = c.OpenStream(e.now, n&1 == 1)
+	case opWrite:
+		_, _ = c.Write(e.now, id, make([]byte, n*50))
+	case opRead:
+		_, _ = c.AcceptStream(n&1 == 1)
+		_, _ = c.Read(e.now, id, make([]byte, 1<<14))
+	case opEnd:
+		switch n % 3 {
+		case 0:
+			_ = c.CloseWrite(e.now, id)
+		case 1:
+			_ = c.ResetStream(e.now, id, uint64(n))
+		case 2:
+			_ = c.StopSending(e.now, id, uint64(n))
+		}
+	case opUpdate:
+		c.UpdateKeys()
+	case opClose:
+		if n > 100 {
+			c.Close(e.now, n&1 == 1, uint64(n), "reason")
+		}
+	}
+}
+
+func (e *events) check() {
+	e.t.Helper()
+	for _, c := range []*Conn{e.client, e.server} {
+		if c != nil {
+			require.NoError(e.t, c.CheckInvariants())
+		}
+	}
+	require.NoError(e.t, e.endpoint.CheckInvariants())
+}
+
+// program writes operations down.
+func program(ops ...[]byte) []byte { return bytes.Join(ops, nil) }
+
+func op(o byte, side tlsprovider.Side, n int) []byte { return []byte{o, byte(n<<1) | byte(side&1)} }
+
+func opFrames(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []byte {
+	var b []byte
+	for _, f := range frames {
+		b = f.Append(b)
+	}
+	return append(append(op(opSay, to, int(s)), byte(len(b))), b...)
+}
+
+// FuzzEvents: two connections, what an application, time, the network and an authentic peer can do to
+// them, in any order and at any moment of the handshake. They stay consistent, or close.
+func FuzzEvents(f *testing.F) {
+	both := program(op(opStep, client, 0), op(opStep, server, 0))
+	shake := program(both, both, both, both, both)
+	f.Add(false, shake)
+	f.Add(true, program(shake, op(opOpen, client, 0), op(opWrite, client, 0), both, op(opRead, server, 0), both))
+	f.Add(false, program(op(opLose, server, 1), both, op(opTime, client, 20), op(opTime, client, 40), shake))
+	f.Add(true, program(both, opFrames(client, recovery.SpaceInitial, wire.Crypto{Offset: 5000, Data: []byte{1}}), shake))
+	f.Add(false, program(both, opFrames(server, recovery.SpaceInitial, wire.ConnectionClose{Code: 1}), shake))
+	f.Add(false, program(both, both, opFrames(client, recovery.SpaceHandshake, wire.Crypto{Data: []byte{8, 0, 0, 2, 0, 0}}), shake))
+	f.Add(true, program(shake, op(opUpdate, client, 0), both, op(opUpdate, server, 0), both, opFrames(server, recovery.SpaceApp, wire.Ping{}), both))
+	f.Add(false, program(shake, op(opTamper, client, 9), both, op(opRepeat, client, 0), op(opRepeat, server, 0), op(opClose, server, 120), both))
+	f.Add(true, program(shake, op(opOpen, server, 1), op(opWrite, server, 3), op(opLose, client, 3), both, op(opTime, server, 30), both,
+		op(opEnd, server, 3), both, opFrames(server, recovery.SpaceApp, wire.StopSending{ID: 3}, wire.MaxData{Max: 1 << 40}), both))
+	f.Add(false, program(shake, opFrames(client, recovery.SpaceApp, wire.HandshakeDone{}, wire.NewToken{Token: []byte("token")}),
+		opFrames(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: 1}, wire.PathChallenge{}), both, op(opTime, client, 127), both))
+	f.Fuzz(func(t *testing.T, classical bool, b []byte) {
+		if len(b) > 2000 {
+			return
+		}
+		e := &events{rig: newRig(t, rigOptions{provider: fake.Options{Classical: classical}}), b: b}
+		e.onDatagram = e.onWay
+		e.run()
+	})
+}
+
+// firstFlight is a client's Initial, sealed as it should be, with any token and any frames.
+func (r *rig) firstFlight(dst wire.ConnID, token, frames []byte) []byte {
+	r.t.Helper()
+	keys, err := r.serverConfig.Provider.InitialKeys(uint32(wire.Version1), dst.Bytes(), client)
+	require.NoError(r.t, err)
+	defer keys.Close()
+	b := wire.AppendLongHeader(nil, wire.PacketInitial, wire.Version1, dst, r.client.ids.src(), token, 0, 4)
+	headerLen := len(b)
+	b = append(b, frames...)
+	for len(b) < MinInitialSize-tlsprovider.TagLen {
+		b = append(b, 0)
+	}
+	payload := len(b) - headerLen
+	b = append(b, zeroTag[:]...)
+	wire.PatchLength(b, headerLen, payload+tlsprovider.TagLen)
+	require.NoError(r.t, keys.Sealer.Seal(b, []tlsprovider.SealDesc{{HeaderLen: uint32(headerLen), PayloadLen: uint32(payload)}}))
+	return b
+}
+
+// FuzzFirstDatagrams: what strangers send to a server: junk, and Initial packets that open, with any token
+// and any frames. No answer is larger than three times its cause, and nothing is kept beyond its bounds.
+func FuzzFirstDatagrams(f *testing.F) {
+	hello := wire.Crypto{Data: []byte{1, 0, 0, 2, 3, 3}}
+	f.Add([]byte{}, []byte{}, hello.Append(nil))
+	f.Add([]byte{0xc0, 0, 0, 0, 1}, []byte("R"), hello.Append(nil))
+	f.Add([]byte{0x40, 1, 2, 3}, append([]byte("R"), make([]byte, 60)...), wire.Ping{}.Append(nil))
+	f.Add(append([]byte{0xc0, 0x57, 0x41, 0x49, 0x54, 0, 0}, make([]byte, 1200)...), []byte("other"), wire.ConnectionClose{}.Append(nil))
+	f.Add([]byte{0xf0, 0, 0, 0, 1, 0, 0}, []byte{}, []byte{0x02, 0, 0, 0, 0})
+	f.Add([]byte{0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, []byte{}, wire.Crypto{Offset: 1 << 40, Data: []byte{1}}.Append(nil))
+	f.Fuzz(func(t *testing.T, junk, token, frames []byte) {
+		if len(junk) > 1500 || len(token) > 500 || len(frames) > 600 {
+			return
+		}
+		r := newRig(t, rigOptions{})
+		receive := func(d []byte) {
+			sent := len(d)
+			train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: max(len(d), 1)}
+			for len(train.Data) > 0 {
+				got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+				require.LessOrEqual(t, len(got.Reply.Data), 3*sent)
+				require.NoError(t, r.endpoint.CheckInvariants())
+				if got.Kind != RouteAdmit {
+					continue
+				}
+				c, err := NewServerConn(r.now, r.serverConfig, got.Incoming)
+				require.NoError(t, err)
+				r.server = c
+				r.heard(c, r.client)
+				require.NoError(t, c.CheckInvariants())
+			}
+		}
+		dst, _ := wire.MakeConnID([]byte("12345678"))
+		receive(bytes.Clone(junk))
+		first := r.firstFlight(dst, token, frames)
+		receive(bytes.Clone(first))
+		receive(append(first, junk...))
+	})
+}
