@@ -25,15 +25,16 @@ func (r *Result) WriteSVG(w io.Writer) error {
 	p.Title.Text = r.Study.Title
 	p.X.Label.Text = "seconds since the start of a round"
 	p.Y.Label.Text = "connections a second"
-	p.Y.Min = 0
-	p.Legend.Top, p.Legend.Left = false, true
-	p.Legend.YOffs = vg.Points(6)
-	p.Legend.XOffs = vg.Points(6)
+	p.Legend.Top = true
+	p.Legend.Padding = vg.Points(3)
 	p.Add(plotter.NewGrid())
-	baselines := 0
-	for i, c := range r.Study.Configs {
+	// A family, which is a baseline and what refers to it, has a kind of line, and a place in a family a
+	// colour.
+	family, place, end := 0, 0, 0.0
+	for _, c := range r.Study.Configs {
+		place++
 		if c.Baseline == "" {
-			baselines++
+			family, place = family+1, 0
 		}
 		xy := r.rates(c.Name)
 		if len(xy) == 0 {
@@ -43,15 +44,18 @@ func (r *Result) WriteSVG(w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		line.Color = palette[i%len(palette)]
+		line.Color = palette[place%len(palette)]
 		line.Width = vg.Points(1.6)
-		if baselines%2 == 0 { // the second family of each study is dashed
-			line.Dashes = []vg.Length{vg.Points(6), vg.Points(3)}
+		if family > 1 {
+			line.Dashes = []vg.Length{vg.Points(float64(9 - 2*family)), vg.Points(3)}
 		}
+		end = max(end, xy[len(xy)-1].X)
 		points.Color, points.Shape, points.Radius = line.Color, draw.CircleGlyph{}, vg.Points(1.5)
 		p.Add(line, points)
 		p.Legend.Add(c.Name, line)
 	}
+	p.X.Min, p.Y.Min = 0, 0
+	p.X.Max = 1.4 * end // room for the legend
 	canvas := vgsvg.New(9*vg.Inch, 5*vg.Inch)
 	p.Draw(draw.New(canvas))
 	_, err := canvas.WriteTo(w)
