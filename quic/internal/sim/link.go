@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"time"
 
@@ -20,6 +21,9 @@ type Link struct {
 	MTU       int   // larger UDP payloads vanish; 0: no limit
 	// Drop, if set, decides about the n-th datagram, counted from 0, before chance does.
 	Drop func(n int) bool
+	// Mangle, if set, says what arrives of the n-th datagram, each copy on its own; what differs
+	// from b counts as corrupted.
+	Mangle func(n int, b []byte) [][]byte
 }
 
 // direction is a Link at work.
@@ -31,8 +35,9 @@ type direction struct {
 
 // arrival is a datagram that will arrive.
 type arrival struct {
-	at   monotime.Time
-	data []byte
+	at     monotime.Time
+	data   []byte
+	intact bool
 }
 
 // send returns when, how often and in what shape a datagram arrives.
@@ -54,21 +59,24 @@ func (d *direction) send(now monotime.Time, b []byte, rng *rand.Rand) []arrival 
 		at = d.free
 	}
 	at = at.Add(d.Delay)
-	copies := 1
+	copies := [][]byte{b}
+	if d.Mangle != nil {
+		copies = d.Mangle(n, b)
+	}
 	if rng.Float64() < d.Duplicate {
-		copies = 2
+		copies = append(copies, b)
 	}
 	var out []arrival
-	for range copies {
+	for _, c := range copies {
 		t := at
 		if rng.Float64() < d.Reorder {
 			t = t.Add(d.ReorderBy)
 		}
-		data := append([]byte(nil), b...)
+		data := append([]byte(nil), c...)
 		if rng.Float64() < d.Corrupt {
 			data[rng.IntN(len(data))] ^= byte(1 + rng.IntN(255))
 		}
-		out = append(out, arrival{t, data})
+		out = append(out, arrival{t, data, bytes.Equal(data, b)})
 	}
 	return out
 }

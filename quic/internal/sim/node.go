@@ -32,10 +32,9 @@ type Node struct {
 	TLSDelay func() time.Duration
 	// Tap, if set, sees every datagram that leaves.
 	Tap func(now monotime.Time, b []byte)
-	// Replies counts datagrams of the Endpoint's own.
-	Replies int
 	// BytesIn and BytesOut count UDP payload.
 	BytesIn, BytesOut int
+	validated         bool
 }
 
 // A Conn is a connection at work on its Node.
@@ -104,14 +103,45 @@ func (n *Node) transmit(tx core.Transmit) {
 	for b := tx.Data; len(b) > 0; {
 		size := min(len(b), max(1, tx.SegmentSize))
 		n.BytesOut += size
+		n.w.sent(b[:size])
+		n.checkAmplification()
 		if n.Tap != nil {
 			n.Tap(n.w.now, b[:size])
 		}
 		for _, a := range n.link.send(n.w.now, b[:size], n.w.Rand) {
-			n.w.At(a.at, func() { n.peer.receive(a.data) })
+			n.w.At(a.at, func() {
+				n.peer.validated = n.peer.validated || a.intact && validates(a.data)
+				n.peer.receive(a.data)
+			})
 		}
 		b = b[size:]
 	}
+}
+
+// checkAmplification is told nothing by the core: it counts what is on the wire, over all connections.
+//
+// "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
+// as the number of bytes they have received."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8-2
+func (n *Node) checkAmplification() {
+	if n.accept != nil && !n.validated && n.BytesOut > 3*n.BytesIn {
+		n.w.Fail("%s: sent %d bytes for %d to an address that is not validated", n.Name, n.BytesOut, n.BytesIn)
+	}
+}
+
+// validates: a datagram that arrived as it was sent shows that its sender is where it says.
+func validates(b []byte) bool {
+	for len(b) > 0 {
+		h, n := wire.ParseLongHeader(b)
+		if n < 0 {
+			return false
+		}
+		if h.Type == wire.PacketHandshake || len(h.Token) > 0 {
+			return true
+		}
+		b = b[h.Len:]
+	}
+	return false
 }
 
 // receive is a datagram from the peer.
@@ -132,7 +162,6 @@ func (n *Node) receive(b []byte) {
 				c.drive()
 			}
 		case core.RouteReply:
-			n.Replies++
 			n.transmit(r.Reply)
 		case core.RouteAdmit:
 			n.admit(r.Incoming)

@@ -10,26 +10,9 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
-	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
-
-type tapTime = monotime.Time
-
-func hasHandshakePacket(b []byte) bool {
-	for len(b) > 0 {
-		h, n := wire.ParseLongHeader(b)
-		if n < 0 {
-			return false
-		}
-		if h.Type == wire.PacketHandshake {
-			return true
-		}
-		b = b[h.Len:]
-	}
-	return false
-}
 
 func requireRetry(cfg *core.EndpointConfig) {
 	cfg.RequireRetry = func(netip.AddrPort) bool { return true }
@@ -105,46 +88,29 @@ func TestRandomWorlds(t *testing.T) {
 	if testing.Short() {
 		n = 300
 	}
-	for seed := range n {
+	for seed := range seeds(t, n) {
 		p := fake.New(fake.Options{Seed: seed, HelloRetry: seed%7 == 0, ChainLen: 500 + int(seed%5)*3000})
-		run(t, randomOptions(seed, p), 20*time.Minute)
+		runAndClose(t, randomOptions(seed, p), p)
 	}
 }
 
 func TestRandomWorldsRealProviders(t *testing.T) {
-	n := uint64(150)
+	n := uint64(400)
 	if testing.Short() {
 		n = 20
 	}
 	for name, p := range realProviders(t) {
 		t.Run(name, func(t *testing.T) {
-			for seed := range n {
-				run(t, randomOptions(seed, p), 20*time.Minute)
+			for seed := range seeds(t, n) {
+				runAndClose(t, randomOptions(seed, p), p)
 			}
 		})
 	}
 }
 
-// TestDeterminism: the same seed makes the same world.
-func TestDeterminism(t *testing.T) {
-	for seed := range uint64(20) {
-		var first *Pair
-		for range 2 {
-			p, _ := run(t, randomOptions(seed, fake.New(fake.Options{Seed: seed})), 20*time.Minute)
-			if first == nil {
-				first = p
-				continue
-			}
-			require.Equal(t, first.Now(), p.Now())
-			require.Equal(t, first.Client.BytesOut, p.Client.BytesOut)
-			require.Equal(t, first.Server.BytesOut, p.Server.BytesOut)
-		}
-	}
-}
-
 // TestTransferUnderLoss moves a megabyte each way with 10 % loss.
 func TestTransferUnderLoss(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range seeds(t, 30) {
 		o := options(seed, fake.New(fake.Options{Seed: seed}))
 		o.Up, o.Down = Link{Delay: oneWay, Loss: 0.1}, Link{Delay: oneWay, Loss: 0.1}
 		o.Client.Send = []Transfer{{Size: 1 << 20}}
@@ -154,26 +120,33 @@ func TestTransferUnderLoss(t *testing.T) {
 }
 
 // TestNoStarvation: 30 % loss both ways, the interop runner's handshake loss, on many connections.
-// None may starve behind a probe timeout that has backed off.
+// None may starve behind a probe timeout that has backed off: RFC 9000's idle timeout is 30 seconds
+// here, and none comes near it before the handshake is confirmed and the answer there.
 func TestNoStarvation(t *testing.T) {
-	var sum time.Duration
-	const n = 2000
-	for seed := range uint64(n) {
-		o := options(seed, fake.New(fake.Options{Seed: seed}))
+	var sum, longest time.Duration
+	count := 0
+	for seed := range seeds(t, 4000) {
+		groups := postQuantum
+		if seed%2 == 1 {
+			groups = classical
+		}
+		o := options(seed, fake.New(fake.Options{Seed: seed}), groups...)
 		o.Up, o.Down = Link{Delay: oneWay, Loss: 0.3}, Link{Delay: oneWay, Loss: 0.3}
 		o.Client.Send = []Transfer{{Size: 1000}}
 		o.Server = func() *App { return &App{Echo: true} }
-		p, _ := run(t, o, 30*time.Second)
-		sum += p.Now().Sub(monotime.Time(time.Second))
+		p, _ := run(t, o, 15*time.Second)
+		took := p.Now().Sub(monotime.Time(time.Second))
+		sum, longest, count = sum+took, max(longest, took), count+1
 	}
-	t.Logf("mean %v", sum/n)
-	require.Less(t, sum/n, 2*time.Second)
+	mean := sum / time.Duration(count)
+	t.Logf("mean %v, longest %v", mean, longest)
+	require.Less(t, mean, 1500*time.Millisecond)
 }
 
 // TestReorderingCostsLittle delays a tenth of the datagrams by a whole round trip.
 func TestReorderingCostsLittle(t *testing.T) {
-	took := func(reorder float64) time.Duration {
-		o := options(3, fake.New(fake.Options{}))
+	took := func(seed uint64, reorder float64) time.Duration {
+		o := options(seed, fake.New(fake.Options{Seed: seed}))
 		l := Link{Delay: oneWay, Rate: 10e6 / 8, Queue: 37_500}
 		o.Up = l
 		l.Reorder, l.ReorderBy = reorder, 2*oneWay
@@ -182,9 +155,10 @@ func TestReorderingCostsLittle(t *testing.T) {
 		p, _ := run(t, o, 5*time.Minute)
 		return p.Now().Sub(monotime.Time(time.Second))
 	}
-	plain, reordered := took(0), took(0.1)
-	t.Logf("in order %v, reordered %v", plain, reordered)
-	require.Less(t, reordered, plain*3/2)
+	for seed := range seeds(t, 20) {
+		plain, reordered := took(seed, 0), took(seed, 0.1)
+		require.Less(t, reordered, plain*5/4, "in order %v", plain)
+	}
 }
 
 // TestWindowsTuneThemselves: from the default windows to 90 % of 1 Gbit/s over 100 ms within ten
@@ -227,16 +201,32 @@ func TestSlowReaderGrowsNothing(t *testing.T) {
 	require.NoError(t, p.Run(time.Minute, func() bool { return c.App.Finished == 1 }))
 }
 
-// TestKeyUpdates: updates by both sides every few packets, with loss and reordering around them.
+// TestKeyUpdates: updates by both sides every few packets, with loss and reordering by a round trip
+// around them. The phase of a packet follows from its number, not from its bit alone.
 func TestKeyUpdates(t *testing.T) {
-	for seed := range uint64(200) {
-		o := options(seed, fake.New(fake.Options{Seed: seed}))
-		l := Link{Delay: oneWay, Loss: 0.05, Reorder: 0.2, ReorderBy: 2 * oneWay}
-		o.Up, o.Down = l, l
-		o.Config = func(c *core.Config) { c.KeyUpdateAfter = 1 + seed%50 }
-		o.Client.Send = []Transfer{{Size: 300_000}}
-		o.Server = func() *App { return &App{Echo: true} }
-		_, c := run(t, o, 5*time.Minute)
-		require.Greater(t, c.Stats().KeyUpdates, uint64(2))
+	for seed := range seeds(t, 200) {
+		keyUpdates(t, seed, fake.New(fake.Options{Seed: seed}))
 	}
+}
+
+func TestKeyUpdatesRealProviders(t *testing.T) {
+	for name, p := range realProviders(t) {
+		t.Run(name, func(t *testing.T) {
+			for seed := range seeds(t, 50) {
+				keyUpdates(t, seed, p)
+			}
+		})
+	}
+}
+
+func keyUpdates(t *testing.T, seed uint64, p tlsprovider.Provider) {
+	t.Helper()
+	o := options(seed, p)
+	l := Link{Delay: oneWay, Loss: 0.05, Reorder: 0.2, ReorderBy: 2 * oneWay}
+	o.Up, o.Down = l, l
+	o.Config = func(c *core.Config) { c.KeyUpdateAfter = 1 + seed%50 }
+	o.Client.Send = []Transfer{{Size: 300_000}}
+	o.Server = func() *App { return &App{Echo: true} }
+	_, c := run(t, o, 5*time.Minute)
+	require.Greater(t, c.Stats().KeyUpdates, uint64(2))
 }

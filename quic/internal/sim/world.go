@@ -2,7 +2,9 @@ package sim
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"time"
 
@@ -19,6 +21,8 @@ type World struct {
 	serial uint64
 	err    error
 	steps  int
+	// digest is over every datagram and its time.
+	digest uint32
 	// MaxSteps bounds a run, against machines that busy themselves without time passing.
 	MaxSteps int
 }
@@ -40,6 +44,18 @@ func (w *World) At(t monotime.Time, f func()) {
 	w.serial++
 	heap.Push(&w.queue, event{t, w.serial, f})
 }
+
+// sent notes a datagram in the digest.
+func (w *World) sent(b []byte) {
+	var t [8]byte
+	binary.LittleEndian.PutUint64(t[:], uint64(w.now))
+	w.digest = crc32.Update(crc32.Update(w.digest, castagnoli, t[:]), castagnoli, b)
+}
+
+// Digest is the same for two worlds in which the same happened.
+func (w *World) Digest() uint32 { return w.digest }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Fail ends the run with an error.
 func (w *World) Fail(format string, args ...any) {
@@ -77,6 +93,10 @@ func (w *World) RunFor(d time.Duration) error {
 	end := w.now.Add(d)
 	for w.err == nil && len(w.queue) > 0 && !w.queue[0].at.After(end) {
 		e := heap.Pop(&w.queue).(event)
+		if w.steps++; w.steps > w.MaxSteps {
+			w.Fail("more than %d steps", w.MaxSteps)
+			break
+		}
 		w.now = e.at
 		e.f()
 	}

@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// seedVariable replays one world: PQQUIC_SIM_SEED=17 go test -run '^TestRandomWorlds$'.
+const seedVariable = "PQQUIC_SIM_SEED"
+
+// seeds are the numbers below n, or the one in the environment. A failure says how to replay it.
+func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
+	t.Helper()
+	first, end := uint64(0), n
+	if s := os.Getenv(seedVariable); s != "" {
+		seed, err := strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err, seedVariable)
+		first, end = seed, seed+1
+	}
+	return func(yield func(uint64) bool) {
+		seed, done := first, false
+		defer func() {
+			if t.Failed() || !done {
+				t.Logf("to replay: %s=%d go test ./quic/internal/sim -run '^%s$'", seedVariable, seed,
+					strings.ReplaceAll(t.Name(), "/", "$/^"))
+			}
+		}()
+		for ; seed < end && !t.Failed(); seed++ {
+			if !yield(seed) {
+				break
+			}
+		}
+		done = true
+	}
+}
+
+// counted is a provider that knows how many of its objects are in use.
+type counted interface {
+	Live() (handles, bytes int64)
+}
+
+// runAndClose has a pair transfer everything, closes, and lets both sides drain: nothing of either is
+// left.
+func runAndClose(t *testing.T, o Options, p tlsprovider.Provider) {
+	t.Helper()
+	pair, c := run(t, o, 20*time.Minute)
+	c.Close(pair.Now(), true, 7, "done")
+	c.drive()
+	require.NoError(t, pair.RunFor(5*time.Minute))
+	require.Empty(t, pair.Client.Conns)
+	require.Empty(t, pair.Server.Conns)
+	if l, ok := p.(counted); ok {
+		handles, _ := l.Live()
+		require.Zero(t, handles)
+	}
+}
+
+// digests are those of a few worlds.
+func digests(t *testing.T) (out []uint32) {
+	t.Helper()
+	for seed := range uint64(30) {
+		p, _ := run(t, randomOptions(seed, fake.New(fake.Options{Seed: seed})), 20*time.Minute)
+		out = append(out, p.Digest())
+	}
+	return out
+}
+
+// TestDeterminism: the same seed makes the same world to the byte, in another process too, or a
+// failure could not be replayed.
+func TestDeterminism(t *testing.T) {
+	const child = "PQQUIC_SIM_CHILD"
+	line := fmt.Sprintf("digests %x\n", digests(t))
+	if os.Getenv(child) != "" {
+		fmt.Print(line)
+		return
+	}
+	require.Equal(t, line, fmt.Sprintf("digests %x\n", digests(t)))
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDeterminism$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.True(t, bytes.Contains(out, []byte(line)), "%s, there %s", line, out)
+}

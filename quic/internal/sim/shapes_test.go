@@ -1,0 +1,196 @@
+package sim
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// span is a piece of the ClientHello; to is -1 for its end, -2 for a PING.
+type span struct{ from, to int }
+
+var ping = span{0, -2}
+
+// A shape is how a client that exists cuts its first flight up. Offsets are those that were seen;
+// what a ClientHello of another length lacks is left out.
+type shape struct {
+	name           string
+	dstLen, srcLen int
+	size           int   // of the UDP payload
+	outside        bool  // the datagram is filled up behind the packet, not inside of it
+	numbers        []int // packet numbers
+	datagrams      [][]span
+}
+
+// oneByte cuts [from, to) into pieces of a byte, the last one first, with a PING after every tenth.
+func oneByte(from, to int) (out []span) {
+	for i := to - 1; i >= from; i-- {
+		out = append(out, span{i, i + 1})
+		if i%10 == 0 {
+			out = append(out, ping)
+		}
+	}
+	return out
+}
+
+// shuffled cuts [from, to) into n pieces in an order that has nothing to do with theirs.
+func shuffled(from, to, n int) (out []span) {
+	for i := range n {
+		k := i * 7 % n // 7 and n have no common factor
+		out = append(out, span{from + (to-from)*k/n, from + (to-from)*(k+1)/n})
+	}
+	return append(out, ping)
+}
+
+var shapes = []shape{
+	{"quic-go", 8, 0, 1280, false, []int{0, 1}, [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, -1}}}},
+	{"quic-go, 20 bytes of ID", 20, 4, 1300, false, []int{0, 1}, [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, -1}}}},
+	{"OpenSSL", 8, 8, 1200, false, []int{0, 1, 2}, [][]span{{{0, 1140}}, {{1140, -1}}, {ping}}},
+	{"OpenSSL, second half late", 8, 8, 1200, false, []int{0, 1, 2}, [][]span{{{0, 1140}}, {ping}, {{1140, -1}}}},
+	{"ngtcp2", 18, 17, 1200, false, []int{0, 1}, [][]span{shuffled(0, 1000, 11), append(shuffled(1000, 1300, 11), span{1300, -1})}},
+	{"Chromium", 8, 0, 1250, false, []int{1, 2, 4, 6}, [][]span{
+		append(append([]span{{0, 20}, ping, ping}, oneByte(20, 76)...), span{1066, -1}, ping), {ping, {76, 1066}, ping}, {ping}, {ping}}},
+	{"Firefox", 13, 3, 1252, true, []int{10, 11}, [][]span{{{1036, -1}, {0, 90}}, {{90, 1036}}}},
+	{"x/net", 8, 8, 1200, true, []int{0, 1}, [][]span{{{0, 1130}}, {{1130, -1}}}},
+	{"first datagram last", 8, 8, 1200, false, []int{0, 1}, [][]span{{{1130, -1}}, {{0, 1130}}}},
+	{"a byte at a time", 8, 0, 1200, false, []int{7, 9, 300, 70_000, 70_001, 70_002, 70_003, 70_004},
+		[][]span{oneByte(0, 160), oneByte(160, 320), oneByte(320, 480), oneByte(480, 640), oneByte(640, 800), {{1300, -1}}, {{1000, 1300}}, {{800, 1000}}}},
+}
+
+// TestClientHelloShapes are the first flights of clients that exist, against our Endpoint: zero-length
+// source IDs, destination IDs of 8 to 20 bytes, packet numbers from anywhere with gaps, more than
+// sixteen holes, frames of a byte, PINGs, the first half last, and bytes behind the last packet.
+func TestClientHelloShapes(t *testing.T) {
+	providers := realProviders(t)
+	providers["fake"] = fake.New(fake.Options{})
+	for name, p := range providers {
+		for _, s := range shapes {
+			t.Run(name+" "+s.name, func(t *testing.T) { testShape(t, p, &s) })
+		}
+	}
+}
+
+func testShape(t *testing.T, p tlsprovider.Provider, s *shape) {
+	o := options(1, p, tlsprovider.X25519MLKEM768, tlsprovider.X25519)
+	pair, err := NewPair(o)
+	require.NoError(t, err)
+	u := newPuppet(t, pair, p, o.ClientTLS, s.dstLen, s.srcLen)
+	hello := u.out[recovery.SpaceInitial]
+	require.Greater(t, len(hello), 1300, "not post-quantum")
+	for i, spans := range s.datagrams {
+		u.pn[recovery.SpaceInitial] = wire.PacketNumber(s.numbers[i])
+		u.send(u.shaped(s, spans, hello))
+	}
+	require.NotNil(t, pair.ServerConn(), "not admitted: %v", dropCounts(pair))
+	u.read()
+	for i := range s.datagrams {
+		require.True(t, u.acked.Contains(wire.PacketNumber(s.numbers[i])), "packet %d is not acknowledged", s.numbers[i])
+	}
+	u.finish()
+	require.NoError(t, pair.RunFor(time.Second))
+	u.read()
+	require.True(t, u.done, "no HANDSHAKE_DONE")
+	require.Equal(t, tlsprovider.X25519MLKEM768, pair.ServerConn().State().Group)
+	require.Nil(t, pair.ServerConn().Err())
+}
+
+// shaped makes a datagram of pieces of the ClientHello.
+func (u *puppet) shaped(s *shape, spans []span, hello []byte) []byte {
+	u.t.Helper()
+	var payload []byte
+	for _, c := range spans {
+		switch {
+		case c == ping:
+			payload = wire.Ping{}.Append(payload)
+			continue
+		case c.to < 0:
+			c.to = len(hello)
+		}
+		payload = wire.Crypto{Offset: uint64(c.from), Data: hello[c.from:c.to]}.Append(payload)
+	}
+	overhead := 1 + 4 + 1 + u.dst.Len() + 1 + u.src.Len() + 1 + 2 + 4 + tlsprovider.TagLen
+	room := s.size - overhead - len(payload)
+	require.GreaterOrEqual(u.t, room, 0, "the shape does not fit its datagram")
+	if s.outside {
+		d := u.packet(recovery.SpaceInitial, payload)
+		return append(d, make([]byte, s.size-len(d))...)
+	}
+	return u.packet(recovery.SpaceInitial, append(payload, make([]byte, room)...))
+}
+
+func dropCounts(p *Pair) map[string]uint64 {
+	out := make(map[string]uint64)
+	for r, n := range p.Server.Endpoint.Drops {
+		out[r.String()] = n
+	}
+	return out
+}
+
+// TestTrailingBytesCount: bytes behind the last packet count for the limit of three times, and are
+// answered by nothing, a stateless reset least of all.
+func TestTrailingBytesCount(t *testing.T) {
+	p := fake.New(fake.Options{})
+	o := options(1, p, postQuantum...)
+	pair, err := NewPair(o)
+	require.NoError(t, err)
+	u := newPuppet(t, pair, p, o.ClientTLS, 8, 8)
+	hello := u.out[recovery.SpaceInitial]
+	for _, half := range [][]byte{wire.Crypto{Data: hello[:700]}.Append(nil), wire.Crypto{Offset: 700, Data: hello[700:]}.Append(nil)} {
+		d := u.packet(recovery.SpaceInitial, half)
+		for len(d) < 1400 {
+			d = append(d, 0x40|byte(len(d))) // looks like a short header
+		}
+		u.send(d)
+	}
+	u.read()
+	require.NotEmpty(t, u.out[recovery.SpaceHandshake], "the server's flight is not complete")
+	require.Zero(t, dropCounts(pair)["stateless reset"])
+	require.Equal(t, uint64(2*1400), pair.ServerConn().Stats().BytesReceived)
+}
+
+// TestSplitServerHelloResent: the second half of a split ServerHello is lost, over and over. It is the
+// Initial space that has to be probed, every time, and never the Handshake space alone: a client
+// without the ServerHello cannot read that.
+func TestSplitServerHelloResent(t *testing.T) {
+	for _, groups := range [][]tlsprovider.Group{postQuantum, classical} {
+		p := fake.New(fake.Options{})
+		o := options(1, p, groups...)
+		pair, err := NewPair(o)
+		require.NoError(t, err)
+		u := newPuppet(t, pair, p, o.ClientTLS, 8, 8)
+		hello := u.out[recovery.SpaceInitial]
+		full := shape{size: 1200}
+		u.send(u.shaped(&full, []span{{0, len(hello) / 2}}, hello))
+		u.send(u.shaped(&full, []span{{len(hello) / 2, -1}}, hello))
+		u.read()
+		flight := u.in[recovery.SpaceInitial]
+		require.NotEmpty(t, u.out[recovery.SpaceHandshake])
+		if groups[0] == postQuantum[0] {
+			require.Greater(t, len(flight), 1150, "it fits one datagram")
+		}
+		probes := 0
+		for range 6 {
+			// What a client says that misses half of it: its ClientHello again, more credit.
+			u.in[0], u.have[0] = nil, recovery.RangeSet[int64]{}
+			u.fed[0] = len(flight) // TLS has had it
+			require.NoError(t, pair.RunFor(4*time.Second))
+			if len(u.received) == 0 {
+				u.send(u.shaped(&full, []span{{0, len(hello) / 2}}, hello))
+				require.NoError(t, pair.RunFor(4*time.Second))
+			}
+			if len(u.received) == 0 {
+				continue
+			}
+			probes++
+			u.read()
+			require.Equal(t, flight, u.in[0], "a probe without the ServerHello")
+		}
+		require.Greater(t, probes, 2)
+	}
+}
