@@ -1,0 +1,74 @@
+package report
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+)
+
+//go:embed page.html
+var pageText string
+
+//go:embed page.css
+var pageStyle string
+
+//go:embed page.js
+var pageScript string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// page is what the template shows.
+type page struct {
+	Title, Version string
+	Policy         string // what the page may load: nothing
+	Style          template.CSS
+	Script         template.JS
+	Legend         []line
+	Remarks        []string
+	Summary        table
+	Figures        []figure
+	Latencies      table
+	Compared       table
+}
+
+// WritePage writes the page: one file, which loads nothing.
+func WritePage(w io.Writer, inputs []Input, version string) error {
+	all := makeSeries(inputs)
+	p := &page{
+		Title: title(inputs), Version: version,
+		Policy: fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", hash(pageStyle), hash(pageScript)),
+		Style:  template.CSS(pageStyle), Script: template.JS(pageScript),
+		Remarks: remarks(all), Summary: summary(all), Figures: figures(all),
+		Latencies: latencyTable(all), Compared: compared(all),
+	}
+	for _, s := range all {
+		p.Legend = append(p.Legend, line{Label: s.Label, Index: s.Index})
+	}
+	return pageTemplate.Execute(w, p)
+}
+
+// hash is what a policy names a script or style by.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// title are the scenarios.
+func title(inputs []Input) string {
+	var names []string
+	for i := range inputs {
+		name := strings.TrimSuffix(printable(base(inputs[i].Run.Header.Scenario), 60), ".json")
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "netbench"
+	}
+	return strings.Join(names, ", ")
+}
