@@ -21,9 +21,12 @@ func main() { os.Exit(run(newCommand(), os.Stderr)) }
 func run(c *cobra.Command, complain *os.File) int {
 	err := c.Execute()
 	var failed *drivercli.Failed
+	var driver exitStatus
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &driver):
+		return int(driver)
 	case errors.As(err, &failed):
 		fmt.Fprintln(complain, "netbench:", err)
 		return 1
@@ -63,6 +66,9 @@ Exit status: 0; 1 when a connection failed; 2 for a wrong command line or file.`
 		newServerCommand(),
 		newClientCommand(),
 		newCompareCommand(),
+		newCollectCommand(),
+		newReportCommand(),
+		newReportTreeCommand(),
 	)
 	return c
 }

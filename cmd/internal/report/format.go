@@ -75,3 +75,13 @@ func ticks(most float64) []float64 {
 
 // seconds shows a point of a time axis.
 func seconds(v float64) string { return fmt.Sprintf("%s s", strconv.FormatFloat(v, 'g', 6, 64)) }
+
+// between shows a range, the unit once if it is the same.
+func between(low, high float64, unit string) string {
+	l, h := si(low, unit), si(high, unit)
+	number, of, _ := strings.Cut(l, " ")
+	if _, other, _ := strings.Cut(h, " "); other == of {
+		l = number
+	}
+	return l + " to " + h
+}

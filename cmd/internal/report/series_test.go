@@ -81,6 +81,8 @@ func TestSI(t *testing.T) {
 	require.Equal(t, "12.3 MB", si(12_340_000, "B"))
 	require.Equal(t, "0.85 cores", si(0.85, "cores"))
 	require.Equal(t, "7.2 k/s", si(7200, "/s"))
+	require.Equal(t, "690 to 719 /s", between(690, 719, "/s"))
+	require.Equal(t, "998 µs to 1.02 ms", between(0.000998, 0.00102, "s"))
 }
 
 func TestTicks(t *testing.T) {

@@ -79,7 +79,7 @@ func estimateCell(in bootstrap.Interval, intervals int, unit string) cell {
 	case 1, 2:
 		return cell{si(in.Value, unit), "too short for an interval"}
 	}
-	return cell{si(in.Value, unit), si(in.Low, unit) + " to " + si(in.High, unit)}
+	return cell{si(in.Value, unit), between(in.Low, in.High, unit)}
 }
 
 // failures are the connections that failed, by class.
