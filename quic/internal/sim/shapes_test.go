@@ -28,12 +28,15 @@ type shape struct {
 	datagrams      [][]span
 }
 
-// oneByte cuts [from, to) into pieces of a byte, the last one first, with a PING after every tenth.
+// oneByte cuts [from, to) into pieces of a byte, from the end, every other one first, which leaves as
+// many holes as there can be, with a PING after every tenth.
 func oneByte(from, to int) (out []span) {
-	for i := to - 1; i >= from; i-- {
-		out = append(out, span{i, i + 1})
-		if i%10 == 0 {
-			out = append(out, ping)
+	for _, odd := range []int{0, 1} {
+		for i := to - 1 - odd; i >= from; i -= 2 {
+			out = append(out, span{i, i + 1})
+			if i%10 < 2 {
+				out = append(out, ping)
+			}
 		}
 	}
 	return out

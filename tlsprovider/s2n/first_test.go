@@ -1,0 +1,46 @@
+package s2n
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// TestReadyBeforeFirstHandshake: New leaves nothing of the library's start to the first handshake of
+// a process, which would take tens of milliseconds longer than others: self-tests, the source of
+// entropy. That one's state is by far the largest thing that AWS-LC keeps, so memory shows when it
+// was made: before, and nothing like it during the handshake.
+func TestReadyBeforeFirstHandshake(t *testing.T) {
+	newProvider(t) // or there is nothing to test
+	const child = "PQQUIC_FIRST_HANDSHAKE"
+	if os.Getenv(child) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestReadyBeforeFirstHandshake$", "-test.v")
+		cmd.Env = append(os.Environ(), child+"=1")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "first handshake")
+		return
+	}
+	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
+	defer runtime.UnlockOSThread()
+	ready := awslc.Live().CryptoBytes
+	t.Run("handshake", func(t *testing.T) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		client, server, _ := tlstest.Configs(t)
+		newPair(t, newProvider(t), client, server).MustRun(t)
+	})
+	grown := awslc.Live().CryptoBytes - ready
+	fmt.Println("first handshake:", ready, grown)
+	if ready > 0 { // an allocator that could be replaced counts
+		require.Less(t, grown, ready/4)
+		require.Greater(t, ready, int64(100<<10))
+	}
+}
