@@ -377,3 +377,6 @@ func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer [
 	}
 	require.Fail(r.t, "no CONNECTION_CLOSE", "%v", answer)
 }
+
+// nothingArrives is an onDatagram that loses everything.
+func nothingArrives(tlsprovider.Side, []byte) bool { return false }

@@ -1,0 +1,289 @@
+package core
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// receiveFrom gives the Endpoint one datagram from an address.
+func (r *rig) receiveFrom(from netip.AddrPort, d []byte) Routed {
+	r.t.Helper()
+	train := Train{Path: Path{Remote: from}, Data: bytes.Clone(d), SegmentSize: len(d)}
+	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+	require.Empty(r.t, train.Data)
+	require.NoError(r.t, r.endpoint.CheckInvariants())
+	return got
+}
+
+func testID(s string) wire.ConnID {
+	id, _ := wire.MakeConnID([]byte(s))
+	return id
+}
+
+// partOfHello is a ClientHello of 1000 bytes that lacks most of it.
+var partOfHello = wire.Crypto{Data: []byte{1, 0, 3, 0xe4, 3, 3}}.Append(nil)
+
+// What is no beginning of a connection is dropped without an answer, and nothing is kept.
+func TestStrangersWithoutAnAnswer(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	first := r.firstFlight(testID("12345678"), nil, partOfHello)
+	broken := bytes.Clone(first)
+	broken[len(broken)-1] ^= 1
+	short := r.firstFlight(testID("1234567"), nil, partOfHello)
+	handshake := wire.AppendLongHeader(nil, wire.PacketHandshake, wire.Version1, testID("12345678"), wire.ConnID{}, nil, 0, 4)
+	at := len(handshake)
+	handshake = append(handshake, make([]byte, 1200)...)
+	wire.PatchLength(handshake, at, 1200)
+	for _, tt := range []struct {
+		name string
+		d    []byte
+		want DropReason
+	}{
+		{"an Initial in less than 1200 bytes", first[:MinInitialSize-1], DropMalformed},
+		{"a destination ID of seven bytes", short, DropShortConnID},
+		{"an Initial that does not open", broken, DropUndecryptable},
+		{"a Handshake packet", handshake, DropUnknownConnID},
+		{"Version Negotiation", append([]byte{0xc0, 0, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 1}, make([]byte, 1200)...), DropNotAccepting},
+		{"a small packet of another version", append([]byte{0xc0, 9, 9, 9, 9, 0, 0}, make([]byte, 1192)...), DropUnknownVersion},
+		{"21 bytes of no connection", append([]byte{0x40}, make([]byte, 20)...), DropUnknownConnID},
+		{"an Initial with a frame that it may not have", r.firstFlight(testID("12345678"), nil, wire.MaxData{Max: 1}.Append(nil)), DropBadHello},
+		{"another handshake message", r.firstFlight(testID("12345678"), nil, wire.Crypto{Data: []byte{2, 0, 0, 0}}.Append(nil)), DropBadHello},
+	} {
+		got := r.receiveFrom(clientAddr, tt.d)
+		require.Equal(t, RouteDrop, got.Kind, tt.name)
+		require.Equal(t, tt.want, got.Drop, tt.name)
+		require.Zero(t, r.endpoint.hellos.len(), tt.name)
+	}
+}
+
+// A stateless reset is smaller than its cause, carries the token, and comes at a bounded rate.
+func TestStatelessResetsAreSent(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	for _, n := range []int{22, 30, 43, 44, 1200} {
+		d := append([]byte{0x40}, bytes.Repeat([]byte{9}, n-1)...)
+		got := r.receiveFrom(clientAddr, d)
+		require.Equal(t, RouteReply, got.Kind)
+		b := got.Reply.Data
+		require.Less(t, len(b), n)
+		require.GreaterOrEqual(t, len(b), minReset)
+		require.Equal(t, byte(0x40), b[0]&0xc0)
+		token := r.endpoint.cfg.ResetKey.Token(d[1 : 1+ConnIDLen])
+		require.Equal(t, token[:], b[len(b)-16:])
+	}
+	replies := 0
+	for range 3 * resetBurst {
+		if r.receiveFrom(clientAddr, append([]byte{0x40}, make([]byte, 99)...)).Kind == RouteReply {
+			replies++
+		}
+	}
+	require.LessOrEqual(t, replies, resetBurst)
+}
+
+// ClientHellos that are never completed are bounded in bytes, and forgotten.
+func TestIncompleteHellosAreBounded(t *testing.T) {
+	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.HelloBytes, c.TokenKey = 20*MinInitialSize, nil }})
+	for i := range 100 {
+		d := r.firstFlight(testID("12345678"), nil, partOfHello)
+		got := r.receiveFrom(netip.AddrPortFrom(clientAddr.Addr(), uint16(1000+i)), d)
+		require.NotEqual(t, RouteAdmit, got.Kind)
+	}
+	require.Positive(t, r.endpoint.hellos.len())
+	require.LessOrEqual(t, r.endpoint.hellos.bytes, 20*MinInitialSize)
+	r.now = r.now.Add(4*defaultHelloTimeout + 1)
+	r.endpoint.HandleTimeout(r.now)
+	require.Zero(t, r.endpoint.hellos.len())
+	require.Zero(t, r.endpoint.hellos.bytes)
+	require.True(t, r.endpoint.NextTimeout().IsZero())
+}
+
+// Above the budget of unfinished handshakes addresses are validated by Retry, above twice that, nothing is
+// done for strangers.
+func TestRetryOverBudget(t *testing.T) {
+	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.MaxHandshakes = 5 }})
+	attempt := func(port int) Routed {
+		return r.receiveFrom(netip.AddrPortFrom(clientAddr.Addr(), uint16(port)), r.firstFlight(testID("12345678"), nil, partOfHello))
+	}
+	for i := range 5 {
+		require.NotEqual(t, DropOverload, attempt(i).Drop)
+	}
+	require.Equal(t, 5, r.endpoint.hellos.len())
+	got := attempt(100)
+	require.Equal(t, RouteReply, got.Kind)
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]))
+	require.Equal(t, 5, r.endpoint.hellos.len(), "a Retry costs no state")
+	for i := range 5 {
+		in := &Incoming{DstID: testID("12345678"), Path: Path{Remote: netip.AddrPortFrom(serverAddr.Addr(), uint16(i))}}
+		r.endpoint.Add(r.now, ConnRef(100+i), in)
+	}
+	require.Equal(t, DropOverload, attempt(101).Drop)
+}
+
+// A Retry token is good for one address, one connection and a short time.
+func TestRetryToken(t *testing.T) {
+	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.RequireRetry = func(netip.AddrPort) bool { return true } }})
+	got := r.receiveFrom(clientAddr, r.firstFlight(testID("12345678"), nil, partOfHello))
+	require.Equal(t, RouteReply, got.Kind)
+	require.LessOrEqual(t, len(got.Reply.Data), 3*MinInitialSize)
+	retry, n := wire.ParseRetry(got.Reply.Data)
+	require.Positive(t, n)
+	require.NotEqual(t, testID("12345678"), retry.SrcID)
+	token := bytes.Clone(retry.Token)
+	answer := func(from netip.AddrPort, dst wire.ConnID, token []byte) Routed {
+		return r.receiveFrom(from, r.firstFlight(dst, token, partOfHello))
+	}
+	refused := func(got Routed, why string) {
+		require.Equal(t, RouteReply, got.Kind, why)
+		require.NotEqual(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), "%s: another Retry would not be heard", why)
+		require.Zero(t, r.endpoint.hellos.len(), why)
+	}
+	before := r.endpoint.drops[DropInvalidToken]
+	for i := range token {
+		bad := bytes.Clone(token)
+		bad[i] ^= 1
+		if i == 0 {
+			continue // no Retry token of ours any more
+		}
+		refused(answer(clientAddr, retry.SrcID, bad), "tampered with")
+		refused(answer(clientAddr, retry.SrcID, token[:i]), "cut")
+	}
+	refused(answer(netip.AddrPortFrom(clientAddr.Addr(), 9), retry.SrcID, token), "another port")
+	refused(answer(serverAddr, retry.SrcID, token), "another address")
+	refused(answer(clientAddr, testID("12345678"), token), "another connection")
+	require.Greater(t, r.endpoint.drops[DropInvalidToken], before)
+	r.now = r.now.Add(defaultTokenLifetime)
+	require.NotEqual(t, RouteAdmit, answer(clientAddr, retry.SrcID, token).Kind)
+	require.Equal(t, 1, r.endpoint.hellos.len(), "good until the last moment")
+	for _, h := range r.endpoint.hellos.byKey {
+		require.True(t, h.in.Validated && h.in.Retried)
+		require.Equal(t, testID("12345678"), h.in.OriginalDstID)
+	}
+	r.now = r.now.Add(4 * defaultHelloTimeout)
+	r.endpoint.HandleTimeout(r.now)
+	refused(answer(clientAddr, retry.SrcID, token), "expired")
+	other := answer(clientAddr, retry.SrcID, []byte("somebody else's"))
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0]), "as good as none")
+}
+
+// A client accepts one Retry that answers its first Initial, and no other.
+func TestClientAndRetry(t *testing.T) {
+	src := testID("87654321")
+	retry := func(r *rig, edit func(*wire.ConnID, *wire.ConnID, *[]byte)) []byte {
+		dst, from, token := r.client.ids.src(), src, []byte("token")
+		if edit != nil {
+			edit(&dst, &from, &token)
+		}
+		b := wire.AppendRetry(nil, wire.Version1, dst, from, token)
+		tag, err := r.serverConfig.Provider.RetryTag(uint32(wire.Version1), r.client.ids.originalDst.Bytes(), b)
+		require.NoError(t, err)
+		return append(b, tag[:]...)
+	}
+	begin := func(t *testing.T) *rig {
+		r := newRig(t, rigOptions{})
+		r.onDatagram = nothingArrives
+		r.pump()
+		return r
+	}
+	for name, edit := range map[string]func(r *rig) []byte{
+		"a wrong tag": func(r *rig) []byte {
+			b := retry(r, nil)
+			b[len(b)-1] ^= 1
+			return b
+		},
+		"no token":           func(r *rig) []byte { return retry(r, func(_, _ *wire.ConnID, token *[]byte) { *token = nil }) },
+		"another connection": func(r *rig) []byte { return retry(r, func(dst, _ *wire.ConnID, _ *[]byte) { *dst = src }) },
+		"the client's own ID": func(r *rig) []byte {
+			return retry(r, func(_, from *wire.ConnID, _ *[]byte) { *from = r.client.ids.originalDst })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := begin(t)
+			r.deliver(server, edit(r))
+			require.False(t, r.client.ids.retried)
+			require.NoError(t, errOf(r.client))
+		})
+	}
+	t.Run("once", func(t *testing.T) {
+		r := begin(t)
+		next := r.client.loss.NextNumber(recovery.SpaceInitial)
+		require.Positive(t, next)
+		r.deliver(server, retry(r, nil))
+		require.True(t, r.client.ids.retried)
+		require.Equal(t, src, r.client.ids.dst())
+		require.Equal(t, next, r.client.loss.NextNumber(recovery.SpaceInitial), "packet numbers go on")
+		tx, ok := r.client.PollTransmit(r.now, r.buf)
+		require.True(t, ok)
+		h, n := wire.ParseLongHeader(tx.Data)
+		require.Positive(t, n)
+		require.Equal(t, "token", string(h.Token))
+		second := testID("abcdefgh")
+		r.deliver(server, retry(r, func(_, from *wire.ConnID, token *[]byte) { *from, *token = second, []byte("2") }))
+		require.Equal(t, src, r.client.ids.dst())
+	})
+	t.Run("not after an Initial", func(t *testing.T) {
+		r := midHandshake(t, recovery.SpaceHandshake)
+		r.deliver(server, retry(r, nil))
+		require.False(t, r.client.ids.retried)
+	})
+}
+
+// A client believes Version Negotiation only before it has heard anything else, and only if it answers its
+// own packet and lacks its version.
+func TestClientAndVersionNegotiation(t *testing.T) {
+	packet := func(r *rig, src wire.ConnID, versions ...wire.Version) []byte {
+		dst := r.client.ids.src()
+		return wire.AppendVersionNegotiation(nil, 0, dst.Bytes(), src.Bytes(), versions...)
+	}
+	begin := func(t *testing.T) *rig {
+		r := newRig(t, rigOptions{})
+		r.onDatagram = nothingArrives
+		r.pump()
+		return r
+	}
+	r := begin(t)
+	r.deliver(server, packet(r, r.client.ids.originalDst, 0x0a0a0a0a, wire.Version1))
+	require.NoError(t, errOf(r.client), "it lists our version")
+	r.deliver(server, packet(r, testID("87654321"), 2))
+	require.NoError(t, errOf(r.client), "from somebody else")
+	r.deliver(server, packet(r, r.client.ids.originalDst, 2, 3))
+	require.ErrorIs(t, r.client.Err(), ErrVersionNegotiation)
+	require.Equal(t, []wire.Version{2, 3}, r.client.Err().Versions)
+	_, ok := r.client.PollTransmit(r.now, r.buf)
+	require.False(t, ok)
+
+	late := midHandshake(t, recovery.SpaceHandshake)
+	late.deliver(server, packet(late, late.client.ids.originalDst, 2))
+	require.NoError(t, errOf(late.client), "too late")
+}
+
+// The idle timeout is three probe timeouts at least, and begins again with the first packet that we send
+// after one that we have received, but not with the second.
+func TestIdleTimeoutDetails(t *testing.T) {
+	r := connected(t, rigOptions{provider: fake.Options{}, client: func(c *Config) { c.IdleTimeout = time.Millisecond }})
+	require.GreaterOrEqual(t, r.client.idle.expires.Sub(r.now.Add(-time.Second)), 3*r.client.loss.PTO())
+
+	r = connected(t, rigOptions{})
+	r.onDatagram = nothingArrives
+	write := func() {
+		id, err := r.client.OpenStream(r.now, false)
+		require.NoError(t, err)
+		_, err = r.client.Write(r.now, id, []byte("x"))
+		require.NoError(t, err)
+		r.step(r.client, client)
+	}
+	before := r.client.idle.expires
+	r.now = r.now.Add(time.Second)
+	write()
+	first := r.client.idle.expires
+	require.GreaterOrEqual(t, first.Sub(before), time.Second)
+	r.now = r.now.Add(time.Second)
+	write()
+	require.Equal(t, first, r.client.idle.expires)
+}
