@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -119,4 +120,72 @@ func TestVersionNegotiationIsLimited(t *testing.T) {
 		}
 	}
 	require.Equal(t, attemptBurst, replies)
+}
+
+// Packets that overtake each other around an update are opened with the keys of their own phase, whatever
+// order they come in, and nothing is taken for another update.
+func TestReorderingAroundAKeyUpdate(t *testing.T) {
+	for _, order := range [][]int{{3, 0, 2, 1, 5, 4}, {5, 4, 3, 2, 1, 0}, {0, 3, 1, 4, 2, 5}, {4, 2, 5, 0, 3, 1}} {
+		r := connected(t, rigOptions{})
+		var packets [6][]byte
+		for i := range packets {
+			if i == 3 {
+				r.updatePuppet()
+			}
+			packets[i] = r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
+		}
+		before := r.server.Stats().PacketsReceived
+		for _, i := range order {
+			r.give(server, packets[i])
+			require.NoError(t, errOf(r.server), "%v at %d", order, i)
+		}
+		require.Equal(t, before+6, r.server.Stats().PacketsReceived, "%v", order)
+		require.Equal(t, uint64(1), r.server.keys.openPhase)
+		require.Equal(t, uint64(1), r.server.keys.sealPhase)
+	}
+}
+
+// A phase bit that is wrong by an attacker's hand opens nothing and moves no keys.
+func TestBogusPhaseBit(t *testing.T) {
+	r := connected(t, rigOptions{})
+	for i := range 50 {
+		d := r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
+		d[0] ^= 0x04
+		d[len(d)-1-i%16] ^= byte(i)
+		r.give(server, d)
+	}
+	require.NoError(t, errOf(r.server))
+	require.Zero(t, r.server.keys.openPhase)
+	require.Zero(t, r.server.keys.sealPhase)
+	require.Zero(t, r.server.Stats().KeyUpdates)
+}
+
+// We begin an update only with a confirmed handshake, an acknowledgement in the current phase, and three
+// probe timeouts after the last.
+func TestWhenWeMayUpdate(t *testing.T) {
+	r := midHandshake(t, recovery.SpaceHandshake)
+	require.False(t, r.client.UpdateKeys(), "during the handshake")
+	r = connected(t, rigOptions{})
+	exchange := func() {
+		id, err := r.client.OpenStream(r.now, false)
+		require.NoError(t, err)
+		_, err = r.client.Write(r.now, id, []byte("x"))
+		require.NoError(t, err)
+		r.pump()
+		now := r.now
+		for r.client.loss.BytesInFlight() > 0 && r.now.Sub(now) < time.Second {
+			r.wait(time.Millisecond)
+		}
+	}
+	exchange()
+	require.True(t, r.client.UpdateKeys())
+	require.False(t, r.client.UpdateKeys(), "before the peer has answered")
+	exchange()
+	require.Equal(t, uint64(1), r.client.keys.openPhase)
+	require.True(t, r.client.keys.acked)
+	require.False(t, r.client.UpdateKeys(), "while the previous keys are kept")
+	r.wait(3 * r.client.loss.PTO())
+	require.True(t, r.client.UpdateKeys())
+	exchange()
+	require.Equal(t, uint64(2), r.server.keys.openPhase)
 }
