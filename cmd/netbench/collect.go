@@ -42,9 +42,9 @@ number when one ended it; 2 when it could not be run.`,
 			o.Program, o.Args = args[0], args[1:]
 			o.Out, o.Stdout, o.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr(), cmd.ErrOrStderr()
 			if out != "" && out != "-" {
-				f, err := os.Create(out)
-				if err != nil {
-					return err
+				f, cerr := os.Create(out)
+				if cerr != nil {
+					return cerr
 				}
 				defer func() { err = errors.Join(err, f.Close()) }()
 				// The driver's own output, as a client's --summary, does not mix with ours then.

@@ -65,7 +65,7 @@ func (l *line) draw(b *strings.Builder, f *figure) {
 		}
 		b.WriteString(`"/>`)
 	}
-	if len(l.xs) <= 40 && f.XTitle != "percentile" {
+	if len(l.xs) == 1 || len(l.xs) <= 40 && f.XTitle != "percentile" {
 		for i := range l.xs {
 			fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="2.5"/>`, f.x(l.xs[i]), f.y(l.ys[i]))
 		}
