@@ -178,6 +178,9 @@ func TestWhenWeMayUpdate(t *testing.T) {
 		}
 	}
 	exchange()
+	r.client.tls.confirmed = false
+	require.False(t, r.client.UpdateKeys(), "before HANDSHAKE_DONE")
+	r.client.tls.confirmed = true
 	require.True(t, r.client.UpdateKeys())
 	require.False(t, r.client.UpdateKeys(), "before the peer has answered")
 	exchange()
@@ -188,4 +191,23 @@ func TestWhenWeMayUpdate(t *testing.T) {
 	require.True(t, r.client.UpdateKeys())
 	exchange()
 	require.Equal(t, uint64(2), r.server.keys.openPhase)
+}
+
+// After an update of the peer's, too, we wait for an acknowledgement of a packet in the new phase.
+func TestUpdateAfterThePeers(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.updatePuppet()
+	for range 2 {
+		r.say(server, recovery.SpaceApp, wire.Ping{})
+	}
+	require.Equal(t, uint64(1), r.server.keys.sealPhase)
+	r.now = r.now.Add(10 * time.Second)
+	r.server.HandleTimeout(r.now)
+	require.True(t, r.server.keys.dropPrevious.IsZero())
+	require.False(t, r.server.UpdateKeys(), "nothing of this phase was acknowledged")
+	r.heard(r.server, r.client)
+	pn := r.server.loss.NextNumber(recovery.SpaceApp) - 1
+	r.sayBytes(server, recovery.SpaceApp, wire.AppendAck(nil, []wire.PNRange{{Start: pn, End: pn + 1}}, 0, nil, 100))
+	require.NoError(t, errOf(r.server))
+	require.True(t, r.server.UpdateKeys())
 }
