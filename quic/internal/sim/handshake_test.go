@@ -110,6 +110,21 @@ func TestHandshakeRoundTrips(t *testing.T) {
 	}
 }
 
+// TestLongerHandshakeRoundTrips: Retry and HelloRetryRequest cost a round trip each, no timeout.
+func TestLongerHandshakeRoundTrips(t *testing.T) {
+	for variant := range 4 {
+		helloRetry, retry := variant&1, variant>>1
+		o := options(1, fake.New(fake.Options{HelloRetry: helloRetry == 1}), postQuantum...)
+		o.Up.Delay, o.Down.Delay = oneWay, oneWay
+		if retry == 1 {
+			o.Endpoint = requireRetry
+		}
+		o.Client.Send = []Transfer{{Size: 10}}
+		_, c := run(t, o, time.Minute)
+		require.Equal(t, time.Duration(1+helloRetry+retry)*2*oneWay, c.Stats().HandshakeTime, "variant %d", variant)
+	}
+}
+
 func TestHelloRetryRequest(t *testing.T) {
 	for seed := range seeds(t, 200) {
 		o := options(seed, fake.New(fake.Options{Seed: seed, HelloRetry: true}))

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 // while. A client that has not heard HANDSHAKE_DONE probes with Handshake packets, whose keys the server
 // no longer has. It answers at once all the same, or both wait for a timeout that has backed off.
 func TestLateHandshakeIsAnswered(t *testing.T) {
+	asked := 0
 	for seed := range seeds(t, 20) {
 		o := options(seed, fake.New(fake.Options{Seed: seed}))
 		o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
 		p, err := NewPair(o)
 		require.NoError(t, err)
 		deaf := true
-		p.Server.link.Drop = func(int) bool { return deaf && p.ServerConn() != nil && !p.ServerConn().Connected.IsZero() }
+		p.Server.link.Drop = func(int) bool { return deaf && p.Server.validated }
 		c, err := p.Dial()
 		require.NoError(t, err)
 		require.NoError(t, p.Run(time.Minute, func() bool {
@@ -30,18 +32,21 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 		require.NoError(t, p.RunFor(time.Duration(seed+1)*300*time.Millisecond))
 		deaf = false
 
-		var asked monotime.Time
-		answered := make(map[monotime.Time]bool)
+		// The first Handshake packet that the server hears, and the last that the client sends.
+		var first, last monotime.Time
 		p.Client.Tap = func(now monotime.Time, b []byte) {
-			if h, n := wire.ParseLongHeader(b); asked.IsZero() && n > 0 && h.Type == wire.PacketHandshake {
-				asked = now.Add(oneWay)
+			if h, n := wire.ParseLongHeader(b); n > 0 && h.Type == wire.PacketHandshake {
+				if last = now; first.IsZero() {
+					first = now
+				}
 			}
 		}
-		p.Server.Tap = func(now monotime.Time, _ []byte) { answered[now] = true }
 		require.NoError(t, p.RunFor(20*time.Second))
-		if asked.IsZero() {
+		if first.IsZero() {
 			continue // the server's own probe came first
 		}
-		require.True(t, answered[asked], "the client's Handshake packet was not answered")
+		asked++
+		require.LessOrEqual(t, last.Sub(first), 2*oneWay, "the client had to ask again")
 	}
+	require.True(t, asked > 3 || os.Getenv(seedVariable) != "", "%d clients had to ask", asked)
 }
