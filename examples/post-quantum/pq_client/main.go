@@ -68,6 +68,7 @@ func talk(ctx context.Context, f *demo.Flags, addr, message string, stderr io.Wr
 	if err != nil {
 		return o, err
 	}
+	f.SayProvider(stderr)
 	defer func() { err = errors.Join(err, c.Close()) }()
 	st, err := c.OpenStream(ctx)
 	if err != nil {

@@ -68,6 +68,7 @@ func (s *server) serve(addr string, once bool) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	s.flags.SayProvider(s.err)
 	fmt.Fprintf(s.err, "pq_server: ready on %s (provider %s, %s)\n", l.Addr(), cfg.Provider.Name(),
 		demo.FIPSText(cfg.Provider.Capabilities().FIPS))
 	var wg sync.WaitGroup

@@ -32,6 +32,7 @@ type Flags struct {
 	Licenses   bool
 
 	keyLog *os.File
+	choice string // of the provider, in words
 }
 
 // Register defines the flags.
@@ -107,7 +108,7 @@ func FIPSText(s tlsprovider.FIPS) string {
 
 // Config makes what quic.Dial or quic.Listen want.
 func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
-	p, err := f.pickProvider(stderr)
+	p, err := f.pickProvider()
 	if err != nil {
 		return nil, err
 	}

@@ -21,19 +21,27 @@ func newProvider(name string) (tlsprovider.Provider, error) {
 }
 
 // pickProvider honours --provider. Without it, s2n is taken when it is linked; what was chosen is
-// said aloud.
-func (f *Flags) pickProvider(stderr io.Writer) (tlsprovider.Provider, error) {
+// said aloud by SayProvider.
+func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	if f.Provider != "" {
 		return newProvider(f.Provider)
 	}
 	p, err := newProvider("s2n")
 	switch {
 	case err == nil:
-		fmt.Fprintf(stderr, "%s: using provider s2n (%s)\n", f.Program, p.Capabilities().Library)
+		f.choice = fmt.Sprintf("using provider s2n (%s)", p.Capabilities().Library)
 		return p, nil
 	case errors.Is(err, s2n.ErrNotLinked):
-		fmt.Fprintf(stderr, "%s: using provider native (s2n is not linked: run `make build`)\n", f.Program)
+		f.choice = "using provider native (s2n is not linked: run `make build`)"
 		return newProvider("native")
 	}
 	return nil, err
+}
+
+// SayProvider says which provider was chosen where --provider did not. It comes when all went well, so
+// that what went wrong is one line.
+func (f *Flags) SayProvider(stderr io.Writer) {
+	if f.choice != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", f.Program, f.choice)
+	}
 }

@@ -127,6 +127,17 @@ func peer(t *testing.T, answer func(pkt []byte) []byte) string {
 	return c.LocalAddr().String()
 }
 
+// Nobody listens, and nobody was asked for a provider: still one line.
+func TestNobodyListens(t *testing.T) {
+	h := newHome(t)
+	h.serve(t, "--provider", "native") // makes the authority
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := c.LocalAddr().String()
+	require.NoError(t, c.Close())
+	h.run(t, "pq_client", "--connect", addr, "--timeout", "1s").requireRefusal(t, "nothing that speaks QUIC answers at "+addr)
+}
+
 func TestPeersThatAreNotOurs(t *testing.T) {
 	h := newHome(t)
 	h.serve(t, "--provider", "native") // makes the authority
