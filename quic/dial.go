@@ -112,6 +112,11 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	case <-ctx.Done():
 		c.abort(context.Cause(ctx), uint64(NoError))
 		c.finish()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.sendErr != nil {
+			return nil, &socketError{context.Cause(ctx), c.sendErr}
+		}
 		return nil, context.Cause(ctx)
 	}
 }
@@ -146,7 +151,9 @@ func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string,
 	}
 	var port int
 	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
-		port = int(n)
+		if port = int(n); port == 0 {
+			return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: port 0 is nobody's", addr)
+		}
 	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
 		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
 	}

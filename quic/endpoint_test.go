@@ -45,6 +45,8 @@ func TestConfigErrors(t *testing.T) {
 	require.ErrorContains(t, err, "tcp")
 	_, err = Dial(t.Context(), "udp", "127.0.0.1", clientConfig())
 	require.ErrorContains(t, err, "port")
+	_, err = Dial(t.Context(), "udp", "127.0.0.1:0", clientConfig())
+	require.ErrorContains(t, err, "port 0")
 	_, err = Dial(t.Context(), "udp", "127.0.0.1:1", nil)
 	require.ErrorContains(t, err, "application protocol")
 }

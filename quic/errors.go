@@ -22,13 +22,16 @@ func (e *closedError) Unwrap() error   { return net.ErrClosed }
 func (e *closedError) Timeout() bool   { return e.timeout }
 func (e *closedError) Temporary() bool { return false }
 
-// socketError is one of the errors below for which the socket is to blame. It unwraps to that error and
+// socketError is one of the errors below, or a context's, for which the socket is to blame. It unwraps to that error and
 // to the socket's.
 type socketError struct{ what, cause error }
 
 func (e *socketError) Error() string   { return fmt.Sprintf("%v: socket failed: %v", e.what, e.cause) }
 func (e *socketError) Unwrap() []error { return []error{e.what, e.cause} }
-func (e *socketError) Timeout() bool   { return e.what.(net.Error).Timeout() }
+func (e *socketError) Timeout() bool {
+	t, ok := e.what.(net.Error)
+	return ok && t.Timeout()
+}
 func (e *socketError) Temporary() bool { return false }
 
 // blame names the socket's error, if there is one, as the cause of an end by timeout.

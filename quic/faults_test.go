@@ -174,6 +174,17 @@ func TestHandshakeTimeoutNamesTheSocketsError(t *testing.T) {
 		require.ErrorIs(t, err, ErrHandshakeTimeout)
 		require.ErrorIs(t, err, syscall.ENETUNREACH)
 		require.True(t, isTimeout(err))
+
+		s = &faultySock{PacketConn: w.net.Listen("10.0.0.3:1"), err: syscall.ENETUNREACH, writes: true}
+		e, err := NewEndpoint(s, clientConfig())
+		require.NoError(t, err)
+		defer e.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = e.Dial(ctx, serverAddr, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, syscall.ENETUNREACH)
+		require.True(t, isTimeout(err))
 	})
 }
 
