@@ -193,7 +193,9 @@ func TestHandshakeNeverAboveThreeTimes(t *testing.T) {
 		_, err = p.RunTransfers(120 * time.Second)
 		require.NoError(t, err)
 	}
-	require.Greater(t, closest, 2.9, "the limit was never put to the test")
+	if !replaying() {
+		require.Greater(t, closest, 2.9, "the limit was never put to the test")
+	}
 }
 
 // TestHandshakeOnSmallPaths: nothing larger than 1200 bytes is sent, so a path of 1280 bytes works.

@@ -46,6 +46,9 @@ func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 	}
 }
 
+// replaying: one seed alone says nothing about the others.
+func replaying() bool { return os.Getenv(seedVariable) != "" }
+
 // counted is a provider that knows how many of its objects are in use.
 type counted interface {
 	Live() (handles, bytes int64)

@@ -140,7 +140,9 @@ func TestNoStarvation(t *testing.T) {
 	}
 	mean := sum / time.Duration(count)
 	t.Logf("mean %v, longest %v", mean, longest)
-	require.Less(t, mean, 1500*time.Millisecond)
+	if !replaying() {
+		require.Less(t, mean, 1500*time.Millisecond)
+	}
 }
 
 // TestReorderingCostsLittle delays a tenth of the datagrams by a whole round trip.
