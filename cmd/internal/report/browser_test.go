@@ -204,7 +204,9 @@ func TestPageInBrowser(t *testing.T) {
 			}
 			var scroll int
 			b.evaluate("document.documentElement.scrollWidth", &scroll)
-			require.LessOrEqual(t, scroll, width, "%s: the page does not scroll sideways", name)
+			var wide []string
+			b.evaluate(`[...document.querySelectorAll("body *")].filter(e => !e.closest(".scroll, svg") && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))`, &wide)
+			require.LessOrEqual(t, scroll, width, "%s: the page does not scroll sideways, as by %q", name, wide)
 			var owned bool
 			b.evaluate(`document.title === "owned" || document.querySelector("img, main b, main i, main u") !== null`, &owned)
 			require.False(t, owned, "a file's text became a part of the page")

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,11 +55,15 @@ func remarks(all []*series) []string {
 	var out []string
 	for _, s := range all {
 		run := s.in.Run
-		say := func(text string) { out = append(out, s.Label+": "+printable(text, 300)) }
+		say := func(text string) { out = append(out, s.Label+": "+printable(text, 400)) }
 		if run.Foreign {
 			say("written by the collector of s2n-netbench. Its times are nominal (sample number times interval), " +
 				"not measured. It counts connections and accepted streams too low; where it has the times that " +
 				"connections took, their number is used. Cycles, instructions and branches are numbers of samples.")
+			if slices.ContainsFunc(run.Samples, func(x stats.Sample) bool { return len(x.Profiles) > 0 }) {
+				say("the steps of its histograms are powers of two, and those above 1 ms stand up to 5 % too low: " +
+					"percentiles of its traces are rough.")
+			}
 		}
 		for _, p := range run.Problems {
 			say(p)

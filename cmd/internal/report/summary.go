@@ -137,14 +137,19 @@ func compared(all []*series) table {
 	}
 	add := func(name string, value func(*series) string) {
 		r := row{Series: -1, Head: name}
-		some := false
+		known := make(map[string]bool)
 		for _, s := range all {
 			v := printable(value(s), 300)
-			some = some || v != ""
-			r.Differs = r.Differs || len(r.Cells) > 0 && r.Cells[0].Main != v
+			if v == "" {
+				v = "–"
+			} else {
+				known[v] = true
+			}
 			r.Cells = append(r.Cells, cell{Main: v})
 		}
-		if some {
+		// Every run has a file and a time of its own.
+		r.Differs = len(known) > 1 && name != "File" && name != "Started"
+		if len(known) > 0 {
 			t.Rows = append(t.Rows, r)
 		}
 	}
