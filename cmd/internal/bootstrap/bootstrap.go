@@ -33,9 +33,11 @@ func Mean(xs []float64, seed uint64) Interval {
 
 // Ratio estimates the ratio of as to bs, which were measured in pairs: as[i] in the same round as
 // bs[i]. Pairs are resampled together, so what disturbed a whole round cancels out; the estimate is the
-// geometric mean of the pairs' ratios. Of lists of different length the surplus is left out.
+// geometric mean of the pairs' ratios. Of lists of different length the surplus is left out, and so are
+// pairs in which one is not above zero: they have no ratio.
 func Ratio(as, bs []float64, seed uint64) Interval {
-	n := min(len(as), len(bs))
+	as, bs = positive(as, bs)
+	n := len(as)
 	return estimate(n, seed, func(pick func(int) int) float64 {
 		var sum float64
 		for i := range n {
@@ -44,6 +46,16 @@ func Ratio(as, bs []float64, seed uint64) Interval {
 		}
 		return math.Exp(sum / float64(n))
 	})
+}
+
+// positive are the pairs of which both are above zero.
+func positive(as, bs []float64) (pa, pb []float64) {
+	for i := range min(len(as), len(bs)) {
+		if as[i] > 0 && bs[i] > 0 {
+			pa, pb = append(pa, as[i]), append(pb, bs[i])
+		}
+	}
+	return pa, pb
 }
 
 // estimate runs statistic on the samples as they are and on draws with replacement.

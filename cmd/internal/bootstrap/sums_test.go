@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -33,4 +34,33 @@ func TestRatioOfSums(t *testing.T) {
 	require.Less(t, in.Low, in.Value)
 	require.Greater(t, in.High, in.Value)
 	require.Zero(t, RatioOfSums([]float64{1}, []float64{0}, 1))
+}
+
+// A round in which nothing was measured spoils no ratio, and none is written as what JSON cannot say.
+func TestRatioWithoutOne(t *testing.T) {
+	in := Ratio([]float64{0, 2, 3, 5}, []float64{1, 1, 0, 5}, 1)
+	require.InDelta(t, math.Sqrt2, in.Value, 1e-9)
+	require.Zero(t, Ratio([]float64{0}, []float64{0}, 1))
+}
+
+// The ratio's interval holds the true ratio about as often as it says, of rounds with noise in common
+// and noise of their own.
+func TestRatioCovers(t *testing.T) {
+	const worlds, truth = 300, 0.92
+	random := rand.New(rand.NewPCG(7, 8))
+	hits := 0
+	for w := range worlds {
+		var as, bs []float64
+		for range 20 {
+			common := math.Exp(random.NormFloat64())
+			as = append(as, truth*common*math.Exp(0.05*random.NormFloat64()))
+			bs = append(bs, common*math.Exp(0.05*random.NormFloat64()))
+		}
+		in := Ratio(as, bs, uint64(w))
+		require.Less(t, in.High-in.Low, 0.15, "the noise in common cancels out")
+		if in.Low <= truth && truth <= in.High {
+			hits++
+		}
+	}
+	require.InDelta(t, 0.93, float64(hits)/worlds, 0.05)
 }

@@ -154,6 +154,9 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 		case <-gone:
 			gone = nil
 			c.ended = time.Now()
+			// Until it is waited for, the kernel still tells its own time: what is told then is that of
+			// its children, too.
+			c.own, _ = c.process.cpu()
 			probe.Stop()
 			due.Stop()
 		}

@@ -34,6 +34,12 @@ var drivers = map[string]func() int{
 		burn(300 * time.Millisecond)
 		return 3
 	},
+	"script": func() int {
+		child := exec.Command(os.Args[0])
+		child.Env = append(os.Environ(), "COLLECT_TEST_DRIVER=silent")
+		child.Run()
+		return 0
+	},
 	"environment": func() int {
 		fmt.Println(os.Getenv("TRACE"), os.Getenv("SCENARIO"), os.Getenv(stats.EnvFD), os.Getenv(stats.EnvInterval), os.Args[1:])
 		return 0
@@ -154,6 +160,18 @@ func TestSilentDriver(t *testing.T) {
 	if end.Cycles == 0 {
 		require.Contains(t, notes, "cycles are not counted: perf_event_open")
 	}
+}
+
+// What a script's child used is not the script's, and is told of.
+func TestScriptAsDriver(t *testing.T) {
+	run, status, _ := collectFrom(t, "script", Options{})
+	require.Zero(t, status)
+	var cpu int64
+	for _, s := range run.Samples {
+		cpu += s.CPUTime
+	}
+	require.Less(t, cpu, int64(250_000))
+	require.Contains(t, strings.Join(run.Notes, "\n"), "the driver's child processes used")
 }
 
 func TestCountingDriver(t *testing.T) {

@@ -17,6 +17,7 @@ type collection struct {
 	opt     *Options
 	began   time.Time
 	ended   time.Time
+	own     time.Duration // CPU time at the end
 	process *process
 	header  stats.Header
 	notes   []string // for the last line
@@ -187,7 +188,14 @@ func (c *collection) finish(state *os.ProcessState) error {
 	}
 	c.samples++
 	total := c.before
-	total.cpu = max(total.cpu, state.UserTime()+state.SystemTime())
+	all := state.UserTime() + state.SystemTime()
+	if c.own == 0 {
+		c.own = all
+	}
+	total.cpu = max(total.cpu, c.own)
+	if children := all - total.cpu; children > all/20 && children > 20*time.Millisecond {
+		c.notes = append(c.notes, fmt.Sprintf("the driver's child processes used %v of CPU time, which is not counted: collect the driver itself, not a script that starts it", children.Round(time.Millisecond)))
+	}
 	if total.switches == 0 {
 		total.switches = switchesAtEnd(state)
 	}
