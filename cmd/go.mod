@@ -21,6 +21,7 @@ require (
 )
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/gopacket/gopacket v1.7.7
 	github.com/pqquic/pqquic v0.0.0
 	github.com/schollz/progressbar/v3 v3.19.1

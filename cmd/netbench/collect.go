@@ -59,7 +59,7 @@ number when one ended it; 2 when it could not be run.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&o.Scenario, "scenario", "s", os.Getenv("SCENARIO"), "pass this `FILE` on in SCENARIO, and name its traces (default: $SCENARIO)")
-	f.DurationVarP(&o.Interval, "interval", "i", time.Second, "time between two samples")
+	f.DurationVarP(&o.Interval, "interval", "i", time.Second, "time between two samples, at least 50ms")
 	f.StringVarP(&out, "output", "o", "", "write to `FILE` instead of standard output")
 	return c
 }

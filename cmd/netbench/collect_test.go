@@ -30,7 +30,7 @@ func netbench(t *testing.T, args ...string) (int, string) {
 // A driver that knows nothing of us is sampled, its status passed on and its output kept apart.
 func TestCollectForeignDriver(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out.json")
-	status, out := netbench(t, "collect", "-s", "x.json", "-i", "20ms", "-o", file, "--", "sh", "-c", `echo "$TRACE $SCENARIO"; exit 7`)
+	status, out := netbench(t, "collect", "-s", "x.json", "-i", "50ms", "-o", file, "--", "sh", "-c", `echo "$TRACE $SCENARIO"; exit 7`)
 	require.Equal(t, 7, status)
 	require.Equal(t, "disabled x.json\n", out)
 	in, err := report.ReadFile(file)

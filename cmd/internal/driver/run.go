@@ -1,0 +1,137 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/scenario"
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+)
+
+// script runs one side of a connection.
+type script struct {
+	conn   Conn
+	ops    *scenario.Connection
+	where  string // "clients[0].connections[0]"
+	index  uint64 // of ops in its list
+	number uint64 // of the connection, for traces
+	tokens *tokens
+	rec    *stats.Recorder
+	trace  *Tracer
+	dialed time.Time // zero on a server
+	verify bool
+
+	mu        sync.Mutex
+	streams   map[uint64]*stream // that we opened
+	firstByte sync.Once
+}
+
+// run executes all of it: the local operations, and those for the streams that the peer opens, each
+// of which has to come. On an error everything else is given up.
+func (s *script) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.streams = make(map[uint64]*stream)
+	g := &group{cancel: func(err error) {
+		cancel(err)
+		s.conn.Abort("the script failed")
+	}}
+	stop := context.AfterFunc(ctx, func() { s.conn.Abort("canceled") })
+	defer stop()
+	if len(s.ops.PeerStreams) > 0 {
+		g.run(func() error { return s.accept(ctx, g) })
+	}
+	t := &thread{s: s}
+	g.fail(s.placed(".ops", t.ops(ctx, s.ops.Ops)))
+	g.wait.Wait()
+	stop()
+	return g.err
+}
+
+func (s *script) placed(where string, err error) error {
+	if err == nil || errors.Is(err, errPeerDone) {
+		return nil
+	}
+	return in(s.where+where, err)
+}
+
+// accept takes the streams of the peer's and runs their scripts. The stream that more was opened than
+// there are scripts for is noticed as long as some are missing.
+func (s *script) accept(ctx context.Context, g *group) error {
+	missing := len(s.ops.PeerStreams)
+	seen := make([]bool, missing)
+	for missing > 0 {
+		raw, id, err := s.conn.AcceptStream(ctx)
+		if err != nil {
+			next := 0
+			for seen[next] {
+				next++
+			}
+			return in(fmt.Sprintf("%s.peer_streams[%d]", s.where, next), fmt.Errorf("the stream was not opened: %w", err))
+		}
+		switch {
+		case id >= uint64(len(seen)):
+			return in(s.where+".peer_streams", scriptError("the peer opened stream %d, for which there is no script", id))
+		case seen[id]:
+			return in(fmt.Sprintf("%s.peer_streams[%d]", s.where, id), scriptError("the peer opened the stream twice"))
+		}
+		seen[id] = true
+		missing--
+		s.rec.Accept()
+		s.trace.event(s.number, "acpt[%d]", id)
+		st := s.newStream(raw, id)
+		g.run(func() error {
+			t := &thread{s: s, peer: st}
+			return s.placed(fmt.Sprintf(".peer_streams[%d]", id), t.ops(ctx, s.ops.PeerStreams[id]))
+		})
+	}
+	return nil
+}
+
+func (s *script) newStream(raw Stream, id uint64) *stream {
+	return &stream{Stream: raw, id: id, opened: time.Now(), count: s.rec.Stream(s.index, id)}
+}
+
+func (s *script) open(ctx context.Context, id uint64, bidirectional bool) (*stream, error) {
+	raw, err := s.conn.OpenStream(ctx, id, bidirectional)
+	if err != nil {
+		return nil, err
+	}
+	s.trace.event(s.number, "open[%d]", id)
+	st := s.newStream(raw, id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.streams[id] = st
+	return st, nil
+}
+
+func (s *script) opened(id uint64) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.streams[id]; st != nil {
+		return st, nil
+	}
+	return nil, scriptError("stream %d is not open", id)
+}
+
+// group waits for goroutines and keeps the first error.
+type group struct {
+	wait   sync.WaitGroup
+	once   sync.Once
+	err    error
+	cancel func(error)
+}
+
+func (g *group) run(f func() error) { g.wait.Go(func() { g.fail(f()) }) }
+
+func (g *group) fail(err error) {
+	if err != nil {
+		g.once.Do(func() {
+			g.err = err
+			g.cancel(err)
+		})
+	}
+}

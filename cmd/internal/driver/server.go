@@ -1,0 +1,112 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pqquic/pqquic/cmd/internal/scenario"
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+)
+
+// Common is what servers and clients have alike.
+type Common struct {
+	Scenario *scenario.Scenario
+	ID       int // of the server or the client
+	Stack    Stack
+	Recorder *stats.Recorder
+	Trace    *Tracer
+	// Errors is told of each connection that fails.
+	Errors io.Writer
+	// Verify compares what is received with what was to be sent.
+	Verify bool
+
+	errs sync.Mutex
+}
+
+func (c *Common) failed(err error) {
+	class := c.Stack.Class(err)
+	c.Recorder.Failed(class)
+	if c.Errors == nil {
+		return
+	}
+	c.errs.Lock()
+	defer c.errs.Unlock()
+	fmt.Fprintf(c.Errors, "error: %s: %v\n", class, err)
+}
+
+// A Server runs one of the servers of a scenario.
+type Server struct {
+	Common
+	numbers atomic.Uint64
+}
+
+// Serve accepts connections and runs their scripts until ctx ends.
+func (s *Server) Serve(ctx context.Context, l Listener) error {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	defer l.Close()
+	for {
+		c, err := l.Accept(ctx)
+		var one *HandshakeError
+		switch {
+		case errors.As(err, &one):
+			s.failed(in(fmt.Sprintf("servers[%d]", s.ID), one.Err))
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil:
+			return err
+		}
+		info := c.Info()
+		s.Recorder.Connected(info.HandshakeTime, info.Group, info.CipherSuite)
+		number := s.numbers.Add(1) - 1
+		conns.Go(func() { s.serve(ctx, c, info.ServerName, number) })
+	}
+}
+
+// serve runs the script of one connection and waits for the client to close.
+func (s *Server) serve(ctx context.Context, c Conn, name string, number uint64) {
+	ops, i, err := s.pick(name)
+	if err == nil {
+		sc := &script{conn: c, ops: ops, index: i, number: number, tokens: newTokens(), rec: s.Recorder, trace: s.Trace,
+			where: fmt.Sprintf("servers[%d].connections[%d]", s.ID, i), verify: s.Verify}
+		err = sc.run(ctx)
+	}
+	if err != nil {
+		c.Abort("the script failed")
+		if ctx.Err() == nil {
+			s.failed(err)
+		}
+		return
+	}
+	select {
+	case <-c.Done():
+	case <-ctx.Done():
+		c.Abort("the server ends")
+	}
+	s.Recorder.Completed()
+}
+
+// pick finds the script by the first label of the name that the client asked for.
+func (s *Server) pick(name string) (*scenario.Connection, uint64, error) {
+	all := s.Scenario.Servers[s.ID].Connections
+	label, _, _ := strings.Cut(name, ".")
+	i, err := strconv.ParseUint(label, 10, 64)
+	where := fmt.Sprintf("servers[%d].connections", s.ID)
+	if err != nil {
+		return nil, 0, in(where, scriptError("the client asked for %q, which does not begin with the number of a connection", name))
+	}
+	if i >= uint64(len(all)) {
+		return nil, 0, in(where, scriptError("the client asked for connection %d of %d", i, len(all)))
+	}
+	return &all[i], i, nil
+}

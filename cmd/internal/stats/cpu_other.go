@@ -1,0 +1,10 @@
+//go:build !unix
+
+package stats
+
+import "time"
+
+func cpuTime() time.Duration { return 0 }
+
+// CPUTime is the user and system time of this process; 0 where it is not known.
+func CPUTime() time.Duration { return 0 }
