@@ -2,7 +2,7 @@
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
-.PHONY: build demo test test-all bench figure3 install clean bootstrap
+.PHONY: build demo pcap-demo test test-all bench figure3 install clean bootstrap
 
 build:
 	scripts/build $(VARIANT)
@@ -12,6 +12,9 @@ bootstrap:
 
 demo: bootstrap build
 	scripts/demo $(VARIANT)
+
+pcap-demo: bootstrap build
+	scripts/pcap-demo $(VARIANT)
 
 test: bootstrap
 	scripts/test

@@ -49,7 +49,7 @@ Exit status: 0; 1 with --require-pq if any handshake is not post-quantum, or the
 something could not be read.`,
 		Example: `  pqinspect capture.pcapng
   tcpdump -i eth0 -U -w - 'udp port 443 or tcp port 443' | pqinspect -
-  pqinspect --listen lo
+  pqinspect --listen lo --port 4433
   pqinspect --require-pq --json ci.pcap
   pqinspect --keylog keys.log --pcap-out handshakes.pcapng all.pcapng
   source <(pqinspect --completion bash)`,
@@ -76,6 +76,7 @@ something could not be read.`,
 	f.BoolVarP(&o.brief, "brief", "b", false, "one line for each connection")
 	f.StringVar(&o.pcapOut, "pcap-out", "", "write the frames that belong to handshakes to this pcapng `file`")
 	f.BoolVar(&o.requirePQ, "require-pq", false, "exit with 1 unless every handshake is post-quantum, and there is one")
+	f.UintSliceVar(&o.ports, "port", nil, "look only at packets from or to these `ports`: 443,8443")
 	f.DurationVar(&o.duration, "duration", 0, "with --listen: stop after this time")
 	f.BoolVar(&licenses, "licenses", false, "show the licences of this program and of what is linked into it")
 	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
@@ -84,6 +85,7 @@ something could not be read.`,
 			return capture.Interfaces(), cobra.ShellCompDirectiveNoFileComp
 		},
 		"completion": cobra.FixedCompletions([]string{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
+		"port":       cobra.NoFileCompletions,
 		"duration":   cobra.NoFileCompletions,
 	} {
 		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {

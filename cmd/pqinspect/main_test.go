@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -216,11 +217,23 @@ func TestFilteredCapture(t *testing.T) {
 	require.Equal(t, noise.Ng(t, false), whole)
 }
 
+func TestPort(t *testing.T) {
+	r, other := capturetest.Record(t, capturetest.Setup{}), capturetest.Record(t, capturetest.Setup{Client: x})
+	both := write(t, "both", (&capturetest.Recording{Packets: append(other.Packets, r.Packets...)}).Ng(t, false))
+	port := fmt.Sprint(binary.BigEndian.Uint16(r.Packets[0].Data[22:]))
+	out, errs, status := pqinspect(t, "--require-pq", "--json", "--port", "1,"+port, both)
+	require.Zero(t, status, errs)
+	cs, _ := report(t, out)
+	require.Len(t, cs, 1)
+	_, _, status = pqinspect(t, "--require-pq", both)
+	require.Equal(t, statusClassical, status)
+}
+
 func TestCommandLine(t *testing.T) {
 	out, _, status := pqinspect(t, "--help")
 	require.Zero(t, status)
 	require.Contains(t, out, "Examples:")
-	for _, args := range [][]string{nil, {"--listen", "lo", "file"}, {"--nonsense"}, {"--completion", "tcsh"}, {"--listen", "no-such-interface"}} {
+	for _, args := range [][]string{nil, {"--listen", "lo", "file"}, {"--nonsense"}, {"--port", "65536", "file"}, {"--completion", "tcsh"}, {"--listen", "no-such-interface"}} {
 		_, errs, status := pqinspect(t, args...)
 		require.Equal(t, statusError, status, "%v", args)
 		require.True(t, strings.HasPrefix(errs, "pqinspect: "), errs)

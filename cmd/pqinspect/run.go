@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type options struct {
 	brief     bool
 	requirePQ bool
 	duration  time.Duration
+	ports     []uint
 
 	out, problems io.Writer
 }
@@ -43,6 +45,8 @@ func (o *options) run(ctx context.Context) (err error) {
 	switch {
 	case o.listen != "" && len(o.files) > 0:
 		return errors.New("either --listen or files, not both")
+	case slices.ContainsFunc(o.ports, func(p uint) bool { return p < 1 || p > 65535 }):
+		return errors.New("--port takes numbers from 1 to 65535")
 	case o.listen == "" && len(o.files) == 0:
 		return errors.New("no capture given: name a file, - for standard input, or --listen an interface (see --help)")
 	}
@@ -67,7 +71,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, closeFilter()) }()
 	show := newPrinter(o)
-	in := inspect.New(inspect.Options{KeyLog: keys, Report: show.connection})
+	in := inspect.New(inspect.Options{KeyLog: keys, Report: show.connection, Ports: ports(o.ports)})
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
@@ -158,6 +162,13 @@ func readAll(ctx context.Context, name string, open func(string) (capture.Source
 			}
 		}
 	}
+}
+
+func ports(list []uint) (out []uint16) {
+	for _, p := range list {
+		out = append(out, uint16(p))
+	}
+	return out
 }
 
 // printer shows connections.

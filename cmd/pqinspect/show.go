@@ -77,7 +77,7 @@ func (b *block) clientHello(h *inspect.ClientHello, which string) {
 	if h.ECH {
 		b.line("  encrypted hello", "offered: the name and the offer inside are not visible")
 	}
-	b.parameters(h.Parameters)
+	b.parameters("  parameters", h.Parameters)
 }
 
 func (b *block) serverHello(c *inspect.Connection) {
@@ -132,11 +132,10 @@ func (b *block) handshake(h *inspect.Handshake) {
 	if h.ClientSignature != nil {
 		b.line("client's signature", "%s", h.ClientSignature)
 	}
-	b.line("EncryptedExtensions", "")
-	b.parameters(h.ServerParameters)
+	b.parameters("server's parameters", h.ServerParameters)
 }
 
-func (b *block) parameters(list []inspect.Parameter) {
+func (b *block) parameters(name string, list []inspect.Parameter) {
 	var out []string
 	for _, p := range list {
 		if p.Value == "" {
@@ -146,7 +145,7 @@ func (b *block) parameters(list []inspect.Parameter) {
 		out = append(out, p.Name+" "+p.Value)
 	}
 	if len(out) > 0 {
-		b.line("  parameters", "%s", strings.Join(out, ", "))
+		b.line(name, "%s", strings.Join(out, ", "))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"container/list"
 	"hash/maphash"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pqquic/pqquic/cmd/internal/capture"
@@ -23,6 +24,8 @@ type Options struct {
 	Report func(*Connection)
 	// KeyLog holds the secrets of the captured connections; nil for none.
 	KeyLog *KeyLog
+	// Ports are those that count: packets from and to others are passed over. All, if there are none.
+	Ports []uint16
 
 	// MaxConnections bounds the connections that are looked at at the same time: beyond it the one
 	// that has been silent for longest is reported as it is. Default 65536.
@@ -111,6 +114,9 @@ func (in *Inspector) Frame(f capture.Frame) (relevant bool) {
 	d, ok := in.decoder.decode(f.Time, f.Link, f.Data)
 	if !ok {
 		return in.decoder.fragment
+	}
+	if p := in.opt.Ports; len(p) > 0 && !slices.Contains(p, d.src.Port()) && !slices.Contains(p, d.dst.Port()) {
+		return false
 	}
 	in.stats.Datagrams++
 	in.expire(d.time)
