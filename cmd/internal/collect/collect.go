@@ -37,9 +37,13 @@ type Options struct {
 	Stdout, Stderr io.Writer // of the driver
 }
 
-// minInterval is the shortest that costs less than 1 % of a driver that uses one core: a sample takes
-// some 50 µs with the threads of a Go program.
-const minInterval = 10 * time.Millisecond
+// minInterval and probeInterval keep what sampling costs below 1 % of a driver that uses half a core: a
+// sample takes some 100 µs with a Go program's threads, a reading of the memory some 30 µs, waking up
+// included (docs/netbench-statistics.md says how to measure it).
+const (
+	minInterval   = 50 * time.Millisecond
+	probeInterval = 100 * time.Millisecond
+)
 
 // Run runs the driver to its end, and returns its exit status; 128 and the signal's number for one that
 // a signal ended. An interrupt is passed on to the driver, which decides when to end; the end of ctx
@@ -129,7 +133,7 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 		r.SetReadDeadline(time.Now().Add(patience))
 		close(ended)
 	}()
-	probe := time.NewTicker(c.opt.Interval / probes)
+	probe := time.NewTicker(max(c.opt.Interval/probes, probeInterval))
 	defer probe.Stop()
 	due := time.NewTimer(c.opt.Interval)
 	defer due.Stop()

@@ -9,7 +9,8 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// probes is how often memory is read in an interval, so that the last reading before the end is recent.
+// probes is how often at most memory is read in an interval, so that the last reading before the end is
+// recent.
 const probes = 10
 
 // collection is what is known while a driver runs.

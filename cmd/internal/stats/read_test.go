@@ -2,8 +2,10 @@ package stats
 
 import (
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -155,4 +157,47 @@ func FuzzRead(f *testing.F) {
 		_, err = json.Marshal(run.Samples)
 		require.NoError(t, err, "what was read can be written")
 	})
+}
+
+// A decoder of what a driver writes ends with its input, whatever that is.
+func FuzzDecoder(f *testing.F) {
+	f.Add([]byte(foreign))
+	f.Add([]byte("{\"t\":1}\nnonsense\n{}\n{\"driver\":\"d\"}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d := NewDecoder(strings.NewReader(string(data)))
+		var sum Sample
+		for range strings.Count(string(data), "\n") + 1 {
+			h, s, err := d.Next()
+			if err == io.EOF {
+				return
+			}
+			require.True(t, err != nil || (h != nil) != (s != nil), "a header, a sample or an error")
+			if s != nil {
+				sum.Merge(s)
+			}
+		}
+		_, _, err := d.Next()
+		require.Equal(t, io.EOF, err)
+	})
+}
+
+// A driver's lines are read as they were written; CPU time is that since the line before.
+func TestRecorderIsRead(t *testing.T) {
+	var b strings.Builder
+	r := NewRecorder(&b, &Header{Driver: "d", Role: "client"})
+	for range 3 {
+		r.Connected(1500*time.Microsecond, "X25519", "suite")
+		r.Write(false)
+	}
+	r.Write(true)
+	run, err := Read(strings.NewReader(b.String()))
+	require.NoError(t, err)
+	require.Empty(t, run.Problems)
+	require.Len(t, run.Samples, 4)
+	var cpu int64
+	for _, s := range run.Samples {
+		cpu += s.CPUTime
+	}
+	require.LessOrEqual(t, cpu, CPUTime().Microseconds(), "all that the process has used, and not more")
+	require.True(t, run.Samples[3].Final)
 }

@@ -40,7 +40,8 @@ type Recorder struct {
 	streams   map[streamKey]*StreamCounter
 	completed int64
 	failed    map[string]int64
-	rates     []int64 // connections completed, by second
+	cpu       time.Duration // at the last line
+	rates     []int64       // connections completed, by second
 	began     time.Time
 	ended     time.Time
 	prov      *Provenance
@@ -238,7 +239,8 @@ func (r *Recorder) Write(final bool) {
 	s.T = time.Since(r.start).Milliseconds()
 	s.Accept = r.accepts.Swap(0)
 	s.Final = final
-	s.CPUTime = cpuTime().Microseconds()
+	cpu := cpuTime()
+	s.CPUTime, r.cpu = (cpu - r.cpu).Microseconds(), cpu
 	s.Send, s.Receive = make(map[string]Stat), make(map[string]Stat)
 	for k, c := range r.streams {
 		name := strconv.FormatUint(k.connection, 10) + ":" + strconv.FormatUint(k.stream, 10)
