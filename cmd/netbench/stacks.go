@@ -1,6 +1,11 @@
 package main
 
-import "github.com/pqquic/pqquic/cmd/internal/drivercli"
+import (
+	"github.com/pqquic/pqquic/cmd/internal/drivercli"
+	"github.com/pqquic/pqquic/cmd/internal/transport/pq"
+)
 
 // stacks are the transports that netbench has built in, the first being the default.
-func stacks() []drivercli.Stack { return nil }
+func stacks() []drivercli.Stack {
+	return []drivercli.Stack{{Name: "pqquic", New: pq.New}}
+}

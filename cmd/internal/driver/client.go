@@ -13,7 +13,7 @@ import (
 
 // A Client runs one of the clients of a scenario.
 type Client struct {
-	Common
+	*Common
 	Transport Transport
 	// Addr is the address for a connect operation.
 	Addr func(*scenario.Op) (string, error)

@@ -43,7 +43,7 @@ func (c *Common) failed(err error) {
 
 // A Server runs one of the servers of a scenario.
 type Server struct {
-	Common
+	*Common
 	numbers atomic.Uint64
 }
 

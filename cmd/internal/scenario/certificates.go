@@ -160,3 +160,16 @@ func newTemplate(name string) *x509.Certificate {
 		BasicConstraintsValid: true,
 	}
 }
+
+// KeyName is the type of a certificate with that public key.
+func KeyName(public crypto.PublicKey) string {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		return fmt.Sprintf("ecdsa-p%d", k.Curve.Params().BitSize)
+	case ed25519.PublicKey:
+		return "ed25519"
+	case *rsa.PublicKey:
+		return fmt.Sprintf("rsa-%d", k.N.BitLen())
+	}
+	return fmt.Sprintf("%T", public)
+}

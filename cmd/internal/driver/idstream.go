@@ -1,0 +1,143 @@
+package driver
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// idStream is a stream of QUIC that begins with its logical ID in 8 bytes. They wait for the first
+// bytes that are written, to go along with them.
+type idStream struct {
+	Stream
+	pending []byte
+	buf     []byte
+}
+
+// NewIDStream returns a stream that we opened, to which its ID is to be written first.
+func NewIDStream(s Stream, id uint64) Stream {
+	return &idStream{Stream: s, pending: binary.BigEndian.AppendUint64(nil, id)}
+}
+
+func (s *idStream) Write(p []byte) (int, error) {
+	if s.pending == nil {
+		return s.Stream.Write(p)
+	}
+	// One write, so that both are in one packet.
+	s.buf = append(append(s.buf[:0], s.pending...), p...)
+	n, err := s.Stream.Write(s.buf)
+	had := len(s.pending)
+	if n < had {
+		s.pending = s.pending[n:]
+		return 0, err
+	}
+	s.pending, s.buf = nil, nil
+	return n - had, err
+}
+
+func (s *idStream) Flush() error {
+	if s.pending != nil {
+		if _, err := s.Write(nil); err != nil {
+			return err
+		}
+	}
+	return s.Stream.Flush()
+}
+
+func (s *idStream) CloseWrite() error {
+	if err := s.Flush(); err != nil {
+		return err
+	}
+	return s.Stream.CloseWrite()
+}
+
+// An Acceptor accepts the streams of a connection, of two kinds, and reads their IDs. What was accepted
+// before the connection ended is still handed out.
+type Acceptor struct {
+	mu      sync.Mutex
+	queue   []accepted
+	running int // that may add to the queue
+	err     error
+	wake    chan struct{}
+}
+
+type accepted struct {
+	s   Stream
+	id  uint64
+	err error
+}
+
+// NewAcceptor starts to accept by the functions, each of which waits for a stream of its kind, until
+// they fail, as they have to when the connection ends.
+func NewAcceptor(accept ...func(context.Context) (Stream, error)) *Acceptor {
+	a := &Acceptor{running: len(accept), wake: make(chan struct{}, 1)}
+	for _, f := range accept {
+		go a.run(f)
+	}
+	return a
+}
+
+func (a *Acceptor) run(accept func(context.Context) (Stream, error)) {
+	for {
+		s, err := accept(context.Background())
+		if err != nil {
+			a.done(nil, err)
+			return
+		}
+		a.mu.Lock()
+		a.running++
+		a.mu.Unlock()
+		go a.identify(s)
+	}
+}
+
+// identify reads the ID of a stream.
+func (a *Acceptor) identify(s Stream) {
+	var id [8]byte
+	_, err := io.ReadFull(s, id[:])
+	if err != nil {
+		err = fmt.Errorf("a stream without an ID: %w", err)
+	}
+	a.done(&accepted{s, binary.BigEndian.Uint64(id[:]), err}, nil)
+}
+
+func (a *Acceptor) done(one *accepted, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.running--
+	if one != nil {
+		a.queue = append(a.queue, *one)
+	}
+	if err != nil && a.err == nil {
+		a.err = err
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Accept waits for a stream.
+func (a *Acceptor) Accept(ctx context.Context) (Stream, uint64, error) {
+	for {
+		a.mu.Lock()
+		if len(a.queue) > 0 {
+			one := a.queue[0]
+			a.queue = a.queue[1:]
+			a.mu.Unlock()
+			return one.s, one.id, one.err
+		}
+		running, err := a.running, a.err
+		a.mu.Unlock()
+		if running == 0 {
+			return nil, 0, err
+		}
+		select {
+		case <-a.wake:
+		case <-ctx.Done():
+			return nil, 0, context.Cause(ctx)
+		}
+	}
+}

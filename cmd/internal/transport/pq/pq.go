@@ -1,0 +1,253 @@
+// Package pq runs scenarios on package quic.
+package pq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/driver"
+	"github.com/pqquic/pqquic/cmd/internal/drivercli"
+	"github.com/pqquic/pqquic/cmd/internal/scenario"
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+// New is the stack for a command line.
+func New(o *drivercli.Options) (drivercli.Transport, error) {
+	switch o.CongestionControl {
+	case "", "newreno":
+	default:
+		return nil, fmt.Errorf("--congestion-control %s: package quic has newreno only, so far", o.CongestionControl)
+	}
+	if o.MaxMTU > 0 && o.MaxMTU != 1200 {
+		return nil, fmt.Errorf("--max-mtu %d: package quic sends packets of 1200 bytes: it does not probe for more yet", o.MaxMTU)
+	}
+	if o.DisableGSO {
+		return nil, errors.New("--disable-gso: package quic cannot be told to do without yet")
+	}
+	p, err := provider(o.Provider)
+	if err != nil {
+		return nil, err
+	}
+	t := &transport{opt: o, provider: p}
+	if o.Policy != "" && !p.Capabilities().Policies {
+		return nil, fmt.Errorf("--policy: provider %s has no security policies: use --groups", p.Name())
+	}
+	if t.groups, err = parseGroups(o.Groups); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func parseGroups(list string) ([]tlsprovider.Group, error) {
+	if list == "" {
+		return nil, nil
+	}
+	return tlsprovider.ParseGroups(list)
+}
+
+// provider is the TLS provider of that name; by default s2n where it is linked, else native.
+func provider(name string) (tlsprovider.Provider, error) {
+	switch name {
+	case "", "s2n":
+		p, err := s2n.New()
+		if name == "" && errors.Is(err, s2n.ErrNotLinked) {
+			return native.New(), nil
+		}
+		return p, err
+	case "native":
+		return native.New(), nil
+	}
+	return nil, fmt.Errorf("unknown provider %q: choose s2n or native", name)
+}
+
+type transport struct {
+	opt      *drivercli.Options
+	provider tlsprovider.Provider
+	groups   []tlsprovider.Group
+}
+
+func (t *transport) Stack() driver.Stack {
+	c := t.provider.Capabilities()
+	return driver.Stack{Classify: classify, Provenance: stats.Provenance{Transport: "pqquic", Provider: t.provider.Name(),
+		Library: c.Library, FIPS: c.FIPS.Enabled}}
+}
+
+func (t *transport) config(m *drivercli.Materials) (*quic.Config, error) {
+	cert, err := tlsprovider.CertificateFromPEM([]byte(m.Chain), []byte(m.Key))
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	roots, err := tlsprovider.RootsFromPEM([]byte(m.Authorities))
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	tls := &tlsprovider.Config{Groups: t.groups, Policy: t.opt.Policy, NextProtos: t.opt.Protocols, Roots: roots,
+		Certificates: []tlsprovider.Certificate{cert}, DisableTickets: !t.opt.Resumption}
+	if t.opt.KeyLog != nil {
+		tls.KeyLogWriter = t.opt.KeyLog
+	}
+	// As many streams as s2n-netbench's scenarios want: a stream over the limit would wait for
+	// others to end, which may wait for it.
+	return &quic.Config{Provider: t.provider, TLS: tls, HandshakeTimeout: t.opt.HandshakeTimeout,
+		MaxIdleTimeout: t.opt.IdleTimeout, MaxIncomingStreams: 1 << 20, MaxIncomingUniStreams: 1 << 20}, nil
+}
+
+func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener, error) {
+	cfg, err := t.config(m)
+	if err != nil {
+		return nil, err
+	}
+	if t.opt.MTLS {
+		cfg.TLS.ClientAuth = tlsprovider.RequireClientCert
+	}
+	if t.opt.Retry {
+		cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
+	}
+	cfg.AcceptBacklog = 4096
+	l, err := quic.Listen("udp", addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{l}, nil
+}
+
+func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transport, error) {
+	if t.opt.Retry {
+		return nil, errors.New("--retry is a server's")
+	}
+	cfg, err := t.config(m)
+	if err != nil {
+		return nil, err
+	}
+	if !t.opt.MTLS {
+		cfg.TLS.Certificates = nil
+	}
+	pc, err := net.ListenPacket("udp", net.JoinHostPort(local, "0"))
+	if err != nil {
+		return nil, err
+	}
+	e, err := quic.NewEndpoint(pc, cfg)
+	if err != nil {
+		return nil, errors.Join(err, pc.Close())
+	}
+	return &client{e: e, cfg: cfg, configs: make(map[string]*quic.Config), authorities: m.Authorities}, nil
+}
+
+type listener struct{ l *quic.Listener }
+
+func (l *listener) Accept(ctx context.Context) (driver.Conn, error) {
+	c, err := l.l.Accept(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c}, nil
+}
+
+func (l *listener) Addr() net.Addr { return l.l.Addr() }
+func (l *listener) Close() error   { return l.l.Endpoint().Close() }
+
+type conn struct {
+	*quic.Conn
+	once     sync.Once
+	acceptor *driver.Acceptor
+}
+
+func (c *conn) Abort(reason string)   { _ = c.CloseWithError(1, reason) }
+func (c *conn) Done() <-chan struct{} { return c.Context().Done() }
+
+func (c *conn) Info() driver.Info {
+	s := c.ConnectionState().TLS
+	return driver.Info{ServerName: s.ServerName, Group: s.Group.String(), CipherSuite: s.CipherSuite.String(), Resumed: s.Resumed,
+		HandshakeTime: c.Stats().HandshakeTime}
+}
+
+func (c *conn) OpenStream(ctx context.Context, id uint64, bidirectional bool) (driver.Stream, error) {
+	if !bidirectional {
+		s, err := c.Conn.OpenUniStream(ctx)
+		if err != nil {
+			return nil, wrap(err)
+		}
+		return driver.NewIDStream(&sendStream{s}, id), nil
+	}
+	s, err := c.Conn.OpenStream(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return driver.NewIDStream(&stream{s}, id), nil
+}
+
+// AcceptStream accepts a stream of either kind.
+func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) {
+	c.once.Do(func() { c.acceptor = driver.NewAcceptor(c.acceptBoth, c.acceptUni) })
+	return c.acceptor.Accept(ctx)
+}
+
+func (c *conn) acceptBoth(ctx context.Context) (driver.Stream, error) {
+	s, err := c.Conn.AcceptStream(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return &stream{s}, nil
+}
+
+func (c *conn) acceptUni(ctx context.Context) (driver.Stream, error) {
+	s, err := c.Conn.AcceptUniStream(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return &receiveStream{s}, nil
+}
+
+type client struct {
+	e           *quic.Endpoint
+	cfg         *quic.Config
+	configs     map[string]*quic.Config
+	authorities string
+}
+
+func (c *client) Dial(ctx context.Context, addr, name string) (driver.Conn, error) {
+	cfg := *c.cfg
+	cfg.ServerName = name
+	if scenario.UnusualName(name) {
+		cfg.TLS = c.unusual(name)
+	}
+	q, err := c.e.Dial(ctx, addr, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: q}, nil
+}
+
+func (c *client) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = c.e.Shutdown(ctx)
+	return c.e.Close()
+}
+
+// unusual verifies a name that crypto/x509 takes for none, because a label begins with a hyphen, by
+// ourselves; the chain is verified as ever.
+func (c *client) unusual(name string) *tlsprovider.Config {
+	t := *c.cfg.TLS
+	t.InsecureSkipVerify = true
+	t.VerifyPeer = func(s *tlsprovider.State) error {
+		if s.Resumed {
+			return nil // verified by the connection that is resumed
+		}
+		chain, err := s.PeerCertificates()
+		if err != nil {
+			return err
+		}
+		return scenario.VerifyChain(chain, c.authorities, name)
+	}
+	return &t
+}
