@@ -33,7 +33,7 @@ func addShare(b *cryptobyte.Builder, o offer) {
 }
 
 // makeClientHello is a ClientHello of n bytes, filled up by the padding extension.
-func makeClientHello(t *testing.T, n int, psk bool, offers ...offer) []byte {
+func makeClientHello(t testing.TB, n int, psk bool, offers ...offer) []byte {
 	t.Helper()
 	build := func(pad int) []byte {
 		var b cryptobyte.Builder
@@ -187,7 +187,7 @@ func appendVarint(b []byte, v int) []byte {
 }
 
 // datagram is an Initial packet with the CRYPTO frames that spans name, filled up to the size.
-func (s *sealer) datagram(t *testing.T, pn uint64, hello []byte, spans []span) []byte {
+func (s *sealer) datagram(t testing.TB, pn uint64, hello []byte, spans []span) []byte {
 	t.Helper()
 	var frames []byte
 	for _, f := range spans {
