@@ -29,6 +29,7 @@ type collection struct {
 	badLines int
 
 	next     stats.Sample // what the driver counted since the last sample
+	pending  bool         // there is something in it
 	late     *stats.Provenance
 	resident int64 // the last reading
 	virtual  int64
@@ -87,7 +88,11 @@ func (c *collection) driverSaid(m message) bool {
 		return true
 	case m.sample != nil:
 		c.heard, c.counted = true, true
-		c.next.Merge(m.sample)
+		if c.pending {
+			c.next.Merge(m.sample)
+		} else {
+			c.next, c.pending = *m.sample, true
+		}
 		if c.ended.IsZero() {
 			c.emit(c.sample(time.Now()))
 			return true
@@ -154,7 +159,7 @@ func (c *collection) difference(now time.Time, total totals) *stats.Sample {
 	}
 	// The rest of a microsecond is not lost, but counted next time.
 	total.cpu = c.before.cpu + used.Truncate(time.Microsecond)
-	c.last, c.before, c.next = now, total, stats.Sample{}
+	c.last, c.before, c.next, c.pending = now, total, stats.Sample{}, false
 	return &s
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -38,16 +39,18 @@ var counterEvents = [counterKinds]struct {
 // openCounters opens what can be opened and says what cannot.
 func openCounters(pid int) (*counters, []string) {
 	c := new(counters)
-	var notes []string
+	var missing []string
+	var why error
 	for kind, event := range counterEvents {
-		if err := c.open(pid, kind); err != nil {
-			if kind == contextSwitches {
-				continue // /proc has them, too
-			}
-			notes = append(notes, fmt.Sprintf("%s are not counted: perf_event_open: %v", event.name, err))
+		// Context switches are in /proc, too.
+		if err := c.open(pid, kind); err != nil && kind != contextSwitches {
+			missing, why = append(missing, event.name), err
 		}
 	}
-	return c, notes
+	if why == nil {
+		return c, nil
+	}
+	return c, []string{fmt.Sprintf("%s are not counted: perf_event_open: %v", strings.Join(missing, ", "), why)}
 }
 
 func (c *counters) open(pid, kind int) error {

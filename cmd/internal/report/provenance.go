@@ -52,10 +52,17 @@ var provenanceRows = []struct {
 
 // remarks say what a reader has to know before believing the page.
 func remarks(all []*series) []string {
-	var out []string
+	var texts []string
+	of := make(map[string][]string) // the runs that a text is about
 	for _, s := range all {
 		run := s.in.Run
-		say := func(text string) { out = append(out, s.Label+": "+printable(text, 400)) }
+		say := func(text string) {
+			text = printable(text, 400)
+			if of[text] == nil {
+				texts = append(texts, text)
+			}
+			of[text] = append(of[text], s.Label)
+		}
 		if run.Foreign {
 			say("written by the collector of s2n-netbench. Its times are nominal (sample number times interval), " +
 				"not measured. It counts connections and accepted streams too low; where it has the times that " +
@@ -78,6 +85,14 @@ func remarks(all []*series) []string {
 		if len(run.Samples) < 2 {
 			say("the file holds no interval: the run was too short, or ended early.")
 		}
+	}
+	var out []string
+	for _, text := range texts {
+		who := strings.Join(of[text], "; ")
+		if n := len(of[text]); n == len(all) && n > 1 {
+			who = "All runs"
+		}
+		out = append(out, who+": "+text)
 	}
 	return append(out, mismatches(all)...)
 }

@@ -96,20 +96,22 @@ func (run *Run) readHeader(in *lines) error {
 
 // readSample adds one line.
 func (run *Run) readSample(text []byte, whole bool, in *lines) {
-	var must struct {
-		T *int64 `json:"t"`
+	var line struct {
+		T      *int64 `json:"t"`
+		Sample        // whose T is hidden by the one above
 	}
-	var s Sample
-	switch err := errors.Join(json.Unmarshal(text, &must), json.Unmarshal(text, &s)); {
+	s := &line.Sample
+	switch err := json.Unmarshal(text, &line); {
 	case !whole:
 		run.problem("line %d is longer than %d bytes: left out", in.n, maxLine)
 	case err != nil && in.last:
 		run.problem("the last line (%d) is cut off: left out, the rest is used", in.n)
 	case err != nil:
 		run.problem("line %d is damaged: left out", in.n)
-	case must.T == nil || s.T < 0:
+	case line.T == nil || *line.T < 0:
 		run.problem("line %d has no time: left out", in.n)
 	default:
+		s.T = *line.T
 		if s.clean() {
 			run.problem("line %d has counts below zero: left out", in.n)
 		}
@@ -117,7 +119,7 @@ func (run *Run) readSample(text []byte, whole bool, in *lines) {
 			run.Header.learn(s.Provenance)
 		}
 		run.Notes = append(run.Notes, s.Notes...)
-		run.Samples = append(run.Samples, s)
+		run.Samples = append(run.Samples, *s)
 	}
 }
 
@@ -301,21 +303,23 @@ func (d *Decoder) Next() (*Header, *Sample, error) {
 	if !whole {
 		return nil, nil, &LineError{d.in.n, "too long"}
 	}
-	var kind struct {
+	var line struct {
 		T      *int64  `json:"t"`
 		Driver *string `json:"driver"`
+		Sample         // whose T is hidden by the one above
 	}
-	if err := json.Unmarshal(text, &kind); err != nil {
+	if err := json.Unmarshal(text, &line); err != nil {
 		return nil, nil, &LineError{d.in.n, "damaged"}
 	}
 	switch {
-	case kind.T != nil:
-		s := new(Sample)
-		if json.Unmarshal(text, s) != nil || s.clean() {
+	case line.T != nil:
+		s := &line.Sample
+		s.T = *line.T
+		if s.clean() {
 			return nil, nil, &LineError{d.in.n, "damaged"}
 		}
 		return nil, s, nil
-	case kind.Driver != nil:
+	case line.Driver != nil:
 		h := new(Header)
 		if json.Unmarshal(text, h) != nil {
 			return nil, nil, &LineError{d.in.n, "damaged"}
