@@ -1,0 +1,234 @@
+package tcp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// stream is one of a conn, under whose lock it is.
+type stream struct {
+	c       *conn
+	k       key
+	changed *sync.Cond
+
+	sendOnly, receiveOnly bool
+
+	in       [][]byte
+	ended    bool   // the peer has finished
+	stopped  bool   // nothing more will be read
+	received uint64 // in all
+	read     uint64
+	granted  uint64 // what the peer may send in all
+
+	sent, limit uint64
+	closed      bool // we have finished
+
+	readDeadline, writeDeadline time.Time
+	readTimer, writeTimer       *time.Timer
+}
+
+var (
+	errSendOnly    = errors.New("nothing can be received on a stream that is for sending")
+	errReceiveOnly = errors.New("nothing can be sent on a stream that is the peer's to send on")
+	errFinished    = errors.New("write on a stream that was finished")
+)
+
+func (s *stream) finished() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.ended = true
+	s.changed.Broadcast()
+}
+
+func (s *stream) grant(n uint64) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.limit = max(s.limit, n)
+	s.changed.Broadcast()
+}
+
+func (s *stream) arrived(b []byte) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.received += uint64(len(b))
+	switch {
+	case s.received > s.granted:
+		return fmt.Errorf("stream %d: the peer sent more than it may", s.k.id)
+	case s.ended:
+		return fmt.Errorf("stream %d: data after the end", s.k.id)
+	case s.sendOnly:
+		return fmt.Errorf("stream %d: data on a stream that is ours alone to send on", s.k.id)
+	case s.stopped || len(b) == 0:
+		return nil
+	}
+	s.in = append(s.in, b)
+	s.changed.Broadcast()
+	return nil
+}
+
+// owner is who opened the stream, as the receiver of a frame sees it.
+func (s *stream) owner() byte {
+	if s.k.ours {
+		return 1
+	}
+	return 0
+}
+
+func (s *stream) header(tag byte) []byte {
+	b := make([]byte, 0, 32)
+	return append(binary.BigEndian.AppendUint64(append(b, tag), s.k.id), s.owner())
+}
+
+func expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.sendOnly {
+		return 0, errSendOnly
+	}
+	s.c.mu.Lock()
+	for len(s.in) == 0 {
+		err := s.c.err
+		switch {
+		case s.ended:
+			err = io.EOF
+		case expired(s.readDeadline):
+			err = os.ErrDeadlineExceeded
+		}
+		if err != nil {
+			s.c.mu.Unlock()
+			return 0, err
+		}
+		s.changed.Wait()
+	}
+	n := copy(p, s.in[0])
+	if s.in[0] = s.in[0][n:]; len(s.in[0]) == 0 {
+		s.in = s.in[1:]
+	}
+	s.read += uint64(n)
+	more := uint64(0)
+	if !s.ended && s.granted-s.read < initialWindow/2 {
+		s.granted = s.read + initialWindow
+		more = s.granted
+	}
+	s.c.mu.Unlock()
+	if more > 0 {
+		// The peer may be gone, which does not matter for what it sent before.
+		_ = s.c.write(binary.BigEndian.AppendUint64(s.header(tagMaxData), more), true)
+	}
+	return n, nil
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	if s.receiveOnly {
+		return 0, errReceiveOnly
+	}
+	total := 0
+	for len(p) > 0 {
+		n, err := s.credit(len(p))
+		if err != nil {
+			return total, err
+		}
+		b := binary.BigEndian.AppendUint32(s.header(tagData), uint32(n))
+		if err := s.c.write(append(b, p[:n]...), false); err != nil {
+			return total, err
+		}
+		total += n
+		p = p[n:]
+	}
+	return total, nil
+}
+
+// credit waits until some of n bytes may be sent.
+func (s *stream) credit(n int) (int, error) {
+	for flushed := false; ; {
+		s.c.mu.Lock()
+		err := s.c.err
+		switch {
+		case s.closed:
+			err = errFinished
+		case expired(s.writeDeadline):
+			err = os.ErrDeadlineExceeded
+		}
+		if room := s.limit - s.sent; err != nil || room > 0 {
+			n = min(n, maxFrame, int(min(room, maxFrame)))
+			if err == nil {
+				s.sent += uint64(n)
+			}
+			s.c.mu.Unlock()
+			return n, err
+		}
+		if flushed {
+			s.changed.Wait()
+			s.c.mu.Unlock()
+			continue
+		}
+		s.c.mu.Unlock()
+		// The peer makes room once it has what we keep.
+		if err := s.Flush(); err != nil {
+			return 0, err
+		}
+		flushed = true
+	}
+}
+
+func (s *stream) Flush() error { return s.c.write(nil, true) }
+
+func (s *stream) CloseWrite() error {
+	if s.receiveOnly {
+		return errReceiveOnly
+	}
+	s.c.mu.Lock()
+	was := s.closed
+	s.closed = true
+	s.changed.Broadcast()
+	s.c.mu.Unlock()
+	if was {
+		return nil
+	}
+	return s.c.write(s.header(tagFinish), true)
+}
+
+// StopReading drops what comes: the frames have no way to tell the peer.
+func (s *stream) StopReading() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.stopped, s.in = true, nil
+	return nil
+}
+
+func (s *stream) SetReadDeadline(t time.Time) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.readDeadline = t
+	s.readTimer = s.timer(s.readTimer, t)
+	return nil
+}
+
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.writeDeadline = t
+	s.writeTimer = s.timer(s.writeTimer, t)
+	return nil
+}
+
+// timer wakes those that wait when the deadline has come.
+func (s *stream) timer(old *time.Timer, t time.Time) *time.Timer {
+	if old != nil {
+		old.Stop()
+	}
+	if t.IsZero() {
+		s.changed.Broadcast()
+		return nil
+	}
+	return time.AfterFunc(time.Until(t), func() {
+		s.c.mu.Lock()
+		defer s.c.mu.Unlock()
+		s.changed.Broadcast()
+	})
+}
