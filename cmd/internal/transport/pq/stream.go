@@ -19,8 +19,10 @@ var (
 func wrap(err error) error {
 	var app *quic.ApplicationError
 	var stream *quic.StreamError
+	var transport *quic.TransportError
 	switch {
-	case errors.As(err, &app) && app.Remote && app.Code == 0:
+	case errors.As(err, &app) && app.Remote && app.Code == 0,
+		errors.As(err, &transport) && transport.Remote && transport.Code == quic.NoError:
 		return fmt.Errorf("%w: %w", driver.ErrClosedCleanly, err)
 	case errors.As(err, &stream) && stream.Remote && stream.Code == 0:
 		return fmt.Errorf("%w: %w", driver.ErrStopped, err)
@@ -41,8 +43,9 @@ func (s *stream) Write(p []byte) (int, error) {
 func (s *stream) Read(p []byte) (int, error) { return read(s.Stream.Read(p)) }
 
 func read(n int, err error) (int, error) {
-	var app *quic.ApplicationError
-	if errors.As(err, &app) {
+	// A stream that the peer cut off is not one that it wants no more of.
+	var stream *quic.StreamError
+	if err != nil && !errors.As(err, &stream) {
 		err = wrap(err)
 	}
 	return n, err
