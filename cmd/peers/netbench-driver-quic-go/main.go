@@ -133,7 +133,7 @@ func (c *conn) OpenStream(ctx context.Context, id uint64, bidirectional bool) (d
 		if err != nil {
 			return nil, wrap(err)
 		}
-		return driver.NewIDStream(&stream{driver.SendOnly{Sender: s}}, id), nil
+		return driver.NewIDStream(&stream{driver.SendOnly{Sender: sender{s}}}, id), nil
 	}
 	s, err := c.Conn.OpenStreamSync(ctx)
 	if err != nil {
@@ -158,8 +158,26 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 type both struct{ *quicgo.Stream }
 
 func (s both) Flush() error       { return nil }
-func (s both) CloseWrite() error  { return s.Stream.Close() }
+func (s both) CloseWrite() error  { return finish(s.Stream) }
 func (s both) StopReading() error { s.Stream.CancelRead(0); return nil }
+
+type sender struct{ *quicgo.SendStream }
+
+func (s sender) Close() error { return finish(s.SendStream) }
+
+// finish ends our direction. That the peer has cut it off Close says without a type, and the stream's
+// context with one.
+func finish(s interface {
+	Close() error
+	Context() context.Context
+}) error {
+	err := s.Close()
+	var st *quicgo.StreamError
+	if err != nil && errors.As(context.Cause(s.Context()), &st) {
+		return st
+	}
+	return err
+}
 
 type receiver struct{ *quicgo.ReceiveStream }
 
@@ -178,7 +196,6 @@ func (s *stream) Write(p []byte) (int, error) {
 	return n, wrap(err)
 }
 
-// CloseWrite: quic-go complains of a stream whose peer wants no more; nothing is lost then.
 func (s *stream) CloseWrite() error { return wrap(s.Stream.CloseWrite()) }
 
 func wrap(err error) error {

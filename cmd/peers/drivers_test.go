@@ -1,0 +1,124 @@
+package peers
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+)
+
+// build builds netbench and the drivers into one folder.
+func build(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, pkg := range []string{"github.com/pqquic/pqquic/cmd/netbench", "./netbench-driver-quic-go", "./netbench-driver-xnet"} {
+		out, err := exec.Command("go", "build", "-o", dir, pkg).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	return dir
+}
+
+// serve starts a server and returns its address.
+func serve(t *testing.T, program, file string, flags ...string) string {
+	t.Helper()
+	c := exec.Command(program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
+	r, err := c.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, c.Start())
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if addr, ok := strings.CutPrefix(lines.Text(), "netbench: ready on "); ok {
+			var rest bytes.Buffer
+			read := make(chan struct{})
+			go func() {
+				defer close(read)
+				_, _ = rest.ReadFrom(r)
+			}()
+			t.Cleanup(func() {
+				require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+				<-read
+				require.NoError(t, c.Wait())
+				require.Empty(t, rest.String(), "what the server complains about")
+			})
+			return addr
+		}
+	}
+	require.Fail(t, "the server did not start", lines.Text())
+	return ""
+}
+
+// client runs a client and returns its summary, complaints and exit status.
+func client(t *testing.T, program, file, addr string, flags ...string) (sum stats.Summary, problems string, status int) {
+	t.Helper()
+	c := exec.Command(program, append([]string{"client", "--summary", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
+	c.Env = append(os.Environ(), "SERVER_0="+addr)
+	var out, complaints bytes.Buffer
+	c.Stdout, c.Stderr = &out, &complaints
+	err := c.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		status = exit.ExitCode()
+	} else {
+		require.NoError(t, err)
+	}
+	if status < 2 {
+		require.NoError(t, json.Unmarshal(out.Bytes(), &sum), complaints.String())
+	}
+	return sum, complaints.String(), status
+}
+
+// Each driver's client against each driver's server.
+func TestDriversWithOneAnother(t *testing.T) {
+	dir := build(t)
+	out, err := exec.Command(filepath.Join(dir, "netbench"), "scenarios", dir, "--connect.connections", "5",
+		"--request_response.response_size", "300KB", "--request_response.count", "3", "--request_response.parallel",
+		"--request_response.connections", "3").CombinedOutput()
+	require.NoError(t, err, string(out))
+	netbench := filepath.Join(dir, "netbench")
+	drivers := []string{"pqquic", "quic-go", "xnet"}
+	for _, server := range drivers {
+		for _, name := range []string{"connect", "request_response"} {
+			t.Run(server+" serves "+name, func(t *testing.T) {
+				file := filepath.Join(dir, name+".json")
+				addr := serve(t, netbench, file, "--driver", server)
+				for _, c := range drivers {
+					sum, problems, status := client(t, netbench, file, addr, "--driver="+c)
+					require.Zero(t, status, "%s: %s", c, problems)
+					require.EqualValues(t, map[string]int64{"connect": 5, "request_response": 3}[name], sum.Connections, c)
+					require.Equal(t, c, sum.Provenance.Transport)
+					require.Equal(t, "X25519MLKEM768", sum.Provenance.Group, c)
+				}
+			})
+		}
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	dir := build(t)
+	netbench := filepath.Join(dir, "netbench")
+	out, err := exec.Command(netbench, "scenarios", dir, "--connect.connections", "2").CombinedOutput()
+	require.NoError(t, err, string(out))
+	file := filepath.Join(dir, "connect.json")
+	sum, problems, status := client(t, netbench, file, "127.0.0.1:1", "--driver", "tcp")
+	require.Equal(t, 1, status)
+	require.EqualValues(t, 2, sum.Failed["refused"], problems)
+	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--driver", "nobody")
+	require.Equal(t, 2, status)
+	require.Contains(t, problems, `no driver "nobody"`)
+	_, problems, status = client(t, netbench, filepath.Join(dir, "none.json"), "127.0.0.1:1")
+	require.Equal(t, 2, status)
+	require.Contains(t, problems, "none.json")
+	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--congestion-control", "bbr")
+	require.Equal(t, 2, status)
+	require.Contains(t, problems, "--congestion-control bbr: package quic has newreno only")
+}
