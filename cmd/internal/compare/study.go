@@ -114,8 +114,8 @@ func byGroup(providers, more []string) (out []Config) {
 func byCertificate(providers, types []string) (out []Config) {
 	for _, p := range providers {
 		for i, t := range types {
-			flags := []string{"--provider", p, "--groups", "X25519MLKEM768"}
-			c := Config{Name: p + " " + t, Client: flags, Server: append(slices.Clone(flags), "--certificate-type", t)}
+			flags := []string{"--provider", p, "--groups", "X25519MLKEM768", "--certificate-type", t}
+			c := Config{Name: p + " " + t, Client: flags, Server: flags}
 			if i > 0 {
 				c.Baseline = p + " " + types[0]
 			}

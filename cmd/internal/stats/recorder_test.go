@@ -1,0 +1,100 @@
+package stats
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What a recorder writes, Read reads: the sum of the lines is what happened.
+func TestRecorder(t *testing.T) {
+	var b bytes.Buffer
+	r := NewRecorder(&b, &Header{PID: 7, Driver: "d", Scenario: "s", Role: "client", Provenance: &Provenance{Transport: "x"}})
+	r.Begin()
+	stream := r.Stream(2, 5)
+	var side sync.WaitGroup
+	for range 4 {
+		side.Go(func() {
+			for range 100 {
+				r.Connected(3*time.Millisecond, "X25519MLKEM768", "suite")
+				r.Accept()
+				stream.Sent(10)
+				r.Stream(2, 5).Received(20)
+				r.Latency(Request, 5*time.Millisecond)
+				r.Profile(1, 7*time.Millisecond)
+				r.Completed()
+			}
+			r.Write(false)
+		})
+	}
+	side.Wait()
+	r.Failed("refused")
+	r.Write(true)
+
+	run, err := Read(&b)
+	require.NoError(t, err)
+	require.Empty(t, run.Problems)
+	require.False(t, run.Foreign)
+	require.Len(t, run.Samples, 5)
+	var sum Sample
+	for i := range run.Samples {
+		sum.Merge(&run.Samples[i])
+	}
+	require.True(t, sum.Final)
+	require.EqualValues(t, 400, sum.Connections)
+	require.EqualValues(t, 400, sum.Completed)
+	require.EqualValues(t, 400, sum.Accept)
+	require.Equal(t, Stat{400, 400 * 3000}, sum.ConnectTime)
+	require.Equal(t, map[string]Stat{"2:5": {400, 4000}}, sum.Send)
+	require.Equal(t, map[string]Stat{"2:5": {400, 8000}}, sum.Receive)
+	require.Equal(t, map[string]int64{"refused": 1}, sum.Failed)
+	require.Equal(t, Stat{400, 400 * 7000}, sum.Profiles["1"].Stat)
+	require.Equal(t, Stat{400, 400 * 5000}, sum.Latency[Request].Stat)
+	q, ok := sum.Latency[Connect].Quantile(0.5)
+	require.True(t, ok)
+	require.InEpsilon(t, 3000, q, 0.02)
+	require.Equal(t, "X25519MLKEM768", run.Header.Provenance.Group, "learned from the first connection")
+
+	s := r.Summary()
+	require.EqualValues(t, 400, s.Connections)
+	require.EqualValues(t, 4000, s.BytesSent)
+	require.EqualValues(t, 8000, s.BytesReceived)
+	require.EqualValues(t, 400, s.Latency[Connect].Count)
+	require.InEpsilon(t, 3000, s.Latency[Connect].P999, 0.01)
+	require.Equal(t, map[string]int64{"refused": 1}, s.Failed)
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, bytes.ErrTooLarge }
+
+func TestRecorderThatCannotWrite(t *testing.T) {
+	stop := make(chan struct{})
+	close(stop)
+	err := NewRecorder(broken{}, new(Header)).Run(time.Hour, stop)
+	require.ErrorIs(t, err, bytes.ErrTooLarge)
+	require.True(t, strings.HasPrefix(err.Error(), "statistics: "))
+}
+
+// Counting must not be what is measured.
+func TestRecorderAllocatesNothingPerByteCounted(t *testing.T) {
+	c := NewRecorder(nil, new(Header)).Stream(0, 0)
+	require.Zero(t, testing.AllocsPerRun(100, func() { c.Sent(1); c.Received(1) }))
+}
+
+func BenchmarkRecorderConnection(b *testing.B) {
+	r := NewRecorder(nil, new(Header))
+	for b.Loop() {
+		r.Connected(time.Millisecond, "", "")
+		c := r.Stream(0, 0)
+		c.Sent(1)
+		c.Received(1)
+		r.Latency(FirstByte, time.Millisecond)
+		r.Latency(Request, time.Millisecond)
+		r.Completed()
+	}
+}
