@@ -12,7 +12,7 @@ import (
 
 // quicState is what it takes to follow a QUIC connection's handshake.
 type quicState struct {
-	dcids    [][]byte // from which Initial keys follow: the client's first, and Retry's
+	dcids    [][]byte // from which Initial keys follow: the client's first, and those of Retry packets
 	keys     []initialKeys
 	seen     []uint64 // hashes of the datagrams so far: captures on loopback hold each twice
 	hs       *handshakeReader
@@ -32,6 +32,9 @@ const (
 	fromClient = 0
 	fromServer = 1
 )
+
+// maxRetries bounds the Retry packets whose connection IDs are tried.
+const maxRetries = 4
 
 // maxSeen bounds the datagrams that are compared to find duplicates.
 const maxSeen = 32
@@ -186,7 +189,9 @@ func (in *Inspector) packet(c *conn, dir int, h *longHeader) {
 			q.hs.packet(c, dir, h)
 		}
 	case packetRetry:
-		if dir == fromServer && in.retryIsGenuine(q.dcids[0], h) && len(q.dcids) == 1 {
+		// A ClientHello of two datagrams may be answered by two; the client follows the one that it
+		// sees first, which the capture does not tell.
+		if dir == fromServer && len(q.dcids) <= maxRetries && !q.knows(h.src) && in.retryIsGenuine(q.dcids[0], h) {
 			c.report.Retry = true
 			q.dcids = append(q.dcids, slices.Clone(h.src))
 		}

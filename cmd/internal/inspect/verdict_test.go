@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pqquic/pqquic/cmd/internal/capture"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // The experiments before the standard have names, and halves where their shares have any.
@@ -117,5 +119,49 @@ func TestPortAgain(t *testing.T) {
 	require.Len(t, got, 3)
 	for _, c := range got {
 		require.Equal(t, CauseClient, c.Verdict.Cause)
+	}
+}
+
+// A server may answer each datagram of a ClientHello by a Retry packet: whichever the client follows.
+func TestSeveralRetries(t *testing.T) {
+	p := native.New()
+	retry := func(src string) []byte {
+		b := append([]byte{0xf0, 0, 0, 0, 1, 6}, "client"...)
+		b = append(append(b, byte(len(src))), src...)
+		b = append(b, "token"...)
+		tag, err := p.RetryTag(quicV1, testDCID, b)
+		require.NoError(t, err)
+		return append(b, tag[:]...)
+	}
+	hello, answer := makeClientHello(t, 0, false, offer{0x11ec, 1216}), makeServerHello(offer{0x11ec, 1120}, false)
+	for _, follows := range []string{"first", "second"} {
+		for _, forged := range []bool{false, true} {
+			s := &sealer{version: quicV1, dcid: testDCID, dst: testDCID, src: []byte("client"), side: tlsprovider.Client, size: 1200}
+			again := &sealer{version: quicV1, dcid: []byte(follows), dst: []byte(follows), src: s.src, side: tlsprovider.Client, size: 1200}
+			back := &sealer{version: quicV1, dcid: again.dcid, dst: s.src, src: []byte("server"), side: tlsprovider.Server, size: 1300}
+			r := &recording{}
+			show := func(src, dst netip.AddrPort, b []byte) {
+				data, err := capture.UDPPacket(src, dst, b)
+				require.NoError(t, err)
+				r.Frame(capture.Frame{Time: time.Unix(1, 0), Link: layers.LinkTypeRaw, Data: data})
+			}
+			half := [][]span{{{0, 1000}}, {{1000, len(hello)}}}
+			show(clientEnd, serverEnd, s.datagram(t, 0, hello, half[0]))
+			show(clientEnd, serverEnd, s.datagram(t, 1, hello, half[1]))
+			for _, id := range []string{"first", "second"} {
+				b := retry(id)
+				if forged {
+					b[len(b)-1] ^= 1
+				}
+				show(serverEnd, clientEnd, b)
+			}
+			show(clientEnd, serverEnd, again.datagram(t, 2, hello, half[0]))
+			show(clientEnd, serverEnd, again.datagram(t, 3, hello, half[1]))
+			show(serverEnd, clientEnd, back.datagram(t, 0, answer, []span{{0, len(answer)}}))
+			cs, _ := look(t, r, Options{})
+			require.Len(t, cs, 1)
+			require.Equal(t, !forged, cs[0].Retry)
+			require.Equal(t, !forged, cs[0].Verdict.Result == PostQuantum, cs[0].Verdict.Reason)
+		}
 	}
 }
