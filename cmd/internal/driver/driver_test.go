@@ -193,7 +193,7 @@ func TestIterateForATime(t *testing.T) {
 			o := run(t, st, s, s, driver.Load{}, nil)
 			require.Empty(t, o.clientErrors)
 			require.EqualValues(t, 1, o.client.Connections)
-			require.Contains(t, o.trace, "prof[0]=")
+			require.Contains(t, o.trace, "send[0]=1000")
 		}
 	})
 }

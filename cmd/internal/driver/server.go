@@ -28,7 +28,11 @@ type Common struct {
 	Verify bool
 
 	errs sync.Mutex
+	told map[string]int // failures, by class
 }
+
+// maxTold is how many failures of each class are told in full; the others are counted.
+const maxTold = 10
 
 func (c *Common) failed(err error) {
 	class := c.Stack.Class(err)
@@ -38,7 +42,15 @@ func (c *Common) failed(err error) {
 	}
 	c.errs.Lock()
 	defer c.errs.Unlock()
-	fmt.Fprintf(c.Errors, "error: %s: %v\n", class, err)
+	if c.told == nil {
+		c.told = make(map[string]int)
+	}
+	switch c.told[class]++; {
+	case c.told[class] <= maxTold:
+		fmt.Fprintf(c.Errors, "error: %s: %v\n", class, err)
+	case c.told[class] == maxTold+1:
+		fmt.Fprintf(c.Errors, "error: %s: further ones are only counted\n", class)
+	}
 }
 
 // A Server runs one of the servers of a scenario.
