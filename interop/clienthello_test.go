@@ -155,10 +155,8 @@ func (s *shuffler) release(hello []byte) {
 	}
 }
 
-// openInitial removes a packet's protection; false for all but a client's Initial packets. What follows
-// the packet in its datagram is padding.
-//
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2
+// openInitial removes a packet's protection; false for all but a client's Initial packets (RFC 9000,
+// 17.2.2). What follows the packet in its datagram is padding.
 func openInitial(b []byte) (p initial, ok bool) {
 	const longInitial, mask = 0xc0, 0xf0
 	if len(b) < 1200 || b[0]&mask != longInitial || binary.BigEndian.Uint32(b[1:]) != 1 {

@@ -188,8 +188,8 @@ const maxVarint = 1<<62 - 1
 
 // checkProtos says whether a configuration names an application protocol.
 //
-// "[E]ndpoints MUST use [ALPN] unless another mechanism is used for agreeing on an application
-// protocol."
+// "Unless another mechanism is used for agreeing on an application protocol, endpoints MUST use ALPN
+// for this purpose."
 // https://www.rfc-editor.org/rfc/rfc9001#section-8.1-1
 func checkProtos(t *tlsprovider.Config) error {
 	if len(t.NextProtos) == 0 && (t.TLS == nil || len(t.TLS.NextProtos) == 0) {

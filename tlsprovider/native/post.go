@@ -9,7 +9,7 @@ const typeNewSessionTicket = 4
 // its end before it says no, and does not always say it with the alert that QUIC names.
 //
 // "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type 0x010a"
-// https://www.rfc-editor.org/rfc/rfc9001#section-6-6
+// https://www.rfc-editor.org/rfc/rfc9001#section-6-5
 type postHandshake struct {
 	header [4]byte
 	have   int // bytes of header

@@ -123,7 +123,7 @@ func (s *sealer) Update() error {
 // "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the confidentiality limit is 2^23 encrypted
 // packets; see Appendix B.1.  For AEAD_CHACHA20_POLY1305, the confidentiality limit is greater
 // than the number of possible packets (2^62) and so can be disregarded."
-// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-5
 func (s *sealer) ConfidentialityLimit() uint64 {
 	if s.suite.chacha {
 		return 1 << 62

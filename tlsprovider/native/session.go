@@ -153,7 +153,7 @@ func (s *session) collect() ([]tlsprovider.Event, error) {
 		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the
 		// quic_transport_parameters extension MUST close the connection with an error of type
 		// 0x016d [...]"
-		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-4
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 		return nil, s.alert(tlsprovider.AlertMissingExtension, "no transport parameters")
 	}
 	s.state.ServerName = ch.ServerName
@@ -228,10 +228,9 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			continue
 		}
 		if d.Level != s.readLevel {
-			// "[...] a TLS message that spans [...] encryption levels [...] MUST [...] be treated
-			// as a connection error of type PROTOCOL_VIOLATION" or, as here, as the unexpected
-			// message that it is.
-			// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-7
+			// "If the packet is from a previously installed encryption level, it MUST NOT contain
+			// data that extends past the end of previously received data in that flow."
+			// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
 			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v bytes while %v bytes are expected", d.Level, s.readLevel)
 		}
 		if s.state.HandshakeDone {

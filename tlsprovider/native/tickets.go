@@ -29,7 +29,7 @@ type sessionCache struct {
 // Get takes a session out of an own cache.
 //
 // "Clients SHOULD NOT reuse a ticket for multiple connections."
-// https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4-1
+// https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4
 func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 	state, ok := c.ClientSessionCache.Get(key)
 	if ok && c.own {

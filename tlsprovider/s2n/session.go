@@ -209,7 +209,7 @@ func (s *session) clientHello(body []byte) error {
 		// quic_transport_parameters extension MUST close the connection with an error of
 		// type 0x016d (equivalent to a fatal TLS missing_extension alert, see Section
 		// 4.8)."
-		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-4
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 		return s.fail(tlsprovider.AlertMissingExtension, errors.New("s2n: the client sent no transport parameters"))
 	}
 	s.hello = ch

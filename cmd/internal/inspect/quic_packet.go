@@ -50,8 +50,8 @@ func parseLong(b []byte) (h longHeader, rest []byte, ok bool) {
 	}
 	h.kind = int(b[0] >> 4 & 3)
 	if h.version == quicV2 {
-		// "Initial: 0b01, 0-RTT: 0b10, Handshake: 0b11, Retry: 0b00"
-		// https://www.rfc-editor.org/rfc/rfc9369#section-3.2
+		// "Initial: 0b01 [...] 0-RTT: 0b10 [...] Handshake: 0b11 [...] Retry: 0b00"
+		// https://www.rfc-editor.org/rfc/rfc9369#section-3.2-2
 		h.kind = (h.kind + 3) & 3
 	}
 	if h.kind == packetRetry {

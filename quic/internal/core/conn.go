@@ -134,7 +134,8 @@ func (c *Conn) clamp(now monotime.Time) monotime.Time {
 
 // discardSpace drops the keys of a space and all that is outstanding in it.
 //
-// "Endpoints MUST discard their [keys] [...]"
+// "After QUIC has completed a move to a new encryption level, packet protection keys for previous
+// encryption levels can be discarded."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.9-1
 func (c *Conn) discardSpace(s recovery.Space) {
 	sp := &c.spaces[s]

@@ -102,7 +102,8 @@ func (c *Conn) maybeDrained() {
 
 // handleConnectionClose handles the peer's CONNECTION_CLOSE.
 //
-// "[A]n endpoint that receives a CONNECTION_CLOSE frame [...] enters the draining state."
+// "The draining state is entered once an endpoint receives a CONNECTION_CLOSE frame [...]. [...] an
+// endpoint in the draining state MUST NOT send any packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-1
 func (c *Conn) handleConnectionClose(f wire.ConnectionClose) {
 	reason := f.Reason
@@ -122,9 +123,10 @@ func (c *Conn) HandleStatelessReset(now monotime.Time) {
 
 // pollClose builds the datagram with CONNECTION_CLOSE, and ends the connection.
 //
-// "[...] an endpoint that sends a CONNECTION_CLOSE frame in an Initial packet [...] cannot know
-// whether the peer has [...] keys [...] SHOULD send a CONNECTION_CLOSE frame in [...] both"
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
+// "[...] it is possible that a server does not know whether the client has Handshake keys. Under these
+// circumstances, a server SHOULD send a CONNECTION_CLOSE frame in both Handshake and Initial packets
+// [...]"
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-2.1
 func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], min(c.loss.AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
@@ -153,9 +155,9 @@ func (c *Conn) closeFrame(s recovery.Space, room int) wire.ConnectionClose {
 	f := wire.ConnectionClose{Application: err.Application, Code: err.Code, FrameType: err.FrameType,
 		Reason: []byte(err.Reason)}
 	if err.Application && s != recovery.SpaceApp {
-		// "Endpoints [...] MUST replace a CONNECTION_CLOSE of type 0x1d with a
-		// CONNECTION_CLOSE of type 0x1c [...] using the APPLICATION_ERROR code."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-5
+		// "Endpoints MUST clear the value of the Reason Phrase field and SHOULD use the
+		// APPLICATION_ERROR code when converting to a CONNECTION_CLOSE of type 0x1c."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
 		f = wire.ConnectionClose{Code: uint64(wire.ApplicationError)}
 	}
 	if over := f.Size() - room; over > 0 {

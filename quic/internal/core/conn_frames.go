@@ -17,10 +17,10 @@ var packetTypeOf = [recovery.NumSpaces]wire.PacketType{
 
 // handlePacket processes an authentic packet.
 func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
-	// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits,
-	// after removing both packet and header protection, as a connection error of type
+	// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits
+	// after removing both packet and header protection as a connection error of type
 	// PROTOCOL_VIOLATION."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-8.8
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-8.2.1
 	reserved := byte(0x0c)
 	if pkt[0]&0x80 == 0 {
 		reserved = 0x18
@@ -43,10 +43,9 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	}
 	c.stats.PacketsReceived++
 	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
-		// "[R]eceipt of a packet protected with Handshake keys confirms that the peer
-		// successfully processed an Initial packet. [...] the endpoint [can] consider the
-		// peer address to have been validated."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-2
+		// "Once an endpoint has successfully processed a Handshake packet from the peer, it
+		// can consider the peer address to have been validated."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-1
 		c.loss.ValidateAddress()
 	}
 	eliciting, ok := c.handleFrames(s, payload, pkt)
@@ -172,7 +171,7 @@ func (c *Conn) handleCrypto(s recovery.Space, f wire.Crypto) {
 		// that extends past the end of previously received data in that flow. Implementations MUST
 		// treat any violations of this requirement as a connection error of type
 		// PROTOCOL_VIOLATION."
-		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-5.2.1
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
 		c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "CRYPTO of an earlier encryption level goes on")
 	}
 }

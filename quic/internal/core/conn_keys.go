@@ -26,10 +26,10 @@ const updateMargin = 1 << 16
 
 // mayUpdate: a key update of our own is allowed.
 //
-// "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake [...] [or]
-// a subsequent key update unless it has received an acknowledgment for a packet that was sent
-// protected with keys from the current key phase."
-// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-4
+// "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake [...]. An
+// endpoint MUST NOT initiate a subsequent key update unless it has received an acknowledgment for a
+// packet that was sent protected with keys from the current key phase."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-5
 func (c *Conn) mayUpdate() bool {
 	k := &c.keys
 	return c.tls.confirmed && k.sealPhase == k.openPhase && k.acked && k.dropPrevious.IsZero()
@@ -46,7 +46,7 @@ func (c *Conn) maybeUpdateKeys() bool {
 	}
 	if k.spent() {
 		// "If a key update is not possible [...] the endpoint MUST stop using the connection"
-		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-2
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 		c.abortf(wire.AEADLimitReached, 0, "confidentiality limit reached")
 		return false
 	}
@@ -78,9 +78,10 @@ func (c *Conn) updateSealer() {
 
 // handleNextPhase: a packet opened with the next phase's key.
 //
-// "The endpoint MUST update its send keys to the corresponding key phase in response, [...] before
-// sending an acknowledgment for the packet that was received with updated keys."
-// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-1
+// "The endpoint MUST update its send keys to the corresponding key phase in response [...]. Sending
+// keys MUST be updated before sending an acknowledgment for the packet that was received with updated
+// keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-2
 func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 	k := &c.keys
 	if k.openPhase > 0 && k.sealPhase == k.openPhase && !k.answered {

@@ -15,7 +15,7 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 	if err := c.loss.HandleAck(c.now, s, f, c.onFate); err != nil {
 		// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
 		// send as a connection error of type PROTOCOL_VIOLATION"
-		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-5
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-3
 		c.abortf(wire.ProtocolViolation, wire.FrameAck, err.Error())
 		return
 	}

@@ -53,9 +53,9 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 		c.ids.setFirstToken(c, p.StatelessResetToken)
 	}
 	if p.HasPreferredAddress {
-		// "[The] sequence number of the connection ID is [...] 1 if the preferred_address transport
-		// parameter is sent". We stay at the address that answered; the ID can be used there.
-		// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-2
+		// "If the preferred_address transport parameter is sent, the sequence number of the supplied
+		// connection ID is 1." We stay at the address that answered; the ID can be used there.
+		// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-1
 		a := &p.PreferredAddress
 		c.ids.remote = append(c.ids.remote, remoteID{seq: 1, id: a.ConnID, token: a.ResetToken, hasToken: true})
 	}
@@ -65,7 +65,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 //
 // "An endpoint MUST treat the following as a connection error of type TRANSPORT_PARAMETER_ERROR
 // or PROTOCOL_VIOLATION: [...] absence [...] mismatch [...]"
-// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-7
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-5
 func (c *Conn) authenticateIDs(p *wire.TransportParameters) string {
 	if !p.HasInitialSrcConnID || p.InitialSrcConnID != c.ids.peerFirst {
 		return "initial_source_connection_id does not match"

@@ -72,10 +72,11 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 
 // mayOpenApp: 1-RTT packets can be read.
 //
-// "Even though 1-RTT keys are available to a server after receiving the first handshake messages
-// from a client, it is missing assurances [...] the server MUST NOT process incoming 1-RTT
-// protected packets before the TLS handshake is complete."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-2
+// "A server MUST NOT process incoming 1-RTT protected packets before the TLS handshake is complete."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-4
+// "[...] a client MUST NOT process incoming 1-RTT protected packets before the TLS handshake is
+// complete."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-8
 func (c *Conn) mayOpenApp() bool {
 	return c.tls.complete && c.spaces[recovery.SpaceApp].open != nil
 }
@@ -163,9 +164,9 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 			c.handleOddLong(d, n)
 			return
 		}
-		// "[...] a receiver SHOULD ignore any subsequent packets with a different
-		// Destination Connection ID than the first packet in the datagram."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-6
+		// "Receivers SHOULD ignore any subsequent packets with a different Destination
+		// Connection ID than the first packet in the datagram."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-4
 		if n > 0 && h.DstID != first {
 			return
 		}
@@ -231,9 +232,9 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		c.stats.PacketsDropped++
 		return
 	}
-	// "[A]ny subsequent packets [...] with a different Source Connection ID [...] MUST be
+	// "[...] if subsequent Initial packets include a different Source Connection ID, they MUST be
 	// discarded."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-7
+	// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
 	if c.ids.havePeer && h.SrcID != c.ids.peerFirst {
 		if !(c.side == tlsprovider.Client && !c.ids.heardInitial) {
 			c.stats.PacketsDropped++
@@ -255,9 +256,9 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	d := &c.recv.one[0]
 	if d.Status == tlsprovider.OpenOK && s == recovery.SpaceInitial && c.side == tlsprovider.Client {
 		if len(h.Token) > 0 {
-			// "[...] a client that receives an Initial packet with a non-zero Token Length
-			// field MUST either discard the packet or generate a connection error"
-			// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2-5
+			// "[...] clients that receive an Initial packet with a non-zero Token Length
+			// field MUST either discard the packet or generate a connection error [...]"
+			// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2-4.2.1
 			c.stats.PacketsDropped++
 			return
 		}

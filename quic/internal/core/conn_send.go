@@ -167,7 +167,7 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	if c.idle.ping {
 		return true
 	}
-	// "[A] receiver that sends only non-ack-eliciting packets [...] might not receive an
+	// "A receiver that sends only non-ack-eliciting packets [...] might not receive an
 	// acknowledgment for a long period of time. [...] could send a PING [...] once per round
 	// trip". Only after a number of packets, or two such receivers would keep each other awake.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-2

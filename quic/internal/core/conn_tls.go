@@ -134,7 +134,7 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 // "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
 // level that TLS has not consumed, this MUST be treated as a connection error of type
 // PROTOCOL_VIOLATION."
-// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-6
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.3
 func (c *Conn) requireConsumed(s recovery.Space) bool {
 	for i := range s {
 		if c.spaces[i].in.have.NumRanges() > 0 {
@@ -181,7 +181,7 @@ func (c *Conn) confirmHandshake() {
 	}
 	c.tls.confirmed = true
 	c.loss.ConfirmHandshake(c.now)
-	// "An endpoint MUST discard its Handshake keys when the TLS handshake is confirmed."
+	// "An endpoint MUST discard its Handshake keys when the TLS handshake is confirmed [...]."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.2-1
 	c.discardSpace(recovery.SpaceInitial)
 	c.discardSpace(recovery.SpaceHandshake)
@@ -194,8 +194,9 @@ func (c *Conn) closeTLS(err error) {
 	if errors.As(err, &te) {
 		alert = te.Alert
 	}
-	// "A TLS alert is converted into a QUIC connection error. [...] adding 0x0100 [...]"
-	// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-1
+	// "The AlertDescription value is added to 0x0100 to produce a QUIC error code from the range
+	// reserved for CRYPTO_ERROR [...]."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-2
 	c.abort(&CloseError{Code: 0x100 + uint64(alert), FrameType: uint64(wire.FrameCrypto),
 		Reason: alert.String(), Cause: err})
 }

@@ -95,7 +95,8 @@ func (d *datagram) empty() bool { return len(d.payload) == d.hdr+d.headerLen }
 // finish ends the packet. The packet number is used up from here on.
 func (d *datagram) finish(info sentInfo) {
 	c := d.c
-	// "[...] the packet number [is] assumed to be 4 bytes": with it, the sample must fit.
+	// "[...] in sampling packet ciphertext for header protection, the Packet Number field is assumed
+	// to be 4 bytes long [...]": with it, the sample must fit.
 	// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-2
 	pnLen := wire.PacketNumberLen(d.pn, c.loss.LargestAcked(d.space))
 	for len(d.payload)-d.hdr-d.headerLen+pnLen < 4 {

@@ -113,7 +113,7 @@ func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
 	case len(d) < MinInitialSize:
 		// "A server MUST discard an Initial packet that is carried in a UDP datagram with a
 		// payload that is smaller than the smallest allowed maximum datagram size of 1200 bytes."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-2
+		// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
 		return e.drop(DropTooSmall)
 	case h.DstID.Len() < 8:
 		// "This Destination Connection ID MUST be at least 8 bytes in length."

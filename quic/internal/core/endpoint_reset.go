@@ -25,10 +25,10 @@ func (e *Endpoint) receiveStrangeShort(p Path, d, reply []byte) Routed {
 	if !e.resets.take(e.now) {
 		return e.drop(DropResetSuppressed)
 	}
-	// "[...] an endpoint [...] that sends a Stateless Reset in response to a packet that is 43 bytes
-	// or shorter SHOULD send a Stateless Reset that is one byte shorter than the packet it responds
-	// to." Each is smaller than its cause, so two endpoints cannot go on forever.
-	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-17
+	// "An endpoint that sends a Stateless Reset in response to a packet that is 43 bytes or shorter
+	// SHOULD send a Stateless Reset that is one byte shorter than the packet it responds to." Each is
+	// smaller than its cause, so two endpoints cannot go on forever.
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-11
 	n := min(len(d)-1, 42)
 	b := reply[:n]
 	e.cfg.Rand(b)

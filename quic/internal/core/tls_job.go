@@ -129,7 +129,7 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 	}
 	// "When using ALPN, endpoints MUST immediately close a connection [...] with a
 	// no_application_protocol TLS alert [...] if an application protocol is not negotiated."
-	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
+	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
 	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
 }
 

@@ -108,11 +108,11 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9
 		return true
 	}
-	// "[A]n endpoint SHOULD generate and send an ACK frame without delay when it receives an
-	// ack-eliciting packet either: when the received packet has a packet number less than another
-	// ack-eliciting packet that has been received, or when the packet has a packet number larger
-	// than the highest-numbered ack-eliciting packet that has been received and there are missing
-	// packets between that packet and this packet."
+	// "[...] an endpoint SHOULD generate and send an ACK frame without delay when it receives an
+	// ack-eliciting packet either: [...] when the received packet has a packet number less than
+	// another ack-eliciting packet that has been received, or [...] when the packet has a packet
+	// number larger than the highest-numbered ack-eliciting packet that has been received and there
+	// are missing packets between that packet and this packet."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-7
 	return pn < a.eliciting || !a.seen.Covers(max(a.eliciting+1, a.floor), pn)
 }

@@ -182,8 +182,8 @@ func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.3-2
 func (l *Loss) ResetForRetry(now monotime.Time) {
 	// "The client MAY compute an RTT estimate to the server as the time period from when the
-	// first Initial packet was sent to when a Retry [...] packet is received." With more than one
-	// Initial packet out it is not known which was answered.
+	// first Initial packet was sent to when a Retry or a Version Negotiation packet is received."
+	// With more than one Initial packet out it is not known which was answered.
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.3-3
 	initial := l.cfg.InitialRTT
 	if first := l.pto.firstSent; !first.IsZero() && l.counters.ProbeTimeouts == 0 {

@@ -116,8 +116,8 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, gain *ackGai
 // sampleRTT takes a sample of the round-trip time from an ACK frame.
 //
 // "An endpoint generates an RTT sample on receiving an ACK frame that meets the following two
-// conditions: the largest acknowledged packet number is newly acknowledged, and at least one of the
-// newly acknowledged packets was ack-eliciting."
+// conditions: [...] the largest acknowledged packet number is newly acknowledged, and [...] at least
+// one of the newly acknowledged packets was ack-eliciting."
 // https://www.rfc-editor.org/rfc/rfc9002#section-5.1-1
 func (l *Loss) sampleRTT(now monotime.Time, s Space, f *wire.Ack, gain *ackGain) {
 	if gain.largest != f.Largest || !gain.eliciting {
@@ -153,8 +153,8 @@ func (l *Loss) ackDelay(s Space, field uint64) time.Duration {
 // detectLost declares the packets of a space lost that were sent before an acknowledged one, far
 // enough or long enough.
 //
-// "A packet is declared lost if it meets all of the following conditions: The packet is
-// unacknowledged, in flight, and was sent prior to an acknowledged packet. The packet was sent
+// "A packet is declared lost if it meets all of the following conditions: [...] The packet is
+// unacknowledged, in flight, and was sent prior to an acknowledged packet. [...] The packet was sent
 // kPacketThreshold packets before an acknowledged packet (Section 6.1.1), or it was sent long enough
 // in the past (Section 6.1.2)."
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.1-2

@@ -107,7 +107,7 @@ func (l *Loss) lossTimer() (at monotime.Time, space Space) {
 // probeTimer is when a probe timeout happens, and for which space; zero if never.
 func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 	// "If no additional data can be sent, the server's PTO timer MUST NOT be armed until
-	// datagrams have been received from the client, because packets sent on PTO count against the
+	// datagrams have been received from the client because packets sent on PTO count against the
 	// anti-amplification limit."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-1
 	if l.AmplificationCredit() < l.probeCost() {

@@ -15,10 +15,10 @@ const persistentPeriods = 3
 // long enough for persistent congestion.
 //
 // "A sender establishes persistent congestion after the receipt of an acknowledgment if two packets
-// that are ack-eliciting are declared lost, and: across all packet number spaces, none of the packets
-// sent between the send times of these two packets are acknowledged; the duration between the send
-// times of these two packets exceeds the persistent congestion duration (Section 7.6.1); and a prior
-// RTT sample existed when these two packets were sent."
+// that are ack-eliciting are declared lost, and: [...] across all packet number spaces, none of the
+// packets sent between the send times of these two packets are acknowledged; [...] the duration
+// between the send times of these two packets exceeds the persistent congestion duration (Section
+// 7.6.1); and [...] a prior RTT sample existed when these two packets were sent."
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2-1
 func (l *Loss) extendLostRun(s Space, sent monotime.Time) bool {
 	run := &l.spaces[s].lostRun

@@ -164,7 +164,7 @@ func TestPersistentCongestionExample(t *testing.T) {
 	lt.got = nil
 	lt.ack(SpaceApp, 0, 0, -1, 9)
 	// "Packets 2 through 8 are declared lost when the acknowledgment for packet 9 is received at
-	// "t = 12.2"."
+	// 't = 12.2'."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.6.3-5
 	lt.want("App 9 acked", "App 2 lost", "App 3 lost", "App 4 lost", "App 5 lost", "App 6 lost",
 		"App 7 lost", "App 8 lost")

@@ -38,7 +38,7 @@ func (r *reordering) init() {
 
 // delay is the time threshold.
 //
-// "The time threshold is: max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
+// "The time threshold is: [...] max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
 func (r *reordering) delay(rtt *rttState) time.Duration {
 	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)

@@ -42,7 +42,7 @@ func (r *rttState) update(latest, ackDelay time.Duration) {
 	r.latest = max(latest, time.Microsecond)
 	if !r.sampled {
 		// "On the first RTT sample after initialization, smoothed_rtt and rttvar are set as
-		// follows: smoothed_rtt = latest_rtt, rttvar = latest_rtt / 2"
+		// follows: [...] smoothed_rtt = latest_rtt [...] rttvar = latest_rtt / 2"
 		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-14
 		r.sampled = true
 		r.min, r.smoothed, r.variance = r.latest, r.latest, r.latest/2

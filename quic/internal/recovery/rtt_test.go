@@ -18,7 +18,7 @@ func (t *lossTest) wantRTT(why string, latest, min, smoothed, variance time.Dura
 
 func TestRTTSamples(t *testing.T) {
 	lt := newConfirmedTest(t)
-	// "smoothed_rtt = kInitialRtt, rttvar = kInitialRtt / 2"
+	// "smoothed_rtt = kInitialRtt [...] rttvar = kInitialRtt / 2"
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-12
 	lt.wantRTT("before any sample", 0, 0, 333*ms, 333*ms/2)
 

@@ -122,7 +122,7 @@ func (n *Node) transmit(tx core.Transmit) {
 //
 // "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
 // as the number of bytes they have received."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8-2
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
 func (n *Node) checkAmplification() {
 	if n.accept != nil && !n.validated && n.BytesOut > 3*n.BytesIn {
 		n.w.Fail("%s: sent %d bytes for %d to an address that is not validated", n.Name, n.BytesOut, n.BytesIn)

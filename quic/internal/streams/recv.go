@@ -49,7 +49,7 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	// frame is received indicating a change in the final size for the stream, an endpoint SHOULD
 	// respond with an error of type FINAL_SIZE_ERROR [...]. A receiver SHOULD treat receipt of
 	// data at or beyond the final size as an error of type FINAL_SIZE_ERROR".
-	// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-6
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-5
 	switch {
 	case r.final >= 0 && (end > r.final || fin && end != r.final):
 		return &Error{wire.FinalSizeError, "final size changed, or data beyond it"}
@@ -59,7 +59,7 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	if more := end - r.win.received; more > 0 {
 		// "A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR if
 		// the sender violates the advertised connection or stream data limits".
-		// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-10
+		// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-8
 		switch {
 		case more > r.win.space():
 			return &Error{wire.FlowControlError, "more data than allowed on a stream"}
@@ -104,7 +104,7 @@ func (r *recvHalf) store(start, end int64, data []byte) bool {
 //
 // "The receiver MUST use the final size of the stream to account for all bytes sent on the stream in
 // its connection-level flow controller."
-// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-4
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-3
 func (s *Set) handleReset(f wire.ResetStream) error {
 	st, err := s.receivingStream(ID(f.ID))
 	if st == nil {
@@ -118,7 +118,7 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 	if r.reset || complete && !r.stopped {
 		// "A RESET_STREAM signal might be suppressed or withheld if stream data is completely
 		// received and is buffered to be read by the application."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-14
+		// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-13
 		return nil
 	}
 	r.reset, r.code, st.aborted = true, f.Code, true

@@ -116,7 +116,7 @@ func (s *Set) handleStopSending(f wire.StopSending) error {
 //
 // "A sender MUST ignore any MAX_STREAM_DATA or MAX_DATA frames that do not increase flow control
 // limits."
-// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-12
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-9
 func (s *Set) handleMaxStreamData(f wire.MaxStreamData) error {
 	st, err := s.sendingStream(ID(f.ID))
 	if st == nil || int64(f.Max) <= st.send.max {

@@ -127,7 +127,7 @@ func kinds(frames []string) (names []string) {
 }
 
 // "Senders MUST NOT send data in excess of either limit."
-// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-4
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-3
 func TestBlocked(t *testing.T) {
 	c, ids := newClient(t, wire.TransportParameters{MaxData: 250, MaxStreamDataUni: 100}, 3)
 	sum := func() (n int) {
@@ -156,7 +156,7 @@ func TestBlocked(t *testing.T) {
 
 	// "A sender MUST ignore any MAX_STREAM_DATA or MAX_DATA frames that do not increase flow
 	// control limits."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-12
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-9
 	require.NoError(t, c.input(wire.MaxData{Max: 249}))
 	require.NoError(t, c.input(wire.MaxStreamData{ID: uint64(ids[0]), Max: 99}))
 	require.False(t, c.HasPending())

@@ -163,7 +163,7 @@ func (s *Set) schedule(st *stream) {
 	}
 	// "A sender SHOULD send a STREAM_DATA_BLOCKED or DATA_BLOCKED frame to indicate to the
 	// receiver that it has data to write but is blocked by flow control limits."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-13
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-10
 	if h.sent == h.max && !(h.blocked.IsSet() && h.blockedAt == h.max) {
 		h.blockedAt = h.max
 		h.blocked.Set()

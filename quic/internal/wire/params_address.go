@@ -52,7 +52,7 @@ func parsePreferredAddress(b []byte) (a PreferredAddress, ok bool) {
 	// "[A] server MUST NOT include a zero-length connection ID in this transport parameter. A
 	// client MUST treat a violation of these requirements as a connection error of type
 	// TRANSPORT_PARAMETER_ERROR."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.4
 	return a, ok && len(id) > 0
 }
 

@@ -38,7 +38,7 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 		}
 	}
 	// "A server that chooses a zero-length connection ID MUST NOT provide a preferred address."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.3
+	// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.4
 	if p.HasPreferredAddress && p.HasInitialSrcConnID && p.InitialSrcConnID.Len() == 0 {
 		return p, TransportParameterError
 	}

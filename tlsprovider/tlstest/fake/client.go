@@ -50,7 +50,7 @@ func (s *session) clientMessage(kind uint8, body, raw []byte) error {
 	}
 	// "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type
 	// 0x010a, equivalent to a fatal TLS alert of unexpected_message"
-	// https://www.rfc-editor.org/rfc/rfc9001#section-6-2
+	// https://www.rfc-editor.org/rfc/rfc9001#section-6-5
 	return s.unexpected(kind)
 }
 

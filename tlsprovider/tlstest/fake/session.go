@@ -195,7 +195,7 @@ func (s *session) keysReady(level tlsprovider.Level, read, write bool) {
 //
 // "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
 // level that TLS has not consumed, this MUST be treated as a connection error [...]"
-// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-8.3
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.3
 func (s *session) setReadLevel(level tlsprovider.Level) error {
 	if len(s.in) != 0 {
 		return s.fail(tlsprovider.AlertUnexpectedMessage, "%d bytes left at level %v", len(s.in), s.readLevel)
