@@ -27,15 +27,19 @@ type script struct {
 	mu        sync.Mutex
 	streams   map[uint64]*stream // that we opened
 	firstByte sync.Once
+	// interrupted says that the script was ended from outside before it failed.
+	interrupted bool
 }
 
 // run executes all of it: the local operations, and those for the streams that the peer opens, each
 // of which has to come. On an error everything else is given up.
 func (s *script) run(ctx context.Context) error {
+	outside := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.streams = make(map[uint64]*stream)
 	g := &group{cancel: func(err error) {
+		s.interrupted = outside.Err() != nil
 		cancel(err)
 		s.conn.Abort("the script failed")
 	}}

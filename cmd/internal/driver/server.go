@@ -88,14 +88,16 @@ func (s *Server) Serve(ctx context.Context, l Listener) error {
 // serve runs the script of one connection and waits for the client to close.
 func (s *Server) serve(ctx context.Context, c Conn, name string, number uint64) {
 	ops, i, err := s.pick(name)
+	interrupted := false
 	if err == nil {
 		sc := &script{conn: c, ops: ops, index: i, number: number, tokens: newTokens(), rec: s.Recorder, trace: s.Trace,
 			where: fmt.Sprintf("servers[%d].connections[%d]", s.ID, i), verify: s.Verify}
 		err = sc.run(ctx)
+		interrupted = sc.interrupted
 	}
 	if err != nil {
 		c.Abort("the script failed")
-		if ctx.Err() == nil {
+		if !interrupted {
 			s.failed(err)
 		}
 		return
