@@ -53,10 +53,10 @@ type conn struct {
 	done    chan struct{}
 }
 
-func newConn(t *tls.Conn, info driver.Info) *conn {
-	c := &conn{tls: t, info: info, out: bufio.NewWriterSize(t, maxFrame+64), streams: make(map[key]*stream), window: initialWindow,
+func newConn(t *tls.Conn, info driver.Info, rx, tx int) *conn {
+	c := &conn{tls: t, info: info, out: bufio.NewWriterSize(t, tx), streams: make(map[key]*stream), window: initialWindow,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go c.read()
+	go c.read(bufio.NewReaderSize(t, rx))
 	return c
 }
 
@@ -64,8 +64,7 @@ func (c *conn) Info() driver.Info     { return c.info }
 func (c *conn) Done() <-chan struct{} { return c.done }
 
 // read takes frames until the connection ends.
-func (c *conn) read() {
-	r := bufio.NewReaderSize(c.tls, maxFrame+64)
+func (c *conn) read(r *bufio.Reader) {
 	var err error
 	for err == nil {
 		err = c.frame(r)

@@ -163,7 +163,8 @@ func secure(ctx context.Context, c *tls.Conn, o *drivercli.Options, began time.T
 	}
 	s := c.ConnectionState()
 	return newConn(c, driver.Info{ServerName: s.ServerName, Group: tlsprovider.Group(s.CurveID).String(),
-		CipherSuite: tls.CipherSuiteName(s.CipherSuite), Resumed: s.DidResume, HandshakeTime: time.Since(began)}), nil
+		CipherSuite: tls.CipherSuiteName(s.CipherSuite), Resumed: s.DidResume, HandshakeTime: time.Since(began)},
+		int(o.RxBuffer), int(o.TxBuffer)), nil
 }
 
 func tune(c net.Conn, o *drivercli.Options) net.Conn {
