@@ -2,11 +2,16 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/err.h>
+
 #include "tls.h"
 
-/* How long a ticket key seals, and then opens. Rotation is the owner's affair: keys stand here for
- * good, the first to seal and the others, dated back by this much, to open. */
-#define TICKET_KEY_LIFE UINT64_C(315360000) /* ten years, in seconds */
+/* How long a ticket key seals, and then only opens, in seconds. Rotation is the owner's affair: keys
+ * stand here for good, the first to seal and the others to open. So each is put into the middle of such
+ * a time, and a clock that is set back, or one of a test's, takes no ticket away. */
+#define YEARS(n) (UINT64_C(31557600) * (n))
+#define SEALS YEARS(30)
+#define OPENS YEARS(30)
 
 /* Certificates in a peer's chain; s2n-tls's default of 7 is few for chains that carry cross-signed
  * roots. A handshake message is at most 64 KiB, whatever this says. */
@@ -15,6 +20,7 @@
 static int fail(int32_t *err)
 {
 	*err = s2n_errno;
+	ERR_clear_error();
 	return 0;
 }
 
@@ -39,8 +45,8 @@ static int set_up(pqq_config *cfg, const char *policy)
 	}
 	if ((flags & PQQ_TICKETS)
 		&& (s2n_config_set_session_tickets_onoff(s, 1) != S2N_SUCCESS
-			|| s2n_config_set_ticket_encrypt_decrypt_key_lifetime(s, TICKET_KEY_LIFE) != S2N_SUCCESS
-			|| s2n_config_set_ticket_decrypt_key_lifetime(s, TICKET_KEY_LIFE) != S2N_SUCCESS)) {
+			|| s2n_config_set_ticket_encrypt_decrypt_key_lifetime(s, SEALS) != S2N_SUCCESS
+			|| s2n_config_set_ticket_decrypt_key_lifetime(s, OPENS) != S2N_SUCCESS)) {
 		return 0;
 	}
 	if (!(flags & PQQ_SERVER)) {
@@ -96,6 +102,7 @@ void pqq_config_free(pqq_config *cfg)
 	for (size_t i = 0; i < cfg->n_certs; i++) {
 		s2n_cert_chain_and_key_free(cfg->certs[i]);
 	}
+	pqq_release(cfg->certs);
 	pqq_release(cfg);
 	pqq_handle_gone();
 }
@@ -104,9 +111,14 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 	uint16_t index, int32_t *err)
 {
 	*err = 0;
-	if (cfg->n_certs == PQQ_MAX_CERTS || chain_len > UINT32_MAX || key_len > UINT32_MAX) {
+	if (chain_len > UINT32_MAX || key_len > UINT32_MAX || cfg->n_certs > UINT16_MAX) {
 		return 0;
 	}
+	struct s2n_cert_chain_and_key **certs = pqq_realloc(cfg->certs, (cfg->n_certs + 1) * sizeof(*certs));
+	if (certs == NULL) {
+		return 0;
+	}
+	cfg->certs = certs;
 	struct s2n_cert_chain_and_key *cert = s2n_cert_chain_and_key_new();
 	if (cert == NULL) {
 		return fail(err);
@@ -153,7 +165,7 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 {
 	static const char id[] = "pqquic ticket id", key[] = "pqquic ticket key";
 	uint8_t name[16], material[32];
-	uint64_t intro = (uint64_t)time(NULL);
+	uint64_t now = (uint64_t)time(NULL), ago = SEALS / 2 + (cfg->n_ticket_keys > 0 ? SEALS : 0);
 
 	*err = 0;
 	if (!pqq_expand_label(EVP_sha256(), secret, 32, id, sizeof(id) - 1, NULL, 0, name, sizeof(name))
@@ -161,12 +173,10 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 			sizeof(material))) {
 		return 0;
 	}
-	if (cfg->n_ticket_keys++ > 0) {
-		intro -= TICKET_KEY_LIFE;
-	}
-	/* A second ago: a key works from the moment it was introduced, on a clock of seconds. */
+	cfg->n_ticket_keys++;
+	/* To s2n-tls 0 is now. */
 	int rc = s2n_config_add_ticket_crypto_key(cfg->s2n, name, sizeof(name), material, sizeof(material),
-		intro - 1);
+		now > ago ? now - ago : 1);
 	OPENSSL_cleanse(material, sizeof(material));
 	return rc == S2N_SUCCESS ? 1 : fail(err);
 }

@@ -55,6 +55,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	if (c->s2n == NULL || !set_up(c, server_name, params, params_len)) {
 		*err = s2n_errno;
 		pqq_conn_free(c);
+		ERR_clear_error();
 		return NULL;
 	}
 	return c;
@@ -89,7 +90,9 @@ void pqq_conn_free(pqq_conn *c)
 
 int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t)
 {
-	return s2n_connection_set_session(c->s2n, t->data, t->len) == S2N_SUCCESS;
+	int ok = s2n_connection_set_session(c->s2n, t->data, t->len) == S2N_SUCCESS;
+	ERR_clear_error();
+	return ok;
 }
 
 pqq_ticket *pqq_conn_take_ticket(pqq_conn *c)
@@ -150,6 +153,7 @@ int pqq_conn_signed(pqq_conn *c, const uint8_t *sig, size_t len, int32_t *err)
 		&& s2n_async_pkey_op_apply(c->sign, c->s2n) == S2N_SUCCESS;
 	if (!ok) {
 		*err = s2n_errno;
+		ERR_clear_error();
 	}
 	s2n_async_pkey_op_free(c->sign);
 	c->sign = NULL;
@@ -286,8 +290,6 @@ static void hold_input(pqq_conn *c)
 	} else {
 		pqq_bytes_clear(&c->held);
 	}
-	c->in = NULL;
-	c->in_len = 0;
 }
 
 static void run(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_len, uint8_t *blocked)
@@ -303,8 +305,6 @@ static void run(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_len, u
 		if (in_len > 0) {
 			post_handshake(c);
 		}
-		c->in = NULL;
-		c->in_len = 0;
 		return;
 	}
 	if (c->held.len > 0 && in_len > 0) {
@@ -333,6 +333,9 @@ pqq_result pqq_drive(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_l
 		pqq_now = now;
 		run(c, level, in, in_len, &r.blocked);
 		pqq_now = 0;
+		/* However it ended: the caller's memory is the caller's again. */
+		c->in = NULL;
+		c->in_len = 0;
 		ERR_clear_error();
 	}
 	if (c->failed) {

@@ -62,12 +62,19 @@ int pqq_retry_tag(uint32_t version, const uint8_t *odcid, size_t odcid_len, cons
 	size_t retry_len, uint8_t tag[16])
 {
 	const pqq_version *v = pqq_version_find(version);
-	uint8_t pseudo[1 + 20 + 2048];
+	uint8_t usual[1 + 20 + 2048], *pseudo = usual;
 	EVP_AEAD_CTX ctx;
 	size_t len = 0;
 
-	if (v == NULL || odcid_len > 20 || retry_len > 2048) {
+	/* A datagram holds no more. */
+	if (v == NULL || odcid_len > 20 || retry_len > UINT16_MAX) {
 		return 0;
+	}
+	if (1 + odcid_len + retry_len > sizeof(usual)) {
+		pseudo = pqq_alloc(1 + odcid_len + retry_len);
+		if (pseudo == NULL) {
+			return 0;
+		}
 	}
 	pseudo[0] = (uint8_t)odcid_len;
 	if (odcid_len > 0) {
@@ -81,6 +88,9 @@ int pqq_retry_tag(uint32_t version, const uint8_t *odcid, size_t odcid_len, cons
 		&& EVP_AEAD_CTX_seal(&ctx, tag, &len, PQQ_TAG, v->retry_nonce, sizeof(v->retry_nonce), NULL, 0,
 			pseudo, 1 + odcid_len + retry_len);
 	EVP_AEAD_CTX_cleanup(&ctx);
+	if (pseudo != usual) {
+		pqq_release(pseudo);
+	}
 	if (!ok) {
 		ERR_clear_error();
 	}

@@ -26,6 +26,7 @@ typedef struct shard {
 static shard_t *shards;
 static __thread shard_t *shard;
 static pthread_key_t shard_key;
+static int shard_key_made;
 static pthread_once_t shard_once = PTHREAD_ONCE_INIT;
 
 /* The thread ends. What later destructors of it free is counted in a shard that is taken anew. */
@@ -35,7 +36,8 @@ static void shard_leave(void *taken)
 	__atomic_store_n(&((shard_t *)taken)->taken, 0, __ATOMIC_RELEASE);
 }
 
-static void shard_key_make(void) { (void)pthread_key_create(&shard_key, shard_leave); }
+/* Without a key, a process has at most 1024, shards of threads that ended are not used again. */
+static void shard_key_make(void) { shard_key_made = pthread_key_create(&shard_key, shard_leave) == 0; }
 
 static shard_t *shard_take(void)
 {
@@ -64,7 +66,9 @@ static void count(int kind, int64_t by)
 	shard_t *s = shard;
 	if (s == NULL) {
 		s = shard = shard_take();
-		(void)pthread_setspecific(shard_key, s);
+		if (shard_key_made) {
+			(void)pthread_setspecific(shard_key, s);
+		}
 	}
 	/* No other thread writes here; pqq_live_now reads. */
 	__atomic_store_n(&s->n[kind], __atomic_load_n(&s->n[kind], __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);

@@ -180,16 +180,26 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	pqq_packet_key *k = phase_key(o, d);
 	uint8_t nonce[12];
 	size_t len = 0, sealed = d->len - d->header_len;
-
-	d->status = PQQ_OPEN_FAILED;
 	/* Behind the last number there is none, though decoding yields one. */
-	if (!k->ready || d->packet_number >> 62 != 0) {
-		return;
+	int lost = !k->ready || d->packet_number >> 62 != 0;
+
+	/* "For authentication to be free from side channels, the entire process of header protection
+	 * removal, packet number recovery, and packet protection removal MUST be applied together
+	 * without timing and other side channels."
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-9.5-3
+	 *
+	 * So where a phase's key is missing, another one is tried in vain. */
+	if (!k->ready) {
+		k = current(o);
 	}
+	d->status = PQQ_OPEN_FAILED;
 	pqq_packet_nonce(k, d->packet_number, nonce);
 	if (!EVP_AEAD_CTX_open(&k->aead, pkt + d->header_len, &len, sealed, nonce, sizeof(nonce),
 			pkt + d->header_len, sealed, pkt, d->header_len)) {
 		ERR_clear_error();
+		return;
+	}
+	if (lost) {
 		return;
 	}
 	d->payload_len = (uint32_t)len;

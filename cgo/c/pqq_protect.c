@@ -77,14 +77,11 @@ int pqq_header_key_init(pqq_header_key *h, const pqq_suite *s, const pqq_version
 	uint8_t key[32];
 
 	EVP_CIPHER_CTX_init(&h->ecb);
-	if (!pqq_expand_label(s->md(), secret, s->hash_len, v->hp, strlen(v->hp), NULL, 0, key, s->key_len)) {
-		return 0;
-	}
-	int ok = 1;
 	h->chacha = s->id == 0x1303;
-	if (h->chacha) {
+	int ok = pqq_expand_label(s->md(), secret, s->hash_len, v->hp, strlen(v->hp), NULL, 0, key, s->key_len);
+	if (ok && h->chacha) {
 		memcpy(h->key, key, sizeof(key));
-	} else {
+	} else if (ok) {
 		const EVP_CIPHER *ecb = s->key_len == 16 ? EVP_aes_128_ecb() : EVP_aes_256_ecb();
 		ok = EVP_EncryptInit_ex(&h->ecb, ecb, NULL, key, NULL) && EVP_CIPHER_CTX_set_padding(&h->ecb, 0);
 	}
@@ -104,9 +101,9 @@ void pqq_header_key_clear(pqq_header_key *h)
 int pqq_header_masks(pqq_header_key *h, uint8_t *samples, size_t n)
 {
 	if (!h->chacha) {
-		int len = 0;
-		return EVP_EncryptUpdate(&h->ecb, samples, &len, samples, (int)(n * PQQ_SAMPLE))
-			&& (size_t)len == n * PQQ_SAMPLE;
+		/* Whole blocks in one call, which the module counts as approved; EVP_EncryptUpdate is not
+		 * before EVP_EncryptFinal. */
+		return EVP_Cipher(&h->ecb, samples, samples, n * PQQ_SAMPLE);
 	}
 	static const uint8_t zeros[5];
 	for (size_t i = 0; i < n; i++) {

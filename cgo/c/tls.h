@@ -8,11 +8,9 @@
 
 #include "internal.h"
 
-#define PQQ_MAX_CERTS 64
-
 struct pqq_config {
 	struct s2n_config *s2n;
-	struct s2n_cert_chain_and_key *certs[PQQ_MAX_CERTS];
+	struct s2n_cert_chain_and_key **certs;
 	size_t n_certs;
 	uint32_t flags;
 	uint32_t n_ticket_keys;

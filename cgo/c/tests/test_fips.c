@@ -2,7 +2,8 @@
  * public keys is no security function and is not. */
 #include <openssl/service_indicator.h>
 
-#include "check.h"
+#include "certs.h"
+#include "side.h"
 
 #define APPROVED(call)                                                          \
 	do {                                                                    \
@@ -11,21 +12,56 @@
 		CHECK(FIPS_service_indicator_after_call() != before);           \
 	} while (0)
 
-static void one_rtt(uint16_t suite, size_t secret_len)
+#define NOT_APPROVED(call)                                                      \
+	do {                                                                    \
+		uint64_t before = FIPS_service_indicator_before_call();         \
+		CHECK(call);                                                    \
+		CHECK(FIPS_service_indicator_after_call() == before);           \
+	} while (0)
+
+/* 1-RTT, and 0-RTT and Handshake keys, which differ in nothing: derivation, sealing, opening, header
+ * protection by itself, and all of it again after a key update. */
+static void secret_keys(uint16_t suite, size_t secret_len)
 {
-	uint8_t secret[48] = { 1 }, pkt[64] = { 0x43 };
-	pqq_seal_desc sd = { .header_len = 5, .payload_len = 20, .packet_number = 1000 };
-	pqq_open_desc od = { .len = 41, .pn_offset = 1 };
-	pqq_sealer *s = pqq_sealer_new(1, suite, secret, secret_len, 1);
-	pqq_opener *o = pqq_opener_new(1, suite, secret, secret_len, 1);
-	CHECK(s != NULL && o != NULL);
-	pkt[3] = 1000 >> 8;
-	pkt[4] = 1000 & 0xff;
-	APPROVED(pqq_seal(s, pkt, sizeof(pkt), &sd, 1));
-	APPROVED(pqq_open(o, pkt, sizeof(pkt), &od, 1, 999) == 1);
-	CHECK(od.status == PQQ_OPEN_OK && od.packet_number == 1000);
+	uint8_t secret[48] = { 1 }, samples[2 * PQQ_SAMPLE] = { 0 };
+	pqq_sealer *s = NULL;
+	pqq_opener *o = NULL;
+	pqq_header_key h;
+	APPROVED((s = pqq_sealer_new(1, suite, secret, secret_len, 1)) != NULL);
+	APPROVED((o = pqq_opener_new(1, suite, secret, secret_len, 1)) != NULL);
+	for (uint64_t pn = 1000; pn < 1003; pn++) {
+		uint8_t pkt[64] = { 0x43, 0, 0, (uint8_t)(pn >> 8), (uint8_t)pn };
+		pqq_seal_desc sd = { .header_len = 5, .payload_len = 20, .packet_number = pn };
+		pqq_open_desc od = { .len = 41, .pn_offset = 1 };
+		pkt[0] |= (uint8_t)((pn & 1) << 2);
+		APPROVED(pqq_seal(s, pkt, sizeof(pkt), &sd, 1));
+		APPROVED(pqq_open(o, pkt, sizeof(pkt), &od, 1, (int64_t)pn - 1) == 1);
+		CHECK(od.packet_number == pn);
+		CHECK(od.status == (pn == 1000 ? PQQ_OPEN_OK : PQQ_OPEN_NEXT_PHASE));
+		if (pn > 1000) {
+			APPROVED(pqq_opener_update(o, pn));
+		}
+		APPROVED(pqq_sealer_update(s));
+	}
+	CHECK(pqq_header_key_init(&h, pqq_suite_find(suite), pqq_version_find(1), secret));
+	APPROVED(pqq_header_masks(&h, samples, 2));
+	pqq_header_key_clear(&h);
 	pqq_sealer_free(s);
 	pqq_opener_free(o);
+}
+
+/* What seals under secret keys is the module's AEAD for TLS 1.3 by itself, whatever else is approved in
+ * a call: its counter moves for AEAD and header protection, one each. */
+static void each_counts(void)
+{
+	uint8_t secret[32] = { 1 }, pkt[64] = { 0x43 };
+	pqq_seal_desc sd = { .header_len = 5, .payload_len = 20 };
+	pqq_sealer *s = pqq_sealer_new(1, 0x1301, secret, sizeof(secret), 1);
+	CHECK(s != NULL);
+	uint64_t before = FIPS_service_indicator_before_call();
+	CHECK(pqq_seal(s, pkt, sizeof(pkt), &sd, 1));
+	CHECK(FIPS_service_indicator_after_call() >= before + 2);
+	pqq_sealer_free(s);
 }
 
 static void tokens(void)
@@ -41,36 +77,85 @@ static void tokens(void)
 	pqq_reset_free(r);
 }
 
-/* Initial packets are sealed with plain GCM, whose nonces the module does not choose. */
+/* Initial packets are sealed with plain GCM, whose nonces the module does not choose. Their header
+ * protection and their keys' derivation are the same functions as elsewhere, and count. */
 static void initial(void)
 {
-	uint8_t pkt[64] = { 0xc3 }, tag[16];
+	uint8_t retry[64] = { 0xc3 }, tag[16];
 	pqq_packet_key key;
 	uint8_t secret[32] = { 1 }, nonce[12] = { 0 };
 	size_t len = 0;
 	CHECK(pqq_packet_key_init(&key, pqq_suite_find(0x1301), pqq_version_find(1), secret, PQQ_PLAIN_AEAD,
 		evp_aead_seal));
-	uint64_t before = FIPS_service_indicator_before_call();
-	CHECK(EVP_AEAD_CTX_seal(&key.aead, tag, &len, sizeof(tag), nonce, sizeof(nonce), NULL, 0, NULL, 0));
-	CHECK(FIPS_service_indicator_after_call() == before);
+	NOT_APPROVED(EVP_AEAD_CTX_seal(&key.aead, tag, &len, sizeof(tag), nonce, sizeof(nonce), NULL, 0, NULL, 0));
 	pqq_packet_key_clear(&key);
-	before = FIPS_service_indicator_before_call();
-	CHECK(pqq_retry_tag(1, (const uint8_t *)"dcid", 4, pkt, sizeof(pkt), tag));
-	CHECK(FIPS_service_indicator_after_call() == before);
+	NOT_APPROVED(pqq_retry_tag(1, (const uint8_t *)"dcid", 4, retry, sizeof(retry), tag));
+}
+
+/* ChaCha20-Poly1305 is no algorithm of the module's approved mode; the policies of FIPS variants do not
+ * offer it. */
+static void chacha(void)
+{
+	uint8_t secret[32] = { 1 }, pkt[64] = { 0x43 };
+	pqq_seal_desc sd = { .header_len = 5, .payload_len = 20 };
+	pqq_sealer *s = pqq_sealer_new(1, 0x1303, secret, sizeof(secret), 1);
+	CHECK(s != NULL);
+	NOT_APPROVED(pqq_seal(s, pkt, sizeof(pkt), &sd, 1));
+	pqq_sealer_free(s);
+}
+
+/* Each step of a handshake on the policy that is the default of FIPS variants. */
+static void handshake(void)
+{
+	static test_cert cert;
+	static side c, s;
+	int32_t err;
+	make_cert(&cert);
+	pqq_config *client = pqq_config_new("default_fips", 0, &err);
+	pqq_config *server = pqq_config_new("default_fips", PQQ_SERVER | PQQ_SKIP_VERIFY, &err);
+	CHECK(client != NULL && server != NULL && pqq_config_add_root(client, cert.cert, &err));
+	CHECK(pqq_config_add_alpn(client, (const uint8_t *)"test", 4, &err));
+	CHECK(pqq_config_add_cert(server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
+		strlen(cert.key), 0, &err));
+	c.conn = pqq_conn_new(client, "server.test", "server.test", 0, (const uint8_t *)"c", 1, &err);
+	s.conn = pqq_conn_new(server, NULL, NULL, 0, NULL, 0, &err);
+	CHECK(c.conn != NULL && s.conn != NULL);
+	APPROVED(drive(&c, PQQ_INITIAL, NULL, 0));
+	CHECK(drive(&s, PQQ_INITIAL, c.out[PQQ_INITIAL], c.out_len[PQQ_INITIAL]));
+	CHECK(pqq_conn_continue(s.conn, NULL, (const uint8_t *)"test", 4, (const uint8_t *)"s", 1, &err));
+	APPROVED(drive(&s, PQQ_INITIAL, NULL, 0));
+	APPROVED(drive(&c, PQQ_INITIAL, s.out[PQQ_INITIAL], s.out_len[PQQ_INITIAL]));
+	APPROVED(drive(&c, PQQ_HANDSHAKE, s.out[PQQ_HANDSHAKE], s.out_len[PQQ_HANDSHAKE]));
+	APPROVED(drive(&s, PQQ_HANDSHAKE, c.out[PQQ_HANDSHAKE], c.out_len[PQQ_HANDSHAKE]));
+	CHECK(c.done && s.done);
+	uint8_t out[32];
+	APPROVED(pqq_conn_export(c.conn, "EXPORTER-x", 10, NULL, 0, out, sizeof(out)));
+	pqq_state state;
+	CHECK(pqq_conn_state(c.conn, &state) && strcmp(state.group, "X25519MLKEM768") == 0);
+	pqq_conn_free(c.conn);
+	pqq_conn_free(s.conn);
+	pqq_config_free(client);
+	pqq_config_free(server);
 }
 
 int main(void)
 {
 	check_init();
 #ifdef PQQ_FIPS
-	one_rtt(0x1301, 32);
-	one_rtt(0x1302, 48);
+	secret_keys(0x1301, 32);
+	secret_keys(0x1302, 48);
+	each_counts();
 	tokens();
+	handshake();
 	initial();
+	chacha();
 #else
-	(void)one_rtt;
+	(void)secret_keys;
+	(void)each_counts;
 	(void)tokens;
+	(void)handshake;
 	(void)initial;
+	(void)chacha;
 #endif
 	return 0;
 }

@@ -1,0 +1,220 @@
+/* Allocations fail, one in each run: no crash, nothing kept, and no handshake that succeeds where it must
+ * not. The linker puts the __wrap_ functions in the others' places.
+ *
+ * In handshakes only our own ones fail: s2n-tls 1.7 does not survive all of its own failing (a stack of
+ * certificates that was not made is pushed to, a connection that could not be made is not freed). */
+#include <stdlib.h>
+
+#include "certs.h"
+#include "side.h"
+
+static long countdown = -1; /* allocations until one fails; -1: none does */
+static int any;             /* whosever they are, or ours alone */
+
+static int fails(int ours) { return any != ours && countdown >= 0 && countdown-- == 0; }
+
+void *__real_malloc(size_t len);
+void *__wrap_malloc(size_t len);
+void *__real_pqq_alloc(size_t len);
+void *__wrap_pqq_alloc(size_t len);
+void *__real_pqq_realloc(void *p, size_t len);
+void *__wrap_pqq_realloc(void *p, size_t len);
+
+void *__wrap_malloc(size_t len) { return fails(0) ? NULL : __real_malloc(len); }
+void *__wrap_pqq_alloc(size_t len) { return fails(1) ? NULL : __real_pqq_alloc(len); }
+void *__wrap_pqq_realloc(void *p, size_t len) { return fails(1) ? NULL : __real_pqq_realloc(p, len); }
+
+static test_cert cert;
+
+typedef struct {
+	pqq_config *client, *server;
+} configs;
+
+static int set_up(configs *c, int foreign_key)
+{
+	uint8_t secret[32] = { 7 };
+	int32_t err;
+	c->client = pqq_config_new("default_pq", PQQ_TICKETS, &err);
+	c->server = pqq_config_new("default_pq", PQQ_SERVER | PQQ_SKIP_VERIFY | PQQ_TICKETS | PQQ_KEY_LOG, &err);
+	return c->client != NULL && c->server != NULL && pqq_config_add_root(c->client, cert.cert, &err)
+		&& pqq_config_add_alpn(c->client, (const uint8_t *)"test", 4, &err)
+		&& pqq_config_add_cert(c->server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
+			foreign_key ? 0 : strlen(cert.key), 0, &err)
+		&& pqq_config_add_ticket_key(c->server, secret, &err);
+}
+
+static void take_down(configs *c)
+{
+	pqq_config_free(c->client);
+	pqq_config_free(c->server);
+}
+
+/* Moves what from wrote to to; 0 when to fails. */
+static int deliver(side *from, side *to)
+{
+	for (uint32_t level = 0; level < 4; level++) {
+		size_t len = from->out_len[level];
+		if (len > 0 && !drive(to, level, from->out[level], len)) {
+			return 0;
+		}
+		from->out_len[level] = 0;
+	}
+	return 1;
+}
+
+static int keys_of(side *s)
+{
+	int all = 1;
+	for (uint32_t level = PQQ_HANDSHAKE; level <= PQQ_APP; level += PQQ_APP - PQQ_HANDSHAKE) {
+		pqq_sealer *w = pqq_conn_take_sealer(s->conn, level, 1);
+		pqq_opener *r = pqq_conn_take_opener(s->conn, level, 1);
+		all = all && w != NULL && r != NULL;
+		if (w != NULL && level == PQQ_APP) {
+			all = pqq_sealer_update(w) && all;
+		}
+		if (r != NULL && level == PQQ_APP) {
+			all = pqq_opener_update(r, 0) && all;
+		}
+		pqq_sealer_free(w);
+		pqq_opener_free(r);
+	}
+	return all;
+}
+
+/* One handshake that asks for name, with a ticket if there is one. 1: both sides are done. */
+static int once(const configs *cfg, const char *name, pqq_ticket **ticket)
+{
+	static side c, s;
+	int32_t err;
+	int ok = 0;
+	memset(&c, 0, sizeof(c));
+	memset(&s, 0, sizeof(s));
+	c.conn = pqq_conn_new(cfg->client, name, name, 0, (const uint8_t *)"client", 6, &err);
+	s.conn = pqq_conn_new(cfg->server, NULL, NULL, 0, NULL, 0, &err);
+	if (c.conn != NULL && *ticket != NULL) {
+		(void)pqq_conn_resume(c.conn, *ticket);
+	}
+	if (c.conn != NULL && s.conn != NULL && drive(&c, 0, NULL, 0) && deliver(&c, &s) && s.hello
+		&& pqq_conn_continue(s.conn, NULL, (const uint8_t *)"test", 4, (const uint8_t *)"server", 6, &err)
+		&& drive(&s, 0, NULL, 0) && deliver(&s, &c) && deliver(&c, &s) && deliver(&s, &c)) {
+		ok = c.done && s.done && keys_of(&c) && keys_of(&s);
+	}
+	if (c.conn != NULL) {
+		pqq_ticket *fresh = pqq_conn_take_ticket(c.conn);
+		if (fresh != NULL) {
+			pqq_ticket_free(*ticket);
+			*ticket = fresh;
+		}
+	}
+	pqq_conn_free(c.conn);
+	pqq_conn_free(s.conn);
+	return ok;
+}
+
+/* Fails each allocation of run in its turn, until a run has fewer. */
+static void each(int (*run)(const configs *), const configs *cfg, int may_succeed, long at_least)
+{
+	CHECK(run(cfg) == may_succeed); /* what stays for good is allocated now */
+	long n = 0;
+	for (int over = 0; !over; n++) {
+		pqq_live before = pqq_live_now();
+		countdown = n;
+		int ok = run(cfg);
+		over = countdown >= 0;
+		countdown = -1;
+		CHECK(may_succeed || !ok);
+		CHECK(!over || ok == may_succeed);
+		pqq_live after = pqq_live_now();
+		CHECK(after.handles == before.handles && after.tls_bytes == before.tls_bytes);
+	}
+	CHECK(n > at_least); /* or the linker did not do as it was told */
+	CHECK(run(cfg) == may_succeed);
+}
+
+static int full(const configs *cfg)
+{
+	pqq_ticket *none = NULL;
+	int ok = once(cfg, "server.test", &none);
+	pqq_ticket_free(none);
+	return ok;
+}
+
+static int wrong_name(const configs *cfg)
+{
+	pqq_ticket *none = NULL;
+	int ok = once(cfg, "other.test", &none);
+	CHECK(none == NULL);
+	return ok;
+}
+
+static int resumed(const configs *cfg)
+{
+	pqq_ticket *t = NULL;
+	int ok = once(cfg, "server.test", &t) && t != NULL && once(cfg, "server.test", &t);
+	pqq_ticket_free(t);
+	return ok;
+}
+
+static int configuration(const configs *unused)
+{
+	configs c = { 0 };
+	(void)unused;
+	int ok = set_up(&c, 0);
+	take_down(&c);
+	return ok;
+}
+
+/* The module's random generator ends the process when it cannot have memory: none fails here. */
+static int seal_token(const pqq_token *t, uint8_t *out, size_t cap, const uint8_t *in)
+{
+	any = 0;
+	size_t n = pqq_token_seal(t, out, cap, in, 8, NULL, 0);
+	any = 1;
+	return n == 8 + PQQ_TOKEN_OVERHEAD;
+}
+
+/* What AWS-LC allocates fails here, too. */
+static int packets(const configs *unused)
+{
+	static uint8_t retry[5000];
+	uint8_t secret[48] = { 1 }, pkt[64] = { 0x43, 0, 0, 0, 9 }, tag[16], out[64];
+	pqq_seal_desc sd = { .header_len = 5, .payload_len = 20, .packet_number = 9 };
+	pqq_open_desc od = { .len = 41, .pn_offset = 1 };
+	(void)unused;
+	pqq_sealer *s = pqq_sealer_new(1, 0x1302, secret, 48, 1), *si = pqq_initial_sealer_new(1, secret, 8, 1);
+	pqq_opener *o = pqq_opener_new(1, 0x1302, secret, 48, 1), *oi = pqq_initial_opener_new(1, secret, 8, 1);
+	pqq_token *t = pqq_token_new(secret, 32);
+	pqq_reset *r = pqq_reset_new(secret, 32);
+	int ok = s != NULL && si != NULL && o != NULL && oi != NULL && t != NULL && r != NULL
+		&& pqq_seal(s, pkt, sizeof(pkt), &sd, 1) && pqq_open(o, pkt, sizeof(pkt), &od, 1, 0) == 1
+		&& od.status == PQQ_OPEN_OK
+		&& pqq_sealer_update(s) && pqq_opener_update(o, 3)
+		&& seal_token(t, out, sizeof(out), secret)
+		&& pqq_token_open(t, tag, sizeof(tag), out, 8 + PQQ_TOKEN_OVERHEAD, NULL, 0) == 9
+		&& pqq_reset_token(r, secret, 8, tag) && pqq_retry_tag(1, secret, 8, retry, sizeof(retry), tag);
+	pqq_sealer_free(s);
+	pqq_sealer_free(si);
+	pqq_opener_free(o);
+	pqq_opener_free(oi);
+	pqq_token_free(t);
+	pqq_reset_free(r);
+	return ok;
+}
+
+int main(void)
+{
+	configs c = { 0 };
+	check_init();
+	make_cert(&cert);
+	CHECK(set_up(&c, 0));
+	each(full, &c, 1, 15);
+	each(wrong_name, &c, 0, 6);
+	each(resumed, &c, 1, 25);
+	each(configuration, NULL, 1, 2);
+	any = 1;
+	each(packets, NULL, 1, 10);
+	any = 0;
+	take_down(&c);
+	CHECK(pqq_live_now().handles == 0);
+	return 0;
+}
