@@ -74,8 +74,11 @@ func TestDraining(t *testing.T) {
 	require.Equal(t, DropClosedConn, got.Drop)
 }
 
-// "[...] MUST be replaced by a CONNECTION_CLOSE of type 0x1c": before the handshake is confirmed an
-// application's words do not leave.
+// Before the handshake is confirmed an application's words do not leave.
+//
+// "A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type 0x1c when sending the
+// frame in Initial or Handshake packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
 func TestCloseBeforeTheHandshakeIsDone(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceHandshake)
 	r.client.Close(r.now, true, 7, "a secret of the application")

@@ -38,8 +38,11 @@ func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
 	}
 }
 
-// "[...] MUST NOT contain data that extends past the end of previously received data in that flow":
-// an earlier level says nothing new.
+// An earlier level says nothing new.
+//
+// "If the packet is from a previously installed encryption level, it MUST NOT contain data that extends
+// past the end of previously received data in that flow."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
 func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceInitial)
 	in := &r.server.spaces[recovery.SpaceInitial].in

@@ -1,0 +1,149 @@
+package pqquic_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// citation is the one form in which an RFC's text is pointed to: on a line of its own, after the words
+// that are quoted.
+var citation = regexp.MustCompile(
+	`^https://www\.rfc-editor\.org/rfc/rfc([0-9]+)#(?:section-[0-9]+(?:\.[0-9]+)*|appendix-[A-Z](?:\.[0-9]+)*)(-[0-9]+(?:\.[0-9]+)*)?$`)
+
+// rfcLink is a link to an RFC in any form.
+var rfcLink = regexp.MustCompile(`(?i)https?://\S*(?:rfc-editor\.org|ietf\.org|rfc[0-9]{4})`)
+
+// firstWithParagraphs is the first RFC whose HTML has an anchor at every paragraph.
+const firstWithParagraphs = 8650
+
+// commentText returns what a line says as a part of a comment.
+func commentText(line string) (text string, ok bool) {
+	line = strings.TrimSpace(line)
+	for _, mark := range []string{"//", "/*", "* "} {
+		if rest, found := strings.CutPrefix(line, mark); found {
+			return strings.TrimSpace(strings.TrimSuffix(rest, "*/")), true
+		}
+	}
+	return "", false
+}
+
+// citationFaults lists what is wrong with the citations of a source file. Words that are quoted with an
+// elision are an RFC's, and need their citation.
+func citationFaults(source string) (faults []string) {
+	var words []string // the paragraph of the comment so far
+	fault := func(line int, what string) { faults = append(faults, fmt.Sprintf("line %d: %s", line, what)) }
+	end := func(line int) {
+		if strings.Contains(strings.Join(words, " "), "[...]") {
+			fault(line, "a quotation without its citation")
+		}
+		words = words[:0]
+	}
+	for i, line := range strings.Split(source+"\n", "\n") {
+		text, ok := commentText(line)
+		switch {
+		case !ok || text == "":
+			end(i)
+		case rfcLink.MatchString(text):
+			if what := citationFault(text, strings.Join(words, " ")); what != "" {
+				fault(i+1, what)
+			}
+			words = words[:0]
+		default:
+			words = append(words, text)
+		}
+	}
+	return faults
+}
+
+// citationFault says what is wrong with a citation and the words before it.
+func citationFault(link, words string) string {
+	m := citation.FindStringSubmatch(link)
+	if m == nil {
+		return "not https://www.rfc-editor.org/rfc/rfcNNNN#section-X.Y-N, or not alone on its line"
+	}
+	rfc, _ := strconv.Atoi(m[1])
+	if hasParagraph := m[2] != ""; hasParagraph != (rfc >= firstWithParagraphs) {
+		return "a paragraph where the RFC has no anchors for them, or none where it has"
+	}
+	parts := strings.Split(words, `"`)
+	if len(parts) < 3 || len(parts)%2 == 0 {
+		return "no quotation before it, or one that is not closed"
+	}
+	quote := parts[len(parts)-2]
+	if strings.Contains(strings.ReplaceAll(quote, "[...]", ""), "...") || strings.Contains(quote, "…") {
+		return "an elision that is not [...]"
+	}
+	return ""
+}
+
+// TestCitations: an RFC is quoted in one form, which a reader can follow and a program can find.
+func TestCitations(t *testing.T) {
+	cited := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (path == "build" || path == "third_party" || path == ".git") {
+			return filepath.SkipDir
+		}
+		if ext := filepath.Ext(path); d.IsDir() || path == "citations_test.go" || ext != ".go" && ext != ".c" && ext != ".h" {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		cited += strings.Count(string(b), "https://www.rfc-editor.org/rfc/")
+		for _, fault := range citationFaults(string(b)) {
+			t.Errorf("%s, %s", path, fault)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, cited, 200)
+}
+
+// TestCitationsPlanted: each kind of fault is found, and none where there is none.
+func TestCitationsPlanted(t *testing.T) {
+	const right = "https://www.rfc-editor.org/rfc/rfc9000#section-8.1-2"
+	for _, good := range []string{
+		"// \"[...] servers MUST NOT\"\n// " + right,
+		"\t// init starts.\n\t//\n\t// \"one [...] two\". And more.\n\t// " + right,
+		"/* \"one\n * two\"\n * " + right + " */",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc9001#appendix-A.1-3.2.1",
+		"// \"one\"\n// " + right + "\n// \"two\"\n// " + right,
+		"x := f(a...)\n// see \"it\"",
+	} {
+		require.Empty(t, citationFaults(good), good)
+	}
+	for _, bad := range []string{
+		"// \"words\"\n// See " + right,
+		"// \"words\" " + right,
+		"// \"words\"\n// " + right + ".",
+		"// " + right,
+		"// words\n// " + right,
+		"// \"words\n// " + right,
+		"// \"words\"\n//\n// " + right,
+		"// \"one ... two\"\n// " + right,
+		"// \"one … two\"\n// " + right,
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc9000#section-8.1",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc9000",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc9000.html#section-8.1-2",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc9001#section-A.1-2",
+		"// \"words\"\n// https://www.rfc-editor.org/rfc/rfc8446#section-4.6.1-2",
+		"// \"words\"\n// https://datatracker.ietf.org/doc/html/rfc9000#section-8.1-2",
+		"// \"one [...] two\"",
+		"// \"one [...] two\"\nvar x int\n// " + right,
+	} {
+		require.NotEmpty(t, citationFaults(bad), bad)
+	}
+}
