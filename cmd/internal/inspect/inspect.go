@@ -213,7 +213,7 @@ func (in *Inspector) tell(c *conn) {
 	}
 	r := c.report
 	// What stays behind only tells later packets that they belong to nothing new.
-	c.report = &Connection{}
+	c.report = nil
 	in.judge(r)
 	in.stats.Connections++
 	switch r.Verdict.Result {

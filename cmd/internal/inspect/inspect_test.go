@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,19 +60,22 @@ func TestVerdicts(t *testing.T) {
 		require.Equal(t, Verdict{Classical, CauseServer, "the client offered X25519MLKEM768, the server chose X25519 (0x001D)"}, v)
 	})
 	t.Run("both have some and used none", func(t *testing.T) {
-		r := record(t, setup{Client: []tlsprovider.Group{pq, x}, Server: []tlsprovider.Group{x}})
+		// The same server first takes the client's post-quantum group, and then another one.
 		in := New(Options{})
-		d := r.Packets[0].Data
-		f, ok := in.decoder.decode(r.Packets[0].At, 101, d)
-		require.True(t, ok)
-		in.pqServer[f.dst] = true // as it was seen to be capable earlier in the capture
 		var got *Connection
 		in.opt.Report = func(c *Connection) { got = c }
-		for _, p := range r.Packets {
-			in.Frame(capture.Frame{Time: p.At, Link: 101, Data: bytes.Clone(p.Data), Length: len(p.Data)})
+		for i, group := range []offer{{0x11ec, 1120}, {0x1d, 32}} {
+			hello, answer := makeClientHello(t, 0, false, offer{0x11ec, 0}, offer{0x1d, 32}), makeServerHello(group, false)
+			id := []byte{byte(i), 2, 3, 4, 5, 6, 7, 8}
+			s := &sealer{version: quicV1, dcid: id, dst: id, src: id, side: tlsprovider.Client, size: 1200}
+			back := &sealer{version: quicV1, dcid: id, dst: id, src: id, side: tlsprovider.Server, size: 1300}
+			in.udp(&datagram{time: time.Unix(1, 0), src: clientEnd, dst: serverEnd, payload: s.datagram(t, 0, hello, []span{{0, len(hello)}})})
+			in.udp(&datagram{time: time.Unix(1, 0), src: serverEnd, dst: clientEnd, payload: back.datagram(t, 0, answer, []span{{0, len(answer)}})})
+			in.expire(time.Unix(100, 0))
 		}
 		in.Finish()
-		require.Equal(t, CauseBothOffered, got.Verdict.Cause)
+		require.Equal(t, Verdict{Classical, CauseBothOffered, "the server has post-quantum groups and the client offered X25519MLKEM768, " +
+			"yet X25519 (0x001D) was negotiated: the client sent no key share for them, and the server did not ask for one"}, got.Verdict)
 	})
 	t.Run("no answer", func(t *testing.T) {
 		r := record(t, setup{Client: []tlsprovider.Group{pq}, Server: []tlsprovider.Group{x}, Fails: true})

@@ -52,7 +52,7 @@ func (q *quicState) close() {
 			o.Close()
 		}
 	}
-	q.keys, q.hs = nil, nil
+	q.keys, q.hs, q.seen = nil, nil, nil
 }
 
 // udp looks for the long header packets of a datagram.

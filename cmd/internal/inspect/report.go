@@ -105,6 +105,9 @@ func (c *Connection) problem(s string) {
 
 // size is about what the report holds in memory.
 func (c *Connection) size() int {
+	if c == nil {
+		return 0 // it is reported
+	}
 	n := 0
 	for _, h := range []*ClientHello{c.Hello, c.RetryHello} {
 		if h == nil {

@@ -61,13 +61,12 @@ func (in *Inspector) tcp(d *datagram) bool {
 		}
 		c.readTCP(dir, d)
 	}
-	in.heard(c, d.time)
 	if c.tcp.done {
 		in.tell(c)
 		c.tcp.side = [2]tcpSide{}
-		in.heard(c, d.time)
 	}
-	if d.end && c.report.Hello == nil {
+	in.heard(c, d.time)
+	if d.end && (c.tcp.done || c.report.Hello == nil) {
 		in.remove(c)
 	}
 	return true
