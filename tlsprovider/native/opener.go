@@ -1,7 +1,6 @@
 package native
 
 import (
-	"encoding/binary"
 	"math"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -96,33 +95,11 @@ func (o *opener) pick(d *tlsprovider.OpenDesc) (*packetKey, tlsprovider.OpenStat
 	return &o.next, tlsprovider.OpenNextPhase
 }
 
-// unprotect removes header protection and fills in number, phase and lengths.
+// unprotect removes header protection and reads the header.
 func unprotect(h *headerKey, pkt []byte, d *tlsprovider.OpenDesc, largest int64) {
 	h.protect(&pkt[0], pkt[d.PNOffset+4:][:tlsprovider.SampleLen])
-	pnLen := int(pkt[0]&3) + 1
-	pn := pkt[d.PNOffset:][:4]
-	h.unmask(pn[:pnLen])
-	d.PacketNumber = decodePacketNumber(largest, uint64(binary.BigEndian.Uint32(pn))>>(8*(4-pnLen)), pnLen)
-	d.HeaderLen = d.PNOffset + uint32(pnLen)
-	d.PayloadLen = d.Len - d.HeaderLen - tlsprovider.TagLen
-	d.Phase = 0
-	if pkt[0]&0x80 == 0 {
-		d.Phase = pkt[0] >> 2 & 1
-	}
-}
-
-// decodePacketNumber is RFC 9000, A.3. largest is -1 before there is one.
-func decodePacketNumber(largest int64, truncated uint64, pnLen int) uint64 {
-	expected := uint64(largest + 1)
-	window := uint64(1) << (8 * pnLen)
-	candidate := expected&^(window-1) | truncated
-	switch {
-	case candidate+window/2 <= expected && candidate < 1<<62-window:
-		return candidate + window
-	case candidate > expected+window/2 && candidate >= window:
-		return candidate - window
-	}
-	return candidate
+	h.unmask(pkt[d.PNOffset:][:pkt[0]&3+1])
+	d.ReadHeader(pkt, largest)
 }
 
 func open(k *packetKey, nonce *[12]byte, pkt []byte, d *tlsprovider.OpenDesc) bool {

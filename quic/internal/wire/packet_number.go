@@ -36,19 +36,3 @@ func AppendPacketNumber(b []byte, pn PacketNumber, n int) []byte {
 	}
 	return b
 }
-
-// DecodePacketNumber recovers a packet number from its low n bytes (RFC 9000, A.3). largest is the
-// largest number received so far, or NoPacket.
-func DecodePacketNumber(largest PacketNumber, truncated uint64, n int) PacketNumber {
-	expected := largest + 1
-	win := PacketNumber(1) << (8 * n)
-	half := win / 2
-	pn := expected&^(win-1) | PacketNumber(truncated)
-	if pn <= expected-half && pn < 1<<62-win {
-		return pn + win
-	}
-	if pn > expected+half && pn >= win {
-		return pn - win
-	}
-	return pn
-}

@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"encoding/binary"
 	"errors"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -203,35 +202,13 @@ func (o *opener) pick(d *tlsprovider.OpenDesc) (phase uint64, status tlsprovider
 	return o.phase + 1, tlsprovider.OpenNextPhase
 }
 
-// unmask removes header protection and fills in number, phase and lengths.
+// unmask removes header protection and reads the header.
 func unmask(pkt []byte, hp uint64, d *tlsprovider.OpenDesc, largest int64) {
-	pn := pkt[d.PNOffset : d.PNOffset+4]
 	m := mask(hp, pkt[d.PNOffset+4:])
 	applyMask(m, &pkt[0], nil)
-	pnLen := int(pkt[0]&3) + 1
 	first := pkt[0] // only the number is left to unmask
-	applyMask(m, &first, pn[:pnLen])
-	d.PacketNumber = decode(largest, uint64(binary.BigEndian.Uint32(pn))>>(8*(4-pnLen)), pnLen)
-	d.HeaderLen = d.PNOffset + uint32(pnLen)
-	d.PayloadLen = d.Len - d.HeaderLen - tlsprovider.TagLen
-	d.Phase = 0
-	if pkt[0]&0x80 == 0 {
-		d.Phase = pkt[0] >> 2 & 1
-	}
-}
-
-// decode is RFC 9000, A.3.
-func decode(largest int64, truncated uint64, pnLen int) uint64 {
-	expected := uint64(largest + 1)
-	window := uint64(1) << (8 * pnLen)
-	candidate := expected&^(window-1) | truncated
-	switch {
-	case candidate+window/2 <= expected && candidate < 1<<62-window:
-		return candidate + window
-	case candidate > expected+window/2 && candidate >= window:
-		return candidate - window
-	}
-	return candidate
+	applyMask(m, &first, pkt[d.PNOffset:][:first&3+1])
+	d.ReadHeader(pkt, largest)
 }
 
 func check(key uint64, pkt []byte, d *tlsprovider.OpenDesc) bool {
