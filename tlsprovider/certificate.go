@@ -65,8 +65,8 @@ func LoadCertificate(certFile, keyFile string) (Certificate, error) {
 	return c, nil
 }
 
-// CertificateFromTLS converts a tls.Certificate. Keys that are in memory are handed to the
-// provider's module; any other Signer stays where it is.
+// CertificateFromTLS converts a tls.Certificate's chain and key, and nothing beside them. Keys that are
+// in memory are handed to the provider's module; any other Signer stays where it is.
 func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
 	c := Certificate{Chain: t.Certificate}
 	if len(c.Chain) == 0 {

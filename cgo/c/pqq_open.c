@@ -186,7 +186,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	/* "For authentication to be free from side channels, the entire process of header protection
 	 * removal, packet number recovery, and packet protection removal MUST be applied together
 	 * without timing and other side channels."
-	 * https://www.rfc-editor.org/rfc/rfc9001#section-9.5-3
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-9.5-1
 	 *
 	 * So where a phase's key is missing, another one is tried in vain. */
 	if (!k->ready) {

@@ -38,6 +38,9 @@ func NewConfig(policy string, flags Flags) (*Config, error) {
 // AddCert adds a chain and its key, both in PEM. Without a key, handshakes emit [EventSign] with
 // index.
 func (c *Config) AddCert(chain, key []byte, index uint16) error {
+	if c.p == nil {
+		return errClosed
+	}
 	if len(chain) == 0 {
 		return ErrRefused
 	}
@@ -49,6 +52,9 @@ func (c *Config) AddCert(chain, key []byte, index uint16) error {
 
 // AddRoot adds one trust anchor in PEM.
 func (c *Config) AddRoot(pem []byte) error {
+	if c.p == nil {
+		return errClosed
+	}
 	if code, ok := configAddRoot(c.p, string(pem)); !ok {
 		return errorOf(code)
 	}
@@ -57,6 +63,9 @@ func (c *Config) AddRoot(pem []byte) error {
 
 // AddALPN adds an application protocol to a client's offer.
 func (c *Config) AddALPN(proto string) error {
+	if c.p == nil {
+		return errClosed
+	}
 	if code, ok := configAddALPN(c.p, []byte(proto)); !ok {
 		return errorOf(code)
 	}
@@ -65,6 +74,9 @@ func (c *Config) AddALPN(proto string) error {
 
 // AddTicketKey adds a server's ticket key of 32 bytes. The first one seals, the others open.
 func (c *Config) AddTicketKey(secret []byte) error {
+	if c.p == nil {
+		return errClosed
+	}
 	if len(secret) != 32 {
 		return ErrRefused
 	}
@@ -76,6 +88,9 @@ func (c *Config) AddTicketKey(secret []byte) error {
 
 // Groups reads back the groups that the configuration would offer, by code point.
 func (c *Config) Groups() []uint16 {
+	if c.p == nil {
+		return nil
+	}
 	out := make([]uint16, 64)
 	return out[:configGroups(c.p, out)]
 }

@@ -1,6 +1,7 @@
 package s2n
 
 import (
+	"bytes"
 	"encoding/binary"
 	"sync"
 	"unsafe"
@@ -93,7 +94,9 @@ func NewConn(cfg *Config, p ConnParams) (*Conn, error) {
 }
 
 // Resume offers a ticket; before the first Drive. The ticket stays the caller's.
-func (c *Conn) Resume(t *Ticket) bool { return c.p != nil && connResume(c.p, t.p) }
+func (c *Conn) Resume(t *Ticket) bool {
+	return c.p != nil && t.p != nil && connResume(c.p, t.p)
+}
 
 // Drive feeds CRYPTO bytes of one level and runs the handshake until it waits, fails or completes;
 // afterwards it takes post-handshake messages. now is the time for certificates in nanoseconds since
@@ -121,7 +124,13 @@ func (c *Conn) Drive(level uint8, in []byte, now int64) ([]byte, error) {
 		c.dropLog()
 		c.log = grown
 	}
-	return c.log[:r.n], nil
+	log := c.log[:r.n]
+	if r.done {
+		// Little follows, and rarely: the connection lives on without a buffer of its own.
+		log = bytes.Clone(log)
+		c.dropLog()
+	}
+	return log, nil
 }
 
 // logLen holds the log of all but long chains.
@@ -244,7 +253,12 @@ func (c *Conn) Close() {
 type Ticket struct{ p unsafe.Pointer }
 
 // Lifetime is how long the ticket can be used, in seconds.
-func (t *Ticket) Lifetime() uint32 { return ticketLifetime(t.p) }
+func (t *Ticket) Lifetime() uint32 {
+	if t.p == nil {
+		return 0
+	}
+	return ticketLifetime(t.p)
+}
 
 // Close frees the ticket. It is idempotent.
 func (t *Ticket) Close() {
@@ -255,6 +269,7 @@ func (t *Ticket) Close() {
 // driveResult is pqq_result in Go.
 type driveResult struct {
 	ok      bool
+	done    bool
 	alert   uint8
 	err     int32
 	n, more int

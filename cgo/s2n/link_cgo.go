@@ -106,6 +106,7 @@ func connDrive(p unsafe.Pointer, level uint8, in []byte, now int64, log []byte) 
 		bytePtr(log), C.size_t(len(log)))
 	return driveResult{
 		ok:    r.status == C.PQQ_OK,
+		done:  r.done != 0,
 		alert: uint8(r.alert),
 		err:   int32(r.err),
 		n:     int(r.log_len),

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math"
 
 	"golang.org/x/crypto/cryptobyte"
 	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -21,6 +22,9 @@ import (
 // addCertificates gives certs to cfg and returns the signers of those whose keys live elsewhere, by
 // index.
 func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto.Signer, error) {
+	if len(certs) > math.MaxUint16 {
+		return nil, fmt.Errorf("s2n: %d certificates: %d is the most", len(certs), math.MaxUint16)
+	}
 	signers := make([]crypto.Signer, len(certs))
 	for i, c := range certs {
 		if err := addCertificate(cfg, c, uint16(i)); err != nil {

@@ -3,8 +3,6 @@ package s2n
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -47,6 +45,9 @@ func TestConfigErrors(t *testing.T) {
 			c.Policy, c.RequirePQ = "20240503", true
 		}, "RequirePQ"},
 		{"ticket key", true, func(c *tlsprovider.Config) { c.TicketKeys = [][]byte{make([]byte, 16)} }, "ticket key 0"},
+		{"ticket keys and client auth", true, func(c *tlsprovider.Config) {
+			c.TicketKeys, c.ClientAuth, c.Roots = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
+		}, "TicketKeys of a server with ClientAuth"},
 		{"client auth", true, func(c *tlsprovider.Config) { c.ClientAuth = 9 }, "ClientAuth 9"},
 		{"no key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = nil }, "no private key"},
 		{"junk for a key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"},
@@ -92,40 +93,6 @@ func TestClassicalByName(t *testing.T) {
 	for _, g := range p.Hello.Groups {
 		require.False(t, g.PostQuantum())
 	}
-}
-
-func TestTLSConfigFields(t *testing.T) {
-	handled := map[string]bool{ // by FromTLSConfig's Config, or by checkTLSConfig itself
-		"Time": true, "Certificates": true, "SessionTicketKey": true, "RootCAs": true, "NextProtos": true,
-		"ServerName": true, "ClientAuth": true, "ClientCAs": true, "InsecureSkipVerify": true,
-		"CipherSuites": true, "PreferServerCipherSuites": true, "SessionTicketsDisabled": true,
-		"MinVersion": true, "MaxVersion": true, "CurvePreferences": true, "KeyLogWriter": true,
-		"DynamicRecordSizingDisabled": true, "Renegotiation": true,
-	}
-	for _, f := range unsupportedFields(new(tls.Config)) {
-		require.False(t, f.set, f.name)
-		handled[f.name] = true
-	}
-	typ := reflect.TypeFor[tls.Config]()
-	for i := range typ.NumField() {
-		if f := typ.Field(i); f.IsExported() {
-			require.True(t, handled[f.Name], "tls.Config.%s is neither honoured nor refused", f.Name)
-		}
-	}
-	for _, tt := range []struct {
-		field string
-		cfg   *tls.Config
-	}{
-		{"RootCAs", &tls.Config{RootCAs: x509.NewCertPool()}},
-		{"MaxVersion", &tls.Config{MaxVersion: tls.VersionTLS12}},
-		{"VerifyConnection", &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}},
-		{"ClientAuth", &tls.Config{ClientAuth: tls.RequireAnyClientCert}},
-	} {
-		err := checkTLSConfig(&tlsprovider.Config{TLS: tt.cfg}, tlsprovider.Client)
-		require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
-		require.ErrorContains(t, err, "tls.Config."+tt.field)
-	}
-	require.NoError(t, checkTLSConfig(&tlsprovider.Config{TLS: &tls.Config{RootCAs: x509.NewCertPool()}, Roots: new(tlsprovider.Roots)}, tlsprovider.Client))
 }
 
 func TestSystemRoots(t *testing.T) {

@@ -87,6 +87,10 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.ClientAuth > tlsprovider.RequireClientCert {
 		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
 	}
+	if side == tlsprovider.Server && len(cfg.TicketKeys) > 0 && cfg.ClientAuth != tlsprovider.NoClientCert {
+		return fmt.Errorf("s2n: TicketKeys of a server with ClientAuth: %w: s2n-tls's tickets do not say who the client is",
+			tlsprovider.ErrUnsupported)
+	}
 	return checkTicketKeys(cfg.TicketKeys)
 }
 

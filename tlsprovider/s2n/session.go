@@ -87,6 +87,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	if s.failed != nil {
 		return nil, s.failed
 	}
+	clear(s.events) // what they pointed to is not ours any longer
 	s.events = s.events[:0]
 	if s.sign != nil && len(in) == 0 {
 		if err := s.signed(); err != nil {

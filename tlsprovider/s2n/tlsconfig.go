@@ -23,6 +23,13 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 			return refuse(f.name, f.instead)
 		}
 	}
+	for i, c := range t.Certificates {
+		for _, f := range unsupportedCertificateFields(&c) {
+			if f.set {
+				return refuse(fmt.Sprintf("Certificates[%d].%s", i, f.name), f.instead)
+			}
+		}
+	}
 	pool, name := t.RootCAs, "RootCAs"
 	if side == tlsprovider.Server {
 		pool, name = t.ClientCAs, "ClientCAs"
@@ -35,6 +42,9 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	}
 	if t.ClientAuth == tls.RequestClientCert || t.ClientAuth == tls.RequireAnyClientCert {
 		return refuse("ClientAuth", "client certificates are always verified: use VerifyClientCertIfGiven or RequireAndVerifyClientCert")
+	}
+	if side == tlsprovider.Server && t.SessionTicketKey != [32]byte{} && t.ClientAuth != tls.NoClientCert {
+		return refuse("SessionTicketKey", "s2n-tls's tickets do not say who the client is, so that a server with ClientAuth sends none")
 	}
 	return nil
 }
@@ -62,5 +72,14 @@ func unsupportedFields(t *tls.Config) []unsupportedField {
 		{"EncryptedClientHelloRejectionVerify", t.EncryptedClientHelloRejectionVerify != nil, "s2n-tls has no Encrypted ClientHello"},
 		{"EncryptedClientHelloKeys", t.EncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
 		{"GetEncryptedClientHelloKeys", t.GetEncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
+	}
+}
+
+// unsupportedCertificateFields are those of a tls.Certificate beside chain and key.
+func unsupportedCertificateFields(c *tls.Certificate) []unsupportedField {
+	return []unsupportedField{
+		{"OCSPStaple", c.OCSPStaple != nil, "staples are not sent: leave it nil"},
+		{"SignedCertificateTimestamps", c.SignedCertificateTimestamps != nil, "timestamps are not sent beside a certificate: leave it nil"},
+		{"SupportedSignatureAlgorithms", c.SupportedSignatureAlgorithms != nil, "signature schemes belong to the Policy"},
 	}
 }
