@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
@@ -180,10 +182,20 @@ func only(all []compare.Config, words []string) (out []compare.Config) {
 	return out
 }
 
-// progress shows a bar that says how long it will take.
+// progress shows on a terminal a bar that says how long it will take, and elsewhere a line for each step.
 func (o *compareOptions) progress(w io.Writer) func(done, of int, next string) {
 	if o.quiet {
 		return nil
+	}
+	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		began := time.Now()
+		return func(done, of int, next string) {
+			left := ""
+			if done > 0 {
+				left = fmt.Sprintf(", about %v left", (time.Since(began) * time.Duration(of-done) / time.Duration(done)).Round(time.Second))
+			}
+			fmt.Fprintf(w, "%3d/%d %s%s\n", done, of, next, left)
+		}
 	}
 	var bar *progressbar.ProgressBar
 	return func(done, of int, next string) {

@@ -28,9 +28,10 @@ type Row struct {
 	CPU Interval `json:"cpu_us_per_connection"`
 	// Latency is from dial to completed handshake: the median over the rounds of each round's
 	// percentile, in microseconds.
-	P50, P99 float64
-	Failed   map[string]int64 `json:"failed,omitempty"`
-	Group    string           `json:"group,omitempty"` // that was negotiated
+	P50    float64          `json:"connect_p50_us"`
+	P99    float64          `json:"connect_p99_us"`
+	Failed map[string]int64 `json:"failed,omitempty"`
+	Group  string           `json:"group,omitempty"` // that was negotiated
 
 	// RelativeRate and RelativeCPU are ratios to the baseline, of the same round each.
 	Baseline     string    `json:"baseline,omitempty"`

@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pqquic/pqquic/cmd/internal/relay"
+	"github.com/pqquic/pqquic/cmd/internal/scenario"
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
 // Options are how to run a Study.
 type Options struct {
-	// Program is netbench, which is its own driver and makes the scenario.
+	// Program is netbench, which is its own driver.
 	Program string
 	// Seed makes the order within each round, and the relay's losses, repeatable.
 	Seed uint64
@@ -65,10 +66,7 @@ func Run(ctx context.Context, s *Study, opt Options) (*Result, error) {
 	defer os.RemoveAll(dir)
 	r := &runner{study: s, opt: opt, began: time.Now()}
 	defer r.stop()
-	if r.scenario, err = r.makeScenario(ctx, dir, s.Connections); err != nil {
-		return nil, err
-	}
-	if r.warming, err = r.makeScenario(ctx, dir, max(1, s.Connections/warmUp)); err != nil {
+	if err := r.makeFiles(dir); err != nil {
 		return nil, err
 	}
 	if err := r.start(ctx); err != nil {
@@ -79,13 +77,13 @@ func Run(ctx context.Context, s *Study, opt Options) (*Result, error) {
 
 // runner is a study that runs.
 type runner struct {
-	study             *Study
-	opt               Options
-	began             time.Time
-	scenario, warming string // files
-	servers           []*server
-	relays            []*relay.Relay
-	addrs             []string // for the clients, by Config
+	study   *Study
+	opt     Options
+	began   time.Time
+	files   map[string]files // by type of certificate
+	servers []*server
+	relays  []*relay.Relay
+	addrs   []string // for the clients, by Config
 }
 
 func (r *runner) program(c *Config) string {
@@ -95,23 +93,52 @@ func (r *runner) program(c *Config) string {
 	return r.opt.Program
 }
 
-// makeScenario has netbench write the scenario file.
-func (r *runner) makeScenario(ctx context.Context, dir string, connections int) (string, error) {
-	dir = filepath.Join(dir, fmt.Sprint(connections))
-	out, err := exec.CommandContext(ctx, r.opt.Program, "scenarios", dir,
-		fmt.Sprintf("--request_response.connections=%d", connections),
-		fmt.Sprintf("--request_response.request_size=%d", r.study.Request),
-		fmt.Sprintf("--request_response.response_size=%d", r.study.Response)).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("netbench scenarios: %w: %s", err, out)
+// files are a scenario, and one for the warm-up that is the same but for its length: the servers are those
+// of the first.
+type files struct{ scenario, warming string }
+
+// makeFiles writes the files for each type of certificate.
+func (r *runner) makeFiles(dir string) error {
+	r.files = make(map[string]files)
+	for _, c := range r.study.Configs {
+		if _, ok := r.files[c.Certificate]; ok {
+			continue
+		}
+		f := files{filepath.Join(dir, c.Certificate+"request_response.json"), filepath.Join(dir, c.Certificate+"warm-up.json")}
+		if err := r.write(f, scenario.CertificateType(c.Certificate)); err != nil {
+			return fmt.Errorf("%s: %w", c.Name, err)
+		}
+		r.files[c.Certificate] = f
 	}
-	return filepath.Join(dir, "request_response.json"), nil
+	return nil
+}
+
+func (r *runner) write(f files, certificate scenario.CertificateType) error {
+	o := scenario.Defaults()
+	if certificate != "" {
+		o.Certificate = certificate
+	}
+	o.RequestResponse.Connections = uint64(r.study.Connections)
+	o.RequestResponse.RequestSize = scenario.Bytes(r.study.Request)
+	o.RequestResponse.ResponseSize = scenario.Bytes(r.study.Response)
+	all, err := scenario.Generate(o)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(g scenario.Generated) bool { return g.Name == "request_response" })
+	s := *all[i].Scenario
+	if err := os.WriteFile(f.scenario, s.Marshal(), 0o600); err != nil {
+		return err
+	}
+	s.Clients = slices.Clone(s.Clients)
+	s.Clients[0].Scenario = s.Clients[0].Scenario[:max(1, r.study.Connections/warmUp)]
+	return os.WriteFile(f.warming, s.Marshal(), 0o600)
 }
 
 func (r *runner) start(ctx context.Context) error {
 	for i := range r.study.Configs {
 		c := &r.study.Configs[i]
-		s, err := startServer(ctx, r.program(c), r.scenario, c.Server)
+		s, err := startServer(ctx, r.program(c), r.files[c.Certificate].scenario, c.Server)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
@@ -180,9 +207,9 @@ func (r *runner) rounds(ctx context.Context) (*Result, error) {
 // client runs the client of one Config in one round.
 func (r *runner) client(ctx context.Context, k, round int) (Outcome, error) {
 	c := &r.study.Configs[k]
-	file := r.scenario
+	file := r.files[c.Certificate].scenario
 	if round == 0 {
-		file = r.warming
+		file = r.files[c.Certificate].warming
 	}
 	pid := r.servers[k].cmd.Process.Pid
 	before, errBefore := cpuSeconds(pid)

@@ -22,6 +22,8 @@ type Config struct {
 	// Server and Client are the flags of the two drivers.
 	Server []string `json:"server,omitempty"`
 	Client []string `json:"client,omitempty"`
+	// Certificate is the type of the server's and the authority's keys; empty means ECDSA P-256.
+	Certificate string `json:"certificate,omitempty"`
 	// Driver is a driver's program; empty means netbench itself.
 	Driver string `json:"driver,omitempty"`
 }
@@ -114,8 +116,8 @@ func byGroup(providers, more []string) (out []Config) {
 func byCertificate(providers, types []string) (out []Config) {
 	for _, p := range providers {
 		for i, t := range types {
-			flags := []string{"--provider", p, "--groups", "X25519MLKEM768", "--certificate-type", t}
-			c := Config{Name: p + " " + t, Client: flags, Server: flags}
+			flags := []string{"--provider", p, "--groups", "X25519MLKEM768"}
+			c := Config{Name: p + " " + t, Client: flags, Server: flags, Certificate: t}
 			if i > 0 {
 				c.Baseline = p + " " + types[0]
 			}
