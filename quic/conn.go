@@ -40,6 +40,7 @@ type Conn struct {
 	// the connection to quiescence. It alone polls for endpoint events and for packets, which
 	// keeps both in order. Others leave their input and go.
 	driving bool
+	drained bool // the core is drained, and the Endpoint has not been told
 
 	streams map[StreamID]*Stream
 	// incoming are the peer's streams that AcceptStream has not returned. Index 1 is for

@@ -65,6 +65,8 @@ func (c *Conn) continueDriving(o *output, n *news) {
 		c.ep.timers.set(&c.timer, 0)
 	}
 	c.settling.addAll(&n.wakeSet)
+	n.drained = c.drained
+	c.drained = false
 	c.mu.Unlock()
 	o.release()
 	c.tell(n)
@@ -136,7 +138,9 @@ func (c *Conn) pollEvents(n *news) {
 			}
 			c.wakeAll(&n.wakeSet)
 		case core.EventDrained:
-			n.drained = true
+			// For the driver to tell, whose last packet may be on its way: an Endpoint that goes with
+			// this connection must not close the socket before.
+			c.drained = true
 		}
 	}
 	if c.ep.draining.Load() && c.idle() {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -229,4 +230,45 @@ func TestLoopbackAnyPacketConn(t *testing.T) {
 	require.NoError(t, e.Close())
 	_, err = pc.WriteTo([]byte("x"), pc.LocalAddr())
 	require.ErrorIs(t, err, net.ErrClosed, "the Endpoint owns the socket")
+}
+
+// A busySock calls during, once, before it sends the next datagram.
+type busySock struct {
+	net.PacketConn
+	during func()
+}
+
+func (s *busySock) WriteTo(p []byte, to net.Addr) (int, error) {
+	if f := s.during; f != nil {
+		s.during = nil
+		f()
+	}
+	return s.PacketConn.WriteTo(p, to)
+}
+
+// An Endpoint that goes with its connection leaves the socket open until CONNECTION_CLOSE is sent, though
+// others see meanwhile that the connection is over.
+func TestLastPacketLeavesBeforeTheSocketCloses(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		sock := &busySock{PacketConn: w.net.Listen("10.0.0.3:1")}
+		e, err := NewEndpoint(sock, clientConfig())
+		require.NoError(t, err)
+		client, err := e.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		e.autoClose = true // as Dial without an Endpoint has it
+		server, err := w.listener.Accept(t.Context())
+		require.NoError(t, err)
+		c, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		advance(time.Second)
+		sock.during = func() {
+			_, err := c.Read(make([]byte, 1))
+			require.ErrorIs(t, err, net.ErrClosed)
+			synctest.Wait() // a socket that closes would be closed by now
+		}
+		require.NoError(t, client.Close())
+		<-e.done
+		<-server.Context().Done()
+		requireApplicationError(t, context.Cause(server.Context()), 0, "", true)
+	})
 }
