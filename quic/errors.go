@@ -22,8 +22,8 @@ func (e *closedError) Unwrap() error   { return net.ErrClosed }
 func (e *closedError) Timeout() bool   { return e.timeout }
 func (e *closedError) Temporary() bool { return false }
 
-// socketError is one of the errors below, or a context's, for which the socket is to blame. It unwraps to that error and
-// to the socket's.
+// socketError is one of the errors below, or a context's, for which the socket is to blame. It unwraps
+// to that error and to the socket's.
 type socketError struct{ what, cause error }
 
 func (e *socketError) Error() string   { return fmt.Sprintf("%v: socket failed: %v", e.what, e.cause) }

@@ -12,16 +12,15 @@ import (
 
 // A suite is what packet protection needs of a TLS 1.3 cipher suite.
 type suite struct {
-	id     tlsprovider.CipherSuite
 	keyLen int
 	hash   func() hash.Hash
 	chacha bool
 }
 
 var suites = map[tlsprovider.CipherSuite]*suite{
-	tlsprovider.AES128GCM:        {tlsprovider.AES128GCM, 16, sha256.New, false},
-	tlsprovider.AES256GCM:        {tlsprovider.AES256GCM, 32, sha512.New384, false},
-	tlsprovider.ChaCha20Poly1305: {tlsprovider.ChaCha20Poly1305, 32, sha256.New, true},
+	tlsprovider.AES128GCM:        {16, sha256.New, false},
+	tlsprovider.AES256GCM:        {32, sha512.New384, false},
+	tlsprovider.ChaCha20Poly1305: {32, sha256.New, true},
 }
 
 // initialSuite protects Initial packets (RFC 9001, 5.2).

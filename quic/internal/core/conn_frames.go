@@ -52,7 +52,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	if !ok || c.closing.state != stateOpen {
 		return
 	}
-	sp.acks.Receive(c.now, pn, eliciting, recovery.ECN(ecn))
+	sp.acks.Receive(c.now, pn, eliciting, ecn)
 	if eliciting {
 		c.elicitedSince++
 	}

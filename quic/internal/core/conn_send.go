@@ -78,7 +78,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 
 // transmit wraps bytes up and counts them.
 func (c *Conn) transmit(b []byte, segment int) Transmit {
-	tx := Transmit{Path: c.path, ECN: NotECT, Data: b, SegmentSize: segment}
+	tx := Transmit{Path: c.path, ECN: recovery.NotECT, Data: b, SegmentSize: segment}
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(b))
 	c.loss.DatagramSent(len(b))

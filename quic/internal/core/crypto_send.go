@@ -22,7 +22,6 @@ func (s *cryptoSend) write(p []byte) {
 }
 
 func (s *cryptoSend) hasPending() bool { return s.pending.NumRanges() > 0 }
-func (s *cryptoSend) hasUnacked() bool { return s.unacked.NumRanges() > 0 }
 
 // appendFrames appends CRYPTO frames for pending ranges, lowest first, while they fit.
 func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byte) {

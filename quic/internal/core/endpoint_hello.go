@@ -201,7 +201,7 @@ func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN) DropReason {
 		if !ok {
 			return DropBadHello
 		}
-		k.acks.Receive(e.now, pn, eliciting, recovery.ECN(ecn))
+		k.acks.Receive(e.now, pn, eliciting, ecn)
 	}
 	if !opened {
 		return DropUndecryptable

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -125,7 +126,7 @@ func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
 
 // reply wraps a datagram of our own.
 func (e *Endpoint) reply(p Path, b []byte) Routed {
-	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: NotECT, Data: b, SegmentSize: len(b)}}
+	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: recovery.NotECT, Data: b, SegmentSize: len(b)}}
 }
 
 // negotiateVersion answers an unknown version.

@@ -14,7 +14,6 @@ type TLSJob struct {
 	params  []byte // our encoded transport parameters
 	in      []tlsprovider.CryptoData
 
-	started bool
 	signing *tlsprovider.SignRequest
 	out     []tlsOutput
 	err     error

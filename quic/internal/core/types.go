@@ -3,6 +3,7 @@ package core
 import (
 	"net/netip"
 
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -12,14 +13,7 @@ type Path struct {
 }
 
 // ECN is the codepoint of a datagram.
-type ECN uint8
-
-const (
-	NotECT ECN = 0b00
-	ECT1   ECN = 0b01
-	ECT0   ECN = 0b10
-	CE     ECN = 0b11
-)
+type ECN = recovery.ECN
 
 // A Train is a run of datagrams received together on one path: what one read with segmentation
 // offload returns. Every datagram is SegmentSize bytes long but the last, which may be shorter.

@@ -39,10 +39,7 @@ type Provider struct {
 	live   atomic.Int64
 }
 
-var (
-	_     tlsprovider.Provider = (*Provider)(nil)
-	total atomic.Int64
-)
+var _ tlsprovider.Provider = (*Provider)(nil)
 
 // New makes a provider.
 func New(o Options) *Provider {
@@ -63,21 +60,11 @@ func New(o Options) *Provider {
 	return p
 }
 
-// Live is how many sessions and keys of all fake providers of the process are not closed.
-func Live() int64 { return total.Load() }
-
 // Live is how many sessions and keys of this provider are not closed; it holds no memory of its own.
 func (p *Provider) Live() (handles, bytes int64) { return p.live.Load(), 0 }
 
-func (p *Provider) made() {
-	p.live.Add(1)
-	total.Add(1)
-}
-
-func (p *Provider) gone() {
-	p.live.Add(-1)
-	total.Add(-1)
-}
+func (p *Provider) made() { p.live.Add(1) }
+func (p *Provider) gone() { p.live.Add(-1) }
 
 // misuse reports a broken rule and returns it as an error for those that go on.
 func (p *Provider) misuse(format string, args ...any) error {

@@ -1,10 +1,8 @@
 package awslc
 
 import (
-	"encoding/hex"
 	"errors"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,13 +17,6 @@ func requireLinked(t testing.TB) {
 		t.Skip("not linked: run `make build` first")
 	}
 	require.NoError(t, err)
-}
-
-func unhex(t testing.TB, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
-	require.NoError(t, err)
-	return b
 }
 
 var rfcDCID = []byte{0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08}
