@@ -17,6 +17,10 @@ import (
 // maxHello bounds what is collected of a ClientHello; crypto/tls takes no longer one.
 const maxHello = 1 << 16
 
+// maxHeld bounds the input that comes while a signature is waited for. Nothing that a correct peer sends
+// then comes near.
+const maxHeld = 1 << 16
+
 var errOutOfTurn = errors.New("native: the session is not waiting for this call")
 
 // A session is one handshake.
@@ -36,6 +40,7 @@ type session struct {
 	waitHello bool   // EventClientHello was returned
 	readLevel tlsprovider.Level
 	input     []tlsprovider.CryptoData // not fed yet, for a signature was waited for
+	held      int                      // bytes of input that came since it is
 	events    []tlsprovider.Event
 	secrets   [4][2]*secret // by level and direction: read, write
 	tickets   int           // stored by a client
@@ -103,15 +108,21 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	case s.waitHello:
 		return nil, s.fail(&tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: errOutOfTurn})
 	}
+	waiting := s.signing != nil && s.signing.pending != nil
 	for _, d := range in {
+		if s.held += len(d.Data); waiting && s.held > maxHeld {
+			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%d bytes while a signature is waited for", s.held)
+		}
 		s.input = append(s.input, tlsprovider.CryptoData{Level: d.Level, Data: append([]byte(nil), d.Data...)})
 	}
-	if s.signing != nil && s.signing.pending != nil {
+	if waiting {
 		if !s.signing.ready() {
 			return nil, nil
 		}
+		s.held = 0
 		return s.after(s.signing.resume())
 	}
+	s.held = 0
 	if s.conn == nil {
 		if s.e.side == tlsprovider.Server {
 			return s.collect()

@@ -20,7 +20,11 @@ func RunKeys(t *testing.T, seal, open KeyMaker) {
 		t.Run(suite.String(), func(t *testing.T) {
 			k := &keys{seal: seal, open: open, suite: suite}
 			t.Run("sizes", k.sizes)
+			t.Run("against a reference", k.againstReference)
 			t.Run("tampered", k.tampered)
+			t.Run("tampered, of every size", k.tamperedSizes)
+			t.Run("dropped phase", k.droppedPhase)
+			t.Run("last number", k.lastNumber)
 			t.Run("first numbers", k.firstNumbers)
 			t.Run("skipped numbers", k.skippedNumbers)
 			t.Run("truncated numbers", k.truncatedNumbers)

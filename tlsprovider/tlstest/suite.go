@@ -62,6 +62,8 @@ func (su *Suite) stateless() []namedTest {
 		{"RFC 9001, A.4", su.retryVectors, real},
 		{"OpenInitial", su.openInitial, real},
 		{"Initial keys", su.initialBothWays, all},
+		{"Initial keys after a Retry", su.initialAfterRetry, all},
+		{"Retry tags", su.retryTags, real},
 		{"tokens and resets", su.tokensAndResets, all},
 	}
 }
