@@ -31,6 +31,7 @@ type Conn struct {
 	idle    idleState
 	closing closeState
 	recv    recvState
+	early   earlyState
 	send    sendState
 	events  eventQueue
 	stats   Stats
@@ -147,7 +148,7 @@ func (c *Conn) discardSpace(s recovery.Space) {
 	sp.seal, sp.open = nil, nil
 	sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
 	c.loss.DiscardSpace(c.now, s)
-	c.recv.dropBuffered(s)
+	c.early.dropSpace(s)
 }
 
 // Path is the pair of addresses in use.

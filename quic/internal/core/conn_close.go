@@ -79,7 +79,7 @@ func (c *Conn) release() {
 		sp.seal, sp.open = nil, nil
 		sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
 	}
-	c.recv.release()
+	c.recv, c.early = recvState{}, earlyState{}
 	if c.closing.readable {
 		c.streams.CloseSending()
 	} else {

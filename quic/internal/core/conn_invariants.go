@@ -31,8 +31,8 @@ func (c *Conn) CheckInvariants() error {
 		}
 	}
 	switch {
-	case len(c.recv.buffered) > maxBufferedPackets || c.recv.bytes > maxBufferedBytes:
-		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.recv.buffered), c.recv.bytes)
+	case len(c.early.packets) > maxEarlyPackets || c.early.bytes > maxEarlyBytes:
+		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.early.packets), c.early.bytes)
 	case len(c.pathResponses) > maxPathResponses:
 		return fmt.Errorf("%d PATH_RESPONSE queued", len(c.pathResponses))
 	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring:

@@ -216,8 +216,8 @@ func TestUndecryptablePackets(t *testing.T) {
 		h = append(h, make([]byte, 1000)...)
 		wire.PatchLength(h, n, 1000)
 		r.client.HandleTrain(r.now, Train{Path: r.client.path, Data: h, SegmentSize: len(h)})
-		require.LessOrEqual(t, len(r.client.recv.buffered), maxBufferedPackets)
-		require.LessOrEqual(t, r.client.recv.bytes, maxBufferedBytes)
+		require.LessOrEqual(t, len(r.client.early.packets), maxEarlyPackets)
+		require.LessOrEqual(t, r.client.early.bytes, maxEarlyBytes)
 	}
 	require.NotEmpty(t, held)
 	r.onDatagram = nil

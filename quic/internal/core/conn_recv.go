@@ -10,29 +10,13 @@ import (
 // maxOpenTrain is how many packets go to the provider in one call.
 const maxOpenTrain = 64
 
-// recvState is the receiving side's scratch space and the packets that wait for keys.
+// recvState is the receiving side's scratch space.
 type recvState struct {
-	descs    []tlsprovider.OpenDesc
-	one      []tlsprovider.OpenDesc // of a long header packet
-	tails    [][16]byte             // last bytes of each datagram, before opening destroyed them
-	phase    uint64                 // key phase of the 1-RTT packet that is being processed
-	buffered []bufferedPacket
-	bytes    int
+	descs []tlsprovider.OpenDesc
+	one   []tlsprovider.OpenDesc // of a long header packet
+	tails [][16]byte             // last bytes of each datagram, before opening destroyed them
+	phase uint64                 // key phase of the 1-RTT packet that is being processed
 }
-
-// bufferedPacket is a packet that came before its keys.
-type bufferedPacket struct {
-	space recovery.Space
-	ecn   ECN
-	data  []byte
-}
-
-// Packets that cannot be opened yet are kept within these bounds, oldest first: a flight that was
-// reordered fits, a flood does not.
-const (
-	maxBufferedPackets = 32
-	maxBufferedBytes   = 32 << 10
-)
 
 // HandleTrain receives a run of datagrams. Runs of 1-RTT packets are opened in one call.
 func (c *Conn) HandleTrain(now monotime.Time, t Train) {
@@ -207,7 +191,7 @@ func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 		return
 	}
 	if !c.mayOpenApp() {
-		c.recv.buffer(c, recovery.SpaceApp, d, ecn)
+		c.bufferEarly(recovery.SpaceApp, d, ecn)
 		return
 	}
 	// Coalesced behind a long header packet.
@@ -247,7 +231,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		c.handleLate(s)
 		return
 	case sp.open == nil:
-		c.recv.buffer(c, s, pkt, ecn)
+		c.bufferEarly(s, pkt, ecn)
 		return
 	}
 	desc := [1]tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}}
@@ -285,52 +269,3 @@ func (c *Conn) handleLate(s recovery.Space) {
 		}
 	}
 }
-
-// buffer keeps a packet until its keys come.
-func (r *recvState) buffer(c *Conn, s recovery.Space, pkt []byte, ecn ECN) {
-	if len(r.buffered) >= maxBufferedPackets || r.bytes+len(pkt) > maxBufferedBytes {
-		c.stats.PacketsDropped++
-		return
-	}
-	r.bytes += len(pkt)
-	r.buffered = append(r.buffered, bufferedPacket{s, ecn, append([]byte(nil), pkt...)})
-}
-
-// replayBuffered processes the packets whose keys have come.
-func (c *Conn) replayBuffered() {
-	var ready []bufferedPacket
-	kept := c.recv.buffered[:0]
-	for _, p := range c.recv.buffered {
-		sp := &c.spaces[p.space]
-		if sp.open != nil && (p.space != recovery.SpaceApp || c.mayOpenApp()) {
-			ready = append(ready, p)
-			c.recv.bytes -= len(p.data)
-		} else {
-			kept = append(kept, p)
-		}
-	}
-	c.recv.buffered = kept
-	if len(kept) == 0 {
-		c.recv.buffered = nil
-	}
-	for _, p := range ready {
-		if c.closing.state != stateOpen {
-			return
-		}
-		c.handleDatagram(p.data, p.ecn)
-	}
-}
-
-func (r *recvState) dropBuffered(s recovery.Space) {
-	kept := r.buffered[:0]
-	for _, p := range r.buffered {
-		if p.space == s {
-			r.bytes -= len(p.data)
-		} else {
-			kept = append(kept, p)
-		}
-	}
-	r.buffered = kept
-}
-
-func (r *recvState) release() { *r = recvState{} }

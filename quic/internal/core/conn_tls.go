@@ -86,7 +86,7 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 	if j.err != nil && c.closing.state == stateOpen {
 		c.closeTLS(j.err)
 	}
-	c.replayBuffered()
+	c.replayEarly()
 }
 
 func (c *Conn) handleTLSOutput(o *tlsOutput) {
