@@ -93,16 +93,6 @@ func RequireKeysFit(t testing.TB, s tlsprovider.Sealer, o tlsprovider.Opener) {
 	require.NotZero(t, o.IntegrityLimit())
 }
 
-func (su *Suite) fragments(t *testing.T) {
-	client, server, _ := Configs(t)
-	for _, chunk := range []int{1, 2, 3, 7, 100, 1000} {
-		p := su.NewPair(t, client, server)
-		p.Chunk = chunk
-		cs, _ := p.MustRun(t)
-		require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
-	}
-}
-
 func (su *Suite) exporters(t *testing.T) {
 	client, server, _ := Configs(t)
 	p := su.NewPair(t, client, server)

@@ -12,6 +12,8 @@ import (
 type Suite struct {
 	Client, Server tlsprovider.Provider
 
+	of demand // set by Run and its like
+
 	// Live counts what the two hold: handles, and bytes outside of Go's heap.
 	Live func() (handles, bytes int64)
 }
@@ -28,6 +30,7 @@ func RunPair(t *testing.T, client, server tlsprovider.Provider, live func() (han
 }
 
 func (su *Suite) runAll(t *testing.T, upTo demand) {
+	su.of = upTo
 	for _, test := range append(su.stateless(), su.handshake()...) {
 		if test.of <= upTo {
 			t.Run(test.name, test.run)
@@ -102,6 +105,7 @@ func (su *Suite) handshake() []namedTest {
 		{"post-handshake messages", su.postHandshakeMessages, real},
 		{"garbage", su.garbage, all},
 		{"nothing is left", su.nothingIsLeft, all},
+		{"aborted at each event", su.abortedAtEachEvent, all},
 		{"many handshakes", su.manyHandshakes, all},
 		{"stuck signers", su.stuckSigners, all},
 		{"concurrent use", su.concurrentUse, all},

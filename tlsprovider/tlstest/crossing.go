@@ -8,39 +8,6 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// everySplit cuts every flight of a handshake in two at every place: the outcome does not depend on it.
-func (su *Suite) everySplit(t *testing.T) {
-	client, server, _ := Configs(t)
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
-
-	// A certificate's signature may make a flight some bytes longer or shorter than the last one.
-	longest := 0
-	p := PairOf(t, ce, se, "server.test")
-	p.MustRun(t)
-	for _, flights := range p.Flights {
-		for _, flight := range flights {
-			longest = max(longest, len(flight))
-		}
-	}
-	step := 1
-	if testing.Short() {
-		step = 37
-	}
-	for at := 1; at < longest; at += step {
-		p := PairOf(t, ce, se, "server.test")
-		p.SplitAt = at
-		cs, _ := p.MustRun(t)
-		require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group, "split at %d", at)
-		p.Client.Close()
-		p.Server.Close()
-	}
-}
-
 // crossing sends one message at two encryption levels: unauthenticated bytes must not become part of
 // an authenticated flight.
 func (su *Suite) crossing(t *testing.T) {

@@ -1,0 +1,166 @@
+package tlstest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A shape is a kind of handshake, with messages and waits of its own.
+type shape struct {
+	name           string
+	client, server *tlsprovider.Config
+	resumed        bool // a handshake before brought a ticket
+	of             demand
+}
+
+// shapes are those that bring every message and every wait that there is.
+func shapes(t testing.TB) []shape {
+	t.Helper()
+	plain := shape{name: "plain", of: all}
+	var ca *Authority
+	plain.client, plain.server, ca = Configs(t)
+	plain.client.DisableTickets, plain.server.DisableTickets = true, true
+	vary := func(name string, edit func(c, s *tlsprovider.Config)) shape {
+		c, s := *plain.client, *plain.server
+		edit(&c, &s)
+		return shape{name: name, client: &c, server: &s, of: real}
+	}
+	key := NewAuthority(t).Key
+	remoteCert := tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}
+	out := []shape{
+		plain,
+		vary("HelloRetryRequest", func(_, s *tlsprovider.Config) { s.Groups = []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024} }),
+		vary("mutual", func(c, s *tlsprovider.Config) {
+			c.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+			s.ClientAuth, s.Roots = tlsprovider.RequireClientCert, ca.Roots()
+		}),
+		vary("mutual with Signers", func(c, s *tlsprovider.Config) {
+			c.Certificates, s.Certificates = []tlsprovider.Certificate{remoteCert}, []tlsprovider.Certificate{remoteCert}
+			s.ClientAuth, s.Roots = tlsprovider.RequireClientCert, ca.Roots()
+		}),
+		vary("with tickets", func(c, s *tlsprovider.Config) { c.DisableTickets, s.DisableTickets = false, false }),
+	}
+	resumed := out[len(out)-1]
+	resumed.name, resumed.resumed = "resumed", true
+	return append(out, resumed)
+}
+
+// endpoints are the two of a shape, for the length of the test.
+func (su *Suite) endpoints(t testing.TB, sh shape) (ce, se tlsprovider.Endpoint) {
+	t.Helper()
+	ce, err := su.Client.NewClient(sh.client)
+	require.NoError(t, err)
+	t.Cleanup(ce.Close)
+	se, err = su.Server.NewServer(sh.server)
+	require.NoError(t, err)
+	t.Cleanup(se.Close)
+	return ce, se
+}
+
+// prepare brings a ticket where one is needed, and no more than one.
+func (sh shape) prepare(t testing.TB, ce, se tlsprovider.Endpoint) {
+	t.Helper()
+	if !sh.client.DisableTickets {
+		require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // drops what there is
+	}
+	if sh.resumed {
+		p := PairOf(t, ce, se, "server.test")
+		p.MustRun(t)
+		require.Equal(t, 1, p.Tickets)
+		p.Client.Close()
+		p.Server.Close()
+	}
+}
+
+func (sh shape) check(t testing.TB, p *Pair, cs tlsprovider.State) {
+	t.Helper()
+	require.Equal(t, sh.resumed, cs.Resumed)
+	require.Equal(t, sh.name == "HelloRetryRequest", cs.HelloRetried)
+	require.Equal(t, sh.name == "mutual with Signers", p.Signs == 2)
+}
+
+// eachShape runs f for each kind of handshake that the providers have.
+func (su *Suite) eachShape(t *testing.T, f func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint)) {
+	for _, sh := range shapes(t) {
+		if sh.of <= su.of {
+			t.Run(sh.name, func(t *testing.T) {
+				ce, se := su.endpoints(t, sh)
+				f(t, sh, ce, se)
+			})
+		}
+	}
+}
+
+// fragments feeds all input in small pieces.
+func (su *Suite) fragments(t *testing.T) {
+	su.eachShape(t, func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint) {
+		for _, chunk := range []int{1, 2, 3, 7, 100, 1000} {
+			sh.prepare(t, ce, se)
+			p := PairOf(t, ce, se, "server.test")
+			p.Chunk = chunk
+			cs, _ := p.MustRun(t)
+			sh.check(t, p, cs)
+		}
+	})
+}
+
+// everySplit cuts every flight of a handshake in two at every place: the outcome does not depend on it.
+func (su *Suite) everySplit(t *testing.T) {
+	su.eachShape(t, func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint) {
+		// A certificate's signature may make a flight some bytes longer or shorter than the last one.
+		longest := 0
+		sh.prepare(t, ce, se)
+		p := PairOf(t, ce, se, "server.test")
+		cs, _ := p.MustRun(t)
+		sh.check(t, p, cs)
+		for _, flights := range p.Flights {
+			for _, flight := range flights {
+				longest = max(longest, len(flight))
+			}
+		}
+		step := 1
+		if testing.Short() || raceEnabled {
+			step = 37
+		}
+		for at := 1; at < longest; at += step {
+			sh.prepare(t, ce, se)
+			p := PairOf(t, ce, se, "server.test")
+			p.SplitAt = at
+			cs, _ := p.MustRun(t)
+			sh.check(t, p, cs)
+			p.Client.Close()
+			p.Server.Close()
+		}
+	})
+}
+
+// abortedAtEachEvent closes both sessions at each event of each kind of handshake, in the middle of their
+// work: nothing stays.
+func (su *Suite) abortedAtEachEvent(t *testing.T) {
+	n := 20
+	if testing.Short() || raceEnabled {
+		n = 3
+	}
+	su.eachShape(t, func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint) {
+		live := func() [2]int64 {
+			require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // tickets go
+			handles, bytes := su.Live()
+			return [2]int64{handles, bytes}
+		}
+		sh.prepare(t, ce, se)
+		require.Zero(t, abortAt(t, ce, se, 0)-1)
+		before := live()
+		steps := 0
+		for stop := 0; steps >= stop; stop++ {
+			for range n {
+				sh.prepare(t, ce, se)
+				steps = abortAt(t, ce, se, stop)
+			}
+			require.Equal(t, before, live(), "aborted at event %d", stop)
+		}
+		require.Greater(t, steps, 8, "a handshake has more events than that")
+	})
+}
