@@ -99,17 +99,8 @@ func pairOf(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (s subject, e
 
 var params = []byte("transport parameters of a connection")
 
-func pair(ce, se tlsprovider.Endpoint) error {
-	c, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: serverName, TransportParameters: params})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	s, err := se.NewSession(tlsprovider.SessionParams{Version: 1})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+// handshake runs one between sessions that have just been made.
+func handshake(c, s tlsprovider.Session) error {
 	up, err := c.Advance(nil)
 	if err != nil {
 		return err
@@ -125,6 +116,23 @@ func pair(ce, se tlsprovider.Endpoint) error {
 		return err
 	}
 	if _, err = s.Advance(crypto(up)); err != nil {
+		return err
+	}
+	return nil
+}
+
+func pair(ce, se tlsprovider.Endpoint) error {
+	c, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: serverName, TransportParameters: params})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s, err := se.NewSession(tlsprovider.SessionParams{Version: 1})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := handshake(c, s); err != nil {
 		return err
 	}
 	for _, session := range []tlsprovider.Session{c, s} {

@@ -96,21 +96,7 @@ func (l *packetLoop) takeKeys(ce, se tlsprovider.Endpoint) error {
 		return err
 	}
 	defer s.Close()
-	up, err := c.Advance(nil)
-	if err != nil {
-		return err
-	}
-	if _, err = s.Advance(crypto(up)); err != nil {
-		return err
-	}
-	down, err := s.Continue(tlsprovider.Decision{ALPN: alpn, TransportParameters: params, Version: 1})
-	if err != nil {
-		return err
-	}
-	if up, err = c.Advance(crypto(down)); err != nil {
-		return err
-	}
-	if _, err = s.Advance(crypto(up)); err != nil {
+	if err := handshake(c, s); err != nil {
 		return err
 	}
 	ck, err := c.TakeKeys(tlsprovider.LevelApp, 1)

@@ -57,6 +57,24 @@ func answer(s io.ReadWriter) error {
 	return nil
 }
 
+// serve answers the first stream of each connection and ends it, until accept fails.
+func serve[S io.ReadWriter, C interface {
+	AcceptStream(context.Context) (S, error)
+}](accept func(context.Context) (C, error), end func(S) error) {
+	for {
+		conn, err := accept(context.Background())
+		if err != nil {
+			return
+		}
+		go func() {
+			s, err := conn.AcceptStream(context.Background())
+			if err == nil && answer(s) == nil {
+				end(s)
+			}
+		}()
+	}
+}
+
 // expect reads what was asked for.
 func expect(s io.Reader, n uint64) error {
 	got, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{s}, make([]byte, 64<<10))
@@ -76,20 +94,7 @@ func ours(p tlsprovider.Provider) stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go func() {
-				for {
-					conn, err := l.Accept(bg)
-					if err != nil {
-						return
-					}
-					go func() {
-						s, err := conn.AcceptStream(bg)
-						if err == nil && answer(s) == nil {
-							s.CloseWrite()
-						}
-					}()
-				}
-			}()
+			go serve(l.Accept, (*quic.Stream).CloseWrite)
 			return l.Addr().String(), func() { l.Endpoint().Close() }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
@@ -144,20 +149,7 @@ func quicGo() stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go func() {
-				for {
-					conn, err := l.Accept(bg)
-					if err != nil {
-						return
-					}
-					go func() {
-						s, err := conn.AcceptStream(bg)
-						if err == nil && answer(s) == nil {
-							s.Close()
-						}
-					}()
-				}
-			}()
+			go serve(l.Accept, (*quicgo.Stream).Close)
 			return l.Addr().String(), func() { tr.Close(); pc.Close() }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
@@ -199,20 +191,7 @@ func xNet() stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go func() {
-				for {
-					conn, err := e.Accept(bg)
-					if err != nil {
-						return
-					}
-					go func() {
-						s, err := conn.AcceptStream(bg)
-						if err == nil && answer(s) == nil {
-							s.CloseWrite()
-						}
-					}()
-				}
-			}()
+			go serve(e.Accept, func(s *xquic.Stream) error { s.CloseWrite(); return nil })
 			return e.LocalAddr().String(), func() { e.Close(gone) }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
