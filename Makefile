@@ -2,7 +2,7 @@
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
-.PHONY: build demo pcap-demo test test-all bench figure3 install clean bootstrap
+.PHONY: build demo pcap-demo tools test test-all bench figure3 install clean bootstrap
 
 build:
 	scripts/build $(VARIANT)
@@ -15,6 +15,9 @@ demo: bootstrap build
 
 pcap-demo: bootstrap build
 	scripts/pcap-demo $(VARIANT)
+
+tools: bootstrap build
+	scripts/tools $(VARIANT)
 
 test: bootstrap
 	scripts/test
