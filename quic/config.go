@@ -104,9 +104,11 @@ type ClientInfo struct {
 	// RemoteAddr is where its packets come from; anybody can forge it unless AddrValidated.
 	RemoteAddr netip.AddrPort
 	// LocalAddr is the zero value where the socket does not tell.
-	LocalAddr     netip.AddrPort
+	LocalAddr netip.AddrPort
+	// AddrValidated says that the client has proved its address, by a Retry.
 	AddrValidated bool
-	Version       Version
+	// Version is the QUIC version that it speaks.
+	Version Version
 }
 
 const (
@@ -137,14 +139,6 @@ func (c *Config) withDefaults() (*Config, error) {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	for _, s := range [][]byte{d.TokenSecret, d.ResetSecret} {
-		if s != nil && len(s) < minSecret {
-			return nil, fmt.Errorf("quic: a secret in Config has %d bytes; it needs at least %d", len(s), minSecret)
-		}
-	}
-	if d.StreamSendBuffer < 0 || d.MaxReceiveMemory < 0 || d.MaxHandshakes < 0 || d.AcceptBacklog < 0 || d.MaxSigners < 0 {
-		return nil, errors.New("quic: a limit in Config is negative")
-	}
 	setDefault(&d.HandshakeTimeout, 10*time.Second)
 	setDefault(&d.MaxIdleTimeout, 30*time.Second)
 	setDefault(&d.CloseTimeout, 5*time.Second)
@@ -170,16 +164,40 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// validate is called when every field is set.
 func (c *Config) validate() error {
-	switch {
-	case c.HandshakeTimeout < 0, c.CloseTimeout < 0, c.SignTimeout < 0, c.KeepAlivePeriod < 0:
-		return errors.New("quic: a timeout in Config is negative")
-	case c.StreamWindow < 0, c.ConnWindow < 0:
-		return errors.New("quic: a window in Config is negative")
-	case c.MaxStreamWindow < c.StreamWindow, c.MaxConnWindow < c.ConnWindow:
-		return errors.New("quic: a window in Config is larger than its maximum")
-	case c.MaxConnWindow > maxVarint, c.MaxStreamWindow > maxVarint:
-		return errors.New("quic: a window in Config exceeds 2^62-1")
+	for _, f := range []struct {
+		name   string
+		secret []byte
+	}{{"TokenSecret", c.TokenSecret}, {"ResetSecret", c.ResetSecret}} {
+		if f.secret != nil && len(f.secret) < minSecret {
+			return fmt.Errorf("quic: Config.%s has %d bytes; it needs at least %d", f.name, len(f.secret), minSecret)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"HandshakeTimeout", c.HandshakeTimeout}, {"CloseTimeout", c.CloseTimeout},
+		{"SignTimeout", c.SignTimeout}, {"KeepAlivePeriod", c.KeepAlivePeriod},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("quic: Config.%s is negative: %v", f.name, f.value)
+		}
+	}
+	for _, f := range []struct {
+		name            string
+		value, smallest int64
+	}{
+		{"StreamWindow", c.StreamWindow, 0}, {"MaxStreamWindow", c.MaxStreamWindow, c.StreamWindow},
+		{"ConnWindow", c.ConnWindow, 0}, {"MaxConnWindow", c.MaxConnWindow, c.ConnWindow},
+		{"StreamSendBuffer", c.StreamSendBuffer, 0}, {"MaxReceiveMemory", c.MaxReceiveMemory, 0},
+		{"MaxHandshakes", int64(c.MaxHandshakes), 0}, {"AcceptBacklog", int64(c.AcceptBacklog), 0},
+		{"MaxSigners", int64(c.MaxSigners), 0},
+	} {
+		if f.value < f.smallest || f.value > maxVarint {
+			return fmt.Errorf("quic: Config.%s is %d; it has to be from %d to 2^62-1", f.name, f.value, f.smallest)
+		}
 	}
 	return nil
 }

@@ -29,11 +29,14 @@ func TestConfigErrors(t *testing.T) {
 		{"no protocol", &Config{TLS: &tlsprovider.Config{
 			Certificates: []tlsprovider.Certificate{testPKI().cert},
 		}}, "application protocol"},
-		{"short secret", &Config{ResetSecret: make([]byte, 31)}, "at least 32"},
-		{"negative timeout", &Config{HandshakeTimeout: -1}, "negative"},
-		{"negative limit", &Config{MaxHandshakes: -1}, "negative"},
-		{"window", &Config{StreamWindow: 2, MaxStreamWindow: 1}, "larger than its maximum"},
-		{"huge window", &Config{MaxConnWindow: 1 << 62}, "2^62"},
+		{"short reset secret", &Config{ResetSecret: make([]byte, 31)}, "Config.ResetSecret has 31 bytes; it needs at least 32"},
+		{"short token secret", &Config{TokenSecret: []byte{}}, "Config.TokenSecret has 0 bytes; it needs at least 32"},
+		{"negative timeout", &Config{HandshakeTimeout: -1}, "Config.HandshakeTimeout is negative: -1ns"},
+		{"negative period", &Config{KeepAlivePeriod: -time.Second}, "Config.KeepAlivePeriod is negative: -1s"},
+		{"negative limit", &Config{MaxHandshakes: -1}, "Config.MaxHandshakes is -1; it has to be from 0 to"},
+		{"window", &Config{StreamWindow: 2, MaxStreamWindow: 1}, "Config.MaxStreamWindow is 1; it has to be from 2 to"},
+		{"negative window", &Config{ConnWindow: -1, MaxConnWindow: 1}, "Config.ConnWindow is -1"},
+		{"huge window", &Config{MaxConnWindow: 1 << 62}, "Config.MaxConnWindow is 4611686018427387904"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Listen("udp", "127.0.0.1:0", tc.cfg)
