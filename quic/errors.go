@@ -116,6 +116,14 @@ type TransportError struct {
 func (e *TransportError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "quic: connection closed %s: %s (0x%x)", by(e.Remote), e.Code, uint64(e.Code))
+	// That TLS's messages come in CRYPTO frames says nothing about an alert.
+	if _, alert := e.Code.Alert(); e.FrameType != 0 && !alert {
+		if wire.FrameKnown(e.FrameType) {
+			fmt.Fprintf(&b, " for a frame of type %s", wire.FrameName(e.FrameType))
+		} else {
+			fmt.Fprintf(&b, " for a frame of type 0x%x", e.FrameType)
+		}
+	}
 	switch {
 	case e.err != nil:
 		fmt.Fprintf(&b, ": %v", e.err)
