@@ -242,6 +242,38 @@ func TestFailuresSayWhere(t *testing.T) {
 	})
 }
 
+// More streams at a time than a peer permits at first, in both directions of the permission.
+func TestManyStreams(t *testing.T) {
+	const n = 300
+	var threads, peers []string
+	for i := range n {
+		finish := fmt.Sprintf(`{"send_finish":{"stream_id":%d}},{"receive_finish":{"stream_id":%d}}`, i, i)
+		threads = append(threads, fmt.Sprintf(`[{"open_bidirectional_stream":{"stream_id":%d}},`, i)+send(i, 1)+","+receive(i, 1)+","+finish+"]")
+		peers = append(peers, "["+receive(i, 1)+","+send(i, 1)+","+finish+"]")
+	}
+	each(t, func(t *testing.T, st stack) {
+		s := load(t, "many", connect(0), []string{`{"scope":{"threads":[` + strings.Join(threads, ",") + `]}}`}, strings.Join(peers, ","))
+		o := run(t, st, s, s, driver.Load{}, nil)
+		require.Empty(t, o.clientErrors+o.serverErrors)
+		require.EqualValues(t, n, o.client.BytesReceived)
+		require.EqualValues(t, n, o.server.BytesReceived)
+	})
+}
+
+// A side that has stopped reading does not make the other wait for room.
+func TestStoppedReading(t *testing.T) {
+	each(t, func(t *testing.T, st stack) {
+		s := load(t, "stopped", connect(0), []string{open0 + "," + send(0, 2_000_000) + "," + finish0},
+			`[{"receive_finish":{"stream_id":0}}]`)
+		o := run(t, st, s, s, driver.Load{}, nil)
+		if st.name == "tcp" {
+			require.Empty(t, o.clientErrors, "TCP has no way to tell")
+			return
+		}
+		require.Contains(t, o.clientErrors, "clients[0].connections[0].ops[1].send: the peer has stopped reading")
+	})
+}
+
 func TestLoads(t *testing.T) {
 	good := open0 + "," + send(0, 1) + "," + receive(0, 1) + "," + finish0
 	goodPeer := `[` + receive(0, 1) + `,` + send(0, 1) + `,` + finish0 + `]`

@@ -9,25 +9,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/pqquic/pqquic/cmd/internal/driver"
-)
-
-// The frames of s2n-netbench's multiplexing, all integers big-endian: a tag, then the fields.
-const (
-	tagOpen          = 0 // id u64, bidirectional u8
-	tagData          = 1 // id u64, owner u8, length u32, data
-	tagFinish        = 2 // id u64, owner u8
-	tagMaxStreams    = 3 // u64
-	tagMaxData       = 4 // id u64, owner u8, u64
-	tagInitialWindow = 5 // u64
-)
-
-const (
-	initialWindow = 256_000
-	maxFrame      = 32_768
-	// maxStreams is what we let the peer open in all: it grows with those that end.
-	maxStreams = 1 << 20
 )
 
 // key names a stream: its ID and which side opened it.
@@ -40,9 +24,14 @@ type key struct {
 type conn struct {
 	tls  *tls.Conn
 	info driver.Info
+	// idle ends the connection when nothing went in or out for so long; nil without a limit.
+	idle    *time.Timer
+	silence time.Duration
 
 	writing sync.Mutex
 	out     *bufio.Writer
+
+	frameData []byte // of the reader
 
 	mu      sync.Mutex
 	streams map[key]*stream
@@ -51,28 +40,60 @@ type conn struct {
 	wake    chan struct{}
 	err     error
 	done    chan struct{}
+
+	opened, mayOpen   uint64        // streams of ours, and how many the peer permits
+	room              chan struct{} // closed when it permits more
+	accepted, granted uint64        // likewise, of the peer's
 }
 
-func newConn(t *tls.Conn, info driver.Info, rx, tx int) *conn {
-	c := &conn{tls: t, info: info, out: bufio.NewWriterSize(t, tx), streams: make(map[key]*stream), window: initialWindow,
-		wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newConn(t *tls.Conn, info driver.Info, rx, tx int, idle time.Duration) *conn {
+	c := makeConn(t, tx)
+	c.tls, c.info = t, info
+	if idle > 0 {
+		c.silence = idle
+		c.idle = time.AfterFunc(idle, func() {
+			c.fail(errIdle)
+			_ = t.NetConn().Close() // ends what reads and writes
+		})
+	}
 	go c.read(bufio.NewReaderSize(t, rx))
 	return c
 }
 
+func makeConn(w io.Writer, tx int) *conn {
+	return &conn{out: bufio.NewWriterSize(w, tx), streams: make(map[key]*stream), window: initialWindow,
+		mayOpen: initialStreams, granted: initialStreams, room: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
 func (c *conn) Info() driver.Info     { return c.info }
 func (c *conn) Done() <-chan struct{} { return c.done }
+
+// active puts the end for want of traffic off.
+func (c *conn) active() {
+	if c.idle != nil {
+		c.idle.Reset(c.silence)
+	}
+}
 
 // read takes frames until the connection ends.
 func (c *conn) read(r *bufio.Reader) {
 	var err error
 	for err == nil {
 		err = c.frame(r)
+		c.active()
 	}
-	if err == io.EOF {
+	switch t, ok := c.tls.NetConn().(*socket); {
+	case err != io.EOF:
+	case ok && t.ended:
+		err = io.ErrUnexpectedEOF // no close_notify
+	default:
 		err = driver.ErrClosedCleanly
 	}
 	c.fail(err)
+	if c.idle != nil {
+		c.idle.Stop()
+	}
 	_ = c.tls.Close()
 }
 
@@ -88,105 +109,6 @@ func (c *conn) fail(err error) {
 	for _, s := range c.streams {
 		s.changed.Broadcast()
 	}
-}
-
-func u64(r io.Reader) (uint64, error) {
-	var b [8]byte
-	_, err := io.ReadFull(r, b[:])
-	return binary.BigEndian.Uint64(b[:]), noEOF(err)
-}
-
-// noEOF: within a frame the end comes too early.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func (c *conn) frame(r *bufio.Reader) error {
-	tag, err := r.ReadByte()
-	if err != nil {
-		return err
-	}
-	switch tag {
-	case tagMaxStreams:
-		_, err = u64(r) // more than a scenario has streams, at all times
-		return err
-	case tagInitialWindow:
-		n, err := u64(r)
-		c.mu.Lock()
-		c.window = n
-		c.mu.Unlock()
-		return err
-	case tagOpen, tagData, tagFinish, tagMaxData:
-	default:
-		return fmt.Errorf("frame %d of the peer is none", tag)
-	}
-	id, err := u64(r)
-	if err != nil {
-		return err
-	}
-	flag, err := r.ReadByte()
-	if err != nil {
-		return noEOF(err)
-	}
-	if tag == tagOpen {
-		return c.opened(id, flag == 1)
-	}
-	// The owner is 0 for a stream that the receiver of the frame opened.
-	c.mu.Lock()
-	s := c.streams[key{id, flag == 0}]
-	c.mu.Unlock()
-	if s == nil {
-		return fmt.Errorf("a frame for stream %d, which is not open", id)
-	}
-	return c.streamFrame(r, tag, s)
-}
-
-func (c *conn) streamFrame(r *bufio.Reader, tag byte, s *stream) error {
-	switch tag {
-	case tagFinish:
-		s.finished()
-	case tagMaxData:
-		n, err := u64(r)
-		if err != nil {
-			return err
-		}
-		s.grant(n)
-	case tagData:
-		var b [4]byte
-		if _, err := io.ReadFull(r, b[:]); err != nil {
-			return noEOF(err)
-		}
-		n := binary.BigEndian.Uint32(b[:])
-		if n > maxFrame {
-			return fmt.Errorf("a frame of %d bytes: %d is the most", n, maxFrame)
-		}
-		data := make([]byte, n)
-		if _, err := io.ReadFull(r, data); err != nil {
-			return noEOF(err)
-		}
-		return s.arrived(data)
-	}
-	return nil
-}
-
-func (c *conn) opened(id uint64, bidirectional bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k := key{id, false}
-	if c.streams[k] != nil || len(c.streams) >= maxStreams {
-		return fmt.Errorf("stream %d cannot be opened: it is, or there are too many", id)
-	}
-	s := c.newStream(k)
-	s.sendOnly, s.receiveOnly = false, !bidirectional
-	c.queue = append(c.queue, s)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-	return nil
 }
 
 func (c *conn) newStream(k key) *stream {
@@ -205,6 +127,7 @@ func (c *conn) write(b []byte, flush bool) error {
 		err = c.out.Flush()
 	}
 	if err == nil {
+		c.active()
 		return nil
 	}
 	// Why it ended is better known to the reader.
@@ -216,20 +139,43 @@ func (c *conn) write(b []byte, flush bool) error {
 	return err
 }
 
-func (c *conn) OpenStream(_ context.Context, id uint64, bidirectional bool) (driver.Stream, error) {
-	c.mu.Lock()
-	k := key{id, true}
-	if c.err != nil || c.streams[k] != nil {
-		err := c.err
-		c.mu.Unlock()
-		if err == nil {
-			err = fmt.Errorf("stream %d is open already", id)
+// permission waits until the peer permits another stream, and takes the place in c.streams.
+func (c *conn) permission(ctx context.Context, k key) (*stream, error) {
+	for {
+		c.mu.Lock()
+		switch {
+		case c.err != nil:
+			defer c.mu.Unlock()
+			return nil, c.err
+		case c.streams[k] != nil:
+			defer c.mu.Unlock()
+			return nil, fmt.Errorf("stream %d is open already", k.id)
+		case c.opened < c.mayOpen:
+			defer c.mu.Unlock()
+			c.opened++
+			return c.newStream(k), nil
 		}
+		room := c.room
+		c.mu.Unlock()
+		// The peer permits more once it has those that we keep.
+		if err := c.write(nil, true); err != nil {
+			return nil, err
+		}
+		select {
+		case <-room:
+		case <-c.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (c *conn) OpenStream(ctx context.Context, id uint64, bidirectional bool) (driver.Stream, error) {
+	s, err := c.permission(ctx, key{id, true})
+	if err != nil {
 		return nil, err
 	}
-	s := c.newStream(k)
 	s.sendOnly = !bidirectional
-	c.mu.Unlock()
 	b := binary.BigEndian.AppendUint64([]byte{tagOpen}, id)
 	flag := byte(0)
 	if bidirectional {
@@ -244,7 +190,12 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 		if len(c.queue) > 0 {
 			s := c.queue[0]
 			c.queue = c.queue[1:]
+			more := c.permit()
 			c.mu.Unlock()
+			if more > 0 {
+				// The peer may be gone, which does not matter for what it sent before.
+				_ = c.write(binary.BigEndian.AppendUint64([]byte{tagMaxStreams}, more), true)
+			}
 			return s, s.k.id, nil
 		}
 		err := c.err
@@ -259,6 +210,18 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 			return nil, 0, context.Cause(ctx)
 		}
 	}
+}
+
+// permit counts a stream of the peer's that was accepted, and says up to how many the peer may open if
+// it is time to tell it. Only those that nobody has accepted count against it: of the others there are
+// no more than there are scripts for.
+func (c *conn) permit() uint64 {
+	c.accepted++
+	if c.accepted+initialStreams < c.granted+initialStreams/2 {
+		return 0
+	}
+	c.granted = c.accepted + initialStreams
+	return c.granted
 }
 
 // Close sends what is left and then the end, and waits for the peer's.
@@ -280,4 +243,7 @@ func (c *conn) Abort(string) {
 	_ = c.tls.NetConn().Close()
 }
 
-var errAborted = errors.New("the connection was given up")
+var (
+	errAborted = errors.New("the connection was given up")
+	errIdle    = errors.New("nothing came or went for as long as a connection may be silent")
+)

@@ -1,9 +1,9 @@
 package tcp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -18,10 +18,10 @@ type stream struct {
 
 	sendOnly, receiveOnly bool
 
-	in       [][]byte
-	ended    bool   // the peer has finished
-	stopped  bool   // nothing more will be read
-	received uint64 // in all
+	in       bytes.Buffer // never more than initialWindow
+	ended    bool         // the peer has finished
+	stopped  bool         // nothing more will be read
+	received uint64       // in all
 	read     uint64
 	granted  uint64 // what the peer may send in all
 
@@ -38,11 +38,18 @@ var (
 	errFinished    = errors.New("write on a stream that was finished")
 )
 
-func (s *stream) finished() {
+func (s *stream) finished() error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
+	switch {
+	case s.sendOnly:
+		return frameError("stream %d is ours alone to send on, and they end it", s.k.id)
+	case s.ended:
+		return frameError("stream %d ends twice", s.k.id)
+	}
 	s.ended = true
 	s.changed.Broadcast()
+	return nil
 }
 
 func (s *stream) grant(n uint64) {
@@ -52,23 +59,27 @@ func (s *stream) grant(n uint64) {
 	s.changed.Broadcast()
 }
 
-func (s *stream) arrived(b []byte) error {
+// announced checks whether n bytes may come, before they are read.
+func (s *stream) announced(n uint32) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	switch {
+	case s.sendOnly:
+		return frameError("data on stream %d, which is ours alone to send on", s.k.id)
+	case s.ended:
+		return frameError("data on stream %d after its end", s.k.id)
+	case s.received+uint64(n) > s.granted:
+		return frameError("%d bytes on stream %d, of which %d may be sent", s.received+uint64(n), s.k.id, s.granted)
+	}
+	return nil
+}
+
+func (s *stream) arrived(b []byte) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.received += uint64(len(b))
-	switch {
-	case s.received > s.granted:
-		return fmt.Errorf("stream %d: the peer sent more than it may", s.k.id)
-	case s.ended:
-		return fmt.Errorf("stream %d: data after the end", s.k.id)
-	case s.sendOnly:
-		return fmt.Errorf("stream %d: data on a stream that is ours alone to send on", s.k.id)
-	case s.stopped || len(b) == 0:
-		return nil
-	}
-	s.in = append(s.in, b)
+	s.in.Write(b)
 	s.changed.Broadcast()
-	return nil
 }
 
 // owner is who opened the stream, as the receiver of a frame sees it.
@@ -91,7 +102,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, errSendOnly
 	}
 	s.c.mu.Lock()
-	for len(s.in) == 0 {
+	for s.in.Len() == 0 {
 		err := s.c.err
 		switch {
 		case s.ended:
@@ -105,10 +116,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		s.changed.Wait()
 	}
-	n := copy(p, s.in[0])
-	if s.in[0] = s.in[0][n:]; len(s.in[0]) == 0 {
-		s.in = s.in[1:]
-	}
+	n, _ := s.in.Read(p) // it is not empty
 	s.read += uint64(n)
 	more := uint64(0)
 	if !s.ended && s.granted-s.read < initialWindow/2 {
@@ -193,11 +201,23 @@ func (s *stream) CloseWrite() error {
 	return s.c.write(s.header(tagFinish), true)
 }
 
-// StopReading drops what comes: the frames have no way to tell the peer.
+// StopReading drops what comes, which is read all the same: the frames have no way to tell the peer, and
+// it must not wait for room.
 func (s *stream) StopReading() error {
+	if s.sendOnly {
+		return errSendOnly
+	}
 	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	s.stopped, s.in = true, nil
+	again := s.stopped
+	s.stopped = true
+	s.c.mu.Unlock()
+	if again {
+		return nil
+	}
+	if err := s.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(io.Discard, s) }() // until the stream or the connection ends
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"sync"
@@ -164,14 +165,27 @@ func secure(ctx context.Context, c *tls.Conn, o *drivercli.Options, began time.T
 	s := c.ConnectionState()
 	return newConn(c, driver.Info{ServerName: s.ServerName, Group: tlsprovider.Group(s.CurveID).String(),
 		CipherSuite: tls.CipherSuiteName(s.CipherSuite), Resumed: s.DidResume, HandshakeTime: time.Since(began)},
-		int(o.RxBuffer), int(o.TxBuffer)), nil
+		int(o.RxBuffer), int(o.TxBuffer), o.IdleTimeout), nil
 }
 
 func tune(c net.Conn, o *drivercli.Options) net.Conn {
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetNoDelay(!o.Nagle) // a socket that is gone says so soon enough
 	}
-	return c
+	return &socket{Conn: c}
+}
+
+// socket knows whether the peer has ended the TCP connection, which crypto/tls does not tell apart from
+// the end of the TLS connection.
+type socket struct {
+	net.Conn
+	ended bool
+}
+
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.ended = s.ended || err == io.EOF
+	return n, err
 }
 
 func (l *listener) Accept(ctx context.Context) (driver.Conn, error) {
@@ -238,6 +252,10 @@ func Classify(err error) string {
 	var alert tls.AlertError
 	var op *net.OpError
 	switch {
+	case errors.Is(err, errIdle):
+		return driver.ClassIdle
+	case errors.As(err, new(*FrameError)):
+		return "transport error frame"
 	case errors.As(err, &alert):
 		return fmt.Sprintf("tls alert %v", tlsprovider.Alert(alert))
 	case errors.As(err, &op) && op.Op == "remote error":
