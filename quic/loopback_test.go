@@ -120,10 +120,13 @@ func newTestEndpoint() (*Endpoint, error) {
 }
 
 func TestLoopbackIPv6AndNames(t *testing.T) {
-	l, err := Listen("udp6", "[::1]:0", serverConfig())
-	if err != nil {
-		t.Skip("no IPv6 here")
+	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6 here: %v", err)
+	} else {
+		require.NoError(t, pc.Close())
 	}
+	l, err := Listen("udp6", "[::1]:0", serverConfig())
+	require.NoError(t, err)
 	defer l.Endpoint().Close()
 	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
 	require.NoError(t, err)

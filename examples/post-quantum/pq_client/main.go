@@ -128,6 +128,14 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	return cfg, nil
 }
 
+// adviceOn is what can be done about an alert.
+var adviceOn = map[tlsprovider.Alert]string{
+	tlsprovider.AlertNoApplicationProtocol: "the server speaks another application protocol; see --alpn on both sides",
+	tlsprovider.AlertUnknownCA:             "the certificate's issuer is not trusted; name it with --ca",
+	tlsprovider.AlertHandshakeFailure:      "no key exchange group or cipher suite in common; see --groups on both sides",
+	tlsprovider.AlertInsufficientSecurity:  "see the server's --groups, or leave --require-pq out",
+}
+
 // explain adds what can be done about an error, on one line.
 func explain(err error, addr string) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -135,14 +143,11 @@ func explain(err error, addr string) string {
 	var vn *quic.VersionNegotiationError
 	var ne net.Error
 	switch {
-	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertNoApplicationProtocol)):
-		return text + ": the server speaks another application protocol; see --alpn on both sides"
-	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertUnknownCA)):
-		return text + ": the certificate's issuer is not trusted; name it with --ca"
-	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertHandshakeFailure)):
-		return text + ": no key exchange group or cipher suite in common; see --groups on both sides"
-	case errors.As(err, &te) && te.Code == quic.TransportErrorCode(0x100+int(tlsprovider.AlertInsufficientSecurity)):
-		return text + ": see the server's --groups, or leave --require-pq out"
+	case errors.As(err, &te):
+		alert, ok := te.Code.Alert()
+		if advice := adviceOn[tlsprovider.Alert(alert)]; ok && advice != "" {
+			return text + ": " + advice
+		}
 	case errors.As(err, &vn):
 		return text + ": the server does not speak QUIC version 1"
 	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded):

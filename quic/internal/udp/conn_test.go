@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -17,9 +18,10 @@ import (
 func listen(t testing.TB, network, addr string) *Conn {
 	t.Helper()
 	pc, err := net.ListenPacket(network, addr)
-	if err != nil {
-		t.Skipf("no %s here: %v", network, err)
+	if err != nil && strings.Contains(addr, "::") {
+		t.Skipf("no IPv6 here: %v", err)
 	}
+	require.NoError(t, err)
 	c, err := New(pc)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
