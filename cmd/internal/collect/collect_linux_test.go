@@ -37,7 +37,7 @@ var drivers = map[string]func() int{
 	"recording": func() int {
 		r := stats.NewRecorder(descriptor(), &stats.Header{Driver: "x", Role: "client", Provenance: &stats.Provenance{Transport: "pqquic"}})
 		for i := range 200 {
-			r.Connected(time.Duration(i+1)*time.Millisecond, "X25519MLKEM768", "TLS_AES_128_GCM_SHA256")
+			r.Connected(stats.Handshake{Took: time.Duration(i+1) * time.Millisecond, Group: "X25519MLKEM768", CipherSuite: "TLS_AES_128_GCM_SHA256"})
 			r.Stream(0, 0).Sent(1)
 			r.Completed()
 			if i == 99 {

@@ -100,7 +100,7 @@ func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i i
 	}
 	took := time.Since(began)
 	info := conn.Info()
-	c.Recorder.Connected(took, info.Group, info.CipherSuite)
+	c.Recorder.Connected(info.handshake(took))
 	c.Trace.event(number, "conn[%d]=%dus", op.ClientConnectionID, took.Microseconds())
 	s := &script{conn: conn, ops: &c.Scenario.Clients[c.ID].Connections[op.ClientConnectionID], index: op.ClientConnectionID,
 		where: fmt.Sprintf("clients[%d].connections[%d]", c.ID, op.ClientConnectionID), number: number,

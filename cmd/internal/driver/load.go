@@ -79,7 +79,7 @@ func (c *Client) load(ctx context.Context, ops []scenario.Op, where string) erro
 	began := time.Now()
 	next := func(n int) (place, bool) {
 		if c.Load.Duration > 0 {
-			return list[n%len(list)], time.Since(began) < c.Load.Duration && ctx.Err() == nil
+			return list[n%len(list)], (n == 0 || time.Since(began) < c.Load.Duration) && ctx.Err() == nil
 		}
 		if n >= len(list) || ctx.Err() != nil {
 			return place{}, false

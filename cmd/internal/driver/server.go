@@ -79,7 +79,7 @@ func (s *Server) Serve(ctx context.Context, l Listener) error {
 			return err
 		}
 		info := c.Info()
-		s.Recorder.Connected(info.HandshakeTime, info.Group, info.CipherSuite)
+		s.Recorder.Connected(info.handshake(info.HandshakeTime))
 		number := s.numbers.Add(1) - 1
 		conns.Go(func() { s.serve(ctx, c, info.ServerName, number) })
 	}

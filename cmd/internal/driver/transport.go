@@ -73,6 +73,10 @@ type Info struct {
 	HandshakeTime time.Duration
 }
 
+func (i *Info) handshake(took time.Duration) stats.Handshake {
+	return stats.Handshake{Took: took, Group: i.Group, CipherSuite: i.CipherSuite, Resumed: i.Resumed}
+}
+
 // A HandshakeError is a client that a server could not accept.
 type HandshakeError struct{ Err error }
 

@@ -8,6 +8,7 @@ func (s *Sample) Merge(o *Sample) {
 	s.Connections += o.Connections
 	s.Accept += o.Accept
 	s.Completed += o.Completed
+	s.Resumed += o.Resumed
 	s.ConnectTime.Merge(o.ConnectTime)
 	s.Allocs.Merge(o.Allocs)
 	s.Reallocs.Merge(o.Reallocs)

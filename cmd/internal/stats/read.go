@@ -215,7 +215,7 @@ func (s *Sample) clean() (found bool) {
 	}
 	for _, v := range []*int64{&s.Cycles, &s.Instructions, &s.Branches, &s.ContextSwitches, &s.Memory,
 		&s.VirtualMemory, &s.Syscalls, &s.Connections, &s.Accept, &s.CPUTime, &s.PeakMemory,
-		&s.CollectorCPU, &s.Completed, &s.Allocs.Count, &s.Allocs.Total, &s.Reallocs.Count, &s.Reallocs.Total,
+		&s.CollectorCPU, &s.Completed, &s.Resumed, &s.Allocs.Count, &s.Allocs.Total, &s.Reallocs.Count, &s.Reallocs.Total,
 		&s.Deallocs.Count, &s.Deallocs.Total, &s.ConnectTime.Count, &s.ConnectTime.Total} {
 		number(v)
 	}

@@ -186,7 +186,7 @@ func TestRecorderIsRead(t *testing.T) {
 	var b strings.Builder
 	r := NewRecorder(&b, &Header{Driver: "d", Role: "client"})
 	for range 3 {
-		r.Connected(1500*time.Microsecond, "X25519", "suite")
+		r.Connected(Handshake{Took: 1500 * time.Microsecond, Group: "X25519", CipherSuite: "suite"})
 		r.Write(false)
 	}
 	r.Write(true)

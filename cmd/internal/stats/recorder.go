@@ -39,6 +39,7 @@ type Recorder struct {
 	histAll   map[string]*hdrhistogram.Histogram
 	streams   map[streamKey]*StreamCounter
 	completed int64
+	resumed   int64
 	failed    map[string]int64
 	cpu       time.Duration // at the last line
 	rates     []int64       // connections completed, by second
@@ -181,17 +182,31 @@ func (r *Recorder) Begin() {
 	}
 }
 
+// A Handshake is one that is complete.
+type Handshake struct {
+	Took        time.Duration // 0: not known
+	Group       string
+	CipherSuite string
+	Resumed     bool
+}
+
 // Connected records a handshake, and what the first one negotiated.
-func (r *Recorder) Connected(d time.Duration, group, suite string) {
+func (r *Recorder) Connected(h Handshake) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.now.Connections++
-	r.now.ConnectTime.Add(d.Microseconds())
-	r.latency(Connect, d.Microseconds())
+	if h.Took > 0 {
+		r.now.ConnectTime.Add(h.Took.Microseconds())
+		r.latency(Connect, h.Took.Microseconds())
+	}
+	if h.Resumed {
+		r.now.Resumed++
+		r.resumed++
+	}
 	if !r.learned && r.prov != nil {
 		r.learned = true
 		p := *r.prov
-		p.Group, p.CipherSuite = group, suite
+		p.Group, p.CipherSuite = h.Group, h.CipherSuite
 		r.prov, r.now.Provenance = &p, &p
 	}
 }
@@ -289,7 +304,7 @@ func (r *Recorder) Run(interval time.Duration, stop <-chan struct{}) error {
 func (r *Recorder) Summary() *Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := &Summary{Connections: r.completed, Failed: maps.Clone(r.failed), Provenance: r.prov,
+	s := &Summary{Connections: r.completed, Resumed: r.resumed, Failed: maps.Clone(r.failed), Provenance: r.prov,
 		BytesSent: r.sent.Load(), BytesReceived: r.received.Load(), Latency: make(map[string]Percentiles)}
 	if !r.began.IsZero() && r.ended.After(r.began) {
 		s.Seconds = r.ended.Sub(r.began).Seconds()

@@ -20,7 +20,7 @@ func TestRecorder(t *testing.T) {
 	for range 4 {
 		side.Go(func() {
 			for range 100 {
-				r.Connected(3*time.Millisecond, "X25519MLKEM768", "suite")
+				r.Connected(Handshake{Took: 3 * time.Millisecond, Group: "X25519MLKEM768", CipherSuite: "suite", Resumed: true})
 				r.Accept()
 				stream.Sent(10)
 				r.Stream(2, 5).Received(20)
@@ -47,6 +47,7 @@ func TestRecorder(t *testing.T) {
 	require.True(t, sum.Final)
 	require.EqualValues(t, 400, sum.Connections)
 	require.EqualValues(t, 400, sum.Completed)
+	require.EqualValues(t, 400, sum.Resumed)
 	require.EqualValues(t, 400, sum.Accept)
 	require.Equal(t, Stat{400, 400 * 3000}, sum.ConnectTime)
 	require.Equal(t, map[string]Stat{"2:5": {400, 4000}}, sum.Send)
@@ -61,11 +62,26 @@ func TestRecorder(t *testing.T) {
 
 	s := r.Summary()
 	require.EqualValues(t, 400, s.Connections)
+	require.EqualValues(t, 400, s.Resumed)
 	require.EqualValues(t, 4000, s.BytesSent)
 	require.EqualValues(t, 8000, s.BytesReceived)
 	require.EqualValues(t, 400, s.Latency[Connect].Count)
 	require.InEpsilon(t, 3000, s.Latency[Connect].P999, 0.01)
 	require.Equal(t, map[string]int64{"refused": 1}, s.Failed)
+}
+
+// A time that nobody knows is none, and not a short one.
+func TestUnknownHandshakeTime(t *testing.T) {
+	var b bytes.Buffer
+	r := NewRecorder(&b, new(Header))
+	r.Connected(Handshake{Group: "X25519"})
+	r.Write(true)
+	run, err := Read(&b)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, run.Samples[0].Connections)
+	require.Zero(t, run.Samples[0].ConnectTime)
+	require.Empty(t, run.Samples[0].Latency)
+	require.Empty(t, r.Summary().Latency)
 }
 
 type broken struct{}
@@ -89,7 +105,7 @@ func TestRecorderAllocatesNothingPerByteCounted(t *testing.T) {
 func BenchmarkRecorderConnection(b *testing.B) {
 	r := NewRecorder(nil, new(Header))
 	for b.Loop() {
-		r.Connected(time.Millisecond, "", "")
+		r.Connected(Handshake{Took: time.Millisecond})
 		c := r.Stream(0, 0)
 		c.Sent(1)
 		c.Received(1)

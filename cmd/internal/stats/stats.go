@@ -96,6 +96,8 @@ type Sample struct {
 	Failed map[string]int64 `json:"failed,omitempty"`
 	// Completed counts connections that did.
 	Completed int64 `json:"completed,omitempty"`
+	// Resumed counts handshakes that resumed a session.
+	Resumed int64 `json:"resumed,omitempty"`
 	// Latency are distributions in microseconds: "connect" (dial to handshake complete), "ttfb"
 	// (dial to the first byte of an answer), "request" (open of a stream to its end).
 	Latency map[string]*Profile `json:"latency,omitempty"`

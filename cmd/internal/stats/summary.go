@@ -5,6 +5,8 @@ package stats
 type Summary struct {
 	Connections int64            `json:"connections"` // that did all of their script
 	Failed      map[string]int64 `json:"failed,omitempty"`
+	// Resumed is the number of handshakes that resumed a session; the others were full ones.
+	Resumed int64 `json:"resumed,omitempty"`
 	// Seconds is the time from the first dial to the end of the last connection; CPUSeconds is user
 	// and system time of the driver's process in that time.
 	Seconds    float64 `json:"seconds"`
