@@ -52,6 +52,7 @@ func TestCompare(t *testing.T) {
 		require.Len(t, r.Outcomes, 6)
 		for _, o := range r.Outcomes {
 			require.EqualValues(t, 20, o.Client.Connections)
+			require.Equal(t, 1, o.Block)
 			require.Empty(t, o.Client.Failed)
 		}
 		require.Equal(t, "X25519", r.Rows[0].Group)
@@ -74,6 +75,21 @@ func TestCompare(t *testing.T) {
 			"--config", "quic=--provider native", "--config", "tls over tcp=--driver tcp")
 		require.Zero(t, status, stderr)
 		require.Contains(t, stdout, "tls over tcp")
+	})
+	t.Run("blocks", func(t *testing.T) {
+		dir := t.TempDir()
+		_, stderr, status := netbenchRuns(t, program, "compare", "custom", "-q", "-o", dir, "--connections", "1000", "--rounds", "1",
+			"--config", "quic=--provider native")
+		require.Zero(t, status, stderr)
+		raw, err := os.ReadFile(filepath.Join(dir, "custom.json"))
+		require.NoError(t, err)
+		var r compare.Result
+		require.NoError(t, json.Unmarshal(raw, &r))
+		require.Len(t, r.Outcomes, 2)
+		for i, o := range r.Outcomes {
+			require.Equal(t, i+1, o.Block)
+			require.EqualValues(t, 500, o.Client.Connections)
+		}
 	})
 	t.Run("what goes wrong is said", func(t *testing.T) {
 		for want, args := range map[string][]string{

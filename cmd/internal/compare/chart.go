@@ -18,12 +18,12 @@ var palette = []color.RGBA{
 	{86, 180, 233, 255}, {230, 159, 0, 255}, {90, 90, 90, 255}, {148, 103, 189, 255},
 }
 
-// WriteSVG draws the connection rate over time: for each Config the median over the rounds of what it
-// completed in each second.
+// WriteSVG draws the connection rate over time: for each Config, the rate of each block of a round, as
+// the median over the rounds, at the time that its connections took up to there.
 func (r *Result) WriteSVG(w io.Writer) error {
 	p := plot.New()
 	p.Title.Text = r.Study.Title
-	p.X.Label.Text = "seconds since the start of a round"
+	p.X.Label.Text = "seconds of a round, other configurations' turns left out"
 	p.Y.Label.Text = "connections a second"
 	p.Legend.Top = true
 	p.Legend.Padding = vg.Points(3)
@@ -62,31 +62,26 @@ func (r *Result) WriteSVG(w io.Writer) error {
 	return err
 }
 
-// rates are a Config's medians by second. A second in which less than half of the rounds still ran is
-// left out; a run of less than a second is shown by its mean.
+// rates are a Config's blocks. A study with one block has one rate, which is drawn for its whole length.
 func (r *Result) rates(config string) (xy plotter.XYs) {
-	bySecond := map[int][]float64{}
-	rounds, last := 0, 0
-	var means []float64
-	for i := range r.Outcomes {
-		o := &r.Outcomes[i]
-		if o.Config != config {
-			continue
+	at := 0.0
+	for block := 1; block <= r.Study.Blocks; block++ {
+		var rates, lengths []float64
+		for i := range r.Outcomes {
+			if o := &r.Outcomes[i]; o.Config == config && o.Block == block {
+				rates, lengths = append(rates, o.rate()), append(lengths, o.Client.Seconds)
+			}
 		}
-		rounds++
-		means = append(means, o.rate())
-		for s, n := range o.Client.Rates {
-			bySecond[s] = append(bySecond[s], float64(n))
-			last = max(last, s)
+		if len(rates) == 0 {
+			break
 		}
-	}
-	for s := 0; s <= last; s++ {
-		if n := len(bySecond[s]); n > 0 && 2*n >= rounds {
-			xy = append(xy, plotter.XY{X: float64(s) + 0.5, Y: median(bySecond[s])})
+		length := median(lengths)
+		if r.Study.Blocks == 1 {
+			xy = append(xy, plotter.XY{X: 0, Y: median(rates)})
+			length *= 2 // the middle is the end
 		}
-	}
-	if len(xy) == 0 && rounds > 0 {
-		xy = plotter.XYs{{X: 0, Y: median(means)}, {X: 1, Y: median(means)}}
+		xy = append(xy, plotter.XY{X: at + length/2, Y: median(rates)})
+		at += length
 	}
 	return xy
 }

@@ -58,12 +58,12 @@ func TestParseConfig(t *testing.T) {
 // same round.
 func sampleResult(t *testing.T) *Result {
 	t.Helper()
-	r := &Result{Began: time.Unix(1_800_000_000, 0).UTC(), Study: Study{Name: "s", Title: "Title <b>", About: "About.", Connections: 100, Rounds: 3,
+	r := &Result{Began: time.Unix(1_800_000_000, 0).UTC(), Study: Study{Name: "s", Title: "Title <b>", About: "About.", Connections: 100, Rounds: 3, Blocks: 1,
 		Configs: []Config{{Name: "base", Server: []string{"--provider", "native"}}, {Name: "other", Baseline: "base"}}}}
 	for round, rate := range []float64{100, 50, 200} {
 		for i, c := range r.Study.Configs {
 			got := rate * (1 - 0.1*float64(i))
-			o := Outcome{Config: c.Name, Round: round + 1, ServerCPU: 1, Client: &stats.Summary{Connections: 100, Seconds: 100 / got, CPUSeconds: 1,
+			o := Outcome{Config: c.Name, Round: round + 1, Block: 1, ServerCPU: 1, Client: &stats.Summary{Connections: 100, Seconds: 100 / got, CPUSeconds: 1,
 				Rates: []int64{int64(got), int64(got)}, Provenance: &stats.Provenance{Go: "go1", CPU: "a CPU", CPUs: 2, Group: "G"},
 				Latency: map[string]stats.Percentiles{"connect": {P50: 900, P99: 1500}}}}
 			if i == 1 && round == 1 {

@@ -26,14 +26,14 @@ type Row struct {
 	Rate   Interval `json:"connections_per_second"`
 	// CPU is of both ends, a connection, in microseconds.
 	CPU Interval `json:"cpu_us_per_connection"`
-	// Latency is from dial to completed handshake: the median over the rounds of each round's
+	// Latency is from dial to completed handshake: the median over the blocks of each block's
 	// percentile, in microseconds.
 	P50    float64          `json:"connect_p50_us"`
 	P99    float64          `json:"connect_p99_us"`
 	Failed map[string]int64 `json:"failed,omitempty"`
 	Group  string           `json:"group,omitempty"` // that was negotiated
 
-	// RelativeRate and RelativeCPU are ratios to the baseline, of the same round each.
+	// RelativeRate and RelativeCPU are ratios to the baseline, of the same block of a round each.
 	Baseline     string    `json:"baseline,omitempty"`
 	RelativeRate *Interval `json:"relative_rate,omitempty"`
 	RelativeCPU  *Interval `json:"relative_cpu,omitempty"`
@@ -44,7 +44,7 @@ type Interval = bootstrap.Interval
 
 // evaluate makes the rows.
 func (r *Result) evaluate(seed uint64) error {
-	by := make(map[string][]Outcome) // in the order of the rounds
+	by := make(map[string][]Outcome) // in the order of the blocks
 	for _, o := range r.Outcomes {
 		by[o.Config] = append(by[o.Config], o)
 	}

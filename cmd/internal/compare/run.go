@@ -25,12 +25,13 @@ type Options struct {
 	Progress func(done, of int, next string)
 }
 
-// An Outcome is one run of one Config's client.
+// An Outcome is one run of one Config's client, over one block of a round.
 type Outcome struct {
 	Config string         `json:"config"`
 	Round  int            `json:"round"` // from 1; 0 is the warm-up, which is not kept
+	Block  int            `json:"block"` // of the round, from 1
 	Client *stats.Summary `json:"client"`
-	// ServerCPU is the CPU time of the server in this round, in seconds; 0 where it is not known.
+	// ServerCPU is the CPU time of the server in this time, in seconds; 0 where it is not known.
 	ServerCPU float64 `json:"server_cpu_seconds,omitempty"`
 }
 
@@ -53,18 +54,20 @@ func (o *Outcome) cpu() float64 {
 // warmUp is the share of a round's connections that each Config makes first, unmeasured.
 const warmUp = 20
 
-// Run runs a study: starts every server, has every client warm up, and then, round by round, runs every
-// client once, in an order that is shuffled anew each time.
-func Run(ctx context.Context, s *Study, opt Options) (*Result, error) {
-	if err := s.Validate(); err != nil {
+// Run runs a study: starts every server, has every client warm up, and then, block by block of each round,
+// runs every client once, in an order that is shuffled anew each time.
+func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
+	if err := study.Validate(); err != nil {
 		return nil, err
 	}
+	s := *study
+	s.Blocks = s.blocks()
 	dir, err := os.MkdirTemp("", "netbench-compare")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &runner{study: s, opt: opt, began: time.Now()}
+	r := &runner{study: &s, opt: opt, began: time.Now()}
 	defer r.stop()
 	if err := r.makeFiles(dir); err != nil {
 		return nil, err
@@ -118,7 +121,8 @@ func (r *runner) write(f files, certificate scenario.CertificateType) error {
 	if certificate != "" {
 		o.Certificate = certificate
 	}
-	o.RequestResponse.Connections = uint64(r.study.Connections)
+	block := (r.study.Connections + r.study.Blocks - 1) / r.study.Blocks
+	o.RequestResponse.Connections = uint64(block)
 	o.RequestResponse.RequestSize = scenario.Bytes(r.study.Request)
 	o.RequestResponse.ResponseSize = scenario.Bytes(r.study.Response)
 	all, err := scenario.Generate(o)
@@ -131,7 +135,7 @@ func (r *runner) write(f files, certificate scenario.CertificateType) error {
 		return err
 	}
 	s.Clients = slices.Clone(s.Clients)
-	s.Clients[0].Scenario = s.Clients[0].Scenario[:max(1, r.study.Connections/warmUp)]
+	s.Clients[0].Scenario = s.Clients[0].Scenario[:min(block, max(1, r.study.Connections/warmUp))]
 	return os.WriteFile(f.warming, s.Marshal(), 0o600)
 }
 
@@ -171,37 +175,55 @@ func (r *runner) stop() {
 func (r *runner) rounds(ctx context.Context) (*Result, error) {
 	res := &Result{Study: *r.study, Began: r.began, Seed: r.opt.Seed}
 	random := rand.New(rand.NewPCG(r.opt.Seed, 1))
-	n := len(r.study.Configs)
-	total := n * (r.study.Rounds + 1)
-	for round := range r.study.Rounds + 1 {
+	if _, err := r.block(ctx, random, 0, 1); err != nil {
+		return nil, err
+	}
+	for round := 1; round <= r.study.Rounds; round++ {
 		var outcomes []Outcome
-		for i, k := range random.Perm(n) {
-			c := &r.study.Configs[k]
-			if r.opt.Progress != nil {
-				next := fmt.Sprintf("round %d of %d: %s", round, r.study.Rounds, c.Name)
-				if round == 0 {
-					next = "warming up: " + c.Name
-				}
-				r.opt.Progress(round*n+i, total, next)
-			}
-			o, err := r.client(ctx, k, round)
+		for block := 1; block <= r.study.Blocks; block++ {
+			os, err := r.block(ctx, random, round, block)
 			if err != nil {
 				if ctx.Err() != nil && round > 1 {
 					res.Interrupted = true
 					return res, res.evaluate(r.opt.Seed)
 				}
-				return nil, fmt.Errorf("%s: %w", c.Name, err)
+				return nil, err
 			}
-			outcomes = append(outcomes, o)
+			outcomes = append(outcomes, os...)
 		}
-		if round > 0 {
-			res.Outcomes = append(res.Outcomes, outcomes...)
-		}
+		res.Outcomes = append(res.Outcomes, outcomes...)
 	}
-	if r.opt.Progress != nil {
-		r.opt.Progress(total, total, "done")
-	}
+	r.progress(r.steps(), "done")
 	return res, res.evaluate(r.opt.Seed)
+}
+
+// steps is how many clients are run, the warm-up's included.
+func (r *runner) steps() int { return len(r.study.Configs) * (r.study.Rounds*r.study.Blocks + 1) }
+
+func (r *runner) progress(done int, next string) {
+	if r.opt.Progress != nil {
+		r.opt.Progress(done, r.steps(), next)
+	}
+}
+
+// block runs each client once; round 0 is the warm-up.
+func (r *runner) block(ctx context.Context, random *rand.Rand, round, block int) (out []Outcome, err error) {
+	n := len(r.study.Configs)
+	for i, k := range random.Perm(n) {
+		c := &r.study.Configs[k]
+		if round == 0 {
+			r.progress(i, "warming up: "+c.Name)
+		} else {
+			r.progress(n*(1+(round-1)*r.study.Blocks+block-1)+i, fmt.Sprintf("round %d of %d: %s", round, r.study.Rounds, c.Name))
+		}
+		o, err := r.client(ctx, k, round)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		o.Block = block
+		out = append(out, o)
+	}
+	return out, nil
 }
 
 // client runs the client of one Config in one round.

@@ -42,6 +42,9 @@ type Study struct {
 	Request     int64 `json:"request_bytes"`
 	Response    int64 `json:"response_bytes"`
 	Rounds      int   `json:"rounds"`
+	// Blocks is in how many parts a round is run: each Config runs its part before any runs the
+	// next, so that what disturbs the machine for some seconds disturbs all of them.
+	Blocks int `json:"blocks"`
 
 	// Up and Down are the path between the two; both zero means loopback as it is.
 	Up   relay.Link `json:"up,omitzero"`
@@ -172,6 +175,15 @@ func ParseConfig(s string) (Config, error) {
 	return c, nil
 }
 
+// blocks is how many parts a round has: ten, unless they would be so short that starting the clients is
+// what takes the time.
+func (s *Study) blocks() int {
+	if s.Blocks > 0 {
+		return s.Blocks
+	}
+	return max(1, min(10, s.Connections/500))
+}
+
 // Validate says what is wrong with a study.
 func (s *Study) Validate() error {
 	switch {
@@ -179,6 +191,8 @@ func (s *Study) Validate() error {
 		return fmt.Errorf("study %s compares nothing", s.Name)
 	case s.Connections < 1 || s.Rounds < 1:
 		return fmt.Errorf("study %s takes at least one connection and one round", s.Name)
+	case s.blocks() > s.Connections:
+		return fmt.Errorf("study %s cannot part %d connections into %d blocks", s.Name, s.Connections, s.blocks())
 	}
 	seen := make(map[string]bool)
 	for _, c := range s.Configs {
