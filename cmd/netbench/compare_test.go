@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,12 +14,29 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 )
 
+var buildDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "netbench-test-*"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(buildDir) // left behind, it does no harm
+	os.Exit(status)
+}
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(buildDir, "netbench")
+	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	return program + string(out), err
+})
+
 // buildNetbench builds the program, for compare runs itself as server and client.
 func buildNetbench(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "netbench")
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	program, err := buildOnce()
+	require.NoError(t, err, "%s", program)
 	return program
 }
 

@@ -100,7 +100,7 @@ func run(t *testing.T, st stack, server, client *scenario.Scenario, load driver.
 		}
 		return o
 	}
-	m := &drivercli.Materials{Authorities: server.Certificates[0].PEM, Key: server.Certificates[1].PEM, Chain: server.Certificates[2].PEM}
+	m := &drivercli.Materials{Authorities: server.Certificates[0].PEM, Key: server.Certificates[1].PEM, Chain: server.Certificates[2].PEM, ID: client.ID}
 	ts, err := st.make(options("server"))
 	require.NoError(t, err)
 	l, err := ts.Listen("127.0.0.1:0", m)
@@ -260,17 +260,35 @@ func TestManyStreams(t *testing.T) {
 	})
 }
 
-// A side that has stopped reading does not make the other wait for room.
+// TCP has no way to tell that one reads no more, which does not make the other side wait for room.
 func TestStoppedReading(t *testing.T) {
+	s := load(t, "stopped", connect(0), []string{open0 + "," + send(0, 2_000_000) + "," + finish0},
+		`[{"receive_finish":{"stream_id":0}}]`)
+	o := run(t, stack{"tcp", "", tcp.New}, s, s, driver.Load{}, nil)
+	require.Empty(t, o.clientErrors+o.serverErrors)
+	require.EqualValues(t, 2_000_000, o.client.BytesSent)
+}
+
+// Sessions are resumed if that is wanted, names with a hyphen in front included.
+func TestResumption(t *testing.T) {
+	good := open0 + "," + send(0, 1) + "," + receive(0, 1) + "," + finish0
+	goodPeer := `[` + receive(0, 1) + `,` + send(0, 1) + `,` + finish0 + `]`
+	client := strings.TrimSuffix(strings.Repeat(connect(0)+",", 30), ",")
 	each(t, func(t *testing.T, st stack) {
-		s := load(t, "stopped", connect(0), []string{open0 + "," + send(0, 2_000_000) + "," + finish0},
-			`[{"receive_finish":{"stream_id":0}}]`)
-		o := run(t, st, s, s, driver.Load{}, nil)
-		if st.name == "tcp" {
-			require.Empty(t, o.clientErrors, "TCP has no way to tell")
-			return
+		for _, id := range []string{"resumed", "-resumed"} {
+			s := load(t, id, client, []string{good}, goodPeer)
+			o := run(t, st, s, s, driver.Load{}, func(_ string, o *drivercli.Options) { o.Resumption = true })
+			require.Empty(t, o.clientErrors+o.serverErrors)
+			require.EqualValues(t, 30, o.client.Connections)
+			require.Positive(t, o.client.Resumed)
+			require.Less(t, o.client.Resumed, int64(30), "the first one cannot be")
+			require.Positive(t, o.server.Resumed)
+			for _, side := range []string{"client", "server"} {
+				o := run(t, st, s, s, driver.Load{}, func(this string, o *drivercli.Options) { o.Resumption = this == side })
+				require.EqualValues(t, 30, o.client.Connections)
+				require.Zero(t, o.client.Resumed, "only the %s", side)
+			}
 		}
-		require.Contains(t, o.clientErrors, "clients[0].connections[0].ops[1].send: the peer has stopped reading")
 	})
 }
 

@@ -42,7 +42,11 @@ type Transport interface {
 }
 
 // Materials are the certificates of a run, in PEM. A client's are for mutual TLS.
-type Materials struct{ Authorities, Key, Chain string }
+type Materials struct {
+	Authorities, Key, Chain string
+	// ID is the scenario's, of which the names that clients ask for are made.
+	ID string
+}
 
 // Options are those of both sides.
 type Options struct {
@@ -67,6 +71,8 @@ type Options struct {
 	RxBuffer, TxBuffer       scenario.Bytes
 	// KeyLog is the file that SSLKEYLOGFILE names, if any.
 	KeyLog io.Writer
+	// Given tells whether a flag stands on the command line; nil for no.
+	Given func(flag string) bool
 }
 
 func (o *Options) flags(c *cobra.Command, stacks []Stack) {
@@ -79,7 +85,7 @@ func (o *Options) flags(c *cobra.Command, stacks []Stack) {
 	f.BoolVar(&o.Verify, "verify", false, "verify that what is received is what was to be sent")
 	f.BoolVar(&o.MultiThreaded, "multithreaded", envBool("MULTITHREADED", true), "use more than one thread (env MULTITHREADED)")
 	f.BoolVar(&o.Multiplex, "multiplex", envBool("MULTIPLEX", true), "more than one stream on a TCP connection, always (env MULTIPLEX)")
-	f.BoolVar(&o.Nagle, "nagle", false, "TCP: let small writes wait")
+	f.BoolVar(&o.Nagle, "nagle", false, "TCP: let small writes wait; ignored on QUIC, as s2n-netbench does")
 	o.RxBuffer, o.TxBuffer = 8<<10, 8<<10
 	f.Var(&o.RxBuffer, "rx-buffer", "TCP: size of the buffer for reading")
 	f.Var(&o.TxBuffer, "tx-buffer", "TCP: size of the buffer for writing")
@@ -92,7 +98,7 @@ func (o *Options) flags(c *cobra.Command, stacks []Stack) {
 		strings.Join(scenario.CertificateTypes(), ", "))
 	f.BoolVar(&o.MTLS, "mtls", false, "clients show a certificate too")
 	f.BoolVar(&o.Retry, "retry", false, "server: validate each client's address by a Retry")
-	f.BoolVar(&o.Resumption, "resumption", false, "resume TLS sessions")
+	f.BoolVar(&o.Resumption, "resumption", false, "resume TLS sessions: on the server, send tickets; on the client, use them")
 	f.StringVar(&o.CongestionControl, "congestion-control", "", "congestion control `algorithm`")
 	f.DurationVar(&o.HandshakeTimeout, "handshake-timeout", 10*time.Second, "how long a handshake may take")
 	f.DurationVar(&o.IdleTimeout, "idle-timeout", 30*time.Second, "how long a connection may be silent")
@@ -135,7 +141,8 @@ func envBool(name string, or bool) bool {
 }
 
 // open reads the scenario and makes the transport.
-func (o *Options) open(stacks []Stack, args []string) (*scenario.Scenario, Transport, error) {
+func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scenario.Scenario, Transport, error) {
+	o.Given = cmd.Flags().Changed
 	o.File = os.Getenv("SCENARIO")
 	if len(args) > 0 {
 		o.File = args[0]
@@ -145,6 +152,9 @@ func (o *Options) open(stacks []Stack, args []string) (*scenario.Scenario, Trans
 	}
 	if o.Groups != "" && o.Policy != "" {
 		return nil, nil, errors.New("--groups and --policy exclude each other: a policy has groups of its own")
+	}
+	if o.HandshakeTimeout <= 0 || o.IdleTimeout <= 0 {
+		return nil, nil, errors.New("--handshake-timeout and --idle-timeout take more than 0")
 	}
 	for _, t := range o.Traces {
 		if !slices.Contains([]string{"disabled", "throughput", "stdio"}, t) {
@@ -180,7 +190,7 @@ func (o *Options) open(stacks []Stack, args []string) (*scenario.Scenario, Trans
 func materials(s *scenario.Scenario, i uint64) *Materials {
 	v := &s.Servers[i]
 	return &Materials{Authorities: s.Certificates[v.CertificateAuthority].PEM, Key: s.Certificates[v.PrivateKey].PEM,
-		Chain: s.Certificates[v.Certificate].PEM}
+		Chain: s.Certificates[v.Certificate].PEM, ID: s.ID}
 }
 
 // external is the program of a driver that is not one of the stacks; empty if it is. It is looked for

@@ -43,8 +43,27 @@ func Status(name string, err error) int {
 	return 2
 }
 
+// RefuseTCP is an error about options that do nothing on QUIC.
+func (o *Options) RefuseTCP() error {
+	if o.Given == nil {
+		return nil
+	}
+	for _, flag := range []string{"rx-buffer", "tx-buffer"} {
+		if o.Given(flag) {
+			return fmt.Errorf("--%s: this is of the tcp driver: QUIC is on UDP", flag)
+		}
+	}
+	if o.Given("multiplex") && !o.Multiplex {
+		return errors.New("--multiplex=false: a connection of QUIC always has many streams")
+	}
+	return nil
+}
+
 // Refuse is an error about options of the QUIC stack inside of package quic, which others do not have.
 func (o *Options) Refuse(stack string) error {
+	if err := o.RefuseTCP(); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		set  bool
 		flag string
@@ -53,7 +72,7 @@ func (o *Options) Refuse(stack string) error {
 		{o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"}, {o.DisableGSO, "--disable-gso"},
 	} {
 		if c.set {
-			return fmt.Errorf("%s: %s on crypto/tls has no such choice", c.flag, stack)
+			return fmt.Errorf("%s: the driver on %s and crypto/tls has no such choice", c.flag, stack)
 		}
 	}
 	return nil

@@ -199,7 +199,7 @@ TRACE_FILE, SSLKEYLOGFILE; NETBENCH_STATS_FD for statistics as JSON lines.`,
 			if path, err := o.external(stacks); err != nil || path != "" {
 				return replace(path, err)
 			}
-			s, t, err := o.open(stacks, args)
+			s, t, err := o.open(cmd, stacks, args)
 			if err != nil {
 				return err
 			}
@@ -253,7 +253,7 @@ every connection did its script, 1 if some failed, 2 for a wrong command line or
 			if path, err := o.external(stacks); err != nil || path != "" {
 				return replace(path, err)
 			}
-			s, t, err := o.open(stacks, args)
+			s, t, err := o.open(cmd, stacks, args)
 			if err != nil {
 				return err
 			}
@@ -291,6 +291,9 @@ func (r *clientRun) run(cmd *cobra.Command, o *Options, s *scenario.Scenario, t 
 	if r.load.ArrivalRate > 0 && r.load.Concurrency > 0 {
 		return errors.New("--concurrency and --arrival-rate exclude each other")
 	}
+	if o.Given("max-in-flight") && r.load.ArrivalRate == 0 {
+		return errors.New("--max-in-flight is of --arrival-rate")
+	}
 	if r.load.Ramp > 0 && r.load.ArrivalRate == 0 {
 		return errors.New("--ramp is of --arrival-rate")
 	}
@@ -316,19 +319,24 @@ func (r *clientRun) run(cmd *cobra.Command, o *Options, s *scenario.Scenario, t 
 	sum := common.Recorder.Summary()
 	sum.CPUSeconds = (stats.CPUTime() - cpu).Seconds()
 	_ = tr.Close() // nothing is left to be delivered
-	if err := errors.Join(err, finish()); err != nil {
-		return &Failed{err}
+	if ctx.Err() != nil {
+		err = errInterrupted
 	}
+	// What was done until an interruption is told as well.
+	err = errors.Join(err, finish())
 	if r.summary {
-		if err := json.NewEncoder(cmd.OutOrStdout()).Encode(sum); err != nil {
-			return err
-		}
+		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(sum))
+	}
+	if err != nil {
+		return &Failed{err}
 	}
 	if failed > 0 {
 		return &Failed{fmt.Errorf("%d connections failed: %s", failed, classes(sum.Failed))}
 	}
 	return nil
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // authorities are those that the client trusts: of all servers if it names none.
 func authorities(s *scenario.Scenario, id int) string {

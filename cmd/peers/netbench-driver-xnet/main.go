@@ -40,6 +40,9 @@ func (t *transport) config(c *tls.Config) *xquic.Config {
 }
 
 func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener, error) {
+	if t.opt.Resumption {
+		return nil, errors.New("--resumption: a server on x/net/quic sends no tickets")
+	}
 	c, err := tcp.Config(t.opt, m, true)
 	if err != nil {
 		return nil, err

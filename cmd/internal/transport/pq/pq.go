@@ -33,6 +33,9 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	if o.DisableGSO {
 		return nil, errors.New("--disable-gso: package quic cannot be told to do without yet")
 	}
+	if err := o.RefuseTCP(); err != nil {
+		return nil, err
+	}
 	p, err := provider(o.Provider)
 	if err != nil {
 		return nil, err
@@ -106,6 +109,9 @@ func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener
 	if err != nil {
 		return nil, err
 	}
+	if t.opt.MTLS && t.opt.Resumption && t.provider.Name() == "s2n" {
+		return nil, errors.New("--resumption with --mtls: s2n-tls's tickets do not say who the client is, so that such a server sends none")
+	}
 	if t.opt.MTLS {
 		cfg.TLS.ClientAuth = tlsprovider.RequireClientCert
 	}
@@ -131,6 +137,9 @@ func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transpo
 	if !t.opt.MTLS {
 		cfg.TLS.Certificates = nil
 	}
+	if scenario.UnusualName("0." + m.ID + ".net") {
+		verifyUnusual(cfg.TLS, m.Authorities)
+	}
 	pc, err := net.ListenPacket("udp", net.JoinHostPort(local, "0"))
 	if err != nil {
 		return nil, err
@@ -139,7 +148,7 @@ func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transpo
 	if err != nil {
 		return nil, errors.Join(err, pc.Close())
 	}
-	return &client{e: e, cfg: cfg, configs: make(map[string]*quic.Config), authorities: m.Authorities}, nil
+	return &client{e: e, cfg: cfg}, nil
 }
 
 type listener struct{ l *quic.Listener }
@@ -208,18 +217,13 @@ func (c *conn) acceptUni(ctx context.Context) (driver.Stream, error) {
 }
 
 type client struct {
-	e           *quic.Endpoint
-	cfg         *quic.Config
-	configs     map[string]*quic.Config
-	authorities string
+	e   *quic.Endpoint
+	cfg *quic.Config
 }
 
 func (c *client) Dial(ctx context.Context, addr, name string) (driver.Conn, error) {
 	cfg := *c.cfg
 	cfg.ServerName = name
-	if scenario.UnusualName(name) {
-		cfg.TLS = c.unusual(name)
-	}
 	q, err := c.e.Dial(ctx, addr, &cfg)
 	if err != nil {
 		return nil, err
@@ -234,10 +238,9 @@ func (c *client) Close() error {
 	return c.e.Close()
 }
 
-// unusual verifies a name that crypto/x509 takes for none, because a label begins with a hyphen, by
+// verifyUnusual verifies names that crypto/x509 takes for none, because a label begins with a hyphen, by
 // ourselves; the chain is verified as ever.
-func (c *client) unusual(name string) *tlsprovider.Config {
-	t := *c.cfg.TLS
+func verifyUnusual(t *tlsprovider.Config, authorities string) {
 	t.InsecureSkipVerify = true
 	t.VerifyPeer = func(s *tlsprovider.State) error {
 		if s.Resumed {
@@ -247,7 +250,6 @@ func (c *client) unusual(name string) *tlsprovider.Config {
 		if err != nil {
 			return err
 		}
-		return scenario.VerifyChain(chain, c.authorities, name)
+		return scenario.VerifyChain(chain, authorities, s.ServerName)
 	}
-	return &t
 }

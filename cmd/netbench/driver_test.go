@@ -1,0 +1,307 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cmd/internal/stats"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+// providers are those that are linked.
+func providers() []string {
+	if _, err := s2n.New(); err == nil {
+		return []string{"native", "s2n"}
+	}
+	return []string{"native"}
+}
+
+// connectScenario makes a scenario of n connections, one after another.
+func connectScenario(t *testing.T, n string) string {
+	t.Helper()
+	dir := t.TempDir()
+	status, _ := netbench(t, "scenarios", dir, "--connect.connections", n)
+	require.Zero(t, status)
+	return filepath.Join(dir, "connect.json")
+}
+
+// A side is a driver that runs.
+type side struct {
+	*exec.Cmd
+	out, problems bytes.Buffer
+	lines         *bufio.Reader // of standard error
+	pipe          io.Reader
+}
+
+func start(t *testing.T, env []string, program string, args ...string) *side {
+	t.Helper()
+	s := &side{Cmd: exec.Command(program, args...)}
+	s.Env = append(os.Environ(), env...)
+	s.Stdout = &s.out
+	r, err := s.StderrPipe()
+	require.NoError(t, err)
+	s.lines = bufio.NewReader(r)
+	require.NoError(t, s.Start())
+	return s
+}
+
+// await reads complaints up to a line that begins so, and is the rest of it.
+func (s *side) await(t *testing.T, front string) string {
+	t.Helper()
+	for {
+		line, err := s.lines.ReadString('\n')
+		s.problems.WriteString(line)
+		require.NoError(t, err, "%s", &s.problems)
+		if rest, ok := strings.CutPrefix(line, front); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+}
+
+// end waits for the end and is the exit status.
+func (s *side) end() int {
+	_, _ = s.problems.ReadFrom(s.lines)
+	_ = s.Wait()
+	return s.ProcessState.ExitCode()
+}
+
+func (s *side) summary(t *testing.T) (sum stats.Summary) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(s.out.Bytes(), &sum), "%s%s", &s.out, &s.problems)
+	return sum
+}
+
+// server starts one and is where it serves. It has to end well.
+func server(t *testing.T, program, file string, flags ...string) string {
+	t.Helper()
+	s := start(t, nil, program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--trace", "disabled"}, append(flags, file)...)...)
+	addr := s.await(t, "netbench: ready on ")
+	t.Cleanup(func() {
+		require.NoError(t, s.Process.Signal(syscall.SIGTERM))
+		require.Zero(t, s.end(), "%s", &s.problems)
+	})
+	return addr
+}
+
+// client runs one to its end.
+func client(t *testing.T, program, file, addr string, flags ...string) (*side, int) {
+	t.Helper()
+	return clientEnv(t, []string{"SERVER_0=" + addr}, program, file, flags...)
+}
+
+func clientEnv(t *testing.T, env []string, program, file string, flags ...string) (*side, int) {
+	t.Helper()
+	s := start(t, env, program, append([]string{"client", "--summary", "--trace", "disabled"}, append(flags, file)...)...)
+	return s, s.end()
+}
+
+// nobody is an address that refuses.
+const nobody = "127.0.0.1:1"
+
+func TestFailFast(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "20")
+	for _, load := range [][]string{nil, {"--concurrency", "2"}, {"--arrival-rate", "1000"}} {
+		flags := append([]string{"--driver", "tcp"}, load...)
+		c, status := client(t, program, file, nobody, flags...)
+		require.Equal(t, 1, status)
+		require.EqualValues(t, 20, c.summary(t).Failed["refused"], "without it the run goes on")
+		c, status = client(t, program, file, nobody, append(flags, "--fail-fast")...)
+		require.Equal(t, 1, status)
+		failed := c.summary(t).Failed["refused"]
+		require.Positive(t, failed)
+		require.Less(t, failed, int64(20), "%q", load)
+		require.Contains(t, c.problems.String(), "error: refused: clients[0].scenario[")
+	}
+}
+
+// Arrivals for which there is no room are failures.
+func TestOverload(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "30")
+	addr := server(t, program, file)
+	c, status := client(t, program, file, addr, "--arrival-rate", "1000000", "--max-in-flight", "1")
+	require.Equal(t, 1, status)
+	sum := c.summary(t)
+	require.Positive(t, sum.Failed["overload"])
+	require.Positive(t, sum.Connections)
+	require.EqualValues(t, 30, sum.Connections+sum.Failed["overload"])
+	require.Len(t, sum.Failed, 1)
+	require.Contains(t, c.problems.String(), "too many connections at a time")
+}
+
+// An interrupted client tells what it did.
+func TestSummaryOnSIGTERM(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "3")
+	addr := server(t, program, file)
+	c := start(t, []string{"SERVER_0=" + addr}, program, "client", "--summary", "--duration", "1h", file)
+	c.await(t, "0:00:01")
+	require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+	require.Equal(t, 1, c.end())
+	require.Contains(t, c.problems.String(), "netbench: interrupted")
+	sum := c.summary(t)
+	require.Positive(t, sum.Connections)
+	require.Empty(t, sum.Failed, "what was under way is no failure")
+	require.Positive(t, sum.Seconds)
+}
+
+func TestTraceFileAndKeyLog(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "2")
+	for _, driver := range append(providers(), "tcp") {
+		t.Run(driver, func(t *testing.T) {
+			flag := []string{"--provider", driver}
+			if driver == "tcp" {
+				flag = []string{"--driver", driver}
+			}
+			dir := t.TempDir()
+			addr := server(t, program, file, flag...)
+			c, status := clientEnv(t, []string{"SERVER_0=" + addr, "TRACE_FILE=" + dir + "/trace", "SSLKEYLOGFILE=" + dir + "/keys"}, program, file, flag...)
+			require.Zero(t, status, "%s", &c.problems)
+			trace, err := os.ReadFile(dir + "/trace")
+			require.NoError(t, err)
+			for _, ev := range []string{`\[0\] conn\[0\]=\d+us\n`, `\[1\] send\[0\]=1\n`, `\[1\] recv\[0\]=1\n`} {
+				require.Regexp(t, `\d:\d\d:\d\d(\.\d{6})? `+ev, string(trace))
+			}
+			keys, err := os.ReadFile(dir + "/keys")
+			require.NoError(t, err)
+			require.Equal(t, 2, strings.Count(string(keys), "CLIENT_TRAFFIC_SECRET_0 "), "%s", keys)
+			info, err := os.Stat(dir + "/keys")
+			require.NoError(t, err)
+			require.Zero(t, info.Mode().Perm()&0o077, "secrets are nobody else's to read")
+		})
+	}
+}
+
+func TestRouterAddress(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "1")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	text = bytes.Replace(text, []byte(`{"connect":{"server_id":0,`), []byte(`{"connect":{"server_id":0,"router_id":1,`), 1)
+	text = bytes.Replace(text, []byte(`"servers":[`), []byte(`"routers":[{"scenario":[]},{"scenario":[]}],"servers":[`), 1)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	addr := server(t, program, file)
+	c, status := clientEnv(t, []string{"SERVER_0=" + nobody, "ROUTER_1_SERVER_0=" + addr}, program, file)
+	require.Zero(t, status, "%s", &c.problems)
+	require.EqualValues(t, 1, c.summary(t).Connections)
+	c, status = clientEnv(t, []string{"SERVER_0=" + addr}, program, file)
+	require.Equal(t, 1, status)
+	require.Contains(t, c.problems.String(), "set ROUTER_1_SERVER_0=HOST:PORT")
+}
+
+// Certificates of other types, which the side that starts first makes, in handshakes.
+func TestCertificateTypes(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "2")
+	for _, provider := range providers() {
+		types := []string{"ecdsa-p256", "ecdsa-p384", "rsa-2048"}
+		if provider == "native" {
+			types = append(types, "ed25519")
+		}
+		for _, kind := range types {
+			t.Run(provider+" "+kind, func(t *testing.T) {
+				flags := []string{"--provider", provider, "--certificate-type", kind}
+				addr := server(t, program, file, flags...)
+				require.FileExists(t, file+"."+kind+".pem")
+				c, status := client(t, program, file, addr, flags...)
+				require.Zero(t, status, "%s", &c.problems)
+				sum := c.summary(t)
+				require.EqualValues(t, 2, sum.Connections)
+				require.Equal(t, kind, sum.Provenance.Certificate)
+				_, status = client(t, program, file, addr, "--provider", provider)
+				require.Equal(t, 1, status, "the scenario's own authority did not sign it")
+			})
+		}
+	}
+}
+
+// Flags that a transport cannot honour are refused with the reason, not ignored.
+func TestRefusals(t *testing.T) {
+	file := connectScenario(t, "1")
+	t.Setenv("SERVER_0", nobody)
+	for _, c := range []struct{ flags, want string }{
+		{"--rx-buffer 64KB", "--rx-buffer: this is of the tcp driver"},
+		{"--tx-buffer 64KB", "--tx-buffer: this is of the tcp driver"},
+		{"--multiplex=false", "--multiplex=false: a connection of QUIC always has many streams"},
+		{"--max-mtu 9001", "--max-mtu 9001: package quic"},
+		{"--disable-gso", "--disable-gso: package quic"},
+		{"--congestion-control bbr", "--congestion-control bbr: package quic"},
+		{"--provider native --policy default_pq", "provider native has no security policies"},
+		{"--provider nothing", `unknown provider "nothing"`},
+		{"--groups X25519 --policy x", "--groups and --policy exclude each other"},
+		{"--groups nonsense", `unknown group "nonsense"`},
+		{"--retry", "--retry is a server's"},
+		{"--max-in-flight 7", "--max-in-flight is of --arrival-rate"},
+		{"--ramp 1s", "--ramp is of --arrival-rate"},
+		{"--concurrency 2 --arrival-rate 1", "exclude each other"},
+		{"--idle-timeout 0s", "take more than 0"},
+		{"--trace loud", "--trace loud: want"},
+		{"--certificate-type dsa", "--certificate-type dsa"},
+		{"--client-id 3", "the scenario has 1 clients"},
+		{"--local-ip nowhere.invalid", "nowhere.invalid"},
+		{"--driver tcp --local-ip nowhere", "nowhere"},
+		{"--driver tcp --retry", "--retry: the tcp driver"},
+		{"--driver tcp --multiplex=false", "always multiplexes"},
+		{"--driver tcp --provider s2n", "--provider s2n: the tcp driver"},
+		{"--driver tcp --policy x", "--policy: the tcp driver"},
+		{"--driver tcp --max-mtu 1200", "--max-mtu: the tcp driver"},
+		{"--driver tcp --disable-gso", "--disable-gso: the tcp driver"},
+		{"--driver tcp --congestion-control cubic", "--congestion-control: the tcp driver"},
+	} {
+		status, problems := complaints(t, append(append([]string{"client"}, strings.Fields(c.flags)...), file)...)
+		require.Equal(t, 2, status, "%s: %s", c.flags, problems)
+		require.Contains(t, problems, c.want, c.flags)
+	}
+	if len(providers()) > 1 {
+		status, problems := complaints(t, "server", "--port", "0", "--provider", "s2n", "--mtls", "--resumption", file)
+		require.Equal(t, 2, status)
+		require.Contains(t, problems, "--resumption with --mtls")
+	}
+	_, help := netbench(t, "client", "--help")
+	require.Contains(t, help, "ignored on QUIC, as s2n-netbench does")
+}
+
+// complaints runs the command line and returns its exit status and what it complains about.
+func complaints(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	require.NoError(t, err)
+	defer f.Close()
+	c := newCommand()
+	c.SetArgs(args)
+	c.SetOut(io.Discard)
+	status := run(c, f)
+	text, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	return status, string(text)
+}
+
+// A file of s2n-netbench with nothing to receive, which made it wait for ever, is refused when it is read.
+func TestNothingToReceive(t *testing.T) {
+	dir := t.TempDir()
+	status, _ := netbench(t, "scenarios", dir)
+	require.Zero(t, status)
+	file := filepath.Join(dir, "request_response.json")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for from, to := range map[string]string{`{"send":{"stream_id":0,"bytes":1000}}`: `{"send":{"stream_id":0,"bytes":0}}`,
+		`{"receive":{"stream_id":0,"bytes":1000}}`: `{"receive":{"stream_id":0,"bytes":0}}`} {
+		require.Contains(t, string(text), from)
+		text = bytes.Replace(text, []byte(from), []byte(to), 1)
+	}
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	for _, command := range []string{"server", "client"} {
+		status, problems := complaints(t, command, file)
+		require.Equal(t, 2, status)
+		require.Equal(t, "netbench: "+file+": servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: "+
+			"0 bytes to receive: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)
+	}
+}
