@@ -47,6 +47,12 @@ var drivers = map[string]func() int{
 		r.Write(true)
 		return 0
 	},
+	"late": func() int {
+		burn(200 * time.Millisecond)
+		r := stats.NewRecorder(descriptor(), &stats.Header{Driver: "x", Role: "server", Traces: []string{"lbl"}, Provenance: &stats.Provenance{Transport: "tcp"}})
+		r.Write(true)
+		return 0
+	},
 	"script": func() int {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), "COLLECT_TEST_DRIVER=silent")
@@ -239,6 +245,19 @@ func TestRecordingDriver(t *testing.T) {
 		require.InEpsilon(t, want, got, 0.02, "percentile %v", q*100)
 	}
 	require.True(t, sum.Final)
+}
+
+// A driver that takes longer to start than an interval is in the header all the same.
+func TestLateDriver(t *testing.T) {
+	run, status, _ := collectFrom(t, "late", Options{Interval: minInterval})
+	require.Zero(t, status)
+	require.Equal(t, "server", run.Header.Role)
+	require.Equal(t, []string{"lbl"}, run.Header.Traces)
+	require.Equal(t, "tcp", run.Header.Provenance.Transport)
+	require.Greater(t, len(run.Samples), 3, "with what was sampled before")
+	for i := range run.Samples[1:] {
+		require.Greater(t, run.Samples[i+1].T, run.Samples[i].T)
+	}
 }
 
 func TestScenarioTraces(t *testing.T) {

@@ -23,9 +23,10 @@ type collection struct {
 	header  stats.Header
 	notes   []string // for the last line
 
-	started  bool // the header has been written
-	heard    bool // the driver has written its own
-	counted  bool // the driver has written a sample
+	started  bool            // the header has been written
+	held     []*stats.Sample // until it is
+	heard    bool            // the driver has written its own
+	counted  bool            // the driver has written a sample
 	badLines int
 
 	next     stats.Sample // what the driver counted since the last sample
@@ -163,14 +164,27 @@ func (c *collection) difference(now time.Time, total totals) *stats.Sample {
 	return &s
 }
 
+// headerPatience is how long the header waits for what the driver says of itself: one that writes
+// statistics says so before it does anything else, but its start may take longer than an interval.
+const headerPatience = 2 * time.Second
+
 // emit writes a sample, and the header before the first one.
 func (c *collection) emit(s *stats.Sample) {
 	if !c.started {
+		c.held = append(c.held, s)
+		if !c.heard && c.ended.IsZero() && time.Since(c.began) < headerPatience {
+			return
+		}
 		c.started = true
 		c.write(&c.header)
-		if s.T > 0 {
+		if c.held[0].T > 0 {
 			c.write(&stats.Sample{})
 		}
+		for _, s := range c.held {
+			c.write(s)
+		}
+		c.held = nil
+		return
 	}
 	c.write(s)
 }
