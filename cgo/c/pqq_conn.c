@@ -88,9 +88,11 @@ void pqq_conn_free(pqq_conn *c)
 	pqq_handle_gone();
 }
 
-int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t)
+int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t, int64_t now)
 {
+	pqq_now = now;
 	int ok = s2n_connection_set_session(c->s2n, t->data, t->len) == S2N_SUCCESS;
+	pqq_now = 0;
 	ERR_clear_error();
 	return ok;
 }

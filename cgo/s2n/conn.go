@@ -93,9 +93,10 @@ func NewConn(cfg *Config, p ConnParams) (*Conn, error) {
 	return &Conn{p: h}, nil
 }
 
-// Resume offers a ticket; before the first Drive. The ticket stays the caller's.
-func (c *Conn) Resume(t *Ticket) bool {
-	return c.p != nil && t.p != nil && connResume(c.p, t.p)
+// Resume offers a ticket; before the first Drive. The ticket stays the caller's. now is as in Drive: a
+// ticket may be too old.
+func (c *Conn) Resume(t *Ticket, now int64) bool {
+	return c.p != nil && t.p != nil && connResume(c.p, t.p, now)
 }
 
 // Drive feeds CRYPTO bytes of one level and runs the handshake until it waits, fails or completes;

@@ -133,6 +133,14 @@ func (e *endpoint) now() time.Time {
 	return time.Now()
 }
 
+// clock is the time as C wants it: 0 for the system's.
+func (e *endpoint) clock() int64 {
+	if e.cfg.Time != nil {
+		return e.cfg.Time().UnixNano()
+	}
+	return 0
+}
+
 func (e *endpoint) flags() (f s2n.Flags) {
 	if e.cfg.KeyLogWriter != nil {
 		f |= s2n.KeyLog

@@ -49,7 +49,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		s.state.ServerName = p.ServerName
 		if t := e.tickets.take(p.ServerName, e.now()); t != nil {
 			// A ticket that s2n-tls does not take is none: the handshake is a full one.
-			conn.Resume(t)
+			conn.Resume(t, e.clock())
 			t.Close()
 		}
 	}
@@ -127,11 +127,7 @@ func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 	if len(d.Data) > 0 {
 		s.watch.add(s.ep.side.Peer(), d.Level, d.Data, true)
 	}
-	var now int64
-	if s.ep.cfg.Time != nil {
-		now = s.ep.cfg.Time().UnixNano()
-	}
-	log, err := s.conn.Drive(uint8(d.Level), d.Data, now)
+	log, err := s.conn.Drive(uint8(d.Level), d.Data, s.ep.clock())
 	if err != nil {
 		return s.driveError(err)
 	}

@@ -48,7 +48,7 @@ func (su *Suite) namesThatMatch(t *testing.T) {
 			require.Equal(t, sni, p.Hello.ServerName)
 		})
 	}
-	for _, name := range []string{"", ".", "a\x00b", string(make([]byte, 300))} {
+	for _, name := range []string{"", ".", "a\x00b", string(make([]byte, 300)), ".server.test", ".wild.test", "a..wild.test"} {
 		_, err := ce.NewSession(tlsprovider.SessionParams{ServerName: name})
 		require.Error(t, err, "%q", name)
 	}

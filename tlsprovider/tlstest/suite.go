@@ -82,6 +82,8 @@ func (su *Suite) handshake() []namedTest {
 		{"exporters", su.exporters, real},
 		{"key log", su.keyLog, all},
 		{"decision replaces endpoint", su.decisionReplacesEndpoint, real},
+		{"decision asks for a certificate", su.decisionAsksForCertificate, real},
+		{"closed endpoints", su.closedEndpoints, real},
 		{"version 2 keys", su.version2Keys, all},
 		{"wrong order", su.wrongOrder, real},
 		{"long chain", su.longChain, all},
@@ -94,7 +96,9 @@ func (su *Suite) handshake() []namedTest {
 		{"transport parameters", su.transportParameters, all},
 		{"names that match", su.namesThatMatch, real},
 		{"certificate by name", su.certificateByName, real},
+		{"many certificates", su.manyCertificates, real},
 		{"resumption", su.resumption, real},
+		{"clock set back", su.clockSetBack, real},
 		{"tickets off", su.ticketsOff, all},
 		{"server certificate faults", su.serverCertificateFaults, real},
 		{"mutual TLS", su.mutualTLS, real},
@@ -108,6 +112,7 @@ func (su *Suite) handshake() []namedTest {
 		{"aborted at each event", su.abortedAtEachEvent, all},
 		{"many handshakes", su.manyHandshakes, all},
 		{"stuck signers", su.stuckSigners, all},
+		{"flood while signing", su.floodWhileSigning, real},
 		{"concurrent use", su.concurrentUse, all},
 	}
 }

@@ -231,8 +231,9 @@ PQQ_FN(pqq_conn *, pqq_conn_new,
 	 const uint8_t *params, size_t params_len, int32_t *err))
 PQQ_VOID(pqq_conn_free, (pqq_conn *c))
 
-/* pqq_conn_resume offers a ticket; before the first drive. The ticket stays the caller's. */
-PQQ_FN(int, pqq_conn_resume, (pqq_conn *c, const pqq_ticket *t))
+/* pqq_conn_resume offers a ticket; before the first drive. The ticket stays the caller's. now is as in
+ * pqq_drive: a ticket may be too old. */
+PQQ_FN(int, pqq_conn_resume, (pqq_conn *c, const pqq_ticket *t, int64_t now))
 
 /* pqq_drive feeds CRYPTO bytes of one level and runs the handshake until it waits, fails or
  * completes; later it takes post-handshake messages. Events are written to log; what has no room

@@ -92,7 +92,7 @@ static int once(const configs *cfg, const char *name, pqq_ticket **ticket)
 	c.conn = pqq_conn_new(cfg->client, name, name, 0, (const uint8_t *)"client", 6, &err);
 	s.conn = pqq_conn_new(cfg->server, NULL, NULL, 0, NULL, 0, &err);
 	if (c.conn != NULL && *ticket != NULL) {
-		(void)pqq_conn_resume(c.conn, *ticket);
+		(void)pqq_conn_resume(c.conn, *ticket, 0);
 	}
 	if (c.conn != NULL && s.conn != NULL && drive(&c, 0, NULL, 0) && deliver(&c, &s) && s.hello
 		&& pqq_conn_continue(s.conn, NULL, (const uint8_t *)"test", 4, (const uint8_t *)"server", 6, &err)

@@ -1,0 +1,197 @@
+package tlstest
+
+import (
+	"crypto/x509"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Endpoints may be closed while sessions of theirs run, and one that a Decision brought, too: a session
+// keeps what it needs.
+func (su *Suite) closedEndpoints(t *testing.T) {
+	client, server, _ := Configs(t)
+	handles, _ := su.Live()
+	for _, replaced := range []bool{false, true} {
+		ce, err := su.Client.NewClient(client)
+		require.NoError(t, err)
+		se, err := su.Server.NewServer(server)
+		require.NoError(t, err)
+		p := PairOf(t, ce, se, "server.test")
+		ce.Close()
+		se.Close()
+		p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
+			d := tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+			if replaced {
+				other, err := su.Server.NewServer(server)
+				require.NoError(t, err)
+				d.Endpoint = other
+				t.Cleanup(other.Close)
+			}
+			return d
+		}
+		cs, _ := p.MustRun(t)
+		require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+		p.Client.Close()
+		p.Server.Close()
+	}
+	t.Run("the decision's, before the handshake goes on", func(t *testing.T) {
+		ce, err := su.Client.NewClient(client)
+		require.NoError(t, err)
+		defer ce.Close()
+		se, err := su.Server.NewServer(server)
+		require.NoError(t, err)
+		defer se.Close()
+		other, err := su.Server.NewServer(server)
+		require.NoError(t, err)
+		p := PairOf(t, ce, se, "server.test")
+		events, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Server.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		events, err = p.Server.Continue(tlsprovider.Decision{Endpoint: other, ALPN: "test",
+			TransportParameters: []byte(ServerParams), Version: 1})
+		require.NoError(t, err)
+		other.Close()
+		events, err = p.Client.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		_, err = p.Server.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		require.True(t, p.Server.State().HandshakeDone)
+
+		p = PairOf(t, ce, se, "server.test")
+		events, err = p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Server.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		_, err = p.Server.Continue(tlsprovider.Decision{Endpoint: other, ALPN: "test", Version: 1})
+		RequireAlert(t, tlsprovider.AlertInternalError, err)
+	})
+	after, _ := su.Live()
+	require.LessOrEqual(t, after-handles, int64(2), "what the test's end will close")
+}
+
+// A Decision's endpoint counts in all it says: whether a client has to show a certificate, above all, even
+// to one who has a ticket of the first endpoint's.
+func (su *Suite) decisionAsksForCertificate(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.TicketKeys = [][]byte{make([]byte, 32)}
+	strict := *server
+	strict.ClientAuth, strict.Roots, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	with := *client
+	with.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+	cwith, err := su.Client.NewClient(&with)
+	require.NoError(t, err)
+	defer cwith.Close()
+	open, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer open.Close()
+	closed, err := su.Server.NewServer(&strict)
+	require.NoError(t, err)
+	defer closed.Close()
+	decide := func(e tlsprovider.Endpoint) func(*tlsprovider.ClientHello) tlsprovider.Decision {
+		return func(*tlsprovider.ClientHello) tlsprovider.Decision {
+			return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+		}
+	}
+	for _, ticket := range []bool{false, true} {
+		t.Run(fmt.Sprint("ticket ", ticket), func(t *testing.T) {
+			if ticket {
+				PairOf(t, ce, open, "server.test").MustRun(t)
+			}
+			p := PairOf(t, ce, open, "server.test")
+			p.Decide = decide(closed)
+			side, err := p.Run(t)
+			require.Equal(t, tlsprovider.Server, side)
+			RequireAlert(t, tlsprovider.AlertCertificateRequired, err)
+		})
+	}
+	p := PairOf(t, cwith, open, "server.test")
+	p.Decide = decide(closed)
+	_, ss := p.MustRun(t)
+	require.Equal(t, with.Certificates[0].Chain, ss.PeerChain)
+
+	p = PairOf(t, ce, closed, "server.test")
+	p.Decide = decide(open)
+	_, ss = p.MustRun(t)
+	require.Empty(t, ss.PeerChain, "the other way round")
+}
+
+// A server's clock that is set back, or forward, costs no resumption.
+func (su *Suite) clockSetBack(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
+		c.NotAfter = time.Now().Add(900 * time.Hour)
+	})}
+	for _, by := range []time.Duration{-50 * time.Minute, 800 * time.Hour} {
+		for _, keys := range [][][]byte{nil, {make([]byte, 32)}} {
+			var ahead time.Duration
+			clock := func() time.Time { return time.Now().Add(ahead) }
+			c, s := *client, *server
+			c.Time, s.Time, s.TicketKeys = clock, clock, keys
+			ce, err := su.Client.NewClient(&c)
+			require.NoError(t, err)
+			defer ce.Close()
+			se, err := su.Server.NewServer(&s)
+			require.NoError(t, err)
+			defer se.Close()
+			ahead = by
+			p := PairOf(t, ce, se, "server.test")
+			p.MustRun(t)
+			require.Equal(t, 1, p.Tickets, "%v", by)
+			cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
+			require.True(t, cs.Resumed, "%v %v", by, keys)
+		}
+	}
+}
+
+// Many certificates, for many names.
+func (su *Suite) manyCertificates(t *testing.T) {
+	client, server, ca := Configs(t)
+	for i := range 100 {
+		server.Certificates = append(server.Certificates,
+			ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprintf("n%d.test", i)} }))
+	}
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for i := range 100 {
+		cs, _ := PairOf(t, ce, se, fmt.Sprintf("n%d.test", i)).MustRun(t)
+		require.Equal(t, server.Certificates[1+i].Chain, cs.PeerChain)
+	}
+}
+
+// floodWhileSigning sends on while a private key elsewhere takes its time: what is kept is bounded.
+func (su *Suite) floodWhileSigning(t *testing.T) {
+	client, server, ca := Configs(t)
+	key := NewAuthority(t).Key
+	server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
+	for _, level := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake} {
+		p := su.NewPair(t, client, server)
+		events, err := p.Client.Advance(nil)
+		require.NoError(t, err)
+		_, err = p.Server.Advance(cryptoOf(events))
+		require.NoError(t, err)
+		events, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		require.NoError(t, err)
+		require.Equal(t, tlsprovider.EventSign, events[len(events)-1].Kind)
+		piece := make([]byte, 1000)
+		sent := 0
+		for err == nil && sent < 1<<20 {
+			_, err = p.Server.Advance(Crypt(level, piece))
+			sent += len(piece)
+		}
+		RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
+		require.LessOrEqual(t, sent, 1<<17, "%v", level)
+	}
+}
