@@ -57,7 +57,7 @@ int main(void)
 	pqq_release(pqq_alloc(1)); /* makes the shard's own key */
 	CHECK(pthread_key_create(&after, at_end) == 0);
 	pqq_live start = pqq_live_now();
-	for (int round = 0; round < 100; round++) {
+	for (int round = 0; round < 20; round++) {
 		pthread_t t[WORKERS + 2];
 		void *left = NULL;
 		for (int i = 0; i < WORKERS; i++) {
