@@ -58,6 +58,12 @@ func (s ours) listen(o options) (listener, error) {
 	cfg.TLS.Roots = nil
 	if o.retry {
 		cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
+		cfg.Accept = func(client quic.ClientInfo) error {
+			if !client.AddrValidated {
+				return errors.New("a client without a Retry")
+			}
+			return nil
+		}
 	}
 	ends := make(endings, 16)
 	cfg.Logger = slog.New(ends)
