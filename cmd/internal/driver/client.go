@@ -104,7 +104,8 @@ func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i i
 	c.Trace.event(number, "conn[%d]=%dus", op.ClientConnectionID, took.Microseconds())
 	s := &script{conn: conn, ops: &c.Scenario.Clients[c.ID].Connections[op.ClientConnectionID], index: op.ClientConnectionID,
 		where: fmt.Sprintf("clients[%d].connections[%d]", c.ID, op.ClientConnectionID), number: number,
-		tokens: c.tokens, rec: c.Recorder, trace: c.Trace, dialed: began, verify: c.Verify}
+		tokens: c.tokens, rec: c.Recorder, trace: c.Trace, dialed: began, verify: c.Verify,
+		peerStreams: c.Scenario.Servers[op.ServerID].Connections[op.ServerConnectionID].PeerStreams}
 	if err := s.run(ctx); err != nil {
 		conn.Abort("the script failed")
 		c.connectFailed(ctx, err)
@@ -112,7 +113,10 @@ func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i i
 	}
 	c.Recorder.Completed()
 	// The next connection does not wait for this one to be gone.
-	c.closing.Go(func() { _ = conn.Close() })
+	c.closing.Go(func() {
+		s.ends.Wait()
+		_ = conn.Close()
+	})
 }
 
 func (c *Client) dial(ctx context.Context, op *scenario.Op) (Conn, error) {

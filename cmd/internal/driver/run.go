@@ -23,6 +23,10 @@ type script struct {
 	trace  *Tracer
 	dialed time.Time // zero on a server
 	verify bool
+	// peerStreams are the scripts of the server for the streams that we open; nil on a server.
+	peerStreams [][]scenario.Op
+	// ends are waited for before a client closes.
+	ends sync.WaitGroup
 
 	mu        sync.Mutex
 	streams   map[uint64]*stream // that we opened

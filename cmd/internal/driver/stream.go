@@ -21,6 +21,7 @@ type stream struct {
 	rateIn   rate
 	sent     uint64 // position of the next byte in the pattern
 	received uint64
+	ignored  bool // the script reads no more of it
 }
 
 // rate is so many bytes in each period; none if that is 0.
@@ -111,7 +112,7 @@ func (t *thread) streamOp(ctx context.Context, op *scenario.Op) (err error) {
 		if t.peer == nil {
 			s.rec.Latency(stats.Request, time.Since(st.opened))
 		}
-		return t.closed(st.StopReading())
+		return t.closed(s.ignore(st))
 	}
 	return nil
 }
@@ -169,6 +170,9 @@ func (t *thread) send(ctx context.Context, st *stream, n uint64) error {
 // receive receives n bytes, or what comes until the end of the stream.
 func (t *thread) receive(ctx context.Context, st *stream, n uint64, all bool) error {
 	s := t.s
+	if st.ignored {
+		return scriptError("stream %d is not read any more", st.id)
+	}
 	if err := st.SetReadDeadline(t.deadline); err != nil {
 		return t.closed(err)
 	}

@@ -118,7 +118,8 @@ type conn struct {
 func (c *conn) Abort(reason string)   { _ = c.CloseWithError(1, reason) }
 func (c *conn) Done() <-chan struct{} { return c.Context().Done() }
 
-// Close closes at once: what was not acknowledged may be lost, as quic-go has no other way.
+// Close closes at once, as quic-go does not tell what was acknowledged. The driver has waited for the ends
+// of the streams that the peer ends; what goes one way only may be lost.
 func (c *conn) Close() error { return c.CloseWithError(0, "") }
 
 func (c *conn) Info() driver.Info {

@@ -113,6 +113,9 @@ type conn struct {
 	once     sync.Once
 	acceptor *driver.Acceptor
 	done     chan struct{}
+
+	mu      sync.Mutex
+	streams []*xquic.Stream // that we may have sent on
 }
 
 func newConn(q *xquic.Conn) *conn {
@@ -129,9 +132,26 @@ func (c *conn) Abort(reason string) {
 }
 func (c *conn) Done() <-chan struct{} { return c.done }
 
+// Close waits until what was sent is acknowledged.
 func (c *conn) Close() error {
-	c.Conn.Abort(nil)
+	c.mu.Lock()
+	streams := c.streams
+	c.streams = nil
+	c.mu.Unlock()
+	for _, s := range streams {
+		_ = s.Close() // a stream that was cut off has nothing to deliver
+	}
+	c.Conn.Abort(&xquic.ConnectionCloseError{})
 	return nil
+}
+
+func (c *conn) newStream(s *xquic.Stream) *stream {
+	if !s.IsReadOnly() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.streams = append(c.streams, s)
+	}
+	return &stream{s, func() {}, func() {}}
 }
 
 func (c *conn) Info() driver.Info {
@@ -149,7 +169,7 @@ func (c *conn) OpenStream(ctx context.Context, id uint64, bidirectional bool) (d
 	if err != nil {
 		return nil, wrap(err)
 	}
-	return driver.NewIDStream(newStream(s), id), nil
+	return driver.NewIDStream(c.newStream(s), id), nil
 }
 
 func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) {
@@ -159,7 +179,7 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 			if err != nil {
 				return nil, wrap(err)
 			}
-			return newStream(s), nil
+			return c.newStream(s), nil
 		})
 	})
 	return c.acceptor.Accept(ctx)
@@ -169,10 +189,6 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 type stream struct {
 	*xquic.Stream
 	cancelRead, cancelWrite context.CancelFunc
-}
-
-func newStream(s *xquic.Stream) *stream {
-	return &stream{s, func() {}, func() {}}
 }
 
 func deadline(old *context.CancelFunc, set func(context.Context), t time.Time) {
