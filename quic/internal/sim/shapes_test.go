@@ -80,7 +80,7 @@ func TestClientHelloShapes(t *testing.T) {
 }
 
 func testShape(t *testing.T, p tlsprovider.Provider, s *shape) {
-	o := options(1, p, tlsprovider.X25519MLKEM768, tlsprovider.X25519)
+	o := options(1, p, postQuantum...)
 	pair, err := NewPair(o)
 	require.NoError(t, err)
 	u := newPuppet(t, pair, p, o.ClientTLS, s.dstLen, s.srcLen)
