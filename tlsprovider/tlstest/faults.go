@@ -202,6 +202,9 @@ func setExtension(id uint16, body []byte) func([]byte) []byte {
 	return func(m []byte) []byte { return editExtension(m, id, body) }
 }
 
+// WithoutExtension leaves an extension out of a ClientHello.
+func WithoutExtension(hello []byte, id uint16) []byte { return editExtension(hello, id, nil) }
+
 // editExtension replaces the body of an extension, or with nil leaves the extension out.
 func editExtension(m []byte, id uint16, body []byte) []byte {
 	at := extensionsAt(m)

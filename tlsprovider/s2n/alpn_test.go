@@ -1,0 +1,57 @@
+package s2n
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// A peer that knows no ALPN at all, as opposed to one that has other protocols.
+//
+// "[...] endpoints MUST immediately close a connection [...] with a no_application_protocol TLS alert
+// (QUIC error code 0x0178; see Section 4.8) if an application protocol is not negotiated."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
+func TestPeerWithoutALPN(t *testing.T) {
+	for _, prov := range []tlsprovider.Provider{newProvider(t), native.New()} {
+		t.Run(prov.Name()+" client", func(t *testing.T) {
+			client, server, _ := tlstest.Configs(t)
+			p := newPair(t, prov, client, server)
+			key, err := x509.ParsePKCS8PrivateKey(server.Certificates[0].KeyDER)
+			require.NoError(t, err)
+			g := &goPeer{secrets: map[tlsprovider.Level][]byte{}, conn: tls.QUICServer(&tls.QUICConfig{TLSConfig: &tls.Config{
+				Certificates: []tls.Certificate{{Certificate: server.Certificates[0].Chain, PrivateKey: key}},
+				MinVersion:   tls.VersionTLS13,
+			}})}
+			defer g.conn.Close()
+			require.NoError(t, g.conn.Start(context.Background()))
+			events, err := p.Client.Advance(nil)
+			require.NoError(t, err)
+			require.NoError(t, g.conn.HandleData(tls.QUICEncryptionLevelInitial, events[0].Data))
+			g.pump(t)
+			_, err = p.Client.Advance(g.out)
+			tlstest.RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
+		})
+		t.Run(prov.Name()+" server", func(t *testing.T) {
+			client, server, _ := tlstest.Configs(t)
+			p := newPair(t, prov, client, server)
+			p.Rewrite = func(side tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData {
+				if side == tlsprovider.Client && d.Level == tlsprovider.LevelInitial {
+					d.Data = tlstest.WithoutExtension(d.Data, 16)
+				}
+				return d
+			}
+			side, err := p.Run(t)
+			require.Equal(t, tlsprovider.Server, side)
+			tlstest.RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
+			require.Empty(t, p.Hello.ALPN)
+			require.Empty(t, p.Flights[tlsprovider.Server])
+		})
+	}
+}
