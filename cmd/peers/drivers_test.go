@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,33 +29,39 @@ func build(t *testing.T) string {
 	return dir
 }
 
-// serve starts a server and returns its address.
-func serve(t *testing.T, program, file string, flags ...string) string {
+// begin starts a server and returns its address, and what is left of its standard error.
+func begin(t *testing.T, program string, args ...string) (c *exec.Cmd, addr string, rest io.Reader) {
 	t.Helper()
-	c := exec.Command(program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
+	c = exec.Command(program, args...)
 	r, err := c.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		if addr, ok := strings.CutPrefix(lines.Text(), "netbench: ready on "); ok {
-			var rest bytes.Buffer
-			read := make(chan struct{})
-			go func() {
-				defer close(read)
-				_, _ = rest.ReadFrom(r)
-			}()
-			t.Cleanup(func() {
-				require.NoError(t, c.Process.Signal(syscall.SIGTERM))
-				<-read
-				require.NoError(t, c.Wait())
-				require.Empty(t, rest.String(), "what the server complains about")
-			})
-			return addr
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err, "the server did not start: %s", line)
+		if addr, ok := strings.CutPrefix(line, "netbench: ready on "); ok {
+			return c, strings.TrimSpace(addr), lines
 		}
 	}
-	require.Fail(t, "the server did not start", lines.Text())
-	return ""
+}
+
+// serve starts a server and returns its address. It has to end without a complaint.
+func serve(t *testing.T, program, file string, flags ...string) string {
+	t.Helper()
+	c, addr, rest := begin(t, program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
+	read := make(chan string)
+	go func() {
+		b, _ := io.ReadAll(rest) // as far as it goes
+		read <- string(b)
+	}()
+	t.Cleanup(func() {
+		require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+		complaints := <-read
+		require.NoError(t, c.Wait())
+		require.Empty(t, complaints, "what the server complains about")
+	})
+	return addr
 }
 
 // client runs a client and returns its summary, complaints and exit status.
