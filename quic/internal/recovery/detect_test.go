@@ -90,6 +90,15 @@ func TestAckOfUnsent(t *testing.T) {
 	lt.want("App 0 acked", "App 1 acked", "App 2 acked", "App 10 acked")
 }
 
+// Numbers are left out behind those that somebody else has used, too.
+func TestSkippedNumbersAfterOthersNumbers(t *testing.T) {
+	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
+	lt.l.ConfirmHandshake(lt.now)
+	lt.l.SetNextNumber(SpaceApp, 1000)
+	require.Equal(t, wire.PacketNumber(1063), lt.send(SpaceApp, 64))
+	require.Equal(t, wire.PacketNumber(1065), lt.send(SpaceApp, 1), "1064 is left out")
+}
+
 func TestSkippedNumbers(t *testing.T) {
 	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
 	lt.l.ConfirmHandshake(lt.now)
@@ -148,6 +157,24 @@ func TestSpuriousLossUndone(t *testing.T) {
 	lt.ack(SpaceApp, 0, 9, -16)
 	require.Equal(t, uint64(2), lt.l.Counters().Lost)
 	require.Contains(t, lt.got, "App 9 acked")
+}
+
+// A reduction that was undone has left no recovery period: packets from before it that are lost after all
+// reduce the window.
+func TestUndoneReductionLeavesNoRecoveryPeriod(t *testing.T) {
+	lt := newSampledTest(t, 40*ms)
+	lt.send(SpaceApp, 10) // 1 to 10
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 0, 4)
+	lt.want("App 4 acked", "App 1 lost")
+	lt.ack(SpaceApp, 0, 0, 1, 4)
+	lt.want("App 1 acked")
+	require.EqualValues(t, 1, lt.l.Counters().UndoneReductions)
+	window := lt.l.CongestionWindow()
+	lt.advance(400 * ms)
+	lt.ack(SpaceApp, 0, 0, 1, 4, 10)
+	require.EqualValues(t, 2, lt.l.Counters().CongestionEvents)
+	require.Less(t, lt.l.CongestionWindow(), window)
 }
 
 func TestRealLossNotUndone(t *testing.T) {

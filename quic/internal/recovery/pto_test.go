@@ -244,6 +244,7 @@ func TestRetry(t *testing.T) {
 	lt.check()
 	lt.want()
 	require.Zero(t, lt.l.BytesInFlight())
+	lt.wantTimer("with nothing in flight: a client has to go on by itself", 240*ms)
 	// "[A client] MUST NOT reset the packet number for any packet number space after processing a
 	// Retry packet."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.3-4
