@@ -21,7 +21,7 @@ func ParseName(serverName string) (Name, error) {
 	switch {
 	case name == "":
 		return Name{}, errors.New("a client session needs a ServerName")
-	case strings.IndexByte(name, 0) >= 0, len(name) > 255, name[0] == '.', strings.Contains(name, ".."):
+	case strings.IndexByte(name, 0) >= 0, len(name) > 255, name[0] == '.', strings.HasSuffix(name, "."), strings.Contains(name, ".."):
 		return Name{}, fmt.Errorf("ServerName %q is not a host name", serverName)
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")

@@ -1,0 +1,215 @@
+package hello_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// flights are what crypto/tls writes in a handshake with a HelloRetryRequest and both sides' certificates.
+func flights(t testing.TB) *tlstest.Pair {
+	t.Helper()
+	client, server, ca := tlstest.Configs(t)
+	client.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+	server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+	server.Groups = []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}
+	su := tlstest.Suite{Client: native.New(), Server: native.New()}
+	p := su.NewPair(t, client, server)
+	p.MustRun(t)
+	return p
+}
+
+// bodies splits a flight into its messages' bodies.
+func bodies(t testing.TB, flight []byte) (out map[byte][][]byte) {
+	t.Helper()
+	out = make(map[byte][][]byte)
+	for len(flight) > 0 {
+		kind, body, rest, declared, ok := hello.Next(flight)
+		require.True(t, ok)
+		require.Equal(t, len(body), declared)
+		out[kind] = append(out[kind], body)
+		flight = rest
+	}
+	return out
+}
+
+func TestMessages(t *testing.T) {
+	p := flights(t)
+	initial := bodies(t, p.Flights[tlsprovider.Client][tlsprovider.LevelInitial])
+	require.Len(t, initial[hello.TypeClientHello], 2)
+	for i, body := range initial[hello.TypeClientHello] {
+		ch, err := hello.ParseClientHello(body)
+		require.NoError(t, err)
+		require.Equal(t, "server.test", ch.ServerName)
+		require.Equal(t, []string{"test"}, ch.ALPN)
+		require.Equal(t, tlstest.ClientParams, string(ch.TransportParameters))
+		require.True(t, ch.Offers(hello.VersionTLS13))
+		require.Equal(t, i == 1, ch.KeyShares[0] == tlsprovider.SecP384r1MLKEM1024)
+	}
+	answer := bodies(t, p.Flights[tlsprovider.Server][tlsprovider.LevelInitial])[hello.TypeServerHello]
+	require.Len(t, answer, 2)
+	retry, err := hello.ParseServerHello(answer[0])
+	require.NoError(t, err)
+	require.True(t, retry.Retry)
+	require.Nil(t, retry.Share)
+	sh, err := hello.ParseServerHello(answer[1])
+	require.NoError(t, err)
+	require.False(t, sh.Retry)
+	require.Equal(t, tlsprovider.SecP384r1MLKEM1024, sh.Group)
+	require.Len(t, sh.Share, 1665)
+
+	second := bodies(t, p.Flights[tlsprovider.Server][tlsprovider.LevelHandshake])
+	ee, err := hello.ParseEncryptedExtensions(second[hello.TypeEncryptedExtensions][0])
+	require.NoError(t, err)
+	require.Equal(t, "test", ee.ALPN)
+	require.Equal(t, tlstest.ServerParams, string(ee.TransportParameters))
+	chain, err := hello.ParseCertificate(second[hello.TypeCertificate][0])
+	require.NoError(t, err)
+	require.Equal(t, p.Client.State().PeerChain, chain)
+	scheme, sig, err := hello.ParseCertificateVerify(second[hello.TypeCertificateVerify][0])
+	require.NoError(t, err)
+	require.Equal(t, p.Client.State().SignatureScheme, scheme)
+	require.NotEmpty(t, sig)
+}
+
+// A message that ends too early, or goes on behind its end, is none.
+func TestCutOff(t *testing.T) {
+	p := flights(t)
+	parse := map[byte]func([]byte) error{
+		hello.TypeClientHello:         func(b []byte) error { _, err := hello.ParseClientHello(b); return err },
+		hello.TypeServerHello:         func(b []byte) error { _, err := hello.ParseServerHello(b); return err },
+		hello.TypeEncryptedExtensions: func(b []byte) error { _, err := hello.ParseEncryptedExtensions(b); return err },
+		hello.TypeCertificate:         func(b []byte) error { _, err := hello.ParseCertificate(b); return err },
+		hello.TypeCertificateVerify:   func(b []byte) error { _, _, err := hello.ParseCertificateVerify(b); return err },
+	}
+	seen := 0
+	for _, side := range p.Flights {
+		for _, flight := range side {
+			for kind, messages := range bodies(t, flight) {
+				if parse[kind] == nil {
+					continue
+				}
+				body := messages[0]
+				seen++
+				require.NoError(t, parse[kind](body))
+				require.ErrorIs(t, parse[kind](append(bytes.Clone(body), 0)), hello.ErrMalformed, "type %d", kind)
+				refused := 0
+				for n := range body {
+					if parse[kind](body[:n]) != nil {
+						refused++
+					}
+				}
+				// A hello without extensions is one of an older version.
+				require.GreaterOrEqual(t, refused, len(body)-1, "type %d", kind)
+			}
+		}
+	}
+	require.Equal(t, 7, seen)
+}
+
+// A Watch learns the same however a handshake is cut.
+func TestWatchEverySplit(t *testing.T) {
+	p := flights(t)
+	watch := func(cut int) (w hello.Watch) {
+		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+			for level, flight := range p.Flights[side] {
+				at := min(cut, len(flight))
+				w.Add(side, level, flight[:at])
+				w.Add(side, level, flight[at:])
+			}
+		}
+		return w
+	}
+	longest := 0
+	for _, side := range p.Flights {
+		for _, flight := range side {
+			longest = max(longest, len(flight))
+		}
+	}
+	for cut := 0; cut <= longest; cut++ {
+		w := watch(cut)
+		client, server := w.Shares()
+		require.True(t, w.Retried())
+		require.Equal(t, tlsprovider.SecP384r1MLKEM1024, w.Group())
+		require.Equal(t, [2]int{1665, 1665}, [2]int{client, server}, "cut at %d", cut)
+		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+			require.Equal(t, "ecdsa_secp256r1_sha256", w.Scheme(side).String(), "cut at %d", cut)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	for in, want := range map[string]hello.Name{
+		"server.test":    {SNI: "server.test", Verify: "server.test"},
+		"server.test.":   {SNI: "server.test", Verify: "server.test"},
+		"localhost":      {SNI: "localhost", Verify: "localhost"},
+		"192.0.2.1":      {Verify: "192.0.2.1", IP: true},
+		"::ffff:1.2.3.4": {Verify: "1.2.3.4", IP: true},
+		"[2001:db8::1]":  {Verify: "2001:db8::1", IP: true},
+		"fe80::1%eth0":   {Verify: "fe80::1", IP: true},
+	} {
+		got, err := hello.ParseName(in)
+		require.NoError(t, err, in)
+		require.Equal(t, want, got, in)
+	}
+	for _, in := range []string{"", ".", "..", ".test", "a..test", "a.test..", "a\x00.test", strings.Repeat("a", 256)} {
+		_, err := hello.ParseName(in)
+		require.Error(t, err, "%q", in)
+	}
+}
+
+// FuzzMessages: whatever the bytes, parsers return, and what they return lies in the bytes.
+func FuzzMessages(f *testing.F) {
+	p := flights(f)
+	for _, side := range p.Flights {
+		for _, flight := range side {
+			for kind, messages := range bodies(f, flight) {
+				f.Add(kind, messages[0])
+			}
+			f.Add(byte(0), flight)
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
+		kept := bytes.Clone(b)
+		switch kind {
+		case hello.TypeClientHello:
+			if ch, err := hello.ParseClientHello(b); err == nil {
+				require.True(t, bytes.Contains(b, ch.TransportParameters))
+				require.True(t, bytes.Contains(b, []byte(ch.ServerName)))
+				require.Len(t, ch.Shares, len(ch.KeyShares))
+			}
+		case hello.TypeServerHello:
+			if sh, err := hello.ParseServerHello(b); err == nil {
+				require.True(t, bytes.Contains(b, sh.Share))
+			}
+		case hello.TypeEncryptedExtensions:
+			_, _ = hello.ParseEncryptedExtensions(b)
+		case hello.TypeCertificate:
+			if chain, err := hello.ParseCertificate(b); err == nil {
+				for _, c := range chain {
+					require.NotEmpty(t, c)
+					require.True(t, bytes.Contains(b, c))
+				}
+			}
+		case hello.TypeCertificateVerify:
+			_, _, _ = hello.ParseCertificateVerify(b)
+		default:
+			var whole, parts hello.Watch
+			whole.Add(tlsprovider.Server, tlsprovider.LevelHandshake, b)
+			for i := range b {
+				parts.Add(tlsprovider.Server, tlsprovider.LevelHandshake, b[i:i+1])
+			}
+			require.Equal(t, whole.Scheme(tlsprovider.Server), parts.Scheme(tlsprovider.Server))
+			require.Equal(t, whole.Group(), parts.Group())
+			require.Equal(t, whole.Retried(), parts.Retried())
+		}
+		require.Equal(t, kept, b)
+	})
+}
