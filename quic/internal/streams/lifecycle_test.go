@@ -127,6 +127,11 @@ func TestReset(t *testing.T) {
 	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni) + 4, Data: []byte("ab"), Fin: true}))
 	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni) + 4, Code: 9, FinalSize: 2}))
 	require.Equal(t, []byte("ab"), readAll(t, s, peerUni+4, 10))
+
+	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni) + 8, Fin: true}))
+	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni) + 8, Code: 9}))
+	_, err = s.Read(1, testRTT, peerUni+8, p)
+	require.Equal(t, io.EOF, err, "a stream of no bytes is complete as well")
 	require.NoError(t, s.CheckInvariants())
 }
 
