@@ -73,7 +73,7 @@ static int keep_secret(pqq_conn *c, int level, int from_client, const uint8_t *s
 /* "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
  * level that TLS has not consumed, this MUST be treated as a connection error of type
  * PROTOCOL_VIOLATION."
- * https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-5.3
+ * https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.3
  *
  * In TLS's own terms, which is what can be said from here, that is unexpected_message. */
 static int change_level(pqq_conn *c, uint8_t rx, uint8_t tx)

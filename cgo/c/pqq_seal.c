@@ -95,7 +95,7 @@ uint64_t pqq_sealer_limit(const pqq_sealer *s)
 {
 	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the confidentiality limit is 2^23 encrypted
 	 * packets". ChaCha20-Poly1305's lies above the number of packet numbers.
-	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-3 */
+	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-5 */
 	return s->suite->id == 0x1303 ? UINT64_C(1) << 62 : UINT64_C(1) << 23;
 }
 
