@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,20 +11,6 @@ import (
 
 	"github.com/pqquic/pqquic/cmd/internal/report"
 )
-
-// netbench runs the command line and returns its exit status and standard output.
-func netbench(t *testing.T, args ...string) (int, string) {
-	t.Helper()
-	complaints, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
-	require.NoError(t, err)
-	defer complaints.Close()
-	var out bytes.Buffer
-	c := newCommand()
-	c.SetArgs(args)
-	c.SetOut(&out)
-	c.SetErr(complaints)
-	return run(c, complaints), out.String()
-}
 
 // A driver that knows nothing of us is sampled, its status passed on and its output kept apart.
 func TestCollectForeignDriver(t *testing.T) {

@@ -6,39 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 )
-
-var buildDir string
-
-func TestMain(m *testing.M) {
-	var err error
-	if buildDir, err = os.MkdirTemp("", "netbench-test-*"); err != nil {
-		panic(err)
-	}
-	status := m.Run()
-	_ = os.RemoveAll(buildDir) // left behind, it does no harm
-	os.Exit(status)
-}
-
-var buildOnce = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(buildDir, "netbench")
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
-	return program + string(out), err
-})
-
-// buildNetbench builds the program, for compare runs itself as server and client.
-func buildNetbench(t *testing.T) string {
-	t.Helper()
-	program, err := buildOnce()
-	require.NoError(t, err, "%s", program)
-	return program
-}
 
 // netbenchRuns runs it and returns what it printed and its status.
 func netbenchRuns(t *testing.T, program string, args ...string) (stdout, stderr string, status int) {

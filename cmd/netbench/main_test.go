@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var buildDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "netbench-test-*"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	_ = os.RemoveAll(buildDir) // left behind, it does no harm
+	os.Exit(status)
+}
+
+var buildOnce = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(buildDir, "netbench")
+	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	return program + string(out), err
+})
+
+// buildNetbench builds the program, for compare runs itself as server and client.
+func buildNetbench(t *testing.T) string {
+	t.Helper()
+	program, err := buildOnce()
+	require.NoError(t, err, "%s", program)
+	return program
+}
+
+// netbench runs the command line and returns its exit status and standard output.
+func netbench(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	complaints, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	require.NoError(t, err)
+	defer complaints.Close()
+	var out bytes.Buffer
+	c := newCommand()
+	c.SetArgs(args)
+	c.SetOut(&out)
+	c.SetErr(complaints)
+	return run(c, complaints), out.String()
+}
