@@ -49,17 +49,6 @@ type session struct {
 	closed    bool
 }
 
-// secret is what one direction's keys follow from.
-type secret struct {
-	suite *suite
-	bytes []byte
-}
-
-const (
-	read = iota
-	write
-)
-
 // NewSession implements tlsprovider.Endpoint.
 func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
 	prepared, err := e.state()
@@ -144,7 +133,7 @@ func (s *session) collect() ([]tlsprovider.Event, error) {
 		s.hello = append(s.hello, d.Data...)
 	}
 	s.input = s.input[:0]
-	kind, body, _, declared, ok := hello.Next(s.hello)
+	_, body, _, declared, ok := hello.Next(s.hello)
 	switch {
 	case len(s.hello) > 0 && s.hello[0] != hello.TypeClientHello:
 		return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d in place of a ClientHello", s.hello[0])
@@ -153,7 +142,6 @@ func (s *session) collect() ([]tlsprovider.Event, error) {
 	case !ok:
 		return nil, nil
 	}
-	_ = kind
 	ch, err := hello.ParseClientHello(body)
 	switch {
 	case err != nil:
@@ -261,166 +249,8 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 	return s.events, nil
 }
 
-// drain turns crypto/tls's events into ours.
-func (s *session) drain() error {
-	for {
-		ev := s.conn.NextEvent()
-		switch ev.Kind {
-		case tls.QUICNoEvent:
-			if s.tickets > s.reported {
-				s.reported = s.tickets
-				s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: tlsprovider.LevelApp})
-			}
-			return nil
-		case tls.QUICSetReadSecret, tls.QUICSetWriteSecret:
-			if err := s.keepSecret(&ev); err != nil {
-				return err
-			}
-		case tls.QUICWriteData:
-			data := append([]byte(nil), ev.Data...)
-			level := levelOf(ev.Level)
-			s.watch.Add(s.e.side, level, data)
-			if err := s.checkGroup(); err != nil {
-				return err
-			}
-			s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: data})
-		case tls.QUICTransportParameters:
-			if s.e.side == tlsprovider.Client {
-				s.events = append(s.events, tlsprovider.Event{
-					Kind: tlsprovider.EventTransportParameters, Data: append([]byte(nil), ev.Data...),
-				})
-			}
-		case tls.QUICHandshakeDone:
-			if err := s.finish(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-func (s *session) keepSecret(ev *tls.QUICEvent) error {
-	level := levelOf(ev.Level)
-	if level == tlsprovider.LevelEarly {
-		return nil
-	}
-	su := suites[tlsprovider.CipherSuite(ev.Suite)]
-	if su == nil {
-		return fmt.Errorf("native: cipher suite 0x%04x", ev.Suite)
-	}
-	e := tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level}
-	dir := write
-	if ev.Kind == tls.QUICSetReadSecret {
-		dir = read
-		s.readLevel = level
-	}
-	e.Read, e.Write = dir == read, dir == write
-	s.secrets[level][dir] = &secret{su, append([]byte(nil), ev.Data...)}
-	s.events = append(s.events, e)
-	return s.checkGroup()
-}
-
-// checkGroup enforces RequirePQ as soon as the group is settled.
-func (s *session) checkGroup() error {
-	if g := s.watch.Group(); s.e.cfg.RequirePQ && g != 0 && !g.PostQuantum() {
-		return &tlsprovider.Error{Alert: tlsprovider.AlertInsufficientSecurity,
-			Err: fmt.Errorf("native: %v is not post-quantum, which RequirePQ demands", g)}
-	}
-	return nil
-}
-
-// finish settles the state. What fails here fails before an application byte.
-func (s *session) finish() error {
-	cs := s.conn.ConnectionState()
-	st := &s.state
-	st.ALPN, st.Resumed = cs.NegotiatedProtocol, cs.DidResume
-	st.Group, st.CipherSuite = tlsprovider.Group(cs.CurveID), tlsprovider.CipherSuite(cs.CipherSuite)
-	st.HelloRetried = s.watch.Retried()
-	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
-	st.SignatureScheme = s.watch.Scheme(s.e.side.Peer())
-	if !cs.DidResume {
-		for _, c := range cs.PeerCertificates {
-			st.PeerChain = append(st.PeerChain, c.Raw)
-		}
-	}
-	if s.e.side == tlsprovider.Client && st.ALPN == "" {
-		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
-	}
-	if err := s.checkGroup(); err != nil {
-		return err
-	}
-	if verify := s.e.cfg.VerifyPeer; verify != nil {
-		copied := *st
-		if err := verify(&copied); err != nil {
-			var te *tlsprovider.Error
-			if errors.As(err, &te) {
-				return te
-			}
-			return &tlsprovider.Error{Alert: tlsprovider.AlertBadCertificate, Err: err}
-		}
-	}
-	st.HandshakeDone = true
-	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
-	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
-		return s.conn.SendSessionTicket(tls.QUICSessionTicketOptions{})
-	}
-	return nil
-}
-
-// TakeKeys implements tlsprovider.Session.
-func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
-	if s.closed {
-		return k, errSessionClosed
-	}
-	v, err := findVersion(version)
-	if err != nil {
-		return k, err
-	}
-	params := func(dir int) keyParams {
-		from := s.secrets[level&3][dir]
-		return keyParams{suite: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}
-	}
-	take := func(dir int) {
-		clear(s.secrets[level&3][dir].bytes)
-		s.secrets[level&3][dir] = nil
-	}
-	if s.secrets[level&3][write] != nil {
-		sealer, err := newSealer(&s.e.p.live, params(write))
-		if err != nil {
-			return k, err
-		}
-		k.Sealer = sealer
-		take(write)
-	}
-	if s.secrets[level&3][read] != nil {
-		opener, err := newOpener(&s.e.p.live, params(read))
-		if err != nil {
-			k.Close()
-			return tlsprovider.Keys{}, err
-		}
-		k.Opener = opener
-		take(read)
-	}
-	return k, nil
-}
-
 // State implements tlsprovider.Session.
 func (s *session) State() tlsprovider.State { return s.state }
-
-// Export implements tlsprovider.Session.
-func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
-	if s.closed || !s.state.HandshakeDone {
-		return nil, errors.New("native: no keying material before the handshake is done or after Close")
-	}
-	// HKDF-Expand-Label's bounds (RFC 8446, 7.1; RFC 5869, 2.3).
-	if n := 255 * suites[s.state.CipherSuite].hash().Size(); length < 1 || length > n {
-		return nil, fmt.Errorf("native: %d bytes of keying material; 1 to %d can be had", length, n)
-	}
-	if n := 255 - len("tls13 "); len(label) > n {
-		return nil, fmt.Errorf("native: an exporter label of %d bytes; the longest is %d", len(label), n)
-	}
-	cs := s.conn.ConnectionState()
-	return cs.ExportKeyingMaterial(label, context, length)
-}
 
 // Close implements tlsprovider.Session.
 func (s *session) Close() {
@@ -456,26 +286,4 @@ func (s *session) fail(err error) error {
 
 func (s *session) alert(a tlsprovider.Alert, format string, args ...any) error {
 	return s.fail(&tlsprovider.Error{Alert: a, Err: fmt.Errorf("native: "+format, args...)})
-}
-
-func levelOf(l tls.QUICEncryptionLevel) tlsprovider.Level {
-	switch l {
-	case tls.QUICEncryptionLevelInitial:
-		return tlsprovider.LevelInitial
-	case tls.QUICEncryptionLevelEarly:
-		return tlsprovider.LevelEarly
-	case tls.QUICEncryptionLevelHandshake:
-		return tlsprovider.LevelHandshake
-	}
-	return tlsprovider.LevelApp
-}
-
-func tlsLevel(l tlsprovider.Level) tls.QUICEncryptionLevel {
-	switch l {
-	case tlsprovider.LevelInitial:
-		return tls.QUICEncryptionLevelInitial
-	case tlsprovider.LevelHandshake:
-		return tls.QUICEncryptionLevelHandshake
-	}
-	return tls.QUICEncryptionLevelApplication
 }

@@ -1,0 +1,95 @@
+package native
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// secret is what one direction's keys follow from.
+type secret struct {
+	suite *suite
+	bytes []byte
+}
+
+const (
+	read = iota
+	write
+)
+
+// keepSecret keeps what keys will be made of.
+func (s *session) keepSecret(ev *tls.QUICEvent) error {
+	level := levelOf(ev.Level)
+	if level == tlsprovider.LevelEarly {
+		return nil
+	}
+	su := suites[tlsprovider.CipherSuite(ev.Suite)]
+	if su == nil {
+		return fmt.Errorf("native: crypto/tls chose cipher suite 0x%04x, for which there is no packet protection", ev.Suite)
+	}
+	e := tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level}
+	dir := write
+	if ev.Kind == tls.QUICSetReadSecret {
+		dir = read
+		s.readLevel = level
+	}
+	e.Read, e.Write = dir == read, dir == write
+	s.secrets[level][dir] = &secret{su, append([]byte(nil), ev.Data...)}
+	s.events = append(s.events, e)
+	return s.checkGroup()
+}
+
+// TakeKeys implements tlsprovider.Session.
+func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
+	if s.closed {
+		return k, errSessionClosed
+	}
+	v, err := findVersion(version)
+	if err != nil {
+		return k, err
+	}
+	params := func(dir int) keyParams {
+		from := s.secrets[level&3][dir]
+		return keyParams{suite: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}
+	}
+	take := func(dir int) {
+		clear(s.secrets[level&3][dir].bytes)
+		s.secrets[level&3][dir] = nil
+	}
+	if s.secrets[level&3][write] != nil {
+		sealer, err := newSealer(&s.e.p.live, params(write))
+		if err != nil {
+			return k, err
+		}
+		k.Sealer = sealer
+		take(write)
+	}
+	if s.secrets[level&3][read] != nil {
+		opener, err := newOpener(&s.e.p.live, params(read))
+		if err != nil {
+			k.Close()
+			return tlsprovider.Keys{}, err
+		}
+		k.Opener = opener
+		take(read)
+	}
+	return k, nil
+}
+
+// Export implements tlsprovider.Session.
+func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
+	if s.closed || !s.state.HandshakeDone {
+		return nil, errors.New("native: no keying material before the handshake is done or after Close")
+	}
+	// HKDF-Expand-Label's bounds (RFC 8446, 7.1; RFC 5869, 2.3).
+	if n := 255 * suites[s.state.CipherSuite].hash().Size(); length < 1 || length > n {
+		return nil, fmt.Errorf("native: %d bytes of keying material; 1 to %d can be had", length, n)
+	}
+	if n := 255 - len("tls13 "); len(label) > n {
+		return nil, fmt.Errorf("native: an exporter label of %d bytes; the longest is %d", len(label), n)
+	}
+	cs := s.conn.ConnectionState()
+	return cs.ExportKeyingMaterial(label, context, length)
+}
