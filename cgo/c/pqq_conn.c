@@ -45,6 +45,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	}
 	pqq_handle_made();
 	c->cfg = pqq_config_ref(cfg);
+	c->flags = cfg->flags;
 	c->server = (cfg->flags & PQQ_SERVER) != 0;
 	c->last_write = SIZE_MAX;
 	if (verify_name != NULL) {
@@ -71,6 +72,9 @@ static void free_s2n(pqq_conn *c)
 		s2n_connection_free(c->s2n);
 		c->s2n = NULL;
 	}
+	/* Certificates and roots that were replaced would else stay as long as an idle connection. */
+	pqq_config_free(c->cfg);
+	c->cfg = NULL;
 	pqq_bytes_clear(&c->held);
 	pqq_bytes_clear(&c->leaf.der);
 }
@@ -83,7 +87,6 @@ void pqq_conn_free(pqq_conn *c)
 	free_s2n(c);
 	pqq_bytes_clear(&c->log);
 	pqq_ticket_free(c->ticket);
-	pqq_config_free(c->cfg);
 	pqq_release(c);
 	pqq_handle_gone();
 }
@@ -128,6 +131,7 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 		}
 		pqq_config *old = c->cfg;
 		c->cfg = pqq_config_ref(cfg);
+		c->flags = cfg->flags;
 		pqq_config_free(old);
 		/* Certificates may now differ by name. */
 		if (s2n_connection_server_name_extension_used(c->s2n) != S2N_SUCCESS) {
@@ -219,7 +223,7 @@ static int finish(pqq_conn *c)
 		c->alert = ALERT_INTERNAL_ERROR;
 		return 0;
 	}
-	if (c->server || !(c->cfg->flags & PQQ_TICKETS)) {
+	if (c->server || !(c->flags & PQQ_TICKETS)) {
 		free_s2n(c);
 	} else if (s2n_connection_free_handshake(c->s2n) != S2N_SUCCESS) {
 		free_s2n(c);

@@ -78,7 +78,7 @@ size_t pqq_log(pqq_conn *c, uint8_t *log, size_t cap)
 	}
 	if (c->log_read == c->log.len) {
 		/* Key log lines are secret, and after the handshake there is little to log. */
-		if (c->done || (c->cfg->flags & PQQ_KEY_LOG)) {
+		if (c->done || (c->flags & PQQ_KEY_LOG)) {
 			pqq_bytes_clear(&c->log);
 		}
 		c->log.len = c->log_read = 0;

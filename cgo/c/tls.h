@@ -58,7 +58,8 @@ void pqq_leaf_read(pqq_leaf *l, const uint8_t *in, size_t len);
 
 struct pqq_conn {
 	struct s2n_connection *s2n; /* goes after the handshake, see finish */
-	pqq_config *cfg;
+	pqq_config *cfg;            /* goes with it */
+	uint32_t flags;             /* cfg's */
 	const pqq_suite *suite;
 
 	/* Input of the current call, and what an earlier one left while the handshake waited for a

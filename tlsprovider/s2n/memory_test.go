@@ -1,0 +1,83 @@
+package s2n
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/cgo/awslc"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// A session lives as long as its connection, for the sake of exporters: of s2n-tls's 31 KB nothing is left
+// once the handshake is over and, on a client, the ticket has come.
+func TestFinishedSessionsAreSmall(t *testing.T) {
+	prov := newProvider(t)
+	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
+	defer runtime.UnlockOSThread()
+	for _, tt := range []struct {
+		name    string
+		side    tlsprovider.Side
+		tickets bool
+	}{
+		{"server", tlsprovider.Server, false},
+		{"server that sent a ticket", tlsprovider.Server, true},
+		{"client", tlsprovider.Client, false},
+		{"client that got a ticket", tlsprovider.Client, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client, server, _ := tlstest.Configs(t)
+			client.DisableTickets, server.DisableTickets = !tt.tickets, !tt.tickets
+			ce, err := prov.NewClient(client)
+			require.NoError(t, err)
+			defer ce.Close()
+			se, err := prov.NewServer(server)
+			require.NoError(t, err)
+			defer se.Close()
+			const n = 50
+			var kept []tlsprovider.Session
+			finish := func() {
+				p := tlstest.PairOf(t, ce, se, "server.test")
+				p.MustRun(t)
+				p.Session(tt.side.Peer()).Close()
+				require.NoError(t, ce.SetCertificates(nil)) // the cache is not the session's
+				kept = append(kept, p.Session(tt.side))
+			}
+			finish()
+			before := awslc.Live()
+			for range n {
+				finish()
+			}
+			after := awslc.Live()
+			require.Less(t, (after.TLSBytes-before.TLSBytes)/n, int64(2000))
+			require.Less(t, (after.CryptoBytes-before.CryptoBytes)/n, int64(100))
+			_, err = kept[n].Export("EXPORTER-test", nil, 32)
+			require.NoError(t, err)
+			for _, s := range kept {
+				s.Close()
+			}
+		})
+	}
+}
+
+// Keys, configurations and tickets that were closed do nothing, and nothing bad.
+func TestClosedEndpointsRefuse(t *testing.T) {
+	prov := newProvider(t)
+	client, server, ca := tlstest.Configs(t)
+	ce, err := prov.NewClient(client)
+	require.NoError(t, err)
+	se, err := prov.NewServer(server)
+	require.NoError(t, err)
+	for range 2 {
+		ce.Close()
+		se.Close()
+	}
+	_, err = ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "server.test"})
+	require.ErrorIs(t, err, errEndpointClosed)
+	_, err = se.NewSession(tlsprovider.SessionParams{Version: 1})
+	require.ErrorIs(t, err, errEndpointClosed)
+	require.ErrorIs(t, se.SetCertificates([]tlsprovider.Certificate{ca.Leaf(t, nil)}), errEndpointClosed)
+	require.ErrorIs(t, se.SetTicketKeys([][]byte{make([]byte, 32)}), errEndpointClosed)
+}
