@@ -155,6 +155,25 @@ func TestSummaryOnSIGTERM(t *testing.T) {
 	require.Positive(t, sum.Seconds)
 }
 
+// One that is done but for the server's end of a stream does not wait for that when it is interrupted.
+func TestInterruptWhileClosing(t *testing.T) {
+	program, file := buildNetbench(t), connectScenario(t, "1")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	const end = `{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}}` // the server's alone
+	require.Equal(t, 1, bytes.Count(text, []byte(end)))
+	text = bytes.Replace(text, []byte(end), []byte(`{"send":{"stream_id":0,"bytes":1}},{"sleep":{"amount_ms":3600000}},{"send_finish":{"stream_id":0}}`), 1)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	for _, driver := range []string{"pqquic", "tcp"} {
+		addr := server(t, program, file, "--driver", driver, "--idle-timeout", "1h")
+		c := start(t, []string{"SERVER_0=" + addr}, program, "client", "--driver", driver, "--idle-timeout", "1h", "--summary", file)
+		c.await(t, "0:00:01")
+		require.NoError(t, c.Process.Signal(syscall.SIGTERM))
+		require.Equal(t, 1, c.end())
+		require.EqualValues(t, 1, c.summary(t).Connections, "%s", &c.problems)
+	}
+}
+
 func TestTraceFileAndKeyLog(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "2")
 	for _, driver := range append(providers(), "tcp") {
@@ -232,6 +251,7 @@ func TestRefusals(t *testing.T) {
 		{"--tx-buffer 64KB", "--tx-buffer: this is of the tcp driver"},
 		{"--multiplex=false", "--multiplex=false: a connection of QUIC always has many streams"},
 		{"--max-mtu 9001", "--max-mtu 9001: package quic"},
+		{"--max-mtu -5", "--max-mtu -5: package quic"},
 		{"--disable-gso", "--disable-gso: package quic"},
 		{"--congestion-control bbr", "--congestion-control bbr: package quic"},
 		{"--provider native --policy default_pq", "provider native has no security policies"},
@@ -264,6 +284,14 @@ func TestRefusals(t *testing.T) {
 		status, problems := complaints(t, "server", "--port", "0", "--provider", "s2n", "--mtls", "--resumption", file)
 		require.Equal(t, 2, status)
 		require.Contains(t, problems, "--resumption with --mtls")
+	}
+	for name, v := range map[string]string{"MAX_MTU": "large", "MULTITHREADED": "yes", "MULTIPLEX": "2", "DISABLE_GSO": "no", "CLIENT_ID": "first"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, v)
+			status, problems := complaints(t, "client", file)
+			require.Equal(t, 2, status)
+			require.Contains(t, problems, name+"="+v+": want ")
+		})
 	}
 	_, help := netbench(t, "client", "--help")
 	require.Contains(t, help, "ignored on QUIC, as s2n-netbench does")

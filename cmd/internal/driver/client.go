@@ -114,6 +114,8 @@ func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i i
 	c.Recorder.Completed()
 	// The next connection does not wait for this one to be gone.
 	c.closing.Go(func() {
+		stop := context.AfterFunc(ctx, func() { conn.Abort("canceled") })
+		defer stop()
 		s.ends.Wait()
 		_ = conn.Close()
 	})

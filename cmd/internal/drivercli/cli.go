@@ -133,6 +133,25 @@ func envInt(name string, or int) int {
 	return or
 }
 
+// checkEnv is an error about variables whose value is none of their kind: flags have ignored it.
+func checkEnv(ints, bools []string) error {
+	for _, name := range ints {
+		if v := os.Getenv(name); v != "" {
+			if _, err := strconv.Atoi(v); err != nil {
+				return fmt.Errorf("%s=%s: want a number", name, v)
+			}
+		}
+	}
+	for _, name := range bools {
+		if v := os.Getenv(name); v != "" {
+			if _, err := strconv.ParseBool(v); err != nil {
+				return fmt.Errorf("%s=%s: want true or false", name, v)
+			}
+		}
+	}
+	return nil
+}
+
 func envBool(name string, or bool) bool {
 	if v, err := strconv.ParseBool(os.Getenv(name)); err == nil {
 		return v
@@ -143,6 +162,10 @@ func envBool(name string, or bool) bool {
 // open reads the scenario and makes the transport.
 func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scenario.Scenario, Transport, error) {
 	o.Given = cmd.Flags().Changed
+	ints := map[string][]string{"server": {"MAX_MTU", "PORT", "SERVER_ID"}, "client": {"MAX_MTU", "CLIENT_ID"}}
+	if err := checkEnv(ints[cmd.Name()], []string{"MULTITHREADED", "MULTIPLEX", "DISABLE_GSO"}); err != nil {
+		return nil, nil, err
+	}
 	o.File = os.Getenv("SCENARIO")
 	if len(args) > 0 {
 		o.File = args[0]

@@ -27,7 +27,7 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	default:
 		return nil, fmt.Errorf("--congestion-control %s: package quic has newreno only, so far", o.CongestionControl)
 	}
-	if o.MaxMTU > 0 && o.MaxMTU != 1200 {
+	if o.MaxMTU != 0 && o.MaxMTU != 1200 {
 		return nil, fmt.Errorf("--max-mtu %d: package quic sends packets of 1200 bytes: it does not probe for more yet", o.MaxMTU)
 	}
 	if o.DisableGSO {
