@@ -148,7 +148,6 @@ func (c *Conn) discardSpace(s recovery.Space) {
 	sp.seal, sp.open = nil, nil
 	sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
 	c.loss.DiscardSpace(c.now, s)
-	c.early.dropSpace(s)
 }
 
 // Path is the pair of addresses in use.

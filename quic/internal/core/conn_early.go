@@ -32,36 +32,23 @@ func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 	e.packets = append(e.packets, earlyPacket{s, ecn, append([]byte(nil), pkt...)})
 }
 
-// replayEarly processes the packets whose keys have come.
+// replayEarly processes the packets whose keys have come. Keys of a space come before it is discarded, so
+// that none waits forever.
 func (c *Conn) replayEarly() {
-	ready := c.early.take(func(p *earlyPacket) bool {
-		return c.spaces[p.space].open != nil && (p.space != recovery.SpaceApp || c.mayOpenApp())
-	})
+	var ready, waiting []earlyPacket
+	for _, p := range c.early.packets {
+		if c.spaces[p.space].open != nil && (p.space != recovery.SpaceApp || c.mayOpenApp()) {
+			ready = append(ready, p)
+			c.early.bytes -= len(p.data)
+		} else {
+			waiting = append(waiting, p)
+		}
+	}
+	c.early.packets = waiting
 	for _, p := range ready {
 		if c.closing.state != stateOpen {
 			return
 		}
 		c.handleDatagram(p.data, p.ecn)
 	}
-}
-
-// dropSpace forgets the packets of a space.
-func (e *earlyState) dropSpace(s recovery.Space) {
-	e.take(func(p *earlyPacket) bool { return p.space == s })
-}
-
-// take removes and returns the packets that are wanted.
-func (e *earlyState) take(wanted func(*earlyPacket) bool) (taken []earlyPacket) {
-	var kept []earlyPacket
-	for i := range e.packets {
-		p := &e.packets[i]
-		if wanted(p) {
-			taken = append(taken, *p)
-			e.bytes -= len(p.data)
-		} else {
-			kept = append(kept, *p)
-		}
-	}
-	e.packets = kept
-	return taken
 }

@@ -30,6 +30,11 @@ func (c *Conn) CheckInvariants() error {
 			return fmt.Errorf("%v: keys outlive their space", recovery.Space(s))
 		}
 	}
+	for _, p := range c.early.packets {
+		if c.spaces[p.space].discarded {
+			return fmt.Errorf("%v: a packet waits for keys that are gone", p.space)
+		}
+	}
 	switch {
 	case len(c.early.packets) > maxEarlyPackets || c.early.bytes > maxEarlyBytes:
 		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.early.packets), c.early.bytes)

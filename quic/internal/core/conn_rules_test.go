@@ -168,6 +168,23 @@ func midHandshake(t *testing.T, s recovery.Space) *rig {
 	return r
 }
 
+// After a peer's first Initial packet, those that come from another Source Connection ID are discarded.
+func TestAnotherSourceConnectionID(t *testing.T) {
+	another := func(header []byte) { header[7+header[5]] ^= 1 }
+	ping := append(wire.Ping{}.Append(nil), make([]byte, MinInitialSize)...) // and PADDING
+	for _, side := range []tlsprovider.Side{client, server} {
+		r := midHandshake(t, recovery.SpaceInitial)
+		c, _ := r.side(side)
+		r.give(side, r.packet(side, recovery.SpaceInitial, ping, nil))
+		before := c.Stats()
+		r.give(side, r.packet(side, recovery.SpaceInitial, ping, another))
+		require.Equal(t, before.PacketsReceived, c.Stats().PacketsReceived, "%v", side)
+		require.Equal(t, before.PacketsDropped+1, c.Stats().PacketsDropped, "%v", side)
+		r.give(side, r.packet(side, recovery.SpaceInitial, ping, nil))
+		require.Equal(t, before.PacketsReceived+1, c.Stats().PacketsReceived, "%v", side)
+	}
+}
+
 func TestReservedBitsAndEmptyPackets(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.give(server, r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, func(h []byte) { h[0] |= 0x18 }))
