@@ -30,12 +30,16 @@ func (c *Conn) CheckInvariants() error {
 			return fmt.Errorf("%v: keys outlive their space", recovery.Space(s))
 		}
 	}
+	early := 0
 	for _, p := range c.early.packets {
+		early += len(p.data)
 		if c.spaces[p.space].discarded {
 			return fmt.Errorf("%v: a packet waits for keys that are gone", p.space)
 		}
 	}
 	switch {
+	case early != c.early.bytes:
+		return fmt.Errorf("%d bytes wait for keys, %d are counted", early, c.early.bytes)
 	case len(c.early.packets) > maxEarlyPackets || c.early.bytes > maxEarlyBytes:
 		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.early.packets), c.early.bytes)
 	case len(c.pathResponses) > maxPathResponses:
