@@ -1,6 +1,8 @@
 # Shared by the checks of the build, which run on a copy of the tree: what the working tree has linked
 # stays as it is. Sourced, not run.
 set -euo pipefail
+# With pipefail no grep -q at the end of a pipe: it leaves at the first match, and the SIGPIPE of what
+# still writes is then the pipe's failure.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 platform=$(go env GOOS)_$(go env GOARCH)
 work=$(mktemp -d "${TMPDIR:-/tmp}/pqquic-check.XXXXXX")
@@ -26,7 +28,7 @@ refuses() {
 	local want=$1 out
 	shift
 	if out=$("$@" 2>&1); then fail "went through: $*"; fi
-	tr -s '\n ' ' ' <<<"$out" | grep -qF -- "$want" || fail "$* failed without \"$want\": $out"
+	tr -s '\n ' ' ' <<<"$out" | grep -F -- "$want" >/dev/null || fail "$* failed without \"$want\": $out"
 }
 
 # says TEXT COMMAND…: the command succeeds, and its output holds TEXT.
