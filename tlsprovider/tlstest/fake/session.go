@@ -1,11 +1,8 @@
 package fake
 
 import (
-	"crypto"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
@@ -204,89 +201,6 @@ func (s *session) setReadLevel(level tlsprovider.Level) error {
 	return nil
 }
 
-// secret is that of the packets one side sends at a level.
-func (s *session) secret(level tlsprovider.Level, from tlsprovider.Side, version uint32) uint64 {
-	base := s.handshake
-	if level == tlsprovider.LevelApp {
-		base = s.app
-	}
-	return mum(mum(base, uint64(from)+1), uint64(version))
-}
-
-// TakeKeys implements tlsprovider.Session.
-func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovider.Keys, err error) {
-	s.enter(s.p, "Session")
-	defer s.leave()
-	switch {
-	case s.closed:
-		return k, s.p.misuse("TakeKeys after Close")
-	case s.failed != nil:
-		return k, s.failed
-	case !knownVersion(version):
-		return k, errVersion
-	case level > tlsprovider.LevelApp:
-		return k, s.p.misuse("TakeKeys of level %d", level)
-	}
-	app := level == tlsprovider.LevelApp
-	if s.ready[level][0] {
-		k.Sealer = s.p.newSealer(s.secret(level, s.side, version), app)
-	}
-	if s.ready[level][1] {
-		k.Opener = s.p.newOpener(s.secret(level, s.side.Peer(), version), app)
-	}
-	s.ready[level] = [2]bool{}
-	return k, nil
-}
-
-// signer returns the signer that stands for the private key, if it lives elsewhere.
-func (s *session) signer() crypto.Signer {
-	cert, ok := s.ep.firstCert()
-	if !ok {
-		return s.p.opts.Signer
-	}
-	return cert.Signer
-}
-
-// verifyMessage signs the transcript, perhaps later, and goes on with next.
-func (s *session) verifyMessage(next func() error) error {
-	send := func(sig []byte) error {
-		s.write(tlsprovider.LevelHandshake, certificateVerify(sig))
-		return next()
-	}
-	if signer := s.signer(); signer != nil && (s.side == tlsprovider.Server || s.haveCert()) {
-		var digest [32]byte
-		fill(digest[:], s.transcript)
-		s.sign, s.resume = tlsprovider.NewSignRequest(signer, digest[:], crypto.SHA256), send
-		s.emit(tlsprovider.Event{Kind: tlsprovider.EventSign, Level: tlsprovider.LevelHandshake, Sign: s.sign})
-		return nil
-	}
-	sig := make([]byte, 71) // an ECDSA signature with P-256
-	fill(sig, s.transcript)
-	return send(sig)
-}
-
-func (s *session) haveCert() bool {
-	_, ok := s.ep.firstCert()
-	return ok
-}
-
-// signed goes on with a signature that came from elsewhere.
-func (s *session) signed() error {
-	sig, err := s.sign.Result()
-	switch {
-	case err != nil:
-		return s.fail(tlsprovider.AlertInternalError, "signing: %w", err)
-	case sig == nil:
-		return nil // not yet
-	}
-	resume := s.resume
-	s.sign, s.resume = nil, nil
-	if err := resume(sig); err != nil {
-		return err
-	}
-	return s.run()
-}
-
 // requirePQ enforces Config.RequirePQ.
 func (s *session) requirePQ(g tlsprovider.Group) error {
 	if s.ep.cfg.RequirePQ && !g.PostQuantum() {
@@ -319,48 +233,11 @@ func (s *session) complete() error {
 	return nil
 }
 
-// keyLog writes secrets in the usual format, stretched to the usual length.
-func (s *session) keyLog(label string, secret uint64) error {
-	w := s.ep.cfg.KeyLogWriter
-	if w == nil {
-		return nil
-	}
-	var random, value [32]byte
-	if s.side == tlsprovider.Client {
-		fill(random[:], s.random)
-	} else {
-		copy(random[:], s.hello.Random)
-	}
-	fill(value[:], secret)
-	line := label + " " + hex.EncodeToString(random[:]) + " " + hex.EncodeToString(value[:]) + "\n"
-	if _, err := io.WriteString(w, line); err != nil {
-		return s.fail(tlsprovider.AlertInternalError, "key log: %w", err)
-	}
-	return nil
-}
-
 // State implements tlsprovider.Session.
 func (s *session) State() tlsprovider.State {
 	s.enter(s.p, "Session")
 	defer s.leave()
 	return s.st
-}
-
-// Export implements tlsprovider.Session.
-func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
-	s.enter(s.p, "Session")
-	defer s.leave()
-	switch {
-	case s.closed:
-		return nil, s.p.misuse("Export after Close")
-	case s.state != done || s.failed != nil:
-		return nil, errors.New("fake: the handshake is not complete")
-	case length <= 0 || length > 255*32:
-		return nil, errors.New("fake: length out of bounds")
-	}
-	out := make([]byte, length)
-	fill(out, sum(sum(mum(s.app, m2), []byte(label)), context))
-	return out, nil
 }
 
 // Close implements tlsprovider.Session.
