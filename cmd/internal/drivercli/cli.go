@@ -46,6 +46,9 @@ type Materials struct {
 	Authorities, Key, Chain string
 	// ID is the scenario's, of which the names that clients ask for are made.
 	ID string
+	// Unanswered says that a client sends something after which the server sends nothing, not even
+	// the end of a stream, so that nothing but acknowledgements tell that it arrived.
+	Unanswered bool
 }
 
 // Options are those of both sides.
@@ -213,7 +216,7 @@ func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scen
 func materials(s *scenario.Scenario, i uint64) *Materials {
 	v := &s.Servers[i]
 	return &Materials{Authorities: s.Certificates[v.CertificateAuthority].PEM, Key: s.Certificates[v.PrivateKey].PEM,
-		Chain: s.Certificates[v.Certificate].PEM, ID: s.ID}
+		Chain: s.Certificates[v.Certificate].PEM, ID: s.ID, Unanswered: s.Unanswered()}
 }
 
 // external is the program of a driver that is not one of the stacks; empty if it is. It is looked for

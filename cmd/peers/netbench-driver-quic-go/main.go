@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	quicgo "github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/qlogwriter"
 
 	"github.com/pqquic/pqquic/cmd/internal/driver"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
@@ -85,7 +86,7 @@ func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transpo
 	if err != nil {
 		return nil, err
 	}
-	return &client{t, &quicgo.Transport{Conn: pc}, c, m.Authorities}, nil
+	return &client{t, &quicgo.Transport{Conn: pc}, c, m.Authorities, m.Unanswered}, nil
 }
 
 type client struct {
@@ -93,6 +94,7 @@ type client struct {
 	tr          *quicgo.Transport
 	tls         *tls.Config
 	authorities string
+	unanswered  bool
 }
 
 func (c *client) Dial(ctx context.Context, addr, name string) (driver.Conn, error) {
@@ -100,11 +102,15 @@ func (c *client) Dial(ctx context.Context, addr, name string) (driver.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	q, err := c.tr.Dial(ctx, to, tcp.Named(c.tls, name, c.authorities), c.t.config())
-	if err != nil {
+	cfg, out := c.t.config(), new(conn)
+	if c.unanswered {
+		out.delivery = newDelivery()
+		cfg.Tracer = func(context.Context, bool, quicgo.ConnectionID) qlogwriter.Trace { return out.delivery }
+	}
+	if out.Conn, err = c.tr.Dial(ctx, to, tcp.Named(c.tls, name, c.authorities), cfg); err != nil {
 		return nil, err
 	}
-	return &conn{Conn: q}, nil
+	return out, nil
 }
 
 func (c *client) Close() error { return errors.Join(c.tr.Close(), c.tr.Conn.Close()) }
@@ -113,14 +119,27 @@ type conn struct {
 	*quicgo.Conn
 	once     sync.Once
 	acceptor *driver.Acceptor
+
+	delivery *delivery // nil: the ends of the streams tell
+	mu       sync.Mutex
+	ended    []quicgo.StreamID // by us
 }
 
 func (c *conn) Abort(reason string)   { _ = c.CloseWithError(1, reason) }
 func (c *conn) Done() <-chan struct{} { return c.Context().Done() }
 
-// Close closes at once, as quic-go does not tell what was acknowledged. The driver has waited for the ends
-// of the streams that the peer ends; what goes one way only may be lost.
-func (c *conn) Close() error { return c.CloseWithError(0, "") }
+// Close closes when what was sent is acknowledged, if that is looked at. Otherwise it closes at once: the
+// driver has waited for the ends of the streams that the peer ends.
+func (c *conn) Close() error {
+	if c.delivery != nil {
+		c.mu.Lock()
+		ended := c.ended
+		c.ended = nil
+		c.mu.Unlock()
+		c.delivery.wait(c.Context(), ended)
+	}
+	return c.CloseWithError(0, "")
+}
 
 func (c *conn) Info() driver.Info {
 	s := c.ConnectionState().TLS
@@ -134,20 +153,20 @@ func (c *conn) OpenStream(ctx context.Context, id uint64, bidirectional bool) (d
 		if err != nil {
 			return nil, wrap(err)
 		}
-		return driver.NewIDStream(&stream{driver.SendOnly{Sender: sender{s}}}, id), nil
+		return driver.NewIDStream(&stream{driver.SendOnly{Sender: sender{s, c}}}, id), nil
 	}
 	s, err := c.Conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}
-	return driver.NewIDStream(&stream{both{s}}, id), nil
+	return driver.NewIDStream(&stream{both{s, c}}, id), nil
 }
 
 func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) {
 	c.once.Do(func() {
 		c.acceptor = driver.NewAcceptor(func(ctx context.Context) (driver.Stream, error) {
 			s, err := c.Conn.AcceptStream(ctx)
-			return &stream{both{s}}, wrap(err)
+			return &stream{both{s, c}}, wrap(err)
 		}, func(ctx context.Context) (driver.Stream, error) {
 			s, err := c.Conn.AcceptUniStream(ctx)
 			return &stream{driver.ReceiveOnly{Receiver: receiver{s}}}, wrap(err)
@@ -156,23 +175,35 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 	return c.acceptor.Accept(ctx)
 }
 
-type both struct{ *quicgo.Stream }
+type both struct {
+	*quicgo.Stream
+	c *conn
+}
 
 func (s both) Flush() error       { return nil }
-func (s both) CloseWrite() error  { return finish(s.Stream) }
+func (s both) CloseWrite() error  { return s.c.finish(s.Stream) }
 func (s both) StopReading() error { s.Stream.CancelRead(0); return nil }
 
-type sender struct{ *quicgo.SendStream }
+type sender struct {
+	*quicgo.SendStream
+	c *conn
+}
 
-func (s sender) Close() error { return finish(s.SendStream) }
+func (s sender) Close() error { return s.c.finish(s.SendStream) }
 
 // finish ends our direction. That the peer has cut it off Close says without a type, and the stream's
 // context with one.
-func finish(s interface {
+func (c *conn) finish(s interface {
 	Close() error
 	Context() context.Context
+	StreamID() quicgo.StreamID
 }) error {
 	err := s.Close()
+	if err == nil && c.delivery != nil {
+		c.mu.Lock()
+		c.ended = append(c.ended, s.StreamID())
+		c.mu.Unlock()
+	}
 	var st *quicgo.StreamError
 	if err != nil && errors.As(context.Cause(s.Context()), &st) {
 		return st
