@@ -105,11 +105,3 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
 	return b
 }
-
-// AppendReservedParameter appends a parameter that means nothing, for it is the nth of those that
-// "are reserved to exercise the requirement that unknown transport parameters be ignored" (RFC 9000,
-// 18.1). Any n and value will do; both should be random.
-func AppendReservedParameter(b []byte, n uint32, value []byte) []byte {
-	b = AppendVarint(AppendVarint(b, 31*uint64(n)+27), uint64(len(value)))
-	return append(b, value...)
-}
