@@ -79,8 +79,9 @@ type Config struct {
 
 	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
 	// Config.TLS; an error fails the handshake. Return the same pointer for the same
-	// configuration: each one is prepared once, and an Endpoint takes at most 1024. It may
-	// block for as long as HandshakeTimeout.
+	// configuration, for each one is prepared once, and another pointer when certificates or
+	// ticket keys have changed; an Endpoint keeps the 1024 that were used last. It may block
+	// for as long as HandshakeTimeout.
 	GetTLSConfig func(*tlsprovider.ClientHello) (*tlsprovider.Config, error)
 
 	// MaxSigners is the number of handshakes that may wait for a Certificate.Signer or for

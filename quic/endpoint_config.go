@@ -13,19 +13,28 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// tlsConfigs prepares each TLS configuration once for an Endpoint.
+// tlsConfigs prepares each TLS configuration once for an Endpoint. It keeps the Endpoint's own for good,
+// and of those that GetTLSConfig brings the ones that were used last: a program may make a new one when
+// its certificates change, or for each client.
 type tlsConfigs struct {
 	provider tlsprovider.Provider
+	own      *tlsprovider.Config
 
 	mu      sync.Mutex
-	servers map[*tlsprovider.Config]tlsprovider.Endpoint
-	clients map[*tlsprovider.Config]tlsprovider.Endpoint
+	uses    uint64 // so far
+	servers map[*tlsprovider.Config]*preparedTLS
+	clients map[*tlsprovider.Config]*preparedTLS
 }
 
-func (t *tlsConfigs) init(p tlsprovider.Provider) {
-	t.provider = p
-	t.servers = make(map[*tlsprovider.Config]tlsprovider.Endpoint)
-	t.clients = make(map[*tlsprovider.Config]tlsprovider.Endpoint)
+type preparedTLS struct {
+	te       tlsprovider.Endpoint
+	lastUsed uint64
+}
+
+func (t *tlsConfigs) init(p tlsprovider.Provider, own *tlsprovider.Config) {
+	t.provider, t.own = p, own
+	t.servers = make(map[*tlsprovider.Config]*preparedTLS)
+	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
 
 func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
@@ -37,31 +46,47 @@ func (t *tlsConfigs) client(cfg *tlsprovider.Config) (tlsprovider.Endpoint, erro
 }
 
 func (t *tlsConfigs) prepare(
-	known map[*tlsprovider.Config]tlsprovider.Endpoint, cfg *tlsprovider.Config,
+	known map[*tlsprovider.Config]*preparedTLS, cfg *tlsprovider.Config,
 	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
 ) (tlsprovider.Endpoint, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if te, ok := known[cfg]; ok {
-		return te, nil
-	}
-	if len(known) == maxTLSConfigs {
-		return nil, fmt.Errorf("quic: more than %d TLS configurations on one endpoint; reuse pointers", maxTLSConfigs)
+	t.uses++
+	if p, ok := known[cfg]; ok {
+		p.lastUsed = t.uses
+		return p.te, nil
 	}
 	te, err := make(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("quic: %w", err)
 	}
-	known[cfg] = te
+	if len(known) >= maxTLSConfigs {
+		t.evict(known)
+	}
+	known[cfg] = &preparedTLS{te, t.uses}
 	return te, nil
+}
+
+// evict closes the configuration that has gone without use for longest. Its sessions go on. One that is
+// about to start, of a job that got the configuration maxTLSConfigs preparations ago and has not used it
+// since, fails, as if GetTLSConfig had.
+func (t *tlsConfigs) evict(known map[*tlsprovider.Config]*preparedTLS) {
+	var oldest *tlsprovider.Config
+	for cfg, p := range known {
+		if cfg != t.own && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
+			oldest = cfg
+		}
+	}
+	known[oldest].te.Close()
+	delete(known, oldest)
 }
 
 func (t *tlsConfigs) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, m := range []map[*tlsprovider.Config]tlsprovider.Endpoint{t.servers, t.clients} {
-		for _, te := range m {
-			te.Close()
+	for _, m := range []map[*tlsprovider.Config]*preparedTLS{t.servers, t.clients} {
+		for _, p := range m {
+			p.te.Close()
 		}
 		clear(m)
 	}
