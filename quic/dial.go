@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,8 +15,11 @@ import (
 // Dial connects to addr, "host:port", from a socket of its own, which is closed with the connection.
 // network is "udp", "udp4" or "udp6". When ctx ends before the handshake is complete, Dial returns
 // its cause and nothing is left of the attempt; afterwards ctx has no effect. Of a host's addresses
-// one is tried, an IPv4 address if there is one.
+// one is tried, an IPv4 address if there is one; no host, or 0.0.0.0 or [::], is this machine.
 func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
+	if err := checkNetwork(network); err != nil {
+		return nil, err
+	}
 	remote, host, err := resolve(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -145,30 +149,41 @@ func (e *Endpoint) localPath() netip.AddrPort {
 
 // resolve finds the address to dial and the host's name.
 func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
-	host, service, err := net.SplitHostPort(addr)
+	remote, host, err := lookup(ctx, network, addr)
 	if err != nil {
 		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+	}
+	return remote, host, nil
+}
+
+func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return netip.AddrPort{}, "", err
 	}
 	var port int
 	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
 		if port = int(n); port == 0 {
-			return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: port 0 is nobody's", addr)
+			return netip.AddrPort{}, "", errors.New("port 0 is nobody's")
 		}
 	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
-		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+		return netip.AddrPort{}, "", err
 	}
 	if host == "" {
 		host = "localhost"
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(ip.Unmap(), uint16(port)), host, nil
+		if ip, host, err = literal(network, ip.Unmap(), host); err != nil {
+			return netip.AddrPort{}, "", err
+		}
+		return netip.AddrPortFrom(ip, uint16(port)), host, nil
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, ipNetwork(network), host)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
+		return netip.AddrPort{}, "", err
 	}
 	best := ips[0].Unmap()
 	for _, ip := range ips {
@@ -178,6 +193,21 @@ func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string,
 		}
 	}
 	return netip.AddrPortFrom(best, uint16(port)), host, nil
+}
+
+// literal is the address that an IP address in place of a host's name means. No address in particular is
+// this host, as in package net: the address that a listener prints can be dialed.
+func literal(network string, ip netip.Addr, host string) (netip.Addr, string, error) {
+	if network == "udp4" && !ip.Is4() || network == "udp6" && ip.Is4() {
+		return ip, host, &net.AddrError{Err: "not an address of network " + network, Addr: host}
+	}
+	switch ip {
+	case netip.IPv4Unspecified():
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), "localhost", nil
+	case netip.IPv6Unspecified():
+		return netip.IPv6Loopback(), "localhost", nil
+	}
+	return ip, host, nil
 }
 
 func ipNetwork(network string) string {

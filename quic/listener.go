@@ -2,7 +2,7 @@ package quic
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"sync"
 )
@@ -42,10 +42,8 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 
 // open makes an Endpoint on a socket of its own.
 func open(network, addr string, cfg *Config) (*Endpoint, error) {
-	switch network {
-	case "udp", "udp4", "udp6":
-	default:
-		return nil, errors.New("quic: network " + network + " is none of udp, udp4, udp6")
+	if err := checkNetwork(network); err != nil {
+		return nil, err
 	}
 	pc, err := net.ListenPacket(network, addr)
 	if err != nil {
@@ -57,6 +55,14 @@ func open(network, addr string, cfg *Config) (*Endpoint, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+func checkNetwork(network string) error {
+	switch network {
+	case "udp", "udp4", "udp6":
+		return nil
+	}
+	return fmt.Errorf("quic: network %q is none of udp, udp4, udp6", network)
 }
 
 // Accept waits for a connection whose handshake is complete. After Close it returns ErrListenerClosed

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -131,6 +132,56 @@ func TestLoopbackIPv6AndNames(t *testing.T) {
 	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
+}
+
+// What a listener on no address in particular prints can be dialed, as in package net.
+func TestLoopbackNoAddressInParticular(t *testing.T) {
+	l, err := Listen("udp4", ":0", serverConfig())
+	require.NoError(t, err)
+	defer l.Endpoint().Close()
+	port := l.Addr().(*net.UDPAddr).Port
+	for _, host := range []string{"", "0.0.0.0", "127.0.0.1", "::ffff:127.0.0.1"} {
+		cfg := clientConfig()
+		if host == "" || host == "0.0.0.0" {
+			cfg.ServerName = "" // localhost it is
+		}
+		conn, err := Dial(t.Context(), "udp", net.JoinHostPort(host, strconv.Itoa(port)), cfg)
+		require.NoError(t, err, host)
+		require.NoError(t, conn.Close())
+	}
+	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err == nil {
+		require.NoError(t, pc.Close())
+		six, err := Listen("udp6", "[::]:0", serverConfig())
+		require.NoError(t, err)
+		defer six.Endpoint().Close()
+		conn, err := Dial(t.Context(), "udp", six.Addr().String(), clientConfig())
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+	}
+}
+
+func TestAddressesThatAreNone(t *testing.T) {
+	e, err := newTestEndpoint()
+	require.NoError(t, err)
+	defer e.Close()
+	for _, tt := range []struct{ network, addr, want string }{
+		{"tcp", "127.0.0.1:4433", `network "tcp" is none of`},
+		{"", "127.0.0.1:4433", `network "" is none of`},
+		{"udp6", "127.0.0.1:4433", "network udp6"},
+		{"udp4", "[::1]:4433", "network udp4"},
+		{"udp", "127.0.0.1:0", "port 0"},
+		{"udp", "127.0.0.1:65536", "invalid port"},
+		{"udp", "127.0.0.1", "missing port"},
+		{"udp", "::1:4433", "too many colons"},
+		{"udp", "", "missing port"},
+	} {
+		_, err := Dial(t.Context(), tt.network, tt.addr, clientConfig())
+		require.ErrorContains(t, err, tt.want, "%s %s", tt.network, tt.addr)
+	}
+	_, err = e.Dial(t.Context(), "[::1]:4433", nil)
+	require.ErrorContains(t, err, "network udp4", "the Endpoint's socket is of IPv4")
+	_, err = Listen("tcp", "127.0.0.1:0", serverConfig())
+	require.ErrorContains(t, err, `network "tcp" is none of`)
 }
 
 // An Endpoint that Listen or Dial made goes with the last thing on it.
