@@ -3,6 +3,8 @@ package native
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -63,6 +65,10 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 	pub, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok {
 		return t, fmt.Errorf("crypto/tls does not know the certificate's public key type %T: %w", leaf.PublicKey,
+			tlsprovider.ErrUnsupported)
+	}
+	if ec, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && ec.Curve == elliptic.P224() {
+		return t, fmt.Errorf("a certificate with an ECDSA on P-224 key, which TLS 1.3 has no signature scheme for: %w",
 			tlsprovider.ErrUnsupported)
 	}
 	if !pub.Equal(signer.Public()) {

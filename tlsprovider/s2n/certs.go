@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -64,12 +66,41 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 		key = pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: c.KeyDER})
 		defer clear(key)
 	}
+	if err := checkKeyType(c.Chain[0]); err != nil {
+		return err
+	}
 	err := cfg.AddCert(chain.Bytes(), key, index)
 	var e *s2n.Error
-	if errors.As(err, &e) && e.Name == "S2N_ERR_KEY_MISMATCH" {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e) && e.Name == "S2N_ERR_KEY_MISMATCH":
 		return errors.New("the private key does not belong to the certificate")
 	}
-	return err
+	return fmt.Errorf("s2n-tls does not take the chain or its private key: %w", err)
+}
+
+// checkKeyType refuses the certificates that x509 knows and TLS 1.3, or s2n-tls, has no signature scheme
+// for. s2n-tls takes some of them, and fails each handshake. What x509 does not know is s2n-tls's to judge.
+func checkKeyType(leaf []byte) error {
+	c, err := x509.ParseCertificate(leaf)
+	if err != nil {
+		return nil
+	}
+	kind := c.PublicKeyAlgorithm.String()
+	switch pub := c.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		switch pub.Curve {
+		case elliptic.P256(), elliptic.P384(), elliptic.P521():
+			return nil
+		}
+		kind += " on " + pub.Params().Name
+	case ed25519.PublicKey:
+	default:
+		return nil
+	}
+	return fmt.Errorf("a certificate with an %s key: take one of ECDSA on P-256, P-384 or P-521, or of RSA: %w",
+		kind, tlsprovider.ErrUnsupported)
 }
 
 // keyType tells PKCS #8, PKCS #1 and SEC 1 apart by what follows the version.

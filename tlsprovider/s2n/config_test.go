@@ -1,8 +1,13 @@
 package s2n
 
 import (
+	"crypto"
+	"crypto/ecdh"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -30,7 +35,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no NextProtos", false, func(c *tlsprovider.Config) { c.NextProtos = nil }, "NextProtos"},
 		{"empty protocol", false, func(c *tlsprovider.Config) { c.NextProtos = []string{""} }, "NextProtos"},
 		{"no certificate", true, func(c *tlsprovider.Config) { c.Certificates = nil }, "Certificates"},
-		{"unknown policy", false, func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch"`},
+		{"unknown policy", false, func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch": give one of s2n-tls`},
 		{"policy without TLS 1.3", false, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
 		{"policy without TLS 1.3", true, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
 		{"policy and groups", false, func(c *tlsprovider.Config) {
@@ -63,6 +68,18 @@ func TestConfigErrors(t *testing.T) {
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
 			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, key
 		}, "ed25519"},
+		{"Ed25519 certificate", true, func(c *tlsprovider.Config) {
+			_, key, _ := ed25519.GenerateKey(rand.Reader)
+			c.Certificates[0] = certificateOf(t, key)
+		}, "an Ed25519 key: take one of ECDSA"},
+		{"ECDSA on another curve", true, func(c *tlsprovider.Config) {
+			key, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+			c.Certificates[0] = certificateOf(t, key)
+		}, "an ECDSA on P-224 key: take one of ECDSA"},
+		{"key that does not sign", true, func(c *tlsprovider.Config) {
+			key, _ := ecdh.X25519().GenerateKey(rand.Reader)
+			c.Certificates[0].KeyDER, _ = x509.MarshalPKCS8PrivateKey(key)
+		}, "does not take the chain or its private key"},
 		{"empty roots", false, func(c *tlsprovider.Config) { c.Roots = new(tlsprovider.Roots) }, "Roots is empty"},
 		{"junk among the roots", false, func(c *tlsprovider.Config) { c.Roots.AddDER([]byte("junk")) }, "root 1"},
 	}
@@ -81,6 +98,13 @@ func TestConfigErrors(t *testing.T) {
 			require.Equal(t, before, awslc.Live().Handles)
 		})
 	}
+}
+
+func certificateOf(t *testing.T, key crypto.Signer) tlsprovider.Certificate {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return tlsprovider.Certificate{Chain: tlstest.NewAuthority(t).Issue(t, key, nil), KeyDER: der}
 }
 
 func TestClassicalByName(t *testing.T) {

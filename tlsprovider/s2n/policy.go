@@ -57,12 +57,12 @@ func probeOnce(policy string) (*offer, error) {
 	if err != nil {
 		var e *s2n.Error
 		if errors.As(err, &e) && e.Name == "S2N_ERR_INVALID_SECURITY_POLICY" {
-			return nil, fmt.Errorf("%w %q", errNoPolicy, policy)
+			return nil, fmt.Errorf("%w %q: give one of s2n-tls's usage guide, such as default_pq or default_tls13", errNoPolicy, policy)
 		}
 		return nil, err
 	}
 	defer cfg.Close()
-	noTLS13 := fmt.Errorf("security policy %q has no TLS 1.3, which QUIC requires", policy)
+	noTLS13 := fmt.Errorf("security policy %q has no TLS 1.3, which QUIC requires: give another one, such as default_pq", policy)
 	conn, err := s2n.NewConn(cfg, s2n.ConnParams{ServerName: "probe.invalid", Params: []byte{0}})
 	if err != nil {
 		return nil, noTLS13
