@@ -85,7 +85,7 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 
 func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.Policy != "" {
-		return fmt.Errorf("native: Policy %q: %w: security policies are s2n-tls's", cfg.Policy, tlsprovider.ErrUnsupported)
+		return fmt.Errorf("native: Policy %q: %w: security policies are s2n-tls's: take the s2n provider, or Groups", cfg.Policy, tlsprovider.ErrUnsupported)
 	}
 	if len(cfg.NextProtos) == 0 {
 		return errors.New("native: NextProtos is empty: QUIC requires an application protocol")

@@ -33,6 +33,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return code
 	}
 	defer f.Close()
+	if *timeout <= 0 {
+		fmt.Fprintln(stderr, "pq_client: --timeout has to be more than 0")
+		return 2
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
@@ -68,7 +72,7 @@ func talk(ctx context.Context, f *demo.Flags, addr, message string, stderr io.Wr
 	if err != nil {
 		return o, err
 	}
-	f.SayProvider(stderr)
+	f.Say(stderr)
 	defer func() { err = errors.Join(err, c.Close()) }()
 	st, err := c.OpenStream(ctx)
 	if err != nil {
@@ -103,7 +107,7 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	}
 	cfg.ServerName = f.ServerName
 	ip, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && ip.IsLoopback()
+	loopback := host == "" || host == "localhost" || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 	if cfg.ServerName == "" && loopback {
 		cfg.ServerName = "localhost"
 	}
@@ -128,12 +132,32 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	return cfg, nil
 }
 
-// adviceOn is what can be done about an alert.
-var adviceOn = map[tlsprovider.Alert]string{
-	tlsprovider.AlertNoApplicationProtocol: "the server speaks another application protocol; see --alpn on both sides",
-	tlsprovider.AlertUnknownCA:             "the certificate's issuer is not trusted; name it with --ca",
-	tlsprovider.AlertHandshakeFailure:      "no key exchange group or cipher suite in common; see --groups on both sides",
-	tlsprovider.AlertInsufficientSecurity:  "see the server's --groups, or leave --require-pq out",
+// advice is what can be done about an alert that is ours, and about one that is the server's.
+type advice struct{ ours, theirs string }
+
+var adviceOn = map[tlsprovider.Alert]advice{
+	tlsprovider.AlertNoApplicationProtocol: {theirs: "the server speaks another application protocol; see --alpn on both sides"},
+	tlsprovider.AlertUnknownCA: {
+		ours:   "the certificate's issuer is not trusted; name it with --ca",
+		theirs: "the server does not trust the issuer of our certificate; name it with --ca there",
+	},
+	tlsprovider.AlertCertificateExpired: {
+		ours:   "the server needs another certificate, unless the clock here is wrong",
+		theirs: "give another certificate with --cert, unless the server's clock is wrong",
+	},
+	tlsprovider.AlertCertificateRequired: {theirs: "the server asks for a certificate; give --cert and --key"},
+	tlsprovider.AlertBadCertificate: {
+		ours:   "the server's certificate is for another name or purpose; see --server-name",
+		theirs: "the server does not take our certificate; see --cert",
+	},
+	tlsprovider.AlertHandshakeFailure: {
+		ours:   "no cipher suite or kind of certificate in common; see --groups and --policy on both sides",
+		theirs: "no key exchange group, cipher suite or kind of certificate in common; see --groups on both sides, and the server's --cert",
+	},
+	tlsprovider.AlertInsufficientSecurity: {
+		ours:   "see the server's --groups, or leave --require-pq out",
+		theirs: "see the server's --require-pq, and --groups here",
+	},
 }
 
 // explain adds what can be done about an error, on one line.
@@ -145,11 +169,16 @@ func explain(err error, addr string) string {
 	switch {
 	case errors.As(err, &te):
 		alert, ok := te.Code.Alert()
-		if advice := adviceOn[tlsprovider.Alert(alert)]; ok && advice != "" {
-			return text + ": " + advice
+		advice := adviceOn[tlsprovider.Alert(alert)]
+		todo := advice.ours
+		if te.Remote {
+			todo = advice.theirs
+		}
+		if ok && todo != "" {
+			return text + ": " + todo
 		}
 	case errors.As(err, &vn):
-		return text + ": the server does not speak QUIC version 1"
+		return text + ": the server does not speak QUIC version 1; connect to one that does, such as pq_server"
 	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Sprintf("%s: nothing that speaks QUIC answers at %s; is pq_server running there?", text, addr)
 	}

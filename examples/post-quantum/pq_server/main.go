@@ -68,7 +68,7 @@ func (s *server) serve(addr string, once bool) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	s.flags.SayProvider(s.err)
+	s.flags.Say(s.err)
 	fmt.Fprintf(s.err, "pq_server: ready on %s (provider %s, %s)\n", l.Addr(), cfg.Provider.Name(),
 		demo.FIPSText(cfg.Provider.Capabilities().FIPS))
 	var wg sync.WaitGroup
@@ -79,7 +79,10 @@ func (s *server) serve(addr string, once bool) error {
 		}
 		wg.Go(func() { s.handle(ctx, c) })
 		if once {
-			wg.Wait()
+			select {
+			case <-c.Context().Done():
+			case <-ctx.Done():
+			}
 			break
 		}
 	}

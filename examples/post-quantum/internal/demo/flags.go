@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ type Flags struct {
 	Version    bool
 	Licenses   bool
 
-	keyLog *os.File
+	keyLog *keyLog
 	choice string // of the provider, in words
 }
 
@@ -119,19 +120,18 @@ func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
 		}
 	}
 	if name := os.Getenv("SSLKEYLOGFILE"); name != "" {
-		if f.keyLog, err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
-			return nil, fmt.Errorf("SSLKEYLOGFILE: %w", err)
+		if f.keyLog, err = openKeyLog(f.Program, name, stderr); err != nil {
+			return nil, err
 		}
-		fmt.Fprintf(stderr, "%s: SECRETS are written to %s (SSLKEYLOGFILE)\n", f.Program, name)
 		t.KeyLogWriter = f.keyLog
 	}
 	return &quic.Config{Provider: p, TLS: t}, nil
 }
 
-// Close flushes what the flags opened.
+// Close closes what the flags opened.
 func (f *Flags) Close() {
 	if f.keyLog != nil {
-		f.keyLog.Close()
+		f.keyLog.file.Close()
 	}
 }
 
@@ -140,18 +140,27 @@ func (f *Flags) LoadCertificate() (tlsprovider.Certificate, error) {
 	if f.Cert == "" || f.Key == "" {
 		return tlsprovider.Certificate{}, fmt.Errorf("--cert and --key go together: give both, or neither for a demo certificate")
 	}
-	return tlsprovider.LoadCertificate(f.Cert, f.Key)
+	c, err := tlsprovider.LoadCertificate(f.Cert, f.Key)
+	if err != nil {
+		return c, fmt.Errorf("--cert, --key: %w", err)
+	}
+	// The provider says so as well, but it does not know the files. What crypto/tls cannot read is left
+	// to the provider, which may be able to.
+	if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil && strings.Contains(err.Error(), "does not match") {
+		return c, fmt.Errorf("the private key in --key %s does not belong to the certificate in --cert %s: give the one that it was made with", f.Key, f.Cert)
+	}
+	return c, nil
 }
 
 // LoadRoots reads a PEM file of roots.
 func LoadRoots(file string) (*tlsprovider.Roots, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--ca: %w", err)
 	}
 	roots, err := tlsprovider.RootsFromPEM(pem)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("--ca: %s: %w", file, err)
 	}
 	return roots, nil
 }

@@ -21,7 +21,7 @@ func newProvider(name string) (tlsprovider.Provider, error) {
 }
 
 // pickProvider honours --provider. Without it, s2n is taken when it is linked; what was chosen is
-// said aloud by SayProvider.
+// said aloud by Say.
 func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	if f.Provider != "" {
 		return newProvider(f.Provider)
@@ -38,10 +38,13 @@ func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	return nil, err
 }
 
-// SayProvider says which provider was chosen where --provider did not. It comes when all went well, so
-// that what went wrong is one line.
-func (f *Flags) SayProvider(stderr io.Writer) {
+// Say says which provider was chosen where --provider did not, and that secrets are written. It comes when
+// all went well, so that what went wrong is one line.
+func (f *Flags) Say(stderr io.Writer) {
 	if f.choice != "" {
 		fmt.Fprintf(stderr, "%s: %s\n", f.Program, f.choice)
+	}
+	if f.keyLog != nil {
+		f.keyLog.Say()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,25 +122,37 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// Either side logs its keys, and both log the same ones.
 func TestKeyLog(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {
-		s := h.serve(t, "--provider", p)
-		file := filepath.Join(t.TempDir(), "keys")
-		cmd := h.command(t.Context(), "pq_client", "--connect", s.addr, "--provider", p, "--json")
-		cmd.Env = append(cmd.Env, "SSLKEYLOGFILE="+file)
-		r := runCommand(t, cmd)
-		require.Zero(t, r.code, r.stderr)
-		require.Contains(t, r.stderr, file, "that secrets are written is said aloud")
-		log, err := os.ReadFile(file)
-		require.NoError(t, err)
-		for _, label := range []string{"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_TRAFFIC_SECRET_0 "} {
-			require.Equal(t, 1, strings.Count(string(log), label), p)
-		}
-		info, err := os.Stat(file)
-		require.NoError(t, err)
-		require.Zero(t, info.Mode().Perm()&0o077, "for the user alone")
+		t.Run(p, func(t *testing.T) {
+			dir := t.TempDir()
+			theirs, ours := filepath.Join(dir, "server"), filepath.Join(dir, "client")
+			s := h.with("SSLKEYLOGFILE="+theirs).serve(t, "--provider", p)
+			require.Contains(t, strings.Join(s.before, "\n"), "SECRETS are written to "+theirs)
+			r := h.with("SSLKEYLOGFILE="+ours).run(t, "pq_client", "--connect", s.addr, "--provider", p, "--json")
+			require.Zero(t, r.code, r.stderr)
+			require.Equal(t, 1, strings.Count(r.stderr, "SECRETS are written to "+ours), r.stderr)
+			s.stop(t)
+			require.Equal(t, keyLogOf(t, theirs), keyLogOf(t, ours))
+			r = h.with("SSLKEYLOGFILE=").run(t, "pq_client", "--provider", p, "--version")
+			require.Zero(t, r.code, r.stderr)
+		})
 	}
+}
+
+func keyLogOf(t *testing.T, file string) []string {
+	t.Helper()
+	log, err := os.ReadFile(file)
+	require.NoError(t, err)
+	for _, label := range []string{"CLIENT_HANDSHAKE_TRAFFIC_SECRET ", "SERVER_TRAFFIC_SECRET_0 "} {
+		require.Equal(t, 1, strings.Count(string(log), label))
+	}
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Zero(t, info.Mode().Perm()&0o077, "for the user alone")
+	return slices.Sorted(slices.Values(strings.Split(string(log), "\n")))
 }
 
 func TestVersionAndLicenses(t *testing.T) {

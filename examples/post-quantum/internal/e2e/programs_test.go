@@ -62,13 +62,20 @@ func providers(t *testing.T) []string {
 }
 
 // home is a machine of its own: its folder holds the demonstration's certificate authority.
-type home struct{ dir string }
+type home struct {
+	dir string
+	env []string
+}
 
-func newHome(t *testing.T) home { return home{t.TempDir()} }
+func newHome(t *testing.T) home { return home{dir: t.TempDir()} }
+
+// with is the same machine with another environment.
+func (h home) with(env ...string) home { return home{h.dir, env} }
 
 func (h home) command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, program), args...)
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+h.dir, "HOME="+h.dir)
+	cmd.Env = append(cmd.Env, h.env...)
 	return cmd
 }
 
@@ -112,6 +119,7 @@ func (r result) requireRefusal(t *testing.T, wants ...string) {
 type server struct {
 	addr   string
 	ready  string
+	before []string // lines on stderr before the ready line
 	cmd    *exec.Cmd
 	stdout bytes.Buffer
 	stderr *bufio.Scanner
@@ -127,16 +135,15 @@ func (h home) serve(t *testing.T, args ...string) *server {
 	require.NoError(t, s.cmd.Start())
 	t.Cleanup(func() { s.stop(t) })
 	s.stderr = bufio.NewScanner(pipe)
-	var lines []string
 	for s.stderr.Scan() {
-		lines = append(lines, s.stderr.Text())
 		if _, rest, ok := strings.Cut(s.stderr.Text(), "ready on "); ok {
 			s.addr, _, _ = strings.Cut(rest, " ")
 			s.ready = s.stderr.Text()
 			return s
 		}
+		s.before = append(s.before, s.stderr.Text())
 	}
-	require.Fail(t, "the server does not become ready", "%q", lines)
+	require.Fail(t, "the server does not become ready", "%q", s.before)
 	return nil
 }
 

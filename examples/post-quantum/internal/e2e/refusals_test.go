@@ -1,14 +1,19 @@
 package e2e
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
@@ -18,7 +23,9 @@ func TestBadInput(t *testing.T) {
 	ca := tlstest.NewAuthority(t)
 	cert, key := writePEM(t, ca.Leaf(t, nil))
 	_, otherKey := writePEM(t, ca.Leaf(t, nil))
-	junk := filepath.Join(t.TempDir(), "junk.pem")
+	edCert, edKey := writePEM(t, ed25519Leaf(t, ca))
+	dir := t.TempDir()
+	junk := filepath.Join(dir, "junk.pem")
 	require.NoError(t, os.WriteFile(junk, []byte("not PEM at all"), 0o600))
 	type refusal struct {
 		name  string
@@ -29,22 +36,29 @@ func TestBadInput(t *testing.T) {
 		both := []refusal{
 			{"unknown group", []string{"--groups", "X25519,Kyber512"}, []string{`"Kyber512"`, "X25519MLKEM768"}},
 			{"certificate without key", []string{"--cert", cert}, []string{"--cert and --key go together"}},
-			{"missing certificate", []string{"--cert", "/nonexistent.pem", "--key", key}, []string{"/nonexistent.pem", "no such file"}},
-			{"junk for a certificate", []string{"--cert", junk, "--key", key}, []string{junk, "no CERTIFICATE block"}},
-			{"mismatched key", []string{"--cert", cert, "--key", otherKey}, []string{"does not belong"}},
-			{"missing roots", []string{"--ca", "/nonexistent.pem"}, []string{"/nonexistent.pem"}},
-			{"junk for roots", []string{"--ca", junk}, []string{junk, "no CERTIFICATE block"}},
+			{"key without certificate", []string{"--key", key}, []string{"--cert and --key go together"}},
+			{"missing certificate", []string{"--cert", "/nonexistent.pem", "--key", key}, []string{"--cert", "/nonexistent.pem", "no such file"}},
+			{"missing key", []string{"--cert", cert, "--key", "/nonexistent.pem"}, []string{"--key", "/nonexistent.pem", "no such file"}},
+			{"directory for a certificate", []string{"--cert", dir, "--key", key}, []string{"--cert", dir, "is a directory"}},
+			{"junk for a certificate", []string{"--cert", junk, "--key", key}, []string{"--cert", junk, "no CERTIFICATE block"}},
+			{"files in each other's place", []string{"--cert", key, "--key", cert}, []string{"--cert", "no CERTIFICATE block"}},
+			{"mismatched key", []string{"--cert", cert, "--key", otherKey}, []string{cert, otherKey, "does not belong", "give the one"}},
+			{"missing roots", []string{"--ca", "/nonexistent.pem"}, []string{"--ca", "/nonexistent.pem"}},
+			{"junk for roots", []string{"--ca", junk}, []string{"--ca", junk, "no CERTIFICATE block"}},
+			{"no group", []string{"--groups", ","}, []string{"unknown group", "X25519MLKEM768"}},
+			{"no protocol", []string{"--alpn", ""}, []string{"1 to 255 bytes"}},
 			{"unknown flag", []string{"--nonesuch"}, []string{"nonesuch", "--help"}},
 			{"an argument", []string{"argument"}, []string{`"argument"`}},
 			{"classical groups and --require-pq", []string{"--groups", "P-256", "--require-pq"}, []string{"RequirePQ", "P-256"}},
 		}
 		if p == "s2n" {
 			both = append(both,
-				refusal{"unknown policy", []string{"--policy", "nonesuch"}, []string{`"nonesuch"`}},
-				refusal{"policy without TLS 1.3", []string{"--policy", "20170210"}, []string{"TLS 1.3"}},
+				refusal{"unknown policy", []string{"--policy", "nonesuch"}, []string{`"nonesuch"`, "such as default_pq"}},
+				refusal{"policy without TLS 1.3", []string{"--policy", "20170210"}, []string{"TLS 1.3", "such as default_pq"}},
+				refusal{"Ed25519 certificate", []string{"--cert", edCert, "--key", edKey}, []string{"Ed25519", "take one of ECDSA"}},
 				refusal{"policy and groups", []string{"--policy", "default_pq", "--groups", "P-256"}, []string{"Policy", "Groups"}})
 		} else {
-			both = append(both, refusal{"a policy for crypto/tls", []string{"--policy", "default_pq"}, []string{"Policy", "s2n"}})
+			both = append(both, refusal{"a policy for crypto/tls", []string{"--policy", "default_pq"}, []string{"Policy", "take the s2n provider"}})
 		}
 		s := h.serve(t, "--provider", p)
 		for _, tt := range both {
@@ -64,7 +78,9 @@ func TestBadInput(t *testing.T) {
 			{"not an address", []string{"pq_client", "--connect", "nonsense"}, []string{"--connect", "nonsense"}},
 			{"ALPN mismatch", []string{"pq_client", "--connect", s.addr, "--alpn", "other"}, []string{"no_application_protocol", "--alpn"}},
 			{"untrusted certificate", []string{"pq_client", "--connect", s.addr, "--ca", writeRoot(t, ca)}, []string{"unknown_ca", "--ca"}},
-			{"wrong name", []string{"pq_client", "--connect", s.addr, "--server-name", "other.example"}, []string{"other.example"}},
+			{"wrong name", []string{"pq_client", "--connect", s.addr, "--server-name", "other.example"}, []string{"other.example", "--server-name"}},
+			{"no time", []string{"pq_client", "--connect", s.addr, "--timeout", "0"}, []string{"--timeout"}},
+			{"port 0", []string{"pq_client", "--connect", "127.0.0.1:0"}, []string{"port 0"}},
 			{"no common group", []string{"pq_client", "--connect", classicalServer(t, h, p).addr, "--groups", "P-384"}, []string{"handshake_failure", "--groups"}},
 			{"a classical server and --require-pq", []string{"pq_client", "--connect", classicalServer(t, h, p).addr, "--require-pq"}, []string{"insufficient_security", "leave --require-pq out"}},
 		} {
@@ -78,6 +94,65 @@ func TestBadInput(t *testing.T) {
 		if len(providers(t)) == 1 {
 			h.run(t, program, "--provider", "s2n").requireRefusal(t, "make build")
 		}
+	}
+}
+
+func ed25519Leaf(t *testing.T, ca *tlstest.Authority) tlsprovider.Certificate {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), KeyDER: der}
+}
+
+// What is wrong with a certificate, on either side, is said with what to do about it.
+func TestRefusedCertificates(t *testing.T) {
+	h := newHome(t)
+	ca, stranger := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	root := writeRoot(t, ca)
+	local := func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }
+	old := func(c *x509.Certificate) {
+		local(c)
+		c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	cert, key := writePEM(t, ca.Leaf(t, local))
+	oldCert, oldKey := writePEM(t, ca.Leaf(t, old))
+	strangeCert, strangeKey := writePEM(t, stranger.Leaf(t, local))
+	for _, p := range providers(t) {
+		t.Run(p, func(t *testing.T) {
+			ask := func(s *server, args ...string) result {
+				return h.run(t, "pq_client", append([]string{"--provider", p, "--connect", s.addr, "--ca", root}, args...)...)
+			}
+			expired := h.serve(t, "--provider", p, "--cert", oldCert, "--key", oldKey)
+			ask(expired).requireRefusal(t, "certificate_expired", "the server needs another certificate")
+			mutual := h.serve(t, "--provider", p, "--cert", cert, "--key", key, "--ca", root)
+			ask(mutual).requireRefusal(t, "certificate_required", "give --cert and --key")
+			ask(mutual, "--cert", oldCert, "--key", oldKey).requireRefusal(t, "certificate_expired", "another certificate with --cert")
+			ask(mutual, "--cert", strangeCert, "--key", strangeKey).requireRefusal(t, "unknown_ca", "name it with --ca there")
+			mutual.stop(t)
+		})
+	}
+	if providers(t)[0] == "s2n" {
+		edCert, edKey := writePEM(t, ed25519Leaf(t, ca))
+		s := h.serve(t, "--provider", "native", "--cert", edCert, "--key", edKey)
+		h.run(t, "pq_client", "--provider", "s2n", "--connect", s.addr, "--ca", root).
+			requireRefusal(t, "handshake_failure", "kind of certificate", "the server's --cert")
+	}
+}
+
+// A key log that cannot be written is no reason to go on without.
+func TestKeyLogThatCannotBeOpened(t *testing.T) {
+	h := newHome(t)
+	s := h.serve(t, "--provider", "native")
+	for program, addr := range map[string][]string{
+		"pq_server": {"--listen", "127.0.0.1:0"}, "pq_client": {"--connect", s.addr},
+	} {
+		h := h.with("SSLKEYLOGFILE=/nonexistent/keys")
+		h.run(t, program, append(addr, "--provider", "native")...).requireRefusal(t, "SSLKEYLOGFILE", "/nonexistent/keys", "unset it")
+		// Of one that can be opened nothing is said where nothing was written.
+		h = h.with("SSLKEYLOGFILE=" + filepath.Join(t.TempDir(), "keys"))
+		h.run(t, program, append(addr, "--provider", "native", "--alpn", "")...).requireRefusal(t, "1 to 255 bytes")
 	}
 }
 
@@ -100,9 +175,8 @@ func TestGroupThatTheBuildLacks(t *testing.T) {
 		if program == "pq_client" {
 			addr = []string{"--connect", s.addr}
 		}
-		cmd := h.command(t.Context(), program, append(addr, "--provider", "native", "--groups", "X25519MLKEM768")...)
-		cmd.Env = append(cmd.Env, "GODEBUG=tlsmlkem=0")
-		runCommand(t, cmd).requireRefusal(t, "X25519MLKEM768", "tlsmlkem=0", "remove it")
+		h.with("GODEBUG=tlsmlkem=0").run(t, program, append(addr, "--provider", "native", "--groups", "X25519MLKEM768")...).
+			requireRefusal(t, "X25519MLKEM768", "tlsmlkem=0", "remove it")
 	}
 }
 

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+)
+
+// dial connects from within the test, as a client that keeps its connection.
+func (h home) dial(t *testing.T, s *server) *quic.Conn {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(h.dir, "pqquic", "demo-ca.pem"))
+	require.NoError(t, err)
+	roots, err := tlsprovider.RootsFromPEM(pem)
+	require.NoError(t, err)
+	conn, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
+		Provider: native.New(), ServerName: "localhost",
+		TLS: &tlsprovider.Config{NextProtos: []string{"pq-example"}, Roots: roots},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.CloseWithError(0, "")) })
+	return conn
+}
+
+// A server that is told to stop does so, whatever its clients do, and they hear of it.
+func TestServerStopsWhileClientsHoldOn(t *testing.T) {
+	h := newHome(t)
+	for _, p := range providers(t) {
+		for _, tt := range []struct {
+			name   string
+			signal os.Signal
+			flags  []string
+			stream bool
+		}{
+			{"SIGTERM, idle connection", syscall.SIGTERM, nil, false},
+			{"SIGINT, open stream", os.Interrupt, []string{"--echo"}, true},
+			{"SIGTERM, open stream of the only connection", syscall.SIGTERM, []string{"--once"}, true},
+		} {
+			t.Run(p+" "+tt.name, func(t *testing.T) {
+				s := h.serve(t, append(tt.flags, "--provider", p)...)
+				conn := h.dial(t, s)
+				if tt.stream {
+					stream, err := conn.OpenStream(t.Context())
+					require.NoError(t, err)
+					_, err = io.WriteString(stream, "not the end of it")
+					require.NoError(t, err)
+				}
+				require.NoError(t, s.cmd.Process.Signal(tt.signal))
+				<-conn.Context().Done()
+				require.NotErrorIs(t, context.Cause(conn.Context()), quic.ErrIdleTimeout)
+				s.stop(t)
+			})
+		}
+	}
+}
+
+// Many megabytes come back as they went.
+func TestEchoOfMuch(t *testing.T) {
+	h := newHome(t)
+	for _, p := range providers(t) {
+		t.Run(p, func(t *testing.T) {
+			s := h.serve(t, "--provider", p, "--echo", "--message", "line")
+			stream, err := h.dial(t, s).OpenStream(t.Context())
+			require.NoError(t, err)
+			sent := strings.Repeat("0123456789abcde\n", 1<<20)
+			wrote := make(chan error, 1)
+			go func() {
+				_, err := io.WriteString(stream, sent)
+				if err == nil {
+					err = stream.CloseWrite()
+				}
+				wrote <- err
+			}()
+			got, err := io.ReadAll(stream)
+			require.NoError(t, err)
+			require.NoError(t, <-wrote)
+			require.True(t, string(got) == "line\n"+sent)
+		})
+	}
+}
