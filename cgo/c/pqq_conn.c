@@ -91,6 +91,13 @@ void pqq_conn_free(pqq_conn *c)
 	pqq_handle_gone();
 }
 
+void pqq_conn_settle(pqq_conn *c)
+{
+	if (c->done && !c->failed) {
+		free_s2n(c);
+	}
+}
+
 int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t, int64_t now)
 {
 	pqq_now = now;
@@ -204,7 +211,7 @@ int pqq_conn_state(pqq_conn *c, pqq_state *out)
 }
 
 /* The handshake is complete. What a connection of s2n-tls holds, 31 KB, is needed no longer, but by
- * a client that waits for a ticket. */
+ * a client that waits for a ticket: see pqq_conn_settle. */
 static int finish(pqq_conn *c)
 {
 	if (c->in_len > 0) {

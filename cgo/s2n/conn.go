@@ -243,6 +243,14 @@ func (c *Conn) TakeTicket() *Ticket {
 	return nil
 }
 
+// Settle frees what a complete handshake keeps for the sake of tickets; later ones are checked and
+// dropped.
+func (c *Conn) Settle() {
+	if c.p != nil {
+		connSettle(c.p)
+	}
+}
+
 // Close frees everything but what was taken. It is idempotent.
 func (c *Conn) Close() {
 	connFree(c.p)

@@ -97,6 +97,8 @@ func connNew(cfg unsafe.Pointer, p *ConnParams) (unsafe.Pointer, int32) {
 
 func connFree(p unsafe.Pointer) { C.pqq_conn_free((*C.pqq_conn)(p)) }
 
+func connSettle(p unsafe.Pointer) { C.pqq_conn_settle((*C.pqq_conn)(p)) }
+
 func connResume(p, ticket unsafe.Pointer, now int64) bool {
 	return C.pqq_conn_resume((*C.pqq_conn)(p), (*C.pqq_ticket)(ticket), C.int64_t(now)) == 1
 }

@@ -18,6 +18,7 @@ func configGroups(unsafe.Pointer, []uint16) int                          { retur
 
 func connNew(unsafe.Pointer, *ConnParams) (unsafe.Pointer, int32) { return nil, 0 }
 func connFree(unsafe.Pointer)                                     {}
+func connSettle(unsafe.Pointer)                                   {}
 func connResume(unsafe.Pointer, unsafe.Pointer, int64) bool       { return false }
 func connLog(unsafe.Pointer, []byte) int                          { return 0 }
 func connSigned(unsafe.Pointer, []byte) (int32, bool)             { return 0, false }

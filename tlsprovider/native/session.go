@@ -43,7 +43,9 @@ type session struct {
 	held      int                      // bytes of input that came since it is
 	events    []tlsprovider.Event
 	secrets   [4][2]*secret // by level and direction: read, write
-	tickets   int           // stored by a client
+	settled   bool          // conn is nil; of what it knew, exporter is left
+	exporter  func(label string, context []byte, length int) ([]byte, error)
+	tickets   int // stored by a client
 	reported  int
 	failed    error
 	closed    bool
@@ -112,7 +114,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		return s.after(s.signing.resume())
 	}
 	s.held = 0
-	if s.conn == nil {
+	if s.conn == nil && !s.settled {
 		if s.e.side == tlsprovider.Server {
 			return s.collect()
 		}
@@ -237,6 +239,9 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 				return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d after the handshake", kind)
 			}
 		}
+		if s.settled {
+			continue // a ticket that nobody waits for
+		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
 		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })
 		if err != nil || waiting {
@@ -251,6 +256,17 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 
 // State implements tlsprovider.Session.
 func (s *session) State() tlsprovider.State { return s.state }
+
+// Settle implements tlsprovider.Session.
+func (s *session) Settle() {
+	if s.settled || s.closed || s.failed != nil || !s.state.HandshakeDone {
+		return
+	}
+	s.settled = true
+	_ = s.conn.Close()
+	s.signing.close()
+	s.conn, s.prepared, s.input, s.signing = nil, nil, nil, nil
+}
 
 // Close implements tlsprovider.Session.
 func (s *session) Close() {

@@ -85,6 +85,7 @@ func (s *session) finish() error {
 		}
 	}
 	st.HandshakeDone = true
+	s.exporter = exporterOf(&cs)
 	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
 	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
 		return s.conn.SendSessionTicket(tls.QUICSessionTicketOptions{})

@@ -90,6 +90,13 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 	if n := 255 - len("tls13 "); len(label) > n {
 		return nil, fmt.Errorf("native: an exporter label of %d bytes; the longest is %d", len(label), n)
 	}
-	cs := s.conn.ConnectionState()
-	return cs.ExportKeyingMaterial(label, context, length)
+	return s.exporter(label, context, length)
+}
+
+// exporterOf outlives the connection, and does not keep its certificates.
+func exporterOf(cs *tls.ConnectionState) func(string, []byte, int) ([]byte, error) {
+	own := *cs
+	own.PeerCertificates, own.VerifiedChains = nil, nil
+	own.OCSPResponse, own.SignedCertificateTimestamps = nil, nil
+	return own.ExportKeyingMaterial
 }

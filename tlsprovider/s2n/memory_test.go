@@ -12,7 +12,7 @@ import (
 )
 
 // A session lives as long as its connection, for the sake of exporters: of s2n-tls's 31 KB nothing is left
-// once the handshake is over and, on a client, the ticket has come.
+// once the handshake is over and, on a client, the ticket has come or is waited for no longer.
 func TestFinishedSessionsAreSmall(t *testing.T) {
 	prov := newProvider(t)
 	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
@@ -20,16 +20,18 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		side    tlsprovider.Side
-		tickets bool
+		tickets bool // the server sends one
+		settle  bool // the client would take one
 	}{
-		{"server", tlsprovider.Server, false},
-		{"server that sent a ticket", tlsprovider.Server, true},
-		{"client", tlsprovider.Client, false},
-		{"client that got a ticket", tlsprovider.Client, true},
+		{"server", tlsprovider.Server, false, false},
+		{"server that sent a ticket", tlsprovider.Server, true, false},
+		{"client", tlsprovider.Client, false, false},
+		{"client that got a ticket", tlsprovider.Client, true, false},
+		{"client that waits no longer", tlsprovider.Client, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, server, _ := tlstest.Configs(t)
-			client.DisableTickets, server.DisableTickets = !tt.tickets, !tt.tickets
+			client.DisableTickets, server.DisableTickets = !tt.tickets && !tt.settle, !tt.tickets
 			ce, err := prov.NewClient(client)
 			require.NoError(t, err)
 			defer ce.Close()
@@ -43,7 +45,9 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 				p.MustRun(t)
 				p.Session(tt.side.Peer()).Close()
 				require.NoError(t, ce.SetCertificates(nil)) // the cache is not the session's
-				kept = append(kept, p.Session(tt.side))
+				if kept = append(kept, p.Session(tt.side)); tt.settle {
+					kept[len(kept)-1].Settle()
+				}
 			}
 			finish()
 			before := awslc.Live()

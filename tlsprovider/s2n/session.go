@@ -284,6 +284,13 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 	return out, nil
 }
 
+// Settle implements tlsprovider.Session. A server's session has settled by itself.
+func (s *session) Settle() {
+	if s.failed == nil {
+		s.conn.Settle()
+	}
+}
+
 func (s *session) Close() {
 	if s.failed == nil {
 		s.failed = errSessionClosed

@@ -195,3 +195,53 @@ func (su *Suite) floodWhileSigning(t *testing.T) {
 		require.LessOrEqual(t, sent, 1<<17, "%v", level)
 	}
 }
+
+// What a session does for the rest of a connection it does after Settle, too. A ticket that comes too late
+// is dropped, though half of it came in time, and what must not come is refused as before.
+func (su *Suite) settledSessions(t *testing.T) {
+	client, server, _ := Configs(t)
+	for _, early := range []float64{0, 0.5, 1} {
+		t.Run(fmt.Sprint(early, " of the ticket in time"), func(t *testing.T) {
+			p := su.NewPair(t, client, server)
+			var ticket []byte
+			p.Rewrite = func(_ tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData {
+				if d.Level == tlsprovider.LevelApp {
+					ticket = append(ticket, d.Data...)
+					d.Data = nil
+				}
+				return d
+			}
+			p.Client.Settle()
+			p.Server.Settle()
+			cs, ss := p.MustRun(t)
+			require.NotEmpty(t, ticket)
+			cut := int(early * float64(len(ticket)))
+			_, err := p.Client.Advance(Crypt(tlsprovider.LevelApp, ticket[:cut]))
+			require.NoError(t, err)
+
+			p.Client.Settle()
+			p.Server.Settle()
+			require.Equal(t, cs, p.Client.State())
+			require.Equal(t, ss, p.Server.State())
+			a, err := p.Client.Export("EXPORTER-test", []byte("context"), 32)
+			require.NoError(t, err)
+			b, err := p.Server.Export("EXPORTER-test", []byte("context"), 32)
+			require.NoError(t, err)
+			require.Equal(t, a, b)
+			events, err := p.Client.Advance(Crypt(tlsprovider.LevelApp, ticket[cut:]))
+			require.NoError(t, err)
+			require.Empty(t, events)
+			for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+				k, err := p.Session(side).TakeKeys(tlsprovider.LevelApp, 1)
+				require.NoError(t, err)
+				require.NotNil(t, k.Sealer)
+				require.NotNil(t, k.Opener)
+				k.Close()
+				_, err = p.Session(side).Advance(Crypt(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0}))
+				RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
+			}
+			p.Client.Settle()
+			require.Error(t, func() error { _, err := p.Client.Advance(nil); return err }())
+		})
+	}
+}

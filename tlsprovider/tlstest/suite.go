@@ -100,6 +100,7 @@ func (su *Suite) handshake() []namedTest {
 		{"resumption", su.resumption, real},
 		{"clock set back", su.clockSetBack, real},
 		{"tickets off", su.ticketsOff, all},
+		{"settled sessions", su.settledSessions, all},
 		{"server certificate faults", su.serverCertificateFaults, real},
 		{"mutual TLS", su.mutualTLS, real},
 		{"VerifyPeer", su.verifyPeer, all},

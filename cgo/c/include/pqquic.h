@@ -231,6 +231,10 @@ PQQ_FN(pqq_conn *, pqq_conn_new,
 	 const uint8_t *params, size_t params_len, int32_t *err))
 PQQ_VOID(pqq_conn_free, (pqq_conn *c))
 
+/* pqq_conn_settle frees what a connection whose handshake is complete keeps for tickets. Those that
+ * still come are checked and dropped. */
+PQQ_VOID(pqq_conn_settle, (pqq_conn *c))
+
 /* pqq_conn_resume offers a ticket; before the first drive. The ticket stays the caller's. now is as in
  * pqq_drive: a ticket may be too old. */
 PQQ_FN(int, pqq_conn_resume, (pqq_conn *c, const pqq_ticket *t, int64_t now))

@@ -80,6 +80,9 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 			sp.open.DropPrevious()
 		}
 	}
+	if due(c.tls.settleAt, c.now) {
+		c.tls.settleAt, c.tls.settle = 0, true
+	}
 	before := c.loss.ProbesPending()
 	c.loss.HandleTimeout(c.now, c.onFate)
 	if c.loss.ProbesPending() > before {
@@ -106,7 +109,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 		return 0
 	}
 	t := monotime.Min(c.loss.NextTimeout(), c.idle.next(c))
-	t = monotime.Min(t, c.keys.dropPrevious)
+	t = monotime.Min(t, monotime.Min(c.keys.dropPrevious, c.tls.settleAt))
 	if c.loss.SendLimit(c.now) == recovery.SendNothing {
 		return t // an acknowledgement that is due has to wait for the peer
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -13,6 +14,8 @@ import (
 type tlsState struct {
 	wanted    bool // a job should run although no CRYPTO waits
 	busy      bool // a job is out
+	settle    bool // the next job lets the session settle
+	settleAt  monotime.Time
 	session   tlsprovider.Session
 	params    []byte // ours, encoded once
 	gotParams bool
@@ -37,6 +40,10 @@ func spaceOf(l tlsprovider.Level) recovery.Space {
 	return recovery.SpaceApp
 }
 
+// ticketWait is how long a client's session stays whole after the handshake. A server sends its tickets
+// at once, if it does; they take a round trip, and a few more when they are lost.
+const ticketWait = 5 * time.Second
+
 var levelOf = [recovery.NumSpaces]tlsprovider.Level{
 	recovery.SpaceInitial:   tlsprovider.LevelInitial,
 	recovery.SpaceHandshake: tlsprovider.LevelHandshake,
@@ -54,14 +61,15 @@ func (c *Conn) PollTLS() *TLSJob {
 			in = append(in, tlsprovider.CryptoData{Level: levelOf[s], Data: c.spaces[s].in.take()})
 		}
 	}
-	if in == nil && !c.tls.wanted {
+	if in == nil && !c.tls.wanted && !c.tls.settle {
 		return nil
 	}
 	if c.tls.params == nil {
 		c.tls.params = c.localParams()
 	}
-	c.tls.wanted, c.tls.busy = false, true
-	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in}
+	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in,
+		settle: c.tls.settle}
+	c.tls.wanted, c.tls.settle, c.tls.busy = false, false, true
 	return j
 }
 
@@ -165,7 +173,9 @@ func (c *Conn) handleHandshakeDone(state tlsprovider.State) {
 	c.events.add(Event{Kind: EventConnected})
 	c.events.addEndpoint(EndpointEvent{Kind: HandshakeDone})
 	c.ids.issue(c)
-	if c.side == tlsprovider.Server {
+	if c.side == tlsprovider.Client {
+		c.tls.settleAt = c.now.Add(ticketWait)
+	} else {
 		// "[T]he TLS handshake is considered confirmed at the server when the handshake
 		// completes. The server MUST send a HANDSHAKE_DONE frame as soon as the handshake
 		// is complete."
@@ -203,6 +213,9 @@ func (c *Conn) closeTLS(err error) {
 
 // State describes the handshake; it is complete from EventConnected on.
 func (c *Conn) State() tlsprovider.State { return c.tls.state }
+
+// TLSBusy: a job has the session.
+func (c *Conn) TLSBusy() bool { return c.tls.busy }
 
 // Export derives keying material from the handshake (RFC 8446, 7.5).
 func (c *Conn) Export(label string, context []byte, n int) ([]byte, error) {

@@ -13,6 +13,7 @@ type TLSJob struct {
 	version wire.Version
 	params  []byte // our encoded transport parameters
 	in      []tlsprovider.CryptoData
+	settle  bool // nothing is waited for after the handshake
 
 	signing *tlsprovider.SignRequest
 	out     []tlsOutput
@@ -31,12 +32,18 @@ type tlsOutput struct {
 // Run runs the job until the session waits for the peer, or for a private key: see Signing. It may
 // take milliseconds, and it calls foreign code (SelectTLS, VerifyPeer).
 func (j *TLSJob) Run() {
-	if j.signing != nil {
+	j.step()
+	if j.settle && j.err == nil {
+		j.session.Settle()
+	}
+}
+
+func (j *TLSJob) step() {
+	switch {
+	case j.signing != nil:
 		j.signing = nil
 		j.handle(j.session.Advance(nil))
-		return
-	}
-	if j.session == nil {
+	case j.session == nil:
 		s, err := j.cfg.TLS.NewSession(tlsprovider.SessionParams{
 			Version:             uint32(j.version),
 			ServerName:          j.cfg.ServerName,
@@ -47,8 +54,10 @@ func (j *TLSJob) Run() {
 			return
 		}
 		j.session = s
+		j.handle(j.session.Advance(j.in))
+	case len(j.in) > 0 || !j.settle:
+		j.handle(j.session.Advance(j.in))
 	}
-	j.handle(j.session.Advance(j.in))
 }
 
 // Signing returns the private key operation that the job waits for, or nil. The holder runs it,
@@ -77,6 +86,8 @@ func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
 				err = j.takeKeys(ev.Level)
 			case tlsprovider.EventHandshakeDone:
 				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: j.session.State()})
+				// A client waits for tickets: see ticketWait.
+				j.settle = j.settle || j.cfg.Side == tlsprovider.Server
 			default:
 				j.add(ev.Kind, ev.Level, ev.Data)
 			}

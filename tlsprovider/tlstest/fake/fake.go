@@ -34,9 +34,10 @@ type Options struct {
 
 // A Provider is a tlsprovider.Provider whose objects can be counted.
 type Provider struct {
-	opts   Options
-	random atomic.Uint64
-	live   atomic.Int64
+	opts    Options
+	random  atomic.Uint64
+	live    atomic.Int64
+	settled atomic.Int64
 }
 
 var _ tlsprovider.Provider = (*Provider)(nil)
@@ -62,6 +63,9 @@ func New(o Options) *Provider {
 
 // Live is how many sessions and keys of this provider are not closed; it holds no memory of its own.
 func (p *Provider) Live() (handles, bytes int64) { return p.live.Load(), 0 }
+
+// Settled is how many sessions were told to settle once they were done.
+func (p *Provider) Settled() int { return int(p.settled.Load()) }
 
 func (p *Provider) made() { p.live.Add(1) }
 func (p *Provider) gone() { p.live.Add(-1) }

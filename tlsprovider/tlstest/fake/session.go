@@ -27,12 +27,12 @@ const (
 // A session is one handshake of either side.
 type session struct {
 	guard
-	p      *Provider
-	ep     *endpoint
-	side   tlsprovider.Side
-	params tlsprovider.SessionParams
-	closed bool
-	failed error
+	p               *Provider
+	ep              *endpoint
+	side            tlsprovider.Side
+	params          tlsprovider.SessionParams
+	closed, settled bool
+	failed          error
 
 	state     state
 	readLevel tlsprovider.Level
@@ -238,6 +238,21 @@ func (s *session) State() tlsprovider.State {
 	s.enter(s.p, "Session")
 	defer s.leave()
 	return s.st
+}
+
+// Settle implements tlsprovider.Session. Once is enough.
+func (s *session) Settle() {
+	s.enter(s.p, "Session")
+	defer s.leave()
+	switch {
+	case s.closed:
+		_ = s.p.misuse("Settle after Close")
+	case s.settled:
+		_ = s.p.misuse("Settle again")
+	case s.state == done && s.failed == nil:
+		s.settled = true
+		s.p.settled.Add(1)
+	}
 }
 
 // Close implements tlsprovider.Session.
