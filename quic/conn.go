@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -50,6 +51,7 @@ type Conn struct {
 	opening   [2]waitList
 	flushing  waitList
 	settling  waitList
+	exporting waitList
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
@@ -99,17 +101,30 @@ func (c *Conn) ConnectionState() ConnectionState {
 	return ConnectionState{TLS: c.core.State(), Version: Version(c.core.Version())}
 }
 
-// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5).
+// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5). It waits for a session ticket
+// that is being taken in.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.over:
-		return nil, c.err
-	case !c.isUp:
-		return nil, ErrHandshake
+	for {
+		switch {
+		case c.over:
+			return nil, c.err
+		case !c.isUp:
+			return nil, ErrHandshake
+		}
+		out, err := c.core.Export(label, context, n)
+		if !errors.Is(err, core.ErrTLSBusy) {
+			return out, err
+		}
+		w := c.exporting.enter()
+		c.mu.Unlock()
+		err = w.sleep(c.ctx)
+		c.mu.Lock()
+		if err != nil {
+			return nil, err
+		}
 	}
-	return c.core.Export(label, context, n)
 }
 
 // ConnStats are the counters of a connection.

@@ -118,6 +118,9 @@ func (c *Conn) transmit(o *output, tx core.Transmit, n *news) bool {
 
 // pollEvents takes the core's news for the application. mu is held.
 func (c *Conn) pollEvents(n *news) {
+	if !c.core.TLSBusy() {
+		c.exporting.addAll(&n.wakeSet)
+	}
 	for {
 		ev, ok := c.core.PollEvent()
 		if !ok {
