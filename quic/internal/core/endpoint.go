@@ -27,7 +27,8 @@ type EndpointConfig struct {
 	MaxHandshakes int
 	// HelloBytes bounds the datagrams that are kept for incomplete ClientHellos, in all.
 	HelloBytes int
-	// HelloTimeout is how long one is kept after its last datagram; four times that in all.
+	// HelloTimeout is how long one is kept after its last datagram when there are many, and four times
+	// that in all; when there are few, it is four and ten times that.
 	HelloTimeout time.Duration
 	// RequireRetry, if set, asks for address validation by Retry whatever the load.
 	RequireRetry func(netip.AddrPort) bool
@@ -152,8 +153,7 @@ func (e *Endpoint) NextTimeout() monotime.Time {
 func (e *Endpoint) HandleTimeout(now monotime.Time) {
 	e.clamp(now)
 	for h := e.hellos.expired(e.now); h != nil; h = e.hellos.expired(e.now) {
-		e.drop(DropHelloTimeout)
-		e.hellos.remove(h)
+		e.expireHello(h)
 	}
 	e.expireRemnants()
 }

@@ -19,14 +19,14 @@ const maxHelloGaps = 2048
 type hello struct {
 	in      *Incoming
 	key     initialKey
+	began   monotime.Time
 	expires monotime.Time
-	until   monotime.Time // never extended beyond
 	bytes   int
 	have    recovery.RangeSet[int64] // CRYPTO offsets
 	head    [4]byte                  // type and length of the message
 	acks    recovery.AckState
 	sealer  tlsprovider.Keys // made when there is something to acknowledge
-	at      int              // index in helloTable.queue
+	at      int              // index in helloTable.byExpiry
 }
 
 // key2 is the key with our connection ID.
@@ -44,14 +44,14 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		if r, done := e.admitAddress(in, h, d, reply); done {
 			return r
 		}
-		k = &hello{in: in, key: key, expires: e.now.Add(e.cfg.HelloTimeout),
-			until: e.now.Add(4 * e.cfg.HelloTimeout)}
+		k = &hello{in: in, key: key, began: e.now}
 		k.acks.Init(recovery.SpaceInitial)
 	}
 	if h.SrcID != k.in.PeerID || len(k.in.Datagrams) > 0 && k.bytes+len(d) > maxHelloBytes ||
 		e.hellos.bytes+len(d) > e.cfg.HelloBytes {
 		return e.drop(DropHelloBytes)
 	}
+	had := k.have.Len()
 	if why := e.readInitials(k, d, ecn); why != DropNone {
 		if why == DropBadHello && known {
 			e.hellos.remove(k)
@@ -62,15 +62,43 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		k.in.LocalID = e.cfg.NewConnID()
 		e.hellos.add(k)
 	}
-	e.hellos.extend(k, monotime.Min(e.now.Add(e.cfg.HelloTimeout), k.until))
-	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
-	k.bytes += len(d)
-	e.hellos.bytes += len(d)
+	e.hellos.setExpiry(k, e.helloExpiry(k))
+	// The same half again takes no room from the other.
+	if !known || k.have.Len() > had {
+		k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
+		k.bytes += len(d)
+		e.hellos.bytes += len(d)
+	}
 	if k.complete() {
 		e.hellos.remove(k)
 		return Routed{Kind: RouteAdmit, Incoming: k.in}
 	}
 	return e.acknowledgeHello(k, p, reply)
+}
+
+// helloExpiry is how long a client that has just been heard is waited for. Under pressure that is
+// HelloTimeout; else clients that probe every two seconds may lose several probes in a row, and those
+// whose intervals double, one.
+func (e *Endpoint) helloExpiry(k *hello) monotime.Time {
+	patience, most := 4*e.cfg.HelloTimeout, 10*e.cfg.HelloTimeout
+	if e.hellos.bytes > e.cfg.HelloBytes/4 || e.handshakes+e.hellos.len() > e.cfg.MaxHandshakes/2 {
+		patience, most = e.cfg.HelloTimeout, 4*e.cfg.HelloTimeout
+	}
+	return monotime.Min(e.now.Add(patience), k.began.Add(most))
+}
+
+// expireHello forgets a client. One that has heard an acknowledgement will never send again what was in
+// it: its handshake cannot succeed any more, and it is told so if it goes on.
+func (e *Endpoint) expireHello(k *hello) {
+	e.drop(DropHelloTimeout)
+	e.hellos.remove(k)
+	if k.in.Sent == 0 {
+		return
+	}
+	if b, ok := e.refusal(k.in, wire.ConnectionRefused, make([]byte, 128)); ok {
+		e.keepRemnant(&connEntry{ids: []wire.ConnID{k.in.LocalID}},
+			Remnant{Close: b, Expires: e.now.Add(8 * e.cfg.HelloTimeout)})
+	}
 }
 
 // receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello: 0-RTT that

@@ -101,7 +101,43 @@ func TestIncompleteHellosAreBounded(t *testing.T) {
 	r.endpoint.HandleTimeout(r.now)
 	require.Zero(t, r.endpoint.hellos.len())
 	require.Zero(t, r.endpoint.hellos.bytes)
+	require.LessOrEqual(t, len(r.endpoint.remnants), 20, "of those that were acknowledged")
+	r.now = r.now.Add(8 * defaultHelloTimeout)
+	r.endpoint.HandleTimeout(r.now)
 	require.True(t, r.endpoint.NextTimeout().IsZero())
+}
+
+// An incomplete ClientHello is kept for as long as there is room for all of them.
+func TestIncompleteHellosExpire(t *testing.T) {
+	for _, crowded := range []bool{false, true} {
+		r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.MaxHandshakes = 8 }})
+		send := func(port int) {
+			d := r.firstFlight(testID("12345678"), nil, partOfHello)
+			r.receiveFrom(netip.AddrPortFrom(clientAddr.Addr(), uint16(port)), d)
+		}
+		first, most := 4*defaultHelloTimeout, 10*defaultHelloTimeout
+		if crowded {
+			for port := range 5 {
+				send(port)
+			}
+			first, most = defaultHelloTimeout, 4*defaultHelloTimeout
+		}
+		const port = 1000
+		send(port)
+		began := r.now
+		k := r.endpoint.hellos.byKey[initialKey{testID("12345678"), netip.AddrPortFrom(clientAddr.Addr(), port)}]
+		require.Equal(t, began.Add(first), k.expires)
+		for r.now.Before(began.Add(most)) {
+			r.now = r.now.Add(time.Second)
+			send(port)
+			require.LessOrEqual(t, k.expires, began.Add(most))
+		}
+		require.Equal(t, began.Add(most), k.expires)
+		require.Equal(t, MinInitialSize, k.bytes, "the same again takes no room")
+		r.endpoint.HandleTimeout(r.now)
+		require.NoError(t, r.endpoint.CheckInvariants())
+		require.NotSame(t, k, r.endpoint.hellos.byKey[k.key])
+	}
 }
 
 // Above the budget of unfinished handshakes addresses are validated by Retry, above twice that, nothing is

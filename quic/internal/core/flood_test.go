@@ -14,8 +14,8 @@ import (
 // floodHeap is how many more bytes a connection may take, whatever comes.
 const floodHeap = 256 << 10
 
-// heap is what is alive.
-func heap() int64 {
+// heapBytes is what is alive.
+func heapBytes() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.GC()
@@ -120,9 +120,9 @@ func TestFloods(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := connected(t, rigOptions{})
 			frame := tt.frame(r)
-			before := heap()
+			before := heapBytes()
 			taken := r.flood(n, 1100, frame)
-			grown := heap() - before
+			grown := heapBytes() - before
 			runtime.KeepAlive(r)
 			t.Logf("the heap grew by %d bytes", grown)
 			require.Less(t, grown, int64(floodHeap), "after %d frames", taken)
@@ -144,14 +144,14 @@ func TestFloodsOfPackets(t *testing.T) {
 	for _, frame := range []wire.Frame{wire.Ping{}, wire.Padding{N: 1}, wire.Stream{ID: 0}} {
 		t.Run(frame.String(), func(t *testing.T) {
 			r := connected(t, rigOptions{})
-			before := heap()
+			before := heapBytes()
 			require.Equal(t, 100_000, r.flood(100_000, 1, func(i int) wire.Frame {
 				if i%3 == 0 {
 					r.pn[recovery.SpaceApp] += 2 // gaps, for as many ranges as there can be
 				}
 				return frame
 			}))
-			grown := heap() - before
+			grown := heapBytes() - before
 			runtime.KeepAlive(r)
 			t.Logf("the heap grew by %d bytes", grown)
 			require.NoError(t, errOf(r.server))

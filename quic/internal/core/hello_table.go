@@ -1,31 +1,29 @@
 package core
 
 import (
+	"container/heap"
 	"fmt"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// helloTable holds the clients whose ClientHello is incomplete, in the order in which they came, which is
-// that in which they expire. Each has two keys: a client that has heard our acknowledgement goes on with
-// the ID in it.
+// helloTable holds the clients whose ClientHello is incomplete. Each has two keys: a client that has heard
+// our acknowledgement goes on with the ID in it.
 type helloTable struct {
-	byKey map[initialKey]*hello
-	queue []*hello // with nils
-	head  int
-	bytes int
+	byKey    map[initialKey]*hello
+	byExpiry helloHeap
+	bytes    int
 }
 
 // len is the number of clients.
-func (t *helloTable) len() int { return len(t.byKey) / 2 }
+func (t *helloTable) len() int { return len(t.byExpiry) }
 
 func (t *helloTable) init() { t.byKey = make(map[initialKey]*hello) }
 
 func (t *helloTable) add(h *hello) {
 	t.byKey[h.key] = h
 	t.byKey[h.key2()] = h
-	h.at = len(t.queue)
-	t.queue = append(t.queue, h)
+	heap.Push(&t.byExpiry, h)
 }
 
 func (t *helloTable) remove(h *hello) {
@@ -33,57 +31,36 @@ func (t *helloTable) remove(h *hello) {
 	delete(t.byKey, h.key2())
 	t.bytes -= h.bytes
 	h.sealer.Close()
-	t.unqueue(h)
+	heap.Remove(&t.byExpiry, h.at)
 }
 
-// extend gives a client that goes on sending more time. What we have acknowledged, it will not send
-// again: to forget that early would end the connection.
-func (t *helloTable) extend(h *hello, expires monotime.Time) {
-	if expires.After(h.expires) {
-		t.unqueue(h)
-		h.expires, h.at = expires, len(t.queue)
-		t.queue = append(t.queue, h)
-	}
-}
-
-func (t *helloTable) unqueue(h *hello) {
-	t.queue[h.at] = nil
-	for t.head < len(t.queue) && t.queue[t.head] == nil {
-		t.head++
-	}
-	if t.head > len(t.queue)/2 {
-		t.queue = append(t.queue[:0], t.queue[t.head:]...)
-		t.head = 0
-		for i, h := range t.queue {
-			if h != nil {
-				h.at = i
-			}
-		}
-	}
+func (t *helloTable) setExpiry(h *hello, expires monotime.Time) {
+	h.expires = expires
+	heap.Fix(&t.byExpiry, h.at)
 }
 
 func (t *helloTable) next() monotime.Time {
-	if t.head < len(t.queue) {
-		return t.queue[t.head].expires
+	if len(t.byExpiry) > 0 {
+		return t.byExpiry[0].expires
 	}
 	return 0
 }
 
 func (t *helloTable) expired(now monotime.Time) *hello {
 	if due(t.next(), now) {
-		return t.queue[t.head]
+		return t.byExpiry[0]
 	}
 	return nil
 }
 
 func (t *helloTable) check(limit int) error {
 	sum := 0
-	for key, h := range t.byKey {
-		if key != h.key {
-			continue
-		}
+	for i, h := range t.byExpiry {
 		sum += h.bytes
-		if h.bytes > maxHelloBytes || h.have.NumRanges() > maxHelloGaps {
+		switch {
+		case h.at != i || t.byKey[h.key] != h || t.byKey[h.key2()] != h:
+			return fmt.Errorf("ClientHello %d of %d cannot be found", i, len(t.byExpiry))
+		case h.bytes > maxHelloBytes || h.have.NumRanges() > maxHelloGaps:
 			return fmt.Errorf("ClientHello with %d bytes, %d gaps", h.bytes, h.have.NumRanges())
 		}
 	}
@@ -91,4 +68,28 @@ func (t *helloTable) check(limit int) error {
 		return fmt.Errorf("%d bytes of ClientHellos counted, %d there, %d allowed", t.bytes, sum, limit)
 	}
 	return nil
+}
+
+// helloHeap has the one that expires first in front.
+type helloHeap []*hello
+
+func (q helloHeap) Len() int           { return len(q) }
+func (q helloHeap) Less(i, j int) bool { return q[i].expires.Before(q[j].expires) }
+func (q helloHeap) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+
+func (q *helloHeap) Push(x any) {
+	h := x.(*hello)
+	h.at = len(*q)
+	*q = append(*q, h)
+}
+
+func (q *helloHeap) Pop() any {
+	last := len(*q) - 1
+	h := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return h
 }

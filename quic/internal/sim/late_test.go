@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
@@ -48,4 +49,62 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 		require.LessOrEqual(t, last.Sub(first), 2*oneWay, "the client had to ask again")
 	}
 	require.True(t, asked > 3 || replaying(), "%d clients had to ask", asked)
+}
+
+// TestSessionsSettle: a server's TLS session keeps nothing for after the handshake, a client's waits some
+// seconds for tickets and is then told, once, whether any came or not.
+func TestSessionsSettle(t *testing.T) {
+	for seed := range seeds(t, 10) {
+		for _, tickets := range []int{-1, 1, 3} {
+			prov := fake.New(fake.Options{Seed: seed, Tickets: tickets})
+			o := options(seed, prov)
+			o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
+			o.TLSDelay = 5 * time.Millisecond
+			o.Config = func(c *core.Config) { c.KeepAlive = 10 * time.Second }
+			p, err := NewPair(o)
+			require.NoError(t, err)
+			c, err := p.Dial()
+			require.NoError(t, err)
+			require.NoError(t, p.Run(time.Minute, func() bool { return !c.Connected.IsZero() }))
+			require.NoError(t, p.RunFor(4*time.Second))
+			require.Equal(t, 1, prov.Settled(), "the server's")
+			require.NoError(t, p.RunFor(2*time.Second))
+			require.Equal(t, 2, prov.Settled(), "the client's, too")
+			require.NoError(t, p.RunFor(time.Minute))
+			require.Equal(t, 2, prov.Settled(), "nobody is told twice")
+			require.Nil(t, c.Err())
+			_, err = c.Export("label", nil, 32)
+			require.NoError(t, err)
+		}
+	}
+}
+
+// TestHalfHello: the server has acknowledged the first half of a ClientHello, which the client will not send
+// again, and hears nothing more for a while. It waits. In the end it gives up, and says so.
+func TestHalfHello(t *testing.T) {
+	for seed := range seeds(t, 20) {
+		for _, silence := range []time.Duration{10 * time.Second, 20 * time.Second} {
+			o := options(seed, fake.New(fake.Options{Seed: seed}))
+			o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
+			p, err := NewPair(o)
+			require.NoError(t, err)
+			deaf := true
+			p.Client.link.Drop = func(n int) bool { return deaf && n > 0 }
+			c, err := p.Dial()
+			require.NoError(t, err)
+			require.NoError(t, p.RunFor(silence))
+			require.Nil(t, c.Err())
+			require.Positive(t, c.Stats().DatagramsReceived, "the acknowledgement")
+			deaf = false
+			require.NoError(t, p.RunFor(3*time.Second))
+			if silence < 12*time.Second {
+				require.False(t, c.Connected.IsZero())
+				require.Nil(t, c.Err())
+			} else {
+				require.NotNil(t, c.Err(), "the client knows")
+				require.True(t, c.Err().Remote)
+				require.EqualValues(t, wire.ConnectionRefused, c.Err().Code)
+			}
+		}
+	}
 }
