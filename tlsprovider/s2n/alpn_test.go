@@ -55,3 +55,31 @@ func TestPeerWithoutALPN(t *testing.T) {
 		})
 	}
 }
+
+// s2n-tls takes a list with nothing but a protocol of one byte for malformed, and ends a protocol at a zero
+// byte. Whoever wants one of these hears of it before a handshake.
+func TestProtocolsThatS2NCannotNegotiate(t *testing.T) {
+	for _, proto := range []string{"x", "a\x00b"} {
+		client, server, _ := tlstest.Configs(t)
+		client.NextProtos, server.NextProtos = []string{"test", proto}, []string{proto}
+		for _, p := range []tlsprovider.Provider{newProvider(t), native.New()} {
+			c, cerr := p.NewClient(client)
+			s, serr := p.NewServer(server)
+			if p.Name() == Name {
+				for _, err := range []error{cerr, serr} {
+					require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
+					require.ErrorContains(t, err, "NextProtos")
+				}
+				continue
+			}
+			require.NoError(t, cerr)
+			require.NoError(t, serr)
+			pair := tlstest.PairOf(t, c, s, "server.test")
+			pair.ALPN = proto
+			state, _ := pair.MustRun(t)
+			require.Equal(t, proto, state.ALPN)
+			c.Close()
+			s.Close()
+		}
+	}
+}

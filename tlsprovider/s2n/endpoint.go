@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,8 +78,14 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return errors.New("s2n: NextProtos is empty: QUIC requires an application protocol")
 	}
 	for _, proto := range cfg.NextProtos {
-		if len(proto) == 0 || len(proto) > 255 {
+		switch {
+		case len(proto) == 0 || len(proto) > 255:
 			return fmt.Errorf("s2n: NextProtos: %q has to be 1 to 255 bytes long", proto)
+		case len(proto) == 1:
+			// s2n-tls takes a ProtocolNameList of two bytes for malformed, and ignores it.
+			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls cannot negotiate a protocol of one byte", proto, tlsprovider.ErrUnsupported)
+		case strings.IndexByte(proto, 0) >= 0:
+			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls cuts a protocol off at a zero byte", proto, tlsprovider.ErrUnsupported)
 		}
 	}
 	if side == tlsprovider.Server && len(cfg.Certificates) == 0 {
