@@ -185,6 +185,22 @@ func TestWindowsTuneThemselves(t *testing.T) {
 	require.Greater(t, got, 0.9*rate)
 }
 
+// TestSlowStartOvershoots: on a long fat path with a short queue, slow start ends with every other packet of
+// a window lost. The receiver takes the thousands of holes as what they are.
+func TestSlowStartOvershoots(t *testing.T) {
+	for _, mbit := range []int64{100, 500, 1000} {
+		for _, queue := range []int{200_000, 1 << 20} {
+			o := options(1, fake.New(fake.Options{}))
+			o.Up = Link{Delay: 50 * time.Millisecond}
+			o.Down = Link{Delay: 50 * time.Millisecond, Rate: mbit * 1e6 / 8, Queue: queue}
+			o.Config = func(c *core.Config) { c.Streams.SendBuffer = 32 << 20 }
+			o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 32 << 20}}} }
+			p, _ := run(t, o, time.Minute)
+			require.Greater(t, p.ServerConn().Stats().PacketsLost, uint64(500), "nothing was overshot")
+		}
+	}
+}
+
 // TestSlowReaderGrowsNothing: windows stay as they are for an application that does not read.
 func TestSlowReaderGrowsNothing(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}))

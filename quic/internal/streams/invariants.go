@@ -117,7 +117,7 @@ func (s *Set) checkRecv(st *stream) error {
 		return fmt.Errorf("consumed %d, next %d, received %d, final %d", r.win.consumed, r.next, r.win.received, r.final)
 	case r.buf.size() > r.win.received-r.win.consumed+2*maxChunk:
 		return fmt.Errorf("%d bytes of memory for %d", r.buf.size(), r.win.received-r.win.consumed)
-	case r.later.NumRanges() > maxGaps:
+	case int64(r.later.NumRanges()) > max(maxGaps, r.win.size/bytesPerGap):
 		return fmt.Errorf("%d gaps", r.later.NumRanges())
 	case r.later.NumRanges() > 0 && r.later.Range(0).Start <= r.next:
 		return fmt.Errorf("later bytes begin at %d, not after %d", r.later.Range(0).Start, r.next)

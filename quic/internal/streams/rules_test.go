@@ -288,6 +288,36 @@ func TestGaps(t *testing.T) {
 	require.Equal(t, 2*maxGaps, n)
 }
 
+// TestGapsOfAWindow: every other packet of a whole window may be missing; small pieces are still bounded.
+func TestGapsOfAWindow(t *testing.T) {
+	cfg := testConfig()
+	cfg.RecvWindow, cfg.ConnWindow = 16<<20, 16<<20
+	_, s := newPair(t, testConfig(), cfg)
+	const packet, packets = 1100, 14_000
+	f := wire.Stream{ID: uint64(peerUni), Data: make([]byte, packet)}
+	for i := uint64(1); i < packets; i += 2 {
+		f.Offset = i * packet
+		require.NoError(t, s.input(f), "packet %d", i)
+	}
+	require.NoError(t, s.CheckInvariants())
+	for i := uint64(0); i < packets; i += 2 {
+		f.Offset = i * packet
+		require.NoError(t, s.input(f), "packet %d", i)
+	}
+	require.EqualValues(t, packets*packet, s.find(peerUni).recv.next)
+	require.NoError(t, s.CheckInvariants())
+
+	f.Data = []byte("x")
+	var err error
+	n := 0
+	for f.Offset = packet*packets + 1; err == nil && n < 2*maxGaps; f.Offset += 2 {
+		err = s.input(f)
+		n++
+	}
+	requireCode(t, wire.ProtocolViolation, err)
+	require.Equal(t, maxGaps+1, n)
+}
+
 // TestMemory: what a stream pins follows what flow control charges for, not the number of frames.
 func TestMemory(t *testing.T) {
 	s := newServer(t)
