@@ -43,7 +43,9 @@ type Config struct {
 	InsecureSkipVerify bool
 
 	// VerifyPeer runs last, after verification of the chain, on a worker goroutine. An error
-	// fails the handshake with bad_certificate, or with the Alert of an *Error.
+	// fails the handshake with bad_certificate, or with the Alert of an *Error. It runs for a
+	// resumed session as well, where State.PeerChain is nil: a server that goes by its clients'
+	// certificates has to refuse these, or to set DisableTickets.
 	VerifyPeer func(*State) error
 
 	// KeyLogWriter receives secrets in the format of SSLKEYLOGFILE. It ends all
