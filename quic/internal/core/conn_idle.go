@@ -6,7 +6,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// idleState holds the timers that end a connection or keep it alive.
+// idleState holds the timers of a connection on which nothing arrives: they end it, keep it alive, or give
+// its peer leave to go on.
 type idleState struct {
 	timeout   time.Duration // what both sides agreed on; 0: none
 	handshake monotime.Time // when an unfinished handshake is given up
@@ -45,8 +46,11 @@ func (s *idleState) touch(c *Conn) {
 		s.expires = c.now.Add(max(s.timeout, 3*c.loss.PTO()))
 	}
 	s.keepAlive = 0
-	if c.cfg.KeepAlive > 0 && c.tls.complete {
-		s.keepAlive = c.now.Add(c.cfg.KeepAlive)
+	if every := c.cfg.KeepAlive; every > 0 && c.tls.complete {
+		if s.timeout > 0 { // the smaller one of both sides, which may be the peer's
+			every = min(every, s.timeout/2)
+		}
+		s.keepAlive = c.now.Add(every)
 	}
 }
 
@@ -71,7 +75,7 @@ func (s *idleState) sent(c *Conn) {
 
 // next is the earliest of the timers.
 func (s *idleState) next(c *Conn) monotime.Time {
-	t := monotime.Min(s.expires, s.keepAlive)
+	t := monotime.Min(monotime.Min(s.expires, s.keepAlive), c.streams.NextTimeout())
 	if !c.tls.complete {
 		t = monotime.Min(t, s.handshake)
 	}
@@ -80,6 +84,9 @@ func (s *idleState) next(c *Conn) monotime.Time {
 
 // expire handles those that are due.
 func (s *idleState) expire(c *Conn) {
+	if due(c.streams.NextTimeout(), c.now) {
+		c.streams.HandleTimeout(c.now)
+	}
 	switch {
 	case !c.tls.complete && due(s.handshake, c.now):
 		c.end(&CloseError{Silent: ErrHandshakeTimeout}, Remnant{})

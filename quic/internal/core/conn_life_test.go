@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
@@ -107,6 +108,44 @@ func TestKeepAlive(t *testing.T) {
 	r.wait(time.Minute)
 	require.NoError(t, errOf(r.client))
 	require.NoError(t, errOf(r.server))
+}
+
+// Whose idle timeout it is makes no difference: a connection is kept alive within half of the smaller one.
+func TestKeepAliveWithinPeersIdleTimeout(t *testing.T) {
+	r := connected(t, rigOptions{
+		client: func(c *Config) { c.IdleTimeout, c.KeepAlive = 30*time.Second, 15*time.Second },
+		server: func(c *Config) { c.IdleTimeout = 4 * time.Second },
+	})
+	r.wait(time.Minute)
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+}
+
+// A peer that has aborted many streams gets the credit that was withheld when its time comes, although it
+// has no reason to send anything before.
+func TestWithheldStreamCreditComesByItself(t *testing.T) {
+	r := connected(t, rigOptions{})
+	blocked := 0
+	for blocked < 3 {
+		id, err := r.client.OpenStream(r.now, true)
+		if err != nil {
+			require.ErrorIs(t, err, streams.ErrLimit)
+			blocked++
+			r.pump()
+		} else {
+			blocked = 0
+			require.NoError(t, r.client.ResetStream(r.now, id, 1))
+			r.pump()
+		}
+		for id, ok := r.server.AcceptStream(true); ok; id, ok = r.server.AcceptStream(true) {
+			_, err := r.server.Read(r.now, id, make([]byte, 1))
+			require.Error(t, err)
+		}
+		r.pump()
+	}
+	r.wait(2 * time.Second)
+	_, err := r.client.OpenStream(r.now, true)
+	require.NoError(t, err)
 }
 
 func TestHandshakeTimeout(t *testing.T) {
