@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -34,7 +35,9 @@ func (c *Conn) CloseWithError(code uint64, reason string) error {
 // finish waits until CONNECTION_CLOSE has left, and closes an Endpoint that served this connection
 // alone.
 func (c *Conn) finish() {
-	c.settle()
+	ctx, cancel := settleContext()
+	defer cancel()
+	c.settle(ctx)
 	c.ep.closeIfUnused()
 }
 
@@ -96,22 +99,24 @@ func (c *Conn) discard() {
 	}
 }
 
-// settle waits until nobody drives the connection: its last packet has left.
-func (c *Conn) settle() {
-	timer := time.NewTimer(settleTimeout)
-	defer timer.Stop()
+// settle waits until nobody drives the connection: its last packet has left. One ctx is for all
+// connections that close together.
+func (c *Conn) settle(ctx context.Context) {
 	c.mu.Lock()
 	for c.driving {
 		w := c.settling.enter()
 		c.mu.Unlock()
-		select {
-		case <-w:
-		case <-timer.C:
+		if w.sleep(ctx) != nil {
 			return
 		}
 		c.mu.Lock()
 	}
 	c.mu.Unlock()
+}
+
+// settleContext bounds settle.
+func settleContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), settleTimeout)
 }
 
 // idle says whether the connection has nothing to do for the application: Shutdown may close it.

@@ -48,8 +48,10 @@ func (e *Endpoint) closeBecause(cause error) error {
 			c.abort(cause, uint64(NoError))
 		}
 		close(e.closed)
+		ctx, cancel := settleContext()
+		defer cancel()
 		for _, c := range conns {
-			c.settle()
+			c.settle(ctx)
 		}
 		err = e.sock.Close()
 		e.loops.Wait()

@@ -144,6 +144,21 @@ func TestSocketWithoutRoomForGood(t *testing.T) {
 	})
 }
 
+// However many connections wait for room, Close waits once.
+func TestCloseWithManyConnsWithoutRoom(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		for range 10 {
+			client, server := w.connect()
+			w.stream(client, server)
+		}
+		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })
+		begin := time.Now()
+		require.NoError(t, w.client.Close())
+		require.Less(t, time.Since(begin), 2*settleTimeout)
+		w.net.SetFull(nil)
+	})
+}
+
 // When the socket is closed underneath, the Endpoint and all on it end, and say what happened.
 func TestSocketClosedUnderneath(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {

@@ -127,7 +127,11 @@ func (l *Listener) stop(err error) {
 	w.wake()
 	for _, c := range queue {
 		c.abort(err, uint64(ConnectionRefused))
-		c.settle()
+	}
+	ctx, cancel := settleContext()
+	defer cancel()
+	for _, c := range queue {
+		c.settle(ctx)
 	}
 }
 
