@@ -101,6 +101,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		NewConnID:     e.newConnID,
 		Rand:          e.fillRandom,
 		MaxHandshakes: e.cfg.MaxHandshakes,
+		Epoch:         e.clock.start.UnixNano(),
 		RequireRetry:  func(netip.AddrPort) bool { return e.wantRetry || e.pool.busy() },
 	}
 }

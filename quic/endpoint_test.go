@@ -317,3 +317,38 @@ func TestErrorTexts(t *testing.T) {
 	require.NotErrorIs(t, &StreamError{}, net.ErrClosed, "the connection goes on")
 	require.False(t, isTimeout(ErrEndpointClosed))
 }
+
+// A Retry token is good at every Endpoint that shares the secret, however long each has been running.
+func TestRetryTokenOfAnotherEndpoint(t *testing.T) {
+	cfg := serverConfig()
+	cfg.TokenSecret = pattern(32, 1)
+	cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		advance(time.Hour)
+		retried := false
+		w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
+			if from.String() == serverAddr {
+				retried = true
+				return false
+			}
+			return retried
+		})
+		dialed := start(func() error {
+			conn, err := w.client.Dial(t.Context(), serverAddr, nil)
+			if err == nil {
+				err = conn.Close()
+			}
+			return err
+		})
+		advance(100 * time.Millisecond)
+		w.net.SetDrop(nil)
+		require.True(t, retried)
+		require.NoError(t, w.server.Close())
+		var err error
+		w.server, err = NewEndpoint(w.net.Listen(serverAddr), cfg)
+		require.NoError(t, err)
+		_, err = w.server.Listen()
+		require.NoError(t, err)
+		require.NoError(t, <-dialed)
+	})
+}

@@ -34,6 +34,9 @@ type EndpointConfig struct {
 	RequireRetry func(netip.AddrPort) bool
 	// TokenLifetime is how long a Retry token is good for.
 	TokenLifetime time.Duration
+	// Epoch is the Unix time, in nanoseconds, at which the monotonic clock was zero. Endpoints
+	// that share a TokenKey have no other clock in common.
+	Epoch int64
 }
 
 const (

@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/binary"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -65,7 +66,7 @@ func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 // sealRetryToken makes a token for a client's address. It holds the time, the connection ID of the
 // Retry, and the client's original destination.
 func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
-	p := binary.BigEndian.AppendUint64(nil, uint64(e.now))
+	p := binary.BigEndian.AppendUint64(nil, uint64(e.cfg.Epoch+int64(e.now)))
 	p = src.AppendTo(append(p, byte(src.Len())))
 	p = in.OriginalDstID.AppendTo(p)
 	return e.cfg.TokenKey.Seal([]byte{retryMark}, p, tokenAAD(in))
@@ -80,8 +81,9 @@ func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 	if !ok || len(p) < 9 || len(p) < 9+int(p[8]) {
 		return false
 	}
-	at := monotime.Time(binary.BigEndian.Uint64(p))
-	if age := e.now.Sub(at); age < 0 || age > e.cfg.TokenLifetime {
+	// The clocks of the endpoints that share a key may differ a little, either way.
+	at := int64(binary.BigEndian.Uint64(p))
+	if age := time.Duration(e.cfg.Epoch + int64(e.now) - at); age < -e.cfg.TokenLifetime || age > e.cfg.TokenLifetime {
 		return false
 	}
 	var ok1, ok2 bool
