@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // A faultySock is a socket whose reads or writes fail: from the nth on, or the nth alone.
@@ -285,5 +288,37 @@ func TestLastPacketLeavesBeforeTheSocketCloses(t *testing.T) {
 		<-e.done
 		<-server.Context().Done()
 		requireApplicationError(t, context.Cause(server.Context()), 0, "", true)
+	})
+}
+
+// Functions that hang in GetTLSConfig, and those that wait for their turn to be called, hold up nobody else.
+func TestGetTLSConfigHangs(t *testing.T) {
+	release := make(chan struct{})
+	cfg := serverConfig()
+	cfg.MaxSigners = 1
+	cfg.GetTLSConfig = func(hello *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		<-release
+		return nil, nil
+	}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		release = make(chan struct{}) // of the bubble
+		other, err := NewEndpoint(w.net.Listen("10.0.0.3:4433"), serverConfig())
+		require.NoError(t, err)
+		defer other.Close()
+		_, err = other.Listen()
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 2 + runtime.GOMAXPROCS(0) {
+			wg.Go(func() { _, _ = w.client.Dial(ctx, serverAddr, nil) })
+		}
+		advance(time.Second)
+		own := clientConfig()
+		conn, err := w.server.Dial(t.Context(), "10.0.0.3:4433", own)
+		cancel()
+		close(release)
+		wg.Wait()
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
 	})
 }

@@ -134,23 +134,24 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	p.submit(t)
 }
 
-// foreign calls a user's function from within a job, without holding the worker's place meanwhile.
+// foreign calls a user's function from within a job, without holding the worker's place meanwhile, nor
+// while it waits for its turn.
 func (p *tlsPool) foreign(f func()) {
-	select {
-	case p.slow <- struct{}{}:
-	case <-p.closed:
-		return
-	}
 	p.mu.Lock()
 	p.running--
 	p.startWorker()
 	p.mu.Unlock()
 	defer func() {
-		<-p.slow
 		p.mu.Lock()
 		p.running++ // one too many for a moment: the next worker that finishes a job ends
 		p.mu.Unlock()
 	}()
+	select {
+	case p.slow <- struct{}{}:
+	case <-p.closed:
+		return
+	}
+	defer func() { <-p.slow }()
 	f()
 }
 
