@@ -99,6 +99,9 @@ func (s *RangeSet[T]) RangeContaining(v T) (Range[T], bool) {
 	return Range[T]{}, false
 }
 
+// Behind is the index of the first range that ends behind v; NumRanges if there is none.
+func (s *RangeSet[T]) Behind(v T) int { return s.search(v + 1) }
+
 // Covers reports whether every value from start up to end, end not included, is in the set.
 func (s *RangeSet[T]) Covers(start, end T) bool {
 	if start >= end {

@@ -131,3 +131,18 @@ func TestRangeSetReusesMemory(t *testing.T) {
 		s.Sub(0, 100)
 	}))
 }
+
+func TestRangeSetBehind(t *testing.T) {
+	var s RangeSet[int64]
+	require.Zero(t, s.Behind(5))
+	for i := range int64(4) {
+		s.Add(10*i, 10*i+3)
+	}
+	for v := int64(-1); v < 50; v++ {
+		want := 0
+		for want < s.NumRanges() && s.Range(want).End <= v {
+			want++
+		}
+		require.Equal(t, want, s.Behind(v), "%d", v)
+	}
+}

@@ -137,7 +137,7 @@ func (s *Set) dataLost(st *stream, start, end int64, fin bool, pn wire.PacketNum
 		h.finVal.AckOrLoss(pn, recovery.Lost)
 	}
 	start = max(start, h.acked)
-	for i := 0; i < h.above.NumRanges() && start < end; i++ {
+	for i := h.above.Behind(start); i < h.above.NumRanges() && start < end; i++ {
 		r := h.above.Range(i)
 		h.lost.Add(start, min(end, r.Start))
 		start = max(start, r.End)
