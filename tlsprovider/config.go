@@ -44,8 +44,8 @@ type Config struct {
 
 	// VerifyPeer runs last, after verification of the chain, on a worker goroutine. An error
 	// fails the handshake with bad_certificate, or with the Alert of an *Error. It runs for a
-	// resumed session as well, where State.PeerChain is nil: a server that goes by its clients'
-	// certificates has to refuse these, or to set DisableTickets.
+	// resumed session as well: a client's State.PeerChain is nil then, a server's is that of the
+	// session that is resumed.
 	VerifyPeer func(*State) error
 
 	// KeyLogWriter receives secrets in the format of SSLKEYLOGFILE. It ends all

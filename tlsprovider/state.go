@@ -10,7 +10,7 @@ type State struct {
 	Group           Group
 	CipherSuite     CipherSuite
 	SignatureScheme SignatureScheme // of the peer's CertificateVerify; 0 if there was none
-	PeerChain       [][]byte        // DER, leaf first, as sent; nil on resumption
+	PeerChain       [][]byte        // DER, leaf first, as sent; a client's is nil on resumption
 	Resumed         bool
 	HelloRetried    bool
 	FIPS            bool // the module ran in its approved mode

@@ -63,7 +63,9 @@ func (s *session) finish() error {
 	st.HelloRetried = s.watch.Retried()
 	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
 	st.SignatureScheme = s.watch.Scheme(s.e.side.Peer())
-	if !cs.DidResume {
+	// A ticket of crypto/tls's server holds the client's certificates: whoever goes by them is not to meet
+	// a stranger.
+	if !cs.DidResume || s.e.side == tlsprovider.Server {
 		for _, c := range cs.PeerCertificates {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}

@@ -98,6 +98,7 @@ func (su *Suite) handshake() []namedTest {
 		{"certificate by name", su.certificateByName, real},
 		{"many certificates", su.manyCertificates, real},
 		{"resumption", su.resumption, real},
+		{"resumed clients are known", su.resumedClientsAreKnown, real},
 		{"clock set back", su.clockSetBack, real},
 		{"tickets off", su.ticketsOff, all},
 		{"settled sessions", su.settledSessions, all},

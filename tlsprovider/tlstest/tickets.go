@@ -81,3 +81,28 @@ func (su *Suite) ticketsOff(t *testing.T) {
 		require.Zero(t, p.Tickets)
 	}
 }
+
+// A server that asks for certificates knows its clients on every connection, resumed or not.
+func (su *Suite) resumedClientsAreKnown(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+	client.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+	var seen [][][]byte
+	server.VerifyPeer = func(st *tlsprovider.State) error {
+		seen = append(seen, st.PeerChain)
+		return nil
+	}
+	ce, err := su.Client.NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := su.Server.NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	for i := range 3 {
+		_, ss := PairOf(t, ce, se, "server.test").MustRun(t)
+		require.Equal(t, client.Certificates[0].Chain, ss.PeerChain, "connection %d, resumed: %v", i, ss.Resumed)
+	}
+	for _, chain := range seen {
+		require.Equal(t, client.Certificates[0].Chain, chain)
+	}
+}
