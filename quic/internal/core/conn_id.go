@@ -217,6 +217,21 @@ func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 	}
 }
 
+// hasPending: a frame of appendIDFrames is due.
+func (s *idState) hasPending() bool {
+	for i := range s.local {
+		if s.local[i].sent.ShouldSend(false) {
+			return true
+		}
+	}
+	for i := range s.retiring {
+		if s.retiring[i].sent.ShouldSend(false) {
+			return true
+		}
+	}
+	return false
+}
+
 // appendIDFrames appends NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that are due.
 func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
 	limit := len(b) + room

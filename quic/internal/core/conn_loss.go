@@ -131,5 +131,6 @@ func (c *Conn) hasPending() bool {
 			return true
 		}
 	}
-	return c.streams.HasPending()
+	return c.handshakeDone.ShouldSend(false) || len(c.pathResponses) > 0 || c.idle.ping || c.ids.hasPending() ||
+		c.streams.HasPending()
 }
