@@ -2,14 +2,19 @@ package quic
 
 import (
 	"errors"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
 // maxReadErrors is the number of failed reads in a row after which a socket counts as broken. Errors
-// that come in from the network (ICMP) do not count.
-const maxReadErrors = 100
+// that come in from the network (ICMP) do not count. A kernel that is short of memory is given some
+// seconds: after each failure in a row the pause is a millisecond longer, up to maxReadPause.
+const (
+	maxReadErrors = 100
+	maxReadPause  = 50 * time.Millisecond
+)
 
 // receiveLoop reads until the socket is closed.
 func (e *Endpoint) receiveLoop() {
@@ -34,6 +39,7 @@ func (e *Endpoint) receiveLoop() {
 				e.fail(err)
 				return
 			}
+			time.Sleep(min(time.Duration(errorsInARow-1)*time.Millisecond, maxReadPause))
 		}
 		for i := range trains[:n] {
 			e.receive(&trains[i], reply)

@@ -93,6 +93,37 @@ func TestSocketFails(t *testing.T) {
 	}
 }
 
+// A shortSock cannot read for a time.
+type shortSock struct {
+	net.PacketConn
+	until time.Time
+}
+
+func (s *shortSock) ReadFrom(p []byte) (int, net.Addr, error) {
+	if time.Now().Before(s.until) {
+		return 0, nil, syscall.ENOMEM
+	}
+	return s.PacketConn.ReadFrom(p)
+}
+
+// A socket that is out of memory for two seconds is not broken; one that stays so is.
+func TestSocketOutOfMemory(t *testing.T) {
+	for _, forGood := range []bool{false, true} {
+		inBubble(t, nil, nil, func(t *testing.T, w *world) {
+			s := &shortSock{PacketConn: w.net.Listen("10.0.0.3:1"), until: time.Now().Add(2 * time.Second)}
+			if forGood {
+				s.until = time.Now().Add(time.Hour)
+			}
+			err := exchangeOver(t, w, s)
+			if !forGood {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, syscall.ENOMEM)
+			}
+		})
+	}
+}
+
 // exchangeOver dials from a socket, has 30,000 bytes echoed, and closes.
 func exchangeOver(t *testing.T, w *world, pc net.PacketConn) (err error) {
 	var wg sync.WaitGroup
