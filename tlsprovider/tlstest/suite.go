@@ -83,6 +83,8 @@ func (su *Suite) handshake() []namedTest {
 		{"key log", su.keyLog, all},
 		{"decision replaces endpoint", su.decisionReplacesEndpoint, real},
 		{"decision asks for a certificate", su.decisionAsksForCertificate, real},
+		{"decision signs with its own key", su.decisionSigns, real},
+		{"pieces in one call", su.piecesInOneCall, all},
 		{"closed endpoints", su.closedEndpoints, real},
 		{"version 2 keys", su.version2Keys, all},
 		{"wrong order", su.wrongOrder, real},
