@@ -52,12 +52,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 				client.Roots = tt.roots
 			}
 			client.Time = tt.clock
-			ce, err := su.Client.NewClient(client)
-			require.NoError(t, err)
-			defer ce.Close()
-			se, err := su.Server.NewServer(server)
-			require.NoError(t, err)
-			defer se.Close()
+			ce, se := su.newEndpoints(t, client, server)
 			name := tt.name2
 			if name == "" {
 				name = "server.test"

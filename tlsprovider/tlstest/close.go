@@ -12,19 +12,14 @@ import (
 // Closed at any moment, a pair leaves nothing behind.
 func (su *Suite) nothingIsLeft(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer ce.Close()
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	once := func(stop int) {
 		p := PairOf(t, ce, se, "server.test")
 		p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
 			if stop == 1 {
 				p.Server.Close()
 			}
-			return tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+			return decision(nil)
 		}
 		if stop == 2 {
 			p.Chunk = 1000
@@ -116,12 +111,7 @@ func (su *Suite) manyHandshakes(t *testing.T) {
 	}
 	client, server, _ := Configs(t)
 	client.DisableTickets, server.DisableTickets = true, true
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	require.NoError(t, Lean(ce, se))
 	handles, bytes := su.Live()
 	for range n {
@@ -162,15 +152,8 @@ func (su *Suite) stuckSigners(t *testing.T) {
 	key := NewAuthority(t).Key
 	stuck := *server
 	stuck.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	waiting, err := su.Server.NewServer(&stuck)
-	require.NoError(t, err)
-	defer waiting.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, waiting := su.newEndpoints(t, client, &stuck)
+	se := su.newServer(t, server)
 
 	require.NoError(t, Lean(ce, se))
 	handles, _ := su.Live()
@@ -181,11 +164,8 @@ func (su *Suite) stuckSigners(t *testing.T) {
 	var pairs []*Pair
 	for range n {
 		p := PairOf(t, ce, waiting, "server.test")
-		events, err := p.Client.Advance(nil)
-		require.NoError(t, err)
-		_, err = p.Server.Advance(cryptoOf(events))
-		require.NoError(t, err)
-		events, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		p.sendHello(t)
+		events, err := p.Server.Continue(decision(nil))
 		require.NoError(t, err)
 		require.Equal(t, tlsprovider.EventSign, events[len(events)-1].Kind)
 		pairs = append(pairs, p)

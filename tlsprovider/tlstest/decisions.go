@@ -1,12 +1,18 @@
 package tlstest
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )
+
+// decide is for [Pair.Decide].
+func decide(e tlsprovider.Endpoint) func(*tlsprovider.ClientHello) tlsprovider.Decision {
+	return func(*tlsprovider.ClientHello) tlsprovider.Decision { return decision(e) }
+}
 
 // The endpoint that a Decision brings signs with its own key, be that in this process or elsewhere, and has
 // to be a server's.
@@ -15,24 +21,15 @@ func (su *Suite) decisionSigns(t *testing.T) {
 	key := NewAuthority(t).Key
 	elsewhere := *server
 	elsewhere.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	here, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer here.Close()
-	there, err := su.Server.NewServer(&elsewhere)
-	require.NoError(t, err)
-	defer there.Close()
+	ce, here := su.newEndpoints(t, client, server)
+	there := su.newServer(t, &elsewhere)
 	wrong, err := su.Server.NewClient(client)
 	require.NoError(t, err)
 	defer wrong.Close()
 
 	pair := func(first, decided tlsprovider.Endpoint) *Pair {
 		p := PairOf(t, ce, first, "server.test")
-		p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
-			return tlsprovider.Decision{Endpoint: decided, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
-		}
+		p.Decide = decide(decided)
 		return p
 	}
 	p := pair(here, there)
@@ -54,11 +51,8 @@ func (su *Suite) piecesInOneCall(t *testing.T) {
 	client, server, _ := Configs(t)
 	for _, cut := range []int{1, 100, 200, 400} {
 		p := su.NewPair(t, client, server)
-		events, err := p.Client.Advance(nil)
-		require.NoError(t, err)
-		_, err = p.Server.Advance(cryptoOf(events))
-		require.NoError(t, err)
-		events, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		p.sendHello(t)
+		events, err := p.Server.Continue(decision(nil))
 		require.NoError(t, err)
 		var in []tlsprovider.CryptoData
 		for _, d := range cryptoOf(events) {
@@ -82,4 +76,39 @@ func (su *Suite) piecesInOneCall(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, p.Server.State().HandshakeDone)
 	}
+}
+
+// A Decision's endpoint counts in all it says: whether a client has to show a certificate, above all, even
+// to one who has a ticket of the first endpoint's.
+func (su *Suite) decisionAsksForCertificate(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.TicketKeys = [][]byte{make([]byte, 32)}
+	strict := *server
+	strict.ClientAuth, strict.Roots, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
+	ce := su.newClient(t, client)
+	with := *client
+	with.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+	cwith, open := su.newEndpoints(t, &with, server)
+	closed := su.newServer(t, &strict)
+	for _, ticket := range []bool{false, true} {
+		t.Run(fmt.Sprint("ticket ", ticket), func(t *testing.T) {
+			if ticket {
+				PairOf(t, ce, open, "server.test").MustRun(t)
+			}
+			p := PairOf(t, ce, open, "server.test")
+			p.Decide = decide(closed)
+			side, err := p.Run(t)
+			require.Equal(t, tlsprovider.Server, side)
+			RequireAlert(t, tlsprovider.AlertCertificateRequired, err)
+		})
+	}
+	p := PairOf(t, cwith, open, "server.test")
+	p.Decide = decide(closed)
+	_, ss := p.MustRun(t)
+	require.Equal(t, with.Certificates[0].Chain, ss.PeerChain)
+
+	p = PairOf(t, ce, closed, "server.test")
+	p.Decide = decide(open)
+	_, ss = p.MustRun(t)
+	require.Empty(t, ss.PeerChain, "the other way round")
 }

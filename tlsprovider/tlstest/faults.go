@@ -122,12 +122,7 @@ func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 	f.client, f.server, f.ca = Configs(t)
 	f.client.DisableTickets, f.server.DisableTickets = true, true
 	fault.run(t, f)
-	ce, err := su.Client.NewClient(f.client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(f.server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, f.client, f.server)
 	p := PairOf(t, ce, se, f.name)
 	p.ALPN = f.alpn
 	if f.spoil != nil {

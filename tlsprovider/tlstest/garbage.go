@@ -14,12 +14,7 @@ import (
 func (su *Suite) garbage(t *testing.T) {
 	client, server, _ := Configs(t)
 	client.DisableTickets, server.DisableTickets = true, true
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	handles, _ := su.Live()
 	for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 		for _, level := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake, tlsprovider.LevelApp} {

@@ -157,14 +157,10 @@ func (su *Suite) decisionReplacesEndpoint(t *testing.T) {
 	cfg := *server
 	cfg.Certificates = []tlsprovider.Certificate{other.Leaf(t, nil)}
 	cfg.Groups = []tlsprovider.Group{tlsprovider.SecP256r1MLKEM768}
-	e, err := su.Server.NewServer(&cfg)
-	require.NoError(t, err)
-	defer e.Close()
+	e := su.newServer(t, &cfg)
 	client.Roots = other.Roots()
 	p := su.NewPair(t, client, server)
-	p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
-		return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
-	}
+	p.Decide = decide(e)
 	cs, _ := p.MustRun(t)
 	require.Equal(t, cfg.Certificates[0].Chain, cs.PeerChain)
 	require.Equal(t, tlsprovider.SecP256r1MLKEM768, cs.Group)

@@ -130,12 +130,7 @@ func (k *keys) limits(t *testing.T) {
 // sessionKeys runs the same on keys that come out of handshakes, from one provider to the other.
 func (su *Suite) sessionKeys(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	for _, from := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 		t.Run("from the "+from.String(), func(t *testing.T) {
 			var p *Pair

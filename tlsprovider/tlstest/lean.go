@@ -21,7 +21,7 @@ func Lean(ce, se tlsprovider.Endpoint) error {
 	if _, err = s.Advance(cryptoOf(events)); err != nil {
 		return err
 	}
-	events, err = s.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+	events, err = s.Continue(decision(nil))
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 		ce.Close()
 		se.Close()
 		p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
-			d := tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+			d := decision(nil)
 			if replaced {
 				other, err := su.Server.NewServer(server)
 				require.NoError(t, err)
@@ -40,21 +40,12 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 		p.Server.Close()
 	}
 	t.Run("the decision's, before the handshake goes on", func(t *testing.T) {
-		ce, err := su.Client.NewClient(client)
-		require.NoError(t, err)
-		defer ce.Close()
-		se, err := su.Server.NewServer(server)
-		require.NoError(t, err)
-		defer se.Close()
+		ce, se := su.newEndpoints(t, client, server)
 		other, err := su.Server.NewServer(server)
 		require.NoError(t, err)
 		p := PairOf(t, ce, se, "server.test")
-		events, err := p.Client.Advance(nil)
-		require.NoError(t, err)
-		_, err = p.Server.Advance(cryptoOf(events))
-		require.NoError(t, err)
-		events, err = p.Server.Continue(tlsprovider.Decision{Endpoint: other, ALPN: "test",
-			TransportParameters: []byte(ServerParams), Version: 1})
+		p.sendHello(t)
+		events, err := p.Server.Continue(decision(other))
 		require.NoError(t, err)
 		other.Close()
 		events, err = p.Client.Advance(cryptoOf(events))
@@ -64,64 +55,12 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 		require.True(t, p.Server.State().HandshakeDone)
 
 		p = PairOf(t, ce, se, "server.test")
-		events, err = p.Client.Advance(nil)
-		require.NoError(t, err)
-		_, err = p.Server.Advance(cryptoOf(events))
-		require.NoError(t, err)
+		p.sendHello(t)
 		_, err = p.Server.Continue(tlsprovider.Decision{Endpoint: other, ALPN: "test", Version: 1})
 		RequireAlert(t, tlsprovider.AlertInternalError, err)
 	})
 	after, _ := su.Live()
 	require.LessOrEqual(t, after-handles, int64(2), "what the test's end will close")
-}
-
-// A Decision's endpoint counts in all it says: whether a client has to show a certificate, above all, even
-// to one who has a ticket of the first endpoint's.
-func (su *Suite) decisionAsksForCertificate(t *testing.T) {
-	client, server, ca := Configs(t)
-	server.TicketKeys = [][]byte{make([]byte, 32)}
-	strict := *server
-	strict.ClientAuth, strict.Roots, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	with := *client
-	with.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
-	cwith, err := su.Client.NewClient(&with)
-	require.NoError(t, err)
-	defer cwith.Close()
-	open, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer open.Close()
-	closed, err := su.Server.NewServer(&strict)
-	require.NoError(t, err)
-	defer closed.Close()
-	decide := func(e tlsprovider.Endpoint) func(*tlsprovider.ClientHello) tlsprovider.Decision {
-		return func(*tlsprovider.ClientHello) tlsprovider.Decision {
-			return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
-		}
-	}
-	for _, ticket := range []bool{false, true} {
-		t.Run(fmt.Sprint("ticket ", ticket), func(t *testing.T) {
-			if ticket {
-				PairOf(t, ce, open, "server.test").MustRun(t)
-			}
-			p := PairOf(t, ce, open, "server.test")
-			p.Decide = decide(closed)
-			side, err := p.Run(t)
-			require.Equal(t, tlsprovider.Server, side)
-			RequireAlert(t, tlsprovider.AlertCertificateRequired, err)
-		})
-	}
-	p := PairOf(t, cwith, open, "server.test")
-	p.Decide = decide(closed)
-	_, ss := p.MustRun(t)
-	require.Equal(t, with.Certificates[0].Chain, ss.PeerChain)
-
-	p = PairOf(t, ce, closed, "server.test")
-	p.Decide = decide(open)
-	_, ss = p.MustRun(t)
-	require.Empty(t, ss.PeerChain, "the other way round")
 }
 
 // A server's clock that is set back, or forward, costs no resumption.
@@ -136,12 +75,7 @@ func (su *Suite) clockSetBack(t *testing.T) {
 			clock := func() time.Time { return time.Now().Add(ahead) }
 			c, s := *client, *server
 			c.Time, s.Time, s.TicketKeys = clock, clock, keys
-			ce, err := su.Client.NewClient(&c)
-			require.NoError(t, err)
-			defer ce.Close()
-			se, err := su.Server.NewServer(&s)
-			require.NoError(t, err)
-			defer se.Close()
+			ce, se := su.newEndpoints(t, &c, &s)
 			ahead = by
 			p := PairOf(t, ce, se, "server.test")
 			p.MustRun(t)
@@ -159,12 +93,7 @@ func (su *Suite) manyCertificates(t *testing.T) {
 		server.Certificates = append(server.Certificates,
 			ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprintf("n%d.test", i)} }))
 	}
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	for i := range 100 {
 		cs, _ := PairOf(t, ce, se, fmt.Sprintf("n%d.test", i)).MustRun(t)
 		require.Equal(t, server.Certificates[1+i].Chain, cs.PeerChain)
@@ -178,11 +107,8 @@ func (su *Suite) floodWhileSigning(t *testing.T) {
 	server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
 	for _, level := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake} {
 		p := su.NewPair(t, client, server)
-		events, err := p.Client.Advance(nil)
-		require.NoError(t, err)
-		_, err = p.Server.Advance(cryptoOf(events))
-		require.NoError(t, err)
-		events, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		p.sendHello(t)
+		events, err := p.Server.Continue(decision(nil))
 		require.NoError(t, err)
 		require.Equal(t, tlsprovider.EventSign, events[len(events)-1].Kind)
 		piece := make([]byte, 1000)

@@ -28,7 +28,7 @@ func (su *Suite) wrongLevels(t *testing.T) {
 		require.NoError(t, err)
 		_, err = p.Server.Advance(Crypt(tlsprovider.LevelInitial, append(events[0].Data, 1, 0, 0)))
 		require.NoError(t, err, "the ClientHello stop comes first")
-		_, err = p.Server.Continue(tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1})
+		_, err = p.Server.Continue(decision(nil))
 		RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
 	})
 	t.Run("Initial bytes after the handshake", func(t *testing.T) {

@@ -19,12 +19,7 @@ func (su *Suite) alpnAndSNI(t *testing.T) {
 					c, s := *client, *server
 					c.NextProtos, s.NextProtos = offered, known
 					c.InsecureSkipVerify = name == "other.test"
-					ce, err := su.Client.NewClient(&c)
-					require.NoError(t, err)
-					defer ce.Close()
-					se, err := su.Server.NewServer(&s)
-					require.NoError(t, err)
-					defer se.Close()
+					ce, se := su.newEndpoints(t, &c, &s)
 					p := PairOf(t, ce, se, name)
 					p.ALPN = firstCommon(offered, known)
 					if p.ALPN == "" {
@@ -65,12 +60,7 @@ func firstCommon(offered, known []string) string {
 // transportParameters are opaque here: any bytes arrive as they were sent.
 func (su *Suite) transportParameters(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	for _, n := range []int{0, 1, 63, 255, 256, 1000, 10000} {
 		params := make([]byte, n)
 		for i := range params {

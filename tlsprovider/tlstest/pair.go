@@ -35,15 +35,33 @@ const (
 	ServerParams = "server transport parameters"
 )
 
+// newClient is an endpoint that the test's end closes.
+func (su *Suite) newClient(t testing.TB, cfg *tlsprovider.Config) tlsprovider.Endpoint {
+	t.Helper()
+	e, err := su.Client.NewClient(cfg)
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	return e
+}
+
+// newServer is newClient for servers.
+func (su *Suite) newServer(t testing.TB, cfg *tlsprovider.Config) tlsprovider.Endpoint {
+	t.Helper()
+	e, err := su.Server.NewServer(cfg)
+	require.NoError(t, err)
+	t.Cleanup(e.Close)
+	return e
+}
+
+func (su *Suite) newEndpoints(t testing.TB, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
+	t.Helper()
+	return su.newClient(t, client), su.newServer(t, server)
+}
+
 // NewPair makes sessions of the suite's providers.
 func (su *Suite) NewPair(t testing.TB, client, server *tlsprovider.Config) *Pair {
 	t.Helper()
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	t.Cleanup(ce.Close)
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	t.Cleanup(se.Close)
+	ce, se := su.newEndpoints(t, client, server)
 	return PairOf(t, ce, se, "server.test")
 }
 
@@ -57,6 +75,20 @@ func PairOf(t testing.TB, ce, se tlsprovider.Endpoint, name string) *Pair {
 	require.NoError(t, err)
 	t.Cleanup(ss.Close)
 	return &Pair{Client: cs, Server: ss, ALPN: "test", ServerParams: []byte(ServerParams)}
+}
+
+// decision is what tests decide, with the endpoint that it brings, if it does.
+func decision(e tlsprovider.Endpoint) tlsprovider.Decision {
+	return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
+}
+
+// sendHello lets the server have the ClientHello, after which it waits for a decision.
+func (p *Pair) sendHello(t testing.TB) {
+	t.Helper()
+	events, err := p.Client.Advance(nil)
+	require.NoError(t, err)
+	_, err = p.Server.Advance(cryptoOf(events))
+	require.NoError(t, err)
 }
 
 func (p *Pair) Session(side tlsprovider.Side) tlsprovider.Session {

@@ -73,12 +73,7 @@ func (su *Suite) signer(t *testing.T) {
 			Chain:  ca.Issue(t, p256, func(c *x509.Certificate) { c.DNSNames = []string{"hsm.test"} }),
 			Signer: remote{p256, nil},
 		})
-		ce, err := su.Client.NewClient(client)
-		require.NoError(t, err)
-		defer ce.Close()
-		se, err := su.Server.NewServer(server)
-		require.NoError(t, err)
-		defer se.Close()
+		ce, se := su.newEndpoints(t, client, server)
 		for name, signs := range map[string]int{"server.test": 0, "hsm.test": 1} {
 			p := PairOf(t, ce, se, name)
 			p.MustRun(t)

@@ -10,12 +10,7 @@ import (
 
 func (su *Suite) resumption(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 
 	cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
 	require.False(t, cs.Resumed)
@@ -92,12 +87,7 @@ func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 		seen = append(seen, st.PeerChain)
 		return nil
 	}
-	ce, err := su.Client.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := su.Server.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := su.newEndpoints(t, client, server)
 	for i := range 3 {
 		_, ss := PairOf(t, ce, se, "server.test").MustRun(t)
 		require.Equal(t, client.Certificates[0].Chain, ss.PeerChain, "connection %d, resumed: %v", i, ss.Resumed)
