@@ -1,13 +1,10 @@
 package s2n
 
 import (
-	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -20,91 +17,43 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
 func TestConfigErrors(t *testing.T) {
-	prov := newProvider(t)
-	type edit func(*tlsprovider.Config)
-	tests := []struct {
-		name   string
-		server bool
-		edit   edit
-		want   string
-	}{
-		{"no NextProtos", false, func(c *tlsprovider.Config) { c.NextProtos = nil }, "NextProtos"},
-		{"empty protocol", false, func(c *tlsprovider.Config) { c.NextProtos = []string{""} }, "NextProtos"},
-		{"no certificate", true, func(c *tlsprovider.Config) { c.Certificates = nil }, "Certificates"},
-		{"unknown policy", false, func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch": give one of s2n-tls`},
-		{"policy without TLS 1.3", false, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
-		{"policy without TLS 1.3", true, func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"},
-		{"policy and groups", false, func(c *tlsprovider.Config) {
+	tlstest.RefuseConfigs(t, newProvider(t), live(native.New()), append(tlstest.ConfigFaults(t), []tlstest.ConfigFault{
+		tlstest.ClientFault("unknown policy", func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch": give one of s2n-tls`),
+		tlstest.ClientFault("policy without TLS 1.3, client", func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"),
+		tlstest.ServerFault("policy without TLS 1.3, server", func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"),
+		tlstest.ClientFault("policy and groups", func(c *tlsprovider.Config) {
 			c.Policy, c.Groups = "default_pq", tlsprovider.AllGroups()
-		}, "leave Groups"},
-		{"no groups", false, func(c *tlsprovider.Config) { c.Groups = []tlsprovider.Group{} }, "Groups is empty"},
-		{"unknown group", false, func(c *tlsprovider.Config) { c.Groups = []tlsprovider.Group{0x1234} }, "group 0x1234"},
-		{"suites", false, func(c *tlsprovider.Config) {
+		}, "leave Groups"),
+		tlstest.ClientFault("suites", func(c *tlsprovider.Config) {
 			c.CipherSuites = []tlsprovider.CipherSuite{tlsprovider.ChaCha20Poly1305}
-		}, "CipherSuites without"},
-		{"classical policy with RequirePQ", false, func(c *tlsprovider.Config) {
+		}, "CipherSuites without"),
+		tlstest.ClientFault("classical policy with RequirePQ", func(c *tlsprovider.Config) {
 			c.Policy, c.RequirePQ = "20240503", true
-		}, "RequirePQ"},
-		{"ticket key", true, func(c *tlsprovider.Config) { c.TicketKeys = [][]byte{make([]byte, 16)} }, "ticket key 0"},
-		{"ticket keys and client auth", true, func(c *tlsprovider.Config) {
+		}, "RequirePQ"),
+		tlstest.ServerFault("ticket keys and client auth", func(c *tlsprovider.Config) {
 			c.TicketKeys, c.ClientAuth, c.Roots = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
-		}, "TicketKeys of a server with ClientAuth"},
-		{"client auth", true, func(c *tlsprovider.Config) { c.ClientAuth = 9 }, "ClientAuth 9"},
-		{"no key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = nil }, "no private key"},
-		{"junk for a key", true, func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"},
-		{"junk for a certificate", true, func(c *tlsprovider.Config) { c.Certificates[0].Chain = [][]byte{[]byte("junk")} }, "certificate 0"},
-		{"key of another certificate", true, func(c *tlsprovider.Config) {
-			c.Certificates[0].KeyDER = tlstest.NewAuthority(t).Leaf(t, nil).KeyDER
-		}, "does not belong"},
-		{"both kinds of key", true, func(c *tlsprovider.Config) { c.Certificates[0].Signer = tlstest.NewAuthority(t).Key }, "both"},
-		{"signer of another certificate", true, func(c *tlsprovider.Config) {
-			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, tlstest.NewAuthority(t).Key
-		}, "does not belong"},
-		{"signer of an unknown kind", true, func(c *tlsprovider.Config) {
+		}, "TicketKeys of a server with ClientAuth"),
+		tlstest.ServerFault("junk for a key", func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"),
+		tlstest.ServerFault("signer of an unknown kind", func(c *tlsprovider.Config) {
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
 			c.Certificates[0].KeyDER, c.Certificates[0].Signer = nil, key
-		}, "ed25519"},
-		{"Ed25519 certificate", true, func(c *tlsprovider.Config) {
+		}, "ed25519"),
+		tlstest.ServerFault("Ed25519 certificate", func(c *tlsprovider.Config) {
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
-			c.Certificates[0] = certificateOf(t, key)
-		}, "an Ed25519 key: take one of ECDSA"},
-		{"ECDSA on another curve", true, func(c *tlsprovider.Config) {
+			c.Certificates[0] = tlstest.CertificateOf(t, key)
+		}, "an Ed25519 key: take one of ECDSA"),
+		tlstest.ServerFault("ECDSA on another curve, with the remedy", func(c *tlsprovider.Config) {
 			key, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
-			c.Certificates[0] = certificateOf(t, key)
-		}, "an ECDSA on P-224 key: take one of ECDSA"},
-		{"key that does not sign", true, func(c *tlsprovider.Config) {
-			key, _ := ecdh.X25519().GenerateKey(rand.Reader)
-			c.Certificates[0].KeyDER, _ = x509.MarshalPKCS8PrivateKey(key)
-		}, "does not take the chain or its private key"},
-		{"empty roots", false, func(c *tlsprovider.Config) { c.Roots = new(tlsprovider.Roots) }, "Roots is empty"},
-		{"junk among the roots", false, func(c *tlsprovider.Config) { c.Roots.AddDER([]byte("junk")) }, "root 1"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			client, server, _ := tlstest.Configs(t)
-			make, cfg := prov.NewClient, client
-			if tt.server {
-				make, cfg = prov.NewServer, server
-			}
-			tt.edit(cfg)
-			before := awslc.Live().Handles
-			_, err := make(cfg)
-			require.ErrorContains(t, err, tt.want)
-			require.NotContains(t, err.Error(), "\n")
-			require.Equal(t, before, awslc.Live().Handles)
-		})
-	}
-}
-
-func certificateOf(t *testing.T, key crypto.Signer) tlsprovider.Certificate {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	return tlsprovider.Certificate{Chain: tlstest.NewAuthority(t).Issue(t, key, nil), KeyDER: der}
+			c.Certificates[0] = tlstest.CertificateOf(t, key)
+		}, "an ECDSA on P-224 key: take one of ECDSA"),
+		tlstest.ServerFault("key that does not sign", tlstest.KeyThatDoesNotSign(t), "does not take the chain or its private key"),
+		tlstest.ClientFault("empty roots", func(c *tlsprovider.Config) { c.Roots = new(tlsprovider.Roots) }, "Roots is empty"),
+	}...))
 }
 
 func TestClassicalByName(t *testing.T) {
