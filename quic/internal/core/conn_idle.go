@@ -6,8 +6,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// idleState holds the timers of a connection on which nothing arrives: they end it, keep it alive, or give
-// its peer leave to go on.
+// idleState holds the timers that end a connection or keep it alive.
 type idleState struct {
 	timeout   time.Duration // what both sides agreed on; 0: none
 	handshake monotime.Time // when an unfinished handshake is given up
@@ -75,7 +74,7 @@ func (s *idleState) sent(c *Conn) {
 
 // next is the earliest of the timers.
 func (s *idleState) next(c *Conn) monotime.Time {
-	t := monotime.Min(monotime.Min(s.expires, s.keepAlive), c.streams.NextTimeout())
+	t := monotime.Min(s.expires, s.keepAlive)
 	if !c.tls.complete {
 		t = monotime.Min(t, s.handshake)
 	}
@@ -84,9 +83,6 @@ func (s *idleState) next(c *Conn) monotime.Time {
 
 // expire handles those that are due.
 func (s *idleState) expire(c *Conn) {
-	if due(c.streams.NextTimeout(), c.now) {
-		c.streams.HandleTimeout(c.now)
-	}
 	switch {
 	case !c.tls.complete && due(s.handshake, c.now):
 		c.end(&CloseError{Silent: ErrHandshakeTimeout}, Remnant{})

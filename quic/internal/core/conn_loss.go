@@ -83,6 +83,9 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	if due(c.tls.settleAt, c.now) {
 		c.tls.settleAt, c.tls.settle = 0, true
 	}
+	if due(c.streams.NextTimeout(), c.now) {
+		c.streams.HandleTimeout(c.now)
+	}
 	before := c.loss.ProbesPending()
 	c.loss.HandleTimeout(c.now, c.onFate)
 	if c.loss.ProbesPending() > before {
@@ -108,8 +111,10 @@ func (c *Conn) NextTimeout() monotime.Time {
 	if c.closing.state != stateOpen {
 		return 0
 	}
-	t := monotime.Min(c.loss.NextTimeout(), c.idle.next(c))
-	t = monotime.Min(t, monotime.Min(c.keys.dropPrevious, c.tls.settleAt))
+	t := c.loss.NextTimeout()
+	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.settleAt} {
+		t = monotime.Min(t, other)
+	}
 	if c.loss.SendLimit(c.now) == recovery.SendNothing {
 		return t // an acknowledgement that is due has to wait for the peer
 	}
@@ -131,6 +136,6 @@ func (c *Conn) hasPending() bool {
 			return true
 		}
 	}
-	return c.handshakeDone.ShouldSend(false) || len(c.pathResponses) > 0 || c.idle.ping || c.ids.hasPending() ||
-		c.streams.HasPending()
+	return c.streams.HasPending() || c.handshakeDone.ShouldSend(false) || len(c.pathResponses) > 0 ||
+		c.idle.ping || c.ids.hasPending()
 }

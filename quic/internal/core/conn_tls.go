@@ -10,6 +10,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
+// ticketWait is how long a client's session stays whole after the handshake. A server sends its tickets
+// at once, if it does; they take a round trip, and a few more when they are lost.
+const ticketWait = 5 * time.Second
+
 // tlsState is the connection's side of the handshake.
 type tlsState struct {
 	wanted    bool // a job should run although no CRYPTO waits
@@ -39,10 +43,6 @@ func spaceOf(l tlsprovider.Level) recovery.Space {
 	}
 	return recovery.SpaceApp
 }
-
-// ticketWait is how long a client's session stays whole after the handshake. A server sends its tickets
-// at once, if it does; they take a round trip, and a few more when they are lost.
-const ticketWait = 5 * time.Second
 
 var levelOf = [recovery.NumSpaces]tlsprovider.Level{
 	recovery.SpaceInitial:   tlsprovider.LevelInitial,
