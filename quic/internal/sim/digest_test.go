@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// digestFile holds one line for each provider and block of seeds.
+const digestFile = "testdata/digests.txt"
+
+const (
+	digestSeeds = 1000
+	digestBlock = 100 // seeds for each line of digestFile
+)
+
+var (
+	updateDigests = flag.Bool("update-digests", false, "write testdata/digests.txt from what the worlds do now")
+	printDigests  = flag.String("print-digests", "", "write the digest of every world to this file, one a line")
+)
+
+// TestDigests compares the traffic of 1,000 random worlds for each provider with the traffic that
+// testdata/digests.txt records. A change that is meant to leave the transport's behavior alone must
+// leave the digests alone. A change of behavior on purpose updates them in the same commit:
+//
+//	go test ./quic/internal/sim -run '^TestDigests$' -update-digests
+//
+// The fake provider is deterministic, so its digests cover every byte. The real providers draw their
+// own random numbers, so theirs cover the shape of the traffic: the time, direction and length of
+// every datagram.
+//
+// With -short the test runs the first block of each provider. To find the worlds that differ between
+// two commits, run it at each with -print-digests=FILE and compare the files.
+func TestDigests(t *testing.T) {
+	providers := realProviders(t)
+	providers["fake"] = nil // made for each seed
+	var printed strings.Builder
+	got := make(map[string]uint32)
+	for name, p := range providers {
+		for first := uint64(0); first < digestSeeds; first += digestBlock {
+			if testing.Short() && !*updateDigests && first > 0 {
+				break
+			}
+			sum := uint32(0)
+			for seed := first; seed < first+digestBlock; seed++ {
+				d := worldDigest(t, seed, name, p)
+				fmt.Fprintf(&printed, "%s %d %08x\n", name, seed, d)
+				sum = crc32.Update(sum, castagnoli, binary.LittleEndian.AppendUint32(nil, d))
+			}
+			got[fmt.Sprintf("%s %d-%d", name, first, first+digestBlock-1)] = sum
+		}
+	}
+	if *printDigests != "" {
+		require.NoError(t, os.WriteFile(*printDigests, []byte(printed.String()), 0o666))
+	}
+	if *updateDigests {
+		require.Len(t, providers, 3, "every provider must be linked")
+		writeDigests(t, got)
+		return
+	}
+	want := readDigests(t)
+	for key, sum := range got {
+		require.Equal(t, want[key], fmt.Sprintf("%08x", sum), "worlds %s behave differently from %s", key, digestFile)
+	}
+}
+
+func writeDigests(t *testing.T, got map[string]uint32) {
+	t.Helper()
+	var b strings.Builder
+	for _, name := range []string{"fake", "native", "s2n"} {
+		for first := 0; first < digestSeeds; first += digestBlock {
+			key := fmt.Sprintf("%s %d-%d", name, first, first+digestBlock-1)
+			fmt.Fprintf(&b, "%s %08x\n", key, got[key])
+		}
+	}
+	require.NoError(t, os.WriteFile(digestFile, []byte(b.String()), 0o666))
+}
+
+// readDigests returns the recorded digests by provider and block.
+func readDigests(t *testing.T) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(digestFile)
+	require.NoError(t, err)
+	out := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		i := strings.LastIndexByte(line, ' ')
+		require.Positive(t, i, "%s: line %q", digestFile, line)
+		out[line[:i]] = line[i+1:]
+	}
+	return out
+}
+
+// worldDigest runs one world until both sides have drained, and returns its digest: of bytes for the
+// fake provider, which p is nil for, and of shapes for a real one.
+func worldDigest(t *testing.T, seed uint64, name string, p tlsprovider.Provider) uint32 {
+	t.Helper()
+	shapeOnly := p != nil
+	if !shapeOnly {
+		p = fake.New(fake.Options{Seed: seed, HelloRetry: seed%7 == 0, ChainLen: 500 + int(seed%5)*3000})
+	}
+	o := randomOptions(seed, p)
+	if seed%10 == 0 { // long enough for congestion control to matter
+		o.Client.Send = append(o.Client.Send, Transfer{Size: 1 << 20})
+	}
+	if shapeOnly {
+		cert, roots := fixedSizeCert()
+		o.ClientTLS.Roots, o.ServerTLS.Certificates = roots, []tlsprovider.Certificate{cert}
+	}
+	pair, err := NewPair(o)
+	require.NoError(t, err)
+	shape := uint32(0)
+	tap := func(direction byte) func(monotime.Time, []byte) {
+		return func(now monotime.Time, b []byte) {
+			s := binary.LittleEndian.AppendUint64([]byte{direction}, uint64(now))
+			shape = crc32.Update(shape, castagnoli, binary.LittleEndian.AppendUint32(s, uint32(len(b))))
+		}
+	}
+	pair.Client.Tap, pair.Server.Tap = tap(1), tap(2)
+	c, err := pair.RunTransfers(20 * time.Minute)
+	require.NoError(t, err, name)
+	c.Close(pair.Now(), true, 7, "done")
+	c.drive()
+	require.NoError(t, pair.RunFor(5*time.Minute), name)
+	if shapeOnly {
+		return shape
+	}
+	return pair.Digest()
+}
+
+// fixedSizeCert is an RSA certificate. Its signatures all have the same length, unlike ECDSA's, so
+// that a handshake's length does not depend on chance.
+var fixedSizeCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovider.Roots) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	tmpl := certTemplate()
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	roots := new(tlsprovider.Roots)
+	roots.AddDER(der)
+	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
+})
