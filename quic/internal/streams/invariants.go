@@ -86,6 +86,11 @@ func (s *Set) checkSend(st *stream) error {
 	case h.dirty == h.isClean():
 		return fmt.Errorf("wrong about being flushed")
 	}
+	if !h.resetting {
+		if err := h.buf.check(h.acked, h.end); err != nil {
+			return err
+		}
+	}
 	for i := range h.above.NumRanges() {
 		if r := h.above.Range(i); r.Start <= h.acked || r.End > h.sent {
 			return fmt.Errorf("acked [%d, %d) beyond %d of %d", r.Start, r.End, h.acked, h.sent)

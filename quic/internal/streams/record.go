@@ -122,7 +122,7 @@ func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 			h.acked = max(h.acked, h.above.Range(0).End)
 			h.above.Sub(0, h.acked)
 		}
-		h.buf.release(h.acked, h.end)
+		h.buf.release(h.acked)
 		s.wakeWriter(st)
 	}
 	s.maybeClean(st)

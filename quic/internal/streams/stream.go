@@ -25,7 +25,7 @@ type stream struct {
 type sendHalf struct {
 	done bool // the peer knows all, and so does the application
 
-	buf   buffer
+	buf   sendBuffer
 	acked int64 // everything below is acknowledged
 	sent  int64 // everything below was sent at least once
 	end   int64 // everything below was written
@@ -60,7 +60,7 @@ type sendHalf struct {
 type recvHalf struct {
 	done bool // the application has seen the end
 
-	buf   buffer
+	buf   recvBuffer
 	win   window
 	next  int64 // everything below has arrived
 	later recovery.RangeSet[int64]

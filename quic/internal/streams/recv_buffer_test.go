@@ -12,7 +12,7 @@ import (
 func TestChunkAt(t *testing.T) {
 	next := int64(0)
 	for index := range 40 {
-		size := int64(chunkSize(index))
+		size := int64(minChunk) << min(index, rampIndex)
 		for _, off := range []int64{next, next + 1, next + size - 1} {
 			i, start := chunkAt(off)
 			require.Equal(t, index, i, "offset %d", off)
@@ -20,15 +20,16 @@ func TestChunkAt(t *testing.T) {
 		}
 		next += size
 	}
-	i, start := chunkAt(1<<62 - 1)
-	require.Less(t, int64(1<<62-1)-start, int64(chunkSize(i)))
+	_, start := chunkAt(1<<62 - 1)
+	require.Less(t, int64(1<<62-1)-start, int64(maxChunk))
 }
 
-// TestBuffer compares a buffer with a slice, while a window moves over it.
-func TestBuffer(t *testing.T) {
+// TestRecvBuffer compares a buffer with a slice, while a window moves over it.
+func TestRecvBuffer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
-		var b buffer
+		dirtyChunks()
+		var b recvBuffer
 		want := make([]byte, 400000)
 		for i := range want {
 			want[i] = byte(rng.Uint32())
@@ -51,14 +52,19 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
-// TestChunksAreClean: no stream sees the bytes of another.
-func TestChunksAreClean(t *testing.T) {
-	for index := range numClasses {
-		c := newChunk(index)
-		require.Len(t, c, chunkSize(index))
-		copy(c, "secret")
-		freeChunk(c)
-		require.Equal(t, make([]byte, len(c)), c)
+// TestSizeClass: the class of a size is the smallest that holds it.
+func TestSizeClass(t *testing.T) {
+	for n := range maxChunk {
+		class := sizeClass(n)
+		require.GreaterOrEqual(t, minChunk<<class, n)
+		require.True(t, class == 0 || minChunk<<class < 2*n, "%d bytes in class %d", n, class)
 	}
-	require.Panics(t, func() { freeChunk(make([]byte, 5)) })
+	require.Equal(t, numClasses-1, sizeClass(maxChunk))
+	require.Equal(t, numClasses-1, sizeClass(1<<30))
+	for class := range numClasses {
+		c := newChunk(class)
+		require.Len(t, c.mem, minChunk<<class)
+		require.Equal(t, class, sizeClass(len(c.mem)))
+		c.free()
+	}
 }

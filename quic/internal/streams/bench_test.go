@@ -1,0 +1,77 @@
+package streams
+
+import (
+	"testing"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+)
+
+// BenchmarkShortStream is one stream that carries a request of 100 bytes, from Open to the
+// acknowledgement of its end.
+func BenchmarkShortStream(b *testing.B) {
+	c, s := newPair(b, testConfig(), testConfig())
+	in, out := make([]byte, 100), make([]byte, 200)
+	pkt := &packet{}
+	move := func(from, to *peer) {
+		for from.HasPending() {
+			pkt.payload, pkt.rec = from.Append(pkt.payload[:0], 1200, from.nextPN, pkt.rec[:0], false)
+			pkt.pn = from.nextPN
+			from.nextPN++
+			for p := pkt.payload; len(p) > 0; {
+				n, err := to.HandleFrame(1, testRTT, uint64(p[0]), p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p = p[n:]
+			}
+			for rec := pkt.rec; len(rec) > 0; {
+				rec = rec[from.ConsumeRecord(rec, pkt.pn, recovery.Acked):]
+			}
+		}
+		for _, p := range []*peer{from, to} {
+			for {
+				if _, ok := p.PollEvent(); !ok {
+					break
+				}
+			}
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		id, err := c.Open(true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Write(id, in); err != nil {
+			b.Fatal(err)
+		}
+		if err := c.CloseWrite(id); err != nil {
+			b.Fatal(err)
+		}
+		move(c, s)
+		for err = nil; err == nil; {
+			_, err = s.Read(1, testRTT, id, out)
+		}
+		move(s, c)
+	}
+}
+
+// BenchmarkIdleStreams reports the memory in the send buffers of streams on which 10 bytes wait for an
+// acknowledgement.
+func BenchmarkIdleStreams(b *testing.B) {
+	wide := wide
+	wide.MaxStreamsUni = 1 << 30
+	var mem, streams int64
+	for b.Loop() {
+		c, ids := newClient(b, wide, 100)
+		for _, id := range ids {
+			c.write(id, 10)
+		}
+		mem, streams = 0, int64(len(ids))
+		for _, st := range c.all {
+			mem += st.send.buf.size()
+		}
+		c.Close()
+	}
+	b.ReportMetric(float64(mem)/float64(streams), "B/stream")
+}

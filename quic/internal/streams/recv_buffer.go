@@ -1,0 +1,109 @@
+package streams
+
+import "math/bits"
+
+// A recvBuffer holds the bytes of a stream from some offset on, in chunks that cover fixed ranges of
+// offsets and are allocated when the first byte of their range arrives. It is written out of order, and
+// its memory is bounded by the window, however the peer cuts and orders its frames.
+type recvBuffer struct {
+	chunks []*chunk // chunks[head:] are those from index first on; nil where nothing was written
+	head   int
+	first  int
+}
+
+// The first chunk of a stream has the smallest size, and each further one is of the next larger class, so
+// that a short stream uses little memory and a long one is not cut into many pieces.
+const (
+	rampIndex = numClasses - 1 // of the first chunk of the largest size
+	rampEnd   = maxChunk - minChunk
+)
+
+// chunkAt returns the index of the chunk that covers an offset, and where it begins.
+func chunkAt(off int64) (index int, start int64) {
+	if off < rampEnd {
+		index = bits.Len64(uint64(off/minChunk+1)) - 1
+		return index, minChunk<<index - minChunk
+	}
+	n := (off - rampEnd) / maxChunk
+	return rampIndex + int(n), rampEnd + n*maxChunk
+}
+
+// slot returns the slot of the chunk with an index, which is not below first.
+func (b *recvBuffer) slot(index int) **chunk {
+	i := b.head + index - b.first
+	if i >= cap(b.chunks) && b.head > len(b.chunks)/2 {
+		// Move what is left to the front instead of growing.
+		n := copy(b.chunks, b.chunks[b.head:])
+		clear(b.chunks[n:])
+		b.chunks, b.head = b.chunks[:n], 0
+		i = index - b.first
+	}
+	for i >= len(b.chunks) {
+		b.chunks = append(b.chunks, nil)
+	}
+	return &b.chunks[i]
+}
+
+// write copies p to the range that begins at off. Nothing of the range was released.
+func (b *recvBuffer) write(off int64, p []byte) {
+	for len(p) > 0 {
+		index, start := chunkAt(off)
+		c := b.slot(index)
+		if *c == nil {
+			*c = newChunk(min(index, rampIndex))
+		}
+		n := copy((*c).mem[off-start:], p)
+		p, off = p[n:], off+int64(n)
+	}
+}
+
+// read copies the bytes from off on to p. All of them were written and not released.
+func (b *recvBuffer) read(p []byte, off int64) {
+	for len(p) > 0 {
+		index, start := chunkAt(off)
+		n := copy(p, b.chunks[b.head+index-b.first].mem[off-start:])
+		p, off = p[n:], off+int64(n)
+	}
+}
+
+// release frees the chunks that end at or below off. end is the end of the bytes that were written: if
+// there are none from off on, the chunk that covers off is freed as well.
+func (b *recvBuffer) release(off, end int64) {
+	index, start := chunkAt(off)
+	for ; b.first < index && b.head < len(b.chunks); b.first, b.head = b.first+1, b.head+1 {
+		b.drop()
+	}
+	b.first = max(b.first, index)
+	if off >= end && off > start && b.head < len(b.chunks) {
+		b.drop()
+	}
+	if b.head == len(b.chunks) {
+		b.chunks, b.head = b.chunks[:0], 0
+	}
+}
+
+// drop frees the first chunk and keeps its slot.
+func (b *recvBuffer) drop() {
+	if c := b.chunks[b.head]; c != nil {
+		c.free()
+		b.chunks[b.head] = nil
+	}
+}
+
+// free releases everything.
+func (b *recvBuffer) free() {
+	for ; b.head < len(b.chunks); b.head++ {
+		b.drop()
+	}
+	*b = recvBuffer{}
+}
+
+// size returns the memory in use.
+func (b *recvBuffer) size() (n int64) {
+	for _, c := range b.chunks[b.head:] {
+		if c != nil {
+			n += int64(len(c.mem))
+		}
+	}
+	return n
+}

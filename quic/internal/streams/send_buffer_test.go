@@ -1,0 +1,242 @@
+package streams
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// bufferModel compares a sendBuffer with a slice that holds everything that was ever written.
+type bufferModel struct {
+	t    testing.TB
+	buf  sendBuffer
+	all  []byte
+	sent int
+	rel  int // everything below is released
+
+	lent     [][]byte // handed over and not returned
+	returned int
+	fill     byte
+}
+
+// bytes returns n bytes that differ from their neighbours.
+func (m *bufferModel) bytes(n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		m.fill = m.fill*5 + 3
+		p[i] = m.fill ^ byte(i>>8)
+	}
+	return p
+}
+
+func (m *bufferModel) write(n int) {
+	p := m.bytes(n)
+	m.buf.write(int64(len(m.all)), p)
+	m.all = append(m.all, p...)
+	clear(p) // the buffer has its own copy
+}
+
+func (m *bufferModel) handOver(n int) {
+	if n == 0 {
+		return
+	}
+	p := m.bytes(n)
+	m.buf.handOver(int64(len(m.all)), p, func(q []byte) {
+		require.Same(m.t, &m.lent[0][0], &q[0], "slices return in their order")
+		require.Len(m.t, q, len(m.lent[0]))
+		m.lent = m.lent[1:]
+		m.returned++
+		clear(q) // the application reuses it
+	})
+	m.lent = append(m.lent, p)
+	m.all = append(m.all, p...)
+}
+
+// read reads up to n bytes from an offset.
+func (m *bufferModel) read(off, n int) {
+	p := make([]byte, min(n, len(m.all)-off))
+	m.buf.read(p, int64(off))
+	require.True(m.t, bytes.Equal(m.all[off:off+len(p)], p), "bytes at %d", off)
+}
+
+// send reads what was not read before.
+func (m *bufferModel) send(n int) {
+	n = min(n, len(m.all)-m.sent)
+	m.read(m.sent, n)
+	m.sent += n
+}
+
+// release releases up to n bytes of those that were sent.
+func (m *bufferModel) release(n int) {
+	m.rel = min(m.rel+n, m.sent)
+	m.buf.release(int64(m.rel))
+}
+
+func (m *bufferModel) check() {
+	require.NoError(m.t, m.buf.check(int64(m.rel), int64(len(m.all))))
+	lent := 0
+	for _, p := range m.lent {
+		lent += len(p)
+	}
+	require.GreaterOrEqual(m.t, lent, len(m.all)-m.rel-int(m.buf.size()), "all bytes are somewhere")
+}
+
+// dirtyChunks fills the pools with chunks of a former user.
+func dirtyChunks() {
+	for class := range numClasses {
+		var held []*chunk
+		for range 4 {
+			c := newChunk(class)
+			for i := range c.mem {
+				c.mem[i] = 0xdd
+			}
+			held = append(held, c)
+		}
+		for _, c := range held {
+			c.free()
+		}
+	}
+}
+
+// TestSendBuffer compares a buffer with a slice while bytes are written, handed over, sent, sent again
+// and released in pieces of random sizes.
+func TestSendBuffer(t *testing.T) {
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		size := func() int { return rng.IntN(1 << rng.IntN(17)) }
+		m := bufferModel{t: t}
+		dirtyChunks()
+		for range 400 {
+			switch rng.IntN(6) {
+			case 0, 1:
+				m.write(size())
+			case 2:
+				m.handOver(size())
+			case 3:
+				m.send(size())
+			case 4:
+				m.read(m.rel+rng.IntN(len(m.all)-m.rel+1), size())
+			case 5:
+				m.release(size())
+			}
+			m.check()
+		}
+		m.send(len(m.all))
+		m.release(len(m.all))
+		m.check()
+		require.Zero(t, m.buf.size())
+		require.Empty(t, m.lent)
+		require.LessOrEqual(t, cap(m.buf.segs), 400, "the list of segments does not grow with the stream")
+	}
+}
+
+// FuzzSendBuffer does the same as its input says: each two bytes are an operation and a size.
+func FuzzSendBuffer(f *testing.F) {
+	f.Fuzz(func(t *testing.T, script []byte) {
+		m := bufferModel{t: t}
+		for ; len(script) >= 2 && len(m.all) < 1<<20; script = script[2:] {
+			n := int(script[1]&15) << (script[1] >> 4)
+			switch script[0] % 5 {
+			case 0:
+				m.write(n)
+			case 1:
+				m.handOver(n)
+			case 2:
+				m.send(n)
+			case 3:
+				m.read(min(m.rel+n, len(m.all)), 1500)
+			case 4:
+				m.release(n)
+			}
+			m.check()
+		}
+		m.buf.free()
+		require.Empty(t, m.lent, "free returns what was handed over")
+	})
+}
+
+// TestSmallWrites: what a small write costs. Small writes share a chunk.
+func TestSmallWrites(t *testing.T) {
+	var b sendBuffer
+	b.write(0, make([]byte, 10))
+	require.EqualValues(t, minChunk, b.size())
+	off := int64(10)
+	for ; off < 10000; off += 10 {
+		b.write(off, make([]byte, 10))
+		require.LessOrEqual(t, b.size(), 3*off+minChunk)
+	}
+	require.LessOrEqual(t, len(b.segs), 8)
+	b.release(off)
+	require.Zero(t, b.size(), "an empty buffer holds no chunk")
+	b.write(off, make([]byte, 5000))
+	require.EqualValues(t, 8192, b.size(), "a large write does not begin with small chunks")
+	b.free()
+}
+
+// TestHandOver: a slice that is handed over is neither copied nor appended to, and returns when its
+// last byte is released.
+func TestHandOver(t *testing.T) {
+	var b sendBuffer
+	var returned []string
+	back := func(p []byte) { returned = append(returned, string(p)) }
+	mem := []byte("first.......")
+	b.handOver(0, mem[:5], back)
+	b.handOver(5, []byte("second"), back)
+	b.write(11, []byte("copied"))
+	b.handOver(17, []byte("third"), back)
+	require.Equal(t, "first.......", string(mem), "the rest of the array is not ours")
+	require.EqualValues(t, minChunk, b.size())
+	require.Same(t, &mem[0], &b.segs[0].data[0])
+
+	p := make([]byte, 22)
+	b.read(p, 0)
+	require.Equal(t, "firstsecondcopiedthird", string(p))
+	b.release(4)
+	require.Empty(t, returned)
+	b.release(11)
+	require.Equal(t, []string{"first", "second"}, returned)
+	b.free()
+	require.Equal(t, []string{"first", "second", "third"}, returned)
+	b.release(22)
+	require.Len(t, returned, 3, "once")
+}
+
+// TestSendBufferSteps: new data is found without a search, however many segments there are.
+func TestSendBufferSteps(t *testing.T) {
+	var b sendBuffer
+	const segments, size = 1000, 100
+	for i := range int64(segments) {
+		b.handOver(i*size, make([]byte, size), func([]byte) {})
+	}
+	p := make([]byte, 30)
+	for off := int64(0); off+30 <= segments*size; off += 30 {
+		require.LessOrEqual(t, off/size-int64(b.cursor), int64(1), "the cursor is where the data is, or next to it")
+		b.read(p, off)
+		b.read(p, off/2) // a retransmission leaves the cursor alone
+		require.EqualValues(t, (off+29)/size, b.cursor)
+	}
+	b.free()
+}
+
+// TestSendBufferAllocs: a stream that has its segments writes, sends and releases without allocation.
+func TestSendBufferAllocs(t *testing.T) {
+	for _, size := range []int{1, 10, 1000, 20000} {
+		var b sendBuffer
+		in, out := make([]byte, size), make([]byte, size)
+		off := int64(0)
+		round := func() {
+			b.write(off, in)
+			b.read(out, off)
+			off += int64(size)
+			b.release(off - int64(size/2))
+		}
+		for range 1000 {
+			round()
+		}
+		// A garbage collection empties the pools: that is a chunk now and then.
+		require.Less(t, testing.AllocsPerRun(1000, round), 0.5, "writes of %d bytes", size)
+		b.free()
+	}
+}
