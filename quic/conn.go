@@ -5,9 +5,9 @@ import (
 	"errors"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -127,32 +127,9 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 	}
 }
 
-// ConnStats are the counters of a connection.
-type ConnStats struct {
-	DatagramsSent, DatagramsReceived uint64
-	BytesSent, BytesReceived         uint64
-	PacketsSent, PacketsReceived     uint64
-	PacketsLost, SpuriousLosses      uint64
-	SendErrors                       uint64 // trains that the socket refused
-	// PacketsDropped were received and not processed: duplicates, ones that no key opens …
-	PacketsDropped                  uint64
-	KeyUpdates                      uint64
-	SmoothedRTT, LatestRTT, MinRTT  time.Duration
-	CongestionWindow, BytesInFlight int // in bytes
-	// HandshakeTime is the time from the first byte to the completed handshake.
-	HandshakeTime time.Duration
-}
-
-// Stats returns the counters as they are now; those of a closed connection stay.
-func (c *Conn) Stats() ConnStats {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return ConnStats(c.core.Stats())
-}
-
 // The inputs of the core, each followed by driving it to quiescence.
 
-func (c *Conn) handleTrain(now monotime.Time, t core.Train) {
+func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()
 	c.core.HandleTrain(now, t)
 	c.drive()

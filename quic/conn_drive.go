@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
@@ -101,10 +102,10 @@ func (c *Conn) handOut(o *output, job *core.TLSJob, n *news) {
 
 // transmit sends a train with mu released meanwhile. False means that it was parked, and the driving
 // with it; mu is then released.
-func (c *Conn) transmit(o *output, tx core.Transmit, n *news) bool {
+func (c *Conn) transmit(o *output, tx datagram.Transmit, n *news) bool {
 	c.mu.Unlock()
 	c.tell(n)
-	o.take(tx)
+	o.polled, o.tx = tx, tx
 	err := c.ep.sock.Write(&o.tx)
 	if udp.Classify(err) == udp.ClassWouldBlock {
 		c.ep.parked.park(c, o)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -88,7 +89,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, te, name)
-	k, err := core.NewClientConn(e.clock.now(), cc, core.Path{Local: e.localPath(), Remote: remote})
+	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
 	if err != nil {
 		if ownTLS != nil {
 			ownTLS.Close()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/streams"
@@ -101,6 +100,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		NewConnID:     e.newConnID,
 		Rand:          e.fillRandom,
 		MaxHandshakes: e.cfg.MaxHandshakes,
+		Versions:      []wire.Version{wire.Version1},
 		Epoch:         e.clock.start.UnixNano(),
 		RequireRetry:  func(netip.AddrPort) bool { return e.wantRetry || e.pool.busy() },
 	}
@@ -160,7 +160,6 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		HandshakeTimeout: cfg.HandshakeTimeout,
 		IdleTimeout:      max(cfg.MaxIdleTimeout, 0),
 		KeepAlive:        cfg.KeepAlivePeriod,
-		InitialRTT:       initialRTT,
 		KeyUpdateAfter:   cfg.KeyUpdateInterval,
 		DatagramSize:     defaultDatagram,
 		Streams: streams.Config{
@@ -179,9 +178,3 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 	}
 	return cc
 }
-
-// initialRTT is what a path is believed to take before it was measured.
-//
-// "[...] the initial RTT SHOULD be set to 333 milliseconds."
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-1
-const initialRTT = 333 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
@@ -19,7 +20,7 @@ const (
 // receiveLoop reads until the socket is closed.
 func (e *Endpoint) receiveLoop() {
 	defer e.loops.Done()
-	trains := make([]udp.Train, e.sock.BatchSize())
+	trains := make([]datagram.Train, e.sock.BatchSize())
 	for i := range trains {
 		trains[i].Slab = make([]byte, e.sock.SlabSize())
 	}
@@ -47,16 +48,13 @@ func (e *Endpoint) receiveLoop() {
 	}
 }
 
-// receive routes a train, run by run, and lets each connection have its part.
-func (e *Endpoint) receive(t *udp.Train, reply []byte) {
-	train := core.Train{
-		Path: core.Path(t.Path), ECN: core.ECN(t.ECN), Data: t.Data, SegmentSize: t.SegmentSize,
-	}
-	for len(train.Data) > 0 {
+// receive routes a train, run by run, and gives each connection its part.
+func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
+	for len(t.Data) > 0 {
 		now := e.clock.now()
-		e.wantRetry = e.asksRetry(&train)
+		e.wantRetry = e.asksRetry(t)
 		e.mu.Lock()
-		r := e.core.Receive(now, &train, reply)
+		r := e.core.Receive(now, t, reply)
 		c := e.conns[r.Conn]
 		e.setTimer()
 		e.mu.Unlock()
@@ -77,21 +75,18 @@ func (e *Endpoint) receive(t *udp.Train, reply []byte) {
 	}
 }
 
-// asksRetry asks the user's function, without a lock, about what may be the first packet of a client.
-func (e *Endpoint) asksRetry(t *core.Train) bool {
+// asksRetry calls the user's function, without a lock, for what may be the first packet of a client.
+func (e *Endpoint) asksRetry(t *datagram.Train) bool {
 	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
 	return e.cfg.RequireAddressValidation != nil && t.Data[0]&mask == longInitial &&
 		e.cfg.RequireAddressValidation(t.Path.Remote)
 }
 
-// send sends a datagram of no connection. It is lost when the socket is full: its receiver asks again.
-func (e *Endpoint) send(tx core.Transmit) {
-	_ = e.sock.Write(&udp.Transmit{
-		Data: tx.Data, SegmentSize: tx.SegmentSize, Path: udp.Path(tx.Path), ECN: udp.ECN(tx.ECN),
-	})
-}
+// send sends a datagram that belongs to no connection. If the socket is full, the datagram is lost: its
+// receiver asks again.
+func (e *Endpoint) send(tx datagram.Transmit) { _ = e.sock.Write(&tx) }
 
-// admit makes a connection of a complete ClientHello, or refuses it.
+// admit makes a connection from a complete ClientHello, or refuses it.
 func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	cc, err := e.admission(in)
 	if err == nil {

@@ -1,15 +1,62 @@
 package quic
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+)
 
 // EndpointStats are the counters of an Endpoint.
 type EndpointStats struct {
 	Conns    int    // connections there are now, in any state
 	Accepted uint64 // connections that reached the Listener
-	Refused  uint64 // clients turned away: by Config.Accept, for a full backlog, or without a Listener
-	Ignored  uint64 // clients dropped in silence: by ErrIgnore, or because TLS work piled up
+	Refused  uint64 // clients refused: by Config.Accept, for a full backlog, or without a Listener
+	Ignored  uint64 // clients dropped without an answer: by ErrIgnore, or because of too much TLS work
 	// Drops counts datagrams that belonged to no connection, by reason.
-	Drops map[string]uint64
+	Drops DatagramDrops
+}
+
+// DatagramDrops counts datagrams that belonged to no connection of an Endpoint, by what became of them.
+type DatagramDrops struct {
+	// Answered.
+	Retried            uint64 // by a Retry
+	VersionNegotiation uint64 // by a Version Negotiation
+	InvalidToken       uint64 // by CONNECTION_CLOSE with INVALID_TOKEN
+	StatelessReset     uint64 // by a stateless reset
+
+	// IncompleteHello were kept until the rest of their ClientHello arrives.
+	IncompleteHello uint64
+
+	// Dropped.
+	Malformed       uint64
+	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
+	UnknownVersion  uint64 // too small for an answer by Version Negotiation
+	UnknownConnID   uint64 // long headers that no connection has the ID of
+	NotAccepting    uint64 // for a server, without a Listener
+	ShortConnID     uint64 // a client's first connection ID has less than 8 bytes
+	RateLimit       uint64 // too many attempts a second
+	Overload        uint64 // more attempts than Retry helps against
+	Undecryptable   uint64 // Initial packets that do not open
+	HelloTooLarge   uint64 // more than a ClientHello may take
+	HelloTimeout    uint64 // ClientHellos that were never completed
+	BadHello        uint64 // not a ClientHello
+	ClosedConn      uint64 // for a connection that has closed
+	SuppressedReset uint64 // a stateless reset was due, but for its rate limit
+}
+
+func datagramDrops(d core.DropCounts) DatagramDrops {
+	return DatagramDrops{
+		Retried: d[core.DropRetried], VersionNegotiation: d[core.DropVersionAnswered],
+		InvalidToken: d[core.DropInvalidToken], StatelessReset: d[core.DropStatelessReset],
+		IncompleteHello: d[core.DropIncompleteHello],
+		Malformed:       d[core.DropMalformed], TooSmall: d[core.DropTooSmall],
+		UnknownVersion: d[core.DropUnknownVersion], UnknownConnID: d[core.DropUnknownConnID],
+		NotAccepting: d[core.DropNotAccepting], ShortConnID: d[core.DropShortConnID],
+		RateLimit: d[core.DropRateLimit], Overload: d[core.DropOverload],
+		Undecryptable: d[core.DropUndecryptable], HelloTooLarge: d[core.DropHelloBytes],
+		HelloTimeout: d[core.DropHelloTimeout], BadHello: d[core.DropBadHello],
+		ClosedConn: d[core.DropClosedConn], SuppressedReset: d[core.DropResetSuppressed],
+	}
 }
 
 // counters are the Endpoint's own part of its stats.
@@ -19,13 +66,11 @@ type counters struct{ accepted, refused, ignored atomic.Uint64 }
 func (e *Endpoint) Stats() EndpointStats {
 	s := EndpointStats{
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
-		Ignored: e.counters.ignored.Load(), Drops: make(map[string]uint64),
+		Ignored: e.counters.ignored.Load(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Conns = len(e.conns)
-	for reason, n := range e.core.Drops {
-		s.Drops[reason.String()] = n
-	}
+	s.Drops = datagramDrops(e.core.Drops())
 	return s
 }

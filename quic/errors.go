@@ -66,7 +66,7 @@ var (
 var ErrIgnore = errors.New("quic: client ignored")
 
 // ErrHandshake is returned by calls that need a completed handshake.
-var ErrHandshake = errors.New("quic: the handshake is not complete")
+var ErrHandshake = core.ErrHandshake
 
 // TransportErrorCode is a code of RFC 9000, section 20.1.
 type TransportErrorCode uint64

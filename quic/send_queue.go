@@ -4,39 +4,31 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
-	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
-// sendBufferSize holds the largest train that the pacer lets go.
+// sendBufferSize is the size of the largest train that the pacer releases.
 const sendBufferSize = 64 << 10
 
-// An output is what a connection's driver needs while it sends. Idle connections have none.
+// An output holds what a connection's driver needs while it sends. An idle connection has none.
 type output struct {
 	buf    []byte
-	polled core.Transmit // as it came from the core
-	tx     udp.Transmit  // what of it is still to be sent
+	polled datagram.Transmit // as it came from the core
+	tx     datagram.Transmit // the part of it that is still to be sent
 	events []core.EndpointEvent
 }
 
 var outputs = sync.Pool{New: func() any { return &output{buf: make([]byte, sendBufferSize)} }}
 
-// take notes what the core wants to be sent.
-func (o *output) take(tx core.Transmit) {
-	o.polled = tx
-	o.tx = udp.Transmit{
-		Data: tx.Data, SegmentSize: tx.SegmentSize, Path: udp.Path(tx.Path), ECN: udp.ECN(tx.ECN),
-	}
-}
-
 func (o *output) release() {
 	clear(o.events)
 	o.events = o.events[:0]
-	o.polled, o.tx = core.Transmit{}, udp.Transmit{}
+	o.polled, o.tx = datagram.Transmit{}, datagram.Transmit{}
 	outputs.Put(o)
 }
 
-// sendQueue holds connections whose train met a full socket. One goroutine, which lives while there are
-// any, waits for room and lets each one go on.
+// sendQueue holds connections whose train met a full socket. While there are any, one goroutine waits for
+// room in the socket and resumes them one by one.
 type sendQueue struct {
 	mu      sync.Mutex
 	queue   []parkedConn
@@ -49,7 +41,7 @@ type parkedConn struct {
 	out  *output
 }
 
-// park takes over the driving of a connection.
+// park queues a connection, whose driving the sendQueue takes over.
 func (q *sendQueue) park(c *Conn, o *output) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,5 +71,5 @@ func (q *sendQueue) run(e *Endpoint) {
 	}
 }
 
-// wait waits until no connection is parked. The socket is closed, so that none stays.
+// wait waits until no connection is parked, which is soon: the socket is closed.
 func (q *sendQueue) wait() { q.idle.Wait() }

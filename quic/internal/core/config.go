@@ -33,14 +33,11 @@ type Config struct {
 	HandshakeTimeout time.Duration // from the first datagram to the completed handshake
 	IdleTimeout      time.Duration // 0: none
 	KeepAlive        time.Duration // 0: off
-	InitialRTT       time.Duration
 	// KeyUpdateAfter is the number of packets sealed in one phase before we update; 0: only as
 	// the AEAD's limit demands.
 	KeyUpdateAfter uint64
 	// DatagramSize is the largest UDP payload to send, at least MinInitialSize.
 	DatagramSize int
-	// MaxSendBurst bounds one Transmit in bytes; 0: the pacer's quantum alone.
-	MaxSendBurst int
 
 	Streams streams.Config
 }

@@ -100,7 +100,6 @@ func (c *Conn) initCommon(now monotime.Time) {
 	c.loss.Init(now, recovery.Config{
 		Server:          c.side == tlsprovider.Server,
 		MaxDatagramSize: c.cfg.DatagramSize,
-		InitialRTT:      c.cfg.InitialRTT,
 		Rand:            c.cfg.Rand,
 	})
 	for i := range c.spaces {
@@ -155,9 +154,6 @@ func (c *Conn) Path() Path { return c.path }
 
 // Version is the QUIC version in use.
 func (c *Conn) Version() wire.Version { return c.version }
-
-// PeerParams are the peer's transport parameters, once they have arrived.
-func (c *Conn) PeerParams() wire.TransportParameters { return c.peer }
 
 // Stats returns a copy of the counters.
 func (c *Conn) Stats() Stats {

@@ -25,7 +25,7 @@ type earlyPacket struct {
 func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 	e := &c.early
 	if len(e.packets) >= maxEarlyPackets || e.bytes+len(pkt) > maxEarlyBytes {
-		c.stats.PacketsDropped++
+		c.drop(DropKeysUnavailable)
 		return
 	}
 	e.bytes += len(pkt)
@@ -45,8 +45,9 @@ func (c *Conn) replayEarly() {
 		}
 	}
 	c.early.packets = waiting
-	for _, p := range ready {
+	for i, p := range ready {
 		if c.closing.state != stateOpen {
+			c.dropN(DropClosedConn, len(ready)-i)
 			return
 		}
 		c.handleDatagram(p.data, p.ecn)

@@ -31,7 +31,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	}
 	sp := &c.spaces[s]
 	if !sp.acks.ShouldProcess(pn) {
-		c.stats.PacketsDropped++
+		c.drop(DropDuplicate)
 		return
 	}
 	if len(payload) == 0 {

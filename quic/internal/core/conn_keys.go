@@ -145,7 +145,7 @@ func (k *keyState) ackedApp(pn wire.PacketNumber) {
 
 // failedOpen counts packets that did not authenticate.
 func (c *Conn) failedOpen() {
-	c.stats.PacketsDropped++
+	c.drop(DropUndecryptable)
 	c.keys.failed++
 	if c.keys.integrityLimit > 0 && c.keys.failed >= c.keys.integrityLimit {
 		// "If the total number of received packets that fail authentication [...] exceeds

@@ -21,21 +21,19 @@ type recvState struct {
 // HandleTrain receives a run of datagrams. Runs of 1-RTT packets are opened in one call.
 func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	c.clamp(now)
-	if c.closing.state != stateOpen {
+	switch {
+	case c.closing.state != stateOpen:
+		c.dropN(DropClosedConn, t.Segments())
 		return
-	}
-	if t.Path.Remote != c.path.Remote {
-		c.stats.PacketsDropped++
+	case t.Path.Remote != c.path.Remote:
+		c.dropN(DropWrongPath, t.Segments())
 		return
 	}
 	run := t // where a run of 1-RTT packets began
 	c.recv.descs = c.recv.descs[:0]
 	slab, off := t.Data, 0
-	for {
-		d, ok := t.next()
-		if !ok {
-			break
-		}
+	for len(t.Data) > 0 {
+		d := t.Next()
 		c.stats.DatagramsReceived++
 		c.stats.BytesReceived += uint64(len(d))
 		c.loss.DatagramReceived(c.now, len(d))
@@ -67,8 +65,8 @@ func (c *Conn) mayOpenApp() bool {
 
 // addShort queues the datagram at off for openRun.
 func (c *Conn) addShort(off int, d []byte) {
-	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 || !c.acceptsShort(d) {
-		c.stats.PacketsDropped++
+	if reason := c.checkShort(d); reason != DropNone {
+		c.drop(reason)
 		return
 	}
 	i := len(c.recv.descs)
@@ -84,9 +82,16 @@ func (c *Conn) addShort(off int, d []byte) {
 	}
 }
 
-func (c *Conn) acceptsShort(d []byte) bool {
+// checkShort returns why a 1-RTT packet's header is of no use to this connection, or DropNone.
+func (c *Conn) checkShort(d []byte) DropReason {
+	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 {
+		return DropMalformed
+	}
 	id, ok := wire.MakeConnID(d[1 : 1+ConnIDLen])
-	return ok && c.ids.accepts(c, id)
+	if !ok || !c.ids.accepts(c, id) {
+		return DropUnknownConnID
+	}
+	return DropNone
 }
 
 // openRun opens and processes the queued 1-RTT packets.
@@ -96,13 +101,18 @@ func (c *Conn) openRun(slab []byte, ecn ECN) {
 	sp := &c.spaces[recovery.SpaceApp]
 	for i := 0; i < len(descs); {
 		if c.closing.state != stateOpen {
+			c.dropN(DropClosedConn, len(descs)-i)
 			return
 		}
 		n := sp.open.Open(slab, descs[i:], int64(sp.acks.Largest()))
 		if n <= 0 {
 			panic("BUG: provider opened nothing")
 		}
-		for j := i; j < i+n && c.closing.state == stateOpen; j++ {
+		for j := i; j < i+n; j++ {
+			if c.closing.state != stateOpen {
+				c.drop(DropClosedConn)
+				continue
+			}
 			c.handleOpened(recovery.SpaceApp, slab, &descs[j], ecn, c.recv.tails[j])
 		}
 		i += n
@@ -152,6 +162,7 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 		// Connection ID than the first packet in the datagram."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-4
 		if n > 0 && h.DstID != first {
+			c.drop(DropUnknownConnID)
 			return
 		}
 		first = h.DstID
@@ -160,7 +171,7 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 			// a payload that is smaller than the smallest allowed maximum datagram size of
 			// 1200 bytes."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
-			c.stats.PacketsDropped++
+			c.drop(DropTooSmall)
 			return
 		}
 		c.handleLong(h, d[:h.Len:h.Len], ecn)
@@ -181,13 +192,17 @@ func (c *Conn) handleOddLong(d []byte, nth int) {
 			return
 		}
 	}
-	c.stats.PacketsDropped++
+	if ok {
+		c.drop(DropUnexpectedPacket)
+	} else {
+		c.drop(DropMalformed)
+	}
 }
 
 // handleEarlyShort keeps a 1-RTT packet that came before the handshake was complete.
 func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
-	if len(d) < 1+ConnIDLen || !c.acceptsShort(d) {
-		c.stats.PacketsDropped++
+	if reason := c.checkShort(d); reason != DropNone {
+		c.drop(reason)
 		return
 	}
 	if !c.mayOpenApp() {
@@ -202,8 +217,12 @@ func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 
 // handleLong deals with an Initial, 0-RTT or Handshake packet.
 func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
-	if h.Version != c.version || !c.ids.accepts(c, h.DstID) {
-		c.stats.PacketsDropped++
+	switch {
+	case h.Version != c.version:
+		c.drop(DropUnknownVersion)
+		return
+	case !c.ids.accepts(c, h.DstID):
+		c.drop(DropUnknownConnID)
 		return
 	}
 	var s recovery.Space
@@ -212,8 +231,8 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		s = recovery.SpaceInitial
 	case wire.PacketHandshake:
 		s = recovery.SpaceHandshake
-	default: // 0-RTT is not offered, so what comes of it is noise
-		c.stats.PacketsDropped++
+	default: // we do not offer 0-RTT
+		c.drop(DropUnexpectedPacket)
 		return
 	}
 	// "[...] if subsequent Initial packets include a different Source Connection ID, they MUST be
@@ -221,7 +240,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
 	if c.ids.havePeer && h.SrcID != c.ids.peerFirst {
 		if !(c.side == tlsprovider.Client && !c.ids.heardInitial) {
-			c.stats.PacketsDropped++
+			c.drop(DropSourceConnID)
 			return
 		}
 	}
@@ -243,7 +262,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 			// "[...] clients that receive an Initial packet with a non-zero Token Length
 			// field MUST either discard the packet or generate a connection error [...]"
 			// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.2-4.2.1
-			c.stats.PacketsDropped++
+			c.drop(DropUnexpectedToken)
 			return
 		}
 		if !c.ids.heardInitial {
@@ -254,11 +273,11 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	c.handleOpened(s, pkt, d, ecn, [16]byte{})
 }
 
-// handleLate: a packet came to a space whose keys are gone. A client that still sends Handshake
-// packets has not seen our HANDSHAKE_DONE: repeat it, at most once a round trip, rather than wait
+// handleLate handles a packet of a space whose keys are gone. A client that still sends Handshake
+// packets has not seen our HANDSHAKE_DONE. We repeat it, at most once a round trip, rather than wait
 // for a timeout that backs off.
 func (c *Conn) handleLate(s recovery.Space) {
-	c.stats.PacketsDropped++
+	c.drop(DropKeysDiscarded)
 	if c.side == tlsprovider.Client || s != recovery.SpaceHandshake || !c.tls.confirmed {
 		return
 	}

@@ -16,12 +16,12 @@ func (c *Conn) handleRetry(d []byte) {
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-1
 	if n < 0 || c.ids.retried || c.ids.heardInitial || len(r.Token) == 0 ||
 		r.DstID != c.ids.src() || r.SrcID == c.ids.dst() {
-		c.stats.PacketsDropped++
+		c.drop(DropInvalidRetry)
 		return
 	}
 	tag, err := c.cfg.Provider.RetryTag(uint32(c.version), c.ids.originalDst.Bytes(), d[:len(d)-16])
 	if err != nil || subtle.ConstantTimeCompare(tag[:], d[len(d)-16:]) != 1 {
-		c.stats.PacketsDropped++
+		c.drop(DropInvalidRetry)
 		return
 	}
 	c.ids.retried, c.ids.retrySrc = true, r.SrcID
@@ -41,7 +41,7 @@ func (c *Conn) handleRetry(d []byte) {
 func (c *Conn) handleVersionNegotiation(d []byte) {
 	vn, n := wire.ParseVersionNegotiation(d)
 	if n < 0 || c.ids.heardInitial || c.ids.retried || vn.DstID != c.ids.src() || vn.SrcID != c.ids.originalDst {
-		c.stats.PacketsDropped++
+		c.drop(DropInvalidNegotiation)
 		return
 	}
 	versions := vn.Versions()
@@ -50,7 +50,7 @@ func (c *Conn) handleVersionNegotiation(d []byte) {
 		// selected by the client."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
 		if v == c.version {
-			c.stats.PacketsDropped++
+			c.drop(DropInvalidNegotiation)
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -179,7 +180,7 @@ func TestAnotherSourceConnectionID(t *testing.T) {
 		before := c.Stats()
 		r.give(side, r.packet(side, recovery.SpaceInitial, ping, another))
 		require.Equal(t, before.PacketsReceived, c.Stats().PacketsReceived, "%v", side)
-		require.Equal(t, before.PacketsDropped+1, c.Stats().PacketsDropped, "%v", side)
+		require.Equal(t, before.Drops[DropSourceConnID]+1, c.Stats().Drops[DropSourceConnID], "%v", side)
 		r.give(side, r.packet(side, recovery.SpaceInitial, ping, nil))
 		require.Equal(t, before.PacketsReceived+1, c.Stats().PacketsReceived, "%v", side)
 	}
@@ -211,6 +212,28 @@ func TestNoiseIsDropped(t *testing.T) {
 	}
 	require.NoError(t, errOf(r.server))
 	require.Equal(t, before.PacketsReceived+1, r.server.Stats().PacketsReceived)
+	drops := r.server.Stats().Drops
+	require.EqualValues(t, 1, drops[DropDuplicate])
+	require.Positive(t, drops[DropUndecryptable])
+	require.Positive(t, drops[DropMalformed])
+}
+
+// Packets that a connection does not process are counted, each under its reason.
+func TestDropsOfConnection(t *testing.T) {
+	r := connected(t, rigOptions{})
+	c := r.server
+	elsewhere := c.path
+	elsewhere.Remote = netip.MustParseAddrPort("192.0.2.77:1")
+	data := bytes.Repeat([]byte{0x40}, 150)
+	c.HandleTrain(r.now, Train{Path: elsewhere, Data: data, SegmentSize: 60})
+	require.EqualValues(t, 3, c.Stats().Drops[DropWrongPath], "one for each datagram")
+	c.HandleTrain(r.now, Train{Path: c.path, Data: bytes.Clone(data[:60]), SegmentSize: 60})
+	require.EqualValues(t, 1, c.Stats().Drops[DropUnknownConnID])
+	total := c.stats.Drops.Total()
+	c.Close(r.now, true, 0, "")
+	c.HandleTrain(r.now, Train{Path: c.path, Data: data, SegmentSize: 60})
+	require.EqualValues(t, 3, c.Stats().Drops[DropClosedConn])
+	require.EqualValues(t, total+3, c.stats.Drops.Total())
 }
 
 // A server's preferred address comes with a connection ID, which counts.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -9,7 +10,7 @@ import (
 
 // sendState is the sending side's scratch space.
 type sendState struct {
-	d datagram
+	d datagramBuilder
 	// discardInitial: the first Handshake packet is in the train, after which a client has no
 	// use for Initial keys.
 	discardInitial bool
@@ -37,9 +38,6 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 		return c.pollClose(buf)
 	}
 	quantum := min(len(buf), c.loss.SendQuantum(c.now))
-	if c.cfg.MaxSendBurst > 0 {
-		quantum = min(quantum, max(c.cfg.MaxSendBurst, c.cfg.DatagramSize))
-	}
 	c.send.sent = c.send.sent[:0]
 	d := newDatagram(c, buf[:0], 0)
 	segment := 0
@@ -78,7 +76,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 
 // transmit wraps bytes up and counts them.
 func (c *Conn) transmit(b []byte, segment int) Transmit {
-	tx := Transmit{Path: c.path, ECN: recovery.NotECT, Data: b, SegmentSize: segment}
+	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(b))
 	c.loss.DatagramSent(len(b))
@@ -86,7 +84,7 @@ func (c *Conn) transmit(b []byte, segment int) Transmit {
 }
 
 // buildDatagram adds one datagram to the train; false if there is nothing to send, or no leave to.
-func (c *Conn) buildDatagram(d *datagram) bool {
+func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	limit := c.loss.SendLimit(c.now)
 	if limit == recovery.SendNothing {
 		return false
@@ -121,7 +119,7 @@ func (c *Conn) buildDatagram(d *datagram) bool {
 func (c *Conn) maySendApp() bool { return c.tls.complete }
 
 // buildPacket adds a packet of one space if there is something to put in it.
-func (c *Conn) buildPacket(d *datagram, s recovery.Space, ackOnly bool, credit int) {
+func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, credit int) {
 	// A datagram with an ack-eliciting Initial packet is padded to full size: what is left of
 	// the credit must hold that.
 	if s == recovery.SpaceInitial && credit < MinInitialSize {
@@ -174,7 +172,7 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.SmoothedRTT()
 }
 
-func (c *Conn) appendAck(d *datagram, s recovery.Space) {
+func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 	acks := &c.spaces[s].acks
 	before := len(d.payload)
 	d.payload = acks.AppendAck(d.payload, c.now, d.room())
@@ -188,7 +186,7 @@ func (c *Conn) appendAck(d *datagram, s recovery.Space) {
 }
 
 // appendFrames appends what a space has to say and wants acknowledged.
-func (c *Conn) appendFrames(d *datagram, s recovery.Space, probe bool) {
+func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
 	if s != recovery.SpaceApp {
 		return

@@ -31,8 +31,8 @@ type tlsState struct {
 // ErrTLSBusy is returned by Export while a job has the session.
 var ErrTLSBusy = errors.New("the TLS session is busy")
 
-// ErrHandshake is returned by calls that need a completed handshake.
-var ErrHandshake = errors.New("the handshake is not complete")
+// ErrHandshake is returned by calls that need a completed handshake. Applications see it too.
+var ErrHandshake = errors.New("quic: the handshake is not complete")
 
 func spaceOf(l tlsprovider.Level) recovery.Space {
 	switch l {

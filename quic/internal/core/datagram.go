@@ -6,9 +6,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A datagram is being built: up to one packet for each space, coalesced. Packets are written in
+// A datagramBuilder builds a datagram: up to one packet for each space, coalesced. Packets are written in
 // plain, each with room for its tag, and sealed at the end, when padding has found its place.
-type datagram struct {
+type datagramBuilder struct {
 	c     *Conn
 	b     []byte // the slab so far; the datagram starts at begin
 	begin int
@@ -36,9 +36,9 @@ type sentInfo struct {
 	untracked bool // the connection ends with it
 }
 
-func newDatagram(c *Conn, b []byte, limit int) *datagram {
+func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
 	d := &c.send.d
-	*d = datagram{c: c, b: b, begin: len(b), limit: limit, descs: d.descs}
+	*d = datagramBuilder{c: c, b: b, begin: len(b), limit: limit, descs: d.descs}
 	for s := range d.descs {
 		d.descs[s] = d.descs[s][:0]
 	}
@@ -46,23 +46,23 @@ func newDatagram(c *Conn, b []byte, limit int) *datagram {
 }
 
 // next begins another datagram behind the one that is finished, in the same train.
-func (d *datagram) next(limit int) {
+func (d *datagramBuilder) next(limit int) {
 	d.begin, d.limit = len(d.b), limit
 	d.initial, d.pad, d.lastDesc, d.lastSent = false, false, nil, nil
 	d.n = 0
 }
 
 // packets is the number of packets in the datagram.
-func (d *datagram) packets() int { return d.n }
+func (d *datagramBuilder) packets() int { return d.n }
 
 // size is the length of the datagram so far.
-func (d *datagram) size() int { return len(d.b) - d.begin }
+func (d *datagramBuilder) size() int { return len(d.b) - d.begin }
 
 // minPacketRoom is the least room in which a packet is worth starting: header, a few frames, tag.
 const minPacketRoom = 64
 
 // start begins a packet; false if there is no room for one.
-func (d *datagram) start(s recovery.Space) bool {
+func (d *datagramBuilder) start(s recovery.Space) bool {
 	c := d.c
 	if d.limit-d.size() < minPacketRoom+len(c.ids.token) {
 		return false
@@ -85,15 +85,15 @@ func (d *datagram) start(s recovery.Space) bool {
 }
 
 // room is the number of payload bytes that still fit.
-func (d *datagram) room() int {
+func (d *datagramBuilder) room() int {
 	return d.limit - (len(d.payload) - d.begin) - tlsprovider.TagLen
 }
 
 // empty: no frame was added.
-func (d *datagram) empty() bool { return len(d.payload) == d.hdr+d.headerLen }
+func (d *datagramBuilder) empty() bool { return len(d.payload) == d.hdr+d.headerLen }
 
 // finish ends the packet. The packet number is used up from here on.
-func (d *datagram) finish(info sentInfo) {
+func (d *datagramBuilder) finish(info sentInfo) {
 	c := d.c
 	// "[...] in sampling packet ciphertext for header protection, the Packet Number field is assumed
 	// to be 4 bytes long [...]": with it, the sample must fit.
@@ -137,7 +137,7 @@ func (d *datagram) finish(info sentInfo) {
 var zeroTag [tlsprovider.TagLen]byte
 
 // end pads the datagram where it has to be and completes the headers.
-func (d *datagram) end() {
+func (d *datagramBuilder) end() {
 	if d.n == 0 {
 		return
 	}
@@ -153,7 +153,7 @@ func (d *datagram) end() {
 }
 
 // seal completes the headers and seals every packet of the slab.
-func (d *datagram) seal() bool {
+func (d *datagramBuilder) seal() bool {
 	d.end()
 	for s := range d.descs {
 		train := d.descs[s]

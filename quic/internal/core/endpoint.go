@@ -9,12 +9,12 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// EndpointConfig is what an Endpoint needs from outside. Zero numbers mean the defaults below.
+// EndpointConfig is what an Endpoint needs from outside.
 type EndpointConfig struct {
 	Provider tlsprovider.Provider
 	// Accept: clients are served. Without it, an Endpoint only routes.
 	Accept   bool
-	Versions []wire.Version // nil: version 1
+	Versions []wire.Version
 	TokenKey tlsprovider.TokenKey
 	ResetKey tlsprovider.ResetKey
 
@@ -25,14 +25,16 @@ type EndpointConfig struct {
 	// MaxHandshakes is how many unfinished handshakes there may be before addresses have to be
 	// validated by Retry; beyond twice as many, attempts are dropped.
 	MaxHandshakes int
-	// HelloBytes bounds the datagrams that are kept for incomplete ClientHellos, in all.
+	// HelloBytes bounds the datagrams that are kept for incomplete ClientHellos, in all; 0 means
+	// 16 MiB.
 	HelloBytes int
-	// HelloTimeout is how long one is kept after its last datagram when there are many, and four times
-	// that in all; when there are few, it is four and ten times that.
+	// HelloTimeout is how long an incomplete ClientHello is kept after its last datagram when there
+	// are many, and four times that in all; when there are few, it is four and ten times that. 0
+	// means 3 s.
 	HelloTimeout time.Duration
 	// RequireRetry, if set, asks for address validation by Retry whatever the load.
 	RequireRetry func(netip.AddrPort) bool
-	// TokenLifetime is how long a Retry token is good for.
+	// TokenLifetime is how long a Retry token is valid; 0 means 10 s.
 	TokenLifetime time.Duration
 	// Epoch is the Unix time, in nanoseconds, at which the monotonic clock was zero. Endpoints
 	// that share a TokenKey have no other clock in common.
@@ -40,7 +42,6 @@ type EndpointConfig struct {
 }
 
 const (
-	defaultMaxHandshakes = 10_000
 	defaultHelloBytes    = 16 << 20
 	defaultHelloTimeout  = 3 * time.Second
 	defaultTokenLifetime = 10 * time.Second
@@ -62,7 +63,7 @@ type Endpoint struct {
 	handshakes int
 	attempts   bucket
 	resets     bucket
-	drops      [numDropReasons]uint64
+	drops      DropCounts
 	scratch    []byte
 }
 
@@ -102,9 +103,6 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 		scratch:  make([]byte, 0, MaxDatagramSize),
 	}
 	c := &e.cfg
-	if c.MaxHandshakes <= 0 {
-		c.MaxHandshakes = defaultMaxHandshakes
-	}
 	if c.HelloBytes <= 0 {
 		c.HelloBytes = defaultHelloBytes
 	}
@@ -113,9 +111,6 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	}
 	if c.TokenLifetime <= 0 {
 		c.TokenLifetime = defaultTokenLifetime
-	}
-	if c.Versions == nil {
-		c.Versions = []wire.Version{wire.Version1}
 	}
 	e.hellos.init()
 	return e

@@ -3,8 +3,8 @@ package core
 import (
 	"slices"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
-	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -39,8 +39,8 @@ type Routed struct {
 func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
-	d, ok := t.next()
-	if !ok {
+	d := t.Next()
+	if len(d) == 0 {
 		return e.drop(DropMalformed)
 	}
 	entry, ok := e.find(t.Path, d)
@@ -54,12 +54,9 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 		return r
 	}
 	n := len(d)
-	for {
+	for len(t.Data) > 0 {
 		ahead := *t
-		next, ok := ahead.next()
-		if !ok {
-			break
-		}
+		next := ahead.Next()
 		if other, ok := e.find(t.Path, next); !ok || other != entry {
 			break
 		}
@@ -126,7 +123,7 @@ func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
 
 // reply wraps a datagram of our own.
 func (e *Endpoint) reply(p Path, b []byte) Routed {
-	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: recovery.NotECT, Data: b, SegmentSize: len(b)}}
+	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: datagram.NotECT, Data: b, SegmentSize: len(b)}}
 }
 
 // negotiateVersion answers an unknown version.

@@ -64,7 +64,8 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	require.NoError(t, err)
 	resetKey, err := p.NewResetKey(testSecret)
 	require.NoError(t, err)
-	ec := &EndpointConfig{Provider: p, Accept: true, TokenKey: tokenKey, ResetKey: resetKey, NewConnID: r.connID, Rand: r.fill}
+	ec := &EndpointConfig{Provider: p, Accept: true, TokenKey: tokenKey, ResetKey: resetKey, NewConnID: r.connID, Rand: r.fill,
+		MaxHandshakes: 10_000, Versions: []wire.Version{wire.Version1}}
 	if o.endpoint != nil {
 		o.endpoint(ec)
 	}
@@ -156,7 +157,7 @@ func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
 		moved = true
 		c.HandleSendResult(r.now, tx, nil)
 		t := Train{Data: append([]byte(nil), tx.Data...), SegmentSize: tx.SegmentSize}
-		for d, ok := t.next(); ok; d, ok = t.next() {
+		for d := t.Next(); len(d) > 0; d = t.Next() {
 			if r.onDatagram == nil || r.onDatagram(side, d) {
 				r.deliver(side, d)
 			}
@@ -314,7 +315,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 		require.Less(r.t, trains, 1000, "it never falls silent")
 		c.HandleSendResult(r.now, tx, nil)
 		t := Train{Data: tx.Data, SegmentSize: tx.SegmentSize}
-		for d, ok := t.next(); ok; d, ok = t.next() {
+		for d := t.Next(); len(d) > 0; d = t.Next() {
 			out = append(out, r.read(puppet, d)...)
 		}
 	}

@@ -8,8 +8,8 @@ type Stats struct {
 	BytesSent, BytesReceived         uint64
 	PacketsSent, PacketsReceived     uint64
 	PacketsLost, SpuriousLosses      uint64
-	SendErrors                       uint64 // trains that the socket refused
-	PacketsDropped                   uint64 // received and not processed: undecryptable, duplicate …
+	SendErrors                       uint64     // trains that the socket refused
+	Drops                            DropCounts // packets received and not processed
 	KeyUpdates                       uint64
 	SmoothedRTT, LatestRTT, MinRTT   time.Duration
 	CongestionWindow, BytesInFlight  int

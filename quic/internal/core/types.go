@@ -1,58 +1,18 @@
 package core
 
 import (
-	"net/netip"
-
-	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A Path is a pair of addresses. Local may be the zero value where the socket does not tell.
-type Path struct {
-	Local, Remote netip.AddrPort
-}
-
-// ECN is the codepoint of a datagram.
-type ECN = recovery.ECN
-
-// A Train is a run of datagrams received together on one path: what one read with segmentation
-// offload returns. Every datagram is SegmentSize bytes long but the last, which may be shorter.
-type Train struct {
-	Path        Path
-	ECN         ECN
-	Data        []byte
-	SegmentSize int
-}
-
-// next cuts the first datagram off.
-func (t *Train) next() (datagram []byte, ok bool) {
-	if len(t.Data) == 0 {
-		return nil, false
-	}
-	n := t.SegmentSize
-	if n <= 0 || n > len(t.Data) {
-		n = len(t.Data)
-	}
-	datagram, t.Data = t.Data[:n:n], t.Data[n:]
-	return datagram, true
-}
-
-// A Transmit is a train to be sent: datagrams of SegmentSize bytes, the last possibly shorter, all
-// with the same addresses and codepoint. Data lies in the buffer that was given to the poll.
-type Transmit struct {
-	Path        Path
-	ECN         ECN
-	Data        []byte
-	SegmentSize int
-}
-
-// Segments is the number of datagrams.
-func (t *Transmit) Segments() int {
-	if t.SegmentSize <= 0 || len(t.Data) == 0 {
-		return 0
-	}
-	return (len(t.Data) + t.SegmentSize - 1) / t.SegmentSize
-}
+// The types that the core shares with the socket layer. A [Transmit]'s Data lies in the buffer that was
+// given to the poll; a [Train]'s Slab is not used here.
+type (
+	Path     = datagram.Path
+	ECN      = datagram.ECN
+	Train    = datagram.Train
+	Transmit = datagram.Transmit
+)
 
 // MinInitialSize is the smallest UDP payload that may carry a client's Initial packet, and the
 // size that every path is assumed to carry.

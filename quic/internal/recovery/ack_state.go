@@ -3,6 +3,7 @@ package recovery
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -57,7 +58,7 @@ func (a *AckState) ShouldProcess(pn wire.PacketNumber) bool {
 }
 
 // Receive records a packet that was processed.
-func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bool, ecn ECN) {
+func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bool, ecn datagram.ECN) {
 	if pn > a.largest {
 		a.largest, a.largestTime = pn, now
 	}
@@ -69,11 +70,11 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 		a.seen.RemoveFirst()
 	}
 	switch ecn {
-	case ECT0:
+	case datagram.ECT0:
 		a.ecn.ECT0++
-	case ECT1:
+	case datagram.ECT1:
 		a.ecn.ECT1++
-	case CE:
+	case datagram.CE:
 		a.ecn.CE++
 	}
 	if !eliciting {
@@ -93,7 +94,7 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 }
 
 // immediate reports whether an ack-eliciting packet, the newest, is to be acknowledged at once.
-func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
+func (a *AckState) immediate(pn wire.PacketNumber, ecn datagram.ECN) bool {
 	switch {
 	case a.space != SpaceApp:
 		// "An endpoint MUST acknowledge all ack-eliciting Initial and Handshake packets
@@ -102,7 +103,7 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn ECN) bool {
 		return true
 	case a.unacked >= ackEvery:
 		return true
-	case ecn == CE:
+	case ecn == datagram.CE:
 		// "[P]ackets marked with the ECN Congestion Experienced (CE) codepoint in the IP header
 		// SHOULD be acknowledged immediately".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9

@@ -3,6 +3,7 @@ package recovery
 import (
 	"testing"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,7 @@ func (t *ackTest) receive(pns ...wire.PacketNumber) {
 	t.Helper()
 	for _, pn := range pns {
 		require.True(t, t.a.ShouldProcess(pn), "packet %d is new", pn)
-		t.a.Receive(t.now, pn, true, NotECT)
+		t.a.Receive(t.now, pn, true, datagram.NotECT)
 	}
 }
 
@@ -116,7 +117,7 @@ func TestAckOutOfOrder(t *testing.T) {
 	// packet, even if there are packet gaps that precede the received packet."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-4
 	for _, pn := range []wire.PacketNumber{5, 7, 3} {
-		at.a.Receive(at.now, pn, false, CE)
+		at.a.Receive(at.now, pn, false, datagram.CE)
 	}
 	at.want("nothing elicits it", false)
 	require.Zero(t, at.a.AckDeadline())
@@ -147,10 +148,10 @@ func TestAckImmediately(t *testing.T) {
 	// "[P]ackets marked with the ECN Congestion Experienced (CE) codepoint in the IP header SHOULD
 	// be acknowledged immediately".
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9
-	at.a.Receive(at.now, 1, true, CE)
+	at.a.Receive(at.now, 1, true, datagram.CE)
 	at.want("CE", true)
-	at.a.Receive(at.now, 2, true, ECT0)
-	at.a.Receive(at.now, 3, true, ECT1)
+	at.a.Receive(at.now, 2, true, datagram.ECT0)
+	at.a.Receive(at.now, 3, true, datagram.ECT1)
 	f := at.ack("", 100, wire.PNRange{Start: 0, End: 4})
 	require.True(t, f.HasECN)
 	require.Equal(t, wire.ECNCounts{ECT0: 1, ECT1: 1, CE: 1}, f.ECN)

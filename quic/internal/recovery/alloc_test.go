@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,7 @@ func (s *steadyState) roundTrip(t require.TestingT) {
 		p.AckEliciting, p.InFlight = true, true
 		p.Record = append(p.Record, 1, 2, 3)
 		if p.Num%100 != 99 && s.a.ShouldProcess(p.Num) {
-			s.a.Receive(s.now, p.Num, true, NotECT)
+			s.a.Receive(s.now, p.Num, true, datagram.NotECT)
 		}
 		s.l.PacketSent(s.now, SpaceApp, p)
 	}
@@ -77,7 +78,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 		p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
 		p.AckEliciting, p.InFlight = true, true
 		s.l.PacketSent(s.now, SpaceApp, p)
-		s.a.Receive(s.now, p.Num, true, NotECT)
+		s.a.Receive(s.now, p.Num, true, datagram.NotECT)
 	}
 	b := s.a.AppendAck(nil, s.now, 1200)
 	f, _ := wire.ConsumeAck(b)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -117,7 +118,7 @@ func (r *randomPath) deliver() {
 		}
 		a := &r.acks[p.space]
 		require.True(r.t, a.ShouldProcess(p.pn), "packet %d is new", p.pn)
-		a.Receive(r.now, p.pn, p.eliciting, NotECT)
+		a.Receive(r.now, p.pn, p.eliciting, datagram.NotECT)
 		require.False(r.t, a.ShouldProcess(p.pn), "packet %d is no longer new", p.pn)
 	}
 	r.packets = left

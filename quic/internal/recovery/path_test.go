@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -99,7 +100,7 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 				return false
 			}
 			if f.frame == nil {
-				a.Receive(now, f.pn, true, NotECT)
+				a.Receive(now, f.pn, true, datagram.NotECT)
 				return true
 			}
 			ack, _ := wire.ConsumeAck(f.frame)

@@ -20,16 +20,6 @@ func (s Space) String() string {
 	return [...]string{"Initial", "Handshake", "App", "?"}[min(s, NumSpaces)]
 }
 
-// ECN is the codepoint of a datagram, as in the two low bits of the IP header's traffic class.
-type ECN uint8
-
-const (
-	NotECT ECN = 0b00
-	ECT1   ECN = 0b01
-	ECT0   ECN = 0b10
-	CE     ECN = 0b11
-)
-
 // Fate is what became of a packet.
 //
 // Acked is final. Lost may be followed by Acked, when the loss was spurious: the packet was merely

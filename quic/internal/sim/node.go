@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -81,7 +82,7 @@ func (w *World) connID() wire.ConnID {
 
 // dial starts a connection to the peer.
 func (n *Node) dial(cfg *core.Config, app *App) (*Conn, error) {
-	cc, err := core.NewClientConn(n.w.now, cfg, core.Path{Local: n.Addr, Remote: n.peer.Addr})
+	cc, err := core.NewClientConn(n.w.now, cfg, datagram.Path{Local: n.Addr, Remote: n.peer.Addr})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (n *Node) add(cc *core.Conn, app *App) *Conn {
 }
 
 // transmit puts a train on the link.
-func (n *Node) transmit(tx core.Transmit) {
+func (n *Node) transmit(tx datagram.Transmit) {
 	for b := tx.Data; len(b) > 0; {
 		size := min(len(b), max(1, tx.SegmentSize))
 		n.BytesOut += size
@@ -147,7 +148,7 @@ func validates(b []byte) bool {
 // receive is a datagram from the peer.
 func (n *Node) receive(b []byte) {
 	n.BytesIn += len(b)
-	t := core.Train{Path: core.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
+	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
 	for len(t.Data) > 0 {
 		r := n.Endpoint.Receive(n.w.now, &t, n.buf)
 		switch r.Kind {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -129,8 +130,10 @@ func (u *puppet) shaped(s *shape, spans []span, hello []byte) []byte {
 
 func dropCounts(p *Pair) map[string]uint64 {
 	out := make(map[string]uint64)
-	for r, n := range p.Server.Endpoint.Drops {
-		out[r.String()] = n
+	for r, n := range p.Server.Endpoint.Drops() {
+		if n > 0 {
+			out[core.DropReason(r).String()] = n
+		}
 	}
 	return out
 }

@@ -19,12 +19,7 @@ func requireRetry(cfg *core.EndpointConfig) {
 }
 
 func dropCount(p *Pair, reason core.DropReason) uint64 {
-	for r, n := range p.Server.Endpoint.Drops {
-		if r == reason {
-			return n
-		}
-	}
-	return 0
+	return p.Server.Endpoint.Drops()[reason]
 }
 
 // randomLink is a path of a random nature.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"unsafe"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +17,7 @@ const ecnMask = 0b11
 
 // parseOOB reads the control messages of a received datagram. What it does not know or cannot read it
 // passes over.
-func parseOOB(b []byte) (local netip.Addr, ecn ECN) {
+func parseOOB(b []byte) (local netip.Addr, ecn datagram.ECN) {
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
 		if err != nil {
@@ -25,9 +26,9 @@ func parseOOB(b []byte) (local netip.Addr, ecn ECN) {
 		b = rest
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) >= 1:
-			ecn = ECN(data[0] & ecnMask)
+			ecn = datagram.ECN(data[0] & ecnMask)
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
-			ecn = ECN(binary.NativeEndian.Uint32(data) & ecnMask)
+			ecn = datagram.ECN(binary.NativeEndian.Uint32(data) & ecnMask)
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			// struct in_pktinfo: interface index, local address, header's address.
 			local = netip.AddrFrom4([4]byte(data[4:8]))
@@ -40,7 +41,7 @@ func parseOOB(b []byte) (local netip.Addr, ecn ECN) {
 
 // appendOOB appends the control messages that a Transmit needs. A datagram to an IPv4 address takes
 // those of IPv4, on a socket of either family.
-func (o *osConn) appendOOB(b []byte, tx *Transmit) []byte {
+func (o *osConn) appendOOB(b []byte, tx *datagram.Transmit) []byte {
 	v4 := tx.Path.Remote.Addr().Unmap().Is4()
 	if tx.ECN != 0 {
 		if v4 {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
 // socketBuffer is what is asked of the system for each direction. It may grant less
@@ -68,7 +70,7 @@ func (c *Conn) MaxSegments() int { return 1 }
 
 // Read waits for datagrams and fills trains from the front. It returns how many. After an error of
 // any class but ClassClosed it can be called again.
-func (c *Conn) Read(trains []Train) (int, error) {
+func (c *Conn) Read(trains []datagram.Train) (int, error) {
 	if len(trains) == 0 {
 		return 0, nil
 	}
@@ -85,8 +87,8 @@ func (c *Conn) Read(trains []Train) (int, error) {
 }
 
 // readOne reads a datagram; false for one that is of no use: empty or truncated.
-func (c *Conn) readOne(t *Train) (bool, error) {
-	t.Path, t.ECN = Path{Local: c.local}, 0
+func (c *Conn) readOne(t *datagram.Train) (bool, error) {
+	t.Path, t.ECN = datagram.Path{Local: c.local}, 0
 	var n int
 	var err error
 	if c.udp != nil {
@@ -101,7 +103,7 @@ func (c *Conn) readOne(t *Train) (bool, error) {
 	return n > 0 && t.Path.Remote.IsValid(), nil
 }
 
-func (c *Conn) readFrom(t *Train) (int, error) {
+func (c *Conn) readFrom(t *datagram.Train) (int, error) {
 	n, addr, err := c.pc.ReadFrom(t.Slab)
 	if err != nil {
 		return 0, err
@@ -114,7 +116,7 @@ func (c *Conn) readFrom(t *Train) (int, error) {
 // Write sends every datagram of tx and advances tx past those that it dealt with. A datagram that the
 // system refuses is lost and the next one is tried; the first such error is returned. When the
 // buffer is full, Write stops and returns ErrWouldBlock; tx is then what is left.
-func (c *Conn) Write(tx *Transmit) error {
+func (c *Conn) Write(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, false)
 	}
@@ -122,7 +124,7 @@ func (c *Conn) Write(tx *Transmit) error {
 }
 
 // WriteWait is Write, but waits while the buffer is full.
-func (c *Conn) WriteWait(tx *Transmit) error {
+func (c *Conn) WriteWait(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, true)
 	}
@@ -131,11 +133,11 @@ func (c *Conn) WriteWait(tx *Transmit) error {
 
 // writeTo is for sockets that are no *net.UDPConn. Most block; one that has no room may say so by an
 // error of ClassWouldBlock.
-func (c *Conn) writeTo(tx *Transmit, wait bool) error {
+func (c *Conn) writeTo(tx *datagram.Transmit, wait bool) error {
 	addr := net.UDPAddrFromAddrPort(tx.Path.Remote)
 	var first error
 	for len(tx.Data) > 0 {
-		_, err := c.pc.WriteTo(tx.next(), addr)
+		_, err := c.pc.WriteTo(tx.First(), addr)
 		if Classify(err) == ClassWouldBlock {
 			if !wait {
 				return ErrWouldBlock
@@ -147,7 +149,7 @@ func (c *Conn) writeTo(tx *Transmit, wait bool) error {
 		if err != nil && first == nil {
 			first = err
 		}
-		tx.advance()
+		tx.Advance()
 	}
 	return first
 }

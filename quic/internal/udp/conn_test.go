@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/stretchr/testify/require"
 )
 
@@ -28,8 +29,8 @@ func listen(t testing.TB, network, addr string) *Conn {
 	return c
 }
 
-func newTrains(c *Conn) []Train {
-	ts := make([]Train, c.BatchSize())
+func newTrains(c *Conn) []datagram.Train {
+	ts := make([]datagram.Train, c.BatchSize())
 	for i := range ts {
 		ts[i].Slab = make([]byte, c.SlabSize())
 	}
@@ -37,7 +38,7 @@ func newTrains(c *Conn) []Train {
 }
 
 // readDatagrams reads until n datagrams have come, and copies them.
-func readDatagrams(t testing.TB, c *Conn, n int) (datagrams [][]byte, last Train) {
+func readDatagrams(t testing.TB, c *Conn, n int) (datagrams [][]byte, last datagram.Train) {
 	t.Helper()
 	ts := newTrains(c)
 	for len(datagrams) < n {
@@ -73,9 +74,9 @@ func TestRoundTrip(t *testing.T) {
 				if tc.network == "udp6" {
 					loopback = netip.IPv6Loopback()
 				}
-				to := Path{Remote: netip.AddrPortFrom(loopback, server.LocalAddr().Port())}
+				to := datagram.Path{Remote: netip.AddrPortFrom(loopback, server.LocalAddr().Port())}
 				data := bytes.Repeat([]byte("0123456789"), 25)
-				tx := Transmit{Data: data, SegmentSize: 100, Path: to, ECN: 0b10}
+				tx := datagram.Transmit{Data: data, SegmentSize: 100, Path: to, ECN: 0b10}
 				require.NoError(t, client.Write(&tx))
 				require.Empty(t, tx.Data, "Write advances past what it sent")
 
@@ -83,19 +84,19 @@ func TestRoundTrip(t *testing.T) {
 				require.Equal(t, [][]byte{data[:100], data[100:200], data[200:]}, got)
 				require.Equal(t, netip.AddrPortFrom(loopback, client.LocalAddr().Port()), last.Path.Remote)
 				if runtime.GOOS == "linux" && !plain {
-					require.Equal(t, ECN(0b10), last.ECN)
+					require.Equal(t, datagram.ECN(0b10), last.ECN)
 					require.Equal(t, to.Remote, last.Path.Local, "pktinfo names the address that was sent to")
 				}
 
 				// The answer leaves from the address that was asked.
-				tx = Transmit{Data: []byte("answer"), Path: last.Path}
+				tx = datagram.Transmit{Data: []byte("answer"), Path: last.Path}
 				require.NoError(t, server.Write(&tx))
 				got, last = readDatagrams(t, client, 1)
 				require.Equal(t, [][]byte{[]byte("answer")}, got)
 				require.Equal(t, to.Remote, last.Path.Remote)
-				require.Equal(t, ECN(0), last.ECN)
+				require.Equal(t, datagram.ECN(0), last.ECN)
 
-				tx = Transmit{Data: []byte("waited"), Path: to, ECN: 0b01}
+				tx = datagram.Transmit{Data: []byte("waited"), Path: to, ECN: 0b01}
 				require.NoError(t, client.WriteWait(&tx))
 				got, _ = readDatagrams(t, server, 1)
 				require.Equal(t, [][]byte{[]byte("waited")}, got)
@@ -110,10 +111,10 @@ func TestSourceAddressIsTheOneAskedFor(t *testing.T) {
 	}
 	server, client := listen(t, "udp4", "0.0.0.0:0"), listen(t, "udp4", "127.0.0.1:0")
 	second := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), server.LocalAddr().Port())
-	require.NoError(t, client.Write(&Transmit{Data: []byte("?"), Path: Path{Remote: second}}))
+	require.NoError(t, client.Write(&datagram.Transmit{Data: []byte("?"), Path: datagram.Path{Remote: second}}))
 	_, train := readDatagrams(t, server, 1)
 	require.Equal(t, second, train.Path.Local)
-	require.NoError(t, server.Write(&Transmit{Data: []byte("!"), Path: train.Path}))
+	require.NoError(t, server.Write(&datagram.Transmit{Data: []byte("!"), Path: train.Path}))
 	_, train = readDatagrams(t, client, 1)
 	require.Equal(t, second, train.Path.Remote)
 }
@@ -121,9 +122,9 @@ func TestSourceAddressIsTheOneAskedFor(t *testing.T) {
 func TestOneRefusedDatagramDoesNotStopTheNext(t *testing.T) {
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
 	// 70,000 bytes fit into no datagram.
-	tx := Transmit{
+	tx := datagram.Transmit{
 		Data: append(make([]byte, 70_000), "after"...), SegmentSize: 70_000,
-		Path: Path{Remote: server.LocalAddr()},
+		Path: datagram.Path{Remote: server.LocalAddr()},
 	}
 	require.Equal(t, ClassTooLarge, Classify(client.Write(&tx)))
 	require.Empty(t, tx.Data)
@@ -167,7 +168,7 @@ func TestPacketConnWithoutRoom(t *testing.T) {
 	s := &fullSocket{PacketConn: inner, refusals: 3}
 	c, err := New(s)
 	require.NoError(t, err)
-	tx := Transmit{Data: []byte("aabbc"), SegmentSize: 2, Path: Path{Remote: c.LocalAddr()}}
+	tx := datagram.Transmit{Data: []byte("aabbc"), SegmentSize: 2, Path: datagram.Path{Remote: c.LocalAddr()}}
 	require.ErrorIs(t, c.Write(&tx), ErrWouldBlock)
 	require.Equal(t, "aabbc", string(tx.Data))
 	require.NoError(t, c.WriteWait(&tx))
@@ -183,7 +184,7 @@ func TestCloseEndsRead(t *testing.T) {
 	}()
 	require.NoError(t, c.Close())
 	require.Equal(t, ClassClosed, Classify(<-done))
-	require.Equal(t, ClassClosed, Classify(c.Write(&Transmit{Data: []byte("x"), Path: Path{Remote: c.LocalAddr()}})))
+	require.Equal(t, ClassClosed, Classify(c.Write(&datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: c.LocalAddr()}})))
 }
 
 func TestConnectedSocketIsRefused(t *testing.T) {
@@ -197,7 +198,7 @@ func TestConnectedSocketIsRefused(t *testing.T) {
 
 func TestWrongFamilyIsAnError(t *testing.T) {
 	c := listen(t, "udp4", "127.0.0.1:0")
-	tx := Transmit{Data: []byte("x"), Path: Path{Remote: netip.MustParseAddrPort("[::1]:9")}}
+	tx := datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: netip.MustParseAddrPort("[::1]:9")}}
 	require.Error(t, c.Write(&tx))
 	require.Empty(t, tx.Data)
 }
@@ -226,10 +227,10 @@ func TestNoAllocations(t *testing.T) {
 			server, client := listen(t, "udp", addr), listen(t, "udp", addr)
 			ts := newTrains(server)
 			data := make([]byte, 2400)
-			path := Path{Remote: server.LocalAddr()}
-			tx := new(Transmit)
+			path := datagram.Path{Remote: server.LocalAddr()}
+			tx := new(datagram.Transmit)
 			require.Zero(t, testing.AllocsPerRun(100, func() {
-				*tx = Transmit{Data: data, SegmentSize: 1200, Path: path, ECN: 0b10}
+				*tx = datagram.Transmit{Data: data, SegmentSize: 1200, Path: path, ECN: 0b10}
 				if client.Write(tx) != nil {
 					t.Fatal("write failed")
 				}
@@ -250,7 +251,7 @@ func BenchmarkLoopback(b *testing.B) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		tx := Transmit{Data: data, SegmentSize: 1200, Path: Path{Remote: server.LocalAddr()}}
+		tx := datagram.Transmit{Data: data, SegmentSize: 1200, Path: datagram.Path{Remote: server.LocalAddr()}}
 		if err := client.Write(&tx); err != nil {
 			b.Fatal(err)
 		}

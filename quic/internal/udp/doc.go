@@ -1,7 +1,7 @@
 // Package udp is the socket layer: datagrams in and out, in batches.
 //
-// Its interface is shaped for segmentation offload. [Conn.Read] fills a number of [Train] values, each
-// a slab with one or more datagrams of one path; [Conn.Write] takes a [Transmit], a slab that is cut
+// Its interface is shaped for segmentation offload. [Conn.Read] fills a number of [datagram.Train] values, each
+// a slab with one or more datagrams of one path; [Conn.Write] takes a [datagram.Transmit], a slab that is cut
 // into datagrams of one size. The implementation of today moves one datagram a system call; callers
 // that honour [Conn.BatchSize], [Conn.SlabSize] and SegmentSize need no change for one that moves
 // sixty-four.

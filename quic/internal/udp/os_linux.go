@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,7 +48,7 @@ func (o *osConn) setOptions(fd int) {
 	}
 }
 
-func (o *osConn) read(uc *net.UDPConn, t *Train) (int, error) {
+func (o *osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	n, oobn, flags, addr, err := uc.ReadMsgUDPAddrPort(t.Slab, o.oob[:])
 	if err != nil {
 		return 0, err
@@ -68,7 +69,7 @@ func (o *osConn) read(uc *net.UDPConn, t *Train) (int, error) {
 // so that a Write allocates nothing.
 type sendOp struct {
 	run   func(fd uintptr)
-	tx    *Transmit
+	tx    *datagram.Transmit
 	to    unix.Sockaddr
 	sa4   unix.SockaddrInet4
 	sa6   unix.SockaddrInet6
@@ -85,7 +86,7 @@ func newSendOp() *sendOp {
 }
 
 // write sends without waiting: RawConn.Control takes no lock that WriteWait might hold.
-func (o *osConn) write(uc *net.UDPConn, tx *Transmit) error {
+func (o *osConn) write(uc *net.UDPConn, tx *datagram.Transmit) error {
 	if tx.Path.Remote.Addr().Zone() != "" {
 		// The standard library knows the index of the zone.
 		return writeMsg(uc, tx, o)
@@ -132,7 +133,7 @@ func (op *sendOp) setAddress(v6 bool) bool {
 
 func (op *sendOp) sendAll(fd uintptr) {
 	for len(op.tx.Data) > 0 {
-		_, err := unix.SendmsgN(int(fd), op.tx.next(), op.oob[:op.oobn], op.to, unix.MSG_DONTWAIT)
+		_, err := unix.SendmsgN(int(fd), op.tx.First(), op.oob[:op.oobn], op.to, unix.MSG_DONTWAIT)
 		switch err {
 		case nil:
 		case unix.EINTR:
@@ -145,20 +146,20 @@ func (op *sendOp) sendAll(fd uintptr) {
 				op.first = err
 			}
 		}
-		op.tx.advance()
+		op.tx.Advance()
 	}
 }
 
 // writeMsg lets the runtime's poller wait for room.
-func writeMsg(uc *net.UDPConn, tx *Transmit, o *osConn) error {
+func writeMsg(uc *net.UDPConn, tx *datagram.Transmit, o *osConn) error {
 	var buf [oobSize]byte
 	oob := o.appendOOB(buf[:0], tx)
 	var first error
 	for len(tx.Data) > 0 {
-		if _, _, err := uc.WriteMsgUDPAddrPort(tx.next(), oob, tx.Path.Remote); err != nil && first == nil {
+		if _, _, err := uc.WriteMsgUDPAddrPort(tx.First(), oob, tx.Path.Remote); err != nil && first == nil {
 			first = err
 		}
-		tx.advance()
+		tx.Advance()
 	}
 	return first
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,7 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		local, remote string
-		ecn           ECN
+		ecn           datagram.ECN
 		wantLocal     string
 	}{
 		{"IPv4", "192.0.2.1:1", "192.0.2.9:443", 0b10, "192.0.2.1"},
@@ -28,8 +29,8 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			o := osConn{wildcard: true}
 			var buf [oobSize]byte
-			b := o.appendOOB(buf[:0], &Transmit{
-				Path: Path{Local: netip.MustParseAddrPort(tc.local), Remote: netip.MustParseAddrPort(tc.remote)},
+			b := o.appendOOB(buf[:0], &datagram.Transmit{
+				Path: datagram.Path{Local: netip.MustParseAddrPort(tc.local), Remote: netip.MustParseAddrPort(tc.remote)},
 				ECN:  tc.ecn,
 			})
 			local, ecn := parseOOB(b)
@@ -71,7 +72,7 @@ func TestFullBufferParks(t *testing.T) {
 	sent := 0
 	for !op.block {
 		require.Less(t, sent, 1<<20, "the buffer never fills")
-		tx := Transmit{Data: make([]byte, 100), SegmentSize: 10}
+		tx := datagram.Transmit{Data: make([]byte, 100), SegmentSize: 10}
 		op.tx = &tx
 		require.NoError(t, raw.Control(op.run))
 		require.NoError(t, op.first)

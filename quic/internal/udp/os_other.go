@@ -5,6 +5,8 @@ package udp
 import (
 	"net"
 	"net/netip"
+
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
 // osConn is empty where the standard library's socket is all there is.
@@ -12,22 +14,22 @@ type osConn struct{}
 
 func (*osConn) init(*net.UDPConn, netip.AddrPort) error { return nil }
 
-func (*osConn) read(uc *net.UDPConn, t *Train) (int, error) {
+func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	n, addr, err := uc.ReadFromUDPAddrPort(t.Slab)
 	t.Path.Remote = unmap(addr)
 	return n, err
 }
 
-func (o *osConn) write(uc *net.UDPConn, tx *Transmit) error { return writeMsg(uc, tx, o) }
+func (o *osConn) write(uc *net.UDPConn, tx *datagram.Transmit) error { return writeMsg(uc, tx, o) }
 
 // writeMsg lets the runtime's poller wait for room.
-func writeMsg(uc *net.UDPConn, tx *Transmit, _ *osConn) error {
+func writeMsg(uc *net.UDPConn, tx *datagram.Transmit, _ *osConn) error {
 	var first error
 	for len(tx.Data) > 0 {
-		if _, err := uc.WriteToUDPAddrPort(tx.next(), tx.Path.Remote); err != nil && first == nil {
+		if _, err := uc.WriteToUDPAddrPort(tx.First(), tx.Path.Remote); err != nil && first == nil {
 			first = err
 		}
-		tx.advance()
+		tx.Advance()
 	}
 	return first
 }

@@ -1,0 +1,76 @@
+package quic
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+)
+
+// ConnStats are the counters of a connection.
+type ConnStats struct {
+	DatagramsSent, DatagramsReceived uint64
+	BytesSent, BytesReceived         uint64
+	PacketsSent, PacketsReceived     uint64
+	PacketsLost, SpuriousLosses      uint64
+	SendErrors                       uint64 // trains that the socket refused
+	// PacketsDropped is the number of packets that were received and not processed; Drops counts
+	// them by reason.
+	PacketsDropped                  uint64
+	Drops                           PacketDrops
+	KeyUpdates                      uint64
+	SmoothedRTT, LatestRTT, MinRTT  time.Duration
+	CongestionWindow, BytesInFlight int // in bytes
+	// HandshakeTime is the time from the first byte to the completed handshake.
+	HandshakeTime time.Duration
+}
+
+// Stats returns the counters as they are now; those of a closed connection stay.
+func (c *Conn) Stats() ConnStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.core.Stats()
+	return ConnStats{
+		DatagramsSent: s.DatagramsSent, DatagramsReceived: s.DatagramsReceived,
+		BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,
+		PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived,
+		PacketsLost: s.PacketsLost, SpuriousLosses: s.SpuriousLosses,
+		SendErrors:     s.SendErrors,
+		PacketsDropped: s.Drops.Total(), Drops: packetDrops(&s.Drops),
+		KeyUpdates:  s.KeyUpdates,
+		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT,
+		CongestionWindow: s.CongestionWindow, BytesInFlight: s.BytesInFlight,
+		HandshakeTime: s.HandshakeTime,
+	}
+}
+
+// PacketDrops counts packets that a connection received and did not process, by reason.
+type PacketDrops struct {
+	Duplicate       uint64 // received before, or so old that it cannot be told
+	Undecryptable   uint64 // no key opens them
+	WrongPath       uint64 // from another address than the connection's
+	Malformed       uint64
+	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
+	WrongVersion    uint64 // of another QUIC version than the connection's
+	UnknownConnID   uint64 // to a connection ID that is not this connection's
+	SourceConnID    uint64 // from another source connection ID than the peer's first
+	UnexpectedType  uint64 // of a type that is not expected, such as 0-RTT
+	UnexpectedToken uint64 // Initial packets of a server with a token
+	KeysUnavailable uint64 // came before their keys, beyond the number that is kept
+	KeysDiscarded   uint64 // came after their keys were discarded
+	InvalidRetry    uint64 // Retry packets that are late, repeated or not authentic
+	InvalidVersions uint64 // Version Negotiation packets that are late or do not match
+	Closed          uint64 // came after the end of the connection
+}
+
+func packetDrops(d *core.DropCounts) PacketDrops {
+	return PacketDrops{
+		Duplicate: d[core.DropDuplicate], Undecryptable: d[core.DropUndecryptable],
+		WrongPath: d[core.DropWrongPath], Malformed: d[core.DropMalformed],
+		TooSmall: d[core.DropTooSmall], WrongVersion: d[core.DropUnknownVersion],
+		UnknownConnID: d[core.DropUnknownConnID], SourceConnID: d[core.DropSourceConnID],
+		UnexpectedType: d[core.DropUnexpectedPacket], UnexpectedToken: d[core.DropUnexpectedToken],
+		KeysUnavailable: d[core.DropKeysUnavailable], KeysDiscarded: d[core.DropKeysDiscarded],
+		InvalidRetry: d[core.DropInvalidRetry], InvalidVersions: d[core.DropInvalidNegotiation],
+		Closed: d[core.DropClosedConn],
+	}
+}
