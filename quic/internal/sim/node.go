@@ -36,6 +36,7 @@ type Node struct {
 	// BytesIn and BytesOut count UDP payload.
 	BytesIn, BytesOut int
 	validated         bool
+	checks            int // of the Endpoint, done or skipped
 }
 
 // A Conn is a connection at work on its Node.
@@ -50,16 +51,19 @@ type Conn struct {
 	timer   monotime.Time
 	driving bool
 	again   bool
+	checks  int // done or skipped
 }
 
 // newNode makes a host.
 func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConfig) *Node {
 	cfg.Rand = w.fill
 	cfg.NewConnID = w.connID
-	return &Node{
+	n := &Node{
 		w: w, Name: name, Addr: addr, Endpoint: core.NewEndpoint(cfg),
 		Conns: make(map[core.ConnRef]*Conn), buf: make([]byte, 64<<10),
 	}
+	w.nodes = append(w.nodes, n)
+	return n
 }
 
 // fill is the world's randomness in the shape that the core wants.
@@ -168,7 +172,7 @@ func (n *Node) receive(b []byte) {
 			n.admit(r.Incoming)
 		}
 	}
-	n.settle()
+	n.armEndpoint()
 }
 
 func (n *Node) admit(in *core.Incoming) {
@@ -186,10 +190,10 @@ func (n *Node) admit(in *core.Incoming) {
 	c.drive()
 }
 
-// settle arms the Endpoint's timer and checks it.
-func (n *Node) settle() {
-	if err := n.Endpoint.CheckInvariants(); err != nil {
-		n.w.Fail("%s endpoint: %w", n.Name, err)
+// armEndpoint schedules the Endpoint's timer and checks its invariants.
+func (n *Node) armEndpoint() {
+	if n.w.checkDue(&n.checks) {
+		n.check()
 	}
 	t := n.Endpoint.NextTimeout()
 	if t.IsZero() || !n.timer.IsZero() && !t.Before(n.timer) {
@@ -199,7 +203,7 @@ func (n *Node) settle() {
 	n.w.At(t, func() {
 		n.timer = 0
 		n.Endpoint.HandleTimeout(n.w.now)
-		n.settle()
+		n.armEndpoint()
 	})
 }
 
@@ -216,6 +220,20 @@ func (c *Conn) drive() {
 	}
 	c.driving = false
 	c.arm()
+	if c.node.w.checkDue(&c.checks) {
+		c.check()
+	}
+}
+
+// check fails the world if an invariant of the Endpoint does not hold.
+func (n *Node) check() {
+	if err := n.Endpoint.CheckInvariants(); err != nil {
+		n.w.Fail("%s endpoint: %w", n.Name, err)
+	}
+}
+
+// check fails the world if an invariant of the connection does not hold.
+func (c *Conn) check() {
 	if err := c.CheckInvariants(); err != nil {
 		c.node.w.Fail("%s connection: %w", c.node.Name, err)
 	}
@@ -244,7 +262,7 @@ func (c *Conn) driveOnce() {
 	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
 		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
 	}
-	n.settle()
+	n.armEndpoint()
 }
 
 // startTLS runs a job and hands it back when its time is over. What a real provider computes now

@@ -25,6 +25,8 @@ type Options struct {
 	Config func(*core.Config)
 	// Endpoint may change the server's.
 	Endpoint func(*core.EndpointConfig)
+	// CheckAlways is the World's.
+	CheckAlways bool
 	// Client and Server are the applications.
 	Client *App
 	Server func() *App
@@ -47,6 +49,7 @@ const ALPN = "sim"
 // NewPair builds a pair; errors are configuration errors.
 func NewPair(o Options) (*Pair, error) {
 	p := &Pair{World: NewWorld(o.Seed), opts: o}
+	p.CheckAlways = o.CheckAlways
 	ce, err := o.ClientProvider.NewClient(o.ClientTLS)
 	if err != nil {
 		return nil, err

@@ -68,6 +68,7 @@ func options(seed uint64, p tlsprovider.Provider, groups ...tlsprovider.Group) O
 	return Options{
 		Seed: seed, ClientProvider: p, ServerProvider: p, ClientTLS: c, ServerTLS: s,
 		Client: &App{}, Server: func() *App { return &App{} },
+		CheckAlways: replaying(),
 	}
 }
 

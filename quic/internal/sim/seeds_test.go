@@ -46,7 +46,16 @@ func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 	}
 }
 
-// replaying: one seed alone says nothing about the others.
+// atMost is how many worlds a test runs: n, or with -short only short. The race detector, which makes
+// a world tenfold slower, runs with -short.
+func atMost(n, short uint64) uint64 {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
+// replaying reports whether a test runs only the one seed of the environment.
 func replaying() bool { return os.Getenv(seedVariable) != "" }
 
 // counted is a provider that knows how many of its objects are in use.

@@ -25,6 +25,34 @@ type World struct {
 	digest uint32
 	// MaxSteps bounds a run, against machines that busy themselves without time passing.
 	MaxSteps int
+	// CheckAlways checks invariants after every step, however long the run.
+	CheckAlways bool
+
+	nodes []*Node
+}
+
+// Checking a connection takes time proportional to the packets it has in flight, which are tens of
+// thousands on a fast, long path. So each connection and each Endpoint is checked after each of its
+// first alwaysChecked steps, then after every checkInterval-th, and when a run ends.
+const (
+	alwaysChecked = 2000
+	checkInterval = 64
+)
+
+// checkDue counts a step in n and reports whether to check invariants after it.
+func (w *World) checkDue(n *int) bool {
+	*n++
+	return *n <= alwaysChecked || *n%checkInterval == 0 || w.CheckAlways
+}
+
+// checkAll checks every Endpoint and every connection.
+func (w *World) checkAll() {
+	for _, n := range w.nodes {
+		n.check()
+		for _, c := range n.Conns {
+			c.check()
+		}
+	}
 }
 
 // NewWorld makes a world that follows from seed.
@@ -85,10 +113,11 @@ func (w *World) Run(limit time.Duration, done func() bool) error {
 		w.now = e.at
 		e.f()
 	}
+	w.checkAll()
 	return w.err
 }
 
-// RunFor lets time pass.
+// RunFor runs for d of virtual time.
 func (w *World) RunFor(d time.Duration) error {
 	end := w.now.Add(d)
 	for w.err == nil && len(w.queue) > 0 && !w.queue[0].at.After(end) {
@@ -101,6 +130,7 @@ func (w *World) RunFor(d time.Duration) error {
 		e.f()
 	}
 	w.now = end
+	w.checkAll()
 	return w.err
 }
 
