@@ -84,9 +84,9 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	}
 	c.loss.SetNextNumber(recovery.SpaceInitial, in.NextInitial)
 	if in.Validated {
-		c.loss.ValidateAddress()
+		c.loss.Path().ValidateAddress()
 	}
-	c.loss.DatagramSent(in.Sent)
+	c.loss.Path().DatagramSent(in.Sent)
 	for _, d := range in.Datagrams {
 		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
 	}
@@ -158,10 +158,12 @@ func (c *Conn) Version() wire.Version { return c.version }
 // Stats returns a copy of the counters.
 func (c *Conn) Stats() Stats {
 	s := c.stats
-	s.SmoothedRTT, s.LatestRTT, s.MinRTT = c.loss.SmoothedRTT(), c.loss.LatestRTT(), c.loss.MinRTT()
-	s.CongestionWindow, s.BytesInFlight = c.loss.CongestionWindow(), c.loss.BytesInFlight()
+	path := c.loss.Path()
+	rtt := path.RTT()
+	s.SmoothedRTT, s.LatestRTT, s.MinRTT = rtt.Smoothed, rtt.Latest, rtt.Min
+	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()
 	return s
 }
 
 // rtt is what flow control tunes itself by.
-func (c *Conn) rtt() time.Duration { return c.loss.SmoothedRTT() }
+func (c *Conn) rtt() time.Duration { return c.loss.Path().SmoothedRTT() }

@@ -128,7 +128,7 @@ func (c *Conn) HandleStatelessReset(now monotime.Time) {
 // [...]"
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-2.1
 func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
-	d := newDatagram(c, buf[:0], min(c.loss.AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
+	d := newDatagram(c, buf[:0], min(c.loss.Path().AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
 		if c.spaces[s].seal == nil || s == recovery.SpaceApp && !c.tls.complete && d.packets() > 0 {
 			continue

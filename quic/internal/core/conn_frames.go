@@ -46,7 +46,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		// "Once an endpoint has successfully processed a Handshake packet from the peer, it
 		// can consider the peer address to have been validated."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-1
-		c.loss.ValidateAddress()
+		c.loss.Path().ValidateAddress()
 	}
 	eliciting, ok := c.handleFrames(s, payload, pkt)
 	if !ok || c.closing.state != stateOpen {

@@ -173,7 +173,7 @@ func TestWhenWeMayUpdate(t *testing.T) {
 		require.NoError(t, err)
 		r.pump()
 		now := r.now
-		for r.client.loss.BytesInFlight() > 0 && r.now.Sub(now) < time.Second {
+		for r.client.loss.Path().BytesInFlight() > 0 && r.now.Sub(now) < time.Second {
 			r.wait(time.Millisecond)
 		}
 	}

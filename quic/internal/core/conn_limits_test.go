@@ -27,7 +27,7 @@ func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
 		}
 		r.step(r.client, client)
 		require.NotNil(t, r.server)
-		r.server.loss.DatagramSent(r.server.loss.AmplificationCredit() - credit)
+		r.server.loss.Path().DatagramSent(r.server.loss.Path().AmplificationCredit() - credit)
 		r.server.Close(r.now, false, uint64(wire.InternalError), "no")
 		tx, ok := r.server.PollTransmit(r.now, r.buf)
 		require.LessOrEqual(t, len(tx.Data), credit)

@@ -47,7 +47,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.streams.SetPeerParams(&p)
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
-	c.loss.SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
+	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
 	c.idle.setPeer(p.MaxIdleTimeout)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

@@ -36,7 +36,7 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 		d := t.Next()
 		c.stats.DatagramsReceived++
 		c.stats.BytesReceived += uint64(len(d))
-		c.loss.DatagramReceived(c.now, len(d))
+		c.loss.Path().DatagramReceived(len(d))
 		short := d[0]&0x80 == 0
 		if short && c.mayOpenApp() {
 			c.addShort(off, d)
@@ -281,7 +281,7 @@ func (c *Conn) handleLate(s recovery.Space) {
 	if c.side == tlsprovider.Client || s != recovery.SpaceHandshake || !c.tls.confirmed {
 		return
 	}
-	if c.nudgedAt.IsZero() || c.now.Sub(c.nudgedAt) >= c.loss.SmoothedRTT() {
+	if c.nudgedAt.IsZero() || c.now.Sub(c.nudgedAt) >= c.loss.Path().SmoothedRTT() {
 		c.nudgedAt = c.now
 		if c.handshakeDone.IsSet() && !c.handshakeDone.IsReceived() {
 			c.handshakeDone.SetUnsent()

@@ -42,7 +42,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], 0)
 	segment := 0
 	for {
-		size := min(c.loss.MaxDatagramSize(), len(buf)-len(d.b))
+		size := min(c.loss.Path().MaxDatagramSize(), len(buf)-len(d.b))
 		if segment > 0 {
 			size = segment
 		}
@@ -56,7 +56,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 		if segment == 0 {
 			segment = d.size()
 		}
-		if d.size() < segment || segment < c.loss.MaxDatagramSize() {
+		if d.size() < segment || segment < c.loss.Path().MaxDatagramSize() {
 			break
 		}
 	}
@@ -79,7 +79,7 @@ func (c *Conn) transmit(b []byte, segment int) Transmit {
 	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(b))
-	c.loss.DatagramSent(len(b))
+	c.loss.Path().DatagramSent(len(b))
 	return tx
 }
 
@@ -89,7 +89,7 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	if limit == recovery.SendNothing {
 		return false
 	}
-	credit := c.loss.AmplificationCredit() - len(d.b)
+	credit := c.loss.Path().AmplificationCredit() - len(d.b)
 	d.limit = min(d.limit, credit)
 	first := len(c.send.sent)
 	ackOnly := limit == recovery.SendAckOnly
@@ -100,6 +100,9 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 		c.buildPacket(d, s, ackOnly, credit)
 	}
 	if d.packets() == 0 {
+		if limit == recovery.SendAll {
+			c.loss.AppLimited()
+		}
 		return false
 	}
 	d.end()
@@ -169,7 +172,7 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	// acknowledgment for a long period of time. [...] could send a PING [...] once per round
 	// trip". Only after a number of packets, or two such receivers would keep each other awake.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-2
-	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.SmoothedRTT()
+	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.Path().SmoothedRTT()
 }
 
 func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {

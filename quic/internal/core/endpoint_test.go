@@ -254,7 +254,7 @@ func TestClientAndRetry(t *testing.T) {
 		require.True(t, r.client.ids.retried)
 		require.Equal(t, src, r.client.ids.dst())
 		require.Equal(t, next, r.client.loss.NextNumber(recovery.SpaceInitial), "packet numbers go on")
-		require.Zero(t, r.client.loss.BytesInFlight(), "what went out before the Retry does not count")
+		require.Zero(t, r.client.loss.Path().BytesInFlight(), "what went out before the Retry does not count")
 		tx, ok := r.client.PollTransmit(r.now, r.buf)
 		require.True(t, ok)
 		h, n := wire.ParseLongHeader(tx.Data)

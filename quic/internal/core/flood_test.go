@@ -28,7 +28,7 @@ func heapBytes() int64 {
 // the server closed, if it did.
 func (r *rig) flood(n, packet int, frame func(i int) wire.Frame) (taken int) {
 	r.t.Helper()
-	r.server.loss.ValidateAddress()
+	r.server.loss.Path().ValidateAddress()
 	for taken < n && r.server.Err() == nil {
 		var b []byte
 		for len(b) < packet && taken < n {

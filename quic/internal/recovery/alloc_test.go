@@ -72,7 +72,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 
 func TestIdleConnectionIsSmall(t *testing.T) {
 	s := newSteadyState()
-	s.l.cc.cwnd, s.l.cc.ssthresh = 4<<20, 4<<20
+	s.l.setWindow(s.now, 4<<20, 4<<20)
 	for range 3000 {
 		p := s.l.NewSent()
 		p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
@@ -83,7 +83,7 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 	b := s.a.AppendAck(nil, s.now, 1200)
 	f, _ := wire.ConsumeAck(b)
 	require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
-	require.Zero(t, s.l.BytesInFlight())
+	require.Zero(t, s.l.Path().BytesInFlight())
 	require.LessOrEqual(t, s.l.pool.n, idleSent)
 	require.LessOrEqual(t, len(s.l.spaces[SpaceApp].sent.buf), idleRing)
 }

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"math"
 	"testing"
 
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -19,7 +20,7 @@ func TestLossPacketThreshold(t *testing.T) {
 	lt.want("App 4 acked", "App 1 lost")
 	lt.ack(SpaceApp, 0, 3, -5)
 	lt.want("App 5 acked", "App 2 lost")
-	require.Zero(t, lt.l.BytesInFlight())
+	require.Zero(t, lt.l.Path().BytesInFlight())
 }
 
 func TestLossTimeThreshold(t *testing.T) {
@@ -59,7 +60,7 @@ func TestLossOfUnrelatedPackets(t *testing.T) {
 	lt.send(SpaceHandshake, 5)
 	lt.ack(SpaceHandshake, 0, 4)
 	lt.want("Handshake 4 acked", "Handshake 0 lost", "Handshake 1 lost")
-	require.Equal(t, 7*1200, lt.l.BytesInFlight(), "spaces are separate")
+	require.Equal(t, 7*1200, lt.l.Path().BytesInFlight(), "spaces are separate")
 	// A duplicate acknowledgement changes nothing.
 	lt.ack(SpaceHandshake, 0, 4)
 	lt.want()
@@ -82,7 +83,7 @@ func TestAckOfUnsent(t *testing.T) {
 		require.ErrorIs(t, lt.l.HandleAck(lt.now, s, lt.frame(0, nil, 0, -3), lt.fate), ErrAckUnsent)
 	}
 	lt.want()
-	require.Equal(t, 3*1200, lt.l.BytesInFlight(), "an error changes nothing")
+	require.Equal(t, 3*1200, lt.l.Path().BytesInFlight(), "an error changes nothing")
 
 	lt.l.SetNextNumber(SpaceApp, 10)
 	require.Equal(t, wire.PacketNumber(10), lt.send(SpaceApp, 1))
@@ -128,13 +129,13 @@ func TestSkippedNumbers(t *testing.T) {
 
 func TestSpuriousLossUndone(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
-	window := lt.l.CongestionWindow()
+	window := lt.l.Path().CongestionWindow()
 	lt.send(SpaceApp, 8) // 1 to 8
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 3, -8)
 	require.Equal(t, []string{"App 1 lost", "App 2 lost"}, lt.got[len(lt.got)-2:])
 	lt.got = nil
-	require.Equal(t, window/2, lt.l.CongestionWindow(), "loss halves the window")
+	require.Equal(t, window/2, lt.l.Path().CongestionWindow(), "loss halves the window")
 
 	// "Implementations can detect spurious retransmissions and increase the packet or time
 	// reordering threshold to reduce future spurious retransmissions and loss events."
@@ -142,10 +143,10 @@ func TestSpuriousLossUndone(t *testing.T) {
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 1, 3, -8)
 	lt.want("App 1 acked")
-	require.Equal(t, window/2, lt.l.CongestionWindow(), "one of the two may still be lost")
+	require.Equal(t, window/2, lt.l.Path().CongestionWindow(), "one of the two may still be lost")
 	lt.ack(SpaceApp, 0, 1, -8)
 	lt.want("App 2 acked")
-	require.Equal(t, window, lt.l.CongestionWindow(), "nothing was lost")
+	require.Equal(t, window, lt.l.Path().CongestionWindow(), "nothing was lost")
 	require.Equal(t, Counters{Lost: 2, SpuriousLosses: 2, CongestionEvents: 1, UndoneReductions: 1}, lt.l.Counters())
 
 	// The path may do the same again, and no packet is declared lost.
@@ -170,11 +171,11 @@ func TestUndoneReductionLeavesNoRecoveryPeriod(t *testing.T) {
 	lt.ack(SpaceApp, 0, 0, 1, 4)
 	lt.want("App 1 acked")
 	require.EqualValues(t, 1, lt.l.Counters().UndoneReductions)
-	window := lt.l.CongestionWindow()
+	window := lt.l.Path().CongestionWindow()
 	lt.advance(400 * ms)
 	lt.ack(SpaceApp, 0, 0, 1, 4, 10)
 	require.EqualValues(t, 2, lt.l.Counters().CongestionEvents)
-	require.Less(t, lt.l.CongestionWindow(), window)
+	require.Less(t, lt.l.Path().CongestionWindow(), window)
 }
 
 func TestRealLossNotUndone(t *testing.T) {
@@ -182,10 +183,10 @@ func TestRealLossNotUndone(t *testing.T) {
 	lt.send(SpaceApp, 8)
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 3, -8)
-	window := lt.l.CongestionWindow()
+	window := lt.l.Path().CongestionWindow()
 	lt.advance(20 * ms)
 	lt.ack(SpaceApp, 0, 1, 3, -8)
-	require.Equal(t, window, lt.l.CongestionWindow())
+	require.Equal(t, window, lt.l.Path().CongestionWindow())
 	// Packet 2 never comes. After some time it is forgotten, and its acknowledgement means nothing.
 	lt.advance(400 * ms)
 	lt.send(SpaceApp, 1)
@@ -221,7 +222,7 @@ func TestUnacknowledgedStateIsBounded(t *testing.T) {
 	require.LessOrEqual(t, lt.l.spaces[SpaceApp].sent.len(), maxUntimed, "acknowledgements are not acknowledged")
 	lt.wantNoTimer("only acknowledgements are outstanding")
 
-	lt.l.cc.cwnd = maxWindow
+	lt.l.setWindow(lt.now, maxWindow, math.MaxInt)
 	sent := 0
 	for ; lt.l.SendLimit(lt.now) == SendAll; sent++ {
 		require.LessOrEqual(t, sent, maxInFlight)
@@ -232,6 +233,6 @@ func TestUnacknowledgedStateIsBounded(t *testing.T) {
 	require.Equal(t, maxInFlight, sent, "small packets are bounded by number")
 	lt.check()
 	lt.l.Close()
-	require.Zero(t, lt.l.BytesInFlight())
+	require.Zero(t, lt.l.Path().BytesInFlight())
 	lt.wantNoTimer("closed")
 }

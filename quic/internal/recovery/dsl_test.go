@@ -61,6 +61,15 @@ func (t *lossTest) check() {
 	require.NoError(t, t.l.CheckInvariants())
 }
 
+// reno returns the congestion controller.
+func (l *Loss) reno() *newReno { return l.active.cc.(*newReno) }
+
+// setWindow changes the congestion window.
+func (l *Loss) setWindow(now monotime.Time, window, ssthresh int) {
+	l.reno().cwnd, l.reno().ssthresh = window, ssthresh
+	l.active.setRate(now)
+}
+
 func (t *lossTest) advance(d time.Duration) { t.now = t.now.Add(d) }
 
 // send sends n ack-eliciting packets of t.size bytes and returns the number of the last.
@@ -88,7 +97,7 @@ func (t *lossTest) sendPacket(s Space, set func(p *SentPacket)) wire.PacketNumbe
 	set(p)
 	num, size, eliciting := p.Num, p.Size, p.AckEliciting
 	t.l.PacketSent(t.now, s, p)
-	t.l.DatagramSent(size)
+	t.l.Path().DatagramSent(size)
 	if eliciting {
 		t.l.ProbeSent()
 	}

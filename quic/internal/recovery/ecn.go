@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -11,17 +10,23 @@ type ecnState struct {
 	counts wire.ECNCounts // the largest that the peer has reported
 }
 
-// ECNFailed reports whether the path or the peer has shown that it does not handle ECN: packets are
-// no longer to be marked.
-func (l *Loss) ECNFailed() bool { return l.ecnFailed }
-
-// checkECN validates the counts of an ACK frame and responds to new ECN-CE marks. Nothing in them
-// matters as long as no packet was sent with a mark.
-func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack, gain *ackGain) {
+// checkECN validates the counts of an ACK frame and notes new ECN-CE marks for the congestion controller.
+// The counts do not matter as long as no packet was sent with a mark. The peer counts the packets of
+// all paths together: a failure concerns each path on which a marked packet was newly acknowledged, new
+// marks concern the path of the largest packet.
+func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
+	var ect uint64
+	var newest *Path // of the largest packet
+	for _, pa := range l.paths {
+		ect += pa.ack.ect
+		if pa.ack.largest != wire.NoPacket && pa.ack.largest == sp.largestAcked {
+			newest = pa
+		}
+	}
 	// "An endpoint MUST NOT fail ECN validation as a result of processing an ACK frame that does
 	// not increase the largest acknowledged packet number."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-5
-	if sp.ecn.sent == 0 || l.ecnFailed || gain.largest != sp.largestAcked {
+	if sp.ecn.sent == 0 || newest == nil || newest.ecnFailed {
 		return
 	}
 	if !f.HasECN {
@@ -29,25 +34,27 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack, gain *ack
 		// ECT(0) or ECT(1) codepoint set, ECN validation fails if the corresponding ECN counts
 		// are not present in the ACK frame."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-2
-		l.ecnFailed = gain.ect > 0
+		l.failECN(nil)
 		return
 	}
 	was := sp.ecn.counts
 	if f.ECN.ECT0 < was.ECT0 || f.ECN.CE < was.CE || f.ECN.ECT1 != 0 ||
 		f.ECN.ECT0 > sp.ecn.sent || f.ECN.CE > sp.ecn.sent ||
-		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < gain.ect {
-		l.ecnFailed = true
+		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < ect {
+		l.failECN(newest)
 		return
 	}
 	sp.ecn.counts = f.ECN
-	if f.ECN.CE > was.CE {
-		// "[...] QUIC treats a Congestion Experienced (CE) codepoint in the IP header as a signal
-		// of congestion."
-		// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
-		before := l.cc.epoch
-		l.cc.congested(now, gain.largestSent)
-		if l.cc.epoch != before {
-			l.counters.CongestionEvents++
-		}
+	// "[...] QUIC treats a Congestion Experienced (CE) codepoint in the IP header as a signal of
+	// congestion."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
+	newest.ack.CE = f.ECN.CE - was.CE
+}
+
+// failECN ends the use of ECN on the paths whose marked packets the ACK frame acknowledges, and on one
+// more.
+func (l *Loss) failECN(also *Path) {
+	for _, pa := range l.paths {
+		pa.ecnFailed = pa.ecnFailed || pa.ack.ect > 0 || pa == also
 	}
 }

@@ -8,38 +8,59 @@ import (
 
 // CheckInvariants verifies what holds between any two calls. It is for tests and simulation.
 func (l *Loss) CheckInvariants() error {
-	bytes, packets, outstanding := 0, 0, 0
+	packets, outstanding := 0, 0
+	total := 0 // bytes in flight on all paths
+	for _, p := range l.paths {
+		p.counted = 0
+	}
 	for s := range l.spaces {
 		sp := &l.spaces[s]
-		b, n, err := sp.check()
+		b, n, err := sp.check(len(l.paths) == 1)
 		if err != nil {
 			return fmt.Errorf("%v: %w", Space(s), err)
 		}
-		bytes, packets = bytes+b, packets+n
+		packets, total = packets+n, total+b
 		if l.timesProbes(Space(s)) {
 			outstanding += sp.eliciting
 		}
 	}
-	credit := l.AmplificationCredit()
+	for _, p := range l.paths {
+		if err := p.check(); err != nil {
+			return err
+		}
+		total -= p.bytesInFlight
+	}
+	credit := l.active.AmplificationCredit()
 	switch {
-	case bytes != l.bytesInFlight || packets != l.packetsInFlight:
-		return fmt.Errorf("%d bytes, %d packets in flight, counted %d, %d",
-			l.bytesInFlight, l.packetsInFlight, bytes, packets)
+	case total != 0:
+		return fmt.Errorf("%d bytes in flight on paths that are gone", total)
+	case packets != l.packetsInFlight:
+		return fmt.Errorf("%d packets in flight, counted %d", l.packetsInFlight, packets)
 	case outstanding > 0 && credit >= l.probeCost() && l.NextTimeout().IsZero():
 		return fmt.Errorf("%d packets outstanding and no timer", outstanding)
-	case credit < 0:
-		return fmt.Errorf("%d bytes sent for %d received", l.amp.sent, l.amp.received)
-	case l.cc.cwnd < l.cc.minWindow() || l.cc.cwnd > max(maxWindow, l.cc.minWindow()):
-		return fmt.Errorf("congestion window of %d", l.cc.cwnd)
-	case l.reo.packets < minPacketThreshold || l.reo.packets > maxPacketThreshold ||
-		l.reo.eighths < minTimeEighths || l.reo.eighths > maxTimeEighths:
-		return fmt.Errorf("reordering thresholds %+v", l.reo)
 	}
 	return nil
 }
 
-// check verifies the counts of a space and returns what is in flight.
-func (sp *lossSpace) check() (bytes, packets int, err error) {
+// check verifies a path, after its packets in flight were counted.
+func (p *Path) check() error {
+	least := 2 * p.datagramSize
+	switch {
+	case p.counted != p.bytesInFlight:
+		return fmt.Errorf("%d bytes in flight, counted %d", p.bytesInFlight, p.counted)
+	case p.AmplificationCredit() < 0:
+		return fmt.Errorf("%d bytes sent for %d received", p.amp.sent, p.amp.received)
+	case p.out.Window < least || p.out.Window > max(maxWindow, least):
+		return fmt.Errorf("congestion window of %d", p.out.Window)
+	case p.reo.packets < minPacketThreshold || p.reo.packets > maxPacketThreshold ||
+		p.reo.eighths < minTimeEighths || p.reo.eighths > maxTimeEighths:
+		return fmt.Errorf("reordering thresholds %+v", p.reo)
+	}
+	return nil
+}
+
+// check verifies the counts of a space, counts what is in flight for each path, and returns the sum. On one path, no packet that may still arrive precedes a lost one.
+func (sp *lossSpace) check(onePath bool) (bytes, packets int, err error) {
 	eliciting, untimed := 0, 0
 	last := wire.NoPacket
 	for i := sp.sent.head; i < sp.sent.tail; i++ {
@@ -51,7 +72,7 @@ func (sp *lossSpace) check() (bytes, packets int, err error) {
 		if e.p == nil {
 			continue
 		}
-		if e.p.lost != (i < sp.live) {
+		if !e.p.lost && i < sp.live || e.p.lost && i >= sp.live && onePath {
 			return 0, 0, fmt.Errorf("packet %d lost: %v, on the wrong side of the cursor", e.num, e.p.lost)
 		}
 		if e.p.lost {
@@ -62,6 +83,7 @@ func (sp *lossSpace) check() (bytes, packets int, err error) {
 		}
 		if e.p.InFlight {
 			bytes, packets = bytes+e.p.Size, packets+1
+			e.p.path.counted += e.p.Size
 		} else {
 			untimed++
 		}

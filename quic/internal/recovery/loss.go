@@ -12,36 +12,35 @@ type Config struct {
 	Server          bool
 	MaxDatagramSize int           // UDP payload in bytes, at least 1200
 	InitialRTT      time.Duration // 0: DefaultInitialRTT
+	// NewController makes the congestion controller of each path. nil: NewReno.
+	NewController func() Controller
 	// Rand fills b with random bytes. nil: no packet number is ever left out.
 	Rand func(b []byte)
 }
 
-// Loss is loss detection and congestion control of one connection on one path. Call Init first.
+// Loss is loss detection of one connection: its packet number spaces with the packets sent, its probe
+// timeout, and its paths. Call Init first.
 //
-// Its inputs are PacketSent and DatagramSent, HandleAck, DatagramReceived, HandleTimeout and what
-// becomes known of the handshake; its outputs are the fates of packets, SendLimit, the pending probes
-// and NextTimeout. No timer is kept: NextTimeout follows from the state, so it cannot be stale.
+// Its inputs are PacketSent, HandleAck, HandleTimeout and the progress of the handshake; its outputs are
+// the fates of packets, SendLimit, the pending probes and NextTimeout. No timer is kept: NextTimeout
+// follows from the state, so it cannot be stale. What belongs to a network path is in a [Path].
 //
-// Invariants, which CheckInvariants verifies: the bytes in flight are the sum of the packets in
-// flight; where an ack-eliciting packet is outstanding, and the peer can answer, a timer is armed;
-// what is remembered is bounded; a server's bytes never exceed three times what it received.
+// Invariants, which CheckInvariants verifies: the bytes in flight on a path are the sum of its packets
+// in flight; while an ack-eliciting packet is outstanding, and the peer can answer, a timer is armed;
+// what is remembered is bounded; a server's bytes on a path whose peer address is not validated never
+// exceed three times what it received.
 type Loss struct {
 	cfg    Config
 	spaces [NumSpaces]lossSpace
 	pool   sentPool
-	rtt    rttState
-	cc     newReno
-	pacer  pacer
-	reo    reordering
-	amp    amplification
 	pto    ptoState
+	paths  []*Path // with packets outstanding, or in use
+	active *Path   // the one that packets are sent on
 
-	bytesInFlight    int
 	packetsInFlight  int
 	maxAckDelay      time.Duration // the peer's
 	ackDelayExponent uint8         // the peer's
-	ecnFailed        bool
-	firstSample      monotime.Time // when the first RTT sample was taken
+	lossID           uint32        // of the latest LossBatch
 	counters         Counters
 }
 
@@ -58,7 +57,7 @@ type Counters struct {
 // lossSpace is one packet number space.
 type lossSpace struct {
 	sent         sentRing
-	live         int // position in sent: none before it is neither acknowledged nor lost
+	live         int // position in sent: every packet before it is acknowledged or lost
 	next         wire.PacketNumber
 	skip         skipState
 	largestAcked wire.PacketNumber
@@ -67,8 +66,7 @@ type lossSpace struct {
 	lastEliciting monotime.Time // when the last of them was sent
 	untimed       int           // packets remembered that are not in flight: acknowledgements
 	lossTime      monotime.Time // when the next packet becomes lost by time
-	lastAckedSent monotime.Time // latest time at which an acknowledged packet was sent
-	lostRun       lostRun
+	breaks        uint64        // acknowledgements that ended runs of lost packets
 	ecn           ecnState
 	discarded     bool
 }
@@ -76,11 +74,8 @@ type lossSpace struct {
 // Init prepares l for a connection that begins now.
 func (l *Loss) Init(now monotime.Time, cfg Config) {
 	*l = Loss{cfg: cfg, maxAckDelay: MaxAckDelay, ackDelayExponent: AckDelayExponent}
-	l.rtt.init(cfg.InitialRTT)
-	l.cc.init(now, cfg.MaxDatagramSize)
-	l.pacer.init(now, cfg.MaxDatagramSize)
-	l.reo.init()
-	l.amp.validated = !cfg.Server
+	l.active = newPath(now, &cfg)
+	l.paths = []*Path{l.active}
 	l.pto.peerValidated = cfg.Server
 	for s := range l.spaces {
 		l.spaces[s].largestAcked = wire.NoPacket
@@ -95,8 +90,8 @@ func (l *Loss) NewSent() *SentPacket { return l.pool.take() }
 // given out again.
 func (l *Loss) NextNumber(s Space) wire.PacketNumber { return l.spaces[s].next }
 
-// SetNextNumber says that somebody else has used the smaller numbers. Their acknowledgement is
-// accepted and means nothing.
+// SetNextNumber makes pn the next number: the smaller ones have been used outside of l. Their
+// acknowledgement is accepted and has no effect.
 func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) {
 	if sp := &l.spaces[s]; pn > sp.next {
 		sp.next = pn
@@ -111,7 +106,7 @@ func (l *Loss) LargestAcked(s Space) wire.PacketNumber { return l.spaces[s].larg
 func (l *Loss) OldestUnacked(s Space) wire.PacketNumber {
 	sp := &l.spaces[s]
 	for i := sp.live; i < sp.sent.tail; i++ {
-		if e := sp.sent.at(i); e.p != nil {
+		if e := sp.sent.at(i); e.p != nil && !e.p.lost {
 			return e.num
 		}
 	}
@@ -124,36 +119,11 @@ func (l *Loss) SetMaxAckDelay(d time.Duration) { l.maxAckDelay = d }
 // SetAckDelayExponent takes the peer's ack_delay_exponent.
 func (l *Loss) SetAckDelayExponent(e uint8) { l.ackDelayExponent = e }
 
-// SetMaxDatagramSize changes how large our datagrams may be, in bytes of UDP payload.
-func (l *Loss) SetMaxDatagramSize(n int) {
-	l.cfg.MaxDatagramSize = n
-	l.cc.setMaxDatagramSize(n)
-	l.pacer.mds = n
-}
-
-// MaxDatagramSize is how large our datagrams may be, in bytes of UDP payload.
-func (l *Loss) MaxDatagramSize() int { return l.cfg.MaxDatagramSize }
-
-// SmoothedRTT is the estimated round-trip time; before a sample, the initial one.
-func (l *Loss) SmoothedRTT() time.Duration { return l.rtt.smoothed }
-
-// LatestRTT is the latest sample of the round-trip time, or 0.
-func (l *Loss) LatestRTT() time.Duration { return l.rtt.latest }
-
-// MinRTT is the smallest sample of the round-trip time, or 0.
-func (l *Loss) MinRTT() time.Duration { return l.rtt.min }
-
-// CongestionWindow is the congestion window in bytes.
-func (l *Loss) CongestionWindow() int { return l.cc.cwnd }
-
-// BytesInFlight is the number of bytes in flight.
-func (l *Loss) BytesInFlight() int { return l.bytesInFlight }
+// Path returns the path that packets are sent on.
+func (l *Loss) Path() *Path { return l.active }
 
 // Counters returns a copy of the counters.
 func (l *Loss) Counters() Counters { return l.counters }
-
-// SpuriousLosses counts packets that were declared lost and acknowledged later.
-func (l *Loss) SpuriousLosses() uint64 { return l.counters.SpuriousLosses }
 
 // DiscardSpace forgets a space, as its keys are gone. Its packets get no fate.
 //
@@ -192,10 +162,7 @@ func (l *Loss) ResetForRetry(now monotime.Time) {
 	for s := range l.spaces {
 		l.forget(Space(s))
 	}
-	l.rtt.init(initial)
-	l.cc.init(now, l.cfg.MaxDatagramSize)
-	l.pacer.init(now, l.cfg.MaxDatagramSize)
-	l.reo.init()
+	l.active.reset(now, initial)
 	l.resetPTO(now)
 }
 
@@ -203,7 +170,7 @@ func (l *Loss) ResetForRetry(now monotime.Time) {
 // for a handshake message: a Retry costs it nothing.
 const minRetryRTT = 50 * time.Millisecond
 
-// Close forgets everything and gives the memory up. Getters keep working.
+// Close forgets everything and frees the memory. Getters keep working.
 func (l *Loss) Close() {
 	for s := range l.spaces {
 		l.forget(Space(s))
@@ -227,13 +194,13 @@ func (l *Loss) forget(s Space) {
 	sp.sent.release()
 	sp.live = sp.sent.head
 	sp.lossTime = 0
-	sp.lostRun = lostRun{}
+	sp.breaks++
 }
 
 // enterFlight and leaveFlight keep the counts of packets that are neither acknowledged nor lost.
 func (l *Loss) enterFlight(sp *lossSpace, p *SentPacket) {
 	if p.InFlight {
-		l.bytesInFlight += p.Size
+		p.path.bytesInFlight += p.Size
 		l.packetsInFlight++
 	} else {
 		sp.untimed++
@@ -245,7 +212,7 @@ func (l *Loss) enterFlight(sp *lossSpace, p *SentPacket) {
 
 func (l *Loss) leaveFlight(sp *lossSpace, p *SentPacket) {
 	if p.InFlight {
-		l.bytesInFlight -= p.Size
+		p.path.bytesInFlight -= p.Size
 		l.packetsInFlight--
 	} else {
 		sp.untimed--
@@ -255,7 +222,7 @@ func (l *Loss) leaveFlight(sp *lossSpace, p *SentPacket) {
 	}
 }
 
-// checkIdle gives memory up that a connection without outstanding packets does not need.
+// checkIdle frees memory that a connection without outstanding packets does not need.
 func (l *Loss) checkIdle() {
 	if l.packetsInFlight == 0 {
 		l.pool.trim()

@@ -14,15 +14,6 @@ var (
 	ErrAckSkipped = errors.New("acknowledgement of a packet number that was left out")
 )
 
-// ackGain is what one ACK frame newly acknowledges.
-type ackGain struct {
-	largest     wire.PacketNumber // NoPacket: nothing
-	largestSent monotime.Time
-	eliciting   bool
-	bytes       int // of packets that count for the window's growth
-	ect         uint64
-}
-
 // HandleAck processes an ACK frame: fate is called for each packet that it acknowledges, and for
 // those that turn out to be lost. The work is bounded by the ranges and by what is outstanding. An
 // error leaves everything as it was.
@@ -39,37 +30,61 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 	if sp.discarded {
 		return nil
 	}
-	epoch := l.cc.epoch
-	gain := ackGain{largest: wire.NoPacket}
-	sp.largestAcked = max(sp.largestAcked, f.Largest)
+	l.beginAck(now, s, f)
+	acked := false
 	for r := range f.Ranges {
-		l.ackRange(now, s, r, &gain, fate)
+		acked = l.ackRange(now, s, r, fate) || acked
 		if sp.sent.len() == 0 || r.Start <= sp.sent.at(sp.sent.head).num {
 			break
 		}
 	}
-	if gain.largest == wire.NoPacket {
+	if !acked {
 		return nil
 	}
-	sp.lastAckedSent = max(sp.lastAckedSent, gain.largestSent)
-	l.sampleRTT(now, s, f, &gain)
-	l.checkECN(now, sp, f, &gain)
+	l.sampleRTT(now, s, f)
+	l.checkECN(sp, f)
 	l.detectLost(now, s, fate)
-	if l.cc.epoch == epoch { // else all of them were sent before recovery
-		l.cc.acked(now, gain.largestSent, gain.bytes, l.bytesInFlight)
+	for _, pa := range l.paths {
+		l.endAck(now, pa)
 	}
-	l.pacer.setRate(now, &l.cc, &l.rtt)
 	l.ptoAcked(now, s)
 	l.prune(now, sp)
 	l.checkIdle()
 	return nil
 }
 
-// ackRange acknowledges the outstanding packets of one range.
-func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, gain *ackGain, fate FateFunc) {
+// beginAck prepares the paths' batches for an ACK frame.
+func (l *Loss) beginAck(now monotime.Time, s Space, f *wire.Ack) {
+	sp := &l.spaces[s]
+	sp.largestAcked = max(sp.largestAcked, f.Largest)
+	if len(l.paths) == 1 {
+		// The frame's largest may be a packet that is not remembered; it left on this path.
+		l.active.spaces[s].largestAcked = sp.largestAcked
+	}
+	for _, pa := range l.paths {
+		pa.ack = AckBatch{Now: now, largest: wire.NoPacket}
+	}
+}
+
+// endAck gives a path's batch to its congestion controller.
+func (l *Loss) endAck(now monotime.Time, pa *Path) {
+	b := &pa.ack
+	if b.largest != wire.NoPacket {
+		b.InFlight = pa.bytesInFlight
+		b.Sample = pa.delivery.sample(&b.newest, b.LatestSent, pa.rtt.Min)
+		if pa.cc.Acked(b) {
+			l.counters.CongestionEvents++
+			pa.oneMore = true
+		}
+	}
+	pa.setRate(now)
+}
+
+// ackRange acknowledges the outstanding packets of one range, and reports whether there are any.
+func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, fate FateFunc) (acked bool) {
 	sp := &l.spaces[s]
 	if sp.sent.len() == 0 {
-		return
+		return false
 	}
 	first := sp.sent.search(r.Start)
 	i := first
@@ -82,51 +97,67 @@ func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, gain *ackGai
 			i += max(1, e.run)
 			continue
 		}
-		l.ackPacket(now, s, e.p, gain, fate)
+		l.ackPacket(now, s, e.p, fate)
 		l.pool.put(e.p)
 		e.p = nil
+		acked = true
 		i++
 	}
 	if i > first {
 		sp.sent.at(first).run = i - first
 	}
+	return acked
 }
 
 // ackPacket handles the first acknowledgement of a packet.
-func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, gain *ackGain, fate FateFunc) {
-	sp := &l.spaces[s]
-	if p.Num > gain.largest {
-		gain.largest, gain.largestSent = p.Num, p.Time
+func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
+	pa := p.path
+	b, ps := &pa.ack, &pa.spaces[s]
+	if p.Num > b.largest {
+		b.largest, b.LatestSent, b.newest = p.Num, p.Time, p.rate
+		ps.largestAcked = max(ps.largestAcked, p.Num)
+		ps.lastAckedSent = max(ps.lastAckedSent, p.Time)
 	}
-	gain.eliciting = gain.eliciting || p.AckEliciting
+	b.eliciting = b.eliciting || p.AckEliciting
 	if p.ECT {
-		gain.ect++
+		b.ect++
+	}
+	if p.InFlight {
+		pa.delivery.acked(now, p.Size)
 	}
 	if p.lost {
-		l.refute(now, sp, p)
+		l.refute(now, s, p)
 	} else {
-		l.leaveFlight(sp, p)
-		if p.InFlight && !l.cc.inRecovery(p.Time) {
-			gain.bytes += p.Size
+		l.leaveFlight(&l.spaces[s], p)
+		if p.InFlight {
+			b.Bytes += p.Size
+			if !pa.inRecovery(p.Time) {
+				b.NewBytes += p.Size
+			}
 		}
 	}
 	fate(s, p, Acked)
 }
 
-// sampleRTT takes a sample of the round-trip time from an ACK frame.
+// sampleRTT takes a sample of the round-trip time from an ACK frame, for the path on which its largest
+// packet was sent.
 //
 // "An endpoint generates an RTT sample on receiving an ACK frame that meets the following two
 // conditions: [...] the largest acknowledged packet number is newly acknowledged, and [...] at least
 // one of the newly acknowledged packets was ack-eliciting."
 // https://www.rfc-editor.org/rfc/rfc9002#section-5.1-1
-func (l *Loss) sampleRTT(now monotime.Time, s Space, f *wire.Ack, gain *ackGain) {
-	if gain.largest != f.Largest || !gain.eliciting {
-		return
+func (l *Loss) sampleRTT(now monotime.Time, s Space, f *wire.Ack) {
+	for _, pa := range l.paths {
+		b := &pa.ack
+		if b.largest != f.Largest || !b.eliciting {
+			continue
+		}
+		if pa.firstSample.IsZero() {
+			pa.firstSample = now
+		}
+		b.RTT = now.Sub(b.LatestSent)
+		pa.rtt.update(b.RTT, l.ackDelay(s, f.Delay))
 	}
-	if l.firstSample.IsZero() {
-		l.firstSample = now
-	}
-	l.rtt.update(now.Sub(gain.largestSent), l.ackDelay(s, f.Delay))
 }
 
 // ackDelay decodes the ACK Delay field. Initial and Handshake packets are acknowledged at once, and
@@ -148,79 +179,4 @@ func (l *Loss) ackDelay(s Space, field uint64) time.Duration {
 		d = min(d, l.maxAckDelay)
 	}
 	return d
-}
-
-// detectLost declares the packets of a space lost that were sent before an acknowledged one, far
-// enough or long enough.
-//
-// "A packet is declared lost if it meets all of the following conditions: [...] The packet is
-// unacknowledged, in flight, and was sent prior to an acknowledged packet. [...] The packet was sent
-// kPacketThreshold packets before an acknowledged packet (Section 6.1.1), or it was sent long enough
-// in the past (Section 6.1.2)."
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-2
-func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
-	sp := &l.spaces[s]
-	sp.lossTime = 0
-	threshold, delay := l.reo.packets, l.reo.delay(&l.rtt)
-	before, persistent := l.cc.epoch, false
-	for ; sp.live < sp.sent.tail; sp.live++ {
-		e := sp.sent.at(sp.live)
-		if e.num > sp.largestAcked {
-			break
-		}
-		if e.p == nil { // acknowledged
-			sp.lostRun = lostRun{}
-			continue
-		}
-		// Numbers and times ascend: what stands behind the first packet to be spared is too.
-		if late := e.p.Time.Add(delay); sp.largestAcked-e.num < threshold && now.Before(late) {
-			sp.lossTime = late
-			break
-		}
-		persistent = l.declareLost(now, s, e.p, fate) || persistent
-	}
-	if l.cc.epoch != before {
-		l.counters.CongestionEvents++
-		l.reo.congestion()
-	}
-	if persistent {
-		l.counters.PersistentCongestion++
-		l.cc.persistent()
-		// "Endpoints SHOULD set the min_rtt to the newest RTT sample after persistent
-		// congestion is established."
-		// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-5
-		l.rtt.min = l.rtt.latest
-	}
-	l.pacer.setRate(now, &l.cc, &l.rtt)
-}
-
-// declareLost takes a packet for lost, and reports whether that shows persistent congestion. The
-// packet stays in the ring, in case it is not lost.
-func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) (persistent bool) {
-	sp := &l.spaces[s]
-	l.leaveFlight(sp, p)
-	p.lost, p.lostTime = true, now
-	if p.InFlight {
-		l.counters.Lost++
-		p.epoch = l.cc.lost(now, p.Time)
-	}
-	persistent = p.AckEliciting && l.extendLostRun(s, p.Time)
-	fate(s, p, Lost)
-	return persistent
-}
-
-// prune forgets, from the front, entries without a packet and lost packets that had their time.
-func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
-	keep := l.reo.remember(&l.rtt)
-	for sp.sent.len() > 0 {
-		p := sp.sent.at(sp.sent.head).p
-		if p != nil {
-			if !p.lost || now.Sub(p.lostTime) < keep {
-				break
-			}
-			l.pool.put(p)
-		}
-		sp.sent.pop()
-	}
-	sp.live = max(sp.live, sp.sent.head)
 }

@@ -88,7 +88,7 @@ func (r *randomPath) send(s Space) {
 	}
 	p := r.l.NewSent()
 	p.Num, p.Time = r.l.NextNumber(s), r.now
-	p.Size = min(30+r.rnd.IntN(1171), r.l.AmplificationCredit())
+	p.Size = min(30+r.rnd.IntN(1171), r.l.Path().AmplificationCredit())
 	p.AckEliciting = limit == SendAll && r.rnd.IntN(8) > 0
 	p.InFlight = p.AckEliciting
 	p.Record = fmt.Appendf(p.Record[:0], "%v %d", s, p.Num)
@@ -100,7 +100,7 @@ func (r *randomPath) send(s Space) {
 	}
 	eliciting, size := p.AckEliciting, p.Size
 	r.l.PacketSent(r.now, s, p)
-	r.l.DatagramSent(size)
+	r.l.Path().DatagramSent(size)
 	if eliciting {
 		r.l.ProbeSent()
 	}
@@ -146,7 +146,7 @@ func (r *randomPath) deliver() {
 		r.check()
 	}
 	r.frames = kept
-	r.l.DatagramReceived(r.now, 1+r.rnd.IntN(200))
+	r.l.Path().DatagramReceived(1 + r.rnd.IntN(200))
 	if t := r.l.NextTimeout(); !t.IsZero() && !t.After(r.now) {
 		r.l.HandleTimeout(r.now, r.fate)
 		r.check()
@@ -166,7 +166,7 @@ func TestRandomPath(t *testing.T) {
 				}
 				switch step {
 				case 100:
-					r.l.ValidateAddress()
+					r.l.Path().ValidateAddress()
 					r.l.SetHandshakeKeys()
 					space = SpaceHandshake
 				case 200:
@@ -179,7 +179,7 @@ func TestRandomPath(t *testing.T) {
 				r.check()
 			}
 			// Nothing more is sent but probes: every packet's fate is found out.
-			for i := 0; r.l.BytesInFlight() > 0; i++ {
+			for i := 0; r.l.Path().BytesInFlight() > 0; i++ {
 				require.Less(t, i, 100_000, "the fate of every packet is found out")
 				r.now = r.now.Add(time.Millisecond)
 				r.deliver()
@@ -193,7 +193,7 @@ func TestRandomPath(t *testing.T) {
 				require.NotEmpty(t, fate, "packet %d", pn)
 			}
 			r.l.Close()
-			require.Zero(t, r.l.BytesInFlight())
+			require.Zero(t, r.l.Path().BytesInFlight())
 			r.check()
 		})
 	}

@@ -1,8 +1,6 @@
 package recovery
 
 import (
-	"math"
-
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
@@ -31,6 +29,7 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 		l.pool.put(p)
 		return
 	}
+	p.path = l.active
 	sp.sent.push(p)
 	l.enterFlight(sp, p)
 	if p.ECT {
@@ -41,8 +40,7 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	}
 	if p.InFlight {
 		l.pto.restart = now
-		l.cc.sent(l.bytesInFlight)
-		l.pacer.sent(now, p.Size)
+		l.active.sent(now, p)
 	}
 }
 
@@ -63,11 +61,11 @@ const (
 // https://www.rfc-editor.org/rfc/rfc9002#section-7-7
 func (l *Loss) SendLimit(now monotime.Time) SendLimit {
 	switch {
-	case l.AmplificationCredit() < minCredit:
+	case l.active.AmplificationCredit() < minCredit:
 		return SendNothing
 	case l.pto.probes > 0:
 		return SendAll
-	case !l.windowOpen() || l.pacer.blocked(now):
+	case !l.windowOpen() || l.active.pacer.blocked(now):
 		// "[P]ackets containing only ACK frames SHOULD therefore not be paced."
 		// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-4
 		return SendAckOnly
@@ -80,69 +78,33 @@ func (l *Loss) windowOpen() bool {
 	if l.packetsInFlight >= maxInFlight {
 		return false
 	}
-	return l.bytesInFlight+l.cfg.MaxDatagramSize <= l.cc.cwnd || l.cc.oneMore
+	return l.active.windowOpen()
 }
 
 // SendQuantum is how many bytes the next train may have; always at least one datagram's, as
 // SendLimit decides about each datagram of it.
 func (l *Loss) SendQuantum(now monotime.Time) int {
-	least := l.cfg.MaxDatagramSize
+	pa := l.active
+	least := pa.datagramSize
 	if l.pto.probes > 0 {
 		return max(least, l.pto.probes*least)
 	}
 	n := maxQuantum
-	if l.pacer.rate > 0 {
-		l.pacer.refill(now)
-		n = min(l.pacer.quantum(), l.pacer.tokens)
+	if pa.pacer.rate > 0 {
+		pa.pacer.refill(now)
+		n = min(pa.pacer.quantum(), pa.pacer.tokens)
 	}
-	return max(least, min(n, l.cc.cwnd-l.bytesInFlight))
+	return max(least, min(n, pa.out.Window-pa.bytesInFlight))
 }
+
+// AppLimited notes that the sender has nothing more to send although it may send: until what is in flight
+// is acknowledged, the delivery rate does not tell what the path can carry.
+func (l *Loss) AppLimited() { l.active.delivery.limited(l.active.bytesInFlight) }
 
 // PacedUntil is when the pacer lets the next packet go, zero if the pacer is not what holds it back.
 func (l *Loss) PacedUntil(now monotime.Time) monotime.Time {
-	if l.AmplificationCredit() < minCredit || l.pto.probes > 0 || !l.windowOpen() || !l.pacer.blocked(now) {
+	if l.active.AmplificationCredit() < minCredit || l.pto.probes > 0 || !l.windowOpen() || !l.active.pacer.blocked(now) {
 		return 0
 	}
-	return l.pacer.until(now)
-}
-
-// amplification is a server's account of a client whose address is not validated.
-//
-// "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
-// as the number of bytes they have received."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
-type amplification struct {
-	validated      bool
-	received, sent int // bytes of UDP payload
-}
-
-// minCredit is the least credit with which sending is worth a try: a header, a tag, a small frame.
-const minCredit = 64
-
-// DatagramReceived counts n bytes received from the peer's address: of every datagram that belongs
-// to the connection, whatever is in it.
-func (l *Loss) DatagramReceived(_ monotime.Time, n int) {
-	if !l.amp.validated {
-		l.amp.received += n
-	}
-}
-
-// DatagramSent counts n bytes sent.
-func (l *Loss) DatagramSent(n int) {
-	if !l.amp.validated {
-		l.amp.sent += n
-	}
-}
-
-// ValidateAddress lifts a server's limit: the client's address is its own.
-func (l *Loss) ValidateAddress() { l.amp.validated = true }
-
-// AmplificationCredit is how many bytes may be sent to an address that is not validated, and
-// math.MaxInt to one that is. A datagram must fit into what is left: a sender that only asks for
-// some credit being left goes beyond the limit.
-func (l *Loss) AmplificationCredit() int {
-	if l.amp.validated {
-		return math.MaxInt
-	}
-	return 3*l.amp.received - l.amp.sent
+	return l.active.pacer.until(now)
 }

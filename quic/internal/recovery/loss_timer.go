@@ -45,7 +45,7 @@ func (l *Loss) period(s Space) time.Duration {
 	// "When the PTO is armed for Initial or Handshake packet number spaces, the max_ack_delay in
 	// the PTO period computation is set to 0".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-4
-	d := l.rtt.pto()
+	d := l.active.rtt.pto()
 	if s == SpaceApp {
 		d += l.maxAckDelay
 	}
@@ -56,8 +56,8 @@ func (l *Loss) period(s Space) time.Duration {
 	return min(d<<min(l.pto.count, 16), max(d, limit))
 }
 
-// PTO is the probe timeout of the App space, without back-off.
-func (l *Loss) PTO() time.Duration { return l.rtt.pto() + l.maxAckDelay }
+// PTO returns the active path's probe timeout of the App space, without back-off.
+func (l *Loss) PTO() time.Duration { return l.active.rtt.pto() + l.maxAckDelay }
 
 // NextTimeout is when HandleTimeout wants to be called, which may be in the past; zero is never.
 //
@@ -110,7 +110,7 @@ func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 	// datagrams have been received from the client because packets sent on PTO count against the
 	// anti-amplification limit."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-1
-	if l.AmplificationCredit() < l.probeCost() {
+	if l.active.AmplificationCredit() < l.probeCost() {
 		return 0, 0
 	}
 	for s := range l.spaces {

@@ -2,13 +2,14 @@ package recovery
 
 import (
 	"math"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// newReno is the congestion controller of RFC 9002, section 7, with two things added: a reduction is
-// undone when every loss that it was for turns out to have been reordering, and the window grows only
-// while it is what limits the sender.
+// newReno is the congestion controller of RFC 9002, section 7, with two additions: it undoes a reduction
+// when every loss that caused it turns out to have been reordering, and the window grows only while it is
+// what limits the sender.
 //
 // All sizes are in bytes. The window is never below two datagrams.
 type newReno struct {
@@ -17,18 +18,18 @@ type newReno struct {
 	ssthresh      int
 	ackedBytes    int           // in congestion avoidance, since the window last grew
 	recoveryStart monotime.Time // of the latest recovery period; zero: none, or undone
-	epoch         uint32        // number of that period
+	initial       bool          // the window has never been reduced
 	undo          undoState
 	use           windowUse
-	// oneMore lets one packet pass when a recovery period begins.
-	oneMore bool
 }
 
-// undoState is what the recovery period of the same epoch has changed, and what speaks for it.
+// undoState is what the latest recovery period has changed, and the losses that justify it.
 type undoState struct {
 	valid          bool
 	cwnd, ssthresh int
-	lost           int // packets declared lost in it and not acknowledged since
+	lost           int           // packets declared lost in it and not acknowledged since
+	batch          uint32        // ID of the losses that began it
+	after          monotime.Time // of that batch, packets sent later count
 }
 
 // windowUse follows how much of the window was in use, over the current and the last round trip.
@@ -38,9 +39,6 @@ type windowUse struct {
 	full, wasOn bool          // the window was full
 }
 
-// maxWindow bounds the window: with full-size datagrams, to what maxInFlight packets can use.
-const maxWindow = 16 << 20
-
 // initialWindow is the window of a new connection.
 //
 // "Endpoints SHOULD use an initial congestion window of ten times the maximum datagram size
@@ -49,9 +47,27 @@ const maxWindow = 16 << 20
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.2-1
 func initialWindow(mds int) int { return min(10*mds, max(14720, 2*mds)) }
 
-func (c *newReno) init(now monotime.Time, mds int) {
-	*c = newReno{mds: mds, cwnd: initialWindow(mds), ssthresh: math.MaxInt}
+// NewReno returns the congestion controller of RFC 9002.
+func NewReno() Controller { return new(newReno) }
+
+func (c *newReno) Reset(now monotime.Time, mds int) {
+	*c = newReno{mds: mds, cwnd: initialWindow(mds), ssthresh: math.MaxInt, initial: true}
 	c.use.start = now
+}
+
+// Output paces at N * congestion_window / smoothed_rtt (RFC 9002, 7.7), with N = 5/4, or 2 in slow start,
+// in which the window is about to double.
+func (c *newReno) Output(rtt *RTT) Output {
+	o := Output{Window: c.cwnd, RecoveryStart: c.recoveryStart}
+	if rtt.Sampled {
+		quarters := 5
+		if c.inSlowStart() {
+			quarters = 8
+		}
+		// The window has at most 24 bits, so this fits: 24 + 1 + 30.
+		o.PacingRate = max(1, int64(c.cwnd)*int64(quarters)/4*int64(time.Second)/int64(rtt.Smoothed))
+	}
+	return o
 }
 
 // minWindow is kMinimumWindow.
@@ -59,13 +75,13 @@ func (c *newReno) minWindow() int { return 2 * c.mds }
 
 func (c *newReno) inSlowStart() bool { return c.cwnd < c.ssthresh }
 
-// setMaxDatagramSize changes the unit that the window counts in.
+// SetDatagramSize changes the unit that the window counts in.
 //
 // "If the maximum datagram size changes during the connection, the initial congestion window SHOULD
 // be recalculated with the new size."
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.2-2
-func (c *newReno) setMaxDatagramSize(mds int) {
-	initial := c.cwnd == initialWindow(c.mds) && c.epoch == 0
+func (c *newReno) SetDatagramSize(mds int) {
+	initial := c.cwnd == initialWindow(c.mds) && c.initial
 	c.mds = mds
 	if initial {
 		c.cwnd = initialWindow(mds)
@@ -73,9 +89,8 @@ func (c *newReno) setMaxDatagramSize(mds int) {
 	c.cwnd = max(c.cwnd, c.minWindow())
 }
 
-// sent notes a packet in flight; inFlight includes it.
-func (c *newReno) sent(inFlight int) {
-	c.oneMore = false
+// PacketSent follows the use of the window.
+func (c *newReno) PacketSent(_ monotime.Time, _, inFlight int) {
 	c.use.most = max(c.use.most, inFlight)
 	if inFlight+c.mds > c.cwnd {
 		c.use.full = true
@@ -87,10 +102,20 @@ func (c *newReno) inRecovery(sent monotime.Time) bool {
 	return !c.recoveryStart.IsZero() && !sent.After(c.recoveryStart)
 }
 
-// acked grows the window for bytes newly acknowledged, all of packets sent outside of recovery.
-// largestSent is when the latest of them was sent, inFlight what remains in flight.
-func (c *newReno) acked(now, largestSent monotime.Time, bytes, inFlight int) {
-	defer c.nextRound(now, largestSent, inFlight)
+// Acked grows the window for the bytes that were sent outside of recovery, or reduces it for ECN-CE marks.
+func (c *newReno) Acked(b *AckBatch) (reduced bool) {
+	if b.CE > 0 {
+		reduced = c.congested(b.Now, b.LatestSent)
+	}
+	if reduced || b.Reduced {
+		return reduced // all of the packets were sent before recovery
+	}
+	c.grow(b.NewBytes)
+	c.nextRound(b.Now, b.LatestSent, b.InFlight)
+	return false
+}
+
+func (c *newReno) grow(bytes int) {
 	if bytes == 0 || !c.limits() {
 		return
 	}
@@ -110,9 +135,9 @@ func (c *newReno) acked(now, largestSent monotime.Time, bytes, inFlight int) {
 	}
 }
 
-// limits reports whether it is the window that limits the sender: in the last two round trips it was
-// full, or, as it doubles in slow start, at least half of it was in use. What the pacer holds back
-// for a part of a round trip still fills the window within it.
+// limits reports whether the window is what limits the sender: in the last two round trips it was full,
+// or, as it doubles in slow start, at least half of it was in use. What the pacer holds back for a part
+// of a round trip still fills the window within it.
 //
 // "When bytes in flight is smaller than the congestion window and sending is not pacing limited, the
 // congestion window is underutilized. [...] the congestion window SHOULD NOT be increased in either
@@ -134,25 +159,34 @@ func (c *newReno) nextRound(now, largestSent monotime.Time, inFlight int) {
 	u.wasOn, u.full = u.full, false
 }
 
-// lost handles the loss of a packet in flight and returns the recovery period that it belongs to.
-func (c *newReno) lost(now, sent monotime.Time) uint32 {
-	// "A sender that is already in a recovery period stays in it and does not reenter it."
-	// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-1
-	if !c.inRecovery(sent) {
-		c.undo = undoState{valid: true, cwnd: c.cwnd, ssthresh: c.ssthresh}
-		c.reduce(now)
+// Lost begins a recovery period, unless all of the packets were sent before the one there is.
+//
+// "A sender that is already in a recovery period stays in it and does not reenter it."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-1
+func (c *newReno) Lost(b *LossBatch) (reduced bool) {
+	if b.NewPackets > 0 {
+		c.undo = undoState{valid: true, cwnd: c.cwnd, ssthresh: c.ssthresh, lost: b.NewPackets, batch: b.ID,
+			after: c.recoveryStart}
+		c.reduce(b.Now)
+		reduced = true
+	} else {
+		c.undo.lost += b.Packets
 	}
-	c.undo.lost++
-	return c.epoch
+	if b.Persistent {
+		c.persistent()
+	}
+	return reduced
 }
 
-// congested handles a reported ECN-CE mark on a packet sent at the given time. No later
-// acknowledgement can take that back.
-func (c *newReno) congested(now, sent monotime.Time) {
+// congested handles a reported ECN-CE mark on a packet sent at the given time. No later acknowledgement
+// can undo that.
+func (c *newReno) congested(now, sent monotime.Time) (reduced bool) {
 	if !c.inRecovery(sent) {
 		c.reduce(now)
+		reduced = true
 	}
 	c.undo.valid = false
+	return reduced
 }
 
 // reduce begins a recovery period.
@@ -163,27 +197,26 @@ func (c *newReno) congested(now, sent monotime.Time) {
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-2
 func (c *newReno) reduce(now monotime.Time) {
 	c.recoveryStart = now
-	c.epoch++
+	c.initial = false
 	c.ssthresh = max(c.cwnd/2, c.minWindow())
 	c.cwnd = c.ssthresh
 	c.ackedBytes = 0
-	c.oneMore = true
 }
 
-// refuted handles the acknowledgement of a packet that was declared lost in period epoch. It returns
-// true when it was the last of the period's losses: nothing was lost, so the reduction is undone.
-func (c *newReno) refuted(epoch uint32) bool {
-	if epoch != c.epoch || c.undo.lost == 0 {
+// Spurious undoes the reduction when the packet was the last of those that justify it.
+func (c *newReno) Spurious(l *SpuriousLoss) (undone bool) {
+	u := &c.undo
+	if !u.valid || u.lost == 0 || l.ID < u.batch || l.ID == u.batch && l.Sent <= u.after {
 		return false
 	}
-	c.undo.lost--
-	if c.undo.lost > 0 || !c.undo.valid {
+	u.lost--
+	if u.lost > 0 {
 		return false
 	}
-	c.cwnd = max(c.cwnd, c.undo.cwnd)
-	c.ssthresh = max(c.ssthresh, c.undo.ssthresh)
+	c.cwnd = max(c.cwnd, u.cwnd)
+	c.ssthresh = max(c.ssthresh, u.ssthresh)
 	c.recoveryStart = 0
-	c.undo.valid = false
+	u.valid = false
 	return true
 }
 

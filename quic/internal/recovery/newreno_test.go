@@ -16,9 +16,9 @@ func TestInitialWindow(t *testing.T) {
 		require.Equal(t, want, initialWindow(mds), "datagrams of %d", mds)
 	}
 	lt := newLossTest(t, Config{})
-	lt.l.SetMaxDatagramSize(1400)
-	require.Equal(t, 14000, lt.l.CongestionWindow(), "recalculated with the new size")
-	require.Equal(t, 1400, lt.l.MaxDatagramSize())
+	lt.l.Path().SetMaxDatagramSize(1400)
+	require.Equal(t, 14000, lt.l.Path().CongestionWindow(), "recalculated with the new size")
+	require.Equal(t, 1400, lt.l.Path().MaxDatagramSize())
 }
 
 // fill sends until the window is full and returns the first and last number.
@@ -33,7 +33,7 @@ func (t *lossTest) fill(s Space) (first, last wire.PacketNumber) {
 
 func TestSlowStart(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
-	require.Equal(t, 12000, lt.l.CongestionWindow(), "one packet does not use the window")
+	require.Equal(t, 12000, lt.l.Path().CongestionWindow(), "one packet does not use the window")
 	first, last := lt.fill(SpaceApp)
 	require.EqualValues(t, 10, last-first+1)
 	lt.wantLimit("window full", SendAckOnly)
@@ -42,7 +42,7 @@ func TestSlowStart(t *testing.T) {
 	// acknowledged when each acknowledgment is processed."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.1-2
 	lt.ack(SpaceApp, 0, 0, -last)
-	require.Equal(t, 24000, lt.l.CongestionWindow())
+	require.Equal(t, 24000, lt.l.Path().CongestionWindow())
 }
 
 func TestWindowUnderutilized(t *testing.T) {
@@ -56,14 +56,14 @@ func TestWindowUnderutilized(t *testing.T) {
 		lt.advance(40 * ms)
 		lt.ack(SpaceApp, 0, 0, -last)
 	}
-	require.Equal(t, 12000, lt.l.CongestionWindow(), "slow start")
-	lt.l.cc.ssthresh = 12000
+	require.Equal(t, 12000, lt.l.Path().CongestionWindow(), "slow start")
+	lt.l.setWindow(lt.now, 12000, 12000)
 	for range 10 {
 		last := lt.send(SpaceApp, 8)
 		lt.advance(40 * ms)
 		lt.ack(SpaceApp, 0, 0, -last)
 	}
-	require.Equal(t, 12000, lt.l.CongestionWindow(), "congestion avoidance")
+	require.Equal(t, 12000, lt.l.Path().CongestionWindow(), "congestion avoidance")
 }
 
 func TestRecoveryPeriodAndAvoidance(t *testing.T) {
@@ -77,8 +77,8 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	// "On entering a recovery period, a sender MUST set the slow start threshold to half the value
 	// of the congestion window when loss is detected."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-2
-	require.Equal(t, 6000, lt.l.CongestionWindow())
-	require.Equal(t, 8*1200, lt.l.BytesInFlight())
+	require.Equal(t, 6000, lt.l.Path().CongestionWindow())
+	require.Equal(t, 8*1200, lt.l.Path().BytesInFlight())
 	// "If the congestion window is reduced immediately, a single packet can be sent prior to
 	// reduction."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-3
@@ -92,7 +92,7 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	lt.advance(ms)
 	lt.ack(SpaceApp, 0, 4, -7)
 	lt.want("App 5 acked", "App 6 acked", "App 7 acked", "App 2 lost", "App 3 lost")
-	require.Equal(t, 6000, lt.l.CongestionWindow())
+	require.Equal(t, 6000, lt.l.Path().CongestionWindow())
 
 	// "A recovery period ends and the sender enters congestion avoidance when a packet sent during
 	// the recovery period is acknowledged."
@@ -100,7 +100,7 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	lt.send(SpaceApp, 1) // 12
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 4, -12)
-	require.Equal(t, 6000, lt.l.CongestionWindow())
+	require.Equal(t, 6000, lt.l.Path().CongestionWindow())
 	// "[...] limit the increase to the congestion window to at most one maximum datagram size for
 	// each congestion window that is acknowledged."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.3-2
@@ -108,10 +108,10 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 		_, last := lt.fill(SpaceApp)
 		lt.advance(40 * ms)
 		lt.ack(SpaceApp, 0, 4, -last)
-		require.LessOrEqual(t, lt.l.CongestionWindow(), want)
-		require.GreaterOrEqual(t, lt.l.CongestionWindow(), want-1200)
+		require.LessOrEqual(t, lt.l.Path().CongestionWindow(), want)
+		require.GreaterOrEqual(t, lt.l.Path().CongestionWindow(), want-1200)
 	}
-	require.Greater(t, lt.l.CongestionWindow(), 9600, "it does grow")
+	require.Greater(t, lt.l.Path().CongestionWindow(), 9600, "it does grow")
 	require.EqualValues(t, 1, lt.l.Counters().CongestionEvents)
 }
 
@@ -126,7 +126,7 @@ func TestMinimumWindow(t *testing.T) {
 	}
 	// "The RECOMMENDED value is 2 * max_datagram_size."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.2-4
-	require.Equal(t, 2400, lt.l.CongestionWindow())
+	require.Equal(t, 2400, lt.l.Path().CongestionWindow())
 }
 
 // TestPersistentCongestionExample is the example of RFC 9002, section 7.6.3.
@@ -139,8 +139,8 @@ func TestPersistentCongestionExample(t *testing.T) {
 	lt.ack(SpaceApp, 0, 0)
 	lt.l.SetMaxAckDelay(0)
 	// 200 ms + 4 * 450 ms, which a sample of 200 ms leaves close by.
-	estimate := rttState{latest: 100 * ms, min: 100 * ms, smoothed: 200 * ms, variance: 450 * ms, sampled: true}
-	lt.l.rtt = estimate
+	estimate := RTT{Latest: 100 * ms, Min: 100 * ms, Smoothed: 200 * ms, Variance: 450 * ms, Sampled: true}
+	lt.l.active.rtt = estimate
 	require.Equal(t, 2*time.Second, lt.l.PTO())
 
 	lt.send(SpaceApp, 1) // 1
@@ -148,7 +148,7 @@ func TestPersistentCongestionExample(t *testing.T) {
 	lt.send(SpaceApp, 1) // 2
 	at(1200 * ms)
 	lt.ack(SpaceApp, 0, 0, -1)
-	lt.l.rtt = estimate
+	lt.l.active.rtt = estimate
 	for i := 2; i <= 6; i++ {
 		at(time.Duration(i) * time.Second)
 		lt.send(SpaceApp, 1) // 3 to 7
@@ -169,9 +169,9 @@ func TestPersistentCongestionExample(t *testing.T) {
 	lt.want("App 9 acked", "App 2 lost", "App 3 lost", "App 4 lost", "App 5 lost", "App 6 lost",
 		"App 7 lost", "App 8 lost")
 	require.EqualValues(t, 1, lt.l.Counters().PersistentCongestion)
-	require.Equal(t, 2400, lt.l.CongestionWindow())
-	require.True(t, lt.l.cc.inSlowStart(), "slow start again")
-	require.Equal(t, 200*ms, lt.l.MinRTT(), "set to the newest sample")
+	require.Equal(t, 2400, lt.l.Path().CongestionWindow())
+	require.True(t, lt.l.reno().inSlowStart(), "slow start again")
+	require.Equal(t, 200*ms, lt.l.Path().RTT().Min, "set to the newest sample")
 }
 
 // TestPersistentCongestionNeeds: what takes one of the conditions away takes persistent congestion away.
@@ -214,7 +214,7 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 			lt.sendAck(SpaceApp)
 		}, 0},
 		{"there was no sample yet", func(lt *lossTest) {
-			lt.l.firstSample = 0
+			lt.l.active.firstSample = 0
 			lt.send(SpaceApp, 1)
 			lt.advance(4 * lt.l.PTO())
 			lt.send(SpaceApp, 1)
@@ -222,9 +222,9 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lt := newSampledTest(t, 40*ms)
-			rtt := lt.l.rtt
+			rtt := lt.l.active.rtt
 			test.do(lt)
-			lt.l.rtt = rtt // what do has acknowledged late must not make the periods longer
+			lt.l.active.rtt = rtt // what do has acknowledged late must not make the periods longer
 			last := lt.send(SpaceApp, 4)
 			lt.advance(40 * ms)
 			lt.ack(SpaceApp, 0, last)
@@ -266,8 +266,8 @@ func TestECN(t *testing.T) {
 			lt.advance(40 * ms)
 			require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, test.ecn, 0, -4), lt.fate))
 			lt.check()
-			require.Equal(t, test.failed, lt.l.ECNFailed())
-			require.Equal(t, test.window, lt.l.CongestionWindow())
+			require.Equal(t, test.failed, lt.l.Path().ECNFailed())
+			require.Equal(t, test.window, lt.l.Path().CongestionWindow())
 		})
 	}
 	t.Run("counts for packets without marks mean nothing", func(t *testing.T) {
@@ -276,8 +276,8 @@ func TestECN(t *testing.T) {
 		lt.advance(40 * ms)
 		ecn := &wire.ECNCounts{ECT0: 1 << 60, CE: 1 << 60}
 		require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, ecn, 0, -4), lt.fate))
-		require.False(t, lt.l.ECNFailed())
-		require.Equal(t, 12000, lt.l.CongestionWindow())
+		require.False(t, lt.l.Path().ECNFailed())
+		require.Equal(t, 12000, lt.l.Path().CongestionWindow())
 	})
 	t.Run("a reduction for marks is never undone", func(t *testing.T) {
 		lt := newSampledTest(t, 40*ms)
@@ -287,6 +287,6 @@ func TestECN(t *testing.T) {
 		require.Equal(t, []string{"App 1 lost"}, lt.got[len(lt.got)-1:])
 		lt.ack(SpaceApp, 0, 0, -5)
 		require.EqualValues(t, 1, lt.l.Counters().SpuriousLosses)
-		require.Equal(t, 6000, lt.l.CongestionWindow())
+		require.Equal(t, 6000, lt.l.Path().CongestionWindow())
 	})
 }

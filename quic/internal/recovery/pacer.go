@@ -7,18 +7,14 @@ import (
 )
 
 // pacer spreads packets over the round trip (RFC 9002, 7.7): a token bucket that fills at the rate
-//
-//	rate = N * congestion_window / smoothed_rtt
-//
-// with N = 5/4, or 2 in slow start, where the window is about to double. What it gives out comes in
-// quanta of clamp(1 ms * rate, 10 datagrams, 64 KiB), so that trains of datagrams survive, and a
+// that the congestion controller chooses. It releases quanta of clamp(1 ms * rate, 10 datagrams, 64 KiB), so that trains of datagrams survive, and a
 // timer for it never has to be finer than a millisecond. The bucket holds what accrues in two
 // milliseconds: a timer that comes late costs nothing.
 //
-// Until there is a sample of the round-trip time there is no rate, and the initial window, which is
-// all that can be sent, is not paced.
+// Without a rate nothing is paced: before the first sample of the round-trip time, that is the initial
+// window.
 type pacer struct {
-	mds    int
+	mds    int // size of a datagram
 	tokens int // bytes; may be negative, after packets that do not ask
 	rate   int // bytes a millisecond; 0: not paced
 	last   monotime.Time
@@ -35,19 +31,13 @@ func (p *pacer) init(now monotime.Time, mds int) {
 	*p = pacer{mds: mds, tokens: burstPackets * mds, last: now}
 }
 
-// setRate follows the window and the round-trip time.
-func (p *pacer) setRate(now monotime.Time, c *newReno, rtt *rttState) {
-	if !rtt.sampled {
+// setRate changes the rate to so many bytes a second. 0 changes nothing.
+func (p *pacer) setRate(now monotime.Time, perSecond int64) {
+	if perSecond == 0 {
 		return
 	}
 	p.refill(now) // at the old rate
-	quarters := 5
-	if c.inSlowStart() {
-		quarters = 8
-	}
-	// The window has at most 24 bits, so this fits: 24 + 3 + 20.
-	perMS := int64(c.cwnd) * int64(quarters) / 4 * int64(time.Millisecond)
-	p.rate = int(min(max(1, perMS/int64(rtt.smoothed)), maxRate))
+	p.rate = int(min(max(1, perSecond/1000), maxRate))
 }
 
 // quantum is the size of a train, and what has to accrue before a timer lets it go.

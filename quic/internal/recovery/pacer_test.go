@@ -11,15 +11,14 @@ import (
 // newPacedTest is a connection with a large window, in congestion avoidance.
 func newPacedTest(t *testing.T, rtt time.Duration, window int) *lossTest {
 	lt := newSampledTest(t, rtt)
-	lt.l.cc.cwnd, lt.l.cc.ssthresh = window, window
-	lt.l.pacer.setRate(lt.now, &lt.l.cc, &lt.l.rtt)
+	lt.l.setWindow(lt.now, window, window)
 	return lt
 }
 
 func TestPacingNotBeforeSample(t *testing.T) {
 	lt := newConfirmedTest(t)
 	lt.fill(SpaceApp)
-	require.Equal(t, 12000, lt.l.BytesInFlight(), "the initial window leaves at once")
+	require.Equal(t, 12000, lt.l.Path().BytesInFlight(), "the initial window leaves at once")
 	require.Zero(t, lt.l.PacedUntil(lt.now), "it is the window that blocks")
 }
 
@@ -44,11 +43,10 @@ func TestPacingRate(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			lt := newPacedTest(t, test.rtt, test.window)
 			if test.slowStart {
-				lt.l.cc.ssthresh = test.window + 1
-				lt.l.pacer.setRate(lt.now, &lt.l.cc, &lt.l.rtt)
+				lt.l.setWindow(lt.now, test.window, test.window+1)
 			}
-			require.Equal(t, test.rate, lt.l.pacer.rate)
-			require.Equal(t, test.quantum, lt.l.pacer.quantum())
+			require.Equal(t, test.rate, lt.l.active.pacer.rate)
+			require.Equal(t, test.quantum, lt.l.active.pacer.quantum())
 		})
 	}
 }
@@ -122,6 +120,6 @@ func TestPacerNeverOverdrawn(t *testing.T) {
 	lt := newPacedTest(t, 100*ms, 2400)
 	lt.l.pto.probes = 1000
 	lt.send(SpaceApp, 1000)
-	until := lt.l.pacer.until(lt.now).Sub(lt.now)
+	until := lt.l.active.pacer.until(lt.now).Sub(lt.now)
 	require.LessOrEqual(t, until, 2*100*ms*10, "what probes take is paid back within a bound")
 }

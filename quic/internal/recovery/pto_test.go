@@ -33,9 +33,9 @@ func TestPTOComputation(t *testing.T) {
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-7
 	lt.wantNoTimer("not confirmed")
 	lt.l.ConfirmHandshake(lt.now)
-	lt.l.rtt = rttState{latest: 40 * ms, min: 40 * ms, smoothed: 40 * ms, variance: 5 * ms, sampled: true}
+	lt.l.active.rtt = RTT{Latest: 40 * ms, Min: 40 * ms, Smoothed: 40 * ms, Variance: 5 * ms, Sampled: true}
 	lt.wantTimer("with max_ack_delay", (40+20+10)*ms)
-	lt.l.rtt.variance = 0
+	lt.l.active.rtt.Variance = 0
 	lt.wantTimer("with kGranularity", (40+1+10)*ms)
 	require.Equal(t, 51*ms, lt.l.PTO())
 }
@@ -87,7 +87,7 @@ func TestPTOBackoffCapInHandshake(t *testing.T) {
 
 func TestPTOProbesEarliestSpace(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
-	lt.l.ValidateAddress()
+	lt.l.Path().ValidateAddress()
 	lt.send(SpaceInitial, 1)
 	lt.advance(20 * ms)
 	lt.send(SpaceInitial, 1)
@@ -111,7 +111,7 @@ func TestPTOProbesEarliestSpace(t *testing.T) {
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
 	require.Zero(t, lt.l.ProbesPending())
 	lt.wantNoTimer("App packets before the handshake is confirmed")
-	require.Equal(t, 1200, lt.l.BytesInFlight())
+	require.Equal(t, 1200, lt.l.Path().BytesInFlight())
 	lt.l.ConfirmHandshake(lt.now)
 	lt.expire()
 	lt.wantProbes("confirmed", 2, SpaceApp)
@@ -137,8 +137,8 @@ func TestPTONotResetByInitialAcks(t *testing.T) {
 	lt.send(SpaceHandshake, 1)
 	lt.advance(40 * ms)
 	lt.ack(SpaceHandshake, 0, 0)
-	require.Equal(t, 40*ms, lt.l.LatestRTT())
-	lt.wantTimer("the server has seen our Handshake packet", lt.l.rtt.pto()-40*ms)
+	require.Equal(t, 40*ms, lt.l.Path().RTT().Latest)
+	lt.wantTimer("the server has seen our Handshake packet", lt.l.active.rtt.pto()-40*ms)
 }
 
 func TestPTOAntiDeadlock(t *testing.T) {
@@ -150,7 +150,7 @@ func TestPTOAntiDeadlock(t *testing.T) {
 	// of its Handshake packets and the handshake is not confirmed (see Section 4.1.2 of
 	// [QUIC-TLS]), even if there are no packets in flight."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-3
-	require.Zero(t, lt.l.BytesInFlight())
+	require.Zero(t, lt.l.Path().BytesInFlight())
 	lt.wantTimer("from the last event", 120*ms)
 	lt.expire()
 	// "When the PTO fires, the client MUST send a Handshake packet if it has Handshake keys,
@@ -171,7 +171,7 @@ func TestPTOAntiDeadlock(t *testing.T) {
 
 	// A server is not responsible for that.
 	lt = newLossTest(t, Config{Server: true})
-	lt.l.ValidateAddress()
+	lt.l.Path().ValidateAddress()
 	lt.send(SpaceInitial, 1)
 	lt.advance(40 * ms)
 	lt.ack(SpaceInitial, 0, 0)
@@ -195,25 +195,25 @@ func TestPTOAndLossTimer(t *testing.T) {
 func TestAmplificationLimit(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
 	lt.wantLimit("nothing received", SendNothing)
-	lt.l.DatagramReceived(lt.now, 1200)
+	lt.l.Path().DatagramReceived(1200)
 	// "Prior to validating the client address, servers MUST NOT send more than three times as many
 	// bytes as the number of bytes they have received."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
-	require.Equal(t, 3600, lt.l.AmplificationCredit())
+	require.Equal(t, 3600, lt.l.Path().AmplificationCredit())
 	lt.wantLimit("3600 bytes left", SendAll)
 	lt.send(SpaceInitial, 2)
 	lt.wantTimer("a probe fits into what is left", 999*ms)
 	lt.send(SpaceHandshake, 1)
-	require.Zero(t, lt.l.AmplificationCredit())
+	require.Zero(t, lt.l.Path().AmplificationCredit())
 	lt.wantLimit("used up", SendNothing)
 	// "If no additional data can be sent, the server's PTO timer MUST NOT be armed until datagrams
 	// have been received from the client".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2.1-1
 	lt.wantNoTimer("used up")
 	lt.advance(3 * time.Second)
-	lt.l.DatagramReceived(lt.now, 300)
+	lt.l.Path().DatagramReceived(300)
 	lt.wantNoTimer("an Initial probe is a datagram of 1200 bytes, 900 are left")
-	lt.l.DatagramReceived(lt.now, 100)
+	lt.l.Path().DatagramReceived(100)
 	// "When the server receives a datagram from the client, the amplification limit is increased
 	// and the server resets the PTO timer. If the PTO timer is then set to a time in the past, it
 	// is executed immediately."
@@ -223,9 +223,9 @@ func TestAmplificationLimit(t *testing.T) {
 	lt.wantProbes("at once", 2, SpaceInitial)
 	lt.send(SpaceInitial, 1)
 	lt.wantLimit("used up again, probes or not", SendNothing)
-	lt.l.ValidateAddress()
+	lt.l.Path().ValidateAddress()
 	lt.wantLimit("validated", SendAll)
-	require.Greater(t, lt.l.AmplificationCredit(), 1<<30)
+	require.Greater(t, lt.l.Path().AmplificationCredit(), 1<<30)
 }
 
 func TestAmplificationLimitIsServers(t *testing.T) {
@@ -243,7 +243,7 @@ func TestRetry(t *testing.T) {
 	lt.l.ResetForRetry(lt.now)
 	lt.check()
 	lt.want()
-	require.Zero(t, lt.l.BytesInFlight())
+	require.Zero(t, lt.l.Path().BytesInFlight())
 	lt.wantTimer("with nothing in flight: a client has to go on by itself", 240*ms)
 	// "[A client] MUST NOT reset the packet number for any packet number space after processing a
 	// Retry packet."
@@ -255,7 +255,7 @@ func TestRetry(t *testing.T) {
 	lt.wantTimer("3 * 80 ms", 240*ms)
 	lt.advance(30 * ms)
 	lt.ack(SpaceInitial, 0, 2)
-	require.Equal(t, 30*ms, lt.l.SmoothedRTT(), "the estimate was no sample")
+	require.Equal(t, 30*ms, lt.l.Path().SmoothedRTT(), "the estimate was no sample")
 
 	lt = newLossTest(t, Config{})
 	lt.send(SpaceInitial, 2)

@@ -9,7 +9,7 @@ import (
 
 // reordering holds the two thresholds of loss detection, and adapts them to a path that reorders:
 // a late acknowledgement shows by how much they were too small. Beside it, the reduction of the
-// window is undone (newReno.refuted). Either alone leaves a path that delays one packet in ten by
+// window is undone (Controller.Spurious). Either alone leaves a path that delays one packet in ten by
 // a round trip at a fraction of its rate.
 //
 // "Implementations can detect spurious retransmissions and increase the packet or time reordering
@@ -40,13 +40,13 @@ func (r *reordering) init() {
 //
 // "The time threshold is: [...] max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
-func (r *reordering) delay(rtt *rttState) time.Duration {
+func (r *reordering) delay(rtt *RTT) time.Duration {
 	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)
 }
 
 // remember is how long a packet declared lost is kept, in case that it is not: two round trips, and
 // what the acknowledgement may be delayed.
-func (r *reordering) remember(rtt *rttState) time.Duration {
+func (r *reordering) remember(rtt *RTT) time.Duration {
 	return rtt.larger() + rtt.pto() + MaxAckDelay
 }
 
@@ -66,14 +66,17 @@ func (r *reordering) congestion() {
 }
 
 // refute handles the acknowledgement of a packet that was declared lost.
-func (l *Loss) refute(now monotime.Time, sp *lossSpace, p *SentPacket) {
-	sp.lostRun = lostRun{}
+func (l *Loss) refute(now monotime.Time, s Space, p *SentPacket) {
+	l.spaces[s].breaks++
 	if !p.InFlight {
 		return
 	}
 	l.counters.SpuriousLosses++
-	l.reo.late(sp.largestAcked-p.Num, now.Sub(p.Time), max(l.rtt.larger(), time.Microsecond))
-	if l.cc.refuted(p.epoch) {
+	pa := p.path
+	pa.reo.late(pa.spaces[s].largestAcked-p.Num, now.Sub(p.Time), max(pa.rtt.larger(), time.Microsecond))
+	pa.spurious = SpuriousLoss{ID: p.lossID, Sent: p.Time, Size: p.Size}
+	if pa.cc.Spurious(&pa.spurious) {
 		l.counters.UndoneReductions++
 	}
+	pa.readOutput()
 }

@@ -21,54 +21,55 @@ const (
 	granularity = time.Millisecond
 )
 
-// rttState estimates the path's round-trip time (RFC 9002, 5). Before the first sample, smoothed and
-// variance follow from the initial RTT, and the others are zero.
-type rttState struct {
-	latest, min, smoothed, variance time.Duration
-	sampled                         bool
+// RTT is the estimate of a path's round-trip time (RFC 9002, 5). Before the first sample, Smoothed and
+// Variance follow from the initial RTT, and the others are zero.
+type RTT struct {
+	Latest, Min, Smoothed, Variance time.Duration
+	// Sampled reports whether there was a sample.
+	Sampled bool
 }
 
-func (r *rttState) init(initial time.Duration) {
+func (r *RTT) init(initial time.Duration) {
 	if initial <= 0 {
 		initial = DefaultInitialRTT
 	}
-	*r = rttState{smoothed: initial, variance: initial / 2}
+	*r = RTT{Smoothed: initial, Variance: initial / 2}
 }
 
 // update takes a sample. ackDelay is the peer's, already limited to its max_ack_delay where that
 // applies.
-func (r *rttState) update(latest, ackDelay time.Duration) {
+func (r *RTT) update(latest, ackDelay time.Duration) {
 	// A sample of zero would make a rate infinite.
-	r.latest = max(latest, time.Microsecond)
-	if !r.sampled {
+	r.Latest = max(latest, time.Microsecond)
+	if !r.Sampled {
 		// "On the first RTT sample after initialization, smoothed_rtt and rttvar are set as
 		// follows: [...] smoothed_rtt = latest_rtt [...] rttvar = latest_rtt / 2"
 		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-14
-		r.sampled = true
-		r.min, r.smoothed, r.variance = r.latest, r.latest, r.latest/2
+		r.Sampled = true
+		r.Min, r.Smoothed, r.Variance = r.Latest, r.Latest, r.Latest/2
 		return
 	}
 	// "min_rtt MUST be set to the lesser of min_rtt and latest_rtt (Section 5.1) on all other
 	// samples."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-2
-	r.min = min(r.min, r.latest)
+	r.Min = min(r.Min, r.Latest)
 	// "[An endpoint] MUST NOT subtract the acknowledgment delay from the RTT sample if the
 	// resulting value is smaller than the min_rtt."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.4.1
-	adjusted := r.latest
-	if r.latest-ackDelay >= r.min {
+	adjusted := r.Latest
+	if r.Latest-ackDelay >= r.Min {
 		adjusted -= ackDelay
 	}
 	// The RFC's text computes smoothed_rtt first, its appendix rttvar; RFC 6298 means the latter.
-	r.variance = (3*r.variance + (r.smoothed - adjusted).Abs()) / 4
-	r.smoothed = (7*r.smoothed + adjusted) / 8
+	r.Variance = (3*r.Variance + (r.Smoothed - adjusted).Abs()) / 4
+	r.Smoothed = (7*r.Smoothed + adjusted) / 8
 }
 
 // pto is the probe timeout without the peer's max_ack_delay and without back-off.
 //
 // "PTO = smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay"
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-2
-func (r *rttState) pto() time.Duration { return r.smoothed + max(4*r.variance, granularity) }
+func (r *RTT) pto() time.Duration { return r.Smoothed + max(4*r.Variance, granularity) }
 
 // larger is the round-trip time that loss detection by time goes by.
-func (r *rttState) larger() time.Duration { return max(r.smoothed, r.latest) }
+func (r *RTT) larger() time.Duration { return max(r.Smoothed, r.Latest) }

@@ -9,11 +9,11 @@ import (
 
 func (t *lossTest) wantRTT(why string, latest, min, smoothed, variance time.Duration) {
 	t.Helper()
-	r := &t.l.rtt
-	require.Equal(t, latest, r.latest, "latest_rtt: %s", why)
-	require.Equal(t, min, r.min, "min_rtt: %s", why)
-	require.Equal(t, smoothed, r.smoothed, "smoothed_rtt: %s", why)
-	require.Equal(t, variance, r.variance, "rttvar: %s", why)
+	r := &t.l.active.rtt
+	require.Equal(t, latest, r.Latest, "latest_rtt: %s", why)
+	require.Equal(t, min, r.Min, "min_rtt: %s", why)
+	require.Equal(t, smoothed, r.Smoothed, "smoothed_rtt: %s", why)
+	require.Equal(t, variance, r.Variance, "rttvar: %s", why)
 }
 
 func TestRTTSamples(t *testing.T) {
@@ -41,7 +41,7 @@ func TestRTTSamples(t *testing.T) {
 	adjusted := (82 - 25) * ms
 	lt.wantRTT("the delay is limited", 82*ms, 40*ms, (7*42*ms+adjusted)/8, (3*19*ms+adjusted-42*ms)/4)
 
-	lt.l.rtt = rttState{latest: 40 * ms, min: 40 * ms, smoothed: 40 * ms, variance: 8 * ms, sampled: true}
+	lt.l.active.rtt = RTT{Latest: 40 * ms, Min: 40 * ms, Smoothed: 40 * ms, Variance: 8 * ms, Sampled: true}
 	lt.send(SpaceApp, 1)
 	lt.advance(48 * ms)
 	lt.ack(SpaceApp, 16*ms, 3)
@@ -56,13 +56,13 @@ func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
 	lt.send(SpaceApp, 2) // 1, 2
 	lt.advance(10 * ms)
 	lt.ack(SpaceApp, 0, 2)
-	require.Equal(t, 10*ms, lt.l.LatestRTT())
+	require.Equal(t, 10*ms, lt.l.Path().RTT().Latest)
 	lt.advance(10 * ms)
 	// "[A]n ACK frame SHOULD NOT be used to update RTT estimates if it does not newly acknowledge
 	// the largest acknowledged packet."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-6
 	lt.ack(SpaceApp, 0, 1, 2)
-	require.Equal(t, 10*ms, lt.l.LatestRTT(), "not the largest")
+	require.Equal(t, 10*ms, lt.l.Path().RTT().Latest, "not the largest")
 
 	lt.sendAck(SpaceApp)
 	lt.advance(30 * ms)
@@ -70,7 +70,7 @@ func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
 	// acknowledge at least one ack-eliciting packet."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-7
 	lt.ack(SpaceApp, 0, 2, 3)
-	require.Equal(t, 10*ms, lt.l.LatestRTT(), "not ack-eliciting")
+	require.Equal(t, 10*ms, lt.l.Path().RTT().Latest, "not ack-eliciting")
 }
 
 func TestRTTDelayDuringHandshake(t *testing.T) {
@@ -107,13 +107,13 @@ func TestRTTAckDelayExponent(t *testing.T) {
 	f := lt.frame(0, nil, 2)
 	f.Delay = 1<<62 - 1
 	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, f, lt.fate))
-	require.Less(t, lt.l.SmoothedRTT(), 60*ms, "the largest delay does not overflow")
-	require.Greater(t, lt.l.SmoothedRTT(), 30*ms, "the largest delay does not overflow")
+	require.Less(t, lt.l.Path().SmoothedRTT(), 60*ms, "the largest delay does not overflow")
+	require.Greater(t, lt.l.Path().SmoothedRTT(), 30*ms, "the largest delay does not overflow")
 }
 
 func TestRTTOfZeroAndSlow(t *testing.T) {
 	lt := newSampledTest(t, 0)
-	require.Positive(t, lt.l.SmoothedRTT(), "a rate can be computed")
+	require.Positive(t, lt.l.Path().SmoothedRTT(), "a rate can be computed")
 	require.Equal(t, SendAll, lt.l.SendLimit(lt.now))
 	lt = newSampledTest(t, time.Hour)
 	lt.send(SpaceApp, 1)

@@ -54,9 +54,11 @@ type SentPacket struct {
 	// Record is the sender's list of what the packet carried; only the sender reads it.
 	Record []byte
 
+	path     *Path     // that it was sent on
+	rate     rateState // of the path, when it was sent
 	lost     bool
-	epoch    uint32        // recovery period in which it was lost
-	lostTime monotime.Time // when it was declared lost
+	lossID   uint32        // LossBatch in which it was declared lost
+	lostTime monotime.Time // when that was
 	next     *SentPacket   // in the free list
 }
 

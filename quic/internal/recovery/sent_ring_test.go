@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -43,8 +44,8 @@ func TestSentRing(t *testing.T) {
 // ranges of those before; going through them again would make the work per round trip quadratic.
 func TestRepeatedRangesAreSteppedOver(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
-	lt.l.cc.cwnd = maxWindow
-	lt.l.reo.packets = maxPacketThreshold
+	lt.l.setWindow(lt.now, maxWindow, math.MaxInt)
+	lt.l.active.reo.packets = maxPacketThreshold
 	lt.send(SpaceApp, 1002) // 1 to 1002
 	for pn := wire.PacketNumber(3); pn <= 1001; pn += 2 {
 		lt.ack(SpaceApp, 0, 2, -pn)
@@ -52,7 +53,7 @@ func TestRepeatedRangesAreSteppedOver(t *testing.T) {
 		first := sp.sent.search(2)
 		require.Equal(t, first+int(pn)-1, first+sp.sent.at(first).run, "the next frame begins behind packet %d", pn)
 	}
-	require.Equal(t, 2*1200, lt.l.BytesInFlight())
+	require.Equal(t, 2*1200, lt.l.Path().BytesInFlight())
 	lt.ack(SpaceApp, 0, 0, -1002)
 	require.Zero(t, lt.l.spaces[SpaceApp].sent.len())
 }

@@ -1,0 +1,129 @@
+package recovery
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+)
+
+// detectLost declares the packets of a space lost that were sent, on their path, before an acknowledged
+// one, far enough or long enough.
+//
+// "A packet is declared lost if it meets all of the following conditions: [...] The packet is
+// unacknowledged, in flight, and was sent prior to an acknowledged packet. [...] The packet was sent
+// kPacketThreshold packets before an acknowledged packet (Section 6.1.1), or it was sent long enough
+// in the past (Section 6.1.2)."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1-2
+func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
+	sp := &l.spaces[s]
+	sp.lossTime = 0
+	for _, pa := range l.paths {
+		pa.losses = LossBatch{Now: now, ID: l.lossID + 1}
+		pa.delay = pa.reo.delay(&pa.rtt)
+	}
+	spared := false
+	for i := sp.live; i < sp.sent.tail; i++ {
+		e := sp.sent.at(i)
+		if e.num > sp.largestAcked {
+			break
+		}
+		switch {
+		case e.p == nil: // acknowledged
+			sp.breaks++
+		case e.p.lost: // behind a packet of another path that is spared
+		case sp.spares(now, s, e.p):
+			// On one path numbers and times ascend: the packets behind it are spared too.
+			if len(l.paths) == 1 {
+				l.endLosses(now)
+				return
+			}
+			spared = true
+		default:
+			l.declareLost(now, s, e.p, fate)
+		}
+		if !spared {
+			sp.live = i + 1
+		}
+	}
+	l.endLosses(now)
+}
+
+// spares reports whether a packet is not lost yet, and notes when it will be.
+func (sp *lossSpace) spares(now monotime.Time, s Space, p *SentPacket) bool {
+	pa := p.path
+	largest := pa.spaces[s].largestAcked
+	if p.Num > largest {
+		return true // nothing sent later on its path was acknowledged
+	}
+	late := p.Time.Add(pa.delay)
+	if largest-p.Num >= pa.reo.packets || !now.Before(late) {
+		return false
+	}
+	sp.lossTime = monotime.Min(sp.lossTime, late)
+	return true
+}
+
+// declareLost declares a packet lost. It stays in the ring, in case it is acknowledged after all.
+func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
+	pa := p.path
+	l.leaveFlight(&l.spaces[s], p)
+	p.lost, p.lostTime, p.lossID = true, now, pa.losses.ID
+	if p.InFlight {
+		l.counters.Lost++
+		b := &pa.losses
+		b.Packets++
+		b.Bytes += p.Size
+		if !pa.inRecovery(p.Time) {
+			b.NewPackets++
+		}
+		b.LatestSent, b.newest = p.Time, p.rate
+		pa.delivery.lost += uint64(p.Size)
+	}
+	if p.AckEliciting && l.extendLostRun(s, pa, p.Time) {
+		pa.losses.Persistent = true
+	}
+	fate(s, p, Lost)
+}
+
+// endLosses gives each path's losses to its congestion controller.
+func (l *Loss) endLosses(now monotime.Time) {
+	for _, pa := range l.paths {
+		b := &pa.losses
+		if b.Packets > 0 {
+			l.endPathLosses(pa, b)
+		}
+		pa.setRate(now)
+	}
+}
+
+func (l *Loss) endPathLosses(pa *Path, b *LossBatch) {
+	l.lossID = b.ID
+	b.InFlight = pa.bytesInFlight
+	b.Sample = pa.delivery.since(&b.newest)
+	pa.ack.LostBytes += b.Bytes
+	if pa.cc.Lost(b) {
+		l.counters.CongestionEvents++
+		pa.reo.congestion()
+		pa.oneMore, pa.ack.Reduced = true, true
+	}
+	if b.Persistent {
+		l.counters.PersistentCongestion++
+		// "Endpoints SHOULD set the min_rtt to the newest RTT sample after persistent
+		// congestion is established."
+		// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-5
+		pa.rtt.Min = pa.rtt.Latest
+	}
+}
+
+// prune forgets, from the front, entries without a packet and lost packets that had their time.
+func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
+	for sp.sent.len() > 0 {
+		p := sp.sent.at(sp.sent.head).p
+		if p != nil {
+			if !p.lost || now.Sub(p.lostTime) < p.path.reo.remember(&p.path.rtt) {
+				break
+			}
+			l.pool.put(p)
+		}
+		sp.sent.pop()
+	}
+	sp.live = max(sp.live, sp.sent.head)
+}

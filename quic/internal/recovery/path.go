@@ -1,0 +1,172 @@
+package recovery
+
+import (
+	"math"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// A Path is what recovery knows of one network path: its round-trip time, congestion control, pacing, how
+// much it reorders, ECN, and a server's limit before the peer's address is validated. Packet numbers and
+// sent packets belong to the connection's [Loss]; each sent packet points to the path that it left on.
+type Path struct {
+	rtt          RTT
+	cc           Controller
+	out          Output // cc's, as of the latest event
+	pacer        pacer
+	reo          reordering
+	amp          amplification
+	delivery     delivery
+	datagramSize int // the largest UDP payload to send
+
+	bytesInFlight int
+	firstSample   monotime.Time // when the first RTT sample was taken
+	ecnFailed     bool
+	oneMore       bool // one packet may pass although the window is full
+
+	// The state of this path's packets in each packet number space.
+	spaces [NumSpaces]pathSpace
+
+	// What is given to cc about the ACK frame and the losses that are being processed.
+	ack      AckBatch
+	losses   LossBatch
+	spurious SpuriousLoss
+	delay    time.Duration // of loss detection by time
+
+	counted int // bytes in flight, by CheckInvariants
+}
+
+// pathSpace is what a Path knows of its packets in one packet number space.
+type pathSpace struct {
+	largestAcked  wire.PacketNumber
+	lastAckedSent monotime.Time // latest time at which an acknowledged packet was sent
+	lostRun       lostRun
+}
+
+// maxWindow bounds the congestion window: with full-size datagrams, to what maxInFlight packets can use.
+const maxWindow = 16 << 20
+
+func newPath(now monotime.Time, cfg *Config) *Path {
+	p := &Path{datagramSize: cfg.MaxDatagramSize, cc: NewReno()}
+	if cfg.NewController != nil {
+		p.cc = cfg.NewController()
+	}
+	p.amp.validated = !cfg.Server
+	for s := range p.spaces {
+		p.spaces[s].largestAcked = wire.NoPacket
+	}
+	p.reset(now, cfg.InitialRTT)
+	return p
+}
+
+// reset forgets what was measured.
+func (p *Path) reset(now monotime.Time, initialRTT time.Duration) {
+	p.rtt.init(initialRTT)
+	p.cc.Reset(now, p.datagramSize)
+	p.pacer.init(now, p.datagramSize)
+	p.reo.init()
+	p.delivery = delivery{}
+	p.oneMore = false
+	p.readOutput()
+}
+
+// readOutput takes over what the controller has decided.
+func (p *Path) readOutput() {
+	p.out = p.cc.Output(&p.rtt)
+	least := 2 * p.datagramSize
+	p.out.Window = min(max(p.out.Window, least), max(maxWindow, least))
+}
+
+// setRate takes over what the controller has decided, and has the pacer follow.
+func (p *Path) setRate(now monotime.Time) {
+	p.readOutput()
+	p.pacer.setRate(now, p.out.PacingRate)
+}
+
+// inRecovery reports whether a packet was sent before the recovery period that it could end.
+func (p *Path) inRecovery(sent monotime.Time) bool {
+	return !p.out.RecoveryStart.IsZero() && !sent.After(p.out.RecoveryStart)
+}
+
+// sent notes a packet in flight.
+func (p *Path) sent(now monotime.Time, pkt *SentPacket) {
+	p.oneMore = false
+	pkt.rate = p.delivery.sent(now, pkt.Size, p.bytesInFlight)
+	p.cc.PacketSent(now, pkt.Size, p.bytesInFlight)
+	p.pacer.sent(now, pkt.Size)
+}
+
+// windowOpen reports whether the congestion window has room for a datagram.
+func (p *Path) windowOpen() bool {
+	return p.bytesInFlight+p.datagramSize <= p.out.Window || p.oneMore
+}
+
+// SetMaxDatagramSize changes how large our datagrams may be, in bytes of UDP payload.
+func (p *Path) SetMaxDatagramSize(n int) {
+	p.datagramSize = n
+	p.cc.SetDatagramSize(n)
+	p.pacer.mds = n
+	p.readOutput()
+}
+
+// MaxDatagramSize returns how large our datagrams may be, in bytes of UDP payload.
+func (p *Path) MaxDatagramSize() int { return p.datagramSize }
+
+// RTT returns the estimate of the round-trip time.
+func (p *Path) RTT() RTT { return p.rtt }
+
+// SmoothedRTT returns the estimated round-trip time; before a sample, the initial one.
+func (p *Path) SmoothedRTT() time.Duration { return p.rtt.Smoothed }
+
+// CongestionWindow returns the congestion window in bytes.
+func (p *Path) CongestionWindow() int { return p.out.Window }
+
+// BytesInFlight returns the number of bytes in flight.
+func (p *Path) BytesInFlight() int { return p.bytesInFlight }
+
+// ECNFailed reports whether the path or the peer has shown that it does not handle ECN: packets are
+// no longer to be marked.
+func (p *Path) ECNFailed() bool { return p.ecnFailed }
+
+// amplification counts for a server what a client whose address is not validated has sent and received.
+//
+// "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
+// as the number of bytes they have received."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
+type amplification struct {
+	validated      bool
+	received, sent int // bytes of UDP payload
+}
+
+// minCredit is the least credit with which sending is worth a try: a header, a tag, a small frame.
+const minCredit = 64
+
+// DatagramReceived counts n bytes received from the peer's address: of every datagram that belongs
+// to the connection, whatever is in it.
+func (p *Path) DatagramReceived(n int) {
+	if !p.amp.validated {
+		p.amp.received += n
+	}
+}
+
+// DatagramSent counts n bytes sent.
+func (p *Path) DatagramSent(n int) {
+	if !p.amp.validated {
+		p.amp.sent += n
+	}
+}
+
+// ValidateAddress lifts a server's limit: the peer has shown that it owns its address.
+func (p *Path) ValidateAddress() { p.amp.validated = true }
+
+// AmplificationCredit returns how many bytes may be sent to an address that is not validated, and
+// math.MaxInt for one that is. A datagram must fit into what is left: a sender that only asks for
+// some credit being left goes beyond the limit.
+func (p *Path) AmplificationCredit() int {
+	if p.amp.validated {
+		return math.MaxInt
+	}
+	return 3*p.amp.received - p.amp.sent
+}
