@@ -73,8 +73,8 @@ type Config struct {
 	RequireAddressValidation func(netip.AddrPort) bool
 
 	// Accept, if set, is asked before any TLS work is done for a client. An error refuses the
-	// client (CONNECTION_REFUSED); ErrIgnore does so in silence. It is called on the receive
-	// path: it must not block.
+	// client (CONNECTION_REFUSED); ErrIgnore drops it without an answer. It must not block. It
+	// is called on the receive path, and from a timer for clients that had to wait for TLS.
 	Accept func(ClientInfo) error
 
 	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
@@ -90,10 +90,18 @@ type Config struct {
 	// SignTimeout bounds one call of a Certificate.Signer. 0 means 5 s.
 	SignTimeout time.Duration
 
-	// TokenSecret protects address validation tokens, ResetSecret makes stateless reset tokens.
-	// At least 32 bytes each. Nil means random, which is right unless a fleet shares them or
-	// connections are to be reset after a restart.
-	TokenSecret, ResetSecret []byte
+	// TokenSecret protects address validation tokens. It has at least 32 bytes. Endpoints that
+	// share it accept one another's tokens. Nil means random.
+	TokenSecret []byte
+	// ResetSecret makes stateless reset tokens. It has at least 32 bytes. Set it if connections
+	// are to be reset after a restart. Nil means random.
+	//
+	// Endpoints that run at the same time must not share a ResetSecret, unless packets with a
+	// connection ID reach no endpoint but the one that has the connection. Anyone who sends a
+	// packet with the connection ID of a live connection to another endpoint with the same
+	// secret, by another address or port, receives the token that ends the connection
+	// (RFC 9000, 21.11). See docs/stateless-resets.md.
+	ResetSecret []byte
 
 	// Logger hears of connections that come and go (Debug) and of failures of the socket
 	// (Error). Nil means silence. It is never called for a packet and is told no secrets.

@@ -183,9 +183,18 @@ func (e *Endpoint) remove(c *Conn) {
 // handleTimeout is called by the timer goroutine for the Endpoint itself.
 func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.core.HandleTimeout(now)
+	var out []core.Transmit
+	for tx, ok := e.core.PollTransmit(); ok; tx, ok = e.core.PollTransmit() {
+		out = append(out, tx)
+	}
 	e.setTimer()
+	e.mu.Unlock()
+	for _, tx := range out {
+		e.send(tx)
+	}
+	var reply [core.MaxDatagramSize]byte
+	e.admitPostponed(reply[:])
 }
 
 // setTimer is called with mu held after anything that may have moved the Endpoint's deadline.

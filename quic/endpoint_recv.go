@@ -95,24 +95,52 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	if err == nil {
 		return
 	}
-	if !errors.Is(err, errRefused) {
+	if !errors.Is(err, errRefused) && !errors.Is(err, errBusy) {
 		e.log.Debug("quic: client refused", "remote", in.Path.Remote, "err", err)
 	}
 	e.mu.Lock()
-	tx, ok := e.core.Refuse(e.clock.now(), in, uint64(ConnectionRefused), reply)
-	e.mu.Unlock()
+	now := e.clock.now()
 	if errors.Is(err, ErrIgnore) {
+		e.core.Ignore(now, in)
+		e.setTimer()
+		e.mu.Unlock()
 		e.counters.ignored.Add(1)
 		return
 	}
+	if errors.Is(err, errBusy) && e.core.Postpone(now, in) {
+		e.setTimer()
+		e.mu.Unlock()
+		e.counters.postponed.Add(1)
+		return
+	}
+	tx, ok := e.core.Refuse(now, in, uint64(ConnectionRefused), reply)
+	e.setTimer()
+	e.mu.Unlock()
 	e.counters.refused.Add(1)
 	if ok {
 		e.send(tx)
 	}
 }
 
-// errRefused is the reason of refusals that are ordinary under load.
-var errRefused = errors.New("quic: refused")
+// errRefused and errBusy are ordinary under load.
+var (
+	errRefused = errors.New("quic: refused")
+	errBusy    = errors.New("quic: too many handshakes wait for TLS")
+)
+
+// admitPostponed admits clients that have waited for the TLS pool, while it has room. The timer goroutine
+// calls it.
+func (e *Endpoint) admitPostponed(reply []byte) {
+	for !e.pool.full() {
+		e.mu.Lock()
+		in := e.core.NextPostponed(e.clock.now())
+		e.mu.Unlock()
+		if in == nil {
+			return
+		}
+		e.admit(in, reply)
+	}
+}
 
 // admission decides about a client before any TLS work.
 func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
@@ -123,8 +151,7 @@ func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	case l == nil, l.full():
 		return nil, errRefused
 	case e.pool.full():
-		// The answer would cost what there is too little of; the client tries again.
-		return nil, ErrIgnore
+		return nil, errBusy
 	case e.cfg.Accept == nil:
 		return cc, nil
 	}

@@ -10,8 +10,12 @@ import (
 type EndpointStats struct {
 	Conns    int    // connections there are now, in any state
 	Accepted uint64 // connections that reached the Listener
-	Refused  uint64 // clients refused: by Config.Accept, for a full backlog, or without a Listener
-	Ignored  uint64 // clients dropped without an answer: by ErrIgnore, or because of too much TLS work
+	// Refused counts clients that were refused: by Config.Accept, for a full backlog, without a
+	// Listener, or because they would have waited too long for TLS.
+	Refused uint64
+	Ignored uint64 // clients that Config.Accept dropped in silence by ErrIgnore
+	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
+	Postponed uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -41,6 +45,7 @@ type DatagramDrops struct {
 	HelloTimeout    uint64 // ClientHellos that were never completed
 	BadHello        uint64 // not a ClientHello
 	ClosedConn      uint64 // for a connection that has closed
+	RetiredConnID   uint64 // for a connection ID that the peer has retired
 	SuppressedReset uint64 // a stateless reset was due, but for its rate limit
 }
 
@@ -56,17 +61,18 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 		Undecryptable: d[core.DropUndecryptable], HelloTooLarge: d[core.DropHelloBytes],
 		HelloTimeout: d[core.DropHelloTimeout], BadHello: d[core.DropBadHello],
 		ClosedConn: d[core.DropClosedConn], SuppressedReset: d[core.DropResetSuppressed],
+		RetiredConnID: d[core.DropRetiredConnID],
 	}
 }
 
 // counters are the Endpoint's own part of its stats.
-type counters struct{ accepted, refused, ignored atomic.Uint64 }
+type counters struct{ accepted, refused, ignored, postponed atomic.Uint64 }
 
 // Stats returns the counters as they are now.
 func (e *Endpoint) Stats() EndpointStats {
 	s := EndpointStats{
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
-		Ignored: e.counters.ignored.Load(),
+		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -62,7 +62,7 @@ var (
 	ErrReadClosed error = &closedError{text: "read on a closed stream"}
 )
 
-// ErrIgnore, returned by Config.Accept, drops a client without an answer.
+// ErrIgnore, returned by Config.Accept, drops a client without an answer: its handshake times out.
 var ErrIgnore = errors.New("quic: client ignored")
 
 // ErrHandshake is returned by calls that need a completed handshake.

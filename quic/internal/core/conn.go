@@ -79,7 +79,11 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
 	c.ids.initServer(c, in)
-	if err := c.setInitialKeys(in.DstID); err != nil {
+	if in.keys.Sealer != nil {
+		sp := &c.spaces[recovery.SpaceInitial]
+		sp.seal, sp.open = in.keys.Sealer, in.keys.Opener
+		in.keys = tlsprovider.Keys{}
+	} else if err := c.setInitialKeys(in.DstID); err != nil {
 		return nil, err
 	}
 	c.loss.SetNextNumber(recovery.SpaceInitial, in.NextInitial)
@@ -89,6 +93,9 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c.loss.Path().DatagramSent(in.Sent)
 	for _, d := range in.Datagrams {
 		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
+	}
+	if in.hello != nil { // the Endpoint did not keep datagrams that repeated CRYPTO
+		c.spaces[recovery.SpaceInitial].acks.Merge(c.now, &in.hello.acks)
 	}
 	return c, nil
 }

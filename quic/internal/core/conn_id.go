@@ -87,7 +87,9 @@ func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 			return true
 		}
 	}
-	return c.side == tlsprovider.Server && (id == s.originalDst || s.retried && id == s.retrySrc)
+	// The client knows an ID of ours once it has sent a Handshake packet.
+	return c.side == tlsprovider.Server && !c.spaces[recovery.SpaceInitial].discarded &&
+		(id == s.originalDst || s.retried && id == s.retrySrc)
 }
 
 // setPeerFirst takes the server's own choice of its connection ID, from its first Initial or Retry.

@@ -35,7 +35,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	require.Equal(t, uint64(7), frames[0].Code)
 	require.Equal(t, "enough", string(frames[0].Reason))
 	r.events(r.server, server)
-	require.Len(t, r.endpoint.remnants, 1)
+	require.Equal(t, 1, r.endpoint.closed.len())
 
 	// Packets that go on coming are answered with a falling rate: after 1, 2, 4, 8 … of them.
 	replies := 0
@@ -54,7 +54,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	require.Equal(t, 7, replies)
 	r.now = r.now.Add(time.Minute)
 	r.endpoint.HandleTimeout(r.now)
-	require.Empty(t, r.endpoint.remnants)
+	require.Zero(t, r.endpoint.closed.len())
 	require.True(t, r.endpoint.NextTimeout().IsZero())
 }
 

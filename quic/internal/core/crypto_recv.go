@@ -16,9 +16,9 @@ const (
 	maxHandshakeCrypto = 64 << 10
 	maxAppCrypto       = 16 << 10
 
-	// maxCryptoGaps bounds the work per frame; a ClientHello in frames of one byte, shuffled,
-	// has fewer.
-	maxCryptoGaps = 2048
+	// maxCryptoGaps bounds the work per frame. A flight of 64 KiB in packets, every other one of
+	// them lost, has fewer gaps, and so has a ClientHello in shuffled pieces.
+	maxCryptoGaps = 128
 )
 
 // cryptoRecv is the receiving half of one level's CRYPTO stream.

@@ -24,6 +24,7 @@ const (
 	DropInvalidToken    // answered by INVALID_TOKEN
 	DropIncompleteHello // kept: part of a ClientHello
 	DropResetSuppressed // a stateless reset was due, but for the rate
+	DropRetiredConnID   // the peer has retired the connection ID
 
 	// Reasons of both.
 	DropUndecryptable // no key opens it
@@ -47,7 +48,7 @@ var dropNames = [NumDropReasons]string{
 	"none", "malformed", "too small", "unknown version", "unknown connection ID",
 	"not accepting", "short connection ID", "rate limit", "overload", "hello bytes", "hello timeout",
 	"bad hello", "stateless reset", "version negotiation", "retry", "invalid token",
-	"incomplete hello", "reset suppressed",
+	"incomplete hello", "reset suppressed", "retired connection ID",
 	"undecryptable", "closed connection",
 	"wrong path", "duplicate", "unexpected packet", "keys unavailable", "keys discarded",
 	"source connection ID", "unexpected token", "invalid retry", "invalid version negotiation",

@@ -54,32 +54,47 @@ type Endpoint struct {
 	now   monotime.Time
 	conns map[ConnRef]*connEntry
 	ids   map[wire.ConnID]idEntry
-	// initials finds connections, and initial ClientHellos, by the ID that a client chose.
-	initials map[initialKey]ConnRef
+	// initials finds servers' connections, and what is left of them, by the ID that the client chose.
+	initials map[initialKey]idEntry
 	tokens   map[[16]byte]tokenEntry
 
-	hellos     helloTable
-	remnants   []*remnant // the oldest first
-	handshakes int
-	attempts   bucket
-	resets     bucket
-	drops      DropCounts
-	scratch    []byte
+	hellos      helloTable
+	nextAttempt monotime.Time // when postponed clients are looked at; zero: there are none
+	oldInitials []oldInitial  // in the order of time
+	closed      expiryHeap[*remnant]
+	refused     expiryHeap[*remnant]
+	handshakes  int
+	attempts    bucket
+	resets      bucket
+	drops       DropCounts
+	outbox      []Transmit // for PollTransmit
+	scratch     []byte
+	opening     [1]tlsprovider.OpenDesc
+}
+
+// oldInitial is an entry of Endpoint.initials whose handshake is complete.
+type oldInitial struct {
+	c     *connEntry
+	until monotime.Time
 }
 
 // connEntry is what an Endpoint knows of a connection.
 type connEntry struct {
-	ids       []wire.ConnID
-	tokens    [][16]byte
-	initial   initialKey
-	server    bool
-	finishing bool // the handshake is over
+	ref     ConnRef
+	ids     []wire.ConnID
+	retired []wire.ConnID // the last that the peer retired
+	tokens  [][16]byte
+	// initial is where the client sent before it knew an ID of ours; valid if hasInitial.
+	initial    initialKey
+	hasInitial bool
+	handshake  bool // it is counted in Endpoint.handshakes
 }
 
 // idEntry is where packets to one of our connection IDs go.
 type idEntry struct {
 	ref     ConnRef
 	remnant *remnant
+	retired bool // the peer has retired the ID: what still comes to it was reordered
 }
 
 // initialKey identifies a client that has not got a connection ID of ours yet.
@@ -97,7 +112,7 @@ type tokenEntry struct {
 func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	e := &Endpoint{
 		cfg: *cfg, conns: make(map[ConnRef]*connEntry), ids: make(map[wire.ConnID]idEntry),
-		initials: make(map[initialKey]ConnRef), tokens: make(map[[16]byte]tokenEntry),
+		initials: make(map[initialKey]idEntry), tokens: make(map[[16]byte]tokenEntry),
 		attempts: bucket{rate: attemptRate, burst: attemptBurst},
 		resets:   bucket{rate: resetRate, burst: resetBurst},
 		scratch:  make([]byte, 0, MaxDatagramSize),
@@ -116,6 +131,9 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	return e
 }
 
+// SetAccept sets whether clients are served from now on. An Endpoint that does not accept only routes.
+func (e *Endpoint) SetAccept(accept bool) { e.cfg.Accept = accept }
+
 func (e *Endpoint) clamp(now monotime.Time) {
 	if now.After(e.now) {
 		e.now = now
@@ -126,34 +144,60 @@ func (e *Endpoint) clamp(now monotime.Time) {
 // come by HandleConnEvent.
 func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.clamp(now)
-	c := &connEntry{}
+	c := &connEntry{ref: ref}
 	e.conns[ref] = c
 	if in == nil {
-		c.finishing = true
 		return
 	}
-	c.server = true
-	c.initial = initialKey{in.DstID, in.Path.Remote}
-	e.initials[c.initial] = ref
+	e.decided(in)
+	c.initial, c.hasInitial = initialKey{in.DstID, in.Path.Remote}, true
+	e.initials[c.initial] = idEntry{ref: ref}
+	c.handshake = true
 	e.handshakes++
 }
 
 // NextTimeout is when HandleTimeout wants to be called; zero is never.
 func (e *Endpoint) NextTimeout() monotime.Time {
-	t := e.hellos.next()
-	if len(e.remnants) > 0 {
-		t = monotime.Min(t, e.remnants[0].Expires)
+	t := monotime.Min(e.hellos.byExpiry.next(), e.nextAttempt)
+	t = monotime.Min(t, monotime.Min(e.closed.next(), e.refused.next()))
+	if k := e.hellos.nextAck(); k != nil {
+		t = monotime.Min(t, k.ackAt)
+	}
+	if len(e.oldInitials) > 0 {
+		t = monotime.Min(t, e.oldInitials[0].until)
 	}
 	return t
 }
 
-// HandleTimeout forgets what has expired.
+// HandleTimeout does what is due. The driver then calls PollTransmit until it returns false, and
+// NextPostponed while there is room for handshakes.
 func (e *Endpoint) HandleTimeout(now monotime.Time) {
 	e.clamp(now)
-	for h := e.hellos.expired(e.now); h != nil; h = e.hellos.expired(e.now) {
-		e.expireHello(h)
+	for k, ok := e.hellos.byExpiry.expired(e.now); ok; k, ok = e.hellos.byExpiry.expired(e.now) {
+		e.expireHello(k)
 	}
+	e.sendHelloAcks()
+	e.expireInitials()
 	e.expireRemnants()
+	if due(e.nextAttempt, e.now) {
+		e.nextAttempt = 0
+		if e.hellos.waiting > 0 {
+			e.nextAttempt = e.now.Add(postponePause)
+		}
+	}
+}
+
+// PollTransmit returns a datagram of no connection to be sent. The caller owns its bytes.
+func (e *Endpoint) PollTransmit() (Transmit, bool) {
+	if len(e.outbox) == 0 {
+		return Transmit{}, false
+	}
+	tx := e.outbox[0]
+	e.outbox = e.outbox[1:]
+	if len(e.outbox) == 0 {
+		e.outbox = nil
+	}
+	return tx, true
 }
 
 // bucket is a token bucket against work that strangers can cause.

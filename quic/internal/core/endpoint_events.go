@@ -3,8 +3,10 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
 // maxTokens bounds the reset tokens of one connection; a Conn has no more peer's IDs than this.
@@ -24,7 +26,7 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 	case RetireConnID:
 		if i := slices.Index(c.ids, ev.ConnID); i >= 0 {
 			c.ids = slices.Delete(c.ids, i, i+1)
-			delete(e.ids, ev.ConnID)
+			e.keepRetired(c, ev.ConnID)
 		}
 	case AddResetToken:
 		if len(c.tokens) < maxTokens && !slices.Contains(c.tokens, ev.Token) {
@@ -40,9 +42,6 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 		e.finishHandshake(c)
 	case ConnClosed:
 		e.finishHandshake(c)
-		if c.server {
-			delete(e.initials, c.initial)
-		}
 		for _, t := range c.tokens {
 			delete(e.tokens, t)
 		}
@@ -51,40 +50,78 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 	}
 }
 
+// keepRetired remembers a connection ID that the peer has retired, so that packets that were reordered are
+// not answered with a stateless reset, which would end the connection at a careless peer.
+func (e *Endpoint) keepRetired(c *connEntry, id wire.ConnID) {
+	if len(c.retired) == maxLocalIDs {
+		delete(e.ids, c.retired[0])
+		c.retired = slices.Delete(c.retired, 0, 1)
+	}
+	c.retired = append(c.retired, id)
+	e.ids[id] = idEntry{ref: c.ref, retired: true}
+}
+
+// finishHandshake takes a connection out of the unfinished handshakes. Its client knows an ID of ours, so
+// only packets that were delayed still come to the one that it chose.
 func (e *Endpoint) finishHandshake(c *connEntry) {
-	if !c.finishing {
-		c.finishing = true
-		e.handshakes--
+	if !c.handshake {
+		return
+	}
+	c.handshake = false
+	e.handshakes--
+	// Rounded up, so that one timeout does for many.
+	const round = monotime.Time(time.Second)
+	until := (e.now.Add(e.cfg.HelloTimeout) + round - 1) / round * round
+	e.oldInitials = append(e.oldInitials, oldInitial{c, until})
+}
+
+// expireInitials forgets the connection IDs that clients chose for handshakes that are long complete.
+func (e *Endpoint) expireInitials() {
+	n := 0
+	for ; n < len(e.oldInitials) && due(e.oldInitials[n].until, e.now); n++ {
+		c := e.oldInitials[n].c
+		if e.conns[c.ref] == c {
+			delete(e.initials, c.initial)
+			c.hasInitial = false
+		}
+	}
+	if e.oldInitials = slices.Delete(e.oldInitials, 0, n); len(e.oldInitials) == 0 {
+		e.oldInitials = nil
 	}
 }
 
 // CheckInvariants verifies what must hold between any two calls.
 func (e *Endpoint) CheckInvariants() error {
-	ids, tokens, servers, unfinished := 0, 0, 0, 0
+	ids, tokens, initials, unfinished := 0, 0, 0, 0
 	for _, c := range e.conns {
-		ids += len(c.ids)
+		ids += len(c.ids) + len(c.retired)
 		tokens += len(c.tokens)
-		if c.server {
-			servers++
+		if c.hasInitial {
+			initials++
 		}
-		if !c.finishing {
+		if c.handshake {
 			unfinished++
 		}
 	}
-	for _, r := range e.remnants {
-		ids += len(r.ids)
+	for _, h := range []*expiryHeap[*remnant]{&e.closed, &e.refused} {
+		for _, r := range h.items {
+			ids += len(r.ids)
+			if r.hasInitial {
+				initials++
+			}
+		}
 	}
 	switch {
 	case ids != len(e.ids):
 		return fmt.Errorf("%d connection IDs routed, %d known", len(e.ids), ids)
 	case tokens != len(e.tokens):
 		return fmt.Errorf("%d reset tokens known, %d owned", len(e.tokens), tokens)
-	case len(e.initials) > servers:
-		return fmt.Errorf("%d clients' IDs for %d connections", len(e.initials), servers)
+	case len(e.initials) != initials:
+		return fmt.Errorf("%d connection IDs of clients routed, %d known", len(e.initials), initials)
 	case unfinished != e.handshakes:
 		return fmt.Errorf("%d handshakes counted, %d there", e.handshakes, unfinished)
-	case len(e.remnants) > maxRemnants:
-		return fmt.Errorf("%d remnants", len(e.remnants))
+	case e.closed.len() > maxRemnants || e.refused.len() > maxRemnants:
+		return fmt.Errorf("%d remnants of connections, %d of clients", e.closed.len(), e.refused.len())
 	}
 	return e.hellos.check(e.cfg.HelloBytes)
 }

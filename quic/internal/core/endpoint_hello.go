@@ -1,50 +1,43 @@
 package core
 
 import (
+	"time"
+
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxHelloBytes is how much of one client is kept before its ClientHello is complete: datagrams as
-// they came, so post-quantum ClientHellos of a few kilobytes fit with room to spare.
-const maxHelloBytes = 16 << 10
+// maxInitialPackets is how many Initial packets of one datagram the Endpoint tries to open. Clients send one,
+// and two after a loss. Each costs a token of the bucket of attempts.
+const maxInitialPackets = 3
 
-// maxHelloGaps bounds the holes in a ClientHello; frames of one byte in any order stay below.
-const maxHelloGaps = 2048
+// helloAckDelay is how long an acknowledgement of part of a ClientHello waits for the rest, which is usually
+// a few microseconds behind: the acknowledgement then travels with the server's first flight.
+const helloAckDelay = 5 * time.Millisecond
 
-// hello is a client whose ClientHello is incomplete. Post-quantum ones always come in two datagrams
-// at least, so every client passes through here; no TLS session exists yet.
-type hello struct {
-	in      *Incoming
-	key     initialKey
-	began   monotime.Time
-	expires monotime.Time
-	bytes   int
-	have    recovery.RangeSet[int64] // CRYPTO offsets
-	head    [4]byte                  // type and length of the message
-	acks    recovery.AckState
-	sealer  tlsprovider.Keys // made when there is something to acknowledge
-	at      int              // index in helloTable.byExpiry
-}
+// maxPostponed bounds the complete ClientHellos that wait for room in the TLS pool. They wait for
+// postponePause between two attempts, and for HelloTimeout in all.
+const (
+	maxPostponed  = 1024
+	postponePause = 10 * time.Millisecond
+)
 
-// key2 is the key with our connection ID.
-func (k *hello) key2() initialKey { return initialKey{k.in.LocalID, k.key.remote} }
-
-// receiveInitial deals with a client's Initial for no connection of ours.
+// receiveInitial handles a client's Initial packet that belongs to no connection.
 func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply []byte) Routed {
+	if !e.attempts.take(e.now) {
+		return e.drop(DropRateLimit)
+	}
 	key := initialKey{h.DstID, p.Remote}
 	k, known := e.hellos.byKey[key]
 	if !known {
-		if !e.attempts.take(e.now) {
-			return e.drop(DropRateLimit)
-		}
 		in := &Incoming{Path: p, Version: h.Version, DstID: h.DstID, OriginalDstID: h.DstID, PeerID: h.SrcID}
 		if r, done := e.admitAddress(in, h, d, reply); done {
 			return r
 		}
 		k = &hello{in: in, key: key, began: e.now}
+		in.hello = k
 		k.acks.Init(recovery.SpaceInitial)
 	}
 	if h.SrcID != k.in.PeerID || len(k.in.Datagrams) > 0 && k.bytes+len(d) > maxHelloBytes ||
@@ -52,33 +45,53 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		return e.drop(DropHelloBytes)
 	}
 	had := k.have.Len()
-	if why := e.readInitials(k, d, ecn); why != DropNone {
-		if why == DropBadHello && known {
+	if why := e.readInitials(k, d, ecn, known); why != DropNone {
+		switch {
+		case !known:
+			k.in.closeKeys()
+		case why == DropBadHello:
 			e.hellos.remove(k)
+			k.in.closeKeys()
 		}
 		return e.drop(why)
 	}
-	if !known {
-		k.in.LocalID = e.cfg.NewConnID()
-		e.hellos.add(k)
-	}
-	e.hellos.setExpiry(k, e.helloExpiry(k))
 	// The same half again takes no room from the other.
 	if !known || k.have.Len() > had {
-		k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
-		k.bytes += len(d)
-		e.hellos.bytes += len(d)
+		e.keepDatagram(k, d, ecn)
 	}
-	if k.complete() {
-		e.hellos.remove(k)
+	if !known {
+		k.in.LocalID = e.cfg.NewConnID()
+	}
+	if k.state == helloIncomplete && k.complete() {
+		if known {
+			e.hellos.remove(k)
+		}
 		return Routed{Kind: RouteAdmit, Incoming: k.in}
 	}
-	return e.acknowledgeHello(k, p, reply)
+	if !known {
+		k.expires = e.helloExpiry(k)
+		e.hellos.add(k)
+	} else if k.state == helloIncomplete {
+		e.hellos.setExpiry(k, e.helloExpiry(k))
+	}
+	if k.acks.HasUnacked() {
+		e.hellos.scheduleAck(k, e.now.Add(helloAckDelay))
+	}
+	return e.drop(DropIncompleteHello)
 }
 
-// helloExpiry is how long a client that has just been heard is waited for. Under pressure that is
-// HelloTimeout; else clients that probe every two seconds may lose several probes in a row, and those
-// whose intervals double, one.
+// keepDatagram stores a datagram for the connection that may follow.
+func (e *Endpoint) keepDatagram(k *hello, d []byte, ecn ECN) {
+	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
+	k.bytes += len(d)
+	if k.listed {
+		e.hellos.bytes += len(d)
+	}
+}
+
+// helloExpiry is how long the Endpoint waits for a client that has just sent something. Under pressure that
+// is HelloTimeout. Otherwise clients that probe every two seconds may lose several probes in a row, and
+// those whose intervals double, one.
 func (e *Endpoint) helloExpiry(k *hello) monotime.Time {
 	patience, most := 4*e.cfg.HelloTimeout, 10*e.cfg.HelloTimeout
 	if e.hellos.bytes > e.cfg.HelloBytes/4 || e.handshakes+e.hellos.len() > e.cfg.MaxHandshakes/2 {
@@ -87,22 +100,26 @@ func (e *Endpoint) helloExpiry(k *hello) monotime.Time {
 	return monotime.Min(e.now.Add(patience), k.began.Add(most))
 }
 
-// expireHello forgets a client. One that has heard an acknowledgement will never send again what was in
-// it: its handshake cannot succeed any more, and it is told so if it goes on.
+// expireHello forgets a client. A client that has received an acknowledgement will not send again what it
+// covered, so its handshake cannot succeed any more: it receives a CONNECTION_CLOSE. So does one whose
+// ClientHello was postponed.
 func (e *Endpoint) expireHello(k *hello) {
-	e.drop(DropHelloTimeout)
-	e.hellos.remove(k)
-	if k.in.Sent == 0 {
+	if k.state == helloTaken { // the driver decides
+		e.hellos.setExpiry(k, e.now.Add(e.cfg.HelloTimeout))
 		return
 	}
-	if b, ok := e.refusal(k.in, wire.ConnectionRefused, make([]byte, 128)); ok {
-		e.keepRemnant(&connEntry{ids: []wire.ConnID{k.in.LocalID}},
-			Remnant{Close: b, Expires: e.now.Add(8 * e.cfg.HelloTimeout)})
+	e.drop(DropHelloTimeout)
+	e.hellos.remove(k)
+	if k.in.Sent > 0 || k.state != helloIncomplete {
+		if b, ok := e.refuse(k.in, wire.ConnectionRefused, make([]byte, 128)); ok {
+			e.outbox = append(e.outbox, e.reply(k.in.Path, b).Reply)
+		}
 	}
+	k.in.closeKeys()
 }
 
-// receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello: 0-RTT that
-// overtook its second half, say.
+// receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello, such as 0-RTT
+// that overtook its second half.
 func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) Routed {
 	k := e.hellos.byKey[initialKey{h.DstID, p.Remote}]
 	switch {
@@ -111,33 +128,31 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 	case k.bytes+len(d) > maxHelloBytes || e.hellos.bytes+len(d) > e.cfg.HelloBytes:
 		return e.drop(DropHelloBytes)
 	}
-	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
-	k.bytes += len(d)
-	e.hellos.bytes += len(d)
+	e.keepDatagram(k, d, ecn)
 	return e.drop(DropIncompleteHello)
 }
 
-// readInitials opens the Initial packets of a datagram, in a copy, and notes what they carry.
-func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN) DropReason {
+// readInitials opens the Initial packets of a datagram, in a copy, and notes what they carry. The caller has
+// paid for the first attempt.
+func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) DropReason {
 	opened := false
-	for len(d) > 0 {
+	for i := 0; i < maxInitialPackets && len(d) > 0; i++ {
 		h, n := wire.ParseLongHeader(d)
-		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID && h.DstID != k.in.LocalID {
+		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID && h.DstID != k.in.LocalID ||
+			i > 0 && !e.attempts.take(e.now) {
 			break
 		}
 		pkt := append(e.scratch[:0], d[:h.Len]...)
 		d = d[h.Len:]
-		id := k.in.DstID
-		got, ok := e.cfg.Provider.OpenInitial(uint32(k.in.Version), id.Bytes(), pkt, h.PNOffset)
+		pn, payload, ok := e.openInitial(k, pkt, h.PNOffset, known || opened)
 		if !ok {
 			continue
 		}
 		opened = true
-		pn := wire.PacketNumber(got.PacketNumber)
 		if !k.acks.ShouldProcess(pn) {
 			continue
 		}
-		eliciting, ok := k.readFrames(pkt[got.HeaderLen : got.HeaderLen+got.PayloadLen])
+		eliciting, ok := k.readFrames(payload)
 		if !ok {
 			return DropBadHello
 		}
@@ -149,100 +164,77 @@ func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN) DropReason {
 	return DropNone
 }
 
-// readFrames notes the CRYPTO ranges of an Initial packet; false if it is no ClientHello's.
-func (k *hello) readFrames(b []byte) (eliciting, ok bool) {
-	for len(b) > 0 {
-		t, n := wire.ConsumeFrameType(b)
-		if n < 0 || !wire.FrameAllowed(t, wire.PacketInitial) {
-			return eliciting, false
+// openInitial opens one packet in place. Before a packet of a client has opened, nothing is derived that
+// outlives the call; afterwards the keys are kept, so that they are derived once.
+func (e *Endpoint) openInitial(k *hello, pkt []byte, pnOffset int, authentic bool) (pn wire.PacketNumber, payload []byte, ok bool) {
+	if !authentic {
+		id := k.in.DstID
+		p, ok := e.cfg.Provider.OpenInitial(uint32(k.in.Version), id.Bytes(), pkt, pnOffset)
+		if !ok {
+			return 0, nil, false
 		}
-		eliciting = eliciting || wire.AckEliciting(t)
-		switch t {
-		case wire.FramePadding, wire.FramePing:
-			n = 1
-		case wire.FrameAck, wire.FrameAckECN:
-			_, n = wire.ConsumeAck(b)
-		case wire.FrameCrypto:
-			var f wire.Crypto
-			if f, n = wire.ConsumeCrypto(b); n > 0 && !k.crypto(f) {
-				return eliciting, false
-			}
-		default: // CONNECTION_CLOSE: the client has given up
-			return eliciting, false
-		}
-		if n < 0 {
-			return eliciting, false
-		}
-		b = b[n:]
+		return wire.PacketNumber(p.PacketNumber), pkt[p.HeaderLen:][:p.PayloadLen], true
 	}
-	return eliciting, true
+	if !e.deriveKeys(k.in) {
+		return 0, nil, false
+	}
+	p := &e.opening[0]
+	*p = tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(pnOffset)}
+	k.in.keys.Opener.Open(pkt, e.opening[:], int64(k.acks.Largest()))
+	if p.Status != tlsprovider.OpenOK {
+		return 0, nil, false
+	}
+	return wire.PacketNumber(p.PacketNumber), pkt[p.HeaderLen:][:p.PayloadLen], true
 }
 
-// crypto notes a CRYPTO frame.
-func (k *hello) crypto(f wire.Crypto) bool {
-	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
-	if end > maxInitialCrypto {
-		return false
+// deriveKeys makes a client's Initial keys if they do not exist.
+func (e *Endpoint) deriveKeys(in *Incoming) bool {
+	if in.keys.Sealer == nil {
+		id := in.DstID
+		keys, err := e.cfg.Provider.InitialKeys(uint32(in.Version), id.Bytes(), tlsprovider.Server)
+		if err != nil {
+			return false
+		}
+		in.keys = keys
 	}
-	if start < int64(len(k.head)) {
-		copy(k.head[start:], f.Data)
-	}
-	k.have.Add(start, end)
-	const clientHello = 1
-	return k.have.NumRanges() <= maxHelloGaps && (!k.have.Contains(0) || k.head[0] == clientHello)
+	return true
 }
 
-// complete reports whether the whole ClientHello is there.
-func (k *hello) complete() bool {
-	if !k.have.Covers(0, 4) {
-		return false
+// sendHelloAcks has the acknowledgements leave that are due. They tell a client that one half of its
+// ClientHello has arrived, which gives it a round-trip time, and have it send the other half again.
+func (e *Endpoint) sendHelloAcks() {
+	for k := e.hellos.nextAck(); k != nil && due(k.ackAt, e.now); k = e.hellos.nextAck() {
+		k.ackAt = 0
+		if b, ok := e.helloAck(k); ok {
+			e.outbox = append(e.outbox, e.reply(k.in.Path, b).Reply)
+		}
 	}
-	n := int64(k.head[1])<<16 | int64(k.head[2])<<8 | int64(k.head[3])
-	return k.have.Covers(0, 4+n)
 }
 
-// acknowledgeHello tells the client at once which half has arrived, so that it has a round-trip time
-// and sends only the other half again.
-func (e *Endpoint) acknowledgeHello(k *hello, p Path, reply []byte) Routed {
-	e.drops[DropIncompleteHello]++
-	if !k.acks.HasUnacked() {
-		return Routed{Kind: RouteDrop, Drop: DropIncompleteHello}
-	}
+func (e *Endpoint) helloAck(k *hello) ([]byte, bool) {
 	frame := k.acks.AppendAck(nil, e.now, 512)
-	b, ok := e.sealWith(&k.sealer, k.in, k.in.NextInitial, frame, reply)
+	b, ok := e.sealInitial(k.in, k.in.NextInitial, frame, nil)
 	if !ok || k.in.Sent+len(b) > 3*k.bytes {
-		return Routed{Kind: RouteDrop, Drop: DropIncompleteHello}
+		return nil, false
 	}
 	k.in.Sent += len(b)
 	k.in.NextInitial++
 	k.acks.SentAck()
-	return e.reply(p, b)
+	return b, true
 }
 
-// sealInitial seals an Initial packet to a client, with keys for this one packet.
-func (e *Endpoint) sealInitial(in *Incoming, pn wire.PacketNumber, frames, reply []byte) ([]byte, bool) {
-	var keys tlsprovider.Keys
-	defer func() { keys.Close() }()
-	return e.sealWith(&keys, in, pn, frames, reply)
-}
-
-// sealWith seals an Initial packet to a client, making the keys if there are none.
-func (e *Endpoint) sealWith(keys *tlsprovider.Keys, in *Incoming, pn wire.PacketNumber, frames, reply []byte) ([]byte, bool) {
-	if keys.Sealer == nil {
-		id := in.DstID
-		made, err := e.cfg.Provider.InitialKeys(uint32(in.Version), id.Bytes(), tlsprovider.Server)
-		if err != nil {
-			return nil, false
-		}
-		*keys = made
+// sealInitial appends an Initial packet to a client to b.
+func (e *Endpoint) sealInitial(in *Incoming, pn wire.PacketNumber, frames, b []byte) ([]byte, bool) {
+	if !e.deriveKeys(in) {
+		return nil, false
 	}
 	const pnLen = 4
-	b := wire.AppendLongHeader(reply[:0], wire.PacketInitial, in.Version, in.PeerID, in.LocalID, nil, pn, pnLen)
+	b = wire.AppendLongHeader(b[:0], wire.PacketInitial, in.Version, in.PeerID, in.LocalID, nil, pn, pnLen)
 	headerLen := len(b)
 	b = append(b, frames...)
 	payload := len(b) - headerLen
 	b = append(b, zeroTag[:]...)
 	wire.PatchLength(b, headerLen, payload+tlsprovider.TagLen)
 	train := []tlsprovider.SealDesc{{HeaderLen: uint32(headerLen), PayloadLen: uint32(payload), PacketNumber: uint64(pn)}}
-	return b, keys.Sealer.Seal(b, train) == nil
+	return b, in.keys.Sealer.Seal(b, train) == nil
 }

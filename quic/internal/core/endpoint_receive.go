@@ -44,14 +44,13 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 		return e.drop(DropMalformed)
 	}
 	entry, ok := e.find(t.Path, d)
-	if !ok || entry.remnant != nil {
-		r := Routed{}
-		if ok {
-			r = e.receiveRemnant(t.Path, d, entry.remnant, reply)
-		} else {
-			r = e.receiveStranger(t.Path, t.ECN, d, reply)
-		}
-		return r
+	switch {
+	case !ok:
+		return e.receiveStranger(t.Path, t.ECN, d, reply)
+	case entry.remnant != nil:
+		return e.receiveRemnant(t.Path, d, entry.remnant, reply)
+	case entry.retired:
+		return e.drop(DropRetiredConnID)
 	}
 	n := len(d)
 	for len(t.Data) > 0 {
@@ -81,8 +80,8 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 		return entry, true
 	}
 	if inv.Long && inv.Version != 0 {
-		if ref, ok := e.initials[initialKey{id, p.Remote}]; ok {
-			return idEntry{ref: ref}, true
+		if entry, ok := e.initials[initialKey{id, p.Remote}]; ok {
+			return entry, true
 		}
 	}
 	return idEntry{}, false

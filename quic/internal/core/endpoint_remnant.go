@@ -1,68 +1,112 @@
 package core
 
 import (
-	"slices"
+	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// maxRemnants bounds the closed connections that are remembered.
+// A Remnant is what an Endpoint keeps of a connection that has closed, instead of the Conn.
+type Remnant struct {
+	// Close is a datagram with CONNECTION_CLOSE to be repeated, at a limited rate, to a peer
+	// that goes on sending; nil if the connection drains in silence.
+	Close   []byte
+	Expires monotime.Time
+}
+
+// The Endpoint remembers at most maxRemnants closed connections and as many refused clients. Those that
+// expire first are forgotten first.
 const maxRemnants = 8192
 
-// remnant is a closed connection.
+// repeatAfter is how long after an answer a packet to a closed connection is answered again, whatever the
+// number of packets before.
+const repeatAfter = 200 * time.Millisecond
+
+// remnant is a closed connection, or a client that was refused.
 type remnant struct {
 	Remnant
-	ids      []wire.ConnID
-	received int
+	ids []wire.ConnID
+	// initial is where a client sends that has not received anything; valid if hasInitial.
+	initial    initialKey
+	hasInitial bool
+	received   int
+	answered   monotime.Time
+	at         int // index in an expiryHeap
 }
+
+func (r *remnant) deadline() monotime.Time { return r.Expires }
+func (r *remnant) index() *int             { return &r.at }
 
 // receiveRemnant answers a datagram for a closed connection.
 //
 // "An endpoint SHOULD limit the rate at which it generates packets in the closing state. For instance,
-// an endpoint could wait for a progressively increasing number of received packets".
+// an endpoint could wait for a progressively increasing number of received packets or amount of time before
+// responding to received packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-3
 func (e *Endpoint) receiveRemnant(p Path, d []byte, r *remnant, reply []byte) Routed {
 	r.received++
 	e.drops[DropClosedConn]++
-	if r.Close == nil || r.received&(r.received-1) != 0 || len(r.Close) > 3*len(d) || len(r.Close) > len(reply) {
+	soon := r.received&(r.received-1) != 0 && e.now.Sub(r.answered) < repeatAfter
+	if r.Close == nil || soon || len(r.Close) > 3*len(d) || len(r.Close) > len(reply) {
 		return Routed{Kind: RouteDrop, Drop: DropClosedConn}
 	}
+	r.answered = e.now
 	return e.reply(p, reply[:copy(reply, r.Close)])
 }
 
 // keepRemnant replaces a connection by what is left of it.
 func (e *Endpoint) keepRemnant(c *connEntry, r Remnant) {
-	for _, id := range c.ids {
-		delete(e.ids, id)
-	}
-	if r.Expires.IsZero() || len(c.ids) == 0 {
+	k := &remnant{Remnant: r, ids: append(c.ids, c.retired...), initial: c.initial, hasInitial: c.hasInitial}
+	if r.Expires.IsZero() || len(k.ids) == 0 {
+		e.unroute(k)
 		return
 	}
-	if len(e.remnants) == maxRemnants {
-		e.forgetRemnant(0)
+	e.addRemnant(&e.closed, k)
+}
+
+// keepRefused remembers a client that was refused; b answers its packets, and nil means silence. Clients
+// give a handshake up after some seconds.
+func (e *Endpoint) keepRefused(in *Incoming, b []byte) {
+	k := &remnant{Remnant: Remnant{Close: b, Expires: e.now.Add(8 * e.cfg.HelloTimeout)}, answered: e.now,
+		ids: []wire.ConnID{in.LocalID}, initial: initialKey{in.DstID, in.Path.Remote}}
+	_, taken := e.initials[k.initial]
+	k.hasInitial = !taken
+	e.addRemnant(&e.refused, k)
+}
+
+// addRemnant routes the packets of a closed connection to its remnant.
+func (e *Endpoint) addRemnant(h *expiryHeap[*remnant], k *remnant) {
+	if h.len() == maxRemnants {
+		e.forgetRemnant(h, h.first())
 	}
-	k := &remnant{Remnant: r, ids: c.ids}
 	for _, id := range k.ids {
 		e.ids[id] = idEntry{remnant: k}
 	}
-	i, _ := slices.BinarySearchFunc(e.remnants, k, func(a, b *remnant) int { return int(a.Expires.Sub(b.Expires)) })
-	e.remnants = slices.Insert(e.remnants, i, k)
+	if k.hasInitial {
+		e.initials[k.initial] = idEntry{remnant: k}
+	}
+	h.push(k)
 }
 
-func (e *Endpoint) forgetRemnant(i int) {
-	for _, id := range e.remnants[i].ids {
+func (e *Endpoint) forgetRemnant(h *expiryHeap[*remnant], k *remnant) {
+	h.remove(k)
+	e.unroute(k)
+}
+
+func (e *Endpoint) unroute(k *remnant) {
+	for _, id := range k.ids {
 		delete(e.ids, id)
 	}
-	e.remnants = slices.Delete(e.remnants, i, i+1)
+	if k.hasInitial {
+		delete(e.initials, k.initial)
+	}
 }
 
 func (e *Endpoint) expireRemnants() {
-	n := 0
-	for n < len(e.remnants) && due(e.remnants[n].Expires, e.now) {
-		for _, id := range e.remnants[n].ids {
-			delete(e.ids, id)
+	for _, h := range []*expiryHeap[*remnant]{&e.closed, &e.refused} {
+		for k, ok := h.expired(e.now); ok; k, ok = h.expired(e.now) {
+			e.forgetRemnant(h, k)
 		}
-		n++
 	}
-	e.remnants = slices.Delete(e.remnants, 0, n)
 }

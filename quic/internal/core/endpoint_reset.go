@@ -1,9 +1,5 @@
 package core
 
-import (
-	"github.com/pqquic/pqquic/quic/internal/wire"
-)
-
 // minReset is the smallest datagram that can be a stateless reset.
 const minReset = 21
 
@@ -37,10 +33,4 @@ func (e *Endpoint) receiveStrangeShort(p Path, d, reply []byte) Routed {
 	copy(b[n-16:], token[:])
 	e.drops[DropStatelessReset]++
 	return e.reply(p, b)
-}
-
-// refusal builds a CONNECTION_CLOSE in an Initial packet for a client that has no connection here.
-func (e *Endpoint) refusal(in *Incoming, code wire.ErrorCode, reply []byte) ([]byte, bool) {
-	f := wire.ConnectionClose{Code: uint64(code)}
-	return e.sealInitial(in, in.NextInitial, f.Append(nil), reply)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -109,19 +108,10 @@ func (e *Endpoint) rejectToken(in *Incoming, h *wire.LongHeader, d, reply []byte
 	}
 	in.LocalID = in.DstID // "from" the connection that the client believes in
 	b, ok := e.refusal(in, wire.InvalidToken, reply)
+	in.closeKeys()
 	if !ok {
 		return e.drop(DropInvalidToken)
 	}
 	e.drops[DropInvalidToken]++
 	return e.reply(in.Path, b)
-}
-
-// Refuse turns an admitted attempt down with a CONNECTION_CLOSE, and keeps nothing of it.
-func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reply []byte) (Transmit, bool) {
-	e.clamp(now)
-	b, ok := e.refusal(in, wire.ErrorCode(code), reply)
-	if !ok {
-		return Transmit{}, false
-	}
-	return e.reply(in.Path, b).Reply, true
 }

@@ -101,7 +101,7 @@ func TestIncompleteHellosAreBounded(t *testing.T) {
 	r.endpoint.HandleTimeout(r.now)
 	require.Zero(t, r.endpoint.hellos.len())
 	require.Zero(t, r.endpoint.hellos.bytes)
-	require.LessOrEqual(t, len(r.endpoint.remnants), 20, "of those that were acknowledged")
+	require.LessOrEqual(t, r.endpoint.refused.len(), 20, "of those that were acknowledged")
 	r.now = r.now.Add(8 * defaultHelloTimeout)
 	r.endpoint.HandleTimeout(r.now)
 	require.True(t, r.endpoint.NextTimeout().IsZero())

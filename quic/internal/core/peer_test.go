@@ -216,17 +216,20 @@ func (r *rig) wait(d time.Duration) {
 		next := end
 		for _, c := range []*Conn{r.client, r.server} {
 			if c != nil {
-				if t := c.NextTimeout(); !t.IsZero() && t.Before(next) {
-					next = t
-				}
+				next = monotime.Min(next, c.NextTimeout())
 			}
 		}
+		next = monotime.Min(next, r.endpoint.NextTimeout())
 		if next.After(r.now) {
 			r.now = next
 		}
 		r.client.HandleTimeout(r.now)
 		if r.server != nil {
 			r.server.HandleTimeout(r.now)
+		}
+		r.endpoint.HandleTimeout(r.now)
+		for tx, ok := r.endpoint.PollTransmit(); ok; tx, ok = r.endpoint.PollTransmit() {
+			r.deliver(tlsprovider.Server, tx.Data)
 		}
 		r.pump()
 		if next == end {

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // The types that the core shares with the socket layer. A [Transmit]'s Data lies in the buffer that was
@@ -51,6 +52,14 @@ type Incoming struct {
 	Sent int
 	// Datagrams are all that came, as they came, to be fed to the new Conn in order.
 	Datagrams []ReceivedDatagram
+
+	hello *hello           // what the Endpoint knows of the client
+	keys  tlsprovider.Keys // the server's Initial keys, if they were needed; NewServerConn takes them
+}
+
+func (in *Incoming) closeKeys() {
+	in.keys.Close()
+	in.keys = tlsprovider.Keys{}
 }
 
 // ReceivedDatagram is a datagram that was kept.

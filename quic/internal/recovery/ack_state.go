@@ -86,11 +86,34 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 	}
 	a.unacked++
 	if a.immediate(pn, ecn) {
-		a.deadline = now
+		a.deadline = monotime.Min(a.deadline, now)
 	} else if a.deadline.IsZero() {
 		a.deadline = now.Add(MaxAckDelay)
 	}
 	a.eliciting = max(a.eliciting, pn)
+}
+
+// Merge records the packets that other has received too, without their ECN codepoints. What other has not
+// acknowledged yet is due at once.
+func (a *AckState) Merge(now monotime.Time, other *AckState) {
+	for i := range other.seen.NumRanges() {
+		r := other.seen.Range(i)
+		a.seen.Add(r.Start, r.End)
+		a.from = min(a.from, r.Start)
+	}
+	for a.seen.NumRanges() > maxAckRanges {
+		a.floor = a.seen.Range(1).Start
+		a.from = max(a.from, a.floor)
+		a.seen.RemoveFirst()
+	}
+	if other.largest > a.largest {
+		a.largest, a.largestTime = other.largest, other.largestTime
+	}
+	a.eliciting = max(a.eliciting, other.eliciting)
+	if other.unacked > 0 {
+		a.unacked = max(a.unacked, other.unacked)
+		a.deadline = monotime.Min(a.deadline, now)
+	}
 }
 
 // immediate reports whether an ack-eliciting packet, the newest, is to be acknowledged at once.

@@ -80,20 +80,22 @@ func TestSessionsSettle(t *testing.T) {
 }
 
 // TestHalfHello: the server has acknowledged the first half of a ClientHello, which the client will not send
-// again, and hears nothing more for a while. It waits. In the end it gives up, and says so.
+// again, and receives nothing more for a while. It waits. In the end it gives up and sends CONNECTION_CLOSE.
 func TestHalfHello(t *testing.T) {
 	for seed := range seeds(t, 20) {
-		for _, silence := range []time.Duration{10 * time.Second, 20 * time.Second} {
+		for _, silence := range []time.Duration{10 * time.Second, 15 * time.Second, 20 * time.Second} {
 			o := options(seed, fake.New(fake.Options{Seed: seed}))
 			o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
 			p, err := NewPair(o)
 			require.NoError(t, err)
 			deaf := true
 			p.Client.link.Drop = func(n int) bool { return deaf && n > 0 }
+			// After 15 seconds the first notice has arrived; after 20 it was lost, and the client probes.
+			p.Server.link.Drop = func(n int) bool { return deaf && n > 0 && silence > 15*time.Second }
 			c, err := p.Dial()
 			require.NoError(t, err)
 			require.NoError(t, p.RunFor(silence))
-			require.Nil(t, c.Err())
+			require.Equal(t, silence == 15*time.Second, c.Err() != nil)
 			require.Positive(t, c.Stats().DatagramsReceived, "the acknowledgement")
 			deaf = false
 			require.NoError(t, p.RunFor(3*time.Second))

@@ -31,6 +31,13 @@ type Node struct {
 
 	// TLSDelay, if set, is how long a TLS job takes.
 	TLSDelay func() time.Duration
+	// TLSQueue, if set, has TLS jobs run one at a time, and clients be postponed when so many wait.
+	TLSQueue int
+	queue    []func()
+	working  bool
+	// Refuse, if set, reports whether a client is refused; Refused counts those that were.
+	Refuse  func() bool
+	Refused int
 	// Tap, if set, sees every datagram that leaves.
 	Tap func(now monotime.Time, b []byte)
 	// BytesIn and BytesOut count UDP payload.
@@ -175,7 +182,30 @@ func (n *Node) receive(b []byte) {
 	n.armEndpoint()
 }
 
+// admitPostponed admits clients that have waited, while there is room.
+func (n *Node) admitPostponed() {
+	for !n.busy() {
+		in := n.Endpoint.NextPostponed(n.w.now)
+		if in == nil {
+			return
+		}
+		n.admit(in)
+	}
+}
+
+func (n *Node) busy() bool { return n.TLSQueue > 0 && len(n.queue) >= n.TLSQueue }
+
 func (n *Node) admit(in *core.Incoming) {
+	switch {
+	case n.Refuse != nil && n.Refuse():
+		n.refuse(in)
+		return
+	case n.busy():
+		if !n.Endpoint.Postpone(n.w.now, in) {
+			n.refuse(in)
+		}
+		return
+	}
 	cc, err := core.NewServerConn(n.w.now, n.accept, in)
 	if err != nil {
 		n.w.Fail("%s: %w", n.Name, err)
@@ -188,6 +218,13 @@ func (n *Node) admit(in *core.Incoming) {
 	c := n.add(cc, app)
 	n.Endpoint.Add(n.w.now, c.ref, in)
 	c.drive()
+}
+
+func (n *Node) refuse(in *core.Incoming) {
+	n.Refused++
+	if tx, ok := n.Endpoint.Refuse(n.w.now, in, uint64(wire.ConnectionRefused), n.buf); ok {
+		n.transmit(tx)
+	}
 }
 
 // armEndpoint schedules the Endpoint's timer and checks its invariants.
@@ -203,6 +240,10 @@ func (n *Node) armEndpoint() {
 	n.w.At(t, func() {
 		n.timer = 0
 		n.Endpoint.HandleTimeout(n.w.now)
+		for tx, ok := n.Endpoint.PollTransmit(); ok; tx, ok = n.Endpoint.PollTransmit() {
+			n.transmit(tx)
+		}
+		n.admitPostponed()
 		n.armEndpoint()
 	})
 }
@@ -268,14 +309,30 @@ func (c *Conn) driveOnce() {
 // startTLS runs a job and hands it back when its time is over. What a real provider computes now
 // or then makes no difference to the transport.
 func (c *Conn) startTLS(j *core.TLSJob) {
-	w := c.node.w
-	var delay time.Duration
-	if c.node.TLSDelay != nil {
-		delay = c.node.TLSDelay()
+	n := c.node
+	if n.TLSQueue > 0 && n.working {
+		n.queue = append(n.queue, func() { c.runTLS(j) })
+		return
 	}
+	c.runTLS(j)
+}
+
+func (c *Conn) runTLS(j *core.TLSJob) {
+	n, w := c.node, c.node.w
+	var delay time.Duration
+	if n.TLSDelay != nil {
+		delay = n.TLSDelay()
+	}
+	n.working = true
 	w.At(w.now.Add(delay), func() {
 		for j.Run(); j.Signing() != nil; j.Run() {
 			j.Signing().Run(randReader{w})
+		}
+		n.working = false
+		if len(n.queue) > 0 {
+			next := n.queue[0]
+			n.queue = n.queue[1:]
+			next()
 		}
 		c.HandleTLSResult(w.now, j)
 		c.drive()

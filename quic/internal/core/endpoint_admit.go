@@ -1,0 +1,89 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// A driver that got an Incoming, from Receive or NextPostponed, makes a connection of it (NewServerConn, Add)
+// or calls one of Refuse, Ignore and Postpone.
+
+// Refuse turns a client down with a CONNECTION_CLOSE, which is repeated if the client goes on.
+func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reply []byte) (Transmit, bool) {
+	e.clamp(now)
+	e.decided(in)
+	b, ok := e.refuse(in, wire.ErrorCode(code), reply)
+	if !ok {
+		return Transmit{}, false
+	}
+	return e.reply(in.Path, b).Reply, true
+}
+
+// Ignore drops a client without an answer. A client that has received an acknowledgement cannot succeed any
+// more, so its packets meet silence for a while. Any other client is new when it repeats its ClientHello.
+func (e *Endpoint) Ignore(now monotime.Time, in *Incoming) {
+	e.clamp(now)
+	e.decided(in)
+	if in.Sent > 0 {
+		e.keepRefused(in, nil)
+	}
+	in.closeKeys()
+}
+
+// Postpone keeps a client until there is room for its handshake: see NextPostponed. It returns false if too
+// many wait, or if this one has waited long enough; the caller then refuses it.
+func (e *Endpoint) Postpone(now monotime.Time, in *Incoming) bool {
+	e.clamp(now)
+	k := in.hello
+	switch {
+	case k.state == helloTaken && due(k.expires, e.now), e.hellos.waiting >= maxPostponed:
+		return false
+	case !k.listed:
+		if e.hellos.bytes+k.bytes > e.cfg.HelloBytes {
+			return false
+		}
+		k.expires = e.now.Add(e.cfg.HelloTimeout)
+		e.hellos.add(k)
+		if k.acks.HasUnacked() {
+			e.hellos.scheduleAck(k, e.now.Add(helloAckDelay))
+		}
+	}
+	e.hellos.postpone(k)
+	if e.nextAttempt.IsZero() {
+		e.nextAttempt = e.now.Add(postponePause)
+	}
+	return true
+}
+
+// NextPostponed returns the client that has waited longest, or nil if there is none. The driver calls it
+// after HandleTimeout, while there is room for handshakes.
+func (e *Endpoint) NextPostponed(now monotime.Time) *Incoming {
+	e.clamp(now)
+	if k := e.hellos.takePostponed(); k != nil {
+		return k.in
+	}
+	return nil
+}
+
+// decided forgets what was kept of a client until the driver had decided about it.
+func (e *Endpoint) decided(in *Incoming) {
+	if k := in.hello; k != nil && k.listed {
+		e.hellos.remove(k)
+	}
+}
+
+// refuse seals a CONNECTION_CLOSE for a client and keeps it for repetition.
+func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, b []byte) ([]byte, bool) {
+	defer in.closeKeys()
+	b, ok := e.refusal(in, code, b)
+	if ok {
+		e.keepRefused(in, append([]byte(nil), b...))
+	}
+	return b, ok
+}
+
+// refusal builds a CONNECTION_CLOSE in an Initial packet for a client that has no connection here.
+func (e *Endpoint) refusal(in *Incoming, code wire.ErrorCode, b []byte) ([]byte, bool) {
+	f := wire.ConnectionClose{Code: uint64(code)}
+	return e.sealInitial(in, in.NextInitial, f.Append(nil), b)
+}

@@ -1,0 +1,108 @@
+package core
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// What is left of connections is forgotten in the order in which it expires, on systems with 32-bit integers
+// too, however far apart that is.
+func TestRemnantsExpireInOrder(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	// Differences of 2 and of 3 seconds have opposite signs when cut to 32 bits.
+	after := []time.Duration{5 * time.Second, 2 * time.Second, 7 * time.Second, 4 * time.Second, 1 * time.Second, 9 * time.Second}
+	for i, d := range after {
+		ref := ConnRef(1000 + i)
+		r.endpoint.Add(r.now, ref, nil)
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(d)}})
+	}
+	began := r.now
+	for elapsed := time.Second; elapsed < 10*time.Second; elapsed += time.Second {
+		r.now = began.Add(elapsed)
+		r.endpoint.HandleTimeout(r.now)
+		require.NoError(t, r.endpoint.CheckInvariants())
+		left := 0
+		for _, d := range after {
+			if d > elapsed {
+				left++
+			}
+		}
+		require.Equal(t, left, r.endpoint.closed.len(), "after %v", elapsed)
+	}
+	require.True(t, r.endpoint.NextTimeout().IsZero())
+}
+
+// There is room for so many remnants; one more displaces the one that expires first.
+func TestRemnantsAreBounded(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	for i := range maxRemnants + 100 {
+		in := &Incoming{Path: Path{Remote: clientAddr}, DstID: r.connID(), LocalID: r.connID()}
+		r.endpoint.keepRefused(in, nil)
+		ref := ConnRef(1000 + i)
+		r.endpoint.Add(r.now, ref, nil)
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(time.Minute)}})
+		r.now++
+	}
+	require.NoError(t, r.endpoint.CheckInvariants())
+	require.Equal(t, maxRemnants, r.endpoint.closed.len())
+	require.Equal(t, maxRemnants, r.endpoint.refused.len())
+	r.endpoint.HandleTimeout(r.now.Add(time.Hour))
+	require.NoError(t, r.endpoint.CheckInvariants())
+	require.Empty(t, r.endpoint.ids)
+	require.Empty(t, r.endpoint.initials)
+}
+
+// A packet to a connection ID that the peer has retired was reordered. It is dropped: a stateless reset would
+// end the connection.
+func TestRetiredConnIDIsNotReset(t *testing.T) {
+	r := connected(t, rigOptions{})
+	old := r.server.ids.local[len(r.server.ids.local)-1]
+	require.NotEqual(t, old.id, r.server.ids.local[0].id)
+	late := func() Routed {
+		d := append([]byte{0x40}, old.id.Bytes()...)
+		return r.receiveFrom(clientAddr, append(d, make([]byte, 100)...))
+	}
+	require.Equal(t, RouteConn, late().Kind)
+	r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: old.seq})
+	r.events(r.server, server)
+	got := late()
+	require.Equal(t, RouteDrop, got.Kind)
+	require.Equal(t, DropRetiredConnID, got.Drop)
+
+	// What is remembered of a peer that retires all it is given is bounded.
+	for range 3 * maxLocalIDs {
+		last := r.server.ids.local[len(r.server.ids.local)-1]
+		r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: last.seq})
+		r.events(r.server, server)
+		require.NoError(t, r.endpoint.CheckInvariants())
+	}
+	require.LessOrEqual(t, len(r.endpoint.conns[r.ref].retired), maxLocalIDs)
+	r.server.Close(r.now, true, 0, "")
+	r.heard(r.server, r.client)
+	r.events(r.server, server)
+	require.NoError(t, r.endpoint.CheckInvariants())
+	r.endpoint.HandleTimeout(r.now.Add(time.Hour))
+	require.Empty(t, r.endpoint.ids, "nothing is left of the connection")
+}
+
+// The connection ID that a client chose is forgotten some seconds after the handshake, by the Endpoint and by
+// the connection.
+func TestClientsConnIDIsForgotten(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	r.pump()
+	require.True(t, r.server.tls.confirmed)
+	require.Len(t, r.endpoint.initials, 1)
+	require.False(t, r.server.ids.accepts(r.server, r.client.ids.originalDst))
+	r.now = r.now.Add(defaultHelloTimeout + time.Second)
+	r.endpoint.HandleTimeout(r.now)
+	require.NoError(t, r.endpoint.CheckInvariants())
+	require.Empty(t, r.endpoint.initials)
+	require.Len(t, r.endpoint.conns, 1)
+}

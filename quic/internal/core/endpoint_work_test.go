@@ -1,0 +1,237 @@
+package core
+
+import (
+	"encoding/binary"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+)
+
+// countingProvider counts what an Endpoint has its provider do.
+type countingProvider struct {
+	tlsprovider.Provider
+	derivations, opens int
+}
+
+func (p *countingProvider) OpenInitial(version uint32, dcid, pkt []byte, at int) (tlsprovider.InitialPacket, bool) {
+	p.derivations++
+	p.opens++
+	return p.Provider.OpenInitial(version, dcid, pkt, at)
+}
+
+func (p *countingProvider) InitialKeys(version uint32, dcid []byte, side tlsprovider.Side) (tlsprovider.Keys, error) {
+	p.derivations += 2 // one for each direction
+	k, err := p.Provider.InitialKeys(version, dcid, side)
+	k.Opener = &countingOpener{k.Opener, p}
+	return k, err
+}
+
+type countingOpener struct {
+	tlsprovider.Opener
+	p *countingProvider
+}
+
+func (o *countingOpener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) int {
+	o.p.opens += len(train)
+	return o.Opener.Open(slab, train, largest)
+}
+
+// stranger makes the Initial packets of a client that has no connection yet.
+type stranger struct {
+	dst, src wire.ConnID
+	keys     tlsprovider.Keys
+	pn       wire.PacketNumber
+}
+
+func newStranger(t testing.TB, p tlsprovider.Provider, dst string) *stranger {
+	s := &stranger{dst: testID(dst), src: testID("stranger")}
+	var err error
+	s.keys, err = p.InitialKeys(uint32(wire.Version1), s.dst.Bytes(), client)
+	require.NoError(t, err)
+	t.Cleanup(s.keys.Close)
+	return s
+}
+
+// packet appends an Initial packet of size bytes, padded, or as long as frames ask for if size is 0.
+func (s *stranger) packet(b, frames []byte, size int) []byte {
+	begin := len(b)
+	b = wire.AppendLongHeader(b, wire.PacketInitial, wire.Version1, s.dst, s.src, nil, s.pn, 4)
+	headerLen := len(b) - begin
+	b = append(b, frames...)
+	for len(b)-begin < size-tlsprovider.TagLen {
+		b = append(b, 0)
+	}
+	payload := len(b) - begin - headerLen
+	b = append(b, zeroTag[:]...)
+	wire.PatchLength(b[begin:], headerLen, payload+tlsprovider.TagLen)
+	d := tlsprovider.SealDesc{HeaderLen: uint32(headerLen), PayloadLen: uint32(payload), PacketNumber: uint64(s.pn)}
+	s.pn++
+	if err := s.keys.Sealer.Seal(b[begin:], []tlsprovider.SealDesc{d}); err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// hello appends a datagram with the first 1000 bytes of a ClientHello.
+func (s *stranger) hello() []byte {
+	data := make([]byte, 1000)
+	copy(data, []byte{1, 0, 6, 0})
+	return s.packet(nil, wire.Crypto{Data: data}.Append(nil), MinInitialSize)
+}
+
+// coalesced is a datagram of as many packets as fit. From the first broken one on, none opens.
+func (s *stranger) coalesced(broken int) (d []byte) {
+	for i := 0; ; i++ {
+		frames := wire.Crypto{Offset: uint64(i), Data: []byte{1}}.Append([]byte{1, 1})
+		p := s.packet(nil, frames, 0)
+		if len(d)+2*len(p) > MinInitialSize {
+			p = s.packet(nil, frames, MinInitialSize-len(d))
+		}
+		if i >= broken {
+			p[len(p)-1] ^= 1
+		}
+		if d = append(d, p...); len(d) == MinInitialSize {
+			return d
+		}
+	}
+}
+
+// bytewise is a datagram of CRYPTO frames of one byte, as many as fit, from an offset on, with holes.
+func (s *stranger) bytewise(from int) []byte {
+	frames := wire.Crypto{Data: []byte{1}}.Append(nil)
+	for n := 0; len(frames) < MinInitialSize-60; n++ {
+		frames = wire.Crypto{Offset: uint64(from + 2*n), Data: []byte{1}}.Append(frames)
+	}
+	return s.packet(nil, frames, MinInitialSize)
+}
+
+// What one datagram of a stranger costs is bounded: keys are derived once, a few packets are opened, and
+// each attempt is paid for.
+func TestWorkOfOneInitialDatagram(t *testing.T) {
+	for _, known := range []bool{false, true} {
+		for name, tt := range map[string]struct {
+			d                  func(*stranger) []byte
+			derivations, opens int
+		}{
+			"half a ClientHello":                  {(*stranger).hello, 1, 1},
+			"one packet, and many that are junk":  {func(s *stranger) []byte { return s.coalesced(1) }, 3, 3},
+			"packets that all open":               {func(s *stranger) []byte { return s.coalesced(100) }, 3, 3},
+			"packets that are all junk":           {func(s *stranger) []byte { return s.coalesced(0) }, 3, 3},
+			"CRYPTO frames of a byte, with holes": {func(s *stranger) []byte { return s.bytewise(10) }, 1, 1},
+		} {
+			var p *countingProvider
+			r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) {
+				p = &countingProvider{Provider: c.Provider}
+				c.Provider = p
+			}})
+			s := newStranger(t, p.Provider, "12345678")
+			if known {
+				r.receiveFrom(clientAddr, s.hello())
+				require.Equal(t, 1, r.endpoint.hellos.len())
+				tt.derivations = 2 // once for the client, whatever comes
+			}
+			d := tt.d(s)
+			require.Len(t, d, MinInitialSize)
+			*p = countingProvider{Provider: p.Provider}
+			tokens := r.endpoint.attempts.level
+			r.receiveFrom(clientAddr, d)
+			require.LessOrEqual(t, p.derivations, tt.derivations, "%s, known %t", name, known)
+			require.LessOrEqual(t, p.opens, tt.opens, "%s, known %t", name, known)
+			if known {
+				require.GreaterOrEqual(t, tokens-r.endpoint.attempts.level, float64(p.opens), "%s: each attempt costs a token", name)
+				r.receiveFrom(clientAddr, tt.d(s))
+				require.LessOrEqual(t, p.derivations, tt.derivations, "%s: derived once", name)
+			}
+			for _, k := range r.endpoint.hellos.byKey {
+				require.LessOrEqual(t, k.have.NumRanges(), maxHelloGaps, name)
+				k.in.closeKeys()
+			}
+		}
+	}
+}
+
+// An Endpoint takes no more from a client than maxHelloGaps pieces that do not touch.
+func TestHelloGapsAreBounded(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	s := newStranger(t, r.serverConfig.Provider, "12345678")
+	r.receiveFrom(clientAddr, s.hello())
+	for n := 0; r.endpoint.hellos.len() > 0; n++ {
+		require.Less(t, n, 4)
+		got := r.receiveFrom(clientAddr, s.bytewise(2000+600*n))
+		if r.endpoint.hellos.len() == 0 {
+			require.Equal(t, DropBadHello, got.Drop)
+		}
+	}
+}
+
+// BenchmarkInitialDatagram reports what the worst datagrams that a stranger can send cost, as multiples of
+// half a ClientHello with its acknowledgement. The cost is that of the fastest round.
+func BenchmarkInitialDatagram(b *testing.B) {
+	p := native.New()
+	normal := time.Duration(0)
+	for _, tt := range []struct {
+		name  string
+		known bool
+		d     func(*stranger) []byte
+	}{
+		{"half a ClientHello", false, (*stranger).hello},
+		{"coalesced junk", false, func(s *stranger) []byte { return s.coalesced(0) }},
+		{"one packet and junk", false, func(s *stranger) []byte { return s.coalesced(1) }},
+		{"coalesced packets", false, func(s *stranger) []byte { return s.coalesced(100) }},
+		{"bytewise", false, func(s *stranger) []byte { return s.bytewise(10) }},
+		{"known, coalesced junk", true, func(s *stranger) []byte { return s.coalesced(0) }},
+		{"known, coalesced packets", true, func(s *stranger) []byte { return s.coalesced(100) }},
+		{"known, bytewise", true, func(s *stranger) []byte { return s.bytewise(2000) }},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(),
+				Versions: []wire.Version{wire.Version1}, MaxHandshakes: 100})
+			s := newStranger(b, p, "12345678")
+			first, worst := s.hello(), tt.d(s)
+			d, reply := make([]byte, MinInitialSize), make([]byte, MaxDatagramSize)
+			now := monotime.Time(time.Second)
+			receive := func(datagram []byte) {
+				copy(d, datagram)
+				e.Receive(now, &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}, reply)
+			}
+			fastest := time.Duration(math.MaxInt64)
+			for b.Loop() {
+				now = now.Add(time.Second)
+				if tt.known {
+					receive(first)
+				}
+				begin := time.Now()
+				receive(worst)
+				now = now.Add(helloAckDelay)
+				e.HandleTimeout(now)
+				fastest = min(fastest, time.Since(begin))
+				e.outbox = nil
+				if k := e.hellos.byKey[initialKey{s.dst, clientAddr}]; k != nil {
+					e.hellos.remove(k)
+					k.in.closeKeys()
+				}
+			}
+			if normal == 0 {
+				normal = fastest
+			}
+			b.ReportMetric(float64(fastest), "ns/datagram")
+			b.ReportMetric(float64(fastest)/float64(normal), "x-normal")
+		})
+	}
+}
+
+func countedIDs() func() wire.ConnID {
+	n := uint64(0)
+	return func() wire.ConnID {
+		n++
+		id, _ := wire.MakeConnID(binary.BigEndian.AppendUint64(nil, n))
+		return id
+	}
+}

@@ -1,0 +1,108 @@
+package core
+
+import (
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// maxHelloBytes is how much of one client is kept before its ClientHello is complete: datagrams as
+// they came, so post-quantum ClientHellos of a few kilobytes fit with room to spare.
+const maxHelloBytes = 16 << 10
+
+// maxHelloGaps bounds the pieces of a ClientHello that do not touch, and so what a CRYPTO frame costs.
+// Chromium cuts a ClientHello into some dozens of shuffled pieces. A datagram of 1200 bytes has room for
+// fewer than 300 frames, so its cost is bounded too.
+const maxHelloGaps = 128
+
+// hello is a client without a connection: its ClientHello is incomplete, or waits for room. A post-quantum
+// ClientHello takes two datagrams at least. No TLS session exists yet.
+type hello struct {
+	in      *Incoming
+	key     initialKey
+	state   helloState
+	began   monotime.Time
+	expires monotime.Time
+	ackAt   monotime.Time // when an acknowledgement is due; zero: none is
+	bytes   int
+	have    recovery.RangeSet[int64] // CRYPTO offsets
+	head    [4]byte                  // type and length of the message
+	acks    recovery.AckState
+	listed  bool // it is in the helloTable
+	at      int  // index in helloTable.byExpiry
+}
+
+type helloState uint8
+
+const (
+	helloIncomplete helloState = iota
+	helloWaiting               // complete, and postponed
+	helloTaken                 // handed to the driver again, which has not decided yet
+)
+
+func (k *hello) deadline() monotime.Time { return k.expires }
+func (k *hello) index() *int             { return &k.at }
+
+// localKey is the key with our connection ID.
+func (k *hello) localKey() initialKey { return initialKey{k.in.LocalID, k.key.remote} }
+
+// readFrames notes the CRYPTO ranges of an Initial packet. It returns false if the packet cannot belong to a
+// ClientHello.
+func (k *hello) readFrames(b []byte) (eliciting, ok bool) {
+	for len(b) > 0 {
+		if b[0] == byte(wire.FramePadding) {
+			n := 1
+			for n < len(b) && b[n] == byte(wire.FramePadding) {
+				n++
+			}
+			b = b[n:]
+			continue
+		}
+		t, n := wire.ConsumeFrameType(b)
+		if n < 0 || !wire.FrameAllowed(t, wire.PacketInitial) {
+			return eliciting, false
+		}
+		eliciting = eliciting || wire.AckEliciting(t)
+		switch t {
+		case wire.FramePing:
+			n = 1
+		case wire.FrameAck, wire.FrameAckECN:
+			_, n = wire.ConsumeAck(b)
+		case wire.FrameCrypto:
+			var f wire.Crypto
+			if f, n = wire.ConsumeCrypto(b); n > 0 && !k.crypto(f) {
+				return eliciting, false
+			}
+		default: // CONNECTION_CLOSE: the client has given up
+			return eliciting, false
+		}
+		if n < 0 {
+			return eliciting, false
+		}
+		b = b[n:]
+	}
+	return eliciting, true
+}
+
+// crypto notes a CRYPTO frame.
+func (k *hello) crypto(f wire.Crypto) bool {
+	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
+	if end > maxInitialCrypto {
+		return false
+	}
+	if start < int64(len(k.head)) {
+		copy(k.head[start:], f.Data)
+	}
+	k.have.Add(start, end)
+	const clientHello = 1
+	return k.have.NumRanges() <= maxHelloGaps && (!k.have.Contains(0) || k.head[0] == clientHello)
+}
+
+// complete reports whether the whole ClientHello is there.
+func (k *hello) complete() bool {
+	if !k.have.Covers(0, 4) {
+		return false
+	}
+	n := int64(k.head[1])<<16 | int64(k.head[2])<<8 | int64(k.head[3])
+	return k.have.Covers(0, 4+n)
+}
