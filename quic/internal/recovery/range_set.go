@@ -1,6 +1,9 @@
 package recovery
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // Range is the half-open range of the values v with Start <= v < End.
 type Range[T ~int64] struct {
@@ -11,29 +14,152 @@ type Range[T ~int64] struct {
 func (r Range[T]) Len() T { return r.End - r.Start }
 
 // RangeSet is a set of integers, kept as ranges that ascend and do not touch. The zero value is the
-// empty set. Its slice is reused: a set that has had its number of ranges once does not allocate.
+// empty set. Memory is reused: a set that has had its number of ranges once does not allocate, unless
+// it has more than maxBlock of them.
 //
-// Most sets have a single range, and most changes are at the end, so that is what is fast.
+// Most sets have a single range, and most changes are at one of the ends. These take constant time.
+// Any other change of one range moves at most maxBlock ranges, however many there are: the peer decides
+// where the holes are in what we have received.
 type RangeSet[T ~int64] struct {
-	r []Range[T]
+	blocks []block[T] // in ascending order; only a single block may be empty
+	n      int        // number of ranges
 }
 
-// search returns the index of the first range that ends at or behind v.
-func (s *RangeSet[T]) search(v T) int {
-	if n := len(s.r); n == 0 || s.r[n-1].End < v {
-		return n
-	} else if s.r[n-1].Start <= v {
-		return n - 1
+// A block holds some consecutive ranges of a set.
+type block[T ~int64] struct {
+	r    []Range[T] // r[head:] are in use
+	head int
+}
+
+// maxBlock is the largest number of ranges in a block. A set of the ranges that an ACK frame may have
+// is a single block.
+const maxBlock = 128
+
+// A position names a range of a set. The position behind the last range is in the block behind the last.
+type position struct{ block, i int }
+
+func (b *block[T]) len() int { return len(b.r) - b.head }
+
+func (b *block[T]) last() Range[T] { return b.r[len(b.r)-1] }
+
+// search returns the position of the first range that ends at or behind v.
+func (s *RangeSet[T]) search(v T) position {
+	last := len(s.blocks) - 1
+	if s.n == 0 || s.blocks[last].last().End < v {
+		return position{len(s.blocks), 0}
 	}
-	lo, hi := 0, len(s.r)
+	if b := &s.blocks[last]; b.last().Start <= v {
+		return position{last, len(b.r) - 1}
+	}
+	i := 0
+	if last > 0 {
+		i = sort.Search(last, func(i int) bool { return s.blocks[i].last().End >= v })
+	}
+	b := &s.blocks[i]
+	lo, hi := b.head, len(b.r)
 	for lo < hi {
-		if mid := (lo + hi) / 2; s.r[mid].End < v {
+		if mid := (lo + hi) / 2; b.r[mid].End < v {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	return lo
+	return position{i, lo}
+}
+
+// at returns the range at a position, or nil for the position behind the last.
+func (s *RangeSet[T]) at(p position) *Range[T] {
+	if p.block == len(s.blocks) {
+		return nil
+	}
+	return &s.blocks[p.block].r[p.i]
+}
+
+// next returns the position that follows p, which is not the one behind the last.
+func (s *RangeSet[T]) next(p position) position {
+	if p.i++; p.i < len(s.blocks[p.block].r) {
+		return p
+	}
+	return s.first(p.block + 1)
+}
+
+// first returns the position of the first range of the i-th block.
+func (s *RangeSet[T]) first(i int) position {
+	if i == len(s.blocks) {
+		return position{i, 0}
+	}
+	return position{i, s.blocks[i].head}
+}
+
+// insert inserts a range in front of the one at p.
+func (s *RangeSet[T]) insert(p position, r Range[T]) {
+	s.n++
+	if len(s.blocks) == 0 {
+		s.blocks = append(s.blocks, block[T]{})
+	}
+	if p.block == len(s.blocks) {
+		p.block--
+		p.i = len(s.blocks[p.block].r)
+	}
+	if b := &s.blocks[p.block]; b.len() == maxBlock {
+		p = s.split(p)
+	}
+	s.blocks[p.block].insert(p.i, r)
+}
+
+// split makes room in the full block of p and returns where p is then. An append at the end of the set
+// leaves the block full.
+func (s *RangeSet[T]) split(p position) position {
+	b := &s.blocks[p.block]
+	mid := b.head + maxBlock/2
+	if p.i == len(b.r) && p.block == len(s.blocks)-1 {
+		mid = p.i
+	}
+	upper := block[T]{r: append(make([]Range[T], 0, maxBlock), b.r[mid:]...)}
+	b.r = b.r[:mid]
+	s.blocks = slices.Insert(s.blocks, p.block+1, upper)
+	if p.i >= mid {
+		return position{p.block + 1, p.i - mid}
+	}
+	return p
+}
+
+func (b *block[T]) insert(i int, r Range[T]) {
+	switch {
+	case i == b.head && b.head > 0:
+		b.head--
+		b.r[b.head] = r
+		return
+	case len(b.r) == cap(b.r) && b.head > 0:
+		// Move the ranges to the front instead of growing.
+		i -= b.head
+		b.r, b.head = b.r[:copy(b.r, b.r[b.head:])], 0
+	}
+	b.r = slices.Insert(b.r, i, r)
+}
+
+// remove removes n ranges from the one at p on.
+func (s *RangeSet[T]) remove(p position, n int) {
+	s.n -= n
+	for n > 0 {
+		b := &s.blocks[p.block]
+		m := min(n, len(b.r)-p.i)
+		n -= m
+		if p.i == b.head {
+			b.head += m
+		} else {
+			b.r = slices.Delete(b.r, p.i, p.i+m)
+		}
+		switch {
+		case b.len() > 0:
+			p = s.first(p.block + 1)
+		case len(s.blocks) > 1:
+			s.blocks = slices.Delete(s.blocks, p.block, p.block+1)
+			p = s.first(p.block)
+		default:
+			b.r, b.head = b.r[:0], 0
+		}
+	}
 }
 
 // Add adds the values from start up to end, end not included.
@@ -41,17 +167,28 @@ func (s *RangeSet[T]) Add(start, end T) {
 	if start >= end {
 		return
 	}
-	i := s.search(start)
-	j := i // ranges i to j-1 touch the new one
-	for j < len(s.r) && s.r[j].Start <= end {
-		j++
-	}
-	if i == j {
-		s.r = slices.Insert(s.r, i, Range[T]{start, end})
+	p := s.search(start)
+	r := s.at(p)
+	if r == nil || end < r.Start {
+		s.insert(p, Range[T]{start, end})
 		return
 	}
-	s.r[i] = Range[T]{min(start, s.r[i].Start), max(end, s.r[j-1].End)}
-	s.r = slices.Delete(s.r, i+1, j)
+	r.Start = min(r.Start, start)
+	if end <= r.End {
+		return
+	}
+	// The range grows over those that follow.
+	r.End = end
+	after, n := s.next(p), 0
+	for q := after; ; q = s.next(q) {
+		f := s.at(q)
+		if f == nil || f.Start > end {
+			break
+		}
+		r.End = max(end, f.End)
+		n++
+	}
+	s.remove(after, n)
 }
 
 // Sub removes the values from start up to end, end not included.
@@ -59,48 +196,56 @@ func (s *RangeSet[T]) Sub(start, end T) {
 	if start >= end {
 		return
 	}
-	i := s.search(start)
-	if i < len(s.r) && s.r[i].End == start {
-		i++ // ends where we begin: touched, not cut
-	}
-	if i == len(s.r) || s.r[i].Start >= end {
+	p := s.search(start + 1)
+	r := s.at(p)
+	if r == nil || r.Start >= end {
 		return
 	}
-	if r := s.r[i]; r.Start < start {
-		s.r[i].End = start
-		i++
-		if r.End > end {
-			s.r = slices.Insert(s.r, i, Range[T]{end, r.End})
+	if r.Start < start {
+		behind := r.End
+		r.End = start
+		p = s.next(p)
+		if behind > end {
+			s.insert(p, Range[T]{end, behind})
 			return
 		}
 	}
-	j := i
-	for j < len(s.r) && s.r[j].End <= end {
-		j++
+	n := 0
+	for q := p; ; q = s.next(q) {
+		f := s.at(q)
+		if f == nil || f.Start >= end {
+			break
+		}
+		if f.End > end {
+			f.Start = end
+			break
+		}
+		n++
 	}
-	if j < len(s.r) && s.r[j].Start < end {
-		s.r[j].Start = end
-	}
-	s.r = slices.Delete(s.r, i, j)
+	s.remove(p, n)
 }
 
 // Contains reports whether v is in the set.
 func (s *RangeSet[T]) Contains(v T) bool {
-	r, ok := s.RangeContaining(v)
-	return ok && r.Start <= v
+	_, ok := s.RangeContaining(v)
+	return ok
 }
 
 // RangeContaining returns the range that v is in.
 func (s *RangeSet[T]) RangeContaining(v T) (Range[T], bool) {
-	// The range that ends behind v, not at it.
-	if i := s.search(v + 1); i < len(s.r) && s.r[i].Start <= v {
-		return s.r[i], true
+	if r, ok := s.Behind(v); ok && r.Start <= v {
+		return r, true
 	}
 	return Range[T]{}, false
 }
 
-// Behind is the index of the first range that ends behind v; NumRanges if there is none.
-func (s *RangeSet[T]) Behind(v T) int { return s.search(v + 1) }
+// Behind returns the first range that ends behind v. It may begin at or before v.
+func (s *RangeSet[T]) Behind(v T) (Range[T], bool) {
+	if r := s.at(s.search(v + 1)); r != nil {
+		return *r, true
+	}
+	return Range[T]{}, false
+}
 
 // Covers reports whether every value from start up to end, end not included, is in the set.
 func (s *RangeSet[T]) Covers(start, end T) bool {
@@ -112,60 +257,75 @@ func (s *RangeSet[T]) Covers(start, end T) bool {
 }
 
 // NumRanges is the number of ranges.
-func (s *RangeSet[T]) NumRanges() int { return len(s.r) }
+func (s *RangeSet[T]) NumRanges() int { return s.n }
 
 // IsEmpty reports whether the set has no values.
-func (s *RangeSet[T]) IsEmpty() bool { return len(s.r) == 0 }
+func (s *RangeSet[T]) IsEmpty() bool { return s.n == 0 }
 
-// Range returns the i-th range, in ascending order.
-func (s *RangeSet[T]) Range(i int) Range[T] { return s.r[i] }
+// Range returns the i-th range, in ascending order. It takes longer for large i in large sets.
+func (s *RangeSet[T]) Range(i int) Range[T] {
+	for k := range s.blocks {
+		b := &s.blocks[k]
+		if i < b.len() {
+			return b.r[b.head+i]
+		}
+		i -= b.len()
+	}
+	panic("BUG: index of a range out of bounds")
+}
 
 // Last returns the range with the largest values; ok is false for the empty set.
 func (s *RangeSet[T]) Last() (r Range[T], ok bool) {
-	if len(s.r) == 0 {
+	if s.n == 0 {
 		return r, false
 	}
-	return s.r[len(s.r)-1], true
+	return s.blocks[len(s.blocks)-1].last(), true
 }
 
 // Min is the smallest value, or 0 for the empty set.
 func (s *RangeSet[T]) Min() T {
-	if len(s.r) == 0 {
+	if s.n == 0 {
 		return 0
 	}
-	return s.r[0].Start
+	return s.Range(0).Start
 }
 
 // Max is the largest value, or 0 for the empty set.
 func (s *RangeSet[T]) Max() T {
-	if len(s.r) == 0 {
+	if s.n == 0 {
 		return 0
 	}
-	return s.r[len(s.r)-1].End - 1
+	return s.End() - 1
 }
 
 // End is the value behind the largest, or 0 for the empty set.
 func (s *RangeSet[T]) End() T {
-	if len(s.r) == 0 {
-		return 0
-	}
-	return s.r[len(s.r)-1].End
+	r, _ := s.Last()
+	return r.End
 }
 
 // Len is the number of values.
 func (s *RangeSet[T]) Len() T {
 	var n T
-	for _, r := range s.r {
-		n += r.Len()
+	for k := range s.blocks {
+		b := &s.blocks[k]
+		for _, r := range b.r[b.head:] {
+			n += r.Len()
+		}
 	}
 	return n
 }
 
 // RemoveFirst removes the range of the smallest values. The set is not empty.
-func (s *RangeSet[T]) RemoveFirst() { s.r = slices.Delete(s.r, 0, 1) }
+func (s *RangeSet[T]) RemoveFirst() { s.remove(s.first(0), 1) }
 
-// Clear empties the set and keeps its memory.
-func (s *RangeSet[T]) Clear() { s.r = s.r[:0] }
+// Clear empties the set. It keeps the memory of one block.
+func (s *RangeSet[T]) Clear() {
+	if s.n = 0; len(s.blocks) > 0 {
+		s.blocks = slices.Delete(s.blocks, 1, len(s.blocks))
+		s.blocks[0] = block[T]{r: s.blocks[0].r[:0]}
+	}
+}
 
-// Release empties the set and gives its memory up.
-func (s *RangeSet[T]) Release() { s.r = nil }
+// Release empties the set and frees its memory.
+func (s *RangeSet[T]) Release() { *s = RangeSet[T]{} }

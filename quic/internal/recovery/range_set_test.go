@@ -134,7 +134,8 @@ func TestRangeSetReusesMemory(t *testing.T) {
 
 func TestRangeSetBehind(t *testing.T) {
 	var s RangeSet[int64]
-	require.Zero(t, s.Behind(5))
+	_, ok := s.Behind(5)
+	require.False(t, ok)
 	for i := range int64(4) {
 		s.Add(10*i, 10*i+3)
 	}
@@ -143,6 +144,126 @@ func TestRangeSetBehind(t *testing.T) {
 		for want < s.NumRanges() && s.Range(want).End <= v {
 			want++
 		}
-		require.Equal(t, want, s.Behind(v), "%d", v)
+		r, ok := s.Behind(v)
+		require.Equal(t, want < s.NumRanges(), ok, "%d", v)
+		if ok {
+			require.Equal(t, s.Range(want), r, "%d", v)
+		}
+	}
+}
+
+// TestLargeRangeSet compares a set of thousands of ranges, in many blocks, with a bit for each value.
+func TestLargeRangeSet(t *testing.T) {
+	const size = 1 << 14
+	rng := rand.New(rand.NewPCG(5, 6))
+	var s RangeSet[int64]
+	model := make([]bool, size+1)
+	for round := range 40 {
+		for range 2000 {
+			start := rng.Int64N(size)
+			end := min(size, start+1+rng.Int64N(1<<rng.IntN(3)))
+			if round%8 == 7 { // now and then larger pieces, until the set is almost empty or full
+				end = min(size, start+rng.Int64N(200))
+			}
+			add := rng.IntN(4) > round/2%4
+			if add {
+				s.Add(start, end)
+			} else {
+				s.Sub(start, end)
+			}
+			for v := start; v < end; v++ {
+				model[v] = add
+			}
+		}
+		checkLarge(t, &s, model)
+	}
+	s.Clear()
+	checkLarge(t, &s, make([]bool, size+1))
+}
+
+func checkLarge(t *testing.T, s *RangeSet[int64], model []bool) {
+	t.Helper()
+	n, start := 0, int64(-1)
+	for v, in := range model {
+		v := int64(v)
+		require.Equal(t, in, s.Contains(v), "%d", v)
+		switch {
+		case in && start < 0:
+			start = v
+		case !in && start >= 0:
+			require.Equal(t, Range[int64]{start, v}, s.Range(n))
+			n, start = n+1, -1
+		}
+	}
+	require.Equal(t, n, s.NumRanges())
+	require.Equal(t, n == 0, s.IsEmpty())
+	for i := range s.blocks {
+		require.LessOrEqual(t, s.blocks[i].len(), maxBlock)
+		require.True(t, s.blocks[i].len() > 0 || len(s.blocks) == 1, "an empty block among others")
+	}
+}
+
+// slots lists the memory of a set, to count how much of it a call changes.
+func (s *RangeSet[T]) slots() map[*Range[T]]Range[T] {
+	m := make(map[*Range[T]]Range[T])
+	for k := range s.blocks {
+		b := &s.blocks[k]
+		for i := range b.r[:cap(b.r)] {
+			m[&b.r[:cap(b.r)][i]] = b.r[:cap(b.r)][i]
+		}
+	}
+	return m
+}
+
+// moves returns the number of ranges that do writes.
+func (s *RangeSet[T]) moves(do func()) (n int) {
+	before := s.slots()
+	do()
+	for p, r := range s.slots() {
+		if old, ok := before[p]; !ok && r != (Range[T]{}) || ok && old != r {
+			n++
+		}
+	}
+	return n
+}
+
+// TestRangeSetMoves: a change of a set with 8,192 ranges moves a bounded number of them, wherever it is,
+// and a change at the front moves none.
+func TestRangeSetMoves(t *testing.T) {
+	const holes = 8192
+	newSet := func() *RangeSet[int64] {
+		s := new(RangeSet[int64])
+		for i := range int64(holes) {
+			s.Add(10*i+5, 10*i+9)
+		}
+		return s
+	}
+	for _, test := range []struct {
+		name string
+		do   func(s *RangeSet[int64], i int64) // once for each i from 0 on
+		most int
+	}{
+		{"the first range goes", func(s *RangeSet[int64], i int64) { s.RemoveFirst() }, 0},
+		{"the front advances", func(s *RangeSet[int64], i int64) { s.Sub(0, 10*i+9) }, 0},
+		{"the first range is cut", func(s *RangeSet[int64], i int64) { s.Sub(5+i/2, 6+i/2) }, 1},
+		{"the first hole is filled", func(s *RangeSet[int64], i int64) { s.Add(10*i, 10*i+5) }, maxBlock},
+		{"ranges in front", func(s *RangeSet[int64], i int64) { s.Add(-2*i-2, -2*i-1) }, maxBlock + 1},
+		{"ranges near the front", func(s *RangeSet[int64], i int64) { s.Add(10*i, 10*i+1) }, maxBlock + 1},
+		{"ranges near the front, downwards", func(s *RangeSet[int64], i int64) { s.Add(10*(2000-i), 10*(2000-i)+1) }, maxBlock + 1},
+		{"ranges in the middle", func(s *RangeSet[int64], i int64) { s.Add(40960+2*i, 40961+2*i) }, maxBlock + 1},
+		{"holes everywhere", func(s *RangeSet[int64], i int64) { v := i * 7919 % holes; s.Sub(10*v+6, 10*v+7) }, maxBlock + 1},
+		{"ranges go everywhere", func(s *RangeSet[int64], i int64) { v := i * 7919 % holes; s.Sub(10*v, 10*v+10) }, maxBlock},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSet()
+			for i := range int64(1000) {
+				if i%50 != 0 && i%(maxBlock/2) > 1 {
+					test.do(s, i)
+					continue
+				}
+				require.LessOrEqual(t, s.moves(func() { test.do(s, i) }), test.most, "call %d", i)
+			}
+			require.Less(t, len(s.blocks), holes/16)
+		})
 	}
 }

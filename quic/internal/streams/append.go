@@ -251,16 +251,15 @@ func (s *Set) putProbe(p *packer) {
 	}
 }
 
-// unacked returns the first bytes from some offset on that were sent and not acknowledged, or the end
-// of what was sent, twice.
+// unacked returns the first bytes from some offset on that were sent and not acknowledged, or an empty
+// range at the end of what was sent.
 func (h *sendHalf) unacked(from int64) (start, end int64) {
 	start, end = from, h.sent
-	for i := range h.above.NumRanges() {
-		r := h.above.Range(i)
-		if r.Start > start {
-			return start, min(r.Start, end)
-		}
-		start = max(start, r.End)
+	if r, ok := h.above.Behind(start); ok && r.Start <= start {
+		start = r.End
+	}
+	if r, ok := h.above.Behind(start); ok {
+		end = min(end, r.Start)
 	}
 	return min(start, end), end
 }

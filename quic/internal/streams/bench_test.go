@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // BenchmarkShortStream is one stream that carries a request of 100 bytes, from Open to the
@@ -74,4 +76,58 @@ func BenchmarkIdleStreams(b *testing.B) {
 		c.Close()
 	}
 	b.ReportMetric(float64(mem)/float64(streams), "B/stream")
+}
+
+// holesServer returns a server with a window of 32 MiB on a stream of which every other packet of 1,000
+// bytes has arrived, from offset first on.
+func holesServer(b *testing.B, first int64, data []byte) *peer {
+	cfg := testConfig()
+	cfg.RecvWindow, cfg.ConnWindow = 32<<20, 32<<20
+	s := &peer{t: b}
+	s.Init(cfg, tlsprovider.Server)
+	for i := range int64(holes) {
+		s.frame(b, wire.Stream{Offset: uint64(first + 2000*i + 1000), Data: data})
+	}
+	return s
+}
+
+const holes = 8192
+
+func (p *peer) frame(b *testing.B, f wire.Stream) {
+	if err := p.handleStream(f); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkHoles is the time for one frame on a stream with 8,192 holes.
+func BenchmarkHoles(b *testing.B) {
+	data := make([]byte, 1000)
+	b.Run("filled", func(b *testing.B) { // in order, as after slow start
+		for b.Loop() {
+			b.StopTimer()
+			s := holesServer(b, 0, data)
+			b.StartTimer()
+			for i := range int64(holes) {
+				s.frame(b, wire.Stream{Offset: uint64(2000 * i), Data: data})
+			}
+			b.StopTimer()
+			s.Close()
+			b.StartTimer()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*holes), "ns/frame")
+	})
+	b.Run("isolated", func(b *testing.B) { // single bytes below all of them
+		for b.Loop() {
+			b.StopTimer()
+			s := holesServer(b, 1<<20, data)
+			b.StartTimer()
+			for i := range int64(holes / 2) {
+				s.frame(b, wire.Stream{Offset: uint64(1<<19 - 2*i), Data: data[:1]})
+			}
+			b.StopTimer()
+			s.Close()
+			b.StartTimer()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*holes/2), "ns/frame")
+	})
 }

@@ -137,11 +137,13 @@ func (s *Set) dataLost(st *stream, start, end int64, fin bool, pn wire.PacketNum
 		h.finVal.AckOrLoss(pn, recovery.Lost)
 	}
 	start = max(start, h.acked)
-	for i := h.above.Behind(start); i < h.above.NumRanges() && start < end; i++ {
-		r := h.above.Range(i)
+	for start < end {
+		r, ok := h.above.Behind(start)
+		if !ok {
+			r = recovery.Range[int64]{Start: end, End: end}
+		}
 		h.lost.Add(start, min(end, r.Start))
-		start = max(start, r.End)
+		start = r.End
 	}
-	h.lost.Add(start, end)
 	s.schedule(st)
 }

@@ -142,8 +142,9 @@ func (s *Set) free(st *stream) {
 	st.gone = true
 	st.send.buf.free()
 	st.recv.buf.free()
-	st.send.above, st.send.lost = recovery.RangeSet[int64]{}, recovery.RangeSet[int64]{}
-	st.recv.later = recovery.RangeSet[int64]{}
+	st.send.above.Release()
+	st.send.lost.Release()
+	st.recv.later.Release()
 	if s.recent == st {
 		s.recent = nil
 	}
