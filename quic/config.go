@@ -57,6 +57,13 @@ type Config struct {
 	// have open at a time. 0 means 100, negative none.
 	MaxIncomingStreams, MaxIncomingUniStreams int64
 
+	// MaxAbortedStreams is the number of streams per second that the peer may open and abort, by a
+	// reset or by asking us to stop sending before we have finished. A peer that aborts more, after
+	// a burst of five times as many, can open new streams at this rate only. Streams that we asked
+	// the peer to abort (Stream.StopSending, Stream.Close) do not count. StreamStats.WithheldStreams
+	// counts how often the limit was met. 0 means 200; a negative value means no limit.
+	MaxAbortedStreams int64
+
 	// KeyUpdateInterval is the number of packets that we seal before we update the keys. 0
 	// means as late as the AEAD's limit permits.
 	KeyUpdateInterval uint64
@@ -160,6 +167,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.StreamSendBuffer, 4<<20)
 	setDefault(&d.MaxIncomingStreams, 100)
 	setDefault(&d.MaxIncomingUniStreams, 100)
+	setDefault(&d.MaxAbortedStreams, 200)
 	setDefault(&d.MaxHandshakes, defaultHandshake)
 	setDefault(&d.AcceptBacklog, defaultBacklog)
 	setDefault(&d.MaxSigners, defaultSigners)

@@ -22,6 +22,33 @@ type ConnStats struct {
 	CongestionWindow, BytesInFlight int // in bytes
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
+	// Streams tells what holds back the streams of both sides.
+	Streams StreamStats
+}
+
+// StreamStats are the counters of a connection's streams and of flow control.
+type StreamStats struct {
+	// BlockedByStream, BlockedByConn and BlockedByStreamLimit count how often a limit of the peer
+	// has stopped us: from sending on a stream, from sending at all, from opening a stream.
+	BlockedByStream, BlockedByConn, BlockedByStreamLimit uint64
+	// PeerBlockedByStream, PeerBlockedByConn and PeerBlockedByStreamLimit count how often the peer
+	// has reported that a limit of ours stops it: Config.StreamWindow, Config.ConnWindow, or
+	// Config.MaxIncomingStreams and MaxIncomingUniStreams. The usual cause of the first two is an
+	// application that does not read.
+	PeerBlockedByStream, PeerBlockedByConn, PeerBlockedByStreamLimit uint64
+	// AbortedStreams is the number of streams that the peer has opened and aborted. For
+	// WithheldStreams of them, Config.MaxAbortedStreams has delayed the credit for a new one.
+	AbortedStreams, WithheldStreams uint64
+
+	// BytesUnread is how much the peer has used of ReceiveWindow, the present window of the
+	// connection.
+	BytesUnread, ReceiveWindow int64
+	// BytesUnacknowledged is what was written and not acknowledged. SendCredit is the number of
+	// new bytes that the peer's connection window lets us send.
+	BytesUnacknowledged, SendCredit int64
+	// OpenStreams is the number of streams of both sides. BidiCredit and UniCredit are the numbers
+	// of streams that the peer lets us open now.
+	OpenStreams, BidiCredit, UniCredit int64
 }
 
 // Stats returns the counters as they are now; those of a closed connection stay.
@@ -40,6 +67,7 @@ func (c *Conn) Stats() ConnStats {
 		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT,
 		CongestionWindow: s.CongestionWindow, BytesInFlight: s.BytesInFlight,
 		HandshakeTime: s.HandshakeTime,
+		Streams:       StreamStats(s.Streams),
 	}
 }
 

@@ -304,3 +304,38 @@ func TestOpenStreamDoesNotWait(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 	})
 }
+
+// A server that answers and closes the stream before the client has ended its side asks the client to
+// stop. The client that does so is not slowed down as one that aborts streams.
+func TestManyRequests(t *testing.T) {
+	const requests = 1500 // more than a peer may abort at once
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		go func() {
+			for {
+				s, err := server.AcceptStream(t.Context())
+				if err != nil {
+					return
+				}
+				if _, err := io.ReadFull(s, make([]byte, 10)); err == nil {
+					_, _ = s.Write(pattern(100, 1))
+				}
+				s.Close()
+			}
+		}()
+		for range requests {
+			s, err := client.OpenStream(t.Context())
+			require.NoError(t, err)
+			_, err = s.Write(pattern(10, 2))
+			require.NoError(t, err)
+			got, err := io.ReadAll(s)
+			require.NoError(t, err)
+			requireSame(t, pattern(100, 1), got)
+			s.Close()
+		}
+		require.Zero(t, server.Stats().Streams.AbortedStreams)
+		require.Zero(t, server.Stats().Streams.WithheldStreams)
+		require.Zero(t, client.Stats().Streams.BlockedByStreamLimit)
+		require.NoError(t, client.Close())
+	})
+}

@@ -169,6 +169,7 @@ func (c *Conn) Stats() Stats {
 	rtt := path.RTT()
 	s.SmoothedRTT, s.LatestRTT, s.MinRTT = rtt.Smoothed, rtt.Latest, rtt.Min
 	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()
+	s.Streams = c.streams.Stats()
 	return s
 }
 

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/streams"
+)
 
 // Stats are the counters of one connection.
 type Stats struct {
@@ -15,4 +19,6 @@ type Stats struct {
 	CongestionWindow, BytesInFlight  int
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
+
+	Streams streams.Stats
 }

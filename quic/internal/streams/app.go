@@ -1,7 +1,7 @@
 package streams
 
-// Open opens a stream. It returns ErrLimit if the peer does not allow one more now; EventCanOpenBidi
-// or EventCanOpenUni will tell. The peer learns of the stream with the first frame about it.
+// Open opens a stream. It returns ErrLimit if the peer does not allow one more now;
+// EventCanOpenBidi or EventCanOpenUni comes when it does. The peer learns of the stream with the first frame about it.
 func (s *Set) Open(uni bool) (ID, error) {
 	l := &s.local[typeIndex(uni)]
 	if l.opened >= l.max {
@@ -11,6 +11,7 @@ func (s *Set) Open(uni bool) (ID, error) {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-6
 		if !l.blocked.IsSet() {
 			l.blocked.Set()
+			s.stats.BlockedByStreamLimit++
 		}
 		return 0, ErrLimit
 	}

@@ -14,6 +14,9 @@ type Config struct {
 	SendBuffer int64
 	// MaxBidi and MaxUni are the numbers of streams that the peer may have open at a time.
 	MaxBidi, MaxUni int64
+	// AbortRate is the number of streams per second that the peer may open and abort; 0 means no
+	// limit. It may exceed the rate for a few seconds. What we asked it to abort does not count.
+	AbortRate int64
 	// Budget, if set, bounds what connection windows may grow to, over all its users.
 	Budget *Budget
 }

@@ -41,16 +41,20 @@ func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []by
 	// a MAX_STREAM_DATA or MAX_DATA frame". We send these when they are due, and not before.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-4.2-5
 	case wire.FrameDataBlocked:
-		_, n = wire.ConsumeDataBlocked(b)
+		if _, n = wire.ConsumeDataBlocked(b); n > 0 {
+			s.stats.PeerBlockedByConn++
+		}
 	case wire.FrameStreamDataBlocked:
 		var f wire.StreamDataBlocked
 		if f, n = wire.ConsumeStreamDataBlocked(b); n > 0 {
 			_, err = s.receivingStream(ID(f.ID))
+			s.stats.PeerBlockedByStream++
 		}
 	case wire.FrameStreamsBlockedBidi, wire.FrameStreamsBlockedUni:
 		var f wire.StreamsBlocked
 		if f, n = wire.ConsumeStreamsBlocked(b); n > 0 {
 			s.remote[typeIndex(f.Uni)].handleBlocked(int64(f.Limit))
+			s.stats.PeerBlockedByStreamLimit++
 		}
 	default:
 		var f wire.Stream

@@ -56,7 +56,7 @@ func (w *window) check() error {
 func (s *Set) checkLimits() error {
 	for k := range s.remote {
 		r, l := &s.remote[k], &s.local[k]
-		open := r.opened - r.returned - s.churn.withheld[k]
+		open := r.opened - r.returned - s.aborts.withheld[k]
 		switch {
 		case r.accepted > r.opened || r.opened > r.limit || r.announced > r.opened:
 			return fmt.Errorf("accepted %d, opened %d, limit %d", r.accepted, r.opened, r.limit)

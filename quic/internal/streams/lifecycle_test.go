@@ -222,17 +222,23 @@ func TestOpenLimit(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestChurn: a peer that opens streams and aborts them gets new ones at a bounded rate, however fast it
-// is and however willing our application. A peer that ends its streams is not slowed down.
-func TestChurn(t *testing.T) {
-	for _, abort := range []bool{false, true} {
-		c, s := newPair(t, testConfig(), testConfig())
+// TestAbortLimit: a peer that opens streams and aborts them gets new ones at a bounded rate, however fast
+// it is and however willing our application. A peer that ends its streams is not slowed down, nor one
+// that aborts them if there is no limit.
+func TestAbortLimit(t *testing.T) {
+	for _, test := range []struct {
+		abort bool
+		rate  int64
+	}{{false, 200}, {true, 0}, {true, 200}, {true, 1000}} {
+		cfg := testConfig()
+		cfg.AbortRate = test.rate
+		c, s := newPair(t, testConfig(), cfg)
 		now := monotime.Time(1)
 		opened := 0
 		round := func() {
 			for id, err := c.Open(true); err == nil; id, err = c.Open(true) {
 				opened++
-				if abort {
+				if test.abort {
 					require.NoError(t, c.Reset(id, 1))
 				} else {
 					require.NoError(t, c.CloseWrite(id))
@@ -254,12 +260,16 @@ func TestChurn(t *testing.T) {
 		for range 1000 { // 100 ms
 			round()
 		}
-		if !abort {
+		if !test.abort || test.rate == 0 {
 			require.Equal(t, 10000, opened)
 			require.Zero(t, s.NextTimeout())
+			require.Zero(t, s.Stats().WithheldStreams)
 			continue
 		}
-		require.InDelta(t, churnBurst+10+int(100*ms/churnEvery), opened, churnBatch)
+		most := abortBurst*test.rate + test.rate/10 + 10 // burst, rate, and the limit on open streams
+		require.InDelta(t, most, opened, abortBatch)
+		require.EqualValues(t, opened, s.Stats().AbortedStreams)
+		require.Positive(t, s.Stats().WithheldStreams)
 		// Time alone brings the rest of the credit.
 		for next := s.NextTimeout(); !next.IsZero(); next = s.NextTimeout() {
 			require.True(t, next.After(s.now))
@@ -270,6 +280,61 @@ func TestChurn(t *testing.T) {
 		flow(t, now, c, s)
 		round()
 		require.Equal(t, 10, opened-before)
+	}
+}
+
+// TestRequestReply: what an ordinary server and client do with streams that they have finished with is
+// no abort by the client, so that the client is not slowed down.
+func TestRequestReply(t *testing.T) {
+	step := func(t *testing.T, from, to *peer) {
+		pkt := from.send(1200, false)
+		require.NotNil(t, pkt)
+		require.NoError(t, to.receive(1, testRTT, pkt))
+		from.fate(pkt, recovery.Acked)
+	}
+	for _, test := range []struct {
+		name     string
+		exchange func(t *testing.T, c, s *peer, id ID)
+	}{
+		{"the server closes before the client's FIN", func(t *testing.T, c, s *peer, id ID) {
+			s.write(id, 100)
+			require.NoError(t, s.CloseWrite(id))
+			require.NoError(t, s.StopSending(id, 0))
+			step(t, s, c) // answer, FIN and STOP_SENDING
+			require.Len(t, readAll(t, c, id, 200), 100)
+			var stopped *StoppedError
+			require.ErrorAs(t, c.CloseWrite(id), &stopped)
+		}},
+		{"the client closes before the server's FIN", func(t *testing.T, c, s *peer, id ID) {
+			require.NoError(t, c.CloseWrite(id))
+			step(t, c, s)
+			require.Len(t, readAll(t, s, id, 200), 10)
+			s.write(id, 100)
+			step(t, s, c) // the whole answer
+			require.NoError(t, c.StopSending(id, 0))
+			require.NoError(t, s.CloseWrite(id))
+			step(t, c, s) // STOP_SENDING passes the FIN
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, s := newPair(t, testConfig(), testConfig())
+			for i := range 4000 {
+				id, err := c.Open(false)
+				require.NoError(t, err, "exchange %d", i)
+				c.write(id, 10)
+				step(t, c, s)
+				got, ok := s.Accept(false)
+				require.True(t, ok)
+				require.Equal(t, id, got)
+				test.exchange(t, c, s, id)
+				flow(t, 1, c, s)
+				require.Empty(t, s.all)
+				c.events()
+				s.events()
+			}
+			require.Zero(t, s.Stats().AbortedStreams)
+			require.Zero(t, s.NextTimeout())
+		})
 	}
 }
 

@@ -16,7 +16,7 @@ type localType struct {
 	event   bool             // to be polled: Open is worth another try
 }
 
-// raise takes a limit of the peer's.
+// raise handles a limit from the peer.
 //
 // "MAX_STREAMS frames that do not increase the stream limit MUST be ignored."
 // https://www.rfc-editor.org/rfc/rfc9000#section-4.6-4
@@ -38,10 +38,10 @@ type remoteType struct {
 	opened    int64
 	announced int64 // by EventOpened
 	accepted  int64 // by Accept
-	returned  int64 // freed, and their credit given back
-	limit     int64 // as told to the peer
+	returned  int64 // freed, and their credit returned to the peer
+	limit     int64 // the last one sent to the peer
 	size      int64 // how many may be open
-	wanted    bool  // the peer has said that the limit blocks it
+	wanted    bool  // the peer has reported that the limit blocks it
 	update    recovery.SentVal
 }
 
@@ -58,9 +58,9 @@ func (r *remoteType) release(n int64) {
 	r.maybeUpdate()
 }
 
-// maybeUpdate tells the peer of its credit when that is worth a frame: when a quarter of its streams
-// have come back, when it has not many left, or when it asks. It may have used up the numbers without
-// sending on them, which we do not see.
+// maybeUpdate makes an update of the limit due when it is worth a frame: when a quarter of the peer's
+// streams have been freed, when it can open no more than half of them, or when it asks. It may have
+// used up the numbers without sending on the streams, which we do not see.
 func (r *remoteType) maybeUpdate() {
 	more := r.newLimit() - r.limit
 	if more > 0 && (more > r.size/4 || r.limit-r.opened <= r.size/2 || r.wanted) {
@@ -68,79 +68,96 @@ func (r *remoteType) maybeUpdate() {
 	}
 }
 
-// handleBlocked takes a STREAMS_BLOCKED, unless it speaks of a limit that was raised since.
+// handleBlocked handles STREAMS_BLOCKED. A frame about a limit that was raised since changes nothing.
 func (r *remoteType) handleBlocked(limit int64) {
 	r.wanted = r.wanted || limit >= r.limit
 	r.maybeUpdate()
 }
 
-// sentUpdate notes that the peer is told of a limit.
+// sentUpdate notes that a MAX_STREAMS frame with this limit is sent.
 func (r *remoteType) sentUpdate(limit int64) {
 	if limit > r.limit {
 		r.limit, r.wanted = limit, false
 	}
 }
 
-// returnCredit lets the peer open another stream for one that is freed.
+// returnCredit lets the peer open another stream in place of one that is freed.
 func (s *Set) returnCredit(st *stream) {
 	k := typeIndex(st.id.Uni())
-	if st.aborted && !s.churn.take(s.now) {
-		s.churn.withheld[k]++
-		return
+	if st.aborted {
+		s.stats.AbortedStreams++
+		if !s.aborts.take(s.now) {
+			s.stats.WithheldStreams++
+			s.aborts.withheld[k]++
+			return
+		}
 	}
 	s.remote[k].release(1)
 }
 
-func (s *Set) giveWithheld() {
-	for k := range s.churn.withheld {
-		for s.churn.withheld[k] > 0 && s.churn.take(s.now) {
-			s.churn.withheld[k]--
+// releaseWithheld gives the withheld credit for which there are tokens.
+func (s *Set) releaseWithheld() {
+	for k := range s.aborts.withheld {
+		for s.aborts.withheld[k] > 0 && s.aborts.take(s.now) {
+			s.aborts.withheld[k]--
 			s.remote[k].release(1)
 		}
 	}
 }
 
-// churn slows a peer down that opens streams only to abort them. Each such stream costs the
-// application work that the peer does not wait for, so the credit for a new one comes at a bounded
-// rate: a bucket of tokens. Streams that end as they should are not counted.
-type churn struct {
+// abortLimiter slows down a peer that opens streams only to abort them. Each such stream costs the
+// application work that the peer does not wait for, so the peer gets the credit for a new one at a
+// bounded rate: a bucket of tokens. Streams that end as they should are not counted.
+type abortLimiter struct {
+	every    time.Duration // between two tokens; 0: no limit
+	burst    int64         // size of the bucket
 	tokens   int64
 	filled   monotime.Time // the time up to which tokens have been added
 	withheld [2]int64      // credit that waits for tokens
 }
 
-// An application that cancels requests, as a browser does when a page is left, stays below these.
 const (
-	churnBurst = 1000
-	churnEvery = 5 * time.Millisecond
-	// churnBatch is how many tokens are worth a timer.
-	churnBatch = 10
+	// abortBurst is the size of the bucket, in seconds.
+	abortBurst = 5
+	// abortBatch is the number of tokens for which a timer is worth its cost.
+	abortBatch = 10
 )
 
-func (c *churn) init() { *c = churn{tokens: churnBurst} }
+// init sets the limit to a number of streams per second; 0 means no limit.
+func (l *abortLimiter) init(rate int64) {
+	*l = abortLimiter{}
+	if rate > 0 {
+		l.every = time.Second / time.Duration(rate)
+		l.burst = abortBurst * min(rate, int64(time.Second))
+		l.tokens = l.burst
+	}
+}
 
 // take takes a token if there is one.
-func (c *churn) take(now monotime.Time) bool {
-	if c.filled.IsZero() {
-		c.filled = now
+func (l *abortLimiter) take(now monotime.Time) bool {
+	if l.every == 0 {
+		return true
 	}
-	if n := int64(now.Sub(c.filled) / churnEvery); n > 0 {
-		c.tokens = min(c.tokens+n, churnBurst)
-		c.filled = c.filled.Add(time.Duration(n) * churnEvery)
+	if l.filled.IsZero() {
+		l.filled = now
 	}
-	if c.tokens == 0 {
+	if n := int64(now.Sub(l.filled) / l.every); n > 0 {
+		l.tokens = min(l.tokens+n, l.burst)
+		l.filled = l.filled.Add(time.Duration(n) * l.every)
+	}
+	if l.tokens == 0 {
 		return false
 	}
-	c.tokens--
+	l.tokens--
 	return true
 }
 
-func (c *churn) isWithholding() bool { return c.withheld[0]+c.withheld[1] > 0 }
+func (l *abortLimiter) isWithholding() bool { return l.withheld[0]+l.withheld[1] > 0 }
 
-// next is when some of the withheld credit can be given; zero if there is none.
-func (c *churn) next() monotime.Time {
-	if !c.isWithholding() {
+// next returns the time when some of the withheld credit can be given, or zero if there is none.
+func (l *abortLimiter) next() monotime.Time {
+	if !l.isWithholding() {
 		return 0
 	}
-	return c.filled.Add(time.Duration(min(c.withheld[0]+c.withheld[1], churnBatch)) * churnEvery)
+	return l.filled.Add(time.Duration(min(l.withheld[0]+l.withheld[1], abortBatch)) * l.every)
 }

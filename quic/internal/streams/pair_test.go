@@ -33,7 +33,7 @@ func testConfig() *Config {
 	return &Config{
 		RecvWindow: 64 << 10, MaxRecvWindow: 1 << 20,
 		ConnWindow: 128 << 10, MaxConnWindow: 2 << 20,
-		SendBuffer: 128 << 10, MaxBidi: 10, MaxUni: 10,
+		SendBuffer: 128 << 10, MaxBidi: 10, MaxUni: 10, AbortRate: 200,
 	}
 }
 

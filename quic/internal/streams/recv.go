@@ -130,13 +130,15 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-13
 		return nil
 	}
-	r.reset, r.code, st.aborted = true, f.Code, true
+	r.reset, r.code = true, f.Code
 	r.stop.Clear()
 	s.discard(st)
 	if r.stopped {
+		// Our application has asked for it, so it is no abort of the peer's.
 		s.maybeEndStopped(st)
 		return nil
 	}
+	st.aborted = true
 	s.report(st, EventReset)
 	s.wakeReader(st)
 	return nil

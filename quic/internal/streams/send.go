@@ -104,7 +104,11 @@ func (s *Set) handleStopSending(f wire.StopSending) error {
 		return err
 	}
 	h := &st.send
-	h.stopped, h.stopCode, st.aborted = true, f.Code, true
+	h.stopped, h.stopCode = true, f.Code
+	if !h.fin && !h.resetting {
+		// Otherwise our application has finished its work for the peer: nothing was aborted.
+		st.aborted = true
+	}
 	s.report(st, EventStopped)
 	if !h.resetting {
 		s.reset(st, f.Code)

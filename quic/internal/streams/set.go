@@ -20,7 +20,8 @@ type Set struct {
 
 	local  [2]localType  // streams that we open; index 1 is unidirectional
 	remote [2]remoteType // streams that the peer opens
-	churn  churn
+	aborts abortLimiter
+	stats  Stats
 
 	// Receiving. What freed streams have received is in recv, too.
 	recv     window
@@ -47,7 +48,7 @@ func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
 	s.recv.init(cfg.ConnWindow, cfg.MaxConnWindow)
 	s.remote[0].init(cfg.MaxBidi)
 	s.remote[1].init(cfg.MaxUni)
-	s.churn.init()
+	s.aborts.init(cfg.AbortRate)
 }
 
 // LocalParams sets our limits in p.
@@ -150,14 +151,13 @@ func (s *Set) free(st *stream) {
 	}
 }
 
-// Close gives all memory back. Afterwards there are no streams, and none can be opened.
+// Close frees all memory. Afterwards there are no streams, and none can be opened.
 func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
 	}
 	s.cfg.Budget.put(s.borrowed)
-	cfg, side := s.cfg, s.side
-	*s = Set{cfg: cfg, side: side, frozen: true}
+	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, frozen: true}
 }
 
 // CloseSending gives back all memory but for what has arrived, which can still be read: the connection
@@ -175,15 +175,15 @@ func (s *Set) CloseSending() {
 	}
 }
 
-// HandleTimeout does what NextTimeout has asked for.
+// HandleTimeout is called at the time of NextTimeout.
 func (s *Set) HandleTimeout(now monotime.Time) { s.setTime(now) }
 
-// NextTimeout is when HandleTimeout wants to be called; zero is never.
-func (s *Set) NextTimeout() monotime.Time { return s.churn.next() }
+// NextTimeout returns the time when HandleTimeout has something to do; zero means never.
+func (s *Set) NextTimeout() monotime.Time { return s.aborts.next() }
 
 func (s *Set) setTime(now monotime.Time) {
 	s.now = max(s.now, now)
-	if s.churn.isWithholding() {
-		s.giveWithheld()
+	if s.aborts.isWithholding() {
+		s.releaseWithheld()
 	}
 }

@@ -7,7 +7,7 @@ type stream struct {
 	id    ID
 	index int  // in Set.all
 	gone  bool // freed; a queue may still hold it
-	// aborted: the peer has reset the stream or stopped it.
+	// aborted: the peer has given the stream up while our application was busy with it.
 	aborted bool
 	events  uint8 // to be polled, a bit for each kind
 	queued  uint8 // a bit for each queue that holds it
@@ -167,10 +167,12 @@ func (s *Set) schedule(st *stream) {
 	if h.sent == h.max && !(h.blocked.IsSet() && h.blockedAt == h.max) {
 		h.blockedAt = h.max
 		h.blocked.Set()
+		s.stats.BlockedByStream++
 		s.enqueue(qControl, st)
 	}
 	if h.sent < h.max && s.sent == s.sendMax && !(s.blocked.IsSet() && s.blockedAt == s.sendMax) {
 		s.blockedAt = s.sendMax
 		s.blocked.Set()
+		s.stats.BlockedByConn++
 	}
 }
