@@ -69,12 +69,12 @@ func (b *bench) cProgram(args ...string) func(time.Duration) (result, error) {
 // endpoints are a client and a server for one group.
 func endpoints(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (ce, se tlsprovider.Endpoint, err error) {
 	groups := []tlsprovider.Group{g}
-	ce, err = p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, Roots: c.roots, DisableTickets: true})
+	ce, err = p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	se, err = p.NewServer(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn},
-		Certificates: []tlsprovider.Certificate{c.ours}, DisableTickets: true})
+		Certificates: []tlsprovider.Certificate{c.Provider()}, DisableTickets: true})
 	return ce, se, err
 }
 
@@ -161,10 +161,10 @@ func crypto(events []tlsprovider.Event) (out []tlsprovider.CryptoData) {
 
 // cryptoTLS is the same pair on crypto/tls alone, without packet keys: what any Go QUIC stack pays.
 func cryptoTLS(c *creds, g tlsprovider.Group) func(n int) error {
-	client := &tls.Config{RootCAs: c.pool, ServerName: serverName, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13,
+	client := &tls.Config{RootCAs: c.Pool(), ServerName: serverName, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13,
 		CurvePreferences: []tls.CurveID{tls.CurveID(g)}, SessionTicketsDisabled: true}
 	server := client.Clone()
-	server.Certificates = []tls.Certificate{c.tls}
+	server.Certificates = []tls.Certificate{c.TLS()}
 	return func(n int) error {
 		for range n {
 			qc := tls.QUICClient(&tls.QUICConfig{TLSConfig: client})

@@ -64,12 +64,12 @@ func newLoop(p tlsprovider.Provider, size, train int) (*packetLoop, error) {
 		return nil, err
 	}
 	defer c.remove()
-	ce, err := p.NewClient(&tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.roots, DisableTickets: true})
+	ce, err := p.NewClient(&tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true})
 	if err != nil {
 		return nil, err
 	}
 	defer ce.Close()
-	se, err := p.NewServer(&tlsprovider.Config{NextProtos: []string{alpn}, Certificates: []tlsprovider.Certificate{c.ours}})
+	se, err := p.NewServer(&tlsprovider.Config{NextProtos: []string{alpn}, Certificates: []tlsprovider.Certificate{c.Provider()}})
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func ours(p tlsprovider.Provider) stack {
 		name: p.Name(),
 		listen: func(c *creds) (string, func(), error) {
 			l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{Provider: p, TLS: &tlsprovider.Config{
-				NextProtos: []string{alpn}, Certificates: []tlsprovider.Certificate{c.ours}, DisableTickets: true}})
+				NextProtos: []string{alpn}, Certificates: []tlsprovider.Certificate{c.Provider()}, DisableTickets: true}})
 			if err != nil {
 				return "", nil, err
 			}
@@ -99,7 +99,7 @@ func ours(p tlsprovider.Provider) stack {
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
 			cfg := &quic.Config{Provider: p, ServerName: serverName,
-				TLS: &tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.roots, DisableTickets: true}}
+				TLS: &tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true}}
 			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 			if err != nil {
 				return nil, nil, err
@@ -128,8 +128,8 @@ func ours(p tlsprovider.Provider) stack {
 }
 
 func (c *creds) tlsConfig() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}, ServerName: serverName, RootCAs: c.pool,
-		Certificates: []tls.Certificate{c.tls}, SessionTicketsDisabled: true}
+	return &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}, ServerName: serverName, RootCAs: c.Pool(),
+		Certificates: []tls.Certificate{c.TLS()}, SessionTicketsDisabled: true}
 }
 
 func quicGo() stack {

@@ -29,7 +29,7 @@ var (
 
 // pairs calls f for each provider of ours against each peer in both roles.
 func pairs(t *testing.T, f func(t *testing.T, client, server stack)) {
-	c := newCreds(t)
+	c := newCreds()
 	for name, p := range providers(t) {
 		us := ours{p, c}
 		for peer, them := range map[string]stack{"quic-go": quicGo{c}, "x-net": xNet{c}} {

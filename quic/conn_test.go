@@ -105,7 +105,7 @@ func TestUntrustedCertificate(t *testing.T) {
 
 func TestGetTLSConfig(t *testing.T) {
 	special := &tlsprovider.Config{
-		NextProtos: []string{"special"}, Certificates: []tlsprovider.Certificate{testPKI().cert},
+		NextProtos: []string{"special"}, Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 	}
 	cfg := serverConfig()
 	cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {

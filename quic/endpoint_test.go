@@ -27,7 +27,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no certificate", &Config{TLS: &tlsprovider.Config{NextProtos: []string{"x"}}}, "certificate"},
 		{"nil", nil, "application protocol"},
 		{"no protocol", &Config{TLS: &tlsprovider.Config{
-			Certificates: []tlsprovider.Certificate{testPKI().cert},
+			Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 		}}, "application protocol"},
 		{"short reset secret", &Config{ResetSecret: make([]byte, 31)}, "Config.ResetSecret has 31 bytes; it needs at least 32"},
 		{"short token secret", &Config{TokenSecret: []byte{}}, "Config.TokenSecret has 0 bytes; it needs at least 32"},
@@ -229,9 +229,9 @@ func TestSlowSignerStopsNobodyElse(t *testing.T) {
 	cfg := serverConfig()
 	cfg.GetTLSConfig = nil
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-		signer := &slowSigner{testPKI().key, make(chan struct{})}
+		signer := &slowSigner{testPKI().Key, make(chan struct{})}
 		slow := &tlsprovider.Config{NextProtos: []string{"slow"}, Certificates: []tlsprovider.Certificate{
-			{Chain: testPKI().cert.Chain, Signer: signer},
+			{Chain: testPKI().Provider().Chain, Signer: signer},
 		}}
 		w.server.cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
 			if h.ALPN[0] == "slow" {
@@ -265,10 +265,10 @@ func TestSlowSignerStopsNobodyElse(t *testing.T) {
 }
 
 func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
-	signer := &slowSigner{testPKI().key, nil}
+	signer := &slowSigner{testPKI().Key, nil}
 	cfg := serverConfig()
 	cfg.SignTimeout = 2 * time.Second
-	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().cert.Chain, Signer: signer}}
+	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().Provider().Chain, Signer: signer}}
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		signer.answer = make(chan struct{})
 		began := time.Now()

@@ -4,18 +4,14 @@ package quic_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"time"
 
+	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -23,10 +19,10 @@ import (
 // An echo over loopback, with a certificate made for the occasion.
 func Example() {
 	ctx := context.Background()
-	cert, roots := selfSigned()
+	cert := testcert.New("localhost")
 	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
 		NextProtos:   []string{"echo"},
-		Certificates: []tlsprovider.Certificate{cert},
+		Certificates: []tlsprovider.Certificate{cert.Provider()},
 	}})
 	check(err)
 	defer listener.Endpoint().Close()
@@ -40,7 +36,7 @@ func Example() {
 	}()
 
 	conn, err := quic.Dial(ctx, "udp", listener.Addr().String(), &quic.Config{
-		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, Roots: roots},
+		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, Roots: cert.Roots()},
 		ServerName: "localhost",
 	})
 	check(err)
@@ -78,10 +74,10 @@ func ExampleConn_Context() {
 
 // A server that finishes what it is doing before it goes.
 func ExampleEndpoint_Shutdown() {
-	cert, _ := selfSigned()
+	cert := testcert.New("localhost")
 	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
 		NextProtos:   []string{"example"},
-		Certificates: []tlsprovider.Certificate{cert},
+		Certificates: []tlsprovider.Certificate{cert.Provider()},
 	}})
 	check(err)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -109,22 +105,6 @@ func ExampleEndpoint_Dial() {
 	_, err = endpoint.Dial(ctx, "127.0.0.1:4433", nil)
 	fmt.Println(err)
 	// Output: context canceled
-}
-
-func selfSigned() (tlsprovider.Certificate, *tlsprovider.Roots) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	check(err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	check(err)
-	roots := new(tlsprovider.Roots)
-	roots.AddDER(der)
-	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
 }
 
 func check(err error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// slowTickets is a provider whose client sessions take tickets in when they may.
+// slowTickets is a provider whose client sessions take in a ticket only when may is closed.
 type slowTickets struct {
 	tlsprovider.Provider
 	began, may chan struct{}
@@ -46,8 +46,7 @@ func (s slowSession) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, 
 	return s.Session.Advance(in)
 }
 
-// A ticket that comes in at the same moment is no reason for an exporter to fail, and neither is it one to
-// hang when the connection ends.
+// An exporter waits while a ticket is taken in, and the end of the connection ends the wait.
 func TestExportWaitsForTicket(t *testing.T) {
 	for _, end := range []bool{false, true} {
 		cfg := clientConfig()
@@ -61,7 +60,7 @@ func TestExportWaitsForTicket(t *testing.T) {
 				key []byte
 				err error
 			}
-			done := make(chan result)
+			done := make(chan result, 3)
 			for range 3 {
 				go func() {
 					key, err := client.ExportKeyingMaterial("label", nil, 32)
@@ -69,7 +68,7 @@ func TestExportWaitsForTicket(t *testing.T) {
 				}()
 			}
 			synctest.Wait()
-			require.Empty(t, done)
+			require.Empty(t, done, "exported while a ticket is taken in")
 			if end {
 				require.NoError(t, client.CloseWithError(7, ""))
 			} else {

@@ -5,14 +5,8 @@ package quic
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"runtime"
@@ -24,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic/internal/simnet"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -59,32 +54,9 @@ func leftGoroutines() (stacks string) {
 
 const testProto = "pqquic-test"
 
-// testPKI is a self-signed certificate for "localhost", and the loopback addresses, that is valid on the
-// real clock and on the fake one, which begins in the year 2000.
-var testPKI = sync.OnceValue(func() (pki struct {
-	cert  tlsprovider.Certificate
-	key   *ecdsa.PrivateKey
-	roots *tlsprovider.Roots
-}) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pqquic test"},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
-		DNSNames:    []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.IPv4(10, 0, 0, 1)},
-		IsCA:        true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	must(err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	must(err)
-	pki.cert = tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}
-	pki.key = key
-	pki.roots = new(tlsprovider.Roots)
-	pki.roots.AddDER(der)
-	return pki
+// testPKI is a certificate for "localhost" and the addresses that tests use.
+var testPKI = sync.OnceValue(func() *testcert.Certificate {
+	return testcert.New("localhost", "127.0.0.1", "::1", "10.0.0.1")
 })
 
 func must(err error) {
@@ -95,13 +67,13 @@ func must(err error) {
 
 func serverConfig() *Config {
 	return &Config{TLS: &tlsprovider.Config{
-		NextProtos: []string{testProto}, Certificates: []tlsprovider.Certificate{testPKI().cert},
+		NextProtos: []string{testProto}, Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 	}}
 }
 
 func clientConfig() *Config {
 	return &Config{
-		TLS:        &tlsprovider.Config{NextProtos: []string{testProto}, Roots: testPKI().roots},
+		TLS:        &tlsprovider.Config{NextProtos: []string{testProto}, Roots: testPKI().Roots()},
 		ServerName: "localhost",
 	}
 }

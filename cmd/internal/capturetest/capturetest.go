@@ -4,13 +4,8 @@ package capturetest
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/binary"
 	"io"
-	"math/big"
 	"net"
 	"net/netip"
 	"slices"
@@ -22,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/cmd/internal/capture"
+	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
@@ -30,26 +26,8 @@ import (
 // Name is the server's.
 const Name = "server.test"
 
-// Certificate is a certificate for Name and the roots that verify it.
-var Certificate = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovider.Roots) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{Name}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic(err)
-	}
-	roots := new(tlsprovider.Roots)
-	roots.AddDER(der)
-	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
-})
+// Certificate returns a certificate for Name, the same at each call.
+var Certificate = sync.OnceValue(func() *testcert.Certificate { return testcert.New(Name) })
 
 // A Recording is what passed between a client and a server, as the client's machine sees it.
 type Recording struct {
@@ -92,10 +70,10 @@ func Record(t *testing.T, s Setup) *Recording {
 	if s.Address == "" {
 		s.Address = "127.0.0.1"
 	}
-	cert, roots := Certificate()
+	cert := Certificate()
 	r := &Recording{}
 	server := &quic.Config{Provider: native.New(), TLS: &tlsprovider.Config{Groups: s.Server, NextProtos: []string{"test"},
-		Certificates: []tlsprovider.Certificate{cert}}}
+		Certificates: []tlsprovider.Certificate{cert.Provider()}}}
 	if s.Retry {
 		server.RequireAddressValidation = func(netip.AddrPort) bool { return true }
 	}
@@ -106,7 +84,7 @@ func Record(t *testing.T, s Setup) *Recording {
 	require.NoError(t, err)
 	defer pc.Close()
 	e, err := quic.NewEndpoint(capture.NewTap(pc, r.Frame), &quic.Config{Provider: native.New(), ServerName: Name,
-		TLS: &tlsprovider.Config{Groups: s.Client, NextProtos: []string{"test", "other"}, Roots: roots, KeyLogWriter: r}})
+		TLS: &tlsprovider.Config{Groups: s.Client, NextProtos: []string{"test", "other"}, Roots: cert.Roots(), KeyLogWriter: r}})
 	require.NoError(t, err)
 	defer e.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

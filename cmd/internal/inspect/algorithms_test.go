@@ -34,9 +34,9 @@ func relabel(t *testing.T, key, signature asn1.ObjectIdentifier) []byte {
 		Algorithm algorithm
 		Signature asn1.BitString
 	}
-	cert, _ := capturetest.Certificate()
+	cert := capturetest.Certificate()
 	var c certificate
-	_, err := asn1.Unmarshal(cert.Chain[0], &c)
+	_, err := asn1.Unmarshal(cert.X509.Raw, &c)
 	require.NoError(t, err)
 	c.Body.Key.Algorithm = algorithm{ID: key}
 	c.Body.Signature, c.Algorithm = algorithm{ID: signature}, algorithm{ID: signature}

@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"bytes"
-	"encoding/pem"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -16,10 +15,6 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/capturetest"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
-
-func pemOf(kind string, der []byte) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
 
 // seedDatagrams are a handshake's hellos: of the client, then of the server.
 func seedDatagrams(t testing.TB) (client, server [][]byte) {
@@ -149,8 +144,8 @@ func FuzzHellos(f *testing.F) {
 
 // FuzzHandshake: whatever stands in the encrypted flights.
 func FuzzHandshake(f *testing.F) {
-	cert, _ := capturetest.Certificate()
-	der := cert.Chain[0]
+	cert := capturetest.Certificate()
+	der := cert.X509.Raw
 	n := len(der)
 	f.Add(append([]byte{11, 0, byte((n + 9) >> 8), byte(n + 9), 0, 0, byte((n + 5) >> 8), byte(n + 5), 0, byte(n >> 8), byte(n)}, append(der, 0, 0)...))
 	f.Add([]byte{8, 0, 0, 11, 0, 9, 0, 57, 0, 5, 1, 1, 30, 0x0c, 0})

@@ -3,7 +3,6 @@ package inspect
 import (
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"io"
 	"net"
@@ -28,15 +27,9 @@ func tlsOverTCP(t *testing.T, client, server []tls.CurveID, version uint16, size
 // tlsResumed records the connection that comes after n others with the same ticket store.
 func tlsResumed(t *testing.T, client, server []tls.CurveID, version uint16, size, n int) (r *recording) {
 	t.Helper()
-	cert, _ := capturetest.Certificate()
-	leaf, err := tls.X509KeyPair(pemOf("CERTIFICATE", cert.Chain[0]), pemOf("PRIVATE KEY", cert.KeyDER))
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	parsed, err := x509.ParseCertificate(cert.Chain[0])
-	require.NoError(t, err)
-	pool.AddCert(parsed)
-	serverConfig := &tls.Config{Certificates: []tls.Certificate{leaf}, CurvePreferences: server, MaxVersion: version}
-	clientConfig := &tls.Config{ServerName: name, RootCAs: pool, CurvePreferences: client, MaxVersion: version,
+	cert := capturetest.Certificate()
+	serverConfig := &tls.Config{Certificates: []tls.Certificate{cert.TLS()}, CurvePreferences: server, MaxVersion: version}
+	clientConfig := &tls.Config{ServerName: name, RootCAs: cert.Pool(), CurvePreferences: client, MaxVersion: version,
 		NextProtos: []string{"h2"}, ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	for range n + 1 {
 		r = oneTCP(t, clientConfig, serverConfig, size)

@@ -3,13 +3,8 @@ package inspect
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"io"
-	"math/big"
 	"net"
 	"net/netip"
 	"sync"
@@ -22,40 +17,22 @@ import (
 
 	"github.com/pqquic/pqquic/cmd/internal/capture"
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
+	"github.com/pqquic/pqquic/internal/testcert"
 )
 
 const serverName = "peer.test"
 
-// credentials are a certificate for serverName and what verifies it.
-var credentials = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{serverName, "localhost"}, IsCA: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+// credentials is the certificate of every server.
+var credentials = sync.OnceValue(func() *testcert.Certificate {
+	return testcert.New(serverName, "localhost", "127.0.0.1")
 })
 
 func serverTLS(groups ...tls.CurveID) *tls.Config {
-	cert, _ := credentials()
-	return &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"peer"}, CurvePreferences: groups, MinVersion: tls.VersionTLS13}
+	return &tls.Config{Certificates: []tls.Certificate{credentials().TLS()}, NextProtos: []string{"peer"}, CurvePreferences: groups, MinVersion: tls.VersionTLS13}
 }
 
 func clientTLS(groups ...tls.CurveID) *tls.Config {
-	_, roots := credentials()
-	return &tls.Config{RootCAs: roots, ServerName: serverName, NextProtos: []string{"peer"}, CurvePreferences: groups, MinVersion: tls.VersionTLS13}
+	return &tls.Config{RootCAs: credentials().Pool(), ServerName: serverName, NextProtos: []string{"peer"}, CurvePreferences: groups, MinVersion: tls.VersionTLS13}
 }
 
 // echoServer accepts connections of a stack, and on each answers what comes on streams.

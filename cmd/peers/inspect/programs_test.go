@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -49,10 +48,7 @@ func program(t *testing.T, names ...string) string {
 // chromium loads a page of localhost and returns what it shows.
 func chromium(t *testing.T, path string, port uint16, args ...string) string {
 	t.Helper()
-	cert, _ := credentials()
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
-	require.NoError(t, err)
-	pin := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
+	pin := sha256.Sum256(credentials().X509.RawSubjectPublicKeyInfo)
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, path, append(args, "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(),
@@ -69,9 +65,8 @@ func TestChromium(t *testing.T) {
 	path := program(t, "chromium", "google-chrome")
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
-	cert, _ := credentials()
 	keys := new(keyLog)
-	server := &http3.Server{Handler: handler, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}, KeyLogWriter: keys})}
+	server := &http3.Server{Handler: handler, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{credentials().TLS()}, KeyLogWriter: keys})}
 	var wait sync.WaitGroup
 	wait.Go(func() { _ = server.Serve(pc) })
 	defer wait.Wait()
@@ -172,9 +167,8 @@ func tcpTap(t *testing.T, server string) (addr string, frames func() []capture.F
 // tcpServer is an HTTPS server of Go's library, and the reports of what passed by.
 func tcpServer(t *testing.T) (port uint16, reports func() []*inspect.Connection) {
 	t.Helper()
-	cert, _ := credentials()
 	s := httptest.NewUnstartedServer(handler)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{credentials().TLS()}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	addr, frames := tcpTap(t, s.Listener.Addr().String())

@@ -4,10 +4,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"flag"
 	"fmt"
 	"hash/crc32"
+	"math/big"
 	"os"
 	"strings"
 	"sync"
@@ -163,3 +165,14 @@ var fixedSizeCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovide
 	roots.AddDER(der)
 	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
 })
+
+// certTemplate describes a certificate for ServerName that is its own authority.
+func certTemplate() *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		BasicConstraintsValid: true, IsCA: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+}

@@ -1,12 +1,6 @@
 package sim
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"os"
 	"sync"
 	"testing"
@@ -14,48 +8,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// certTemplate describes a certificate for ServerName that is its own authority.
-func certTemplate() *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		BasicConstraintsValid: true, IsCA: true,
-		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-}
-
-// testCert makes a certificate for ServerName, and the roots that verify it.
-var testCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovider.Roots) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	tmpl := certTemplate()
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		panic(err)
-	}
-	roots := new(tlsprovider.Roots)
-	roots.AddDER(der)
-	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
-})
+// testCert is a certificate for ServerName.
+var testCert = sync.OnceValue(func() *testcert.Certificate { return testcert.New(ServerName) })
 
 // tlsConfigs are those of a client and a server that trust each other.
 func tlsConfigs(groups ...tlsprovider.Group) (client, server *tlsprovider.Config) {
-	cert, roots := testCert()
-	client = &tlsprovider.Config{NextProtos: []string{ALPN}, Roots: roots, Groups: groups}
-	server = &tlsprovider.Config{NextProtos: []string{ALPN}, Certificates: []tlsprovider.Certificate{cert}, Groups: groups}
+	cert := testCert()
+	client = &tlsprovider.Config{NextProtos: []string{ALPN}, Roots: cert.Roots(), Groups: groups}
+	server = &tlsprovider.Config{NextProtos: []string{ALPN}, Certificates: []tlsprovider.Certificate{cert.Provider()}, Groups: groups}
 	return client, server
 }
 
