@@ -17,7 +17,7 @@ import (
 
 const module = "github.com/pqquic/pqquic/"
 
-// pkg is what `go list -json` says of a package.
+// pkg is the part of `go list -json` that the tests look at.
 type pkg struct {
 	ImportPath                         string
 	Imports, TestImports, XTestImports []string
@@ -41,14 +41,14 @@ func layer(path string) int {
 	return 0 // tlsprovider and what it needs
 }
 
-// cryptographic says that a package of Go's is a provider's business. To compare without telling how
-// much was equal is not.
+// cryptographic reports whether only providers may import a package of Go's. Comparing in constant time is
+// allowed everywhere.
 func cryptographic(imp string) bool {
 	return imp == "crypto" || imp != "crypto/subtle" && strings.HasPrefix(imp, "crypto/") ||
 		strings.HasPrefix(imp, "golang.org/x/crypto") || imp == "math/rand"
 }
 
-// impure says that a package of Go's brings sockets, locks, goroutines' means or the system into the core.
+// impure reports whether a package of Go's would bring sockets, locks, goroutines or the system into the core.
 func impure(imp string) bool {
 	return slices.Contains([]string{"net", "os", "sync", "sync/atomic", "syscall", "runtime", "context", "log",
 		"log/slog", "math/rand/v2", "unsafe"}, imp) || strings.HasPrefix(imp, "golang.org/x/")
@@ -62,6 +62,8 @@ func violations(p *pkg) (out []string) {
 		switch {
 		case imp == "C" && !strings.HasPrefix(p.ImportPath, module+"cgo/"):
 			out = append(out, p.ImportPath+" has import \"C\"")
+		case strings.HasPrefix(imp, "github.com/stretchr/testify"): // only tests use it
+			out = append(out, p.ImportPath+" imports "+imp)
 		case transport && cryptographic(imp), p.ImportPath == module+"quic/internal/core" && impure(imp):
 			out = append(out, p.ImportPath+" imports "+imp)
 		case !strings.HasPrefix(imp, module):
@@ -69,6 +71,7 @@ func violations(p *pkg) (out []string) {
 			strings.HasPrefix(imp, module+"cgo/") && layer(p.ImportPath) > 2,
 			p.ImportPath == module+"quic" && imp == module+"tlsprovider/s2n",
 			strings.HasPrefix(imp, module+"tlsprovider/tlstest") && !strings.HasPrefix(p.ImportPath, module+"tlsprovider/tlstest"),
+			imp == module+"internal/testcert",
 			layer(imp) == 2 && layer(p.ImportPath) == 2 && !strings.HasPrefix(imp, p.ImportPath+"/"),
 			internal && layer(imp) == 2:
 			out = append(out, p.ImportPath+" imports "+imp)
@@ -117,7 +120,7 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestImportsPlanted: each kind of violation is found.
+// TestImportsPlanted checks that each kind of violation is found.
 func TestImportsPlanted(t *testing.T) {
 	for _, p := range []pkg{
 		{ImportPath: module + "quic/internal/core", Imports: []string{"C"}},
@@ -130,6 +133,8 @@ func TestImportsPlanted(t *testing.T) {
 		{ImportPath: module + "tlsprovider/native", Imports: []string{module + "tlsprovider/tlstest/fake"}},
 		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/tlstest/fake"}},
 		{ImportPath: module + "examples/echo", Imports: []string{module + "cgo/awslc"}},
+		{ImportPath: module + "examples/echo", Imports: []string{module + "internal/testcert"}},
+		{ImportPath: module + "tlsprovider/tlstest", Imports: []string{"github.com/stretchr/testify/require"}},
 		{ImportPath: module + "cgo/s2n", Imports: []string{module + "tlsprovider"}, TestImports: []string{module + "quic"}},
 		{ImportPath: module + "quic", Imports: []string{"crypto/tls"}},
 		{ImportPath: module + "quic/internal/wire", Imports: []string{"golang.org/x/crypto/chacha20poly1305"}},
@@ -142,8 +147,8 @@ func TestImportsPlanted(t *testing.T) {
 	}
 }
 
-// TestImportsPlantedInTree: the listing sees every platform, both values of CGO_ENABLED, each tag and the
-// tests. A file that violates the rules stands beside the tree's, by an overlay.
+// TestImportsPlantedInTree checks that the listing covers every platform, both values of CGO_ENABLED, each
+// tag and the tests. An overlay adds a file that violates the rules.
 func TestImportsPlantedInTree(t *testing.T) {
 	for _, c := range []struct{ file, constraint, text, goos, cgo, tags string }{
 		{"quic/planted.go", "!cgo", `import _ "github.com/pqquic/pqquic/cgo/s2n"`, "linux", "0", ""},
@@ -171,7 +176,7 @@ func TestImportsPlantedInTree(t *testing.T) {
 	}
 }
 
-// TestRequirementsAreFew: a library's requirements are its users' too.
+// TestRequirementsAreFew keeps the list of modules that every user has to take in.
 func TestRequirementsAreFew(t *testing.T) {
 	out, err := exec.Command("go", "mod", "edit", "-json").Output()
 	require.NoError(t, err)
@@ -189,7 +194,7 @@ func TestRequirementsAreFew(t *testing.T) {
 	}
 }
 
-// TestFilesStaySmall: 600 lines for code, 900 for tests.
+// TestFilesStaySmall allows 600 lines for code and 900 for tests.
 func TestFilesStaySmall(t *testing.T) {
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
 		if err != nil {

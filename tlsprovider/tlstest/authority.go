@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 type Authority struct {

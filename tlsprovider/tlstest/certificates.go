@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 func (su *Suite) serverCertificateFaults(t *testing.T) {

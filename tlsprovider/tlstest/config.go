@@ -9,7 +9,7 @@ import (
 	"crypto/x509"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 func (su *Suite) postQuantum(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -246,6 +246,6 @@ func chachaVector(t *testing.T, seal, open KeyMaker) {
 	d := []tlsprovider.OpenDesc{{Len: 21, PNOffset: 1}}
 	require.Equal(t, 1, o.Opener.Open(slab, d, 654360563))
 	require.Equal(t, tlsprovider.OpenOK, d[0].Status)
-	require.EqualValues(t, 654360564, d[0].PacketNumber)
+	require.Equal(t, uint64(654360564), d[0].PacketNumber)
 	require.Equal(t, byte(1), slab[4])
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 func Crypt(level tlsprovider.Level, data []byte) []tlsprovider.CryptoData {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 // A Pair is two sessions and what a test wants to do between them.

@@ -13,9 +13,10 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/chacha20"
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )

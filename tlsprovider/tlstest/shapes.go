@@ -3,7 +3,7 @@ package tlstest
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 // A signer that is not *ecdsa.PrivateKey: a key that lives elsewhere.

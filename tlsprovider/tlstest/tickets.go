@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/stretchr/testify/require"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 func (su *Suite) resumption(t *testing.T) {
@@ -36,7 +36,7 @@ func (su *Suite) resumption(t *testing.T) {
 			if cs, _ := p.MustRun(t); p.Tickets == 1 {
 				return
 			} else if !cs.Resumed {
-				require.Fail(t, "a full handshake brought no ticket")
+				t.Fatal("a full handshake brought no ticket")
 			}
 		}
 	}
