@@ -1,15 +1,14 @@
 // Package udp is the socket layer: datagrams in and out, in batches.
 //
-// Its interface is shaped for segmentation offload. [Conn.Read] fills a number of [datagram.Train] values, each
-// a slab with one or more datagrams of one path; [Conn.Write] takes a [datagram.Transmit], a slab that is cut
-// into datagrams of one size. The implementation of today moves one datagram a system call; callers
-// that honour [Conn.BatchSize], [Conn.SlabSize] and SegmentSize need no change for one that moves
-// sixty-four.
+// The interface is made for segmentation offload. [Conn.Read] fills a number of [datagram.Train]
+// values, each a slab with one or more datagrams of one path; [Conn.Write] takes a [datagram.Transmit],
+// a slab that is cut into datagrams of one size. Today each system call moves one datagram. Callers that
+// honor [Conn.BatchSize], [Conn.SlabSize] and SegmentSize need no change when it moves sixty-four.
 //
-// On Linux a *net.UDPConn tells the local address and the ECN codepoint of each datagram, and sends
-// with both; it never blocks in Write. Elsewhere, and on any other net.PacketConn, the local address
-// is the socket's, the codepoint is absent, and Write may block. A net.PacketConn that returns EAGAIN is
-// taken at its word.
+// On Linux, a *net.UDPConn reports the local address and the ECN codepoint of each datagram, sends with
+// both, and never blocks in Write. Elsewhere, and on any other net.PacketConn, the local address is the
+// socket's, there is no codepoint, and Write may block. A net.PacketConn that returns EAGAIN is treated
+// as one that does not block.
 //
 // # Concurrency
 //

@@ -18,6 +18,7 @@ type osConn struct {
 	// wildcard: bound to no address, so that pktinfo says which one a datagram came to.
 	wildcard bool
 	port     uint16
+	zones    zoneCache
 	sends    sync.Pool // of *sendOp
 }
 
@@ -86,49 +87,53 @@ func newSendOp() *sendOp {
 }
 
 // write sends without waiting: RawConn.Control takes no lock that WriteWait might hold.
-func (o *osConn) write(uc *net.UDPConn, tx *datagram.Transmit) error {
-	if tx.Path.Remote.Addr().Zone() != "" {
-		// The standard library knows the index of the zone.
-		return writeMsg(uc, tx, o)
-	}
+func (o *osConn) write(_ *net.UDPConn, tx *datagram.Transmit) error {
 	op, _ := o.sends.Get().(*sendOp)
 	if op == nil {
 		op = newSendOp()
 	}
 	op.tx, op.first, op.block = tx, nil, false
-	if !op.setAddress(o.v6) {
-		op.tx, tx.Data = nil, nil
-		o.sends.Put(op)
-		return unix.EAFNOSUPPORT
-	}
-	op.oobn = len(o.appendOOB(op.oob[:0], tx))
-	err := o.raw.Control(op.run)
-	switch {
-	case err != nil:
-	case op.block:
-		err = ErrWouldBlock
-	default:
-		err = op.first
+	err := op.setAddress(o)
+	if err != nil {
+		tx.Data = nil
+	} else {
+		op.oobn = len(o.appendOOB(op.oob[:0], tx))
+		err = o.raw.Control(op.run)
+		switch {
+		case err != nil:
+		case op.block:
+			err = ErrWouldBlock
+		default:
+			err = op.first
+		}
 	}
 	op.tx = nil
 	o.sends.Put(op)
 	return err
 }
 
-// setAddress reports false for an IPv6 address on an IPv4 socket.
-func (op *sendOp) setAddress(v6 bool) bool {
+// setAddress sets the destination. It fails for an IPv6 address on an IPv4 socket, and for a zone that
+// names no interface.
+func (op *sendOp) setAddress(o *osConn) error {
 	remote := op.tx.Path.Remote
-	if v6 {
-		op.sa6.Addr, op.sa6.Port = remote.Addr().As16(), int(remote.Port())
+	addr := remote.Addr()
+	if o.v6 {
+		index := 0
+		if zone := addr.Zone(); zone != "" {
+			if index = o.zones.index(zone); index == 0 {
+				return unix.ENODEV
+			}
+		}
+		op.sa6.Addr, op.sa6.Port, op.sa6.ZoneId = addr.As16(), int(remote.Port()), uint32(index)
 		op.to = &op.sa6
-		return true
+		return nil
 	}
-	if !remote.Addr().Is4() {
-		return false
+	if !addr.Is4() {
+		return unix.EAFNOSUPPORT
 	}
-	op.sa4.Addr, op.sa4.Port = remote.Addr().As4(), int(remote.Port())
+	op.sa4.Addr, op.sa4.Port = addr.As4(), int(remote.Port())
 	op.to = &op.sa4
-	return true
+	return nil
 }
 
 func (op *sendOp) sendAll(fd uintptr) {

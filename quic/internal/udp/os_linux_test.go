@@ -4,8 +4,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/stretchr/testify/require"
@@ -53,6 +55,44 @@ func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, unix.IP_PMTUDISC_PROBE, v)
 	}))
+}
+
+// A destination with a zone is sent to without waiting, as any other is: a write by way of the poller
+// would fail at the write deadline, and would wait for room.
+func TestLinkLocalDestinationDoesNotWait(t *testing.T) {
+	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
+		t.Skipf("no IPv6: %v", err)
+	} else {
+		require.NoError(t, pc.Close())
+	}
+	c := listen(t, "udp6", "[::]:0")
+	require.NoError(t, c.udp.SetWriteDeadline(time.Unix(1, 0)))
+	port := c.LocalAddr().Port()
+	for _, zone := range []string{"lo", "1"} {
+		tx := datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: netip.AddrPortFrom(netip.IPv6LinkLocalAllNodes().WithZone(zone), port)}}
+		require.NotErrorIs(t, c.Write(&tx), os.ErrDeadlineExceeded)
+		require.Empty(t, tx.Data)
+	}
+	tx := datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: netip.MustParseAddrPort("[fe80::1%nonesuch]:9")}}
+	require.ErrorIs(t, c.Write(&tx), unix.ENODEV)
+	require.Empty(t, tx.Data, "the datagram is lost")
+	tx = datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: netip.AddrPortFrom(netip.IPv6Loopback(), port)}}
+	require.NoError(t, c.Write(&tx), "no zone is left over from the datagram before")
+}
+
+func TestZoneIndex(t *testing.T) {
+	lo, err := net.InterfaceByName("lo")
+	require.NoError(t, err)
+	var c zoneCache
+	for range 2 {
+		require.Equal(t, lo.Index, c.index("lo"))
+		require.Equal(t, 7, c.index("7"))
+		require.Zero(t, c.index("nonesuch"))
+	}
+	for i := range 2 * maxZones {
+		c.index("zone" + strconv.Itoa(i))
+	}
+	require.LessOrEqual(t, len(c.zones), maxZones)
 }
 
 // A datagram socketpair fills up when nobody reads, which loopback UDP, dropping at the receiver,
