@@ -37,11 +37,11 @@ type Conn struct {
 	// override, if set, is what calls return instead of the core's account of the end.
 	override error
 	sendErr  error // of the last train
-	// driving: some goroutine, perhaps without the lock for the time of a system call, brings
-	// the connection to quiescence. It alone polls for endpoint events and for packets, which
-	// keeps both in order. Others leave their input and go.
-	driving bool
-	drained bool // the core is drained, and the Endpoint has not been told
+	// driving and queued are the connection's state between the core and the socket: see
+	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
+	driving, queued bool
+	inQueue         queueItem
+	drained         bool // the core is drained, and the Endpoint does not know yet
 
 	streams map[StreamID]*Stream
 	// incoming are the peer's streams that AcceptStream has not returned. Index 1 is for
@@ -56,7 +56,7 @@ type Conn struct {
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
 	c := &Conn{ep: e, cfg: cfg, server: server, core: k, connected: make(chan struct{})}
-	c.timer.conn = c
+	c.timer.conn, c.inQueue.conn = c, c
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c
 }
@@ -127,30 +127,31 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 	}
 }
 
-// The inputs of the core, each followed by driving it to quiescence.
+// The inputs of the core. The goroutines that bring them do not send: see dispatch.
 
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()
 	c.core.HandleTrain(now, t)
-	c.drive()
+	c.dispatch(now, false)
 }
 
 func (c *Conn) handleStatelessReset(now monotime.Time) {
 	c.mu.Lock()
 	c.core.HandleStatelessReset(now)
-	c.drive()
+	c.dispatch(now, false)
 }
 
 func (c *Conn) handleTimeout(now monotime.Time) {
 	c.mu.Lock()
 	c.core.HandleTimeout(now)
-	c.drive()
+	c.dispatch(now, true)
 }
 
 func (c *Conn) handleTLSResult(j *core.TLSJob) {
+	now := c.ep.clock.now()
 	c.mu.Lock()
-	c.core.HandleTLSResult(c.ep.clock.now(), j)
-	c.drive()
+	c.core.HandleTLSResult(now, j)
+	c.dispatch(now, false)
 }
 
 // handleStreamEvent notes whom a change of streams concerns.

@@ -69,14 +69,16 @@ func (c *Conn) closeWith(application bool, code uint64, reason string) {
 	c.drive()
 }
 
-// abort closes the connection with a transport code; its calls return err from now on.
+// abort closes the connection with a transport code; its calls return err from now on. Any goroutine
+// may call it: a sender sends CONNECTION_CLOSE.
 func (c *Conn) abort(err error, code uint64) {
 	c.mu.Lock()
 	if !c.over {
 		c.override = err
 	}
-	c.core.Close(c.ep.clock.now(), false, code, "")
-	c.drive()
+	now := c.ep.clock.now()
+	c.core.Close(now, false, code, "")
+	c.dispatch(now, false)
 }
 
 // discard ends a connection that the Endpoint has never known: what it wants to be sent is dropped.
@@ -99,11 +101,11 @@ func (c *Conn) discard() {
 	}
 }
 
-// settle waits until nobody drives the connection: its last packet has left. One ctx is for all
-// connections that close together.
+// settle waits until the connection is idle: its last packet has left. One ctx is for all connections
+// that close together.
 func (c *Conn) settle(ctx context.Context) {
 	c.mu.Lock()
-	for c.driving {
+	for c.driving || c.queued {
 		w := c.settling.enter()
 		c.mu.Unlock()
 		if w.sleep(ctx) != nil {

@@ -2,125 +2,190 @@ package quic
 
 import (
 	"net"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
-	"github.com/pqquic/pqquic/quic/internal/datagram"
-	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// news is what a driver found while it held the lock, to be told without it.
-type news struct {
+// Driving
+//
+// A connection's outputs are TLS jobs, events, endpoint events and trains of packets. One goroutine
+// at a time takes them: it drives the connection. It releases mu to call the Endpoint, the TLS pool
+// or the kernel, and looks at everything again when it has mu back. Two fields, guarded by mu, say
+// how far this has come:
+//
+//	         driving  queued
+//	idle     no       no      nothing can be sent now; an input or the timer changes that
+//	queued   no       yes     the connection is in the send queue, once; a sender will come
+//	driving  yes      no      one goroutine drives
+//	         yes      yes     dispatch hands out events of a connection that waits for a sender
+//	parked   yes      no      a train waits for room in the socket, and the driving with it
+//
+// The transitions, each made with mu held:
+//
+//	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines). It never
+//	                         builds a train.
+//	idle → driving           drive, for a call of the application. It sends one train at most.
+//	queued → driving         takeTurn, by a sender, for one turn (see send_queue.go).
+//	driving → parked         the socket is full. Only a sender leaves this state again.
+//	driving → queued         there is more to send: stopDriving.
+//	driving → idle           PollTransmit or HasTransmit found nothing to send: stopDriving.
+//
+// No wakeup is lost. Whoever finds driving set leaves its input in the core: the driver decides to
+// stop only with mu held, in the critical section in which the core said that nothing, or something,
+// is left. Whoever finds queued set has a sender still to come. See docs/sending.md.
+
+// An outcome is what a driver found while it held mu, to be acted upon without it.
+type outcome struct {
 	wakeSet
 	connected, closed, drained bool
+	fired                      bool // the connection's timer fired
+	events                     []core.EndpointEvent
 }
 
-// drive brings the connection to quiescence. It is called with mu held, after any input or call, and
-// returns without it.
-//
-// Only one goroutine drives. It gives the lock up for system calls, and looks again at everything
-// when it has it back, so what others have put in meanwhile is seen to.
-func (c *Conn) drive() {
-	var n news
-	c.pollEvents(&n)
+// busyTimerPause is the time after which a timer that fires on a busy connection fires again. The
+// driver usually sets the timer long before. If the socket stays full, it does not, and the connection
+// must still time out.
+const busyTimerPause = 50 * time.Millisecond
+
+// dispatch follows an input on a receive, timer or TLS goroutine: it hands out what is not a packet,
+// and leaves packets to a sender. fired is set if the input was the connection's timer. dispatch is
+// called with mu held, and returns without it.
+func (c *Conn) dispatch(now monotime.Time, fired bool) {
+	out := outcome{fired: fired}
+	c.pollEvents(&out)
 	if c.driving {
+		c.keepTimer(&out)
 		c.mu.Unlock()
-		c.tell(&n)
+		c.report(&out)
 		return
 	}
 	c.driving = true
-	c.continueDriving(outputs.Get().(*output), &n)
+	for c.handOut(&out) {
+	}
+	c.stopDriving(&out, c.core.HasTransmit(now))
 }
 
-// unpark goes on driving after a train has waited for room in the socket.
-func (c *Conn) unpark(o *output, sendErr error) {
-	var n news
-	c.mu.Lock()
-	c.core.HandleSendResult(c.ep.clock.now(), o.polled, sendErr)
-	c.sendErr = sendErr
-	c.continueDriving(o, &n)
-}
-
-// continueDriving is called with mu held and driving set. It returns without mu.
-func (c *Conn) continueDriving(o *output, n *news) {
-	for quiet := false; ; {
-		job := c.poll(o, n)
-		if job != nil || len(o.events) > 0 {
-			c.handOut(o, job, n)
-			quiet = false
-			continue
-		}
-		if quiet {
-			break
-		}
-		tx, ok := c.core.PollTransmit(c.ep.clock.now(), o.buf)
-		// Having nothing to send may have ended the connection: look once more.
-		quiet = !ok
-		if ok && !c.transmit(o, tx, n) {
-			return
+// drive follows a call of the application: it hands out what is not a packet, and sends a train
+// itself if no one else is about to. It is called with mu held, and returns without it.
+func (c *Conn) drive() {
+	var out outcome
+	c.pollEvents(&out)
+	if c.driving || c.queued {
+		c.mu.Unlock()
+		c.report(&out)
+		return
+	}
+	c.driving = true
+	for c.handOut(&out) {
+	}
+	more := c.core.HasTransmit(c.ep.clock.now())
+	if more {
+		if o := c.ep.sends.borrow(); o != nil {
+			result := c.sendTrains(o, &out, callTurn)
+			if result == sendBlocked {
+				if !c.ep.sends.park(c, o) {
+					c.resumeTurn(o) // the socket is closed and does not block
+					c.ep.sends.giveBack(o)
+				}
+				return
+			}
+			c.ep.sends.giveBack(o)
+			more = result == sendMore
 		}
 	}
+	c.stopDriving(&out, more)
+}
+
+// stopDriving makes the connection idle, or queued if there is more to send. It is called with mu
+// held and driving set, and returns without mu.
+func (c *Conn) stopDriving(out *outcome, more bool) {
 	c.driving = false
-	if !c.over {
-		c.ep.timers.set(&c.timer, c.core.NextTimeout())
-	} else {
-		c.ep.timers.set(&c.timer, 0)
-	}
-	c.settling.addAll(&n.wakeSet)
-	n.drained = c.drained
+	out.drained = c.drained
 	c.drained = false
+	push := more && !c.queued
+	if push {
+		c.queued = true
+	}
+	if c.queued {
+		c.keepTimer(out)
+	} else {
+		c.becomeIdle(&out.wakeSet)
+	}
 	c.mu.Unlock()
-	o.release()
-	c.tell(n)
+	if push && !c.ep.sends.push(&c.inQueue) {
+		c.leaveQueue()
+	}
+	c.report(out)
 }
 
-// poll takes what the core has for others than the network.
-func (c *Conn) poll(o *output, n *news) *core.TLSJob {
+// keepTimer sets the timer again after it fired on a connection that is not idle. mu is held.
+func (c *Conn) keepTimer(out *outcome) {
+	if !out.fired || c.over {
+		return
+	}
+	if next := c.core.NextTimeout(); !next.IsZero() {
+		earliest := c.ep.clock.now().Add(busyTimerPause)
+		if next.Before(earliest) {
+			next = earliest
+		}
+		c.ep.timers.set(&c.timer, next)
+	}
+}
+
+// becomeIdle is called with mu held when nothing is left to send.
+func (c *Conn) becomeIdle(w *wakeSet) {
+	var next monotime.Time
+	if !c.over {
+		next = c.core.NextTimeout()
+	}
+	c.ep.timers.set(&c.timer, next)
+	c.settling.addAll(w)
+}
+
+// leaveQueue undoes stopDriving when the Endpoint is closed and sends nothing any more.
+func (c *Conn) leaveQueue() {
+	var w wakeSet
+	c.mu.Lock()
+	c.queued = false
+	c.becomeIdle(&w)
+	c.mu.Unlock()
+	w.wake()
+}
+
+// handOut passes on TLS jobs, events and endpoint events, with mu released meanwhile, and reports
+// whether there were any: then it has to be called again. Every packet is polled after a handOut that
+// found nothing, for the Endpoint has to know a connection ID before the peer does.
+func (c *Conn) handOut(out *outcome) bool {
 	job := c.core.PollTLS()
-	c.pollEvents(n)
+	c.pollEvents(out)
 	for {
 		ev, ok := c.core.PollEndpointEvent()
 		if !ok {
-			return job
+			break
 		}
-		o.events = append(o.events, ev)
+		out.events = append(out.events, ev)
 	}
-}
-
-// handOut passes on what poll took, with mu released meanwhile. It comes before any packet: the
-// Endpoint has to know a connection ID before the peer does.
-func (c *Conn) handOut(o *output, job *core.TLSJob, n *news) {
+	if job == nil && len(out.events) == 0 {
+		return false
+	}
 	c.mu.Unlock()
-	c.tell(n)
-	c.ep.applyEvents(c, o.events)
-	clear(o.events)
-	o.events = o.events[:0]
+	c.report(out)
+	c.ep.applyEvents(c, out.events)
+	clear(out.events)
+	out.events = out.events[:0]
 	if job != nil {
 		c.ep.pool.submit(tlsTask{c, job})
 	}
 	c.mu.Lock()
-}
-
-// transmit sends a train with mu released meanwhile. False means that it was parked, and the driving
-// with it; mu is then released.
-func (c *Conn) transmit(o *output, tx datagram.Transmit, n *news) bool {
-	c.mu.Unlock()
-	c.tell(n)
-	o.polled, o.tx = tx, tx
-	err := c.ep.sock.Write(&o.tx)
-	if udp.Classify(err) == udp.ClassWouldBlock {
-		c.ep.parked.park(c, o)
-		return false
-	}
-	c.mu.Lock()
-	c.core.HandleSendResult(c.ep.clock.now(), tx, err)
-	c.sendErr = err
 	return true
 }
 
-// pollEvents takes the core's news for the application. mu is held.
-func (c *Conn) pollEvents(n *news) {
+// pollEvents takes the core's events for the application. mu is held.
+func (c *Conn) pollEvents(out *outcome) {
 	if !c.core.TLSBusy() {
-		c.exporting.addAll(&n.wakeSet)
+		c.exporting.addAll(&out.wakeSet)
 	}
 	for {
 		ev, ok := c.core.PollEvent()
@@ -129,46 +194,46 @@ func (c *Conn) pollEvents(n *news) {
 		}
 		switch ev.Kind {
 		case core.EventConnected:
-			c.isUp, n.connected = true, true
+			c.isUp, out.connected = true, true
 		case core.EventStream:
-			c.handleStreamEvent(ev.Stream, &n.wakeSet)
+			c.handleStreamEvent(ev.Stream, &out.wakeSet)
 		case core.EventFlushed:
-			c.flushing.addAll(&n.wakeSet)
+			c.flushing.addAll(&out.wakeSet)
 		case core.EventClosed:
-			c.over, n.closed = true, true
+			c.over, out.closed = true, true
 			c.err = c.override
 			if c.err == nil {
 				c.err = blame(closeError(c.core.Err()), c.sendErr)
 			}
-			c.wakeAll(&n.wakeSet)
+			c.wakeAll(&out.wakeSet)
 		case core.EventDrained:
-			// For the driver to tell, whose last packet may be on its way: an Endpoint that goes with
-			// this connection must not close the socket before.
+			// The driver reports it when it stops, for its last packet may be on its way: an
+			// Endpoint that closes with this connection must not close the socket before.
 			c.drained = true
 		}
 	}
 	if c.ep.draining.Load() && c.idle() {
 		c.core.Close(c.ep.clock.now(), true, 0, "")
-		c.pollEvents(n)
+		c.pollEvents(out)
 	}
 }
 
-// tell passes the news on. No lock is held.
-func (c *Conn) tell(n *news) {
-	n.wake()
-	if n.connected {
-		n.connected = false
-		c.tellConnected()
+// report acts on an outcome. No lock is held.
+func (c *Conn) report(out *outcome) {
+	out.wake()
+	if out.connected {
+		out.connected = false
+		c.reportConnected()
 	}
-	if n.closed {
-		n.closed = false
+	if out.closed {
+		out.closed = false
 		if c.ep.logs() {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
 		}
 		c.cancel(c.err)
 	}
-	if n.drained {
-		n.drained = false
+	if out.drained {
+		out.drained = false
 		if c.ownTLS != nil {
 			c.ownTLS.Close()
 		}
@@ -176,7 +241,7 @@ func (c *Conn) tell(n *news) {
 	}
 }
 
-func (c *Conn) tellConnected() {
+func (c *Conn) reportConnected() {
 	close(c.connected)
 	if c.ep.logs() {
 		s := c.ConnectionState()

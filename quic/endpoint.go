@@ -28,7 +28,7 @@ type Endpoint struct {
 
 	timers timers
 	pool   tlsPool
-	parked sendQueue
+	sends  sendQueue
 	budget *streams.Budget
 
 	counters counters
@@ -83,6 +83,7 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	e.tls.init(full.Provider, full.TLS)
 	e.timers.wake = make(waker, 1)
 	workers := runtime.GOMAXPROCS(0)
+	e.sends.init(sock, workers)
 	e.pool = tlsPool{
 		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
 		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: e.closed, active: &e.active,
@@ -184,15 +185,11 @@ func (e *Endpoint) remove(c *Conn) {
 func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.mu.Lock()
 	e.core.HandleTimeout(now)
-	var out []core.Transmit
 	for tx, ok := e.core.PollTransmit(); ok; tx, ok = e.core.PollTransmit() {
-		out = append(out, tx)
+		e.sends.reply(tx)
 	}
 	e.setTimer()
 	e.mu.Unlock()
-	for _, tx := range out {
-		e.send(tx)
-	}
 	var reply [core.MaxDatagramSize]byte
 	e.admitPostponed(reply[:])
 }

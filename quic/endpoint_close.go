@@ -33,7 +33,7 @@ func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 
 // Close ends every connection at once, tells the peers, and closes the socket. Calls that wait on
 // anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended;
-// those of Certificate.Signers that still hang in foreign code excepted. Closing twice is no error.
+// except those of a Certificate.Signer that has not returned. Closing twice is no error.
 func (e *Endpoint) Close() error { return e.closeBecause(ErrEndpointClosed) }
 
 // closeBecause is Close with another error for the calls that wait.
@@ -55,8 +55,8 @@ func (e *Endpoint) closeBecause(cause error) error {
 		}
 		err = e.sock.Close()
 		e.loops.Wait()
-		e.parked.wait()
 		e.active.Wait()
+		e.sends.close()
 		e.tls.close()
 		e.resetKey.Close()
 		e.tokenKey.Close()

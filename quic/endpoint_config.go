@@ -133,7 +133,7 @@ func (e *Endpoint) serverConfig() (*core.Config, error) {
 func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, error) {
 	var cfg *tlsprovider.Config
 	err := error(ErrEndpointClosed)
-	e.pool.foreign(func() { cfg, err = e.cfg.GetTLSConfig(hello) })
+	e.pool.callUser(func() { cfg, err = e.cfg.GetTLSConfig(hello) })
 	switch {
 	case err != nil:
 		return core.TLSChoice{}, err

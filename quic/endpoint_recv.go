@@ -17,7 +17,8 @@ const (
 	maxReadPause  = 50 * time.Millisecond
 )
 
-// receiveLoop reads until the socket is closed.
+// receiveLoop reads until the socket is closed. It serves all connections, so it sends nothing: see
+// Conn.dispatch and sendQueue.reply.
 func (e *Endpoint) receiveLoop() {
 	defer e.loops.Done()
 	trains := make([]datagram.Train, e.sock.BatchSize())
@@ -68,7 +69,7 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 				c.handleStatelessReset(now)
 			}
 		case core.RouteReply:
-			e.send(r.Reply)
+			e.sends.reply(r.Reply)
 		case core.RouteAdmit:
 			e.admit(r.Incoming, reply)
 		}
@@ -81,10 +82,6 @@ func (e *Endpoint) asksRetry(t *datagram.Train) bool {
 	return e.cfg.RequireAddressValidation != nil && t.Data[0]&mask == longInitial &&
 		e.cfg.RequireAddressValidation(t.Path.Remote)
 }
-
-// send sends a datagram that belongs to no connection. If the socket is full, the datagram is lost: its
-// receiver asks again.
-func (e *Endpoint) send(tx datagram.Transmit) { _ = e.sock.Write(&tx) }
 
 // admit makes a connection from a complete ClientHello, or refuses it.
 func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
@@ -118,7 +115,7 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	e.mu.Unlock()
 	e.counters.refused.Add(1)
 	if ok {
-		e.send(tx)
+		e.sends.reply(tx)
 	}
 }
 
@@ -173,6 +170,6 @@ func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 		return errRefused
 	}
 	c.mu.Lock()
-	c.drive()
+	c.dispatch(e.clock.now(), false)
 	return nil
 }

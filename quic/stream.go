@@ -26,6 +26,10 @@ type side struct {
 	err    error // what calls return from then on
 }
 
+// copyPiece is how much Read and Write copy before they release the connection's mu, so that a call
+// with megabytes does not hold up the packets, timers and other calls of the connection.
+const copyPiece = 64 << 10
+
 type (
 	sendSide struct{ side }
 	recvSide struct{ side }

@@ -20,16 +20,28 @@ func (s *Stream) Read(p []byte) (int, error) {
 	d := &s.recv
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	c := s.c
+	c, read := s.c, 0
 	for {
 		if d.deadline.expired() {
+			if read > 0 {
+				return read, nil
+			}
 			return 0, os.ErrDeadlineExceeded
 		}
+		piece := p[read:min(len(p), read+copyPiece)]
 		c.mu.Lock()
-		n, err := s.tryRead(p)
-		if n > 0 || err != nil || len(p) == 0 {
+		n, err := s.tryRead(piece)
+		read += n
+		if n > 0 && n == len(piece) && read < len(p) {
+			c.drive() // there may be more
+			continue
+		}
+		if read > 0 {
+			err = nil // it comes with the next call
+		}
+		if read > 0 || err != nil || len(p) == 0 {
 			c.drive() // flow control credit may have to be sent
-			return n, err
+			return read, err
 		}
 		ready := d.enter()
 		c.mu.Unlock()

@@ -24,12 +24,17 @@ func (s *Stream) Write(p []byte) (int, error) {
 		if d.deadline.expired() {
 			return written, os.ErrDeadlineExceeded
 		}
+		piece := p[written:min(len(p), written+copyPiece)]
 		c.mu.Lock()
-		n, err := s.tryWrite(p[written:])
+		n, err := s.tryWrite(piece)
 		written += n
 		if err != nil || written == len(p) {
 			c.drive()
 			return written, err
+		}
+		if n == len(piece) {
+			c.drive()
+			continue
 		}
 		ready := d.enter()
 		c.drive()

@@ -10,21 +10,21 @@ import (
 // timers holds the next deadline of every connection of an Endpoint, and of the Endpoint itself, in
 // one heap that one goroutine waits on with one runtime timer.
 //
-// Most deadlines move to a later time before they come. Such a move is only noted (want); the heap
-// is put right when the old time (at) comes.
+// Most deadlines move to a later time before they come. Such a move only changes want; the heap is
+// corrected when the old time (at) comes.
 type timers struct {
 	mu    sync.Mutex
 	heap  []*timerItem
-	armed monotime.Time // what the goroutine sleeps until; zero: it does not sleep on the clock
+	armed monotime.Time // the time until which the goroutine sleeps; zero if it has no timer set
 	wake  waker
 }
 
-// A timerItem is one deadline. It belongs to the mutex of its timers.
+// A timerItem is one deadline. The mutex of its timers guards it.
 type timerItem struct {
-	conn  *Conn         // nil for the Endpoint's
-	want  monotime.Time // zero: none
+	conn  *Conn         // nil for the Endpoint's deadline
+	want  monotime.Time // zero if there is no deadline
 	at    monotime.Time // the key in the heap, not after want
-	index int           // place in the heap plus one; 0: not in it
+	index int           // place in the heap, from 1; 0 if it is not in the heap
 }
 
 // set moves a deadline; the zero Time removes it.
@@ -55,8 +55,8 @@ func (t *timers) set(it *timerItem, want monotime.Time) {
 	}
 }
 
-// expire appends the items whose time has come to due, without keeping them in the heap, and returns
-// the next time to look.
+// expire removes the items whose time has come from the heap, appends them to due, and returns the time
+// of the next one.
 func (t *timers) expire(now monotime.Time, due []*timerItem) ([]*timerItem, monotime.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,7 +121,8 @@ func (t *timers) remove(it *timerItem) {
 	}
 }
 
-// timerLoop fires the deadlines until the Endpoint closes.
+// timerLoop fires the deadlines until the Endpoint closes. It serves all connections, so it sends
+// nothing: see Conn.dispatch.
 func (e *Endpoint) timerLoop() {
 	defer e.loops.Done()
 	clockTimer := time.NewTimer(time.Hour)

@@ -14,18 +14,21 @@ import (
 // errSignTimeout fails a handshake whose Certificate.Signer does not answer.
 var errSignTimeout = errors.New("quic: Certificate.Signer did not answer within Config.SignTimeout")
 
-// errSignClosed fails one that waits for a Signer while its Endpoint closes.
+// errSignClosed fails a handshake that waits for a Signer when its Endpoint closes.
 var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer was at work")
 
 // tlsPool runs the TLS jobs of an Endpoint: a bounded number of workers, which end when there is
 // nothing to do, and a queue. Each connection has at most one job, so the queue holds no more jobs
-// than there are connections; the Endpoint admits no more of them while full says so.
+// than there are connections; the Endpoint admits no more clients while the pool is full.
 //
-// Foreign code that may block has its own limit (slow) and gives the worker's place to another job:
-// handshakes that hang in a Signer or a GetTLSConfig stop only one another.
+// The user's code may block. It has a limit of its own (slow) and gives the worker's place to another
+// job: handshakes that hang in a Signer or in GetTLSConfig stop only one another.
+//
+// A job's result goes to the connection by Conn.handleTLSResult, which leaves packets to a sender: a
+// worker is never kept by a connection that has much to send.
 type tlsPool struct {
-	workers int // how many may run
-	limit   int // jobs in the queue from which on no client is admitted
+	workers int // the number that may run
+	limit   int // the number of waiting jobs at which no client is admitted
 	slow    chan struct{}
 	timeout time.Duration // of one Signer call
 	rand    io.Reader
@@ -35,19 +38,19 @@ type tlsPool struct {
 	mu      sync.Mutex
 	queue   []tlsTask
 	running int
-	waiting atomic.Int64 // len(queue), to be read without mu
+	waiting atomic.Int64 // len(queue), which can be read without mu
 }
 
-// A tlsTask is a job and the connection that it goes back to.
+// A tlsTask is a job and its connection.
 type tlsTask struct {
 	conn *Conn
 	job  *core.TLSJob
 }
 
-// full says that there is more work than the pool gets done soon.
+// full reports whether so much work waits that clients must not be admitted.
 func (p *tlsPool) full() bool { return p.waiting.Load() >= int64(p.limit) }
 
-// busy says that clients should prove their address before more work is done for them.
+// busy reports whether clients must prove their address before more work is done for them.
 func (p *tlsPool) busy() bool { return p.waiting.Load() >= int64(p.limit/2) }
 
 func (p *tlsPool) submit(t tlsTask) {
@@ -67,7 +70,7 @@ func (p *tlsPool) startWorker() {
 	}
 }
 
-// work runs jobs until none is left or its place is needed by one that comes back from foreign code.
+// work runs jobs until none is left, or until a job returns from the user's code and needs the place.
 func (p *tlsPool) work() {
 	defer p.active.Done()
 	for {
@@ -98,12 +101,12 @@ func (p *tlsPool) run(t tlsTask) {
 			return
 		}
 	}
-	// After Close a job goes back as it is: the connection frees what it holds.
+	// After Close a job is returned without being run: the connection frees what it holds.
 	t.conn.handleTLSResult(t.job)
 }
 
-// sign runs a private key operation. A Signer that never returns keeps its goroutine, for Go cannot
-// end it; the handshake and the place under the limit are freed by the deadline.
+// sign runs a private key operation. A Signer that never returns keeps its goroutine, because Go cannot
+// end it; the handshake, and the place under the limit, are freed at the deadline.
 func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	defer p.active.Done()
 	timer := time.NewTimer(p.timeout)
@@ -111,7 +114,7 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	select {
 	case p.slow <- struct{}{}:
 		defer func() { <-p.slow }()
-		// The copy belongs to the goroutine, so that a late answer meets nobody.
+		// The goroutine has a copy, so that a late answer changes nothing.
 		own := *req
 		done := make(chan struct{})
 		go func() {
@@ -134,16 +137,16 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	p.submit(t)
 }
 
-// foreign calls a user's function from within a job, without holding the worker's place meanwhile, nor
-// while it waits for its turn.
-func (p *tlsPool) foreign(f func()) {
+// callUser calls a user's function from within a job. The worker's place is free meanwhile, and while
+// the call waits for its turn.
+func (p *tlsPool) callUser(f func()) {
 	p.mu.Lock()
 	p.running--
 	p.startWorker()
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
-		p.running++ // one too many for a moment: the next worker that finishes a job ends
+		p.running++ // may exceed workers: the next worker that finishes a job ends
 		p.mu.Unlock()
 	}()
 	select {

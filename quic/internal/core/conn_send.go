@@ -74,6 +74,27 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	return c.transmit(d.b, segment), true
 }
 
+// HasTransmit reports whether PollTransmit may have a train to return. If it is false, there is nothing
+// to send at this time, or nothing that congestion control, the pacer or the anti-amplification limit
+// let go: NextTimeout, or an input, says when to ask again. If it is true, PollTransmit may still find
+// nothing.
+func (c *Conn) HasTransmit(now monotime.Time) bool {
+	c.clamp(now)
+	if c.closing.state != stateOpen {
+		return c.closing.state == stateClosing
+	}
+	limit := c.loss.SendLimit(c.now)
+	if limit == recovery.SendNothing {
+		return false
+	}
+	for s := range c.spaces {
+		if sp := &c.spaces[s]; sp.seal != nil && sp.acks.ShouldSendAck(c.now) {
+			return true
+		}
+	}
+	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
+}
+
 // transmit wraps bytes up and counts them.
 func (c *Conn) transmit(b []byte, segment int) Transmit {
 	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}

@@ -13,7 +13,7 @@
 //	inputs    HandleTrain, HandleSendResult, HandleTimeout, HandleTLSResult, HandleStatelessReset
 //	calls     OpenStream, AcceptStream, Read, Write, …, Close: the application's
 //	outputs   PollTLS, PollEvent, PollEndpointEvent, PollTransmit, NextTimeout
-//	getters   State, Stats …
+//	getters   State, Stats, HasTransmit …
 //
 // After any number of inputs and calls the driver drives the Conn to quiescence: it polls each
 // output until it is empty, in the order above. NextTimeout comes last, for PollTransmit moves it.

@@ -292,7 +292,15 @@ func (c *Conn) driveOnce() {
 	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
 		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
 	}
-	for tx, ok := c.PollTransmit(w.now, n.buf); ok; tx, ok = c.PollTransmit(w.now, n.buf) {
+	for {
+		expected := c.HasTransmit(w.now)
+		tx, ok := c.PollTransmit(w.now, n.buf)
+		if !ok {
+			break
+		}
+		if !expected {
+			w.Fail("%s connection: HasTransmit is false, but PollTransmit returns a train", n.Name)
+		}
 		n.transmit(tx)
 		c.HandleSendResult(w.now, tx, nil)
 	}
