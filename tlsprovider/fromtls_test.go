@@ -57,7 +57,7 @@ func TestFromTLSConfig(t *testing.T) {
 	}{
 		{"nil", nil, "nil"},
 		{"old TLS", &tls.Config{MaxVersion: tls.VersionTLS12}, "MaxVersion"},
-		{"a group that no provider has", &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}, "CurvePreferences"},
+		{"a group that no provider has", &tls.Config{CurvePreferences: []tls.CurveID{0x0100}}, "CurvePreferences"},
 		{"an empty certificate", &tls.Config{Certificates: []tls.Certificate{{}}}, "Certificates[0]"},
 		{"a key that does not sign", &tls.Config{Certificates: []tls.Certificate{
 			{Certificate: cert.Certificate, PrivateKey: new(ecdsa.PublicKey)}}}, "Certificates[0]"},

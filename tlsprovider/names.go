@@ -11,43 +11,68 @@ type Group uint16
 const (
 	P256               Group = 0x0017
 	P384               Group = 0x0018
+	P521               Group = 0x0019
 	X25519             Group = 0x001d
+	MLKEM1024          Group = 0x0202
 	SecP256r1MLKEM768  Group = 0x11eb
 	X25519MLKEM768     Group = 0x11ec
 	SecP384r1MLKEM1024 Group = 0x11ed
 )
 
-var groupNames = map[Group]string{
-	P256: "P-256", P384: "P-384", X25519: "X25519",
-	SecP256r1MLKEM768: "SecP256r1MLKEM768", X25519MLKEM768: "X25519MLKEM768",
-	SecP384r1MLKEM1024: "SecP384r1MLKEM1024",
+// knownGroups describes the groups of this package in the order in which providers prefer them: hybrids
+// first.
+var knownGroups = []GroupInfo{
+	{X25519MLKEM768, "X25519MLKEM768", true},
+	{SecP256r1MLKEM768, "SecP256r1MLKEM768", true},
+	{SecP384r1MLKEM1024, "SecP384r1MLKEM1024", true},
+	{MLKEM1024, "MLKEM1024", true},
+	{X25519, "X25519", false},
+	{P256, "P-256", false},
+	{P384, "P-384", false},
+	{P521, "P-521", false},
 }
 
-// AllGroups lists the groups that Config.Groups can name, hybrids first: the order in which
-// providers prefer them. A fresh slice.
+// A GroupInfo describes a key exchange group.
+type GroupInfo struct {
+	ID          Group
+	Name        string
+	PostQuantum bool // the group holds a post-quantum KEM
+}
+
+// Info describes a group of this package. Another group has its number for a name, and does not count
+// as post-quantum.
+func (g Group) Info() GroupInfo {
+	for _, i := range knownGroups {
+		if i.ID == g {
+			return i
+		}
+	}
+	return GroupInfo{ID: g, Name: fmt.Sprintf("group 0x%04x", uint16(g))}
+}
+
+// AllGroups returns the groups that Config.Groups can name, in the order in which providers prefer
+// them: hybrids first. No provider needs to have all of them. The slice is the caller's.
 func AllGroups() []Group {
-	return []Group{X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519, P256, P384}
+	out := make([]Group, len(knownGroups))
+	for i, g := range knownGroups {
+		out[i] = g.ID
+	}
+	return out
 }
 
 // PostQuantum reports whether the group holds a post-quantum KEM.
-func (g Group) PostQuantum() bool {
-	return g == X25519MLKEM768 || g == SecP256r1MLKEM768 || g == SecP384r1MLKEM1024
-}
+func (g Group) PostQuantum() bool { return g.Info().PostQuantum }
 
-func (g Group) String() string {
-	if s, ok := groupNames[g]; ok {
-		return s
-	}
-	return fmt.Sprintf("group 0x%04x", uint16(g))
-}
+// String returns the group's name.
+func (g Group) String() string { return g.Info().Name }
 
-// ParseGroup finds a group by its name, in any case; the names of the curves in other libraries
-// (secp256r1, P256, prime256v1 …) are understood.
+// ParseGroup finds a group by its name, in any case. It also knows the names that other libraries give
+// the curves, such as secp256r1, P256 and prime256v1.
 func ParseGroup(name string) (Group, error) {
 	n := strings.ToLower(strings.TrimSpace(name))
-	for g, s := range groupNames {
-		if n == strings.ToLower(s) {
-			return g, nil
+	for _, g := range knownGroups {
+		if n == strings.ToLower(g.Name) {
+			return g.ID, nil
 		}
 	}
 	switch n {
@@ -55,6 +80,8 @@ func ParseGroup(name string) (Group, error) {
 		return P256, nil
 	case "secp384r1", "p384":
 		return P384, nil
+	case "secp521r1", "p521":
+		return P521, nil
 	}
 	return 0, fmt.Errorf("tlsprovider: unknown group %q (known: %s)", name, GroupList(AllGroups()))
 }

@@ -13,7 +13,13 @@ type State struct {
 	PeerChain       [][]byte        // DER, leaf first, as sent; a client's is nil on resumption
 	Resumed         bool
 	HelloRetried    bool
-	FIPS            bool // the module ran in its approved mode
+	// FIPS reports whether the provider's module is a FIPS 140-3 module in its approved mode, and
+	// whether the group, the cipher suite and the signatures of this connection are approved.
+	// See docs/fips.md.
+	FIPS bool
+	// FIPSDetail says what FIPS rests on, or why it is false. It names the part of a hybrid group
+	// that is not relied on. It is empty if the module is not in its approved mode.
+	FIPSDetail string
 	// ClientShareLen and ServerShareLen are the sizes in bytes of the two key shares on the
 	// wire of the group that was negotiated; a client share sent after a HelloRetryRequest
 	// counts.
@@ -37,8 +43,8 @@ func (s *State) PeerCertificates() ([]*x509.Certificate, error) {
 
 // Capabilities is what a provider, as it was built and linked, can do.
 type Capabilities struct {
-	Library          string // name and version of the TLS library
-	Groups           []Group
+	Library          string      // name and version of the TLS library
+	Groups           []GroupInfo // those that Config.Groups can name, in order of preference
 	CipherSuites     []CipherSuite
 	SignatureSchemes []SignatureScheme
 	ZeroRTT          bool
@@ -46,10 +52,29 @@ type Capabilities struct {
 	FIPS             FIPS
 }
 
+// Group returns the description of a group that the provider has.
+func (c *Capabilities) Group(id Group) (GroupInfo, bool) {
+	for _, g := range c.Groups {
+		if g.ID == id {
+			return g, true
+		}
+	}
+	return GroupInfo{}, false
+}
+
+// GroupIDs returns the groups of c.
+func (c *Capabilities) GroupIDs() []Group {
+	out := make([]Group, len(c.Groups))
+	for i, g := range c.Groups {
+		out[i] = g.ID
+	}
+	return out
+}
+
 // FIPS is the state of a provider's module. What it means for compliance is not for a library to
 // say; see docs/fips.md.
 type FIPS struct {
-	Enabled  bool   // the module is in its approved mode
+	Enabled  bool   // the module is in its approved mode, and the provider was built for it
 	SelfTest bool   // its power-on self-test passed
 	Module   string // name, as on a certificate
 	Version  string

@@ -5,12 +5,14 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
 // certificates prepares chains and keys. foreign says that a key of theirs lives elsewhere.
@@ -53,6 +55,11 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 		return t, err
 	}
 	t.Leaf = leaf
+	if fips140.Enabled() {
+		if err := approved.Go.Key(c.Chain[0]); err != nil {
+			return t, err
+		}
+	}
 	signer := c.Signer
 	switch {
 	case c.Signer != nil && c.KeyDER != nil:

@@ -51,14 +51,19 @@ func offerOf(groups []tls.CurveID) (*offer, error) {
 	return nil, errors.New("native: crypto/tls makes no ClientHello")
 }
 
-// chooseGroups turns wanted groups into crypto/tls's terms and makes sure that it will offer them.
-// Nil means all that the boundary knows, of which the hybrid that is the default must be there.
+// defaultGroups is what Groups nil stands for. P-521 is offered only by name: it costs ten times what
+// P-256 does, and no server needs it.
+var defaultGroups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
+	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
+
+// chooseGroups returns the wanted groups in crypto/tls's terms, and makes sure that it will offer
+// them. Nil means defaultGroups, of which the first must be there.
 func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	names := wanted
 	required := wanted
 	if wanted == nil {
-		names = tlsprovider.AllGroups()
-		required = []tlsprovider.Group{tlsprovider.X25519MLKEM768}
+		names = defaultGroups
+		required = defaultGroups[:1]
 	}
 	if len(names) == 0 {
 		return nil, errors.New("native: Groups is empty: leave it nil for the default")
@@ -88,15 +93,16 @@ func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	return ids, nil
 }
 
-// curveIDs maps groups whose crypto/tls constant is worth naming; the others have their code point.
+// curveIDs has the groups for which crypto/tls has a constant. The others are passed by code point.
 var curveIDs = map[tlsprovider.Group]tls.CurveID{
-	tlsprovider.P256: tls.CurveP256, tlsprovider.P384: tls.CurveP384, tlsprovider.X25519: tls.X25519,
+	tlsprovider.P256: tls.CurveP256, tlsprovider.P384: tls.CurveP384, tlsprovider.P521: tls.CurveP521,
+	tlsprovider.X25519:             tls.X25519,
 	tlsprovider.X25519MLKEM768:     tls.X25519MLKEM768,
 	tlsprovider.SecP256r1MLKEM768:  tls.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024: tls.SecP384r1MLKEM1024,
 }
 
-// missingCause says why crypto/tls may have left a group out.
+// missingCause returns a reason for which crypto/tls may have left a group out.
 func missingCause(g tlsprovider.Group) string {
 	settings := []string{"tlsmlkem"}
 	if g == tlsprovider.SecP256r1MLKEM768 || g == tlsprovider.SecP384r1MLKEM1024 {

@@ -63,7 +63,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 	}
 	for _, g := range tlsprovider.AllGroups() {
 		if slices.Contains(o.groups, g) {
-			c.Groups = append(c.Groups, g)
+			c.Groups = append(c.Groups, g.Info())
 		}
 	}
 	c.CipherSuites = slices.Clone(o.suites)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/fips140"
 	"crypto/rsa"
 	"crypto/tls"
 	"errors"
@@ -32,6 +31,7 @@ type session struct {
 	params   []byte     // a client's transport parameters
 	conn     *tls.QUICConn
 	signing  *signing // nil unless a private key lives elsewhere
+	outside  bool     // a Signer was asked for a signature
 	watch    hello.Watch
 	post     postHandshake
 	state    tlsprovider.State
@@ -63,7 +63,6 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	}
 	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
-	s.state.FIPS = fips140.Enabled()
 	if prepared.foreign {
 		s.signing = newSigning()
 	}
@@ -212,6 +211,7 @@ func (s *session) after(waiting bool, err error) ([]tlsprovider.Event, error) {
 		return nil, s.fail(err)
 	}
 	if waiting {
+		s.outside = true
 		return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventSign, Sign: s.signing.pending}), nil
 	}
 	if err := s.drain(); err != nil {

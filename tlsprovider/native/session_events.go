@@ -70,6 +70,7 @@ func (s *session) finish() error {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}
 	}
+	s.judge()
 	if s.e.side == tlsprovider.Client && st.ALPN == "" {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
 	}

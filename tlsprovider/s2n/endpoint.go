@@ -22,7 +22,7 @@ const ticketKeyLife = 24 * time.Hour
 type endpoint struct {
 	side   tlsprovider.Side
 	policy string
-	fips   bool
+	p      *provider
 	cfg    tlsprovider.Config // Certificates and TicketKeys are the first ones, see prepared
 
 	mu      sync.RWMutex
@@ -59,7 +59,7 @@ func (p *provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{side: side, policy: policy, fips: p.info.FIPSMode, cfg: *cfg}
+	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg}
 	keys, own, err := e.firstTicketKeys()
 	if err != nil {
 		return nil, err
@@ -184,7 +184,10 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 		return nil, err
 	}
 	p := &prepared{s2n: c, certs: certs, ticketKeys: keys, ownKeys: own, madeAt: e.now()}
-	if p.signers, err = addCertificates(c, certs); err != nil {
+	if err = e.p.checkCertificates(certs); err == nil {
+		p.signers, err = addCertificates(c, certs)
+	}
+	if err != nil {
 		c.Close()
 		return nil, err
 	}

@@ -4,19 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// s2n-tls has no setter for groups: they belong to a security policy. The C build adds one row for
-// each set of the groups that can be named, pqquic_01 to pqquic_3f, a bit for each group in
-// AllGroups's order.
+// policyBits are the groups by the bits of our policies' names; build/Policies.cmake has the same list.
+var policyBits = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
+	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384,
+	tlsprovider.MLKEM1024, tlsprovider.P521}
+
+// policyOf returns the policy for a set of groups. s2n-tls has no setter for groups: they belong to a
+// security policy. The C build adds one policy for each set, pqquic_01 to pqquic_ff.
 func policyOf(groups []tlsprovider.Group) string {
 	mask := 0
-	for i, g := range tlsprovider.AllGroups() {
+	for i, g := range policyBits {
 		if slices.Contains(groups, g) {
 			mask |= 1 << i
 		}
@@ -40,9 +46,9 @@ type probed struct {
 
 var probes sync.Map // policy name to probed
 
-// probe reads back what a policy offers: the groups by the API, and all of it from a ClientHello
-// built in memory. It fails for a name that this s2n-tls does not know and for a policy without
-// TLS 1.3. Policies do not change in a process, so that each is asked once.
+// probe returns what a policy offers, as a ClientHello that is built in memory says. It fails for a
+// name that this s2n-tls does not know and for a policy without TLS 1.3. Policies do not change in a
+// process, so each is read once.
 func probe(policy string) (*offer, error) {
 	if r, ok := probes.Load(policy); ok {
 		return r.(probed).offer, r.(probed).err
@@ -91,12 +97,12 @@ func probeOnce(policy string) (*offer, error) {
 	return &offer{ch.Groups, ch.CipherSuites, ch.SignatureSchemes}, nil
 }
 
-// choosePolicy finds the policy that cfg asks for, and reads back that it offers what was asked.
+// choosePolicy returns the policy that cfg asks for, after a check that it offers what was asked.
 func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	name, byGroup := p.defaultPolicy(), false
 	switch {
 	case cfg.Policy != "" && (cfg.Groups != nil || cfg.CipherSuites != nil):
-		return "", errors.New("s2n: Policy comes with groups and cipher suites of its own: leave Groups and CipherSuites nil")
+		return "", errors.New("s2n: a Policy has its own groups and cipher suites: leave Groups and CipherSuites nil")
 	case cfg.Policy != "":
 		name = cfg.Policy
 	case cfg.Groups != nil:
@@ -122,11 +128,33 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	if !pq && cfg.RequirePQ {
 		return "", fmt.Errorf("s2n: RequirePQ, but %s offers only %s", policyLabel(cfg, name), tlsprovider.GroupList(o.Groups))
 	}
+	if err := p.checkOffer(cfg, name, o); err != nil {
+		return "", err
+	}
 	if !pq && cfg.Groups == nil && cfg.Policy == "" {
 		return "", fmt.Errorf("s2n: the default policy %s of the linked s2n-tls offers no post-quantum group, only %s; name Groups or a Policy to use it all the same",
 			name, tlsprovider.GroupList(o.Groups))
 	}
 	return name, checkSuites(cfg.CipherSuites, o.CipherSuites)
+}
+
+// checkOffer refuses groups whose handshakes this package could not describe, and, in a FIPS variant,
+// what the module does not approve.
+func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) error {
+	for _, g := range o.Groups {
+		if !slices.Contains(policyBits, g) {
+			return fmt.Errorf("s2n: policy %s offers %v: %w (known: %s)", name, g, tlsprovider.ErrUnsupported,
+				tlsprovider.GroupList(policyBits))
+		}
+	}
+	if !p.fips {
+		return nil
+	}
+	if bad := p.module.Unapproved(o.Groups, o.CipherSuites, o.SignatureSchemes); bad != nil {
+		return fmt.Errorf("s2n: %s offers %s, which %s does not approve: %w; leave Groups and Policy empty for %s, or build without the tag pqquic_%s",
+			policyLabel(cfg, name), strings.Join(bad, ", "), p.info.AWSLC, tlsprovider.ErrUnsupported, p.defaultPolicy(), awslc.Variant)
+	}
+	return nil
 }
 
 func policyLabel(cfg *tlsprovider.Config, name string) string {
@@ -138,18 +166,18 @@ func policyLabel(cfg *tlsprovider.Config, name string) string {
 
 func checkGroups(groups []tlsprovider.Group) error {
 	if len(groups) == 0 {
-		return errors.New("s2n: Groups is empty: nil means the default")
+		return errors.New("s2n: Groups is empty: leave it nil for the default")
 	}
 	for _, g := range groups {
-		if !slices.Contains(tlsprovider.AllGroups(), g) {
-			return fmt.Errorf("s2n: %v: %w (known: %s)", g, tlsprovider.ErrUnsupported, tlsprovider.GroupList(tlsprovider.AllGroups()))
+		if !slices.Contains(policyBits, g) {
+			return fmt.Errorf("s2n: %v: %w (known: %s)", g, tlsprovider.ErrUnsupported, tlsprovider.GroupList(policyBits))
 		}
 	}
 	return nil
 }
 
-// sameGroups compares what was asked with what is offered, as sets: a library without ML-KEM leaves
-// hybrids out in silence.
+// sameGroups compares what was asked with what is offered, as sets. A library without ML-KEM silently
+// leaves hybrids out.
 func sameGroups(want, got []tlsprovider.Group) error {
 	for _, g := range want {
 		if !slices.Contains(got, g) {

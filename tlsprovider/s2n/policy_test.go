@@ -1,10 +1,16 @@
 package s2n
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +22,7 @@ import (
 func TestEveryRowPrefersAES128(t *testing.T) {
 	newProvider(t)
 	policies := []string{"default_pq", "default_fips"}
-	for mask := 1; mask < 64; mask++ {
+	for mask := 1; mask < 256; mask++ {
 		policies = append(policies, fmt.Sprintf("pqquic_%02x", mask))
 	}
 	for _, policy := range policies {
@@ -40,10 +46,72 @@ func TestDefaultTLS13Policy(t *testing.T) {
 	wantPQ := os.Getenv("PQQUIC_TEST_CLASSICAL_DEFAULT") != "1"
 	require.Equal(t, wantPQ, slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum),
 		"default_tls13 offers %s", tlsprovider.GroupList(o.Groups))
-	require.Equal(t, tlsprovider.X25519MLKEM768, p.Capabilities().Groups[0])
+	require.Equal(t, tlsprovider.X25519MLKEM768, p.Capabilities().Groups[0].ID)
 	cfg := &tlsprovider.Config{Policy: "default_tls13", NextProtos: []string{"test"}}
 	_, err = p.NewClient(cfg)
 	require.NoError(t, err)
 	_, err = p.NewClient(&tlsprovider.Config{RequirePQ: true, NextProtos: []string{"test"}})
 	require.NoError(t, err, "the provider's own default")
+}
+
+// s2n-tls's policies for CNSA 2.0 have ML-KEM-1024 without a curve beside it.
+func TestPolicyWithPureMLKEM(t *testing.T) {
+	prov := newProvider(t)
+	for _, policy := range []string{"cnsa_2", "cnsa_1_2_interop"} {
+		c, err := prov.NewClient(&tlsprovider.Config{Policy: policy, RequirePQ: true, NextProtos: []string{"test"}})
+		if awslc.Variant == "fips" {
+			require.ErrorContains(t, err, "mldsa87") // which AWS-LC-FIPS 3.x has not validated
+			continue
+		}
+		require.NoError(t, err, policy)
+		c.Close()
+	}
+	if awslc.Variant == "fips" {
+		return
+	}
+	cert, roots := selfSignedP384(t)
+	client := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"}, Roots: roots}
+	server := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"},
+		Certificates: []tlsprovider.Certificate{cert}}
+	cs, ss := newPair(t, prov, client, server).MustRun(t)
+	for _, s := range []tlsprovider.State{cs, ss} {
+		require.Equal(t, tlsprovider.MLKEM1024, s.Group)
+		require.Equal(t, [2]int{1568, 1568}, [2]int{s.ClientShareLen, s.ServerShareLen})
+	}
+}
+
+// selfSignedP384 makes a certificate as CNSA asks for.
+func selfSignedP384(t *testing.T) (tlsprovider.Certificate, *tlsprovider.Roots) {
+	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"server.test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SignatureAlgorithm: x509.ECDSAWithSHA384}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	roots := new(tlsprovider.Roots)
+	roots.AddDER(der)
+	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
+}
+
+// A policy may offer only groups that handshakes can describe.
+func TestPolicyWithUnknownGroup(t *testing.T) {
+	p := newProvider(t).(*provider)
+	o := &offer{Groups: []tlsprovider.Group{tlsprovider.X25519MLKEM768, 0x1234}}
+	err := p.checkOffer(&tlsprovider.Config{Policy: "future"}, "future", o)
+	require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
+	require.ErrorContains(t, err, "policy future offers group 0x1234")
+}
+
+// The list of the build and ours are the same: each bit's policy offers its group and nothing else.
+func TestPolicyBits(t *testing.T) {
+	newProvider(t)
+	require.ElementsMatch(t, tlsprovider.AllGroups(), policyBits)
+	for i, g := range policyBits {
+		o, err := probe(fmt.Sprintf("pqquic_%02x", 1<<i))
+		require.NoError(t, err)
+		require.Equal(t, []tlsprovider.Group{g}, o.Groups)
+	}
 }

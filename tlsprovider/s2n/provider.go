@@ -8,6 +8,7 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
 // ErrNotLinked means that this program was built without the C library; its text says what to run.
@@ -17,8 +18,10 @@ var ErrNotLinked = awslc.ErrNotLinked
 const Name = "s2n"
 
 type provider struct {
-	info awslc.Info
-	caps func() tlsprovider.Capabilities
+	info   awslc.Info
+	fips   bool            // the C library is a FIPS variant, and its module is in its approved mode
+	module approved.Module // what the module has; only if fips
+	caps   func() tlsprovider.Capabilities
 }
 
 // New returns the provider, safe for concurrent use. Its errors are [ErrNotLinked], libraries that
@@ -33,11 +36,24 @@ func New() (tlsprovider.Provider, error) {
 		return nil, err
 	}
 	p := &provider{info: info}
+	p.fips, p.module = moduleOf(info)
 	p.caps = sync.OnceValue(p.capabilities)
 	return p, nil
 }
 
-// checkVariant holds what is linked against the build tag that asked for it.
+// moduleOf returns the FIPS module that info describes, and whether it is in use. A FIPS build of AWS-LC
+// in the default variant (AWS_LC_DIR) is not: our C uses its plain AEADs, and asks for no self-test.
+func moduleOf(info awslc.Info) (bool, approved.Module) {
+	if !info.FIPSBuild || !info.FIPSMode || !info.SelfTest {
+		return false, approved.Module{}
+	}
+	if strings.HasPrefix(moduleVersion(info.AWSLC), "3.") {
+		return true, approved.AWSLCFIPS3
+	}
+	return true, approved.AWSLCFIPS4
+}
+
+// checkVariant compares what is linked with the build tag that asked for it.
 func checkVariant(variant string, info awslc.Info) error {
 	major := map[string]string{"fips": "3.", "fips4": "4."}[variant]
 	switch {
@@ -55,7 +71,7 @@ func checkVariant(variant string, info awslc.Info) error {
 	return nil
 }
 
-// moduleVersion is the version in a name such as "AWS-LC FIPS 3.0.0".
+// moduleVersion returns the version in a name such as "AWS-LC FIPS 3.0.0".
 func moduleVersion(name string) string {
 	return name[strings.LastIndexByte(name, ' ')+1:]
 }
@@ -69,35 +85,42 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 		Library:  "s2n-tls " + p.info.S2N + ", " + p.info.AWSLC,
 		Policies: true,
 		FIPS: tlsprovider.FIPS{
-			Enabled:  p.info.FIPSMode,
+			Enabled:  p.fips,
 			SelfTest: p.info.SelfTest,
 			Version:  p.info.AWSLC,
 		},
 	}
-	if p.info.FIPSMode {
+	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"
 	}
 	if def, err := probe(p.defaultPolicy()); err == nil {
 		c.CipherSuites = def.CipherSuites
 		c.SignatureSchemes = def.SignatureSchemes
-		c.Groups = def.Groups
+		c.Groups = infoOf(def.Groups)
 	}
-	// A group of its own policy row can be named; an s2n-tls without our rows offers what its
-	// default holds.
+	// Groups can be named if s2n-tls has our policies. One without them has its default's groups only.
 	var named []tlsprovider.Group
 	for _, g := range tlsprovider.AllGroups() {
-		if offer, err := probe(policyOf([]tlsprovider.Group{g})); err == nil && len(offer.Groups) == 1 {
+		if _, err := p.choosePolicy(&tlsprovider.Config{Groups: []tlsprovider.Group{g}}); err == nil {
 			named = append(named, g)
 		}
 	}
 	if named != nil {
-		c.Groups = named
+		c.Groups = infoOf(named)
 	}
 	return c
 }
 
+func infoOf(groups []tlsprovider.Group) []tlsprovider.GroupInfo {
+	out := make([]tlsprovider.GroupInfo, len(groups))
+	for i, g := range groups {
+		out[i] = g.Info()
+	}
+	return out
+}
+
 func (p *provider) defaultPolicy() string {
-	if p.info.FIPSMode {
+	if p.fips {
 		return "default_fips"
 	}
 	return "default_pq"

@@ -25,6 +25,7 @@ type session struct {
 	state   tlsprovider.State
 	watch   watch
 	checked bool // RequirePQ was looked at
+	outside bool // a Signer was asked for a signature
 	failed  error
 }
 
@@ -223,7 +224,7 @@ func (s *session) signEvent(index int, data []byte) error {
 	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}
-	s.sign = req
+	s.sign, s.outside = req, true
 	s.emit(tlsprovider.Event{Kind: tlsprovider.EventSign, Sign: req})
 	return nil
 }

@@ -15,7 +15,7 @@ func (s *session) checkGroup() error {
 		return nil
 	}
 	s.checked = true
-	g, err := groupOf(s.conn.State().Group)
+	g, err := tlsprovider.ParseGroup(s.conn.State().Group)
 	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}
@@ -26,19 +26,11 @@ func (s *session) checkGroup() error {
 	return nil
 }
 
-// groupOf knows s2n-tls's names: those of IANA for hybrids, of OpenSSL for curves.
-func groupOf(name string) (tlsprovider.Group, error) {
-	if name == "secp521r1" {
-		return 0x0019, nil
-	}
-	return tlsprovider.ParseGroup(name)
-}
-
 // done checks what is left to check, and completes the state. What the handshake wrote meanwhile (a
 // client's Finished, say) has not been sent: an error here discards it.
 func (s *session) done() error {
 	st := s.conn.State()
-	g, err := groupOf(st.Group)
+	g, err := tlsprovider.ParseGroup(st.Group)
 	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}
@@ -46,8 +38,9 @@ func (s *session) done() error {
 	s.state.Group = g
 	s.state.CipherSuite = tlsprovider.CipherSuite(st.CipherSuite)
 	s.state.Resumed = st.Resumed
-	s.state.FIPS = s.ep.fips
+	schemes := [2]tlsprovider.SignatureScheme{s.watch.Scheme(tlsprovider.Client), s.watch.Scheme(tlsprovider.Server)}
 	s.watch.fill(&s.state, s.ep.side.Peer())
+	s.judge(schemes)
 	if s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN) {
 		return s.fail(tlsprovider.AlertNoApplicationProtocol,
 			fmt.Errorf("s2n: the server chose application protocol %q of the offered %q", st.ALPN, s.ep.cfg.NextProtos))

@@ -1,35 +1,57 @@
 package tlstest
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
+// eachGroupAlone runs a handshake with each group of both providers' Capabilities.
 func (su *Suite) eachGroupAlone(t *testing.T) {
 	client, server, _ := Configs(t)
 	lens := map[tlsprovider.Group][2]int{
 		tlsprovider.X25519MLKEM768: {1216, 1120}, tlsprovider.SecP256r1MLKEM768: {1249, 1153},
 		tlsprovider.SecP384r1MLKEM1024: {1665, 1665}, tlsprovider.X25519: {32, 32},
-		tlsprovider.P256: {65, 65}, tlsprovider.P384: {97, 97},
+		tlsprovider.P256: {65, 65}, tlsprovider.P384: {97, 97}, tlsprovider.P521: {133, 133},
+		tlsprovider.MLKEM1024: {1568, 1568},
 	}
-	for _, g := range tlsprovider.AllGroups() {
-		if !su.has(t, g) {
+	peer := su.Server.Capabilities()
+	for _, info := range su.Client.Capabilities().Groups {
+		g := info.ID
+		other, ok := peer.Group(g)
+		if !ok {
 			continue
 		}
-		t.Run(g.String(), func(t *testing.T) {
+		require.Equal(t, info, other, "both providers describe it alike")
+		t.Run(info.Name, func(t *testing.T) {
 			client, server := *client, *server
 			client.Groups = []tlsprovider.Group{g}
 			server.Groups = []tlsprovider.Group{g}
-			client.RequirePQ = g.PostQuantum()
+			client.RequirePQ, server.RequirePQ = info.PostQuantum, info.PostQuantum
 			p := su.NewPair(t, &client, &server)
 			cs, _ := p.MustRun(t)
 			require.Equal(t, g, cs.Group)
-			require.Equal(t, lens[g], [2]int{cs.ClientShareLen, cs.ServerShareLen})
+			if want, ok := lens[g]; ok {
+				require.Equal(t, want, [2]int{cs.ClientShareLen, cs.ServerShareLen})
+			}
 			require.Equal(t, []tlsprovider.Group{g}, p.Hello.Groups)
 		})
+	}
+}
+
+// groupsThatAreMissing names each group that a provider does not have.
+func (su *Suite) groupsThatAreMissing(t *testing.T) {
+	caps := su.Client.Capabilities()
+	for _, g := range tlsprovider.AllGroups() {
+		if _, ok := caps.Group(g); ok {
+			continue
+		}
+		client, _, _ := Configs(t)
+		client.Groups = []tlsprovider.Group{g}
+		_, err := su.Client.NewClient(client)
+		require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
+		require.ErrorContains(t, err, g.String())
 	}
 }
 
@@ -72,14 +94,14 @@ func (su *Suite) requirePQ(t *testing.T) {
 	})
 }
 
-// has reports whether both sides have a group. All have all of them, but for X25519, which Go's module
-// does not offer alone in FIPS 140-3 mode.
+// has reports whether both sides have a group. All have all of the groups that tests name, except
+// X25519, which no provider offers alone in FIPS 140-3 mode.
 func (su *Suite) has(t testing.TB, g tlsprovider.Group) bool {
 	t.Helper()
 	has := true
 	for _, p := range []tlsprovider.Provider{su.Client, su.Server} {
 		c := p.Capabilities()
-		if !slices.Contains(c.Groups, g) {
+		if _, ok := c.Group(g); !ok {
 			require.True(t, g == tlsprovider.X25519 && c.FIPS.Enabled, "%s lacks %v", p.Name(), g)
 			has = false
 		}

@@ -90,6 +90,7 @@ func (su *Suite) handshake() []namedTest {
 		{"wrong order", su.wrongOrder, real},
 		{"long chain", su.longChain, all},
 		{"each group alone", su.eachGroupAlone, all},
+		{"groups that are missing", su.groupsThatAreMissing, all},
 		{"HelloRetryRequest", su.helloRetryRequest, real},
 		{"RequirePQ", su.requirePQ, real},
 		{"no common group", su.noCommonGroup, all},

@@ -75,9 +75,9 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 
 // sorted brings groups into the order in which they are preferred.
 func sorted(groups []tlsprovider.Group) (out []tlsprovider.Group) {
-	for _, g := range tlsprovider.AllGroups() {
-		if slices.Contains(groups, g) {
-			out = append(out, g)
+	for _, g := range allGroups() {
+		if slices.Contains(groups, g.ID) {
+			out = append(out, g.ID)
 		}
 	}
 	return out

@@ -101,10 +101,18 @@ func (p *Provider) Name() string { return "fake" }
 func (p *Provider) Capabilities() tlsprovider.Capabilities {
 	return tlsprovider.Capabilities{
 		Library:          "fake, no cryptography",
-		Groups:           tlsprovider.AllGroups(),
+		Groups:           allGroups(),
 		CipherSuites:     allSuites(),
 		SignatureSchemes: []tlsprovider.SignatureScheme{scheme},
 	}
+}
+
+func allGroups() (out []tlsprovider.GroupInfo) {
+	for _, g := range []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
+		tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384} {
+		out = append(out, g.Info())
+	}
+	return out
 }
 
 func allSuites() []tlsprovider.CipherSuite {

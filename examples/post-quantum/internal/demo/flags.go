@@ -91,7 +91,7 @@ func (f *Flags) printVersion(w io.Writer) {
 			continue
 		}
 		c := p.Capabilities()
-		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), tlsprovider.GroupList(c.Groups))
+		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), tlsprovider.GroupList(c.GroupIDs()))
 	}
 }
 

@@ -1,0 +1,163 @@
+// Package approved decides which TLS algorithms count as approved under FIPS 140-3, in the same way
+// for every provider.
+package approved
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A Module says which of the newer algorithms were tested with a cryptographic module. The others,
+// AES-GCM, HKDF, ECDH and ECDSA on the NIST curves, and RSA, are part of every module.
+type Module struct {
+	MLKEM   bool // FIPS 203
+	MLDSA   bool // FIPS 204
+	Ed25519 bool // FIPS 186-5
+}
+
+// The modules of the providers; docs/fips.md has the same table.
+var (
+	AWSLCFIPS3 = Module{MLKEM: true, Ed25519: true}
+	AWSLCFIPS4 = Module{MLKEM: true, MLDSA: true, Ed25519: true}
+	Go         = Module{MLKEM: true, Ed25519: true}
+)
+
+// parts are the key exchanges of a group.
+type parts struct {
+	kem   string
+	curve string
+	nist  bool // curve is approved
+}
+
+var groups = map[tlsprovider.Group]parts{
+	tlsprovider.P256:               {curve: "P-256", nist: true},
+	tlsprovider.P384:               {curve: "P-384", nist: true},
+	tlsprovider.P521:               {curve: "P-521", nist: true},
+	tlsprovider.MLKEM1024:          {kem: "ML-KEM-1024"},
+	tlsprovider.X25519MLKEM768:     {kem: "ML-KEM-768", curve: "X25519"},
+	tlsprovider.SecP256r1MLKEM768:  {kem: "ML-KEM-768", curve: "P-256", nist: true},
+	tlsprovider.SecP384r1MLKEM1024: {kem: "ML-KEM-1024", curve: "P-384", nist: true},
+}
+
+// Group reports whether a group is approved. A hybrid is if one of its parts is; detail then names the
+// part that is not relied on.
+//
+// NIST SP 800-56C Revision 2, section 2, allows a shared secret Z to be followed by one that was made
+// by another method.
+func (m Module) Group(g tlsprovider.Group) (detail string, ok bool) {
+	p := groups[g]
+	kem, curve := p.kem != "" && m.MLKEM, p.nist
+	switch {
+	case kem && curve, kem && p.curve == "", curve && p.kem == "":
+		return g.String(), true
+	case kem:
+		return fmt.Sprintf("%v (%s; %s is not relied on)", g, p.kem, p.curve), true
+	case curve:
+		return fmt.Sprintf("%v (%s; %s is not relied on)", g, p.curve, p.kem), true
+	}
+	return g.String(), false
+}
+
+// Suite reports whether a cipher suite is approved.
+func (m Module) Suite(c tlsprovider.CipherSuite) bool {
+	return c == tlsprovider.AES128GCM || c == tlsprovider.AES256GCM
+}
+
+// Scheme reports whether a signature scheme is approved. RSA keys are judged by [Module.Key].
+func (m Module) Scheme(s tlsprovider.SignatureScheme) bool {
+	switch s {
+	case 0x0403, 0x0503, 0x0603, // ECDSA on the NIST curves
+		0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, // RSA-PSS
+		0x0301, 0x0303, 0x0401, 0x0501, 0x0601: // SHA-224, and PKCS #1 v1.5 with SHA-2: in certificates only
+		return true
+	case 0x0807:
+		return m.Ed25519
+	case 0x0904, 0x0905, 0x0906:
+		return m.MLDSA
+	}
+	return false
+}
+
+// minRSA is the shortest RSA modulus, in bits (FIPS 186-5, 5.1).
+const minRSA = 2048
+
+// Key returns an error for a certificate whose key is too short to be approved. Keys other than RSA
+// are judged by the signature scheme.
+func (m Module) Key(leaf []byte) error {
+	c, err := x509.ParseCertificate(leaf)
+	if err != nil {
+		return nil // not RSA, which crypto/x509 can parse
+	}
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSA {
+		return fmt.Errorf("an RSA key of %d bits is not approved under FIPS 140-3: use %d or more", k.N.BitLen(), minRSA)
+	}
+	return nil
+}
+
+// Unapproved lists what is not approved among the things that a configuration offers.
+func (m Module) Unapproved(gs []tlsprovider.Group, suites []tlsprovider.CipherSuite, schemes []tlsprovider.SignatureScheme) (out []string) {
+	for _, g := range gs {
+		if _, ok := m.Group(g); !ok {
+			out = append(out, g.String())
+		}
+	}
+	for _, c := range suites {
+		if !m.Suite(c) {
+			out = append(out, c.String())
+		}
+	}
+	for _, s := range schemes {
+		if !m.Scheme(s) {
+			out = append(out, s.String())
+		}
+	}
+	return out
+}
+
+// A Connection is what a finished handshake used.
+type Connection struct {
+	Group tlsprovider.Group
+	Suite tlsprovider.CipherSuite
+	// Schemes are those of the CertificateVerify messages of both sides, 0 for none.
+	Schemes [2]tlsprovider.SignatureScheme
+	// PeerLeaf is the certificate of the peer, nil if none was sent.
+	PeerLeaf []byte
+	// Outside names a security function that the module did not perform, or that cannot be
+	// judged; "" if there is none.
+	Outside string
+}
+
+// Judge reports whether all of a connection's security functions are approved. detail lists them, or
+// says which one is not.
+func (m Module) Judge(c Connection) (ok bool, detail string) {
+	group, ok := m.Group(c.Group)
+	switch {
+	case !ok:
+		return false, group + " is not approved"
+	case !m.Suite(c.Suite):
+		return false, c.Suite.String() + " is not approved"
+	}
+	list := []string{group, c.Suite.String()}
+	for _, s := range c.Schemes {
+		if s == 0 {
+			continue
+		}
+		if !m.Scheme(s) {
+			return false, s.String() + " is not approved"
+		}
+		list = append(list, s.String())
+	}
+	if c.PeerLeaf != nil {
+		if err := m.Key(c.PeerLeaf); err != nil {
+			return false, "the peer's certificate: " + err.Error()
+		}
+	}
+	if c.Outside != "" {
+		return false, c.Outside
+	}
+	return true, strings.Join(list, ", ")
+}

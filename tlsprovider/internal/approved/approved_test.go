@@ -1,0 +1,87 @@
+package approved
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"math/big"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestGroups(t *testing.T) {
+	none := Module{}
+	for _, c := range []struct {
+		m      Module
+		g      tlsprovider.Group
+		detail string
+		ok     bool
+	}{
+		{Go, tlsprovider.P256, "P-256", true},
+		{Go, tlsprovider.P521, "P-521", true},
+		{Go, tlsprovider.X25519, "X25519", false},
+		{Go, 0x1234, "group 0x1234", false},
+		{Go, tlsprovider.X25519MLKEM768, "X25519MLKEM768 (ML-KEM-768; X25519 is not relied on)", true},
+		{Go, tlsprovider.SecP256r1MLKEM768, "SecP256r1MLKEM768", true},
+		{Go, tlsprovider.MLKEM1024, "MLKEM1024", true},
+		{none, tlsprovider.X25519MLKEM768, "X25519MLKEM768", false},
+		{none, tlsprovider.SecP384r1MLKEM1024, "SecP384r1MLKEM1024 (P-384; ML-KEM-1024 is not relied on)", true},
+		{none, tlsprovider.MLKEM1024, "MLKEM1024", false},
+	} {
+		detail, ok := c.m.Group(c.g)
+		require.Equal(t, c.ok, ok, "%v", c.g)
+		require.Equal(t, c.detail, detail)
+	}
+}
+
+// Every group that can be named is either X25519 or has a row.
+func TestEveryGroupIsJudged(t *testing.T) {
+	for _, g := range tlsprovider.AllGroups() {
+		_, ok := AWSLCFIPS4.Group(g)
+		require.Equal(t, g != tlsprovider.X25519, ok, "%v", g)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	good := Connection{Group: tlsprovider.P256, Suite: tlsprovider.AES128GCM,
+		Schemes: [2]tlsprovider.SignatureScheme{0x0403, 0}, PeerLeaf: leaf(t, 2048)}
+	for _, c := range []struct {
+		name   string
+		m      Module
+		edit   func(*Connection)
+		ok     bool
+		detail string
+	}{
+		{"approved", AWSLCFIPS3, func(*Connection) {}, true, "P-256, TLS_AES_128_GCM_SHA256, ecdsa_secp256r1_sha256"},
+		{"group", AWSLCFIPS3, func(c *Connection) { c.Group = tlsprovider.X25519 }, false, "X25519 is not approved"},
+		{"suite", AWSLCFIPS3, func(c *Connection) { c.Suite = tlsprovider.ChaCha20Poly1305 }, false,
+			"TLS_CHACHA20_POLY1305_SHA256 is not approved"},
+		{"own scheme", AWSLCFIPS3, func(c *Connection) { c.Schemes[1] = 0x0906 }, false, "mldsa87 is not approved"},
+		{"ML-DSA in the module", AWSLCFIPS4, func(c *Connection) { c.Schemes[1] = 0x0906 }, true,
+			"P-256, TLS_AES_128_GCM_SHA256, ecdsa_secp256r1_sha256, mldsa87"},
+		{"short RSA key", AWSLCFIPS3, func(c *Connection) { c.PeerLeaf = leaf(t, 1024) }, false,
+			"the peer's certificate: an RSA key of 1024 bits is not approved under FIPS 140-3: use 2048 or more"},
+		{"outside", AWSLCFIPS3, func(c *Connection) { c.Outside = "elsewhere" }, false, "elsewhere"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := good
+			c.edit(&conn)
+			ok, detail := c.m.Judge(conn)
+			require.Equal(t, c.ok, ok)
+			require.Equal(t, c.detail, detail)
+		})
+	}
+}
+
+func leaf(t *testing.T, bits int) []byte {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return der
+}

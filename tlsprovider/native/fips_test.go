@@ -1,0 +1,103 @@
+package native
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/fips140"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
+)
+
+// TestFIPS runs its cases in a process of its own whose module is in FIPS 140-3 mode.
+func TestFIPS(t *testing.T) {
+	if !fips140.Enabled() {
+		client, server, _ := tlstest.Configs(t)
+		cs, _ := pairOf(t, client, server).MustRun(t)
+		require.False(t, cs.FIPS)
+		require.Empty(t, cs.FIPSDetail)
+		c := exec.Command(os.Args[0], "-test.run=^TestFIPS$", "-test.v")
+		c.Env = append(os.Environ(), "GODEBUG=fips140=on")
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Contains(t, string(out), "--- PASS: TestFIPS/approved", "the cases ran")
+		return
+	}
+	t.Run("approved", fipsApproved)
+	t.Run("refusals", fipsRefusals)
+	t.Run("signer", fipsSigner)
+	t.Run("GetCertificate", fipsGetCertificate)
+}
+
+func pairOf(t *testing.T, client, server *tlsprovider.Config) *tlstest.Pair {
+	t.Helper()
+	p := New()
+	ce, err := p.NewClient(client)
+	require.NoError(t, err)
+	t.Cleanup(ce.Close)
+	se, err := p.NewServer(server)
+	require.NoError(t, err)
+	t.Cleanup(se.Close)
+	return tlstest.PairOf(t, ce, se, "server.test")
+}
+
+func fipsApproved(t *testing.T) {
+	client, server, _ := tlstest.Configs(t)
+	cs, ss := pairOf(t, client, server).MustRun(t)
+	for _, s := range []tlsprovider.State{cs, ss} {
+		require.True(t, s.FIPS)
+		require.Contains(t, s.FIPSDetail, "X25519MLKEM768 (ML-KEM-768; X25519 is not relied on), TLS_AES_")
+		require.Contains(t, s.FIPSDetail, "ecdsa_secp256r1_sha256")
+	}
+}
+
+func fipsRefusals(t *testing.T) {
+	p := New()
+	tlstest.RefuseConfigs(t, p, p.Live, []tlstest.ConfigFault{
+		tlstest.ClientFault("X25519", func(c *tlsprovider.Config) {
+			c.Groups = []tlsprovider.Group{tlsprovider.X25519}
+		}, "it is not approved in FIPS 140-3 mode"),
+		tlstest.ServerFault("X25519 among others", func(c *tlsprovider.Config) {
+			c.Groups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519}
+		}, "does not offer X25519: it is not approved in FIPS 140-3 mode"),
+		tlstest.ServerFault("short RSA key", func(c *tlsprovider.Config) {
+			key, err := rsa.GenerateKey(rand.Reader, 1024)
+			require.NoError(t, err)
+			c.Certificates[0] = tlstest.CertificateOf(t, key)
+		}, "an RSA key of 1024 bits is not approved"),
+	})
+}
+
+// The module does not make a Signer's signature, so the server cannot vouch for it.
+func fipsSigner(t *testing.T) {
+	client, server, ca := tlstest.Configs(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: struct{ crypto.Signer }{key}}}
+	cs, ss := pairOf(t, client, server).MustRun(t)
+	require.True(t, cs.FIPS)
+	require.False(t, ss.FIPS)
+	require.Contains(t, ss.FIPSDetail, "Certificate.Signer")
+}
+
+// Nor for a key that a function of the caller chose.
+func fipsGetCertificate(t *testing.T) {
+	client, server, ca := tlstest.Configs(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	cert := &tls.Certificate{Certificate: ca.Issue(t, key, nil), PrivateKey: key}
+	server.Certificates = nil
+	server.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }}
+	_, ss := pairOf(t, client, server).MustRun(t)
+	require.False(t, ss.FIPS)
+	require.Contains(t, ss.FIPSDetail, "function of tls.Config")
+}

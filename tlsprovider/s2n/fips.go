@@ -1,0 +1,43 @@
+package s2n
+
+import (
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
+)
+
+// checkCertificates refuses, in a FIPS variant, a certificate whose key is not approved.
+func (p *provider) checkCertificates(certs []tlsprovider.Certificate) error {
+	if !p.fips {
+		return nil
+	}
+	for i, c := range certs {
+		if len(c.Chain) == 0 {
+			continue // which is refused for every variant
+		}
+		if err := p.module.Key(c.Chain[0]); err != nil {
+			return fmt.Errorf("s2n: certificate %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// judge sets what the state says about FIPS. schemes are those of both sides' CertificateVerify.
+func (s *session) judge(schemes [2]tlsprovider.SignatureScheme) {
+	p := s.ep.p
+	if !p.fips {
+		return
+	}
+	c := approved.Connection{Group: s.state.Group, Suite: s.state.CipherSuite, Schemes: schemes}
+	if !s.state.Resumed && len(s.state.PeerChain) > 0 {
+		c.PeerLeaf = s.state.PeerChain[0]
+	}
+	switch {
+	case s.outside:
+		c.Outside = "the signature was made by Certificate.Signer, outside of the module"
+	case s.state.Resumed && s.ep.side == tlsprovider.Server:
+		c.Outside = "the session was resumed from a ticket, which s2n-tls seals in a way that is not approved"
+	}
+	s.state.FIPS, s.state.FIPSDetail = p.module.Judge(c)
+}
