@@ -4,8 +4,8 @@
 #   S2N_TLS_LIB_DIR + S2N_TLS_INCLUDE_DIR    the two folders
 #   AWS_LC_DIR                               as S2N_TLS_DIR
 #
-# Each is a CMake variable or an environment variable. A folder that lacks what it should have is
-# refused by name: the build must never fall back to a library that nobody asked for.
+# Each is a CMake variable or an environment variable. A folder that lacks something is refused by name:
+# the build must never fall back to another library.
 
 foreach(name S2N_TLS_DIR S2N_TLS_LIB_DIR S2N_TLS_INCLUDE_DIR AWS_LC_DIR)
 	if(NOT DEFINED ${name} AND NOT "$ENV{${name}}" STREQUAL "")
@@ -56,4 +56,58 @@ if(AWS_LC_DIR)
 	override_library(OVERRIDE_CRYPTO_LIB ${AWS_LC_DIR} crypto)
 	override_header(OVERRIDE_CRYPTO_INCLUDE ${AWS_LC_DIR} openssl/base.h)
 	get_filename_component(AWS_LC_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
+endif()
+
+# A shared libs2n binds to a shared libcrypto. Beside a static one, whose symbols are local to our archive,
+# it would take another library: the handshake and the packets of a connection would have two modules.
+if(OVERRIDE_S2N_LIB MATCHES "\\.so$" AND NOT OVERRIDE_CRYPTO_LIB MATCHES "\\.so$")
+	message(FATAL_ERROR "${OVERRIDE_S2N_LIB} is a shared library and cannot use a static AWS-LC: name a folder with "
+		"a static libs2n.a, or the shared libcrypto.so that it was linked with in AWS_LC_DIR")
+endif()
+if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$")
+	message(WARNING "${OVERRIDE_CRYPTO_LIB} is a shared library. Its symbols clash with those of any other libcrypto that "
+		"a program loads; such programs are refused at start. A static AWS-LC has no such limit")
+endif()
+
+# check_declared refuses a library that lacks a function which a header declares.
+function(check_declared lib header)
+	if(lib MATCHES "\\.so$")
+		set(dynamic -D)
+	endif()
+	execute_process(COMMAND ${CMAKE_NM} -g --defined-only ${dynamic} ${lib}
+		OUTPUT_VARIABLE symbols ERROR_QUIET RESULT_VARIABLE failed)
+	if(failed)
+		message(FATAL_ERROR "${CMAKE_NM} cannot read ${lib}")
+	endif()
+	file(STRINGS ${header} declarations REGEX "^S2N_API.*[ *](s2n_[a-z0-9_]+)\\(")
+	if(NOT declarations)
+		message(FATAL_ERROR "${header} declares no function of s2n-tls")
+	endif()
+	foreach(line IN LISTS declarations)
+		string(REGEX MATCH "(s2n_[a-z0-9_]+)\\(" _ "${line}")
+		string(FIND "${symbols}" " ${CMAKE_MATCH_1}\n" at)
+		if(at EQUAL -1)
+			message(FATAL_ERROR "${lib} has no ${CMAKE_MATCH_1}, which ${header} declares: header and library are of "
+				"different versions of s2n-tls")
+		endif()
+	endforeach()
+endfunction()
+
+# s2n-tls has no version number in its headers and libraries. Its own header has to fit the library, and
+# so does s2n_quic_support.h, which is not installed and comes from sources: of the same release, which
+# they are if their s2n.h is the installed one.
+if(OVERRIDE_S2N_LIB)
+	set(installed ${OVERRIDE_S2N_INCLUDE}/s2n.h)
+	set(source ${S2N_TLS_SOURCE_DIR}/api/s2n.h)
+	if(NOT EXISTS ${source})
+		message(FATAL_ERROR "S2N_TLS_SOURCE_DIR=\"${S2N_TLS_SOURCE_DIR}\" holds no s2n-tls sources (no api/s2n.h)")
+	endif()
+	file(SHA256 ${installed} installed_hash)
+	file(SHA256 ${source} source_hash)
+	if(NOT installed_hash STREQUAL source_hash)
+		message(FATAL_ERROR "${installed} is not of the same release as s2n_quic_support.h, which comes from the "
+			"sources in ${S2N_TLS_SOURCE_DIR}. Give the sources of your s2n-tls: -DS2N_TLS_SOURCE_DIR=…")
+	endif()
+	check_declared(${OVERRIDE_S2N_LIB} ${installed})
+	check_declared(${OVERRIDE_S2N_LIB} ${S2N_TLS_SOURCE_DIR}/tls/s2n_quic_support.h)
 endif()

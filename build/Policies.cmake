@@ -1,9 +1,8 @@
 # Changes s2n-tls's table of security policies in a copy of its sources: `default_tls13` becomes
-# post-quantum, and there is a row for each set of key exchange groups (the public API has no setter
-# for groups). Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
+# post-quantum, and there is a row for each set of key exchange groups, because the public API has no
+# setter for groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
 #
-# A line that is not there, because upstream changed it, fails the build: a default that silently
-# stayed classical is what this file exists to prevent.
+# A line that upstream has changed fails the build: this file must not leave a classical default.
 
 set(file ${SOURCE}/tls/s2n_security_policies.c)
 file(READ ${file} text)

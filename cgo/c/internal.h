@@ -34,8 +34,13 @@ void pqq_handle_made(void);
 void pqq_handle_gone(void);
 int pqq_mem_install(void);
 
-/* pqq_version.c. Whether the AWS-LC that is linked is the one compiled for, and new enough. */
+/* pqq_version.c. Whether the linked AWS-LC is the one that we were compiled for, and new enough. */
 int pqq_versions_fit(const char *compiled, const char *linked, char *err, size_t err_cap);
+
+/* pqq_libs.c. Whether s2n-tls and AWS-LC belong together, and whether no other libcrypto interferes. */
+int pqq_libs_fit(char *err, size_t err_cap);
+int pqq_libs_alone(char *err, size_t err_cap);
+int pqq_s2n_fits(uint64_t s2n_api, unsigned long s2n_number, char *err, size_t err_cap);
 
 /* pqq_hkdf.c */
 typedef struct {

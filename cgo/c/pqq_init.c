@@ -16,7 +16,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int init_ok;
 static pqq_info init_info;
-static char init_err[256];
+static char init_err[512];
 
 static void copy_text(char *out, size_t cap, const char *text)
 {
@@ -25,10 +25,10 @@ static void copy_text(char *out, size_t cap, const char *text)
 	}
 }
 
-/* s2n-tls tells no version: that it knows the policies we ask for is what has to be. */
+/* s2n-tls has no version to ask for. It is new enough if it knows the policies that we use. */
 static int s2n_new_enough(void)
 {
-	const char *policy = init_info.fips_mode ? "default_fips" : "default_pq";
+	const char *policy = init_info.fips_build ? "default_fips" : "default_pq";
 	struct s2n_config *config = s2n_config_new_minimal();
 	int ok = config != NULL && s2n_config_set_cipher_preferences(config, policy) == S2N_SUCCESS;
 	if (config != NULL) {
@@ -45,8 +45,8 @@ static int module_ready(void)
 {
 #ifdef PQQ_FIPS
 	init_info.fips_build = 1;
-	/* The power-on self-test ran when the module was loaded, and ends the process when it
-	 * fails. This asks again, so that the answer is one that we saw. */
+	/* The power-on self-test ran when the module was loaded, and ends the process if it fails.
+	 * This runs it again, so that we see the result. */
 	init_info.self_test = BORINGSSL_self_test();
 	if (!init_info.fips_mode || !init_info.self_test) {
 		snprintf(init_err, sizeof(init_err),
@@ -66,7 +66,7 @@ static void init_once(void)
 	copy_text(init_info.tls_compiled, sizeof(init_info.tls_compiled), PQQ_S2N_VERSION);
 	init_info.fips_mode = FIPS_mode();
 	if (!pqq_versions_fit(AWSLC_VERSION_NUMBER_STRING, init_info.crypto_linked, init_err, sizeof(init_err)) ||
-		!module_ready()) {
+		!pqq_libs_fit(init_err, sizeof(init_err)) || !module_ready()) {
 		return;
 	}
 	if (!pqq_mem_install() || s2n_init() != S2N_SUCCESS) {

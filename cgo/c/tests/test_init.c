@@ -1,4 +1,6 @@
-/* What is compiled for and what is linked have to be one version, and a new enough one. */
+/* The libraries that are linked have to be those that were compiled for, and new enough. */
+#include <openssl/opensslv.h>
+
 #include "check.h"
 
 static void fits(const char *compiled, const char *linked)
@@ -24,6 +26,15 @@ int main(void)
 	check_init();
 	CHECK(pqq_init(&info, err, sizeof(err)) && err[0] == 0);
 	fits(info.crypto_compiled, info.crypto_linked);
+	CHECK(pqq_libs_fit(err, sizeof(err)));
+
+	/* s2n-tls and AWS-LC; 0 is an s2n-tls that does not say. */
+	CHECK(pqq_s2n_fits(AWSLC_API_VERSION, OPENSSL_VERSION_NUMBER, err, sizeof(err)));
+	CHECK(pqq_s2n_fits(0, OPENSSL_VERSION_NUMBER, err, sizeof(err)));
+	CHECK(!pqq_s2n_fits(AWSLC_API_VERSION - 1, OPENSSL_VERSION_NUMBER, err, sizeof(err)));
+	CHECK(strstr(err, "compiled for another libcrypto") != NULL && strstr(err, AWSLC_VERSION_NUMBER_STRING) != NULL);
+	CHECK(!pqq_s2n_fits(0, 0x30000000, err, sizeof(err)) && strstr(err, "0x30000000") != NULL);
+	err[0] = 0;
 
 	fits("5.0.0", "AWS-LC 5.0.0");
 	fits("10.1.0", "AWS-LC 10.1.0");
