@@ -1,0 +1,130 @@
+//go:build checks
+
+package checks
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A pinned crate is one line of third_party/pins.
+type pinned struct{ variant, crate, version, sum, tree string }
+
+func pins(t *testing.T) (out []pinned) {
+	t.Helper()
+	text, err := os.ReadFile("../../third_party/pins")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); !strings.HasPrefix(line, "#") {
+			require.Len(t, f, 5, line)
+			out = append(out, pinned{f[0], f[1], f[2], f[3], f[4]})
+		}
+	}
+	return out
+}
+
+// The hash of the source tree in third_party/pins is that of the files in the crate with the pinned
+// checksum. cargo keeps the crates that it downloaded; those of default and fips have to be there.
+func TestTreesOfPinnedCrates(t *testing.T) {
+	home := os.Getenv("CARGO_HOME")
+	if home == "" {
+		dir, err := os.UserHomeDir()
+		require.NoError(t, err)
+		home = filepath.Join(dir, ".cargo")
+	}
+	for _, p := range pins(t) {
+		name := p.crate + "-" + p.version
+		found, err := filepath.Glob(filepath.Join(home, "registry/cache/*", name+".crate"))
+		require.NoError(t, err)
+		if len(found) == 0 && p.variant == "fips4" {
+			continue // which is built by make test-all only
+		}
+		require.NotEmpty(t, found, "cargo has no %s", name)
+		crate, err := os.ReadFile(found[0])
+		require.NoError(t, err)
+		sum := sha256.Sum256(crate)
+		require.Equal(t, p.sum, hex.EncodeToString(sum[:]), name)
+		require.Equal(t, p.tree, treeOf(t, name, crate), name)
+	}
+}
+
+// treeOf computes what scripts/unpack --tree does, from the crate.
+func treeOf(t *testing.T, name string, crate []byte) string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(crate))
+	require.NoError(t, err)
+	sums := map[string]string{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		file, base := strings.TrimPrefix(h.Name, name+"/"), path.Base(h.Name)
+		top, _, _ := strings.Cut(file, "/")
+		if top != "lib" && top != "aws-lc" || strings.HasPrefix(base, ".git") || path.Ext(base) == ".orig" || path.Ext(base) == ".rej" {
+			continue
+		}
+		sum := sha256.New()
+		_, err = io.Copy(sum, r)
+		require.NoError(t, err)
+		sums[file] = hex.EncodeToString(sum.Sum(nil))
+	}
+	files := make([]string, 0, len(sums))
+	for f := range sums {
+		files = append(files, f)
+	}
+	slices.Sort(files)
+	tree := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(tree, "%s  %s\n", sums[f], f)
+	}
+	return hex.EncodeToString(tree.Sum(nil))
+}
+
+// Our objects are compiled with the stack protector and with checked string functions, and hold no path
+// of the machine that built them. Takes a built default variant.
+func TestObjectsAreHardened(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	objects, err := filepath.Glob(filepath.Join(root, "build/out", runtime.GOOS+"_"+runtime.GOARCH,
+		"default/cmake/CMakeFiles/shim.dir/cgo/c/*.o"))
+	require.NoError(t, err)
+	require.NotEmpty(t, objects, "build the default variant first")
+	undefined := map[string]bool{}
+	for _, name := range objects {
+		f, err := elf.Open(name)
+		require.NoError(t, err)
+		symbols, err := f.Symbols()
+		require.NoError(t, err)
+		for _, s := range symbols {
+			if s.Section == elf.SHN_UNDEF {
+				undefined[s.Name] = true
+			}
+		}
+		for _, section := range f.Sections {
+			if b, err := section.Data(); err == nil && section.Type != elf.SHT_NOBITS {
+				require.NotContains(t, string(b), root, "%s, %s", name, section.Name)
+			}
+		}
+		require.NoError(t, f.Close())
+	}
+	require.True(t, undefined["__stack_chk_fail"], "no function has the stack protector")
+	require.True(t, undefined["__snprintf_chk"] || undefined["__memcpy_chk"], "no call is checked")
+}
