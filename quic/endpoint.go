@@ -99,11 +99,15 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 }
 
 func (e *Endpoint) initKeys() (err error) {
+	var random [2 * minSecret]byte
+	defer clear(random[:])
+	unused := random[:]
 	secret := func(given []byte) ([]byte, error) {
 		if given != nil {
 			return given, nil
 		}
-		b := make([]byte, minSecret)
+		b := unused[:minSecret:minSecret]
+		unused = unused[minSecret:]
 		_, err := io.ReadFull(e.cfg.Provider.Rand(), b)
 		return b, err
 	}

@@ -19,8 +19,10 @@ type Certificate struct {
 	// Chain is DER, leaf first.
 	Chain [][]byte
 	// KeyDER is the private key in PKCS #8, SEC 1 or PKCS #1. The provider's module parses it.
+	// Endpoints keep the slice, because a change of their configuration needs it again, and
+	// nothing wipes it: see SECURITY.md.
 	KeyDER []byte
-	// Signer is a key that lives elsewhere (an HSM, a KMS, another process); KeyDER is then
+	// Signer is a key that is not in memory (an HSM, a KMS, another process); KeyDER is then
 	// nil. It is called on goroutines of its own and may block.
 	Signer crypto.Signer
 }
@@ -58,6 +60,7 @@ func LoadCertificate(certFile, keyFile string) (Certificate, error) {
 	if err != nil {
 		return Certificate{}, err
 	}
+	defer clear(key)
 	c, err := CertificateFromPEM(cert, key)
 	if err != nil {
 		return c, fmt.Errorf("%s, %s: %w", certFile, keyFile, err)

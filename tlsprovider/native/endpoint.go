@@ -205,4 +205,5 @@ func (e *endpoint) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.current = nil
+	clear(e.keys)
 }

@@ -143,6 +143,7 @@ func (p *Provider) NewTokenKey(secret []byte) (tlsprovider.TokenKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(key)
 	id, err := hkdf.Key(sha256.New, secret, nil, "pqquic token key id", keyIDLen)
 	if err != nil {
 		return nil, err

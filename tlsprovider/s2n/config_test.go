@@ -1,6 +1,7 @@
 package s2n
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -117,6 +118,40 @@ func TestTicketKeyRotation(t *testing.T) {
 	idle.Close()
 	now = now.Add(ticketKeyLife)
 	require.False(t, run(), "after two rotations the key is gone")
+}
+
+// Ticket keys that an endpoint made are wiped when it needs them no more. Those of a Config are not its.
+func TestTicketKeysAreWiped(t *testing.T) {
+	prov := newProvider(t)
+	_, server, _ := tlstest.Configs(t)
+	now := time.Now()
+	server.Time = func() time.Time { return now }
+	se, err := prov.NewServer(server)
+	require.NoError(t, err)
+	e := se.(*endpoint)
+	var keys [][]byte
+	for range 3 { // of which two are kept
+		keys = append(keys, e.current.ticketKeys[0])
+		now = now.Add(ticketKeyLife)
+		e.rotate()
+	}
+	zero := make([]byte, 32)
+	require.Equal(t, zero, keys[0])
+	require.Equal(t, zero, keys[1])
+	require.NotEqual(t, zero, keys[2], "it still opens")
+	require.NoError(t, se.SetCertificates(server.Certificates))
+	require.NotEqual(t, zero, keys[2])
+	last := e.current.ticketKeys[0]
+	se.Close()
+	require.Equal(t, [][]byte{zero, zero}, [][]byte{keys[2], last})
+
+	own := bytes.Repeat([]byte{7}, 32)
+	server.TicketKeys = [][]byte{own}
+	se, err = prov.NewServer(server)
+	require.NoError(t, err)
+	require.NoError(t, se.SetTicketKeys([][]byte{bytes.Repeat([]byte{8}, 32)}))
+	se.Close()
+	require.Equal(t, bytes.Repeat([]byte{7}, 32), own)
 }
 
 func TestVariants(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -214,6 +215,18 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 	return p, nil
 }
 
+// wipe clears the ticket keys that were made here, except those that are still in use.
+func (p *prepared) wipe(inUse [][]byte) {
+	if !p.ownKeys {
+		return // they are the caller's
+	}
+	for _, k := range p.ticketKeys {
+		if !slices.ContainsFunc(inUse, func(u []byte) bool { return &u[0] == &k[0] }) {
+			clear(k)
+		}
+	}
+}
+
 var errEndpointClosed = errors.New("s2n: the endpoint is closed")
 
 // replace prepares anew and makes it the configuration of sessions to come.
@@ -241,6 +254,7 @@ func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte,
 	if keys != nil && own && old.ownKeys && len(keys) == len(old.ticketKeys) && &keys[0] == &old.ticketKeys[0] {
 		p.madeAt = old.madeAt // the same keys, no younger
 	}
+	old.wipe(keys)
 	e.current = p
 	old.s2n.Close()
 	return nil
@@ -301,6 +315,7 @@ func (e *endpoint) Close() {
 	defer e.mu.Unlock()
 	if e.current != nil {
 		e.current.s2n.Close()
+		e.current.wipe(nil)
 		e.current = nil
 	}
 	e.tickets.clear(true)
