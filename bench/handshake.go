@@ -73,7 +73,7 @@ func (b *bench) cProgram(args ...string) func(time.Duration) (result, error) {
 // endpoints are a client and a server for one group.
 func endpoints(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (ce, se tlsprovider.Endpoint, err error) {
 	groups := []tlsprovider.Group{g}
-	ce, err = p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true})
+	ce, err = p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, RootCAs: c.Roots(), DisableTickets: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -64,7 +64,7 @@ func newLoop(p tlsprovider.Provider, size, train int) (*packetLoop, error) {
 		return nil, err
 	}
 	defer c.remove()
-	ce, err := p.NewClient(&tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true})
+	ce, err := p.NewClient(&tlsprovider.Config{NextProtos: []string{alpn}, RootCAs: c.Roots(), DisableTickets: true})
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func ours(p tlsprovider.Provider) stack {
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
 			cfg := &quic.Config{Provider: p, ServerName: serverName,
-				TLS: &tlsprovider.Config{NextProtos: []string{alpn}, Roots: c.Roots(), DisableTickets: true}}
+				TLS: &tlsprovider.Config{NextProtos: []string{alpn}, RootCAs: c.Roots(), DisableTickets: true}}
 			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 			if err != nil {
 				return nil, nil, err

@@ -36,10 +36,10 @@ type ours struct {
 func (s ours) config(o options) *quic.Config {
 	cfg := &quic.Config{
 		Provider: s.provider, ServerName: serverName,
-		TLS: &tlsprovider.Config{NextProtos: []string{o.alpn}, Groups: o.groups, Roots: s.c.Roots()},
+		TLS: &tlsprovider.Config{NextProtos: []string{o.alpn}, Groups: o.groups, RootCAs: s.c.Roots()},
 	}
 	if o.noRoots {
-		cfg.TLS.Roots = s.c.other.Roots()
+		cfg.TLS.RootCAs = s.c.other.Roots()
 	}
 	return cfg
 }
@@ -55,7 +55,7 @@ func (s ours) dial(ctx context.Context, addr string, o options) (conn, error) {
 func (s ours) listen(o options) (listener, error) {
 	cfg := s.config(o)
 	cfg.TLS.Certificates = []tlsprovider.Certificate{s.c.Provider()}
-	cfg.TLS.Roots = nil
+	cfg.TLS.RootCAs = nil
 	if o.retry {
 		cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
 		cfg.Accept = func(client quic.ClientInfo) error {

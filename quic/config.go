@@ -20,8 +20,12 @@ type Config struct {
 	Provider tlsprovider.Provider
 
 	// TLS configures the handshake. NextProtos must name at least one protocol; a server needs
-	// Certificates, unless GetTLSConfig brings them.
+	// Certificates, unless GetTLSConfig returns them.
 	TLS *tlsprovider.Config
+	// ClientTLS, if set, replaces TLS for connections that are dialed. An Endpoint that listens
+	// with Certificates in TLS refuses to dial without it: those Certificates are a server's,
+	// and would be shown to every server that asks for one.
+	ClientTLS *tlsprovider.Config
 
 	// ServerName is the name that a client asks for and verifies; empty means the host that was
 	// dialed.
@@ -221,7 +225,15 @@ func (c *Config) validate() error {
 
 const maxVarint = 1<<62 - 1
 
-// checkProtos says whether a configuration names an application protocol.
+// dialTLS returns the TLS configuration for connections that are dialed.
+func (c *Config) dialTLS() *tlsprovider.Config {
+	if c.ClientTLS != nil {
+		return c.ClientTLS
+	}
+	return c.TLS
+}
+
+// checkProtos returns an error if t names no application protocol.
 //
 // "Unless another mechanism is used for agreeing on an application protocol, endpoints MUST use ALPN
 // for this purpose."

@@ -74,17 +74,18 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err := checkProtos(cfg.TLS); err != nil {
+	tls := cfg.dialTLS()
+	if err := e.checkDialTLS(tls); err != nil {
 		return nil, err
 	}
 	name := cfg.ServerName
-	if name == "" && cfg.TLS != nil && cfg.TLS.TLS != nil {
-		name = cfg.TLS.TLS.ServerName
+	if name == "" && tls.TLS != nil {
+		name = tls.TLS.ServerName
 	}
 	if name == "" {
 		name = host
 	}
-	te, ownTLS, err := e.clientTLS(cfg.TLS)
+	te, ownTLS, err := e.clientTLS(tls)
 	if err != nil {
 		return nil, err
 	}
@@ -126,10 +127,25 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	}
 }
 
+// checkDialTLS returns an error if cfg cannot be used to dial. An Endpoint that listens must not show its
+// server's certificate to other servers by accident.
+func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
+	if err := checkProtos(cfg); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	listens := e.serverC != nil
+	e.mu.Unlock()
+	if listens && cfg == e.cfg.TLS && cfg != e.cfg.ClientTLS && len(cfg.Certificates) > 0 {
+		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
+	}
+	return nil
+}
+
 // clientTLS prepares a client's configuration: once for the Endpoint's own, and for each connection
 // that brings one along.
 func (e *Endpoint) clientTLS(cfg *tlsprovider.Config) (te, own tlsprovider.Endpoint, err error) {
-	if cfg == e.cfg.TLS {
+	if cfg == e.cfg.dialTLS() {
 		te, err = e.tls.client(cfg)
 		return te, nil, err
 	}

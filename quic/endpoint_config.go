@@ -151,9 +151,13 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 
 // connConfig translates a Config for the core.
 func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider.Endpoint, name string) *core.Config {
+	protos := cfg.TLS
+	if side == tlsprovider.Client {
+		protos = cfg.dialTLS()
+	}
 	cc := &core.Config{
 		Side: side, Provider: e.cfg.Provider, TLS: te, ServerName: name,
-		NextProtos:       nextProtos(cfg.TLS),
+		NextProtos:       nextProtos(protos),
 		Rand:             e.fillRandom,
 		NewConnID:        e.newConnID,
 		ResetToken:       func(id wire.ConnID) [16]byte { return e.resetKey.Token(id.Bytes()) },

@@ -60,3 +60,49 @@ func TestNewTLSConfigForEveryClient(t *testing.T) {
 		require.Same(t, want, got)
 	})
 }
+
+// An Endpoint that listens and dials does not show its server's certificate to the servers that it dials,
+// nor trust the authorities of its clients for servers.
+func TestEndpointOfBothRoles(t *testing.T) {
+	mutual := serverConfig()
+	mutual.TLS.ClientAuth, mutual.TLS.ClientCAs = tlsprovider.VerifyClientCertIfGiven, testPKI().Roots()
+	inBubble(t, mutual, nil, func(t *testing.T, w *world) {
+		both := func(addr string, client *tlsprovider.Config) *Endpoint {
+			cfg := *mutual
+			cfg.ClientTLS, cfg.ServerName = client, "localhost"
+			e, err := NewEndpoint(w.net.Listen(addr), &cfg)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, e.Close()) })
+			_, err = e.Listen()
+			require.NoError(t, err)
+			return e
+		}
+		peerChain := func() [][]byte {
+			c, err := w.listener.Accept(t.Context())
+			require.NoError(t, err)
+			return c.ConnectionState().TLS.PeerChain
+		}
+
+		one := both("10.0.0.3:1", nil)
+		for _, cfg := range []*Config{nil, {TLS: mutual.TLS, ServerName: "localhost"}} {
+			_, err := one.Dial(t.Context(), serverAddr, cfg)
+			require.ErrorContains(t, err, "ClientTLS")
+		}
+		_, err := one.Dial(t.Context(), serverAddr, clientConfig())
+		require.NoError(t, err)
+		require.Empty(t, peerChain())
+
+		two := both("10.0.0.4:1", clientConfig().TLS)
+		_, err = two.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		require.Empty(t, peerChain())
+
+		// ClientTLS may have the same certificate, and here even the same pointer.
+		three := *mutual.TLS
+		three.RootCAs = testPKI().Roots()
+		mutual = &Config{TLS: &three}
+		_, err = both("10.0.0.5:1", &three).Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		require.Equal(t, testPKI().Provider().Chain, peerChain())
+	})
+}

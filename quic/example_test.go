@@ -36,7 +36,7 @@ func Example() {
 	}()
 
 	conn, err := quic.Dial(ctx, "udp", listener.Addr().String(), &quic.Config{
-		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, Roots: cert.Roots()},
+		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, RootCAs: cert.Roots()},
 		ServerName: "localhost",
 	})
 	check(err)

@@ -241,7 +241,7 @@ func TestHandshakeTimeoutNamesTheSocketsError(t *testing.T) {
 // One socket serves both roles at once, even towards itself.
 func TestDialOneself(t *testing.T) {
 	cfg := serverConfig()
-	cfg.TLS.Roots = testPKI().Roots()
+	cfg.ClientTLS = clientConfig().TLS
 	cfg.ServerName = "localhost"
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		client, err := w.server.Dial(t.Context(), serverAddr, nil)

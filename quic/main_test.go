@@ -73,7 +73,7 @@ func serverConfig() *Config {
 
 func clientConfig() *Config {
 	return &Config{
-		TLS:        &tlsprovider.Config{NextProtos: []string{testProto}, Roots: testPKI().Roots()},
+		TLS:        &tlsprovider.Config{NextProtos: []string{testProto}, RootCAs: testPKI().Roots()},
 		ServerName: "localhost",
 	}
 }

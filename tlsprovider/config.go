@@ -30,13 +30,22 @@ type Config struct {
 	// NextProtos are the application protocols, in order of preference. QUIC requires one.
 	NextProtos []string
 
-	// Certificates are a server's, or a client's for mutual TLS. A server picks by name.
+	// Certificates are what a server shows, chosen by the name that the client asks for, or what
+	// a client shows to a server that asks for one. An Endpoint of package quic that listens
+	// and dials needs one Config for each: see quic.Config.ClientTLS.
 	Certificates []Certificate
 
-	// Roots are the trust anchors for the peer's chain; nil means the system's.
-	Roots *Roots
+	// RootCAs are the authorities by which a client verifies a server's certificate; nil means
+	// the system's roots. Servers ignore it.
+	RootCAs *Roots
 
-	// ClientAuth says whether a server wants a client certificate.
+	// ClientCAs are the authorities by which a server verifies a client's certificate. A server
+	// whose ClientAuth verifies certificates needs it: unlike crypto/tls, there is no default,
+	// because the system's roots would admit everybody who has a certificate of a public
+	// authority. Clients ignore it.
+	ClientCAs *Roots
+
+	// ClientAuth is a server's policy for client certificates. Clients ignore it.
 	ClientAuth ClientAuth
 
 	// InsecureSkipVerify turns chain and name verification off. Testing only.
@@ -73,7 +82,7 @@ const (
 	NoClientCert ClientAuth = iota
 	// VerifyClientCertIfGiven asks for one and verifies what comes.
 	VerifyClientCertIfGiven
-	// RequireClientCert fails the handshake without a certificate that Roots verify.
+	// RequireClientCert fails the handshake without a certificate that ClientCAs verify.
 	RequireClientCert
 )
 

@@ -13,9 +13,9 @@ import (
 // has a counterpart in Config (certificates, protocols, CurvePreferences as the set of groups,
 // ClientAuth with verification, InsecureSkipVerify, the clock, the key log, ticket settings) and
 // refuses, in NewClient or NewServer and by the field's name, whatever else is set: callbacks do not
-// exist in s2n-tls, a pool of roots cannot be exported, and what stands beside chain and key in a
-// tls.Certificate (a staple, say) is not sent. Set Config.Roots beside such a pool to say what it holds,
-// and Config.VerifyPeer in place of a callback.
+// exist in s2n-tls, the certificates of an x509.CertPool cannot be read back, and what stands beside chain
+// and key in a tls.Certificate (a staple, for example) is not sent. Set Config.RootCAs or Config.ClientCAs
+// to the certificates of such a pool, and use Config.VerifyPeer in place of a callback.
 //
 // tls.Config.ServerName is the name that quic.Dial verifies if quic.Config.ServerName is empty. What
 // TLS 1.3 over QUIC has no use for (MinVersion, CipherSuites, Renegotiation and the like) is ignored,

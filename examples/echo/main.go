@@ -33,7 +33,7 @@ func main() {
 	go serve(ctx, listener)
 
 	conn, err := quic.Dial(ctx, "udp", listener.Addr().String(), &quic.Config{
-		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, Roots: roots},
+		TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, RootCAs: roots},
 		ServerName: "localhost",
 	})
 	check(err)

@@ -104,16 +104,19 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return nil, errors.New("the private key is neither PKCS #8, SEC 1 nor PKCS #1, or not of a type that crypto/tls has")
 }
 
-// pool turns roots into what x509 takes; nil stays nil, which means the system's.
+// pool makes an x509.CertPool of r. It returns nil for nil, which crypto/tls takes for the system's roots.
 func pool(r *tlsprovider.Roots) (*x509.CertPool, error) {
 	if r == nil {
 		return nil, nil
+	}
+	if len(r.DER()) == 0 {
+		return nil, errors.New("the set is empty: nothing would be trusted")
 	}
 	p := x509.NewCertPool()
 	for i, der := range r.DER() {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("native: root %d: %w", i, err)
+			return nil, fmt.Errorf("certificate %d: %w", i, err)
 		}
 		p.AddCert(c)
 	}

@@ -17,6 +17,10 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		(t == nil || t.GetCertificate == nil && t.GetConfigForClient == nil) {
 		return errNoCertificates
 	}
+	if side == tlsprovider.Server && cfg.ClientAuth != tlsprovider.NoClientCert && cfg.ClientCAs == nil &&
+		(t == nil || t.ClientCAs == nil) {
+		return errors.New("native: ClientAuth without ClientCAs: name the authorities that issue client certificates")
+	}
 	if t == nil {
 		return nil
 	}
@@ -37,9 +41,13 @@ func (e *endpoint) prepare() (*prepared, error) {
 	if e.cfg.TLS != nil {
 		t = e.cfg.TLS.Clone()
 	}
-	roots, err := pool(e.cfg.Roots)
+	name, roots := "RootCAs", e.cfg.RootCAs
+	if e.side == tlsprovider.Server {
+		name, roots = "ClientCAs", e.cfg.ClientCAs
+	}
+	cas, err := pool(roots)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("native: %s: %w", name, err)
 	}
 	t.MinVersion, t.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
 	t.NextProtos = slices.Clone(e.cfg.NextProtos)
@@ -51,16 +59,16 @@ func (e *endpoint) prepare() (*prepared, error) {
 	t.SessionTicketsDisabled = e.cfg.DisableTickets
 	p := &prepared{base: t, certs: e.certs, foreign: e.foreign}
 	if e.side == tlsprovider.Client {
-		if roots != nil {
-			t.RootCAs = roots
+		if cas != nil {
+			t.RootCAs = cas
 		}
 		if !e.cfg.DisableTickets {
 			p.cache = newTicketCache(t.ClientSessionCache)
 		}
 		return p, nil
 	}
-	if roots != nil {
-		t.ClientCAs = roots
+	if cas != nil {
+		t.ClientCAs = cas
 	}
 	t.ClientAuth = clientAuth(&e.cfg)
 	if !e.cfg.DisableTickets {

@@ -38,7 +38,7 @@ func TestConfigErrors(t *testing.T) {
 			c.Policy, c.RequirePQ = "20240503", true
 		}, "RequirePQ"),
 		tlstest.ServerFault("ticket keys and client auth", func(c *tlsprovider.Config) {
-			c.TicketKeys, c.ClientAuth, c.Roots = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
+			c.TicketKeys, c.ClientAuth, c.ClientCAs = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
 		}, "TicketKeys of a server with ClientAuth"),
 		tlstest.ServerFault("junk for a key", func(c *tlsprovider.Config) { c.Certificates[0].KeyDER = []byte("junk") }, "not DER"),
 		tlstest.ServerFault("signer of an unknown kind", func(c *tlsprovider.Config) {
@@ -54,7 +54,6 @@ func TestConfigErrors(t *testing.T) {
 			c.Certificates[0] = tlstest.CertificateOf(t, key)
 		}, "an ECDSA on P-224 key: take one of ECDSA"),
 		tlstest.ServerFault("key that does not sign", tlstest.KeyThatDoesNotSign(t), "does not take the chain or its private key"),
-		tlstest.ClientFault("empty roots", func(c *tlsprovider.Config) { c.Roots = new(tlsprovider.Roots) }, "Roots is empty"),
 	}...))
 }
 

@@ -95,6 +95,9 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.ClientAuth > tlsprovider.RequireClientCert {
 		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
 	}
+	if side == tlsprovider.Server && cfg.ClientAuth != tlsprovider.NoClientCert && cfg.ClientCAs == nil {
+		return errors.New("s2n: ClientAuth without ClientCAs: name the authorities that issue client certificates")
+	}
 	if side == tlsprovider.Server && len(cfg.TicketKeys) > 0 && cfg.ClientAuth != tlsprovider.NoClientCert {
 		return fmt.Errorf("s2n: TicketKeys of a server with ClientAuth: %w: s2n-tls's tickets do not say who the client is",
 			tlsprovider.ErrUnsupported)
@@ -193,7 +196,15 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 		return nil, err
 	}
 	if flags&s2n.SkipVerify == 0 {
-		if err := addRoots(c, e.cfg.Roots); err != nil {
+		switch {
+		case e.side == tlsprovider.Server:
+			err = addRoots(c, "ClientCAs", e.cfg.ClientCAs)
+		case e.cfg.RootCAs != nil:
+			err = addRoots(c, "RootCAs", e.cfg.RootCAs)
+		default:
+			err = addSystemRoots(c)
+		}
+		if err != nil {
 			c.Close()
 			return nil, err
 		}

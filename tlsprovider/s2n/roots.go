@@ -72,7 +72,7 @@ func loadRoots(files, dirs []string) ([][]byte, error) {
 		}
 	}
 	if len(ders) == 0 {
-		return nil, errors.New("s2n: the system has no trusted roots: install its ca-certificates, set SSL_CERT_FILE, or set Config.Roots")
+		return nil, errors.New("s2n: the system has no trusted roots: install its ca-certificates, set SSL_CERT_FILE, or set Config.RootCAs")
 	}
 	return ders, nil
 }
@@ -86,23 +86,25 @@ func pemCertificates(ders [][]byte, b []byte) [][]byte {
 	return ders
 }
 
-// addRoots gives cfg the trust anchors: those of roots, all of which have to be good, or the
-// system's, of which one that AWS-LC cannot read is left out.
-func addRoots(cfg *s2n.Config, roots *tlsprovider.Roots) error {
-	if roots != nil {
-		if len(roots.DER()) == 0 {
-			return errors.New("s2n: Roots is empty: nil means the system's")
-		}
-		for i, der := range roots.DER() {
-			if !isDERCertificate(der) {
-				return fmt.Errorf("s2n: root %d is not a DER certificate", i)
-			}
-			if err := cfg.AddRoot(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
-				return fmt.Errorf("s2n: root %d: %w", i, err)
-			}
-		}
-		return nil
+// addRoots adds roots to the trust anchors of cfg. name is their field of Config.
+func addRoots(cfg *s2n.Config, name string, roots *tlsprovider.Roots) error {
+	if len(roots.DER()) == 0 {
+		return fmt.Errorf("s2n: %s: the set is empty: nothing would be trusted", name)
 	}
+	for i, der := range roots.DER() {
+		if !isDERCertificate(der) {
+			return fmt.Errorf("s2n: %s: certificate %d is not DER", name, i)
+		}
+		if err := cfg.AddRoot(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})); err != nil {
+			return fmt.Errorf("s2n: %s: certificate %d: %w", name, i, err)
+		}
+	}
+	return nil
+}
+
+// addSystemRoots adds the system's roots to the trust anchors of cfg, but for those that AWS-LC cannot
+// parse.
+func addSystemRoots(cfg *s2n.Config) error {
 	ders, err := systemRoots()
 	if err != nil {
 		return err
@@ -114,7 +116,7 @@ func addRoots(cfg *s2n.Config, roots *tlsprovider.Roots) error {
 		}
 	}
 	if added == 0 {
-		return errors.New("s2n: AWS-LC can read none of the system's trusted roots: set SSL_CERT_FILE or Config.Roots")
+		return errors.New("s2n: AWS-LC can read none of the system's trusted roots: set SSL_CERT_FILE or Config.RootCAs")
 	}
 	return nil
 }

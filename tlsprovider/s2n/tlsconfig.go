@@ -30,12 +30,12 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 			}
 		}
 	}
-	pool, name := t.RootCAs, "RootCAs"
+	pool, roots, name := t.RootCAs, cfg.RootCAs, "RootCAs"
 	if side == tlsprovider.Server {
-		pool, name = t.ClientCAs, "ClientCAs"
+		pool, roots, name = t.ClientCAs, cfg.ClientCAs, "ClientCAs"
 	}
-	if pool != nil && cfg.Roots == nil {
-		return refuse(name, "a pool cannot be exported: set Config.Roots to the same certificates")
+	if pool != nil && roots == nil {
+		return refuse(name, "the certificates of a pool cannot be read back: set Config."+name+" to the same ones")
 	}
 	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
 		return refuse("MaxVersion", "QUIC requires TLS 1.3")

@@ -128,8 +128,11 @@ func startWith(t *testing.T, prov tlsprovider.Provider, side tlsprovider.Side, c
 	if err != nil {
 		return err
 	}
-	if side == tlsprovider.Client && c.RootCAs == nil || side == tlsprovider.Server && c.ClientCAs == nil {
-		cfg.Roots = ca.Roots()
+	if c.RootCAs == nil {
+		cfg.RootCAs = ca.Roots()
+	}
+	if c.ClientCAs == nil {
+		cfg.ClientCAs = ca.Roots()
 	}
 	start := prov.NewClient
 	if side == tlsprovider.Server {
@@ -171,9 +174,9 @@ func TestTLSConfigPairsOfFields(t *testing.T) {
 	pool.AddCert(ca.Cert)
 	cfg, err := tlsprovider.FromTLSConfig(&tls.Config{RootCAs: pool, NextProtos: []string{"test"}})
 	require.NoError(t, err)
-	cfg.Roots = ca.Roots()
+	cfg.RootCAs = ca.Roots()
 	e, err := prov.NewClient(cfg)
-	require.NoError(t, err, "Roots says what the pool holds")
+	require.NoError(t, err, "RootCAs says what the pool holds")
 	e.Close()
 	err = startWith(t, prov, tlsprovider.Server, ca, func(c *tls.Config) {
 		c.SessionTicketKey[0], c.ClientAuth = 1, tls.RequireAndVerifyClientCert

@@ -49,7 +49,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 			client, server, ca := Configs(t)
 			server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, tt.edit)}
 			if tt.roots != nil {
-				client.Roots = tt.roots
+				client.RootCAs = tt.roots
 			}
 			client.Time = tt.clock
 			ce, se := su.newEndpoints(t, client, server)
@@ -68,7 +68,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 
 			insecure := *client
 			insecure.InsecureSkipVerify = true
-			insecure.Roots = nil
+			insecure.RootCAs = nil
 			cs, _ := su.NewPair(t, &insecure, server).MustRun(t)
 			require.Equal(t, server.Certificates[0].Chain, cs.PeerChain)
 		})
@@ -77,7 +77,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 
 func (su *Suite) mutualTLS(t *testing.T) {
 	client, server, ca := Configs(t)
-	server.Roots = ca.Roots()
+	server.ClientCAs = ca.Roots()
 	cert := ca.Leaf(t, nil)
 	tests := []struct {
 		name string
@@ -118,6 +118,39 @@ func (su *Suite) mutualTLS(t *testing.T) {
 			} else {
 				require.Empty(t, ss.PeerChain)
 			}
+		})
+	}
+}
+
+// authoritiesOfEachRole gives one Config, with one authority for servers and another for clients, to both
+// sides. A certificate of the wrong authority is refused in either role.
+func (su *Suite) authoritiesOfEachRole(t *testing.T) {
+	servers, clients := NewAuthority(t), NewAuthority(t)
+	cfg := func(cert tlsprovider.Certificate) *tlsprovider.Config {
+		return &tlsprovider.Config{
+			NextProtos: []string{"test"}, Certificates: []tlsprovider.Certificate{cert}, DisableTickets: true,
+			RootCAs: servers.Roots(), ClientCAs: clients.Roots(), ClientAuth: tlsprovider.RequireClientCert,
+		}
+	}
+	for _, tt := range []struct {
+		name           string
+		client, server *Authority // the issuers of the certificates
+		refuses        tlsprovider.Side
+		want           tlsprovider.Alert // 0: the handshake succeeds
+	}{
+		{"each of its own", clients, servers, 0, 0},
+		{"server with a client's certificate", clients, clients, tlsprovider.Client, tlsprovider.AlertUnknownCA},
+		{"client with a server's certificate", servers, servers, tlsprovider.Server, tlsprovider.AlertUnknownCA},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := su.NewPair(t, cfg(tt.client.Leaf(t, nil)), cfg(tt.server.Leaf(t, nil)))
+			if tt.want == 0 {
+				p.MustRun(t)
+				return
+			}
+			side, err := p.Run(t)
+			require.Equal(t, tt.refuses, side)
+			RequireAlert(t, tt.want, err)
 		})
 	}
 }

@@ -61,7 +61,15 @@ func ConfigFaults(t *testing.T) []ConfigFault {
 			require.NoError(t, err)
 			c.Certificates[0] = CertificateOf(t, key)
 		}, "P-224"),
-		ClientFault("junk among the roots", func(c *tlsprovider.Config) { c.Roots.AddDER([]byte("junk")) }, "root 1"),
+		ClientFault("junk among the roots", func(c *tlsprovider.Config) { c.RootCAs.AddDER([]byte("junk")) }, "RootCAs: certificate 1"),
+		ClientFault("no RootCAs in the set", func(c *tlsprovider.Config) { c.RootCAs = new(tlsprovider.Roots) }, "RootCAs: the set is empty"),
+		ServerFault("ClientAuth without ClientCAs", func(c *tlsprovider.Config) {
+			c.ClientAuth, c.RootCAs = tlsprovider.VerifyClientCertIfGiven, NewAuthority(t).Roots()
+		}, "ClientAuth without ClientCAs"),
+		ServerFault("junk among the client CAs", func(c *tlsprovider.Config) {
+			c.ClientAuth, c.ClientCAs = tlsprovider.RequireClientCert, new(tlsprovider.Roots)
+			c.ClientCAs.AddDER([]byte("junk"))
+		}, "ClientCAs: certificate 0"),
 	}
 }
 

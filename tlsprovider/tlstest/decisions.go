@@ -84,7 +84,7 @@ func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.TicketKeys = [][]byte{make([]byte, 32)}
 	strict := *server
-	strict.ClientAuth, strict.Roots, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
+	strict.ClientAuth, strict.ClientCAs, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
 	ce := su.newClient(t, client)
 	with := *client
 	with.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}

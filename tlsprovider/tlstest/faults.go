@@ -42,7 +42,7 @@ func Faults() []Fault {
 		{"KeyUpdate message to the client", client, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
 		{"KeyUpdate message to the server", server, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
 		{"handshake bytes at the wrong level", server, after(tlsprovider.LevelInitial, []byte{1})},
-		{"untrusted server certificate", client, func(t *testing.T, f *faulty) { f.client.Roots = NewAuthority(t).Roots() }},
+		{"untrusted server certificate", client, func(t *testing.T, f *faulty) { f.client.RootCAs = NewAuthority(t).Roots() }},
 		{"untrusted client certificate", server, mutual(func(t *testing.T, f *faulty) tlsprovider.Certificate {
 			return NewAuthority(t).Leaf(t, nil)
 		})},
@@ -62,7 +62,7 @@ func Faults() []Fault {
 			f.client.VerifyPeer = func(*tlsprovider.State) error { return errRefused }
 		}},
 		{"required client certificate missing", server, func(t *testing.T, f *faulty) {
-			f.server.ClientAuth, f.server.Roots = tlsprovider.RequireClientCert, f.ca.Roots()
+			f.server.ClientAuth, f.server.ClientCAs = tlsprovider.RequireClientCert, f.ca.Roots()
 		}},
 		{"client does not offer TLS 1.3", server, spoil(1, setExtension(0x2b, []byte{2, 3, 3}))},
 		{"no common group", server, func(t *testing.T, f *faulty) {
@@ -110,7 +110,7 @@ func after(level tlsprovider.Level, data []byte) func(*testing.T, *faulty) {
 
 func mutual(cert func(*testing.T, *faulty) tlsprovider.Certificate) func(*testing.T, *faulty) {
 	return func(t *testing.T, x *faulty) {
-		x.server.ClientAuth, x.server.Roots = tlsprovider.RequireClientCert, x.ca.Roots()
+		x.server.ClientAuth, x.server.ClientCAs = tlsprovider.RequireClientCert, x.ca.Roots()
 		x.client.Certificates = []tlsprovider.Certificate{cert(t, x)}
 	}
 }

@@ -158,7 +158,7 @@ func (su *Suite) decisionReplacesEndpoint(t *testing.T) {
 	cfg.Certificates = []tlsprovider.Certificate{other.Leaf(t, nil)}
 	cfg.Groups = []tlsprovider.Group{tlsprovider.SecP256r1MLKEM768}
 	e := su.newServer(t, &cfg)
-	client.Roots = other.Roots()
+	client.RootCAs = other.Roots()
 	p := su.NewPair(t, client, server)
 	p.Decide = decide(e)
 	cs, _ := p.MustRun(t)

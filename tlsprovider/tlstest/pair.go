@@ -249,7 +249,7 @@ func RequireAlert(t testing.TB, want tlsprovider.Alert, err error) {
 func Configs(t testing.TB) (client, server *tlsprovider.Config, ca *Authority) {
 	t.Helper()
 	ca = NewAuthority(t)
-	client = &tlsprovider.Config{NextProtos: []string{"test"}, Roots: ca.Roots()}
+	client = &tlsprovider.Config{NextProtos: []string{"test"}, RootCAs: ca.Roots()}
 	server = &tlsprovider.Config{NextProtos: []string{"test"}, Certificates: []tlsprovider.Certificate{ca.Leaf(t, nil)}}
 	return client, server, ca
 }

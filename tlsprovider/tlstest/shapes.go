@@ -35,11 +35,11 @@ func shapes(t testing.TB) []shape {
 		vary("HelloRetryRequest", func(_, s *tlsprovider.Config) { s.Groups = []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024} }),
 		vary("mutual", func(c, s *tlsprovider.Config) {
 			c.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
-			s.ClientAuth, s.Roots = tlsprovider.RequireClientCert, ca.Roots()
+			s.ClientAuth, s.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
 		}),
 		vary("mutual with Signers", func(c, s *tlsprovider.Config) {
 			c.Certificates, s.Certificates = []tlsprovider.Certificate{remoteCert}, []tlsprovider.Certificate{remoteCert}
-			s.ClientAuth, s.Roots = tlsprovider.RequireClientCert, ca.Roots()
+			s.ClientAuth, s.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
 		}),
 		vary("with tickets", func(c, s *tlsprovider.Config) { c.DisableTickets, s.DisableTickets = false, false }),
 	}

@@ -37,7 +37,7 @@ func (su *Suite) signer(t *testing.T) {
 			client, server, ca := Configs(t)
 			cert := tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}
 			server.Certificates = []tlsprovider.Certificate{cert}
-			server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+			server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
 			client.Certificates = []tlsprovider.Certificate{cert}
 			p := su.NewPair(t, client, server)
 			cs, ss := p.MustRun(t)

@@ -107,6 +107,7 @@ func (su *Suite) handshake() []namedTest {
 		{"settled sessions", su.settledSessions, all},
 		{"server certificate faults", su.serverCertificateFaults, real},
 		{"mutual TLS", su.mutualTLS, real},
+		{"authorities of each role", su.authoritiesOfEachRole, real},
 		{"VerifyPeer", su.verifyPeer, all},
 		{"key formats", su.keyFormats, real},
 		{"signer", su.signer, real},

@@ -80,7 +80,7 @@ func (su *Suite) ticketsOff(t *testing.T) {
 // A server that asks for certificates knows its clients on every connection, resumed or not.
 func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 	client, server, ca := Configs(t)
-	server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+	server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
 	client.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
 	var seen [][][]byte
 	server.VerifyPeer = func(st *tlsprovider.State) error {

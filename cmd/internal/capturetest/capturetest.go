@@ -84,7 +84,7 @@ func Record(t *testing.T, s Setup) *Recording {
 	require.NoError(t, err)
 	defer pc.Close()
 	e, err := quic.NewEndpoint(capture.NewTap(pc, r.Frame), &quic.Config{Provider: native.New(), ServerName: Name,
-		TLS: &tlsprovider.Config{Groups: s.Client, NextProtos: []string{"test", "other"}, Roots: cert.Roots(), KeyLogWriter: r}})
+		TLS: &tlsprovider.Config{Groups: s.Client, NextProtos: []string{"test", "other"}, RootCAs: cert.Roots(), KeyLogWriter: r}})
 	require.NoError(t, err)
 	defer e.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -113,9 +113,9 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	}
 	switch {
 	case f.CA != "":
-		cfg.TLS.Roots, err = demo.LoadRoots(f.CA)
+		cfg.TLS.RootCAs, err = demo.LoadRoots(f.CA)
 	case loopback:
-		cfg.TLS.Roots, err = demo.DemoRoots()
+		cfg.TLS.RootCAs, err = demo.DemoRoots()
 	default:
 		err = nil // the system's
 	}

@@ -112,7 +112,7 @@ func (s *server) config() (*quic.Config, error) {
 	cfg.TLS.Certificates = []tlsprovider.Certificate{cert}
 	if s.flags.CA != "" {
 		cfg.TLS.ClientAuth = tlsprovider.RequireClientCert
-		cfg.TLS.Roots, err = demo.LoadRoots(s.flags.CA)
+		cfg.TLS.ClientCAs, err = demo.LoadRoots(s.flags.CA)
 	}
 	return cfg, err
 }

@@ -122,7 +122,7 @@ func worldDigest(t *testing.T, seed uint64, name string, p tlsprovider.Provider)
 	}
 	if shapeOnly {
 		cert, roots := fixedSizeCert()
-		o.ClientTLS.Roots, o.ServerTLS.Certificates = roots, []tlsprovider.Certificate{cert}
+		o.ClientTLS.RootCAs, o.ServerTLS.Certificates = roots, []tlsprovider.Certificate{cert}
 	}
 	pair, err := NewPair(o)
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ var testCert = sync.OnceValue(func() *testcert.Certificate { return testcert.New
 // tlsConfigs are those of a client and a server that trust each other.
 func tlsConfigs(groups ...tlsprovider.Group) (client, server *tlsprovider.Config) {
 	cert := testCert()
-	client = &tlsprovider.Config{NextProtos: []string{ALPN}, Roots: cert.Roots(), Groups: groups}
+	client = &tlsprovider.Config{NextProtos: []string{ALPN}, RootCAs: cert.Roots(), Groups: groups}
 	server = &tlsprovider.Config{NextProtos: []string{ALPN}, Certificates: []tlsprovider.Certificate{cert.Provider()}, Groups: groups}
 	return client, server
 }

@@ -18,7 +18,7 @@ func flights(t testing.TB) *tlstest.Pair {
 	t.Helper()
 	client, server, ca := tlstest.Configs(t)
 	client.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
-	server.ClientAuth, server.Roots = tlsprovider.RequireClientCert, ca.Roots()
+	server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
 	server.Groups = []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}
 	su := tlstest.Suite{Client: native.New(), Server: native.New()}
 	p := su.NewPair(t, client, server)

@@ -93,7 +93,7 @@ func (t *transport) config(m *drivercli.Materials) (*quic.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
-	tls := &tlsprovider.Config{Groups: t.groups, Policy: t.opt.Policy, NextProtos: t.opt.Protocols, Roots: roots,
+	tls := &tlsprovider.Config{Groups: t.groups, Policy: t.opt.Policy, NextProtos: t.opt.Protocols, RootCAs: roots,
 		Certificates: []tlsprovider.Certificate{cert}, DisableTickets: !t.opt.Resumption}
 	if t.opt.KeyLog != nil {
 		tls.KeyLogWriter = t.opt.KeyLog

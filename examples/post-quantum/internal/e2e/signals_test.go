@@ -25,7 +25,7 @@ func (h home) dial(t *testing.T, s *server) *quic.Conn {
 	require.NoError(t, err)
 	conn, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
 		Provider: native.New(), ServerName: "localhost",
-		TLS: &tlsprovider.Config{NextProtos: []string{"pq-example"}, Roots: roots},
+		TLS: &tlsprovider.Config{NextProtos: []string{"pq-example"}, RootCAs: roots},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.CloseWithError(0, "")) })
