@@ -1,11 +1,13 @@
 package quic
 
 import (
+	"errors"
 	"net"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // Driving
@@ -229,6 +231,11 @@ func (c *Conn) report(out *outcome) {
 		out.closed = false
 		if c.ep.logs() {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
+		}
+		var p *tlsprovider.PanicError
+		if errors.As(c.err, &p) {
+			c.ep.log.Error("quic: handshake failed by a panic", "remote", c.RemoteAddr(), "callback", p.Callback,
+				"value", p.Value, "stack", string(p.Stack))
 		}
 		c.cancel(c.err)
 	}

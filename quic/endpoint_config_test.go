@@ -3,6 +3,9 @@
 package quic
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,4 +108,31 @@ func TestEndpointOfBothRoles(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, testPKI().Provider().Chain, peerChain())
 	})
+}
+
+// A panic in VerifyPeer ends its handshake only, and the log has its stack.
+func TestPanicInVerifyPeer(t *testing.T) {
+	var log bytes.Buffer
+	panics := true
+	client, server := clientConfig(), serverConfig()
+	server.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+	server.TLS.VerifyPeer = func(st *tlsprovider.State) error {
+		if panics {
+			_ = st.PeerChain[0] // no client shows one
+		}
+		return nil
+	}
+	inBubble(t, server, client, func(t *testing.T, w *world) {
+		c, err := w.client.Dial(t.Context(), serverAddr, nil)
+		if err == nil { // a client is done before the server is
+			<-c.Context().Done()
+			err = context.Cause(c.Context())
+		}
+		requireTransportError(t, err, 0x150, true) // internal_error
+		panics = false
+		w.connect()
+	})
+	require.Contains(t, log.String(), "Config.VerifyPeer")
+	require.Contains(t, log.String(), "index out of range")
+	require.Contains(t, log.String(), "TestPanicInVerifyPeer")
 }

@@ -52,9 +52,11 @@ type Config struct {
 	InsecureSkipVerify bool
 
 	// VerifyPeer runs last, after verification of the chain, on a worker goroutine. An error
-	// fails the handshake with bad_certificate, or with the Alert of an *Error. It runs for a
-	// resumed session as well: a client's State.PeerChain is nil then, a server's is that of the
-	// session that is resumed.
+	// fails the handshake with bad_certificate, or with the Alert of an *Error; a panic fails it
+	// with internal_error and a *PanicError. State.PeerChain is the chain that was verified. It
+	// is nil if the server asked for no certificate or, with VerifyClientCertIfGiven, got none,
+	// so check its length before its elements. VerifyPeer runs for a resumed session as well: a
+	// client's State.PeerChain is nil then, a server's is that of the session that is resumed.
 	VerifyPeer func(*State) error
 
 	// KeyLogWriter receives secrets in the format of SSLKEYLOGFILE. It ends all

@@ -1,6 +1,10 @@
 package tlsprovider
 
-import "crypto"
+import (
+	"crypto"
+	"errors"
+	"io"
+)
 
 // Side is one end of a connection.
 type Side uint8
@@ -93,13 +97,19 @@ func NewSignRequest(s crypto.Signer, digest []byte, opts crypto.SignerOpts) *Sig
 	return &SignRequest{signer: s, digest: digest, opts: opts}
 }
 
-// Run calls the Signer, for as long as it takes.
-func (r *SignRequest) Run(rand interface{ Read([]byte) (int, error) }) {
-	r.signature, r.err = r.signer.Sign(rand, r.digest, r.opts)
+// Run calls the Signer and returns when the Signer does.
+func (r *SignRequest) Run(rand io.Reader) {
+	r.err = Guard("Certificate.Signer", func() (err error) {
+		r.signature, err = r.signer.Sign(rand, r.digest, r.opts)
+		if err == nil && len(r.signature) == 0 {
+			err = errors.New("the Signer returned an empty signature")
+		}
+		return err
+	})
 }
 
 // Fail records that the request was given up.
 func (r *SignRequest) Fail(err error) { r.err = err }
 
-// Result is for providers: what Run left.
+// Result is for providers. It returns the result of Run, or nil and nil before Run has ended.
 func (r *SignRequest) Result() ([]byte, error) { return r.signature, r.err }

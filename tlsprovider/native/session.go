@@ -45,7 +45,8 @@ type session struct {
 	secrets   [4][2]*secret // by level and direction: read, write
 	settled   bool          // conn is nil; of what it knew, exporter is left
 	exporter  func(label string, context []byte, length int) ([]byte, error)
-	tickets   int // stored by a client
+	tickets   int   // stored by a client
+	panicked  error // a panic in one of the program's functions
 	reported  int
 	failed    error
 	closed    bool
@@ -207,7 +208,13 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 
 // after goes on when a call of crypto/tls has ended, or waits for a signature.
 func (s *session) after(waiting bool, err error) ([]tlsprovider.Event, error) {
-	if err != nil {
+	switch {
+	case s.panicked != nil:
+		return nil, s.fail(s.panicked)
+	case err != nil && s.signing.failure() != nil:
+		// crypto/tls keeps only its text.
+		return nil, s.alert(tlsprovider.AlertInternalError, "signing: %w", s.signing.failure())
+	case err != nil:
 		return nil, s.fail(err)
 	}
 	if waiting {
@@ -244,7 +251,7 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
 		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })
-		if err != nil || waiting {
+		if err != nil || waiting || s.panicked != nil {
 			return s.after(waiting, err)
 		}
 		if err := s.drain(); err != nil {

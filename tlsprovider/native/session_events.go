@@ -2,7 +2,6 @@ package native
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -77,15 +76,8 @@ func (s *session) finish() error {
 	if err := s.checkGroup(); err != nil {
 		return err
 	}
-	if verify := s.e.cfg.VerifyPeer; verify != nil {
-		copied := *st
-		if err := verify(&copied); err != nil {
-			var te *tlsprovider.Error
-			if errors.As(err, &te) {
-				return te
-			}
-			return &tlsprovider.Error{Alert: tlsprovider.AlertBadCertificate, Err: err}
-		}
+	if err := s.e.cfg.RunVerifyPeer(st); err != nil {
+		return err
 	}
 	st.HandshakeDone = true
 	s.exporter = exporterOf(&cs)

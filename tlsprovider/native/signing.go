@@ -20,6 +20,7 @@ type signing struct {
 	quit     chan struct{} // closed by Close
 	done     chan error    // the result of the call that runs; nil when none does
 	pending  *tlsprovider.SignRequest
+	failed   error // of the last request
 }
 
 type signature struct {
@@ -107,9 +108,17 @@ func (g *signing) ready() bool {
 // resume hands a finished signature over; waiting as in call.
 func (g *signing) resume() (waiting bool, err error) {
 	sig, err := g.pending.Result()
-	g.pending = nil
+	g.pending, g.failed = nil, err
 	g.replies <- signature{sig, err}
 	return g.wait()
+}
+
+// failure returns the error of the last signature.
+func (g *signing) failure() error {
+	if g == nil {
+		return nil
+	}
+	return g.failed
 }
 
 // close ends a call that waits. The request itself may still run: it belongs to whoever runs it.

@@ -11,8 +11,7 @@ type ticketCache struct {
 	own bool
 }
 
-// newTicketCache uses the caller's cache if there is one. An own one is emptied when certificates
-// change: its sessions stand for the old identity.
+// newTicketCache uses the caller's cache if there is one.
 func newTicketCache(theirs tls.ClientSessionCache) *ticketCache {
 	if theirs != nil {
 		return &ticketCache{theirs, false}
@@ -31,17 +30,23 @@ type sessionCache struct {
 // "Clients SHOULD NOT reuse a ticket for multiple connections."
 // https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4
 func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
-	state, ok := c.ClientSessionCache.Get(key)
-	if ok && c.own {
-		c.ClientSessionCache.Put(key, nil)
+	if c.own {
+		state, ok := c.ClientSessionCache.Get(key)
+		if ok {
+			c.ClientSessionCache.Put(key, nil)
+		}
+		return state, ok
 	}
+	var state *tls.ClientSessionState
+	ok := false
+	_ = c.s.guard("tls.Config.ClientSessionCache", func() error { state, ok = c.ClientSessionCache.Get(key); return nil })
 	return state, ok
 }
 
 // Put stores a session, which means that a ticket came.
 func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
-	c.ClientSessionCache.Put(key, state)
-	if state != nil {
+	err := c.s.guard("tls.Config.ClientSessionCache", func() error { c.ClientSessionCache.Put(key, state); return nil })
+	if err == nil && state != nil {
 		c.s.tickets++
 	}
 }

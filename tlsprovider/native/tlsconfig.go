@@ -93,9 +93,10 @@ func clientAuth(cfg *tlsprovider.Config) tls.ClientAuthType {
 	return tls.NoClientCert
 }
 
-// clientConfig is a session's own.
+// clientConfig makes the configuration of one session.
 func (p *prepared) clientConfig(s *session) *tls.Config {
 	t := p.base.Clone()
+	s.guardCallbacks(t)
 	t.ServerName = s.name.Verify // of an address crypto/tls sends none
 	t.ClientSessionCache = nil
 	if p.cache != nil {
@@ -112,10 +113,11 @@ func (p *prepared) clientConfig(s *session) *tls.Config {
 // maxALPN bounds the configurations that are kept; sessions beyond get one of their own.
 const maxALPN = 16
 
-// serverConfig is shared by the sessions that chose a protocol, unless private keys live elsewhere.
+// serverConfig returns the configuration for a protocol. Sessions share it, unless private keys live
+// elsewhere or there are callbacks: those have to find their session.
 func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
-	if p.foreign {
-		t := withALPN(p.base, alpn)
+	if p.foreign || hasCallbacks(p.base) {
+		t := s.withALPN(p.base, alpn)
 		t.Certificates = s.signing.wrap(p.certs)
 		return t
 	}
@@ -123,7 +125,7 @@ func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
 	defer p.mu.Unlock()
 	t := p.byALPN[alpn]
 	if t == nil {
-		t = withALPN(p.base, alpn)
+		t = s.withALPN(p.base, alpn)
 		if len(p.byALPN) < maxALPN {
 			p.byALPN[alpn] = t
 		}
@@ -132,16 +134,23 @@ func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
 }
 
 // withALPN makes a configuration that knows one protocol: which one is the transport's decision.
-func withALPN(base *tls.Config, alpn string) *tls.Config {
+func (s *session) withALPN(base *tls.Config, alpn string) *tls.Config {
 	t := base.Clone()
 	t.NextProtos = []string{alpn}
-	if get := base.GetConfigForClient; get != nil {
+	s.guardCallbacks(t)
+	if get := t.GetConfigForClient; get != nil {
 		t.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
 			other, err := get(info)
 			if other == nil || err != nil {
 				return other, err
 			}
 			other = other.Clone()
+			s.guardCallbacks(other)
+			certs := make([]tls.Certificate, len(other.Certificates))
+			for i, c := range other.Certificates {
+				certs[i] = s.guardKey(c)
+			}
+			other.Certificates = certs
 			other.GetConfigForClient = nil
 			other.NextProtos = []string{alpn}
 			other.MinVersion, other.MaxVersion = tls.VersionTLS13, tls.VersionTLS13

@@ -1,11 +1,16 @@
 package native
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"runtime/debug"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -180,3 +185,72 @@ func TestGODEBUGTakesHybridsAway(t *testing.T) {
 	require.NoError(t, err)
 	e.Close()
 }
+
+// A panic in a function of a tls.Config, which crypto/tls calls on a goroutine of its own, fails the handshake
+// that called it and no other.
+func TestPanicsInTLSConfig(t *testing.T) {
+	for field, set := range map[string]func(t *testing.T, w *world){
+		"tls.Config.GetCertificate": func(t *testing.T, w *world) {
+			w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("mistake") }
+			w.server.Certificates = nil
+		},
+		"tls.Config.GetConfigForClient": func(t *testing.T, w *world) {
+			w.server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { panic("mistake") }
+		},
+		"tls.Config.VerifyConnection": func(t *testing.T, w *world) {
+			server := w.server.Clone()
+			server.VerifyConnection = func(tls.ConnectionState) error { panic("mistake") }
+			w.server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return server, nil }
+		},
+		"tls.Config.VerifyPeerCertificate": func(t *testing.T, w *world) {
+			w.client.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { panic("mistake") }
+		},
+		"tls.Config.GetClientCertificate": func(t *testing.T, w *world) {
+			w.server.ClientAuth = tls.RequestClientCert
+			w.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("mistake") }
+		},
+		"tls.Config.WrapSession": func(t *testing.T, w *world) {
+			w.server.WrapSession = func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { panic("mistake") }
+		},
+		"tls.Config.ClientSessionCache": func(t *testing.T, w *world) { w.client.ClientSessionCache = panickyCache{} },
+		"tls.Config.Rand":               func(t *testing.T, w *world) { w.client.Rand = panickyReader{} },
+		"tls.Certificate.PrivateKey": func(t *testing.T, w *world) {
+			c := w.server.Certificates[0]
+			c.PrivateKey = panickySigner{c.PrivateKey.(crypto.Signer)}
+			w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c, nil }
+			w.server.Certificates = nil
+		},
+		"Config.Time": func(t *testing.T, w *world) {
+			w.client.Time = func() time.Time {
+				stack := string(debug.Stack())
+				if strings.Contains(stack, "verifyServerCertificate") {
+					panic("mistake")
+				}
+				return time.Now()
+			}
+		},
+	} {
+		t.Run(field, func(t *testing.T) {
+			w := newWorld(t)
+			set(t, w)
+			_, err := w.pair(t, "server.test").Run(t)
+			tlstest.RequireAlert(t, tlsprovider.AlertInternalError, err)
+			var pe *tlsprovider.PanicError
+			require.ErrorAs(t, err, &pe)
+			require.Equal(t, field, pe.Callback)
+		})
+	}
+}
+
+type panickyCache struct{}
+
+func (panickyCache) Get(string) (*tls.ClientSessionState, bool) { panic("mistake") }
+func (panickyCache) Put(string, *tls.ClientSessionState)        { panic("mistake") }
+
+type panickyReader struct{}
+
+func (panickyReader) Read([]byte) (int, error) { panic("mistake") }
+
+type panickySigner struct{ crypto.Signer }
+
+func (panickySigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("mistake") }

@@ -8,7 +8,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -164,9 +163,9 @@ func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, e
 	return nil, fmt.Errorf("s2n: a Signer was asked for signature algorithm %d", alg)
 }
 
-// isDERCertificate rejects what is no certificate before s2n-tls sees it.
+// isDERCertificate reports whether der is one DER SEQUENCE and nothing more. s2n-tls ignores what follows a
+// certificate.
 func isDERCertificate(der []byte) bool {
-	var raw asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &raw)
-	return err == nil && len(rest) == 0 && raw.Class == asn1.ClassUniversal && raw.Tag == asn1.TagSequence
+	s := cryptobyte.String(der)
+	return s.SkipASN1(cryptobyteasn1.SEQUENCE) && s.Empty()
 }

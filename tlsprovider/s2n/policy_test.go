@@ -70,7 +70,7 @@ func TestPolicyWithPureMLKEM(t *testing.T) {
 		return
 	}
 	cert, roots := selfSignedP384(t)
-	client := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"}, Roots: roots}
+	client := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"}, RootCAs: roots}
 	server := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"},
 		Certificates: []tlsprovider.Certificate{cert}}
 	cs, ss := newPair(t, prov, client, server).MustRun(t)

@@ -126,9 +126,15 @@ func (s *session) signed() error {
 // call of the same Advance.
 func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 	if len(d.Data) > 0 {
-		s.watch.add(s.ep.side.Peer(), d.Level, d.Data, true)
+		if err := s.watch.peer(s.ep.side.Peer(), d.Level, d.Data); err != nil {
+			return s.fail(tlsprovider.AlertDecodeError, err)
+		}
 	}
-	log, err := s.conn.Drive(uint8(d.Level), d.Data, s.ep.clock())
+	var now int64
+	if err := tlsprovider.Guard("Config.Time", func() error { now = s.ep.clock(); return nil }); err != nil {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	log, err := s.conn.Drive(uint8(d.Level), d.Data, now)
 	if err != nil {
 		return s.driveError(err)
 	}
@@ -160,7 +166,7 @@ func (s *session) event(e s2n.Event) error {
 	level := tlsprovider.Level(e.Level)
 	switch e.Kind {
 	case s2n.EventWrite:
-		s.watch.add(s.ep.side, level, e.Data, false)
+		s.watch.Add(s.ep.side, level, e.Data)
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: e.Data})
 	case s2n.EventKeys:
 		if err := s.checkGroup(); err != nil {
@@ -186,7 +192,11 @@ func (s *session) event(e s2n.Event) error {
 		}
 	case s2n.EventKeyLog:
 		if w := s.ep.cfg.KeyLogWriter; w != nil {
-			if _, err := w.Write(append(bytes.Clone(e.Data), '\n')); err != nil {
+			err := tlsprovider.Guard("Config.KeyLogWriter", func() error {
+				_, err := w.Write(append(bytes.Clone(e.Data), '\n'))
+				return err
+			})
+			if err != nil {
 				return s.fail(tlsprovider.AlertInternalError, fmt.Errorf("s2n: key log: %w", err))
 			}
 		}

@@ -1,7 +1,6 @@
 package s2n
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -39,32 +38,20 @@ func (s *session) done() error {
 	s.state.CipherSuite = tlsprovider.CipherSuite(st.CipherSuite)
 	s.state.Resumed = st.Resumed
 	schemes := [2]tlsprovider.SignatureScheme{s.watch.Scheme(tlsprovider.Client), s.watch.Scheme(tlsprovider.Server)}
-	s.watch.fill(&s.state, s.ep.side.Peer())
+	if err := s.watch.fill(&s.state, s.ep.side.Peer()); err != nil {
+		return s.fail(tlsprovider.AlertDecodeError, err)
+	}
 	s.judge(schemes)
 	if s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN) {
 		return s.fail(tlsprovider.AlertNoApplicationProtocol,
 			fmt.Errorf("s2n: the server chose application protocol %q of the offered %q", st.ALPN, s.ep.cfg.NextProtos))
 	}
+	if err := s.ep.cfg.RunVerifyPeer(&s.state); err != nil {
+		s.failed = err
+		return err
+	}
 	s.state.HandshakeDone = true
-	return s.verifyPeer()
-}
-
-func (s *session) verifyPeer() error {
-	if s.ep.cfg.VerifyPeer == nil {
-		return nil
-	}
-	st := s.state
-	err := s.ep.cfg.VerifyPeer(&st)
-	if err == nil {
-		return nil
-	}
-	s.state.HandshakeDone = false
-	alert := tlsprovider.AlertBadCertificate
-	var e *tlsprovider.Error
-	if errors.As(err, &e) {
-		alert = e.Alert
-	}
-	return s.fail(alert, err)
+	return nil
 }
 
 func (s *session) State() tlsprovider.State { return s.state }

@@ -88,6 +88,11 @@ func Faults() []Fault {
 		{"Certificate without a certificate", client, spoil(11, func(m []byte) []byte {
 			return []byte{11, 0, 0, 4, 0, 0, 0, 0}
 		})},
+		{"Certificate with bytes after its list", client, spoil(11, func(m []byte) []byte {
+			n := len(m) - 4 + 1
+			m[1], m[2], m[3] = byte(n>>16), byte(n>>8), byte(n)
+			return append(m, 0)
+		})},
 		{"a message of an unknown type", client, spoil(8, func(m []byte) []byte { m[0] = 99; return m })},
 	}
 }

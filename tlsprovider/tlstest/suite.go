@@ -109,6 +109,8 @@ func (su *Suite) handshake() []namedTest {
 		{"mutual TLS", su.mutualTLS, real},
 		{"authorities of each role", su.authoritiesOfEachRole, real},
 		{"VerifyPeer", su.verifyPeer, all},
+		{"peer chains", su.peerChains, real},
+		{"panics", su.panics, all},
 		{"key formats", su.keyFormats, real},
 		{"signer", su.signer, real},
 		{"wrong levels", su.wrongLevels, all},

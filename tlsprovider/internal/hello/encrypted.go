@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// EncryptedExtensions is what concerns QUIC of the message of that name.
+// EncryptedExtensions is the part of the message of that name that concerns QUIC.
 type EncryptedExtensions struct {
 	ALPN                string
 	TransportParameters []byte
@@ -37,10 +37,14 @@ func ParseEncryptedExtensions(b []byte) (*EncryptedExtensions, error) {
 }
 
 // ParseCertificate returns the chain of a Certificate message's body, sharing its memory.
+//
+// It accepts exactly what RFC 8446, section 4.4.2, describes, so that another reader of a message that it
+// accepts finds the same entries: there is no request context, each entry has its extensions, and nothing
+// follows the list. It does not look into certificates.
 func ParseCertificate(b []byte) ([][]byte, error) {
 	s := cryptobyte.String(b)
 	var context, list cryptobyte.String
-	if !s.ReadUint8LengthPrefixed(&context) || !s.ReadUint24LengthPrefixed(&list) || !s.Empty() {
+	if !s.ReadUint8LengthPrefixed(&context) || !context.Empty() || !s.ReadUint24LengthPrefixed(&list) || !s.Empty() {
 		return nil, ErrMalformed
 	}
 	var chain [][]byte

@@ -165,7 +165,7 @@ func (s *session) serverFlight() error {
 	return s.verifyMessage(s.serverFinish)
 }
 
-// chain is what a server presents: its own, or made up.
+// chain returns the server's own chain, or one certificate of Options.ChainLen made-up bytes.
 func (s *session) chain() [][]byte {
 	if cert, ok := s.ep.firstCert(); ok {
 		return cert.Chain

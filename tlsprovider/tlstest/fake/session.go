@@ -216,19 +216,11 @@ func (s *session) complete() error {
 	s.st.ClientShareLen, s.st.ServerShareLen = s.watch.Shares()
 	s.st.SignatureScheme = s.watch.Scheme(s.side.Peer())
 	s.st.CipherSuite = s.suite
-	s.st.HandshakeDone = true
-	if verify := s.ep.cfg.VerifyPeer; verify != nil {
-		st := s.st
-		if err := verify(&st); err != nil {
-			s.st.HandshakeDone = false
-			alert := tlsprovider.AlertBadCertificate
-			var e *tlsprovider.Error
-			if errors.As(err, &e) {
-				alert = e.Alert
-			}
-			return s.fail(alert, "%w", err)
-		}
+	if err := s.ep.cfg.RunVerifyPeer(&s.st); err != nil {
+		s.failed = err
+		return err
 	}
+	s.st.HandshakeDone = true
 	s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
 	return nil
 }

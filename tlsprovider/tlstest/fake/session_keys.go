@@ -73,7 +73,11 @@ func (s *session) keyLog(label string, secret uint64) error {
 	}
 	fill(value[:], secret)
 	line := label + " " + hex.EncodeToString(random[:]) + " " + hex.EncodeToString(value[:]) + "\n"
-	if _, err := io.WriteString(w, line); err != nil {
+	err := tlsprovider.Guard("Config.KeyLogWriter", func() error {
+		_, err := io.WriteString(w, line)
+		return err
+	})
+	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, "key log: %w", err)
 	}
 	return nil

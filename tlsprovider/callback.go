@@ -1,0 +1,50 @@
+package tlsprovider
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// A PanicError reports that one of the program's own functions panicked during a handshake. The handshake
+// fails with internal_error; other connections are not affected.
+type PanicError struct {
+	// Callback is the field that the function was set in, such as "Config.VerifyPeer".
+	Callback string
+	// Value is the argument of panic.
+	Value any
+	// Stack is the stack of the goroutine that panicked.
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in %s: %v", e.Callback, e.Value) }
+
+// Guard is for providers. It calls f, which calls one of the program's functions, and returns its error. If
+// f panics, the error is an [*Error] with internal_error that wraps a [*PanicError].
+func Guard(callback string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &Error{Alert: AlertInternalError, Err: &PanicError{callback, v, debug.Stack()}}
+		}
+	}()
+	return f()
+}
+
+// RunVerifyPeer is for providers. It calls VerifyPeer, if set, with a copy of st. The error is an [*Error]:
+// the function's own, or one with bad_certificate.
+func (c *Config) RunVerifyPeer(st *State) error {
+	if c.VerifyPeer == nil {
+		return nil
+	}
+	copied := *st
+	copied.HandshakeDone = true
+	err := Guard("Config.VerifyPeer", func() error { return c.VerifyPeer(&copied) })
+	if err == nil {
+		return nil
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	return &Error{Alert: AlertBadCertificate, Err: err}
+}

@@ -1,0 +1,147 @@
+package native
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// hasCallbacks reports whether crypto/tls would call a function of the program's, other than a client's
+// session cache, on a goroutine of its own.
+func hasCallbacks(t *tls.Config) bool {
+	return t.GetCertificate != nil || t.GetClientCertificate != nil || t.GetConfigForClient != nil ||
+		t.GetEncryptedClientHelloKeys != nil || t.VerifyConnection != nil || t.VerifyPeerCertificate != nil ||
+		t.EncryptedClientHelloRejectionVerify != nil || t.WrapSession != nil || t.UnwrapSession != nil ||
+		t.Rand != nil || t.KeyLogWriter != nil || t.Time != nil
+}
+
+// guardCallbacks wraps each of the program's functions in t, which is the session's own. crypto/tls calls
+// them on a goroutine of its own, where a panic would end the process; it fails the session instead.
+func (s *session) guardCallbacks(t *tls.Config) {
+	t.GetCertificate = guardedCertificate(s, "tls.Config.GetCertificate", t.GetCertificate)
+	t.GetClientCertificate = guardedCertificate(s, "tls.Config.GetClientCertificate", t.GetClientCertificate)
+	t.GetConfigForClient = guarded1(s, "tls.Config.GetConfigForClient", t.GetConfigForClient)
+	t.GetEncryptedClientHelloKeys = guarded1(s, "tls.Config.GetEncryptedClientHelloKeys", t.GetEncryptedClientHelloKeys)
+	t.VerifyConnection = guarded0(s, "tls.Config.VerifyConnection", t.VerifyConnection)
+	t.EncryptedClientHelloRejectionVerify = guarded0(s, "tls.Config.EncryptedClientHelloRejectionVerify",
+		t.EncryptedClientHelloRejectionVerify)
+	if verify := t.VerifyPeerCertificate; verify != nil {
+		t.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) error {
+			return s.guard("tls.Config.VerifyPeerCertificate", func() error { return verify(raw, chains) })
+		}
+	}
+	t.WrapSession = guarded2(s, "tls.Config.WrapSession", t.WrapSession)
+	t.UnwrapSession = guarded2(s, "tls.Config.UnwrapSession", t.UnwrapSession)
+	if t.Rand != nil {
+		t.Rand = guardedReader{t.Rand, s}
+	}
+	if t.KeyLogWriter != nil {
+		t.KeyLogWriter = guardedWriter{t.KeyLogWriter, s}
+	}
+	if clock := t.Time; clock != nil {
+		t.Time = func() (now time.Time) {
+			_ = s.guard("Config.Time", func() error { now = clock(); return nil })
+			return now
+		}
+	}
+}
+
+// guard calls f. crypto/tls keeps only the text of some callbacks' errors, and some callbacks have none,
+// so the session remembers a panic.
+func (s *session) guard(callback string, f func() error) error {
+	err := tlsprovider.Guard(callback, f)
+	var p *tlsprovider.PanicError
+	if errors.As(err, &p) {
+		s.panicked = err
+	}
+	return err
+}
+
+func guarded0[A any](s *session, callback string, f func(A) error) func(A) error {
+	if f == nil {
+		return nil
+	}
+	return func(a A) error { return s.guard(callback, func() error { return f(a) }) }
+}
+
+func guarded1[A, R any](s *session, callback string, f func(A) (R, error)) func(A) (R, error) {
+	if f == nil {
+		return nil
+	}
+	return func(a A) (r R, err error) {
+		err = s.guard(callback, func() (err error) { r, err = f(a); return err })
+		return r, err
+	}
+}
+
+func guarded2[A, B, R any](s *session, callback string, f func(A, B) (R, error)) func(A, B) (R, error) {
+	if f == nil {
+		return nil
+	}
+	return func(a A, b B) (r R, err error) {
+		err = s.guard(callback, func() (err error) { r, err = f(a, b); return err })
+		return r, err
+	}
+}
+
+// guardedCertificate guards f and the private key of what it returns.
+func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Certificate, error)) func(A) (*tls.Certificate, error) {
+	f = guarded1(s, callback, f)
+	if f == nil {
+		return nil
+	}
+	return func(a A) (*tls.Certificate, error) {
+		c, err := f(a)
+		if c == nil || err != nil {
+			return c, err
+		}
+		guarded := s.guardKey(*c)
+		return &guarded, nil
+	}
+}
+
+// guardKey returns c with a guarded key if the key lives elsewhere.
+func (s *session) guardKey(c tls.Certificate) tls.Certificate {
+	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isForeign(signer) {
+		c.PrivateKey = guardedSigner{signer, s}
+	}
+	return c
+}
+
+type guardedSigner struct {
+	crypto.Signer
+	s *session
+}
+
+func (g guardedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
+	err = g.s.guard("tls.Certificate.PrivateKey", func() (err error) {
+		sig, err = g.Signer.Sign(rand, digest, opts)
+		return err
+	})
+	return sig, err
+}
+
+type guardedReader struct {
+	io.Reader
+	s *session
+}
+
+func (g guardedReader) Read(b []byte) (n int, err error) {
+	err = g.s.guard("tls.Config.Rand", func() (err error) { n, err = g.Reader.Read(b); return err })
+	return n, err
+}
+
+type guardedWriter struct {
+	io.Writer
+	s *session
+}
+
+func (g guardedWriter) Write(b []byte) (n int, err error) {
+	err = g.s.guard("Config.KeyLogWriter", func() (err error) { n, err = g.Writer.Write(b); return err })
+	return n, err
+}

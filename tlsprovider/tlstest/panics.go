@@ -1,0 +1,95 @@
+package tlstest
+
+import (
+	"crypto"
+	"io"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// panics has each function of a Config panic. The handshake that called it fails with internal_error and an
+// account of the panic, and the next one of the same endpoints succeeds.
+func (su *Suite) panics(t *testing.T) {
+	key := NewAuthority(t).Key
+	for _, tt := range []struct {
+		name string
+		side tlsprovider.Side
+		set  func(cfg *tlsprovider.Config, ca *Authority, run func())
+	}{
+		{"Config.VerifyPeer", tlsprovider.Client, verifyPeerRuns},
+		{"Config.VerifyPeer", tlsprovider.Server, verifyPeerRuns},
+		{"Certificate.Signer", tlsprovider.Server, func(cfg *tlsprovider.Config, ca *Authority, run func()) {
+			cfg.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: before{key, run}}}
+		}},
+		{"Config.KeyLogWriter", tlsprovider.Client, keyLogRuns},
+		{"Config.KeyLogWriter", tlsprovider.Server, keyLogRuns},
+	} {
+		t.Run(tt.name+" of the "+tt.side.String(), func(t *testing.T) {
+			client, server, ca := Configs(t)
+			client.DisableTickets, server.DisableTickets = true, true
+			cfg := client
+			if tt.side == tlsprovider.Server {
+				cfg = server
+			}
+			armed := true
+			tt.set(cfg, ca, func() {
+				if armed {
+					panic("a mistake of the program's")
+				}
+			})
+			ce, se := su.newEndpoints(t, client, server)
+			p := PairOf(t, ce, se, "server.test")
+			side, err := p.Run(t)
+			require.Equal(t, tt.side, side)
+			RequireAlert(t, tlsprovider.AlertInternalError, err)
+			var pe *tlsprovider.PanicError
+			require.ErrorAs(t, err, &pe)
+			require.Equal(t, tt.name, pe.Callback)
+			require.Equal(t, "a mistake of the program's", pe.Value)
+			require.Contains(t, string(pe.Stack), "tlstest/panics.go")
+			require.NotContains(t, err.Error(), "\n", "the stack is not part of the text")
+			require.False(t, p.Session(side).State().HandshakeDone)
+			armed = false
+			PairOf(t, ce, se, "server.test").MustRun(t)
+		})
+	}
+	t.Run("empty signature", func(t *testing.T) {
+		client, server, ca := Configs(t)
+		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: silent{key}}}
+		side, err := su.NewPair(t, client, server).Run(t)
+		require.Equal(t, tlsprovider.Server, side)
+		RequireAlert(t, tlsprovider.AlertInternalError, err)
+		require.ErrorContains(t, err, "empty signature")
+	})
+}
+
+func verifyPeerRuns(cfg *tlsprovider.Config, _ *Authority, run func()) {
+	cfg.VerifyPeer = func(*tlsprovider.State) error { run(); return nil }
+}
+
+func keyLogRuns(cfg *tlsprovider.Config, _ *Authority, run func()) {
+	cfg.KeyLogWriter = writer(func([]byte) { run() })
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) { w(b); return len(b), nil }
+
+// before is a signer that calls a function first.
+type before struct {
+	crypto.Signer
+	run func()
+}
+
+func (s before) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	s.run()
+	return s.Signer.Sign(random, digest, opts)
+}
+
+// silent is a signer that returns neither a signature nor an error.
+type silent struct{ crypto.Signer }
+
+func (silent) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, nil }
