@@ -182,6 +182,12 @@ func (e *endpoint) flags() (f s2n.Flags) {
 
 // prepare makes what s2n-tls works with.
 func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own bool) (*prepared, error) {
+	if e.side == tlsprovider.Client && len(certs) > 1 {
+		// With two of different key types s2n-tls fails each session; of two of the same type it
+		// ignores one.
+		return nil, fmt.Errorf("s2n: a client with %d certificates: %w: s2n-tls has one to show: give that one", len(certs),
+			tlsprovider.ErrUnsupported)
+	}
 	flags := e.flags()
 	c, err := s2n.NewConfig(e.policy, flags)
 	if err != nil {

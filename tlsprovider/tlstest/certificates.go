@@ -155,6 +155,40 @@ func (su *Suite) authoritiesOfEachRole(t *testing.T) {
 	}
 }
 
+// clientWithTwoCertificates: a provider shows one of a client's certificates, or refuses the configuration.
+func (su *Suite) clientWithTwoCertificates(t *testing.T) {
+	client, server, ca := Configs(t)
+	server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
+	key := RSAKey(t)
+	ecdsaCert := ca.Leaf(t, nil)
+	rsaCert := tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), KeyDER: x509.MarshalPKCS1PrivateKey(key)}
+	se := su.newServer(t, server)
+	for name, certs := range map[string][]tlsprovider.Certificate{
+		"RSA and ECDSA": {rsaCert, ecdsaCert},
+		"two of ECDSA":  {ecdsaCert, ca.Leaf(t, nil)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shown := func(ce tlsprovider.Endpoint) [][]byte {
+				_, ss := PairOf(t, ce, se, "server.test").MustRun(t)
+				return ss.PeerChain
+			}
+			cfg := *client
+			cfg.Certificates = certs[:1]
+			ce := su.newClient(t, &cfg)
+			if err := ce.SetCertificates(certs); err != nil {
+				require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
+				require.ErrorContains(t, err, "2 certificates")
+				require.Equal(t, certs[0].Chain, shown(ce), "nothing has changed")
+				cfg.Certificates = certs
+				_, again := su.Client.NewClient(&cfg)
+				require.ErrorContains(t, again, err.Error())
+				return
+			}
+			require.Contains(t, [][][]byte{certs[0].Chain, certs[1].Chain}, shown(ce))
+		})
+	}
+}
+
 func (su *Suite) verifyPeer(t *testing.T) {
 	for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 		for _, tt := range []struct {

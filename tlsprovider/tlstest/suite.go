@@ -108,6 +108,7 @@ func (su *Suite) handshake() []namedTest {
 		{"server certificate faults", su.serverCertificateFaults, real},
 		{"mutual TLS", su.mutualTLS, real},
 		{"authorities of each role", su.authoritiesOfEachRole, real},
+		{"client with two certificates", su.clientWithTwoCertificates, real},
 		{"VerifyPeer", su.verifyPeer, all},
 		{"peer chains", su.peerChains, real},
 		{"panics", su.panics, all},
