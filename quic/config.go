@@ -89,7 +89,8 @@ type Config struct {
 	Accept func(ClientInfo) error
 
 	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
-	// Config.TLS; an error fails the handshake. Return the same pointer for the same
+	// Config.TLS, whose RequirePQ holds for every other configuration, too; an error fails the
+	// handshake. Return the same pointer for the same
 	// configuration, for each one is prepared once, and another pointer when certificates or
 	// ticket keys have changed; an Endpoint keeps the 1024 that were used last. It may block
 	// for as long as HandshakeTimeout.

@@ -36,8 +36,16 @@ func (t *tlsConfigs) init(p tlsprovider.Provider, own *tlsprovider.Config) {
 	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
 
+// server prepares a configuration of Config.TLS or GetTLSConfig. RequirePQ of Config.TLS holds for both.
 func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	return t.prepare(t.servers, cfg, t.provider.NewServer)
+	return t.prepare(t.servers, cfg, func(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+		if t.own.RequirePQ && !cfg.RequirePQ {
+			strict := *cfg
+			strict.RequirePQ = true
+			cfg = &strict
+		}
+		return t.provider.NewServer(cfg)
+	})
 }
 
 func (t *tlsConfigs) client(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {

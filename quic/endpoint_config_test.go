@@ -136,3 +136,30 @@ func TestPanicInVerifyPeer(t *testing.T) {
 	require.Contains(t, log.String(), "index out of range")
 	require.Contains(t, log.String(), "TestPanicInVerifyPeer")
 }
+
+// A configuration that GetTLSConfig returns cannot take back the RequirePQ of Config.TLS.
+func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
+	server, client := serverConfig(), clientConfig()
+	server.TLS.RequirePQ = true
+	other := serverConfig().TLS
+	server.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) { return other, nil }
+	client.TLS.Groups = []tlsprovider.Group{tlsprovider.P256}
+	inBubble(t, server, client, func(t *testing.T, w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x147, true) // insufficient_security
+		pq := clientConfig()
+		_, err = w.client.Dial(t.Context(), serverAddr, pq)
+		require.NoError(t, err)
+	})
+	// The same where Config.TLS has no certificate, so that no session begins with it.
+	server.TLS.Certificates = nil
+	e := new(Endpoint)
+	full, err := server.withDefaults()
+	require.NoError(t, err)
+	e.tls.init(full.Provider, full.TLS)
+	defer e.tls.close()
+	classical := *other
+	classical.Groups = []tlsprovider.Group{tlsprovider.P256}
+	_, err = e.tls.server(&classical)
+	require.ErrorContains(t, err, "RequirePQ")
+}

@@ -110,8 +110,8 @@ type CryptoData struct {
 
 // Decision answers an EventClientHello.
 type Decision struct {
-	// Endpoint, when not nil, replaces the server's configuration for this session. It must
-	// come from the same provider.
+	// Endpoint, when not nil, replaces the server's configuration for this session, except
+	// that RequirePQ of either holds. It must come from the same provider.
 	Endpoint Endpoint
 	// ALPN is the application protocol, one of those that the client offered.
 	ALPN string

@@ -38,6 +38,7 @@ type session struct {
 
 	hello     []byte // a server's: CRYPTO before Continue
 	waitHello bool   // EventClientHello was returned
+	wantPQ    bool   // RequirePQ of any endpoint that the session has had
 	readLevel tlsprovider.Level
 	input     []tlsprovider.CryptoData // not fed yet, for a signature was waited for
 	held      int                      // bytes of input that came since it is
@@ -62,7 +63,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters}
+	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
 	if prepared.foreign {
 		s.signing = newSigning()
@@ -185,7 +186,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		}
 		s.e.p.live.sessions.Add(-1)
 		other.p.live.sessions.Add(1)
-		s.e, s.prepared = other, p
+		s.e, s.prepared, s.wantPQ = other, p, s.wantPQ || other.cfg.RequirePQ
 		if p.foreign {
 			s.signing = newSigning()
 		}

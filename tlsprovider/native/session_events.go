@@ -46,7 +46,7 @@ func (s *session) drain() error {
 
 // checkGroup enforces RequirePQ as soon as the group is settled.
 func (s *session) checkGroup() error {
-	if g := s.watch.Group(); s.e.cfg.RequirePQ && g != 0 && !g.PostQuantum() {
+	if g := s.watch.Group(); s.wantPQ && g != 0 && !g.PostQuantum() {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertInsufficientSecurity,
 			Err: fmt.Errorf("native: %v is not post-quantum, which RequirePQ demands", g)}
 	}

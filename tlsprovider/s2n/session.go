@@ -24,7 +24,8 @@ type session struct {
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
 	watch   watch
-	checked bool // RequirePQ was looked at
+	wantPQ  bool // RequirePQ of any endpoint that the session has had
+	checked bool // wantPQ was looked at
 	outside bool // a Signer was asked for a signature
 	failed  error
 }
@@ -44,7 +45,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{ep: e, signers: e.current.signers, conn: conn, name: p.ServerName}
+	s := &session{ep: e, signers: e.current.signers, conn: conn, name: p.ServerName, wantPQ: e.cfg.RequirePQ}
 	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
@@ -273,7 +274,7 @@ func (s *session) decide(d tlsprovider.Decision) error {
 	if e.current == nil {
 		return errEndpointClosed
 	}
-	s.ep, s.signers = e, e.current.signers
+	s.ep, s.signers, s.wantPQ = e, e.current.signers, s.wantPQ || e.cfg.RequirePQ
 	return s.conn.Continue(e.current.s2n, d.ALPN, d.TransportParameters)
 }
 

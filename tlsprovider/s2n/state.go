@@ -10,7 +10,7 @@ import (
 // checkGroup enforces RequirePQ as soon as the group is settled, before a ServerHello leaves or an
 // application byte is sent.
 func (s *session) checkGroup() error {
-	if s.checked || !s.ep.cfg.RequirePQ {
+	if s.checked || !s.wantPQ {
 		return nil
 	}
 	s.checked = true

@@ -112,3 +112,36 @@ func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	_, ss = p.MustRun(t)
 	require.Empty(t, ss.PeerChain, "the other way round")
 }
+
+// RequirePQ of the first endpoint or of the Decision's is enough.
+func (su *Suite) decisionKeepsRequirePQ(t *testing.T) {
+	client, server, _ := Configs(t)
+	client.Groups = []tlsprovider.Group{tlsprovider.P256}
+	client.DisableTickets, server.DisableTickets = true, true
+	strict := *server
+	strict.RequirePQ = true
+	ce := su.newClient(t, client)
+	lax, pq := su.newServer(t, server), su.newServer(t, &strict)
+	for _, tt := range []struct {
+		name           string
+		first, decided tlsprovider.Endpoint
+		fails          bool
+	}{
+		{"neither", lax, lax, false},
+		{"the first", pq, lax, true},
+		{"the decided", lax, pq, true},
+		{"no other", pq, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := PairOf(t, ce, tt.first, "server.test")
+			p.Decide = decide(tt.decided)
+			if !tt.fails {
+				p.MustRun(t)
+				return
+			}
+			side, err := p.Run(t)
+			require.Equal(t, tlsprovider.Server, side)
+			RequireAlert(t, tlsprovider.AlertInsufficientSecurity, err)
+		})
+	}
+}

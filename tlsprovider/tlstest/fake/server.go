@@ -70,7 +70,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		if !ok || e.side != tlsprovider.Server {
 			return nil, s.fail(tlsprovider.AlertInternalError, "the Decision's Endpoint is not a server of this provider")
 		}
-		s.ep = e
+		s.ep, s.wantPQ = e, s.wantPQ || e.cfg.RequirePQ
 	}
 	s.decision = d
 	s.decision.TransportParameters = bytes.Clone(d.TransportParameters)

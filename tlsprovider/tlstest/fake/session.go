@@ -49,6 +49,7 @@ type session struct {
 	offer      helloParams
 	hello      *hello.ClientHello
 	decision   tlsprovider.Decision
+	wantPQ     bool // RequirePQ of any endpoint that the session has had
 	certAsked  bool
 	sign       *tlsprovider.SignRequest
 	resume     func(sig []byte) error // what to do with a signature
@@ -72,7 +73,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	case e.side == tlsprovider.Client && p.ServerName == "":
 		return nil, errors.New("fake: a client session needs a ServerName")
 	}
-	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0}
+	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0, wantPQ: e.cfg.RequirePQ}
 	s.st = tlsprovider.State{Provider: "fake", ServerName: p.ServerName}
 	if e.side == tlsprovider.Server {
 		s.state = wantClientHello
@@ -203,7 +204,7 @@ func (s *session) setReadLevel(level tlsprovider.Level) error {
 
 // requirePQ enforces Config.RequirePQ.
 func (s *session) requirePQ(g tlsprovider.Group) error {
-	if s.ep.cfg.RequirePQ && !g.PostQuantum() {
+	if s.wantPQ && !g.PostQuantum() {
 		return s.fail(tlsprovider.AlertInsufficientSecurity, "a post-quantum group is required, not %v", g)
 	}
 	return nil
