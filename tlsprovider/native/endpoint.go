@@ -32,6 +32,8 @@ type endpoint struct {
 	keys    [][32]byte
 	ownKeys bool // keys were made here, at madeAt
 	madeAt  time.Time
+
+	generation int // counts SetCertificates
 }
 
 // prepared is one state of an endpoint's configuration. A change makes another; sessions keep theirs.
@@ -150,6 +152,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.certs, e.foreign = out, foreign
+	e.generation++
 	return e.replaceLocked()
 }
 

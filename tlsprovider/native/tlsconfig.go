@@ -63,7 +63,7 @@ func (e *endpoint) prepare() (*prepared, error) {
 			t.RootCAs = cas
 		}
 		if !e.cfg.DisableTickets {
-			p.cache = newTicketCache(t.ClientSessionCache)
+			p.cache = newTicketCache(t.ClientSessionCache, e.generation)
 		}
 		return p, nil
 	}

@@ -131,6 +131,28 @@ func TestTLSConfigIsHonoured(t *testing.T) {
 		w.pair(t, "server.test").MustRun(t)
 		require.NotZero(t, cache.puts)
 	})
+	t.Run("ClientSessionCache and SetCertificates", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.ClientSessionCache = tls.NewLRUClientSessionCache(8)
+		client, err := tlsprovider.FromTLSConfig(w.client)
+		require.NoError(t, err)
+		server, err := tlsprovider.FromTLSConfig(w.server)
+		require.NoError(t, err)
+		p := New()
+		ce, err := p.NewClient(client)
+		require.NoError(t, err)
+		se, err := p.NewServer(server)
+		require.NoError(t, err)
+		resumed := func() bool {
+			cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
+			return cs.Resumed
+		}
+		require.False(t, resumed())
+		require.True(t, resumed())
+		require.NoError(t, ce.SetCertificates(nil))
+		require.False(t, resumed(), "the session in the program's cache is of the old identity")
+		require.True(t, resumed())
+	})
 	t.Run("Rand", func(t *testing.T) {
 		w := newWorld(t)
 		w.client.Rand = failingReader{}

@@ -246,13 +246,7 @@ func (p *prepared) wipe(inUse [][]byte) {
 
 var errEndpointClosed = errors.New("s2n: the endpoint is closed")
 
-// replace prepares anew and makes it the configuration of sessions to come.
-func (e *endpoint) replace(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.replaceLocked(certs, keys, own)
-}
-
+// replaceLocked prepares anew and makes it the configuration of sessions to come.
 func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
 	old := e.current
 	if old == nil {
@@ -284,10 +278,12 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	if certs == nil {
 		certs = []tlsprovider.Certificate{}
 	}
-	if err := e.replace(certs, nil, false); err != nil {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.replaceLocked(certs, nil, false); err != nil {
 		return err
 	}
-	e.tickets.clear(false) // they stand for the old identity
+	e.tickets.clear() // they stand for the old identity
 	return nil
 }
 
@@ -303,7 +299,9 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	if err := checkTicketKeys(keys); err != nil {
 		return err
 	}
-	return e.replace(nil, keys, false)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.replaceLocked(nil, keys, false)
 }
 
 // rotate gives a server whose ticket keys nobody configured a new one when it is time. A failure
@@ -335,5 +333,5 @@ func (e *endpoint) Close() {
 		e.current.wipe(nil)
 		e.current = nil
 	}
-	e.tickets.clear(true)
+	e.tickets.close()
 }

@@ -19,6 +19,8 @@ type session struct {
 	conn    *s2n.Conn
 	name    string // a client's, as it was asked for
 
+	generation int // of the client's tickets
+
 	events  []tlsprovider.Event
 	hello   *hello.ClientHello // while the server waits for Continue
 	sign    *tlsprovider.SignRequest
@@ -49,8 +51,9 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
-		if t := e.tickets.take(p.ServerName, e.now()); t != nil {
-			// A ticket that s2n-tls does not take is none: the handshake is a full one.
+		var t *s2n.Ticket
+		if t, s.generation = e.tickets.take(p.ServerName, e.now()); t != nil {
+			// If s2n-tls does not take the ticket, the handshake is a full one.
 			conn.Resume(t, e.clock())
 			t.Close()
 		}
@@ -187,8 +190,7 @@ func (s *session) event(e s2n.Event) error {
 		}
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone, Level: level})
 	case s2n.EventTicket:
-		if t := s.conn.TakeTicket(); t != nil {
-			s.ep.tickets.put(s.name, t, s.ep.now())
+		if t := s.conn.TakeTicket(); t != nil && s.ep.tickets.put(s.name, s.generation, t, s.ep.now()) {
 			s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: level})
 		}
 	case s2n.EventKeyLog:

@@ -10,12 +10,13 @@ import (
 // maxTickets bounds what an endpoint keeps; each is a few hundred bytes of C memory.
 const maxTickets = 256
 
-// A ticketCache holds a client's tickets, the newest for each server name. A ticket serves once:
-// used twice it would let an observer link the connections.
+// A ticketCache holds a client's tickets, the newest for each server name. A ticket is used once: used
+// twice, it would let an observer link the connections.
 type ticketCache struct {
-	mu     sync.Mutex
-	byName map[string]cachedTicket
-	closed bool
+	mu         sync.Mutex
+	byName     map[string]cachedTicket
+	generation int // counts the client's identities
+	closed     bool
 }
 
 type cachedTicket struct {
@@ -23,13 +24,14 @@ type cachedTicket struct {
 	expires time.Time
 }
 
-// put keeps a ticket and takes ownership of it.
-func (c *ticketCache) put(name string, t *s2n.Ticket, now time.Time) {
+// put keeps a ticket, of which it takes ownership, and reports whether it did. It drops the ticket of a
+// session that began with another identity than the present one.
+func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed || generation != c.generation {
 		t.Close()
-		return
+		return false
 	}
 	if c.byName == nil {
 		c.byName = make(map[string]cachedTicket)
@@ -40,6 +42,7 @@ func (c *ticketCache) put(name string, t *s2n.Ticket, now time.Time) {
 		c.evict(now)
 	}
 	c.byName[name] = cachedTicket{t, now.Add(time.Duration(t.Lifetime()) * time.Second)}
+	return true
 }
 
 // evict drops what has expired, or else the ticket that expires first.
@@ -63,29 +66,38 @@ func (c *ticketCache) evict(now time.Time) {
 	}
 }
 
-// take hands a ticket to the caller, who closes it; nil if there is none that is still good.
-func (c *ticketCache) take(name string, now time.Time) *s2n.Ticket {
+// take returns a ticket, which the caller closes, or nil if there is none that is still good. generation is
+// for the put of the same session.
+func (c *ticketCache) take(name string, now time.Time) (ticket *s2n.Ticket, generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t, ok := c.byName[name]
 	if !ok {
-		return nil
+		return nil, c.generation
 	}
 	delete(c.byName, name)
 	if now.After(t.expires) {
 		t.ticket.Close()
-		return nil
+		return nil, c.generation
 	}
-	return t.ticket
+	return t.ticket, c.generation
 }
 
-// clear drops all tickets; with close, those that sessions still bring, too.
-func (c *ticketCache) clear(close bool) {
+// clear drops all tickets, and those that present sessions will bring.
+func (c *ticketCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = c.closed || close
+	c.generation++
 	for _, t := range c.byName {
 		t.ticket.Close()
 	}
 	c.byName = nil
+}
+
+// close is clear for good.
+func (c *ticketCache) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.clear()
 }

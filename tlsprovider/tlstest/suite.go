@@ -103,6 +103,7 @@ func (su *Suite) handshake() []namedTest {
 		{"many certificates", su.manyCertificates, real},
 		{"resumption", su.resumption, real},
 		{"resumed clients are known", su.resumedClientsAreKnown, real},
+		{"tickets across SetCertificates", su.ticketsAcrossSetCertificates, all},
 		{"clock set back", su.clockSetBack, real},
 		{"tickets off", su.ticketsOff, all},
 		{"settled sessions", su.settledSessions, all},

@@ -96,3 +96,29 @@ func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 		require.Equal(t, client.Certificates[0].Chain, chain)
 	}
 }
+
+// A session that began before SetCertificates stores no ticket for those that begin after it: the ticket
+// stands for the old identity.
+func (su *Suite) ticketsAcrossSetCertificates(t *testing.T) {
+	client, server, _ := Configs(t)
+	ce, se := su.newEndpoints(t, client, server)
+	for _, when := range []tlsprovider.EventKind{tlsprovider.EventWrite, tlsprovider.EventHandshakeDone} {
+		p := PairOf(t, ce, se, "server.test")
+		changed := false
+		p.OnEvent = func(side tlsprovider.Side, e tlsprovider.Event) error {
+			if side == tlsprovider.Client && e.Kind == when && !changed {
+				changed = true
+				return ce.SetCertificates(nil)
+			}
+			return nil
+		}
+		p.MustRun(t)
+		require.True(t, changed)
+		p = PairOf(t, ce, se, "server.test")
+		cs, _ := p.MustRun(t)
+		require.False(t, cs.Resumed)
+		require.Equal(t, 1, p.Tickets)
+		cs, _ = PairOf(t, ce, se, "server.test").MustRun(t)
+		require.True(t, cs.Resumed, "the new identity has tickets of its own")
+	}
+}

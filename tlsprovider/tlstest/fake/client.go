@@ -214,7 +214,9 @@ func (s *session) newTicket(body []byte) error {
 	if s.ep.cfg.DisableTickets || s.settled {
 		return nil
 	}
-	s.ep.store(s.params.ServerName, ticket{psk: getUint64(t), bytes: t})
+	if !s.ep.store(s.params.ServerName, s.generation, ticket{psk: getUint64(t), bytes: t}) {
+		return nil
+	}
 	s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: tlsprovider.LevelApp})
 	return nil
 }

@@ -22,6 +22,7 @@ type endpoint struct {
 	certs      []tlsprovider.Certificate
 	ticketKeys []uint64
 	tickets    map[string][]ticket // a client's, by server name
+	generation int                 // counts SetCertificates
 }
 
 // NewClient implements tlsprovider.Provider.
@@ -106,7 +107,8 @@ func (e *endpoint) setTicketKeys(keys [][]byte) {
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.certs = certs
+	e.certs, e.tickets = certs, nil
+	e.generation++
 	return nil
 }
 
@@ -173,24 +175,26 @@ func (e *endpoint) openTicket(t []byte) (psk uint64, ok bool) {
 	return 0, false
 }
 
-func (e *endpoint) store(name string, t ticket) {
+// store keeps a ticket of a session that began with the present certificates, and reports whether it did.
+func (e *endpoint) store(name string, generation int, t ticket) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return
+	if e.closed || generation != e.generation {
+		return false
 	}
 	if e.tickets == nil {
 		e.tickets = make(map[string][]ticket)
 	}
 	ts := e.tickets[name]
 	if ts == nil && len(e.tickets) >= maxNames {
-		return
+		return false
 	}
 	if len(ts) >= maxTickets {
 		ts = ts[1:]
 	}
 	t.bytes = bytes.Clone(t.bytes)
 	e.tickets[name] = append(ts, t)
+	return true
 }
 
 // takeTicket returns the newest ticket: each is used once.

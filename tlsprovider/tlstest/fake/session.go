@@ -50,6 +50,7 @@ type session struct {
 	hello      *hello.ClientHello
 	decision   tlsprovider.Decision
 	wantPQ     bool // RequirePQ of any endpoint that the session has had
+	generation int  // of the endpoint, when the session began
 	certAsked  bool
 	sign       *tlsprovider.SignRequest
 	resume     func(sig []byte) error // what to do with a signature
@@ -63,7 +64,7 @@ const maxMessage = 1<<20 + 1<<10 // a certificate chain of Options.ChainLen
 // NewSession implements tlsprovider.Endpoint.
 func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
 	e.mu.Lock()
-	closed := e.closed
+	closed, generation := e.closed, e.generation
 	e.mu.Unlock()
 	switch {
 	case closed:
@@ -73,7 +74,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	case e.side == tlsprovider.Client && p.ServerName == "":
 		return nil, errors.New("fake: a client session needs a ServerName")
 	}
-	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0, wantPQ: e.cfg.RequirePQ}
+	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0, wantPQ: e.cfg.RequirePQ,
+		generation: generation}
 	s.st = tlsprovider.State{Provider: "fake", ServerName: p.ServerName}
 	if e.side == tlsprovider.Server {
 		s.state = wantClientHello
