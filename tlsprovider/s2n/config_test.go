@@ -6,8 +6,10 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -88,6 +90,55 @@ func TestSystemRoots(t *testing.T) {
 	require.Equal(t, [][]byte{ca.DER, other.DER}, got)
 	_, err = loadRoots(nil, []string{t.TempDir()})
 	require.ErrorContains(t, err, "SSL_CERT_FILE")
+}
+
+// The system's roots are those that crypto/x509 finds. Both read the environment once, so each case is a
+// process of its own.
+func TestSystemRootsAreGos(t *testing.T) {
+	if os.Getenv("PQQUIC_TEST_ROOTS") != "" {
+		theirs, err := x509.SystemCertPool()
+		require.NoError(t, err)
+		ders, err := systemRoots()
+		require.NoError(t, err)
+		ours := x509.NewCertPool()
+		for _, der := range ders {
+			c, err := x509.ParseCertificate(der)
+			require.NoError(t, err)
+			ours.AddCert(c)
+		}
+		require.True(t, theirs.Equal(ours), "%d roots of ours", len(ders))
+		return
+	}
+	file, dir, both, junk := t.TempDir()+"/one.pem", t.TempDir(), t.TempDir(), t.TempDir()+"/junk.pem"
+	write := func(name string, block *pem.Block) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(block), 0o600))
+	}
+	root := func() *pem.Block {
+		return &pem.Block{Type: "CERTIFICATE", Bytes: tlstest.NewAuthority(t).DER}
+	}
+	write(file, root())
+	write(dir+"/two.pem", root())
+	write(both+"/three.pem", root())
+	// Neither a block with headers nor one that is no certificate counts.
+	marked := root()
+	marked.Headers = map[string]string{"Trust": "no"}
+	write(both+"/four.pem", marked)
+	write(both+"/five.pem", &pem.Block{Type: "CERTIFICATE", Bytes: []byte{0x30, 0}})
+	require.NoError(t, os.Symlink("three.pem", both+"/alias.0"))
+	write(junk, &pem.Block{Type: "PUBLIC KEY", Bytes: []byte{1}})
+	for _, env := range [][]string{
+		{},
+		{"SSL_CERT_FILE=" + file},
+		{"SSL_CERT_DIR=" + dir},
+		{"SSL_CERT_FILE=" + file, "SSL_CERT_DIR=" + dir + ":" + both},
+		{"SSL_CERT_FILE=" + junk, "SSL_CERT_DIR=" + both},
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestSystemRootsAreGos$")
+		cmd.Env = append(append(os.Environ(), "PQQUIC_TEST_ROOTS=1"), env...)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%q: %s", env, out)
+	}
 }
 
 func TestTicketKeyRotation(t *testing.T) {

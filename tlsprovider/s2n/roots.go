@@ -1,6 +1,7 @@
 package s2n
 
 import (
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -13,8 +14,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Where distributions keep the system's roots: what crypto/x509 looks at, because the paths that are
-// compiled into AWS-LC exist nowhere. SSL_CERT_FILE and SSL_CERT_DIR replace them here as there.
+// rootFiles and rootDirs are where crypto/x509 looks for the system's roots: the paths compiled into AWS-LC
+// exist nowhere, and both providers should trust the same roots. SSL_CERT_FILE and SSL_CERT_DIR replace them
+// here as there.
 var (
 	rootFiles = []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Gentoo
@@ -41,49 +43,55 @@ var systemRoots = sync.OnceValues(func() ([][]byte, error) {
 	return loadRoots(files, dirs)
 })
 
-// loadRoots returns the certificates of the first file that can be read, and, where there is none,
-// of all files in dirs.
+// loadRoots returns the certificates that crypto/x509 would: those of the first of files that can be read,
+// and those of all files in dirs.
 func loadRoots(files, dirs []string) ([][]byte, error) {
+	var set rootSet
 	for _, name := range files {
 		if b, err := os.ReadFile(name); err == nil {
-			if ders := pemCertificates(nil, b); len(ders) > 0 {
-				return ders, nil
-			}
+			set.add(b)
+			break
 		}
 	}
-	var ders [][]byte
-	seen := make(map[string]bool)
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
 		for _, e := range entries {
-			b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-			if err != nil {
-				continue
-			}
-			for _, der := range pemCertificates(nil, b) {
-				if !seen[string(der)] {
-					seen[string(der)] = true
-					ders = append(ders, der)
-				}
+			if b, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil {
+				set.add(b)
 			}
 		}
 	}
-	if len(ders) == 0 {
+	if len(set.ders) == 0 {
 		return nil, errors.New("s2n: the system has no trusted roots: install its ca-certificates, set SSL_CERT_FILE, or set Config.RootCAs")
 	}
-	return ders, nil
+	return set.ders, nil
 }
 
-func pemCertificates(ders [][]byte, b []byte) [][]byte {
+// A rootSet holds each certificate once.
+type rootSet struct {
+	ders [][]byte
+	seen map[string]bool
+}
+
+// add adds the certificates in a PEM file. As crypto/x509 does, it passes over blocks with headers and
+// certificates that do not parse.
+func (s *rootSet) add(b []byte) {
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			ders = append(ders, block.Bytes)
+		if block.Type != "CERTIFICATE" || len(block.Headers) > 0 || s.seen[string(block.Bytes)] {
+			continue
 		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			continue
+		}
+		if s.seen == nil {
+			s.seen = make(map[string]bool)
+		}
+		s.seen[string(block.Bytes)] = true
+		s.ders = append(s.ders, block.Bytes)
 	}
-	return ders
 }
 
 // addRoots adds roots to the trust anchors of cfg. name is their field of Config.
