@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A ratio is what a comparison aims at.
@@ -61,6 +62,20 @@ func (b *bench) ratios() {
 			aim = fmt.Sprintf("time at most %.1f: %s", r.atMost, verdict(m <= r.atMost))
 		}
 		fmt.Printf("%-54s %6.2f %6.2f  %.2f – %-7.2f %s\n", r.what, m, cpu, all[0], all[len(all)-1], aim)
+	}
+	for _, name := range []string{"Connect/s2n/1", "Connect/native/1", "Connect/quic-go/1", "Connect/xnet/1"} {
+		if rs := b.results[name]; len(rs) > 0 && rs[0].datagrams > 0 {
+			var all []float64
+			for _, r := range rs {
+				all = append(all, r.datagrams)
+			}
+			slices.Sort(all)
+			m, aim := all[len(all)/2], ""
+			if !strings.Contains(name, "quic-go") && !strings.Contains(name, "xnet") {
+				aim = "aim at most 8: " + verdict(m <= 8)
+			}
+			fmt.Printf("%-54s %6.1f %6s  %.1f – %-8.1f %s\n", name+", UDP datagrams", m, "", all[0], all[len(all)-1], aim)
+		}
 	}
 	for _, name := range []string{"Seal/s2n/1200x32", "Open/s2n/1200x32", "OpenInitialJunk/s2n"} {
 		if rs := b.results[name]; len(rs) > 0 {

@@ -15,8 +15,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A stack is one of those that do the same work over loopback: a client opens a stream and asks for a
-// number of bytes, the server sends them and ends the stream.
+// A stack is one of those that do the same work over loopback: a client opens a stream, asks for a number of
+// bytes and ends its half; the server sends them and ends the other half.
 type stack struct {
 	name string
 	// listen starts a server that serves until stop.
@@ -121,6 +121,9 @@ func ours(p tlsprovider.Provider) stack {
 				if _, err := s.Write(request(n)); err != nil {
 					return err
 				}
+				if err := s.CloseWrite(); err != nil {
+					return err
+				}
 				return expect(s, n)
 			}, func() { e.Close(); pc.Close() }, nil
 		},
@@ -174,6 +177,9 @@ func quicGo() stack {
 				if _, err := s.Write(request(n)); err != nil {
 					return err
 				}
+				if err := s.Close(); err != nil {
+					return err
+				}
 				return expect(s, n)
 			}, func() { tr.Close(); pc.Close() }, nil
 		},
@@ -213,9 +219,7 @@ func xNet() stack {
 				if _, err := s.Write(request(n)); err != nil {
 					return err
 				}
-				if err := s.Flush(); err != nil {
-					return err
-				}
+				s.CloseWrite()
 				return expect(s, n)
 			}, func() { e.Close(gone) }, nil
 		},

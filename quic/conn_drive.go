@@ -3,6 +3,7 @@ package quic
 import (
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -173,12 +174,18 @@ func (c *Conn) handOut(out *outcome) bool {
 		return false
 	}
 	c.mu.Unlock()
+	connected := out.connected
 	c.report(out)
 	c.ep.applyEvents(c, out.events)
 	clear(out.events)
 	out.events = out.events[:0]
 	if job != nil {
 		c.ep.pool.submit(tlsTask{c, job})
+	}
+	if connected {
+		// The goroutine that waited for the handshake runs now: what it writes at once leaves in the
+		// same datagram as the end of the handshake.
+		runtime.Gosched()
 	}
 	c.mu.Lock()
 	return true

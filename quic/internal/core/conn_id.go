@@ -8,8 +8,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxLocalIDs bounds the connection IDs that we have out, whatever the peer would accept.
-const maxLocalIDs = 4
+// maxLocalIDs bounds the connection IDs that the peer can use, whatever it would accept: the one in use, and
+// a spare one for another path. Each costs bytes in the first flight after the handshake.
+const maxLocalIDs = 2
 
 // maxRetiring bounds the RETIRE_CONNECTION_ID frames that a peer can make us owe it.
 const maxRetiring = 4 * activeConnIDLimit

@@ -119,8 +119,8 @@ func (c *Conn) NextTimeout() monotime.Time {
 		return t // an acknowledgement that is due has to wait for the peer
 	}
 	for s := range c.spaces {
-		if sp := &c.spaces[s]; sp.seal != nil {
-			t = monotime.Min(t, sp.acks.AckDeadline())
+		if c.spaces[s].seal != nil {
+			t = monotime.Min(t, c.ackTime(recovery.Space(s)))
 		}
 	}
 	if c.hasPending() {

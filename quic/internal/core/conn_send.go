@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -16,6 +18,7 @@ type sendState struct {
 	discardInitial bool
 	rec            []byte       // record of the packet being built
 	sent           []sentPacket // packets of the train being built
+	holdAcks       bool         // Initial and Handshake packets are not acknowledged in the datagram being built
 }
 
 type sentPacket struct {
@@ -84,15 +87,7 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 		return c.closing.state == stateClosing
 	}
 	limit := c.loss.SendLimit(c.now)
-	if limit == recovery.SendNothing {
-		return false
-	}
-	for s := range c.spaces {
-		if sp := &c.spaces[s]; sp.seal != nil && sp.acks.ShouldSendAck(c.now) {
-			return true
-		}
-	}
-	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
+	return limit != recovery.SendNothing && c.mayTransmit(limit)
 }
 
 // transmit wraps bytes up and counts them.
@@ -114,6 +109,7 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	d.limit = min(d.limit, credit)
 	first := len(c.send.sent)
 	ackOnly := limit == recovery.SendAckOnly
+	c.send.holdAcks = c.holdsAcks(limit)
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
 		if c.spaces[s].seal == nil || s == recovery.SpaceApp && (!c.maySendApp() || c.keys.spent()) {
 			continue
@@ -138,6 +134,49 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	return true
 }
 
+// How long the acknowledgement of an Initial or Handshake packet waits for something to travel with: until a
+// TLS job returns, which usually has something to send, or for the rest of the peer's flight.
+//
+// RFC 9000, 13.2.1, asks for immediate acknowledgement, since the peer's probe timeout makes no allowance for
+// a delay. So little of it does no harm: see docs/handshake-datagrams.md.
+const (
+	maxAckHoldTLS    = 5 * time.Millisecond
+	maxAckHoldFlight = time.Millisecond
+
+	// maxHeldPackets is how many packets are received without an acknowledgement. An initial
+	// congestion window has more.
+	maxHeldPackets = 8
+)
+
+// ackTime is when the packets received in a space are to be acknowledged; zero is never.
+func (c *Conn) ackTime(s recovery.Space) monotime.Time {
+	acks := &c.spaces[s].acks
+	t := acks.AckDeadline()
+	switch {
+	case t.IsZero() || s == recovery.SpaceApp || acks.Unacked() > maxHeldPackets:
+		return t
+	case c.tls.busy:
+		return t.Add(maxAckHoldTLS)
+	}
+	return t.Add(maxAckHoldFlight)
+}
+
+// holdsAcks reports whether acknowledgements of Initial and Handshake packets wait: there is nothing else that
+// may be sent, and none of them has waited for its time.
+func (c *Conn) holdsAcks(limit recovery.SendLimit) bool {
+	return !c.tls.confirmed && !c.mayTransmit(limit)
+}
+
+// mayTransmit reports whether there may be something to send within a limit.
+func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
+	for s := range c.spaces {
+		if c.spaces[s].seal != nil && due(c.ackTime(recovery.Space(s)), c.now) {
+			return true
+		}
+	}
+	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
+}
+
 // maySendApp: a client sends 1-RTT packets when the handshake is complete; a server could earlier,
 // but its application has nothing to say to a peer that it has not accepted.
 func (c *Conn) maySendApp() bool { return c.tls.complete }
@@ -155,7 +194,7 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 	c.send.rec = c.send.rec[:0]
 	sp := &c.spaces[s]
 	probe := c.loss.ProbesPending() > 0
-	ackDue := sp.acks.ShouldSendAck(c.now)
+	ackDue := sp.acks.ShouldSendAck(c.now) && !(s != recovery.SpaceApp && c.send.holdAcks)
 	var info sentInfo
 	if ackDue {
 		c.appendAck(d, s)

@@ -5,7 +5,7 @@
 // # The execution contract
 //
 // There are two machines. An [Endpoint] serves one set of sockets: it routes datagrams, answers
-// those that belong to nobody, and admits new connections. A [Conn] is one connection. Neither
+// those that belong to no connection, and admits new connections. A [Conn] is one connection. Neither
 // knows the other: the driver carries values between them.
 //
 // A Conn's methods fall into four classes.
@@ -18,6 +18,10 @@
 // After any number of inputs and calls the driver drives the Conn to quiescence: it polls each
 // output until it is empty, in the order above. NextTimeout comes last, for PollTransmit moves it.
 // A driver that skips a poll loses progress, never correctness.
+//
+// An Endpoint's inputs are Receive, HandleConnEvent and HandleTimeout. After HandleTimeout the driver
+// sends what PollTransmit returns, and calls NextPostponed while there is room for handshakes. It
+// decides about each [Incoming] that it gets: [NewServerConn] and Add, or Refuse, Ignore or Postpone.
 //
 // # Ownership and locking
 //

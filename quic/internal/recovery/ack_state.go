@@ -149,6 +149,9 @@ func (a *AckState) ShouldSendAck(now monotime.Time) bool {
 // AckDeadline is when an ACK frame is due, which may be in the past; zero is never.
 func (a *AckState) AckDeadline() monotime.Time { return a.deadline }
 
+// Unacked is the number of ack-eliciting packets received since the last ACK frame.
+func (a *AckState) Unacked() int { return a.unacked }
+
 // HasUnacked reports whether an ACK frame would have news of ack-eliciting packets: it goes along
 // with other frames then.
 func (a *AckState) HasUnacked() bool { return a.unacked > 0 }

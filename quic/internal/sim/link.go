@@ -35,9 +35,9 @@ type direction struct {
 
 // arrival is a datagram that will arrive.
 type arrival struct {
-	at     monotime.Time
-	data   []byte
-	intact bool
+	at   monotime.Time
+	data []byte
+	sent []byte // equal to data unless the datagram was corrupted
 }
 
 // send returns when, how often and in what shape a datagram arrives.
@@ -76,7 +76,11 @@ func (d *direction) send(now monotime.Time, b []byte, rng *rand.Rand) []arrival 
 		if rng.Float64() < d.Corrupt {
 			data[rng.IntN(len(data))] ^= byte(1 + rng.IntN(255))
 		}
-		out = append(out, arrival{t, data, bytes.Equal(data, b)})
+		sent := data
+		if !bytes.Equal(data, b) {
+			sent = bytes.Clone(b)
+		}
+		out = append(out, arrival{t, data, sent})
 	}
 	return out
 }

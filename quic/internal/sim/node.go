@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"time"
@@ -122,7 +123,7 @@ func (n *Node) transmit(tx datagram.Transmit) {
 		}
 		for _, a := range n.link.send(n.w.now, b[:size], n.w.Rand) {
 			n.w.At(a.at, func() {
-				n.peer.validated = n.peer.validated || a.intact && validates(a.data)
+				n.peer.validated = n.peer.validated || validates(a.data, a.sent)
 				n.peer.receive(a.data)
 			})
 		}
@@ -141,17 +142,19 @@ func (n *Node) checkAmplification() {
 	}
 }
 
-// validates: a datagram that arrived as it was sent shows that its sender is where it says.
-func validates(b []byte) bool {
-	for len(b) > 0 {
-		h, n := wire.ParseLongHeader(b)
+// validates reports whether a datagram that arrived shows that its sender is where it says, by a packet that
+// arrived as it was sent.
+func validates(arrived, sent []byte) bool {
+	for at := 0; at < min(len(arrived), len(sent)); {
+		h, n := wire.ParseLongHeader(arrived[at:])
 		if n < 0 {
 			return false
 		}
-		if h.Type == wire.PacketHandshake || len(h.Token) > 0 {
+		intact := bytes.HasPrefix(sent[at:], arrived[at:at+h.Len])
+		if intact && (h.Type == wire.PacketHandshake || len(h.Token) > 0) {
 			return true
 		}
-		b = b[h.Len:]
+		at += h.Len
 	}
 	return false
 }
