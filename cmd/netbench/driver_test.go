@@ -252,7 +252,6 @@ func TestRefusals(t *testing.T) {
 		{"--multiplex=false", "--multiplex=false: a connection of QUIC always has many streams"},
 		{"--max-mtu 9001", "--max-mtu 9001: package quic"},
 		{"--max-mtu -5", "--max-mtu -5: package quic"},
-		{"--disable-gso", "--disable-gso: package quic"},
 		{"--congestion-control bbr", "--congestion-control bbr: package quic"},
 		{"--provider native --policy default_pq", "provider native has no security policies"},
 		{"--provider nothing", `unknown provider "nothing"`},
@@ -273,7 +272,6 @@ func TestRefusals(t *testing.T) {
 		{"--driver tcp --provider s2n", "--provider s2n: the tcp driver"},
 		{"--driver tcp --policy x", "--policy: the tcp driver"},
 		{"--driver tcp --max-mtu 1200", "--max-mtu: the tcp driver"},
-		{"--driver tcp --disable-gso", "--disable-gso: the tcp driver"},
 		{"--driver tcp --congestion-control cubic", "--congestion-control: the tcp driver"},
 	} {
 		status, problems := complaints(t, append(append([]string{"client"}, strings.Fields(c.flags)...), file)...)
@@ -285,7 +283,7 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, 2, status)
 		require.Contains(t, problems, "--resumption with --mtls")
 	}
-	for name, v := range map[string]string{"MAX_MTU": "large", "MULTITHREADED": "yes", "MULTIPLEX": "2", "DISABLE_GSO": "no", "CLIENT_ID": "first"} {
+	for name, v := range map[string]string{"MAX_MTU": "large", "MULTITHREADED": "yes", "MULTIPLEX": "2", "CLIENT_ID": "first"} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, v)
 			status, problems := complaints(t, "client", file)

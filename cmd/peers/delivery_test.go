@@ -96,8 +96,8 @@ func TestPeersRefuse(t *testing.T) {
 		for flag, want := range map[string]string{
 			"--rx-buffer=1KB": "--rx-buffer: this is of the tcp driver", "--tx-buffer=1KB": "--tx-buffer: this is of the tcp driver",
 			"--multiplex=false": "--multiplex=false: a connection of QUIC", "--max-mtu=1400": "--max-mtu: the driver on ",
-			"--disable-gso": "--disable-gso: the driver on ", "--provider=s2n": "--provider s2n: the driver on ",
-			"--policy=x": "--policy: the driver on ", "--congestion-control=cubic": "--congestion-control: the driver on ",
+			"--provider=s2n": "--provider s2n: the driver on ",
+			"--policy=x":     "--policy: the driver on ", "--congestion-control=cubic": "--congestion-control: the driver on ",
 			"--retry": "--retry is a server's",
 		} {
 			_, problems, status := client(t, netbench, file, "127.0.0.1:1", "--driver", driver, flag)

@@ -66,7 +66,6 @@ type Options struct {
 	MTLS, Retry, Resumption  bool
 	CongestionControl        string
 	MaxMTU                   int
-	DisableGSO               bool
 	HandshakeTimeout         time.Duration
 	IdleTimeout              time.Duration
 	MultiThreaded, Multiplex bool
@@ -93,7 +92,6 @@ func (o *Options) flags(c *cobra.Command, stacks []Stack) {
 	f.Var(&o.RxBuffer, "rx-buffer", "TCP: size of the buffer for reading")
 	f.Var(&o.TxBuffer, "tx-buffer", "TCP: size of the buffer for writing")
 	f.IntVar(&o.MaxMTU, "max-mtu", envInt("MAX_MTU", 0), "largest packet in bytes; 0: as the transport has it (env MAX_MTU)")
-	f.BoolVar(&o.DisableGSO, "disable-gso", envBool("DISABLE_GSO", false), "do without UDP segmentation offload (env DISABLE_GSO)")
 	f.StringVar(&o.Provider, "provider", "", "TLS provider: s2n or native")
 	f.StringVar(&o.Groups, "groups", "", "key exchange groups, separated by commas")
 	f.StringVar(&o.Policy, "policy", "", "security policy of s2n-tls, instead of --groups")
@@ -166,7 +164,7 @@ func envBool(name string, or bool) bool {
 func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scenario.Scenario, Transport, error) {
 	o.Given = cmd.Flags().Changed
 	ints := map[string][]string{"server": {"MAX_MTU", "PORT", "SERVER_ID"}, "client": {"MAX_MTU", "CLIENT_ID"}}
-	if err := checkEnv(ints[cmd.Name()], []string{"MULTITHREADED", "MULTIPLEX", "DISABLE_GSO"}); err != nil {
+	if err := checkEnv(ints[cmd.Name()], []string{"MULTITHREADED", "MULTIPLEX"}); err != nil {
 		return nil, nil, err
 	}
 	o.File = os.Getenv("SCENARIO")

@@ -69,7 +69,7 @@ func (o *Options) Refuse(stack string) error {
 		flag string
 	}{
 		{o.Provider != "" && o.Provider != "native", "--provider " + o.Provider}, {o.Policy != "", "--policy"},
-		{o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"}, {o.DisableGSO, "--disable-gso"},
+		{o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"},
 	} {
 		if c.set {
 			return fmt.Errorf("%s: the driver on %s and crypto/tls has no such choice", c.flag, stack)

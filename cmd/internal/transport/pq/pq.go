@@ -30,9 +30,6 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	if o.MaxMTU != 0 && o.MaxMTU != 1200 {
 		return nil, fmt.Errorf("--max-mtu %d: package quic sends packets of 1200 bytes: it does not probe for more yet", o.MaxMTU)
 	}
-	if o.DisableGSO {
-		return nil, errors.New("--disable-gso: package quic cannot be told to do without yet")
-	}
 	if err := o.RefuseTCP(); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,6 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	}{
 		{o.Provider != "" && o.Provider != "native", "--provider " + o.Provider}, {o.Policy != "", "--policy"},
 		{o.Retry, "--retry"}, {o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"},
-		{o.DisableGSO, "--disable-gso"},
 	} {
 		if c.set {
 			return nil, fmt.Errorf("%s: the tcp driver is crypto/tls over the kernel's TCP and has no such choice", c.flag)
