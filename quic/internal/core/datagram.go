@@ -69,7 +69,7 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	}
 	d.space, d.hdr = s, len(d.b)
 	d.pn = c.loss.NextNumber(s)
-	pnLen := wire.PacketNumberLen(d.pn, c.loss.LargestAcked(s))
+	pnLen := c.packetNumberLen(s, d.pn)
 	switch s {
 	case recovery.SpaceApp:
 		d.payload = wire.AppendShortHeader(d.b, c.ids.dst(), false, c.keys.sealPhase&1 == 1, d.pn, pnLen)
@@ -82,6 +82,21 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	}
 	d.headerLen = len(d.payload) - d.hdr
 	return true
+}
+
+// packetNumberLen returns the length in which a packet number is sent. 1-RTT packets leave room for eight
+// times as many packets as the rule of RFC 9000, 17.1, demands: a packet that is late by a round trip, in
+// which the rate has grown, can still be opened.
+//
+// "An endpoint SHOULD use a large enough packet number encoding to allow the packet number to be recovered
+// even if the packet arrives after packets that are sent afterwards."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-5
+func (c *Conn) packetNumberLen(s recovery.Space, pn wire.PacketNumber) int {
+	acked := c.loss.LargestAcked(s)
+	if s == recovery.SpaceApp {
+		acked = pn - 8*(pn-acked)
+	}
+	return wire.PacketNumberLen(pn, acked)
 }
 
 // room is the number of payload bytes that still fit.
@@ -98,7 +113,7 @@ func (d *datagramBuilder) finish(info sentInfo) {
 	// "[...] in sampling packet ciphertext for header protection, the Packet Number field is assumed
 	// to be 4 bytes long [...]": with it, the sample must fit.
 	// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-2
-	pnLen := wire.PacketNumberLen(d.pn, c.loss.LargestAcked(d.space))
+	pnLen := c.packetNumberLen(d.space, d.pn)
 	for len(d.payload)-d.hdr-d.headerLen+pnLen < 4 {
 		d.payload = append(d.payload, 0)
 		info.padded = true

@@ -151,6 +151,25 @@ func TestReorderingCostsLittle(t *testing.T) {
 	}
 }
 
+// reorderedTransfer sends a megabyte to the client over a path that delays a share of the packets by a round
+// trip and loses none.
+func reorderedTransfer(t *testing.T, reorder float64) (sender, receiver core.Stats) {
+	o := options(1, fake.New(fake.Options{}))
+	o.Up = Link{Delay: oneWay}
+	o.Down = Link{Delay: oneWay, Reorder: reorder, ReorderBy: 2 * oneWay}
+	o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 1 << 20}}} }
+	p, client := run(t, o, time.Minute)
+	require.NoError(t, p.RunFor(time.Second))
+	return p.ServerConn().Stats(), client.Stats()
+}
+
+// TestLatePacketNumbers: the receiver recovers the number of a packet that is late by a round trip, although
+// the rate has grown meanwhile.
+func TestLatePacketNumbers(t *testing.T) {
+	_, receiver := reorderedTransfer(t, 0.1)
+	require.Zero(t, receiver.Drops[core.DropUndecryptable])
+}
+
 // TestWindowsTuneThemselves: from the default windows to 90 % of 1 Gbit/s over 100 ms within ten
 // round trips of data.
 func TestWindowsTuneThemselves(t *testing.T) {
