@@ -11,8 +11,10 @@ type ConnStats struct {
 	DatagramsSent, DatagramsReceived uint64
 	BytesSent, BytesReceived         uint64
 	PacketsSent, PacketsReceived     uint64
-	PacketsLost, SpuriousLosses      uint64
-	SendErrors                       uint64 // trains that the socket refused
+	// PacketsLost is the number of packets that were declared lost, SpuriousLosses the number of
+	// those that were acknowledged later.
+	PacketsLost, SpuriousLosses uint64
+	SendErrors                  uint64 // trains that the socket refused
 	// PacketsDropped is the number of packets that were received and not processed; Drops counts
 	// them by reason.
 	PacketsDropped                  uint64
@@ -55,7 +57,10 @@ type StreamStats struct {
 func (c *Conn) Stats() ConnStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.core.Stats()
+	return connStats(c.core.Stats())
+}
+
+func connStats(s core.Stats) ConnStats {
 	return ConnStats{
 		DatagramsSent: s.DatagramsSent, DatagramsReceived: s.DatagramsReceived,
 		BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,

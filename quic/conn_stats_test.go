@@ -27,3 +27,23 @@ func TestEveryDropIsReported(t *testing.T) {
 		require.NotEmpty(t, r.String())
 	}
 }
+
+// Every counter of the core reaches ConnStats.
+func TestConnStatsAreComplete(t *testing.T) {
+	var in core.Stats
+	v := reflect.ValueOf(&in).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case f.CanInt():
+			f.SetInt(int64(i + 1))
+		case f.CanUint():
+			f.SetUint(uint64(i + 1))
+		}
+	}
+	out := reflect.ValueOf(connStats(in))
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Name != "Drops" {
+			require.Equal(t, v.Field(i).Interface(), out.FieldByName(f.Name).Interface(), f.Name)
+		}
+	}
+}

@@ -165,6 +165,8 @@ func (c *Conn) Version() wire.Version { return c.version }
 // Stats returns a copy of the counters.
 func (c *Conn) Stats() Stats {
 	s := c.stats
+	lost := c.loss.Counters()
+	s.PacketsLost, s.SpuriousLosses = lost.Lost, lost.SpuriousLosses
 	path := c.loss.Path()
 	rtt := path.RTT()
 	s.SmoothedRTT, s.LatestRTT, s.MinRTT = rtt.Smoothed, rtt.Latest, rtt.Min

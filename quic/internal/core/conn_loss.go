@@ -26,9 +26,7 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 
 // packetFate takes back what a packet carried: acknowledged, or to be sent again.
 func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recovery.Fate) {
-	if fate == recovery.Lost {
-		c.stats.PacketsLost++
-	} else if s == recovery.SpaceApp {
+	if fate == recovery.Acked && s == recovery.SpaceApp {
 		c.keys.ackedApp(p.Num)
 	}
 	sp := &c.spaces[s]

@@ -170,6 +170,18 @@ func TestLatePacketNumbers(t *testing.T) {
 	require.Zero(t, receiver.Drops[core.DropUndecryptable])
 }
 
+// TestSpuriousLossesAreCounted: on a path that delays packets, and loses none, every loss is spurious. The
+// sender learns of it by an acknowledgement, unless the receiver drops the late packet: a receiver does not
+// remember the packets below an acknowledgement of its own that was acknowledged.
+func TestSpuriousLossesAreCounted(t *testing.T) {
+	sender, receiver := reorderedTransfer(t, 0.1)
+	require.Positive(t, sender.SpuriousLosses)
+	require.Equal(t, sender.PacketsLost, sender.SpuriousLosses+receiver.Drops[core.DropDuplicate])
+	sender, _ = reorderedTransfer(t, 0)
+	require.Zero(t, sender.SpuriousLosses)
+	require.Zero(t, sender.PacketsLost)
+}
+
 // TestWindowsTuneThemselves: from the default windows to 90 % of 1 Gbit/s over 100 ms within ten
 // round trips of data.
 func TestWindowsTuneThemselves(t *testing.T) {
