@@ -9,8 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -44,7 +46,7 @@ var (
 //
 // The fake provider is deterministic, so its digests cover every byte. The real providers draw their
 // own random numbers, so theirs cover the shape of the traffic: the time, direction and length of
-// every datagram.
+// every datagram, in worlds that do not corrupt any.
 //
 // With -short the test runs the first block of each provider. To find the worlds that differ between
 // two commits, run it at each with -print-digests=FILE and compare the files.
@@ -53,7 +55,8 @@ func TestDigests(t *testing.T) {
 	providers["fake"] = nil // made for each seed
 	var printed strings.Builder
 	got := make(map[string]uint32)
-	for name, p := range providers {
+	for _, name := range slices.Sorted(maps.Keys(providers)) {
+		p := providers[name]
 		for first := uint64(0); first < digestSeeds; first += digestBlock {
 			if testing.Short() && !*updateDigests && first > 0 {
 				break
@@ -123,6 +126,9 @@ func worldDigest(t *testing.T, seed uint64, name string, p tlsprovider.Provider)
 	if shapeOnly {
 		cert, roots := fixedSizeCert()
 		o.ClientTLS.RootCAs, o.ServerTLS.Certificates = roots, []tlsprovider.Certificate{cert}
+		// A changed bit can turn a short header into a long one, whose fields, lengths among them, are
+		// then bytes of ciphertext, which differ from run to run.
+		o.Up.Corrupt, o.Down.Corrupt = 0, 0
 	}
 	pair, err := NewPair(o)
 	require.NoError(t, err)
