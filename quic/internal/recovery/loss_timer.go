@@ -30,10 +30,14 @@ type ptoState struct {
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
 const probeDatagrams = 2
 
-// The period doubles with each timeout, but not for ever. Under heavy loss, uncapped back-off has a
-// connection that gets every other packet through wait for its idle timeout instead. During the
-// handshake, where what is in flight is a few datagrams, the cap is lower: with 30 % loss both ways,
-// one probe in three fails, and ten of them are wanted within the patience of a user.
+// The period doubles with each timeout up to a limit. This deviates from RFC 9002, which has no limit.
+// Without one, a connection that loses several probes in a row waits for longer than its idle timeout. In
+// the handshake the limit is lower: with 30 % loss in both directions every second probe fails, and a user
+// waits for some seconds only. docs/recovery-paths.md says what the deviation costs.
+//
+// "When a PTO timer expires, the PTO backoff MUST be increased, resulting in the PTO period being set to
+// twice its current value."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
 const (
 	maxHandshakePTO = 2 * time.Second
 	maxPTO          = 10 * time.Second
