@@ -7,9 +7,11 @@ import (
 )
 
 // pacer spreads packets over the round trip (RFC 9002, 7.7): a token bucket that fills at the rate
-// that the congestion controller chooses. It releases quanta of clamp(1 ms * rate, 10 datagrams, 64 KiB), so that trains of datagrams survive, and a
-// timer for it never has to be finer than a millisecond. The bucket holds what accrues in two
-// milliseconds: a timer that comes late costs nothing.
+// that the congestion controller chooses. When it has run out, it releases again what accrues in a
+// millisecond, or one datagram if that takes longer: a timer for it never has to be finer than a
+// millisecond, and trains of datagrams survive at the rates at which they matter. A train has at most
+// clamp(1 ms * rate, 10 datagrams, 64 KiB). The bucket holds what accrues in two milliseconds: a timer that
+// comes late costs nothing.
 //
 // Without a rate nothing is paced: before the first sample of the round-trip time, that is the initial
 // window.
@@ -18,11 +20,11 @@ type pacer struct {
 	tokens int // bytes; may be negative, after packets that do not ask
 	rate   int // bytes a millisecond; 0: not paced
 	last   monotime.Time
-	dry    bool // the bucket ran out, and has not enough for a train yet
+	dry    bool // the bucket ran out, and does not have enough for a train yet
 }
 
 const (
-	burstPackets = 10       // least quantum, in datagrams: the initial window
+	burstPackets = 10       // the least largest train, in datagrams: the initial window
 	maxQuantum   = 64 << 10 // largest: one segmentation offload
 	maxRate      = 1 << 29  // bytes a millisecond: more than there is, twice which fits in 32 bits
 )
@@ -40,8 +42,12 @@ func (p *pacer) setRate(now monotime.Time, perSecond int64) {
 	p.rate = int(min(max(1, perSecond/1000), maxRate))
 }
 
-// quantum is the size of a train, and what has to accrue before a timer lets it go.
+// quantum is the size of the largest train.
 func (p *pacer) quantum() int { return min(max(p.rate, burstPackets*p.mds), maxQuantum) }
+
+// enough is how many bytes have to accrue before the next train leaves a bucket that has run out. Less would
+// make trains of one packet at rates that fill longer ones in a millisecond.
+func (p *pacer) enough() int { return min(max(p.rate, p.mds), p.quantum()) }
 
 func (p *pacer) capacity() int { return max(2*p.rate, burstPackets*p.mds) }
 
@@ -71,9 +77,7 @@ func (p *pacer) sent(now monotime.Time, n int) {
 	p.tokens = max(p.tokens-n, -p.capacity())
 }
 
-// blocked reports whether the next packet has to wait. When the bucket has run out, and something
-// else than the pacer's timer has us try again, such as an acknowledgement, then what accrues in a
-// millisecond has to be there: less would make trains of one packet.
+// blocked reports whether the next packet has to wait.
 func (p *pacer) blocked(now monotime.Time) bool {
 	if p.rate == 0 {
 		return false
@@ -81,13 +85,13 @@ func (p *pacer) blocked(now monotime.Time) bool {
 	p.refill(now)
 	least := p.mds
 	if p.dry {
-		least = min(max(p.rate, p.mds), p.quantum())
+		least = p.enough()
 	}
 	p.dry = p.tokens < least
 	return p.dry
 }
 
-// until is when the bucket will hold a quantum, at least a millisecond from now.
+// until is when the bucket will have enough, at least a millisecond from now.
 func (p *pacer) until(now monotime.Time) monotime.Time {
-	return now.Add(max(p.after(p.quantum()-p.tokens), granularity))
+	return now.Add(max(p.after(p.enough()-p.tokens), granularity))
 }

@@ -63,7 +63,7 @@ func TestPacing(t *testing.T) {
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-4
 	lt.wantLimit("acknowledgements are not paced", SendAckOnly)
 	lt.sendAck(SpaceApp)
-	require.Equal(t, 4*ms, lt.l.PacedUntil(lt.now).Sub(lt.now), "ten packets later")
+	require.Equal(t, ms, lt.l.PacedUntil(lt.now).Sub(lt.now), "a millisecond's worth is enough")
 	require.Equal(t, 1200, lt.l.SendQuantum(lt.now), "SendLimit decides")
 
 	lt.advance(ms / 2)
@@ -114,6 +114,26 @@ func TestPacingKeepsRate(t *testing.T) {
 		require.GreaterOrEqual(t, sent+2*12000+rate, allowed*9/10, "rate %d", rate)
 		require.GreaterOrEqual(t, sent/trains, min(rate, 12000)*8/10, "rate %d comes in trains", rate)
 	}
+}
+
+// TestPacerReleasesOneDatagram: on a slow path a packet leaves when there is room for it, rather than ten
+// when there is room for ten.
+func TestPacerReleasesOneDatagram(t *testing.T) {
+	lt := newPacedTest(t, 100*ms, 8000) // 100 bytes a millisecond
+	lt.l.pto.probes = 10
+	for range 10 { // the burst that the bucket holds; the window would not allow it
+		lt.send(SpaceApp, 1)
+	}
+	lt.l.setWindow(lt.now, 24000, 24000)
+	lt.l.active.pacer.rate = 100
+	require.Equal(t, 12*ms, lt.l.PacedUntil(lt.now).Sub(lt.now))
+	lt.advance(11 * ms)
+	lt.wantLimit("not yet", SendAckOnly)
+	lt.advance(ms)
+	lt.wantLimit("one datagram", SendAll)
+	require.Equal(t, 1200, lt.l.SendQuantum(lt.now))
+	lt.send(SpaceApp, 1)
+	lt.wantLimit("not two", SendAckOnly)
 }
 
 func TestPacerNeverOverdrawn(t *testing.T) {
