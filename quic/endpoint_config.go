@@ -18,6 +18,7 @@ import (
 type tlsConfigs struct {
 	provider tlsprovider.Provider
 	own      *tlsprovider.Config
+	deferred *tlsprovider.Config // own, for a server whose certificates GetTLSConfig supplies
 
 	mu      sync.Mutex
 	uses    uint64 // so far
@@ -32,6 +33,11 @@ type preparedTLS struct {
 
 func (t *tlsConfigs) init(p tlsprovider.Provider, own *tlsprovider.Config) {
 	t.provider, t.own = p, own
+	if own.TLS == nil && len(own.Certificates) == 0 {
+		deferred := *own
+		deferred.DeferCertificates = true
+		t.deferred = &deferred
+	}
 	t.servers = make(map[*tlsprovider.Config]*preparedTLS)
 	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
@@ -80,7 +86,7 @@ func (t *tlsConfigs) prepare(
 func (t *tlsConfigs) evict(known map[*tlsprovider.Config]*preparedTLS) {
 	var oldest *tlsprovider.Config
 	for cfg, p := range known {
-		if cfg != t.own && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
+		if cfg != t.own && cfg != t.deferred && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
 			oldest = cfg
 		}
 	}
@@ -124,13 +130,16 @@ func (e *Endpoint) newConnID() wire.ConnID {
 
 // serverConfig prepares what accepted connections share. Errors of the configuration come out here.
 func (e *Endpoint) serverConfig() (*core.Config, error) {
-	if e.cfg.GetTLSConfig != nil && len(e.cfg.TLS.Certificates) == 0 && e.cfg.TLS.TLS == nil {
-		return e.connConfig(e.cfg, tlsprovider.Server, nil, ""), nil
+	own := e.cfg.TLS
+	if own.DeferCertificates && e.cfg.GetTLSConfig == nil {
+		return nil, errors.New("quic: Config.TLS.DeferCertificates is set, but Config.GetTLSConfig is nil")
 	}
-	if err := checkProtos(e.cfg.TLS); err != nil {
+	if e.cfg.GetTLSConfig != nil && e.tls.deferred != nil {
+		own = e.tls.deferred
+	} else if err := checkProtos(own); err != nil {
 		return nil, err
 	}
-	te, err := e.tls.server(e.cfg.TLS)
+	te, err := e.tls.server(own)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +154,7 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	switch {
 	case err != nil:
 		return core.TLSChoice{}, err
-	case cfg == nil && len(e.cfg.TLS.Certificates) == 0 && e.cfg.TLS.TLS == nil:
+	case cfg == nil && e.tls.deferred != nil:
 		return core.TLSChoice{}, errors.New("quic: GetTLSConfig returned nil and Config.TLS has no certificate")
 	case cfg == nil:
 		return core.TLSChoice{}, nil

@@ -29,6 +29,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no protocol", &Config{TLS: &tlsprovider.Config{
 			Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 		}}, "application protocol"},
+		{"certificates that never come", &Config{TLS: &tlsprovider.Config{DeferCertificates: true}}, "Config.GetTLSConfig is nil"},
 		{"short reset secret", &Config{ResetSecret: make([]byte, 31)}, "Config.ResetSecret has 31 bytes; it needs at least 32"},
 		{"short token secret", &Config{TokenSecret: []byte{}}, "Config.TokenSecret has 0 bytes; it needs at least 32"},
 		{"negative timeout", &Config{HandshakeTimeout: -1}, "Config.HandshakeTimeout is negative: -1ns"},

@@ -35,6 +35,11 @@ type Config struct {
 	// and dials needs one Config for each: see quic.Config.ClientTLS.
 	Certificates []Certificate
 
+	// DeferCertificates lets a server be prepared without Certificates and NextProtos. Each of
+	// its handshakes then needs a Decision with an Endpoint that has them. Package quic sets it
+	// for a server whose GetTLSConfig supplies all configurations.
+	DeferCertificates bool
+
 	// RootCAs are the authorities by which a client verifies a server's certificate; nil means
 	// the system's roots. Servers ignore it.
 	RootCAs *Roots

@@ -89,7 +89,7 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.Policy != "" {
 		return fmt.Errorf("native: Policy %q: %w: security policies are s2n-tls's: take the s2n provider, or Groups", cfg.Policy, tlsprovider.ErrUnsupported)
 	}
-	if len(cfg.NextProtos) == 0 {
+	if len(cfg.NextProtos) == 0 && (side == tlsprovider.Client || !cfg.DeferCertificates) {
 		return errors.New("native: NextProtos is empty: QUIC requires an application protocol")
 	}
 	for _, proto := range cfg.NextProtos {

@@ -191,6 +191,9 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 			s.signing = newSigning()
 		}
 	}
+	if len(s.prepared.certs) == 0 && !hasCallback(s.e.cfg.TLS) {
+		return nil, s.alert(tlsprovider.AlertInternalError, "%w", errNoCertificates)
+	}
 	v, err := findVersion(d.Version)
 	if err != nil {
 		return nil, s.alert(tlsprovider.AlertInternalError, "%w", err)

@@ -13,8 +13,7 @@ import (
 // the stop after the ClientHello rules out.
 func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	t := cfg.TLS
-	if side == tlsprovider.Server && len(cfg.Certificates) == 0 &&
-		(t == nil || t.GetCertificate == nil && t.GetConfigForClient == nil) {
+	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates && !hasCallback(t) {
 		return errNoCertificates
 	}
 	if side == tlsprovider.Server && cfg.ClientAuth != tlsprovider.NoClientCert && cfg.ClientCAs == nil &&
@@ -32,6 +31,11 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 			tlsprovider.ErrUnsupported)
 	}
 	return nil
+}
+
+// hasCallback reports whether t has a callback that supplies a server's certificates.
+func hasCallback(t *tls.Config) bool {
+	return t != nil && (t.GetCertificate != nil || t.GetConfigForClient != nil)
 }
 
 // prepare makes the tls.Config that sessions start from. Where Config and its TLS both say something,

@@ -75,7 +75,7 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if err := checkTLSConfig(cfg, side); err != nil {
 		return err
 	}
-	if len(cfg.NextProtos) == 0 {
+	if len(cfg.NextProtos) == 0 && (side == tlsprovider.Client || !cfg.DeferCertificates) {
 		return errors.New("s2n: NextProtos is empty: QUIC requires an application protocol")
 	}
 	for _, proto := range cfg.NextProtos {
@@ -89,8 +89,8 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls cuts a protocol off at a zero byte", proto, tlsprovider.ErrUnsupported)
 		}
 	}
-	if side == tlsprovider.Server && len(cfg.Certificates) == 0 {
-		return errors.New("s2n: a server needs Certificates")
+	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates {
+		return errNoCertificates
 	}
 	if cfg.ClientAuth > tlsprovider.RequireClientCert {
 		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
@@ -244,6 +244,8 @@ func (p *prepared) wipe(inUse [][]byte) {
 	}
 }
 
+var errNoCertificates = errors.New("s2n: a server needs Certificates")
+
 var errEndpointClosed = errors.New("s2n: the endpoint is closed")
 
 // replaceLocked prepares anew and makes it the configuration of sessions to come.
@@ -273,7 +275,7 @@ func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte,
 
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	if e.side == tlsprovider.Server && len(certs) == 0 {
-		return errors.New("s2n: a server needs Certificates")
+		return errNoCertificates
 	}
 	if certs == nil {
 		certs = []tlsprovider.Certificate{}

@@ -265,6 +265,9 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 
 func (s *session) decide(d tlsprovider.Decision) error {
 	if d.Endpoint == nil {
+		if len(s.signers) == 0 {
+			return errNoCertificates
+		}
 		return s.conn.Continue(nil, d.ALPN, d.TransportParameters)
 	}
 	e, ok := d.Endpoint.(*endpoint)
@@ -275,6 +278,9 @@ func (s *session) decide(d tlsprovider.Decision) error {
 	defer e.mu.RUnlock()
 	if e.current == nil {
 		return errEndpointClosed
+	}
+	if len(e.current.certs) == 0 {
+		return errNoCertificates
 	}
 	s.ep, s.signers, s.wantPQ = e, e.current.signers, s.wantPQ || e.cfg.RequirePQ
 	return s.conn.Continue(e.current.s2n, d.ALPN, d.TransportParameters)

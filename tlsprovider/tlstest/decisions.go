@@ -46,6 +46,26 @@ func (su *Suite) decisionSigns(t *testing.T) {
 	RequireAlert(t, tlsprovider.AlertInternalError, err)
 }
 
+// A server whose certificates are deferred takes them from its Decision, and fails without one.
+func (su *Suite) decisionSuppliesCertificate(t *testing.T) {
+	client, server, _ := Configs(t)
+	ce, there := su.newEndpoints(t, client, server)
+	deferred := su.newServer(t, &tlsprovider.Config{DeferCertificates: true})
+	p := PairOf(t, ce, deferred, "server.test")
+	p.Decide = decide(there)
+	cs, _ := p.MustRun(t)
+	require.Equal(t, server.Certificates[0].Chain, cs.PeerChain)
+
+	for name, decided := range map[string]tlsprovider.Endpoint{"none": nil, "deferred too": deferred} {
+		p := PairOf(t, ce, deferred, "server.test")
+		p.Decide = decide(decided)
+		side, err := p.Run(t)
+		require.Equal(t, tlsprovider.Server, side, name)
+		RequireAlert(t, tlsprovider.AlertInternalError, err)
+		require.ErrorContains(t, err, "a server needs", name)
+	}
+}
+
 // Events of one call are all good until the next, however many pieces of input it had.
 func (su *Suite) piecesInOneCall(t *testing.T) {
 	client, server, _ := Configs(t)

@@ -85,6 +85,7 @@ func (su *Suite) handshake() []namedTest {
 		{"decision asks for a certificate", su.decisionAsksForCertificate, real},
 		{"decision signs with its own key", su.decisionSigns, real},
 		{"decision keeps RequirePQ", su.decisionKeepsRequirePQ, all},
+		{"decision supplies the certificate", su.decisionSuppliesCertificate, real},
 		{"pieces in one call", su.piecesInOneCall, all},
 		{"closed endpoints", su.closedEndpoints, real},
 		{"version 2 keys", su.version2Keys, all},
