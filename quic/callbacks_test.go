@@ -3,11 +3,22 @@
 package quic
 
 import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // A server can have its certificates from GetTLSConfig alone.
@@ -32,4 +43,219 @@ func TestCertificatesFromGetTLSConfigAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A logBook keeps what an Endpoint logs.
+type logBook struct {
+	mu      sync.Mutex
+	records []slog.Record
+}
+
+func (b *logBook) Enabled(context.Context, slog.Level) bool { return true }
+func (b *logBook) WithAttrs([]slog.Attr) slog.Handler       { return b }
+func (b *logBook) WithGroup(string) slog.Handler            { return b }
+
+func (b *logBook) Handle(_ context.Context, r slog.Record) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = append(b.records, r)
+	return nil
+}
+
+// at returns the messages of a level with their attributes, one a line.
+func (b *logBook) at(level slog.Level) (lines []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range b.records {
+		if r.Level == level {
+			line := r.Message
+			r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// A tripwire panics in one of the places where it is hung up, while it is armed.
+type tripwire struct{ armed atomic.Bool }
+
+func (w *tripwire) touch() {
+	if w.armed.Load() {
+		panic("tripwire")
+	}
+}
+
+func (w *tripwire) Write(p []byte) (int, error) { w.touch(); return len(p), nil }
+
+func (w *tripwire) Public() crypto.PublicKey { return testPKI().Key.Public() }
+
+func (w *tripwire) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	w.touch()
+	return testPKI().Key.Sign(r, digest, opts)
+}
+
+// A brokenProvider panics in each method of its servers' sessions.
+type brokenProvider struct {
+	tlsprovider.Provider
+	wire *tripwire
+}
+
+type brokenEndpoint struct {
+	tlsprovider.Endpoint
+	wire *tripwire
+}
+
+type brokenSession struct {
+	tlsprovider.Session
+	wire *tripwire
+}
+
+func (p brokenProvider) NewServer(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	e, err := p.Provider.NewServer(c)
+	return brokenEndpoint{e, p.wire}, err
+}
+
+func (e brokenEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	s, err := e.Endpoint.NewSession(sp)
+	return brokenSession{s, e.wire}, err
+}
+
+func (s brokenSession) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) {
+	s.wire.touch()
+	return s.Session.Continue(d)
+}
+
+func (s brokenSession) Close() {
+	s.Session.Close()
+	s.wire.touch()
+}
+
+// A panic in any code that a handshake calls ends that handshake alone.
+func TestPanicEndsOneHandshake(t *testing.T) {
+	localhost := func() *tls.Config {
+		cert := tls.Certificate{Certificate: testPKI().Provider().Chain, PrivateKey: testPKI().Key}
+		return &tls.Config{NextProtos: []string{testProto}, Certificates: []tls.Certificate{cert}}
+	}
+	fromTLS := func(c *Config, edit func(*tls.Config)) {
+		tc := localhost()
+		edit(tc)
+		var err error
+		c.TLS, err = tlsprovider.FromTLSConfig(tc)
+		must(err)
+	}
+	for name, hang := range map[string]func(*Config, *tripwire){
+		"Accept": func(c *Config, w *tripwire) {
+			c.Accept = func(ClientInfo) error { w.touch(); return nil }
+		},
+		"GetTLSConfig": func(c *Config, w *tripwire) {
+			c.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) { w.touch(); return nil, nil }
+		},
+		"VerifyPeer": func(c *Config, w *tripwire) {
+			c.TLS.VerifyPeer = func(*tlsprovider.State) error { w.touch(); return nil }
+		},
+		"Signer": func(c *Config, w *tripwire) {
+			c.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().Provider().Chain, Signer: w}}
+		},
+		"KeyLogWriter": func(c *Config, w *tripwire) { c.TLS.KeyLogWriter = w },
+		"Time": func(c *Config, w *tripwire) {
+			c.TLS.Time = func() time.Time { w.touch(); return time.Now() }
+		},
+		"provider": func(c *Config, w *tripwire) { c.Provider = brokenProvider{native.New(), w} },
+		"tls.Config.VerifyConnection": func(c *Config, w *tripwire) {
+			fromTLS(c, func(tc *tls.Config) {
+				tc.VerifyConnection = func(tls.ConnectionState) error { w.touch(); return nil }
+			})
+		},
+		"tls.Config.GetConfigForClient": func(c *Config, w *tripwire) {
+			fromTLS(c, func(tc *tls.Config) {
+				tc.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+					other := localhost()
+					other.Time = func() time.Time { w.touch(); return time.Now() }
+					return other, nil
+				}
+			})
+		},
+		"key of tls.Config.GetCertificate": func(c *Config, w *tripwire) {
+			fromTLS(c, func(tc *tls.Config) {
+				tc.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+					return &tls.Certificate{Certificate: testPKI().Provider().Chain, PrivateKey: w}, nil
+				}
+				tc.Certificates = nil
+			})
+		},
+		"tls.Config.WrapSession": func(c *Config, w *tripwire) {
+			fromTLS(c, func(tc *tls.Config) {
+				tc.WrapSession = func(cs tls.ConnectionState, s *tls.SessionState) ([]byte, error) {
+					w.touch()
+					return tc.EncryptTicket(cs, s)
+				}
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wire, book := new(tripwire), new(logBook)
+			cfg := serverConfig()
+			hang(cfg, wire)
+			cfg.Logger = slog.New(book)
+			inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+				client, server := w.connect()
+				wire.armed.Store(true)
+				_, err := w.client.Dial(t.Context(), serverAddr, nil)
+				var te *TransportError
+				if !errors.As(err, &te) {
+					// The client is done before the server's ticket: it learns of the end later.
+					conn := w.lastClient()
+					<-conn.Context().Done()
+					require.ErrorAs(t, context.Cause(conn.Context()), &te)
+				}
+				require.True(t, te.Remote)
+				if name == "Accept" {
+					require.Equal(t, InternalError, te.Code)
+				} else {
+					require.Equal(t, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), te.Code)
+				}
+				require.NotContains(t, te.Error(), "tripwire", "a peer learns no details")
+				w.stream(client, server)
+				wire.armed.Store(false)
+				w.stream(w.connect())
+				require.EqualValues(t, 1, w.server.Stats().Panics)
+				lines := book.at(slog.LevelError)
+				require.Len(t, lines, 1)
+				require.Contains(t, lines[0], "value=tripwire")
+				require.Contains(t, lines[0], "callbacks_test.go", "the stack names the place")
+			})
+		})
+	}
+}
+
+// lastClient returns the client's newest connection.
+func (w *world) lastClient() *Conn {
+	w.client.mu.Lock()
+	defer w.client.mu.Unlock()
+	return w.client.conns[w.client.lastRef]
+}
+
+// A client's own callback that panics fails its Dial.
+func TestPanicOfClient(t *testing.T) {
+	cfg := clientConfig()
+	cfg.TLS.VerifyPeer = func(*tlsprovider.State) error { panic("tripwire") }
+	inBubble(t, nil, cfg, func(t *testing.T, w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), false)
+		var p *tlsprovider.PanicError
+		require.ErrorAs(t, err, &p)
+		require.Equal(t, "tripwire", p.Value)
+		require.EqualValues(t, 1, w.client.Stats().Panics)
+	})
+}
+
+// RequireAddressValidation that panics asks for validation.
+func TestPanicOfRequireAddressValidation(t *testing.T) {
+	cfg := serverConfig()
+	cfg.RequireAddressValidation = func(netip.AddrPort) bool { panic("tripwire") }
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		w.stream(w.connect())
+		require.NotZero(t, w.server.Stats().Panics)
+		require.NotZero(t, w.server.Stats().Drops.Retried)
+	})
 }

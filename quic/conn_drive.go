@@ -1,14 +1,12 @@
 package quic
 
 import (
-	"errors"
 	"net"
 	"runtime"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
-	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // Driving
@@ -239,11 +237,7 @@ func (c *Conn) report(out *outcome) {
 		if c.ep.logs() {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
 		}
-		var p *tlsprovider.PanicError
-		if errors.As(c.err, &p) {
-			c.ep.log.Error("quic: handshake failed by a panic", "remote", c.RemoteAddr(), "callback", p.Callback,
-				"value", p.Value, "stack", string(p.Stack))
-		}
+		c.ep.notePanic(c.RemoteAddr(), c.err)
 		c.cancel(c.err)
 	}
 	if out.drained {

@@ -128,7 +128,7 @@ func TestGetTLSConfig(t *testing.T) {
 		c := clientConfig()
 		c.TLS.NextProtos = []string{"forbidden"}
 		_, err := w.client.Dial(t.Context(), serverAddr, c)
-		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertAccessDenied), true)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
 	})
 }
 

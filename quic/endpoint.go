@@ -32,6 +32,7 @@ type Endpoint struct {
 	budget *streams.Budget
 
 	counters counters
+	faults   faultLog
 	// wantRetry is RequireAddressValidation's word about the datagram that is being received.
 	// It belongs to the receive goroutine.
 	wantRetry bool

@@ -150,7 +150,12 @@ func (e *Endpoint) serverConfig() (*core.Config, error) {
 func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, error) {
 	var cfg *tlsprovider.Config
 	err := error(ErrEndpointClosed)
-	e.pool.callUser(func() { cfg, err = e.cfg.GetTLSConfig(hello) })
+	e.pool.callUser(func() {
+		err = tlsprovider.Guard("Config.GetTLSConfig", func() (err error) {
+			cfg, err = e.cfg.GetTLSConfig(hello)
+			return err
+		})
+	})
 	switch {
 	case err != nil:
 		return core.TLSChoice{}, err

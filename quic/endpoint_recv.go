@@ -7,6 +7,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // maxReadErrors is the number of failed reads in a row after which a socket counts as broken. Errors
@@ -53,7 +54,7 @@ func (e *Endpoint) receiveLoop() {
 func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	for len(t.Data) > 0 {
 		now := e.clock.now()
-		e.wantRetry = e.asksRetry(t)
+		e.wantRetry = e.wantsRetry(t)
 		e.mu.Lock()
 		r := e.core.Receive(now, t, reply)
 		c := e.conns[r.Conn]
@@ -76,11 +77,19 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	}
 }
 
-// asksRetry calls the user's function, without a lock, for what may be the first packet of a client.
-func (e *Endpoint) asksRetry(t *datagram.Train) bool {
+// wantsRetry calls RequireAddressValidation, without a lock, for what may be the first packet of a client.
+// If the function panics, the client has to validate its address.
+func (e *Endpoint) wantsRetry(t *datagram.Train) (want bool) {
 	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
-	return e.cfg.RequireAddressValidation != nil && t.Data[0]&mask == longInitial &&
-		e.cfg.RequireAddressValidation(t.Path.Remote)
+	if e.cfg.RequireAddressValidation == nil || t.Data[0]&mask != longInitial {
+		return false
+	}
+	err := tlsprovider.Guard("Config.RequireAddressValidation", func() error {
+		want = e.cfg.RequireAddressValidation(t.Path.Remote)
+		return nil
+	})
+	e.notePanic(t.Path.Remote, err)
+	return want || err != nil
 }
 
 // admit makes a connection from a complete ClientHello, or refuses it.
@@ -94,6 +103,11 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	}
 	if !errors.Is(err, errRefused) && !errors.Is(err, errBusy) {
 		e.log.Debug("quic: client refused", "remote", in.Path.Remote, "err", err)
+	}
+	code := ConnectionRefused
+	var panicked *tlsprovider.PanicError
+	if errors.As(err, &panicked) {
+		code = InternalError
 	}
 	e.mu.Lock()
 	now := e.clock.now()
@@ -110,7 +124,7 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 		e.counters.postponed.Add(1)
 		return
 	}
-	tx, ok := e.core.Refuse(now, in, uint64(ConnectionRefused), reply)
+	tx, ok := e.core.Refuse(now, in, uint64(code), reply)
 	e.setTimer()
 	e.mu.Unlock()
 	e.counters.refused.Add(1)
@@ -152,10 +166,14 @@ func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	case e.cfg.Accept == nil:
 		return cc, nil
 	}
-	return cc, e.cfg.Accept(ClientInfo{
-		RemoteAddr: in.Path.Remote, LocalAddr: in.Path.Local, AddrValidated: in.Validated,
-		Version: Version(in.Version),
+	err := tlsprovider.Guard("Config.Accept", func() error {
+		return e.cfg.Accept(ClientInfo{
+			RemoteAddr: in.Path.Remote, LocalAddr: in.Path.Local, AddrValidated: in.Validated,
+			Version: Version(in.Version),
+		})
 	})
+	e.notePanic(in.Path.Remote, err)
+	return cc, err
 }
 
 // accept starts a connection. It reaches the Listener when its handshake is complete.

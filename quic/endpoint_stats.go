@@ -16,6 +16,9 @@ type EndpointStats struct {
 	Ignored uint64 // clients that Config.Accept dropped in silence by ErrIgnore
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
+	// Panics is the number of handshakes that a panic ended: of a callback in Config, tlsprovider.Config
+	// or tls.Config, of a Certificate.Signer, or of the provider. Each is logged at Error.
+	Panics uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -66,13 +69,13 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 }
 
 // counters are the Endpoint's own part of its stats.
-type counters struct{ accepted, refused, ignored, postponed atomic.Uint64 }
+type counters struct{ accepted, refused, ignored, postponed, panics atomic.Uint64 }
 
 // Stats returns the counters as they are now.
 func (e *Endpoint) Stats() EndpointStats {
 	s := EndpointStats{
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
-		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
+		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(), Panics: e.counters.panics.Load(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

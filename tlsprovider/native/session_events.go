@@ -13,6 +13,9 @@ func (s *session) drain() error {
 		ev := s.conn.NextEvent()
 		switch ev.Kind {
 		case tls.QUICNoEvent:
+			if s.panicked != nil { // while a ticket was made, say: crypto/tls does not report it
+				return s.panicked
+			}
 			if s.tickets > s.reported {
 				s.reported = s.tickets
 				s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: tlsprovider.LevelApp})

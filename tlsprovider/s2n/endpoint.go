@@ -309,8 +309,9 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 // rotate gives a server whose ticket keys nobody configured a new one when it is time. A failure
 // leaves the old one in use: it is no reason to refuse a connection.
 func (e *endpoint) rotate() {
+	now := e.now() // without the lock: it calls the program's clock, which may panic
 	e.mu.RLock()
-	due := e.current != nil && e.current.ownKeys && e.now().Sub(e.current.madeAt) >= ticketKeyLife
+	due := e.current != nil && e.current.ownKeys && now.Sub(e.current.madeAt) >= ticketKeyLife
 	e.mu.RUnlock()
 	if !due {
 		return
@@ -321,7 +322,7 @@ func (e *endpoint) rotate() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.current == nil || e.now().Sub(e.current.madeAt) < ticketKeyLife {
+	if e.current == nil || now.Sub(e.current.madeAt) < ticketKeyLife {
 		return // somebody was faster
 	}
 	_ = e.replaceLocked(nil, [][]byte{key, e.current.ticketKeys[0]}, true)

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"errors"
+
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -30,11 +32,32 @@ type tlsOutput struct {
 }
 
 // Run runs the job until the session waits for the peer, or for a private key: see Signing. It may
-// take milliseconds, and it calls foreign code (SelectTLS, VerifyPeer).
+// take milliseconds, and it calls code of the application (SelectTLS, VerifyPeer). A panic of that code,
+// or of the provider, fails this handshake: see Err.
 func (j *TLSJob) Run() {
-	j.step()
-	if j.settle && j.err == nil {
-		j.session.Settle()
+	err := tlsprovider.Guard("the TLS provider", func() error {
+		j.step()
+		if j.settle && j.err == nil {
+			j.session.Settle()
+		}
+		return nil
+	})
+	if err != nil {
+		j.panicked(err)
+	}
+}
+
+// Err returns why the handshake failed, or nil.
+func (j *TLSJob) Err() error { return j.err }
+
+// panicked ends a job after a panic. The state of the session is unknown, so it is closed here and not
+// handed back. The keys that it gave earlier outlive it: CONNECTION_CLOSE may need them.
+func (j *TLSJob) panicked(err error) {
+	j.err, j.signing = err, nil
+	if s := j.session; s != nil {
+		j.session = nil
+		// Close of a broken session may panic as well.
+		_ = tlsprovider.Guard("the TLS provider", func() error { s.Close(); return nil })
 	}
 }
 
@@ -122,7 +145,7 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 	if j.cfg.SelectTLS != nil {
 		choice, err := j.cfg.SelectTLS(hello)
 		if err != nil {
-			return d, &tlsprovider.Error{Alert: tlsprovider.AlertAccessDenied, Err: err}
+			return d, selectionError(err)
 		}
 		d.Endpoint = choice.TLS
 		if choice.NextProtos != nil {
@@ -141,6 +164,16 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 	// no_application_protocol TLS alert [...] if an application protocol is not negotiated."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
 	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
+}
+
+// selectionError fails a handshake with the Alert of SelectTLS's error, or else with internal_error: the
+// client is not to blame.
+func selectionError(err error) error {
+	var own *tlsprovider.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	return &tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: err}
 }
 
 // discard frees what a job brought back to a Conn that no longer wants it.

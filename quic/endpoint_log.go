@@ -1,0 +1,73 @@
+package quic
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A fault is a kind of message that clients can cause. Each kind is logged at most once in logInterval.
+type fault int
+
+const (
+	faultPanic    fault = iota // of a callback, or of the provider
+	faultLocal                 // a handshake failed with internal_error on our side
+	faultRejected              // clients reject the server's certificate
+	numFaults
+)
+
+// logInterval is the shortest time between two messages of one kind.
+const logInterval = 10 * time.Second
+
+// faultLog logs faults, and counts those that it suppresses.
+type faultLog struct {
+	mu    sync.Mutex
+	kinds [numFaults]struct {
+		last       monotime.Time
+		suppressed int
+	}
+}
+
+// take reports whether a message of a kind may be logged now, and how many were suppressed before it.
+func (l *faultLog) take(now monotime.Time, f fault) (suppressed int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k := &l.kinds[f]
+	if !k.last.IsZero() && now.Sub(k.last) < logInterval {
+		k.suppressed++
+		return 0, false
+	}
+	suppressed, k.suppressed, k.last = k.suppressed, 0, now
+	return suppressed, true
+}
+
+// logFault logs a fault unless one of its kind was logged a moment ago. No lock is held.
+func (e *Endpoint) logFault(f fault, level slog.Level, msg string, args ...any) {
+	if !e.log.Enabled(context.Background(), level) {
+		return
+	}
+	suppressed, ok := e.faults.take(e.clock.now(), f)
+	if !ok {
+		return
+	}
+	if suppressed > 0 {
+		args = append(args, "suppressed", suppressed)
+	}
+	e.log.Log(context.Background(), level, msg, args...)
+}
+
+// notePanic counts and logs a panic that ended a handshake. No lock is held.
+func (e *Endpoint) notePanic(remote any, err error) {
+	var p *tlsprovider.PanicError
+	if !errors.As(err, &p) {
+		return
+	}
+	e.counters.panics.Add(1)
+	e.logFault(faultPanic, slog.LevelError, "quic: panic in a handshake",
+		"remote", remote, "callback", p.Callback, "value", p.Value, "stack", string(p.Stack))
+}
