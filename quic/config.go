@@ -89,11 +89,13 @@ type Config struct {
 	Accept func(ClientInfo) error
 
 	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
-	// Config.TLS, whose RequirePQ holds for every other configuration, too; an error fails the
-	// handshake. Return the same pointer for the same
-	// configuration, for each one is prepared once, and another pointer when certificates or
-	// ticket keys have changed; an Endpoint keeps the 1024 that were used last. It may block
-	// for as long as HandshakeTimeout.
+	// Config.TLS, whose RequirePQ holds for every other configuration, too. An error fails the
+	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same
+	// pointer for the same configuration, since each one is prepared once, and another pointer
+	// when certificates or ticket keys have changed; an Endpoint keeps the 1024 that were used
+	// last. A configuration without TicketKeys makes its own, so sessions of the configuration
+	// that it replaces do not resume: set TicketKeys to keep them. It may block for as long as
+	// HandshakeTimeout.
 	GetTLSConfig func(*tlsprovider.ClientHello) (*tlsprovider.Config, error)
 
 	// MaxSigners is the number of handshakes that may wait for a Certificate.Signer or for
@@ -134,7 +136,9 @@ type ClientInfo struct {
 
 const (
 	minSecret        = 32
-	maxTLSConfigs    = 1024
+	maxTLSConfigs    = 1024 // of servers
+	maxClientTLS     = 64   // of clients: each may hold a store of roots
+	maxClientKinds   = 64   // whose last configuration is remembered
 	defaultDatagram  = 1200
 	defaultSigners   = 1024
 	defaultBacklog   = 256

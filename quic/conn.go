@@ -19,8 +19,8 @@ type Conn struct {
 	ref    core.ConnRef
 	cfg    *Config
 	server bool
-	// ownTLS, if set, was prepared for this connection alone.
-	ownTLS tlsprovider.Endpoint
+	// ownTLS is a client's configuration, to be closed with the connection.
+	ownTLS *preparedTLS
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"reflect"
 	"strconv"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -43,8 +44,10 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 }
 
 // Dial connects to addr, "host:port", from the Endpoint's socket. cfg, if not nil, replaces the
-// Endpoint's Config for this connection, but for its Provider and for what concerns an Endpoint. See
-// the function Dial for ctx.
+// Endpoint's Config for this connection, except for the fields that concern an Endpoint. Its Provider
+// has to be nil or the Endpoint's. Connections with the same pointer cfg.TLS share a store of session
+// tickets, so that later ones resume; an Endpoint keeps the 64 that were used last. See the function
+// Dial for ctx.
 func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, error) {
 	network := "udp"
 	switch local := e.sock.LocalAddr().Addr(); {
@@ -60,12 +63,21 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, e
 	full := e.cfg
 	if cfg != nil {
 		own := *cfg
+		if own.Provider != nil && !same(own.Provider, e.cfg.Provider) {
+			return nil, fmt.Errorf("quic: Config.Provider (%s) is not the Endpoint's (%s): leave it nil, or dial from another Endpoint",
+				own.Provider.Name(), e.cfg.Provider.Name())
+		}
 		own.Provider = e.cfg.Provider
 		if full, err = own.withDefaults(); err != nil {
 			return nil, err
 		}
 	}
 	return e.dial(ctx, remote, host, full, false)
+}
+
+// same reports whether a and b are one provider. Values that cannot be compared differ.
+func same(a, b tlsprovider.Provider) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // dial makes a connection and waits for its handshake. own says that the Endpoint is this
@@ -85,20 +97,18 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	if name == "" {
 		name = host
 	}
-	te, ownTLS, err := e.clientTLS(tls)
+	prepared, err := e.tls.client(tls)
 	if err != nil {
 		return nil, err
 	}
-	cc := e.connConfig(cfg, tlsprovider.Client, te, name)
+	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
 	if err != nil {
-		if ownTLS != nil {
-			ownTLS.Close()
-		}
+		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(e, k, cfg, false)
-	c.ownTLS = ownTLS
+	c.ownTLS = prepared
 	if !e.add(c, nil) {
 		c.discard()
 		return nil, ErrEndpointClosed
@@ -140,20 +150,6 @@ func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
 		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
 	}
 	return nil
-}
-
-// clientTLS prepares a client's configuration: once for the Endpoint's own, and for each connection
-// that brings one along.
-func (e *Endpoint) clientTLS(cfg *tlsprovider.Config) (te, own tlsprovider.Endpoint, err error) {
-	if cfg == e.cfg.dialTLS() {
-		te, err = e.tls.client(cfg)
-		return te, nil, err
-	}
-	te, err = e.cfg.Provider.NewClient(cfg)
-	if err != nil {
-		return nil, nil, fmt.Errorf("quic: %w", err)
-	}
-	return te, te, nil
 }
 
 // localPath is the local address of new paths: the socket's, unless it is bound to none.

@@ -81,7 +81,7 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 		closed: make(chan struct{}), done: make(chan struct{}),
 		conns: make(map[core.ConnRef]*Conn),
 	}
-	e.tls.init(full.Provider, full.TLS)
+	e.tls.init(full)
 	e.timers.wake = make(waker, 1)
 	workers := runtime.GOMAXPROCS(0)
 	e.sends.init(sock, workers)

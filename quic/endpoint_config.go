@@ -3,6 +3,7 @@ package quic
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 
@@ -12,39 +13,61 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// tlsConfigs prepares each TLS configuration once for an Endpoint. It keeps the Endpoint's own for good,
-// and of those that GetTLSConfig brings the ones that were used last: a program may make a new one when
-// its certificates change, or for each client.
+// tlsConfigs prepares each TLS configuration once for an Endpoint. It keeps the Endpoint's own for good.
+// Of those from GetTLSConfig and Dial it keeps the ones that were used last: a program may make a new one
+// when its certificates change, or for each connection.
 type tlsConfigs struct {
-	provider tlsprovider.Provider
-	own      *tlsprovider.Config
-	deferred *tlsprovider.Config // own, for a server whose certificates GetTLSConfig supplies
+	provider  tlsprovider.Provider
+	own       *tlsprovider.Config
+	ownClient *tlsprovider.Config // to dial with
+	deferred  *tlsprovider.Config // own, for a server whose certificates GetTLSConfig supplies
 
 	mu      sync.Mutex
-	uses    uint64 // so far
+	uses    uint64                             // so far
+	last    map[clientKind]*tlsprovider.Config // that GetTLSConfig returned, without TicketKeys
 	servers map[*tlsprovider.Config]*preparedTLS
 	clients map[*tlsprovider.Config]*preparedTLS
 }
 
+// A clientKind is what a server chooses its configuration by.
+type clientKind struct{ name, proto string }
+
+// A preparedTLS is one prepared configuration.
 type preparedTLS struct {
+	t        *tlsConfigs
 	te       tlsprovider.Endpoint
 	lastUsed uint64
+	users    int  // connections that hold it
+	evicted  bool // it is closed with its last user
 }
 
-func (t *tlsConfigs) init(p tlsprovider.Provider, own *tlsprovider.Config) {
-	t.provider, t.own = p, own
+// Close is called when a connection no longer needs the configuration.
+func (p *preparedTLS) Close() {
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	if p.users--; p.users == 0 && p.evicted {
+		p.te.Close()
+	}
+}
+
+func (t *tlsConfigs) init(cfg *Config) {
+	own := cfg.TLS
+	t.provider, t.own, t.ownClient = cfg.Provider, own, cfg.dialTLS()
 	if own.TLS == nil && len(own.Certificates) == 0 {
 		deferred := *own
 		deferred.DeferCertificates = true
 		t.deferred = &deferred
 	}
 	t.servers = make(map[*tlsprovider.Config]*preparedTLS)
+	t.last = make(map[clientKind]*tlsprovider.Config)
 	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
 
 // server prepares a configuration of Config.TLS or GetTLSConfig. RequirePQ of Config.TLS holds for both.
 func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	return t.prepare(t.servers, cfg, func(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p, err := t.prepare(t.servers, maxTLSConfigs, cfg, func(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
 		if t.own.RequirePQ && !cfg.RequirePQ {
 			strict := *cfg
 			strict.RequirePQ = true
@@ -52,46 +75,80 @@ func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, erro
 		}
 		return t.provider.NewServer(cfg)
 	})
+	if err != nil {
+		return nil, err
+	}
+	return p.te, nil
 }
 
-func (t *tlsConfigs) client(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	return t.prepare(t.clients, cfg, t.provider.NewClient)
-}
-
-func (t *tlsConfigs) prepare(
-	known map[*tlsprovider.Config]*preparedTLS, cfg *tlsprovider.Config,
-	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
-) (tlsprovider.Endpoint, error) {
+// client returns a client's configuration, for the caller to close.
+func (t *tlsConfigs) client(cfg *tlsprovider.Config) (*preparedTLS, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	p, err := t.prepare(t.clients, maxClientTLS, cfg, t.provider.NewClient)
+	if err != nil {
+		return nil, err
+	}
+	p.users++
+	return p, nil
+}
+
+// prepare is called with mu held.
+func (t *tlsConfigs) prepare(
+	known map[*tlsprovider.Config]*preparedTLS, limit int, cfg *tlsprovider.Config,
+	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
+) (*preparedTLS, error) {
 	t.uses++
 	if p, ok := known[cfg]; ok {
 		p.lastUsed = t.uses
-		return p.te, nil
+		return p, nil
 	}
 	te, err := make(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("quic: %w", err)
 	}
-	if len(known) >= maxTLSConfigs {
+	if len(known) >= limit {
 		t.evict(known)
 	}
-	known[cfg] = &preparedTLS{te, t.uses}
-	return te, nil
+	p := &preparedTLS{t: t, te: te, lastUsed: t.uses}
+	known[cfg] = p
+	return p, nil
 }
 
-// evict closes the configuration that has gone without use for longest. Its sessions go on. One that is
-// about to start, of a job that got the configuration maxTLSConfigs preparations ago and has not used it
-// since, fails, as if GetTLSConfig had.
+// losesTickets reports whether cfg makes its own ticket keys and replaces a configuration that an earlier
+// client like this one got. It remembers a bounded number of kinds of clients.
+func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovider.Config) bool {
+	if cfg.DisableTickets || len(cfg.TicketKeys) > 0 {
+		return false
+	}
+	key := clientKind{name: hello.ServerName}
+	if len(hello.ALPN) > 0 {
+		key.proto = hello.ALPN[0]
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, known := t.last[key]
+	if known || len(t.last) < maxClientKinds {
+		t.last[key] = cfg
+	}
+	return known && last != cfg
+}
+
+// evict forgets the configuration that was not used for the longest time. Its sessions go on, and so do
+// the connections that hold it. A server's session that is about to start, with a configuration that was
+// prepared maxTLSConfigs preparations ago, fails as if GetTLSConfig had failed.
 func (t *tlsConfigs) evict(known map[*tlsprovider.Config]*preparedTLS) {
 	var oldest *tlsprovider.Config
 	for cfg, p := range known {
-		if cfg != t.own && cfg != t.deferred && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
+		if cfg != t.own && cfg != t.ownClient && cfg != t.deferred && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
 			oldest = cfg
 		}
 	}
-	known[oldest].te.Close()
+	p := known[oldest]
 	delete(known, oldest)
+	if p.evicted = true; p.users == 0 {
+		p.te.Close()
+	}
 }
 
 func (t *tlsConfigs) close() {
@@ -166,6 +223,10 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	}
 	if err := checkProtos(cfg); err != nil {
 		return core.TLSChoice{}, err
+	}
+	if e.tls.losesTickets(hello, cfg) {
+		e.logFault(faultTickets, slog.LevelWarn, "quic: GetTLSConfig returned another Config without TicketKeys: "+
+			"clients cannot resume sessions of the one before", "name", hello.ServerName)
 	}
 	te, err := e.tls.server(cfg)
 	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg)}, err

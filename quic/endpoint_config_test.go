@@ -156,7 +156,7 @@ func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 	e := new(Endpoint)
 	full, err := server.withDefaults()
 	require.NoError(t, err)
-	e.tls.init(full.Provider, full.TLS)
+	e.tls.init(full)
 	defer e.tls.close()
 	classical := *other
 	classical.Groups = []tlsprovider.Group{tlsprovider.P256}

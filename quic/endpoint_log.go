@@ -18,6 +18,7 @@ const (
 	faultPanic    fault = iota // of a callback, or of the provider
 	faultLocal                 // a handshake failed with internal_error on our side
 	faultRejected              // clients reject the server's certificate
+	faultTickets               // a new configuration of a server has lost the ticket keys
 	numFaults
 )
 

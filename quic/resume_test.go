@@ -1,0 +1,104 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
+)
+
+// dialForTicket dials, waits for the server's ticket, and reports whether the session was resumed.
+func (w *world) dialForTicket(cfg *Config) bool {
+	w.Helper()
+	conn, err := w.client.Dial(w.Context(), serverAddr, cfg)
+	require.NoError(w, err)
+	advance(time.Second)
+	require.NoError(w, conn.Close())
+	return conn.ConnectionState().TLS.Resumed
+}
+
+// Connections that are dialed with the same TLS configuration resume, whether or not it is the Endpoint's.
+func TestDialWithItsOwnConfigResumes(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		cfg := clientConfig()
+		require.False(t, w.dialForTicket(cfg))
+		require.True(t, w.dialForTicket(cfg))
+		copied := *cfg
+		copied.KeepAlivePeriod = time.Second
+		require.True(t, w.dialForTicket(&copied), "the pointer TLS counts")
+		require.False(t, w.dialForTicket(nil), "the Endpoint's own has a store of its own")
+		require.True(t, w.dialForTicket(nil))
+	})
+}
+
+// An Endpoint that dials with ever new configurations prepares them, and closes those of long ago when
+// their connections are gone.
+func TestDialWithEverNewConfigs(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		oldest, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
+		require.NoError(t, err)
+		held := oldest.ownTLS
+		for range maxClientTLS + 1 {
+			conn, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+		}
+		require.Len(t, w.client.tls.clients, maxClientTLS)
+		require.True(t, held.evicted)
+		_, err = held.te.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
+		require.NoError(t, err, "a connection holds it")
+		require.NoError(t, oldest.Close())
+		advance(time.Second)
+		_, err = held.te.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
+		require.ErrorContains(t, err, "closed")
+	})
+}
+
+func TestDialRefusesAnotherProvider(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		cfg := clientConfig()
+		cfg.Provider = native.New()
+		_, err := w.client.Dial(t.Context(), serverAddr, cfg)
+		require.ErrorContains(t, err, "quic: Config.Provider (native) is not the Endpoint's (native)")
+		cfg.Provider = struct {
+			tlsprovider.Provider
+			uncomparable []int
+		}{Provider: w.client.cfg.Provider}
+		_, err = w.client.Dial(t.Context(), serverAddr, cfg)
+		require.ErrorContains(t, err, "quic: Config.Provider")
+		cfg.Provider = w.client.cfg.Provider
+		_, err = w.client.Dial(t.Context(), serverAddr, cfg)
+		require.NoError(t, err)
+	})
+}
+
+// A server that reloads its configuration without TicketKeys is told that its clients lose their sessions.
+func TestReloadWithoutTicketKeys(t *testing.T) {
+	for _, keys := range [][][]byte{nil, {pattern(32, 1)}} {
+		current, book := serverConfig().TLS, new(logBook)
+		current.TicketKeys = keys
+		cfg := &Config{Logger: slog.New(book)}
+		cfg.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) { return current, nil }
+		inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+			require.False(t, w.dialForTicket(nil))
+			require.True(t, w.dialForTicket(nil))
+			require.Empty(t, book.at(slog.LevelWarn))
+			reloaded := *current
+			current = &reloaded
+			require.Equal(t, keys != nil, w.dialForTicket(nil))
+			if keys != nil {
+				require.Empty(t, book.at(slog.LevelWarn))
+				return
+			}
+			warnings := book.at(slog.LevelWarn)
+			require.Len(t, warnings, 1)
+			require.Contains(t, warnings[0], "without TicketKeys")
+		})
+	}
+}
