@@ -83,9 +83,10 @@ type Config struct {
 	// may be a client's first: it must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
 
-	// Accept, if set, is asked before any TLS work is done for a client. An error refuses the
-	// client (CONNECTION_REFUSED); ErrIgnore drops it without an answer. It must not block. It
-	// is called on the receive path, and from a timer for clients that had to wait for TLS.
+	// Accept, if set, decides about a client before any TLS work is done for it. An error refuses
+	// the client with CONNECTION_REFUSED; a *RefusedError tells it the reason, and ErrIgnore
+	// drops it without an answer. It must not block. It is called on the receive path, and from a
+	// timer for clients that had to wait for TLS.
 	Accept func(ClientInfo) error
 
 	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means

@@ -104,10 +104,14 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	if !errors.Is(err, errRefused) && !errors.Is(err, errBusy) {
 		e.log.Debug("quic: client refused", "remote", in.Path.Remote, "err", err)
 	}
-	code := ConnectionRefused
+	code, reason := ConnectionRefused, ""
 	var panicked *tlsprovider.PanicError
-	if errors.As(err, &panicked) {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &panicked):
 		code = InternalError
+	case errors.As(err, &refused):
+		reason = refused.Reason
 	}
 	e.mu.Lock()
 	now := e.clock.now()
@@ -124,7 +128,7 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 		e.counters.postponed.Add(1)
 		return
 	}
-	tx, ok := e.core.Refuse(now, in, uint64(code), reply)
+	tx, ok := e.core.Refuse(now, in, uint64(code), reason, reply)
 	e.setTimer()
 	e.mu.Unlock()
 	e.counters.refused.Add(1)

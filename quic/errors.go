@@ -65,6 +65,12 @@ var (
 // ErrIgnore, returned by Config.Accept, drops a client without an answer: its handshake times out.
 var ErrIgnore = errors.New("quic: client ignored")
 
+// A RefusedError, returned by Config.Accept, refuses a client and tells it the reason, cut to 256 bytes.
+// Other errors of Config.Accept stay on the server.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "quic: client refused: " + e.Reason }
+
 // ErrHandshake is returned by calls that need a completed handshake.
 var ErrHandshake = core.ErrHandshake
 

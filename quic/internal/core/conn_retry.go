@@ -7,6 +7,9 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
+// Retried reports whether the client had to validate its address by a Retry.
+func (c *Conn) Retried() bool { return c.ids.retried }
+
 // handleRetry handles a Retry packet on a client.
 func (c *Conn) handleRetry(d []byte) {
 	r, n := wire.ParseRetry(d)

@@ -8,11 +8,12 @@ import (
 // A driver that got an Incoming, from Receive or NextPostponed, makes a connection of it (NewServerConn, Add)
 // or calls one of Refuse, Ignore and Postpone.
 
-// Refuse turns a client down with a CONNECTION_CLOSE, which is repeated if the client goes on.
-func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reply []byte) (Transmit, bool) {
+// Refuse turns a client down with a CONNECTION_CLOSE, which is repeated if the client goes on. The reason is
+// cut to 256 bytes.
+func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reason string, reply []byte) (Transmit, bool) {
 	e.clamp(now)
 	e.decided(in)
-	b, ok := e.refuse(in, wire.ErrorCode(code), reply)
+	b, ok := e.refuse(in, wire.ErrorCode(code), reason, reply)
 	if !ok {
 		return Transmit{}, false
 	}
@@ -73,9 +74,9 @@ func (e *Endpoint) decided(in *Incoming) {
 }
 
 // refuse seals a CONNECTION_CLOSE for a client and keeps it for repetition.
-func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, b []byte) ([]byte, bool) {
+func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, reason string, b []byte) ([]byte, bool) {
 	defer in.closeKeys()
-	b, ok := e.refusal(in, code, b)
+	b, ok := e.refusal(in, code, reason, b)
 	if ok {
 		e.keepRefused(in, append([]byte(nil), b...))
 	}
@@ -83,7 +84,7 @@ func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, b []byte) ([]byte, 
 }
 
 // refusal builds a CONNECTION_CLOSE in an Initial packet for a client that has no connection here.
-func (e *Endpoint) refusal(in *Incoming, code wire.ErrorCode, b []byte) ([]byte, bool) {
-	f := wire.ConnectionClose{Code: uint64(code)}
+func (e *Endpoint) refusal(in *Incoming, code wire.ErrorCode, reason string, b []byte) ([]byte, bool) {
+	f := wire.ConnectionClose{Code: uint64(code), Reason: []byte(reason[:min(len(reason), maxReason)])}
 	return e.sealInitial(in, in.NextInitial, f.Append(nil), b)
 }

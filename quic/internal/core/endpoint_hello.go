@@ -111,7 +111,7 @@ func (e *Endpoint) expireHello(k *hello) {
 	e.drop(DropHelloTimeout)
 	e.hellos.remove(k)
 	if k.in.Sent > 0 || k.state != helloIncomplete {
-		if b, ok := e.refuse(k.in, wire.ConnectionRefused, make([]byte, 128)); ok {
+		if b, ok := e.refuse(k.in, wire.ConnectionRefused, "", make([]byte, 128)); ok {
 			e.outbox = append(e.outbox, e.reply(k.in.Path, b).Reply)
 		}
 	}

@@ -107,7 +107,7 @@ func (e *Endpoint) rejectToken(in *Incoming, h *wire.LongHeader, d, reply []byte
 		return e.drop(DropUndecryptable)
 	}
 	in.LocalID = in.DstID // "from" the connection that the client believes in
-	b, ok := e.refusal(in, wire.InvalidToken, reply)
+	b, ok := e.refusal(in, wire.InvalidToken, "", reply)
 	in.closeKeys()
 	if !ok {
 		return e.drop(DropInvalidToken)

@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -163,7 +164,8 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 	// "When using ALPN, endpoints MUST immediately close a connection [...] with a
 	// no_application_protocol TLS alert [...] if an application protocol is not negotiated."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
-	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
+	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol,
+		Err: fmt.Errorf("no common application protocol: the client offers %q, the server has %q", hello.ALPN, protos)}
 }
 
 // selectionError fails a handshake with the Alert of SelectTLS's error, or else with internal_error: the

@@ -225,7 +225,7 @@ func (n *Node) admit(in *core.Incoming) {
 
 func (n *Node) refuse(in *core.Incoming) {
 	n.Refused++
-	if tx, ok := n.Endpoint.Refuse(n.w.now, in, uint64(wire.ConnectionRefused), n.buf); ok {
+	if tx, ok := n.Endpoint.Refuse(n.w.now, in, uint64(wire.ConnectionRefused), "", n.buf); ok {
 		n.transmit(tx)
 	}
 }
