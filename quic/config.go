@@ -118,8 +118,11 @@ type Config struct {
 	// (RFC 9000, 21.11). See docs/stateless-resets.md.
 	ResetSecret []byte
 
-	// Logger hears of connections that come and go (Debug) and of failures of the socket
-	// (Error). Nil means silence. It is never called for a packet and is told no secrets.
+	// Logger receives messages about connections that come and go (Debug), about handshakes that
+	// fail because of this server's configuration, such as a GetTLSConfig error or a certificate
+	// that clients reject (Warn), and about panics and failures of the socket (Error). What
+	// clients can cause is logged once in ten seconds at most, except at Debug. Nil means that
+	// nothing is logged. No packet is logged, and no secret.
 	Logger *slog.Logger
 }
 

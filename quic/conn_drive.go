@@ -234,6 +234,9 @@ func (c *Conn) report(out *outcome) {
 	}
 	if out.closed {
 		out.closed = false
+		if !c.isUp {
+			c.noteFailure()
+		}
 		if c.ep.logs() {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
 		}
@@ -251,6 +254,7 @@ func (c *Conn) report(out *outcome) {
 
 func (c *Conn) reportConnected() {
 	close(c.connected)
+	c.noteComplete()
 	if c.ep.logs() {
 		s := c.ConnectionState()
 		c.ep.log.Debug("quic: connection established", "remote", c.RemoteAddr(), "server", c.server,

@@ -124,16 +124,18 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	case <-c.connected:
 		return c, nil
 	case <-c.ctx.Done():
-		return nil, context.Cause(c.ctx)
+		return nil, c.dialError(remote, host, context.Cause(c.ctx))
 	case <-ctx.Done():
 		c.abort(context.Cause(ctx), uint64(NoError))
 		c.finish()
 		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.sendErr != nil {
-			return nil, &socketError{context.Cause(ctx), c.sendErr}
+		sendErr := c.sendErr
+		c.mu.Unlock()
+		err := context.Cause(ctx)
+		if sendErr != nil {
+			err = &socketError{err, sendErr}
 		}
-		return nil, context.Cause(ctx)
+		return nil, c.dialError(remote, host, err)
 	}
 }
 

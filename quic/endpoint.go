@@ -33,6 +33,8 @@ type Endpoint struct {
 
 	counters counters
 	faults   faultLog
+
+	handshakes handshakeCounts
 	// wantRetry is RequireAddressValidation's word about the datagram that is being received.
 	// It belongs to the receive goroutine.
 	wantRetry bool

@@ -19,6 +19,8 @@ type EndpointStats struct {
 	// Panics is the number of handshakes that a panic ended: of a callback in Config, tlsprovider.Config
 	// or tls.Config, of a Certificate.Signer, or of the provider. Each is logged at Error.
 	Panics uint64
+	// Handshakes counts the handshakes of the Endpoint's connections.
+	Handshakes HandshakeStats
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -75,7 +77,8 @@ type counters struct{ accepted, refused, ignored, postponed, panics atomic.Uint6
 func (e *Endpoint) Stats() EndpointStats {
 	s := EndpointStats{
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
-		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(), Panics: e.counters.panics.Load(),
+		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
+		Panics: e.counters.panics.Load(), Handshakes: e.handshakes.stats(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -1,0 +1,73 @@
+package quic
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A dialError is the error of a Dial that reached its address. It says what came back from there, and
+// unwraps to what ended the handshake: one of this package's errors, or the cause of Dial's context.
+type dialError struct {
+	remote netip.AddrPort
+	host   string
+	detail string // may be empty
+	err    error
+}
+
+func (e *dialError) Error() string {
+	to := e.remote.String()
+	if e.host != "" && e.host != e.remote.Addr().String() {
+		to += " (" + e.host + ")"
+	}
+	s := fmt.Sprintf("quic: dial %s: %s", to, strings.TrimPrefix(e.err.Error(), "quic: "))
+	if e.detail != "" {
+		s += ": " + e.detail
+	}
+	return s
+}
+
+func (e *dialError) Unwrap() error { return e.err }
+func (e *dialError) Timeout() bool {
+	var t net.Error
+	return errors.As(e.err, &t) && t.Timeout()
+}
+func (e *dialError) Temporary() bool { return false }
+
+// dialError describes the end of a handshake that err ended.
+func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
+	e := &dialError{remote: remote, host: host, err: err}
+	var te *TransportError
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused): // says it all
+	case errors.As(err, &te):
+		if alert, ok := te.Code.Alert(); ok && te.Remote && tlsprovider.Alert(alert) == tlsprovider.AlertNoApplicationProtocol {
+			e.detail = fmt.Sprintf("this client offers %q", nextProtos(c.cfg.TLS))
+		}
+	case errors.Is(err, ErrEndpointClosed), errors.Is(err, ErrStatelessReset):
+	default:
+		var application *ApplicationError
+		var version *VersionNegotiationError
+		if errors.As(err, &application) || errors.As(err, &version) {
+			break
+		}
+		// Time is up, or the caller gave up.
+		if n := c.Stats().DatagramsReceived; n == 0 {
+			e.detail = "nothing was received from there: is it a QUIC server, and do firewalls let UDP through?"
+		} else {
+			e.detail = fmt.Sprintf("%d datagrams were received, but the handshake is not complete", n)
+		}
+	}
+	return e
+}
+
+// A refusedError is an ICMP message about a datagram of ours, as the system reports it.
+type refusedError struct{ cause error }
+
+func (e *refusedError) Error() string   { return "no QUIC server there: " + e.cause.Error() }
+func (e *refusedError) Unwrap() []error { return []error{net.ErrClosed, e.cause} }

@@ -1,0 +1,146 @@
+package quic
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// HandshakeStats counts the handshakes of an Endpoint, of both roles. A client that Config.Accept or a full
+// backlog refuses has no handshake: see EndpointStats.Refused.
+type HandshakeStats struct {
+	Completed uint64
+	Resumed   uint64 // of those completed, with a session ticket
+	Retried   uint64 // of those completed, after a Retry
+	Failed    uint64 // the sum of the counters below
+
+	TimedOut           uint64 // not complete within Config.HandshakeTimeout, or idle
+	Canceled           uint64 // the context of Dial ended, or Close or Shutdown did away with it
+	Panicked           uint64 // see EndpointStats.Panics
+	VersionNegotiation uint64 // no QUIC version in common
+	Refused            uint64 // by the server, with CONNECTION_REFUSED
+	Transport          uint64 // by another transport error than an alert, on either side
+	Other              uint64 // by a stateless reset, or closed by the peer's application
+
+	// LocalAlerts and PeerAlerts count the handshakes that failed by a TLS alert which this side, or
+	// the peer, sent. docs/tls-errors.md says what the alerts mean.
+	LocalAlerts, PeerAlerts map[tlsprovider.Alert]uint64
+}
+
+// handshakeCounts guards the counters. Its mutex is a leaf.
+type handshakeCounts struct {
+	mu sync.Mutex
+	s  HandshakeStats
+}
+
+func (h *handshakeCounts) stats() HandshakeStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.s
+	s.LocalAlerts, s.PeerAlerts = maps.Clone(s.LocalAlerts), maps.Clone(s.PeerAlerts)
+	return s
+}
+
+func (h *handshakeCounts) complete(resumed, retried bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.s.Completed++
+	if resumed {
+		h.s.Resumed++
+	}
+	if retried {
+		h.s.Retried++
+	}
+}
+
+func (h *handshakeCounts) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.s.Failed++
+	var te *TransportError
+	var panicked *tlsprovider.PanicError
+	var version *VersionNegotiationError
+	var app *ApplicationError
+	switch {
+	case errors.Is(err, ErrHandshakeTimeout), errors.Is(err, ErrIdleTimeout):
+		h.s.TimedOut++
+	case errors.Is(err, ErrEndpointClosed), errors.Is(err, ErrListenerClosed):
+		h.s.Canceled++
+	case errors.As(err, &panicked):
+		h.s.Panicked++
+	case errors.As(err, &version):
+		h.s.VersionNegotiation++
+	case errors.As(err, &te):
+		h.failTransport(te)
+	case errors.Is(err, ErrStatelessReset), errors.As(err, &app):
+		h.s.Other++
+	default:
+		h.s.Canceled++ // err is the cause of Dial's context
+	}
+}
+
+func (h *handshakeCounts) failTransport(e *TransportError) {
+	alert, ok := e.Code.Alert()
+	switch {
+	case ok && e.Remote:
+		count(&h.s.PeerAlerts, tlsprovider.Alert(alert))
+	case ok:
+		count(&h.s.LocalAlerts, tlsprovider.Alert(alert))
+	case e.Code == ConnectionRefused && e.Remote:
+		h.s.Refused++
+	default:
+		h.s.Transport++
+	}
+}
+
+func count(m *map[tlsprovider.Alert]uint64, a tlsprovider.Alert) {
+	if *m == nil {
+		*m = make(map[tlsprovider.Alert]uint64)
+	}
+	(*m)[a]++
+}
+
+// noteComplete counts a handshake that is complete. No lock is held.
+func (c *Conn) noteComplete() {
+	c.mu.Lock()
+	resumed, retried := c.core.State().Resumed, c.core.Retried()
+	c.mu.Unlock()
+	c.ep.handshakes.complete(resumed, retried)
+}
+
+// noteFailure counts a handshake that failed. A fault that only the server's operator can mend is logged at
+// Warn. No lock is held.
+func (c *Conn) noteFailure() {
+	c.ep.handshakes.fail(c.err)
+	var te *TransportError
+	if !c.server || !errors.As(c.err, &te) {
+		return
+	}
+	code, ok := te.Code.Alert()
+	switch alert := tlsprovider.Alert(code); {
+	case !ok:
+	case !te.Remote && alert == tlsprovider.AlertInternalError:
+		var panicked *tlsprovider.PanicError
+		if !errors.As(te.err, &panicked) { // or it was logged already
+			c.ep.logFault(faultLocal, slog.LevelWarn, "quic: a handshake failed by a fault of the server",
+				"remote", c.RemoteAddr(), "err", te.err)
+		}
+	case te.Remote && rejectsCertificate(alert):
+		c.ep.logFault(faultRejected, slog.LevelWarn, "quic: a client rejects the server's certificate",
+			"remote", c.RemoteAddr(), "alert", alert.String(), "completed", c.ep.handshakes.stats().Completed)
+	}
+}
+
+// rejectsCertificate reports whether an alert is about the certificate that its receiver sent.
+func rejectsCertificate(a tlsprovider.Alert) bool {
+	switch a {
+	case tlsprovider.AlertBadCertificate, tlsprovider.AlertUnsupportedCertificate,
+		tlsprovider.AlertCertificateRevoked, tlsprovider.AlertCertificateExpired,
+		tlsprovider.AlertCertificateUnknown, tlsprovider.AlertUnknownCA:
+		return true
+	}
+	return false
+}
