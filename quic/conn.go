@@ -37,6 +37,7 @@ type Conn struct {
 	// override, if set, is what calls return instead of the core's account of the end.
 	override error
 	sendErr  error // of the last train
+	icmpErr  error // that the network reported about the handshake
 	// driving and queued are the connection's state between the core and the socket: see
 	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
 	driving, queued bool

@@ -18,6 +18,10 @@ import (
 // network is "udp", "udp4" or "udp6". When ctx ends before the handshake is complete, Dial returns
 // its cause and nothing is left of the attempt; afterwards ctx has no effect. Of a host's addresses
 // one is tried, an IPv4 address if there is one; no host, or 0.0.0.0 or [::], is this machine.
+//
+// On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
+// that nothing listens at the port. Elsewhere, and on the shared socket of Endpoint.Dial, such a Dial lasts
+// until its timeout: a shared socket cannot ask for ICMP messages without losing datagrams to other peers.
 func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
@@ -35,6 +39,7 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 	if err != nil {
 		return nil, err
 	}
+	e.sock.ReportErrors()
 	c, err := e.dial(ctx, remote, host, e.cfg, true)
 	if err != nil {
 		e.Close()

@@ -3,10 +3,14 @@ package quic
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
+	"syscall"
 
+	"github.com/pqquic/pqquic/quic/internal/udp"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -57,7 +61,10 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 			break
 		}
 		// Time is up, or the caller gave up.
-		if n := c.Stats().DatagramsReceived; n == 0 {
+		n := c.Stats().DatagramsReceived
+		if icmp := c.icmpError(); icmp != nil {
+			e.detail = "the network reports: " + icmp.Error()
+		} else if n == 0 {
 			e.detail = "nothing was received from there: is it a QUIC server, and do firewalls let UDP through?"
 		} else {
 			e.detail = fmt.Sprintf("%d datagrams were received, but the handshake is not complete", n)
@@ -66,7 +73,45 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 	return e
 }
 
-// A refusedError is an ICMP message about a datagram of ours, as the system reports it.
+// noteICMP takes the ICMP messages about what the Endpoint's one connection has sent: see ReportErrors. That
+// nothing listens at the peer's port ends an attempt of which nothing has come back, if the message quotes
+// it. Others explain a timeout. No lock is held.
+func (e *Endpoint) noteICMP() {
+	buf := make([]byte, 64)
+	for {
+		icmp, ok := e.sock.NextError(buf)
+		if !ok {
+			return
+		}
+		e.mu.Lock()
+		conns := slices.Collect(maps.Values(e.conns))
+		e.mu.Unlock()
+		for _, c := range conns {
+			c.handleICMP(icmp)
+		}
+	}
+}
+
+func (c *Conn) handleICMP(icmp udp.ICMPError) {
+	c.mu.Lock()
+	if c.isUp || c.over || c.core.Path().Remote != icmp.Remote || !c.core.Quotes(icmp.Quoted) {
+		c.mu.Unlock()
+		return
+	}
+	c.icmpErr = icmp.Err
+	c.mu.Unlock()
+	if errors.Is(icmp.Err, syscall.ECONNREFUSED) {
+		c.abort(&refusedError{icmp.Err}, uint64(NoError))
+	}
+}
+
+func (c *Conn) icmpError() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.icmpErr
+}
+
+// A refusedError is an ICMP message that says that nothing listens at the peer's port.
 type refusedError struct{ cause error }
 
 func (e *refusedError) Error() string   { return "no QUIC server there: " + e.cause.Error() }

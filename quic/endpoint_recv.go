@@ -36,7 +36,9 @@ func (e *Endpoint) receiveLoop() {
 		case udp.ClassClosed:
 			e.fail(err)
 			return
-		case udp.ClassRefused, udp.ClassTooLarge:
+		case udp.ClassRefused:
+			e.noteICMP()
+		case udp.ClassTooLarge:
 		default:
 			if errorsInARow++; errorsInARow == maxReadErrors {
 				e.fail(err)

@@ -21,7 +21,7 @@ type HandshakeStats struct {
 	Canceled           uint64 // the context of Dial ended, or Close or Shutdown did away with it
 	Panicked           uint64 // see EndpointStats.Panics
 	VersionNegotiation uint64 // no QUIC version in common
-	Refused            uint64 // by the server, with CONNECTION_REFUSED
+	Refused            uint64 // by the server, with CONNECTION_REFUSED, or by its host, with ICMP
 	Transport          uint64 // by another transport error than an alert, on either side
 	Other              uint64 // by a stateless reset, or closed by the peer's application
 
@@ -64,6 +64,7 @@ func (h *handshakeCounts) fail(err error) {
 	var panicked *tlsprovider.PanicError
 	var version *VersionNegotiationError
 	var app *ApplicationError
+	var refused *refusedError
 	switch {
 	case errors.Is(err, ErrHandshakeTimeout), errors.Is(err, ErrIdleTimeout):
 		h.s.TimedOut++
@@ -71,6 +72,8 @@ func (h *handshakeCounts) fail(err error) {
 		h.s.Canceled++
 	case errors.As(err, &panicked):
 		h.s.Panicked++
+	case errors.As(err, &refused):
+		h.s.Refused++
 	case errors.As(err, &version):
 		h.s.VersionNegotiation++
 	case errors.As(err, &te):

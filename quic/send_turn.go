@@ -65,8 +65,11 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 		c.report(out)
 		o.polled, o.rest = tx, tx
 		err := c.ep.sock.Write(&o.rest)
-		if udp.Classify(err) == udp.ClassWouldBlock {
+		switch udp.Classify(err) {
+		case udp.ClassWouldBlock:
 			return sendBlocked
+		case udp.ClassRefused:
+			c.ep.noteICMP() // a Write may take the error that would have woken the reader
 		}
 		c.mu.Lock()
 		c.handleSendResult(o, err)

@@ -1,11 +1,18 @@
 package core
 
 import (
+	"bytes"
 	"crypto/subtle"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
+
+// Quotes reports whether b is the start of a datagram that the client sent before it heard from the server.
+func (c *Conn) Quotes(b []byte) bool {
+	inv, ok := wire.ParseInvariant(b, ConnIDLen)
+	return ok && inv.Long && bytes.Equal(inv.DstID, c.ids.originalDst.Bytes()) && !c.ids.heardInitial && !c.ids.retried
+}
 
 // Retried reports whether the client had to validate its address by a Retry.
 func (c *Conn) Retried() bool { return c.ids.retried }

@@ -3,6 +3,7 @@ package udp
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 )
 
@@ -48,6 +49,15 @@ func Classify(err error) Class {
 		return ClassClosed
 	}
 	return ClassOther
+}
+
+// An ICMPError is an ICMP message about a datagram that the socket has sent.
+type ICMPError struct {
+	Remote netip.AddrPort // that the datagram went to
+	Err    error          // a syscall.Errno
+	// Quoted is the start of the datagram, as far as the message quotes it. Anyone can send an ICMP
+	// message, but only one who saw the datagram can quote it.
+	Quoted []byte
 }
 
 func is(err error, targets []error) bool {

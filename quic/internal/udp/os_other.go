@@ -22,6 +22,12 @@ func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 
 func (o *osConn) write(uc *net.UDPConn, tx *datagram.Transmit) error { return writeMsg(uc, tx, o) }
 
+// ReportErrors does nothing: only Linux reports ICMP messages on a socket that is not connected.
+func (c *Conn) ReportErrors() {}
+
+// NextError finds nothing.
+func (c *Conn) NextError([]byte) (ICMPError, bool) { return ICMPError{}, false }
+
 // writeMsg lets the runtime's poller wait for room.
 func writeMsg(uc *net.UDPConn, tx *datagram.Transmit, _ *osConn) error {
 	var first error
