@@ -3,18 +3,33 @@ package quic
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// OpenStream opens a bidirectional stream. It waits while the peer's limit on streams is reached. The
-// peer learns of the stream with the first bytes, or its end. With a ctx that is done already OpenStream
-// does not wait: it returns a stream if the limit permits one, and else the context's error.
+// OpenStream opens a bidirectional stream. It waits while the peer's limit on streams is reached; if ctx
+// ends meanwhile, the error wraps ErrStreamLimit and the cause of ctx. The peer learns of the stream with
+// the first bytes, or its end.
 func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) { return c.open(ctx, false) }
+
+// TryOpenStream is OpenStream without waiting: at the peer's limit it returns an error that wraps
+// ErrStreamLimit.
+func (c *Conn) TryOpenStream() (*Stream, error) { return c.tryOpen(false) }
 
 // OpenUniStream opens a stream on which only we send.
 func (c *Conn) OpenUniStream(ctx context.Context) (*SendStream, error) {
 	s, err := c.open(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	return &SendStream{s}, nil
+}
+
+// TryOpenUniStream is OpenUniStream without waiting: see TryOpenStream.
+func (c *Conn) TryOpenUniStream() (*SendStream, error) {
+	s, err := c.tryOpen(true)
 	if err != nil {
 		return nil, err
 	}
@@ -35,19 +50,93 @@ func (c *Conn) AcceptUniStream(ctx context.Context) (*ReceiveStream, error) {
 
 func (c *Conn) open(ctx context.Context, uni bool) (*Stream, error) {
 	list := &c.opening[uniIndex(uni)]
-	return c.wait(ctx, list, func() (*Stream, error) {
-		if c.closing {
-			return nil, errClosing
-		}
-		id, err := c.core.OpenStream(c.ep.clock.now(), uni)
-		if err != nil {
-			return nil, err
-		}
-		s := c.newStream(StreamID(id))
-		s.recv.isDone = uni
-		return s, nil
+	limited := false
+	s, err := c.wait(ctx, list, func() (*Stream, error) {
+		s, err := c.openLocked(uni)
+		limited = errors.Is(err, streams.ErrLimit)
+		return s, err
 	})
+	if err != nil && limited {
+		err = c.limitError(uni, err)
+	}
+	return s, err
 }
+
+func (c *Conn) tryOpen(uni bool) (*Stream, error) {
+	c.mu.Lock()
+	s, err := c.openLocked(uni)
+	if err != nil && c.over {
+		err = c.err
+	}
+	c.drive() // STREAMS_BLOCKED may have to be sent
+	if errors.Is(err, streams.ErrLimit) {
+		err = c.limitError(uni, nil)
+	}
+	return s, err
+}
+
+// openLocked opens a stream if the peer's limit permits one. mu is held.
+func (c *Conn) openLocked(uni bool) (*Stream, error) {
+	if c.closing {
+		return nil, errClosing
+	}
+	id, err := c.core.OpenStream(c.ep.clock.now(), uni)
+	if err != nil {
+		return nil, err
+	}
+	s := c.newStream(StreamID(id))
+	s.recv.isDone = uni
+	return s, nil
+}
+
+// limitError says how the peer limits streams. cause is why the call waits no longer, or nil.
+func (c *Conn) limitError(uni bool, cause error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := &streamLimitError{uni: uni, limit: c.core.StreamLimit(uni), cause: cause}
+	for id := range c.streams {
+		if id.Client() != c.server && id.Unidirectional() == uni {
+			e.open++
+		}
+	}
+	return e
+}
+
+// A streamLimitError is the error of opening a stream at the peer's limit.
+type streamLimitError struct {
+	uni   bool
+	limit int64 // of streams over the life of the connection
+	open  int64 // of ours that the application has not finished
+	cause error
+}
+
+func (e *streamLimitError) Error() string {
+	kind := "streams"
+	if e.uni {
+		kind = "unidirectional streams"
+	}
+	s := fmt.Sprintf("quic: open stream: the peer allows %d %s, all in use", e.limit, kind)
+	if e.open < e.limit {
+		s = fmt.Sprintf("quic: open stream: the peer has allowed %d %s so far, of which %d are open here: it allows "+
+			"more when streams are finished on both sides", e.limit, kind, e.open)
+	}
+	if e.cause != nil {
+		s += ": " + e.cause.Error()
+	}
+	return s
+}
+
+func (e *streamLimitError) Unwrap() []error {
+	if e.cause == nil {
+		return []error{ErrStreamLimit}
+	}
+	return []error{ErrStreamLimit, e.cause}
+}
+func (e *streamLimitError) Timeout() bool {
+	var t net.Error
+	return errors.As(e.cause, &t) && t.Timeout()
+}
+func (e *streamLimitError) Temporary() bool { return false }
 
 func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 	list := &c.accepting[uniIndex(uni)]

@@ -71,6 +71,9 @@ type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "quic: client refused: " + e.Reason }
 
+// ErrStreamLimit is wrapped by the errors of calls that open a stream when the peer allows no more.
+var ErrStreamLimit = errors.New("quic: the peer's limit on streams is reached")
+
 // ErrHandshake is returned by calls that need a completed handshake.
 var ErrHandshake = core.ErrHandshake
 

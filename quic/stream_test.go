@@ -229,8 +229,21 @@ func TestStreamLimit(t *testing.T) {
 		defer cancel()
 		_, err := client.OpenStream(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, ErrStreamLimit)
+		require.True(t, isTimeout(err))
+		require.EqualError(t, err, "quic: open stream: the peer allows 2 streams, all in use: context deadline exceeded")
 		_, err = client.OpenUniStream(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "the peer allows 0 unidirectional streams")
+		_, err = client.TryOpenStream()
+		require.ErrorIs(t, err, ErrStreamLimit)
+		require.EqualError(t, err, "quic: open stream: the peer allows 2 streams, all in use")
+		require.False(t, isTimeout(err))
+		_, err = client.TryOpenUniStream()
+		require.ErrorIs(t, err, ErrStreamLimit)
+		uni, err := server.TryOpenUniStream()
+		require.NoError(t, err, "the other side has a limit of its own")
+		require.NoError(t, uni.Close())
 
 		opened := start(func() error { _, err := client.OpenStream(t.Context()); return err })
 		synctest.Wait()
@@ -337,5 +350,25 @@ func TestManyRequests(t *testing.T) {
 		require.Zero(t, server.Stats().Streams.WithheldStreams)
 		require.Zero(t, client.Stats().Streams.BlockedByStreamLimit)
 		require.NoError(t, client.Close())
+	})
+}
+
+// A limit that was reached although streams are finished says so: the peer has to allow more.
+func TestStreamLimitOfFinishedStreams(t *testing.T) {
+	cfg := serverConfig()
+	cfg.MaxIncomingStreams = 2
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		for range 2 {
+			c, _ := w.stream(client, server) // which the server does not finish
+			require.NoError(t, c.Close())
+		}
+		_, err := client.TryOpenStream()
+		require.ErrorIs(t, err, ErrStreamLimit)
+		require.ErrorContains(t, err, "the peer has allowed 2 streams so far, of which 0 are open here")
+		require.NoError(t, client.Close())
+		_, err = client.TryOpenStream()
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.NotErrorIs(t, err, ErrStreamLimit)
 	})
 }

@@ -16,6 +16,9 @@ func (c *Conn) OpenStream(now monotime.Time, uni bool) (streams.ID, error) {
 	return c.streams.Open(uni)
 }
 
+// StreamLimit returns how many streams of a type the peer has allowed over the life of the connection.
+func (c *Conn) StreamLimit(uni bool) int64 { return c.streams.Limit(uni) }
+
 // AcceptStream returns the next stream that the peer opened.
 func (c *Conn) AcceptStream(uni bool) (streams.ID, bool) { return c.streams.Accept(uni) }
 

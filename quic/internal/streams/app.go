@@ -21,6 +21,9 @@ func (s *Set) Open(uni bool) (ID, error) {
 	return id, nil
 }
 
+// Limit returns how many streams of a type the peer has allowed so far.
+func (s *Set) Limit(uni bool) int64 { return s.local[typeIndex(uni)].max }
+
 // Accept returns the next stream that the peer has opened. They come in the order of their numbers.
 func (s *Set) Accept(uni bool) (ID, bool) {
 	r := &s.remote[typeIndex(uni)]
