@@ -152,6 +152,17 @@ func (e *endpoint) clock() int64 {
 	return 0
 }
 
+// groupNames describes the groups of the configuration, for errors.
+func (e *endpoint) groupNames() string {
+	switch {
+	case e.cfg.Policy != "":
+		return "those of policy " + e.cfg.Policy
+	case e.cfg.Groups == nil:
+		return "the default groups"
+	}
+	return tlsprovider.GroupList(e.cfg.Groups)
+}
+
 func (e *endpoint) flags() (f s2n.Flags) {
 	if e.cfg.KeyLogWriter != nil {
 		f |= s2n.KeyLog

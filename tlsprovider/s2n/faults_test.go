@@ -47,3 +47,18 @@ func TestErrorTable(t *testing.T) {
 		})
 	}
 }
+
+// A server without a group in common with the client says which ones both have.
+func TestGroupMismatchNamesBothSides(t *testing.T) {
+	client, server, _ := tlstest.Configs(t)
+	client.Groups, server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384, tlsprovider.X25519}
+	ce, err := newProvider(t).NewClient(client)
+	require.NoError(t, err)
+	defer ce.Close()
+	se, err := newProvider(t).NewServer(server)
+	require.NoError(t, err)
+	defer se.Close()
+	_, err = tlstest.PairOf(t, ce, se, "server.test").Run(t)
+	tlstest.RequireAlert(t, tlsprovider.AlertHandshakeFailure, err)
+	require.ErrorContains(t, err, "no common key exchange group: the client offers P-256, the server takes P-384,X25519")
+}

@@ -22,7 +22,8 @@ type session struct {
 	generation int // of the client's tickets
 
 	events  []tlsprovider.Event
-	hello   *hello.ClientHello // while the server waits for Continue
+	hello   *hello.ClientHello  // while the server waits for Continue
+	offered []tlsprovider.Group // by the client, if this is the server
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
 	watch   watch
@@ -159,8 +160,15 @@ func (s *session) driveError(err error) error {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}
 	var e *s2n.Error
-	if errors.As(f.Err, &e) && e.Name == "S2N_ERR_CERT_REJECTED" {
-		return s.fail(tlsprovider.Alert(f.Alert), fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name))
+	if errors.As(f.Err, &e) {
+		switch e.Name {
+		case "S2N_ERR_CERT_REJECTED":
+			err = fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name)
+		case "S2N_ERR_INVALID_SUPPORTED_GROUP_STATE", "S2N_ERR_ECDHE_UNSUPPORTED_CURVE":
+			// s2n-tls's own text speaks of the state of an extension.
+			err = fmt.Errorf("s2n: no common key exchange group: the client offers %s, the server takes %s: %w",
+				tlsprovider.GroupList(s.offered), s.ep.groupNames(), err)
+		}
 	}
 	return s.fail(tlsprovider.Alert(f.Alert), err)
 }
@@ -223,7 +231,7 @@ func (s *session) clientHello(body []byte) error {
 		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 		return s.fail(tlsprovider.AlertMissingExtension, errors.New("s2n: the client sent no transport parameters"))
 	}
-	s.hello = ch
+	s.hello, s.offered = ch, ch.Groups
 	s.state.ServerName = ch.ServerName
 	s.emit(tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: &ch.ClientHello})
 	return nil
