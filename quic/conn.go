@@ -181,7 +181,12 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 		}
 	case streams.EventWritable:
 		if s := c.streams[id]; s != nil {
-			s.noteStopped()
+			w.add(s.send.ready)
+		}
+	case streams.EventStopped:
+		if s := c.streams[id]; s != nil && !s.send.isDone {
+			s.send.finish(&StreamError{ID: id, Code: ev.Code, Remote: true})
+			c.forgetIfDone(s)
 			w.add(s.send.ready)
 		}
 	}

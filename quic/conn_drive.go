@@ -219,8 +219,8 @@ func (c *Conn) pollEvents(out *outcome) {
 			c.drained = true
 		}
 	}
-	if c.ep.draining.Load() && c.idle() {
-		c.core.Close(c.ep.clock.now(), true, 0, "")
+	if d := c.ep.draining.Load(); d != nil && c.idle() {
+		c.core.Close(c.ep.clock.now(), true, d.Code, d.Reason)
 		c.pollEvents(out)
 	}
 }

@@ -147,7 +147,9 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 		}
 		s := c.newStream((*queue)[0])
 		*queue = (*queue)[1:]
-		s.send.isDone = uni
+		if s.send.isDone = uni; !uni {
+			s.noteStopped() // the peer may have lost interest already
+		}
 		return s, nil
 	})
 }

@@ -48,7 +48,7 @@ type Endpoint struct {
 	loops     sync.WaitGroup // the receive and timer goroutines
 	active    sync.WaitGroup // TLS workers and signers, and what else holds connections
 	closeOnce sync.Once
-	draining  atomic.Bool // Shutdown was called
+	draining  atomic.Pointer[ApplicationError] // set by Shutdown: what ends idle connections
 
 	// mu guards what follows. It is never held together with a Conn's: see docs.
 	mu       sync.Mutex

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -68,9 +69,17 @@ func (e *Endpoint) closeBecause(cause error) error {
 
 // Shutdown stops accepting, closes connections that have no stream open and nothing to deliver, waits
 // for the others to become so or to end, and then closes the Endpoint. When ctx ends first, its error
-// is returned and the connections that are left go on: call Close to end them.
-func (e *Endpoint) Shutdown(ctx context.Context) error {
-	e.draining.Store(true)
+// is returned and the connections that are left go on: call Close to end them. Connections end with
+// application code 0.
+func (e *Endpoint) Shutdown(ctx context.Context) error { return e.ShutdownWithError(ctx, 0, "") }
+
+// ShutdownWithError is Shutdown with an application error code, below 2^62, and a reason for the
+// connections that it closes: see Conn.CloseWithError. A second call changes code and reason.
+func (e *Endpoint) ShutdownWithError(ctx context.Context, code uint64, reason string) error {
+	if code > maxVarint {
+		return fmt.Errorf("quic: application error code %#x exceeds 2^62-1", code)
+	}
+	e.draining.Store(&ApplicationError{Code: code, Reason: reason})
 	conns, l := e.stopConns()
 	if l != nil {
 		l.stop(ErrEndpointClosed)

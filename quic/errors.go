@@ -59,7 +59,7 @@ var (
 	// ErrWriteClosed: the stream's sending side was closed by Close or CloseWrite.
 	ErrWriteClosed error = &closedError{text: "write on a stream whose sending side is closed"}
 	// ErrReadClosed: the stream's receiving side was closed by Close.
-	ErrReadClosed error = &closedError{text: "read on a closed stream"}
+	ErrReadClosed error = &closedError{text: "read on a stream after its Close, which ends both directions: use CloseWrite to end the sending side only"}
 )
 
 // ErrIgnore, returned by Config.Accept, drops a client without an answer: its handshake times out.

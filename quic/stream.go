@@ -2,13 +2,14 @@ package quic
 
 import (
 	"context"
+	"net"
 	"sync"
 	"time"
 )
 
-// A Stream is a bidirectional stream: an ordered, reliable sequence of bytes in each direction. It
-// behaves as a net.Conn does: one goroutine may read while another one writes, further calls wait for
-// their turn, and deadlines and Close end calls that wait.
+// A Stream is a bidirectional stream: an ordered, reliable sequence of bytes in each direction. It is a
+// net.Conn: one goroutine may read while another one writes, further calls wait for their turn, and
+// deadlines and Close end calls that wait.
 type Stream struct {
 	c    *Conn
 	id   StreamID
@@ -30,10 +31,22 @@ type side struct {
 // with megabytes does not hold up the packets, timers and other calls of the connection.
 const copyPiece = 64 << 10
 
-type (
-	sendSide struct{ side }
-	recvSide struct{ side }
-)
+type recvSide struct{ side }
+
+type sendSide struct {
+	side
+	// ctx and cancel are made by the first call of Context.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// finish ends the sending direction and its context. The connection's mu is held.
+func (d *sendSide) finish(err error) {
+	d.side.finish(err)
+	if d.cancel != nil {
+		d.cancel(d.err)
+	}
+}
 
 // finish ends a direction for the application. The connection's mu is held.
 func (d *side) finish(err error) {
@@ -83,8 +96,29 @@ func (s *Stream) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// Context is the connection's.
-func (s *Stream) Context() context.Context { return s.c.ctx }
+// LocalAddr returns the connection's local address.
+func (s *Stream) LocalAddr() net.Addr { return s.c.LocalAddr() }
+
+// RemoteAddr returns the peer's address.
+func (s *Stream) RemoteAddr() net.Addr { return s.c.RemoteAddr() }
+
+// Context returns the context of the sending direction. It is canceled when nothing more can be written:
+// when the peer asks us to stop (as its Close and StopSending do), after Close, CloseWrite or Reset, and
+// when the connection ends. context.Cause returns what Write returns from then on. A server's handler can
+// pass it on to what works for the reply. The receiving direction has no part in it: a peer that resets
+// its own direction is seen by Read.
+func (s *Stream) Context() context.Context {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	d := &s.send
+	if d.ctx == nil {
+		d.ctx, d.cancel = context.WithCancelCause(s.c.ctx)
+		if d.isDone {
+			d.cancel(d.err)
+		}
+	}
+	return d.ctx
+}
 
 // A SendStream is a stream on which only we send.
 type SendStream struct{ s *Stream }
@@ -94,6 +128,9 @@ func (s *SendStream) ID() StreamID { return s.s.id }
 
 // Conn is the connection of the stream.
 func (s *SendStream) Conn() *Conn { return s.s.c }
+
+// Context is Stream.Context.
+func (s *SendStream) Context() context.Context { return s.s.Context() }
 
 // Write is Stream.Write.
 func (s *SendStream) Write(p []byte) (int, error) { return s.s.Write(p) }

@@ -66,7 +66,7 @@ func (s *Stream) tryWrite(p []byte) (int, error) {
 	return n, err
 }
 
-// noteStopped keeps the code of a peer that wants no more, which the core forgets with the stream. The
+// noteStopped ends our direction of a stream that the peer has asked us to stop before it was accepted. The
 // connection's mu is held.
 func (s *Stream) noteStopped() {
 	if s.send.isDone {

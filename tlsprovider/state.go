@@ -27,9 +27,9 @@ type State struct {
 	HandshakeDone                  bool
 }
 
-// PeerCertificates parses PeerChain. Providers that accept certificates the standard library cannot
-// parse make this fail where PeerChain is still there.
-func (s *State) PeerCertificates() ([]*x509.Certificate, error) {
+// PeerCertificates parses PeerChain. It fails if the provider accepted a certificate that the standard
+// library cannot parse.
+func (s State) PeerCertificates() ([]*x509.Certificate, error) {
 	out := make([]*x509.Certificate, 0, len(s.PeerChain))
 	for _, der := range s.PeerChain {
 		c, err := x509.ParseCertificate(der)

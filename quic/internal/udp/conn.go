@@ -30,6 +30,9 @@ type Conn struct {
 // fragmentation, and turns on what tells local addresses and ECN, as far as the system can; that it
 // cannot is no error. A connected *net.UDPConn is one.
 func New(pc net.PacketConn) (*Conn, error) {
+	if uc, ok := pc.(*net.UDPConn); pc == nil || ok && uc == nil {
+		return nil, errors.New("udp: no socket: the net.PacketConn is nil")
+	}
 	c := &Conn{pc: pc}
 	local, err := addrPort(pc.LocalAddr())
 	if err != nil {

@@ -1,0 +1,136 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var _ net.Conn = (*Stream)(nil)
+
+// The context of a stream ends with its sending direction, for the reason that Write gives.
+func TestStreamContext(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(t *testing.T, client, server *Conn, c, s *Stream)
+		want func(t *testing.T, s *Stream, cause error)
+	}{
+		{"the peer closes", func(t *testing.T, _, _ *Conn, c, _ *Stream) { require.NoError(t, c.Close()) },
+			func(t *testing.T, s *Stream, cause error) {
+				require.Equal(t, &StreamError{ID: s.ID(), Remote: true}, cause)
+			}},
+		{"the peer stops", func(t *testing.T, _, _ *Conn, c, _ *Stream) { require.NoError(t, c.StopSending(7)) },
+			func(t *testing.T, s *Stream, cause error) {
+				require.Equal(t, &StreamError{ID: s.ID(), Code: 7, Remote: true}, cause)
+			}},
+		{"Reset", func(t *testing.T, _, _ *Conn, _, s *Stream) { require.NoError(t, s.Reset(8)) },
+			func(t *testing.T, s *Stream, cause error) {
+				require.Equal(t, &StreamError{ID: s.ID(), Code: 8}, cause)
+			}},
+		{"Close", func(t *testing.T, _, _ *Conn, _, s *Stream) { require.NoError(t, s.Close()) },
+			func(t *testing.T, _ *Stream, cause error) { require.Equal(t, ErrWriteClosed, cause) }},
+		{"CloseWrite", func(t *testing.T, _, _ *Conn, _, s *Stream) { require.NoError(t, s.CloseWrite()) },
+			func(t *testing.T, _ *Stream, cause error) { require.Equal(t, ErrWriteClosed, cause) }},
+		{"the connection", func(t *testing.T, client, _ *Conn, _, _ *Stream) { require.NoError(t, client.CloseWithError(9, "")) },
+			func(t *testing.T, _ *Stream, cause error) { requireApplicationError(t, cause, 9, "", true) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, nil, nil, func(t *testing.T, w *world) {
+				client, server := w.connect()
+				c, s := w.stream(client, server)
+				other, sOther := w.stream(client, server)
+				ctx := s.Context()
+				require.NoError(t, other.CloseWrite())
+				_, err := io.ReadAll(sOther)
+				require.NoError(t, err)
+				advance(time.Second)
+				require.NoError(t, ctx.Err())
+				require.NoError(t, sOther.Context().Err(), "the peer's end is not ours")
+				tc.end(t, client, server, c, s)
+				<-ctx.Done()
+				tc.want(t, s, context.Cause(ctx))
+				_, err = s.Write([]byte{1})
+				require.Equal(t, err, context.Cause(ctx))
+				require.Same(t, ctx, s.Context())
+				require.Equal(t, server.Context().Err(), sOther.Context().Err(), "a stream of its own")
+			})
+		})
+	}
+}
+
+// A stream that the peer has given up before it is accepted has a context that is over, and so has one whose
+// context is first asked for after its end.
+func TestStreamContextOfEarlierEnd(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = c.Write([]byte{1})
+		require.NoError(t, err)
+		require.NoError(t, c.StopSending(7))
+		advance(time.Second)
+		s, err := server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, &StreamError{ID: s.ID(), Code: 7, Remote: true}, context.Cause(s.Context()))
+		uni, err := client.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, uni.Close())
+		require.Equal(t, ErrWriteClosed, context.Cause(uni.Context()))
+		synctest.Wait()
+	})
+}
+
+func TestStreamAddresses(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		require.Equal(t, serverAddr, c.RemoteAddr().String())
+		require.Equal(t, clientAddr, s.RemoteAddr().String())
+		require.Equal(t, server.LocalAddr(), s.LocalAddr())
+		_, err := client.ConnectionState().TLS.PeerCertificates()
+		require.NoError(t, err)
+	})
+}
+
+// What a program ported from quic-go does wrong first is explained by its error.
+func TestReadAfterCloseNamesCloseWrite(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		c, _ := w.stream(w.connect())
+		require.NoError(t, c.Close())
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, ErrReadClosed)
+		require.ErrorContains(t, err, "CloseWrite")
+	})
+}
+
+func TestNewEndpointWithoutSocket(t *testing.T) {
+	_, err := NewEndpoint(nil, nil)
+	require.ErrorContains(t, err, "nil")
+	_, err = NewEndpoint((*net.UDPConn)(nil), nil)
+	require.ErrorContains(t, err, "nil")
+}
+
+// Shutdown tells idle connections what the application wants them to hear.
+func TestShutdownWithError(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		idle, _ := w.connect()
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		require.ErrorContains(t, w.server.ShutdownWithError(t.Context(), 1<<62, ""), "exceeds")
+		down := start(func() error { return w.server.ShutdownWithError(t.Context(), 0x100, "restart") })
+		<-idle.Context().Done()
+		requireApplicationError(t, context.Cause(idle.Context()), 0x100, "restart", true)
+		require.NoError(t, s.Close())
+		require.NoError(t, c.Close())
+		<-client.Context().Done()
+		requireApplicationError(t, context.Cause(client.Context()), 0x100, "restart", true)
+		require.NoError(t, <-down)
+	})
+}
