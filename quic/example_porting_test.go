@@ -5,6 +5,7 @@ package quic_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -90,11 +91,47 @@ func portStreams(ctx context.Context, conn *quic.Conn) error {
 	return errors.Join(err, uni.Close())
 }
 
-// conn.OpenStream(), which does not wait
-func portOpenWithoutWaiting(conn *quic.Conn) (*quic.Stream, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return conn.OpenStream(ctx)
+// conn.OpenStream(), conn.OpenUniStream(), which do not wait
+func portOpenWithoutWaiting(conn *quic.Conn) (*quic.Stream, *quic.SendStream, error) {
+	stream, err := conn.TryOpenStream()
+	if errors.Is(err, quic.ErrStreamLimit) { // *quic.StreamLimitReachedError
+		return nil, nil, err
+	}
+	uni, uniErr := conn.TryOpenUniStream()
+	return stream, uni, errors.Join(err, uniErr)
+}
+
+// stream.StreamID(), stream.Context(), and a Stream as a net.Conn
+func portStream(stream *quic.Stream) (quic.StreamID, net.Conn, bool) {
+	stopped := errors.Is(context.Cause(stream.Context()), quic.ErrWriteClosed)
+	return stream.ID(), stream, stopped
+}
+
+// quic.Transport{StatelessResetKey: …, TokenGeneratorKey: …}, conf.GetConfigForClient,
+// conf.AllowConnectionWindowIncrease
+func portServer(cfg *quic.Config, resetKey, tokenKey []byte, choose func(name string) *tlsprovider.Config) {
+	cfg.ResetSecret, cfg.TokenSecret = resetKey, tokenKey
+	cfg.MaxReceiveMemory = 64 << 20
+	cfg.Accept = func(info quic.ClientInfo) error {
+		if !info.AddrValidated && info.RemoteAddr.Addr().IsMulticast() {
+			return &quic.RefusedError{Reason: "not you"}
+		}
+		return nil
+	}
+	cfg.GetTLSConfig = func(hello *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		return choose(hello.ServerName), nil
+	}
+}
+
+// transport.Close(), listener.Close()
+func portClose(ctx context.Context, l *quic.Listener) error {
+	return errors.Join(l.Close(), l.Endpoint().ShutdownWithError(ctx, 0x100, "restart"), l.Endpoint().Close())
+}
+
+// conn.ConnectionStats()
+func portStats(conn *quic.Conn) (time.Duration, uint64) {
+	stats := conn.Stats()
+	return stats.SmoothedRTT, stats.PacketsLost
 }
 
 // errors.As(err, &quic.ApplicationError{}) and the like
@@ -108,7 +145,11 @@ func portErrors(err error) string {
 	case errors.As(err, &transport):
 		return fmt.Sprint("transport ", transport.Code)
 	case errors.As(err, &stream):
-		return fmt.Sprint("stream ", stream.Code)
+		return fmt.Sprint("stream ", stream.ID, stream.Code)
+	case errors.Is(err, quic.ErrListenerClosed), errors.Is(err, quic.ErrEndpointClosed):
+		return "the server is closed"
+	case errors.Is(err, quic.ErrStatelessReset):
+		return "stateless reset"
 	case errors.Is(err, quic.ErrIdleTimeout), errors.Is(err, quic.ErrHandshakeTimeout):
 		return "timeout"
 	case errors.Is(err, net.ErrClosed):
@@ -117,10 +158,17 @@ func portErrors(err error) string {
 	return "something else"
 }
 
-// conn.ConnectionState().TLS.CurveID
-func portState(conn *quic.Conn) (tlsprovider.Group, string) {
+// conn.ConnectionState().TLS.{CurveID, NegotiatedProtocol, DidResume, PeerCertificates}
+func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certificate) {
 	state := conn.ConnectionState().TLS
-	return state.Group, state.ALPN
+	chain, err := conn.ConnectionState().TLS.PeerCertificates()
+	if err != nil {
+		return 0, "", false, nil
+	}
+	return state.Group, state.ALPN, state.Resumed, chain
 }
 
-var _ = []any{portDialAddr, portListenAddr, portTransport, portConfig, portStreams, portOpenWithoutWaiting, portErrors, portState}
+var _ = []any{
+	portDialAddr, portListenAddr, portTransport, portConfig, portStreams, portOpenWithoutWaiting, portStream,
+	portServer, portClose, portStats, portErrors, portState,
+}
