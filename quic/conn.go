@@ -34,7 +34,7 @@ type Conn struct {
 	closing bool // Close is waiting for acknowledgements: nothing new is taken
 	over    bool // the core has closed
 	err     error
-	// override, if set, is what calls return instead of the core's account of the end.
+	// override, if set, is the error that calls return after the end, instead of the core's.
 	override error
 	sendErr  error // of the last train
 	icmpErr  error // that the network reported about the handshake
@@ -62,15 +62,15 @@ func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
 	return c
 }
 
-// HandshakeComplete returns a channel that is closed when the handshake is complete. It stays open on
-// a connection that ends before: see Context.
+// HandshakeComplete returns a channel that is closed when the handshake is complete. If the connection
+// ends before that, the channel stays open: see Context.
 func (c *Conn) HandshakeComplete() <-chan struct{} { return c.connected }
 
-// Context is cancelled when the connection is over. context.Cause says why, with the same error that
+// Context returns a context that is canceled when the connection ends. context.Cause returns the error that
 // calls return from then on.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// LocalAddr is the local address; its IP is unspecified where the socket does not tell.
+// LocalAddr returns the local address. Its IP is unspecified if the socket does not report it.
 func (c *Conn) LocalAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,14 +80,14 @@ func (c *Conn) LocalAddr() net.Addr {
 	return c.ep.Addr()
 }
 
-// RemoteAddr is the peer's address.
+// RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return net.UDPAddrFromAddrPort(c.core.Path().Remote)
 }
 
-// ConnectionState is what was negotiated.
+// ConnectionState describes a connection's handshake.
 type ConnectionState struct {
 	// TLS describes the handshake; TLS.HandshakeDone is false before it is complete.
 	TLS tlsprovider.State
@@ -95,15 +95,15 @@ type ConnectionState struct {
 	Version Version
 }
 
-// ConnectionState says what was negotiated so far.
+// ConnectionState returns what was negotiated so far.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return ConnectionState{TLS: c.core.State(), Version: Version(c.core.Version())}
 }
 
-// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5). It waits for a session ticket
-// that is being taken in.
+// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5). While a session ticket is being
+// processed, it waits.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +155,7 @@ func (c *Conn) handleTLSResult(j *core.TLSJob) {
 	c.dispatch(now, false)
 }
 
-// handleStreamEvent notes whom a change of streams concerns.
+// handleStreamEvent adds the goroutines that wait for a change of streams to w.
 func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	id := StreamID(ev.ID)
 	switch ev.Kind {
@@ -199,7 +199,7 @@ func uniIndex(uni bool) int {
 	return 0
 }
 
-// wakeAll wakes everybody who waits for anything of the connection.
+// wakeAll adds every goroutine that waits for anything of the connection to w.
 func (c *Conn) wakeAll(w *wakeSet) {
 	for i := range 2 {
 		c.accepting[i].addAll(w)

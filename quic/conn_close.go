@@ -8,12 +8,13 @@ import (
 )
 
 // Close delivers what was written to the connection's streams and then closes it, with application
-// code 0. It waits until the peer has acknowledged everything, for Config.CloseTimeout at most; an
-// error that wraps os.ErrDeadlineExceeded says that this was not enough. What the peer sends
-// meanwhile can still be read; nothing new can be written. Closing a closed connection does nothing.
+// code 0. It waits until the peer has acknowledged everything, for Config.CloseTimeout at most; if that
+// is not enough, it closes the connection and returns an error that wraps os.ErrDeadlineExceeded. What the
+// peer sends meanwhile can still be read; nothing new can be written. Closing a closed connection does
+// nothing.
 //
-// Close does not end streams: a peer reads what was written and then this connection's
-// ApplicationError with code 0. Close the streams to let it read io.EOF.
+// Close does not end streams: the peer reads what was written, and then its Read returns an
+// ApplicationError with code 0. Close the streams to let the peer read io.EOF.
 func (c *Conn) Close() error {
 	err := c.linger()
 	c.closeWith(true, 0, "")
@@ -57,7 +58,8 @@ func (c *Conn) linger() error {
 		case <-timer.C:
 			c.mu.Lock()
 			c.flushing.leave(w)
-			return fmt.Errorf("quic: close: the peer has not acknowledged everything: %w", os.ErrDeadlineExceeded)
+			return fmt.Errorf("quic: close: the peer did not acknowledge everything within Config.CloseTimeout (%v): %w",
+				c.cfg.CloseTimeout, os.ErrDeadlineExceeded)
 		}
 	}
 	return nil
@@ -69,7 +71,7 @@ func (c *Conn) closeWith(application bool, code uint64, reason string) {
 	c.drive()
 }
 
-// abort closes the connection with a transport code; its calls return err from now on. Any goroutine
+// abort closes the connection with a transport error code. Its calls return err from then on. Any goroutine
 // may call it: a sender sends CONNECTION_CLOSE.
 func (c *Conn) abort(err error, code uint64) {
 	c.mu.Lock()
@@ -81,7 +83,7 @@ func (c *Conn) abort(err error, code uint64) {
 	c.dispatch(now, false)
 }
 
-// discard ends a connection that the Endpoint has never known: what it wants to be sent is dropped.
+// discard ends a connection that was not added to the Endpoint. Its packets are dropped.
 func (c *Conn) discard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,8 +103,8 @@ func (c *Conn) discard() {
 	}
 }
 
-// settle waits until the connection is idle: its last packet has left. One ctx is for all connections
-// that close together.
+// settle waits until the connection is idle, which means that its last packet has left. Connections that
+// close together share one ctx.
 func (c *Conn) settle(ctx context.Context) {
 	c.mu.Lock()
 	for c.driving || c.queued {
@@ -121,13 +123,14 @@ func settleContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), settleTimeout)
 }
 
-// idle says whether the connection has nothing to do for the application: Shutdown may close it.
+// idle reports whether the connection has no stream open and nothing to deliver, so that Shutdown may
+// close it.
 func (c *Conn) idle() bool {
 	return c.isUp && !c.over &&
 		len(c.streams) == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
 }
 
-// closeIfIdle is called once when Shutdown begins; from then on each driver looks.
+// closeIfIdle is called once when Shutdown begins. From then on each driver checks.
 func (c *Conn) closeIfIdle() {
 	c.mu.Lock()
 	if !c.isUp {

@@ -210,7 +210,7 @@ func (c *Conn) pollEvents(out *outcome) {
 			c.over, out.closed = true, true
 			c.err = c.override
 			if c.err == nil {
-				c.err = blame(closeError(c.core.Err()), c.sendErr)
+				c.err = withSocketError(closeError(c.core.Err()), c.sendErr)
 			}
 			c.wakeAll(&out.wakeSet)
 		case core.EventDrained:

@@ -18,7 +18,7 @@ func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) { return c.open(
 // ErrStreamLimit.
 func (c *Conn) TryOpenStream() (*Stream, error) { return c.tryOpen(false) }
 
-// OpenUniStream opens a stream on which only we send.
+// OpenUniStream opens a stream on which only this side sends. It waits as OpenStream does.
 func (c *Conn) OpenUniStream(ctx context.Context) (*SendStream, error) {
 	s, err := c.open(ctx, true)
 	if err != nil {
@@ -154,10 +154,10 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 	})
 }
 
-// errClosing is what calls for something new return while Close waits.
+// errClosing is the error of opening or writing while Close waits.
 var errClosing error = &closedError{text: "the connection is being closed"}
 
-// wait tries, with mu held, until the answer is something else than that it would block.
+// wait calls try, with mu held, until it neither would block nor is at the limit, or ctx ends.
 func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, error)) (*Stream, error) {
 	for {
 		c.mu.Lock()
@@ -189,7 +189,7 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 	}
 }
 
-// newStream makes the handle of a stream. mu is held.
+// newStream makes the Stream for an ID. mu is held.
 func (c *Conn) newStream(id StreamID) *Stream {
 	s := &Stream{c: c, id: id}
 	if c.streams == nil {
@@ -199,7 +199,7 @@ func (c *Conn) newStream(id StreamID) *Stream {
 	return s
 }
 
-// forgetIfDone drops a stream on which the application can do nothing more. mu is held.
+// forgetIfDone drops a stream of which both directions are finished. mu is held.
 func (c *Conn) forgetIfDone(s *Stream) {
 	if s.send.isDone && s.recv.isDone {
 		delete(c.streams, s.id)

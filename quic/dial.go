@@ -15,9 +15,9 @@ import (
 )
 
 // Dial connects to addr, "host:port", from a socket of its own, which is closed with the connection.
-// network is "udp", "udp4" or "udp6". When ctx ends before the handshake is complete, Dial returns
-// its cause and nothing is left of the attempt; afterwards ctx has no effect. Of a host's addresses
-// one is tried, an IPv4 address if there is one; no host, or 0.0.0.0 or [::], is this machine.
+// network is "udp", "udp4" or "udp6". If ctx ends before the handshake is complete, Dial gives up and
+// returns an error that wraps the cause of ctx; afterwards ctx has no effect. Only one of a host's
+// addresses is tried, an IPv4 address if there is one. An empty host, 0.0.0.0 and [::] mean this machine.
 //
 // On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
 // that nothing listens at the port. Elsewhere, and on the shared socket of Endpoint.Dial, such a Dial lasts
@@ -85,8 +85,8 @@ func same(a, b tlsprovider.Provider) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// dial makes a connection and waits for its handshake. own says that the Endpoint is this
-// connection's.
+// dial makes a connection and waits for its handshake. own means that the Endpoint serves this connection
+// alone.
 func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, own bool) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -125,6 +125,12 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	}
 	c.mu.Lock()
 	c.drive()
+	return c.awaitHandshake(ctx, remote, host)
+}
+
+// awaitHandshake waits until the handshake of a client is complete or has failed. If ctx ends first, the
+// connection is closed.
+func (c *Conn) awaitHandshake(ctx context.Context, remote netip.AddrPort, host string) (*Conn, error) {
 	select {
 	case <-c.connected:
 		return c, nil
@@ -159,7 +165,7 @@ func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
 	return nil
 }
 
-// localPath is the local address of new paths: the socket's, unless it is bound to none.
+// localPath returns the local address of new paths: the socket's, or the zero value if that is unspecified.
 func (e *Endpoint) localPath() netip.AddrPort {
 	if local := e.sock.LocalAddr(); !local.Addr().IsUnspecified() {
 		return local
@@ -167,7 +173,7 @@ func (e *Endpoint) localPath() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// resolve finds the address to dial and the host's name.
+// resolve returns the address to dial and the host's name.
 func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
 	remote, host, err := lookup(ctx, network, addr)
 	if err != nil {
@@ -184,7 +190,7 @@ func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, 
 	var port int
 	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
 		if port = int(n); port == 0 {
-			return netip.AddrPort{}, "", errors.New("port 0 is nobody's")
+			return netip.AddrPort{}, "", errors.New("port 0 cannot be dialed")
 		}
 	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
 		return netip.AddrPort{}, "", err
@@ -215,8 +221,8 @@ func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, 
 	return netip.AddrPortFrom(best, uint16(port)), host, nil
 }
 
-// literal is the address that an IP address in place of a host's name means. No address in particular is
-// this host, as in package net: the address that a listener prints can be dialed.
+// literal returns the address that an IP address in place of a host's name stands for. As in package net,
+// an unspecified address stands for this host, so the address that a listener prints can be dialed.
 func literal(network string, ip netip.Addr, host string) (netip.Addr, string, error) {
 	if network == "udp4" && !ip.Is4() || network == "udp6" && ip.Is4() {
 		return ip, host, &net.AddrError{Err: "not an address of network " + network, Addr: host}

@@ -18,8 +18,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// An Endpoint is a socket and all QUIC connections on it, those it dialed and those it accepted. Its
-// methods are safe for concurrent use.
+// An Endpoint is a socket with all QUIC connections on it, dialed and accepted. Its methods are safe for
+// concurrent use.
 type Endpoint struct {
 	cfg   *Config // with defaults
 	sock  *udp.Conn
@@ -35,7 +35,7 @@ type Endpoint struct {
 	faults   faultLog
 
 	handshakes handshakeCounts
-	// wantRetry is RequireAddressValidation's word about the datagram that is being received.
+	// wantRetry is the result of RequireAddressValidation for the datagram that is being received.
 	// It belongs to the receive goroutine.
 	wantRetry bool
 
@@ -60,14 +60,15 @@ type Endpoint struct {
 	serverC  *core.Config // of accepted connections; set by Listen
 	noMore   bool         // no connection may be added
 	empty    waitList     // waits for conns to become empty
-	// autoClose: the Endpoint was made by Listen or Dial and closes with the last thing on it.
+	// autoClose is set if Listen or Dial made the Endpoint. It then closes when its Listener and its
+	// connections are closed.
 	autoClose bool
 }
 
 // NewEndpoint runs QUIC on a socket, for dialing and, after Endpoint.Listen, for accepting. The
 // Endpoint owns the socket and closes it. A *net.UDPConn that is not connected is best; any other
-// net.PacketConn whose addresses are IP addresses with ports works. cfg may be nil. On an error the
-// socket stays open.
+// net.PacketConn works if its addresses are IP addresses with ports. cfg may be nil. If NewEndpoint returns
+// an error, the socket stays open.
 func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -131,7 +132,7 @@ func (e *Endpoint) initKeys() (err error) {
 	return nil
 }
 
-// Listen starts to accept connections. Config.TLS needs a certificate, or Config.GetTLSConfig has to
+// Listen starts accepting connections. Either Config.TLS needs a certificate, or Config.GetTLSConfig has to
 // be set. An Endpoint has at most one Listener at a time.
 func (e *Endpoint) Listen() (*Listener, error) {
 	cc, err := e.serverConfig()
@@ -147,15 +148,15 @@ func (e *Endpoint) Listen() (*Listener, error) {
 		return nil, errors.New("quic: the endpoint is listening already")
 	}
 	e.serverC = cc
-	e.core.SetAccept(true) // for good: later clients are told that nobody listens
+	e.core.SetAccept(true) // for good: clients that come after Listener.Close are refused
 	e.listener = newListener(e)
 	return e.listener, nil
 }
 
-// Addr is the local address of the socket.
+// Addr returns the local address of the socket.
 func (e *Endpoint) Addr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.LocalAddr()) }
 
-// add gives a connection its name and place, unless the Endpoint is closing.
+// add gives a connection its ConnRef and registers it. It returns false if the Endpoint is closing.
 func (e *Endpoint) add(c *Conn, in *core.Incoming) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -170,7 +171,7 @@ func (e *Endpoint) add(c *Conn, in *core.Incoming) bool {
 	return true
 }
 
-// remove forgets a connection of which nothing is left.
+// remove forgets a connection that is drained.
 func (e *Endpoint) remove(c *Conn) {
 	e.timers.set(&c.timer, 0)
 	var w wakeSet
@@ -183,7 +184,7 @@ func (e *Endpoint) remove(c *Conn) {
 	e.mu.Unlock()
 	w.wake()
 	if unused {
-		// Not here: this may be a goroutine that Close waits for.
+		// On a goroutine of its own, since Close may wait for this one.
 		go e.Close()
 	}
 }
@@ -201,10 +202,10 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.admitPostponed(reply[:])
 }
 
-// setTimer is called with mu held after anything that may have moved the Endpoint's deadline.
+// setTimer sets the Endpoint's timer. It is called with mu held after anything that may change the deadline.
 func (e *Endpoint) setTimer() { e.timers.set(&e.timer, e.core.NextTimeout()) }
 
-// applyEvents carries the changes of a connection to the core.
+// applyEvents passes events of a connection to the core's Endpoint.
 func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) {
 	if len(evs) == 0 {
 		return
@@ -218,10 +219,10 @@ func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) {
 	e.setTimer()
 }
 
-// logs says whether anybody reads what is logged about connections.
+// logs reports whether messages about connections are logged.
 func (e *Endpoint) logs() bool { return e.log.Enabled(context.Background(), slog.LevelDebug) }
 
-// fillRandom is the connections' source of randomness.
+// fillRandom fills b with random bytes.
 func (e *Endpoint) fillRandom(b []byte) {
 	if _, err := io.ReadFull(e.pool.rand, b); err != nil {
 		// Without randomness nothing that follows would be safe.

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// unused says that nothing keeps the Endpoint alive. mu is held.
+// unused reports whether nothing keeps the Endpoint open. mu is held.
 func (e *Endpoint) unused() bool {
 	return e.autoClose && len(e.conns) == 0 && e.listener == nil && !e.noMore
 }
 
-// closeIfUnused closes an Endpoint that was made for a Listener or a Conn that is gone.
+// closeIfUnused closes an Endpoint that was made for a Listener or a Conn that is closed.
 func (e *Endpoint) closeIfUnused() {
 	e.mu.Lock()
 	unused := e.unused()
@@ -21,7 +21,7 @@ func (e *Endpoint) closeIfUnused() {
 	}
 }
 
-// stopConns keeps new connections out and returns those that are there.
+// stopConns stops new connections and returns those that exist.
 func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -32,12 +32,12 @@ func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 	return conns, e.listener
 }
 
-// Close ends every connection at once, tells the peers, and closes the socket. Calls that wait on
-// anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended;
-// except those of a Certificate.Signer that has not returned. Closing twice is no error.
+// Close ends every connection at once, notifies the peers, and closes the socket. Calls that wait on
+// anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended, except
+// those of calls of a Certificate.Signer that do not return. Closing twice is not an error.
 func (e *Endpoint) Close() error { return e.closeBecause(ErrEndpointClosed) }
 
-// closeBecause is Close with another error for the calls that wait.
+// closeBecause is Close with cause as the error of calls that wait.
 func (e *Endpoint) closeBecause(cause error) error {
 	var err error
 	e.closeOnce.Do(func() {
@@ -67,10 +67,9 @@ func (e *Endpoint) closeBecause(cause error) error {
 	return err
 }
 
-// Shutdown stops accepting, closes connections that have no stream open and nothing to deliver, waits
-// for the others to become so or to end, and then closes the Endpoint. When ctx ends first, its error
-// is returned and the connections that are left go on: call Close to end them. Connections end with
-// application code 0.
+// Shutdown stops accepting and closes each connection, with application code 0, as soon as it has no stream
+// open and nothing to deliver. When all connections have ended, it closes the Endpoint. If ctx ends first,
+// Shutdown returns the cause of ctx and the remaining connections stay open: call Close to end them.
 func (e *Endpoint) Shutdown(ctx context.Context) error { return e.ShutdownWithError(ctx, 0, "") }
 
 // ShutdownWithError is Shutdown with an application error code, below 2^62, and a reason for the
@@ -104,7 +103,7 @@ func (e *Endpoint) ShutdownWithError(ctx context.Context, code uint64, reason st
 	}
 }
 
-// fail closes the Endpoint because its socket has broken.
+// fail closes the Endpoint because its socket failed.
 func (e *Endpoint) fail(err error) {
 	if isClosed(e.closed) {
 		return

@@ -162,7 +162,7 @@ func (t *tlsConfigs) close() {
 	}
 }
 
-// coreConfig is what the core's Endpoint needs. It accepts nobody before Listen.
+// coreConfig returns the configuration of the core's Endpoint, which accepts no clients before Listen.
 func (e *Endpoint) coreConfig() *core.EndpointConfig {
 	return &core.EndpointConfig{
 		Provider:      e.cfg.Provider,
@@ -177,7 +177,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 	}
 }
 
-// newConnID makes a random connection ID.
+// newConnID returns a random connection ID.
 func (e *Endpoint) newConnID() wire.ConnID {
 	var b [core.ConnIDLen]byte
 	e.fillRandom(b[:])
@@ -185,7 +185,7 @@ func (e *Endpoint) newConnID() wire.ConnID {
 	return id
 }
 
-// serverConfig prepares what accepted connections share. Errors of the configuration come out here.
+// serverConfig prepares what accepted connections share. It reports errors of the configuration.
 func (e *Endpoint) serverConfig() (*core.Config, error) {
 	own := e.cfg.TLS
 	if own.DeferCertificates && e.cfg.GetTLSConfig == nil {
@@ -232,7 +232,7 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg)}, err
 }
 
-// connConfig translates a Config for the core.
+// connConfig converts a Config for the core.
 func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider.Endpoint, name string) *core.Config {
 	protos := cfg.TLS
 	if side == tlsprovider.Client {

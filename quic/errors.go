@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// closedError is the error of something that is gone. It unwraps to net.ErrClosed, and is a
+// closedError is the error of something that is closed. It unwraps to net.ErrClosed and implements
 // net.Error.
 type closedError struct {
 	text    string
@@ -22,8 +22,8 @@ func (e *closedError) Unwrap() error   { return net.ErrClosed }
 func (e *closedError) Timeout() bool   { return e.timeout }
 func (e *closedError) Temporary() bool { return false }
 
-// socketError is one of the errors below, or a context's, for which the socket is to blame. It unwraps
-// to that error and to the socket's.
+// socketError is one of the errors below, or a context's, that was caused by an error of the socket. It
+// unwraps to both.
 type socketError struct{ what, cause error }
 
 func (e *socketError) Error() string   { return fmt.Sprintf("%v: socket failed: %v", e.what, e.cause) }
@@ -34,25 +34,25 @@ func (e *socketError) Timeout() bool {
 }
 func (e *socketError) Temporary() bool { return false }
 
-// blame names the socket's error, if there is one, as the cause of an end by timeout.
-func blame(err, cause error) error {
+// withSocketError adds the socket's error, if there is one, to a timeout.
+func withSocketError(err, cause error) error {
 	if cause == nil || err != ErrHandshakeTimeout && err != ErrIdleTimeout {
 		return err
 	}
 	return &socketError{err, cause}
 }
 
-// Why a connection, or what it belongs to, is gone without an error code of either side. All unwrap to
-// net.ErrClosed; those of a timeout have Timeout() true, as net.Error says. Compare by errors.Is: where the
-// socket failed, its error is wrapped as well.
+// Errors of connections, endpoints, listeners and streams that ended without an error code of either side.
+// All unwrap to net.ErrClosed. Timeout returns true for ErrIdleTimeout and ErrHandshakeTimeout. Compare with
+// errors.Is: an error of the socket may be wrapped as well.
 var (
-	// ErrIdleTimeout: nothing came from the peer for the idle timeout of the two sides.
+	// ErrIdleTimeout: nothing was received from the peer for the idle timeout of the two sides.
 	ErrIdleTimeout error = &closedError{text: "no packet from the peer within the idle timeout", timeout: true}
 	// ErrHandshakeTimeout: the handshake did not complete within Config.HandshakeTimeout.
 	ErrHandshakeTimeout error = &closedError{text: "handshake timeout", timeout: true}
 	// ErrStatelessReset: the peer has lost the connection's state.
 	ErrStatelessReset error = &closedError{text: "stateless reset by the peer"}
-	// ErrEndpointClosed: Endpoint.Close or Shutdown ended it.
+	// ErrEndpointClosed: Endpoint.Close or Shutdown was called.
 	ErrEndpointClosed error = &closedError{text: "endpoint closed"}
 	// ErrListenerClosed: Listener.Close was called.
 	ErrListenerClosed error = &closedError{text: "listener closed"}
@@ -77,7 +77,7 @@ var ErrStreamLimit = errors.New("quic: the peer's limit on streams is reached")
 // ErrHandshake is returned by calls that need a completed handshake.
 var ErrHandshake = core.ErrHandshake
 
-// TransportErrorCode is a code of RFC 9000, section 20.1.
+// TransportErrorCode is an error code of RFC 9000, section 20.1, or a TLS alert.
 type TransportErrorCode uint64
 
 const (
@@ -105,18 +105,18 @@ func (c TransportErrorCode) Alert() (alert uint8, ok bool) {
 	return uint8(c), c >= 0x100 && c <= 0x1ff
 }
 
-// String is the name in RFC 9000, or the alert's.
+// String returns the code's name in RFC 9000, or the alert's name.
 func (c TransportErrorCode) String() string { return wire.ErrorCode(c).String() }
 
-// TransportError says that QUIC or TLS ended the connection. It unwraps to net.ErrClosed and, where TLS
-// failed on our side, to the provider's error.
+// TransportError is the error of a connection that QUIC or TLS ended. It unwraps to net.ErrClosed and, if
+// TLS failed on this side, to the provider's error.
 type TransportError struct {
 	Code TransportErrorCode
 	// FrameType is the type of the frame that caused it, 0 if unknown.
 	FrameType uint64
-	// Reason is the text that came with the code. A peer's is not to be trusted.
+	// Reason is the text that came with the code. If it is the peer's, do not trust it.
 	Reason string
-	// Remote says that the peer closed the connection.
+	// Remote reports whether the peer closed the connection.
 	Remote bool
 
 	err error
@@ -125,7 +125,7 @@ type TransportError struct {
 func (e *TransportError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "quic: connection closed %s: %s (0x%x)", by(e.Remote), e.Code, uint64(e.Code))
-	// That TLS's messages come in CRYPTO frames says nothing about an alert.
+	// An alert is never about the CRYPTO frame that carried the message.
 	if _, alert := e.Code.Alert(); e.FrameType != 0 && !alert {
 		if wire.FrameKnown(e.FrameType) {
 			fmt.Fprintf(&b, " for a frame of type %s", wire.FrameName(e.FrameType))
@@ -149,13 +149,13 @@ func (e *TransportError) Unwrap() []error {
 	return []error{net.ErrClosed}
 }
 
-// ApplicationError says that an application ended the connection, by Close (code 0) or CloseWithError.
-// It unwraps to net.ErrClosed.
+// ApplicationError is the error of a connection that an application ended, by Close (code 0) or
+// CloseWithError. It unwraps to net.ErrClosed.
 type ApplicationError struct {
 	Code uint64
-	// Reason is the text that came with the code. A peer's is not to be trusted.
+	// Reason is the text that came with the code. If it is the peer's, do not trust it.
 	Reason string
-	// Remote says that the peer closed the connection.
+	// Remote reports whether the peer closed the connection.
 	Remote bool
 }
 
@@ -169,12 +169,12 @@ func (e *ApplicationError) Error() string {
 
 func (e *ApplicationError) Unwrap() error { return net.ErrClosed }
 
-// StreamError says that a stream was cut off before its end. The connection goes on.
+// StreamError is the error of a stream that was cut off before its end. The connection stays open.
 type StreamError struct {
 	ID   StreamID
 	Code uint64
-	// Remote: by the peer, with RESET_STREAM for a Read and STOP_SENDING for a Write; else by
-	// our own Reset or StopSending.
+	// Remote reports whether the peer cut the stream off, by RESET_STREAM (Read fails) or STOP_SENDING
+	// (Write fails). If not, Reset or StopSending was called.
 	Remote bool
 }
 
@@ -182,15 +182,15 @@ func (e *StreamError) Error() string {
 	return fmt.Sprintf("quic: stream %d cut off %s: code 0x%x", e.ID, by(e.Remote), e.Code)
 }
 
-// VersionNegotiationError says that the server speaks no version that we do. It unwraps to
-// net.ErrClosed.
+// VersionNegotiationError is the error of a Dial to a server that supports none of our QUIC versions. It
+// unwraps to net.ErrClosed.
 type VersionNegotiationError struct {
-	// Theirs are the versions that the server named. The packet is not authenticated.
+	// Theirs are the versions that the server named, in a packet that is not authenticated.
 	Theirs []Version
 }
 
 func (e *VersionNegotiationError) Error() string {
-	return fmt.Sprintf("quic: the server speaks none of our versions, only %v", e.Theirs)
+	return fmt.Sprintf("quic: no common QUIC version: the server supports %v", e.Theirs)
 }
 
 func (e *VersionNegotiationError) Unwrap() error { return net.ErrClosed }
@@ -202,7 +202,7 @@ func by(remote bool) string {
 	return "locally"
 }
 
-// closeError turns the core's account of a connection's end into the public one.
+// closeError converts the core's error of a connection that ended.
 func closeError(e *core.CloseError) error {
 	switch {
 	case e == nil:

@@ -21,9 +21,9 @@ type Listener struct {
 func newListener(e *Endpoint) *Listener { return &Listener{ep: e} }
 
 // Listen opens a UDP socket and accepts connections on it. network is "udp", "udp4" or "udp6"; an addr
-// without a host means all addresses. cfg.TLS needs a certificate and an application protocol. When
-// the Listener and all its connections are closed, the socket is closed too; Listener.Endpoint has
-// Shutdown and Close to end everything at once.
+// without a host means all addresses. cfg.TLS needs a certificate and an application protocol, unless
+// cfg.GetTLSConfig supplies them. When the Listener and all its connections are closed, the socket is
+// closed too. To close everything together, use Shutdown or Close of Listener.Endpoint.
 func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	e, err := open(network, addr, cfg)
 	if err != nil {
@@ -62,7 +62,7 @@ func checkNetwork(network string) error {
 	case "udp", "udp4", "udp6":
 		return nil
 	}
-	return fmt.Errorf("quic: network %q is none of udp, udp4, udp6", network)
+	return fmt.Errorf("quic: unknown network %q: use udp, udp4 or udp6", network)
 }
 
 // Accept waits for a connection whose handshake is complete. After Close it returns ErrListenerClosed
@@ -95,14 +95,14 @@ func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	}
 }
 
-// Addr is the local address of the socket.
+// Addr returns the local address of the socket.
 func (l *Listener) Addr() net.Addr { return l.ep.Addr() }
 
-// Endpoint is the Endpoint that the Listener belongs to.
+// Endpoint returns the Listener's Endpoint.
 func (l *Listener) Endpoint() *Endpoint { return l.ep }
 
-// Close stops accepting: calls of Accept return, and clients are refused, those included whose
-// connections wait for Accept. Accepted connections go on. Closing twice is no error.
+// Close stops accepting: calls of Accept return, and clients are refused, including those whose connections
+// wait for Accept. Accepted connections stay open. Closing twice is not an error.
 func (l *Listener) Close() error {
 	l.stop(ErrListenerClosed)
 	l.ep.closeIfUnused()
@@ -135,14 +135,14 @@ func (l *Listener) stop(err error) {
 	}
 }
 
-// full says that no client should be admitted.
+// full reports whether no client should be admitted.
 func (l *Listener) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err != nil || len(l.queue) >= l.ep.cfg.AcceptBacklog
 }
 
-// deliver queues a connection for Accept; false when nobody will.
+// deliver queues a connection for Accept. It returns false if there is no Listener.
 func (e *Endpoint) deliver(c *Conn) bool {
 	e.mu.Lock()
 	l := e.listener

@@ -165,8 +165,8 @@ func TestAddressesThatAreNone(t *testing.T) {
 	require.NoError(t, err)
 	defer e.Close()
 	for _, tt := range []struct{ network, addr, want string }{
-		{"tcp", "127.0.0.1:4433", `network "tcp" is none of`},
-		{"", "127.0.0.1:4433", `network "" is none of`},
+		{"tcp", "127.0.0.1:4433", `unknown network "tcp"`},
+		{"", "127.0.0.1:4433", `unknown network ""`},
 		{"udp6", "127.0.0.1:4433", "network udp6"},
 		{"udp4", "[::1]:4433", "network udp4"},
 		{"udp", "127.0.0.1:0", "port 0"},
@@ -181,7 +181,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 	_, err = e.Dial(t.Context(), "[::1]:4433", nil)
 	require.ErrorContains(t, err, "network udp4", "the Endpoint's socket is of IPv4")
 	_, err = Listen("tcp", "127.0.0.1:0", serverConfig())
-	require.ErrorContains(t, err, `network "tcp" is none of`)
+	require.ErrorContains(t, err, `unknown network "tcp"`)
 }
 
 // An Endpoint that Listen or Dial made goes with the last thing on it.

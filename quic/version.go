@@ -5,7 +5,7 @@ import "fmt"
 // Version is a QUIC version.
 type Version uint32
 
-// Version1 is RFC 9000's.
+// Version1 is QUIC version 1 (RFC 9000).
 const Version1 Version = 1
 
 func (v Version) String() string {
