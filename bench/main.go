@@ -48,6 +48,7 @@ type result struct {
 	cpu    float64 // nanoseconds of this process's CPU time, an iteration; garbage collection counts
 	allocs float64 // an iteration
 	bytes  int64   // that an iteration moves, 0 for none
+	note   string  // further figures, in the same format
 	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it does not tell. A train
 	// that leaves by one call with segmentation offload counts as one.
 	datagrams float64
@@ -66,7 +67,7 @@ type subject struct {
 func (b *bench) run() error {
 	fmt.Printf("goos: %s\ngoarch: %s\npkg: github.com/pqquic/pqquic/bench\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, cpu())
 	b.results = make(map[string][]result)
-	for _, group := range []func() ([]subject, error){b.handshakes, b.packets, b.junk, b.connections, b.streams} {
+	for _, group := range []func() ([]subject, error){b.handshakes, b.packets, b.junk, b.connections, b.streams, b.besideBulk} {
 		subjects, err := group()
 		if err != nil {
 			return err
@@ -120,6 +121,9 @@ func (r result) print(name string) {
 	}
 	if r.datagrams > 0 {
 		fmt.Printf("\t%8.1f datagrams/op", r.datagrams)
+	}
+	if r.note != "" {
+		fmt.Printf("\t%s", r.note)
 	}
 	fmt.Println()
 }

@@ -36,6 +36,8 @@ var ratios = []ratio{
 	{what: "one stream, s2n provider / quic-go", of: "Stream/s2n", to: "Stream/quic-go"},
 	{what: "one stream, native provider / quic-go", of: "Stream/native", to: "Stream/quic-go"},
 	{what: "one stream, s2n provider / x/net", of: "Stream/s2n", to: "Stream/xnet"},
+	{what: "p99 of 100 pings beside bulk, s2n / quic-go", of: "PingBesideBulk/s2n", to: "PingBesideBulk/quic-go", atMost: 1},
+	{what: "p99 of 100 pings beside bulk, native / quic-go", of: "PingBesideBulk/native", to: "PingBesideBulk/quic-go", atMost: 1},
 }
 
 // ratios prints the medians of the rounds' ratios, each round's two figures taken side by side.

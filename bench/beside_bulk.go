@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	quicgo "github.com/quic-go/quic-go"
+
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// What is measured here is fairness: one connection receives at full rate, and others on the same two
+// sockets each make small exchanges, a stream for each.
+const (
+	pingers    = 100
+	pingPeriod = 100 * time.Millisecond // of each
+	bulkBytes  = 64 << 20               // of one bulk exchange; another one follows
+)
+
+// A session is a client's connection. exchange asks for n bytes on a new stream, counts those that arrive
+// in got, and returns when all have.
+type session struct {
+	exchange func(n uint64, got *atomic.Int64) error
+	close    func()
+}
+
+// A sessionStack is a server that answers every stream, and a client that keeps its connections.
+type sessionStack struct {
+	name string
+	// start returns a function that connects, and one that ends both sides.
+	start func(*creds) (connect func() (session, error), stop func(), err error)
+}
+
+func (b *bench) besideBulk() (out []subject, err error) {
+	ps, err := providers()
+	if err != nil {
+		return nil, err
+	}
+	stacks := []sessionStack{}
+	for _, p := range ps {
+		stacks = append(stacks, ourSessions(p))
+	}
+	for _, s := range append(stacks, quicGoSessions()) {
+		c, err := newCreds()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, subject{
+			name:  "PingBesideBulk/" + s.name,
+			run:   func(d time.Duration) (result, error) { return pingBesideBulk(s, c, d) },
+			close: c.remove,
+		})
+	}
+	return out, nil
+}
+
+// pingBesideBulk returns the 99th percentile of the exchanges' times as the time of one. Each exchange
+// has a moment at which it is to begin, and its time counts from then.
+func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
+	connect, stop, err := s.start(c)
+	if err != nil {
+		return result{}, err
+	}
+	defer stop()
+	sessions := make([]session, pingers+1)
+	for i := range sessions {
+		if sessions[i], err = connect(); err != nil {
+			return result{}, err
+		}
+	}
+	var (
+		wg           sync.WaitGroup
+		bulk, unused atomic.Int64
+		done         atomic.Bool
+		errs         = make(chan error, len(sessions))
+		times        = make([][]time.Duration, pingers)
+	)
+	used, begin := cpuTime(), time.Now()
+	wg.Go(func() {
+		for !done.Load() {
+			if err := sessions[pingers].exchange(bulkBytes, &bulk); err != nil {
+				if !done.Load() {
+					errs <- err
+				}
+				return
+			}
+		}
+	})
+	n := max(int(4*d/pingPeriod), 5)
+	var pings sync.WaitGroup
+	for i := range pingers {
+		pings.Go(func() {
+			next := begin.Add(pingPeriod * time.Duration(i) / pingers)
+			for range n {
+				time.Sleep(time.Until(next))
+				if err := sessions[i].exchange(1, &unused); err != nil {
+					errs <- err
+					return
+				}
+				times[i] = append(times[i], time.Since(next))
+				next = next.Add(pingPeriod)
+			}
+		})
+	}
+	pings.Wait()
+	done.Store(true)
+	spent := time.Since(begin)
+	used = cpuTime() - used
+	for _, s := range sessions {
+		s.close()
+	}
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return result{}, err
+	default:
+	}
+	all := slices.Concat(times...)
+	slices.Sort(all)
+	p := func(percent int) float64 { return float64(all[(len(all)-1)*percent/100].Nanoseconds()) }
+	return result{n: len(all), ns: p(99), cpu: float64(used.Nanoseconds()) / float64(len(all)), allocs: -1,
+		note: fmt.Sprintf("%.0f p50-ns\t%.1f bulk-MB/s", p(50), float64(bulk.Load())/1e6/spent.Seconds())}, nil
+}
+
+// serveAll answers every stream of every connection, until accept fails.
+func serveAll[S io.ReadWriter, C interface {
+	AcceptStream(context.Context) (S, error)
+}](accept func(context.Context) (C, error), end func(S) error) {
+	for {
+		conn, err := accept(context.Background())
+		if err != nil {
+			return
+		}
+		go func() {
+			for {
+				s, err := conn.AcceptStream(context.Background())
+				if err != nil {
+					return
+				}
+				go func() {
+					if answer(s) == nil && end(s) == nil {
+						_, _ = io.Copy(io.Discard, s) // to its end, which frees the stream
+					}
+				}()
+			}
+		}()
+	}
+}
+
+// exchange does a client's part on a stream.
+func exchange(s io.ReadWriter, end func() error, n uint64, got *atomic.Int64) error {
+	if _, err := s.Write(request(n)); err != nil {
+		return err
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	buf := make([]byte, min(n, 64<<10))
+	for left := n; ; {
+		k, err := s.Read(buf)
+		left -= uint64(k)
+		got.Add(int64(k))
+		switch {
+		case err == io.EOF && left == 0:
+			return nil
+		case err != nil:
+			return errors.Join(err, fmt.Errorf("%d bytes of %d are missing", left, n))
+		}
+	}
+}
+
+func ourSessions(p tlsprovider.Provider) sessionStack {
+	return sessionStack{p.Name(), func(c *creds) (func() (session, error), func(), error) {
+		l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{Provider: p, TLS: &tlsprovider.Config{
+			NextProtos: []string{alpn}, Certificates: []tlsprovider.Certificate{c.Provider()}, DisableTickets: true}})
+		if err != nil {
+			return nil, nil, err
+		}
+		go serveAll(l.Accept, (*quic.Stream).CloseWrite)
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, err
+		}
+		e, err := quic.NewEndpoint(pc, &quic.Config{Provider: p, ServerName: serverName,
+			TLS: &tlsprovider.Config{NextProtos: []string{alpn}, RootCAs: c.Roots(), DisableTickets: true}})
+		if err != nil {
+			return nil, nil, err
+		}
+		connect := func() (session, error) {
+			conn, err := e.Dial(context.Background(), l.Addr().String(), nil)
+			if err != nil {
+				return session{}, err
+			}
+			return session{
+				exchange: func(n uint64, got *atomic.Int64) error {
+					s, err := conn.OpenStream(context.Background())
+					if err != nil {
+						return err
+					}
+					return exchange(s, s.CloseWrite, n, got)
+				},
+				close: func() { conn.CloseWithError(0, "") },
+			}, nil
+		}
+		return connect, func() { e.Close(); l.Endpoint().Close() }, nil
+	}}
+}
+
+func quicGoSessions() sessionStack {
+	return sessionStack{"quic-go", func(c *creds) (func() (session, error), func(), error) {
+		var trs [2]*quicgo.Transport
+		for i := range trs {
+			pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				return nil, nil, err
+			}
+			trs[i] = &quicgo.Transport{Conn: pc}
+		}
+		l, err := trs[0].Listen(c.tlsConfig(), &quicgo.Config{})
+		if err != nil {
+			return nil, nil, err
+		}
+		go serveAll(l.Accept, (*quicgo.Stream).Close)
+		connect := func() (session, error) {
+			conn, err := trs[1].Dial(context.Background(), l.Addr(), c.tlsConfig(), &quicgo.Config{})
+			if err != nil {
+				return session{}, err
+			}
+			return session{
+				exchange: func(n uint64, got *atomic.Int64) error {
+					s, err := conn.OpenStream()
+					if err != nil {
+						return err
+					}
+					return exchange(s, s.Close, n, got)
+				},
+				close: func() { conn.CloseWithError(0, "") },
+			}, nil
+		}
+		return connect, func() {
+			for _, tr := range trs {
+				tr.Close()
+				tr.Conn.Close()
+			}
+		}, nil
+	}}
+}
