@@ -274,7 +274,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
 }
 
-// packetSent tells everybody about a packet of the train.
+// packetSent notes that a packet of the train is sent.
 func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	c.stats.PacketsSent++
 	eliciting := p.AckEliciting

@@ -91,7 +91,7 @@ func TestAckOfUnsent(t *testing.T) {
 	lt.want("App 0 acked", "App 1 acked", "App 2 acked", "App 10 acked")
 }
 
-// Numbers are left out behind those that somebody else has used, too.
+// Numbers are left out behind those that were used outside of Loss, too.
 func TestSkippedNumbersAfterOthersNumbers(t *testing.T) {
 	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
 	lt.l.ConfirmHandshake(lt.now)

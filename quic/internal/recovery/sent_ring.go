@@ -5,7 +5,7 @@ import "github.com/pqquic/pqquic/quic/internal/wire"
 // sentRing holds the packets of one space that are outstanding, in the order of their numbers. The
 // numbers may have holes. An entry stays, without its packet, until those before it are gone.
 //
-// Entries are addressed by positions that count up for ever: from head up to tail.
+// Entries are addressed by positions that only grow, from head up to tail.
 type sentRing struct {
 	buf        []sentEntry // length is 0 or a power of two
 	head, tail int
