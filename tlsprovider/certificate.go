@@ -25,6 +25,13 @@ type Certificate struct {
 	// Signer is a key that is not in memory (an HSM, a KMS, another process); KeyDER is then
 	// nil. It is called on goroutines of its own and may block.
 	Signer crypto.Signer
+
+	// OCSPStaple and SignedCertificateTimestamps are sent with the chain to peers that ask for
+	// them. SignatureSchemes, if not nil, are the only ones that the key signs with. A provider
+	// that cannot honour one of the three refuses the Certificate.
+	OCSPStaple                  []byte
+	SignedCertificateTimestamps [][]byte
+	SignatureSchemes            []SignatureScheme
 }
 
 // CertificateFromPEM reads a chain and a key. Blocks of other types are skipped.
@@ -68,10 +75,15 @@ func LoadCertificate(certFile, keyFile string) (Certificate, error) {
 	return c, nil
 }
 
-// CertificateFromTLS converts a tls.Certificate's chain and key, and nothing beside them. Keys that are
-// in memory are handed to the provider's module; any other Signer stays where it is.
+// CertificateFromTLS converts a tls.Certificate. Keys that are in memory are handed to the provider's
+// module; any other Signer stays where it is.
 func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
-	c := Certificate{Chain: t.Certificate}
+	c := Certificate{
+		Chain: t.Certificate, OCSPStaple: t.OCSPStaple, SignedCertificateTimestamps: t.SignedCertificateTimestamps,
+	}
+	for _, s := range t.SupportedSignatureAlgorithms {
+		c.SignatureSchemes = append(c.SignatureSchemes, SignatureScheme(s))
+	}
 	if len(c.Chain) == 0 {
 		return c, errors.New("tlsprovider: tls.Certificate without a certificate")
 	}

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,16 +15,11 @@ import (
 )
 
 // certificates prepares chains and keys. foreign says that a key of theirs lives elsewhere.
-func certificates(certs []tlsprovider.Certificate, from *tls.Config) (out []tls.Certificate, foreign bool, err error) {
+func certificates(certs []tlsprovider.Certificate) (out []tls.Certificate, foreign bool, err error) {
 	for i, c := range certs {
 		t, err := certificate(c)
 		if err != nil {
 			return nil, false, fmt.Errorf("native: certificate %d: %w", i, err)
-		}
-		if from != nil && i < len(from.Certificates) && sameChain(from.Certificates[i].Certificate, c.Chain) {
-			orig := &from.Certificates[i]
-			t.OCSPStaple, t.SignedCertificateTimestamps = orig.OCSPStaple, orig.SignedCertificateTimestamps
-			t.SupportedSignatureAlgorithms = orig.SupportedSignatureAlgorithms
 		}
 		foreign = foreign || c.Signer != nil
 		out = append(out, t)
@@ -33,20 +27,13 @@ func certificates(certs []tlsprovider.Certificate, from *tls.Config) (out []tls.
 	return out, foreign, nil
 }
 
-func sameChain(a, b [][]byte) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
-	t := tls.Certificate{Certificate: c.Chain}
+	t := tls.Certificate{
+		Certificate: c.Chain, OCSPStaple: c.OCSPStaple, SignedCertificateTimestamps: c.SignedCertificateTimestamps,
+	}
+	for _, s := range c.SignatureSchemes {
+		t.SupportedSignatureAlgorithms = append(t.SupportedSignatureAlgorithms, tls.SignatureScheme(s))
+	}
 	if len(c.Chain) == 0 {
 		return t, errors.New("the chain is empty")
 	}

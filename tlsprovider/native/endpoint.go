@@ -73,7 +73,7 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, fmt.Errorf("native: RequirePQ, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))
 	}
-	if e.certs, e.foreign, err = certificates(cfg.Certificates, cfg.TLS); err != nil {
+	if e.certs, e.foreign, err = certificates(cfg.Certificates); err != nil {
 		return nil, err
 	}
 	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
@@ -142,7 +142,7 @@ func (e *endpoint) now() time.Time {
 
 // SetCertificates implements tlsprovider.Endpoint.
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	out, foreign, err := certificates(certs, nil)
+	out, foreign, err := certificates(certs)
 	if err != nil {
 		return err
 	}

@@ -276,3 +276,41 @@ func (panickyReader) Read([]byte) (int, error) { panic("mistake") }
 type panickySigner struct{ crypto.Signer }
 
 func (panickySigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("mistake") }
+
+// What a tls.Certificate says beside chain and key holds for SetCertificates as well.
+func TestCertificateExtras(t *testing.T) {
+	w := newWorld(t)
+	key := tlstest.RSAKey(t)
+	cert := func(staple string) tls.Certificate {
+		return tls.Certificate{
+			Certificate: w.ca.Issue(t, key, nil), PrivateKey: key,
+			OCSPStaple: []byte(staple), SignedCertificateTimestamps: [][]byte{[]byte("at " + staple)},
+			SupportedSignatureAlgorithms: []tls.SignatureScheme{tls.PSSWithSHA512},
+		}
+	}
+	var seen tls.ConnectionState
+	w.client.VerifyConnection = func(cs tls.ConnectionState) error { seen = cs; return nil }
+	w.server.Certificates = []tls.Certificate{cert("first")}
+	client, err := tlsprovider.FromTLSConfig(w.client)
+	require.NoError(t, err)
+	client.DisableTickets = true
+	server, err := tlsprovider.FromTLSConfig(w.server)
+	require.NoError(t, err)
+	p := New()
+	ce, err := p.NewClient(client)
+	require.NoError(t, err)
+	se, err := p.NewServer(server)
+	require.NoError(t, err)
+	check := func(staple string) {
+		t.Helper()
+		cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
+		require.Equal(t, staple, string(seen.OCSPResponse))
+		require.Equal(t, [][]byte{[]byte("at " + staple)}, seen.SignedCertificateTimestamps)
+		require.Equal(t, tlsprovider.SignatureScheme(tls.PSSWithSHA512), cs.SignatureScheme)
+	}
+	check("first")
+	second, err := tlsprovider.CertificateFromTLS(cert("second"))
+	require.NoError(t, err)
+	require.NoError(t, se.SetCertificates([]tlsprovider.Certificate{second}))
+	check("second")
+}

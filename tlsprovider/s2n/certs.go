@@ -38,8 +38,15 @@ func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto
 
 // s2n-tls reads PEM only.
 func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) error {
-	if len(c.Chain) == 0 {
+	switch {
+	case len(c.Chain) == 0:
 		return errors.New("no chain")
+	case c.OCSPStaple != nil:
+		return fmt.Errorf("OCSPStaple: %w: staples are not sent: leave it nil", tlsprovider.ErrUnsupported)
+	case c.SignedCertificateTimestamps != nil:
+		return fmt.Errorf("SignedCertificateTimestamps: %w: they are not sent: leave it nil", tlsprovider.ErrUnsupported)
+	case c.SignatureSchemes != nil:
+		return fmt.Errorf("SignatureSchemes: %w: they belong to the Policy: leave it nil", tlsprovider.ErrUnsupported)
 	}
 	var chain bytes.Buffer
 	for _, der := range c.Chain {

@@ -55,6 +55,13 @@ func TestConfigErrors(t *testing.T) {
 			key, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 			c.Certificates[0] = tlstest.CertificateOf(t, key)
 		}, "an ECDSA on P-224 key: take one of ECDSA"),
+		tlstest.ServerFault("staple", func(c *tlsprovider.Config) { c.Certificates[0].OCSPStaple = []byte{1} }, "certificate 0: OCSPStaple"),
+		tlstest.ServerFault("timestamps", func(c *tlsprovider.Config) {
+			c.Certificates[0].SignedCertificateTimestamps = [][]byte{{1}}
+		}, "certificate 0: SignedCertificateTimestamps"),
+		tlstest.ServerFault("signature schemes", func(c *tlsprovider.Config) {
+			c.Certificates[0].SignatureSchemes = []tlsprovider.SignatureScheme{0x0403}
+		}, "certificate 0: SignatureSchemes"),
 		tlstest.ServerFault("key that does not sign", tlstest.KeyThatDoesNotSign(t), "does not take the chain or its private key"),
 	}...))
 }
