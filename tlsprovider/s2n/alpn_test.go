@@ -57,7 +57,7 @@ func TestPeerWithoutALPN(t *testing.T) {
 }
 
 // s2n-tls takes a list with nothing but a protocol of one byte for malformed, and ends a protocol at a zero
-// byte. Whoever wants one of these hears of it before a handshake.
+// byte: configurations with such protocols are refused.
 func TestProtocolsThatS2NCannotNegotiate(t *testing.T) {
 	for _, proto := range []string{"x", "a\x00b"} {
 		client, server, _ := tlstest.Configs(t)

@@ -24,6 +24,7 @@ type session struct {
 	events  []tlsprovider.Event
 	hello   *hello.ClientHello  // while the server waits for Continue
 	offered []tlsprovider.Group // by the client, if this is the server
+	alpn    string              // the protocol of the server's Decision
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
 	watch   watch
@@ -267,7 +268,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	if err := s.decide(d); err != nil {
 		return nil, s.fail(tlsprovider.AlertInternalError, err)
 	}
-	s.hello = nil
+	s.hello, s.alpn = nil, d.ALPN
 	return s.Advance(nil)
 }
 

@@ -42,9 +42,13 @@ func (s *session) done() error {
 		return s.fail(tlsprovider.AlertDecodeError, err)
 	}
 	s.judge(schemes)
-	if s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN) {
+	switch {
+	case s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN):
 		return s.fail(tlsprovider.AlertNoApplicationProtocol,
 			fmt.Errorf("s2n: the server chose application protocol %q of the offered %q", st.ALPN, s.ep.cfg.NextProtos))
+	case s.ep.side == tlsprovider.Server && st.ALPN != s.alpn:
+		return s.fail(tlsprovider.AlertNoApplicationProtocol,
+			fmt.Errorf("s2n: application protocol %q was negotiated, but %q was chosen", st.ALPN, s.alpn))
 	}
 	if err := s.ep.cfg.RunVerifyPeer(&s.state); err != nil {
 		s.failed = err

@@ -27,6 +27,35 @@ func (su *Suite) alpn(t *testing.T) {
 	}
 }
 
+// negotiatedALPN: a server's handshake ends with the protocol that the Decision named, or fails, though the
+// client agrees to all. A library that ends strings at a zero byte negotiates another than this one.
+func (su *Suite) negotiatedALPN(t *testing.T) {
+	_, server, _ := Configs(t)
+	server.Groups, server.DisableTickets = []tlsprovider.Group{tlsprovider.P256}, true
+	for _, proto := range []string{"test", "te\x00st"} {
+		s, err := su.newServer(t, server).NewSession(tlsprovider.SessionParams{Version: 1})
+		require.NoError(t, err)
+		t.Cleanup(s.Close)
+		peer := newScripted(t)
+		peer.alpn = proto
+		_, err = s.Advance(Crypt(tlsprovider.LevelInitial, peer.hello()))
+		require.NoError(t, err)
+		d := decision(nil)
+		d.ALPN = proto
+		events, err := s.Continue(d)
+		require.NoError(t, err)
+		_, err = s.Advance(Crypt(tlsprovider.LevelHandshake, peer.answer(cryptoOf(events), nil, nil)))
+		if err != nil {
+			require.Equal(t, "te\x00st", proto)
+			RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
+			require.False(t, s.State().HandshakeDone)
+			continue
+		}
+		require.True(t, s.State().HandshakeDone)
+		require.Equal(t, proto, s.State().ALPN)
+	}
+}
+
 func (su *Suite) namesThatMatch(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {

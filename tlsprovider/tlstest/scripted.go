@@ -23,6 +23,7 @@ import (
 // TLS_AES_128_GCM_SHA256, and does not verify the other side.
 type scripted struct {
 	t          testing.TB
+	alpn       string
 	key        *ecdh.PrivateKey
 	transcript []byte
 	secrets    [2][]byte // of the handshake, by side
@@ -33,7 +34,7 @@ func newScripted(t testing.TB) *scripted {
 	t.Helper()
 	key, err := ecdh.P256().GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	return &scripted{t: t, key: key}
+	return &scripted{t: t, alpn: "test", key: key}
 }
 
 // message wraps a handshake message's body, and adds it to the transcript.
@@ -118,9 +119,9 @@ func (s *scripted) share(b *cryptobyte.Builder) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(s.key.PublicKey().Bytes()) })
 }
 
-func protocols(b *cryptobyte.Builder) {
+func (s *scripted) protocols(b *cryptobyte.Builder) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte("test")) })
+		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(s.alpn)) })
 	})
 }
 
@@ -151,7 +152,7 @@ func (s *scripted) serve(clientHello, certificate []byte, key crypto.Signer) []t
 	s.agree(share)
 	flight := s.message(hello.TypeEncryptedExtensions, func(b *cryptobyte.Builder) {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-			extension(b, hello.ExtALPN, protocols)
+			extension(b, hello.ExtALPN, s.protocols)
 			extension(b, hello.ExtTransportParameters, func(b *cryptobyte.Builder) { b.AddBytes([]byte(ServerParams)) })
 		})
 	})
@@ -181,13 +182,13 @@ func (s *scripted) hello() []byte {
 			extension(b, hello.ExtSignatureAlgorithms, func(b *cryptobyte.Builder) {
 				b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddUint16(0x0403) })
 			})
-			extension(b, hello.ExtALPN, protocols)
+			extension(b, hello.ExtALPN, s.protocols)
 			extension(b, hello.ExtTransportParameters, func(b *cryptobyte.Builder) { b.AddBytes([]byte(ClientParams)) })
 		})
 	})
 }
 
-// answer reads a server's flight that asks for a certificate, and makes the client's.
+// answer reads a server's flight, and makes the client's. A nil certificate is for a server that asks for none.
 func (s *scripted) answer(flight []tlsprovider.CryptoData, certificate []byte, key crypto.Signer) []byte {
 	s.t.Helper()
 	for _, d := range flight {
@@ -200,6 +201,9 @@ func (s *scripted) answer(flight []tlsprovider.CryptoData, certificate []byte, k
 			require.NoError(s.t, err)
 			s.agree(sh.Share)
 		}
+	}
+	if certificate == nil {
+		return s.finished(tlsprovider.Client)
 	}
 	out := s.add(certificate)
 	out = append(out[:len(out):len(out)], s.verify(tlsprovider.Client, key)...)

@@ -97,6 +97,7 @@ func (su *Suite) handshake() []namedTest {
 		{"RequirePQ", su.requirePQ, real},
 		{"no common group", su.noCommonGroup, all},
 		{"ALPN", su.alpn, all},
+		{"negotiated ALPN", su.negotiatedALPN, real},
 		{"ALPN and SNI", su.alpnAndSNI, real},
 		{"transport parameters", su.transportParameters, all},
 		{"names that match", su.namesThatMatch, real},
