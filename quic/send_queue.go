@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -205,8 +206,13 @@ func (q *sendQueue) send() {
 			q.giveBack(j.parked.out)
 		case j.conn != nil:
 			o := outputs.Get().(*output)
-			j.conn.takeTurn(o)
+			more := j.conn.takeTurn(o)
 			o.release()
+			if more {
+				// Otherwise a sender with bulk data keeps its processor for a time slice of 10 ms,
+				// many turns, while goroutines that have received something wait for it.
+				runtime.Gosched()
+			}
 		}
 		for i := range j.replies {
 			// A reply is lost if the socket is full. Its receiver will ask again.

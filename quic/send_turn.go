@@ -82,17 +82,18 @@ func (c *Conn) handleSendResult(o *output, err error) {
 	c.sendErr = err
 }
 
-// takeTurn is called by a sender for a connection that it took from the queue.
-func (c *Conn) takeTurn(o *output) {
+// takeTurn is called by a sender for a connection that it took from the queue. It reports whether there
+// is more to send.
+func (c *Conn) takeTurn(o *output) (more bool) {
 	c.mu.Lock()
 	c.queued = false
 	if c.driving {
 		// dispatch is handing out events. It queues the connection again.
 		c.mu.Unlock()
-		return
+		return false
 	}
 	c.driving = true
-	c.continueTurn(o)
+	return c.continueTurn(o)
 }
 
 // resumeTurn is called by a sender for a train that is parked. It waits for room in the socket.
@@ -103,8 +104,9 @@ func (c *Conn) resumeTurn(o *output) {
 	c.continueTurn(o)
 }
 
-// continueTurn is called with mu held and driving set. It returns without mu.
-func (c *Conn) continueTurn(o *output) {
+// continueTurn is called with mu held and driving set. It returns without mu, and reports whether there is
+// more to send.
+func (c *Conn) continueTurn(o *output) (more bool) {
 	var out outcome
 	result := c.sendTrains(o, &out, senderTurn)
 	if result == sendBlocked {
@@ -120,6 +122,7 @@ func (c *Conn) continueTurn(o *output) {
 		}
 	}
 	c.stopDriving(&out, result == sendMore)
+	return result == sendMore
 }
 
 // sendBufferSize holds a train of the largest size: what segmentation offload takes in one call.
