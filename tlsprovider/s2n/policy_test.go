@@ -69,19 +69,28 @@ func TestPolicyWithPureMLKEM(t *testing.T) {
 	if awslc.Variant == "fips" {
 		return
 	}
-	cert, roots := selfSignedP384(t)
-	client := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"}, RootCAs: roots}
-	server := &tlsprovider.Config{Policy: "cnsa_1_2_interop", RequirePQ: true, NextProtos: []string{"test"},
-		Certificates: []tlsprovider.Certificate{cert}}
-	cs, ss := newPair(t, prov, client, server).MustRun(t)
-	for _, s := range []tlsprovider.State{cs, ss} {
-		require.Equal(t, tlsprovider.MLKEM1024, s.Group)
-		require.Equal(t, [2]int{1568, 1568}, [2]int{s.ClientShareLen, s.ServerShareLen})
+	mldsa, err := os.ReadFile("testdata/mldsa87.pem") // which no Go program can make
+	require.NoError(t, err)
+	mldsa87, err := tlsprovider.CertificateFromPEM(mldsa, mldsa)
+	require.NoError(t, err)
+	for policy, cert := range map[string]tlsprovider.Certificate{"cnsa_2": mldsa87, "cnsa_1_2_interop": selfSignedP384(t)} {
+		t.Run(policy, func(t *testing.T) {
+			roots := new(tlsprovider.Roots)
+			roots.AddDER(cert.Chain[0])
+			client := &tlsprovider.Config{Policy: policy, RequirePQ: true, NextProtos: []string{"test"}, RootCAs: roots}
+			server := &tlsprovider.Config{Policy: policy, RequirePQ: true, NextProtos: []string{"test"},
+				Certificates: []tlsprovider.Certificate{cert}}
+			cs, ss := newPair(t, prov, client, server).MustRun(t)
+			for _, s := range []tlsprovider.State{cs, ss} {
+				require.Equal(t, tlsprovider.MLKEM1024, s.Group)
+				require.Equal(t, [2]int{1568, 1568}, [2]int{s.ClientShareLen, s.ServerShareLen})
+			}
+		})
 	}
 }
 
 // selfSignedP384 makes a certificate as CNSA asks for.
-func selfSignedP384(t *testing.T) (tlsprovider.Certificate, *tlsprovider.Roots) {
+func selfSignedP384(t *testing.T) tlsprovider.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"server.test"},
@@ -91,9 +100,7 @@ func selfSignedP384(t *testing.T) (tlsprovider.Certificate, *tlsprovider.Roots) 
 	require.NoError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
-	roots := new(tlsprovider.Roots)
-	roots.AddDER(der)
-	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
+	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}
 }
 
 // A policy may offer only groups that handshakes can describe.
