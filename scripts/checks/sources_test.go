@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -127,4 +128,48 @@ func TestObjectsAreHardened(t *testing.T) {
 	}
 	require.True(t, undefined["__stack_chk_fail"], "no function has the stack protector")
 	require.True(t, undefined["__snprintf_chk"] || undefined["__memcpy_chk"], "no call is checked")
+}
+
+// What a developer has set for Go does not reach the Go programs of a FIPS module's build. A stand-in for
+// go records the environment that AWS-LC's configuration, the first to call it, calls it with.
+func TestGoEnvironmentOfFIPSBuild(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	realGo, err := exec.LookPath("go")
+	require.NoError(t, err)
+	script := fmt.Sprintf("#!/bin/sh\nenv >'%s/env'\nexec '%s' \"$@\"\n", dir, realGo)
+	require.NoError(t, os.WriteFile(dir+"/go", []byte(script), 0o755))
+	source := map[string]string{}
+	for _, p := range pins(t) {
+		if p.variant == "fips" {
+			source[p.crate] = filepath.Join(root, "build/out/src", p.crate+"-"+p.version)
+		}
+	}
+	run := func(args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "cmake", args...)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "GOFLAGS=-nonesuch", "GOTOOLCHAIN=go1.1",
+			"GOWORK=/nonesuch", "GOENV=/nonesuch", "GOEXPERIMENT=nonesuch", "GOFIPS140=nonesuch", "GOOS=plan9")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	run("-S", root, "-B", dir+"/build", "-G", "Ninja", "-DVARIANT=fips", "-DS2N_TLS_SOURCE_DIR="+source["s2n-tls-sys"]+"/lib",
+		"-DAWS_LC_SOURCE_DIR="+source["aws-lc-fips-sys"]+"/aws-lc")
+	run("--build", dir+"/build", "--target", "awslc-prefix/src/awslc-stamp/awslc-configure")
+	env, err := os.ReadFile(dir + "/env")
+	require.NoError(t, err, "go was not called")
+	got := map[string]string{}
+	for line := range strings.Lines(string(env)) {
+		if name, value, _ := strings.Cut(strings.TrimSpace(line), "="); strings.HasPrefix(name, "GO") {
+			got[name] = value
+		}
+	}
+	for name, want := range map[string]string{"GOENV": "off", "GOWORK": "off", "GOFLAGS": "-buildvcs=false",
+		"GOTOOLCHAIN": "local", "GOPROXY": "off"} {
+		require.Equal(t, want, got[name], name)
+	}
+	for _, name := range []string{"GOOS", "GOARCH", "GOEXPERIMENT", "GOFIPS140", "GODEBUG"} {
+		require.NotContains(t, got, name)
+	}
 }

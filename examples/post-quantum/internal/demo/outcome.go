@@ -18,6 +18,7 @@ type Outcome struct {
 	ALPN             string `json:"alpn"`
 	Resumed          bool   `json:"resumed"`
 	FIPS             bool   `json:"fips"`
+	FIPSDetail       string `json:"fips_detail,omitempty"`
 	ClientShareBytes int    `json:"client_share_bytes"`
 	ServerShareBytes int    `json:"server_share_bytes"`
 	HandshakeMicros  int64  `json:"handshake_us"`
@@ -31,7 +32,7 @@ func OutcomeOf(c *quic.Conn) Outcome {
 	s := c.ConnectionState().TLS
 	return Outcome{
 		Provider: s.Provider, Group: s.Group.String(), GroupID: uint16(s.Group),
-		CipherSuite: s.CipherSuite.String(), ALPN: s.ALPN, Resumed: s.Resumed, FIPS: s.FIPS,
+		CipherSuite: s.CipherSuite.String(), ALPN: s.ALPN, Resumed: s.Resumed, FIPS: s.FIPS, FIPSDetail: s.FIPSDetail,
 		ClientShareBytes: s.ClientShareLen, ServerShareBytes: s.ServerShareLen,
 		HandshakeMicros: c.Stats().HandshakeTime.Microseconds(),
 		postQuantum:     s.Group.PostQuantum(),
@@ -49,6 +50,12 @@ func (o Outcome) Print(w io.Writer) {
 	fmt.Fprintf(w, "  key shares    client %d bytes, server %d bytes\n", o.ClientShareBytes, o.ServerShareBytes)
 	fmt.Fprintf(w, "  cipher suite  %s\n", o.CipherSuite)
 	fmt.Fprintf(w, "  ALPN          %s\n", o.ALPN)
+	switch {
+	case o.FIPS:
+		fmt.Fprintf(w, "  FIPS 140-3    yes: %s\n", o.FIPSDetail)
+	case o.FIPSDetail != "":
+		fmt.Fprintf(w, "  FIPS 140-3    no: %s\n", o.FIPSDetail)
+	}
 	fmt.Fprintf(w, "  handshake     %v\n", time.Duration(o.HandshakeMicros)*time.Microsecond)
 }
 
