@@ -1,21 +1,45 @@
-// Package tlsprovider is the boundary between QUIC and cryptography.
+// Package tlsprovider has two parts: the TLS configuration that programs write, and the boundary between
+// QUIC and cryptography, which TLS providers implement.
 //
-// A [Provider] owns every cryptographic operation of a connection: the TLS 1.3 handshake, Initial
-// keys, packet and header protection, key update, the Retry integrity tag, address tokens,
-// stateless reset tokens, exporters and randomness. If any of these lived elsewhere, a connection
-// on a validated module would have a second, unvalidated module inside it. The transport holds
-// opaque keys and never a secret.
+// Two providers exist: tlsprovider/native on the standard library's crypto/tls, and tlsprovider/s2n on
+// s2n-tls over AWS-LC through cgo.
 //
-// Two providers exist: tlsprovider/native on the standard library's crypto/tls, and
-// tlsprovider/s2n on s2n-tls over AWS-LC through cgo. tlsprovider/tlstest holds the conformance
-// suite that every provider has to pass.
+// # For programs
+//
+// [Config] configures TLS: it is the field TLS of a quic.Config. [FromTLSConfig] makes one from a tls.Config.
+// A [Certificate] comes from [LoadCertificate], [CertificateFromPEM] or [CertificateFromTLS], and [Roots]
+// from [RootsFromPEM]. [ClientAuth] is a server's policy for client certificates. A server's GetTLSConfig
+// gets a [ClientHello].
+//
+// [State] describes a handshake that is complete. [Group], [CipherSuite] and [SignatureScheme] name what was
+// negotiated; [GroupInfo], [AllGroups], [ParseGroup], [ParseGroups] and [GroupList] help with groups.
+// [Capabilities] and [FIPS] say what a provider can do.
+//
+// A handshake that failed has an [Error] with the [Alert]; docs/tls-errors.md lists the alerts. A
+// [PanicError] reports a callback that panicked. [ErrUnsupported] is wrapped by the errors of a
+// configuration that a provider cannot meet.
+//
+// # For providers
+//
+// Programs need nothing of the rest. A [Provider] owns every cryptographic operation of a connection: the TLS
+// 1.3 handshake, Initial keys, packet and header protection, key update, the Retry integrity tag, address
+// tokens, stateless reset tokens, exporters and randomness. If any of these were made elsewhere, a connection
+// on a validated module would have a second, unvalidated module inside it. The transport holds opaque keys
+// and never a secret.
+//
+// An [Endpoint] is a prepared Config. It makes a [Session], from [SessionParams], for each handshake of one
+// [Side]. A session takes [CryptoData] and returns [Event] values (see [EventKind]) of a [Level]. A server's
+// session waits for a [Decision] after the ClientHello, and for a [SignRequest] (see [NewSignRequest]) if the
+// private key lives elsewhere. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
+// [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An
+// [InitialPacket], a [TokenKey] and a [ResetKey] serve packets that belong to no session. [Guard] runs
+// callbacks. Package tlsprovider/tlstest has the conformance suite that every provider has to pass.
 //
 // # Concurrency and ownership
 //
-// A Provider and an [Endpoint] are safe for concurrent use. A [Session] has one caller at a time:
-// the transport hands it to one job after another (see quic/internal/core). A [Sealer] and an
-// [Opener] belong to one packet number space and are used under the connection's lock; the two
-// directions share no mutable state, so they may be used by two goroutines at once. Whoever takes
-// a Session, Sealer, Opener, TokenKey or ResetKey closes it; Close is idempotent. Keys outlive the
-// Session they came from.
+// A Provider and an Endpoint are safe for concurrent use. A Session has one caller at a time: the transport
+// hands it to one job after another (see docs/execution-contract.md). A Sealer and an Opener belong to one
+// packet number space and are used under the connection's lock; the two directions share no mutable state, so
+// two goroutines may use them at once. The caller that receives a Session, Sealer, Opener, TokenKey or
+// ResetKey closes it; Close is idempotent. Keys outlive the Session that they came from.
 package tlsprovider
