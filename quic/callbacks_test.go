@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -257,5 +258,25 @@ func TestPanicOfRequireAddressValidation(t *testing.T) {
 		w.stream(w.connect())
 		require.NotZero(t, w.server.Stats().Panics)
 		require.NotZero(t, w.server.Stats().Drops.Retried)
+	})
+}
+
+// A callback that ends its goroutine, as require.NoError does in a test that fails, costs no worker.
+func TestGoexitInGetTLSConfig(t *testing.T) {
+	exits := 2*runtime.GOMAXPROCS(0) + 1
+	cfg := serverConfig()
+	cfg.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		if exits > 0 {
+			exits--
+			runtime.Goexit()
+		}
+		return nil, nil
+	}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		for exits > 0 {
+			_, err := w.client.Dial(t.Context(), serverAddr, nil)
+			requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
+		}
+		w.stream(w.connect())
 	})
 }

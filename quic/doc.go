@@ -29,20 +29,29 @@
 //		go serve(conn) // conn.AcceptStream …
 //	}
 //
-// Another provider is one field: Config.Provider. An [Endpoint] is the socket behind both: programs
-// that dial often, or dial and accept on one port, make their own with [NewEndpoint].
+// Config.Provider selects another TLS provider. An [Endpoint] is the socket behind both: programs that dial
+// often, or that dial and accept on one port, make their own with [NewEndpoint].
 //
 // A connection ends with [Conn.Close], which delivers what was written, or [Conn.CloseWithError], which
-// does not wait. A stream ends with Close, or with CloseWrite for one direction. Streams that are
-// neither closed nor read to their end keep counting against the peer's limit.
+// does not wait. A stream ends with Close, or with CloseWrite for the sending direction only. A stream that is
+// neither closed nor read to its end keeps counting against the peer's limit.
 //
 // # Errors
 //
-// Whatever is gone answers with an error for which errors.Is(err, net.ErrClosed) holds; why it is gone
-// is in its type: [*ApplicationError], [*TransportError], [*VersionNegotiationError], [ErrIdleTimeout],
-// [ErrHandshakeTimeout], [ErrStatelessReset], [ErrEndpointClosed], [ErrListenerClosed].
-// [*StreamError] is about one stream, on a connection that goes on. Deadlines are
-// os.ErrDeadlineExceeded. A method Timeout says, as in package net, whether time ran out.
+// Everything that is closed returns an error for which errors.Is(err, net.ErrClosed) holds. Its type or value
+// is the reason: [*ApplicationError], [*TransportError], [*VersionNegotiationError], [ErrIdleTimeout],
+// [ErrHandshakeTimeout], [ErrStatelessReset], [ErrEndpointClosed], [ErrListenerClosed]. A [*StreamError] is
+// about one stream of a connection that stays open. Deadlines return os.ErrDeadlineExceeded, and a stream that
+// the peer does not allow [ErrStreamLimit]. As in package net, a method Timeout reports whether time ran out.
+//
+// Errors are wrapped: use errors.Is and errors.As. The error of a Dial also names the address and says
+// whether anything came back.
+//
+// # Observing
+//
+// [Endpoint.Stats] and [Conn.Stats] return counters: [HandshakeStats] counts failed handshakes by reason, and
+// [DatagramDrops] what happened to datagrams of no connection. Config.Logger receives the few messages that an
+// operator should see. A panic in a callback ends its handshake, not the process.
 //
 // # Concurrency
 //
@@ -56,9 +65,10 @@
 //
 // # Cancellation
 //
-// A context is taken by calls that may wait: Dial, Accept, OpenStream, AcceptStream, Shutdown. When it
-// ends they return its cause, and what they were waiting for is as if they had not been called.
-// Reads and writes have deadlines instead, as a net.Conn has. [Conn.Context] ends with its connection.
+// Calls that may wait take a context: Dial, Accept, OpenStream, AcceptStream, Shutdown. If it ends, they
+// return an error that wraps its cause, and the call has no other effect. Reads and writes have deadlines
+// instead, as a net.Conn has. [Conn.Context] ends with its connection, [Stream.Context] with the stream's
+// sending direction.
 //
 // # Limitations
 //

@@ -92,9 +92,25 @@ func (p *tlsPool) work() {
 	}
 }
 
+// leave gives the place of a worker that ends outside of work to another one.
+func (p *tlsPool) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running--
+	p.startWorker()
+}
+
 func (p *tlsPool) run(t tlsTask) {
 	if !isClosed(p.closed) {
+		returned := false
+		defer func() {
+			if !returned { // runtime.Goexit ends the worker
+				t.conn.handleTLSResult(t.job)
+				p.leave()
+			}
+		}()
 		t.job.Run()
+		returned = true
 		if req := t.job.Signing(); req != nil {
 			p.active.Add(1)
 			go p.sign(t, req)

@@ -34,8 +34,14 @@ type tlsOutput struct {
 
 // Run runs the job until the session waits for the peer, or for a private key: see Signing. It may
 // take milliseconds, and it calls code of the application (SelectTLS, VerifyPeer). A panic of that code,
-// or of the provider, fails this handshake: see Err.
+// or of the provider, fails this handshake: see Err. So does runtime.Goexit, which ends the goroutine.
 func (j *TLSJob) Run() {
+	returned := false
+	defer func() {
+		if !returned {
+			j.abandon(errGoexit)
+		}
+	}()
 	err := tlsprovider.Guard("the TLS provider", func() error {
 		j.step()
 		if j.settle && j.err == nil {
@@ -43,17 +49,21 @@ func (j *TLSJob) Run() {
 		}
 		return nil
 	})
+	returned = true
 	if err != nil {
-		j.panicked(err)
+		j.abandon(err)
 	}
 }
+
+// errGoexit names what testing.T.FailNow and the like call.
+var errGoexit = errors.New("a callback called runtime.Goexit")
 
 // Err returns why the handshake failed, or nil.
 func (j *TLSJob) Err() error { return j.err }
 
-// panicked ends a job after a panic. The state of the session is unknown, so it is closed here and not
+// abandon ends a job that was interrupted. The state of the session is unknown, so it is closed here and not
 // handed back. The keys that it gave earlier outlive it: CONNECTION_CLOSE may need them.
-func (j *TLSJob) panicked(err error) {
+func (j *TLSJob) abandon(err error) {
 	j.err, j.signing = err, nil
 	if s := j.session; s != nil {
 		j.session = nil

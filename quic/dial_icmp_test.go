@@ -1,0 +1,74 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/udp"
+)
+
+// An ICMP message ends a Dial only if it quotes what this Dial has sent, is about its peer, and says that
+// the port is closed. Anyone can send one, but only those on the path can quote.
+func TestForgedICMP(t *testing.T) {
+	remote, refused := netip.MustParseAddrPort(serverAddr), syscall.ECONNREFUSED
+	for _, tc := range []struct {
+		name string
+		edit func(*udp.ICMPError)
+		ends bool
+		text string
+	}{
+		{"true", func(*udp.ICMPError) {}, true, "connection refused"},
+		{"of another connection ID", func(e *udp.ICMPError) { e.Quoted[6] ^= 1 }, false, "nothing was received"},
+		{"too short to tell", func(e *udp.ICMPError) { e.Quoted = e.Quoted[:5] }, false, "nothing was received"},
+		{"without a quote", func(e *udp.ICMPError) { e.Quoted = nil }, false, "nothing was received"},
+		{"about another peer", func(e *udp.ICMPError) {
+			e.Remote = netip.MustParseAddrPort("10.0.0.7:4433")
+		}, false, "nothing was received"},
+		{"no route", func(e *udp.ICMPError) { e.Err = syscall.EHOSTUNREACH }, false, "no route to host"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, nil, nil, func(t *testing.T, w *world) {
+				var sent []byte
+				w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
+					if from.String() == clientAddr && sent == nil {
+						sent = append(sent, b[:64]...)
+					}
+					return true
+				})
+				dialed := start(func() error { _, err := w.client.Dial(t.Context(), serverAddr, nil); return err })
+				advance(time.Second)
+				icmp := udp.ICMPError{Remote: remote, Err: refused, Quoted: sent}
+				tc.edit(&icmp)
+				w.lastClient().handleICMP(icmp)
+				advance(time.Second)
+				require.Equal(t, tc.ends, len(dialed) == 1)
+				err := <-dialed
+				require.Equal(t, tc.ends, errors.Is(err, refused))
+				require.ErrorContains(t, err, tc.text)
+			})
+		})
+	}
+}
+
+// Once the server has answered, an ICMP message changes nothing.
+func TestICMPAfterAnAnswer(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		var sent []byte
+		w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
+			if from.String() == clientAddr && sent == nil {
+				sent = append(sent, b[:64]...)
+			}
+			return false
+		})
+		client, server := w.connect()
+		client.handleICMP(udp.ICMPError{Remote: netip.MustParseAddrPort(serverAddr), Err: syscall.ECONNREFUSED, Quoted: sent})
+		w.stream(client, server)
+	})
+}
