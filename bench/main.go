@@ -2,8 +2,8 @@
 // libraries, plain crypto/tls, quic-go and x/net. It prints Go's benchmark format, for benchstat, and
 // then the ratios that matter.
 //
-// What is compared runs in turns within one process: on a shared machine a figure alone says little,
-// and the ratio of two that were taken in the same seconds a lot.
+// What is compared runs in turns within one process: on a shared machine, the ratio of two figures that were
+// taken in the same seconds is more reliable than either of them.
 package main
 
 import (
@@ -49,8 +49,8 @@ type result struct {
 	allocs float64 // an iteration
 	bytes  int64   // that an iteration moves, 0 for none
 	note   string  // further figures, in the same format
-	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it does not tell. A train
-	// that leaves by one call with segmentation offload counts as one.
+	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it is not known. Each
+	// segment of a train counts.
 	datagrams float64
 }
 
@@ -156,7 +156,7 @@ func loop(f func(n int) error) func(time.Duration) (result, error) {
 }
 
 // udpSent returns how many UDP datagrams the kernel has sent, for all programs in this network namespace, or 0
-// if it does not tell.
+// if the system does not report it.
 func udpSent() uint64 {
 	b, err := os.ReadFile("/proc/net/snmp")
 	if err != nil {

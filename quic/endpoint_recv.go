@@ -60,7 +60,9 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 		e.mu.Lock()
 		r := e.core.Receive(now, t, reply)
 		c := e.conns[r.Conn]
-		e.setTimer()
+		if len(t.Data) == 0 || r.Kind != core.RouteDrop {
+			e.setTimer() // once for the two halves of a ClientHello
+		}
 		e.mu.Unlock()
 		switch r.Kind {
 		case core.RouteConn:

@@ -41,7 +41,7 @@ type Conn struct {
 	// Control information of the whole connection.
 	handshakeDone recovery.SentVal // HANDSHAKE_DONE
 	pathResponses [][8]byte
-	nudgedAt      monotime.Time // when a late Handshake packet last had us repeat HANDSHAKE_DONE
+	nudgedAt      monotime.Time // when a late Handshake packet last caused HANDSHAKE_DONE to be repeated
 	started       monotime.Time
 	lastEliciting monotime.Time // when we last sent an ack-eliciting packet
 	elicitedSince int           // ack-eliciting packets received since then
@@ -57,8 +57,8 @@ type space struct {
 	discarded bool
 }
 
-// maxPathResponses bounds what a peer can make us owe it; a challenge beyond it is lost, as a packet
-// might have been.
+// maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. A PATH_CHALLENGE beyond it is
+// dropped, as if its packet had been lost.
 const maxPathResponses = 8
 
 // NewClientConn starts a connection to path.Remote.
@@ -73,8 +73,8 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	return c, nil
 }
 
-// NewServerConn takes over a connection attempt that an Endpoint admitted, and receives what it has
-// kept of it.
+// NewServerConn makes a connection of a client that an Endpoint admitted. It receives the datagrams that the
+// Endpoint kept.
 func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
@@ -175,5 +175,5 @@ func (c *Conn) Stats() Stats {
 	return s
 }
 
-// rtt is what flow control tunes itself by.
+// rtt is the round-trip time that flow control uses.
 func (c *Conn) rtt() time.Duration { return c.loss.Path().SmoothedRTT() }

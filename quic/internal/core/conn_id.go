@@ -12,7 +12,7 @@ import (
 // a spare one for another path. Each costs bytes in the first flight after the handshake.
 const maxLocalIDs = 2
 
-// maxRetiring bounds the RETIRE_CONNECTION_ID frames that a peer can make us owe it.
+// maxRetiring bounds the RETIRE_CONNECTION_ID frames that wait to be sent or acknowledged.
 const maxRetiring = 4 * activeConnIDLimit
 
 // idState holds both sides' connection IDs. local[0] and remote[0] exist from the start.
@@ -22,14 +22,14 @@ type idState struct {
 	retried     bool
 	peerFirst   wire.ConnID // the peer's first source, which the handshake authenticates
 	havePeer    bool        // peerFirst is known
-	// heardInitial: a client has opened an Initial of the server, whose source connection ID
-	// is final; before that, it may be the one of a Retry.
+	// heardInitial is set once a client has opened an Initial packet of the server, whose source
+	// connection ID is final. Before that, peerFirst may be the source of a Retry.
 	heardInitial bool
 	token        []byte // a client's, from Retry
 
 	local     []localID
 	nextLocal uint64
-	announced uint64 // the largest sequence number that the peer was told of
+	announced uint64 // the largest sequence number sent in NEW_CONNECTION_ID
 
 	remote      []remoteID
 	retirePrior uint64 // the largest Retire Prior To
@@ -75,13 +75,13 @@ func (s *idState) addLocal(c *Conn, id wire.ConnID) *localID {
 	return &s.local[len(s.local)-1]
 }
 
-// dst is the connection ID that we send to.
+// dst returns the connection ID that we send to.
 func (s *idState) dst() wire.ConnID { return s.remote[0].id }
 
-// src is the one in our long headers.
+// src returns the source connection ID of our long headers.
 func (s *idState) src() wire.ConnID { return s.local[0].id }
 
-// accepts reports whether a packet's destination is us.
+// accepts reports whether a packet's destination is a connection ID of ours.
 func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 	for i := range s.local {
 		if s.local[i].id == id {
@@ -93,7 +93,7 @@ func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 		(id == s.originalDst || s.retried && id == s.retrySrc)
 }
 
-// setPeerFirst takes the server's own choice of its connection ID, from its first Initial or Retry.
+// setPeerFirst stores the connection ID that the server chose, from its first Initial or Retry packet.
 func (s *idState) setPeerFirst(id wire.ConnID) {
 	s.peerFirst, s.havePeer = id, true
 	s.remote[0].id = id
@@ -108,7 +108,7 @@ func (s *idState) setFirstToken(c *Conn, token [16]byte) {
 	}
 }
 
-// issue fills up the connection IDs that the peer can use.
+// issue makes connection IDs for the peer until it has as many as it may.
 func (s *idState) issue(c *Conn) {
 	n := int(min(c.peer.ActiveConnIDLimit, maxLocalIDs))
 	for len(s.local) < n {
@@ -184,7 +184,7 @@ func (c *Conn) retire(seq uint64) {
 	c.ids.retiring = append(c.ids.retiring, r)
 }
 
-// announceToken tells the Endpoint the reset token of the ID that is in use.
+// announceToken passes the reset token of the ID in use to the Endpoint.
 func (c *Conn) announceToken() {
 	if r := &c.ids.remote[0]; r.hasToken {
 		c.events.addEndpoint(EndpointEvent{Kind: AddResetToken, Token: r.token, Path: c.path})
@@ -220,7 +220,7 @@ func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 	}
 }
 
-// hasPending: a frame of appendIDFrames is due.
+// hasPending reports whether appendIDFrames has a frame to send.
 func (s *idState) hasPending() bool {
 	for i := range s.local {
 		if s.local[i].sent.ShouldSend(false) {
@@ -288,8 +288,8 @@ func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fat
 	}
 }
 
-// isResetToken compares in constant time, for what is compared comes from the network. Only the ID in
-// use counts:
+// isResetToken reports whether tail is the stateless reset token of the ID in use. It compares in constant
+// time, because tail comes from the network.
 //
 // "An endpoint MUST NOT check for any stateless reset tokens associated with connection IDs it has not
 // used or for connection IDs that have been retired."

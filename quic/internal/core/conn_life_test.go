@@ -25,7 +25,7 @@ func closeOf(t *testing.T, frames []wire.Frame) (out []wire.ConnectionClose) {
 	return out
 }
 
-// An application's close goes out at once, and the Endpoint repeats it to a peer that goes on.
+// An application's close is sent at once, and the Endpoint repeats it to a peer that goes on.
 func TestCloseAndRemnant(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.server.Close(r.now, true, 7, "enough")
@@ -37,7 +37,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	r.events(r.server, server)
 	require.Equal(t, 1, r.endpoint.closed.len())
 
-	// Packets that go on coming are answered with a falling rate: after 1, 2, 4, 8 … of them.
+	// Packets that arrive later are answered at a falling rate: the first, second, fourth, eighth …
 	replies := 0
 	for range 64 {
 		pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 200), nil)
@@ -75,7 +75,7 @@ func TestDraining(t *testing.T) {
 	require.Equal(t, DropClosedConn, got.Drop)
 }
 
-// Before the handshake is confirmed an application's words do not leave.
+// Before the handshake is confirmed, an application's error code and reason are not sent.
 //
 // "A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type 0x1c when sending the
 // frame in Initial or Handshake packets."
@@ -110,7 +110,7 @@ func TestKeepAlive(t *testing.T) {
 	require.NoError(t, errOf(r.server))
 }
 
-// Whose idle timeout it is makes no difference: a connection is kept alive within half of the smaller one.
+// A connection is kept alive within half of the smaller idle timeout of the two sides.
 func TestKeepAliveWithinPeersIdleTimeout(t *testing.T) {
 	r := connected(t, rigOptions{
 		client: func(c *Config) { c.IdleTimeout, c.KeepAlive = 30*time.Second, 15*time.Second },
@@ -206,7 +206,7 @@ func TestParametersAreAuthenticated(t *testing.T) {
 	})
 }
 
-// CRYPTO is bounded by what is held, not by how far it has come, and every split of it works.
+// CRYPTO is bounded by what is buffered, not by the offset, and frames of any size work.
 func TestCryptoBuffer(t *testing.T) {
 	for _, limit := range []int64{maxInitialCrypto, maxHandshakeCrypto} {
 		r := cryptoRecv{limit: limit}
@@ -229,7 +229,7 @@ func TestCryptoBuffer(t *testing.T) {
 	}
 	require.Equal(t, want, got)
 	require.Zero(t, r.buffered())
-	// Sixty-four gaps and more.
+	// As many gaps as there may be, and one more.
 	r = cryptoRecv{limit: maxInitialCrypto}
 	for i := range maxCryptoGaps {
 		require.True(t, r.receive(wire.Crypto{Offset: uint64(2*i + 1), Data: []byte{1}}))

@@ -24,7 +24,7 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 	}
 }
 
-// packetFate takes back what a packet carried: acknowledged, or to be sent again.
+// packetFate handles the acknowledgement or loss of each piece of information that a packet carried.
 func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recovery.Fate) {
 	if fate == recovery.Acked && s == recovery.SpaceApp {
 		c.keys.ackedApp(p.Num)
@@ -103,8 +103,8 @@ func (c *Conn) prepareProbes() {
 	}
 }
 
-// NextTimeout is when HandleTimeout wants to be called; zero is never. A connection that waits for
-// the pacer is woken by it too.
+// NextTimeout returns when HandleTimeout is to be called; zero is never. It is also when a connection that
+// waits for the pacer may send.
 func (c *Conn) NextTimeout() monotime.Time {
 	if c.closing.state != stateOpen {
 		return 0
@@ -127,7 +127,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 	return t
 }
 
-// hasPending: there is something to send, but for acknowledgements.
+// hasPending reports whether there is something to send other than acknowledgements.
 func (c *Conn) hasPending() bool {
 	for s := range c.spaces {
 		if sp := &c.spaces[s]; sp.seal != nil && sp.crypto.hasPending() {

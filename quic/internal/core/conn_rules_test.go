@@ -81,7 +81,7 @@ func TestPeerBreaksARule(t *testing.T) {
 	}
 }
 
-// What a peer may say does no harm, however often.
+// Frames that a peer may send do no harm, however many there are.
 func TestPeerIsTiresome(t *testing.T) {
 	r := connected(t, rigOptions{})
 	retired := 0
@@ -108,7 +108,7 @@ func TestPeerIsTiresome(t *testing.T) {
 			}
 			require.LessOrEqual(t, responses, maxPathResponses)
 		case 4:
-			// Acknowledgements fail to come, so in the end the window has no room to name IDs in.
+			// No acknowledgements arrive, so in the end the window has no room for NEW_CONNECTION_ID.
 			if seq := r.server.ids.local[1].seq; seq <= r.server.ids.announced {
 				retired++
 				answer = r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: seq})

@@ -13,8 +13,8 @@ import (
 // sendState is the sending side's scratch space.
 type sendState struct {
 	d datagramBuilder
-	// discardInitial: the first Handshake packet is in the train, after which a client has no
-	// use for Initial keys.
+	// discardInitial is set if a client's first Handshake packet is in the train. The Initial keys
+	// are discarded after it.
 	discardInitial bool
 	rec            []byte       // record of the packet being built
 	sent           []sentPacket // packets of the train being built
@@ -99,7 +99,8 @@ func (c *Conn) transmit(b []byte, segment int) Transmit {
 	return tx
 }
 
-// buildDatagram adds one datagram to the train; false if there is nothing to send, or no leave to.
+// buildDatagram adds one datagram to the train. It returns false if there is nothing to send, or nothing may
+// be sent.
 func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	limit := c.loss.SendLimit(c.now)
 	if limit == recovery.SendNothing {
@@ -177,8 +178,8 @@ func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
 	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
 }
 
-// maySendApp: a client sends 1-RTT packets when the handshake is complete; a server could earlier,
-// but its application has nothing to say to a peer that it has not accepted.
+// maySendApp reports whether 1-RTT packets may be sent. A server could send them before the handshake is
+// complete, but its application has not accepted the connection then.
 func (c *Conn) maySendApp() bool { return c.tls.complete }
 
 // buildPacket adds a packet of one space if there is something to put in it.
@@ -217,7 +218,7 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 	}
 }
 
-// wantsPing decides about a PING in a packet that would elicit no acknowledgement otherwise.
+// wantsPing reports whether a packet that elicits no acknowledgement should have a PING frame.
 func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	if probe && s == c.loss.ProbeSpace() {
 		return true
@@ -248,7 +249,7 @@ func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 	}
 }
 
-// appendFrames appends what a space has to say and wants acknowledged.
+// appendFrames appends the ack-eliciting frames that wait in a space.
 func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
 	if s != recovery.SpaceApp {
@@ -274,7 +275,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
 }
 
-// packetSent notes that a packet of the train is sent.
+// packetSent records a packet of the train in loss recovery and in the timers.
 func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	c.stats.PacketsSent++
 	eliciting := p.AckEliciting
@@ -288,13 +289,13 @@ func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	}
 }
 
-// sealFailed closes after the provider refused to seal: nothing of the train leaves.
+// sealFailed closes the connection after the provider failed to seal a train, which is not sent.
 func (c *Conn) sealFailed(err error) {
 	c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "sealing failed", Cause: err})
 }
 
-// HandleSendResult says what became of a train. A datagram that the network refused is lost; loss
-// recovery finds out.
+// HandleSendResult records whether a train was sent. Loss recovery handles datagrams that the network
+// refused like any other loss.
 func (c *Conn) HandleSendResult(now monotime.Time, tx Transmit, err error) {
 	c.clamp(now)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// How many bytes of CRYPTO beyond those that TLS has consumed are buffered at each level. What is
-// bounded is the buffer, not the offset: a chain of 40 KB passes through.
+// How many bytes of CRYPTO beyond those that TLS has consumed are buffered at each level. The buffer is
+// bounded, not the offset: a certificate chain of 40 KB passes through.
 //
 // "Implementations MUST support buffering at least 4096 bytes of data received in out-of-order
 // CRYPTO frames."
@@ -24,12 +24,12 @@ const (
 // cryptoRecv is the receiving half of one level's CRYPTO stream.
 type cryptoRecv struct {
 	limit int64
-	base  int64  // everything below went to TLS
+	base  int64  // TLS has consumed everything below
 	buf   []byte // from base on; with holes
 	have  recovery.RangeSet[int64]
 }
 
-// receive stores a frame. It returns false when that exceeds the bounds.
+// receive stores a frame. It returns false if that exceeds the bounds.
 func (r *cryptoRecv) receive(f wire.Crypto) bool {
 	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
 	if end <= r.base {

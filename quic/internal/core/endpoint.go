@@ -12,7 +12,7 @@ import (
 // EndpointConfig is what an Endpoint needs from outside.
 type EndpointConfig struct {
 	Provider tlsprovider.Provider
-	// Accept: clients are served. Without it, an Endpoint only routes.
+	// Accept is set if clients are served. An Endpoint that does not accept only routes.
 	Accept   bool
 	Versions []wire.Version
 	TokenKey tlsprovider.TokenKey
@@ -47,8 +47,8 @@ const (
 	defaultTokenLifetime = 10 * time.Second
 )
 
-// An Endpoint serves one set of sockets: it knows to which connection a datagram belongs, and deals
-// with those that belong to none. What strangers can make it keep is bounded.
+// An Endpoint serves one set of sockets. It finds the connection that a datagram belongs to, and handles
+// datagrams that belong to none. What peers without a connection can make it keep is bounded.
 type Endpoint struct {
 	cfg   EndpointConfig
 	now   monotime.Time
@@ -78,7 +78,7 @@ type oldInitial struct {
 	until monotime.Time
 }
 
-// connEntry is what an Endpoint knows of a connection.
+// connEntry is what an Endpoint knows about a connection.
 type connEntry struct {
 	ref     ConnRef
 	ids     []wire.ConnID
@@ -97,7 +97,7 @@ type idEntry struct {
 	retired bool // the peer has retired the ID: what still comes to it was reordered
 }
 
-// initialKey identifies a client that has not got a connection ID of ours yet.
+// initialKey identifies a client that does not know a connection ID of ours yet.
 type initialKey struct {
 	id     wire.ConnID
 	remote netip.AddrPort
@@ -131,6 +131,15 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	return e
 }
 
+// Close frees what the Endpoint holds of the provider. It must not be used afterwards.
+func (e *Endpoint) Close() {
+	for e.hellos.len() > 0 {
+		k := e.hellos.byExpiry.first()
+		e.hellos.remove(k)
+		k.in.closeKeys()
+	}
+}
+
 // SetAccept sets whether clients are served from now on. An Endpoint that does not accept only routes.
 func (e *Endpoint) SetAccept(accept bool) { e.cfg.Accept = accept }
 
@@ -140,8 +149,8 @@ func (e *Endpoint) clamp(now monotime.Time) {
 	}
 }
 
-// Add registers a connection: one that was admitted, or, with in nil, a client's. Its connection IDs
-// come by HandleConnEvent.
+// Add registers a connection that was admitted, or one that we dialed if in is nil. HandleConnEvent adds its
+// connection IDs.
 func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.clamp(now)
 	c := &connEntry{ref: ref}
@@ -156,7 +165,7 @@ func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.handshakes++
 }
 
-// NextTimeout is when HandleTimeout wants to be called; zero is never.
+// NextTimeout returns when HandleTimeout is to be called; zero is never.
 func (e *Endpoint) NextTimeout() monotime.Time {
 	t := monotime.Min(e.hellos.byExpiry.next(), e.nextAttempt)
 	t = monotime.Min(t, monotime.Min(e.closed.next(), e.refused.next()))
@@ -200,15 +209,14 @@ func (e *Endpoint) PollTransmit() (Transmit, bool) {
 	return tx, true
 }
 
-// bucket is a token bucket against work that strangers can cause.
+// bucket is a token bucket that limits the work that peers without a connection can cause.
 type bucket struct {
 	rate, burst float64 // a second
 	level       float64
 	last        monotime.Time
 }
 
-// Attempts cost an OpenInitial each, about two microseconds; resets go to addresses that may be
-// somebody else's.
+// An attempt costs a few microseconds. A reset goes to an address that may be forged.
 const (
 	attemptRate, attemptBurst = 100_000, 10_000
 	resetRate, resetBurst     = 1_000, 100

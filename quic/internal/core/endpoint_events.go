@@ -9,10 +9,10 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// maxTokens bounds the reset tokens of one connection; a Conn has no more peer's IDs than this.
+// maxTokens bounds the reset tokens of one connection. A Conn has no more connection IDs of its peer.
 const maxTokens = 2 * activeConnIDLimit
 
-// HandleConnEvent takes a change of a connection.
+// HandleConnEvent applies a change of a connection.
 func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEvent) {
 	e.clamp(now)
 	c := e.conns[ref]
@@ -51,7 +51,7 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 }
 
 // keepRetired remembers a connection ID that the peer has retired, so that packets that were reordered are
-// not answered with a stateless reset, which would end the connection at a careless peer.
+// not answered with a stateless reset, which would end the connection if the peer still compares the token.
 func (e *Endpoint) keepRetired(c *connEntry, id wire.ConnID) {
 	if len(c.retired) == maxLocalIDs {
 		delete(e.ids, c.retired[0])

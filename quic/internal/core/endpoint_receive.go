@@ -8,19 +8,19 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// RouteKind says what to do about a run of datagrams.
+// RouteKind is what the driver is to do about a run of datagrams.
 type RouteKind uint8
 
 const (
-	// RouteDrop: nothing; Drop says why.
+	// RouteDrop means that the datagrams were dropped, for the reason in Drop.
 	RouteDrop RouteKind = iota
-	// RouteConn: Train goes to Conn.
+	// RouteConn means that Train belongs to Conn.
 	RouteConn
-	// RouteReset: the peer of Conn has sent a stateless reset.
+	// RouteReset means that the peer of Conn has sent a stateless reset.
 	RouteReset
-	// RouteReply: Reply is to be sent.
+	// RouteReply means that Reply is to be sent.
 	RouteReply
-	// RouteAdmit: Incoming may become a connection: Add or Refuse.
+	// RouteAdmit means that Incoming may become a connection: the driver decides.
 	RouteAdmit
 )
 
@@ -34,8 +34,8 @@ type Routed struct {
 	Drop     DropReason
 }
 
-// Receive takes the longest run of datagrams with one destination off the front of t. Call it until
-// t.Data is empty. reply, of MaxDatagramSize bytes, is where an answer is built.
+// Receive removes the longest run of datagrams with one destination from the front of t. The driver calls
+// it until t.Data is empty. Answers are built in reply, which has MaxDatagramSize bytes.
 func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
@@ -46,7 +46,7 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	entry, ok := e.find(t.Path, d)
 	switch {
 	case !ok:
-		return e.receiveStranger(t.Path, t.ECN, d, reply)
+		return e.receiveUnknown(t.Path, t.ECN, d, reply)
 	case entry.remnant != nil:
 		return e.receiveRemnant(t.Path, d, entry.remnant, reply)
 	case entry.retired:
@@ -66,7 +66,7 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	return Routed{Kind: RouteConn, Conn: entry.ref, Train: rest}
 }
 
-// find looks a datagram's destination up.
+// find returns the destination of a datagram.
 func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 	inv, ok := wire.ParseInvariant(d, ConnIDLen)
 	if !ok {
@@ -87,10 +87,10 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 	return idEntry{}, false
 }
 
-// receiveStranger deals with a datagram that belongs to no connection.
-func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
+// receiveUnknown handles a datagram that belongs to no connection.
+func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d, reply []byte) Routed {
 	if d[0]&0x80 == 0 {
-		return e.receiveStrangeShort(p, d, reply)
+		return e.receiveUnknownShort(p, d, reply)
 	}
 	inv, ok := wire.ParseInvariant(d, ConnIDLen)
 	switch {
@@ -120,7 +120,7 @@ func (e *Endpoint) receiveStranger(p Path, ecn ECN, d, reply []byte) Routed {
 	return e.receiveInitial(p, ecn, &h, d, reply)
 }
 
-// reply wraps a datagram of our own.
+// reply returns a Routed that sends b.
 func (e *Endpoint) reply(p Path, b []byte) Routed {
 	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: datagram.NotECT, Data: b, SegmentSize: len(b)}}
 }
@@ -141,7 +141,7 @@ func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte
 	e.drops[DropVersionAnswered]++
 	var random [5]byte
 	e.cfg.Rand(random[:])
-	// A version that nobody has, so that clients do not get used to a fixed list.
+	// A reserved version keeps clients from relying on a fixed list (RFC 9000, 6.3).
 	grease := wire.Version(uint32(random[1])<<24|uint32(random[2])<<16|uint32(random[3])<<8|uint32(random[4]))&
 		0xf0f0f0f0 | 0x0a0a0a0a
 	versions := append([]wire.Version{grease}, e.cfg.Versions...)

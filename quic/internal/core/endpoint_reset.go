@@ -3,12 +3,11 @@ package core
 // minReset is the smallest datagram that can be a stateless reset.
 const minReset = 21
 
-// receiveStrangeShort deals with a short header for no connection of ours: a stateless reset from
-// the peer, or a packet that deserves one.
-func (e *Endpoint) receiveStrangeShort(p Path, d, reply []byte) Routed {
+// receiveUnknownShort handles a short header packet that belongs to no connection: a stateless reset from a
+// peer, or a packet that is answered by one.
+func (e *Endpoint) receiveUnknownShort(p Path, d, reply []byte) Routed {
 	if len(d) >= minReset {
-		// The tokens are random, so looking one up tells an observer of our timing nothing
-		// about the others.
+		// The tokens are random, so the time that a lookup takes reveals nothing about other tokens.
 		var tail [16]byte
 		copy(tail[:], d[len(d)-16:])
 		if t, ok := e.tokens[tail]; ok && t.remote == p.Remote {
@@ -23,7 +22,7 @@ func (e *Endpoint) receiveStrangeShort(p Path, d, reply []byte) Routed {
 	}
 	// "An endpoint that sends a Stateless Reset in response to a packet that is 43 bytes or shorter
 	// SHOULD send a Stateless Reset that is one byte shorter than the packet it responds to." Each is
-	// smaller than its cause, so two endpoints cannot go on forever.
+	// smaller than the packet that it answers, so two endpoints do not answer each other for ever.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-11
 	n := min(len(d)-1, 42)
 	b := reply[:n]

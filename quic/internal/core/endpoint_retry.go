@@ -7,12 +7,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// retryMark begins the tokens of our Retry packets. A client that returns one will not accept another
-// Retry, so a bad one is worth telling it.
+// retryMark is the first byte of tokens in our Retry packets. A client that returns such a token accepts no
+// other Retry, so it receives INVALID_TOKEN if the token is not valid.
 const retryMark = 'R'
 
-// admitAddress asks for proof of the client's address where that is needed. done means that r is the
-// answer to the datagram.
+// admitAddress sends a Retry if the client's address has to be validated. If done is set, r is the answer to
+// the datagram.
 func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byte) (r Routed, done bool) {
 	if len(h.Token) > 0 && h.Token[0] == retryMark {
 		if e.openRetryToken(in, h.Token[1:]) {
@@ -23,7 +23,7 @@ func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byt
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.2-5
 		return e.rejectToken(in, h, d, reply), true
 	}
-	// Any other token is somebody else's, or an older one of ours: as good as none.
+	// Any other token is from another server, or an older one of ours. It is ignored.
 	over := e.handshakes + e.hellos.len()
 	switch {
 	case over >= 2*e.cfg.MaxHandshakes:
@@ -42,7 +42,7 @@ func (e *Endpoint) admitValidated() (Routed, bool) {
 	return Routed{}, false
 }
 
-// sendRetry answers an Initial statelessly; what we need to know again is in the token.
+// sendRetry answers an Initial packet by a Retry without keeping state: the token holds what is needed later.
 func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	if e.cfg.TokenKey == nil {
 		return e.drop(DropOverload)
@@ -71,7 +71,7 @@ func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error)
 	return e.cfg.TokenKey.Seal([]byte{retryMark}, p, tokenAAD(in))
 }
 
-// openRetryToken takes from a token what it was made of.
+// openRetryToken sets what sealRetryToken put into a token. It returns false if the token is not valid.
 func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 	if e.cfg.TokenKey == nil {
 		return false
@@ -80,7 +80,7 @@ func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 	if !ok || len(p) < 9 || len(p) < 9+int(p[8]) {
 		return false
 	}
-	// The clocks of the endpoints that share a key may differ a little, either way.
+	// The clocks of endpoints that share a key may differ a little in either direction.
 	at := int64(binary.BigEndian.Uint64(p))
 	if age := time.Duration(e.cfg.Epoch + int64(e.now) - at); age < -e.cfg.TokenLifetime || age > e.cfg.TokenLifetime {
 		return false
@@ -99,14 +99,14 @@ func tokenAAD(in *Incoming) []byte {
 	return b
 }
 
-// rejectToken tells a client that its Retry token is no good, if its Initial is authentic.
+// rejectToken sends INVALID_TOKEN to a client whose Initial packet is authentic.
 func (e *Endpoint) rejectToken(in *Incoming, h *wire.LongHeader, d, reply []byte) Routed {
 	pkt := append(e.scratch[:0], d[:h.Len]...)
 	id := in.DstID
 	if _, ok := e.cfg.Provider.OpenInitial(uint32(in.Version), id.Bytes(), pkt, h.PNOffset); !ok {
 		return e.drop(DropUndecryptable)
 	}
-	in.LocalID = in.DstID // "from" the connection that the client believes in
+	in.LocalID = in.DstID // the client knows no other connection ID of ours
 	b, ok := e.refusal(in, wire.InvalidToken, "", reply)
 	in.closeKeys()
 	if !ok {

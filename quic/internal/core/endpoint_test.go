@@ -31,8 +31,8 @@ func testID(s string) wire.ConnID {
 // partOfHello is a ClientHello of 1000 bytes that lacks most of it.
 var partOfHello = wire.Crypto{Data: []byte{1, 0, 3, 0xe4, 3, 3}}.Append(nil)
 
-// What is no beginning of a connection is dropped without an answer, and nothing is kept.
-func TestStrangersWithoutAnAnswer(t *testing.T) {
+// A datagram that cannot begin a connection is dropped without an answer, and nothing is kept.
+func TestUnknownDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	first := r.firstFlight(testID("12345678"), nil, partOfHello)
 	broken := bytes.Clone(first)
@@ -64,7 +64,7 @@ func TestStrangersWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// A stateless reset is smaller than its cause, carries the token, and comes at a bounded rate.
+// A stateless reset is smaller than the packet that it answers, ends in the token, and is limited in rate.
 func TestStatelessResetsAreSent(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for _, n := range []int{22, 30, 43, 44, 1200} {
@@ -140,8 +140,8 @@ func TestIncompleteHellosExpire(t *testing.T) {
 	}
 }
 
-// Above the budget of unfinished handshakes addresses are validated by Retry, above twice that, nothing is
-// done for strangers.
+// Above the budget of unfinished handshakes, addresses are validated by Retry. Above twice that, new clients
+// are dropped.
 func TestRetryOverBudget(t *testing.T) {
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.MaxHandshakes = 5 }})
 	attempt := func(port int) Routed {
@@ -162,7 +162,7 @@ func TestRetryOverBudget(t *testing.T) {
 	require.Equal(t, DropOverload, attempt(101).Drop)
 }
 
-// A Retry token is good for one address, one connection and a short time.
+// A Retry token is valid for one address, one connection and a short time.
 func TestRetryToken(t *testing.T) {
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.RequireRetry = func(netip.AddrPort) bool { return true } }})
 	got := r.receiveFrom(clientAddr, r.firstFlight(testID("12345678"), nil, partOfHello))
@@ -271,8 +271,8 @@ func TestClientAndRetry(t *testing.T) {
 	})
 }
 
-// A client believes Version Negotiation only before it has heard anything else, and only if it answers its
-// own packet and lacks its version.
+// A client accepts Version Negotiation only before it has received anything else, and only if the packet
+// answers its own and does not list its version.
 func TestClientAndVersionNegotiation(t *testing.T) {
 	packet := func(r *rig, src wire.ConnID, versions ...wire.Version) []byte {
 		dst := r.client.ids.src()
@@ -300,8 +300,8 @@ func TestClientAndVersionNegotiation(t *testing.T) {
 	require.NoError(t, errOf(late.client), "too late")
 }
 
-// The idle timeout is three probe timeouts at least, and begins again with the first packet that we send
-// after one that we have received, but not with the second.
+// The idle timeout is at least three probe timeouts. It restarts with the first packet that we send after
+// one that we have received, but not with the second.
 func TestIdleTimeoutDetails(t *testing.T) {
 	r := connected(t, rigOptions{provider: fake.Options{}, client: func(c *Config) { c.IdleTimeout = time.Millisecond }})
 	require.GreaterOrEqual(t, r.client.idle.expires.Sub(r.now.Add(-time.Second)), 3*r.client.loss.PTO())

@@ -12,6 +12,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
 // countingProvider counts what an Endpoint has its provider do.
@@ -168,6 +169,57 @@ func TestHelloGapsAreBounded(t *testing.T) {
 		if r.endpoint.hellos.len() == 0 {
 			require.Equal(t, DropBadHello, got.Drop)
 		}
+	}
+}
+
+// A client that is ignored costs no keys, and one that is refused costs them once. Nothing is left of either.
+func TestKeysOfClients(t *testing.T) {
+	var p *countingProvider
+	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) {
+		p = &countingProvider{Provider: c.Provider}
+		c.Provider = p
+	}})
+	live := r.serverConfig.Provider.(*fake.Provider).Live
+	complete := wire.Crypto{Data: []byte{1, 0, 0, 2, 3, 3}}.Append(nil)
+	before, _ := live()
+	for _, tt := range []struct {
+		name        string
+		decide      func(*Incoming)
+		derivations int
+	}{
+		{"ignored", func(in *Incoming) { r.endpoint.Ignore(r.now, in) }, 0},
+		{"refused", func(in *Incoming) {
+			tx, ok := r.endpoint.Refuse(r.now, in, uint64(wire.ConnectionRefused), "", make([]byte, MaxDatagramSize))
+			require.True(t, ok)
+			require.Equal(t, clientAddr, tx.Path.Remote)
+		}, 2},
+		{"postponed, and refused in the end", func(in *Incoming) {
+			require.True(t, r.endpoint.Postpone(r.now, in))
+			require.NoError(t, r.endpoint.CheckInvariants())
+			r.now = r.now.Add(defaultHelloTimeout)
+			r.endpoint.HandleTimeout(r.now)
+			_, ok := r.endpoint.PollTransmit()
+			require.True(t, ok)
+		}, 2},
+		{"postponed, when the Endpoint closes", func(in *Incoming) {
+			require.True(t, r.endpoint.Postpone(r.now, in))
+			r.now = r.now.Add(helloAckDelay)
+			r.endpoint.HandleTimeout(r.now)
+			handles, _ := live()
+			require.Greater(t, handles, before, "it was acknowledged")
+			r.endpoint.Close()
+		}, 2},
+	} {
+		s := newStranger(t, p.Provider, "client"+tt.name[:2]+tt.name[len(tt.name)-2:])
+		got := r.receiveFrom(clientAddr, s.packet(nil, complete, MinInitialSize))
+		s.keys.Close()
+		require.Equal(t, RouteAdmit, got.Kind, tt.name)
+		p.derivations = 0
+		tt.decide(got.Incoming)
+		require.Equal(t, tt.derivations, p.derivations, tt.name)
+		require.NoError(t, r.endpoint.CheckInvariants(), tt.name)
+		handles, _ := live()
+		require.Equal(t, before, handles, tt.name)
 	}
 }
 

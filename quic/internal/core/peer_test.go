@@ -15,8 +15,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// A rig is a client and a server face to face, without loss or delay, on the fake provider. A test
-// takes one of them for itself: what that one could say, with its keys, the test says in its place.
+// A rig is a client and a server on the fake provider, without loss or delay between them. A test can
+// replace one of them, and send packets with its keys.
 type rig struct {
 	t              *testing.T
 	now            monotime.Time
@@ -56,7 +56,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	t.Cleanup(func() {
 		for _, c := range []*Conn{r.client, r.server} {
 			if c != nil {
-				c.end(&CloseError{}, Remnant{}) // a puppet could not seal a farewell
+				c.end(&CloseError{}, Remnant{}) // a side that the test replaces cannot seal
 			}
 		}
 	})
@@ -130,7 +130,7 @@ func (r *rig) connID() wire.ConnID {
 	return id
 }
 
-// pump moves datagrams and runs TLS jobs until nobody has anything left to say.
+// pump moves datagrams and runs TLS jobs until neither side has anything to send.
 func (r *rig) pump() {
 	r.t.Helper()
 	for range 1000 {
@@ -142,7 +142,7 @@ func (r *rig) pump() {
 			return
 		}
 	}
-	require.Fail(r.t, "the two never fall silent")
+	require.Fail(r.t, "the two sides never stop sending")
 }
 
 // step lets one side do what it can.
@@ -208,7 +208,7 @@ func (r *rig) deliver(from tlsprovider.Side, d []byte) {
 	}
 }
 
-// wait lets time pass, and both sides notice.
+// wait lets time pass and handles the timeouts of both sides and of the Endpoint.
 func (r *rig) wait(d time.Duration) {
 	r.t.Helper()
 	end := r.now.Add(d)
@@ -239,7 +239,7 @@ func (r *rig) wait(d time.Duration) {
 	require.Fail(r.t, "time does not pass")
 }
 
-// side returns a connection and the one that stands opposite.
+// side returns the connection of a side and the opposite one.
 func (r *rig) side(s tlsprovider.Side) (c, opposite *Conn) {
 	if s == tlsprovider.Client {
 		return r.client, r.server
@@ -247,8 +247,8 @@ func (r *rig) side(s tlsprovider.Side) (c, opposite *Conn) {
 	return r.server, r.client
 }
 
-// packet seals frames with the keys of the one opposite, in a space. From here on that one is a puppet:
-// it must not seal anything itself.
+// packet seals frames in a space with the keys of the opposite side, which must not seal anything itself from
+// here on.
 func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit func(header []byte)) []byte {
 	r.t.Helper()
 	c, puppet := r.side(to)
@@ -281,7 +281,7 @@ func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit 
 	return b
 }
 
-// say has the one opposite say frames to a side, and lets that side react.
+// say sends frames to a side in the name of the opposite one, and returns the frames of the answer.
 func (r *rig) say(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []wire.Frame {
 	r.t.Helper()
 	var b []byte
@@ -305,7 +305,7 @@ func (r *rig) give(to tlsprovider.Side, datagram []byte) []wire.Frame {
 	return r.heard(c, puppet)
 }
 
-// heard reads what a side sends, with the keys of the one opposite.
+// heard reads what a side sends, with the keys of the opposite side.
 func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	r.t.Helper()
 	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
@@ -315,7 +315,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	trains := 0
 	for tx, ok := c.PollTransmit(r.now, r.buf); ok; tx, ok = c.PollTransmit(r.now, r.buf) {
 		trains++
-		require.Less(r.t, trains, 1000, "it never falls silent")
+		require.Less(r.t, trains, 1000, "it never stops sending")
 		c.HandleSendResult(r.now, tx, nil)
 		t := Train{Data: tx.Data, SegmentSize: tx.SegmentSize}
 		for d := t.Next(); len(d) > 0; d = t.Next() {
@@ -325,7 +325,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	return out
 }
 
-// read opens a datagram's packets. What does not open stays unread.
+// read opens a datagram's packets. Packets that do not open are skipped.
 func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 	r.t.Helper()
 	for len(d) > 0 {
@@ -365,7 +365,7 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 	return out
 }
 
-// requireClosed checks with which error a side closed, and that it says so.
+// requireClosed requires that a side closed with an error, and sent it.
 func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer []wire.Frame) {
 	r.t.Helper()
 	c, _ := r.side(side)

@@ -25,7 +25,7 @@ const MaxDatagramSize = 1472
 // ConnIDLen is the length of the connection IDs that we issue.
 const ConnIDLen = 8
 
-// ConnRef is the driver's name for a connection, carried by an Endpoint without looking at it.
+// ConnRef is the driver's name for a connection.
 type ConnRef uint64
 
 // Incoming is a client's connection attempt that an Endpoint admitted: a whole ClientHello has
@@ -43,17 +43,17 @@ type Incoming struct {
 	Retried    bool
 	// PeerID is the client's source connection ID, LocalID the one that we chose.
 	PeerID, LocalID wire.ConnID
-	// Validated: the client's address is known to be its own.
+	// Validated is set if the client's address is validated.
 	Validated bool
-	// NextInitial is the number of Initial packets, acknowledgements only, that the Endpoint
-	// has sent in the connection's name.
+	// NextInitial is the number of Initial packets that the Endpoint has sent, with acknowledgements
+	// only. The connection goes on with this packet number.
 	NextInitial wire.PacketNumber
-	// Sent is the number of bytes that went into them.
+	// Sent is the size of these packets in bytes.
 	Sent int
-	// Datagrams are all that came, as they came, to be fed to the new Conn in order.
+	// Datagrams are the datagrams of the client, as they arrived, for the new Conn.
 	Datagrams []ReceivedDatagram
 
-	hello *hello           // what the Endpoint knows of the client
+	hello *hello           // what the Endpoint knows about the client
 	keys  tlsprovider.Keys // the server's Initial keys, if they were needed; NewServerConn takes them
 }
 

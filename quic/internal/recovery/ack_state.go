@@ -8,12 +8,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// AckState is the receiving side of one space: which packets were received, and when to say so.
+// AckState is the receiving side of one space: which packets were received, and when to acknowledge them.
 // Call Init first.
 //
-// What was received is remembered longer than it is acknowledged: a packet that comes late by more
-// than a round trip is still told from a duplicate, and acknowledged, so its sender finds out that it
-// was not lost. Both are bounded by the number of ranges.
+// Packets are remembered for longer than they are acknowledged: a packet that is late by more than a round
+// trip is distinguished from a duplicate, and acknowledged, so that its sender learns that it was not lost.
+// Both are bounded by the number of ranges.
 type AckState struct {
 	space Space
 	seen  RangeSet[wire.PacketNumber]
@@ -152,8 +152,8 @@ func (a *AckState) AckDeadline() monotime.Time { return a.deadline }
 // Unacked is the number of ack-eliciting packets received since the last ACK frame.
 func (a *AckState) Unacked() int { return a.unacked }
 
-// HasUnacked reports whether an ACK frame would have news of ack-eliciting packets: it goes along
-// with other frames then.
+// HasUnacked reports whether an ACK frame would acknowledge further ack-eliciting packets: it is then sent
+// with other frames.
 func (a *AckState) HasUnacked() bool { return a.unacked > 0 }
 
 // Delay is how long ago the packet with the largest number came.
@@ -189,7 +189,7 @@ func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 // SentAck records that an ACK frame leaves.
 func (a *AckState) SentAck() { a.unacked, a.deadline = 0, 0 }
 
-// HandleAckOfAck: the peer has received an ACK frame of ours with this largest number.
+// HandleAckOfAck records that the peer has received an ACK frame of ours with this largest number.
 //
 // "When a packet containing an ACK frame is acknowledged, the receiver can stop acknowledging packets
 // less than or equal to the Largest Acknowledged field in the sent ACK frame."

@@ -223,3 +223,28 @@ func TestAckRangesAreBounded(t *testing.T) {
 	at.receive(late)
 	require.False(t, at.a.ShouldProcess(late))
 }
+
+// What another AckState has received is received, and acknowledged if that was due there.
+func TestAckMerge(t *testing.T) {
+	at, other := newAckTest(t, SpaceInitial), newAckTest(t, SpaceInitial)
+	other.receive(0, 1)
+	other.ack("the first two", 100, wire.PNRange{Start: 0, End: 2})
+	at.receive(0)
+	at.ack("the first", 100, wire.PNRange{Start: 0, End: 1})
+	at.a.Merge(at.now, &other.a)
+	at.want("nothing was due", false)
+	require.False(t, at.a.ShouldProcess(1))
+	require.EqualValues(t, 1, at.a.Largest())
+	other.receive(5)
+	at.a.Merge(at.now, &other.a)
+	at.want("the other has not acknowledged 5", true)
+	at.ack("all of both", 100, wire.PNRange{Start: 5, End: 6}, wire.PNRange{Start: 0, End: 2})
+
+	many := newAckTest(t, SpaceInitial)
+	for i := range wire.PacketNumber(maxAckRanges) {
+		many.receive(1000 + 2*i)
+	}
+	at.a.Merge(at.now, &many.a)
+	require.False(t, at.a.ShouldProcess(3), "so many ranges are remembered, the oldest are not")
+	require.True(t, at.a.ShouldProcess(1001))
+}

@@ -13,8 +13,8 @@ import (
 )
 
 // TestLateHandshakeIsAnswered: everything that the server sends after its first flight is lost for a
-// while. A client that has not heard HANDSHAKE_DONE probes with Handshake packets, whose keys the server
-// no longer has. It answers at once all the same, or both wait for a timeout that has backed off.
+// while. A client that has not received HANDSHAKE_DONE probes with Handshake packets, whose keys the server
+// no longer has. The server still answers at once, so that neither waits for a timeout that has backed off.
 func TestLateHandshakeIsAnswered(t *testing.T) {
 	asked := 0
 	for seed := range seeds(t, 20) {
@@ -32,7 +32,7 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 		require.NoError(t, p.RunFor(time.Duration(seed+1)*300*time.Millisecond))
 		deaf = false
 
-		// The first Handshake packet that the server hears, and the last that the client sends.
+		// The first Handshake packet that the server receives, and the last that the client sends.
 		var first, last monotime.Time
 		p.Client.Tap = func(now monotime.Time, b []byte) {
 			if h, n := wire.ParseLongHeader(b); n > 0 && h.Type == wire.PacketHandshake {
@@ -51,8 +51,8 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 	require.True(t, asked > 3 || replaying(), "%d clients had to ask", asked)
 }
 
-// TestSessionsSettle: a server's TLS session keeps nothing for after the handshake, a client's waits some
-// seconds for tickets and is then told, once, whether any came or not.
+// TestSessionsSettle: a server's TLS session keeps nothing after the handshake. A client's waits some seconds
+// for tickets, and then Settle is called once.
 func TestSessionsSettle(t *testing.T) {
 	for seed := range seeds(t, 10) {
 		for _, tickets := range []int{-1, 1, 3} {
@@ -71,7 +71,7 @@ func TestSessionsSettle(t *testing.T) {
 			require.NoError(t, p.RunFor(2*time.Second))
 			require.Equal(t, 2, prov.Settled(), "the client's, too")
 			require.NoError(t, p.RunFor(time.Minute))
-			require.Equal(t, 2, prov.Settled(), "nobody is told twice")
+			require.Equal(t, 2, prov.Settled(), "once for each")
 			require.Nil(t, c.Err())
 			_, err = c.Export("label", nil, 32)
 			require.NoError(t, err)

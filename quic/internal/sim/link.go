@@ -21,8 +21,8 @@ type Link struct {
 	MTU       int   // larger UDP payloads vanish; 0: no limit
 	// Drop, if set, decides about the n-th datagram, counted from 0, before chance does.
 	Drop func(n int) bool
-	// Mangle, if set, says what arrives of the n-th datagram, each copy on its own; what differs
-	// from b counts as corrupted.
+	// Mangle, if set, returns what arrives of the n-th datagram: any number of copies. A copy that
+	// differs from b counts as corrupted.
 	Mangle func(n int, b []byte) [][]byte
 }
 

@@ -23,7 +23,7 @@ func carry(l Link, n, size int) (out []arrival) {
 
 func took(a arrival) time.Duration { return a.at.Sub(monotime.Time(time.Second)) }
 
-// TestLink: what a Link says is what happens to datagrams, or the tests above it test nothing.
+// TestLink: a Link does to datagrams what its fields say.
 func TestLink(t *testing.T) {
 	require.Len(t, carry(Link{}, 1000, 100), 1000)
 	require.Equal(t, 15*time.Millisecond, took(carry(Link{Delay: 15 * time.Millisecond}, 1, 100)[0]))

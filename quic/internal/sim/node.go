@@ -74,7 +74,7 @@ func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConf
 	return n
 }
 
-// fill is the world's randomness in the shape that the core wants.
+// fill is the world's randomness as the core takes it.
 func (w *World) fill(b []byte) {
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(b, w.Rand.Uint64())
@@ -131,7 +131,7 @@ func (n *Node) transmit(tx datagram.Transmit) {
 	}
 }
 
-// checkAmplification is told nothing by the core: it counts what is on the wire, over all connections.
+// checkAmplification counts the bytes on the wire over all connections, without help from the core.
 //
 // "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
 // as the number of bytes they have received."
@@ -317,8 +317,7 @@ func (c *Conn) driveOnce() {
 	n.armEndpoint()
 }
 
-// startTLS runs a job and hands it back when its time is over. What a real provider computes now
-// or then makes no difference to the transport.
+// startTLS runs a job and returns it when its time is over, or queues it.
 func (c *Conn) startTLS(j *core.TLSJob) {
 	n := c.node
 	if n.TLSQueue > 0 && n.working {

@@ -12,8 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A puppet is a client whose every datagram the test writes: it has keys and a TLS session, and no
-// transport.
+// A puppet is a client with keys and a TLS session, and without a transport: the test writes each datagram.
 type puppet struct {
 	t        *testing.T
 	pair     *Pair
@@ -117,7 +116,7 @@ func (u *puppet) packet(s recovery.Space, payload []byte) []byte {
 	return b
 }
 
-// send has a datagram arrive, and lets the server do what needs no time.
+// send delivers a datagram to the server and lets a millisecond pass.
 func (u *puppet) send(datagram []byte) {
 	u.t.Helper()
 	u.pair.Server.validated = u.pair.Server.validated || validates(datagram, datagram)
