@@ -34,11 +34,11 @@ type Config struct {
 	// HandshakeTimeout bounds the time from the first packet to the completed handshake.
 	// 0 means 10 s.
 	HandshakeTimeout time.Duration
-	// MaxIdleTimeout ends a connection on which nothing arrives. The smaller one of the two
-	// sides counts. 0 means 30 s, negative none of ours.
+	// MaxIdleTimeout ends a connection on which nothing arrives. The smaller of the two peers'
+	// values applies. 0 means 30 s; a negative value disables ours.
 	MaxIdleTimeout time.Duration
-	// KeepAlivePeriod is how long a connection may be silent before we send a PING, so that it
-	// does not become idle; at most half the idle timeout is used. 0 means never.
+	// KeepAlivePeriod is how long a connection may be silent before a PING is sent to keep it
+	// from becoming idle. At most half the idle timeout is used. 0 means never.
 	KeepAlivePeriod time.Duration
 	// CloseTimeout bounds how long Conn.Close waits for the peer to acknowledge what was
 	// written. 0 means 5 s.
@@ -58,7 +58,7 @@ type Config struct {
 	StreamSendBuffer int64
 
 	// MaxIncomingStreams and MaxIncomingUniStreams are the numbers of streams that the peer may
-	// have open at a time. 0 means 100, negative none.
+	// have open at a time. 0 means 100; a negative value means none.
 	MaxIncomingStreams, MaxIncomingUniStreams int64
 
 	// MaxAbortedStreams is the number of streams per second that the peer may open and abort, by a
@@ -68,17 +68,17 @@ type Config struct {
 	// counts how often the limit was met. 0 means 200; a negative value means no limit.
 	MaxAbortedStreams int64
 
-	// KeyUpdateInterval is the number of packets that we seal before we update the keys. 0
+	// KeyUpdateInterval is the number of packets that are sealed before the keys are updated. 0
 	// means as late as the AEAD's limit permits.
 	KeyUpdateInterval uint64
 
-	// MaxHandshakes is the number of unfinished handshakes of clients that an Endpoint carries
-	// before it demands address validation (Retry) of new ones. 0 means 1024.
+	// MaxHandshakes is the number of clients with unfinished handshakes from which on an Endpoint
+	// requires address validation (Retry) of new ones. 0 means 1024.
 	MaxHandshakes int
 	// AcceptBacklog is the number of connections that may wait for Accept; more are refused.
 	// 0 means 256.
 	AcceptBacklog int
-	// RequireAddressValidation, if set, says whether a client has to prove its address by a
+	// RequireAddressValidation, if set, reports whether a client has to prove its address by a
 	// Retry, which costs it a round trip. It is called on the receive path, for any packet that
 	// may be a client's first: it must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
@@ -128,13 +128,13 @@ type Config struct {
 
 // ClientInfo describes a client that wants to connect, before TLS.
 type ClientInfo struct {
-	// RemoteAddr is where its packets come from; anybody can forge it unless AddrValidated.
+	// RemoteAddr is where its packets come from. Anyone can forge it unless AddrValidated.
 	RemoteAddr netip.AddrPort
-	// LocalAddr is the zero value where the socket does not tell.
+	// LocalAddr is the zero value if the socket does not report it.
 	LocalAddr netip.AddrPort
-	// AddrValidated says that the client has proved its address, by a Retry.
+	// AddrValidated reports whether the client has proved its address, by a Retry.
 	AddrValidated bool
-	// Version is the QUIC version that it speaks.
+	// Version is the QUIC version of its packets.
 	Version Version
 }
 
@@ -149,7 +149,7 @@ const (
 	defaultHandshake = 1024
 )
 
-// withDefaults returns a copy in which every field is set, or says which one is wrong.
+// withDefaults returns a copy in which every field is set, or an error that names a wrong field.
 func (c *Config) withDefaults() (*Config, error) {
 	var d Config
 	if c != nil {
@@ -254,7 +254,7 @@ func checkProtos(t *tlsprovider.Config) error {
 	return nil
 }
 
-// nextProtos are the application protocols of a configuration that checkProtos approved.
+// nextProtos returns the application protocols of a configuration that checkProtos accepted.
 func nextProtos(t *tlsprovider.Config) []string {
 	if len(t.NextProtos) == 0 && t.TLS != nil {
 		return t.TLS.NextProtos

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// A deadline is a moment that a goroutine can wait for while another one moves it. The zero value
-// never comes.
+// A deadline is a time that a goroutine can wait for while another one moves it. The zero value never passes.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	// passed is closed at the deadline. It stays the same channel while the deadline moves, so
-	// that those who wait for it wait for the new moment.
+	// that goroutines that wait for it wait for the new time.
 	passed   chan struct{}
 	isPassed bool
-	moves    int // tells a timer that lost a race that it is not the last one
+	moves    int // by which a timer that fires late sees that the deadline has moved
 }
 
 // set moves the deadline; the zero time means never.

@@ -13,7 +13,7 @@ type EndpointStats struct {
 	// Refused counts clients that were refused: by Config.Accept, for a full backlog, without a
 	// Listener, or because they would have waited too long for TLS.
 	Refused uint64
-	Ignored uint64 // clients that Config.Accept dropped in silence by ErrIgnore
+	Ignored uint64 // clients that Config.Accept dropped without an answer, by ErrIgnore
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
 	// Panics is the number of handshakes that a panic ended: of a callback in Config, tlsprovider.Config
@@ -25,7 +25,7 @@ type EndpointStats struct {
 	Drops DatagramDrops
 }
 
-// DatagramDrops counts datagrams that belonged to no connection of an Endpoint, by what became of them.
+// DatagramDrops counts datagrams that belonged to no connection of an Endpoint, by what was done with them.
 type DatagramDrops struct {
 	// Answered.
 	Retried            uint64 // by a Retry

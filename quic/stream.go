@@ -17,12 +17,12 @@ type Stream struct {
 	recv recvSide
 }
 
-// side is what both directions of a stream need.
+// side is the state that each direction of a stream has.
 type side struct {
 	turn     sync.Mutex // held by the Read or Write in progress; taken before the connection's mu
 	deadline deadline
 	// The connection's mu guards what follows.
-	ready  waker // made when somebody first waits
+	ready  waker // made when a call first waits
 	isDone bool  // the application can do nothing more in this direction
 	err    error // what calls return from then on
 }
@@ -74,14 +74,15 @@ func (d *side) enter() waker {
 	return d.ready
 }
 
-// ID is the stream's number in its connection.
+// ID returns the stream's number in its connection.
 func (s *Stream) ID() StreamID { return s.id }
 
-// Conn is the connection of the stream.
+// Conn returns the connection of the stream.
 func (s *Stream) Conn() *Conn { return s.c }
 
-// Close ends both directions, as net.Conn's does: what was written is still delivered, followed by the
-// end of the stream; a peer that is still sending is told to stop, with code 0. It does not wait.
+// Close ends both directions, as net.Conn's does. What was written is still delivered, followed by the end of
+// the stream, and a peer that is still sending is asked to stop, with code 0. Close does not wait. To end the
+// sending direction only, use CloseWrite.
 func (s *Stream) Close() error {
 	err := s.CloseWrite()
 	s.closeRead(ErrReadClosed, 0)
@@ -120,13 +121,13 @@ func (s *Stream) Context() context.Context {
 	return d.ctx
 }
 
-// A SendStream is a stream on which only we send.
+// A SendStream is a stream on which only this side sends.
 type SendStream struct{ s *Stream }
 
-// ID is the stream's number in its connection.
+// ID returns the stream's number in its connection.
 func (s *SendStream) ID() StreamID { return s.s.id }
 
-// Conn is the connection of the stream.
+// Conn returns the connection of the stream.
 func (s *SendStream) Conn() *Conn { return s.s.c }
 
 // Context is Stream.Context.
@@ -147,16 +148,16 @@ func (s *SendStream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDe
 // A ReceiveStream is a stream on which only the peer sends.
 type ReceiveStream struct{ s *Stream }
 
-// ID is the stream's number in its connection.
+// ID returns the stream's number in its connection.
 func (s *ReceiveStream) ID() StreamID { return s.s.id }
 
-// Conn is the connection of the stream.
+// Conn returns the connection of the stream.
 func (s *ReceiveStream) Conn() *Conn { return s.s.c }
 
 // Read is Stream.Read.
 func (s *ReceiveStream) Read(p []byte) (int, error) { return s.s.Read(p) }
 
-// Close tells a peer that is still sending to stop, with code 0.
+// Close asks a peer that is still sending to stop, with code 0.
 func (s *ReceiveStream) Close() error { return s.s.closeRead(ErrReadClosed, 0) }
 
 // StopSending is Stream.StopSending.

@@ -10,12 +10,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// Read reads what has arrived, in order, and blocks while there is nothing. io.EOF means that the peer
+// Read reads what has arrived, in order, and blocks while there is nothing. It returns io.EOF when the peer
 // has ended the stream and everything was read.
 //
-// Errors: os.ErrDeadlineExceeded; *StreamError after the peer has reset the stream, or after
-// StopSending; ErrReadClosed after Close; or the connection's. What had arrived before the
-// peer closed the connection can still be read.
+// Another error is os.ErrDeadlineExceeded, a *StreamError after the peer has reset the stream or after
+// StopSending, ErrReadClosed after Close, or the connection's. What had arrived when the peer closed the
+// connection can still be read.
 func (s *Stream) Read(p []byte) (int, error) {
 	d := &s.recv
 	d.turn.Lock()
@@ -51,7 +51,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 }
 
-// tryRead reads what is there; nothing and no error means to wait. The connection's mu is held.
+// tryRead reads what has arrived. If it returns 0 and no error, Read has to wait. The connection's mu is held.
 func (s *Stream) tryRead(p []byte) (int, error) {
 	c, d := s.c, &s.recv
 	if d.isDone {
@@ -72,8 +72,8 @@ func (s *Stream) tryRead(p []byte) (int, error) {
 	return 0, err
 }
 
-// StopSending tells the peer that we will read no more, with code, below 2^62: it should reset its
-// direction, and its Write fails. It does nothing after io.EOF.
+// StopSending tells the peer that we will read no more: its Write fails with code, which is below 2^62. After
+// io.EOF it does nothing.
 func (s *Stream) StopSending(code uint64) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)
@@ -88,7 +88,7 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 		c.mu.Unlock()
 		return nil
 	}
-	// A stream whose end has arrived needs no STOP_SENDING; what is buffered of it is dropped.
+	// If the stream's end has arrived, no STOP_SENDING is sent, and what is buffered is dropped.
 	_ = c.core.StopSending(c.ep.clock.now(), streams.ID(s.id), code)
 	s.recv.finish(readErr)
 	c.forgetIfDone(s)
@@ -101,7 +101,7 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 	return nil
 }
 
-// SetReadDeadline sets the deadline of Read, also of one that is waiting.
+// SetReadDeadline sets the deadline of Read, including one that is waiting.
 func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.recv.deadline.set(t)
 	return nil

@@ -9,12 +9,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// Write copies p into the stream's send buffer. It blocks while the buffer is full, because the peer
-// does not read or the network is slower than we are, and returns when all of p is in the buffer.
-// That the peer has received it, nobody knows: see Conn.Close. Concurrent Writes do not mix.
+// Write copies p into the stream's send buffer. While the buffer is full, because the peer does not read or
+// the network is slow, Write blocks. It returns when all of p is in the buffer, which does not mean that the
+// peer has received it: see Conn.Close. The bytes of concurrent Writes do not mix.
 //
-// Errors: os.ErrDeadlineExceeded; *StreamError after the peer has asked us to stop, or after Reset;
-// ErrWriteClosed after Close; or the connection's. Fewer bytes than len(p) may have been taken.
+// The error is os.ErrDeadlineExceeded, a *StreamError after the peer has asked us to stop or after Reset,
+// ErrWriteClosed after Close, or the connection's. Some of p may then be in the buffer.
 func (s *Stream) Write(p []byte) (int, error) {
 	d := &s.send
 	d.turn.Lock()
@@ -44,8 +44,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 }
 
-// tryWrite writes what there is room for; no error means that the rest has to wait. The connection's
-// mu is held.
+// tryWrite writes as much of p as there is room for. If it returns no error, the rest has to wait. The
+// connection's mu is held.
 func (s *Stream) tryWrite(p []byte) (int, error) {
 	c, d := s.c, &s.send
 	switch {
@@ -80,7 +80,7 @@ func (s *Stream) noteStopped() {
 	}
 }
 
-// doneError is the error of a direction that is finished, or was never there.
+// doneError returns the error of a direction that is finished, or that the stream does not have.
 func (s *Stream) doneError(d *side, otherwise error) error {
 	if d.err != nil {
 		return d.err
@@ -88,7 +88,7 @@ func (s *Stream) doneError(d *side, otherwise error) error {
 	return otherwise
 }
 
-// CloseWrite ends our direction after what was written: the peer reads io.EOF there. It does not wait.
+// CloseWrite ends the sending direction after what was written: the peer then reads io.EOF. It does not wait.
 // After Reset it does nothing.
 func (s *Stream) CloseWrite() error {
 	c := s.c
@@ -107,8 +107,8 @@ func (s *Stream) CloseWrite() error {
 	return err
 }
 
-// Reset cuts our direction off: what the peer has not received is dropped, and its Read fails with
-// code, below 2^62. After Close it still does so, as long as something is not acknowledged.
+// Reset cuts the sending direction off: what the peer has not received is dropped, and its Read fails with
+// code, which is below 2^62. After Close it does so too if the peer has not acknowledged everything.
 func (s *Stream) Reset(code uint64) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)
@@ -120,14 +120,14 @@ func (s *Stream) Reset(code uint64) error {
 		c.mu.Unlock()
 		return err
 	}
-	// A stream that is gone already needs no reset: the error says nothing to anybody.
+	// The error means that the stream is finished, and needs no reset.
 	_ = c.core.ResetStream(c.ep.clock.now(), streams.ID(s.id), code)
 	s.endSend(&StreamError{ID: s.id, Code: code})
 	return nil
 }
 
-// endSend finishes our direction and wakes a Write that waits in it. The connection's mu is held, and
-// released.
+// endSend finishes the sending direction and wakes a Write that waits. It is called with the connection's mu
+// held, and releases it.
 func (s *Stream) endSend(err error) {
 	s.send.finish(err)
 	s.c.forgetIfDone(s)
@@ -139,13 +139,13 @@ func (s *Stream) endSend(err error) {
 	}
 }
 
-// SetWriteDeadline sets the deadline of Write, also of one that is waiting.
+// SetWriteDeadline sets the deadline of Write, including one that is waiting.
 func (s *Stream) SetWriteDeadline(t time.Time) error {
 	s.send.deadline.set(t)
 	return nil
 }
 
-// streamError turns an error of the core about a stream into a public one.
+// streamError converts an error of the core about a stream.
 func (s *Stream) streamError(err error) error {
 	var reset *streams.ResetError
 	var stopped *streams.StoppedError

@@ -2,8 +2,8 @@ package quic
 
 import "context"
 
-// A waker is the channel, of capacity 1, on which one goroutine sleeps. A token in it means: look
-// again. Tokens may be left over from earlier; sleepers look in a loop.
+// A waker is a channel of capacity 1 on which one goroutine sleeps. A token in it means that the goroutine
+// should check its condition again. Tokens may be left over from earlier, so sleepers check in a loop.
 type waker chan struct{}
 
 func (w waker) wake() {
@@ -13,8 +13,7 @@ func (w waker) wake() {
 	}
 }
 
-// A wakeSet collects, under a lock, whom to wake after the lock is released, so that nobody wakes only
-// to wait for it.
+// A wakeSet collects goroutines to wake after the lock is released.
 type wakeSet struct {
 	few  [8]waker
 	n    int
@@ -42,10 +41,10 @@ func (s *wakeSet) wake() {
 	s.n, s.more = 0, nil
 }
 
-// A waitList holds those who wait for the same thing. A mutex of its owner guards it.
+// A waitList holds the wakers of goroutines that wait for the same thing. A mutex of its owner guards it.
 type waitList []waker
 
-// addAll moves everybody from the list into the set.
+// addAll moves all wakers of the list into the set.
 func (l *waitList) addAll(s *wakeSet) {
 	for _, w := range *l {
 		s.add(w)
