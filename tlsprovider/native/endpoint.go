@@ -12,8 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
-// long again.
+// ticketKeyLife is how long a generated ticket key seals. Its predecessor opens for as long again.
 const ticketKeyLife = 24 * time.Hour
 
 var errEndpointClosed = errors.New("native: the endpoint is closed")
@@ -28,7 +27,7 @@ type endpoint struct {
 	mu      sync.Mutex
 	current *prepared // nil once closed
 	certs   []tls.Certificate
-	foreign bool // a private key lives elsewhere
+	remote  bool // a certificate has a Signer
 	keys    [][32]byte
 	ownKeys bool // keys were made here, at madeAt
 	madeAt  time.Time
@@ -38,10 +37,10 @@ type endpoint struct {
 
 // prepared is one state of an endpoint's configuration. A change makes another; sessions keep theirs.
 type prepared struct {
-	base    *tls.Config
-	certs   []tls.Certificate
-	foreign bool
-	cache   *ticketCache // a client's
+	base   *tls.Config
+	certs  []tls.Certificate
+	remote bool
+	cache  *ticketCache // a client's
 
 	mu     sync.Mutex
 	byALPN map[string]*tls.Config // a server's
@@ -73,7 +72,7 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, fmt.Errorf("native: RequirePQ, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))
 	}
-	if e.certs, e.foreign, err = certificates(cfg.Certificates); err != nil {
+	if e.certs, e.remote, err = certificates(cfg.Certificates); err != nil {
 		return nil, err
 	}
 	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
@@ -142,7 +141,7 @@ func (e *endpoint) now() time.Time {
 
 // SetCertificates implements tlsprovider.Endpoint.
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	out, foreign, err := certificates(certs)
+	out, remote, err := certificates(certs)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.certs, e.foreign = out, foreign
+	e.certs, e.remote = out, remote
 	e.generation++
 	return e.replaceLocked()
 }
