@@ -37,7 +37,7 @@ type helloState uint8
 const (
 	helloIncomplete helloState = iota
 	helloWaiting               // complete, and postponed
-	helloTaken                 // handed to the driver again, which has not decided yet
+	helloTaken                 // handed to the driver again, which owns the Incoming until it has decided
 )
 
 func (k *hello) deadline() monotime.Time { return k.expires }
