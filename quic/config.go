@@ -50,12 +50,20 @@ type Config struct {
 	// bytes; 0 means 512 KiB, 16 MiB, 1 MiB and 32 MiB.
 	StreamWindow, MaxStreamWindow int64
 	ConnWindow, MaxConnWindow     int64
-	// MaxReceiveMemory bounds, in bytes, what the windows of all connections of an Endpoint may
-	// grow to beyond their initial size. 0 means 1 GiB.
-	MaxReceiveMemory int64
 	// StreamSendBuffer is the number of bytes that a Write may leave unacknowledged on a stream
 	// before it blocks. 0 means 4 MiB.
 	StreamSendBuffer int64
+
+	// MaxConns is the number of connections of an Endpoint, in any state. Beyond it, clients are
+	// refused (CONNECTION_REFUSED) and Dial fails. 0 means 65,536.
+	MaxConns int
+	// MaxSendMemory and MaxReceiveMemory bound the memory, in bytes, that all connections of an
+	// Endpoint use for what was written and not acknowledged, and for what has arrived and was
+	// not read. A connection may use as much as is free, so that a single one gets at most half
+	// and connections that all want more get equal shares; 64 KiB are always allowed. When
+	// MaxSendMemory is used up, Write blocks. When MaxReceiveMemory is used up, packets with
+	// stream data are dropped, and the peer sends their contents again. 0 means 256 MiB each.
+	MaxSendMemory, MaxReceiveMemory int64
 
 	// MaxIncomingStreams and MaxIncomingUniStreams are the numbers of streams that the peer may
 	// have open at a time. 0 means 100; a negative value means none.
@@ -176,7 +184,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.MaxStreamWindow, max(16<<20, d.StreamWindow))
 	setDefault(&d.ConnWindow, max(1<<20, d.StreamWindow))
 	setDefault(&d.MaxConnWindow, max(32<<20, d.ConnWindow))
-	setDefault(&d.MaxReceiveMemory, 1<<30)
+	setDefault(&d.MaxConns, 1<<16)
+	setDefault(&d.MaxSendMemory, 256<<20)
+	setDefault(&d.MaxReceiveMemory, 256<<20)
 	setDefault(&d.StreamSendBuffer, 4<<20)
 	setDefault(&d.MaxIncomingStreams, 100)
 	setDefault(&d.MaxIncomingUniStreams, 100)
@@ -222,6 +232,7 @@ func (c *Config) validate() error {
 		{"StreamWindow", c.StreamWindow, 0}, {"MaxStreamWindow", c.MaxStreamWindow, c.StreamWindow},
 		{"ConnWindow", c.ConnWindow, 0}, {"MaxConnWindow", c.MaxConnWindow, c.ConnWindow},
 		{"StreamSendBuffer", c.StreamSendBuffer, 0}, {"MaxReceiveMemory", c.MaxReceiveMemory, 0},
+		{"MaxSendMemory", c.MaxSendMemory, 0}, {"MaxConns", int64(c.MaxConns), 0},
 		{"MaxHandshakes", int64(c.MaxHandshakes), 0}, {"AcceptBacklog", int64(c.AcceptBacklog), 0},
 		{"MaxSigners", int64(c.MaxSigners), 0},
 	} {

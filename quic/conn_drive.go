@@ -33,9 +33,9 @@ import (
 //	driving → queued         there is more to send: stopDriving.
 //	driving → idle           PollTransmit or HasTransmit found nothing to send: stopDriving.
 //
-// No wakeup is lost. A goroutine that finds driving set leaves its input in the core: the driver stops
-// only in a critical section in which it has asked the core what is left. A goroutine that finds queued
-// set knows that a sender will come. See docs/sending.md.
+// No wakeup is lost. Whoever finds driving set leaves its input in the core: the driver decides to
+// stop only with mu held, in the critical section in which the core said that nothing, or something,
+// is left. Whoever finds queued set has a sender still to come. See docs/sending.md.
 
 // An outcome is what a driver found while it held mu, to be acted upon without it.
 type outcome struct {

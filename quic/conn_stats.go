@@ -92,6 +92,7 @@ type PacketDrops struct {
 	KeysDiscarded   uint64 // came after their keys were discarded
 	InvalidRetry    uint64 // Retry packets that are late, repeated or not authentic
 	InvalidVersions uint64 // Version Negotiation packets that are late or do not match
+	NoMemory        uint64 // with stream data for which Config.MaxReceiveMemory has no room
 	Closed          uint64 // came after the end of the connection
 }
 
@@ -104,6 +105,6 @@ func packetDrops(d *core.DropCounts) PacketDrops {
 		UnexpectedType: d[core.DropUnexpectedPacket], UnexpectedToken: d[core.DropUnexpectedToken],
 		KeysUnavailable: d[core.DropKeysUnavailable], KeysDiscarded: d[core.DropKeysDiscarded],
 		InvalidRetry: d[core.DropInvalidRetry], InvalidVersions: d[core.DropInvalidNegotiation],
-		Closed: d[core.DropClosedConn],
+		NoMemory: d[core.DropNoMemory], Closed: d[core.DropClosedConn],
 	}
 }

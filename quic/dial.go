@@ -114,9 +114,9 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	}
 	c := newConn(e, k, cfg, false)
 	c.ownTLS = prepared
-	if !e.add(c, nil) {
+	if err := e.add(c, nil); err != nil {
 		c.discard()
-		return nil, ErrEndpointClosed
+		return nil, err
 	}
 	if own {
 		e.mu.Lock()

@@ -30,8 +30,7 @@
 //	}
 //
 // Config.Provider selects another TLS provider. An [Endpoint] is the socket behind both: programs that dial
-// often, or that dial and accept on one port, make their own with [NewEndpoint]. An Endpoint that listens with
-// the certificates of Config.TLS needs Config.ClientTLS to dial.
+// often, or that dial and accept on one port, make their own with [NewEndpoint].
 //
 // A connection ends with [Conn.Close], which delivers what was written, or [Conn.CloseWithError], which
 // does not wait. A stream ends with Close, or with CloseWrite for the sending direction only. A stream that is

@@ -29,7 +29,8 @@ type Endpoint struct {
 	timers timers
 	pool   tlsPool
 	sends  sendQueue
-	budget *streams.Budget
+
+	sendMemory, recvMemory *streams.Budget // of all connections
 
 	counters counters
 	faults   faultLog
@@ -80,8 +81,9 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		cfg: full, sock: sock, clock: newClock(), log: full.Logger,
-		budget: streams.NewBudget(full.MaxReceiveMemory),
-		closed: make(chan struct{}), done: make(chan struct{}),
+		sendMemory: streams.NewBudget(full.MaxSendMemory),
+		recvMemory: streams.NewBudget(full.MaxReceiveMemory),
+		closed:     make(chan struct{}), done: make(chan struct{}),
 		conns: make(map[core.ConnRef]*Conn),
 	}
 	e.tls.init(full)
@@ -156,19 +158,23 @@ func (e *Endpoint) Listen() (*Listener, error) {
 // Addr returns the local address of the socket.
 func (e *Endpoint) Addr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.LocalAddr()) }
 
-// add gives a connection its ConnRef and registers it. It returns false if the Endpoint is closing.
-func (e *Endpoint) add(c *Conn, in *core.Incoming) bool {
+// add gives a connection its ConnRef and registers it. It fails if the Endpoint is closing or has too many
+// connections.
+func (e *Endpoint) add(c *Conn, in *core.Incoming) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.noMore {
-		return false
+	switch {
+	case e.noMore:
+		return ErrEndpointClosed
+	case len(e.conns) >= e.cfg.MaxConns:
+		return fmt.Errorf("quic: the endpoint has %d connections, as many as Config.MaxConns allows", len(e.conns))
 	}
 	e.lastRef++
 	c.ref = e.lastRef
 	e.conns[c.ref] = c
 	e.core.Add(e.clock.now(), c.ref, in)
 	e.setTimer()
-	return true
+	return nil
 }
 
 // remove forgets a connection that is drained.

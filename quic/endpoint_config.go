@@ -254,8 +254,8 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			ConnWindow: cfg.ConnWindow, MaxConnWindow: cfg.MaxConnWindow,
 			SendBuffer: cfg.StreamSendBuffer,
 			MaxBidi:    max(cfg.MaxIncomingStreams, 0), MaxUni: max(cfg.MaxIncomingUniStreams, 0),
-			AbortRate: max(cfg.MaxAbortedStreams, 0),
-			Budget:    e.budget,
+			AbortRate:  max(cfg.MaxAbortedStreams, 0),
+			SendMemory: e.sendMemory, RecvMemory: e.recvMemory,
 		},
 	}
 	if idle := cc.IdleTimeout; idle > 0 && cc.KeepAlive > 0 {

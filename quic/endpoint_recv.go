@@ -164,9 +164,12 @@ func (e *Endpoint) admitPostponed(reply []byte) {
 // admission decides about a client before any TLS work.
 func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	e.mu.Lock()
-	l, cc := e.listener, e.serverC
+	l, cc, isFull := e.listener, e.serverC, len(e.conns) >= e.cfg.MaxConns
 	e.mu.Unlock()
 	switch {
+	case isFull:
+		e.counters.tooMany.Add(1)
+		return nil, errRefused
 	case l == nil, l.full():
 		return nil, errRefused
 	case e.pool.full():
@@ -191,7 +194,7 @@ func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 		return err
 	}
 	c := newConn(e, k, e.cfg, true)
-	if !e.add(c, in) {
+	if e.add(c, in) != nil {
 		c.discard()
 		return errRefused
 	}

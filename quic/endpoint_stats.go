@@ -11,9 +11,11 @@ type EndpointStats struct {
 	Conns    int    // connections there are now, in any state
 	Accepted uint64 // connections that reached the Listener
 	// Refused counts clients that were refused: by Config.Accept, for a full backlog, without a
-	// Listener, or because they would have waited too long for TLS.
+	// Listener, because of Config.MaxConns, or because they would have waited too long for TLS.
 	Refused uint64
-	Ignored uint64 // clients that Config.Accept dropped without an answer, by ErrIgnore
+	// TooManyConns counts those that were refused because of Config.MaxConns.
+	TooManyConns uint64
+	Ignored      uint64 // clients that Config.Accept dropped without an answer, by ErrIgnore
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
 	// Panics is the number of handshakes that a panic ended: of a callback in Config, tlsprovider.Config
@@ -21,6 +23,12 @@ type EndpointStats struct {
 	Panics uint64
 	// Handshakes counts the handshakes of the Endpoint's connections.
 	Handshakes HandshakeStats
+	// SendMemory and ReceiveMemory are the bytes in use of Config.MaxSendMemory and
+	// MaxReceiveMemory.
+	SendMemory, ReceiveMemory int64
+	// SendMemoryWaits counts how often a stream had to wait for send memory, ReceiveMemoryDrops
+	// the packets that were dropped for lack of receive memory.
+	SendMemoryWaits, ReceiveMemoryDrops uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -71,7 +79,7 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 }
 
 // counters are the Endpoint's own part of its stats.
-type counters struct{ accepted, refused, ignored, postponed, panics atomic.Uint64 }
+type counters struct{ accepted, refused, ignored, postponed, panics, tooMany atomic.Uint64 }
 
 // Stats returns the counters as they are now.
 func (e *Endpoint) Stats() EndpointStats {
@@ -79,6 +87,9 @@ func (e *Endpoint) Stats() EndpointStats {
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
 		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
 		Panics: e.counters.panics.Load(), Handshakes: e.handshakes.stats(),
+		TooManyConns: e.counters.tooMany.Load(),
+		SendMemory:   e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
+		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

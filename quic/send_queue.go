@@ -62,8 +62,8 @@ type reply struct {
 }
 
 const (
-	// maxReplies is the number of datagrams of no connection that may wait. More are dropped: the
-	// peers will ask again.
+	// maxReplies is the number of datagrams of no connection that may wait. More are dropped: those
+	// who asked will ask again.
 	maxReplies = 256
 	// replyTurn is the number of them that leave in one turn.
 	replyTurn = 16
@@ -165,7 +165,7 @@ func (q *sendQueue) reply(tx datagram.Transmit) {
 	}
 }
 
-// writeWait waits for room in the socket and sends the rest of a train. No other sender takes anything
+// writeWait waits for room in the socket and sends the rest of a train. Nobody else takes anything
 // from the queue meanwhile.
 func (q *sendQueue) writeWait(o *output) error {
 	q.full.Add(1)
@@ -173,7 +173,7 @@ func (q *sendQueue) writeWait(o *output) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.full.Add(-1) == 0 {
-		// What was queued meanwhile has called no sender.
+		// Whatever came in meanwhile called no sender.
 		for n := len(q.parked); n > 0; n-- {
 			q.callSender()
 		}

@@ -16,12 +16,12 @@ type turn struct {
 }
 
 var (
-	// senderTurn is the turn that a sender gives. The bytes are one train of the largest size: about 50 µs of sealing
+	// senderTurn is a sender's. The bytes are one train of the largest size: about 50 µs of sealing
 	// and, one datagram a system call, 100 µs in the kernel. That is how long each connection with
 	// bulk data can delay another one. The time is for sockets that are slow, or that block.
 	senderTurn = turn{trains: 4, bytes: sendBufferSize, time: time.Millisecond}
 
-	// callTurn is the turn of an application's call. One train carries a request or a response, without
+	// callTurn is that of an application's call. One train carries a request or a response, without
 	// the cost and the delay of waking a sender; the call must return soon.
 	callTurn = turn{trains: 1, bytes: sendBufferSize, time: time.Millisecond}
 )
@@ -36,7 +36,7 @@ const (
 )
 
 // sendTrains sends until nothing is left or the turn is over. It is called with mu held and driving
-// set, and returns likewise, except that mu is released if the result is sendBlocked.
+// set, and returns likewise, but for sendBlocked, when mu is released.
 func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 	now := c.ep.clock.now()
 	for end, quiet := now.Add(limit.time), false; ; now = c.ep.clock.now() {
@@ -55,7 +55,7 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 		}
 		tx, ok := c.core.PollTransmit(now, o.buf)
 		if !ok {
-			// PollTransmit may have ended the connection: check for events once more.
+			// Having nothing to send may have ended the connection: look once more.
 			quiet = true
 			continue
 		}
@@ -113,7 +113,7 @@ func (c *Conn) continueTurn(o *output) (more bool) {
 		err := c.ep.sends.writeWait(o)
 		c.mu.Lock()
 		c.handleSendResult(o, err)
-		// The wait was the turn. Inputs that came meanwhile are in the core.
+		// The wait was the turn. What came in meanwhile was left to us.
 		for c.handOut(&out) {
 		}
 		result = sendQuiet

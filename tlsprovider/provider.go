@@ -92,10 +92,10 @@ type Session interface {
 	// EventHandshakeDone until Close, which the transport defers to the connection's end.
 	Export(label string, context []byte, length int) ([]byte, error)
 
-	// Settle frees what a session holds only for messages after the handshake, for which the
-	// transport no longer waits. State, Export and keys not yet taken remain available. Messages
-	// are still checked, and tickets among them are dropped. Before EventHandshakeDone and after
-	// a failure it does nothing.
+	// Settle says that the transport waits no longer for what may follow a handshake: what a
+	// session holds for that alone is freed. State, Export and keys not yet taken stay, messages
+	// are still checked, and tickets among them are dropped. Before EventHandshakeDone, and
+	// after a failure, it does nothing.
 	Settle()
 
 	// Close frees everything but keys that were taken. It is allowed in every state.

@@ -3,6 +3,10 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
 #include "tls.h"
 
 __thread int64_t pqq_now;
@@ -236,11 +240,39 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	return S2N_SUCCESS;
 }
 
+/* s2n-tls hands a name's text over without its type and falls back to the common name. We ask AWS-LC
+ * instead, once the chain is verified, in pqq_cb_verify_cert. */
+uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
+{
+	(void)name;
+	(void)len;
+	(void)ctx;
+	return 1;
+}
+
+static int leaf_matches(const pqq_conn *c)
+{
+	const uint8_t *der = c->leaf.der.data;
+	int ok = 0;
+	X509 *cert = c->leaf.der.len > 0 && c->leaf.der.len == c->leaf.want ? d2i_X509(NULL, &der, (long)c->leaf.want) : NULL;
+
+	if (cert != NULL && c->verify_ip) {
+		ok = X509_check_ip_asc(cert, c->verify_name, 0) == 1;
+	} else if (cert != NULL && c->verify_name[0] != '.') {
+		/* To AWS-LC a name that begins with a dot is any below it. */
+		ok = X509_check_host(cert, c->verify_name, strlen(c->verify_name),
+			     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
+	}
+	X509_free(cert);
+	ERR_clear_error();
+	return ok;
+}
+
 int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx)
 {
 	(void)ctx;
 	pqq_conn *c = s2n_connection_get_ctx(conn);
-	if (c->verify_name[0] == '\0' || pqq_leaf_matches(&c->leaf, c->verify_name, c->verify_ip)) {
+	if (c->verify_name[0] == '\0' || leaf_matches(c)) {
 		return s2n_cert_validation_accept(info);
 	}
 	return s2n_cert_validation_reject(info);

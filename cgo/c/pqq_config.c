@@ -32,7 +32,8 @@ static int set_up(pqq_config *cfg, const char *policy)
 	if (s2n_config_set_cipher_preferences(s, policy) != S2N_SUCCESS
 		|| s2n_config_enable_quic(s) != S2N_SUCCESS
 		|| s2n_config_set_wall_clock(s, pqq_cb_clock, NULL) != S2N_SUCCESS
-		|| s2n_config_set_max_cert_chain_depth(s, MAX_CHAIN) != S2N_SUCCESS) {
+		|| s2n_config_set_max_cert_chain_depth(s, MAX_CHAIN) != S2N_SUCCESS
+		|| s2n_config_set_verify_host_callback(s, pqq_cb_any_host, NULL) != S2N_SUCCESS) {
 		return 0;
 	}
 	if ((flags & PQQ_SKIP_VERIFY) ? s2n_config_disable_x509_verification(s) != S2N_SUCCESS

@@ -13,11 +13,7 @@
 static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, size_t params_len)
 {
 	struct s2n_connection *s = c->s2n;
-	/* No check of names by s2n-tls: it hands over a name's text without its type, falls back to the common
-	 * name, and rejects a client whose common name is an address. A server's name is checked once the
-	 * chain is verified, in pqq_cb_verify_cert; a client's certificate need not have any. */
-	if (s2n_connection_set_verify_host_callback(s, NULL, NULL) != S2N_SUCCESS
-		|| s2n_connection_set_config(s, c->cfg->s2n) != S2N_SUCCESS
+	if (s2n_connection_set_config(s, c->cfg->s2n) != S2N_SUCCESS
 		|| s2n_connection_enable_quic(s) != S2N_SUCCESS
 		|| s2n_connection_set_ctx(s, c) != S2N_SUCCESS
 		/* By default s2n-tls answers an error by sleeping for 10 to 30 seconds. */
@@ -128,13 +124,6 @@ void pqq_ticket_free(pqq_ticket *t)
 
 uint32_t pqq_ticket_lifetime(const pqq_ticket *t) { return t->lifetime; }
 
-static int fail(int32_t *err)
-{
-	*err = s2n_errno;
-	ERR_clear_error();
-	return 0;
-}
-
 int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t alpn_len,
 	const uint8_t *params, size_t params_len, int32_t *err)
 {
@@ -144,7 +133,8 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 	}
 	if (cfg != NULL && cfg != c->cfg) {
 		if (s2n_connection_set_config(c->s2n, cfg->s2n) != S2N_SUCCESS) {
-			return fail(err);
+			*err = s2n_errno;
+			return 0;
 		}
 		pqq_config *old = c->cfg;
 		c->cfg = pqq_config_ref(cfg);
@@ -152,13 +142,15 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 		pqq_config_free(old);
 		/* Certificates may now differ by name. */
 		if (s2n_connection_server_name_extension_used(c->s2n) != S2N_SUCCESS) {
-			return fail(err);
+			*err = s2n_errno;
+			return 0;
 		}
 	}
 	if (s2n_connection_append_protocol_preference(c->s2n, alpn, (uint8_t)alpn_len) != S2N_SUCCESS
 		|| s2n_connection_set_quic_transport_parameters(c->s2n, params, (uint16_t)params_len) != S2N_SUCCESS
 		|| s2n_client_hello_cb_done(c->s2n) != S2N_SUCCESS) {
-		return fail(err);
+		*err = s2n_errno;
+		return 0;
 	}
 	c->waits_hello = 0;
 	return 1;

@@ -46,7 +46,7 @@ typedef struct {
 /* Looks at message headers only. 0: a message that has no place in QUIC. */
 int pqq_post_check(pqq_post *p, const uint8_t *in, size_t len);
 
-/* The first certificate of a peer's Certificate message, read as the message comes in. */
+/* The first certificate of a peer's Certificate message, as it goes by. */
 typedef struct {
 	uint8_t header[11];
 	uint8_t have, over;
@@ -55,9 +55,6 @@ typedef struct {
 } pqq_leaf;
 
 void pqq_leaf_read(pqq_leaf *l, const uint8_t *in, size_t len);
-
-/* Whether the certificate is valid for a host name, or with ip for an address. */
-int pqq_leaf_matches(const pqq_leaf *l, const char *name, int ip);
 
 struct pqq_conn {
 	struct s2n_connection *s2n; /* goes after the handshake, see finish */
@@ -114,6 +111,7 @@ int pqq_cb_pkey(struct s2n_connection *conn, struct s2n_async_pkey_op *op);
 int pqq_cb_key_log(void *ctx, struct s2n_connection *conn, uint8_t *line, size_t len);
 int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_ticket *ticket);
 int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx);
+uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx);
 int pqq_cb_clock(void *ctx, uint64_t *nanoseconds);
 
 /* The time for certificates during the current call on this thread; 0 means the system's. */

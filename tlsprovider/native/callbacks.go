@@ -107,7 +107,7 @@ func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Cert
 
 // guardKey returns c with a guarded key if the key lives elsewhere.
 func (s *session) guardKey(c tls.Certificate) tls.Certificate {
-	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isRemote(signer) {
+	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isForeign(signer) {
 		c.PrivateKey = guardedSigner{signer, s}
 	}
 	return c

@@ -14,17 +14,17 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// certificates converts certs for crypto/tls. remote reports whether any of them has a Signer.
-func certificates(certs []tlsprovider.Certificate) (out []tls.Certificate, remote bool, err error) {
+// certificates prepares chains and keys. foreign says that a key of theirs lives elsewhere.
+func certificates(certs []tlsprovider.Certificate) (out []tls.Certificate, foreign bool, err error) {
 	for i, c := range certs {
 		t, err := certificate(c)
 		if err != nil {
 			return nil, false, fmt.Errorf("native: certificate %d: %w", i, err)
 		}
-		remote = remote || c.Signer != nil
+		foreign = foreign || c.Signer != nil
 		out = append(out, t)
 	}
-	return out, remote, nil
+	return out, foreign, nil
 }
 
 func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {

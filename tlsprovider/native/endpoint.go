@@ -12,7 +12,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long a generated ticket key seals. Its predecessor opens for as long again.
+// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// long again.
 const ticketKeyLife = 24 * time.Hour
 
 var errEndpointClosed = errors.New("native: the endpoint is closed")
@@ -27,7 +28,7 @@ type endpoint struct {
 	mu      sync.Mutex
 	current *prepared // nil once closed
 	certs   []tls.Certificate
-	remote  bool // a certificate has a Signer
+	foreign bool // a private key lives elsewhere
 	keys    [][32]byte
 	ownKeys bool // keys were made here, at madeAt
 	madeAt  time.Time
@@ -37,10 +38,10 @@ type endpoint struct {
 
 // prepared is one state of an endpoint's configuration. A change makes another; sessions keep theirs.
 type prepared struct {
-	base   *tls.Config
-	certs  []tls.Certificate
-	remote bool
-	cache  *ticketCache // a client's
+	base    *tls.Config
+	certs   []tls.Certificate
+	foreign bool
+	cache   *ticketCache // a client's
 
 	mu     sync.Mutex
 	byALPN map[string]*tls.Config // a server's
@@ -72,7 +73,7 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, fmt.Errorf("native: RequirePQ, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))
 	}
-	if e.certs, e.remote, err = certificates(cfg.Certificates); err != nil {
+	if e.certs, e.foreign, err = certificates(cfg.Certificates); err != nil {
 		return nil, err
 	}
 	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
@@ -141,7 +142,7 @@ func (e *endpoint) now() time.Time {
 
 // SetCertificates implements tlsprovider.Endpoint.
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	out, remote, err := certificates(certs)
+	out, foreign, err := certificates(certs)
 	if err != nil {
 		return err
 	}
@@ -150,7 +151,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.certs, e.remote = out, remote
+	e.certs, e.foreign = out, foreign
 	e.generation++
 	return e.replaceLocked()
 }

@@ -65,7 +65,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	}
 	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
-	if prepared.remote {
+	if prepared.foreign {
 		s.signing = newSigning()
 	}
 	if e.side == tlsprovider.Client {
@@ -80,8 +80,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	return s, nil
 }
 
-// isRemote reports whether a key is not in this process's memory.
-func isRemote(key any) bool {
+// isForeign reports whether a key is not in this process's memory.
+func isForeign(key any) bool {
 	switch key.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
 		return false
@@ -187,7 +187,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		s.e.p.live.sessions.Add(-1)
 		other.p.live.sessions.Add(1)
 		s.e, s.prepared, s.wantPQ = other, p, s.wantPQ || other.cfg.RequirePQ
-		if p.remote {
+		if p.foreign {
 			s.signing = newSigning()
 		}
 	}
@@ -251,7 +251,7 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			}
 		}
 		if s.settled {
-			continue // a ticket; the session is settled
+			continue // a ticket that nobody waits for
 		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
 		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })

@@ -65,8 +65,8 @@ func (s *session) finish() error {
 	st.HelloRetried = s.watch.Retried()
 	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
 	st.SignatureScheme = s.watch.Scheme(s.e.side.Peer())
-	// crypto/tls puts the client's certificates into the ticket, so a server knows the client of a resumed
-	// session.
+	// A ticket of crypto/tls's server holds the client's certificates: whoever goes by them is not to meet
+	// a stranger.
 	if !cs.DidResume || s.e.side == tlsprovider.Server {
 		for _, c := range cs.PeerCertificates {
 			st.PeerChain = append(st.PeerChain, c.Raw)

@@ -11,8 +11,9 @@ import (
 )
 
 // signing lets crypto/tls wait for a private key that lives elsewhere without holding the caller.
-// crypto/tls runs a handshake on a goroutine of its own while its caller waits. With a remote key a second
-// goroutine is that caller, and the session waits for the end of the call or for a request to sign.
+// crypto/tls runs a handshake on a goroutine of its own and has its caller wait; with a foreign key
+// a second goroutine is that caller, and the session's waits for whichever comes first: the call's
+// end, or a signature that is asked for.
 type signing struct {
 	requests chan *tlsprovider.SignRequest // from the handshake's goroutine
 	replies  chan signature
@@ -45,7 +46,7 @@ func (g *signing) wrap(certs []tls.Certificate) []tls.Certificate {
 	}
 	out := make([]tls.Certificate, len(certs))
 	for i, c := range certs {
-		if signer, ok := c.PrivateKey.(crypto.Signer); ok && isRemote(signer) {
+		if signer, ok := c.PrivateKey.(crypto.Signer); ok && isForeign(signer) {
 			c.PrivateKey = &remoteKey{signer, g}
 		}
 		out[i] = c
@@ -61,7 +62,7 @@ type remoteKey struct {
 
 func (k *remoteKey) Public() crypto.PublicKey { return k.signer.Public() }
 
-// Sign runs on the handshake's goroutine. The caller of Run provides the randomness.
+// Sign runs on the handshake's goroutine. The randomness is that of whoever runs the request.
 func (k *remoteKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	req := tlsprovider.NewSignRequest(k.signer, bytes.Clone(digest), opts)
 	select {
@@ -77,7 +78,7 @@ func (k *remoteKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 	}
 }
 
-// call runs f, which may ask for a signature. waiting reports whether it did; f goes on later.
+// call runs f, which may want a signature. waiting says that it does, and that f goes on later.
 func (g *signing) call(f func() error) (waiting bool, err error) {
 	if g == nil {
 		return false, f()
@@ -120,7 +121,7 @@ func (g *signing) failure() error {
 	return g.failed
 }
 
-// close ends a call that waits. The request itself may still run.
+// close ends a call that waits. The request itself may still run: it belongs to whoever runs it.
 func (g *signing) close() {
 	if g == nil {
 		return

@@ -61,7 +61,7 @@ func (e *endpoint) prepare() (*prepared, error) {
 	t.KeyLogWriter = e.cfg.KeyLogWriter
 	t.Time = e.cfg.Time
 	t.SessionTicketsDisabled = e.cfg.DisableTickets
-	p := &prepared{base: t, certs: e.certs, remote: e.remote}
+	p := &prepared{base: t, certs: e.certs, foreign: e.foreign}
 	if e.side == tlsprovider.Client {
 		if cas != nil {
 			t.RootCAs = cas
@@ -120,7 +120,7 @@ const maxALPN = 16
 // serverConfig returns the configuration for a protocol. Sessions share it, unless private keys live
 // elsewhere or there are callbacks: those have to find their session.
 func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
-	if p.remote || hasCallbacks(p.base) {
+	if p.foreign || hasCallbacks(p.base) {
 		t := s.withALPN(p.base, alpn)
 		t.Certificates = s.signing.wrap(p.certs)
 		return t

@@ -14,7 +14,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long a generated ticket key seals. Its predecessor opens for as long again.
+// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// long again.
 const ticketKeyLife = 24 * time.Hour
 
 // An endpoint is a checked configuration. What s2n-tls works with must not change once a connection
@@ -113,7 +114,7 @@ func checkTicketKeys(keys [][]byte) error {
 	return nil
 }
 
-// sendsTickets reports whether a server sends tickets. One that asks for client certificates does not:
+// sendsTickets says whether a server sends tickets. One that asks for client certificates does not:
 // s2n-tls does not put them into the ticket.
 func (e *endpoint) sendsTickets() bool {
 	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert
@@ -316,7 +317,7 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	return e.replaceLocked(nil, keys, false)
 }
 
-// rotate replaces a server's generated ticket key when it is due. A failure
+// rotate gives a server whose ticket keys nobody configured a new one when it is time. A failure
 // leaves the old one in use: it is no reason to refuse a connection.
 func (e *endpoint) rotate() {
 	now := e.now() // without the lock: it calls the program's clock, which may panic
@@ -333,7 +334,7 @@ func (e *endpoint) rotate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == nil || now.Sub(e.current.madeAt) < ticketKeyLife {
-		return // another call was faster
+		return // somebody was faster
 	}
 	_ = e.replaceLocked(nil, [][]byte{key, e.current.ticketKeys[0]}, true)
 }

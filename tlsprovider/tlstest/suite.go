@@ -101,8 +101,6 @@ func (su *Suite) handshake() []namedTest {
 		{"ALPN and SNI", su.alpnAndSNI, real},
 		{"transport parameters", su.transportParameters, all},
 		{"names that match", su.namesThatMatch, real},
-		{"names in certificates", su.namesInCertificates, real},
-		{"names of clients", su.namesOfClients, real},
 		{"certificate by name", su.certificateByName, real},
 		{"many certificates", su.manyCertificates, real},
 		{"resumption", su.resumption, real},

@@ -5,8 +5,6 @@
  * certificates that was not made is pushed to, a connection that could not be made is not freed). */
 #include <stdlib.h>
 
-#include <openssl/err.h>
-
 #include "certs.h"
 #include "side.h"
 
@@ -203,26 +201,6 @@ static int packets(const configs *unused)
 	return ok;
 }
 
-/* A decision that fails in s2n-tls and AWS-LC leaves nothing in the thread's error queue, where the next call
- * on the thread would find it. */
-static void queue_after_continue(const configs *cfg)
-{
-	static side c, s;
-	int32_t err = 0;
-	pqq_config *other = pqq_config_new("default_pq", PQQ_SERVER | PQQ_CLIENT_CERT_REQUIRED, &err);
-	CHECK(other != NULL && pqq_config_add_root(other, cert.cert, &err));
-	c.conn = pqq_conn_new(cfg->client, "server.test", "server.test", 0, (const uint8_t *)"client", 6, &err);
-	s.conn = pqq_conn_new(cfg->server, NULL, NULL, 0, NULL, 0, &err);
-	CHECK(drive(&c, 0, NULL, 0) && deliver(&c, &s) && s.hello);
-	countdown = 0; /* the first thing that AWS-LC allocates: the store of the other configuration's roots */
-	int ok = pqq_conn_continue(s.conn, other, (const uint8_t *)"test", 4, (const uint8_t *)"server", 6, &err);
-	CHECK(countdown == -1 && !ok && err != 0);
-	CHECK(ERR_peek_error() == 0);
-	pqq_conn_free(c.conn);
-	pqq_conn_free(s.conn);
-	pqq_config_free(other);
-}
-
 int main(void)
 {
 	configs c = { 0 };
@@ -235,7 +213,6 @@ int main(void)
 	each(configuration, NULL, 1, 2);
 	any = 1;
 	each(packets, NULL, 1, 10);
-	queue_after_continue(&c);
 	any = 0;
 	take_down(&c);
 	CHECK(pqq_live_now().handles == 0);

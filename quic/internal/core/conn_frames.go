@@ -41,6 +41,16 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		c.abortf(wire.ProtocolViolation, 0, "packet without frames")
 		return
 	}
+	if s == recovery.SpaceApp && !c.streams.Admits(c.now, payload) {
+		// As if the network had lost it: the peer sends its contents again.
+		//
+		// "A packet MUST NOT be acknowledged until packet protection has been successfully
+		// removed and all frames contained in the packet have been processed."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-1
+		c.drop(DropNoMemory)
+		c.idle.received(c) // the peer is there
+		return
+	}
 	c.stats.PacketsReceived++
 	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
 		// "Once an endpoint has successfully processed a Handshake packet from the peer, it

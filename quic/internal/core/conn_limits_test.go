@@ -2,12 +2,14 @@ package core
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
@@ -149,4 +151,45 @@ func TestReasonOfThePeer(t *testing.T) {
 	r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Reason: append([]byte("\x1b[2J"), bytes.Repeat([]byte("x"), 900)...)})
 	require.Len(t, r.server.Err().Reason, maxReason)
 	require.NotContains(t, r.server.Err().Error(), "\x1b")
+}
+
+// TestReceiveMemory: packets for which there is no memory are lost, and nothing of them: the application
+// gets every byte once it reads.
+func TestReceiveMemory(t *testing.T) {
+	const size = 300_000
+	budget := streams.NewBudget(0)
+	r := connected(t, rigOptions{server: func(c *Config) {
+		c.Streams.RecvMemory, c.Streams.RecvWindow, c.Streams.ConnWindow = budget, size, size
+	}})
+	id, err := r.client.OpenStream(r.now, true)
+	require.NoError(t, err)
+	want := make([]byte, size)
+	r.fill(want)
+	_, err = r.client.Write(r.now, id, want)
+	require.NoError(t, err)
+	require.NoError(t, r.client.CloseWrite(r.now, id))
+	r.pump()
+	r.wait(5 * time.Second)
+	require.Positive(t, r.server.Stats().Drops[DropNoMemory])
+	require.Positive(t, budget.Refused())
+	require.LessOrEqual(t, budget.Used(), int64(2*streams.MinShare+20<<10))
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+
+	var got []byte
+	p := make([]byte, 10_000)
+	for i := 0; len(got) < size; i++ {
+		require.Less(t, i, 1000, "%d bytes", len(got))
+		n, err := r.server.Read(r.now, id, p)
+		got = append(got, p[:n]...)
+		if err != nil {
+			require.ErrorIs(t, err, streams.ErrBlocked)
+			r.wait(100 * time.Millisecond)
+		}
+		r.pump()
+	}
+	require.Equal(t, want, got)
+	_, err = r.server.Read(r.now, id, p)
+	require.ErrorIs(t, err, io.EOF)
+	require.Zero(t, budget.Used())
 }

@@ -40,6 +40,7 @@ const (
 	DropUnexpectedToken    // a server's Initial with a token
 	DropInvalidRetry       // a Retry that is late, repeated or does not authenticate
 	DropInvalidNegotiation // a Version Negotiation that is late or does not match
+	DropNoMemory           // stream data for which the budget has no room
 
 	NumDropReasons
 )
@@ -52,6 +53,7 @@ var dropNames = [NumDropReasons]string{
 	"undecryptable", "closed connection",
 	"wrong path", "duplicate", "unexpected packet", "keys unavailable", "keys discarded",
 	"source connection ID", "unexpected token", "invalid retry", "invalid version negotiation",
+	"no memory",
 }
 
 func (r DropReason) String() string {

@@ -40,9 +40,6 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		in.hello = k
 		k.acks.Init(recovery.SpaceInitial)
 	}
-	if k.state == helloTaken {
-		return e.drop(DropIncompleteHello)
-	}
 	if h.SrcID != k.in.PeerID || len(k.in.Datagrams) > 0 && k.bytes+len(d) > maxHelloBytes ||
 		e.hellos.bytes+len(d) > e.cfg.HelloBytes {
 		return e.drop(DropHelloBytes)
@@ -128,8 +125,6 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 	switch {
 	case k == nil:
 		return e.drop(DropUnknownConnID)
-	case k.state == helloTaken:
-		return e.drop(DropIncompleteHello)
 	case k.bytes+len(d) > maxHelloBytes || e.hellos.bytes+len(d) > e.cfg.HelloBytes:
 		return e.drop(DropHelloBytes)
 	}
@@ -210,9 +205,6 @@ func (e *Endpoint) deriveKeys(in *Incoming) bool {
 func (e *Endpoint) sendHelloAcks() {
 	for k := e.hellos.nextAck(); k != nil && due(k.ackAt, e.now); k = e.hellos.nextAck() {
 		k.ackAt = 0
-		if k.state == helloTaken {
-			continue
-		}
 		if b, ok := e.helloAck(k); ok {
 			e.outbox = append(e.outbox, e.reply(k.in.Path, b).Reply)
 		}

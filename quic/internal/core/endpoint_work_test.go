@@ -223,36 +223,6 @@ func TestKeysOfClients(t *testing.T) {
 	}
 }
 
-// While the driver decides about a client, outside of any lock, the Endpoint does not touch what it has handed
-// over, whatever arrives.
-func TestIncomingBelongsToDriver(t *testing.T) {
-	r := newRig(t, rigOptions{})
-	s := newStranger(t, r.serverConfig.Provider, "12345678")
-	complete := wire.Crypto{Data: []byte{1, 0, 0, 2, 3, 3}}.Append(nil)
-	first := s.packet(nil, complete, MinInitialSize)
-	got := r.receiveFrom(clientAddr, first)
-	require.Equal(t, RouteAdmit, got.Kind)
-	require.True(t, r.endpoint.Postpone(r.now, got.Incoming))
-	r.now = r.now.Add(helloAckDelay)
-	r.endpoint.HandleTimeout(r.now)
-	in := r.endpoint.NextPostponed(r.now)
-	require.Same(t, got.Incoming, in)
-	require.Nil(t, r.endpoint.NextPostponed(r.now), "once")
-	before, acks := *in, in.hello.acks
-	for _, d := range [][]byte{first, s.packet(nil, wire.Crypto{Offset: 6, Data: []byte{1}}.Append(nil), MinInitialSize)} {
-		require.Equal(t, DropIncompleteHello, r.receiveFrom(clientAddr, d).Drop)
-	}
-	r.now = r.now.Add(time.Minute)
-	r.endpoint.HandleTimeout(r.now)
-	require.Equal(t, before, *in)
-	require.Equal(t, acks, in.hello.acks)
-	_, err := NewServerConn(r.now, r.serverConfig, in)
-	require.NoError(t, err)
-	r.endpoint.Add(r.now, 7, in)
-	require.NoError(t, r.endpoint.CheckInvariants())
-	require.Zero(t, r.endpoint.hellos.len())
-}
-
 // BenchmarkInitialDatagram reports what the worst datagrams that a stranger can send cost, as multiples of
 // half a ClientHello with its acknowledgement. The cost is that of the fastest round.
 func BenchmarkInitialDatagram(b *testing.B) {

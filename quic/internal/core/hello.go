@@ -37,7 +37,7 @@ type helloState uint8
 const (
 	helloIncomplete helloState = iota
 	helloWaiting               // complete, and postponed
-	helloTaken                 // handed to the driver again, which owns the Incoming until it has decided
+	helloTaken                 // handed to the driver again, which has not decided yet
 )
 
 func (k *hello) deadline() monotime.Time { return k.expires }

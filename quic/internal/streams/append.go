@@ -224,8 +224,9 @@ func grow(b []byte, n int) []byte {
 	return append(b, make([]byte, n)...)
 }
 
-// putProbe repeats something that is not acknowledged: of the first stream that has such a thing, and
-// another part of it than the probe before.
+// putProbe repeats something that is not acknowledged, of the first stream that has such a thing. Every
+// other probe repeats the oldest bytes, as a receiver that is out of memory may take nothing else. The
+// probes between repeat other parts.
 func (s *Set) putProbe(p *packer) {
 	for _, st := range s.all {
 		h := &st.send
@@ -238,7 +239,11 @@ func (s *Set) putProbe(p *packer) {
 		if h.done || h.resetting {
 			continue
 		}
-		start, end := h.unacked(max(h.probed, h.acked))
+		from := h.acked
+		if h.probeOldest {
+			from = max(from, h.probed)
+		}
+		start, end := h.unacked(from)
 		if start == end {
 			start, end = h.unacked(h.acked)
 		}
@@ -246,7 +251,10 @@ func (s *Set) putProbe(p *packer) {
 			continue
 		}
 		n := st.putStream(p, start, end)
-		h.probed = start + max(n, 0)
+		if end := start + max(n, 0); h.probeOldest || end > h.probed {
+			h.probed = end
+		}
+		h.probeOldest = !h.probeOldest
 		return
 	}
 }

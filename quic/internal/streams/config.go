@@ -1,7 +1,5 @@
 package streams
 
-import "sync/atomic"
-
 // Config sets the limits of a connection's streams. Windows and buffers are in bytes. It is not
 // changed while a Set uses it, and can be shared.
 type Config struct {
@@ -17,44 +15,7 @@ type Config struct {
 	// AbortRate is the number of streams per second that the peer may open and abort; 0 means no
 	// limit. It may exceed the rate for a few seconds. What we asked it to abort does not count.
 	AbortRate int64
-	// Budget, if set, bounds what connection windows may grow to, over all its users.
-	Budget *Budget
-}
-
-// Budget is the number of bytes by which the windows of all connections of an endpoint may exceed
-// their initial sizes. Its methods may be called concurrently.
-type Budget struct {
-	left atomic.Int64
-}
-
-// NewBudget returns a budget of n bytes.
-func NewBudget(n int64) *Budget {
-	b := new(Budget)
-	b.left.Store(n)
-	return b
-}
-
-// Free is what is not in use.
-func (b *Budget) Free() int64 { return b.left.Load() }
-
-// take takes n bytes, or none. A nil Budget is without bounds.
-func (b *Budget) take(n int64) bool {
-	if b == nil {
-		return true
-	}
-	for {
-		left := b.left.Load()
-		if left < n {
-			return false
-		}
-		if b.left.CompareAndSwap(left, left-n) {
-			return true
-		}
-	}
-}
-
-func (b *Budget) put(n int64) {
-	if b != nil {
-		b.left.Add(n)
-	}
+	// SendMemory and RecvMemory, if set, bound the memory for bytes that were written and not
+	// acknowledged, and for bytes that have arrived and were not read.
+	SendMemory, RecvMemory *Budget
 }

@@ -87,7 +87,7 @@ func (s *Set) wakeReader(st *stream) {
 // of the buffer, so that a writer is not woken for each acknowledgement.
 func (s *Set) wakeWriter(st *stream) {
 	h := &st.send
-	if h.waiting && (h.resetting || h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {
+	if h.waiting && (h.resetting || !h.starved && h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {
 		h.waiting = false
 		s.report(st, EventWritable)
 	}

@@ -111,7 +111,7 @@ func defaults() *Config {
 		RecvWindow: 512 << 10, MaxRecvWindow: 16 << 20,
 		ConnWindow: 1 << 20, MaxConnWindow: 32 << 20,
 		SendBuffer: 32 << 20, MaxBidi: 100, MaxUni: 100,
-		Budget: NewBudget(1 << 30),
+		SendMemory: NewBudget(1 << 30), RecvMemory: NewBudget(1 << 30),
 	}
 }
 
@@ -197,7 +197,7 @@ func TestTuneNotRead(t *testing.T) {
 	w.run(t, a, b, ids, 1, monotime.Time(1).Add(30*rtt))
 	require.EqualValues(t, 1<<20, b.recv.size)
 	require.EqualValues(t, 1<<20, b.recv.received)
-	require.EqualValues(t, 1<<30, b.cfg.Budget.Free())
+	require.InDelta(t, 1<<20, b.cfg.RecvMemory.Used(), 3*maxChunk)
 	for _, id := range ids {
 		require.EqualValues(t, 512<<10, b.find(id).recv.win.size)
 	}
@@ -224,31 +224,21 @@ func TestTuneSlowReader(t *testing.T) {
 	require.EqualValues(t, 512<<10, b.find(ids[0]).recv.win.size)
 }
 
-// TestTuneBudget: connections share what their endpoint grants, and give it back.
+// TestTuneBudget: the connection's window does not grow over its share of the budget.
 func TestTuneBudget(t *testing.T) {
-	budget := NewBudget(3 << 20)
 	const rtt = 10 * ms
-	var sets []*peer
-	for range 3 {
+	for _, total := range []int64{1 << 20, 5 << 20, 1 << 30} {
 		cfg := defaults()
-		cfg.Budget = budget
+		cfg.RecvMemory = NewBudget(total)
 		a, b := newPair(t, cfg, cfg)
 		ids := openStreams(t, a, 1)
 		newPipe(rtt, 10*gigabit, 1e9).run(t, a, b, ids, 1, monotime.Time(1).Add(20*rtt))
 		require.NoError(t, b.CheckInvariants())
-		sets = append(sets, b)
+		require.LessOrEqual(t, b.recv.size, max(total, cfg.ConnWindow))
+		require.GreaterOrEqual(t, b.recv.size, min(total, cfg.MaxConnWindow)/2-MinShare)
+		b.Close()
+		require.Zero(t, cfg.RecvMemory.Used())
 	}
-	grown := int64(0)
-	for _, s := range sets {
-		grown += s.recv.size - 1<<20
-	}
-	require.Equal(t, budget.Free(), 3<<20-grown)
-	require.Greater(t, grown, int64(1<<20))
-	sets[0].Close()
-	sets[1].CloseSending()
-	sets[1].Close()
-	sets[2].Close()
-	require.EqualValues(t, 3<<20, budget.Free())
 }
 
 // TestCredit: what is read, discarded or reset comes back to the connection; what waits for a reader

@@ -99,7 +99,7 @@ func FuzzOps(f *testing.F) {
 		p := &peer{t: t}
 		cfg := testConfig()
 		cfg.RecvWindow, cfg.ConnWindow, cfg.SendBuffer = 10000, 30000, 20000
-		cfg.Budget = NewBudget(50000)
+		cfg.SendMemory, cfg.RecvMemory = NewBudget(50000), NewBudget(50000)
 		p.Init(cfg, tlsprovider.Server)
 		p.SetPeerParams(&wire.TransportParameters{MaxData: 5000, MaxStreamDataBidiLocal: 1000,
 			MaxStreamDataBidiRemote: 2000, MaxStreamDataUni: 3000, MaxStreamsBidi: 3, MaxStreamsUni: 3})
@@ -112,7 +112,8 @@ func FuzzOps(f *testing.F) {
 			}
 		}
 		p.Close()
-		require.EqualValues(t, 50000, cfg.Budget.Free())
+		require.Zero(t, cfg.SendMemory.Used())
+		require.Zero(t, cfg.RecvMemory.Used())
 		require.NoError(t, p.CheckInvariants())
 	})
 }

@@ -5,7 +5,7 @@ import "fmt"
 // CheckInvariants verifies what must hold between any two calls. It takes time proportional to the
 // number of streams and buffered chunks: tests call it, production code does not.
 func (s *Set) CheckInvariants() error {
-	var received, consumed, sent int64
+	var received, consumed, sent, sendHeld, recvHeld, readable int64
 	unflushed := 0
 	for i, st := range s.all {
 		if st.index != i || st.gone || s.streams[st.id] != st || st.send.done && st.recv.done {
@@ -20,6 +20,9 @@ func (s *Set) CheckInvariants() error {
 		received += st.recv.win.received
 		consumed += st.recv.win.consumed
 		sent += st.send.sent
+		readable += st.recv.next - st.recv.win.consumed
+		sendHeld += st.send.buf.size()
+		recvHeld += st.recv.buf.size() + gapMemory*int64(st.recv.later.NumRanges())
 		if st.send.dirty {
 			unflushed++
 		}
@@ -34,8 +37,12 @@ func (s *Set) CheckInvariants() error {
 		return fmt.Errorf("%d bytes counted as unread, %d are", w.received-w.consumed, received-consumed)
 	case received > w.received || sent > s.sent || s.sent > s.sendMax:
 		return fmt.Errorf("received %d of %d, sent %d of %d, limit %d", received, w.received, sent, s.sent, s.sendMax)
-	case !s.frozen && s.borrowed != w.size-s.cfg.ConnWindow:
-		return fmt.Errorf("window of %d with %d bytes borrowed", w.size, s.borrowed)
+	case sendHeld != s.sendShare.held || recvHeld != s.recvShare.held:
+		return fmt.Errorf("charged %d and %d bytes, %d and %d are held", s.sendShare.held, s.recvShare.held, sendHeld, recvHeld)
+	case readable != s.readable:
+		return fmt.Errorf("%d readable bytes counted, %d are", s.readable, readable)
+	case s.starvedAt.IsZero() && s.peek(qStarved) != nil:
+		return fmt.Errorf("starved without a timer")
 	}
 	if err := w.check(); err != nil {
 		return fmt.Errorf("connection: %w", err)

@@ -33,6 +33,10 @@ type world struct {
 	late    [2][]*packet // declared lost, and perhaps not
 	streams map[ID]*model
 	loss    float64
+
+	lazy    bool // the applications seldom read
+	refused int  // packets for which there was no memory
+	starved uint64
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -42,7 +46,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 		c.RecvWindow, c.ConnWindow = 1+w.rng.Int64N(20000), 1+w.rng.Int64N(30000)
 		c.SendBuffer = 1 + w.rng.Int64N(50000)
 		c.MaxBidi, c.MaxUni = w.rng.Int64N(4), w.rng.Int64N(4)
-		c.Budget = NewBudget(w.rng.Int64N(1 << 20))
+		c.SendMemory, c.RecvMemory = NewBudget(w.rng.Int64N(1<<16)), NewBudget(w.rng.Int64N(1<<16))
+		if w.rng.IntN(2) == 0 { // budgets hold back more than windows do
+			c.RecvWindow, c.ConnWindow, c.SendBuffer = 1<<18, 1<<20, 1<<18
+			w.lazy = true
+		}
 		return c
 	}
 	w.sides[0], w.sides[1] = newPair(t, cfg(), cfg())
@@ -90,6 +98,11 @@ func (w *world) transmit(side int) {
 }
 
 func (w *world) deliver(p, q *peer, pkt *packet) {
+	if !q.Admits(w.now, pkt.payload) {
+		w.refused++
+		p.fate(pkt, recovery.Lost)
+		return
+	}
 	require.NoError(w.t, q.receive(w.now, testRTT, pkt))
 	p.fate(pkt, recovery.Acked)
 }
@@ -135,7 +148,7 @@ func (w *world) write(m *model, side int) {
 
 // read reads at the side that the direction from side leads to.
 func (w *world) read(m *model, side int) {
-	if !m.exists(side) || m.done[side] {
+	if !m.exists(side) || m.done[side] || w.lazy && w.rng.IntN(50) > 0 {
 		return
 	}
 	p := make([]byte, w.rng.IntN(20000))
@@ -218,19 +231,24 @@ func (w *world) step(open bool) {
 // TestModel: whatever the network does and the applications want, each stream delivers what was
 // written, or says that it does not, and nothing is left in the end.
 func TestModel(t *testing.T) {
+	refused, starved := 0, uint64(0)
 	seeds := uint64(60)
 	if testing.Short() {
 		seeds = 5
 	}
 	for seed := range seeds {
-		runModel(t, seed)
+		w := runModel(t, seed)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+		refused += w.refused
+		starved += w.starved
 	}
+	require.Positive(t, refused, "no packet met an exhausted budget")
+	require.Positive(t, starved, "no writer met an exhausted budget")
 }
 
-func runModel(t *testing.T, seed uint64) {
+func runModel(t *testing.T, seed uint64) *world {
 	t.Helper()
 	defer func() {
 		if t.Failed() {
@@ -241,7 +259,7 @@ func runModel(t *testing.T, seed uint64) {
 	for range 300 {
 		w.step(true)
 	}
-	w.loss = 0
+	w.loss, w.lazy = 0, false
 	for i := 0; ; i++ {
 		require.Less(t, i, 20000, "the streams do not finish")
 		w.step(false)
@@ -256,10 +274,12 @@ func runModel(t *testing.T, seed uint64) {
 		require.Equal(t, p.sent, w.sides[1-side].recv.received, "the sides do not agree on what was sent")
 	}
 	for _, p := range w.sides {
-		budget := p.cfg.Budget.Free() + p.borrowed
+		require.Zero(t, p.cfg.SendMemory.Used())
+		require.Zero(t, p.cfg.RecvMemory.Used())
+		w.starved += p.cfg.SendMemory.Refused()
 		p.Close()
-		require.Equal(t, budget, p.cfg.Budget.Free())
 	}
+	return w
 }
 
 // finished: both directions of each stream have come to their end, and all is quiet.
@@ -272,14 +292,4 @@ func (w *world) finished() bool {
 		}
 	}
 	return len(w.sides[0].all)+len(w.sides[1].all) == 0
-}
-
-func TestBudget(t *testing.T) {
-	b := NewBudget(10)
-	require.True(t, b.take(7))
-	require.False(t, b.take(4))
-	require.True(t, b.take(3))
-	b.put(10)
-	require.EqualValues(t, 10, b.Free())
-	require.True(t, (*Budget)(nil).take(1<<60), "no budget is no bound")
 }

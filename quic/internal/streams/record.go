@@ -123,6 +123,7 @@ func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 			h.above.Sub(0, h.acked)
 		}
 		h.buf.release(h.acked)
+		s.chargeSend(st)
 		s.wakeWriter(st)
 	}
 	s.maybeClean(st)

@@ -37,9 +37,13 @@ func (s *Set) handleStream(f wire.Stream) error {
 		s.discard(st)
 		s.maybeEndStopped(st)
 	default:
-		if !r.store(start, end, f.Data) {
+		s.readable -= r.next
+		ok := r.store(start, end, f.Data)
+		s.readable += r.next
+		if !ok {
 			return &Error{wire.ProtocolViolation, "too many gaps in a stream"}
 		}
+		s.chargeRecv(st)
 		s.wakeReader(st)
 	}
 	return nil
@@ -148,10 +152,12 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 func (s *Set) discard(st *stream) {
 	r := &st.recv
 	n := r.win.received - r.win.consumed
+	s.readable -= r.next - r.win.consumed
 	r.win.consumed, r.next = r.win.received, r.win.received
 	s.recv.consume(n)
 	r.buf.free()
 	r.later.Clear()
+	s.chargeRecv(st)
 }
 
 // maybeEndStopped ends the receiving part of a stream that the application has given up, when the peer
@@ -168,6 +174,7 @@ func (s *Set) endRecv(st *stream) {
 	r.done = true
 	r.stop.Clear()
 	r.buf.free()
+	s.chargeRecv(st)
 	s.maybeFree(st)
 }
 
@@ -205,7 +212,9 @@ func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, 
 func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	r := &st.recv
 	r.win.consume(n)
+	s.readable -= n
 	r.buf.release(r.win.consumed, r.win.received)
+	s.chargeRecv(st)
 	s.recv.consume(n)
 	if r.final < 0 {
 		if r.win.wantsMore(s.now, rtt) {
@@ -224,12 +233,11 @@ func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	}
 }
 
-// growConn makes the connection's window size bytes large, if the budget permits.
+// growConn makes the connection's window size bytes large, or as large as it may be. It does not grow
+// over the connection's share of the memory.
 func (s *Set) growConn(size int64) {
-	more := min(size, s.recv.max) - s.recv.size
-	if more > 0 && s.cfg.Budget.take(more) {
-		s.borrowed += more
-		s.recv.grow(s.recv.size + more)
+	if size = min(size, s.recv.max, s.recvShare.limit()); size > s.recv.size {
+		s.recv.grow(size)
 	}
 }
 

@@ -9,6 +9,7 @@ type recvBuffer struct {
 	chunks []*chunk // chunks[head:] are those from index first on; nil where nothing was written
 	head   int
 	first  int
+	mem    int64 // bytes in all chunks
 }
 
 // The first chunk of a stream has the smallest size, and each further one is of the next larger class, so
@@ -51,6 +52,7 @@ func (b *recvBuffer) write(off int64, p []byte) {
 		c := b.slot(index)
 		if *c == nil {
 			*c = newChunk(min(index, rampIndex))
+			b.mem += int64(len((*c).mem))
 		}
 		n := copy((*c).mem[off-start:], p)
 		p, off = p[n:], off+int64(n)
@@ -85,6 +87,7 @@ func (b *recvBuffer) release(off, end int64) {
 // drop frees the first chunk and keeps its slot.
 func (b *recvBuffer) drop() {
 	if c := b.chunks[b.head]; c != nil {
+		b.mem -= int64(len(c.mem))
 		c.free()
 		b.chunks[b.head] = nil
 	}
@@ -99,11 +102,4 @@ func (b *recvBuffer) free() {
 }
 
 // size returns the memory in use.
-func (b *recvBuffer) size() (n int64) {
-	for _, c := range b.chunks[b.head:] {
-		if c != nil {
-			n += int64(len(c.mem))
-		}
-	}
-	return n
-}
+func (b *recvBuffer) size() int64 { return b.mem }

@@ -12,15 +12,22 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 		return 0, err
 	}
 	h := &st.send
-	n := int(min(int64(len(p)), s.cfg.SendBuffer-(h.end-h.acked)))
+	s.keepPromise(st)
+	room := s.cfg.SendBuffer - (h.end - h.acked)
+	memory := max(s.sendShare.room(), 0)
+	n := int(min(int64(len(p)), room, memory))
 	if n > 0 {
 		h.buf.write(h.end, p[:n])
 		h.end += int64(n)
+		s.chargeSend(st)
 		s.soil(st)
 		s.schedule(st)
 	}
 	if n < len(p) {
 		h.waiting = true
+		if memory < room {
+			s.starve(st)
+		}
 		return n, ErrBlocked
 	}
 	return n, nil
@@ -83,6 +90,7 @@ func (s *Set) reset(st *stream, code uint64) {
 	h.reset.Set()
 	h.end, h.acked = h.sent, h.sent
 	h.buf.free()
+	s.chargeSend(st)
 	h.above.Clear()
 	h.lost.Clear()
 	h.finVal.Clear()
@@ -174,6 +182,7 @@ func (s *Set) maybeEndSend(st *stream) {
 	if h := &st.send; h.told && (h.fin || h.resetting) && h.isClean() {
 		h.done = true
 		h.buf.free()
+		s.chargeSend(st)
 		s.maybeFree(st)
 	}
 }

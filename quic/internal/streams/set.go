@@ -24,9 +24,13 @@ type Set struct {
 	stats  Stats
 
 	// Receiving. What freed streams have received is in recv, too.
-	recv     window
-	borrowed int64 // from the budget
-	frozen   bool  // the window has kept what it had borrowed, and grows no more
+	recv      window
+	recvShare share
+	readable  int64 // bytes that the application can read, of all streams
+	// overdraft is the memory taken while recvShare had no room, and not released. overdraftAt is
+	// the time of the last packet that was admitted to make the peer repeat what was lost.
+	overdraft   int64
+	overdraftAt monotime.Time
 
 	// Sending.
 	sendMax   int64 // the peer's limit
@@ -34,6 +38,9 @@ type Set struct {
 	blocked   recovery.SentVal
 	blockedAt int64
 	peerWindow
+	sendShare share
+	starvedAt monotime.Time // when starved streams look for room again; zero if there are none
+	promised  int64         // room for starved streams that were woken and have not written yet
 
 	unflushed int // streams with something that is not acknowledged
 	flushed   bool
@@ -45,6 +52,7 @@ type peerWindow struct{ bidiLocal, bidiRemote, uni int64 }
 // Init prepares a Set for one side of a connection. cfg is kept.
 func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
 	*s = Set{cfg: cfg, side: side}
+	s.sendShare.b, s.recvShare.b = cfg.SendMemory, cfg.RecvMemory
 	s.recv.init(cfg.ConnWindow, cfg.MaxConnWindow)
 	s.remote[0].init(cfg.MaxBidi)
 	s.remote[1].init(cfg.MaxUni)
@@ -146,6 +154,8 @@ func (s *Set) free(st *stream) {
 	st.send.above.Release()
 	st.send.lost.Release()
 	st.recv.later.Release()
+	s.chargeSend(st)
+	s.chargeRecv(st)
 	if s.recent == st {
 		s.recent = nil
 	}
@@ -156,19 +166,19 @@ func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
 	}
-	s.cfg.Budget.put(s.borrowed)
-	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, frozen: true}
+	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats}
 }
 
 // CloseSending gives back all memory but for what has arrived, which can still be read: the connection
 // is over, and its peer has sent all it had to. Nothing more is received or sent.
 func (s *Set) CloseSending() {
-	s.cfg.Budget.put(s.borrowed)
-	s.borrowed, s.frozen, s.recv.max = 0, true, s.recv.size
+	s.recv.max = s.recv.size
+	s.starvedAt = 0
 	s.unflushed, s.flushed = 0, false
 	for i := len(s.all) - 1; i >= 0; i-- { // from the end: freeing changes what comes after
 		st := s.all[i]
 		st.send.buf.free()
+		s.chargeSend(st)
 		st.send = sendHalf{done: true}
 		st.recv.win.max = st.recv.win.size
 		s.maybeFree(st)
@@ -176,10 +186,19 @@ func (s *Set) CloseSending() {
 }
 
 // HandleTimeout is called at the time of NextTimeout.
-func (s *Set) HandleTimeout(now monotime.Time) { s.setTime(now) }
+func (s *Set) HandleTimeout(now monotime.Time) {
+	s.setTime(now)
+	s.pollStarved()
+}
 
 // NextTimeout returns the time when HandleTimeout has something to do; zero means never.
-func (s *Set) NextTimeout() monotime.Time { return s.aborts.next() }
+func (s *Set) NextTimeout() monotime.Time {
+	t := s.aborts.next()
+	if t.IsZero() || !s.starvedAt.IsZero() && s.starvedAt.Before(t) {
+		t = s.starvedAt
+	}
+	return t
+}
 
 func (s *Set) setTime(now monotime.Time) {
 	s.now = max(s.now, now)

@@ -25,15 +25,18 @@ type stream struct {
 type sendHalf struct {
 	done bool // the peer knows all, and so does the application
 
-	buf   sendBuffer
-	acked int64 // everything below is acknowledged
-	sent  int64 // everything below was sent at least once
-	end   int64 // everything below was written
-	max   int64 // the peer's limit
-	above recovery.RangeSet[int64]
-	lost  recovery.RangeSet[int64] // to be sent again; disjoint from above
-	// probed is where the next probe begins.
-	probed int64
+	buf     sendBuffer
+	charged int64 // to Set.sendShare
+	acked   int64 // everything below is acknowledged
+	sent    int64 // everything below was sent at least once
+	end     int64 // everything below was written
+	max     int64 // the peer's limit
+	above   recovery.RangeSet[int64]
+	lost    recovery.RangeSet[int64] // to be sent again; disjoint from above
+	// Every other probe repeats the oldest bytes that are not acknowledged. Those between begin
+	// at probed.
+	probed      int64
+	probeOldest bool // the last probe did
 
 	fin    bool // there will be no more
 	finVal recovery.SentVal
@@ -49,6 +52,8 @@ type sendHalf struct {
 	blocked   recovery.SentVal // STREAM_DATA_BLOCKED
 	blockedAt int64
 	waiting   bool // Write has returned ErrBlocked
+	starved   bool // because of the budget; in qStarved
+	promised  bool // counted in Set.promised
 	dirty     bool // counted in Set.unflushed
 }
 
@@ -60,11 +65,12 @@ type sendHalf struct {
 type recvHalf struct {
 	done bool // the application has seen the end
 
-	buf   recvBuffer
-	win   window
-	next  int64 // everything below has arrived
-	later recovery.RangeSet[int64]
-	final int64 // size, or -1
+	buf     recvBuffer
+	charged int64 // to Set.recvShare
+	win     window
+	next    int64 // everything below has arrived
+	later   recovery.RangeSet[int64]
+	final   int64 // size, or -1
 
 	reset bool // by the peer
 	code  uint64
@@ -82,6 +88,7 @@ const (
 	qResend         // lost bytes, and an end without bytes
 	qFresh          // bytes that were never sent, within the stream's limit
 	qEvents         // events for the application
+	qStarved        // writers that wait for room in the budget
 	numQueues
 )
 
@@ -144,6 +151,8 @@ func (st *stream) belongs(q int) bool {
 		return st.events != 0
 	case h.resetting || h.done:
 		return false
+	case q == qStarved:
+		return h.starved
 	case q == qResend:
 		return h.lost.NumRanges() > 0 || h.sent == h.end && h.finVal.ShouldSend(false)
 	}
@@ -153,7 +162,7 @@ func (st *stream) belongs(q int) bool {
 // schedule puts a stream into the queues where it belongs, and notes what holds it back.
 func (s *Set) schedule(st *stream) {
 	for q := range numQueues {
-		if q != qEvents && st.belongs(q) {
+		if q != qEvents && q != qStarved && st.belongs(q) {
 			s.enqueue(q, st)
 		}
 	}

@@ -1,0 +1,188 @@
+package streams
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// The memory of a Set is under two budgets, Config.SendMemory and Config.RecvMemory.
+//
+// Sending: Write takes no more than there is room for. A stream that the budget holds back waits in
+// qStarved. It wakes when other bytes of the connection are acknowledged and, because room may also
+// come from other connections, by a timer. Connections do not wake each other: that would need one
+// connection's lock under another's.
+//
+// Receiving: the peer may use all of its windows, whose sum over all connections exceeds the budget. If
+// it does, packets are dropped before they are acknowledged, as if the network had lost them, and the
+// peer sends their contents again. See Admits.
+
+const (
+	// gapMemory is the memory for a range of bytes that has arrived behind a gap.
+	gapMemory = 32
+	// wakeRoom is the room for which a starved stream is worth waking.
+	wakeRoom = maxChunk
+	// overdraftEvery is the time between two packets that are admitted so that the peer learns what
+	// was lost.
+	overdraftEvery = 20 * time.Millisecond
+	// starvedPoll is the time after which a starved stream looks for room again.
+	starvedPoll = 100 * time.Millisecond
+)
+
+// chargeSend charges the send budget for what a stream's buffer has grown or shrunk by.
+func (s *Set) chargeSend(st *stream) {
+	h := &st.send
+	n := h.buf.size() - h.charged
+	if n == 0 {
+		return
+	}
+	h.charged += n
+	s.sendShare.add(n)
+	if n < 0 {
+		s.wakeStarved()
+	}
+}
+
+// chargeRecv charges the receive budget for what a stream's buffer has grown or shrunk by.
+func (s *Set) chargeRecv(st *stream) {
+	r := &st.recv
+	if n := r.buf.size() + gapMemory*int64(r.later.NumRanges()) - r.charged; n != 0 {
+		r.charged += n
+		s.recvShare.add(n)
+		if n < 0 || s.recvShare.room() < 0 {
+			s.overdraft = max(0, s.overdraft+n)
+		}
+	}
+}
+
+// starve lets a stream wait for room in the send budget.
+func (s *Set) starve(st *stream) {
+	if st.send.starved {
+		return
+	}
+	st.send.starved = true
+	s.sendShare.refuse()
+	s.enqueue(qStarved, st)
+	if s.starvedAt.IsZero() {
+		s.starvedAt = s.now.Add(starvedPoll)
+	}
+}
+
+// wakeStarved wakes as many of the streams that wait for room as there is room for, in their order.
+func (s *Set) wakeStarved() {
+	if s.queues[qStarved].head == nil {
+		return
+	}
+	for s.sendShare.room()-s.promised >= wakeRoom {
+		st := s.peek(qStarved)
+		if st == nil {
+			return
+		}
+		s.dequeue(qStarved)
+		st.send.starved, st.send.promised = false, true
+		s.promised += wakeRoom
+		s.wakeWriter(st)
+	}
+}
+
+// keepPromise is called when a stream writes.
+func (s *Set) keepPromise(st *stream) {
+	if st.send.promised {
+		st.send.promised = false
+		s.promised = max(0, s.promised-wakeRoom)
+	}
+}
+
+// pollStarved wakes starved streams if their timer has fired.
+func (s *Set) pollStarved() {
+	if s.starvedAt.IsZero() || s.now.Before(s.starvedAt) {
+		return
+	}
+	s.promised = 0 // those who have not written by now may never write
+	s.wakeStarved()
+	s.starvedAt = 0
+	if s.peek(qStarved) != nil {
+		s.starvedAt = s.now.Add(starvedPoll)
+	}
+}
+
+// Admits reports whether there is memory for the stream data of a packet. If not, the packet must be
+// dropped as a whole and not be acknowledged. payload is what handling frames would begin with; a
+// malformed one is admitted, so that its error is found.
+//
+// A connection that has used up its share still makes progress:
+//
+//   - Bytes that need no memory are admitted.
+//   - So are bytes that the application can read at once, if it has read everything before. Without
+//     these, nothing would ever be released. Once it reads more slowly, they are admitted up to another
+//     MinShare.
+//   - So is a packet with bytes behind a gap, once in overdraftEvery, if the application has read
+//     everything before, up to another MinShare. Its acknowledgement tells the peer what was lost
+//     before: the probes of a peer may all carry new bytes.
+func (s *Set) Admits(now monotime.Time, payload []byte) bool {
+	s.now = max(s.now, now)
+	usesOverdraft := false
+	room := s.recvShare.room()
+	if room > 0 {
+		s.overdraft = 0
+		return true
+	}
+	for b := payload; len(b) > 0; {
+		if b[0]&^7 != byte(wire.FrameStream) {
+			_, n := wire.ParseFrame(b)
+			if n <= 0 {
+				return true
+			}
+			b = b[n:]
+			continue
+		}
+		f, n := wire.ConsumeStream(b)
+		if n <= 0 {
+			return true
+		}
+		b = b[n:]
+		if !s.needsMemory(f) {
+			continue
+		}
+		isNext := s.isNext(f)
+		switch {
+		case s.readable == 0 && isNext:
+		case s.readable == 0 && s.overdraft < MinShare && s.now.Sub(s.overdraftAt) >= overdraftEvery:
+			usesOverdraft = true
+		case isNext && room+MinShare > 0:
+		default:
+			s.recvShare.refuse()
+			return false
+		}
+	}
+	if usesOverdraft {
+		s.overdraftAt = s.now
+	}
+	return true
+}
+
+// needsMemory reports whether handling a frame stores bytes.
+func (s *Set) needsMemory(f wire.Stream) bool {
+	st := s.find(ID(f.ID))
+	if st == nil {
+		return len(f.Data) > 0 && s.isUnopened(ID(f.ID))
+	}
+	r := &st.recv
+	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
+	return !r.done && !r.reset && !r.stopped && end > r.next && !r.later.Covers(max(start, r.next), end)
+}
+
+// isUnopened reports whether a frame with this ID would open a stream.
+func (s *Set) isUnopened(id ID) bool {
+	return id.Initiator() != s.side && id.Num() >= s.remote[typeIndex(id.Uni())].opened
+}
+
+// isNext reports whether no byte is missing before those of a frame.
+func (s *Set) isNext(f wire.Stream) bool {
+	st := s.find(ID(f.ID))
+	if st == nil {
+		return f.Offset == 0
+	}
+	return int64(f.Offset) <= st.recv.next
+}

@@ -1,0 +1,151 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMaxConns: an Endpoint that has as many connections as it may refuses clients and does not dial.
+func TestMaxConns(t *testing.T) {
+	server, client := serverConfig(), clientConfig()
+	server.MaxConns, client.MaxConns = 2, 3
+	inBubble(t, server, client, func(t *testing.T, w *world) {
+		first, _ := w.connect()
+		w.connect()
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		var refused *TransportError
+		require.ErrorAs(t, err, &refused)
+		require.Equal(t, ConnectionRefused, refused.Code)
+		stats := w.server.Stats()
+		require.EqualValues(t, 1, stats.TooManyConns)
+		require.EqualValues(t, 1, stats.Refused)
+		require.Equal(t, 2, stats.Conns)
+
+		require.NoError(t, first.Close())
+		time.Sleep(5 * time.Second) // until nothing is left of it
+		w.connect()
+
+		w.client.cfg.MaxConns = 2
+		_, err = w.client.Dial(t.Context(), serverAddr, nil)
+		require.ErrorContains(t, err, "the endpoint has 2 connections, as many as Config.MaxConns allows")
+	})
+}
+
+// TestMaxSendMemory: a peer that does not read leaves room for the others, and a writer that waits for
+// memory continues when there is some, wherever it comes from.
+func TestMaxSendMemory(t *testing.T) {
+	server := serverConfig()
+	server.MaxSendMemory = 1 << 20
+	inBubble(t, server, nil, func(t *testing.T, w *world) {
+		hogClient, hogServer := w.connect()
+		var tasks sync.WaitGroup
+		defer tasks.Wait()
+		const each = 2 << 20
+		var stuck []*Stream
+		for range 5 {
+			c, s := w.stream(hogClient, hogServer)
+			stuck = append(stuck, c)
+			tasks.Go(func() {
+				_, err := s.Write(pattern(each, 3))
+				require.NoError(t, err)
+				require.NoError(t, s.CloseWrite())
+			})
+		}
+		time.Sleep(5 * time.Second)
+		stats := w.server.Stats()
+		require.Positive(t, stats.SendMemoryWaits)
+		require.LessOrEqual(t, stats.SendMemory, int64(600<<10), "about half of the budget")
+
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		tasks.Go(func() {
+			_, err := s.Write(pattern(each, 4))
+			require.NoError(t, err)
+			require.NoError(t, s.CloseWrite())
+		})
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		requireSame(t, pattern(each, 4), got)
+
+		for _, c := range stuck {
+			tasks.Go(func() {
+				got, err := io.ReadAll(c)
+				require.NoError(t, err)
+				requireSame(t, pattern(each, 3), got)
+			})
+		}
+		tasks.Wait()
+		time.Sleep(time.Second)
+		require.Zero(t, w.server.Stats().SendMemory)
+	})
+}
+
+// TestSendMemoryDeadline: a writer that waits for memory heeds its deadline, and its stream's reset.
+func TestSendMemoryDeadline(t *testing.T) {
+	server := serverConfig()
+	server.MaxSendMemory = 1
+	inBubble(t, server, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		_, s := w.stream(client, server)
+		require.NoError(t, s.SetWriteDeadline(time.Now().Add(time.Second)))
+		_, err := s.Write(pattern(2<<20, 1))
+		var timeout interface{ Timeout() bool }
+		require.ErrorAs(t, err, &timeout)
+		require.NoError(t, s.SetWriteDeadline(time.Time{}))
+		done := start(func() error {
+			_, err := s.Write(pattern(2<<20, 1))
+			return err
+		})
+		time.Sleep(time.Second)
+		require.NoError(t, s.Reset(5))
+		var reset *StreamError
+		require.ErrorAs(t, <-done, &reset)
+	})
+}
+
+// TestMaxReceiveMemory: bytes that nobody reads leave room for other connections, and arrive in the end.
+func TestMaxReceiveMemory(t *testing.T) {
+	server := serverConfig()
+	server.MaxReceiveMemory = 1 << 20
+	inBubble(t, server, nil, func(t *testing.T, w *world) {
+		hogClient, hogServer := w.connect()
+		const each = 400 << 10
+		var unread []*Stream
+		for range 2 {
+			c, s := w.stream(hogClient, hogServer)
+			unread = append(unread, s)
+			_, err := c.Write(pattern(each, 3))
+			require.NoError(t, err)
+			require.NoError(t, c.CloseWrite())
+		}
+		time.Sleep(5 * time.Second)
+		stats := w.server.Stats()
+		require.LessOrEqual(t, stats.ReceiveMemory, int64(700<<10), "half of the budget, and the least share")
+		require.Positive(t, stats.ReceiveMemoryDrops)
+		require.Equal(t, stats.ReceiveMemoryDrops, hogServer.Stats().Drops.NoMemory)
+
+		c, s := w.stream(w.connect())
+		written := start(func() error {
+			_, err := c.Write(pattern(4<<20, 4))
+			return errors.Join(err, c.CloseWrite())
+		})
+		got, err := io.ReadAll(s)
+		require.NoError(t, err)
+		require.NoError(t, <-written)
+		requireSame(t, pattern(4<<20, 4), got)
+
+		for _, s := range unread {
+			got, err := io.ReadAll(s)
+			require.NoError(t, err)
+			requireSame(t, pattern(each, 3), got)
+		}
+		require.Zero(t, w.server.Stats().ReceiveMemory)
+	})
+}
