@@ -44,10 +44,21 @@ type Config struct {
 	// written. 0 means 5 s.
 	CloseTimeout time.Duration
 
-	// StreamWindow is what a peer may send on one stream before we have read it, at first; it
-	// grows with the bandwidth-delay product of a reader that keeps up, to MaxStreamWindow at
-	// most. ConnWindow and MaxConnWindow are the same for all streams of a connection. In
-	// bytes; 0 means 512 KiB, 16 MiB, 1 MiB and 32 MiB.
+	// StreamWindow is the number of bytes that a peer may send on one stream before we have read
+	// them, at first; it grows with the bandwidth-delay product of a reader that keeps up, to
+	// MaxStreamWindow at most. ConnWindow and MaxConnWindow are the same for all streams of a
+	// connection. 0 means 512 KiB, 16 MiB, 16 MiB and 64 MiB.
+	//
+	// A stream that the application does not read keeps its window's bytes until it does, and these
+	// count towards the connection's window too: when that is used up, the peer cannot send on any
+	// stream. ConnWindow should therefore be a multiple of StreamWindow, above all in a proxy, which
+	// does not choose when its streams are read. With the defaults, 32 unread streams use up the
+	// connection's window; if readers that kept up have let the streams' windows grow, at least 4
+	// do, as the connection's window grows to 4 times the largest of them. StreamStats shows how
+	// much is used, and how often the peer was stopped.
+	//
+	// Windows reserve no memory. MaxReceiveMemory bounds the memory, and also what the connection's
+	// window may grow to.
 	StreamWindow, MaxStreamWindow int64
 	ConnWindow, MaxConnWindow     int64
 	// StreamSendBuffer is the number of bytes that a Write may leave unacknowledged on a stream
@@ -182,8 +193,8 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.SignTimeout, 5*time.Second)
 	setDefault(&d.StreamWindow, 512<<10)
 	setDefault(&d.MaxStreamWindow, max(16<<20, d.StreamWindow))
-	setDefault(&d.ConnWindow, max(1<<20, d.StreamWindow))
-	setDefault(&d.MaxConnWindow, max(32<<20, d.ConnWindow))
+	setDefault(&d.ConnWindow, max(16<<20, d.StreamWindow))
+	setDefault(&d.MaxConnWindow, max(64<<20, d.ConnWindow))
 	setDefault(&d.MaxConns, 1<<16)
 	setDefault(&d.MaxSendMemory, 256<<20)
 	setDefault(&d.MaxReceiveMemory, 256<<20)

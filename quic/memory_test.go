@@ -149,3 +149,35 @@ func TestMaxReceiveMemory(t *testing.T) {
 		require.Zero(t, w.server.Stats().ReceiveMemory)
 	})
 }
+
+// TestUnreadStreams: a proxy does not read some of its streams for a while. The others go on.
+func TestUnreadStreams(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		for range 20 {
+			c, _ := w.stream(client, server)
+			_, err := c.Write(pattern(600<<10, 1)) // more than a window
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Second)
+		s := server.Stats().Streams
+		require.EqualValues(t, 20, s.PeerBlockedByStream)
+		require.Zero(t, s.PeerBlockedByConn)
+		require.EqualValues(t, 20*(512<<10-1), s.BytesUnread)
+		require.EqualValues(t, 16<<20, s.ReceiveWindow)
+		s = client.Stats().Streams
+		require.EqualValues(t, 20, s.BlockedByStream)
+		require.Zero(t, s.BlockedByConn)
+		require.EqualValues(t, 20, s.OpenStreams)
+
+		c, e := w.stream(client, server)
+		written := start(func() error {
+			_, err := c.Write(pattern(2<<20, 2))
+			return errors.Join(err, c.CloseWrite())
+		})
+		got, err := io.ReadAll(e)
+		require.NoError(t, err)
+		require.NoError(t, <-written)
+		requireSame(t, pattern(2<<20, 2), got)
+	})
+}

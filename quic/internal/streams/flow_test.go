@@ -105,7 +105,7 @@ func (p *peer) jumbo() *packet {
 	return &packet{p.nextPN - 1, b, rec}
 }
 
-// defaults are those of package quic.
+// defaults returns the windows of package quic for streams, and smaller ones for connections.
 func defaults() *Config {
 	return &Config{
 		RecvWindow: 512 << 10, MaxRecvWindow: 16 << 20,
@@ -174,6 +174,8 @@ func TestTuneFromStart(t *testing.T) {
 	before := w.read
 	w.run(t, a, b, ids, end, end.Add(5*rtt))
 	require.Greater(t, float64(w.read-before)/float64(5*rtt), 0.9*gigabit)
+	require.GreaterOrEqual(t, b.recv.size, min(streamsPerConn*b.find(ids[0]).recv.win.size, b.recv.max),
+		"some streams of this size that are not read must not stop the others")
 }
 
 // TestTuneNoFurther: a window that the path does not fill does not grow for the sake of it.

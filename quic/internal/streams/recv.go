@@ -220,7 +220,7 @@ func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 		if r.win.wantsMore(s.now, rtt) {
 			r.win.grow(2 * r.win.size)
 			// One stream cannot use all of the connection's window.
-			s.growConn(r.win.size + r.win.size/2)
+			s.growConn(streamsPerConn * min(r.win.size, s.recv.max/streamsPerConn))
 		}
 		if r.win.update.ShouldSend(false) {
 			s.enqueue(qControl, st)

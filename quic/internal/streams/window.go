@@ -7,6 +7,10 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
+// streamsPerConn is the number of unread streams that the window of a connection holds at least: it grows
+// with the largest window of a stream, so that a few streams that are not read do not stop the others.
+const streamsPerConn = 4
+
 // A window is the receiver's side of flow control, of a stream or of the connection: the peer may
 // send size bytes ahead of what was consumed. Consumed is what the application has read, and what
 // nobody will read any more.
