@@ -42,7 +42,6 @@ type side struct {
 	*exec.Cmd
 	out, problems bytes.Buffer
 	lines         *bufio.Reader // of standard error
-	pipe          io.Reader
 }
 
 func start(t *testing.T, env []string, program string, args ...string) *side {

@@ -1,5 +1,7 @@
 package s2n
 
+//lint:file-ignore SA1019 users of tls.Config may set its deprecated fields, so they are read here
+
 import (
 	"crypto/tls"
 	"crypto/x509"

@@ -179,11 +179,11 @@ func TestAppLimitedEnds(t *testing.T) {
 	lt.l.ConfirmHandshake(lt.now)
 	var limited []bool
 	for i := range 3 {
-		last := lt.send(SpaceApp, 2)
+		lt.send(SpaceApp, 2)
 		if i == 0 {
 			lt.l.AppLimited()
 		}
-		last = lt.send(SpaceApp, 2)
+		last := lt.send(SpaceApp, 2)
 		lt.advance(40 * ms)
 		lt.ack(SpaceApp, 0, 0, -last)
 		limited = append(limited, c.acks[i].Sample.AppLimited)
