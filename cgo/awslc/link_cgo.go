@@ -34,6 +34,8 @@ import (
 	_ "github.com/pqquic/pqquic/cgo/c/include" // the header, for go mod vendor
 )
 
+const cgoEnabled = true
+
 func bytePtr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
 
 func cbool(b bool) C.int {

@@ -4,8 +4,10 @@ package awslc
 
 import "unsafe"
 
-// Without cgo there is no library. Nothing but libInit is ever reached: every constructor asks
-// Linked first, and the rest needs what a constructor returns.
+// Without cgo there is no library. Only libInit is ever called: every constructor calls Linked first, and
+// the other functions need what a constructor returns.
+
+const cgoEnabled = false
 
 func libInit() (Info, string, bool) { return Info{}, "", false }
 func live() LiveCounts              { return LiveCounts{} }

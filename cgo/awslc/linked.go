@@ -3,20 +3,34 @@ package awslc
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
-// ErrNotLinked means that this program was built without the C library.
-var ErrNotLinked = errors.New("s2n-tls and AWS-LC are not linked into this program: " +
-	"run `make build` in pqquic's source tree, or set the flags that `scripts/env` prints, and build again")
+// ErrNotLinked means that this program was built without the C library. Its text lists the remedies.
+var ErrNotLinked = errors.New("s2n-tls and AWS-LC are not linked into this program: " + notLinked(runtime.GOOS, cgoEnabled))
+
+// notLinked says what to do about a program without the C library.
+func notLinked(goos string, cgo bool) string {
+	const link = "in a checkout of pqquic run `make build`; in another module run `make install PREFIX=DIR` in a " +
+		"checkout and `. DIR/share/pqquic/env` (or `eval \"$(scripts/env)\"`) before `go build`; " +
+		"with -tags pqquic_s2n the compiler reports what is missing"
+	switch {
+	case goos != "linux":
+		return "the s2n provider is for Linux; on " + goos + " use tlsprovider/native"
+	case !cgo:
+		return "it was built without cgo: set CGO_ENABLED=1 (cross-compilation and a missing C compiler turn cgo off), and then " + link
+	}
+	return link
+}
 
 // Info describes the libraries in this program.
 type Info struct {
-	// FIPSMode says that AWS-LC is in its approved mode.
+	// FIPSMode reports whether AWS-LC is in its approved mode.
 	FIPSMode bool
-	// SelfTest says that the module's self-test passed; it is looked at in FIPS variants only.
+	// SelfTest reports whether the module's self-test passed. It is read in FIPS variants only.
 	SelfTest bool
-	// FIPSBuild says that the C library was built as a FIPS variant.
+	// FIPSBuild reports whether the C library was built as a FIPS variant.
 	FIPSBuild bool
 	// AWSLC is the linked library's name and version, Compiled the version of the headers that
 	// our C was compiled with.
@@ -36,9 +50,9 @@ var load = sync.OnceValues(func() (Info, error) {
 	return info, fmt.Errorf("awslc: %s", problem)
 })
 
-// Linked prepares the libraries at its first call and reports whether they can be used: nil,
-// [ErrNotLinked], or what is wrong with them (versions that differ, a module that is not in FIPS
-// mode in a FIPS variant).
+// Linked prepares the libraries at its first call and returns nil if they can be used. Its other results
+// are [ErrNotLinked] and an error that says why they cannot (versions that differ, a module that is not in
+// FIPS mode in a FIPS variant).
 func Linked() error {
 	_, err := load()
 	return err
@@ -50,7 +64,7 @@ func Library() (Info, error) { return load() }
 // Variant is the build tag that chose the C library: "" (default), "fips" or "fips4".
 const Variant = variant
 
-// LiveCounts says what C holds.
+// LiveCounts is what C holds.
 type LiveCounts struct {
 	// TLSBytes is memory of s2n-tls and of our own C.
 	TLSBytes int64

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireLinked skips a test that needs the C library where there is none, unless the environment
-// says that there has to be one.
+// requireLinked skips a test if the C library is not linked, or fails it if the environment demands the
+// library.
 func requireLinked(t testing.TB) {
 	t.Helper()
 	err := Linked()

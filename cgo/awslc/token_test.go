@@ -2,6 +2,7 @@ package awslc
 
 import (
 	"bytes"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,8 +114,22 @@ func TestHandlesReturn(t *testing.T) {
 	require.Zero(t, Live().Handles)
 }
 
-func TestLinkedSaysWhatToDo(t *testing.T) {
-	require.ErrorContains(t, ErrNotLinked, "make build")
+func TestErrNotLinked(t *testing.T) {
+	for _, tt := range []struct {
+		goos  string
+		cgo   bool
+		wants []string
+	}{
+		{"linux", true, []string{"make build", "make install", "share/pqquic/env", "scripts/env", "-tags pqquic_s2n"}},
+		{"linux", false, []string{"CGO_ENABLED=1", "make build", "make install"}},
+		{"darwin", true, []string{"darwin", "tlsprovider/native"}},
+		{"windows", false, []string{"windows", "tlsprovider/native"}},
+	} {
+		for _, want := range tt.wants {
+			require.Contains(t, notLinked(tt.goos, tt.cgo), want, "%s, cgo %t", tt.goos, tt.cgo)
+		}
+	}
+	require.ErrorContains(t, ErrNotLinked, notLinked(runtime.GOOS, cgoEnabled))
 	if Linked() != nil {
 		_, err := NewSealer(1, 0x1301, make([]byte, 32), false)
 		require.ErrorIs(t, err, ErrNotLinked)

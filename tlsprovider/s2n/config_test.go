@@ -225,7 +225,7 @@ func TestVariants(t *testing.T) {
 func TestNotLinked(t *testing.T) {
 	if p, err := New(); err != nil {
 		require.ErrorIs(t, err, ErrNotLinked)
-		require.ErrorContains(t, err, "make build")
+		require.ErrorContains(t, err, "not linked")
 		require.Nil(t, p)
 	}
 }

@@ -38,7 +38,7 @@ func TestEveryRowPrefersAES128(t *testing.T) {
 
 // The library that the build makes is post-quantum under the name that means s2n-tls's default. One
 // that was built with PQ_DEFAULT_POLICY=OFF is not; the provider's own default stays post-quantum on
-// it. scripts/checks/overrides runs this test on such a library.
+// it. TestOverrides in scripts/checks runs this test on such a library.
 func TestDefaultTLS13Policy(t *testing.T) {
 	p := newProvider(t)
 	o, err := probe("default_tls13")
