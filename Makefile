@@ -1,8 +1,16 @@
-# The few commands a person types. VARIANT is default, fips, fips4 or asan; see docs/c-build.md.
+# The commands that a person types. VARIANT is default, fips, fips4 or asan; see docs/c-build.md.
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
-.PHONY: build demo pcap-demo tools test test-all bench figure3 install clean bootstrap
+# Below OUT are the variant's archive and its CMake folder.
+OUT = build/out/$(shell go env GOOS)_$(shell go env GOARCH)/$(VARIANT)
+BIN = $(CURDIR)/build/out/bin
+# Programs on a FIPS variant run Go's own module in its FIPS 140-3 mode too.
+TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
+FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
+CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
+
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench figure3 install clean
 
 build:
 	scripts/build $(VARIANT)
@@ -16,20 +24,49 @@ demo: bootstrap build
 pcap-demo: bootstrap build
 	scripts/pcap-demo $(VARIANT)
 
+# pqinspect, netbench, and netbench's drivers for other stacks.
 tools: bootstrap build
-	scripts/tools $(VARIANT)
+	mkdir -p "$(BIN)"
+	export GOWORK="$$(scripts/workspace)" && \
+	(cd cmd && $(FIPS) go build $(TAGS) -o "$(BIN)/" ./pqinspect ./netbench) && \
+	(cd cmd/peers && $(FIPS) go build -o "$(BIN)/" ./netbench-driver-quic-go ./netbench-driver-xnet)
+	@echo built pqinspect, netbench and its drivers in build/out/bin
 
-test: bootstrap
+test:
+	scripts/bootstrap test
 	scripts/test
 
-test-all: bootstrap
+test-all:
+	scripts/bootstrap test
 	scripts/test --all
 
-bench: bootstrap build
-	scripts/bench
+# The part of the tests that runs wherever Go does: the native provider, no C library.
+test-native: export CGO_ENABLED = 0
+test-native:
+	go vet ./...
+	go test -short -timeout 30m ./...
 
+# The C tests of a variant that is built.
+ctest:
+	$(CMAKE_BUILD) --target check-programs
+	ctest --test-dir $(OUT)/cmake --output-on-failure
+
+lint:
+	scripts/lint
+
+# Measures the providers and the transport beside a C program, crypto/tls, quic-go and x/net, in Go's
+# benchmark format, and prints the ratios. ROUNDS= and TIME= lengthen it, RUN= picks by name.
+bench: bootstrap build
+	$(CMAKE_BUILD) --target pqq-bench
+	cd bench && GOWORK=off go run . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
+		-rounds "$${ROUNDS:-5}" -time "$${TIME:-250ms}" -run "$${RUN:-}"
+
+# The cost of post-quantum key exchange in connections per second: the study that AWS made of s2n-quic in
+# 2022, with today's algorithms. Leaves build/out/figure3.{html,svg,json} and prints the relative rates.
+# CONNECTIONS= and ROUNDS= shorten it.
 figure3: bootstrap build
-	scripts/figure3
+	cd cmd && GOWORK="$$(../scripts/workspace)" go build -o "$(BIN)/" ./netbench
+	"$(BIN)/netbench" compare figure3 -o build/out --connections "$${CONNECTIONS:-10000}" --rounds "$${ROUNDS:-5}"
 
 install: build
 	scripts/install $(VARIANT) "$(PREFIX)"

@@ -1,0 +1,112 @@
+// Command pairs runs pq_server and pq_client for every pair of providers and prints what each pair
+// negotiated. Its exit status is 0 only if every pair agreed on X25519MLKEM768 (0x11EC) and exchanged data.
+// scripts/demo builds the programs and runs it.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/pqquic/pqquic/examples/post-quantum/internal/demo"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: pairs DIR (the folder of pq_server and pq_client)")
+		os.Exit(2)
+	}
+	if !run(os.Args[1]) {
+		fmt.Fprintln(os.Stderr, "NOT every pair is post-quantum")
+		os.Exit(1)
+	}
+	fmt.Println("every pair negotiated X25519MLKEM768 (0x11EC) and exchanged data")
+}
+
+const format = "%-8s %-8s %-24s %-12s %-24s %12s  %s\n"
+
+// run tries every pair and reports whether all of them succeeded.
+func run(dir string) bool {
+	all, rows := true, []string{fmt.Sprintf(format, "server", "client", "key exchange", "share bytes", "cipher suite",
+		"handshake us", "post-quantum, data exchanged")}
+	addr := "127.0.0.1:4433"
+	for _, server := range []string{"s2n", "native"} {
+		for _, client := range []string{"s2n", "native"} {
+			o, err := pair(dir, server, client, addr)
+			if errors.Is(err, errInUse) && addr != "127.0.0.1:0" {
+				fmt.Println("UDP port 4433 is taken: using a free one")
+				addr = "127.0.0.1:0"
+				o, err = pair(dir, server, client, addr)
+			}
+			verdict := "yes"
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+			if err != nil || tlsprovider.Group(o.GroupID) != tlsprovider.X25519MLKEM768 || o.Reply == "" {
+				all, verdict = false, "no"
+			}
+			row := []any{server, client, "", "", "", "", verdict}
+			if o != nil {
+				copy(row[2:], []any{fmt.Sprintf("%s 0x%04X", o.Group, o.GroupID),
+					fmt.Sprintf("%d+%d", o.ClientShareBytes, o.ServerShareBytes), o.CipherSuite, fmt.Sprint(o.HandshakeMicros)})
+			}
+			rows = append(rows, fmt.Sprintf(format, row...))
+		}
+	}
+	fmt.Print(strings.Join(rows, ""))
+	return all
+}
+
+var errInUse = errors.New("the server's port is in use")
+
+// pair runs a server and a client and returns what the client reports.
+func pair(dir, server, client, addr string) (*demo.Outcome, error) {
+	s := exec.Command(filepath.Join(dir, "pq_server"), "--provider", server, "--listen", addr)
+	log, err := s.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		_ = s.Process.Signal(syscall.SIGTERM)
+		_ = s.Wait()
+	}()
+	if addr, err = ready(log); err != nil {
+		return nil, err
+	}
+	c := exec.Command(filepath.Join(dir, "pq_client"), "--provider", client, "--connect", addr, "--json")
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("client %s with server %s: %w", client, server, err)
+	}
+	o := new(demo.Outcome)
+	return o, json.Unmarshal(out, o)
+}
+
+// ready reads a server's log up to the line with its address.
+func ready(log io.Reader) (addr string, err error) {
+	var before strings.Builder
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if _, after, ok := strings.Cut(lines.Text(), "ready on "); ok {
+			addr, _, _ = strings.Cut(after, " ")
+			go func() { _, _ = io.Copy(io.Discard, log) }() // a full pipe would block the server
+			return addr, nil
+		}
+		fmt.Fprintln(&before, lines.Text())
+	}
+	if strings.Contains(before.String(), "address already in use") {
+		return "", errInUse
+	}
+	return "", fmt.Errorf("the server did not start: %s", before.String())
+}

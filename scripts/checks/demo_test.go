@@ -1,0 +1,57 @@
+//go:build checks
+
+package checks
+
+import (
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDemo runs scripts/demo with its port taken, with one side that is not post-quantum, and on the
+// FIPS modules.
+func TestDemo(t *testing.T) {
+	built(t, "default", "fips")
+	// If another program has the port, so much the better.
+	if c, err := net.ListenPacket("udp", "127.0.0.1:4433"); err == nil {
+		defer c.Close()
+	}
+	s := in(t, root)
+	out := s.run("scripts/demo")
+	require.Contains(t, out, "UDP port 4433 is taken: using a free one")
+	require.Len(t, regexp.MustCompile(`(?m)X25519MLKEM768 0x11EC  *1216\+1120 .* yes$`).FindAllString(out, -1), 4, out)
+	require.True(t, strings.HasSuffix(out, "every pair negotiated X25519MLKEM768 (0x11EC) and exchanged data\n"), out)
+
+	// Without the hybrid in crypto/tls its pairs fail, the other one does not, and the demo as a whole fails.
+	out, err := s.with("GODEBUG=tlsmlkem=0").try("scripts/demo")
+	require.Error(t, err, out)
+	require.Len(t, regexp.MustCompile(`(?m) yes$`).FindAllString(out, -1), 1, out)
+	require.Len(t, regexp.MustCompile(`(?m) no$`).FindAllString(out, -1), 3, out)
+	require.Contains(t, out, "NOT every pair is post-quantum")
+
+	out = s.run("scripts/demo", "fips")
+	require.Regexp(t, `(?m)^s2n .*AWS-LC FIPS 3\.[0-9.]+; FIPS mode on, .*self-test passed`, out)
+	require.Regexp(t, `(?m)^native .*FIPS mode on, Go Cryptographic Module v[0-9.]+, self-test passed`, out)
+	require.Len(t, regexp.MustCompile(`(?m) yes$`).FindAllString(out, -1), 4, out)
+}
+
+// TestPcapDemo runs scripts/pcap-demo with both of its ways to capture.
+func TestPcapDemo(t *testing.T) {
+	built(t, "default")
+	for _, how := range []string{"", "relay"} {
+		out := in(t, root, "CAPTURE="+how).run("scripts/pcap-demo")
+		require.Regexp(t, `verdict  *POST-QUANTUM: X25519MLKEM768 \(0x11EC\) was negotiated`, out)
+		require.Contains(t, out, "X25519MLKEM768 (0x11EC), 1216 bytes = 1184 + 32 ")
+		require.Regexp(t, `certificate .*signed with ECDSA`, out, "the key log is not used")
+		require.True(t, strings.HasSuffix(out, ": 1 post-quantum, 0 classical, 0 unknown\n"), out)
+		if how == "relay" {
+			require.Contains(t, out, "recorded by a relay")
+		} else if os.Getuid() == 0 {
+			require.Regexp(t, `captured on the loopback interface|CAP_NET_RAW`, out)
+		}
+	}
+}

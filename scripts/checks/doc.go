@@ -1,0 +1,8 @@
+// Package checks tests the build, the scripts and what the documentation tells users to type. Its tests
+// run scripts/build, cmake and go on copies of the tree and take minutes, so they have the build tag
+// checks:
+//
+//	go test -tags checks ./scripts/checks
+//
+// scripts/test runs them. Most need the variants default and fips, built by scripts/build.
+package checks
