@@ -8,9 +8,9 @@ import (
 )
 
 var (
-	// ErrBlocked: nothing to read, or no room to write; an event tells when there is.
+	// ErrBlocked: nothing to read, or no room to write; an event comes when there is.
 	ErrBlocked = errors.New("would block")
-	// ErrLimit: the peer does not allow another stream; an event tells when it does.
+	// ErrLimit: the peer does not allow another stream; an event comes when it does.
 	ErrLimit = errors.New("stream limit reached")
 	// ErrClosed: this direction of the stream has ended on our side, or never existed.
 	ErrClosed = errors.New("stream is closed")

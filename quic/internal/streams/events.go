@@ -27,8 +27,8 @@ const (
 	EventFlushed
 )
 
-// An Event is news for the application. An event that waits to be polled is not queued again: what
-// it says may be out of date by then.
+// An Event reports a change to the application. An event that waits to be polled is not queued again, and
+// what it reports may be out of date by then.
 type Event struct {
 	Kind EventKind
 	ID   ID     // of the stream that it is about, if it is about one

@@ -23,7 +23,7 @@ func (s *Set) CheckInvariants() error {
 		readable += st.recv.next - st.recv.win.consumed
 		sendHeld += st.send.buf.size()
 		recvHeld += st.recv.buf.size() + gapMemory*int64(st.recv.later.NumRanges())
-		if st.send.dirty {
+		if st.send.unflushed {
 			unflushed++
 		}
 	}
@@ -90,7 +90,7 @@ func (s *Set) checkSend(st *stream) error {
 		return fmt.Errorf("%d bytes in the send buffer", h.end-h.acked)
 	case h.buf.size() > h.end-h.acked+2*maxChunk:
 		return fmt.Errorf("%d bytes of memory for %d", h.buf.size(), h.end-h.acked)
-	case h.dirty == h.isClean():
+	case h.unflushed == h.isFlushed():
 		return fmt.Errorf("wrong about being flushed")
 	}
 	if !h.resetting {

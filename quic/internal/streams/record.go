@@ -71,12 +71,12 @@ func (s *Set) ConsumeRecord(rec []byte, pn wire.PacketNumber, fate recovery.Fate
 	return at
 }
 
-// controlFate tells a stream's value the fate of a packet that carried it.
+// controlFate passes the fate of a packet to the value of a stream that the packet carried.
 func (s *Set) controlFate(st *stream, kind byte, pn wire.PacketNumber, fate recovery.Fate) {
 	switch kind {
 	case recReset:
 		fixedFate(&st.send.reset, pn, fate)
-		s.maybeClean(st)
+		s.uncountFlushed(st)
 		s.maybeEndSend(st)
 	case recStop:
 		if r := &st.recv; r.stop.IsSet() && !r.done {
@@ -126,7 +126,7 @@ func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 		s.chargeSend(st)
 		s.wakeWriter(st)
 	}
-	s.maybeClean(st)
+	s.uncountFlushed(st)
 	s.maybeEndSend(st)
 }
 

@@ -179,8 +179,8 @@ func (s *Set) endRecv(st *stream) {
 }
 
 // Read copies bytes of a stream, in order, to p. With none to copy it returns io.EOF at the stream's
-// end, a *ResetError if the peer has reset it, and ErrBlocked if there may be some later, when
-// EventReadable will tell. After the end, or StopSending, it returns ErrClosed.
+// end, a *ResetError if the peer has reset it, and ErrBlocked if more may arrive, in which case
+// EventReadable follows. After the end, or StopSending, it returns ErrClosed.
 func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, error) {
 	s.setTime(now)
 	st := s.find(id)

@@ -2,9 +2,9 @@ package streams
 
 import "github.com/pqquic/pqquic/quic/internal/wire"
 
-// Write copies bytes into a stream's send buffer. When not all of p has found room it returns
-// ErrBlocked, and EventWritable will tell. A *StoppedError says that the peer has asked us to stop;
-// after CloseWrite and Reset Write returns ErrClosed.
+// Write copies bytes into a stream's send buffer. If there is no room for all of p, it returns
+// ErrBlocked, and EventWritable comes when there is room. If the peer has asked us to stop, it returns
+// a *StoppedError; after CloseWrite and Reset it returns ErrClosed.
 func (s *Set) Write(id ID, p []byte) (int, error) {
 	st := s.find(id)
 	if err := st.sendError(); err != nil {
@@ -20,7 +20,7 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 		h.buf.write(h.end, p[:n])
 		h.end += int64(n)
 		s.chargeSend(st)
-		s.soil(st)
+		s.countUnflushed(st)
 		s.schedule(st)
 	}
 	if n < len(p) {
@@ -41,7 +41,7 @@ func (st *stream) sendError() error {
 	case st.send.done:
 		return ErrClosed
 	case st.send.stopped:
-		st.send.told = true
+		st.send.isKnown = true
 		return &StoppedError{st.send.stopCode}
 	case st.send.fin || st.send.resetting:
 		return ErrClosed
@@ -56,9 +56,9 @@ func (s *Set) CloseWrite(id ID) error {
 		s.maybeEndSend(st)
 		return err
 	}
-	st.send.fin, st.send.told = true, true
+	st.send.fin, st.send.isKnown = true, true
 	st.send.finVal.Set()
-	s.soil(st)
+	s.countUnflushed(st)
 	s.schedule(st)
 	return nil
 }
@@ -70,7 +70,7 @@ func (s *Set) Reset(id ID, code uint64) error {
 	if st == nil || st.send.done {
 		return ErrClosed
 	}
-	st.send.told = true
+	st.send.isKnown = true
 	if st.send.resetting {
 		s.maybeEndSend(st)
 		return ErrClosed
@@ -95,7 +95,7 @@ func (s *Set) reset(st *stream, code uint64) {
 	h.lost.Clear()
 	h.finVal.Clear()
 	h.blocked.Clear()
-	s.soil(st)
+	s.countUnflushed(st)
 	s.enqueue(qControl, st)
 	s.wakeWriter(st)
 }
@@ -148,26 +148,26 @@ func (s *Set) raiseSendMax(limit int64) {
 	}
 }
 
-// soil notes that a stream has something that is not acknowledged.
-func (s *Set) soil(st *stream) {
-	if !st.send.dirty && !st.send.isClean() {
-		st.send.dirty = true
+// countUnflushed counts a stream in unflushed if it has something that is not acknowledged.
+func (s *Set) countUnflushed(st *stream) {
+	if !st.send.unflushed && !st.send.isFlushed() {
+		st.send.unflushed = true
 		s.unflushed++
 	}
 }
 
-// maybeClean notes that it has not any more.
-func (s *Set) maybeClean(st *stream) {
-	if st.send.dirty && st.send.isClean() {
-		st.send.dirty = false
+// uncountFlushed removes a stream from unflushed if everything is acknowledged.
+func (s *Set) uncountFlushed(st *stream) {
+	if st.send.unflushed && st.send.isFlushed() {
+		st.send.unflushed = false
 		if s.unflushed--; s.unflushed == 0 {
 			s.flushed = true
 		}
 	}
 }
 
-// isClean reports whether everything that the peer should know is acknowledged.
-func (h *sendHalf) isClean() bool {
+// isFlushed reports whether everything that the peer should know is acknowledged.
+func (h *sendHalf) isFlushed() bool {
 	if h.resetting {
 		return h.reset.IsReceived()
 	}
@@ -179,7 +179,7 @@ func (s *Set) maybeEndSend(st *stream) {
 	if st == nil || st.send.done {
 		return
 	}
-	if h := &st.send; h.told && (h.fin || h.resetting) && h.isClean() {
+	if h := &st.send; h.isKnown && (h.fin || h.resetting) && h.isFlushed() {
 		h.done = true
 		h.buf.free()
 		s.chargeSend(st)

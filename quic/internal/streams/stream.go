@@ -47,14 +47,14 @@ type sendHalf struct {
 
 	stopped  bool   // by the peer
 	stopCode uint64 // of STOP_SENDING
-	told     bool   // the application has ended this half, or knows that it is stopped
+	isKnown  bool   // the application has ended this half, or knows that it is stopped
 
 	blocked   recovery.SentVal // STREAM_DATA_BLOCKED
 	blockedAt int64
 	waiting   bool // Write has returned ErrBlocked
 	starved   bool // because of the budget; in qStarved
 	promised  bool // counted in Set.promised
-	dirty     bool // counted in Set.unflushed
+	unflushed bool // counted in Set.unflushed
 }
 
 // recvHalf is the receiving part.
@@ -79,7 +79,7 @@ type recvHalf struct {
 	stop     recovery.SentVal
 	stopCode uint64
 
-	waiting bool // tell when there is something to read
+	waiting bool // report when there is something to read
 }
 
 // The queues of a Set. A stream that has lost its reason to be in one stays until its turn comes.

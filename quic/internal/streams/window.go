@@ -20,7 +20,7 @@ type window struct {
 	size, max int64 // in bytes; size does not fall
 	received  int64
 	consumed  int64
-	limit     int64            // as told to the peer
+	limit     int64            // the last one sent to the peer
 	update    recovery.SentVal // of the limit
 
 	// The time when a measurement began, and what was consumed then.
