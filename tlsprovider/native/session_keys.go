@@ -10,7 +10,7 @@ import (
 
 // secret is what one direction's keys follow from.
 type secret struct {
-	suite *suite
+	suite tlsprovider.CipherSuite
 	bytes []byte
 }
 
@@ -25,8 +25,8 @@ func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	if level == tlsprovider.LevelEarly {
 		return nil
 	}
-	su := suites[tlsprovider.CipherSuite(ev.Suite)]
-	if su == nil {
+	su := tlsprovider.CipherSuite(ev.Suite)
+	if suites[su] == nil {
 		return fmt.Errorf("native: crypto/tls chose cipher suite 0x%04x, for which there is no packet protection", ev.Suite)
 	}
 	e := tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level}
@@ -52,7 +52,7 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovid
 	}
 	params := func(dir int) keyParams {
 		from := s.secrets[level&3][dir]
-		return keyParams{suite: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}
+		return keyParams{id: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}
 	}
 	take := func(dir int) {
 		clear(s.secrets[level&3][dir].bytes)

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/packetkeys"
 )
 
 const maxConnIDLen = 20
@@ -22,8 +23,7 @@ const maxConnIDLen = 20
 // what GODEBUG=fips140=only enforces. So does everything below that has to do with them.
 func (p *Provider) OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (out tlsprovider.InitialPacket, ok bool) {
 	v := versions[version]
-	if v == nil || len(dcid) > maxConnIDLen || pnOffset < 1 || len(pkt) < pnOffset+4+tlsprovider.SampleLen ||
-		pkt[0]&0x80 == 0 {
+	if v == nil || len(dcid) > maxConnIDLen {
 		return out, false
 	}
 	if fips140.Enforced() {
@@ -38,22 +38,15 @@ func openInitial(v *version, dcid, pkt []byte, pnOffset int) (out tlsprovider.In
 	if err != nil {
 		return out, false
 	}
-	header, err := newHeaderKey(initialSuite, v, secret)
+	mask, err := newMask(initialSuite, v, secret)
 	if err != nil {
 		return out, false
 	}
-	key, err := newPacketKey(initialSuite, v, secret, false)
+	key, err := newPhase(initialSuite, v, secret, false)
 	if err != nil {
 		return out, false
 	}
-	d := tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(pnOffset)}
-	unprotect(&header, pkt, &d, -1)
-	var nonce [12]byte
-	if !open(&key, &nonce, pkt, &d) {
-		return out, false
-	}
-	return tlsprovider.InitialPacket{PacketNumber: d.PacketNumber, HeaderLen: int(d.HeaderLen),
-		PayloadLen: int(d.PayloadLen)}, true
+	return packetkeys.OpenInitial(key, mask, pkt, pnOffset)
 }
 
 // InitialKeys implements tlsprovider.Provider.
@@ -78,11 +71,11 @@ func (p *Provider) initialKeys(v *version, dcid []byte, side tlsprovider.Side) (
 	if err != nil {
 		return k, err
 	}
-	s, err := newSealer(&p.live, keyParams{suite: initialSuite, version: v, secret: ours})
+	s, err := newSealer(&p.live, keyParams{id: tlsprovider.AES128GCM, version: v, secret: ours})
 	if err != nil {
 		return k, err
 	}
-	o, err := newOpener(&p.live, keyParams{suite: initialSuite, version: v, secret: theirs})
+	o, err := newOpener(&p.live, keyParams{id: tlsprovider.AES128GCM, version: v, secret: theirs})
 	if err != nil {
 		s.Close()
 		return k, err

@@ -1,0 +1,78 @@
+package native
+
+import (
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/packetkeys"
+)
+
+// keyParams are where one direction's keys come from.
+type keyParams struct {
+	id       tlsprovider.CipherSuite
+	version  *version
+	secret   []byte
+	app      bool // 1-RTT: updates are possible
+	approved bool
+}
+
+func newSealer(live *counters, p keyParams) (tlsprovider.Sealer, error) {
+	params, err := p.packetKeys(live)
+	if err != nil {
+		return nil, err
+	}
+	params.Limit = packetkeys.SealLimit(p.id)
+	s, err := packetkeys.NewSealer(params)
+	if err != nil {
+		return nil, err
+	}
+	live.keys.Add(1)
+	return s, nil
+}
+
+func newOpener(live *counters, p keyParams) (tlsprovider.Opener, error) {
+	params, err := p.packetKeys(live)
+	if err != nil {
+		return nil, err
+	}
+	params.Limit = packetkeys.OpenLimit(p.id)
+	o, err := packetkeys.NewOpener(params)
+	if err != nil {
+		return nil, err
+	}
+	live.keys.Add(1)
+	return o, nil
+}
+
+// packetKeys returns all of the keys' parameters but the limit.
+func (p keyParams) packetKeys(live *counters) (out packetkeys.Params, err error) {
+	su := suites[p.id]
+	if out.First, err = newPhase(su, p.version, p.secret, p.approved); err != nil {
+		return out, err
+	}
+	if out.Mask, err = newMask(su, p.version, p.secret); err != nil {
+		return out, err
+	}
+	out.Close = func() { live.keys.Add(-1) }
+	if p.app {
+		u := &updates{suite: su, version: p.version, secret: append([]byte(nil), p.secret...)}
+		out.Next = u.next
+		out.Close = func() { clear(u.secret); live.keys.Add(-1) }
+	}
+	return out, nil
+}
+
+// updates derives the keys of one phase after another (RFC 9001, 6.1).
+type updates struct {
+	suite   *suite
+	version *version
+	secret  []byte // of the phase that next returned last
+}
+
+func (u *updates) next() (packetkeys.Phase, error) {
+	secret, err := expandLabel(u.suite.hash, u.secret, u.version.ku, u.suite.hash().Size())
+	if err != nil {
+		return packetkeys.Phase{}, err
+	}
+	clear(u.secret)
+	u.secret = secret
+	return newPhase(u.suite, u.version, secret, true)
+}

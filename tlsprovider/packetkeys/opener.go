@@ -1,0 +1,160 @@
+package packetkeys
+
+import (
+	"math"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// never is greater than any packet number.
+const never = math.MaxUint64
+
+// An opener removes the protection of one direction's packets. A phase that does not exist has no AEAD.
+type opener struct {
+	params                  Params
+	previous, current, next Phase
+	header                  header
+	nonce                   [12]byte
+	phase                   uint8 // the current phase's bit
+	// currentFrom is the lowest number authenticated in the current phase, or never if there is none yet:
+	// until then the peer cannot be ahead of us. Below it the other phase bit means the previous phase,
+	// from it on the next.
+	currentFrom uint64
+	closed      bool
+}
+
+// NewOpener returns an Opener with the given keys.
+func NewOpener(p Params) (tlsprovider.Opener, error) {
+	first, next, err := p.phases()
+	if err != nil {
+		return nil, err
+	}
+	return &opener{params: p, current: first, next: next, header: header{make: p.Mask}, currentFrom: never}, nil
+}
+
+// OpenInitial opens the first packet of a client as [tlsprovider.Provider] describes, with keys that the
+// caller derived from the packet's destination connection ID.
+func OpenInitial(key Phase, mask Mask, pkt []byte, pnOffset int) (tlsprovider.InitialPacket, bool) {
+	if pnOffset < 1 || len(pkt) < 4+tlsprovider.SampleLen || pnOffset > len(pkt)-4-tlsprovider.SampleLen ||
+		pkt[0]&0x80 == 0 {
+		return tlsprovider.InitialPacket{}, false
+	}
+	d := tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(pnOffset)}
+	var scratch struct { // one allocation
+		header
+		nonce [12]byte
+	}
+	scratch.make = mask
+	scratch.unprotect(pkt, &d, -1)
+	if !key.open(&scratch.nonce, pkt, &d) {
+		return tlsprovider.InitialPacket{}, false
+	}
+	return tlsprovider.InitialPacket{PacketNumber: d.PacketNumber, HeaderLen: int(d.HeaderLen),
+		PayloadLen: int(d.PayloadLen)}, true
+}
+
+// Open implements tlsprovider.Opener.
+func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) int {
+	if o.closed {
+		return 0
+	}
+	for i := range train {
+		d := &train[i]
+		if uint64(d.Offset)+uint64(d.Len) > uint64(len(slab)) || d.PNOffset == 0 ||
+			uint64(d.Len) < uint64(d.PNOffset)+4+tlsprovider.SampleLen {
+			d.Status = tlsprovider.OpenTooShort
+			continue
+		}
+		pkt := slab[d.Offset:][:d.Len]
+		o.header.unprotect(pkt, d, largest)
+		key, status := o.pick(d)
+		// "For authentication to be free from side channels, the entire process of header
+		// protection removal, packet number recovery, and packet protection removal MUST be
+		// applied together without timing and other side channels."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-9.5-1
+		//
+		// So if a phase's key is missing, another one is tried, and the packet fails in any case. A number
+		// above 2^62-1 does not exist, though decoding can yield one.
+		lost := key.AEAD == nil || d.PacketNumber>>62 != 0
+		if key.AEAD == nil {
+			key = &o.current
+		}
+		if !key.open(&o.nonce, pkt, d) || lost {
+			d.Status = tlsprovider.OpenFailed
+			continue
+		}
+		d.Status = status
+		largest = max(largest, int64(d.PacketNumber))
+		if status == tlsprovider.OpenNextPhase {
+			return i + 1
+		}
+		if key == &o.current {
+			o.currentFrom = min(o.currentFrom, d.PacketNumber)
+		}
+	}
+	return len(train)
+}
+
+// pick chooses the key. The choice is final, because a failed open destroys the bytes.
+//
+// "A recovered packet number that is lower than any packet number from the current key phase uses
+// the previous packet protection keys; a recovered packet number that is higher than any packet
+// number from the current key phase requires the use of the next packet protection keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.5-2
+func (o *opener) pick(d *tlsprovider.OpenDesc) (*Phase, tlsprovider.OpenStatus) {
+	switch {
+	case o.params.Next == nil || d.Phase == o.phase:
+		return &o.current, tlsprovider.OpenOK
+	case d.PacketNumber < o.currentFrom:
+		return &o.previous, tlsprovider.OpenOK
+	}
+	return &o.next, tlsprovider.OpenNextPhase
+}
+
+// unprotect removes header protection and reads the header.
+func (h *header) unprotect(pkt []byte, d *tlsprovider.OpenDesc, largest int64) {
+	h.protect(&pkt[0], pkt[d.PNOffset+4:][:tlsprovider.SampleLen])
+	h.unmask(pkt[d.PNOffset:][:pkt[0]&3+1])
+	d.ReadHeader(pkt, largest)
+}
+
+// open authenticates and decrypts a packet in place.
+func (k *Phase) open(nonce *[12]byte, pkt []byte, d *tlsprovider.OpenDesc) bool {
+	header, sealed := pkt[:d.HeaderLen], pkt[d.HeaderLen:]
+	_, err := k.AEAD.Open(sealed[:0], k.nonce(nonce, d.PacketNumber), sealed, header)
+	return err == nil
+}
+
+// Update implements tlsprovider.Opener.
+func (o *opener) Update(firstPN uint64) error {
+	switch {
+	case o.closed:
+		return errClosed
+	case o.params.Next == nil:
+		return errUpdate
+	}
+	next, err := o.params.nextPhase()
+	if err != nil {
+		return err
+	}
+	o.previous, o.current, o.next = o.current, o.next, next
+	o.phase ^= 1
+	o.currentFrom = firstPN
+	return nil
+}
+
+// DropPrevious implements tlsprovider.Opener.
+func (o *opener) DropPrevious() { o.previous = Phase{} }
+
+// IntegrityLimit implements tlsprovider.Opener.
+func (o *opener) IntegrityLimit() uint64 { return o.params.Limit }
+
+// Close implements tlsprovider.Opener.
+func (o *opener) Close() {
+	if o.closed {
+		return
+	}
+	o.closed = true
+	o.params.close()
+	o.previous, o.current, o.next, o.header = Phase{}, Phase{}, Phase{}, header{}
+}

@@ -1,0 +1,171 @@
+// Package packetkeys implements the Sealer and the Opener of a TLS provider on an AEAD and a function that
+// makes header protection masks. It is for authors of providers: they supply the cryptography, and this
+// package adds trains of packets, packet numbers, key phases and the checks of RFC 9001.
+package packetkeys
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+var (
+	errDesc   = errors.New("packetkeys: seal refused: a wrong descriptor, or a packet number that does not grow")
+	errUpdate = errors.New("packetkeys: key update refused: not 1-RTT keys")
+	errClosed = errors.New("packetkeys: the keys are closed")
+	errPhase  = errors.New("packetkeys: a key phase has no AEAD, an AEAD with a tag other than 16 bytes, or one with a nonce of a wrong length")
+	errParams = errors.New("packetkeys: Params without a Mask or without a limit")
+)
+
+// A Phase protects the payloads of one direction in one key phase.
+type Phase struct {
+	// AEAD is the cipher with the key of the phase. Its tags have 16 bytes. Its nonces have 12 bytes, or 8
+	// if it is Counted.
+	AEAD cipher.AEAD
+	// IV is combined with each packet number to form a nonce (RFC 9001, 5.3). It is not used if the AEAD is
+	// Counted.
+	IV [12]byte
+	// Counted describes an AEAD such as FIPS 140-3 demands: its nonce is the packet number in 8 bytes, it
+	// applies the IV itself, it takes the number of its first seal for the number 0, and it requires that
+	// numbers grow from then on.
+	Counted bool
+
+	primed bool // a Counted AEAD has sealed
+}
+
+// A Mask writes the header protection mask for a sample of 16 bytes (RFC 9001, 5.4). The first five bytes of
+// mask count.
+type Mask func(mask *[16]byte, sample []byte)
+
+// BlockMask returns the Mask of a block cipher, such as AES with the header protection key (RFC 9001, 5.4.3).
+func BlockMask(b cipher.Block) Mask {
+	return func(mask *[16]byte, sample []byte) { b.Encrypt(mask[:], sample) }
+}
+
+// Params describe the keys of one direction.
+type Params struct {
+	// First is the first key phase, which is the only one of Initial and Handshake keys.
+	First Phase
+	// Mask is the same in all phases.
+	Mask Mask
+	// Next derives the phase after the one that it returned last, or after First (RFC 9001, 6.1). It is nil
+	// for keys that are not 1-RTT keys. It is called once in advance, so that an update takes no longer than
+	// any other packet.
+	Next func() (Phase, error)
+	// Limit is the number of packets after which the keys must no longer be used (RFC 9001, 6.6): those that
+	// one phase of a Sealer may seal, or that may fail to open in all phases of an Opener. [SealLimit] and
+	// [OpenLimit] return it for a cipher suite.
+	Limit uint64
+	// Close is called once, when the keys are closed. It may be nil.
+	Close func()
+}
+
+// SealLimit returns the confidentiality limit of a cipher suite.
+//
+// "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the confidentiality limit is 2^23 encrypted
+// packets; see Appendix B.1.  For AEAD_CHACHA20_POLY1305, the confidentiality limit is greater
+// than the number of possible packets (2^62) and so can be disregarded."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-5
+func SealLimit(suite tlsprovider.CipherSuite) uint64 {
+	if suite == tlsprovider.ChaCha20Poly1305 {
+		return 1 << 62
+	}
+	return 1 << 23
+}
+
+// OpenLimit returns the integrity limit of a cipher suite.
+//
+// "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the integrity limit is 2^52 invalid packets; see
+// Appendix B.1.  For AEAD_CHACHA20_POLY1305, the integrity limit is 2^36 invalid packets [...]"
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-7
+func OpenLimit(suite tlsprovider.CipherSuite) uint64 {
+	if suite == tlsprovider.ChaCha20Poly1305 {
+		return 1 << 36
+	}
+	return 1 << 52
+}
+
+// phases returns the first two phases of p; the second is empty if there are no updates.
+func (p *Params) phases() (first, next Phase, err error) {
+	if p.Mask == nil || p.Limit == 0 {
+		return first, next, errParams
+	}
+	if err := p.First.check(); err != nil || p.Next == nil {
+		return p.First, next, err
+	}
+	next, err = p.nextPhase()
+	return p.First, next, err
+}
+
+func (p *Params) nextPhase() (Phase, error) {
+	next, err := p.Next()
+	if err != nil {
+		return Phase{}, err
+	}
+	return next, next.check()
+}
+
+func (p *Params) close() {
+	if p.Close != nil {
+		p.Close()
+	}
+	*p = Params{}
+}
+
+func (k *Phase) check() error {
+	nonce := len(k.IV)
+	if k.Counted {
+		nonce = 8
+	}
+	if k.AEAD == nil || k.AEAD.Overhead() != tlsprovider.TagLen || k.AEAD.NonceSize() != nonce {
+		return errPhase
+	}
+	return nil
+}
+
+// nonce returns the IV and the packet number, XORed (RFC 9001, 5.3).
+func (k *Phase) nonce(buf *[12]byte, pn uint64) []byte {
+	if k.Counted {
+		binary.BigEndian.PutUint64(buf[:], pn)
+		return buf[:8]
+	}
+	*buf = k.IV
+	binary.BigEndian.PutUint64(buf[4:], binary.BigEndian.Uint64(buf[4:])^pn)
+	return buf[:]
+}
+
+// prime makes a Counted AEAD count from 0. QUIC's numbers do not start at 0 in a key phase that follows
+// another, nor after a Retry. So the AEAD first seals nothing under 0, and the result is dropped.
+func (k *Phase) prime(buf *[12]byte, pn uint64) {
+	if k.Counted && !k.primed {
+		k.primed = true
+		if pn != 0 {
+			k.AEAD.Seal(nil, k.nonce(buf, 0), nil, nil)
+		}
+	}
+}
+
+// A header applies header protection (RFC 9001, 5.4).
+type header struct {
+	make Mask
+	mask [16]byte
+}
+
+// protect masks or unmasks the first byte. The rest of the mask, for the packet number, stays in h.mask.
+func (h *header) protect(first *byte, sample []byte) {
+	h.make(&h.mask, sample)
+	if *first&0x80 != 0 {
+		*first ^= h.mask[0] & 0x0f
+	} else {
+		*first ^= h.mask[0] & 0x1f
+	}
+}
+
+// unmask applies the rest of the mask to a packet number.
+func (h *header) unmask(pn []byte) {
+	for i := range pn {
+		pn[i] ^= h.mask[1+i]
+	}
+}

@@ -1,0 +1,105 @@
+package packetkeys_test
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/packetkeys"
+)
+
+func block(t *testing.T) cipher.Block {
+	t.Helper()
+	b, err := aes.NewCipher(make([]byte, 16))
+	require.NoError(t, err)
+	return b
+}
+
+func phase(t *testing.T) packetkeys.Phase {
+	t.Helper()
+	aead, err := cipher.NewGCM(block(t))
+	require.NoError(t, err)
+	return packetkeys.Phase{AEAD: aead}
+}
+
+func params(t *testing.T) packetkeys.Params {
+	t.Helper()
+	return packetkeys.Params{First: phase(t), Mask: packetkeys.BlockMask(block(t)), Limit: 1}
+}
+
+func TestParamsAreChecked(t *testing.T) {
+	shortTag, err := cipher.NewGCMWithTagSize(block(t), 12)
+	require.NoError(t, err)
+	longNonce, err := cipher.NewGCMWithNonceSize(block(t), 16)
+	require.NoError(t, err)
+	failing := errors.New("no entropy")
+	for name, edit := range map[string]func(p *packetkeys.Params){
+		"no AEAD":                      func(p *packetkeys.Params) { p.First.AEAD = nil },
+		"no mask":                      func(p *packetkeys.Params) { p.Mask = nil },
+		"no limit":                     func(p *packetkeys.Params) { p.Limit = 0 },
+		"tag of 12 bytes":              func(p *packetkeys.Params) { p.First.AEAD = shortTag },
+		"nonce of 16 bytes":            func(p *packetkeys.Params) { p.First.AEAD = longNonce },
+		"12-byte nonce of a counted":   func(p *packetkeys.Params) { p.First.Counted = true },
+		"next phase without an AEAD":   func(p *packetkeys.Params) { p.Next = func() (k packetkeys.Phase, err error) { return k, nil } },
+		"next phase cannot be derived": func(p *packetkeys.Params) { p.Next = func() (packetkeys.Phase, error) { return phase(t), failing } },
+		"tag of 12 bytes in next phase": func(p *packetkeys.Params) {
+			p.Next = func() (k packetkeys.Phase, err error) { k.AEAD = shortTag; return }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := params(t)
+			edit(&p)
+			s, err := packetkeys.NewSealer(p)
+			require.Error(t, err)
+			require.Nil(t, s)
+			o, err := packetkeys.NewOpener(p)
+			require.Error(t, err)
+			require.Nil(t, o)
+		})
+	}
+}
+
+// TestUpdateThatFails leaves the keys in the phase that they were in.
+func TestUpdateThatFails(t *testing.T) {
+	p := params(t)
+	failing, calls := errors.New("no entropy"), 0
+	p.Next = func() (packetkeys.Phase, error) {
+		if calls++; calls > 2 { // one for the sealer and one for the opener
+			return packetkeys.Phase{}, failing
+		}
+		return phase(t), nil
+	}
+	s, err := packetkeys.NewSealer(p)
+	require.NoError(t, err)
+	o, err := packetkeys.NewOpener(p)
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Update(), failing)
+	require.ErrorIs(t, o.Update(0), failing)
+	slab := append([]byte("\x43destcid!\x00\x00\x00\x07payload"), make([]byte, tlsprovider.TagLen)...)
+	require.NoError(t, s.Seal(slab, []tlsprovider.SealDesc{{HeaderLen: 13, PayloadLen: 7, PacketNumber: 7}}))
+	train := []tlsprovider.OpenDesc{{Len: uint32(len(slab)), PNOffset: 9}}
+	require.Equal(t, 1, o.Open(slab, train, -1))
+	require.Equal(t, tlsprovider.OpenOK, train[0].Status)
+}
+
+func TestCloseIsCalledOnce(t *testing.T) {
+	p := params(t)
+	closed := 0
+	p.Close = func() { closed++ }
+	s, err := packetkeys.NewSealer(p)
+	require.NoError(t, err)
+	o, err := packetkeys.NewOpener(p)
+	require.NoError(t, err)
+	s.Close()
+	s.Close()
+	require.Equal(t, 1, closed)
+	o.Close()
+	o.Close()
+	require.Equal(t, 2, closed)
+	require.Error(t, s.Update())
+	require.Error(t, o.Update(0))
+}
