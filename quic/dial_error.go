@@ -65,7 +65,7 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 		if icmp := c.icmpError(); icmp != nil {
 			e.detail = "the network reports: " + icmp.Error()
 		} else if n == 0 {
-			e.detail = "nothing was received from there: is it a QUIC server, and do firewalls let UDP through?"
+			e.detail = "no QUIC packet was received from there: is it a QUIC server, and do firewalls let UDP through?"
 		} else {
 			e.detail = fmt.Sprintf("%d datagrams were received, but the handshake is not complete", n)
 		}

@@ -25,12 +25,12 @@ func TestForgedICMP(t *testing.T) {
 		text string
 	}{
 		{"true", func(*udp.ICMPError) {}, true, "connection refused"},
-		{"of another connection ID", func(e *udp.ICMPError) { e.Quoted[6] ^= 1 }, false, "nothing was received"},
-		{"too short to tell", func(e *udp.ICMPError) { e.Quoted = e.Quoted[:5] }, false, "nothing was received"},
-		{"without a quote", func(e *udp.ICMPError) { e.Quoted = nil }, false, "nothing was received"},
+		{"of another connection ID", func(e *udp.ICMPError) { e.Quoted[6] ^= 1 }, false, "no QUIC packet was received"},
+		{"too short to tell", func(e *udp.ICMPError) { e.Quoted = e.Quoted[:5] }, false, "no QUIC packet was received"},
+		{"without a quote", func(e *udp.ICMPError) { e.Quoted = nil }, false, "no QUIC packet was received"},
 		{"about another peer", func(e *udp.ICMPError) {
 			e.Remote = netip.MustParseAddrPort("10.0.0.7:4433")
-		}, false, "nothing was received"},
+		}, false, "no QUIC packet was received"},
 		{"no route", func(e *udp.ICMPError) { e.Err = syscall.EHOSTUNREACH }, false, "no route to host"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -192,9 +192,9 @@ func TestDialErrorNamesTheCause(t *testing.T) {
 		wants []string
 	}{
 		{"silence", func(netip.AddrPort) bool { return true }, 0, ErrHandshakeTimeout,
-			[]string{"quic: dial 10.0.0.1:4433: handshake timeout", "nothing was received"}},
+			[]string{"quic: dial 10.0.0.1:4433: handshake timeout", "no QUIC packet was received"}},
 		{"silence, and a context", func(netip.AddrPort) bool { return true }, time.Second, context.DeadlineExceeded,
-			[]string{"10.0.0.1:4433", "context deadline exceeded", "nothing was received"}},
+			[]string{"10.0.0.1:4433", "context deadline exceeded", "no QUIC packet was received"}},
 		{"half a handshake", nil, time.Second, context.DeadlineExceeded, []string{"datagrams were received, but"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/pqquic/pqquic/examples/post-quantum/internal/demo"
@@ -179,8 +180,8 @@ func explain(err error, addr string) string {
 		}
 	case errors.As(err, &vn):
 		return text + ": the server does not speak QUIC version 1; connect to one that does, such as pq_server"
-	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s: nothing that speaks QUIC answers at %s; is pq_server running there?", text, addr)
+	case errors.As(err, &ne) && ne.Timeout(), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("%s (is pq_server running at %s?)", text, addr)
 	}
 	return text
 }

@@ -209,7 +209,7 @@ func TestNobodyListens(t *testing.T) {
 	require.NoError(t, err)
 	addr := c.LocalAddr().String()
 	require.NoError(t, c.Close())
-	h.run(t, "pq_client", "--connect", addr, "--timeout", "1s").requireRefusal(t, "nothing that speaks QUIC answers at "+addr)
+	h.run(t, "pq_client", "--connect", addr, "--timeout", "1s").requireRefusal(t, "quic: dial "+addr, "is pq_server running at "+addr)
 }
 
 func TestPeersThatAreNotOurs(t *testing.T) {
@@ -229,8 +229,8 @@ func TestPeersThatAreNotOurs(t *testing.T) {
 		client := func(addr string) result {
 			return h.run(t, "pq_client", "--provider", p, "--connect", addr, "--timeout", "1s")
 		}
-		client(silent).requireRefusal(t, "nothing that speaks QUIC answers at "+silent)
-		client(echo).requireRefusal(t, "nothing that speaks QUIC answers at "+echo)
+		client(silent).requireRefusal(t, "no QUIC packet was received", "is pq_server running at "+silent)
+		client(echo).requireRefusal(t, "no QUIC packet was received", "is pq_server running at "+echo)
 		client(oldVersion).requireRefusal(t, "does not speak QUIC version 1")
 	}
 }
