@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Why a connection ended without an error code of either side.
+// The errors of a connection that ended without an error code from either side.
 var (
 	ErrIdleTimeout        = errors.New("idle timeout")
 	ErrHandshakeTimeout   = errors.New("handshake timeout")
@@ -15,18 +15,18 @@ var (
 	ErrVersionNegotiation = errors.New("no version in common with the peer")
 )
 
-// CloseError says why a connection ended: by a CONNECTION_CLOSE of either side, or, when Silent is
-// set, without one.
+// A CloseError describes how a connection ended: with a CONNECTION_CLOSE frame from either side, or without
+// one if Silent is set.
 type CloseError struct {
-	Silent      error // one of the errors above; everything below is then empty
+	Silent      error // one of the errors above; the other fields are then zero
 	Application bool
 	Remote      bool
 	Code        uint64
 	FrameType   uint64
 	Reason      string
-	// Cause is the provider's error where TLS failed on our side.
+	// Cause is the provider's error if TLS failed on this side.
 	Cause error
-	// Versions are the server's, with ErrVersionNegotiation.
+	// Versions are the versions that the server offered, for ErrVersionNegotiation.
 	Versions []wire.Version
 }
 

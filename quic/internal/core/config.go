@@ -8,33 +8,33 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Config is what a Conn needs from outside. One Config serves any number of Conns; it is not changed
-// once one of them exists. Every field is set: defaults are package quic's business.
+// Config is what a Conn needs from its driver. Any number of Conns may share a Config. It must not be
+// changed once a Conn uses it. Every field must be set: package quic fills in the defaults.
 type Config struct {
 	Side     tlsprovider.Side
 	Provider tlsprovider.Provider
 	TLS      tlsprovider.Endpoint
 
-	// ServerName is the name that a client verifies.
+	// ServerName is the name that a client verifies in the server's certificate.
 	ServerName string
-	// NextProtos are the application protocols, a server's in its order of preference.
+	// NextProtos are the supported application protocols. A server lists them in order of preference.
 	NextProtos []string
-	// SelectTLS, if set, lets a server answer a ClientHello with another configuration. It is
-	// called within a TLSJob, so it may block and may call foreign code.
+	// SelectTLS, if set, chooses a server's configuration for a ClientHello. It is called within a TLSJob,
+	// so it may block and may call the application's code.
 	SelectTLS func(*tlsprovider.ClientHello) (TLSChoice, error)
 
 	// Rand fills b with random bytes.
 	Rand func(b []byte)
-	// NewConnID makes a connection ID of ConnIDLen bytes.
+	// NewConnID returns a new connection ID of ConnIDLen bytes.
 	NewConnID func() wire.ConnID
-	// ResetToken is the stateless reset token of one of our connection IDs.
+	// ResetToken returns the stateless reset token of one of our connection IDs.
 	ResetToken func(wire.ConnID) [16]byte
 
 	HandshakeTimeout time.Duration // from the first datagram to the completed handshake
-	IdleTimeout      time.Duration // 0: none
-	KeepAlive        time.Duration // 0: off
-	// KeyUpdateAfter is the number of packets sealed in one phase before we update; 0: only as
-	// the AEAD's limit demands.
+	IdleTimeout      time.Duration // 0 means none
+	KeepAlive        time.Duration // 0 means off
+	// KeyUpdateAfter is the number of packets to seal in one key phase before a key update; 0 means that
+	// keys are updated only when the AEAD's limit requires it.
 	KeyUpdateAfter uint64
 	// DatagramSize is the largest UDP payload to send, at least MinInitialSize.
 	DatagramSize int
@@ -42,7 +42,7 @@ type Config struct {
 	Streams streams.Config
 }
 
-// TLSChoice is SelectTLS's answer. Zero fields keep the Config's.
+// TLSChoice is the result of SelectTLS. Zero fields keep the Config's values.
 type TLSChoice struct {
 	TLS        tlsprovider.Endpoint
 	NextProtos []string

@@ -10,10 +10,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Conn is one QUIC connection. See the package documentation for the contract of its methods.
+// A Conn is a QUIC connection. See the package documentation for the contract of its methods.
 //
-// Its state is kept in parts, each with the code that changes it: conn_recv.go, conn_send.go,
-// conn_loss.go, conn_id.go, conn_close.go and so on.
+// The state is divided into parts. Each part is declared beside the code that changes it: conn_recv.go,
+// conn_send.go, conn_loss.go, conn_id.go, conn_close.go and so on.
 type Conn struct {
 	cfg     *Config
 	side    tlsprovider.Side
@@ -23,7 +23,7 @@ type Conn struct {
 
 	spaces  [recovery.NumSpaces]space
 	loss    recovery.Loss
-	onFate  recovery.FateFunc // packetFate, made once
+	onFate  recovery.FateFunc // c.packetFate as a value, made once
 	keys    keyState
 	ids     idState
 	tls     tlsState
@@ -38,13 +38,13 @@ type Conn struct {
 
 	peer wire.TransportParameters
 
-	// Control information of the whole connection.
-	handshakeDone recovery.SentVal // HANDSHAKE_DONE
-	pathResponses [][8]byte
-	nudgedAt      monotime.Time // when a late Handshake packet last caused HANDSHAKE_DONE to be repeated
-	started       monotime.Time
-	lastEliciting monotime.Time // when we last sent an ack-eliciting packet
-	elicitedSince int           // ack-eliciting packets received since then
+	// Control information about the connection as a whole.
+	handshakeDone  recovery.SentVal // the HANDSHAKE_DONE frame
+	pathResponses  [][8]byte
+	doneRepeatedAt monotime.Time // when a late Handshake packet last caused HANDSHAKE_DONE to be sent again
+	started        monotime.Time
+	lastEliciting  monotime.Time // when we last sent an ack-eliciting packet
+	elicitedSince  int           // ack-eliciting packets received since then
 }
 
 // space is one packet number space.
@@ -57,11 +57,11 @@ type space struct {
 	discarded bool
 }
 
-// maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. A PATH_CHALLENGE beyond it is
-// dropped, as if its packet had been lost.
+// maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. PATH_CHALLENGE frames beyond it
+// are ignored, as if they had been lost.
 const maxPathResponses = 8
 
-// NewClientConn starts a connection to path.Remote.
+// NewClientConn returns a client's connection to path.Remote. The handshake starts with the first PollTLS.
 func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: wire.Version1, path: path}
 	c.initCommon(now)
@@ -73,8 +73,8 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	return c, nil
 }
 
-// NewServerConn makes a connection of a client that an Endpoint admitted. It receives the datagrams that the
-// Endpoint kept.
+// NewServerConn returns a connection for a client that an Endpoint admitted. It processes the datagrams
+// that the Endpoint kept.
 func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
@@ -94,7 +94,7 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	for _, d := range in.Datagrams {
 		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
 	}
-	if in.hello != nil { // the Endpoint did not keep datagrams that repeated CRYPTO
+	if in.hello != nil { // the Endpoint does not keep datagrams that only repeat CRYPTO data
 		c.spaces[recovery.SpaceInitial].acks.Merge(c.now, &in.hello.acks)
 	}
 	return c, nil
@@ -131,7 +131,7 @@ func (c *Conn) setInitialKeys(dst wire.ConnID) error {
 	return nil
 }
 
-// clamp keeps time from running backwards.
+// clamp advances the connection's clock to now, unless now is earlier, and returns the clock.
 func (c *Conn) clamp(now monotime.Time) monotime.Time {
 	if now.After(c.now) {
 		c.now = now
@@ -139,7 +139,7 @@ func (c *Conn) clamp(now monotime.Time) monotime.Time {
 	return c.now
 }
 
-// discardSpace drops the keys of a space and all that is outstanding in it.
+// discardSpace frees the keys of a packet number space and forgets what is outstanding in it.
 //
 // "After QUIC has completed a move to a new encryption level, packet protection keys for previous
 // encryption levels can be discarded."
@@ -156,13 +156,13 @@ func (c *Conn) discardSpace(s recovery.Space) {
 	c.loss.DiscardSpace(c.now, s)
 }
 
-// Path is the pair of addresses in use.
+// Path returns the addresses in use.
 func (c *Conn) Path() Path { return c.path }
 
-// Version is the QUIC version in use.
+// Version returns the QUIC version in use.
 func (c *Conn) Version() wire.Version { return c.version }
 
-// Stats returns a copy of the counters.
+// Stats returns the connection's counters.
 func (c *Conn) Stats() Stats {
 	s := c.stats
 	lost := c.loss.Counters()
@@ -175,5 +175,5 @@ func (c *Conn) Stats() Stats {
 	return s
 }
 
-// rtt is the round-trip time that flow control uses.
+// rtt returns the round-trip time for flow control.
 func (c *Conn) rtt() time.Duration { return c.loss.Path().SmoothedRTT() }

@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// midFlight is a client that has received the server's Initial packets, so that a TLS job is out. The test
-// has the job.
+// midFlight returns a rig whose client has received the server's Initial packets, and the TLS job that the
+// client needs run.
 func midFlight(t *testing.T) (*rig, *TLSJob) {
 	t.Helper()
 	r := newRig(t, rigOptions{})
@@ -36,14 +36,14 @@ func TestAckWaitsForTLS(t *testing.T) {
 		_, ok := r.client.PollTransmit(r.now, r.buf)
 		require.False(t, ok, why)
 	}
-	t.Run("a job that takes long", func(t *testing.T) {
+	t.Run("a slow job", func(t *testing.T) {
 		r, j := midFlight(t)
 		silent(r, "it waits")
 		at := r.client.NextTimeout()
 		require.Equal(t, r.now.Add(maxAckHoldTLS), at)
 		r.now = at - 1
 		r.client.HandleTimeout(r.now)
-		silent(r, "it waits until then")
+		silent(r, "it waits until the deadline")
 		r.now = at
 		r.client.HandleTimeout(r.now)
 		frames := r.heard(r.client, r.server)
@@ -52,7 +52,7 @@ func TestAckWaitsForTLS(t *testing.T) {
 		j.Run()
 		r.client.HandleTLSResult(r.now, j)
 	})
-	t.Run("a job that returns", func(t *testing.T) {
+	t.Run("a fast job", func(t *testing.T) {
 		r, j := midFlight(t)
 		silent(r, "it waits")
 		j.Run()
@@ -64,7 +64,7 @@ func TestAckWaitsForTLS(t *testing.T) {
 		require.True(t, r.client.tls.complete)
 		sent := r.client.stats.DatagramsSent
 		frames := r.heard(r.client, r.server)
-		require.Equal(t, sent+1, r.client.stats.DatagramsSent, "all in one datagram")
+		require.Equal(t, sent+1, r.client.stats.DatagramsSent, "everything fits in one datagram")
 		acks, crypto := 0, 0
 		for _, f := range frames {
 			switch f.(type) {
@@ -74,7 +74,7 @@ func TestAckWaitsForTLS(t *testing.T) {
 				crypto++
 			}
 		}
-		require.Equal(t, 2, acks, "of Initial and of Handshake packets")
+		require.Equal(t, 2, acks, "of Initial packets and of Handshake packets")
 		require.Equal(t, 1, crypto, "Finished")
 	})
 	t.Run("a probe", func(t *testing.T) {
@@ -82,18 +82,18 @@ func TestAckWaitsForTLS(t *testing.T) {
 		silent(r, "it waits")
 		r.now = r.now.Add(maxAckHoldTLS / 2)
 		for r.client.loss.ProbesPending() == 0 {
-			// The client's probe timeout is made to come before the acknowledgement's time.
+			// The client's probe timeout expires before the acknowledgement's deadline.
 			r.client.loss.HandleTimeout(r.client.loss.NextTimeout(), r.client.onFate)
 		}
 		frames := r.heard(r.client, r.server)
 		require.NotEmpty(t, frames)
-		require.IsType(t, wire.Ack{}, frames[0], "it travels with the probe")
+		require.IsType(t, wire.Ack{}, frames[0], "the acknowledgement travels with the probe")
 		j.Run()
 		r.client.HandleTLSResult(r.now, j)
 	})
 }
 
-// Without a TLS job, the acknowledgement waits a millisecond for the rest of the flight, and not for more than
+// Without a TLS job, the acknowledgement waits a millisecond for the rest of the flight, and for at most
 // maxHeldPackets packets.
 func TestAckWaitsForFlight(t *testing.T) {
 	r, j := midFlight(t)

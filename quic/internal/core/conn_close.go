@@ -7,42 +7,42 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The life of a connection. A Conn leaves closing and draining to the Endpoint, which keeps a
-// Remnant of it: see RFC 9000, 10.2.
+// The states of a connection. The closing and draining periods (RFC 9000, 10.2) are the Endpoint's, which
+// keeps a Remnant of the connection for them.
 const (
 	stateOpen    = iota
 	stateClosing // CONNECTION_CLOSE waits to be sent
 	stateGone    // nothing more will be sent or received
 )
 
-// closeState is how the connection ends.
+// closeState records how the connection ends.
 type closeState struct {
 	state   int
 	err     *CloseError
 	drained bool
-	// readable: what was received before the end can still be read.
+	// readable is set if data that arrived before the end can still be read.
 	readable bool
 }
 
-// maxReason bounds the reason phrases that we send and keep.
+// maxReason is the maximum length of the reason phrases that we send and keep.
 const maxReason = 256
 
-// Err says why the connection is over; nil while it is not.
+// Err returns why the connection ended, or nil if it is open.
 func (c *Conn) Err() *CloseError { return c.closing.err }
 
-// Close sends CONNECTION_CLOSE at once and ends the connection. What is not acknowledged may be
-// lost: see Flushed.
+// Close ends the connection and has PollTransmit return a CONNECTION_CLOSE frame. Data that has not been
+// acknowledged may be lost: see Flushed.
 func (c *Conn) Close(now monotime.Time, application bool, code uint64, reason string) {
 	c.clamp(now)
 	c.abort(&CloseError{Application: application, Code: code, Reason: reason})
 }
 
-// abortf closes for an error of the peer's.
+// abortf closes the connection because the peer violated the protocol.
 func (c *Conn) abortf(code wire.ErrorCode, frame uint64, reason string) {
 	c.abort(&CloseError{Code: uint64(code), FrameType: frame, Reason: reason})
 }
 
-// abort ends the connection with a CONNECTION_CLOSE of ours.
+// abort ends the connection and has a CONNECTION_CLOSE frame sent.
 func (c *Conn) abort(err *CloseError) {
 	if c.closing.state != stateOpen {
 		return
@@ -64,14 +64,14 @@ func (c *Conn) end(err *CloseError, remnant Remnant) {
 		return
 	}
 	c.closing.state = stateGone
-	// An application that closes has delivered what it wrote; ours may not have read it yet.
+	// When the peer's application closes, it may already have sent data that our application has not read.
 	c.closing.readable = c.closing.err.Remote && c.closing.err.Application
 	c.release()
 	c.events.addEndpoint(EndpointEvent{Kind: ConnClosed, Path: c.path, Remnant: remnant})
 	c.maybeDrained()
 }
 
-// release frees everything that the connection holds but for the events.
+// release frees everything that the connection holds except its events.
 func (c *Conn) release() {
 	for s := range c.spaces {
 		sp := &c.spaces[s]
@@ -92,7 +92,7 @@ func (c *Conn) release() {
 	}
 }
 
-// maybeDrained reports the end, once no job is out.
+// maybeDrained queues EventDrained once the connection has ended and no TLS job is running.
 func (c *Conn) maybeDrained() {
 	if c.closing.state == stateGone && !c.tls.busy && !c.closing.drained {
 		c.closing.drained = true
@@ -100,7 +100,7 @@ func (c *Conn) maybeDrained() {
 	}
 }
 
-// handleConnectionClose handles the peer's CONNECTION_CLOSE.
+// handleConnectionClose handles a CONNECTION_CLOSE frame.
 //
 // "The draining state is entered once an endpoint receives a CONNECTION_CLOSE frame [...]. [...] an
 // endpoint in the draining state MUST NOT send any packets."
@@ -114,14 +114,13 @@ func (c *Conn) handleConnectionClose(f wire.ConnectionClose) {
 		Reason: string(reason)}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
 }
 
-// HandleStatelessReset ends the connection: a datagram carried a stateless reset token of the
-// peer's.
+// HandleStatelessReset ends the connection because the peer sent a stateless reset.
 func (c *Conn) HandleStatelessReset(now monotime.Time) {
 	c.clamp(now)
 	c.end(&CloseError{Silent: ErrStatelessReset}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
 }
 
-// pollClose builds the datagram with CONNECTION_CLOSE, and ends the connection.
+// pollClose builds the datagram with CONNECTION_CLOSE and ends the connection.
 //
 // "[...] it is possible that a server does not know whether the client has Handshake keys. Under these
 // circumstances, a server SHOULD send a CONNECTION_CLOSE frame in both Handshake and Initial packets
@@ -137,7 +136,7 @@ func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 			break
 		}
 		d.payload = c.closeFrame(s, d.room()).Append(d.payload)
-		d.finish(sentInfo{untracked: true}) // not eliciting: a server need not pad it, and may lack the credit to
+		d.finish(sentInfo{untracked: true}) // not ack-eliciting: a server need not pad it, and may not have the credit to
 	}
 	if d.packets() == 0 || !d.seal() {
 		c.end(nil, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
@@ -149,7 +148,7 @@ func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 	return tx, true
 }
 
-// closeFrame is the frame that ends the connection, in the form that a space may carry.
+// closeFrame returns the CONNECTION_CLOSE frame in the form that packets of space s may carry.
 func (c *Conn) closeFrame(s recovery.Space, room int) wire.ConnectionClose {
 	err := c.closing.err
 	f := wire.ConnectionClose{Application: err.Application, Code: err.Code, FrameType: err.FrameType,

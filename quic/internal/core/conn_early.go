@@ -2,14 +2,14 @@ package core
 
 import "github.com/pqquic/pqquic/quic/internal/recovery"
 
-// Packets that cannot be opened yet are kept within these bounds, oldest first: a flight that was
-// reordered fits, a flood does not.
+// The limits of the packets that are kept until their keys arrive, the oldest ones first. A reordered
+// flight fits within them; a flood does not.
 const (
 	maxEarlyPackets = 32
 	maxEarlyBytes   = 32 << 10
 )
 
-// earlyState holds the packets that came before their keys.
+// earlyState holds packets that arrived before their keys.
 type earlyState struct {
 	packets []earlyPacket
 	bytes   int
@@ -21,7 +21,7 @@ type earlyPacket struct {
 	data  []byte
 }
 
-// bufferEarly keeps a packet until its keys come.
+// bufferEarly keeps a packet until its keys arrive.
 func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 	e := &c.early
 	if len(e.packets) >= maxEarlyPackets || e.bytes+len(pkt) > maxEarlyBytes {
@@ -32,8 +32,8 @@ func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 	e.packets = append(e.packets, earlyPacket{s, ecn, append([]byte(nil), pkt...)})
 }
 
-// replayEarly processes the packets whose keys have come. Keys of a space come before it is discarded, so
-// that none waits forever.
+// replayEarly processes the packets whose keys have arrived. The keys of a space always arrive before the
+// space is discarded, so no packet waits forever.
 func (c *Conn) replayEarly() {
 	var ready, waiting []earlyPacket
 	for _, p := range c.early.packets {

@@ -15,7 +15,7 @@ var packetTypeOf = [recovery.NumSpaces]wire.PacketType{
 	recovery.SpaceApp:       wire.Packet1RTT,
 }
 
-// handlePacket processes an authentic packet.
+// handlePacket processes a packet that authenticated.
 func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
 	// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits
 	// after removing both packet and header protection as a connection error of type
@@ -38,7 +38,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		// "An endpoint MUST treat receipt of a packet containing no frames as a connection
 		// error of type PROTOCOL_VIOLATION."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
-		c.abortf(wire.ProtocolViolation, 0, "packet without frames")
+		c.abortf(wire.ProtocolViolation, 0, "packet contains no frames")
 		return
 	}
 	if s == recovery.SpaceApp && !c.streams.Admits(c.now, payload) {
@@ -75,10 +75,10 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	}
 }
 
-// handleFrames processes a packet's frames in order, until one closes the connection.
+// handleFrames processes the frames of a packet in order and stops if one closes the connection.
 func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool) {
 	for len(b) > 0 {
-		if b[0] == 0 { // PADDING, by the run
+		if b[0] == 0 { // a run of PADDING
 			n := 1
 			for n < len(b) && b[n] == 0 {
 				n++
@@ -96,7 +96,7 @@ func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool
 			if !wire.FrameKnown(t) {
 				code = wire.FrameEncodingError
 			}
-			c.abortf(code, t, "frame type not allowed here")
+			c.abortf(code, t, "frame type is not allowed in this packet type")
 			return eliciting, false
 		}
 		eliciting = eliciting || wire.AckEliciting(t)
@@ -112,7 +112,7 @@ func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool
 	return eliciting, true
 }
 
-// handleFrame processes one frame and returns its length, or -1.
+// handleFrame processes one frame and returns its length, or -1 if it is malformed.
 func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 	switch t {
 	case wire.FramePing:
@@ -134,7 +134,7 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 	case wire.FrameNewToken:
 		if _, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {
-			c.abortf(wire.ProtocolViolation, t, "NEW_TOKEN from a client")
+			c.abortf(wire.ProtocolViolation, t, "NEW_TOKEN received from a client")
 		}
 	case wire.FrameNewConnectionID:
 		var f wire.NewConnectionID
@@ -153,14 +153,14 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 			c.pathResponses = append(c.pathResponses, f.Data)
 		}
 	case wire.FramePathResponse:
-		_, n = wire.ConsumePathResponse(b) // we have sent no challenge: nothing to answer
+		_, n = wire.ConsumePathResponse(b) // we send no challenges, so there is nothing to match
 	case wire.FrameHandshakeDone:
 		n = 1
 		if c.side == tlsprovider.Server {
 			// "A server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error
 			// of type PROTOCOL_VIOLATION."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
-			c.abortf(wire.ProtocolViolation, t, "HANDSHAKE_DONE from a client")
+			c.abortf(wire.ProtocolViolation, t, "HANDSHAKE_DONE received from a client")
 		} else {
 			c.confirmHandshake()
 		}
@@ -175,18 +175,18 @@ func (c *Conn) handleCrypto(s recovery.Space, f wire.Crypto) {
 	in := &c.spaces[s].in
 	switch {
 	case !in.receive(f):
-		c.abortf(wire.CryptoBufferExceeded, wire.FrameCrypto, "too many CRYPTO bytes out of order")
+		c.abortf(wire.CryptoBufferExceeded, wire.FrameCrypto, "too much CRYPTO data is out of order")
 	case in.have.NumRanges() > 0 && c.readBeyond(s):
 		// "If the packet is from a previously installed encryption level, it MUST NOT contain data
 		// that extends past the end of previously received data in that flow. Implementations MUST
 		// treat any violations of this requirement as a connection error of type
 		// PROTOCOL_VIOLATION."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
-		c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "CRYPTO of an earlier encryption level goes on")
+		c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "CRYPTO data continues at an earlier encryption level")
 	}
 }
 
-// readBeyond: TLS reads from a later level than that of s.
+// readBeyond reports whether TLS reads from a later encryption level than that of s.
 func (c *Conn) readBeyond(s recovery.Space) bool {
 	switch s {
 	case recovery.SpaceInitial:
@@ -197,7 +197,7 @@ func (c *Conn) readBeyond(s recovery.Space) bool {
 	return false
 }
 
-// handleStreamFrame hands frames about streams and flow control on.
+// handleStreamFrame processes a frame about streams or flow control.
 func (c *Conn) handleStreamFrame(t uint64, b []byte) int {
 	n, err := c.streams.HandleFrame(c.now, c.rtt(), t, b)
 	if err != nil {

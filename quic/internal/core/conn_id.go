@@ -8,38 +8,39 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxLocalIDs bounds the connection IDs that the peer can use, whatever it would accept: the one in use, and
-// a spare one for another path. Each costs bytes in the first flight after the handshake.
+// maxLocalIDs is the maximum number of connection IDs that the peer can use, even if it would accept more:
+// the one in use and a spare one for another path. Each one costs bytes in the first flight after the
+// handshake.
 const maxLocalIDs = 2
 
-// maxRetiring bounds the RETIRE_CONNECTION_ID frames that wait to be sent or acknowledged.
+// maxRetiring is the maximum number of RETIRE_CONNECTION_ID frames that wait to be sent or acknowledged.
 const maxRetiring = 4 * activeConnIDLimit
 
-// idState holds both sides' connection IDs. local[0] and remote[0] exist from the start.
+// idState holds the connection IDs of both sides. local[0] and remote[0] exist from the start.
 type idState struct {
-	originalDst wire.ConnID // the client's first destination
+	originalDst wire.ConnID // the destination of the client's first packet
 	retrySrc    wire.ConnID
 	retried     bool
-	peerFirst   wire.ConnID // the peer's first source, which the handshake authenticates
-	havePeer    bool        // peerFirst is known
-	// heardInitial is set once a client has opened an Initial packet of the server, whose source
+	peerFirst   wire.ConnID // the source of the peer's first packet, which the handshake authenticates
+	havePeer    bool        // peerFirst is set
+	// heardInitial is set when a client has opened an Initial packet of the server. The packet's source
 	// connection ID is final. Before that, peerFirst may be the source of a Retry.
 	heardInitial bool
-	token        []byte // a client's, from Retry
+	token        []byte // on a client, the token from Retry
 
 	local     []localID
 	nextLocal uint64
-	announced uint64 // the largest sequence number sent in NEW_CONNECTION_ID
+	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
 
 	remote      []remoteID
-	retirePrior uint64 // the largest Retire Prior To
+	retirePrior uint64 // the largest Retire Prior To value received
 	retiring    []retiringID
 }
 
 type localID struct {
 	seq  uint64
 	id   wire.ConnID
-	sent recovery.SentVal // NEW_CONNECTION_ID
+	sent recovery.SentVal // the NEW_CONNECTION_ID frame
 }
 
 type remoteID struct {
@@ -75,25 +76,25 @@ func (s *idState) addLocal(c *Conn, id wire.ConnID) *localID {
 	return &s.local[len(s.local)-1]
 }
 
-// dst returns the connection ID that we send to.
+// dst returns the connection ID to send to.
 func (s *idState) dst() wire.ConnID { return s.remote[0].id }
 
 // src returns the source connection ID of our long headers.
 func (s *idState) src() wire.ConnID { return s.local[0].id }
 
-// accepts reports whether a packet's destination is a connection ID of ours.
+// accepts reports whether id, the destination of a packet, is one of our connection IDs.
 func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 	for i := range s.local {
 		if s.local[i].id == id {
 			return true
 		}
 	}
-	// The client knows an ID of ours once it has sent a Handshake packet.
+	// The client knows a connection ID of ours once it has sent a Handshake packet.
 	return c.side == tlsprovider.Server && !c.spaces[recovery.SpaceInitial].discarded &&
 		(id == s.originalDst || s.retried && id == s.retrySrc)
 }
 
-// setPeerFirst stores the connection ID that the server chose, from its first Initial or Retry packet.
+// setPeerFirst stores the connection ID that the server chose in its first Initial or Retry packet.
 func (s *idState) setPeerFirst(id wire.ConnID) {
 	s.peerFirst, s.havePeer = id, true
 	s.remote[0].id = id
@@ -108,7 +109,7 @@ func (s *idState) setFirstToken(c *Conn, token [16]byte) {
 	}
 }
 
-// issue makes connection IDs for the peer until it has as many as it may.
+// issue issues connection IDs until the peer has as many as it may have.
 func (s *idState) issue(c *Conn) {
 	n := int(min(c.peer.ActiveConnIDLimit, maxLocalIDs))
 	for len(s.local) < n {
@@ -116,11 +117,11 @@ func (s *idState) issue(c *Conn) {
 	}
 }
 
-// handleNewConnID handles NEW_CONNECTION_ID.
+// handleNewConnID handles a NEW_CONNECTION_ID frame.
 func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	s := &c.ids
 	if s.dst().Len() == 0 {
-		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "NEW_CONNECTION_ID beside zero-length IDs")
+		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "NEW_CONNECTION_ID received although connection IDs are empty")
 		return
 	}
 	for i := range s.remote {
@@ -146,7 +147,7 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	}
 	switch {
 	case len(s.remote) == 0:
-		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "every connection ID is retired")
+		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "the peer retired every connection ID")
 	case len(s.remote) > activeConnIDLimit:
 		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many connection IDs")
 	case len(s.retiring) > maxRetiring:
@@ -156,7 +157,7 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	}
 }
 
-// retireBelow retires the peer's IDs with smaller sequence numbers.
+// retireBelow retires the peer's connection IDs with sequence numbers below seq.
 func (c *Conn) retireBelow(seq uint64) {
 	s := &c.ids
 	kept := s.remote[:0]
@@ -184,14 +185,15 @@ func (c *Conn) retire(seq uint64) {
 	c.ids.retiring = append(c.ids.retiring, r)
 }
 
-// announceToken passes the reset token of the ID in use to the Endpoint.
+// announceToken passes the stateless reset token of the connection ID in use to the Endpoint.
 func (c *Conn) announceToken() {
 	if r := &c.ids.remote[0]; r.hasToken {
 		c.events.addEndpoint(EndpointEvent{Kind: AddResetToken, Token: r.token, Path: c.path})
 	}
 }
 
-// handleRetireConnID handles RETIRE_CONNECTION_ID. dst is the ID that the packet came to.
+// handleRetireConnID handles a RETIRE_CONNECTION_ID frame. dst is the destination of the packet that
+// carried it.
 func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 	s := &c.ids
 	if f.Seq > s.announced {
@@ -199,7 +201,7 @@ func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 		// previously sent to the peer MUST be treated as a connection error of type
 		// PROTOCOL_VIOLATION."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-7
-		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "retired connection ID was never issued")
+		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "the peer retired a connection ID that was never issued")
 		return
 	}
 	for i := range s.local {
@@ -210,7 +212,7 @@ func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 			// "The sequence number [...] MUST NOT refer to the Destination Connection ID
 			// field of the packet in which the frame is contained."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-8
-			c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "retired the connection ID in use")
+			c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "the peer retired the connection ID that the packet was sent to")
 			return
 		}
 		c.events.addEndpoint(EndpointEvent{Kind: RetireConnID, ConnID: s.local[i].id})
@@ -235,7 +237,7 @@ func (s *idState) hasPending() bool {
 	return false
 }
 
-// appendIDFrames appends NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that are due.
+// appendIDFrames appends the NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that are due.
 func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
 	limit := len(b) + room
 	for i := range c.ids.local {
@@ -288,8 +290,8 @@ func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fat
 	}
 }
 
-// isResetToken reports whether tail is the stateless reset token of the ID in use. It compares in constant
-// time, because tail comes from the network.
+// isResetToken reports whether tail is the stateless reset token of the connection ID in use. It compares
+// in constant time because tail comes from the network.
 //
 // "An endpoint MUST NOT check for any stateless reset tokens associated with connection IDs it has not
 // used or for connection IDs that have been retired."

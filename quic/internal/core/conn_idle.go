@@ -6,14 +6,14 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// idleState holds the timers that end a connection or keep it alive.
+// idleState holds the timers that end an idle connection or keep it alive.
 type idleState struct {
-	timeout   time.Duration // what both sides agreed on; 0: none
-	handshake monotime.Time // when an unfinished handshake is given up
+	timeout   time.Duration // the smaller of both sides' values; 0 means none
+	handshake monotime.Time // when an incomplete handshake times out
 	expires   monotime.Time
 	keepAlive monotime.Time
-	armed     bool // an ack-eliciting packet was sent since the last one received
-	ping      bool // a keep-alive is due
+	armed     bool // an ack-eliciting packet was sent since the last packet was received
+	ping      bool // a keep-alive PING is due
 }
 
 func (s *idleState) init(c *Conn) {
@@ -22,7 +22,7 @@ func (s *idleState) init(c *Conn) {
 	s.touch(c)
 }
 
-// setPeer takes the peer's max_idle_timeout.
+// setPeer sets the peer's max_idle_timeout.
 //
 // "Each endpoint advertises a max_idle_timeout, but the effective value at an endpoint is computed
 // as the minimum of the two advertised values (or the sole advertised value, if only one endpoint
@@ -34,7 +34,7 @@ func (s *idleState) setPeer(d time.Duration) {
 	}
 }
 
-// touch restarts the timers.
+// touch restarts the idle and keep-alive timers.
 //
 // "To avoid excessively small idle timeout periods, endpoints MUST increase the idle timeout
 // period to be at least three times the current Probe Timeout (PTO)."
@@ -46,20 +46,20 @@ func (s *idleState) touch(c *Conn) {
 	}
 	s.keepAlive = 0
 	if every := c.cfg.KeepAlive; every > 0 && c.tls.complete {
-		if s.timeout > 0 { // the smaller one of both sides, which may be the peer's
+		if s.timeout > 0 { // the smaller of both sides' values, which may be the peer's
 			every = min(every, s.timeout/2)
 		}
 		s.keepAlive = c.now.Add(every)
 	}
 }
 
-// received is called for every packet that was processed.
+// received restarts the timers when a packet has been processed.
 func (s *idleState) received(c *Conn) {
 	s.armed = false
 	s.touch(c)
 }
 
-// sent is called when an ack-eliciting packet leaves.
+// sent restarts the timers when an ack-eliciting packet is sent.
 //
 // "An endpoint also restarts its idle timer when sending an ack-eliciting packet if no other
 // ack-eliciting packets have been sent since last receiving and processing a packet."
@@ -72,7 +72,7 @@ func (s *idleState) sent(c *Conn) {
 	}
 }
 
-// next is the earliest of the timers.
+// next returns when the earliest timer expires.
 func (s *idleState) next(c *Conn) monotime.Time {
 	t := monotime.Min(s.expires, s.keepAlive)
 	if !c.tls.complete {
@@ -81,7 +81,7 @@ func (s *idleState) next(c *Conn) monotime.Time {
 	return t
 }
 
-// expire handles those that are due.
+// expire handles the timers that have expired.
 func (s *idleState) expire(c *Conn) {
 	switch {
 	case !c.tls.complete && due(s.handshake, c.now):

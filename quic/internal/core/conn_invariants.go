@@ -6,8 +6,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
-// CheckInvariants verifies what must hold between any two calls. The simulator asks after each
-// step; production code does not.
+// CheckInvariants returns an error if the connection's state is inconsistent between two calls. The
+// simulator calls it; production code does not.
 func (c *Conn) CheckInvariants() error {
 	if c.closing.state != stateOpen {
 		return nil
@@ -21,35 +21,35 @@ func (c *Conn) CheckInvariants() error {
 	for s := range c.spaces {
 		sp := &c.spaces[s]
 		if n := sp.in.buffered(); int64(n) > sp.in.limit {
-			return fmt.Errorf("%v: %d CRYPTO bytes buffered", recovery.Space(s), n)
+			return fmt.Errorf("%v: %d CRYPTO bytes are buffered", recovery.Space(s), n)
 		}
 		if n := sp.in.have.NumRanges(); n > maxCryptoGaps {
-			return fmt.Errorf("%v: %d CRYPTO gaps", recovery.Space(s), n)
+			return fmt.Errorf("%v: CRYPTO data has %d gaps", recovery.Space(s), n)
 		}
 		if sp.discarded && (sp.seal != nil || sp.open != nil) {
-			return fmt.Errorf("%v: keys outlive their space", recovery.Space(s))
+			return fmt.Errorf("%v: the space is discarded but its keys remain", recovery.Space(s))
 		}
 	}
 	early := 0
 	for _, p := range c.early.packets {
 		early += len(p.data)
 		if c.spaces[p.space].discarded {
-			return fmt.Errorf("%v: a packet waits for keys that are gone", p.space)
+			return fmt.Errorf("%v: a packet waits for keys that are discarded", p.space)
 		}
 	}
 	switch {
 	case early != c.early.bytes:
 		return fmt.Errorf("%d bytes wait for keys, %d are counted", early, c.early.bytes)
 	case len(c.early.packets) > maxEarlyPackets || c.early.bytes > maxEarlyBytes:
-		return fmt.Errorf("%d packets, %d bytes wait for keys", len(c.early.packets), c.early.bytes)
+		return fmt.Errorf("%d packets with %d bytes wait for keys", len(c.early.packets), c.early.bytes)
 	case len(c.pathResponses) > maxPathResponses:
-		return fmt.Errorf("%d PATH_RESPONSE queued", len(c.pathResponses))
+		return fmt.Errorf("%d PATH_RESPONSE frames are queued", len(c.pathResponses))
 	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring:
 		return fmt.Errorf("%d connection IDs, %d retiring", len(c.ids.remote), len(c.ids.retiring))
 	case len(c.ids.local) > maxLocalIDs:
-		return fmt.Errorf("%d connection IDs issued", len(c.ids.local))
+		return fmt.Errorf("%d connection IDs are issued", len(c.ids.local))
 	case c.NextTimeout().IsZero():
-		return fmt.Errorf("open, and no timer armed")
+		return fmt.Errorf("the connection is open but no timer is armed")
 	}
 	return nil
 }

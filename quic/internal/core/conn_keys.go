@@ -6,25 +6,25 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// keyState is where the 1-RTT keys stand (RFC 9001, 6). The Sealer is ahead of the Opener by one
-// phase between an update of ours and the peer's answer, and never by more.
+// keyState is the state of the 1-RTT keys (RFC 9001, section 6). The Sealer is one phase ahead of the
+// Opener between our own key update and the peer's response to it, and never further ahead.
 type keyState struct {
 	sealPhase, openPhase uint64
-	firstSent            wire.PacketNumber // first packet sealed in sealPhase
-	firstOpened          wire.PacketNumber // first packet opened in openPhase, if that is not 0
+	firstSent            wire.PacketNumber // first packet sealed in sealPhase, or NoPacket
+	firstOpened          wire.PacketNumber // first packet opened in openPhase; 0 in the first phase
 	answered             bool              // that was acknowledged
 	acked                bool              // one of sealPhase's packets was acknowledged
 	sealed               uint64            // packets sealed in sealPhase
-	limit                uint64            // how many one phase may seal
-	failed               uint64            // packets that did not open, over all phases
+	limit                uint64            // how many packets may be sealed in one phase
+	failed               uint64            // packets that failed to authenticate, in all phases
 	integrityLimit       uint64
 	dropPrevious         monotime.Time
 }
 
-// updateMargin is how long before the AEAD's limit an update becomes urgent.
+// updateMargin is how many packets before the AEAD's limit a key update becomes urgent.
 const updateMargin = 1 << 16
 
-// mayUpdate: a key update of our own is allowed.
+// mayUpdate reports whether we may start a key update.
 //
 // "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake [...]. An
 // endpoint MUST NOT initiate a subsequent key update unless it has received an acknowledgment for a
@@ -35,8 +35,8 @@ func (c *Conn) mayUpdate() bool {
 	return c.tls.confirmed && k.sealPhase == k.openPhase && k.acked && k.dropPrevious.IsZero()
 }
 
-// maybeUpdateKeys starts an update when enough packets have been sealed. It returns false when
-// nothing more may be sealed.
+// maybeUpdateKeys starts a key update if enough packets have been sealed. It returns false if no more
+// packets may be sealed.
 func (c *Conn) maybeUpdateKeys() bool {
 	k := &c.keys
 	urgent := k.limit > 0 && k.sealed+updateMargin >= k.limit
@@ -53,10 +53,11 @@ func (c *Conn) maybeUpdateKeys() bool {
 	return true
 }
 
-// spent: all that the AEAD may seal in this phase is sealed, but for the packet that says so.
+// spent reports whether the AEAD may seal no more in this phase, except for the packet that closes the
+// connection.
 func (k *keyState) spent() bool { return k.limit > 0 && k.sealed+1 >= k.limit }
 
-// UpdateKeys starts a key update as soon as one is allowed; false if that is not now.
+// UpdateKeys starts a key update and reports whether one was allowed.
 func (c *Conn) UpdateKeys() bool {
 	if c.closing.state != stateOpen || !c.mayUpdate() {
 		return false
@@ -76,7 +77,7 @@ func (c *Conn) updateSealer() {
 	c.stats.KeyUpdates++
 }
 
-// handleNextPhase: a packet opened with the next phase's key.
+// handleNextPhase handles the first packet that was opened with the keys of the next phase.
 //
 // "The endpoint MUST update its send keys to the corresponding key phase in response [...]. Sending
 // keys MUST be updated before sending an acknowledgment for the packet that was received with updated
@@ -89,7 +90,7 @@ func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 		// keys containing an acknowledgment for the packet that initiated the key update, it
 		// indicates that its peer has updated keys twice without awaiting confirmation."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-3
-		c.abortf(wire.KeyUpdateError, 0, "two key updates without an acknowledgement")
+		c.abortf(wire.KeyUpdateError, 0, "the peer updated keys twice without an acknowledgement")
 		return
 	}
 	if k.sealPhase == k.openPhase {
@@ -112,12 +113,12 @@ func (k *keyState) sealedApp(pn wire.PacketNumber) {
 	k.sealed++
 }
 
-// sentAck notes that an ACK frame leaves in a 1-RTT packet.
+// sentAck records that an ACK frame for packets up to largest is sent in a 1-RTT packet.
 func (k *keyState) sentAck(largest wire.PacketNumber) {
 	k.answered = k.answered || largest >= k.firstOpened
 }
 
-// phaseOf is the phase that a packet with this key phase bit was opened in.
+// phaseOf returns the key phase in which a packet with the given key phase bit was opened.
 func (k *keyState) phaseOf(bit uint8) uint64 {
 	if uint64(bit) == k.openPhase&1 {
 		return k.openPhase
@@ -125,8 +126,8 @@ func (k *keyState) phaseOf(bit uint8) uint64 {
 	return k.openPhase - 1
 }
 
-// ackedTooEarly reports whether an acknowledgement, in a packet of the given phase, covers one of ours
-// that was sealed in a later phase.
+// ackedTooEarly reports whether an acknowledgement in a packet of the given phase covers a packet that we
+// sealed in a later phase.
 //
 // "An endpoint that receives an acknowledgment that is carried in a packet protected with old keys
 // where any acknowledged packet was protected with newer keys MAY treat that as a connection error of
@@ -136,14 +137,14 @@ func (k *keyState) ackedTooEarly(largest wire.PacketNumber, phase uint64) bool {
 	return k.firstSent != wire.NoPacket && largest >= k.firstSent && phase < k.sealPhase
 }
 
-// ackedApp notes an acknowledgement.
+// ackedApp records that the 1-RTT packet pn was acknowledged.
 func (k *keyState) ackedApp(pn wire.PacketNumber) {
 	if k.firstSent != wire.NoPacket && pn >= k.firstSent {
 		k.acked = true
 	}
 }
 
-// failedOpen counts packets that did not authenticate.
+// failedOpen counts a packet that failed to authenticate and closes the connection if there were too many.
 func (c *Conn) failedOpen() {
 	c.drop(DropUndecryptable)
 	c.keys.failed++

@@ -13,15 +13,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// updatePuppet moves the keys with which the client is spoken for to the next phase.
+// updatePuppet updates the keys with which the test sends in the client's name.
 func (r *rig) updatePuppet() {
 	r.t.Helper()
 	require.NoError(r.t, r.client.spaces[recovery.SpaceApp].seal.Update())
 	r.client.keys.sealPhase++
 }
 
-// A peer that waits for our acknowledgement may update its keys as often as it likes; one that does not
-// wait has broken a rule.
+// A peer may update its keys as often as it likes if it waits for our acknowledgement each time. Otherwise
+// it violates the protocol.
 func TestPeerUpdatesKeysTwice(t *testing.T) {
 	r := connected(t, rigOptions{})
 	for range 4 {
@@ -40,13 +40,14 @@ func TestPeerUpdatesKeysTwice(t *testing.T) {
 	r.requireClosed(server, wire.KeyUpdateError, r.give(server, second))
 }
 
-// A packet of the old phase cannot acknowledge one of the new phase: who received that has updated.
+// A packet of the old key phase cannot acknowledge a packet of the new one, because a peer that received
+// the latter has updated its keys.
 func TestAcknowledgementUnderOldKeys(t *testing.T) {
 	ack := func(pn wire.PacketNumber) []byte {
 		return wire.AppendAck(nil, []wire.PNRange{{Start: pn, End: pn + 1}}, 0, nil, 100)
 	}
 	r := connected(t, rigOptions{})
-	require.NotEmpty(t, r.say(server, recovery.SpaceApp, wire.Ping{}), "a gap in the numbers is answered at once")
+	require.NotEmpty(t, r.say(server, recovery.SpaceApp, wire.Ping{}), "a gap in the packet numbers is acknowledged at once")
 	r.sayBytes(server, recovery.SpaceApp, ack(r.server.loss.NextNumber(recovery.SpaceApp)-1))
 	require.True(t, r.server.UpdateKeys())
 	old := r.server.loss.NextNumber(recovery.SpaceApp) - 1
@@ -57,11 +58,11 @@ func TestAcknowledgementUnderOldKeys(t *testing.T) {
 	sealed := r.server.loss.NextNumber(recovery.SpaceApp) - 1
 	require.Greater(t, sealed, old)
 	r.sayBytes(server, recovery.SpaceApp, ack(old))
-	require.NoError(t, errOf(r.server), "what was sealed before the update, anybody may acknowledge")
+	require.NoError(t, errOf(r.server), "packets of the old phase may be acknowledged in either phase")
 	r.requireClosed(server, wire.KeyUpdateError, r.sayBytes(server, recovery.SpaceApp, ack(sealed)))
 }
 
-// Handshake bytes that TLS has not read when it changes keys end the connection, wherever they stand.
+// Handshake data that TLS has not read when it changes keys closes the connection, at any level.
 func TestLeftoverCrypto(t *testing.T) {
 	for _, offset := range []uint64{5000, 9000} {
 		r := newRig(t, rigOptions{provider: fake.Options{Classical: true}})
@@ -74,7 +75,7 @@ func TestLeftoverCrypto(t *testing.T) {
 		require.Error(t, errOf(r.server))
 		require.Equal(t, wire.ProtocolViolation, wire.ErrorCode(r.server.Err().Code))
 	}
-	t.Run("before the handshake is done", func(t *testing.T) {
+	t.Run("before the handshake is complete", func(t *testing.T) {
 		r := newRig(t, rigOptions{provider: fake.Options{Classical: true}})
 		r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
 			if from == client && r.server != nil && r.server.spaces[recovery.SpaceHandshake].open != nil {
@@ -108,7 +109,7 @@ func TestPathResponseIsExpanded(t *testing.T) {
 	require.Contains(t, r.read(r.client, bytes.Clone(tx.Data)), wire.Frame(wire.PathResponse{Data: [8]byte{7}}))
 }
 
-// Version Negotiation is answered at a bounded rate.
+// The rate of Version Negotiation packets is limited.
 func TestVersionNegotiationIsLimited(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	d := append([]byte{0xc0, 0x57, 0x41, 0x49, 0x54, 0, 0}, make([]byte, 1200)...)
@@ -122,8 +123,8 @@ func TestVersionNegotiationIsLimited(t *testing.T) {
 	require.Equal(t, attemptBurst, replies)
 }
 
-// Packets that overtake each other around an update are opened with the keys of their own phase, whatever
-// order they come in, and nothing is taken for another update.
+// Packets that are reordered around a key update are opened with the keys of their own phase, in any order,
+// and cause no further update.
 func TestReorderingAroundAKeyUpdate(t *testing.T) {
 	for _, order := range [][]int{{3, 0, 2, 1, 5, 4}, {5, 4, 3, 2, 1, 0}, {0, 3, 1, 4, 2, 5}, {4, 2, 5, 0, 3, 1}} {
 		r := connected(t, rigOptions{})
@@ -145,7 +146,7 @@ func TestReorderingAroundAKeyUpdate(t *testing.T) {
 	}
 }
 
-// A phase bit that is wrong by an attacker's hand opens nothing and moves no keys.
+// A packet whose key phase bit was changed on the way does not open and causes no key update.
 func TestBogusPhaseBit(t *testing.T) {
 	r := connected(t, rigOptions{})
 	for i := range 50 {
@@ -160,8 +161,8 @@ func TestBogusPhaseBit(t *testing.T) {
 	require.Zero(t, r.server.Stats().KeyUpdates)
 }
 
-// We begin an update only with a confirmed handshake, an acknowledgement in the current phase, and three
-// probe timeouts after the last.
+// We start a key update only after the handshake is confirmed, a packet of the current phase was
+// acknowledged, and three probe timeouts have passed since the last update.
 func TestWhenWeMayUpdate(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceHandshake)
 	require.False(t, r.client.UpdateKeys(), "during the handshake")
@@ -193,7 +194,7 @@ func TestWhenWeMayUpdate(t *testing.T) {
 	require.Equal(t, uint64(2), r.server.keys.openPhase)
 }
 
-// After an update of the peer's, too, we wait for an acknowledgement of a packet in the new phase.
+// After a key update by the peer, we also wait for the acknowledgement of a packet in the new phase.
 func TestUpdateAfterThePeers(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.updatePuppet()
@@ -204,7 +205,7 @@ func TestUpdateAfterThePeers(t *testing.T) {
 	r.now = r.now.Add(10 * time.Second)
 	r.server.HandleTimeout(r.now)
 	require.True(t, r.server.keys.dropPrevious.IsZero())
-	require.False(t, r.server.UpdateKeys(), "nothing of this phase was acknowledged")
+	require.False(t, r.server.UpdateKeys(), "no packet of this phase was acknowledged")
 	r.heard(r.server, r.client)
 	pn := r.server.loss.NextNumber(recovery.SpaceApp) - 1
 	r.sayBytes(server, recovery.SpaceApp, wire.AppendAck(nil, []wire.PNRange{{Start: pn, End: pn + 1}}, 0, nil, 100))

@@ -25,7 +25,7 @@ func closeOf(t *testing.T, frames []wire.Frame) (out []wire.ConnectionClose) {
 	return out
 }
 
-// An application's close is sent at once, and the Endpoint repeats it to a peer that goes on.
+// An application's close is sent at once, and the Endpoint repeats it if the peer keeps sending.
 func TestCloseAndRemnant(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.server.Close(r.now, true, 7, "enough")
@@ -37,7 +37,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	r.events(r.server, server)
 	require.Equal(t, 1, r.endpoint.closed.len())
 
-	// Packets that arrive later are answered at a falling rate: the first, second, fourth, eighth …
+	// Later packets are answered at a falling rate: the first, second, fourth, eighth and so on.
 	replies := 0
 	for range 64 {
 		pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 200), nil)
@@ -58,7 +58,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	require.True(t, r.endpoint.NextTimeout().IsZero())
 }
 
-// A peer's close ends everything in silence.
+// After the peer closes, the connection drains and sends nothing.
 func TestDraining(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Code: 9, Reason: []byte("bye")})
@@ -99,7 +99,7 @@ func TestIdleTimeout(t *testing.T) {
 	require.NoError(t, errOf(r.client))
 	r.wait(2 * time.Second)
 	require.ErrorIs(t, r.client.Err(), ErrIdleTimeout)
-	require.ErrorIs(t, r.server.Err(), ErrIdleTimeout, "the smaller of the two counts at both ends")
+	require.ErrorIs(t, r.server.Err(), ErrIdleTimeout, "the smaller timeout applies to both sides")
 	require.Less(t, r.now.Sub(start), 7*time.Second)
 }
 
@@ -121,8 +121,8 @@ func TestKeepAliveWithinPeersIdleTimeout(t *testing.T) {
 	require.NoError(t, errOf(r.server))
 }
 
-// A peer that has aborted many streams gets the credit that was withheld when its time comes, although it
-// has no reason to send anything before.
+// A peer that has aborted many streams receives the withheld credit in time, even if it sends nothing that
+// prompts it.
 func TestWithheldStreamCreditComesByItself(t *testing.T) {
 	r := connected(t, rigOptions{})
 	blocked := 0
@@ -154,10 +154,10 @@ func TestHandshakeTimeout(t *testing.T) {
 	r.pump()
 	r.wait(11 * time.Second)
 	require.ErrorIs(t, r.client.Err(), ErrHandshakeTimeout)
-	require.Greater(t, r.client.Stats().DatagramsSent, uint64(4), "it has tried")
+	require.Greater(t, r.client.Stats().DatagramsSent, uint64(4), "it has sent probes")
 }
 
-// A datagram that ends in the reset token ends the connection; one that does not is noise.
+// A datagram that ends in the reset token ends the connection. One that does not is dropped.
 func TestStatelessReset(t *testing.T) {
 	r := connected(t, rigOptions{})
 	token := r.serverConfig.ResetToken(r.server.ids.local[0].id)
@@ -172,7 +172,7 @@ func TestStatelessReset(t *testing.T) {
 	require.ErrorIs(t, r.client.Err(), ErrStatelessReset)
 }
 
-// Connection IDs of the handshake that are not the peer's own.
+// The handshake fails if it authenticates other connection IDs than the peer's.
 func TestParametersAreAuthenticated(t *testing.T) {
 	r := connected(t, rigOptions{})
 	other := r.connID()
@@ -198,7 +198,7 @@ func TestParametersAreAuthenticated(t *testing.T) {
 			require.Equal(t, uint64(wire.TransportParameterError), fresh.client.Err().Code)
 		})
 	}
-	t.Run("a client sends a server's parameter", func(t *testing.T) {
+	t.Run("a server's parameter from a client", func(t *testing.T) {
 		p := r.client.peer // with original_destination_connection_id
 		fresh := connected(t, rigOptions{})
 		fresh.server.handlePeerParams(p.Append(nil))
@@ -206,7 +206,7 @@ func TestParametersAreAuthenticated(t *testing.T) {
 	})
 }
 
-// CRYPTO is bounded by what is buffered, not by the offset, and frames of any size work.
+// The limit on CRYPTO data applies to what is buffered and not to the offset. Frames may have any size.
 func TestCryptoBuffer(t *testing.T) {
 	for _, limit := range []int64{maxInitialCrypto, maxHandshakeCrypto} {
 		r := cryptoRecv{limit: limit}
@@ -214,7 +214,7 @@ func TestCryptoBuffer(t *testing.T) {
 		require.False(t, r.receive(wire.Crypto{Offset: uint64(limit), Data: []byte{1}}))
 		require.LessOrEqual(t, r.buffered(), int(limit))
 	}
-	// A megabyte passes in order, and in frames of one byte back to front by 4 KB.
+	// A megabyte passes in order, and in one-byte frames in reverse order within blocks of 4 KB.
 	r := cryptoRecv{limit: maxInitialCrypto}
 	want, got := make([]byte, 1<<20), []byte(nil)
 	for i := range want {
@@ -229,15 +229,15 @@ func TestCryptoBuffer(t *testing.T) {
 	}
 	require.Equal(t, want, got)
 	require.Zero(t, r.buffered())
-	// As many gaps as there may be, and one more.
+	// The maximum number of gaps is accepted, and one more is not.
 	r = cryptoRecv{limit: maxInitialCrypto}
 	for i := range maxCryptoGaps {
 		require.True(t, r.receive(wire.Crypto{Offset: uint64(2*i + 1), Data: []byte{1}}))
 	}
-	require.False(t, r.receive(wire.Crypto{Offset: 2*maxCryptoGaps + 1, Data: []byte{1}}), "each gap costs work")
+	require.False(t, r.receive(wire.Crypto{Offset: 2*maxCryptoGaps + 1, Data: []byte{1}}), "one gap too many")
 }
 
-// Packets that come before their keys are kept within bounds.
+// The number of packets that are kept until their keys arrive is bounded.
 func TestUndecryptablePackets(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	var held [][]byte
@@ -249,7 +249,7 @@ func TestUndecryptablePackets(t *testing.T) {
 		return true
 	}
 	r.pump()
-	for range 200 { // a flood of what might be Handshake packets
+	for range 200 { // a flood of packets that could be Handshake packets
 		h := wire.AppendLongHeader(nil, wire.PacketHandshake, wire.Version1, r.client.ids.local[0].id, r.connID(), nil, 1, 4)
 		n := len(h)
 		h = append(h, make([]byte, 1000)...)
@@ -264,11 +264,11 @@ func TestUndecryptablePackets(t *testing.T) {
 		r.deliver(server, d)
 	}
 	r.wait(3 * time.Second)
-	require.True(t, r.client.tls.complete, "the handshake goes on")
+	require.True(t, r.client.tls.complete, "the handshake completes")
 	require.NoError(t, errOf(r.client))
 }
 
-// The AEAD's limits hold over all phases (RFC 9001, 6.6).
+// The AEAD's limits apply to all phases together (RFC 9001, section 6.6).
 func TestAEADLimits(t *testing.T) {
 	t.Run("integrity", func(t *testing.T) {
 		r := connected(t, rigOptions{provider: fake.Options{IntegrityLimit: 20}})
@@ -278,7 +278,7 @@ func TestAEADLimits(t *testing.T) {
 			pkt[len(pkt)-1] ^= 1
 			r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: pkt, SegmentSize: len(pkt)})
 			if i == 10 {
-				r.server.UpdateKeys() // the count goes on
+				r.server.UpdateKeys() // the count continues
 			}
 		}
 		r.requireClosed(server, wire.AEADLimitReached, r.heard(r.server, r.client))
@@ -301,7 +301,7 @@ func TestAEADLimits(t *testing.T) {
 	})
 }
 
-// The peer updates its keys: we follow, and keep the previous ones for late packets for a while.
+// When the peer updates its keys, we follow, and keep the previous keys for a while for late packets.
 func TestPeerUpdatesKeys(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.say(server, recovery.SpaceApp, wire.Ping{})
@@ -314,11 +314,11 @@ func TestPeerUpdatesKeys(t *testing.T) {
 	require.NotZero(t, r.server.keys.openPhase, "the server has answered in the new phase")
 	received := r.server.Stats().PacketsReceived
 	r.give(server, late)
-	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "the previous phase still opens")
+	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "packets of the previous phase still open")
 	r.now = r.now.Add(10 * time.Second)
 	r.server.HandleTimeout(r.now)
 	r.give(server, lost)
-	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "three PTO later it is gone")
+	require.Equal(t, received+1, r.server.Stats().PacketsReceived, "three probe timeouts later they do not")
 	require.NoError(t, errOf(r.server))
 }
 
@@ -330,7 +330,7 @@ func TestAmplification(t *testing.T) {
 		if from == server {
 			down += len(d)
 			require.LessOrEqual(t, down, 3*up)
-			return false // the client hears nothing
+			return false // nothing reaches the client
 		}
 		up += len(d)
 		return true
@@ -347,8 +347,8 @@ func TestCloseErrorUnwraps(t *testing.T) {
 	require.ErrorIs(t, &CloseError{Silent: ErrIdleTimeout}, ErrIdleTimeout)
 }
 
-// FuzzFrames: whatever an authentic peer puts into its packets, the connection stays consistent and
-// bounded, or closes.
+// FuzzFrames checks that the connection stays consistent and bounded, or closes, whatever frames an
+// authenticated peer sends.
 func FuzzFrames(f *testing.F) {
 	for _, frame := range []wire.Frame{
 		wire.Ping{}, wire.Stream{ID: 0, Data: []byte("data"), Fin: true}, wire.ResetStream{ID: 0, Code: 1, FinalSize: 4},

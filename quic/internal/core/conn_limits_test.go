@@ -15,8 +15,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// A server that gives up has no more credit than one that goes on: its CONNECTION_CLOSE is not padded
-// beyond it.
+// A server that closes before it has validated the client's address keeps to the anti-amplification limit:
+// it does not pad its CONNECTION_CLOSE beyond the limit.
 func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
 	for _, credit := range []int{0, 60, 100, 200, 500, 1100, 1300} {
 		r := newRig(t, rigOptions{provider: fake.Options{Classical: true, ChainLen: 20_000}})
@@ -33,14 +33,14 @@ func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
 		r.server.Close(r.now, false, uint64(wire.InternalError), "no")
 		tx, ok := r.server.PollTransmit(r.now, r.buf)
 		require.LessOrEqual(t, len(tx.Data), credit)
-		require.Equal(t, credit >= 100, ok, "with %d bytes to spend", credit)
+		require.Equal(t, credit >= 100, ok, "with a credit of %d bytes", credit)
 		if ok {
 			require.NotEmpty(t, closeOf(t, r.read(r.client, bytes.Clone(tx.Data))))
 		}
 	}
 }
 
-// An earlier level says nothing new.
+// CRYPTO data of an earlier level may be repeated but not continued.
 //
 // "If the packet is from a previously installed encryption level, it MUST NOT contain data that extends
 // past the end of previously received data in that flow."
@@ -61,7 +61,7 @@ func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 	r.requireClosed(server, wire.ProtocolViolation, answer)
 }
 
-// The peer can only retire what it was told of, though we have the next IDs ready.
+// The peer can only retire a connection ID that was sent to it, even if we have prepared others.
 func TestRetirementOfAnUnsentID(t *testing.T) {
 	r := connected(t, rigOptions{})
 	var frames []byte
@@ -75,7 +75,7 @@ func TestRetirementOfAnUnsentID(t *testing.T) {
 	r.requireClosed(server, wire.ProtocolViolation, r.say(server, recovery.SpaceApp, ready))
 }
 
-// No packet beyond the AEAD's limit is sealed, neither in a train nor to say that it is reached.
+// No packet is sealed beyond the AEAD's limit, neither in a train nor to close the connection.
 func TestConfidentialityLimitInATrain(t *testing.T) {
 	const limit = 24
 	r := connected(t, rigOptions{provider: fake.Options{ConfidentialityLimit: limit},
@@ -96,10 +96,10 @@ func TestConfidentialityLimitInATrain(t *testing.T) {
 		r.server.HandleTimeout(r.now)
 	}
 	require.Equal(t, wire.AEADLimitReached, wire.ErrorCode(r.server.Err().Code), "%v", r.server.Err())
-	require.Equal(t, uint64(limit), already+count.packets, "all of the limit is used, and no more")
+	require.Equal(t, uint64(limit), already+count.packets, "exactly the limit is used")
 }
 
-// countingSealer counts what passes.
+// countingSealer counts the packets that it seals.
 type countingSealer struct {
 	tlsprovider.Sealer
 	packets uint64
@@ -110,8 +110,8 @@ func (s *countingSealer) Seal(slab []byte, train []tlsprovider.SealDesc) error {
 	return s.Sealer.Seal(slab, train)
 }
 
-// The reset token of an ID that we do not use means nothing yet; nor do the last bytes of a datagram too
-// small to be a reset.
+// The reset token of a connection ID that is not in use is ignored, and so is a token in a datagram that is
+// too small for a reset.
 func TestResetTokenOfAnUnusedID(t *testing.T) {
 	r := connected(t, rigOptions{})
 	c := r.client
@@ -132,12 +132,12 @@ func TestResetTokenOfAnUnusedID(t *testing.T) {
 	require.NoError(t, errOf(c))
 	c.ids.remote[0].token = [16]byte(small[4:])
 	c.HandleTrain(r.now, Train{Path: c.path, Data: bytes.Clone(small), SegmentSize: len(small)})
-	require.NoError(t, errOf(c), "a datagram of less than 21 bytes is no reset")
+	require.NoError(t, errOf(c), "a datagram of less than 21 bytes is not a reset")
 	c.HandleTrain(r.now, datagram(60, c.ids.remote[0].token))
 	require.ErrorIs(t, c.Err(), ErrStatelessReset)
 }
 
-// A peer whose connection IDs are empty has no others.
+// A peer that uses empty connection IDs must not issue others.
 func TestNewConnectionIDBesideEmptyOnes(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.server.ids.remote = []remoteID{{}}
@@ -145,7 +145,7 @@ func TestNewConnectionIDBesideEmptyOnes(t *testing.T) {
 	require.Equal(t, wire.ProtocolViolation, wire.ErrorCode(r.server.Err().Code))
 }
 
-// What a peer says in its CONNECTION_CLOSE is cut and cannot act on a terminal.
+// The reason phrase of a peer's CONNECTION_CLOSE is cut and escaped, so that it cannot control a terminal.
 func TestReasonOfThePeer(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Reason: append([]byte("\x1b[2J"), bytes.Repeat([]byte("x"), 900)...)})

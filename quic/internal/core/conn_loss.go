@@ -6,8 +6,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// probeBytes is how much of a CRYPTO stream a probe timeout sends again: two datagrams' worth, both
-// halves of a post-quantum ClientHello.
+// probeBytes is how much of a CRYPTO stream a probe timeout sends again. Two datagrams hold both halves of
+// a post-quantum ClientHello.
 const probeBytes = 2 * MinInitialSize
 
 // handleAck processes an ACK frame.
@@ -20,11 +20,11 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 		return
 	}
 	if s == recovery.SpaceApp && c.keys.ackedTooEarly(f.Largest, c.recv.phase) {
-		c.abortf(wire.KeyUpdateError, wire.FrameAck, "acknowledgement under keys older than those of the packet")
+		c.abortf(wire.KeyUpdateError, wire.FrameAck, "a packet is acknowledged under older keys than its own")
 	}
 }
 
-// packetFate handles the acknowledgement or loss of each piece of information that a packet carried.
+// packetFate handles the acknowledgement or loss of each piece of information in a packet.
 func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recovery.Fate) {
 	if fate == recovery.Acked && s == recovery.SpaceApp {
 		c.keys.ackedApp(p.Num)
@@ -63,7 +63,7 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 	}
 }
 
-// HandleTimeout handles the timers that are due; it may be called at any time.
+// HandleTimeout handles the timers that have expired. It may be called at any time.
 func (c *Conn) HandleTimeout(now monotime.Time) {
 	c.clamp(now)
 	if c.closing.state != stateOpen {
@@ -91,9 +91,9 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	}
 }
 
-// prepareProbes makes a probe carry what the peer may be missing. Every space that has
-// unacknowledged CRYPTO takes part, the earliest first in each datagram: a peer that lacks half of a
-// ServerHello can do nothing with Handshake packets.
+// prepareProbes queues CRYPTO data that the peer may be missing for the next probes. Every space with
+// unacknowledged CRYPTO data takes part, the earliest one first in each datagram: a peer that lacks half of
+// a ServerHello cannot use Handshake packets.
 func (c *Conn) prepareProbes() {
 	left := int64(probeBytes)
 	for s := range c.spaces {
@@ -103,8 +103,8 @@ func (c *Conn) prepareProbes() {
 	}
 }
 
-// NextTimeout returns when HandleTimeout is to be called; zero is never. It is also when a connection that
-// waits for the pacer may send.
+// NextTimeout returns when HandleTimeout must be called, or zero for never. A connection that waits for the
+// pacer may send at that time, too.
 func (c *Conn) NextTimeout() monotime.Time {
 	if c.closing.state != stateOpen {
 		return 0
@@ -114,7 +114,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 		t = monotime.Min(t, other)
 	}
 	if c.loss.SendLimit(c.now) == recovery.SendNothing {
-		return t // an acknowledgement that is due has to wait for the peer
+		return t // an acknowledgement that is due has to wait for the peer's next packet
 	}
 	for s := range c.spaces {
 		if c.spaces[s].seal != nil {

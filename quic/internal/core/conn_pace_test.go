@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever may be held back by the pacer is known to be waiting: NextTimeout then asks the pacer.
+// NextTimeout considers the pacer whenever a frame that the pacer may hold back is waiting.
 func TestPacerWakesForEveryFrame(t *testing.T) {
 	for name, want := range map[string]func(c *Conn){
 		"PATH_RESPONSE":        func(c *Conn) { c.pathResponses = append(c.pathResponses, [8]byte{1}) },

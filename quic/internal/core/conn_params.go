@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// activeConnIDLimit is how many of the peer's connection IDs we keep.
+// activeConnIDLimit is the maximum number of the peer's connection IDs that we keep.
 const activeConnIDLimit = 4
 
 // localParams encodes our transport parameters.
@@ -17,7 +17,7 @@ func (c *Conn) localParams() []byte {
 	c.streams.LocalParams(&p)
 	p.MaxAckDelay = recovery.MaxAckDelay
 	p.ActiveConnIDLimit = activeConnIDLimit
-	// Packets from another address are dropped until connection migration is supported.
+	// Connection migration is not supported: packets from another address are dropped.
 	p.DisableActiveMigration = true
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
 	if c.side == tlsprovider.Server {
@@ -28,10 +28,10 @@ func (c *Conn) localParams() []byte {
 	return p.Append(nil)
 }
 
-// handlePeerParams takes the peer's transport parameters from the handshake.
+// handlePeerParams processes the peer's transport parameters.
 func (c *Conn) handlePeerParams(encoded []byte) {
 	if len(encoded) == 0 {
-		return // an absent extension is for handleHandshakeDone
+		return // an absent extension is for handleHandshakeComplete
 	}
 	p, code := wire.ParseTransportParameters(encoded, c.side == tlsprovider.Client)
 	if code != 0 {
@@ -61,7 +61,8 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	}
 }
 
-// authenticateIDs checks the connection IDs that the handshake authenticates.
+// authenticateIDs returns an error text if a connection ID in the peer's transport parameters does not
+// match the packets' headers.
 //
 // "An endpoint MUST treat the following as a connection error of type TRANSPORT_PARAMETER_ERROR
 // or PROTOCOL_VIOLATION: [...] absence [...] mismatch [...]"

@@ -7,18 +7,18 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxOpenTrain is how many packets go to the provider in one call.
+// maxOpenTrain is the maximum number of packets in one call of the provider.
 const maxOpenTrain = 64
 
-// recvState is the receiving side's scratch space.
+// recvState is scratch space for received packets.
 type recvState struct {
 	descs []tlsprovider.OpenDesc
-	one   []tlsprovider.OpenDesc // of a long header packet
-	tails [][16]byte             // last bytes of each datagram, before opening destroyed them
+	one   []tlsprovider.OpenDesc // the long header packet that is being opened
+	tails [][16]byte             // the last 16 bytes of each datagram, saved because opening overwrites them
 	phase uint64                 // key phase of the 1-RTT packet that is being processed
 }
 
-// HandleTrain receives a run of datagrams. Runs of 1-RTT packets are opened in one call.
+// HandleTrain processes a run of datagrams. It opens runs of 1-RTT packets in one call of the provider.
 func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	c.clamp(now)
 	switch {
@@ -29,7 +29,7 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 		c.dropN(DropWrongPath, t.Segments())
 		return
 	}
-	run := t // where a run of 1-RTT packets began
+	run := t // the train at the start of a run of 1-RTT packets
 	c.recv.descs = c.recv.descs[:0]
 	slab, off := t.Data, 0
 	for len(t.Data) > 0 {
@@ -52,7 +52,7 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	c.openRun(slab, run.ECN)
 }
 
-// mayOpenApp: 1-RTT packets can be read.
+// mayOpenApp reports whether 1-RTT packets may be opened.
 //
 // "A server MUST NOT process incoming 1-RTT protected packets before the TLS handshake is complete."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.7-4
@@ -63,7 +63,7 @@ func (c *Conn) mayOpenApp() bool {
 	return c.tls.complete && c.spaces[recovery.SpaceApp].open != nil
 }
 
-// addShort queues the datagram at off for openRun.
+// addShort queues the 1-RTT packet d, which begins at off in the train, for openRun.
 func (c *Conn) addShort(off int, d []byte) {
 	if reason := c.checkShort(d); reason != DropNone {
 		c.drop(reason)
@@ -82,7 +82,7 @@ func (c *Conn) addShort(off int, d []byte) {
 	}
 }
 
-// checkShort returns why a 1-RTT packet's header is of no use to this connection, or DropNone.
+// checkShort returns why a 1-RTT packet must be dropped according to its header, or DropNone.
 func (c *Conn) checkShort(d []byte) DropReason {
 	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 {
 		return DropMalformed
@@ -119,7 +119,7 @@ func (c *Conn) openRun(slab []byte, ecn ECN) {
 	}
 }
 
-// handleOpened deals with one packet after the provider has.
+// handleOpened processes a packet that the provider has opened or failed to open.
 func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDesc, ecn ECN, tail [16]byte) {
 	switch d.Status {
 	case tlsprovider.OpenOK:
@@ -144,7 +144,7 @@ func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDe
 		pkt[d.HeaderLen:d.HeaderLen+d.PayloadLen], ecn)
 }
 
-// handleDatagram deals with a datagram that starts with a long header, or comes before 1-RTT keys.
+// handleDatagram processes a datagram that starts with a long header or that arrived before the 1-RTT keys.
 func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 	var first wire.ConnID
 	whole := len(d)
@@ -179,7 +179,7 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) {
 	}
 }
 
-// handleOddLong deals with what has no packet number: Version Negotiation and Retry.
+// handleOddLong handles long header packets without a packet number: Version Negotiation and Retry.
 func (c *Conn) handleOddLong(d []byte, nth int) {
 	inv, ok := wire.ParseInvariant(d, ConnIDLen)
 	if ok && nth == 0 && c.side == tlsprovider.Client {
@@ -199,7 +199,8 @@ func (c *Conn) handleOddLong(d []byte, nth int) {
 	}
 }
 
-// handleEarlyShort keeps a 1-RTT packet that came before the handshake was complete.
+// handleEarlyShort handles a 1-RTT packet that is not part of a run. It keeps the packet if the handshake
+// is not complete.
 func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 	if reason := c.checkShort(d); reason != DropNone {
 		c.drop(reason)
@@ -209,13 +210,13 @@ func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 		c.bufferEarly(recovery.SpaceApp, d, ecn)
 		return
 	}
-	// Coalesced behind a long header packet.
+	// The packet is coalesced with a long header packet.
 	c.recv.descs = c.recv.descs[:0]
 	c.addShort(0, d)
 	c.openRun(d, ecn)
 }
 
-// handleLong deals with an Initial, 0-RTT or Handshake packet.
+// handleLong handles an Initial, 0-RTT or Handshake packet.
 func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	switch {
 	case h.Version != c.version:
@@ -231,7 +232,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		s = recovery.SpaceInitial
 	case wire.PacketHandshake:
 		s = recovery.SpaceHandshake
-	default: // we do not offer 0-RTT
+	default: // 0-RTT, which we do not offer
 		c.drop(DropUnexpectedPacket)
 		return
 	}
@@ -273,16 +274,16 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	c.handleOpened(s, pkt, d, ecn, [16]byte{})
 }
 
-// handleLate handles a packet of a space whose keys are gone. A client that still sends Handshake
-// packets has not seen our HANDSHAKE_DONE. We repeat it, at most once a round trip, rather than wait
-// for a timeout that backs off.
+// handleLate handles a packet of a space whose keys are discarded. A client that still sends Handshake
+// packets has not received our HANDSHAKE_DONE frame. The server sends it again, at most once a round trip,
+// instead of waiting for its probe timeout, which backs off.
 func (c *Conn) handleLate(s recovery.Space) {
 	c.drop(DropKeysDiscarded)
 	if c.side == tlsprovider.Client || s != recovery.SpaceHandshake || !c.tls.confirmed {
 		return
 	}
-	if c.nudgedAt.IsZero() || c.now.Sub(c.nudgedAt) >= c.loss.Path().SmoothedRTT() {
-		c.nudgedAt = c.now
+	if c.doneRepeatedAt.IsZero() || c.now.Sub(c.doneRepeatedAt) >= c.loss.Path().SmoothedRTT() {
+		c.doneRepeatedAt = c.now
 		if c.handshakeDone.IsSet() && !c.handshakeDone.IsReceived() {
 			c.handshakeDone.SetUnsent()
 		}

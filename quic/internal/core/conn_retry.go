@@ -8,13 +8,14 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Quotes reports whether b is the start of a datagram that the client sent before it heard from the server.
+// Quotes reports whether b is the beginning of a datagram that the client sent before it received anything
+// from the server.
 func (c *Conn) Quotes(b []byte) bool {
 	inv, ok := wire.ParseInvariant(b, ConnIDLen)
 	return ok && inv.Long && bytes.Equal(inv.DstID, c.ids.originalDst.Bytes()) && !c.ids.heardInitial && !c.ids.retried
 }
 
-// Retried reports whether the client had to validate its address by a Retry.
+// Retried reports whether the server asked the client to validate its address with a Retry packet.
 func (c *Conn) Retried() bool { return c.ids.retried }
 
 // handleRetry handles a Retry packet on a client.
@@ -41,7 +42,7 @@ func (c *Conn) handleRetry(d []byte) {
 		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "Initial keys", Cause: err})
 		return
 	}
-	// Packet numbers go on; what was sent goes out again under the new keys.
+	// Packet numbers continue. Everything that was sent is sent again under the new keys.
 	c.loss.ResetForRetry(c.now)
 	sp := &c.spaces[recovery.SpaceInitial]
 	sp.crypto.probe(int64(len(sp.crypto.buf)))

@@ -19,7 +19,7 @@ const (
 	server = tlsprovider.Server
 )
 
-// Each rule that a peer can break in a 1-RTT packet, and the error that answers it.
+// TestPeerBreaksARule checks the error for each rule that a peer can violate in a 1-RTT packet.
 func TestPeerBreaksARule(t *testing.T) {
 	id := func(b byte) wire.ConnID {
 		id, _ := wire.MakeConnID(bytes.Repeat([]byte{b}, 8))
@@ -35,7 +35,7 @@ func TestPeerBreaksARule(t *testing.T) {
 		{"unknown frame type", server, nil, []byte{0x40, 0x52}, wire.FrameEncodingError},
 		{"frame type longer than needed", server, nil, []byte{0x40, 0x01}, wire.FrameEncodingError},
 		{"truncated frame", server, nil, []byte{byte(wire.FrameMaxData)}, wire.FrameEncodingError},
-		{"acknowledgement of what was never sent", server, nil, []byte{0x02, 0x80, 0, 0xff, 0xff, 0, 0, 0}, wire.ProtocolViolation},
+		{"acknowledgement of a packet that was never sent", server, nil, []byte{0x02, 0x80, 0, 0xff, 0xff, 0, 0, 0}, wire.ProtocolViolation},
 		{"HANDSHAKE_DONE from a client", server, []wire.Frame{wire.HandshakeDone{}}, nil, wire.ProtocolViolation},
 		{"NEW_TOKEN from a client", server, []wire.Frame{wire.NewToken{Token: []byte{1}}}, nil, wire.ProtocolViolation},
 		{"empty NEW_TOKEN", client, nil, []byte{0x07, 0}, wire.FrameEncodingError},
@@ -49,10 +49,10 @@ func TestPeerBreaksARule(t *testing.T) {
 			wire.Stream{ID: 8, Offset: 0, Data: []byte{1}}}, nil, wire.FlowControlError},
 		{"data beyond the final size", server, []wire.Frame{
 			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.Stream{ID: 0, Offset: 5, Data: []byte{1}}}, nil, wire.FinalSizeError},
-		{"another final size", server, []wire.Frame{
+		{"a different final size", server, []wire.Frame{
 			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.ResetStream{ID: 0, FinalSize: 9}}, nil, wire.FinalSizeError},
 		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, wire.AppendVarint(nil, 1<<60+1)...), wire.FrameEncodingError},
-		{"STOP_SENDING for a stream of the peer's own", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
+		{"STOP_SENDING for a stream that only the peer sends on", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
 		{"MAX_STREAM_DATA for a stream that only receives", server, []wire.Frame{wire.MaxStreamData{ID: 2, Max: 1}}, nil, wire.StreamStateError},
 		{"too many connection IDs", server, []wire.Frame{
 			wire.NewConnectionID{Seq: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(11)},
@@ -61,7 +61,7 @@ func TestPeerBreaksARule(t *testing.T) {
 			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 10, ConnID: id(11)}}, nil, wire.ProtocolViolation},
 		{"one ID with two sequence numbers", server, []wire.Frame{
 			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(10)}}, nil, wire.ProtocolViolation},
-		{"Retire Prior To above the number", server, nil,
+		{"Retire Prior To above the sequence number", server, nil,
 			append(append([]byte{0x18, 1, 2, 8}, bytes.Repeat([]byte{7}, 8)...), make([]byte, 16)...), wire.FrameEncodingError},
 		{"a connection ID that is too long", server, nil,
 			append(append([]byte{0x18, 1, 0, 21}, bytes.Repeat([]byte{7}, 21)...), make([]byte, 16)...), wire.FrameEncodingError},
@@ -81,7 +81,7 @@ func TestPeerBreaksARule(t *testing.T) {
 	}
 }
 
-// Frames that a peer may send do no harm, however many there are.
+// Frames that a peer may send do no harm, however many it sends.
 func TestPeerIsTiresome(t *testing.T) {
 	r := connected(t, rigOptions{})
 	retired := 0
@@ -108,7 +108,8 @@ func TestPeerIsTiresome(t *testing.T) {
 			}
 			require.LessOrEqual(t, responses, maxPathResponses)
 		case 4:
-			// No acknowledgements arrive, so in the end the window has no room for NEW_CONNECTION_ID.
+			// No acknowledgements arrive, so the congestion window fills up and NEW_CONNECTION_ID may not
+			// be sent.
 			if seq := r.server.ids.local[1].seq; seq <= r.server.ids.announced {
 				retired++
 				answer = r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: seq})
@@ -126,14 +127,14 @@ func TestPeerIsTiresome(t *testing.T) {
 	require.Greater(t, retired, 5)
 }
 
-// A challenge is answered with its own bytes, once.
+// A PATH_CHALLENGE frame is answered once with its own data.
 func TestPathChallenge(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.PathChallenge{Data: [8]byte{1, 2, 3}})
 	require.Contains(t, answer, wire.Frame(wire.PathResponse{Data: [8]byte{1, 2, 3}}))
 }
 
-// Frames that do not belong into Initial and Handshake packets.
+// Frames that Initial and Handshake packets may not contain close the connection.
 func TestFramesInTheWrongSpace(t *testing.T) {
 	for _, s := range []recovery.Space{recovery.SpaceInitial, recovery.SpaceHandshake} {
 		for _, f := range []wire.Frame{
@@ -146,7 +147,7 @@ func TestFramesInTheWrongSpace(t *testing.T) {
 	}
 }
 
-// midHandshake is a rig whose client has keys of a space and not yet all of the server's flight.
+// midHandshake returns a rig whose client has the keys of space s but not all of the server's flight.
 func midHandshake(t *testing.T, s recovery.Space) *rig {
 	t.Helper()
 	r := newRig(t, rigOptions{provider: fake.Options{Classical: true, ChainLen: 5000}})
@@ -170,7 +171,7 @@ func midHandshake(t *testing.T, s recovery.Space) *rig {
 	return r
 }
 
-// After a peer's first Initial packet, those that come from another Source Connection ID are discarded.
+// After a peer's first Initial packet, packets with another Source Connection ID are dropped.
 func TestAnotherSourceConnectionID(t *testing.T) {
 	another := func(header []byte) { header[7+header[5]] ^= 1 }
 	ping := append(wire.Ping{}.Append(nil), make([]byte, MinInitialSize)...) // and PADDING
@@ -196,7 +197,7 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 	r.requireClosed(server, wire.ProtocolViolation, answer)
 }
 
-// Duplicates, junk and packets of other connections change nothing.
+// Duplicates, junk and packets of other connections have no effect.
 func TestNoiseIsDropped(t *testing.T) {
 	r := connected(t, rigOptions{})
 	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)
@@ -219,7 +220,7 @@ func TestNoiseIsDropped(t *testing.T) {
 	require.Positive(t, drops[DropMalformed])
 }
 
-// Packets that a connection does not process are counted, each under its reason.
+// Packets that a connection does not process are counted by reason.
 func TestDropsOfConnection(t *testing.T) {
 	r := connected(t, rigOptions{})
 	c := r.server
@@ -237,7 +238,7 @@ func TestDropsOfConnection(t *testing.T) {
 	require.EqualValues(t, total+3, c.stats.Drops.Total())
 }
 
-// A server's preferred address comes with a connection ID, which counts.
+// The connection ID of a server's preferred address counts towards the limit.
 func TestPreferredAddressID(t *testing.T) {
 	r := connected(t, rigOptions{})
 	p := r.client.peer
@@ -254,5 +255,5 @@ func TestPreferredAddressID(t *testing.T) {
 	require.Equal(t, p.PreferredAddress.ConnID, fresh.client.ids.remote[1].id)
 	fresh.client.handleNewConnID(wire.NewConnectionID{Seq: 2, RetirePriorTo: 2, ConnID: fresh.connID()})
 	require.Len(t, fresh.client.ids.remote, 1)
-	require.Len(t, fresh.client.ids.retiring, 2, "it is retired as any other")
+	require.Len(t, fresh.client.ids.retiring, 2, "it is retired like any other")
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// sendState is the sending side's scratch space.
+// sendState is scratch space for sending.
 type sendState struct {
 	d datagramBuilder
-	// discardInitial is set if a client's first Handshake packet is in the train. The Initial keys
-	// are discarded after it.
+	// discardInitial is set if the train contains a client's first Handshake packet. The Initial keys are
+	// discarded after it.
 	discardInitial bool
 	rec            []byte       // record of the packet being built
 	sent           []sentPacket // packets of the train being built
-	holdAcks       bool         // Initial and Handshake packets are not acknowledged in the datagram being built
+	holdAcks       bool         // leave ACK frames for Initial and Handshake packets out of the datagram being built
 }
 
 type sentPacket struct {
@@ -26,9 +26,9 @@ type sentPacket struct {
 	p     *recovery.SentPacket
 }
 
-// PollTransmit builds the next train of datagrams into buf and seals it. buf holds at least one
-// datagram of Config.DatagramSize. What it returns is sent before the next call is made, or counts
-// as lost.
+// PollTransmit builds the next train of datagrams in buf and seals it. buf must have room for one datagram
+// of Config.DatagramSize. The driver sends each train before the next call; a train that it cannot send
+// counts as lost.
 func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	c.clamp(now)
 	switch c.closing.state {
@@ -77,10 +77,10 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	return c.transmit(d.b, segment), true
 }
 
-// HasTransmit reports whether PollTransmit may have a train to return. If it is false, there is nothing
-// to send at this time, or nothing that congestion control, the pacer or the anti-amplification limit
-// let go: NextTimeout, or an input, says when to ask again. If it is true, PollTransmit may still find
-// nothing.
+// HasTransmit reports whether PollTransmit may have a train to return. If it returns false, there is
+// nothing to send, or congestion control, the pacer or the anti-amplification limit allow nothing at this
+// time. Call it again after an input or at NextTimeout. If it returns true, PollTransmit may still find
+// nothing to send.
 func (c *Conn) HasTransmit(now monotime.Time) bool {
 	c.clamp(now)
 	if c.closing.state != stateOpen {
@@ -90,7 +90,7 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 	return limit != recovery.SendNothing && c.mayTransmit(limit)
 }
 
-// transmit wraps bytes up and counts them.
+// transmit returns a Transmit for b and counts its datagrams.
 func (c *Conn) transmit(b []byte, segment int) Transmit {
 	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}
 	c.stats.DatagramsSent += uint64(tx.Segments())
@@ -99,7 +99,7 @@ func (c *Conn) transmit(b []byte, segment int) Transmit {
 	return tx
 }
 
-// buildDatagram adds one datagram to the train. It returns false if there is nothing to send, or nothing may
+// buildDatagram adds one datagram to the train. It returns false if there is nothing to send or nothing may
 // be sent.
 func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	limit := c.loss.SendLimit(c.now)
@@ -135,21 +135,21 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	return true
 }
 
-// How long the acknowledgement of an Initial or Handshake packet waits for something to travel with: until a
-// TLS job returns, which usually has something to send, or for the rest of the peer's flight.
+// The acknowledgement of an Initial or Handshake packet may wait for something to travel with: until a TLS
+// job returns, which usually produces something to send, or until the rest of the peer's flight arrives.
 //
-// RFC 9000, 13.2.1, asks for immediate acknowledgement, since the peer's probe timeout makes no allowance for
-// a delay. So little of it does no harm: see docs/handshake-datagrams.md.
+// RFC 9000, section 13.2.1, asks for an immediate acknowledgement, because the peer's probe timeout does
+// not allow for a delay. Delays this short do no harm: see docs/handshake-datagrams.md.
 const (
 	maxAckHoldTLS    = 5 * time.Millisecond
 	maxAckHoldFlight = time.Millisecond
 
-	// maxHeldPackets is how many packets are received without an acknowledgement. An initial
-	// congestion window has more.
+	// maxHeldPackets is how many packets may arrive before an acknowledgement is sent. It is less than an
+	// initial congestion window.
 	maxHeldPackets = 8
 )
 
-// ackTime is when the packets received in a space are to be acknowledged; zero is never.
+// ackTime returns when the packets received in a space must be acknowledged, or zero for never.
 func (c *Conn) ackTime(s recovery.Space) monotime.Time {
 	acks := &c.spaces[s].acks
 	t := acks.AckDeadline()
@@ -162,13 +162,13 @@ func (c *Conn) ackTime(s recovery.Space) monotime.Time {
 	return t.Add(maxAckHoldFlight)
 }
 
-// holdsAcks reports whether acknowledgements of Initial and Handshake packets wait: there is nothing else that
-// may be sent, and none of them has waited for its time.
+// holdsAcks reports whether acknowledgements of Initial and Handshake packets should wait: nothing else may
+// be sent, and none of them has reached its deadline.
 func (c *Conn) holdsAcks(limit recovery.SendLimit) bool {
 	return !c.tls.confirmed && !c.mayTransmit(limit)
 }
 
-// mayTransmit reports whether there may be something to send within a limit.
+// mayTransmit reports whether there may be something that limit allows to be sent.
 func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
 	for s := range c.spaces {
 		if c.spaces[s].seal != nil && due(c.ackTime(recovery.Space(s)), c.now) {
@@ -178,14 +178,14 @@ func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
 	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
 }
 
-// maySendApp reports whether 1-RTT packets may be sent. A server could send them before the handshake is
-// complete, but its application has not accepted the connection then.
+// maySendApp reports whether 1-RTT packets may be sent. A server has the keys before the handshake is
+// complete, but its application has not accepted the connection at that time.
 func (c *Conn) maySendApp() bool { return c.tls.complete }
 
-// buildPacket adds a packet of one space if there is something to put in it.
+// buildPacket adds a packet of one space if the space has something to send.
 func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, credit int) {
-	// A datagram with an ack-eliciting Initial packet is padded to full size: what is left of
-	// the credit must hold that.
+	// A datagram with an ack-eliciting Initial packet is padded to full size, so the remaining credit must
+	// cover it.
 	if s == recovery.SpaceInitial && credit < MinInitialSize {
 		ackOnly = true
 	}
@@ -205,7 +205,7 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 		c.appendFrames(d, s, probe && s == c.loss.ProbeSpace())
 		info.eliciting = len(d.payload) > afterAck
 		if info.eliciting && !ackDue && sp.acks.HasUnacked() && d.room() > 32 {
-			c.appendAck(d, s) // goes along
+			c.appendAck(d, s) // include an acknowledgement that is not due yet
 		}
 		if !info.eliciting && c.wantsPing(s, probe, ackDue) && d.room() > 0 {
 			d.payload = append(d.payload, byte(wire.FramePing))
@@ -218,7 +218,7 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 	}
 }
 
-// wantsPing reports whether a packet that elicits no acknowledgement should have a PING frame.
+// wantsPing reports whether a packet without ack-eliciting frames should carry a PING frame.
 func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	if probe && s == c.loss.ProbeSpace() {
 		return true
@@ -249,7 +249,7 @@ func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 	}
 }
 
-// appendFrames appends the ack-eliciting frames that wait in a space.
+// appendFrames appends the ack-eliciting frames that are waiting in a space.
 func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
 	if s != recovery.SpaceApp {
@@ -261,7 +261,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 		c.handshakeDone.SetSent(d.pn)
 	}
 	for len(c.pathResponses) > 0 && d.room() > 9 {
-		// Sent once: "An endpoint MUST NOT send more than one PATH_RESPONSE frame in
+		// PATH_RESPONSE is sent once: "An endpoint MUST NOT send more than one PATH_RESPONSE frame in
 		// response to one PATH_CHALLENGE frame".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-4
 		d.payload = wire.PathResponse{Data: c.pathResponses[0]}.Append(d.payload)
@@ -275,7 +275,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
 }
 
-// packetSent records a packet of the train in loss recovery and in the timers.
+// packetSent records a packet of the train with loss detection and the idle timer.
 func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	c.stats.PacketsSent++
 	eliciting := p.AckEliciting
@@ -289,13 +289,13 @@ func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	}
 }
 
-// sealFailed closes the connection after the provider failed to seal a train, which is not sent.
+// sealFailed closes the connection because the provider failed to seal a train. The train is not sent.
 func (c *Conn) sealFailed(err error) {
 	c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "sealing failed", Cause: err})
 }
 
-// HandleSendResult records whether a train was sent. Loss recovery handles datagrams that the network
-// refused like any other loss.
+// HandleSendResult records whether a train was sent. Loss detection treats datagrams that the network stack
+// refused like other losses.
 func (c *Conn) HandleSendResult(now monotime.Time, tx Transmit, err error) {
 	c.clamp(now)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// The application's calls. They return the errors of package streams, or the reason why the
-// connection is over.
+// The application's calls. They return the errors of package streams, or the error that ended the
+// connection.
 
-// OpenStream opens a stream; streams.ErrLimit if the peer does not allow one more now.
+// OpenStream opens a stream. It returns streams.ErrLimit if the peer's stream limit is reached.
 func (c *Conn) OpenStream(now monotime.Time, uni bool) (streams.ID, error) {
 	if err := c.usable(now); err != nil {
 		return 0, err
@@ -16,14 +16,14 @@ func (c *Conn) OpenStream(now monotime.Time, uni bool) (streams.ID, error) {
 	return c.streams.Open(uni)
 }
 
-// StreamLimit returns how many streams of a type the peer has allowed over the life of the connection.
+// StreamLimit returns how many streams of a type the peer has allowed in total since the connection began.
 func (c *Conn) StreamLimit(uni bool) int64 { return c.streams.Limit(uni) }
 
 // AcceptStream returns the next stream that the peer opened.
 func (c *Conn) AcceptStream(uni bool) (streams.ID, bool) { return c.streams.Accept(uni) }
 
-// Read reads from a stream. What had arrived when the peer's application closed the connection can
-// still be read, and then comes the reason.
+// Read reads from a stream. After the peer's application has closed the connection, Read returns the data
+// that had arrived before, and then the connection's error.
 func (c *Conn) Read(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	c.clamp(now)
 	if c.closing.state == stateOpen {
@@ -37,7 +37,7 @@ func (c *Conn) Read(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	return 0, c.closing.err
 }
 
-// Write writes to a stream as much as its buffer takes.
+// Write writes as much of p to a stream as its buffer holds.
 func (c *Conn) Write(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	if err := c.usable(now); err != nil {
 		return 0, err
@@ -45,7 +45,7 @@ func (c *Conn) Write(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	return c.streams.Write(id, p)
 }
 
-// CloseWrite ends the sending half of a stream after what was written.
+// CloseWrite ends the sending part of a stream after the data written so far.
 func (c *Conn) CloseWrite(now monotime.Time, id streams.ID) error {
 	if err := c.usable(now); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c *Conn) CloseWrite(now monotime.Time, id streams.ID) error {
 	return c.streams.CloseWrite(id)
 }
 
-// ResetStream abandons the sending half of a stream.
+// ResetStream abandons the sending part of a stream.
 func (c *Conn) ResetStream(now monotime.Time, id streams.ID, code uint64) error {
 	if err := c.usable(now); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (c *Conn) ResetStream(now monotime.Time, id streams.ID, code uint64) error 
 	return c.streams.Reset(id, code)
 }
 
-// StopSending asks the peer to abandon its sending half.
+// StopSending asks the peer to stop sending on a stream.
 func (c *Conn) StopSending(now monotime.Time, id streams.ID, code uint64) error {
 	if err := c.usable(now); err != nil {
 		return err
@@ -69,7 +69,7 @@ func (c *Conn) StopSending(now monotime.Time, id streams.ID, code uint64) error 
 	return c.streams.StopSending(id, code)
 }
 
-// Flushed reports whether all that was written has been acknowledged.
+// Flushed reports whether all data that was written has been acknowledged.
 func (c *Conn) Flushed() bool { return c.streams.Flushed() }
 
 func (c *Conn) usable(now monotime.Time) error {

@@ -10,28 +10,30 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketWait is how long a client's session stays whole after the handshake. A server sends its tickets
-// at once, if it does; they take a round trip, and a few more when they are lost.
+// ticketWait is how long a client keeps its TLS session after the handshake in case session tickets arrive.
+// A server that sends tickets sends them at once. They arrive after a round trip, or a few more if they are
+// lost.
 const ticketWait = 5 * time.Second
 
-// tlsState is the connection's side of the handshake.
+// tlsState is the state of the TLS handshake.
 type tlsState struct {
-	wanted    bool // a job should run although no CRYPTO waits
-	busy      bool // a job is out
-	settle    bool // the next job lets the session settle
+	wanted    bool // a job should run although no CRYPTO data waits
+	busy      bool // a job is running
+	settle    bool // the next job calls Session.Settle
 	settleAt  monotime.Time
 	session   tlsprovider.Session
-	params    []byte // ours, encoded once
+	params    []byte // our encoded transport parameters
 	gotParams bool
-	complete  bool // TLS is done
-	confirmed bool // RFC 9001, 4.1.2
+	complete  bool // the handshake is complete (RFC 9001, 4.1.1)
+	confirmed bool // the handshake is confirmed (RFC 9001, 4.1.2)
 	state     tlsprovider.State
 }
 
-// ErrTLSBusy is returned by Export while a job has the session.
+// ErrTLSBusy is returned by Export while a job uses the TLS session.
 var ErrTLSBusy = errors.New("the TLS session is busy")
 
-// ErrHandshake is returned by calls that need a completed handshake. Applications see it too.
+// ErrHandshake is returned by calls that need a completed handshake. Package quic returns it to
+// applications.
 var ErrHandshake = errors.New("quic: the handshake is not complete")
 
 func spaceOf(l tlsprovider.Level) recovery.Space {
@@ -50,7 +52,7 @@ var levelOf = [recovery.NumSpaces]tlsprovider.Level{
 	recovery.SpaceApp:       tlsprovider.LevelApp,
 }
 
-// PollTLS returns the next step of the handshake to run, or nil. At most one is out at a time.
+// PollTLS returns the next step of the handshake to run, or nil. At most one job exists at a time.
 func (c *Conn) PollTLS() *TLSJob {
 	if c.tls.busy || c.closing.state != stateOpen {
 		return nil
@@ -73,7 +75,7 @@ func (c *Conn) PollTLS() *TLSJob {
 	return j
 }
 
-// HandleTLSResult takes a job back.
+// HandleTLSResult processes a job that has run.
 func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 	c.clamp(now)
 	c.tls.busy = false
@@ -106,7 +108,7 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 	case tlsprovider.EventTransportParameters, tlsprovider.EventClientHello:
 		c.handlePeerParams(o.data)
 	case tlsprovider.EventHandshakeDone:
-		c.handleHandshakeDone(o.state)
+		c.handleHandshakeComplete(o.state)
 	}
 }
 
@@ -137,7 +139,8 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 	}
 }
 
-// requireConsumed closes the connection when CRYPTO bytes of a space before s are left over.
+// requireConsumed closes the connection if CRYPTO data of a space before s has not been consumed. It
+// returns false in that case.
 //
 // "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
 // level that TLS has not consumed, this MUST be treated as a connection error of type
@@ -146,15 +149,16 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 func (c *Conn) requireConsumed(s recovery.Space) bool {
 	for i := range s {
 		if c.spaces[i].in.have.NumRanges() > 0 {
-			c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "handshake bytes left over at the change of keys")
+			c.abortf(wire.ProtocolViolation, wire.FrameCrypto, "handshake data is left over at the change of keys")
 			return false
 		}
 	}
 	return true
 }
 
-// handleHandshakeDone: TLS has sent and verified both Finished messages.
-func (c *Conn) handleHandshakeDone(state tlsprovider.State) {
+// handleHandshakeComplete handles the completion of the TLS handshake: Finished messages have been sent and
+// verified.
+func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 	if !c.tls.gotParams {
 		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without
 		// the quic_transport_parameters extension MUST close the connection with an error of
@@ -163,15 +167,15 @@ func (c *Conn) handleHandshakeDone(state tlsprovider.State) {
 		c.closeTLS(&tlsprovider.Error{Alert: tlsprovider.AlertMissingExtension})
 		return
 	}
-	// A server has keys to send with before the client's last flight has arrived, so it is here that
-	// nothing may be left.
+	// A server has keys to send before the client's last flight has arrived, so leftover data can only be
+	// detected here.
 	if !c.requireConsumed(recovery.SpaceApp) {
 		return
 	}
 	c.tls.complete, c.tls.state = true, state
 	c.stats.HandshakeTime = c.now.Sub(c.started)
 	c.events.add(Event{Kind: EventConnected})
-	c.events.addEndpoint(EndpointEvent{Kind: HandshakeDone})
+	c.events.addEndpoint(EndpointEvent{Kind: HandshakeComplete})
 	c.ids.issue(c)
 	if c.side == tlsprovider.Client {
 		c.tls.settleAt = c.now.Add(ticketWait)
@@ -197,7 +201,7 @@ func (c *Conn) confirmHandshake() {
 	c.discardSpace(recovery.SpaceHandshake)
 }
 
-// closeTLS closes with the alert of a failed handshake.
+// closeTLS closes the connection with the alert of a failed handshake.
 func (c *Conn) closeTLS(err error) {
 	alert := tlsprovider.AlertInternalError
 	var te *tlsprovider.Error
@@ -211,10 +215,10 @@ func (c *Conn) closeTLS(err error) {
 		Reason: alert.String(), Cause: err})
 }
 
-// State describes the handshake; it is complete from EventConnected on.
+// State returns the state of the TLS handshake. It is complete once EventConnected has been returned.
 func (c *Conn) State() tlsprovider.State { return c.tls.state }
 
-// TLSBusy: a job has the session.
+// TLSBusy reports whether a job uses the TLS session.
 func (c *Conn) TLSBusy() bool { return c.tls.busy }
 
 // Export derives keying material from the handshake (RFC 8446, 7.5).

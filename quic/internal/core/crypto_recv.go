@@ -5,8 +5,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// How many bytes of CRYPTO beyond those that TLS has consumed are buffered at each level. The buffer is
-// bounded, not the offset: a certificate chain of 40 KB passes through.
+// The maximum amount of CRYPTO data, beyond what TLS has consumed, that is buffered at each level. The
+// limit applies to the buffer and not to the offset, so a certificate chain of 40 KB can pass through.
 //
 // "Implementations MUST support buffering at least 4096 bytes of data received in out-of-order
 // CRYPTO frames."
@@ -16,20 +16,20 @@ const (
 	maxHandshakeCrypto = 64 << 10
 	maxAppCrypto       = 16 << 10
 
-	// maxCryptoGaps bounds the work per frame. A flight of 64 KiB in packets, every other one of
-	// them lost, has fewer gaps, and so has a ClientHello in shuffled pieces.
+	// maxCryptoGaps bounds the work per frame. A flight of 64 KiB with every other packet lost has fewer
+	// gaps, and so has a ClientHello in shuffled pieces.
 	maxCryptoGaps = 128
 )
 
-// cryptoRecv is the receiving half of one level's CRYPTO stream.
+// cryptoRecv is the receiving side of one level's CRYPTO stream.
 type cryptoRecv struct {
 	limit int64
-	base  int64  // TLS has consumed everything below
-	buf   []byte // from base on; with holes
+	base  int64  // TLS has consumed everything below this offset
+	buf   []byte // data from base on, with gaps
 	have  recovery.RangeSet[int64]
 }
 
-// receive stores a frame. It returns false if that exceeds the bounds.
+// receive stores the data of a frame. It returns false if a limit is exceeded.
 func (r *cryptoRecv) receive(f wire.Crypto) bool {
 	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
 	if end <= r.base {
@@ -60,12 +60,12 @@ func (r *cryptoRecv) grow(n int) {
 	r.buf = r.buf[:n]
 }
 
-// ready reports whether bytes can go to TLS.
+// ready reports whether there is data for TLS.
 func (r *cryptoRecv) ready() bool {
 	return r.have.NumRanges() > 0 && r.have.Range(0).Start == r.base
 }
 
-// take copies the contiguous bytes out.
+// take removes the contiguous data at the front and returns a copy of it.
 func (r *cryptoRecv) take() []byte {
 	if !r.ready() {
 		return nil
@@ -83,5 +83,5 @@ func (r *cryptoRecv) take() []byte {
 	return out
 }
 
-// buffered is the number of bytes held.
+// buffered returns the size of the buffer in bytes.
 func (r *cryptoRecv) buffered() int { return len(r.buf) }

@@ -5,13 +5,13 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// cryptoSend is the sending half of one level's CRYPTO stream. Flights are bounded by the provider,
-// so the bytes stay in one buffer until every one of them is acknowledged.
+// cryptoSend is the sending side of one level's CRYPTO stream. The provider bounds the size of flights, so
+// the data stays in one buffer until all of it is acknowledged.
 type cryptoSend struct {
 	buf     []byte
 	base    int64                    // offset of buf[0]
-	pending recovery.RangeSet[int64] // to be sent: new, or lost, or probed
-	unacked recovery.RangeSet[int64] // not yet acknowledged
+	pending recovery.RangeSet[int64] // ranges to send: new, lost or probed
+	unacked recovery.RangeSet[int64] // ranges not yet acknowledged
 }
 
 func (s *cryptoSend) write(p []byte) {
@@ -23,12 +23,12 @@ func (s *cryptoSend) write(p []byte) {
 
 func (s *cryptoSend) hasPending() bool { return s.pending.NumRanges() > 0 }
 
-// appendFrames appends CRYPTO frames for pending ranges, lowest first, while they fit.
+// appendFrames appends CRYPTO frames for as many pending ranges as fit, the lowest first.
 func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byte) {
 	for s.pending.NumRanges() > 0 {
 		r := s.pending.Range(0)
 		n := r.End - r.Start
-		// Type, offset and length: a length field of two bytes is enough for a packet.
+		// The overhead is type, offset and length. Two bytes are enough for the length of any frame.
 		overhead := int64(1 + wire.SizeVarint(uint64(r.Start)) + 2)
 		if most := int64(room) - overhead; n > most {
 			n = most
@@ -46,7 +46,7 @@ func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byt
 	return b, rec
 }
 
-// fate handles what became of one frame.
+// fate handles the acknowledgement or loss of one frame.
 func (s *cryptoSend) fate(start, n int64, fate recovery.Fate) {
 	if fate == recovery.Acked {
 		s.unacked.Sub(start, start+n)
@@ -66,8 +66,8 @@ func (s *cryptoSend) fate(start, n int64, fate recovery.Fate) {
 	}
 }
 
-// probe makes the first bytes that are not acknowledged pending again, up to limit, and returns how
-// many: a probe carries data that the peer may be missing, not a PING.
+// probe makes up to limit bytes from the front of the unacknowledged data pending again and returns how
+// many it found. A probe then carries data that the peer may be missing instead of a PING frame.
 func (s *cryptoSend) probe(limit int64) (used int64) {
 	for i := 0; i < s.unacked.NumRanges() && limit > 0; i++ {
 		r := s.unacked.Range(i)

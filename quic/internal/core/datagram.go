@@ -6,34 +6,34 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A datagramBuilder builds a datagram: up to one packet for each space, coalesced. Packets are written in
-// plain, each with room for its tag, and sealed at the end, when padding has found its place.
+// A datagramBuilder builds a datagram of up to one packet for each space. It writes packets in plaintext,
+// each with room for its tag, and seals them at the end, when the size of the padding is known.
 type datagramBuilder struct {
 	c     *Conn
-	b     []byte // the slab so far; the datagram starts at begin
+	b     []byte // the train so far; the datagram starts at begin
 	begin int
-	limit int // in bytes of this datagram
+	limit int // maximum size of this datagram
 
 	// The packet being built.
 	space     recovery.Space
-	hdr       int // offset of its header
+	hdr       int // offset of the header
 	headerLen int
 	pn        wire.PacketNumber
-	payload   []byte // b with frames appended
+	payload   []byte // b with the frames appended
 
 	descs    [recovery.NumSpaces][]tlsprovider.SealDesc
 	n        int
-	initial  bool // an Initial packet is in it
-	pad      bool // it has to be MinInitialSize long
+	initial  bool // the datagram contains an Initial packet
+	pad      bool // the datagram must be padded to MinInitialSize
 	lastDesc *tlsprovider.SealDesc
 	lastSent *recovery.SentPacket
 }
 
-// sentInfo is what is known of a packet when it is finished.
+// sentInfo describes a packet that is complete.
 type sentInfo struct {
 	eliciting bool
-	padded    bool // it has PADDING, so it counts as in flight
-	untracked bool // the connection ends with it
+	padded    bool // the packet contains PADDING and so counts as in flight
+	untracked bool // not passed to loss detection, because the connection ends with the packet
 }
 
 func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
@@ -45,23 +45,23 @@ func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
 	return d
 }
 
-// next begins another datagram behind the one that is finished, in the same train.
+// next begins another datagram behind the finished one in the same train.
 func (d *datagramBuilder) next(limit int) {
 	d.begin, d.limit = len(d.b), limit
 	d.initial, d.pad, d.lastDesc, d.lastSent = false, false, nil, nil
 	d.n = 0
 }
 
-// packets is the number of packets in the datagram.
+// packets returns the number of packets in the datagram.
 func (d *datagramBuilder) packets() int { return d.n }
 
-// size is the length of the datagram so far.
+// size returns the length of the datagram so far.
 func (d *datagramBuilder) size() int { return len(d.b) - d.begin }
 
-// minPacketRoom is the least room in which a packet is worth starting: header, a few frames, tag.
+// minPacketRoom is the minimum room for starting a packet: a header, a few frames and the tag.
 const minPacketRoom = 64
 
-// start begins a packet; false if there is no room for one.
+// start begins a packet. It returns false if there is no room for one.
 func (d *datagramBuilder) start(s recovery.Space) bool {
 	c := d.c
 	if d.limit-d.size() < minPacketRoom+len(c.ids.token) {
@@ -84,9 +84,9 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	return true
 }
 
-// packetNumberLen returns the length in which a packet number is sent. 1-RTT packets leave room for eight
-// times as many packets as the rule of RFC 9000, 17.1, demands: a packet that is late by a round trip, in
-// which the rate has grown, can still be opened.
+// packetNumberLen returns the length in which to encode a packet number. In 1-RTT packets it allows for
+// eight times as many packets in flight as RFC 9000, section 17.1, requires. A packet that is late by a
+// round trip, during which the rate has grown, can then still be opened.
 //
 // "An endpoint SHOULD use a large enough packet number encoding to allow the packet number to be recovered
 // even if the packet arrives after packets that are sent afterwards."
@@ -99,15 +99,15 @@ func (c *Conn) packetNumberLen(s recovery.Space, pn wire.PacketNumber) int {
 	return wire.PacketNumberLen(pn, acked)
 }
 
-// room is the number of payload bytes that still fit.
+// room returns the number of payload bytes that still fit.
 func (d *datagramBuilder) room() int {
 	return d.limit - (len(d.payload) - d.begin) - tlsprovider.TagLen
 }
 
-// empty: no frame was added.
+// empty reports whether the packet has no frames.
 func (d *datagramBuilder) empty() bool { return len(d.payload) == d.hdr+d.headerLen }
 
-// finish ends the packet. The packet number is used up from here on.
+// finish completes the packet, which uses up its packet number.
 func (d *datagramBuilder) finish(info sentInfo) {
 	c := d.c
 	// "[...] in sampling packet ciphertext for header protection, the Packet Number field is assumed
@@ -151,7 +151,7 @@ func (d *datagramBuilder) finish(info sentInfo) {
 
 var zeroTag [tlsprovider.TagLen]byte
 
-// end pads the datagram where it has to be and completes the headers.
+// end pads the datagram if necessary and completes the headers.
 func (d *datagramBuilder) end() {
 	if d.n == 0 {
 		return

@@ -1,45 +1,45 @@
 package core
 
-// DropReason says why an Endpoint dropped a datagram, or a Conn a packet.
+// A DropReason is the reason why an Endpoint dropped a datagram or a Conn dropped a packet.
 type DropReason uint8
 
 const (
 	DropNone DropReason = iota
 	DropMalformed
-	DropTooSmall       // an Initial in less than MinInitialSize
-	DropUnknownVersion // on an Endpoint: too small for Version Negotiation
-	DropUnknownConnID  // no connection of ours has this destination connection ID
+	DropTooSmall       // an Initial packet in a datagram below MinInitialSize
+	DropUnknownVersion // on an Endpoint: too small for an answer with Version Negotiation
+	DropUnknownConnID  // the destination connection ID belongs to no connection
 
-	// Reasons of Endpoints.
-	DropNotAccepting    // no server here
-	DropShortConnID     // a client's first ID has less than 8 bytes
-	DropRateLimit       // too many attempts
-	DropOverload        // more attempts than Retry helps against
-	DropHelloBytes      // more than a ClientHello may take
+	// Reasons of an Endpoint.
+	DropNotAccepting    // the Endpoint does not serve clients
+	DropShortConnID     // a client's first destination connection ID has less than 8 bytes
+	DropRateLimit       // too many connection attempts
+	DropOverload        // more connection attempts than Retry helps against
+	DropHelloBytes      // larger than a ClientHello may be
 	DropHelloTimeout    // a ClientHello that was never completed
 	DropBadHello        // not a ClientHello
-	DropStatelessReset  // answered by a stateless reset
-	DropVersionAnswered // answered by Version Negotiation
-	DropRetried         // answered by Retry
-	DropInvalidToken    // answered by INVALID_TOKEN
-	DropIncompleteHello // kept: part of a ClientHello
-	DropResetSuppressed // a stateless reset was due, but for the rate
+	DropStatelessReset  // answered with a stateless reset
+	DropVersionAnswered // answered with Version Negotiation
+	DropRetried         // answered with Retry
+	DropInvalidToken    // answered with INVALID_TOKEN
+	DropIncompleteHello // kept as part of a ClientHello
+	DropResetSuppressed // not answered with a stateless reset because of the rate limit
 	DropRetiredConnID   // the peer has retired the connection ID
 
 	// Reasons of both.
-	DropUndecryptable // no key opens it
+	DropUndecryptable // failed to authenticate
 	DropClosedConn    // the connection has closed
 
-	// Reasons of connections.
-	DropWrongPath          // from another address than the connection's
-	DropDuplicate          // received before, or too old to tell
-	DropUnexpectedPacket   // of a type that is not expected here, such as 0-RTT
-	DropKeysUnavailable    // came before its keys, and too many such packets are kept
-	DropKeysDiscarded      // came after its keys were discarded
-	DropSourceConnID       // from another source connection ID than the peer's first
-	DropUnexpectedToken    // a server's Initial with a token
-	DropInvalidRetry       // a Retry that is late, repeated or does not authenticate
-	DropInvalidNegotiation // a Version Negotiation that is late or does not match
+	// Reasons of a Conn.
+	DropWrongPath          // received from another address than the connection's
+	DropDuplicate          // received before, or too old to know
+	DropUnexpectedPacket   // of a type that is not expected, such as 0-RTT
+	DropKeysUnavailable    // arrived before its keys when too many such packets were kept
+	DropKeysDiscarded      // arrived after its keys were discarded
+	DropSourceConnID       // the source connection ID differs from the peer's first
+	DropUnexpectedToken    // an Initial packet of a server with a token
+	DropInvalidRetry       // a Retry packet that is late, repeated or fails to authenticate
+	DropInvalidNegotiation // a Version Negotiation packet that is late or does not match
 	DropNoMemory           // stream data for which the budget has no room
 
 	NumDropReasons
@@ -63,7 +63,7 @@ func (r DropReason) String() string {
 	return "unknown"
 }
 
-// DropCounts counts drops by their reason.
+// DropCounts counts drops by reason.
 type DropCounts [NumDropReasons]uint64
 
 // Total returns the sum over all reasons.
@@ -79,10 +79,10 @@ func (e *Endpoint) drop(r DropReason) Routed {
 	return Routed{Kind: RouteDrop, Drop: r}
 }
 
-// Drops returns how many datagrams were dropped, by reason.
+// Drops returns the number of dropped datagrams by reason.
 func (e *Endpoint) Drops() DropCounts { return e.drops }
 
-// drop counts a received packet that is not processed, or a datagram of which no packet was found.
+// drop counts a received packet that is not processed, or a datagram without a valid packet.
 func (c *Conn) drop(r DropReason) { c.dropN(r, 1) }
 
 func (c *Conn) dropN(r DropReason, n int) { c.stats.Drops[r] += uint64(n) }

@@ -9,30 +9,31 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// EndpointConfig is what an Endpoint needs from outside.
+// EndpointConfig is what an Endpoint needs from its driver.
 type EndpointConfig struct {
 	Provider tlsprovider.Provider
-	// Accept is set if clients are served. An Endpoint that does not accept only routes.
+	// Accept is set if the Endpoint serves clients. Otherwise it only routes.
 	Accept   bool
 	Versions []wire.Version
 	TokenKey tlsprovider.TokenKey
 	ResetKey tlsprovider.ResetKey
 
-	// NewConnID makes connection IDs of ConnIDLen bytes, Rand fills bytes with random ones.
+	// NewConnID returns a new connection ID of ConnIDLen bytes. Rand fills b with random bytes.
 	NewConnID func() wire.ConnID
 	Rand      func([]byte)
 
-	// MaxHandshakes is how many unfinished handshakes there may be before addresses have to be
-	// validated by Retry; beyond twice as many, attempts are dropped.
+	// MaxHandshakes is the number of incomplete handshakes beyond which clients must validate their address
+	// with Retry. Beyond twice that number, connection attempts are dropped.
 	MaxHandshakes int
-	// HelloBytes bounds the datagrams that are kept for incomplete ClientHellos, in all; 0 means
+	// HelloBytes bounds the total size of the datagrams that are kept for incomplete ClientHellos; 0 means
 	// 16 MiB.
 	HelloBytes int
-	// HelloTimeout is how long an incomplete ClientHello is kept after its last datagram when there
-	// are many, and four times that in all; when there are few, it is four and ten times that. 0
-	// means 3 s.
+	// HelloTimeout is how long an incomplete ClientHello is kept after its last datagram when there are
+	// many of them, and four times that in total. When there are few, these are four and ten times
+	// HelloTimeout. 0 means 3 s.
 	HelloTimeout time.Duration
-	// RequireRetry, if set, asks for address validation by Retry whatever the load.
+	// RequireRetry, if set, reports whether a client must validate its address with Retry regardless of the
+	// load.
 	RequireRetry func(netip.AddrPort) bool
 	// TokenLifetime is how long a Retry token is valid; 0 means 10 s.
 	TokenLifetime time.Duration
@@ -47,20 +48,20 @@ const (
 	defaultTokenLifetime = 10 * time.Second
 )
 
-// An Endpoint serves one set of sockets. It finds the connection that a datagram belongs to, and handles
+// An Endpoint serves a set of sockets. It finds the connection that a datagram belongs to and handles
 // datagrams that belong to none. What peers without a connection can make it keep is bounded.
 type Endpoint struct {
 	cfg   EndpointConfig
 	now   monotime.Time
 	conns map[ConnRef]*connEntry
 	ids   map[wire.ConnID]idEntry
-	// initials finds servers' connections, and what is left of them, by the ID that the client chose.
+	// initials finds servers' connections and their remnants by the connection ID that the client chose.
 	initials map[initialKey]idEntry
 	tokens   map[[16]byte]tokenEntry
 
 	hellos      helloTable
-	nextAttempt monotime.Time // when postponed clients are looked at; zero: there are none
-	oldInitials []oldInitial  // in the order of time
+	nextAttempt monotime.Time // when postponed clients are next offered; zero means that there are none
+	oldInitials []oldInitial  // ordered by time
 	closed      expiryHeap[*remnant]
 	refused     expiryHeap[*remnant]
 	handshakes  int
@@ -82,19 +83,20 @@ type oldInitial struct {
 type connEntry struct {
 	ref     ConnRef
 	ids     []wire.ConnID
-	retired []wire.ConnID // the last that the peer retired
+	retired []wire.ConnID // the connection IDs that the peer retired last
 	tokens  [][16]byte
-	// initial is where the client sent before it knew an ID of ours; valid if hasInitial.
+	// initial is the key of the client's first packets, before it knew a connection ID of ours. It is valid
+	// if hasInitial is set.
 	initial    initialKey
 	hasInitial bool
-	handshake  bool // it is counted in Endpoint.handshakes
+	handshake  bool // counted in Endpoint.handshakes
 }
 
-// idEntry is where packets to one of our connection IDs go.
+// idEntry is the destination of packets to one of our connection IDs.
 type idEntry struct {
 	ref     ConnRef
 	remnant *remnant
-	retired bool // the peer has retired the ID: what still comes to it was reordered
+	retired bool // the peer has retired the connection ID, so packets to it were reordered
 }
 
 // initialKey identifies a client that does not know a connection ID of ours yet.
@@ -108,7 +110,7 @@ type tokenEntry struct {
 	remote netip.AddrPort
 }
 
-// NewEndpoint makes an Endpoint.
+// NewEndpoint returns an Endpoint.
 func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	e := &Endpoint{
 		cfg: *cfg, conns: make(map[ConnRef]*connEntry), ids: make(map[wire.ConnID]idEntry),
@@ -131,7 +133,7 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	return e
 }
 
-// Close frees what the Endpoint holds of the provider. It must not be used afterwards.
+// Close frees what the Endpoint holds of the provider. The Endpoint must not be used afterwards.
 func (e *Endpoint) Close() {
 	for e.hellos.len() > 0 {
 		k := e.hellos.byExpiry.first()
@@ -140,7 +142,7 @@ func (e *Endpoint) Close() {
 	}
 }
 
-// SetAccept sets whether clients are served from now on. An Endpoint that does not accept only routes.
+// SetAccept sets whether the Endpoint serves clients from now on. Otherwise it only routes.
 func (e *Endpoint) SetAccept(accept bool) { e.cfg.Accept = accept }
 
 func (e *Endpoint) clamp(now monotime.Time) {
@@ -149,7 +151,7 @@ func (e *Endpoint) clamp(now monotime.Time) {
 	}
 }
 
-// Add registers a connection that was admitted, or one that we dialed if in is nil. HandleConnEvent adds its
+// Add registers a connection that was admitted from in or, if in is nil, dialed. HandleConnEvent adds its
 // connection IDs.
 func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.clamp(now)
@@ -165,7 +167,7 @@ func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.handshakes++
 }
 
-// NextTimeout returns when HandleTimeout is to be called; zero is never.
+// NextTimeout returns when HandleTimeout must be called, or zero for never.
 func (e *Endpoint) NextTimeout() monotime.Time {
 	t := monotime.Min(e.hellos.byExpiry.next(), e.nextAttempt)
 	t = monotime.Min(t, monotime.Min(e.closed.next(), e.refused.next()))
@@ -178,8 +180,8 @@ func (e *Endpoint) NextTimeout() monotime.Time {
 	return t
 }
 
-// HandleTimeout does what is due. The driver then calls PollTransmit until it returns false, and
-// NextPostponed while there is room for handshakes.
+// HandleTimeout handles the timers that have expired. The driver then calls PollTransmit until it returns
+// false, and NextPostponed while there is room for handshakes.
 func (e *Endpoint) HandleTimeout(now monotime.Time) {
 	e.clamp(now)
 	for k, ok := e.hellos.byExpiry.expired(e.now); ok; k, ok = e.hellos.byExpiry.expired(e.now) {
@@ -196,7 +198,7 @@ func (e *Endpoint) HandleTimeout(now monotime.Time) {
 	}
 }
 
-// PollTransmit returns a datagram of no connection to be sent. The caller owns its bytes.
+// PollTransmit returns a datagram to send that belongs to no connection. The caller owns its bytes.
 func (e *Endpoint) PollTransmit() (Transmit, bool) {
 	if len(e.outbox) == 0 {
 		return Transmit{}, false
@@ -211,12 +213,12 @@ func (e *Endpoint) PollTransmit() (Transmit, bool) {
 
 // bucket is a token bucket that limits the work that peers without a connection can cause.
 type bucket struct {
-	rate, burst float64 // a second
+	rate, burst float64 // tokens per second; capacity
 	level       float64
 	last        monotime.Time
 }
 
-// An attempt costs a few microseconds. A reset goes to an address that may be forged.
+// A connection attempt costs a few microseconds. A reset goes to an address that may be spoofed.
 const (
 	attemptRate, attemptBurst = 100_000, 10_000
 	resetRate, resetBurst     = 1_000, 100

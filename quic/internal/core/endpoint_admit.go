@@ -5,11 +5,11 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A driver that got an Incoming, from Receive or NextPostponed, makes a connection of it (NewServerConn, Add)
-// or calls one of Refuse, Ignore and Postpone.
+// A driver that received an Incoming from Receive or NextPostponed makes a connection of it (NewServerConn,
+// Add) or calls Refuse, Ignore or Postpone.
 
-// Refuse turns a client down with a CONNECTION_CLOSE, which is repeated if the client goes on. The reason is
-// cut to 256 bytes.
+// Refuse refuses a client with a CONNECTION_CLOSE frame, which is repeated if the client keeps sending. The
+// reason is cut to 256 bytes.
 func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reason string, reply []byte) (Transmit, bool) {
 	e.clamp(now)
 	e.decided(in)
@@ -20,8 +20,9 @@ func (e *Endpoint) Refuse(now monotime.Time, in *Incoming, code uint64, reason s
 	return e.reply(in.Path, b).Reply, true
 }
 
-// Ignore drops a client without an answer. A client that has received an acknowledgement cannot succeed any
-// more, so its packets meet silence for a while. Any other client is new when it repeats its ClientHello.
+// Ignore drops a client without an answer. If the client has received an acknowledgement, it cannot succeed
+// any more, and its packets are ignored for a while. Any other client is treated as new when it repeats its
+// ClientHello.
 func (e *Endpoint) Ignore(now monotime.Time, in *Incoming) {
 	e.clamp(now)
 	e.decided(in)
@@ -32,7 +33,7 @@ func (e *Endpoint) Ignore(now monotime.Time, in *Incoming) {
 }
 
 // Postpone keeps a client until there is room for its handshake: see NextPostponed. It returns false if too
-// many wait, or if this one has waited long enough; the caller then refuses it.
+// many clients wait or this one has waited too long. The caller then refuses the client.
 func (e *Endpoint) Postpone(now monotime.Time, in *Incoming) bool {
 	e.clamp(now)
 	k := in.hello
@@ -56,8 +57,8 @@ func (e *Endpoint) Postpone(now monotime.Time, in *Incoming) bool {
 	return true
 }
 
-// NextPostponed returns the client that has waited longest, or nil if there is none. The driver calls it
-// after HandleTimeout, while there is room for handshakes.
+// NextPostponed returns the client that has waited longest, or nil. The driver calls it after
+// HandleTimeout, while there is room for handshakes.
 func (e *Endpoint) NextPostponed(now monotime.Time) *Incoming {
 	e.clamp(now)
 	if k := e.hellos.takePostponed(); k != nil {
@@ -66,14 +67,14 @@ func (e *Endpoint) NextPostponed(now monotime.Time) *Incoming {
 	return nil
 }
 
-// decided forgets what was kept of a client until the driver had decided about it.
+// decided removes the entry of a client about which the driver has decided.
 func (e *Endpoint) decided(in *Incoming) {
 	if k := in.hello; k != nil && k.listed {
 		e.hellos.remove(k)
 	}
 }
 
-// refuse seals a CONNECTION_CLOSE for a client and keeps it for repetition.
+// refuse sends a CONNECTION_CLOSE frame to a client and keeps it for repetition.
 func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, reason string, b []byte) ([]byte, bool) {
 	defer in.closeKeys()
 	b, ok := e.refusal(in, code, reason, b)
@@ -83,7 +84,7 @@ func (e *Endpoint) refuse(in *Incoming, code wire.ErrorCode, reason string, b []
 	return b, ok
 }
 
-// refusal builds a CONNECTION_CLOSE in an Initial packet for a client that has no connection here.
+// refusal returns an Initial packet with a CONNECTION_CLOSE frame for a client without a connection.
 func (e *Endpoint) refusal(in *Incoming, code wire.ErrorCode, reason string, b []byte) ([]byte, bool) {
 	f := wire.ConnectionClose{Code: uint64(code), Reason: []byte(reason[:min(len(reason), maxReason)])}
 	return e.sealInitial(in, in.NextInitial, f.Append(nil), b)

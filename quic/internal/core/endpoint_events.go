@@ -12,7 +12,7 @@ import (
 // maxTokens bounds the reset tokens of one connection. A Conn has no more connection IDs of its peer.
 const maxTokens = 2 * activeConnIDLimit
 
-// HandleConnEvent applies a change of a connection.
+// HandleConnEvent applies a change of a connection to the routing tables.
 func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEvent) {
 	e.clamp(now)
 	c := e.conns[ref]
@@ -38,7 +38,7 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 			c.tokens = slices.Delete(c.tokens, i, i+1)
 			delete(e.tokens, ev.Token)
 		}
-	case HandshakeDone:
+	case HandshakeComplete:
 		e.finishHandshake(c)
 	case ConnClosed:
 		e.finishHandshake(c)
@@ -50,8 +50,8 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 	}
 }
 
-// keepRetired remembers a connection ID that the peer has retired, so that packets that were reordered are
-// not answered with a stateless reset, which would end the connection if the peer still compares the token.
+// keepRetired remembers a connection ID that the peer has retired. Otherwise reordered packets to it would
+// be answered with a stateless reset, which would end the connection if the peer still compares its token.
 func (e *Endpoint) keepRetired(c *connEntry, id wire.ConnID) {
 	if len(c.retired) == maxLocalIDs {
 		delete(e.ids, c.retired[0])
@@ -61,21 +61,21 @@ func (e *Endpoint) keepRetired(c *connEntry, id wire.ConnID) {
 	e.ids[id] = idEntry{ref: c.ref, retired: true}
 }
 
-// finishHandshake takes a connection out of the unfinished handshakes. Its client knows an ID of ours, so
-// only packets that were delayed still come to the one that it chose.
+// finishHandshake removes a connection from the count of incomplete handshakes. Its client knows a
+// connection ID of ours, so only delayed packets still arrive at the one that the client chose.
 func (e *Endpoint) finishHandshake(c *connEntry) {
 	if !c.handshake {
 		return
 	}
 	c.handshake = false
 	e.handshakes--
-	// Rounded up, so that one timeout does for many.
+	// The time is rounded up, so that one timeout handles many entries.
 	const round = monotime.Time(time.Second)
 	until := (e.now.Add(e.cfg.HelloTimeout) + round - 1) / round * round
 	e.oldInitials = append(e.oldInitials, oldInitial{c, until})
 }
 
-// expireInitials forgets the connection IDs that clients chose for handshakes that are long complete.
+// expireInitials forgets the connection IDs that clients chose for handshakes that completed some time ago.
 func (e *Endpoint) expireInitials() {
 	n := 0
 	for ; n < len(e.oldInitials) && due(e.oldInitials[n].until, e.now); n++ {
@@ -90,7 +90,7 @@ func (e *Endpoint) expireInitials() {
 	}
 }
 
-// CheckInvariants verifies what must hold between any two calls.
+// CheckInvariants returns an error if the Endpoint's tables are inconsistent.
 func (e *Endpoint) CheckInvariants() error {
 	ids, tokens, initials, unfinished := 0, 0, 0, 0
 	for _, c := range e.conns {
@@ -113,15 +113,15 @@ func (e *Endpoint) CheckInvariants() error {
 	}
 	switch {
 	case ids != len(e.ids):
-		return fmt.Errorf("%d connection IDs routed, %d known", len(e.ids), ids)
+		return fmt.Errorf("%d connection IDs are routed, but connections have %d", len(e.ids), ids)
 	case tokens != len(e.tokens):
-		return fmt.Errorf("%d reset tokens known, %d owned", len(e.tokens), tokens)
+		return fmt.Errorf("%d reset tokens are routed, but connections have %d", len(e.tokens), tokens)
 	case len(e.initials) != initials:
-		return fmt.Errorf("%d connection IDs of clients routed, %d known", len(e.initials), initials)
+		return fmt.Errorf("%d connection IDs of clients are routed, but connections have %d", len(e.initials), initials)
 	case unfinished != e.handshakes:
-		return fmt.Errorf("%d handshakes counted, %d there", e.handshakes, unfinished)
+		return fmt.Errorf("%d handshakes are counted, but there are %d", e.handshakes, unfinished)
 	case e.closed.len() > maxRemnants || e.refused.len() > maxRemnants:
-		return fmt.Errorf("%d remnants of connections, %d of clients", e.closed.len(), e.refused.len())
+		return fmt.Errorf("too many remnants: %d of connections, %d of clients", e.closed.len(), e.refused.len())
 	}
 	return e.hellos.check(e.cfg.HelloBytes)
 }

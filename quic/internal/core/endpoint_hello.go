@@ -9,22 +9,22 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxInitialPackets is how many Initial packets of one datagram the Endpoint tries to open. Clients send one,
-// and two after a loss. Each costs a token of the bucket of attempts.
+// maxInitialPackets is the maximum number of Initial packets of one datagram that the Endpoint tries to
+// open. Clients send one, or two after a loss. Each attempt takes a token from the bucket of attempts.
 const maxInitialPackets = 3
 
-// helloAckDelay is how long an acknowledgement of part of a ClientHello waits for the rest, which is usually
-// a few microseconds behind: the acknowledgement then travels with the server's first flight.
+// helloAckDelay is how long an acknowledgement of part of a ClientHello waits for the rest. The rest
+// usually arrives within microseconds, and the acknowledgement then travels with the server's first flight.
 const helloAckDelay = 5 * time.Millisecond
 
-// maxPostponed bounds the complete ClientHellos that wait for room in the TLS pool. They wait for
-// postponePause between two attempts, and for HelloTimeout in all.
+// maxPostponed bounds the complete ClientHellos that wait for room in the TLS pool. They wait postponePause
+// between two attempts and HelloTimeout in total.
 const (
 	maxPostponed  = 1024
 	postponePause = 10 * time.Millisecond
 )
 
-// receiveInitial handles a client's Initial packet that belongs to no connection.
+// receiveInitial handles an Initial packet of a client that belongs to no connection.
 func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply []byte) Routed {
 	if !e.attempts.take(e.now) {
 		return e.drop(DropRateLimit)
@@ -45,17 +45,17 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		return e.drop(DropHelloBytes)
 	}
 	had := k.have.Len()
-	if why := e.readInitials(k, d, ecn, known); why != DropNone {
+	if reason := e.readInitials(k, d, ecn, known); reason != DropNone {
 		switch {
 		case !known:
 			k.in.closeKeys()
-		case why == DropBadHello:
+		case reason == DropBadHello:
 			e.hellos.remove(k)
 			k.in.closeKeys()
 		}
-		return e.drop(why)
+		return e.drop(reason)
 	}
-	// The same half again takes no room from the other.
+	// A repetition of the same half needs no more room.
 	if !known || k.have.Len() > had {
 		e.keepDatagram(k, d, ecn)
 	}
@@ -89,9 +89,9 @@ func (e *Endpoint) keepDatagram(k *hello, d []byte, ecn ECN) {
 	}
 }
 
-// helloExpiry is how long the Endpoint waits for a client that has just sent something. Under pressure that
-// is HelloTimeout. Otherwise clients that probe every two seconds may lose several probes in a row, and
-// those whose intervals double, one.
+// helloExpiry returns when the Endpoint gives up on a client that has just sent something. Under pressure
+// this is after HelloTimeout. Otherwise, a client that probes every two seconds may lose several probes in
+// a row, and a client that doubles its intervals may lose one.
 func (e *Endpoint) helloExpiry(k *hello) monotime.Time {
 	patience, most := 4*e.cfg.HelloTimeout, 10*e.cfg.HelloTimeout
 	if e.hellos.bytes > e.cfg.HelloBytes/4 || e.handshakes+e.hellos.len() > e.cfg.MaxHandshakes/2 {
@@ -100,9 +100,9 @@ func (e *Endpoint) helloExpiry(k *hello) monotime.Time {
 	return monotime.Min(e.now.Add(patience), k.began.Add(most))
 }
 
-// expireHello forgets a client. A client that has received an acknowledgement will not send again what it
-// covered, so its handshake cannot succeed any more: it receives a CONNECTION_CLOSE. So does one whose
-// ClientHello was postponed.
+// expireHello forgets a client. A client that has received an acknowledgement does not send the
+// acknowledged data again, so its handshake cannot succeed any more; it receives a CONNECTION_CLOSE frame.
+// So does a client whose ClientHello was postponed.
 func (e *Endpoint) expireHello(k *hello) {
 	if k.state == helloTaken { // the driver decides
 		e.hellos.setExpiry(k, e.now.Add(e.cfg.HelloTimeout))
@@ -118,8 +118,8 @@ func (e *Endpoint) expireHello(k *hello) {
 	k.in.closeKeys()
 }
 
-// receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello, such as 0-RTT
-// that overtook its second half.
+// receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello, such as a 0-RTT
+// packet that overtook the second half.
 func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) Routed {
 	k := e.hellos.byKey[initialKey{h.DstID, p.Remote}]
 	switch {
@@ -132,8 +132,8 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 	return e.drop(DropIncompleteHello)
 }
 
-// readInitials opens the Initial packets of a datagram, in a copy, and notes what they carry. The caller has
-// paid for the first attempt.
+// readInitials opens the Initial packets of a datagram, in a copy, and records what they contain. The
+// caller has paid for the first attempt.
 func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) DropReason {
 	opened := false
 	for i := 0; i < maxInitialPackets && len(d) > 0; i++ {
@@ -164,8 +164,8 @@ func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) DropRea
 	return DropNone
 }
 
-// openInitial opens one packet in place. Before a packet of a client has opened, nothing is derived that
-// outlives the call; afterwards the keys are kept, so that they are derived once.
+// openInitial opens one packet in place. Until a packet of a client has authenticated, no keys outlive the
+// call. Afterwards the keys are kept, so that they are derived only once.
 func (e *Endpoint) openInitial(k *hello, pkt []byte, pnOffset int, authentic bool) (pn wire.PacketNumber, payload []byte, ok bool) {
 	if !authentic {
 		id := k.in.DstID
@@ -187,7 +187,7 @@ func (e *Endpoint) openInitial(k *hello, pkt []byte, pnOffset int, authentic boo
 	return wire.PacketNumber(p.PacketNumber), pkt[p.HeaderLen:][:p.PayloadLen], true
 }
 
-// deriveKeys makes a client's Initial keys if they do not exist.
+// deriveKeys derives a client's Initial keys if they do not exist.
 func (e *Endpoint) deriveKeys(in *Incoming) bool {
 	if in.keys.Sealer == nil {
 		id := in.DstID
@@ -200,8 +200,8 @@ func (e *Endpoint) deriveKeys(in *Incoming) bool {
 	return true
 }
 
-// sendHelloAcks has the acknowledgements leave that are due. They tell a client that one half of its
-// ClientHello has arrived, which gives it a round-trip time, and have it send the other half again.
+// sendHelloAcks sends the acknowledgements that are due. An acknowledgement of half a ClientHello gives the
+// client a round-trip time and makes it send the other half again.
 func (e *Endpoint) sendHelloAcks() {
 	for k := e.hellos.nextAck(); k != nil && due(k.ackAt, e.now); k = e.hellos.nextAck() {
 		k.ackAt = 0
@@ -223,7 +223,7 @@ func (e *Endpoint) helloAck(k *hello) ([]byte, bool) {
 	return b, true
 }
 
-// sealInitial appends an Initial packet to a client to b.
+// sealInitial appends an Initial packet for a client to b.
 func (e *Endpoint) sealInitial(in *Incoming, pn wire.PacketNumber, frames, b []byte) ([]byte, bool) {
 	if !e.deriveKeys(in) {
 		return nil, false

@@ -8,23 +8,23 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// RouteKind is what the driver is to do about a run of datagrams.
+// A RouteKind is what the driver must do with a run of datagrams.
 type RouteKind uint8
 
 const (
-	// RouteDrop means that the datagrams were dropped, for the reason in Drop.
+	// RouteDrop means that the datagrams were dropped for the reason in Drop.
 	RouteDrop RouteKind = iota
 	// RouteConn means that Train belongs to Conn.
 	RouteConn
 	// RouteReset means that the peer of Conn has sent a stateless reset.
 	RouteReset
-	// RouteReply means that Reply is to be sent.
+	// RouteReply means that Reply must be sent.
 	RouteReply
-	// RouteAdmit means that Incoming may become a connection: the driver decides.
+	// RouteAdmit means that Incoming may become a connection. The driver decides.
 	RouteAdmit
 )
 
-// Routed is what Receive decided. Train and Reply are borrowed.
+// Routed is the result of Receive. Train and Reply are borrowed.
 type Routed struct {
 	Kind     RouteKind
 	Conn     ConnRef
@@ -35,7 +35,7 @@ type Routed struct {
 }
 
 // Receive removes the longest run of datagrams with one destination from the front of t. The driver calls
-// it until t.Data is empty. Answers are built in reply, which has MaxDatagramSize bytes.
+// it until t.Data is empty. Replies are built in reply, which must have MaxDatagramSize bytes.
 func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
@@ -125,7 +125,7 @@ func (e *Endpoint) reply(p Path, b []byte) Routed {
 	return Routed{Kind: RouteReply, Reply: Transmit{Path: p, ECN: datagram.NotECT, Data: b, SegmentSize: len(b)}}
 }
 
-// negotiateVersion answers an unknown version.
+// negotiateVersion answers a packet of an unknown version.
 //
 // "If a server receives a packet that indicates an unsupported version and if the packet is large
 // enough to initiate a new connection for any supported version, the server SHOULD send a Version

@@ -7,27 +7,27 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A Remnant is what an Endpoint keeps of a connection that has closed, instead of the Conn.
+// A Remnant is what an Endpoint keeps of a closed connection in place of the Conn.
 type Remnant struct {
-	// Close is a datagram with CONNECTION_CLOSE to be repeated, at a limited rate, to a peer
-	// that goes on sending; nil if the connection drains in silence.
+	// Close is a datagram with a CONNECTION_CLOSE frame that is repeated, at a limited rate, if the peer
+	// keeps sending. It is nil if the connection is draining.
 	Close   []byte
 	Expires monotime.Time
 }
 
-// The Endpoint remembers at most maxRemnants closed connections and as many refused clients. Those that
-// expire first are forgotten first.
+// maxRemnants is the maximum number of closed connections that the Endpoint remembers, and of refused
+// clients. Those that expire first are forgotten first.
 const maxRemnants = 8192
 
-// repeatAfter is how long after an answer a packet to a closed connection is answered again, whatever the
-// number of packets before.
+// repeatAfter is the time after which a packet to a closed connection is answered again, regardless of the
+// number of packets.
 const repeatAfter = 200 * time.Millisecond
 
 // remnant is a closed connection, or a client that was refused.
 type remnant struct {
 	Remnant
 	ids []wire.ConnID
-	// initial is where a client sends that has not received anything; valid if hasInitial.
+	// initial is the key of a client that has not received anything. It is valid if hasInitial is set.
 	initial    initialKey
 	hasInitial bool
 	received   int
@@ -55,7 +55,7 @@ func (e *Endpoint) receiveRemnant(p Path, d []byte, r *remnant, reply []byte) Ro
 	return e.reply(p, reply[:copy(reply, r.Close)])
 }
 
-// keepRemnant replaces a connection by what is left of it.
+// keepRemnant replaces a connection with its remnant.
 func (e *Endpoint) keepRemnant(c *connEntry, r Remnant) {
 	k := &remnant{Remnant: r, ids: append(c.ids, c.retired...), initial: c.initial, hasInitial: c.hasInitial}
 	if r.Expires.IsZero() || len(k.ids) == 0 {
@@ -65,8 +65,8 @@ func (e *Endpoint) keepRemnant(c *connEntry, r Remnant) {
 	e.addRemnant(&e.closed, k)
 }
 
-// keepRefused remembers a client that was refused; b answers its packets, and nil means silence. Clients
-// give a handshake up after some seconds.
+// keepRefused remembers a client that was refused. Its packets are answered with b, or not at all if b is
+// nil. Clients give up a handshake after some seconds.
 func (e *Endpoint) keepRefused(in *Incoming, b []byte) {
 	k := &remnant{Remnant: Remnant{Close: b, Expires: e.now.Add(8 * e.cfg.HelloTimeout)}, answered: e.now,
 		ids: []wire.ConnID{in.LocalID}, initial: initialKey{in.DstID, in.Path.Remote}}

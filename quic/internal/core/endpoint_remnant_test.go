@@ -10,8 +10,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// What is left of connections is forgotten in the order in which it expires, on systems with 32-bit integers
-// too, however far apart that is.
+// Remnants are forgotten in the order in which they expire, even if the differences exceed a 32-bit
+// integer.
 func TestRemnantsExpireInOrder(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	// Differences of 2 and of 3 seconds have opposite signs when cut to 32 bits.
@@ -38,7 +38,7 @@ func TestRemnantsExpireInOrder(t *testing.T) {
 	require.True(t, r.endpoint.NextTimeout().IsZero())
 }
 
-// There is room for so many remnants; one more displaces the one that expires first.
+// The number of remnants is bounded. A further one replaces the one that expires first.
 func TestRemnantsAreBounded(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for i := range maxRemnants + 100 {
@@ -59,8 +59,8 @@ func TestRemnantsAreBounded(t *testing.T) {
 	require.Empty(t, r.endpoint.initials)
 }
 
-// A packet to a connection ID that the peer has retired was reordered. It is dropped: a stateless reset would
-// end the connection.
+// A packet to a connection ID that the peer has retired was reordered. It is dropped, because a stateless
+// reset would end the connection.
 func TestRetiredConnIDIsNotReset(t *testing.T) {
 	r := connected(t, rigOptions{})
 	old := r.server.ids.local[len(r.server.ids.local)-1]
@@ -76,7 +76,7 @@ func TestRetiredConnIDIsNotReset(t *testing.T) {
 	require.Equal(t, RouteDrop, got.Kind)
 	require.Equal(t, DropRetiredConnID, got.Drop)
 
-	// What is remembered of a peer that retires all it is given is bounded.
+	// The number of retired connection IDs that are remembered is bounded.
 	for range 3 * maxLocalIDs {
 		last := r.server.ids.local[len(r.server.ids.local)-1]
 		r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: last.seq})
@@ -92,8 +92,8 @@ func TestRetiredConnIDIsNotReset(t *testing.T) {
 	require.Empty(t, r.endpoint.ids, "nothing is left of the connection")
 }
 
-// The connection ID that a client chose is forgotten some seconds after the handshake, by the Endpoint and by
-// the connection.
+// The Endpoint and the connection forget the connection ID that a client chose some seconds after the
+// handshake.
 func TestClientsConnIDIsForgotten(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	r.pump()

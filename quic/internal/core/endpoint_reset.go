@@ -3,11 +3,11 @@ package core
 // minReset is the smallest datagram that can be a stateless reset.
 const minReset = 21
 
-// receiveUnknownShort handles a short header packet that belongs to no connection: a stateless reset from a
-// peer, or a packet that is answered by one.
+// receiveUnknownShort handles a short header packet that belongs to no connection. It is a stateless reset
+// from a peer, or it is answered with one.
 func (e *Endpoint) receiveUnknownShort(p Path, d, reply []byte) Routed {
 	if len(d) >= minReset {
-		// The tokens are random, so the time that a lookup takes reveals nothing about other tokens.
+		// The tokens are random, so the duration of a lookup reveals nothing about other tokens.
 		var tail [16]byte
 		copy(tail[:], d[len(d)-16:])
 		if t, ok := e.tokens[tail]; ok && t.remote == p.Remote {

@@ -7,12 +7,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// retryMark is the first byte of tokens in our Retry packets. A client that returns such a token accepts no
-// other Retry, so it receives INVALID_TOKEN if the token is not valid.
+// retryMark is the first byte of the tokens in our Retry packets. A client that returns such a token
+// accepts no second Retry, so it receives INVALID_TOKEN if the token is not valid.
 const retryMark = 'R'
 
-// admitAddress sends a Retry if the client's address has to be validated. If done is set, r is the answer to
-// the datagram.
+// admitAddress sends a Retry packet if the client must validate its address. If done is set, r is the
+// answer to the datagram.
 func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byte) (r Routed, done bool) {
 	if len(h.Token) > 0 && h.Token[0] == retryMark {
 		if e.openRetryToken(in, h.Token[1:]) {
@@ -23,7 +23,7 @@ func (e *Endpoint) admitAddress(in *Incoming, h *wire.LongHeader, d, reply []byt
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.2-5
 		return e.rejectToken(in, h, d, reply), true
 	}
-	// Any other token is from another server, or an older one of ours. It is ignored.
+	// Any other token was issued by another server or by an older version of this one. It is ignored.
 	over := e.handshakes + e.hellos.len()
 	switch {
 	case over >= 2*e.cfg.MaxHandshakes:
@@ -42,7 +42,8 @@ func (e *Endpoint) admitValidated() (Routed, bool) {
 	return Routed{}, false
 }
 
-// sendRetry answers an Initial packet by a Retry without keeping state: the token holds what is needed later.
+// sendRetry answers an Initial packet with a Retry packet. It keeps no state: the token contains what is
+// needed later.
 func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	if e.cfg.TokenKey == nil {
 		return e.drop(DropOverload)
@@ -62,8 +63,8 @@ func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	return e.reply(in.Path, append(b, tag[:]...))
 }
 
-// sealRetryToken makes a token for a client's address. It holds the time, the connection ID of the
-// Retry, and the client's original destination.
+// sealRetryToken returns a token for a client's address. It contains the time, the source connection ID of
+// the Retry packet and the client's original destination.
 func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
 	p := binary.BigEndian.AppendUint64(nil, uint64(e.cfg.Epoch+int64(e.now)))
 	p = src.AppendTo(append(p, byte(src.Len())))
@@ -71,7 +72,8 @@ func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error)
 	return e.cfg.TokenKey.Seal([]byte{retryMark}, p, tokenAAD(in))
 }
 
-// openRetryToken sets what sealRetryToken put into a token. It returns false if the token is not valid.
+// openRetryToken sets the fields of in that sealRetryToken put into a token. It returns false if the token
+// is not valid.
 func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 	if e.cfg.TokenKey == nil {
 		return false
@@ -89,7 +91,7 @@ func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 	in.RetrySrcID, ok1 = wire.MakeConnID(p[9 : 9+int(p[8])])
 	in.OriginalDstID, ok2 = wire.MakeConnID(p[9+int(p[8]):])
 	in.Retried, in.Validated = true, true
-	// The client's packets go to the ID of our Retry.
+	// The client sends to the connection ID of our Retry packet.
 	return ok1 && ok2 && in.RetrySrcID == in.DstID
 }
 

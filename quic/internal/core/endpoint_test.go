@@ -13,7 +13,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// receiveFrom gives the Endpoint one datagram from an address.
+// receiveFrom passes one datagram from an address to the Endpoint.
 func (r *rig) receiveFrom(from netip.AddrPort, d []byte) Routed {
 	r.t.Helper()
 	train := Train{Path: Path{Remote: from}, Data: bytes.Clone(d), SegmentSize: len(d)}
@@ -28,10 +28,10 @@ func testID(s string) wire.ConnID {
 	return id
 }
 
-// partOfHello is a ClientHello of 1000 bytes that lacks most of it.
+// partOfHello is the beginning of a ClientHello of 1000 bytes.
 var partOfHello = wire.Crypto{Data: []byte{1, 0, 3, 0xe4, 3, 3}}.Append(nil)
 
-// A datagram that cannot begin a connection is dropped without an answer, and nothing is kept.
+// A datagram that cannot begin a connection is dropped without an answer, and nothing of it is kept.
 func TestUnknownDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	first := r.firstFlight(testID("12345678"), nil, partOfHello)
@@ -47,14 +47,14 @@ func TestUnknownDatagramsAreDropped(t *testing.T) {
 		d    []byte
 		want DropReason
 	}{
-		{"an Initial in less than 1200 bytes", first[:MinInitialSize-1], DropMalformed},
-		{"a destination ID of seven bytes", short, DropShortConnID},
-		{"an Initial that does not open", broken, DropUndecryptable},
+		{"an Initial packet in less than 1200 bytes", first[:MinInitialSize-1], DropMalformed},
+		{"a destination connection ID of seven bytes", short, DropShortConnID},
+		{"an Initial packet that does not authenticate", broken, DropUndecryptable},
 		{"a Handshake packet", handshake, DropUnknownConnID},
 		{"Version Negotiation", append([]byte{0xc0, 0, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0, 1}, make([]byte, 1200)...), DropNotAccepting},
 		{"a small packet of another version", append([]byte{0xc0, 9, 9, 9, 9, 0, 0}, make([]byte, 1192)...), DropUnknownVersion},
 		{"21 bytes of no connection", append([]byte{0x40}, make([]byte, 20)...), DropUnknownConnID},
-		{"an Initial with a frame that it may not have", r.firstFlight(testID("12345678"), nil, wire.MaxData{Max: 1}.Append(nil)), DropBadHello},
+		{"an Initial packet with a frame that it may not contain", r.firstFlight(testID("12345678"), nil, wire.MaxData{Max: 1}.Append(nil)), DropBadHello},
 		{"another handshake message", r.firstFlight(testID("12345678"), nil, wire.Crypto{Data: []byte{2, 0, 0, 0}}.Append(nil)), DropBadHello},
 	} {
 		got := r.receiveFrom(clientAddr, tt.d)
@@ -64,7 +64,8 @@ func TestUnknownDatagramsAreDropped(t *testing.T) {
 	}
 }
 
-// A stateless reset is smaller than the packet that it answers, ends in the token, and is limited in rate.
+// A stateless reset is smaller than the packet that it answers and ends in the token. The rate of resets is
+// limited.
 func TestStatelessResetsAreSent(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for _, n := range []int{22, 30, 43, 44, 1200} {
@@ -87,7 +88,7 @@ func TestStatelessResetsAreSent(t *testing.T) {
 	require.LessOrEqual(t, replies, resetBurst)
 }
 
-// ClientHellos that are never completed are bounded in bytes, and forgotten.
+// The total size of incomplete ClientHellos is bounded, and they are forgotten after some time.
 func TestIncompleteHellosAreBounded(t *testing.T) {
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.HelloBytes, c.TokenKey = 20*MinInitialSize, nil }})
 	for i := range 100 {
@@ -101,13 +102,13 @@ func TestIncompleteHellosAreBounded(t *testing.T) {
 	r.endpoint.HandleTimeout(r.now)
 	require.Zero(t, r.endpoint.hellos.len())
 	require.Zero(t, r.endpoint.hellos.bytes)
-	require.LessOrEqual(t, r.endpoint.refused.len(), 20, "of those that were acknowledged")
+	require.LessOrEqual(t, r.endpoint.refused.len(), 20, "clients that received an acknowledgement")
 	r.now = r.now.Add(8 * defaultHelloTimeout)
 	r.endpoint.HandleTimeout(r.now)
 	require.True(t, r.endpoint.NextTimeout().IsZero())
 }
 
-// An incomplete ClientHello is kept for as long as there is room for all of them.
+// An incomplete ClientHello is kept longer while there is room for all of them.
 func TestIncompleteHellosExpire(t *testing.T) {
 	for _, crowded := range []bool{false, true} {
 		r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.MaxHandshakes = 8 }})
@@ -133,15 +134,15 @@ func TestIncompleteHellosExpire(t *testing.T) {
 			require.LessOrEqual(t, k.expires, began.Add(most))
 		}
 		require.Equal(t, began.Add(most), k.expires)
-		require.Equal(t, MinInitialSize, k.bytes, "the same again takes no room")
+		require.Equal(t, MinInitialSize, k.bytes, "a repetition takes no room")
 		r.endpoint.HandleTimeout(r.now)
 		require.NoError(t, r.endpoint.CheckInvariants())
 		require.NotSame(t, k, r.endpoint.hellos.byKey[k.key])
 	}
 }
 
-// Above the budget of unfinished handshakes, addresses are validated by Retry. Above twice that, new clients
-// are dropped.
+// Beyond the limit of incomplete handshakes, clients must validate their address with Retry. Beyond twice
+// that limit, new clients are dropped.
 func TestRetryOverBudget(t *testing.T) {
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.MaxHandshakes = 5 }})
 	attempt := func(port int) Routed {
@@ -162,7 +163,7 @@ func TestRetryOverBudget(t *testing.T) {
 	require.Equal(t, DropOverload, attempt(101).Drop)
 }
 
-// A Retry token is valid for one address, one connection and a short time.
+// A Retry token is valid for one address and one connection, and only for a short time.
 func TestRetryToken(t *testing.T) {
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.RequireRetry = func(netip.AddrPort) bool { return true } }})
 	got := r.receiveFrom(clientAddr, r.firstFlight(testID("12345678"), nil, partOfHello))
@@ -177,7 +178,7 @@ func TestRetryToken(t *testing.T) {
 	}
 	refused := func(got Routed, why string) {
 		require.Equal(t, RouteReply, got.Kind, why)
-		require.NotEqual(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), "%s: another Retry would not be heard", why)
+		require.NotEqual(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), "%s: the client would ignore another Retry", why)
 		require.Zero(t, r.endpoint.hellos.len(), why)
 	}
 	before := r.endpoint.drops[DropInvalidToken]
@@ -185,7 +186,7 @@ func TestRetryToken(t *testing.T) {
 		bad := bytes.Clone(token)
 		bad[i] ^= 1
 		if i == 0 {
-			continue // no Retry token of ours any more
+			continue // no longer a Retry token of ours
 		}
 		refused(answer(clientAddr, retry.SrcID, bad), "tampered with")
 		refused(answer(clientAddr, retry.SrcID, token[:i]), "cut")
@@ -196,7 +197,7 @@ func TestRetryToken(t *testing.T) {
 	require.Greater(t, r.endpoint.drops[DropInvalidToken], before)
 	r.now = r.now.Add(defaultTokenLifetime)
 	require.NotEqual(t, RouteAdmit, answer(clientAddr, retry.SrcID, token).Kind)
-	require.Equal(t, 1, r.endpoint.hellos.len(), "good until the last moment")
+	require.Equal(t, 1, r.endpoint.hellos.len(), "the token is valid until it expires")
 	for _, h := range r.endpoint.hellos.byKey {
 		require.True(t, h.in.Validated && h.in.Retried)
 		require.Equal(t, testID("12345678"), h.in.OriginalDstID)
@@ -205,10 +206,10 @@ func TestRetryToken(t *testing.T) {
 	r.endpoint.HandleTimeout(r.now)
 	refused(answer(clientAddr, retry.SrcID, token), "expired")
 	other := answer(clientAddr, retry.SrcID, []byte("somebody else's"))
-	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0]), "as good as none")
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0]), "an unknown token is ignored")
 }
 
-// A client accepts one Retry that answers its first Initial, and no other.
+// A client accepts only one Retry packet, and only if it answers the client's first Initial packet.
 func TestClientAndRetry(t *testing.T) {
 	src := testID("87654321")
 	retry := func(r *rig, edit func(*wire.ConnID, *wire.ConnID, *[]byte)) []byte {
@@ -228,14 +229,14 @@ func TestClientAndRetry(t *testing.T) {
 		return r
 	}
 	for name, edit := range map[string]func(r *rig) []byte{
-		"a wrong tag": func(r *rig) []byte {
+		"a wrong integrity tag": func(r *rig) []byte {
 			b := retry(r, nil)
 			b[len(b)-1] ^= 1
 			return b
 		},
 		"no token":           func(r *rig) []byte { return retry(r, func(_, _ *wire.ConnID, token *[]byte) { *token = nil }) },
 		"another connection": func(r *rig) []byte { return retry(r, func(dst, _ *wire.ConnID, _ *[]byte) { *dst = src }) },
-		"the client's own ID": func(r *rig) []byte {
+		"the client's own connection ID": func(r *rig) []byte {
 			return retry(r, func(_, from *wire.ConnID, _ *[]byte) { *from = r.client.ids.originalDst })
 		},
 	} {
@@ -253,8 +254,8 @@ func TestClientAndRetry(t *testing.T) {
 		r.deliver(server, retry(r, nil))
 		require.True(t, r.client.ids.retried)
 		require.Equal(t, src, r.client.ids.dst())
-		require.Equal(t, next, r.client.loss.NextNumber(recovery.SpaceInitial), "packet numbers go on")
-		require.Zero(t, r.client.loss.Path().BytesInFlight(), "what went out before the Retry does not count")
+		require.Equal(t, next, r.client.loss.NextNumber(recovery.SpaceInitial), "packet numbers continue")
+		require.Zero(t, r.client.loss.Path().BytesInFlight(), "packets sent before the Retry do not count")
 		tx, ok := r.client.PollTransmit(r.now, r.buf)
 		require.True(t, ok)
 		h, n := wire.ParseLongHeader(tx.Data)
@@ -272,7 +273,7 @@ func TestClientAndRetry(t *testing.T) {
 }
 
 // A client accepts Version Negotiation only before it has received anything else, and only if the packet
-// answers its own and does not list its version.
+// answers its own first packet and does not list its version.
 func TestClientAndVersionNegotiation(t *testing.T) {
 	packet := func(r *rig, src wire.ConnID, versions ...wire.Version) []byte {
 		dst := r.client.ids.src()
@@ -288,7 +289,7 @@ func TestClientAndVersionNegotiation(t *testing.T) {
 	r.deliver(server, packet(r, r.client.ids.originalDst, 0x0a0a0a0a, wire.Version1))
 	require.NoError(t, errOf(r.client), "it lists our version")
 	r.deliver(server, packet(r, testID("87654321"), 2))
-	require.NoError(t, errOf(r.client), "from somebody else")
+	require.NoError(t, errOf(r.client), "the packet answers another client")
 	r.deliver(server, packet(r, r.client.ids.originalDst, 2, 3))
 	require.ErrorIs(t, r.client.Err(), ErrVersionNegotiation)
 	require.Equal(t, []wire.Version{2, 3}, r.client.Err().Versions)
@@ -300,8 +301,8 @@ func TestClientAndVersionNegotiation(t *testing.T) {
 	require.NoError(t, errOf(late.client), "too late")
 }
 
-// The idle timeout is at least three probe timeouts. It restarts with the first packet that we send after
-// one that we have received, but not with the second.
+// The idle timeout is at least three probe timeouts. It is restarted by the first packet sent after a
+// packet was received, but not by the second.
 func TestIdleTimeoutDetails(t *testing.T) {
 	r := connected(t, rigOptions{provider: fake.Options{}, client: func(c *Config) { c.IdleTimeout = time.Millisecond }})
 	require.GreaterOrEqual(t, r.client.idle.expires.Sub(r.now.Add(-time.Second)), 3*r.client.loss.PTO())

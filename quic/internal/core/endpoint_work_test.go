@@ -15,7 +15,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// countingProvider counts what an Endpoint has its provider do.
+// countingProvider counts the operations that an Endpoint requests.
 type countingProvider struct {
 	tlsprovider.Provider
 	derivations, opens int
@@ -44,7 +44,7 @@ func (o *countingOpener) Open(slab []byte, train []tlsprovider.OpenDesc, largest
 	return o.Opener.Open(slab, train, largest)
 }
 
-// stranger makes the Initial packets of a client that has no connection yet.
+// A stranger makes the Initial packets of a client without a connection.
 type stranger struct {
 	dst, src wire.ConnID
 	keys     tlsprovider.Keys
@@ -60,7 +60,7 @@ func newStranger(t testing.TB, p tlsprovider.Provider, dst string) *stranger {
 	return s
 }
 
-// packet appends an Initial packet of size bytes, padded, or as long as frames ask for if size is 0.
+// packet appends an Initial packet. It is padded to size bytes, unless size is 0.
 func (s *stranger) packet(b, frames []byte, size int) []byte {
 	begin := len(b)
 	b = wire.AppendLongHeader(b, wire.PacketInitial, wire.Version1, s.dst, s.src, nil, s.pn, 4)
@@ -87,7 +87,7 @@ func (s *stranger) hello() []byte {
 	return s.packet(nil, wire.Crypto{Data: data}.Append(nil), MinInitialSize)
 }
 
-// coalesced is a datagram of as many packets as fit. From the first broken one on, none opens.
+// coalesced returns a datagram of as many packets as fit. The packets from the broken-th on do not open.
 func (s *stranger) coalesced(broken int) (d []byte) {
 	for i := 0; ; i++ {
 		frames := wire.Crypto{Offset: uint64(i), Data: []byte{1}}.Append([]byte{1, 1})
@@ -104,7 +104,8 @@ func (s *stranger) coalesced(broken int) (d []byte) {
 	}
 }
 
-// bytewise is a datagram of CRYPTO frames of one byte, as many as fit, from an offset on, with holes.
+// bytewise returns a datagram of as many one-byte CRYPTO frames as fit, with gaps between them, from an
+// offset on.
 func (s *stranger) bytewise(from int) []byte {
 	frames := wire.Crypto{Data: []byte{1}}.Append(nil)
 	for n := 0; len(frames) < MinInitialSize-60; n++ {
@@ -113,8 +114,8 @@ func (s *stranger) bytewise(from int) []byte {
 	return s.packet(nil, frames, MinInitialSize)
 }
 
-// What one datagram of a stranger costs is bounded: keys are derived once, a few packets are opened, and
-// each attempt is paid for.
+// The cost of one datagram of an unknown client is bounded: keys are derived once, a few packets are
+// opened, and each attempt takes a token.
 func TestWorkOfOneInitialDatagram(t *testing.T) {
 	for _, known := range []bool{false, true} {
 		for name, tt := range map[string]struct {
@@ -136,7 +137,7 @@ func TestWorkOfOneInitialDatagram(t *testing.T) {
 			if known {
 				r.receiveFrom(clientAddr, s.hello())
 				require.Equal(t, 1, r.endpoint.hellos.len())
-				tt.derivations = 2 // once for the client, whatever comes
+				tt.derivations = 2 // once for the client, whatever arrives
 			}
 			d := tt.d(s)
 			require.Len(t, d, MinInitialSize)
@@ -158,7 +159,7 @@ func TestWorkOfOneInitialDatagram(t *testing.T) {
 	}
 }
 
-// An Endpoint takes no more from a client than maxHelloGaps pieces that do not touch.
+// An Endpoint accepts at most maxHelloGaps gaps in a ClientHello.
 func TestHelloGapsAreBounded(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	s := newStranger(t, r.serverConfig.Provider, "12345678")
@@ -172,7 +173,7 @@ func TestHelloGapsAreBounded(t *testing.T) {
 	}
 }
 
-// A client that is ignored costs no keys, and one that is refused costs them once. Nothing is left of either.
+// A client that is ignored costs no key derivation, and one that is refused costs one. All keys are freed.
 func TestKeysOfClients(t *testing.T) {
 	var p *countingProvider
 	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) {
@@ -193,7 +194,7 @@ func TestKeysOfClients(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, clientAddr, tx.Path.Remote)
 		}, 2},
-		{"postponed, and refused in the end", func(in *Incoming) {
+		{"postponed and then refused", func(in *Incoming) {
 			require.True(t, r.endpoint.Postpone(r.now, in))
 			require.NoError(t, r.endpoint.CheckInvariants())
 			r.now = r.now.Add(defaultHelloTimeout)
@@ -206,7 +207,7 @@ func TestKeysOfClients(t *testing.T) {
 			r.now = r.now.Add(helloAckDelay)
 			r.endpoint.HandleTimeout(r.now)
 			handles, _ := live()
-			require.Greater(t, handles, before, "it was acknowledged")
+			require.Greater(t, handles, before, "the client was acknowledged")
 			r.endpoint.Close()
 		}, 2},
 	} {
@@ -223,8 +224,9 @@ func TestKeysOfClients(t *testing.T) {
 	}
 }
 
-// BenchmarkInitialDatagram reports what the worst datagrams that a stranger can send cost, as multiples of
-// half a ClientHello with its acknowledgement. The cost is that of the fastest round.
+// BenchmarkInitialDatagram reports the cost of the most expensive datagrams that an unknown client can
+// send, as multiples of the cost of half a ClientHello with its acknowledgement. It takes the fastest
+// round.
 func BenchmarkInitialDatagram(b *testing.B) {
 	p := native.New()
 	normal := time.Duration(0)

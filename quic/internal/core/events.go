@@ -5,44 +5,47 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// EventKind says what the application should know.
+// An EventKind is the kind of an Event.
 type EventKind uint8
 
 const (
-	// EventConnected: the handshake is complete; streams can be used.
+	// EventConnected means that the handshake is complete and streams can be used.
 	EventConnected EventKind = iota + 1
-	// EventStream: something about streams changed; see Event.Stream.
+	// EventStream means that the state of a stream has changed; see Event.Stream.
 	EventStream
-	// EventFlushed: everything that was written has been acknowledged. Comes once for each
-	// time that it becomes true.
+	// EventFlushed means that all data written has been acknowledged. It is returned each time that this
+	// becomes true.
 	EventFlushed
-	// EventClosed: the connection is over for the application; Conn.Err says why. Comes once.
+	// EventClosed means that the connection has ended for the application; Conn.Err returns why. It is
+	// returned once.
 	EventClosed
-	// EventDrained: nothing of the connection is left; the Conn can be dropped. Comes once, last.
+	// EventDrained means that nothing is left of the connection and the Conn can be dropped. It is returned
+	// once, as the last event.
 	EventDrained
 )
 
-// An Event is news for the application.
+// An Event informs the application about a change.
 type Event struct {
 	Kind   EventKind
-	Stream streams.Event // of EventStream
+	Stream streams.Event // set for EventStream
 }
 
-// EndpointEventKind says what an Endpoint should know about a connection.
+// An EndpointEventKind is the kind of an EndpointEvent.
 type EndpointEventKind uint8
 
 const (
-	// AddConnID: packets to ConnID belong to this connection.
+	// AddConnID means that packets to ConnID belong to this connection.
 	AddConnID EndpointEventKind = iota + 1
-	// RetireConnID: they no longer do.
+	// RetireConnID means that packets to ConnID no longer belong to this connection.
 	RetireConnID
-	// AddResetToken: a datagram from Path.Remote that ends in Token is a stateless reset.
+	// AddResetToken means that a datagram from Path.Remote that ends in Token is a stateless reset.
 	AddResetToken
-	// RemoveResetToken undoes it.
+	// RemoveResetToken undoes AddResetToken.
 	RemoveResetToken
-	// HandshakeDone: the connection no longer counts as an unfinished handshake.
-	HandshakeDone
-	// ConnClosed: the connection is gone. Packets to its IDs meet Remnant until Expires.
+	// HandshakeComplete means that the connection no longer counts as an incomplete handshake.
+	HandshakeComplete
+	// ConnClosed means that the connection has closed. Packets to its IDs are answered from Remnant until
+	// it expires.
 	ConnClosed
 )
 

@@ -1,7 +1,7 @@
 package core
 
-// eventQueue holds what the driver has not polled yet. It is bounded by what can happen once in a
-// connection and by the bound on connection IDs; stream events are package streams'.
+// eventQueue holds events that the driver has not polled yet. Its size is bounded, because most events
+// happen once in a connection and connection IDs are bounded. Package streams queues the stream events.
 type eventQueue struct {
 	app      []Event
 	endpoint []EndpointEvent

@@ -6,13 +6,13 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// An expiring thing has a deadline and knows its index in the expiryHeap that holds it.
+// An expiring value has a deadline and knows its index in the expiryHeap that holds it.
 type expiring interface {
 	deadline() monotime.Time
 	index() *int
 }
 
-// expiryHeap holds things that expire, the earliest first.
+// An expiryHeap holds values that expire, the earliest first.
 type expiryHeap[T expiring] struct {
 	items expiryItems[T]
 }
@@ -37,7 +37,7 @@ func (h *expiryHeap[T]) next() monotime.Time {
 	return h.items[0].deadline()
 }
 
-// expired returns an item whose deadline has come.
+// expired returns a value whose deadline has passed.
 func (h *expiryHeap[T]) expired(now monotime.Time) (x T, ok bool) {
 	if due(h.next(), now) {
 		return h.items[0], true

@@ -11,10 +11,10 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// floodHeap is how many more bytes a connection may take, whatever comes.
+// floodHeap is how much the heap may grow for one connection.
 const floodHeap = 256 << 10
 
-// heapBytes is what is alive.
+// heapBytes returns the size of the live heap.
 func heapBytes() int64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -23,9 +23,9 @@ func heapBytes() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// flood has the client send n frames to the server, in packets of so many bytes, while it acknowledges nothing: no
-// answer can be forgotten as delivered, and the window closes. It returns how many frames were taken before
-// the server closed, if it did.
+// flood sends n frames from the client to the server in packets of about packet bytes. The client
+// acknowledges nothing, so the server's answers stay outstanding and its window closes. It returns how many
+// frames the server accepted before it closed, if it did.
 func (r *rig) flood(n, packet int, frame func(i int) wire.Frame) (taken int) {
 	r.t.Helper()
 	r.server.loss.Path().ValidateAddress()
@@ -50,13 +50,14 @@ func (r *rig) flood(n, packet int, frame func(i int) wire.Frame) (taken int) {
 	return taken
 }
 
-// A hundred thousand frames of each kind, none of our answers acknowledged: what is kept is bounded.
+// TestFloods sends a hundred thousand frames of each kind and acknowledges none of the answers. The memory
+// that they take is bounded.
 func TestFloods(t *testing.T) {
 	const n = 100_000
 	for _, tt := range []struct {
 		name  string
 		frame func(r *rig) func(i int) wire.Frame
-		// closed: the server is allowed to have had enough.
+		// closed is the error with which the server may close; 0 means that it must not.
 		closed wire.ErrorCode
 	}{
 		{"PING", func(*rig) func(int) wire.Frame { return func(int) wire.Frame { return wire.Ping{} } }, 0},
@@ -73,7 +74,7 @@ func TestFloods(t *testing.T) {
 		{"RETIRE_CONNECTION_ID", func(r *rig) func(int) wire.Frame {
 			return func(int) wire.Frame { return wire.RetireConnectionID{Seq: r.server.ids.announced} }
 		}, 0},
-		{"CRYPTO of no length", func(*rig) func(int) wire.Frame { return func(int) wire.Frame { return wire.Crypto{} } }, 0},
+		{"empty CRYPTO frames", func(*rig) func(int) wire.Frame { return func(int) wire.Frame { return wire.Crypto{} } }, 0},
 		{"CRYPTO with gaps", func(*rig) func(int) wire.Frame {
 			return func(i int) wire.Frame { return wire.Crypto{Offset: uint64(2*i + 1), Data: []byte{4}} }
 		}, wire.CryptoBufferExceeded},
@@ -89,7 +90,7 @@ func TestFloods(t *testing.T) {
 		{"STREAMS_BLOCKED", func(*rig) func(int) wire.Frame {
 			return func(i int) wire.Frame { return wire.StreamsBlocked{Limit: uint64(i)} }
 		}, 0},
-		{"STREAM of no length", func(*rig) func(int) wire.Frame {
+		{"empty STREAM frames", func(*rig) func(int) wire.Frame {
 			return func(i int) wire.Frame { return wire.Stream{ID: uint64(i%10) * 4} }
 		}, 0},
 		{"STREAM with gaps", func(*rig) func(int) wire.Frame {
@@ -138,8 +139,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A hundred thousand packets, each worth an acknowledgement that will not be acknowledged in turn; or not
-// even that.
+// A hundred thousand packets arrive with gaps. Memory stays bounded, whether or not they elicit
+// acknowledgements, which the client never acknowledges in turn.
 func TestFloodsOfPackets(t *testing.T) {
 	for _, frame := range []wire.Frame{wire.Ping{}, wire.Padding{N: 1}, wire.Stream{ID: 0}} {
 		t.Run(frame.String(), func(t *testing.T) {

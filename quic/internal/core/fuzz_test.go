@@ -14,19 +14,19 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// The operations of FuzzEvents. Each is followed by an argument of one byte, whose lowest bit is the side
-// that it is about.
+// The operations of FuzzEvents. Each is followed by an argument of one byte, whose lowest bit selects the
+// side.
 const (
-	opStep   = iota // the side says what it has to say
+	opStep   = iota // the side sends what it has to send
 	opTime          // time passes, in milliseconds
 	opLose          // the next datagrams to the side are lost
 	opTamper        // a byte of the next datagram to the side is changed
 	opRepeat        // the datagram before comes again
-	opSay           // frames come to the side, in a space, sealed as its peer would
+	opSay           // frames arrive at the side, in a space, sealed as its peer would
 	opOpen          // the side opens a stream
 	opWrite         // it writes
-	opRead          // it reads what there is
-	opEnd           // it ends a stream, one way or another
+	opRead          // it reads what has arrived
+	opEnd           // it ends a stream in one of several ways
 	opUpdate        // it updates its keys
 	opClose         // it closes
 	numOps
@@ -50,7 +50,7 @@ func (e *events) byte() byte {
 	return b
 }
 
-// onWay decides about a datagram: the simulated network of the rig.
+// onWay is the simulated network of the rig: it decides about a datagram.
 func (e *events) onWay(from tlsprovider.Side, d []byte) bool {
 	to := 1 - from&1
 	e.last[to] = bytes.Clone(d)
@@ -65,7 +65,7 @@ func (e *events) onWay(from tlsprovider.Side, d []byte) bool {
 	return true
 }
 
-// say has frames arrive that the peer could have sent, and leaves both able to go on.
+// say delivers frames that the peer could have sent and keeps both sides consistent.
 func (e *events) say(to tlsprovider.Side, s recovery.Space, frames []byte) {
 	c, puppet := e.side(to)
 	if c == nil || puppet == nil || puppet.spaces[s].seal == nil || c.closing.state != stateOpen {
@@ -116,7 +116,7 @@ func (e *events) run() {
 	}
 }
 
-// call is what an application does.
+// call performs an operation of the application.
 func (e *events) call(c *Conn, op byte, n int) {
 	id := streams.ID(n & 31)
 	switch op {
@@ -155,7 +155,7 @@ func (e *events) check() {
 	require.NoError(e.t, e.endpoint.CheckInvariants())
 }
 
-// program writes operations down.
+// program concatenates operations.
 func program(ops ...[]byte) []byte { return bytes.Join(ops, nil) }
 
 func op(o byte, side tlsprovider.Side, n int) []byte { return []byte{o, byte(n<<1) | byte(side&1)} }
@@ -168,8 +168,8 @@ func opFrames(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []byt
 	return append(append(op(opSay, to, int(s)), byte(len(b))), b...)
 }
 
-// FuzzEvents: two connections, what an application, time, the network and an authentic peer can do to
-// them, in any order and at any moment of the handshake. They stay consistent, or close.
+// FuzzEvents combines the actions of two applications, time, the network and an authenticated peer in any
+// order, at any moment of the handshake. The connections stay consistent or close.
 func FuzzEvents(f *testing.F) {
 	both := program(op(opStep, client, 0), op(opStep, server, 0))
 	shake := program(both, both, both, both, both)
@@ -195,7 +195,7 @@ func FuzzEvents(f *testing.F) {
 	})
 }
 
-// firstFlight is a client's Initial, sealed as it should be, with any token and any frames.
+// firstFlight returns a client's Initial packet with the given token and frames, sealed correctly.
 func (r *rig) firstFlight(dst wire.ConnID, token, frames []byte) []byte {
 	r.t.Helper()
 	keys, err := r.serverConfig.Provider.InitialKeys(uint32(wire.Version1), dst.Bytes(), client)
@@ -214,8 +214,8 @@ func (r *rig) firstFlight(dst wire.ConnID, token, frames []byte) []byte {
 	return b
 }
 
-// FuzzFirstDatagrams: what strangers send to a server: junk, and Initial packets that open, with any token
-// and any frames. No answer is larger than three times its cause, and nothing is kept beyond its bounds.
+// FuzzFirstDatagrams sends the server junk and Initial packets with any token and any frames. No answer is
+// larger than three times its cause, and the state that is kept is bounded.
 func FuzzFirstDatagrams(f *testing.F) {
 	hello := wire.Crypto{Data: []byte{1, 0, 0, 2, 3, 3}}
 	f.Add([]byte{}, []byte{}, hello.Append(nil))

@@ -6,29 +6,29 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// maxHelloBytes is how much of one client is kept before its ClientHello is complete: datagrams as
-// they came, so post-quantum ClientHellos of a few kilobytes fit with room to spare.
+// maxHelloBytes is the maximum size of the datagrams kept for one client until its ClientHello is complete.
+// Datagrams are kept as received; post-quantum ClientHellos of a few kilobytes fit easily.
 const maxHelloBytes = 16 << 10
 
-// maxHelloGaps bounds the pieces of a ClientHello that do not touch, and so what a CRYPTO frame costs.
-// Chromium cuts a ClientHello into some dozens of shuffled pieces. A datagram of 1200 bytes has room for
-// fewer than 300 frames, so its cost is bounded too.
+// maxHelloGaps bounds the number of gaps in a ClientHello, and so the cost of a CRYPTO frame. Chromium cuts
+// a ClientHello into some dozens of shuffled pieces. A datagram of 1200 bytes has room for fewer than 300
+// frames, so its cost is bounded too.
 const maxHelloGaps = 128
 
-// hello is a client without a connection: its ClientHello is incomplete, or waits for room. A post-quantum
-// ClientHello takes two datagrams at least. No TLS session exists yet.
+// A hello is a client without a connection: its ClientHello is incomplete or waits for room. A post-quantum
+// ClientHello takes at least two datagrams. No TLS session exists yet.
 type hello struct {
 	in      *Incoming
 	key     initialKey
 	state   helloState
 	began   monotime.Time
 	expires monotime.Time
-	ackAt   monotime.Time // when an acknowledgement is due; zero: none is
+	ackAt   monotime.Time // when an acknowledgement is due; zero means never
 	bytes   int
-	have    recovery.RangeSet[int64] // CRYPTO offsets
-	head    [4]byte                  // type and length of the message
+	have    recovery.RangeSet[int64] // CRYPTO data received
+	head    [4]byte                  // type and length of the handshake message
 	acks    recovery.AckState
-	listed  bool // it is in the helloTable
+	listed  bool // the hello is in the helloTable
 	at      int  // index in helloTable.byExpiry
 }
 
@@ -43,11 +43,11 @@ const (
 func (k *hello) deadline() monotime.Time { return k.expires }
 func (k *hello) index() *int             { return &k.at }
 
-// localKey is the key with our connection ID.
+// localKey returns the key that contains our connection ID.
 func (k *hello) localKey() initialKey { return initialKey{k.in.LocalID, k.key.remote} }
 
-// readFrames notes the CRYPTO ranges of an Initial packet. It returns false if the packet cannot belong to a
-// ClientHello.
+// readFrames records the CRYPTO ranges of an Initial packet. It returns false if the packet cannot be part
+// of a ClientHello.
 func (k *hello) readFrames(b []byte) (eliciting, ok bool) {
 	for len(b) > 0 {
 		if b[0] == byte(wire.FramePadding) {
@@ -84,7 +84,7 @@ func (k *hello) readFrames(b []byte) (eliciting, ok bool) {
 	return eliciting, true
 }
 
-// crypto notes a CRYPTO frame.
+// crypto records a CRYPTO frame. It returns false if a limit is exceeded.
 func (k *hello) crypto(f wire.Crypto) bool {
 	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
 	if end > maxInitialCrypto {
@@ -98,7 +98,7 @@ func (k *hello) crypto(f wire.Crypto) bool {
 	return k.have.NumRanges() <= maxHelloGaps && (!k.have.Contains(0) || k.head[0] == clientHello)
 }
 
-// complete reports whether the whole ClientHello is there.
+// complete reports whether the whole ClientHello has arrived.
 func (k *hello) complete() bool {
 	if !k.have.Covers(0, 4) {
 		return false

@@ -6,19 +6,19 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// helloTable holds the clients without a connection. Each has two keys: a client that has received our
-// acknowledgement sends to the connection ID in it.
+// A helloTable holds the clients without a connection. Each has two keys, because a client that has
+// received our acknowledgement sends to the connection ID in it.
 type helloTable struct {
 	byKey    map[initialKey]*hello
 	byExpiry expiryHeap[*hello]
 	bytes    int
-	// acks lists clients to which an acknowledgement is due, and postponed those whose ClientHello is
-	// complete, both in the order of time. Clients that were removed since are skipped.
+	// acks lists the clients that are due an acknowledgement, and postponed those with a complete
+	// ClientHello, both ordered by time. Clients that have been removed from the table are skipped.
 	acks, postponed []*hello
 	waiting         int // clients in postponed that are still in the table
 }
 
-// len is the number of clients.
+// len returns the number of clients.
 func (t *helloTable) len() int { return t.byExpiry.len() }
 
 func (t *helloTable) init() { t.byKey = make(map[initialKey]*hello) }
@@ -47,8 +47,8 @@ func (t *helloTable) setExpiry(h *hello, expires monotime.Time) {
 	t.byExpiry.fix(h)
 }
 
-// scheduleAck has an acknowledgement leave at the given time, unless one leaves before. Times ascend from
-// call to call.
+// scheduleAck schedules an acknowledgement for the given time, unless an earlier one is scheduled. Times
+// must ascend from call to call.
 func (t *helloTable) scheduleAck(h *hello, at monotime.Time) {
 	if h.ackAt.IsZero() {
 		h.ackAt = at
@@ -56,7 +56,7 @@ func (t *helloTable) scheduleAck(h *hello, at monotime.Time) {
 	}
 }
 
-// nextAck returns the first client that waits for an acknowledgement, or nil.
+// nextAck returns the client whose acknowledgement is due first, or nil.
 func (t *helloTable) nextAck() *hello {
 	for len(t.acks) > 0 && t.acks[0].ackAt.IsZero() {
 		t.acks[0] = nil
@@ -69,7 +69,7 @@ func (t *helloTable) nextAck() *hello {
 	return t.acks[0]
 }
 
-// postpone puts a client with a complete ClientHello at the end of the line.
+// postpone appends a client with a complete ClientHello to the queue.
 func (t *helloTable) postpone(h *hello) {
 	for len(t.postponed) > 0 && !t.postponed[0].listed { // it has expired
 		t.postponed[0] = nil
@@ -80,7 +80,7 @@ func (t *helloTable) postpone(h *hello) {
 	t.waiting++
 }
 
-// takePostponed returns the client that has waited longest, or nil. It stays in the table.
+// takePostponed returns the client that has waited longest, or nil. The client stays in the table.
 func (t *helloTable) takePostponed() *hello {
 	for len(t.postponed) > 0 {
 		h := t.postponed[0]
@@ -105,16 +105,16 @@ func (t *helloTable) check(limit int) error {
 		}
 		switch {
 		case h.at != i || t.byKey[h.key] != h || t.byKey[h.localKey()] != h || !h.listed:
-			return fmt.Errorf("ClientHello %d of %d cannot be found", i, t.len())
+			return fmt.Errorf("ClientHello %d of %d is not in the table", i, t.len())
 		case h.bytes > maxHelloBytes || h.have.NumRanges() > maxHelloGaps:
 			return fmt.Errorf("ClientHello with %d bytes, %d gaps", h.bytes, h.have.NumRanges())
 		}
 	}
 	switch {
 	case sum != t.bytes || sum > limit:
-		return fmt.Errorf("%d bytes of ClientHellos counted, %d there, %d allowed", t.bytes, sum, limit)
+		return fmt.Errorf("%d bytes of ClientHellos are counted, but there are %d, and %d are allowed", t.bytes, sum, limit)
 	case waiting != t.waiting || waiting > len(t.postponed):
-		return fmt.Errorf("%d postponed clients counted, %d there, %d in line", t.waiting, waiting, len(t.postponed))
+		return fmt.Errorf("%d postponed clients are counted, but there are %d, and %d are queued", t.waiting, waiting, len(t.postponed))
 	}
 	return nil
 }

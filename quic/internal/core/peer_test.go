@@ -15,8 +15,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// A rig is a client and a server on the fake provider, without loss or delay between them. A test can
-// replace one of them, and send packets with its keys.
+// A rig connects a client and a server with the fake provider, without loss or delay. A test can replace
+// one side and send packets with its keys.
 type rig struct {
 	t              *testing.T
 	now            monotime.Time
@@ -25,9 +25,10 @@ type rig struct {
 	serverConfig   *Config
 	random         uint64
 
-	// onDatagram sees each datagram of the handshake; false drops it.
+	// onDatagram is called with each datagram of the handshake. If it returns false, the datagram is
+	// dropped.
 	onDatagram func(from tlsprovider.Side, d []byte) bool
-	// routed counts what the Endpoint did.
+	// routed counts the results of Endpoint.Receive.
 	routed map[RouteKind]int
 	ref    ConnRef
 	pn     [recovery.NumSpaces]wire.PacketNumber
@@ -40,7 +41,7 @@ var (
 	testSecret = []byte("a secret of thirty-two bytes, yes")
 )
 
-// options change a rig before it is built.
+// rigOptions configure a rig.
 type rigOptions struct {
 	provider fake.Options
 	client   func(*Config)
@@ -95,7 +96,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	return r
 }
 
-// connected is a rig whose handshake is confirmed at both ends.
+// connected returns a rig whose handshake is confirmed on both sides.
 func connected(t *testing.T, o rigOptions) *rig {
 	t.Helper()
 	r := newRig(t, o)
@@ -104,7 +105,7 @@ func connected(t *testing.T, o rigOptions) *rig {
 	require.NoError(t, errOf(r.client))
 	require.NoError(t, errOf(r.server))
 	require.True(t, r.client.tls.confirmed && r.server.tls.confirmed)
-	r.wait(time.Second) // acknowledgements that are held back
+	r.wait(time.Second) // let delayed acknowledgements be sent
 	r.pump()
 	return r
 }
@@ -142,10 +143,10 @@ func (r *rig) pump() {
 			return
 		}
 	}
-	require.Fail(r.t, "the two sides never stop sending")
+	require.Fail(r.t, "the two sides do not stop sending")
 }
 
-// step lets one side do what it can.
+// step polls the outputs of one side once.
 func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
 	r.t.Helper()
 	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
@@ -178,7 +179,7 @@ func (r *rig) events(c *Conn, side tlsprovider.Side) {
 	}
 }
 
-// deliver carries a datagram to the other side.
+// deliver passes a datagram to the other side.
 func (r *rig) deliver(from tlsprovider.Side, d []byte) {
 	r.t.Helper()
 	if from == tlsprovider.Server {
@@ -236,7 +237,7 @@ func (r *rig) wait(d time.Duration) {
 			return
 		}
 	}
-	require.Fail(r.t, "time does not pass")
+	require.Fail(r.t, "the timeouts do not advance")
 }
 
 // side returns the connection of a side and the opposite one.
@@ -247,8 +248,8 @@ func (r *rig) side(s tlsprovider.Side) (c, opposite *Conn) {
 	return r.server, r.client
 }
 
-// packet seals frames in a space with the keys of the opposite side, which must not seal anything itself from
-// here on.
+// packet seals frames in a space with the keys of the opposite side, which must not seal anything itself
+// afterwards.
 func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit func(header []byte)) []byte {
 	r.t.Helper()
 	c, puppet := r.side(to)
@@ -281,7 +282,7 @@ func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit 
 	return b
 }
 
-// say sends frames to a side in the name of the opposite one, and returns the frames of the answer.
+// say sends frames to a side in the name of the opposite side and returns the frames of the answer.
 func (r *rig) say(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []wire.Frame {
 	r.t.Helper()
 	var b []byte
@@ -296,7 +297,7 @@ func (r *rig) sayBytes(to tlsprovider.Side, s recovery.Space, frames []byte) []w
 	return r.give(to, r.packet(to, s, frames, nil))
 }
 
-// give hands a side a datagram, and returns the frames with which it answers.
+// give passes a datagram to a side and returns the frames of the answer.
 func (r *rig) give(to tlsprovider.Side, datagram []byte) []wire.Frame {
 	r.t.Helper()
 	c, puppet := r.side(to)
@@ -305,7 +306,7 @@ func (r *rig) give(to tlsprovider.Side, datagram []byte) []wire.Frame {
 	return r.heard(c, puppet)
 }
 
-// heard reads what a side sends, with the keys of the opposite side.
+// heard opens the packets that a side sends with the keys of the opposite side.
 func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	r.t.Helper()
 	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
@@ -315,7 +316,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	trains := 0
 	for tx, ok := c.PollTransmit(r.now, r.buf); ok; tx, ok = c.PollTransmit(r.now, r.buf) {
 		trains++
-		require.Less(r.t, trains, 1000, "it never stops sending")
+		require.Less(r.t, trains, 1000, "the connection does not stop sending")
 		c.HandleSendResult(r.now, tx, nil)
 		t := Train{Data: tx.Data, SegmentSize: tx.SegmentSize}
 		for d := t.Next(); len(d) > 0; d = t.Next() {
@@ -325,7 +326,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 	return out
 }
 
-// read opens a datagram's packets. Packets that do not open are skipped.
+// read opens a datagram's packets and skips those that do not open.
 func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 	r.t.Helper()
 	for len(d) > 0 {
@@ -365,7 +366,7 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 	return out
 }
 
-// requireClosed requires that a side closed with an error, and sent it.
+// requireClosed requires that a side closed with the given error and sent it.
 func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer []wire.Frame) {
 	r.t.Helper()
 	c, _ := r.side(side)
@@ -379,8 +380,8 @@ func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer [
 			return
 		}
 	}
-	require.Fail(r.t, "no CONNECTION_CLOSE", "%v", answer)
+	require.Fail(r.t, "no CONNECTION_CLOSE was sent", "%v", answer)
 }
 
-// nothingArrives is an onDatagram that loses everything.
+// nothingArrives is an onDatagram function that drops everything.
 func nothingArrives(tlsprovider.Side, []byte) bool { return false }

@@ -4,9 +4,9 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A sent packet's record lists the information that it carried, so that a lost one can be sent
-// again in its newest form. Records are bytes: a kind, then varints. Kinds from recStreams on
-// belong to package streams.
+// A sent packet's record lists the information that the packet carried, so that it can be sent again, in
+// its newest form, if the packet is lost. A record is a sequence of entries: a kind, then varints. The
+// kinds from recStreams on belong to package streams.
 const (
 	recAck           byte = iota + 1 // largest acknowledged
 	recCrypto                        // offset, length
@@ -28,7 +28,7 @@ func appendRecord2(rec []byte, kind byte, v, w uint64) []byte {
 	return wire.AppendVarint(wire.AppendVarint(append(rec, kind), v), w)
 }
 
-// consumeRecordVarint reads a number that we wrote ourselves.
+// consumeRecordVarint reads a number that this package wrote.
 func consumeRecordVarint(rec []byte) (uint64, []byte) {
 	v, n := wire.ConsumeVarint(rec)
 	if n < 0 {

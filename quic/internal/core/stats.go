@@ -12,8 +12,8 @@ type Stats struct {
 	BytesSent, BytesReceived         uint64
 	PacketsSent, PacketsReceived     uint64
 	PacketsLost, SpuriousLosses      uint64
-	SendErrors                       uint64     // trains that the socket refused
-	Drops                            DropCounts // packets received and not processed
+	SendErrors                       uint64     // trains that the socket failed to send
+	Drops                            DropCounts // packets received but not processed
 	KeyUpdates                       uint64
 	SmoothedRTT, LatestRTT, MinRTT   time.Duration
 	CongestionWindow, BytesInFlight  int

@@ -8,22 +8,22 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A TLSJob is one step of a handshake: CRYPTO bytes in, events out. It holds copies of all it needs,
-// so that it can run on any goroutine while its Conn goes on. It has one holder at a time.
+// A TLSJob is one step of a handshake: it consumes CRYPTO data and produces events. It holds copies of all
+// it needs, so it can run on any goroutine while its Conn continues. It has one owner at a time.
 type TLSJob struct {
 	cfg     *Config
 	session tlsprovider.Session
 	version wire.Version
 	params  []byte // our encoded transport parameters
 	in      []tlsprovider.CryptoData
-	settle  bool // nothing is waited for after the handshake
+	settle  bool // call Session.Settle once the handshake is complete
 
 	signing *tlsprovider.SignRequest
 	out     []tlsOutput
 	err     error
 }
 
-// tlsOutput is an event of a session that outlives the session's next call.
+// A tlsOutput is an event of a session that stays valid after the next call of the session.
 type tlsOutput struct {
 	kind  tlsprovider.EventKind
 	level tlsprovider.Level
@@ -32,9 +32,9 @@ type tlsOutput struct {
 	state tlsprovider.State
 }
 
-// Run runs the job until the session waits for the peer, or for a private key: see Signing. It may
-// take milliseconds, and it calls code of the application (SelectTLS, VerifyPeer). A panic of that code,
-// or of the provider, fails this handshake: see Err. So does runtime.Goexit, which ends the goroutine.
+// Run runs the job until the session waits for the peer or for a private key operation: see Signing. It may
+// take milliseconds, and it calls code of the application (SelectTLS, VerifyPeer). If that code or the
+// provider panics or calls runtime.Goexit, which ends the goroutine, the handshake fails: see Err.
 func (j *TLSJob) Run() {
 	returned := false
 	defer func() {
@@ -55,19 +55,19 @@ func (j *TLSJob) Run() {
 	}
 }
 
-// errGoexit names what testing.T.FailNow and the like call.
+// errGoexit is the error of a callback that called runtime.Goexit, as testing.T.FailNow does.
 var errGoexit = errors.New("a callback called runtime.Goexit")
 
 // Err returns why the handshake failed, or nil.
 func (j *TLSJob) Err() error { return j.err }
 
-// abandon ends a job that was interrupted. The state of the session is unknown, so it is closed here and not
-// handed back. The keys that it gave earlier outlive it: CONNECTION_CLOSE may need them.
+// abandon ends a job that was interrupted. The state of the session is unknown, so it is closed here and
+// not handed back. The keys from earlier events stay valid: CONNECTION_CLOSE may need them.
 func (j *TLSJob) abandon(err error) {
 	j.err, j.signing = err, nil
 	if s := j.session; s != nil {
 		j.session = nil
-		// Close of a broken session may panic as well.
+		// Close may panic as well, because the session's state is unknown.
 		_ = tlsprovider.Guard("the TLS provider", func() error { s.Close(); return nil })
 	}
 }
@@ -94,8 +94,8 @@ func (j *TLSJob) step() {
 	}
 }
 
-// Signing returns the private key operation that the job waits for, or nil. The holder runs it,
-// outside of any pool that other handshakes need, and then calls Run again.
+// Signing returns the private key operation that the job waits for, or nil. The owner of the job runs it
+// outside any pool that other handshakes need, and then calls Run again.
 func (j *TLSJob) Signing() *tlsprovider.SignRequest { return j.signing }
 
 func (j *TLSJob) clientParams() []byte {
@@ -149,7 +149,7 @@ func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 	return err
 }
 
-// decide answers a ClientHello.
+// decide chooses the configuration for a ClientHello.
 func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, error) {
 	d := tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
 	protos := j.cfg.NextProtos
@@ -178,8 +178,8 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 		Err: fmt.Errorf("no common application protocol: the client offers %q, the server has %q", hello.ALPN, protos)}
 }
 
-// selectionError fails a handshake with the Alert of SelectTLS's error, or else with internal_error: the
-// client is not to blame.
+// selectionError returns the error of a handshake for which SelectTLS failed: with the Alert of err if it
+// has one, and otherwise with internal_error, because the client did nothing wrong.
 func selectionError(err error) error {
 	var own *tlsprovider.Error
 	if errors.As(err, &own) {
@@ -188,7 +188,7 @@ func selectionError(err error) error {
 	return &tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: err}
 }
 
-// discard frees what a job brought back to a Conn that no longer wants it.
+// discard frees the results of a job whose Conn has closed.
 func (j *TLSJob) discard() {
 	for i := range j.out {
 		j.out[i].keys.Close()
