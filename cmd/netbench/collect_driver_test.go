@@ -22,7 +22,7 @@ func collected(t *testing.T, file string) (*stats.Run, *stats.Sample) {
 	in, err := report.ReadFile(file)
 	require.NoError(t, err)
 	require.Empty(t, in.Run.Problems)
-	require.False(t, in.Run.Foreign)
+	require.False(t, in.Run.FromS2N)
 	sum := new(stats.Sample)
 	for i := range in.Run.Samples {
 		s := &in.Run.Samples[i]

@@ -13,7 +13,7 @@ import (
 )
 
 // A driver that knows nothing of us is sampled, its status passed on and its output kept apart.
-func TestCollectForeignDriver(t *testing.T) {
+func TestCollectDriverWithoutStatistics(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out.json")
 	status, out := netbench(t, "collect", "-s", "x.json", "-i", "50ms", "-o", file, "--", "sh", "-c", `echo "$TRACE $SCENARIO"; exit 7`)
 	require.Equal(t, 7, status)
@@ -28,7 +28,7 @@ func TestCollectForeignDriver(t *testing.T) {
 	require.Zero(t, status)
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
-	require.Contains(t, string(text), "wrote no statistics of its own")
+	require.Contains(t, string(text), "wrote no statistics to NETBENCH_STATS_FD")
 
 	status, _ = netbench(t, "collect", "--", "sh", "-c", "kill -9 $$")
 	require.Equal(t, 137, status)

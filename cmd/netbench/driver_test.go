@@ -136,7 +136,7 @@ func TestOverload(t *testing.T) {
 	require.Positive(t, sum.Connections)
 	require.EqualValues(t, 30, sum.Connections+sum.Failed["overload"])
 	require.Len(t, sum.Failed, 1)
-	require.Contains(t, c.problems.String(), "too many connections at a time")
+	require.Contains(t, c.problems.String(), "too many concurrent connections")
 }
 
 // An interrupted client tells what it did.
@@ -246,56 +246,56 @@ func TestRefusals(t *testing.T) {
 	file := connectScenario(t, "1")
 	t.Setenv("SERVER_0", nobody)
 	for _, c := range []struct{ flags, want string }{
-		{"--rx-buffer 64KB", "--rx-buffer: this is of the tcp driver"},
-		{"--tx-buffer 64KB", "--tx-buffer: this is of the tcp driver"},
-		{"--multiplex=false", "--multiplex=false: a connection of QUIC always has many streams"},
-		{"--max-mtu 9001", "--max-mtu 9001: package quic"},
-		{"--max-mtu -5", "--max-mtu -5: package quic"},
-		{"--congestion-control bbr", "--congestion-control bbr: package quic"},
+		{"--rx-buffer 64KB", "--rx-buffer applies only to the tcp driver"},
+		{"--tx-buffer 64KB", "--tx-buffer applies only to the tcp driver"},
+		{"--multiplex=false", "--multiplex=false applies only to the tcp driver"},
+		{"--max-mtu 9001", "--max-mtu 9001 is not supported: package quic"},
+		{"--max-mtu -5", "--max-mtu -5 is not supported: package quic"},
+		{"--congestion-control bbr", "--congestion-control bbr is not supported"},
 		{"--provider native --policy default_pq", "provider native has no security policies"},
 		{"--provider nothing", `unknown provider "nothing"`},
-		{"--groups X25519 --policy x", "--groups and --policy exclude each other"},
+		{"--groups X25519 --policy x", "--groups and --policy cannot be combined"},
 		{"--groups nonsense", `unknown group "nonsense"`},
-		{"--retry", "--retry is a server's"},
-		{"--max-in-flight 7", "--max-in-flight is of --arrival-rate"},
-		{"--ramp 1s", "--ramp is of --arrival-rate"},
-		{"--concurrency 2 --arrival-rate 1", "exclude each other"},
-		{"--idle-timeout 0s", "take more than 0"},
-		{"--trace loud", "--trace loud: want"},
+		{"--retry", "--retry applies only to servers"},
+		{"--max-in-flight 7", "--max-in-flight needs --arrival-rate"},
+		{"--ramp 1s", "--ramp needs --arrival-rate"},
+		{"--concurrency 2 --arrival-rate 1", "cannot be combined"},
+		{"--idle-timeout 0s", "must be greater than 0"},
+		{"--trace loud", "--trace loud is unknown"},
 		{"--certificate-type dsa", "--certificate-type dsa"},
 		{"--client-id 3", "the scenario has 1 clients"},
 		{"--local-ip nowhere.invalid", "nowhere.invalid"},
 		{"--driver tcp --local-ip nowhere", "nowhere"},
-		{"--driver tcp --retry", "--retry: the tcp driver"},
-		{"--driver tcp --multiplex=false", "always multiplexes"},
-		{"--driver tcp --provider s2n", "--provider s2n: the tcp driver"},
-		{"--driver tcp --policy x", "--policy: the tcp driver"},
-		{"--driver tcp --max-mtu 1200", "--max-mtu: the tcp driver"},
-		{"--driver tcp --congestion-control cubic", "--congestion-control: the tcp driver"},
+		{"--driver tcp --retry", "--retry is not supported by the tcp driver"},
+		{"--driver tcp --multiplex=false", "--multiplex=false is not supported by the tcp driver"},
+		{"--driver tcp --provider s2n", "--provider s2n is not supported by the tcp driver"},
+		{"--driver tcp --policy x", "--policy is not supported by the tcp driver"},
+		{"--driver tcp --max-mtu 1200", "--max-mtu is not supported by the tcp driver"},
+		{"--driver tcp --congestion-control cubic", "--congestion-control is not supported by the tcp driver"},
 	} {
-		status, problems := complaints(t, append(append([]string{"client"}, strings.Fields(c.flags)...), file)...)
+		status, problems := runDriver(t, append(append([]string{"client"}, strings.Fields(c.flags)...), file)...)
 		require.Equal(t, 2, status, "%s: %s", c.flags, problems)
 		require.Contains(t, problems, c.want, c.flags)
 	}
 	if len(providers()) > 1 {
-		status, problems := complaints(t, "server", "--port", "0", "--provider", "s2n", "--mtls", "--resumption", file)
+		status, problems := runDriver(t, "server", "--port", "0", "--provider", "s2n", "--mtls", "--resumption", file)
 		require.Equal(t, 2, status)
 		require.Contains(t, problems, "--resumption with --mtls")
 	}
 	for name, v := range map[string]string{"MAX_MTU": "large", "MULTITHREADED": "yes", "MULTIPLEX": "2", "CLIENT_ID": "first"} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, v)
-			status, problems := complaints(t, "client", file)
+			status, problems := runDriver(t, "client", file)
 			require.Equal(t, 2, status)
-			require.Contains(t, problems, name+"="+v+": want ")
+			require.Contains(t, problems, name+"="+v+" is not ")
 		})
 	}
 	_, help := netbench(t, "client", "--help")
-	require.Contains(t, help, "ignored on QUIC, as s2n-netbench does")
+	require.Contains(t, help, "ignored on QUIC as in s2n-netbench")
 }
 
-// complaints runs the command line and returns its exit status and what it complains about.
-func complaints(t *testing.T, args ...string) (int, string) {
+// runDriver runs the command line and returns its exit status and its standard error.
+func runDriver(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	require.NoError(t, err)
@@ -324,7 +324,7 @@ func TestNothingToReceive(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	for _, command := range []string{"server", "client"} {
-		status, problems := complaints(t, command, file)
+		status, problems := runDriver(t, command, file)
 		require.Equal(t, 2, status)
 		require.Equal(t, "netbench: "+file+": servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: "+
 			"0 bytes to receive: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)

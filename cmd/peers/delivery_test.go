@@ -94,10 +94,10 @@ func TestPeersRefuse(t *testing.T) {
 	file := filepath.Join(dir, "connect.json")
 	for _, driver := range []string{"quic-go", "xnet"} {
 		for flag, want := range map[string]string{
-			"--rx-buffer=1KB": "--rx-buffer: this is of the tcp driver", "--tx-buffer=1KB": "--tx-buffer: this is of the tcp driver",
-			"--multiplex=false": "--multiplex=false: a connection of QUIC", "--max-mtu=1400": "--max-mtu: the driver on ",
-			"--provider=s2n": "--provider s2n: the driver on ",
-			"--policy=x":     "--policy: the driver on ", "--congestion-control=cubic": "--congestion-control: the driver on ",
+			"--rx-buffer=1KB": "--rx-buffer applies only to the tcp driver", "--tx-buffer=1KB": "--tx-buffer applies only to the tcp driver",
+			"--multiplex=false": "--multiplex=false applies only to the tcp driver", "--max-mtu=1400": "--max-mtu is not supported by the driver on ",
+			"--provider=s2n": "--provider s2n is not supported by the driver on ",
+			"--policy=x":     "--policy is not supported by the driver on ", "--congestion-control=cubic": "--congestion-control is not supported by the driver on ",
 			"--retry": "--retry is a server's",
 		} {
 			_, problems, status := client(t, netbench, file, "127.0.0.1:1", "--driver", driver, flag)

@@ -127,5 +127,5 @@ func TestExitStatus(t *testing.T) {
 	require.Contains(t, problems, "none.json")
 	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--congestion-control", "bbr")
 	require.Equal(t, 2, status)
-	require.Contains(t, problems, "--congestion-control bbr: package quic has newreno only")
+	require.Contains(t, problems, "--congestion-control bbr is not supported: package quic has only newreno")
 }

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// setSysProcAttr gives the driver a process group of its own, so that what is typed at a terminal
-// reaches it once, through us; and has it ended with us, however we end.
+// setSysProcAttr gives the driver its own process group, so that a signal from the terminal reaches it only
+// once, forwarded by us. The kernel kills the driver when this process ends.
 func setSysProcAttr(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

@@ -7,6 +7,6 @@ import (
 	"syscall"
 )
 
-// setSysProcAttr gives the driver a process group of its own, so that what is typed at a terminal
-// reaches it once, through us.
+// setSysProcAttr gives the driver its own process group, so that a signal from the terminal reaches it only
+// once, forwarded by us.
 func setSysProcAttr(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

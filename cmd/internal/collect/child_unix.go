@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// forwarded are the signals that are passed on.
+// forwarded lists the signals that are forwarded to the driver.
 var forwarded = []os.Signal{
 	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// exitStatus is the driver's, in the way of a shell.
+// exitStatus returns the driver's exit status as a shell reports it.
 func exitStatus(state *os.ProcessState) int {
 	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return 128 + int(ws.Signal())
@@ -22,7 +22,7 @@ func exitStatus(state *os.ProcessState) int {
 	return state.ExitCode()
 }
 
-// peakMemory is in bytes; the kernel of Darwin tells bytes, all others kilobytes.
+// peakMemory returns bytes. Darwin's kernel reports bytes, all others kilobytes.
 func peakMemory(state *os.ProcessState) int64 {
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -42,7 +42,7 @@ func switchesAtEnd(state *os.ProcessState) int64 {
 	return int64(usage.Nvcsw) + int64(usage.Nivcsw)
 }
 
-// ownCPU is the CPU time that this process has used.
+// ownCPU returns the CPU time that this process has used.
 func ownCPU() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

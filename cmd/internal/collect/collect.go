@@ -1,10 +1,9 @@
-// Package collect runs a driver and samples what the kernel tells of its process: CPU time, memory,
-// context switches and, where permitted, performance counters. To that it adds what the driver itself
-// counts and writes to the descriptor that NETBENCH_STATS_FD names. The result are the JSON lines of
-// package stats.
+// Package collect runs a driver and samples what the kernel reports about its process: CPU time, memory,
+// context switches and, where permitted, performance counters. It adds the counts that the driver itself
+// writes to the descriptor in NETBENCH_STATS_FD. The result is JSON lines as package stats defines them.
 //
-// A sample is taken whenever the driver has written one, so that the two tell of the same interval, and
-// once an interval if it does not write any. Times are measured.
+// A sample is taken whenever the driver has written one, so that both describe the same interval, and once
+// an interval if the driver writes none. Times are measured.
 package collect
 
 import (
@@ -23,36 +22,35 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// Options are how to run a driver.
+// Options specify how to run a driver.
 type Options struct {
 	Program string // path, or name to look for in PATH
 	Args    []string
-	// Scenario, if set, is passed on in the environment, as s2n-netbench's collector does.
+	// Scenario, if set, is passed to the driver in the environment, as s2n-netbench's collector does.
 	Scenario string
 	Interval time.Duration
-	// Version of the collector, for the header.
+	// Version is the collector's version, for the header.
 	Version string
 
-	Out            io.Writer // for the lines
+	Out            io.Writer // receives the lines
 	Stdout, Stderr io.Writer // of the driver
 }
 
-// minInterval and probeInterval keep what sampling costs below 1 % of a driver that uses half a core: a
-// sample takes some 100 µs with a Go program's threads, a reading of the memory some 30 µs, waking up
-// included (docs/netbench-statistics.md says how to measure it).
+// minInterval and probeInterval keep the cost of sampling below 1 % of a driver that uses half a core. A
+// sample of a Go program takes about 100 µs, a reading of memory about 30 µs, including the wake-up
+// (docs/netbench-statistics.md describes how to measure it).
 const (
 	minInterval   = 50 * time.Millisecond
 	probeInterval = 100 * time.Millisecond
 )
 
-// Run runs the driver to its end, and returns its exit status; 128 and the signal's number for one that
-// a signal ended. An interrupt is passed on to the driver, which decides when to end; the end of ctx
-// kills it.
+// Run runs the driver to its end and returns its exit status: 128 plus the signal's number if a signal
+// ended it. An interrupt is forwarded to the driver, which decides when to end. The end of ctx kills it.
 func Run(ctx context.Context, o Options) (status int, err error) {
 	if o.Interval < minInterval {
-		return 0, fmt.Errorf("the interval is %v: less than %v", o.Interval, minInterval)
+		return 0, fmt.Errorf("the interval is %v: use at least %v", o.Interval, minInterval)
 	}
-	// The kernel ends the driver with the thread that started it, which therefore has to stay.
+	// The kernel kills the driver when the thread that started it ends, so this thread must stay.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -78,7 +76,7 @@ func Run(ctx context.Context, o Options) (status int, err error) {
 	c := newCollection(&o, cmd.Process.Pid, began)
 	defer c.process.close()
 	c.follow(r, cmd, signals)
-	// Whatever the driver's children still hold open ends the waiting all the same.
+	// Children of the driver that still hold descriptors open do not delay the end.
 	cmd.WaitDelay = patience
 	werr := cmd.Wait()
 	if err := c.finish(cmd.ProcessState); err != nil {
@@ -91,11 +89,10 @@ func Run(ctx context.Context, o Options) (status int, err error) {
 	return exitStatus(cmd.ProcessState), nil
 }
 
-// patience is how long lines are waited for after the driver has ended, which whatever it started may
-// still write.
+// patience is how long to wait for further lines after the driver has ended: its children may still write.
 const patience = time.Second
 
-// environment is what the driver gets beside our own.
+// environment returns the variables that the driver gets in addition to our own.
 func environment(o *Options) []string {
 	env := []string{"TRACE=disabled", stats.EnvFD + "=3", stats.EnvInterval + "=" + o.Interval.String()}
 	if o.Scenario != "" {
@@ -104,7 +101,7 @@ func environment(o *Options) []string {
 	return env
 }
 
-// message is what the driver wrote.
+// message is a line that the driver wrote.
 type message struct {
 	header *stats.Header
 	sample *stats.Sample
@@ -121,7 +118,7 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 			h, s, err := d.Next()
 			var bad *stats.LineError
 			if err != nil && !errors.As(err, &bad) {
-				return // at its end, or at the deadline
+				return // end of input, or the deadline passed
 			}
 			lines <- message{h, s, err}
 		}
@@ -129,7 +126,7 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 	ended := make(chan struct{})
 	go func() {
 		awaitEnd(cmd.Process.Pid, output)
-		// What is in the pipe can still be read.
+		// What is still in the pipe is read.
 		r.SetReadDeadline(time.Now().Add(patience))
 		close(ended)
 	}()
@@ -145,7 +142,7 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 				open = nil
 				continue
 			}
-			if c.driverSaid(m) {
+			if c.onMessage(m) {
 				due.Reset(c.wait())
 			}
 		case <-probe.C:
@@ -158,8 +155,8 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 		case <-gone:
 			gone = nil
 			c.ended = time.Now()
-			// Until it is waited for, the kernel still tells its own time: what is told then is that of
-			// its children, too.
+			// Until the process is waited for, the kernel reports its own time. Afterwards its children's
+			// time is included.
 			c.own, _ = c.process.cpu()
 			probe.Stop()
 			due.Stop()
@@ -167,7 +164,7 @@ func (c *collection) follow(r *os.File, cmd *exec.Cmd, signals <-chan os.Signal)
 	}
 }
 
-// scenarioTraces are the names of the traces in a scenario file, which profiles refer to by number.
+// scenarioTraces returns the names of the traces in a scenario file. Profiles refer to them by number.
 func scenarioTraces(file string) []string {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -182,7 +179,7 @@ func scenarioTraces(file string) []string {
 	return scenario.Traces
 }
 
-// provenance is what is known of a driver that tells nothing.
+// provenance returns what is known about a driver that reports nothing.
 func provenance(o *Options) *stats.Provenance {
 	p := stats.Machine()
 	p.Flags = o.Args

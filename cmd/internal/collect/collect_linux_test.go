@@ -20,7 +20,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// TestMain is the driver, too: what it does stands in an environment variable.
+// TestMain also acts as the driver: an environment variable selects what it does.
 func TestMain(m *testing.M) {
 	if as := os.Getenv("COLLECT_TEST_DRIVER"); as != "" {
 		os.Exit(drivers[as]())
@@ -81,7 +81,7 @@ var drivers = map[string]func() int{
 		signal.Notify(got, syscall.SIGTERM)
 		w := json.NewEncoder(descriptor())
 		w.Encode(stats.Header{Driver: "x", Role: "server"})
-		w.Encode(stats.Sample{T: 1}) // tells the test that the handler is in place
+		w.Encode(stats.Sample{T: 1}) // shows the test that the handler is in place
 		<-got
 		w.Encode(stats.Sample{T: 2, Connections: 5, Final: true})
 		return 0
@@ -90,7 +90,7 @@ var drivers = map[string]func() int{
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	},
-	// A grandchild holds the descriptor open for ever.
+	// A grandchild holds the descriptor open forever.
 	"leaving": func() int {
 		child := exec.Command("sleep", "600")
 		child.ExtraFiles = []*os.File{descriptor()}
@@ -112,7 +112,7 @@ func touch(n int) []byte {
 	return b
 }
 
-// burn uses that much CPU time.
+// burn uses d of CPU time.
 func burn(d time.Duration) {
 	for end := ownCPU() + d; ownCPU() < end; {
 	}
@@ -130,7 +130,7 @@ func collectFrom(t *testing.T, driver string, o Options) (*stats.Run, int, strin
 	var out, stdout bytes.Buffer
 	o.Program, o.Version = os.Args[0], "test"
 	if o.Interval == 0 {
-		o.Interval = time.Hour // samples when the driver writes, and at the end
+		o.Interval = time.Hour // samples are taken when the driver writes, and at the end
 	}
 	if o.Out == nil {
 		o.Out = &out
@@ -151,7 +151,7 @@ func TestSilentDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "silent", Options{Interval: 50 * time.Millisecond})
 	require.Equal(t, 3, status, "the driver's status is passed on")
 	require.Contains(t, run.Header.Collector, "test")
-	require.False(t, run.Foreign)
+	require.False(t, run.FromS2N)
 	require.Empty(t, run.Header.Role)
 	require.NotEmpty(t, run.Header.Provenance.Kernel)
 	require.InDelta(t, time.Now().Unix(), run.Header.StartTime.Secs, 600)
@@ -174,7 +174,7 @@ func TestSilentDriver(t *testing.T) {
 	require.Positive(t, end.CollectorCPU)
 	require.GreaterOrEqual(t, last, int64(299), "one core cannot give more than it has")
 	notes := strings.Join(run.Notes, "\n")
-	require.Contains(t, notes, "the driver wrote no statistics of its own")
+	require.Contains(t, notes, "the driver wrote no statistics to NETBENCH_STATS_FD")
 	require.Contains(t, notes, "the driver ended with status 3")
 	if end.Cycles == 0 {
 		require.Contains(t, notes, "cycles")
@@ -182,7 +182,7 @@ func TestSilentDriver(t *testing.T) {
 	}
 }
 
-// What a script's child used is not the script's, and is told of.
+// CPU time of a script's child is not the script's. A note reports it.
 func TestScriptAsDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "script", Options{})
 	require.Zero(t, status)
@@ -223,10 +223,10 @@ func TestCountingDriver(t *testing.T) {
 	require.EqualValues(t, 1, failed)
 	require.Greater(t, cpu, int64(60_000))
 	require.Positive(t, withBoth, "a sample tells of the interval that the driver tells of")
-	require.Contains(t, run.Notes, "1 lines of the driver's were damaged and left out")
+	require.Contains(t, run.Notes, "1 damaged lines of the driver were left out")
 }
 
-// What a driver's recorder writes arrives, its histograms with it.
+// What a driver's recorder writes arrives, including its histograms.
 func TestRecordingDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "recording", Options{})
 	require.Zero(t, status)
@@ -247,7 +247,7 @@ func TestRecordingDriver(t *testing.T) {
 	require.True(t, sum.Final)
 }
 
-// A driver that takes longer to start than an interval is in the header all the same.
+// A driver that takes longer than an interval to start is still described in the header.
 func TestLateDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "late", Options{Interval: minInterval})
 	require.Zero(t, status)
@@ -275,7 +275,7 @@ func TestEnvironment(t *testing.T) {
 	require.Equal(t, []string{"--x", "y"}, run.Header.Provenance.Flags)
 }
 
-// An interrupt ends the driver in its own time, and its last line counts.
+// After an interrupt the driver ends in its own time, and its last line counts.
 func TestSignalIsPassedOn(t *testing.T) {
 	r, w := io.Pipe()
 	status := make(chan int)
@@ -286,7 +286,7 @@ func TestSignalIsPassedOn(t *testing.T) {
 	}()
 	var text bytes.Buffer
 	d := stats.NewDecoder(io.TeeReader(r, &text))
-	for said := 0; said < 3; said++ { // the header, the line at 0 and the driver's
+	for lines := 0; lines < 3; lines++ { // the header, the line at 0 and the driver's
 		_, _, err := d.Next()
 		require.NoError(t, err)
 	}
@@ -318,7 +318,7 @@ func TestGrandchildDoesNotHoldUs(t *testing.T) {
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 }
 
-// What a sample costs is counted, not timed: readings of the kernel's, and bytes written.
+// The cost of a sample is counted, not timed: readings of the kernel's files, and bytes written.
 func TestCostOfSample(t *testing.T) {
 	var out bytes.Buffer
 	c := newCollection(&Options{Program: "x", Out: &out, Interval: time.Second}, os.Getpid(), time.Now())
@@ -348,7 +348,7 @@ func TestCostOfSample(t *testing.T) {
 
 func TestInterval(t *testing.T) {
 	_, err := Run(context.Background(), Options{Program: "true", Interval: time.Millisecond})
-	require.ErrorContains(t, err, "less than")
+	require.ErrorContains(t, err, "use at least")
 	_, err = Run(context.Background(), Options{Program: "/there/is/no/such/driver", Interval: time.Second})
 	require.Error(t, err)
 }

@@ -9,39 +9,39 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// probes is how often at most memory is read in an interval, so that the last reading before the end is
+// probes is how often memory is read in an interval at most, so that the last reading before the end is
 // recent.
 const probes = 10
 
-// collection is what is known while a driver runs.
+// collection is the state of a collection while a driver runs.
 type collection struct {
 	opt     *Options
 	began   time.Time
 	ended   time.Time
-	own     time.Duration // CPU time at the end
+	own     time.Duration // CPU time of the driver at its end
 	process *process
 	header  stats.Header
 	notes   []string // for the last line
 
-	started  bool            // the header has been written
-	held     []*stats.Sample // until it is
-	heard    bool            // the driver has written its own
-	counted  bool            // the driver has written a sample
-	badLines int
+	started   bool            // the header has been written
+	held      []*stats.Sample // samples held back until the header is written
+	hasHeader bool            // the driver has written its header
+	counted   bool            // the driver has written a sample
+	badLines  int
 
 	next     stats.Sample // what the driver counted since the last sample
-	pending  bool         // there is something in it
+	pending  bool         // next is not empty
 	late     *stats.Provenance
 	resident int64 // the last reading
 	virtual  int64
 	last     time.Time // of the last sample
-	before   totals    // then
+	before   totals    // totals at the last sample
 	bytes    int64     // written
 	samples  int
 	err      error // of writing
 }
 
-// totals are what only grows.
+// totals are values that only grow.
 type totals struct {
 	cpu                                      time.Duration
 	switches, cycles, instructions, branches int64
@@ -61,26 +61,26 @@ func newCollection(o *Options, pid int, began time.Time) *collection {
 	return c
 }
 
-// probe reads the memory alone.
+// probe reads only the memory.
 func (c *collection) probe() {
 	if resident, virtual, ok := c.process.memory(); ok {
 		c.resident, c.virtual = resident, virtual
 	}
 }
 
-// wait is how long to wait for the driver's next sample, or for ours: of a driver that writes its own
-// each interval, half an interval longer.
+// wait returns how long to wait for the driver's next sample, or until ours is due. A driver that writes
+// its own samples each interval gets half an interval more.
 func (c *collection) wait() time.Duration {
-	if c.heard {
+	if c.hasHeader {
 		return c.opt.Interval * 3 / 2
 	}
-	// Without drift: samples stand at the multiples of the interval, one that came late not in the way.
+	// Samples stay at multiples of the interval, even if one came late.
 	next := time.Since(c.began).Truncate(c.opt.Interval) + c.opt.Interval
 	return time.Until(c.began.Add(next))
 }
 
-// driverSaid takes a line of the driver's. It tells whether it led to a sample.
-func (c *collection) driverSaid(m message) bool {
+// onMessage handles a line of the driver. It reports whether the line led to a sample.
+func (c *collection) onMessage(m message) bool {
 	switch {
 	case m.err != nil:
 		c.badLines++
@@ -88,7 +88,7 @@ func (c *collection) driverSaid(m message) bool {
 		c.driverHeader(m.header)
 		return true
 	case m.sample != nil:
-		c.heard, c.counted = true, true
+		c.hasHeader, c.counted = true, true
 		if c.pending {
 			c.next.Merge(m.sample)
 		} else {
@@ -103,7 +103,7 @@ func (c *collection) driverSaid(m message) bool {
 }
 
 func (c *collection) driverHeader(h *stats.Header) {
-	c.heard = true
+	c.hasHeader = true
 	if h.Provenance == nil {
 		h.Provenance = new(stats.Provenance)
 	}
@@ -121,7 +121,7 @@ func (c *collection) driverHeader(h *stats.Header) {
 	}
 }
 
-// sample reads all that there is, and takes along what the driver counted.
+// sample reads all figures and adds what the driver counted.
 func (c *collection) sample(now time.Time) *stats.Sample {
 	c.samples++
 	c.probe()
@@ -158,21 +158,21 @@ func (c *collection) difference(now time.Time, total totals) *stats.Sample {
 	if c.late != nil {
 		s.Provenance, c.late = c.late, nil
 	}
-	// The rest of a microsecond is not lost, but counted next time.
+	// The fraction of a microsecond is counted in the next sample.
 	total.cpu = c.before.cpu + used.Truncate(time.Microsecond)
 	c.last, c.before, c.next, c.pending = now, total, stats.Sample{}, false
 	return &s
 }
 
-// headerPatience is how long the header waits for what the driver says of itself: one that writes
-// statistics says so before it does anything else, but its start may take longer than an interval.
+// headerPatience is how long the header waits for the driver's own header. A driver that writes statistics
+// writes its header first, but its start may take longer than an interval.
 const headerPatience = 2 * time.Second
 
 // emit writes a sample, and the header before the first one.
 func (c *collection) emit(s *stats.Sample) {
 	if !c.started {
 		c.held = append(c.held, s)
-		if !c.heard && c.ended.IsZero() && time.Since(c.began) < headerPatience {
+		if !c.hasHeader && c.ended.IsZero() && time.Since(c.began) < headerPatience {
 			return
 		}
 		c.started = true
@@ -201,7 +201,7 @@ func (c *collection) write(line any) {
 	}
 }
 
-// finish writes the last sample: what the driver used until its end, and what is to be known of it all.
+// finish writes the last sample: what the driver used until its end, and the notes.
 func (c *collection) finish(state *os.ProcessState) error {
 	if c.ended.IsZero() {
 		c.ended = time.Now()
@@ -214,7 +214,7 @@ func (c *collection) finish(state *os.ProcessState) error {
 	}
 	total.cpu = max(total.cpu, c.own)
 	if children := all - total.cpu; children > all/20 && children > 20*time.Millisecond {
-		c.notes = append(c.notes, fmt.Sprintf("the driver's child processes used %v of CPU time, which is not counted: collect the driver itself, not a script that starts it", children.Round(time.Millisecond)))
+		c.notes = append(c.notes, fmt.Sprintf("the driver's child processes used %v of CPU time, which is not counted: run the driver itself and not a script that starts it", children.Round(time.Millisecond)))
 	}
 	if total.switches == 0 {
 		total.switches = switchesAtEnd(state)
@@ -229,10 +229,10 @@ func (c *collection) finish(state *os.ProcessState) error {
 	s.PeakMemory = peakMemory(state)
 	s.CollectorCPU = ownCPU().Microseconds()
 	if !c.counted {
-		c.notes = append(c.notes, "the driver wrote no statistics of its own to NETBENCH_STATS_FD: only what was sampled is known, and no connections, bytes and latencies")
+		c.notes = append(c.notes, "the driver wrote no statistics to NETBENCH_STATS_FD: connections, bytes and latencies are unknown")
 	}
 	if c.badLines > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%d lines of the driver's were damaged and left out", c.badLines))
+		c.notes = append(c.notes, fmt.Sprintf("%d damaged lines of the driver were left out", c.badLines))
 	}
 	if code := exitStatus(state); code != 0 {
 		c.notes = append(c.notes, fmt.Sprintf("the driver ended with status %d", code))

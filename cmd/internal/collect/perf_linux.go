@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// counters are the performance counters of a process, of those kinds that the machine has and the
-// kernel permits.
+// counters holds the performance counters of a process that the machine has and the kernel permits.
 type counters struct {
-	fds [counterKinds][]int // one for each thread that lived at the start; each counts for those it starts
+	fds [counterKinds][]int // one per thread that existed at the start; each includes the threads that its thread starts
 }
 
 const (
@@ -36,13 +35,13 @@ var counterEvents = [counterKinds]struct {
 	contextSwitches: {"context switches", unix.PERF_TYPE_SOFTWARE, unix.PERF_COUNT_SW_CONTEXT_SWITCHES},
 }
 
-// openCounters opens what can be opened and says what cannot.
+// openCounters opens the available counters and returns a note about the others.
 func openCounters(pid int) (*counters, []string) {
 	c := new(counters)
 	var missing []string
 	var why error
 	for kind, event := range counterEvents {
-		// Context switches are in /proc, too.
+		// Context switches are available in /proc, too.
 		if err := c.open(pid, kind); err != nil && kind != contextSwitches {
 			missing, why = append(missing, event.name), err
 		}
@@ -58,7 +57,7 @@ func (c *counters) open(pid, kind int) error {
 	attr := unix.PerfEventAttr{
 		Type: event.kind, Config: event.config, Bits: unix.PerfBitInherit,
 		Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
-		// Counters that take turns on the machine's registers are scaled up by these two.
+		// Counters that share the machine's registers are scaled by these two times.
 		Read_format: unix.PERF_FORMAT_TOTAL_TIME_ENABLED | unix.PERF_FORMAT_TOTAL_TIME_RUNNING,
 	}
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -72,12 +71,12 @@ func (c *counters) open(pid, kind int) error {
 		}
 		fd, err := unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 		if err == unix.EACCES || err == unix.EPERM {
-			// Not permitted to look into the kernel: the program's own part, then.
+			// If the kernel's part may not be counted, count the program's part.
 			attr.Bits |= unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv
 			fd, err = unix.PerfEventOpen(&attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 		}
 		if err == unix.ESRCH {
-			continue // it has ended
+			continue // the thread has ended
 		}
 		if err != nil {
 			return err
@@ -87,7 +86,7 @@ func (c *counters) open(pid, kind int) error {
 	return nil
 }
 
-// read is the total count of a kind.
+// read returns the total count of a kind.
 func (c *counters) read(kind int) (sum int64, ok bool) {
 	var buf [24]byte
 	for _, fd := range c.fds[kind] {

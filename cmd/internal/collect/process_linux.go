@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// process is the driver, as the kernel tells of it.
+// process reads the kernel's figures about the driver.
 type process struct {
 	pid   int
-	statm *os.File // kept open: a reading is one system call
+	statm *os.File // kept open, so that a reading is one system call
 	buf   [512]byte
 	page  int64
 	tasks map[int]int64 // context switches, by thread
 	perf  *counters
-	reads int // of files, for the test of what a sample costs
+	reads int // files read, to test the cost of a sample
 }
 
 func newProcess(pid int) (*process, []string) {
@@ -35,7 +35,7 @@ func (p *process) close() {
 	p.perf.close()
 }
 
-// memory is what is resident and what is mapped, in bytes; not ok once the process has ended.
+// memory returns the resident and the mapped size in bytes. ok is false once the process has ended.
 func (p *process) memory() (resident, virtual int64, ok bool) {
 	p.reads++
 	n, err := p.statm.ReadAt(p.buf[:], 0)
@@ -54,11 +54,11 @@ func (p *process) memory() (resident, virtual int64, ok bool) {
 	return resident * p.page, virtual * p.page, true
 }
 
-// cpu is the user and system time of all threads, those that have ended too.
+// cpu returns the user and system time of all threads, including those that have ended.
 func (p *process) cpu() (time.Duration, bool) {
 	p.reads++
-	// The clock of another process: what clock_getcpuclockid makes of its id. It counts nanoseconds,
-	// whereas /proc/PID/stat counts hundredths of a second.
+	// This is the clock that clock_getcpuclockid makes of a process ID. It counts nanoseconds, while
+	// /proc/PID/stat counts hundredths of a second.
 	const schedClock = 2
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^p.pid<<3|schedClock), &ts); err != nil {
@@ -67,8 +67,8 @@ func (p *process) cpu() (time.Duration, bool) {
 	return time.Duration(ts.Nano()), true
 }
 
-// switches is the number of context switches of all threads, in total. Without counters it is added up
-// from the threads that live.
+// switches returns the number of context switches of all threads. Without counters it is the sum over the
+// threads that are alive.
 func (p *process) switches() int64 {
 	if n, ok := p.perf.switches(); ok {
 		p.reads++
@@ -107,8 +107,8 @@ func statusSwitches(text []byte) (sum int64) {
 	return sum
 }
 
-// awaitEnd returns when the process has ended, and leaves it to be waited for: until then the kernel
-// still tells what it has used.
+// awaitEnd returns when the process has ended, without waiting for it: until then the kernel still reports
+// what it has used.
 func awaitEnd(pid int, _ <-chan struct{}) {
 	for {
 		var info unix.Siginfo

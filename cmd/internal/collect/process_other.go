@@ -4,8 +4,8 @@ package collect
 
 import "time"
 
-// process samples nothing: only Linux tells of another process what is wanted without privileges. The
-// driver's own lines are collected, and its CPU time is known when it has ended.
+// process samples nothing. Only Linux exposes these figures without privileges. The driver's own lines are
+// collected, and its CPU time is known once it has ended.
 type process struct {
 	perf  *counters
 	reads int
@@ -31,6 +31,6 @@ func (*process) memory() (int64, int64, bool) { return 0, 0, false }
 func (*process) cpu() (time.Duration, bool)   { return 0, false }
 func (*process) switches() int64              { return 0 }
 
-// awaitEnd takes the end of the driver's output for its end: a process holds the descriptor that it was
-// given open until then, unless it closes it on purpose.
+// awaitEnd treats the end of the driver's output as the end of the driver: a process holds the descriptor
+// open until it ends, unless it closes it deliberately.
 func awaitEnd(_ int, output <-chan struct{}) { <-output }

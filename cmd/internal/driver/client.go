@@ -15,23 +15,23 @@ import (
 type Client struct {
 	*Common
 	Transport Transport
-	// Addr is the address for a connect operation.
+	// Addr returns the address for a connect operation.
 	Addr func(*scenario.Op) (string, error)
-	// DialTimeout bounds a handshake; 0: as the transport has it.
+	// DialTimeout bounds a handshake; 0 means the transport's default.
 	DialTimeout time.Duration
-	// FailFast ends the run with the first connection that fails.
+	// FailFast ends the run when the first connection fails.
 	FailFast bool
 	Load     Load
 
 	tokens  *tokens
 	numbers atomic.Uint64
 	bad     atomic.Int64
-	// closing are connections that deliver the rest of what was sent.
+	// closing waits for connections that are still delivering sent data.
 	closing sync.WaitGroup
 	end     context.CancelCauseFunc
 }
 
-// Run executes the client's operations and is the number of connections that failed.
+// Run executes the client's operations and returns the number of connections that failed.
 func (c *Client) Run(ctx context.Context) (failed int64, err error) {
 	c.tokens = newTokens()
 	ctx, c.end = context.WithCancelCause(ctx)
@@ -52,7 +52,7 @@ func (c *Client) Run(ctx context.Context) (failed int64, err error) {
 
 var errFailFast = errors.New("a connection failed")
 
-// ops executes operations in order. Connections that fail are counted and do not end it.
+// ops executes operations in order. A failed connection is counted and does not end the run.
 func (c *Client) ops(ctx context.Context, ops []scenario.Op, where string) error {
 	for i := range ops {
 		if ctx.Err() != nil {
@@ -89,7 +89,7 @@ func (c *Client) op(ctx context.Context, op *scenario.Op, where string, i int) e
 	return nil
 }
 
-// connect makes a connection and runs its script. began is when it was due.
+// connect dials a connection and runs its script. began is the time at which the connection was due.
 func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i int, began time.Time) {
 	number := c.numbers.Add(1) - 1
 	c.Recorder.Begin()
@@ -112,7 +112,7 @@ func (c *Client) connect(ctx context.Context, op *scenario.Op, where string, i i
 		return
 	}
 	c.Recorder.Completed()
-	// The next connection does not wait for this one to be gone.
+	// The next connection does not wait until this one has closed.
 	c.closing.Go(func() {
 		stop := context.AfterFunc(ctx, func() { conn.Abort("canceled") })
 		defer stop()
@@ -136,7 +136,7 @@ func (c *Client) dial(ctx context.Context, op *scenario.Op) (Conn, error) {
 
 func (c *Client) connectFailed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
-		return // not its own fault
+		return // the connection did not fail by itself
 	}
 	c.bad.Add(1)
 	c.failed(err)

@@ -41,8 +41,8 @@ func each(t *testing.T, f func(t *testing.T, s stack)) {
 	}
 }
 
-// load makes a scenario with one client and one server. Its connection i is ops[i], with peers[i] on
-// the server for the streams that it opens.
+// load returns a scenario with one client and one server. Connection i of the client runs ops[i]; peers[i]
+// holds the server's scripts for the streams that it opens.
 func load(t *testing.T, id, client string, ops []string, peers ...string) *scenario.Scenario {
 	t.Helper()
 	certs, err := scenario.NewCertificates(id, scenario.DefaultCertificate)
@@ -63,7 +63,7 @@ func connect(i int) string {
 	return fmt.Sprintf(`{"connect":{"server_id":0,"server_connection_id":%d,"client_connection_id":%d}}`, i, i)
 }
 
-// lines collects what a side complains about.
+// lines collects the errors that one side prints.
 type lines struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -89,7 +89,7 @@ type outcome struct {
 	trace          string
 }
 
-// run runs a scenario. The two sides may have scenarios of their own, and options.
+// run runs a scenario. The two sides may use different scenarios and options.
 func run(t *testing.T, st stack, server, client *scenario.Scenario, load driver.Load, change func(side string, o *drivercli.Options)) outcome {
 	t.Helper()
 	options := func(side string) *drivercli.Options {
@@ -126,7 +126,7 @@ func run(t *testing.T, st stack, server, client *scenario.Scenario, load driver.
 	failed, err := c.Run(t.Context())
 	require.NoError(t, err)
 	_ = d.Close()
-	// Connections that both sides are done with are counted before the server ends.
+	// The server stops only after it has counted the connections that both sides have finished.
 	require.Eventually(t, func() bool {
 		sum := sc.Recorder.Summary()
 		n := sum.Connections
@@ -152,7 +152,7 @@ func receive(stream, n int) string {
 	return fmt.Sprintf(`{"receive":{"stream_id":%d,"bytes":%d}}`, stream, n)
 }
 
-// Every operation, on every transport, with what is received verified.
+// TestEveryOperation runs every operation on every transport and verifies the received bytes.
 func TestEveryOperation(t *testing.T) {
 	ops := open0 + `,{"trace":{"trace_id":0}},{"profile":{"trace_id":1,"operations":[` + send(0, 100_000) + `,` + receive(0, 70_000) + `]}},` +
 		`{"iterate":{"value":{"count":{"amount":3}},"operations":[` + send(0, 10) + `],"trace_id":2}},` +
@@ -181,7 +181,7 @@ func TestEveryOperation(t *testing.T) {
 	})
 }
 
-// The iteration that runs at the deadline is abandoned, and neither side counts a failure.
+// The iteration that is running at the deadline is abandoned, and neither side counts a failure.
 func TestIterateForATime(t *testing.T) {
 	loop := func(ms int, ops string) string {
 		return fmt.Sprintf(`{"iterate":{"value":{"time":{"amount_ms":%d}},"operations":[%s],"trace_id":0}}`, ms, ops)
@@ -198,7 +198,7 @@ func TestIterateForATime(t *testing.T) {
 	})
 }
 
-// What made s2n-netbench's drivers hang or panic is an error that says where.
+// Cases in which s2n-netbench's drivers hang or panic return an error with the place in the scenario.
 func TestFailuresSayWhere(t *testing.T) {
 	good := open0 + "," + send(0, 1) + "," + receive(0, 1) + "," + finish0
 	goodPeer := `[` + receive(0, 1) + `,` + send(0, 1) + `,` + finish0 + `]`
@@ -213,7 +213,7 @@ func TestFailuresSayWhere(t *testing.T) {
 			bad := `{"open_bidirectional_stream":{"stream_id":7}},` + send(7, 1) + `,` + receive(7, 1)
 			s := load(t, "unknown", connect(0)+","+connect(1), []string{bad, good}, goodPeer, goodPeer)
 			o := run(t, st, s, s, driver.Load{}, nil)
-			require.Contains(t, o.serverErrors, "error: script: servers[0].connections[0].peer_streams: the peer opened stream 7, for which there is no script")
+			require.Contains(t, o.serverErrors, "error: script: servers[0].connections[0].peer_streams: the peer opened stream 7, which has no script")
 			require.Contains(t, o.clientErrors, "clients[0].connections[0].ops[2].receive: ")
 			require.EqualValues(t, 1, o.failed)
 			require.EqualValues(t, 1, o.client.Connections, "the second one")
@@ -236,13 +236,13 @@ func TestFailuresSayWhere(t *testing.T) {
 			client := load(t, "short", connect(1), []string{good, good}, goodPeer, goodPeer)
 			client.Certificates = server.Certificates
 			o := run(t, st, server, client, driver.Load{}, nil)
-			require.Contains(t, o.serverErrors, "error: script: servers[0].connections: the client asked for connection 1 of 1")
+			require.Contains(t, o.serverErrors, "error: script: servers[0].connections: the client asked for connection 1, but the scenario has 1")
 			require.EqualValues(t, 1, o.failed)
 		})
 	})
 }
 
-// More streams at a time than a peer permits at first, in both directions of the permission.
+// TestManyStreams opens more concurrent streams than the peer initially permits, on both sides.
 func TestManyStreams(t *testing.T) {
 	const n = 300
 	var threads, peers []string
@@ -260,7 +260,7 @@ func TestManyStreams(t *testing.T) {
 	})
 }
 
-// TCP has no way to tell that one reads no more, which does not make the other side wait for room.
+// TCP cannot signal that one side stops reading. The other side must not block on that.
 func TestStoppedReading(t *testing.T) {
 	s := load(t, "stopped", connect(0), []string{open0 + "," + send(0, 2_000_000) + "," + finish0},
 		`[{"receive_finish":{"stream_id":0}}]`)
@@ -269,7 +269,7 @@ func TestStoppedReading(t *testing.T) {
 	require.EqualValues(t, 2_000_000, o.client.BytesSent)
 }
 
-// Sessions are resumed if that is wanted, names with a hyphen in front included.
+// Sessions are resumed when both sides ask for it, also with names that begin with a hyphen.
 func TestResumption(t *testing.T) {
 	good := open0 + "," + send(0, 1) + "," + receive(0, 1) + "," + finish0
 	goodPeer := `[` + receive(0, 1) + `,` + send(0, 1) + `,` + finish0 + `]`
@@ -310,7 +310,7 @@ func TestLoads(t *testing.T) {
 	})
 }
 
-// IDs that begin with a hyphen come from s2n-netbench's generator; crypto/x509 takes them for no name.
+// s2n-netbench's generator makes IDs that begin with a hyphen, which crypto/x509 rejects as host names.
 func TestIDWithHyphen(t *testing.T) {
 	good := open0 + "," + send(0, 1) + "," + receive(0, 1) + "," + finish0
 	goodPeer := `[` + receive(0, 1) + `,` + send(0, 1) + `,` + finish0 + `]`

@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// Classes of failures that do not depend on the transport. The others are "tls alert NAME",
-// "transport error NAME" and what a transport adds.
+// Classes of failures that do not depend on the transport. The other classes are "tls alert NAME",
+// "transport error NAME" and those that a transport defines.
 const (
-	ClassDial       = "dial" // no socket, no address, nothing that answers
+	ClassDial       = "dial" // no socket, no address or no answer
 	ClassHandshake  = "handshake timeout"
 	ClassTLS        = "tls"
 	ClassVersion    = "version"
@@ -21,20 +21,20 @@ const (
 	ClassIdle       = "idle timeout"
 	ClassReset      = "stream reset"
 	ClassPeerClosed = "peer closed"
-	ClassScript     = "script"   // the peer did what no script of ours is for
-	ClassOverload   = "overload" // more connections at a time than permitted
+	ClassScript     = "script"   // the peer did something that the script does not provide for
+	ClassOverload   = "overload" // more concurrent connections than permitted
 	ClassCanceled   = "canceled"
 	ClassOther      = "other"
 )
 
-// A ScriptError says that the scenario cannot go on as it is.
+// A ScriptError reports that the scenario cannot continue.
 type ScriptError struct{ Text string }
 
 func (e *ScriptError) Error() string { return e.Text }
 
 func scriptError(format string, args ...any) error { return &ScriptError{fmt.Sprintf(format, args...)} }
 
-// Error is a failure with the place in the scenario.
+// Error is a failure with its place in the scenario.
 type Error struct {
 	Where string // "clients[0].connections[0].ops[2].send"
 	Err   error
@@ -43,7 +43,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Where + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// in puts the place in front of an error.
+// in prefixes an error with its place in the scenario.
 func in(where string, err error) error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -52,7 +52,7 @@ func in(where string, err error) error {
 	return &Error{where, err}
 }
 
-// Class is the class of a failure.
+// Class returns the class of a failure.
 func (s *Stack) Class(err error) string {
 	var script *ScriptError
 	var op *net.OpError
@@ -84,9 +84,8 @@ func (s *Stack) Class(err error) string {
 	return ClassOther
 }
 
-// errPeerClosed: the peer closed the connection, with nothing to complain about, before the script was
-// done.
+// errPeerClosed reports that the peer closed the connection without an error before the script was done.
 var errPeerClosed = errors.New("the peer closed the connection")
 
-// errOverload: an arrival for which there was no room.
-var errOverload = errors.New("too many connections at a time")
+// errOverload reports that --max-in-flight connections were already open when a connection was due.
+var errOverload = errors.New("too many concurrent connections")

@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// idStream is a stream of QUIC that begins with its logical ID in 8 bytes. They wait for the first
-// bytes that are written, to go along with them.
+// idStream is a QUIC stream that begins with its logical ID in 8 bytes. The ID is held back and sent
+// together with the first bytes that are written.
 type idStream struct {
 	Stream
 	pending []byte
 	buf     []byte
 }
 
-// NewIDStream returns a stream that we opened, to which its ID is to be written first.
+// NewIDStream returns a stream that we opened. The ID is written in front of the first bytes.
 func NewIDStream(s Stream, id uint64) Stream {
 	return &idStream{Stream: s, pending: binary.BigEndian.AppendUint64(nil, id)}
 }
@@ -25,7 +25,7 @@ func (s *idStream) Write(p []byte) (int, error) {
 	if s.pending == nil {
 		return s.Stream.Write(p)
 	}
-	// One write, so that both are in one packet.
+	// One write, so that the ID and the bytes share a packet.
 	s.buf = append(append(s.buf[:0], s.pending...), p...)
 	n, err := s.Stream.Write(s.buf)
 	had := len(s.pending)
@@ -53,12 +53,12 @@ func (s *idStream) CloseWrite() error {
 	return s.Stream.CloseWrite()
 }
 
-// An Acceptor accepts the streams of a connection, of two kinds, and reads their IDs. What was accepted
-// before the connection ended is still handed out.
+// An Acceptor accepts the streams of a connection, of both kinds, and reads their IDs. Streams accepted
+// before the connection ended are still returned after it.
 type Acceptor struct {
 	mu      sync.Mutex
 	queue   []accepted
-	running int // that may add to the queue
+	running int // goroutines that may add to the queue
 	err     error
 	wake    chan struct{}
 }
@@ -69,8 +69,8 @@ type accepted struct {
 	err error
 }
 
-// NewAcceptor starts to accept by the functions, each of which waits for a stream of its kind, until
-// they fail, as they have to when the connection ends.
+// NewAcceptor starts one goroutine for each accept function. Each function waits for a stream of its kind
+// and must fail when the connection ends.
 func NewAcceptor(accept ...func(context.Context) (Stream, error)) *Acceptor {
 	a := &Acceptor{running: len(accept), wake: make(chan struct{}, 1)}
 	for _, f := range accept {
@@ -93,12 +93,12 @@ func (a *Acceptor) run(accept func(context.Context) (Stream, error)) {
 	}
 }
 
-// identify reads the ID of a stream.
+// identify reads the ID of a stream and queues the stream.
 func (a *Acceptor) identify(s Stream) {
 	var id [8]byte
 	_, err := io.ReadFull(s, id[:])
 	if err != nil {
-		err = fmt.Errorf("a stream without an ID: %w", err)
+		err = fmt.Errorf("reading a stream's ID: %w", err)
 	}
 	a.done(&accepted{s, binary.BigEndian.Uint64(id[:]), err}, nil)
 }
@@ -119,7 +119,7 @@ func (a *Acceptor) done(one *accepted, err error) {
 	}
 }
 
-// Accept waits for a stream.
+// Accept waits for a stream and returns it with its ID.
 func (a *Acceptor) Accept(ctx context.Context) (Stream, uint64, error) {
 	for {
 		a.mu.Lock()

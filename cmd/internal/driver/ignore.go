@@ -6,10 +6,10 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 )
 
-// ignore is receive_finish: nothing more is read of the stream. A client whose server ends the stream, as
-// the scenario says, does wait for that end before it closes the connection, since a stack may drop what it
-// has received and acknowledged, but not yet handed over, when the connection is closed. The server is told
-// to stop if it sends anything but the end.
+// ignore executes receive_finish: nothing more is read from the stream. If the server's script ends the
+// stream, the client waits for that end before it closes the connection, because a stack may discard data
+// that it has received and acknowledged, but not delivered, when the connection is closed. If the server
+// sends anything but the end, it is told to stop.
 func (s *script) ignore(st *stream) error {
 	st.ignored = true
 	if st.id >= uint64(len(s.peerStreams)) || !finishes(s.peerStreams[st.id]) {
@@ -23,17 +23,17 @@ func (s *script) ignore(st *stream) error {
 		for {
 			switch n, err := st.Read(b[:]); {
 			case n > 0:
-				_ = st.StopReading() // a connection that is gone sends nothing either
+				_ = st.StopReading() // fails only if the connection is gone, and then nothing more is sent
 				return
 			case err != nil:
-				return // that is the end
+				return // the end of the stream
 			}
 		}
 	})
 	return nil
 }
 
-// finishes tells whether operations end the sending direction of the stream whose script they are.
+// finishes reports whether operations end the sending direction of the stream that runs them.
 func finishes(ops []scenario.Op) bool {
 	for i := range ops {
 		if ops[i].Kind == scenario.SendFinish || finishes(ops[i].Operations) {

@@ -10,27 +10,28 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 )
 
-// Load is another way to go through a client's connections than one after another.
+// Load makes a client's connections concurrently instead of one after another.
 type Load struct {
-	// Concurrency is how many connections there are at a time.
+	// Concurrency is the number of concurrent connections.
 	Concurrency int
-	// ArrivalRate is how many connections begin in a second, whether or not earlier ones are
-	// done. Times are taken from when a connection was due, not from when it could begin, so
-	// that none is flattered by waiting for others (coordinated omission).
+	// ArrivalRate is the number of connections that begin in a second, whether or not earlier ones are
+	// done. Times are measured from when a connection was due and not from when it could begin, so that
+	// waiting for other connections counts (coordinated omission).
 	ArrivalRate float64
-	// Ramp is the time in which the arrival rate grows to what it is to be.
+	// Ramp is the time in which the arrival rate grows from 0 to ArrivalRate.
 	Ramp time.Duration
-	// Duration repeats the connections, or cuts them short, to last as long; 0: each once.
+	// Duration is how long to run: connections are repeated or omitted to fit. 0 makes each connection
+	// once.
 	Duration time.Duration
-	// MaxInFlight bounds the connections at a time with an arrival rate; more are failures.
+	// MaxInFlight bounds concurrent connections with an arrival rate. Connections beyond it fail.
 	MaxInFlight int
 }
 
 func (l *Load) open() bool { return l.Concurrency > 1 || l.ArrivalRate > 0 || l.Duration > 0 }
 
-// due is when the nth connection begins, with the rate growing from 0 at first.
+// due returns the time at which connection n begins. The rate grows from 0 during the ramp.
 func (l *Load) due(n int) time.Duration {
-	// During the ramp t²·rate/(2·ramp) connections have begun after the time t.
+	// By the time t during the ramp, t²·rate/(2·ramp) connections have begun.
 	ramp := l.Ramp.Seconds()
 	during := ramp * l.ArrivalRate / 2
 	var t float64
@@ -42,14 +43,14 @@ func (l *Load) due(n int) time.Duration {
 	return time.Duration(t * float64(time.Second))
 }
 
-// place is a connect operation and where it stands.
+// place is a connect operation and its place in the scenario.
 type place struct {
 	op    *scenario.Op
 	where string
 	i     int
 }
 
-// connects lists the connect operations; there must be no others but scopes around them.
+// connects lists the connect operations. Only scopes may surround them; any other operation is an error.
 func connects(ops []scenario.Op, where string, out []place) ([]place, error) {
 	for i := range ops {
 		switch op := &ops[i]; op.Kind {
@@ -64,13 +65,13 @@ func connects(ops []scenario.Op, where string, out []place) ([]place, error) {
 			}
 		default:
 			return nil, in(fmt.Sprintf("%s[%d].%s", where, i, op.Kind),
-				scriptError("concurrency, an arrival rate or a duration take a client that does nothing but connect"))
+				scriptError("--concurrency, --arrival-rate and --duration need a client whose only operation is connect"))
 		}
 	}
 	return out, nil
 }
 
-// load goes through the connections by what Load says.
+// load makes the connections as Load specifies.
 func (c *Client) load(ctx context.Context, ops []scenario.Op, where string) error {
 	list, err := connects(ops, where, nil)
 	if err != nil || len(list) == 0 {
@@ -97,7 +98,7 @@ func (c *Client) load(ctx context.Context, ops []scenario.Op, where string) erro
 	return err
 }
 
-// pool keeps so many connections going.
+// pool keeps Concurrency connections going.
 func (c *Client) pool(ctx context.Context, next func(int) (place, bool)) {
 	var mu sync.Mutex
 	n := 0

@@ -7,17 +7,17 @@ import (
 )
 
 var (
-	errSendOnly    = errors.New("nothing can be received on a stream that is for sending")
-	errReceiveOnly = errors.New("nothing can be sent on a stream that is the peer's to send on")
+	errSendOnly    = errors.New("cannot receive on a send-only stream")
+	errReceiveOnly = errors.New("cannot send on a receive-only stream")
 )
 
-// Sender is what a stack has for a stream that only we send on.
+// Sender is a transport's unidirectional stream for sending.
 type Sender interface {
 	io.WriteCloser
 	SetWriteDeadline(time.Time) error
 }
 
-// SendOnly makes a Stream of it.
+// SendOnly makes a Stream of a Sender. Receiving on it is an error.
 type SendOnly struct{ Sender }
 
 func (s SendOnly) Read([]byte) (int, error)        { return 0, errSendOnly }
@@ -26,14 +26,14 @@ func (s SendOnly) CloseWrite() error               { return s.Sender.Close() }
 func (s SendOnly) StopReading() error              { return errSendOnly }
 func (s SendOnly) SetReadDeadline(time.Time) error { return errSendOnly }
 
-// Receiver is what a stack has for a stream that only the peer sends on.
+// Receiver is a transport's unidirectional stream for receiving.
 type Receiver interface {
 	io.Reader
 	StopReading() error
 	SetReadDeadline(time.Time) error
 }
 
-// ReceiveOnly makes a Stream of it.
+// ReceiveOnly makes a Stream of a Receiver. Sending on it is an error.
 type ReceiveOnly struct{ Receiver }
 
 func (s ReceiveOnly) Write([]byte) (int, error)        { return 0, errReceiveOnly }

@@ -16,27 +16,27 @@ type script struct {
 	conn   Conn
 	ops    *scenario.Connection
 	where  string // "clients[0].connections[0]"
-	index  uint64 // of ops in its list
-	number uint64 // of the connection, for traces
+	index  uint64 // index of ops in its list
+	number uint64 // number of the connection, for traces
 	tokens *tokens
 	rec    *stats.Recorder
 	trace  *Tracer
 	dialed time.Time // zero on a server
 	verify bool
-	// peerStreams are the scripts of the server for the streams that we open; nil on a server.
+	// peerStreams holds the server's scripts for the streams that we open. It is nil on a server.
 	peerStreams [][]scenario.Op
-	// ends are waited for before a client closes.
+	// ends counts stream ends that a client waits for before it closes.
 	ends sync.WaitGroup
 
 	mu        sync.Mutex
-	streams   map[uint64]*stream // that we opened
+	streams   map[uint64]*stream // streams that we opened
 	firstByte sync.Once
-	// interrupted says that the script was ended from outside before it failed.
+	// interrupted reports whether the script was ended from outside before it failed.
 	interrupted bool
 }
 
-// run executes all of it: the local operations, and those for the streams that the peer opens, each
-// of which has to come. On an error everything else is given up.
+// run executes the whole script: the local operations, and those for the streams that the peer opens. Each
+// of these streams must arrive. The first error ends everything else.
 func (s *script) run(ctx context.Context) error {
 	outside := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -66,8 +66,8 @@ func (s *script) placed(where string, err error) error {
 	return in(s.where+where, err)
 }
 
-// accept takes the streams of the peer's and runs their scripts. The stream that more was opened than
-// there are scripts for is noticed as long as some are missing.
+// accept accepts the peer's streams and runs their scripts. A stream without a script is noticed as long as
+// accept waits for one that has a script.
 func (s *script) accept(ctx context.Context, g *group) error {
 	missing := len(s.ops.PeerStreams)
 	seen := make([]bool, missing)
@@ -82,9 +82,9 @@ func (s *script) accept(ctx context.Context, g *group) error {
 		}
 		switch {
 		case id >= uint64(len(seen)):
-			return in(s.where+".peer_streams", scriptError("the peer opened stream %d, for which there is no script", id))
+			return in(s.where+".peer_streams", scriptError("the peer opened stream %d, which has no script", id))
 		case seen[id]:
-			return in(fmt.Sprintf("%s.peer_streams[%d]", s.where, id), scriptError("the peer opened the stream twice"))
+			return in(fmt.Sprintf("%s.peer_streams[%d]", s.where, id), scriptError("the peer opened the stream a second time"))
 		}
 		seen[id] = true
 		missing--

@@ -15,24 +15,24 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// Common is what servers and clients have alike.
+// Common holds what servers and clients share.
 type Common struct {
 	Scenario *scenario.Scenario
-	ID       int // of the server or the client
+	ID       int // number of the server or client in the scenario
 	Stack    Stack
 	Recorder *stats.Recorder
 	Trace    *Tracer
-	// Errors is told of each connection that fails.
+	// Errors receives a line for each connection that fails.
 	Errors io.Writer
-	// Verify compares what is received with what was to be sent.
+	// Verify compares received bytes with the expected pattern.
 	Verify bool
 
-	errs sync.Mutex
-	told map[string]int // failures, by class
+	errs     sync.Mutex
+	reported map[string]int // failures, by class
 }
 
-// maxTold is how many failures of each class are told in full; the others are counted.
-const maxTold = 10
+// maxReported is how many failures of each class are printed. The others are only counted.
+const maxReported = 10
 
 func (c *Common) failed(err error) {
 	class := c.Stack.Class(err)
@@ -42,18 +42,18 @@ func (c *Common) failed(err error) {
 	}
 	c.errs.Lock()
 	defer c.errs.Unlock()
-	if c.told == nil {
-		c.told = make(map[string]int)
+	if c.reported == nil {
+		c.reported = make(map[string]int)
 	}
-	switch c.told[class]++; {
-	case c.told[class] <= maxTold:
+	switch c.reported[class]++; {
+	case c.reported[class] <= maxReported:
 		fmt.Fprintf(c.Errors, "error: %s: %v\n", class, err)
-	case c.told[class] == maxTold+1:
-		fmt.Fprintf(c.Errors, "error: %s: further ones are only counted\n", class)
+	case c.reported[class] == maxReported+1:
+		fmt.Fprintf(c.Errors, "error: %s: further errors of this class are only counted\n", class)
 	}
 }
 
-// A Server runs one of the servers of a scenario.
+// A Server runs one of a scenario's servers.
 type Server struct {
 	*Common
 	numbers atomic.Uint64
@@ -105,22 +105,22 @@ func (s *Server) serve(ctx context.Context, c Conn, name string, number uint64) 
 	select {
 	case <-c.Done():
 	case <-ctx.Done():
-		c.Abort("the server ends")
+		c.Abort("the server is shutting down")
 	}
 	s.Recorder.Completed()
 }
 
-// pick finds the script by the first label of the name that the client asked for.
+// pick returns the script that the first label of the server name selects.
 func (s *Server) pick(name string) (*scenario.Connection, uint64, error) {
 	all := s.Scenario.Servers[s.ID].Connections
 	label, _, _ := strings.Cut(name, ".")
 	i, err := strconv.ParseUint(label, 10, 64)
 	where := fmt.Sprintf("servers[%d].connections", s.ID)
 	if err != nil {
-		return nil, 0, in(where, scriptError("the client asked for %q, which does not begin with the number of a connection", name))
+		return nil, 0, in(where, scriptError("the client asked for the server name %q, which does not begin with a connection's number", name))
 	}
 	if i >= uint64(len(all)) {
-		return nil, 0, in(where, scriptError("the client asked for connection %d of %d", i, len(all)))
+		return nil, 0, in(where, scriptError("the client asked for connection %d, but the scenario has %d", i, len(all)))
 	}
 	return &all[i], i, nil
 }

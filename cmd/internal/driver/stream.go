@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// stream is a stream with what the script has set and done on it.
+// stream is a stream with the state that the script keeps for it.
 type stream struct {
 	Stream
 	id       uint64
@@ -21,24 +21,24 @@ type stream struct {
 	rateIn   rate
 	sent     uint64 // position of the next byte in the pattern
 	received uint64
-	ignored  bool // the script reads no more of it
+	ignored  bool // the script reads no more from it
 }
 
-// rate is so many bytes in each period; none if that is 0.
+// rate is a number of bytes in each period; no limit if the number is 0.
 type rate struct {
 	bytes  uint64
 	period time.Duration
 }
 
-// window is a rate as an operation applies it: the first window begins at once, and what is not used
-// of one is lost.
+// window applies a rate during an operation. The first window begins at once, and unused bytes of a window
+// are lost.
 type window struct {
 	rate
 	ends time.Time
 	left uint64
 }
 
-// take waits until something may be sent or received, and is how much of n.
+// take waits until bytes may be sent or received and returns how many of n.
 func (w *window) take(ctx context.Context, n uint64) (uint64, error) {
 	if w.period == 0 {
 		return n, nil
@@ -64,7 +64,7 @@ func (w *window) used(n uint64) {
 
 const chunk = 64 << 10
 
-// pattern is the payload: byte k of a stream is k mod 256. Any chunk of it begins within the first 256.
+// pattern is the payload: byte k of a stream is k mod 256. Every chunk begins within the first 256 bytes.
 var pattern = func() (p [chunk + 256]byte) {
 	for i := range p {
 		p[i] = byte(i)
@@ -117,8 +117,8 @@ func (t *thread) streamOp(ctx context.Context, op *scenario.Op) (err error) {
 	return nil
 }
 
-// closed is the error of ending a direction, which does not matter when the peer has gone already
-// without a complaint, or wants no more: there is nothing left to be lost.
+// closed returns the error of ending a direction, or nil if it does not matter: the peer has closed cleanly
+// or wants no more of the stream, so nothing is lost.
 func (t *thread) closed(err error) error {
 	if errors.Is(err, ErrStopped) || errors.Is(err, ErrClosedCleanly) {
 		return nil
@@ -126,11 +126,11 @@ func (t *thread) closed(err error) error {
 	return err
 }
 
-// What transports say with their errors, by wrapping them.
+// Errors that transports wrap.
 var (
-	// ErrStopped: the peer wants no more of a stream, with code 0, as receive_finish says.
+	// ErrStopped reports that the peer stopped reading a stream with code 0, as receive_finish does.
 	ErrStopped = errors.New("the peer has stopped reading")
-	// ErrClosedCleanly: the peer has closed the connection with code 0.
+	// ErrClosedCleanly reports that the peer closed the connection with code 0.
 	ErrClosedCleanly = errPeerClosed
 )
 
@@ -167,11 +167,11 @@ func (t *thread) send(ctx context.Context, st *stream, n uint64) error {
 	return st.Flush()
 }
 
-// receive receives n bytes, or what comes until the end of the stream.
+// receive receives n bytes, or with all set everything up to the end of the stream.
 func (t *thread) receive(ctx context.Context, st *stream, n uint64, all bool) error {
 	s := t.s
 	if st.ignored {
-		return scriptError("stream %d is not read any more", st.id)
+		return scriptError("stream %d was finished by receive_finish and cannot be read", st.id)
 	}
 	if err := st.SetReadDeadline(t.deadline); err != nil {
 		return t.closed(err)
@@ -202,7 +202,7 @@ func (t *thread) receive(ctx context.Context, st *stream, n uint64, all bool) er
 		case err == io.EOF && !all && n == began && !t.deadline.IsZero():
 			return errPeerDone
 		case err == io.EOF && !all && n > 0 && s.verify && t.deadline.IsZero():
-			return scriptError("the stream ended after %d bytes of %d", began-n, began)
+			return scriptError("the stream ended after %d of %d bytes", began-n, began)
 		case err == io.EOF:
 			return nil
 		case err != nil:
@@ -221,7 +221,7 @@ func (s *script) answered() {
 	})
 }
 
-// check compares what came with the pattern, if that is wanted.
+// check compares received bytes with the pattern if Verify is set.
 func (s *script) check(st *stream, b []byte) error {
 	if !s.verify {
 		return nil

@@ -10,18 +10,18 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 )
 
-// thread is a sequence of operations of a connection that runs beside others.
+// thread is a sequence of operations that runs concurrently with others of the same connection.
 type thread struct {
 	s    *script
-	peer *stream // that this is the script of; nil for local operations
-	// deadline ends the iteration in which the thread is; zero for none.
+	peer *stream // stream whose script this is; nil for local operations
+	// deadline ends the enclosing iteration; zero for none.
 	deadline time.Time
-	// unsent is a stream that was opened and of which the peer has not been told: that waits for
-	// bytes to go along.
+	// unsent is a stream that was opened but not yet announced to the peer: its ID waits for the first
+	// bytes.
 	unsent *stream
 }
 
-// errPeerDone ends an iteration for a time: the peer has come to its end first.
+// errPeerDone ends a timed iteration because the peer reached its end first.
 var errPeerDone = errors.New("the peer has ended the stream")
 
 func (t *thread) ops(ctx context.Context, ops []scenario.Op) error {
@@ -36,7 +36,7 @@ func (t *thread) ops(ctx context.Context, ops []scenario.Op) error {
 	return t.flush(nil)
 }
 
-// flush tells the peer of a stream that waits for bytes to go along with, unless op brings them.
+// flush announces a stream that waits for its first bytes, unless op sends them.
 func (t *thread) flush(op *scenario.Op) error {
 	if t.unsent == nil || op != nil && (op.Kind == scenario.Send || op.Kind == scenario.Profile || op.Kind == scenario.Iterate ||
 		op.Kind == scenario.SendRate || op.Kind == scenario.ReceiveRate || op.Kind == scenario.Trace) {
@@ -79,7 +79,7 @@ func (t *thread) op(ctx context.Context, op *scenario.Op) error {
 	case scenario.Scope:
 		return t.scope(ctx, op)
 	default:
-		return scriptError("no operation of a connection")
+		return scriptError("this operation is not allowed in a connection's script")
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (s *script) profiled(id uint64, d time.Duration) {
 	s.trace.event(s.number, "prof[%d]=%v", id, d)
 }
 
-// iterate repeats the body. At the end of the time the iteration that runs is abandoned where it is.
+// iterate repeats the body. When the time is over, the running iteration is abandoned.
 func (t *thread) iterate(ctx context.Context, op *scenario.Op) error {
 	outer := t.deadline
 	if op.Timed {
@@ -125,7 +125,7 @@ func (t *thread) iterate(ctx context.Context, op *scenario.Op) error {
 	return nil
 }
 
-// abandoned is nil, unless the deadline of an iteration further out has passed too.
+// abandoned returns nil unless the deadline of an enclosing iteration has passed too.
 func (t *thread) abandoned(outer time.Time) error {
 	if !outer.IsZero() && !time.Now().Before(outer) {
 		return os.ErrDeadlineExceeded
@@ -144,7 +144,7 @@ func (t *thread) scope(ctx context.Context, op *scenario.Op) error {
 			if err == nil || errors.Is(err, errPeerDone) {
 				return err
 			}
-			// What ended at a deadline leaves the others to end at theirs, which is the same.
+			// A thread that ends at a deadline does not end the others: they end at the same deadline.
 			return in(fmt.Sprintf(".threads[%d]", i), err)
 		})
 	}

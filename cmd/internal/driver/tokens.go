@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// tokens are the checkpoints that were unparked and not parked at since.
+// tokens holds the checkpoints that were unparked since a thread last parked at them.
 type tokens struct {
 	mu    sync.Mutex
 	set   map[uint64]bool
@@ -26,7 +26,7 @@ func (t *tokens) unpark(id uint64) {
 	}
 }
 
-// park waits for the token and takes it.
+// park waits for a checkpoint's token and takes it.
 func (t *tokens) park(ctx context.Context, id uint64) error {
 	for {
 		t.mu.Lock()

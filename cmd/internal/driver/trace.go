@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Tracer writes a line for each thing that scripts do, in the format of s2n-netbench's drivers:
+// A Tracer writes a line for each event of a script, in the format of s2n-netbench's drivers:
 //
 //	H:MM:SS.micros [connection] event
 //
@@ -18,7 +18,7 @@ type Tracer struct {
 	start time.Time
 }
 
-// NewTracer returns a tracer on the writers; nil if there are none.
+// NewTracer returns a tracer that writes to w, or nil if there are no writers.
 func NewTracer(w ...io.Writer) *Tracer {
 	if len(w) == 0 {
 		return nil
@@ -36,14 +36,14 @@ func (t *Tracer) event(conn uint64, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, w := range t.w {
-		_, _ = io.WriteString(w, line) // a trace that cannot be written is no reason to end
+		_, _ = io.WriteString(w, line) // a trace that cannot be written does not end the run
 	}
 }
 
 func (t *Tracer) sent(conn, stream uint64, n int)     { t.event(conn, "send[%d]=%d", stream, n) }
 func (t *Tracer) received(conn, stream uint64, n int) { t.event(conn, "recv[%d]=%d", stream, n) }
 
-// Clock is a time as traces have it: H:MM:SS.micros.
+// Clock formats a time as traces do: H:MM:SS.micros.
 func Clock(d time.Duration) string {
 	s := int64(d / time.Second)
 	text := fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)

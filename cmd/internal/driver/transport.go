@@ -1,9 +1,7 @@
-// Package driver executes scenarios: the scripts of a server and of a client, on whatever transport
-// they are given.
+// Package driver executes the scripts of a scenario's servers and clients on a given transport.
 //
-// The semantics are those of s2n-netbench's drivers. Where these would wait for ever or panic (a peer
-// that closes early, a stream that no script is for) there is an error that says where in the scenario
-// it happened.
+// The semantics are those of s2n-netbench's drivers. Where those would wait forever or panic (a peer that
+// closes early, a stream without a script), this package returns an error with the place in the scenario.
 package driver
 
 import (
@@ -17,17 +15,16 @@ import (
 
 // A Transport makes connections for a client.
 type Transport interface {
-	// Dial connects; the handshake is complete when it returns. name is what is asked for and
-	// verified.
+	// Dial connects and completes the handshake. The peer's certificate must be valid for name.
 	Dial(ctx context.Context, addr, name string) (Conn, error)
-	// Close waits until connections that were closed are gone, and then gives up what there is.
+	// Close waits for closing connections to finish and then releases all resources.
 	Close() error
 }
 
 // A Listener accepts connections for a server.
 type Listener interface {
-	// Accept waits for a connection whose handshake is complete. A *HandshakeError is about one
-	// client.
+	// Accept waits for a connection whose handshake is complete. A *HandshakeError concerns one client and
+	// does not end the listener.
 	Accept(ctx context.Context) (Conn, error)
 	Addr() net.Addr
 	Close() error
@@ -35,41 +32,41 @@ type Listener interface {
 
 // A Conn is a connection with streams that have logical IDs.
 type Conn interface {
-	// OpenStream opens the stream of that logical ID, which the peer learns with the first bytes.
+	// OpenStream opens the stream with this logical ID. The peer learns the ID with the first bytes.
 	OpenStream(ctx context.Context, id uint64, bidirectional bool) (Stream, error)
-	// AcceptStream waits for a stream of the peer's, of either kind.
+	// AcceptStream waits for a stream that the peer opens, of either kind.
 	AcceptStream(ctx context.Context) (Stream, uint64, error)
-	// Close delivers what was written and closes. It may wait for the peer.
+	// Close delivers everything written and closes the connection. It may wait for the peer.
 	Close() error
-	// Abort closes at once.
+	// Abort closes the connection immediately.
 	Abort(reason string)
-	// Done is closed when the connection is over.
+	// Done is closed when the connection has ended.
 	Done() <-chan struct{}
-	// Info says what was negotiated.
+	// Info returns what the handshake negotiated.
 	Info() Info
 }
 
-// A Stream carries bytes. What cannot be done with it, because it has one direction, is an error.
+// A Stream carries bytes. An operation that its direction does not permit returns an error.
 type Stream interface {
 	io.Reader
 	io.Writer
-	// Flush sends what Write kept back.
+	// Flush sends the bytes that Write held back.
 	Flush() error
-	// CloseWrite ends our direction.
+	// CloseWrite ends our sending direction.
 	CloseWrite() error
-	// StopReading tells the peer that nothing more will be read, without waiting.
+	// StopReading tells the peer that nothing more will be read. It does not wait.
 	StopReading() error
 	SetReadDeadline(time.Time) error
 	SetWriteDeadline(time.Time) error
 }
 
-// Info is what a handshake negotiated.
+// Info describes what a handshake negotiated.
 type Info struct {
 	ServerName  string
 	Group       string
 	CipherSuite string
 	Resumed     bool
-	// HandshakeTime is how long it took, where the transport knows.
+	// HandshakeTime is the duration of the handshake; 0 if the transport does not know it.
 	HandshakeTime time.Duration
 }
 
@@ -77,18 +74,18 @@ func (i *Info) handshake(took time.Duration) stats.Handshake {
 	return stats.Handshake{Took: took, Group: i.Group, CipherSuite: i.CipherSuite, Resumed: i.Resumed}
 }
 
-// A HandshakeError is a client that a server could not accept.
+// A HandshakeError reports a client that a server could not accept.
 type HandshakeError struct{ Err error }
 
 func (e *HandshakeError) Error() string { return e.Err.Error() }
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
-// A Classifier names the class of an error of a transport; empty if it knows none.
+// A Classifier returns the class of a transport's error, or "" if it does not know the error.
 type Classifier func(error) string
 
-// A Stack is what a driver runs on.
+// A Stack is the transport that a driver runs on, with its provenance.
 type Stack struct {
 	Classify Classifier
-	// Provenance is what the transport knows of itself.
+	// Provenance is what the transport reports about itself.
 	Provenance stats.Provenance
 }

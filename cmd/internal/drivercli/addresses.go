@@ -17,10 +17,10 @@ func addresses(s *scenario.Scenario) (func(*scenario.Op) (string, error), error)
 	for i := range servers {
 		name := fmt.Sprintf("SERVER_%d", i)
 		if servers[i] = os.Getenv(name); servers[i] == "" {
-			return nil, fmt.Errorf("where is server %d? Set %s=HOST:PORT", i, name)
+			return nil, fmt.Errorf("the address of server %d is not set: set %s=HOST:PORT", i, name)
 		}
 		if _, _, err := net.SplitHostPort(servers[i]); err != nil {
-			return nil, fmt.Errorf("%s=%s: want HOST:PORT", name, servers[i])
+			return nil, fmt.Errorf("%s=%s is not an address: use HOST:PORT", name, servers[i])
 		}
 	}
 	return func(op *scenario.Op) (string, error) {
@@ -31,11 +31,11 @@ func addresses(s *scenario.Scenario) (func(*scenario.Op) (string, error), error)
 		if addr := os.Getenv(name); addr != "" {
 			return addr, nil
 		}
-		return "", fmt.Errorf("set %s=HOST:PORT", name)
+		return "", fmt.Errorf("the address of a server is not set: set %s=HOST:PORT", name)
 	}, nil
 }
 
-// classes are the counts of failures for people.
+// classes formats the counts of failures by class.
 func classes(failed map[string]int64) string {
 	var out []string
 	for _, class := range slices.Sorted(maps.Keys(failed)) {

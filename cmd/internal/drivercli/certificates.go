@@ -10,8 +10,9 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 )
 
-// replaceCertificates puts certificates of another type in place of the scenario's. Servers and clients
-// have to have the same, so that they stand in a file beside the scenario's, which the first one makes.
+// replaceCertificates replaces the scenario's certificates by certificates of another type. Servers and
+// clients must use the same ones, so they are kept in a file beside the scenario; the first program makes
+// it.
 func replaceCertificates(s *scenario.Scenario, file string, t scenario.CertificateType) error {
 	file = fmt.Sprintf("%s.%s.pem", file, t)
 	b, err := os.ReadFile(file)
@@ -28,7 +29,8 @@ func replaceCertificates(s *scenario.Scenario, file string, t scenario.Certifica
 		list = append(list, scenario.Certificate{PEM: string(pem.EncodeToMemory(block))})
 	}
 	if len(list) != 3 {
-		return fmt.Errorf("%s: want the certificates of an authority, a key and its chain", file)
+		return fmt.Errorf("%s does not hold an authority's certificate, a private key and its chain: "+
+			"delete the file to have it made again", file)
 	}
 	s.Certificates = list
 	for i := range s.Servers {
@@ -38,7 +40,7 @@ func replaceCertificates(s *scenario.Scenario, file string, t scenario.Certifica
 	return nil
 }
 
-// makeCertificates makes the file whole: of two programs that start at once both use that of one.
+// makeCertificates creates the file atomically: two programs that start at the same time use the same one.
 func makeCertificates(id, file string, t scenario.CertificateType) error {
 	list, err := scenario.NewCertificates(id, t)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package drivercli is the command line that all of netbench's drivers share: server FILE and client
-// FILE, with the flags and the environment of s2n-netbench's.
+// Package drivercli implements the command line of all netbench drivers: server FILE and client FILE, with
+// the flags and environment variables of s2n-netbench's drivers.
 package drivercli
 
 import (
@@ -20,38 +20,38 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 )
 
-// Failed says that the driver did its work, and that something in it failed.
+// Failed reports that the run ended normally but some connections failed.
 type Failed struct{ Err error }
 
 func (f *Failed) Error() string { return f.Err.Error() }
 func (f *Failed) Unwrap() error { return f.Err }
 
-// A Stack is a transport that a program has.
+// A Stack is a transport that a program can run on.
 type Stack struct {
 	Name string
-	// New refuses, with the reason, options that the transport cannot honour.
+	// New returns an error for options that the transport cannot honour.
 	New func(*Options) (Transport, error)
 }
 
-// A Transport is a Stack with its options.
+// A Transport is a Stack with its options applied.
 type Transport interface {
 	Stack() driver.Stack
 	Listen(addr string, m *Materials) (driver.Listener, error)
-	// Client dials from the local IP address.
+	// Client returns a transport that dials from the local IP address.
 	Client(local string, m *Materials) (driver.Transport, error)
 }
 
-// Materials are the certificates of a run, in PEM. A client's are for mutual TLS.
+// Materials are the certificates of a run in PEM. A client's are for mutual TLS.
 type Materials struct {
 	Authorities, Key, Chain string
-	// ID is the scenario's, of which the names that clients ask for are made.
+	// ID is the scenario's ID, from which server names are made.
 	ID string
-	// Unanswered says that a client sends something after which the server sends nothing, not even
-	// the end of a stream, so that nothing but acknowledgements tell that it arrived.
+	// Unanswered reports whether a client sends something after which the server sends nothing, not even
+	// the end of a stream, so that only acknowledgements show that it arrived.
 	Unanswered bool
 }
 
-// Options are those of both sides.
+// Options are the options that servers and clients share.
 type Options struct {
 	File      string
 	Driver    string
@@ -71,38 +71,38 @@ type Options struct {
 	MultiThreaded, Multiplex bool
 	Nagle                    bool
 	RxBuffer, TxBuffer       scenario.Bytes
-	// KeyLog is the file that SSLKEYLOGFILE names, if any.
+	// KeyLog writes to the file that SSLKEYLOGFILE names; nil if it is not set.
 	KeyLog io.Writer
-	// Given tells whether a flag stands on the command line; nil for no.
+	// Given reports whether a flag was set on the command line. A nil Given means none was.
 	Given func(flag string) bool
 }
 
 func (o *Options) flags(c *cobra.Command, stacks []Stack) {
 	f := c.Flags()
-	f.StringVar(&o.Driver, "driver", stacks[0].Name, "what to run on: "+names(stacks)+", or a driver by its name or path")
+	f.StringVar(&o.Driver, "driver", stacks[0].Name, "transport to run on: "+names(stacks)+", or the name or path of another driver")
 	f.StringArrayVar(&o.Protocols, "application-protocols", []string{"netbench"}, "ALPN `protocol` (repeatable)")
-	f.StringArrayVar(&o.Traces, "trace", traceDefault(), "what to print (repeatable): disabled, throughput or stdio (env TRACE)")
-	f.StringVar(&o.TraceFile, "trace-file", os.Getenv("TRACE_FILE"), "write events to this `file` too (env TRACE_FILE)")
-	f.BoolVarP(&o.Verbose, "verbose", "V", false, "print what the driver runs on")
-	f.BoolVar(&o.Verify, "verify", false, "verify that what is received is what was to be sent")
+	f.StringArrayVar(&o.Traces, "trace", traceDefault(), "trace output (repeatable): disabled, throughput or stdio (env TRACE)")
+	f.StringVar(&o.TraceFile, "trace-file", os.Getenv("TRACE_FILE"), "also write events to this `file` (env TRACE_FILE)")
+	f.BoolVarP(&o.Verbose, "verbose", "V", false, "print the transport, the TLS provider and its library")
+	f.BoolVar(&o.Verify, "verify", false, "verify the received bytes against the expected pattern")
 	f.BoolVar(&o.MultiThreaded, "multithreaded", envBool("MULTITHREADED", true), "use more than one thread (env MULTITHREADED)")
-	f.BoolVar(&o.Multiplex, "multiplex", envBool("MULTIPLEX", true), "more than one stream on a TCP connection, always (env MULTIPLEX)")
-	f.BoolVar(&o.Nagle, "nagle", false, "TCP: let small writes wait; ignored on QUIC, as s2n-netbench does")
+	f.BoolVar(&o.Multiplex, "multiplex", envBool("MULTIPLEX", true), "allow several streams on one TCP connection (env MULTIPLEX)")
+	f.BoolVar(&o.Nagle, "nagle", false, "TCP: enable Nagle's algorithm, which delays small writes; ignored on QUIC as in s2n-netbench")
 	o.RxBuffer, o.TxBuffer = 8<<10, 8<<10
-	f.Var(&o.RxBuffer, "rx-buffer", "TCP: size of the buffer for reading")
-	f.Var(&o.TxBuffer, "tx-buffer", "TCP: size of the buffer for writing")
-	f.IntVar(&o.MaxMTU, "max-mtu", envInt("MAX_MTU", 0), "largest packet in bytes; 0: as the transport has it (env MAX_MTU)")
+	f.Var(&o.RxBuffer, "rx-buffer", "TCP: size of the read buffer")
+	f.Var(&o.TxBuffer, "tx-buffer", "TCP: size of the write buffer")
+	f.IntVar(&o.MaxMTU, "max-mtu", envInt("MAX_MTU", 0), "largest packet in bytes; 0 uses the transport's default (env MAX_MTU)")
 	f.StringVar(&o.Provider, "provider", "", "TLS provider: s2n or native")
 	f.StringVar(&o.Groups, "groups", "", "key exchange groups, separated by commas")
 	f.StringVar(&o.Policy, "policy", "", "security policy of s2n-tls, instead of --groups")
-	f.StringVar(&o.CertificateType, "certificate-type", "", "use certificates of this type, which are kept beside FILE: "+
+	f.StringVar(&o.CertificateType, "certificate-type", "", "use certificates of this type and keep them beside FILE: "+
 		strings.Join(scenario.CertificateTypes(), ", "))
-	f.BoolVar(&o.MTLS, "mtls", false, "clients show a certificate too")
-	f.BoolVar(&o.Retry, "retry", false, "server: validate each client's address by a Retry")
-	f.BoolVar(&o.Resumption, "resumption", false, "resume TLS sessions: on the server, send tickets; on the client, use them")
+	f.BoolVar(&o.MTLS, "mtls", false, "require a certificate from clients")
+	f.BoolVar(&o.Retry, "retry", false, "server: validate each client's address with a Retry")
+	f.BoolVar(&o.Resumption, "resumption", false, "resume TLS sessions: the server sends tickets, the client uses them")
 	f.StringVar(&o.CongestionControl, "congestion-control", "", "congestion control `algorithm`")
-	f.DurationVar(&o.HandshakeTimeout, "handshake-timeout", 10*time.Second, "how long a handshake may take")
-	f.DurationVar(&o.IdleTimeout, "idle-timeout", 30*time.Second, "how long a connection may be silent")
+	f.DurationVar(&o.HandshakeTimeout, "handshake-timeout", 10*time.Second, "longest time that a handshake may take")
+	f.DurationVar(&o.IdleTimeout, "idle-timeout", 30*time.Second, "longest time without traffic before a connection is closed")
 }
 
 func names(stacks []Stack) string {
@@ -134,19 +134,19 @@ func envInt(name string, or int) int {
 	return or
 }
 
-// checkEnv is an error about variables whose value is none of their kind: flags have ignored it.
+// checkEnv returns an error for environment variables with invalid values: the flags ignore them.
 func checkEnv(ints, bools []string) error {
 	for _, name := range ints {
 		if v := os.Getenv(name); v != "" {
 			if _, err := strconv.Atoi(v); err != nil {
-				return fmt.Errorf("%s=%s: want a number", name, v)
+				return fmt.Errorf("%s=%s is not a number", name, v)
 			}
 		}
 	}
 	for _, name := range bools {
 		if v := os.Getenv(name); v != "" {
 			if _, err := strconv.ParseBool(v); err != nil {
-				return fmt.Errorf("%s=%s: want true or false", name, v)
+				return fmt.Errorf("%s=%s is not true or false", name, v)
 			}
 		}
 	}
@@ -172,17 +172,17 @@ func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scen
 		o.File = args[0]
 	}
 	if o.File == "" {
-		return nil, nil, errors.New("no scenario: name a file, or set SCENARIO")
+		return nil, nil, errors.New("no scenario: give a file or set SCENARIO")
 	}
 	if o.Groups != "" && o.Policy != "" {
-		return nil, nil, errors.New("--groups and --policy exclude each other: a policy has groups of its own")
+		return nil, nil, errors.New("--groups and --policy cannot be combined: a policy sets its own groups")
 	}
 	if o.HandshakeTimeout <= 0 || o.IdleTimeout <= 0 {
-		return nil, nil, errors.New("--handshake-timeout and --idle-timeout take more than 0")
+		return nil, nil, errors.New("--handshake-timeout and --idle-timeout must be greater than 0")
 	}
 	for _, t := range o.Traces {
 		if !slices.Contains([]string{"disabled", "throughput", "stdio"}, t) {
-			return nil, nil, fmt.Errorf("--trace %s: want disabled, throughput or stdio", t)
+			return nil, nil, fmt.Errorf("--trace %s is unknown: use disabled, throughput or stdio", t)
 		}
 	}
 	s, err := scenario.Load(o.File)
@@ -210,15 +210,15 @@ func (o *Options) open(cmd *cobra.Command, stacks []Stack, args []string) (*scen
 	return nil, nil, fmt.Errorf("unknown driver %q", o.Driver)
 }
 
-// materials are the certificates of one of the servers.
+// materials returns the certificates of server i.
 func materials(s *scenario.Scenario, i uint64) *Materials {
 	v := &s.Servers[i]
 	return &Materials{Authorities: s.Certificates[v.CertificateAuthority].PEM, Key: s.Certificates[v.PrivateKey].PEM,
 		Chain: s.Certificates[v.Certificate].PEM, ID: s.ID, Unanswered: s.Unanswered()}
 }
 
-// external is the program of a driver that is not one of the stacks; empty if it is. It is looked for
-// beside this program and then in PATH, with and without netbench-driver- in front of its name.
+// external returns the path of a driver that is not one of the stacks, or "" if it is one. It looks beside
+// this program and then in PATH, with and without the prefix netbench-driver-.
 func (o *Options) external(stacks []Stack) (string, error) {
 	for _, s := range stacks {
 		if s.Name == o.Driver {
@@ -239,11 +239,11 @@ func (o *Options) external(stacks []Stack) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("no driver %q: %s are built in, and there is no program netbench-driver-%s beside this one or in PATH",
+	return "", fmt.Errorf("unknown driver %q: %s are built in, and no program netbench-driver-%s was found beside this one or in PATH",
 		o.Driver, names(stacks), o.Driver)
 }
 
-// others are the arguments without --driver.
+// others returns the arguments without --driver.
 func others(args []string) []string {
 	var out []string
 	for i := 0; i < len(args); i++ {

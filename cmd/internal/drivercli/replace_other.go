@@ -8,7 +8,7 @@ import (
 	"os/exec"
 )
 
-// replace runs the driver of that path in place of this program.
+// replace runs the driver at path instead of this program and exits with its status.
 func replace(path string, err error) error {
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// replace becomes the driver of that path.
+// replace executes the driver at path in this process.
 func replace(path string, err error) error {
 	if err != nil {
 		return err

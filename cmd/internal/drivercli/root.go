@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/about"
 )
 
-// Main is the main function of a program that is a driver for one stack.
+// Main is the main function of a driver for one stack.
 func Main(name string, s Stack) {
 	stacks := []Stack{s}
 	var licenses bool
@@ -31,7 +31,7 @@ func Main(name string, s Stack) {
 	os.Exit(Status(name, c.Execute()))
 }
 
-// Status is the exit status for the error of a command, about which it complains.
+// Status prints the error of a command and returns the exit status for it.
 func Status(name string, err error) int {
 	if err == nil {
 		return 0
@@ -43,23 +43,23 @@ func Status(name string, err error) int {
 	return 2
 }
 
-// RefuseTCP is an error about options that do nothing on QUIC.
+// RefuseTCP returns an error for options that apply only to TCP.
 func (o *Options) RefuseTCP() error {
 	if o.Given == nil {
 		return nil
 	}
 	for _, flag := range []string{"rx-buffer", "tx-buffer"} {
 		if o.Given(flag) {
-			return fmt.Errorf("--%s: this is of the tcp driver: QUIC is on UDP", flag)
+			return fmt.Errorf("--%s applies only to the tcp driver", flag)
 		}
 	}
 	if o.Given("multiplex") && !o.Multiplex {
-		return errors.New("--multiplex=false: a connection of QUIC always has many streams")
+		return errors.New("--multiplex=false applies only to the tcp driver: a QUIC connection always has several streams")
 	}
 	return nil
 }
 
-// Refuse is an error about options of the QUIC stack inside of package quic, which others do not have.
+// Refuse returns an error for options that only the drivers on package quic support.
 func (o *Options) Refuse(stack string) error {
 	if err := o.RefuseTCP(); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (o *Options) Refuse(stack string) error {
 		{o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"},
 	} {
 		if c.set {
-			return fmt.Errorf("%s: the driver on %s and crypto/tls has no such choice", c.flag, stack)
+			return fmt.Errorf("%s is not supported by the driver on %s and crypto/tls", c.flag, stack)
 		}
 	}
 	return nil

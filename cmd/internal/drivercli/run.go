@@ -27,7 +27,7 @@ import (
 
 func dirOf(file string) string { return filepath.Dir(file) }
 
-// ctx ends with SIGINT or SIGTERM.
+// signals returns a context that ends with SIGINT or SIGTERM.
 func signals(parent context.Context) (context.Context, context.CancelFunc) {
 	if parent == nil {
 		parent = context.Background()
@@ -35,7 +35,7 @@ func signals(parent context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)
 }
 
-// common makes what servers and clients have alike. finish ends the statistics.
+// common returns what servers and clients share. finish ends the statistics.
 func (o *Options) common(role string, id int, s *scenario.Scenario, t Transport, m *Materials) (c *driver.Common, finish func() error, err error) {
 	if !o.MultiThreaded {
 		runtime.GOMAXPROCS(1)
@@ -64,7 +64,7 @@ func (o *Options) common(role string, id int, s *scenario.Scenario, t Transport,
 	}, nil
 }
 
-// recorder makes the one that writes to the descriptor of NETBENCH_STATS_FD, if that is set.
+// recorder returns a recorder that writes to the descriptor NETBENCH_STATS_FD, if that is set.
 func recorder(h *stats.Header) (*stats.Recorder, func() error, error) {
 	text := os.Getenv(stats.EnvFD)
 	if text == "" {
@@ -72,12 +72,12 @@ func recorder(h *stats.Header) (*stats.Recorder, func() error, error) {
 	}
 	fd, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s=%s: want the number of a descriptor", stats.EnvFD, text)
+		return nil, nil, fmt.Errorf("%s=%s is not the number of a file descriptor", stats.EnvFD, text)
 	}
 	interval := time.Second
 	if v := os.Getenv(stats.EnvInterval); v != "" {
 		if interval, err = time.ParseDuration(v); err != nil || interval < time.Millisecond {
-			return nil, nil, fmt.Errorf("%s=%s: want a duration of 1ms or more", stats.EnvInterval, v)
+			return nil, nil, fmt.Errorf("%s=%s is not a duration of at least 1ms", stats.EnvInterval, v)
 		}
 	}
 	out := os.NewFile(uintptr(fd), stats.EnvFD)
@@ -120,7 +120,7 @@ func (o *Options) tracer() (*driver.Tracer, func() error, error) {
 	return driver.NewTracer(w[0], w[1]), closeFile, nil
 }
 
-// throughput prints what went in and out in each second, if that is wanted, until it is stopped.
+// throughput prints the bytes received and sent in each second, if traces ask for it, until stop is called.
 func (o *Options) throughput(r *stats.Recorder) (stop func()) {
 	wanted := false
 	for _, t := range o.Traces {
@@ -161,13 +161,13 @@ func certificateName(chain string) string {
 	return scenario.KeyName(c.PublicKey)
 }
 
-// provenance adds what is known of the program and the machine.
+// provenance adds what is known about the program and the machine.
 func provenance(p *stats.Provenance) {
 	p.Version, p.Go = about.Version(), runtime.Version()
 	p.OS, p.CPUs = runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU()
 	p.Flags = os.Args[1:]
 	read := func(file string) string {
-		b, _ := os.ReadFile(file) // what the machine does not tell stays unknown
+		b, _ := os.ReadFile(file) // a field that cannot be read stays empty
 		return strings.TrimSpace(string(b))
 	}
 	p.Kernel = read("/proc/sys/kernel/osrelease")
@@ -180,15 +180,15 @@ func provenance(p *stats.Provenance) {
 	}
 }
 
-// NewServer is the command "server FILE".
+// NewServer returns the command "server FILE".
 func NewServer(stacks []Stack) *cobra.Command {
 	var o Options
 	var ip string
 	var port, id int
 	c := &cobra.Command{
 		Use:   "server [FILE]",
-		Short: "Run a server of a scenario",
-		Long: `server runs one of the servers of a scenario until it is interrupted. When it serves it prints a line
+		Short: "Run one of a scenario's servers",
+		Long: `server runs one of a scenario's servers until it is interrupted. When it is listening it prints
 "netbench: ready on ADDRESS:PORT" to standard error. Environment: SCENARIO, PORT, SERVER_ID, TRACE,
 TRACE_FILE, SSLKEYLOGFILE; NETBENCH_STATS_FD for statistics as JSON lines.`,
 		Example: `  netbench server build/scenarios/request_response.json
@@ -204,7 +204,7 @@ TRACE_FILE, SSLKEYLOGFILE; NETBENCH_STATS_FD for statistics as JSON lines.`,
 				return err
 			}
 			if id < 0 || id >= len(s.Servers) {
-				return fmt.Errorf("--server-id %d: the scenario has servers 0 to %d", id, len(s.Servers)-1)
+				return fmt.Errorf("--server-id %d does not exist: the scenario has servers 0 to %d", id, len(s.Servers)-1)
 			}
 			ctx, cancel := signals(cmd.Context())
 			defer cancel()
@@ -223,28 +223,28 @@ TRACE_FILE, SSLKEYLOGFILE; NETBENCH_STATS_FD for statistics as JSON lines.`,
 		},
 	}
 	o.flags(c, stacks)
-	c.Flags().StringVarP(&ip, "ip", "i", "::", "IP address to serve on")
-	c.Flags().IntVarP(&port, "port", "p", envInt("PORT", 4433), "UDP or TCP port to serve on; 0 takes a free one (env PORT)")
-	c.Flags().IntVar(&id, "server-id", envInt("SERVER_ID", 0), "which of the scenario's servers to be (env SERVER_ID)")
+	c.Flags().StringVarP(&ip, "ip", "i", "::", "IP address to listen on")
+	c.Flags().IntVarP(&port, "port", "p", envInt("PORT", 4433), "UDP or TCP port to listen on; 0 chooses a free one (env PORT)")
+	c.Flags().IntVar(&id, "server-id", envInt("SERVER_ID", 0), "number of the scenario's server to run (env SERVER_ID)")
 	return c
 }
 
 func unbracketed(ip string) string { return strings.Trim(ip, "[]") }
 
-// NewClient is the command "client FILE".
+// NewClient returns the command "client FILE".
 func NewClient(stacks []Stack) *cobra.Command {
 	var o Options
 	var r clientRun
 	c := &cobra.Command{
 		Use:   "client [FILE]",
-		Short: "Run a client of a scenario",
-		Long: `client runs one of the clients of a scenario. The addresses of the servers are in the environment:
+		Short: "Run one of a scenario's clients",
+		Long: `client runs one of a scenario's clients. Environment variables give the addresses of the servers:
 SERVER_0=HOST:PORT, SERVER_1 and so on; ROUTER_r_SERVER_s where the scenario has routers. Others are
 SCENARIO, LOCAL_IP, CLIENT_ID, TRACE, TRACE_FILE, SSLKEYLOGFILE; NETBENCH_STATS_FD for statistics as JSON
 lines.
 
-A connection that fails is counted and reported by its class, and the run goes on. Exit status: 0 if
-every connection did its script, 1 if some failed, 2 for a wrong command line or file.`,
+A connection that fails is counted and reported by its class, and the run continues. Exit status: 0 if
+every connection completed its script, 1 if some failed, 2 for an invalid command line or file.`,
 		Example: `  SERVER_0=localhost:4433 netbench client --summary FILE
   SERVER_0=localhost:4433 netbench client --concurrency 32 --duration 30s FILE
   SERVER_0=localhost:4433 netbench client --arrival-rate 200 --ramp 1s FILE`,
@@ -263,14 +263,14 @@ every connection did its script, 1 if some failed, 2 for a wrong command line or
 	o.flags(c, stacks)
 	f := c.Flags()
 	f.StringVarP(&r.local, "local-ip", "l", envOr("LOCAL_IP", "::"), "IP address to connect from (env LOCAL_IP)")
-	f.IntVar(&r.id, "client-id", envInt("CLIENT_ID", 0), "which of the scenario's clients to be (env CLIENT_ID)")
-	f.BoolVar(&r.failFast, "fail-fast", false, "end with the first connection that fails")
+	f.IntVar(&r.id, "client-id", envInt("CLIENT_ID", 0), "number of the scenario's client to run (env CLIENT_ID)")
+	f.BoolVar(&r.failFast, "fail-fast", false, "stop when the first connection fails")
 	f.BoolVar(&r.summary, "summary", false, "print a summary as one JSON object at the end")
-	f.IntVar(&r.load.Concurrency, "concurrency", 0, "make so many connections at a time, instead of one after another")
-	f.Float64Var(&r.load.ArrivalRate, "arrival-rate", 0, "begin so many connections a second, whether or not others are done")
-	f.DurationVar(&r.load.Ramp, "ramp", 0, "let the arrival rate grow for so long")
-	f.DurationVar(&r.load.Duration, "duration", 0, "repeat the connections for so long")
-	f.IntVar(&r.load.MaxInFlight, "max-in-flight", 4096, "with --arrival-rate: connections at a time; more are failures")
+	f.IntVar(&r.load.Concurrency, "concurrency", 0, "number of concurrent connections; 0 makes them one after another")
+	f.Float64Var(&r.load.ArrivalRate, "arrival-rate", 0, "connections to begin per second, whether or not earlier ones are done")
+	f.DurationVar(&r.load.Ramp, "ramp", 0, "time in which the arrival rate grows from 0")
+	f.DurationVar(&r.load.Duration, "duration", 0, "how long to repeat the connections; 0 makes each once")
+	f.IntVar(&r.load.MaxInFlight, "max-in-flight", 4096, "with --arrival-rate: limit of concurrent connections; further ones fail")
 	return c
 }
 
@@ -283,19 +283,20 @@ type clientRun struct {
 
 func (r *clientRun) run(cmd *cobra.Command, o *Options, s *scenario.Scenario, t Transport) error {
 	if r.id < 0 || r.id >= len(s.Clients) {
-		return fmt.Errorf("--client-id %d: the scenario has %d clients", r.id, len(s.Clients))
+		return fmt.Errorf("--client-id %d does not exist: the scenario has %d clients, numbered from 0", r.id, len(s.Clients))
 	}
 	if r.load.ArrivalRate < 0 || r.load.Ramp < 0 || r.load.Duration < 0 || r.load.Concurrency < 0 || r.load.MaxInFlight < 1 {
-		return errors.New("a load below zero")
+		return errors.New("--concurrency, --arrival-rate, --ramp and --duration must not be negative, " +
+			"and --max-in-flight must be at least 1")
 	}
 	if r.load.ArrivalRate > 0 && r.load.Concurrency > 0 {
-		return errors.New("--concurrency and --arrival-rate exclude each other")
+		return errors.New("--concurrency and --arrival-rate cannot be combined")
 	}
 	if o.Given("max-in-flight") && r.load.ArrivalRate == 0 {
-		return errors.New("--max-in-flight is of --arrival-rate")
+		return errors.New("--max-in-flight needs --arrival-rate")
 	}
 	if r.load.Ramp > 0 && r.load.ArrivalRate == 0 {
-		return errors.New("--ramp is of --arrival-rate")
+		return errors.New("--ramp needs --arrival-rate")
 	}
 	addrs, err := addresses(s)
 	if err != nil {
@@ -318,11 +319,11 @@ func (r *clientRun) run(cmd *cobra.Command, o *Options, s *scenario.Scenario, t 
 	failed, err := c.Run(ctx)
 	sum := common.Recorder.Summary()
 	sum.CPUSeconds = (stats.CPUTime() - cpu).Seconds()
-	_ = tr.Close() // nothing is left to be delivered
+	_ = tr.Close() // nothing is left to deliver
 	if ctx.Err() != nil {
 		err = errInterrupted
 	}
-	// What was done until an interruption is told as well.
+	// The statistics up to an interruption are written too.
 	err = errors.Join(err, finish())
 	if r.summary {
 		err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(sum))
@@ -338,7 +339,7 @@ func (r *clientRun) run(cmd *cobra.Command, o *Options, s *scenario.Scenario, t 
 
 var errInterrupted = errors.New("interrupted")
 
-// authorities are those that the client trusts: of all servers if it names none.
+// authorities returns the certificates that the client trusts: those of all servers if it names none.
 func authorities(s *scenario.Scenario, id int) string {
 	var b strings.Builder
 	for _, i := range s.Clients[id].CertificateAuthorities {

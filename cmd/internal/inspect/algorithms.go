@@ -11,7 +11,7 @@ import (
 	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
-// newAlgorithms are object identifiers that crypto/x509 does not name (NIST, CSOR).
+// newAlgorithms maps object identifiers that crypto/x509 does not know to their names (NIST, CSOR).
 var newAlgorithms = map[string]string{
 	"2.16.840.1.101.3.4.3.17": "ML-DSA-44",
 	"2.16.840.1.101.3.4.3.18": "ML-DSA-65",
@@ -20,8 +20,8 @@ var newAlgorithms = map[string]string{
 	"2.16.840.1.101.3.4.3.21": "SLH-DSA-SHA2-128f",
 }
 
-// algorithms names a certificate's public key and the algorithm of its signature. pq says that the
-// key is one of the post-quantum algorithms.
+// algorithms names a certificate's public key and the algorithm of its signature. pq reports whether the
+// key is post-quantum.
 func algorithms(c *x509.Certificate) (key, signature string, pq bool) {
 	switch k := c.PublicKey.(type) {
 	case *ecdsa.PublicKey:

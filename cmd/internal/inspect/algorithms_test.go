@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/capturetest"
 )
 
-// relabel is the test certificate with the algorithms of another kind, which Go's library does not know.
+// relabel returns the test certificate with other algorithms, which Go's library does not know.
 func relabel(t *testing.T, key, signature asn1.ObjectIdentifier) []byte {
 	t.Helper()
 	type algorithm struct {
@@ -55,7 +55,7 @@ func TestAlgorithms(t *testing.T) {
 		require.Equal(t, name, c.PublicKey)
 		require.Equal(t, name, c.SignatureAlgorithm)
 		require.True(t, c.PostQuantum)
-		// An ML-DSA key that a classical authority vouches for.
+		// An ML-DSA key with a signature of a classical authority.
 		c = Certificate{}
 		c.describe(relabel(t, oid, asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}))
 		require.Equal(t, name, c.PublicKey)

@@ -11,12 +11,12 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// A datagram is what a frame carries: a UDP datagram or a TCP segment.
+// A datagram is the content of a frame: a UDP datagram or a TCP segment.
 type datagram struct {
 	time     time.Time
 	src, dst netip.AddrPort
 	payload  []byte
-	cut      bool // the capture does not hold all of it
+	cut      bool // the capture holds only a part of it
 
 	tcp bool
 	seq uint32
@@ -28,17 +28,17 @@ type datagram struct {
 const (
 	// maxFragmentAge is how long IPv4 fragments wait for one another, by the capture's clock.
 	maxFragmentAge = 30 * time.Second
-	// maxFragments is how many bytes of fragments the defragmenters, which have no bound of their
-	// own, are given before new ones take their place.
+	// maxFragments bounds the bytes of fragments given to the defragmenters, which have no bound of their
+	// own. New defragmenters then replace them.
 	maxFragments = 16 << 20
 )
 
-// A decoder finds datagrams in frames, and puts IP fragments together.
+// A decoder finds datagrams in frames and reassembles IP fragments.
 type decoder struct {
 	v4    *ip4defrag.IPv4Defragmenter
 	v6    *ip6defrag.IPv6Defragmenter
 	swept time.Time
-	fed   int // bytes of fragments
+	fed   int // bytes of fragments given to the defragmenters
 
 	fragment bool // the last frame was a fragment
 }
@@ -52,7 +52,7 @@ func (d *decoder) decode(t time.Time, link layers.LinkType, data []byte) (out da
 	d.sweep(t)
 	d.fragment = false
 	p := gopacket.NewPacket(data, ipDecoder(link, data), gopacket.DecodeOptions{Lazy: true, NoCopy: true})
-	// A lazy packet is decoded as far as the layer that is asked for, and none of what programs say.
+	// A lazy packet is decoded only up to the requested layer, and never its application data.
 	network := p.NetworkLayer()
 	switch ip := network.(type) {
 	case *layers.IPv4:
@@ -81,8 +81,8 @@ func (d *decoder) decode(t time.Time, link layers.LinkType, data []byte) (out da
 	return out, false
 }
 
-// ipDecoder is where to start. Raw IP links are told apart by the packet's first byte, for the
-// link types of one version are written by some tools over packets of the other.
+// ipDecoder returns the first decoder. On raw IP links the packet's first byte selects the version, because
+// some tools write the link type of one version over packets of the other.
 func ipDecoder(link layers.LinkType, data []byte) gopacket.Decoder {
 	switch link {
 	case layers.LinkTypeIPv4, layers.LinkTypeIPv6, layers.LinkTypeRaw, 12, 14:
@@ -106,7 +106,7 @@ func (d *decoder) sweep(t time.Time) {
 
 func (d *decoder) fragment4(t time.Time, ip *layers.IPv4) (datagram, bool) {
 	d.fragment = true
-	// The defragmenter keeps what it is given.
+	// The defragmenter keeps the payload.
 	ip.Payload = slices.Clone(ip.Payload)
 	d.fed += len(ip.Payload)
 	sum, err := d.v4.DefragIPv4WithTimestamp(ip, t)
@@ -127,7 +127,7 @@ func (d *decoder) fragment6(t time.Time, ip *layers.IPv6, frag *layers.IPv6Fragm
 	return whole(t, sum.SrcIP, sum.DstIP, sum.NextHeader, sum.Payload)
 }
 
-// whole decodes what fragments were put together to.
+// whole decodes a reassembled packet.
 func whole(t time.Time, src, dst []byte, proto layers.IPProtocol, payload []byte) (d datagram, ok bool) {
 	p := gopacket.NewPacket(payload, proto.LayerType(), gopacket.DecodeOptions{Lazy: true, NoCopy: true})
 	switch l := p.Layer(proto.LayerType()).(type) {

@@ -14,18 +14,18 @@ import (
 // span is a CRYPTO frame; an empty one stands for a PING.
 type span struct{ from, to int }
 
-// flight is how a stack cuts a hello into datagrams.
+// flight describes how a stack divides a hello into datagrams.
 type flight struct {
 	name      string
 	hello     int      // bytes
 	datagram  int      // bytes
 	numbers   []uint64 // of the packets
 	spans     [][]span // by packet
-	outside   bool     // the padding stands after the packet
+	outside   bool     // the padding follows the packet
 	shortSCID bool     // the client's connection ID is empty
 }
 
-// chop cuts what spans cover into pieces of at most n bytes, shuffled.
+// chop cuts the bytes that spans cover into shuffled pieces of at most n bytes.
 func chop(seed uint64, n int, spans ...span) (out []span) {
 	random := rand.New(rand.NewPCG(seed, 7))
 	for _, s := range spans {
@@ -46,7 +46,7 @@ func bytewise(from, to int) (out []span) {
 	return out
 }
 
-// Shapes of first flights as they were seen on the wire.
+// Shapes of first flights as observed on the wire.
 var flights = []flight{
 	{name: "quic-go 0.65", hello: 1504, datagram: 1280, numbers: []uint64{0, 1},
 		spans: [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, 1504}}}},
@@ -64,7 +64,7 @@ var flights = []flight{
 		spans: [][]span{{{0, 1140}}, {{1140, 1500}}}},
 }
 
-// The hellos are found however they are split and shuffled, in versions 1 and 2.
+// The hellos are found however they are divided and shuffled, in versions 1 and 2.
 func TestFlights(t *testing.T) {
 	pq := offer{0x11ec, 1216}
 	for _, f := range flights {
@@ -116,7 +116,7 @@ func TestFlights(t *testing.T) {
 	}
 }
 
-// simple is a handshake of two datagrams' hello and an answer.
+// simple is a handshake with a ClientHello of two datagrams and an answer.
 func simple(t *testing.T, hello, answer []byte) *Connection {
 	t.Helper()
 	s := &sealer{version: quicV1, dcid: testDCID, dst: testDCID, src: []byte("client"), side: tlsprovider.Client, size: 1200}

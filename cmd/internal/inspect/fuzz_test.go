@@ -16,7 +16,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// seedDatagrams are a handshake's hellos: of the client, then of the server.
+// seedDatagrams returns a handshake's hellos: the client's, then the server's.
 func seedDatagrams(t testing.TB) (client, server [][]byte) {
 	hello := makeClientHello(t, 0, true, offer{0x11ec, 1216})
 	answer := makeServerHello(offer{0x11ec, 1120}, true)
@@ -27,7 +27,7 @@ func seedDatagrams(t testing.TB) (client, server [][]byte) {
 	return client, server
 }
 
-// seedFiles are captures: pcap and pcapng, the latter with secrets, and TLS over TCP.
+// seedFiles returns captures: pcap and pcapng, the latter with secrets, and TLS over TCP.
 func seedFiles(f *testing.F) (out [][]byte) {
 	client, server := seedDatagrams(f)
 	var packets [][]byte
@@ -62,8 +62,8 @@ func seedFiles(f *testing.F) (out [][]byte) {
 	return [][]byte{ng.Bytes(), pcap.Bytes(), pcap.Bytes()[:pcap.Len()-700]}
 }
 
-// FuzzFile: whatever a file holds, reading it ends, without a panic and with bounded memory, and alike
-// however it comes in.
+// FuzzFile checks that reading any file ends without a panic and with bounded memory, and gives the same
+// result however the bytes arrive.
 func FuzzFile(f *testing.F) {
 	for _, b := range seedFiles(f) {
 		f.Add(b)
@@ -89,7 +89,7 @@ func fileStats(r io.Reader) Stats {
 	return in.Finish()
 }
 
-// FuzzDatagrams: whatever stands in the Initial packets of two peers who know the keys, as all do.
+// FuzzDatagrams reads any content of the Initial packets of two peers, whose keys are known to all.
 func FuzzDatagrams(f *testing.F) {
 	client, server := seedDatagrams(f)
 	f.Add(client[0], client[1], server[0])
@@ -108,7 +108,7 @@ func FuzzDatagrams(f *testing.F) {
 	})
 }
 
-// FuzzFrames: whatever stands in an Initial packet that opens.
+// FuzzFrames reads any content of an Initial packet that opens.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{framePing, frameCrypto, 0, 4, 1, 0, 0, 0}, []byte{frameACK, 0, 0, 0, 0, frameConnectionClose, 0x41, 0x28, 0, 2, 'n', 'o'})
 	f.Fuzz(func(t *testing.T, client, server []byte) {
@@ -127,7 +127,7 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
-// FuzzHellos: whatever two peers say in the clear.
+// FuzzHellos reads any cleartext of two peers.
 func FuzzHellos(f *testing.F) {
 	f.Add(makeClientHello(f, 0, false, offer{0x11ec, 1216}, offer{0x1d, 32}), makeServerHello(offer{0x11ec, 1120}, false))
 	f.Add(makeClientHello(f, 0, true, offer{0x2f39, 836}), makeServerHello(offer{}, true))
@@ -142,7 +142,7 @@ func FuzzHellos(f *testing.F) {
 	})
 }
 
-// FuzzHandshake: whatever stands in the encrypted flights.
+// FuzzHandshake reads any content of the encrypted flights.
 func FuzzHandshake(f *testing.F) {
 	cert := capturetest.Certificate()
 	der := cert.X509.Raw

@@ -15,7 +15,7 @@ const (
 	maxEarly = 32
 )
 
-// handshakeReader follows the encrypted part of a handshake, with the secrets of a key log.
+// handshakeReader follows the encrypted part of a handshake with the secrets of a key log.
 type handshakeReader struct {
 	log     *KeyLog
 	openers [2]*opener
@@ -26,7 +26,7 @@ type handshakeReader struct {
 	early   []earlyPacket
 }
 
-// earlyPacket came before the ServerHello from which its keys follow.
+// earlyPacket is a packet that arrived before the ServerHello that determines its keys.
 type earlyPacket struct {
 	dir, pnOffset int
 	version       uint32
@@ -43,7 +43,7 @@ func (r *handshakeReader) size() (n int) {
 // done reports whether both sides have finished, or cannot be followed.
 func (r *handshakeReader) done() bool { return r.failed || r.seen[0] && r.seen[1] }
 
-// ready looks for the secrets once the ServerHello is known, and reads what waited for them.
+// ready looks up the secrets once the ServerHello is known, and reads the packets that waited for them.
 func (r *handshakeReader) ready(c *conn) {
 	if c.report.Hello == nil || c.report.ServerHello == nil || c.report.Handshake != nil || r.failed {
 		return
@@ -77,7 +77,7 @@ func (r *handshakeReader) packet(c *conn, dir int, h *longHeader) {
 
 func (r *handshakeReader) open(c *conn, p earlyPacket) {
 	if r.openers[p.dir] == nil {
-		// The version is that of the Handshake packets: it may differ from the first Initial's.
+		// The version of the Handshake packets counts: it may differ from that of the first Initial packet.
 		o, err := newOpener(p.version, c.report.Suite.ID, r.log.find(c.report.Hello.random)[p.dir])
 		if err != nil {
 			r.failed = true
@@ -88,7 +88,7 @@ func (r *handshakeReader) open(c *conn, p earlyPacket) {
 	}
 	payload, ok := r.openers[p.dir].open(p.data, p.pnOffset)
 	if !ok {
-		c.report.problem("a Handshake packet does not open with the key log's secret")
+		c.report.problem("a Handshake packet cannot be decrypted with the key log's secret")
 		return
 	}
 	closed, _ := walkFrames(payload, func(off uint64, data []byte) error {

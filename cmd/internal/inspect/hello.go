@@ -43,14 +43,14 @@ const maxListed = 64
 type Share struct {
 	Group
 	Bytes int `json:"bytes"`
-	// Halves are a hybrid's two parts, in the order in which they stand. Empty for a share that
-	// is no hybrid, or whose size is wrong.
+	// Halves are the two parts of a hybrid in wire order. It is empty if the share is not a hybrid or has
+	// the wrong size.
 	Halves []half `json:"halves,omitempty"`
-	// WrongSize is set where the group's shares have another size than this one.
+	// WrongSize reports whether the size differs from that of the group's shares.
 	WrongSize bool `json:"wrong_size,omitempty"`
 }
 
-// A ClientHello is what a client offers.
+// A ClientHello is a client's offer.
 type ClientHello struct {
 	ServerName string   `json:"server_name,omitempty"`
 	ALPN       []string `json:"alpn,omitempty"`
@@ -61,10 +61,10 @@ type ClientHello struct {
 	Versions   []string `json:"versions,omitempty"`
 	PSK        bool     `json:"pre_shared_key,omitempty"`
 	EarlyData  bool     `json:"early_data,omitempty"`
-	// ECH is set where an encrypted_client_hello extension stands: the real name and offer may be
-	// inside, and GREASE looks the same.
+	// ECH reports whether there is an encrypted_client_hello extension. The real name and offer may be
+	// inside it; GREASE looks the same.
 	ECH bool `json:"encrypted_client_hello,omitempty"`
-	// Parameters are the client's QUIC transport parameters, which stand in the clear.
+	// Parameters are the client's QUIC transport parameters, which are not encrypted.
 	Parameters []Parameter `json:"transport_parameters,omitempty"`
 	Bytes      int         `json:"bytes"`
 
@@ -72,11 +72,11 @@ type ClientHello struct {
 	session []byte
 }
 
-// A ServerHello is what a server chose. A HelloRetryRequest has the same shape.
+// A ServerHello is a server's choice. A HelloRetryRequest has the same format.
 type ServerHello struct {
 	Version string `json:"version"`
 	Suite   Named  `json:"cipher_suite"`
-	// Group is what was chosen: the key share's, or in a HelloRetryRequest the one that is asked for.
+	// Group is the chosen group: the key share's, or in a HelloRetryRequest the requested one.
 	Group *Group `json:"group,omitempty"`
 	Share *Share `json:"key_share,omitempty"`
 	PSK   bool   `json:"pre_shared_key,omitempty"`
@@ -297,7 +297,7 @@ func groupList(s cryptobyte.String) (out []Group) {
 	return out
 }
 
-// uint16s reads a list of code points, the first maxListed of them.
+// uint16s reads a list of code points and returns the first maxListed of them.
 func uint16s(s cryptobyte.String) (out []uint16) {
 	var v uint16
 	for len(out) < maxListed && s.ReadUint16(&v) {

@@ -8,16 +8,16 @@ import (
 // maxHello bounds what is kept of one side's hellos.
 const maxHello = 64 << 10
 
-// hellos is what one side says before encryption begins.
+// hellos collects the unencrypted handshake messages of one side.
 type hellos struct {
 	stream stream
-	parsed int // bytes of stream that are read
+	parsed int // bytes of stream that have been parsed
 	broken bool
 }
 
 func (h *hellos) size() int { return h.stream.size() }
 
-// add takes bytes of the handshake's stream and hands complete messages to f.
+// add adds bytes of the handshake's stream and passes complete messages to f.
 func (h *hellos) add(off uint64, data []byte, f func(msg []byte) error) error {
 	if h.broken {
 		return nil
@@ -78,12 +78,13 @@ func (c *conn) fromServer(msg []byte) error {
 		return nil
 	}
 	r.ServerHello, r.Suite, r.Selected = h, &h.Suite, h.Group
-	// TLS 1.2 resumes by repeating the session's name; TLS 1.3 does so for the sake of middleboxes.
+	// TLS 1.2 resumes by repeating the session ID. TLS 1.3 repeats it only for compatibility with
+	// middleboxes.
 	r.Resumed = h.PSK || h.version < tls13 && len(h.session) > 0 && r.Hello != nil && bytes.Equal(h.session, r.Hello.session)
 	return nil
 }
 
-// typeServerKeyExchange is TLS 1.2's; its group stands in the clear.
+// typeServerKeyExchange is a message of TLS 1.2. Its group is not encrypted.
 const typeServerKeyExchange = 12
 
 // curveOf reads the named curve of an ECDHE ServerKeyExchange (RFC 8422, 5.4).

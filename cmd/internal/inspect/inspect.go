@@ -1,9 +1,9 @@
-// Package inspect finds the TLS handshakes in captured packets, of QUIC and over TCP, and tells which
-// key exchange each of them used: whether it was post-quantum, and if not, why.
+// Package inspect finds TLS handshakes in captured packets, over QUIC and over TCP. It reports which key
+// exchange each used, whether it was post-quantum, and if not, why.
 //
-// An Inspector is fed frame by frame and keeps a bounded amount of state, so that it can stand at the
-// end of a pipe for days. It opens Initial packets with the keys that everybody on the path has
-// (RFC 9001, 5.2); what comes later takes a [KeyLog].
+// An Inspector reads frame by frame and keeps a bounded amount of state, so that it can run at the end of a
+// pipe for days. It opens Initial packets, whose keys anyone on the path can derive (RFC 9001, 5.2). Later
+// packets need a [KeyLog].
 package inspect
 
 import (
@@ -18,41 +18,41 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// Options configure an Inspector. The zero value of each limit means its default.
+// Options configure an Inspector. A zero limit means the default.
 type Options struct {
-	// Report is called once for each connection, when nothing more is expected of it.
+	// Report is called once for each connection, when no more of it is expected.
 	Report func(*Connection)
 	// KeyLog holds the secrets of the captured connections; nil for none.
 	KeyLog *KeyLog
-	// Ports are those that count: packets from and to others are passed over. All, if there are none.
+	// Ports selects packets from or to these ports. An empty list selects all packets.
 	Ports []uint16
 
-	// MaxConnections bounds the connections that are looked at at the same time: beyond it the one
-	// that has been silent for longest is reported as it is. Default 65536.
+	// MaxConnections bounds the concurrent connections. Beyond it, the connection that was silent the
+	// longest is reported as far as it is known. Default 65536.
 	MaxConnections int
 	// MaxBuffered bounds the bytes of unfinished hellos of all connections. Default 64 MiB.
 	MaxBuffered int
-	// Idle is how long a connection may be silent, by the capture's clock, before it is reported.
-	// Default 30 s.
+	// Idle is how long a connection may be silent, by the capture's clock, before it is reported. Default
+	// 30 s.
 	Idle time.Duration
 }
 
-// Stats count what an Inspector has seen.
+// Stats counts what an Inspector has seen.
 type Stats struct {
 	Frames      int64 `json:"frames"`
 	Datagrams   int64 `json:"datagrams"`
-	Truncated   int64 `json:"truncated"` // frames of which the capture lacks a part
+	Truncated   int64 `json:"truncated"` // frames that the capture cut short
 	Connections int64 `json:"connections"`
 	PostQuantum int64 `json:"post_quantum"`
 	Classical   int64 `json:"classical"`
 	Unknown     int64 `json:"unknown"`
 	Evicted     int64 `json:"evicted"` // reported early, to stay within the limits
-	// Orphans are Initial packets of connections whose first packet the capture lacks: the keys
-	// follow from that one.
+	// Orphans counts Initial packets of connections whose first packet, which determines the keys, is not
+	// in the capture.
 	Orphans int64 `json:"orphans"`
 }
 
-// An Inspector examines frames. It is used by one goroutine.
+// An Inspector examines frames. It must be used by one goroutine.
 type Inspector struct {
 	opt      Options
 	provider tlsprovider.Provider
@@ -61,20 +61,20 @@ type Inspector struct {
 	stats    Stats
 
 	conns    map[connKey]*conn
-	recent   *list.List // of *conn, most recently heard of first
+	recent   *list.List // of *conn, most recently seen first
 	buffered int
-	pqServer map[netip.AddrPort]bool // servers that were seen to choose a post-quantum group
+	pqServer map[netip.AddrPort]bool // servers that have chosen a post-quantum group
 }
 
-// connKey names a connection. cid is the connection ID that the client chose for itself; over TCP
-// it is empty and tcp set.
+// connKey identifies a connection. cid is the connection ID that the client chose for itself; over TCP it
+// is empty and tcp is set.
 type connKey struct {
 	client, server netip.AddrPort
 	cid            string
 	tcp            bool
 }
 
-// conn is a connection that is being looked at.
+// conn is a connection under examination.
 type conn struct {
 	key      connKey
 	report   *Connection
@@ -82,7 +82,7 @@ type conn struct {
 	place    *list.Element
 	reported bool
 
-	client, server hellos // what each side said in the clear
+	client, server hellos // unencrypted messages of each side
 	buffered       int    // share of Inspector.buffered
 	quic           *quicState
 	tcp            *tcpState
@@ -126,7 +126,7 @@ func (in *Inspector) Frame(f capture.Frame) (relevant bool) {
 	return in.udp(&d) || in.decoder.fragment
 }
 
-// Finish reports what is left.
+// Finish reports the remaining connections.
 func (in *Inspector) Finish() Stats {
 	for e := in.recent.Back(); e != nil; e = in.recent.Back() {
 		in.remove(e.Value.(*conn))
@@ -149,8 +149,8 @@ func (in *Inspector) add(d *datagram, key connKey, transport string) *conn {
 	return c
 }
 
-// heard notes that a connection lives, and holds its buffers against the common limit.
-func (in *Inspector) heard(c *conn, t time.Time) {
+// touch records activity of a connection and enforces the common limits.
+func (in *Inspector) touch(c *conn, t time.Time) {
 	if t.After(c.heard) {
 		c.heard = t
 	}
@@ -173,12 +173,12 @@ func (in *Inspector) evict() {
 	c := in.recent.Back().Value.(*conn)
 	if !c.reported && (c.tcp == nil || c.tcp.tls || c.report.Hello != nil) {
 		in.stats.Evicted++
-		c.report.problem("given up before its end: too many connections at the same time")
+		c.report.problem("examination stopped early: too many concurrent connections")
 	}
 	in.remove(c)
 }
 
-// expire removes connections that have been silent for long.
+// expire reports and removes connections that have been silent for too long.
 func (in *Inspector) expire(now time.Time) {
 	for e := in.recent.Back(); e != nil; e = in.recent.Back() {
 		c := e.Value.(*conn)
@@ -190,15 +190,15 @@ func (in *Inspector) expire(now time.Time) {
 }
 
 func (in *Inspector) remove(c *conn) {
-	in.tell(c)
+	in.emit(c)
 	in.recent.Remove(c.place)
 	delete(in.conns, c.key)
 	in.buffered -= c.buffered
 	c.buffered = 0
 }
 
-// tell reports a connection, once. A connection that never was TLS is not reported.
-func (in *Inspector) tell(c *conn) {
+// emit reports a connection, once. A connection that never was TLS is not reported.
+func (in *Inspector) emit(c *conn) {
 	if c.reported {
 		return
 	}
@@ -212,7 +212,7 @@ func (in *Inspector) tell(c *conn) {
 		return
 	}
 	r := c.report
-	// What stays behind only tells later packets that they belong to nothing new.
+	// The entry stays so that later packets are not taken for a new connection.
 	c.report = nil
 	in.judge(r)
 	in.stats.Connections++

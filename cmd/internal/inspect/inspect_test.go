@@ -60,7 +60,7 @@ func TestVerdicts(t *testing.T) {
 		require.Equal(t, Verdict{Classical, CauseServer, "the client offered X25519MLKEM768, the server chose X25519 (0x001D)"}, v)
 	})
 	t.Run("both have some and used none", func(t *testing.T) {
-		// The same server first takes the client's post-quantum group, and then another one.
+		// The same server first chooses the client's post-quantum group, and then another one.
 		in := New(Options{})
 		var got *Connection
 		in.opt.Report = func(c *Connection) { got = c }
@@ -74,8 +74,8 @@ func TestVerdicts(t *testing.T) {
 			in.expire(time.Unix(100, 0))
 		}
 		in.Finish()
-		require.Equal(t, Verdict{Classical, CauseBothOffered, "the server has post-quantum groups and the client offered X25519MLKEM768, " +
-			"yet X25519 (0x001D) was negotiated: the client sent no key share for them, and the server did not ask for one"}, got.Verdict)
+		require.Equal(t, Verdict{Classical, CauseBothOffered, "the server supports post-quantum groups and the client offered X25519MLKEM768, " +
+			"but X25519 (0x001D) was negotiated: the client sent no key share for them, and the server did not ask for one"}, got.Verdict)
 	})
 	t.Run("no answer", func(t *testing.T) {
 		r := record(t, setup{Client: []tlsprovider.Group{pq}, Server: []tlsprovider.Group{x}, Fails: true})
@@ -93,7 +93,7 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestHelloRetryRequest(t *testing.T) {
-	// The client sends a share of its first group only, which the server does not have.
+	// The client sends a share only of its first group, which the server does not support.
 	c := one(t, record(t, setup{Client: []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768, tlsprovider.SecP384r1MLKEM1024},
 		Server: []tlsprovider.Group{tlsprovider.SecP384r1MLKEM1024}}))
 	require.Equal(t, PostQuantum, c.Verdict.Result)
@@ -109,7 +109,8 @@ func TestRetry(t *testing.T) {
 	require.Equal(t, PostQuantum, c.Verdict.Result)
 }
 
-// With a key log the encrypted part is there too; with another connection's it is not, and says so.
+// With a key log, the report includes the encrypted part. With another connection's key log it does not,
+// and the report says so.
 func TestKeyLog(t *testing.T) {
 	r := record(t, setup{})
 	keys := new(KeyLog)
@@ -131,14 +132,14 @@ func TestKeyLog(t *testing.T) {
 	require.Equal(t, PostQuantum, cs[0].Verdict.Result)
 }
 
-// Packets in any order, and twice, make the same report.
+// Packets in any order, and duplicated, make the same report.
 func TestShuffledAndTwice(t *testing.T) {
 	r := record(t, setup{})
 	want := one(t, r)
 	for seed := range uint64(30) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		s := &recording{Packets: append(append([]captured(nil), r.Packets...), r.Packets...)}
-		// The first one tells the client's connection ID.
+		// The first packet determines the client's connection ID.
 		random.Shuffle(len(s.Packets)-1, func(i, j int) { s.Packets[i+1], s.Packets[j+1] = s.Packets[j+1], s.Packets[i+1] })
 		cs, _ := look(t, s, Options{})
 		require.Len(t, cs, 1)
@@ -147,7 +148,7 @@ func TestShuffledAndTwice(t *testing.T) {
 	}
 }
 
-// What an Inspector keeps is bounded, however long the capture and however many its connections.
+// An Inspector's memory is bounded, however long the capture and however many its connections.
 func TestMemoryIsBounded(t *testing.T) {
 	r := record(t, setup{})
 	in := New(Options{MaxConnections: 1000, MaxBuffered: 4 << 20})

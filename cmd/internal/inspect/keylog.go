@@ -11,14 +11,13 @@ import (
 // maxLogged bounds the connections of a KeyLog.
 const maxLogged = 1 << 20
 
-// A KeyLog holds the handshake secrets of connections, from lines in the format of SSLKEYLOGFILE
+// A KeyLog holds the handshake secrets of connections, read from lines in the format of SSLKEYLOGFILE
 // (draft-ietf-tls-keylogfile).
 type KeyLog struct {
-	secrets map[[32]byte]*[2][]byte // by client random: of the client's and the server's packets
+	secrets map[[32]byte]*[2][]byte // by client random: the client's and the server's secret
 }
 
-// Read adds the lines of r. Lines of other kinds are passed over; nothing of what is read is kept
-// but handshake secrets.
+// Read adds the lines of r. Only handshake secrets are kept; other lines are ignored.
 func (k *KeyLog) Read(r io.Reader) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 4096), 1<<20)
@@ -30,10 +29,10 @@ func (k *KeyLog) Read(r io.Reader) error {
 
 // Add adds lines.
 func (k *KeyLog) Add(lines []byte) {
-	_ = k.Read(bytes.NewReader(lines)) // a buffer does not fail; a line of a megabyte is no secret
+	_ = k.Read(bytes.NewReader(lines)) // reading a buffer does not fail, and an overlong line is not a secret
 }
 
-// Len is the number of connections.
+// Len returns the number of connections.
 func (k *KeyLog) Len() int { return len(k.secrets) }
 
 func (k *KeyLog) line(line string) {

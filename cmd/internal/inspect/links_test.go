@@ -17,7 +17,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/capture"
 )
 
-// frame puts an IP packet on a link.
+// frame adds the header of a link to an IP packet.
 func frame(t *testing.T, link layers.LinkType, vlan bool, ip []byte) []byte {
 	t.Helper()
 	ether := uint16(layers.EthernetTypeIPv4)
@@ -27,7 +27,7 @@ func frame(t *testing.T, link layers.LinkType, vlan bool, ip []byte) []byte {
 	switch link {
 	case layers.LinkTypeEthernet:
 		b := append([]byte{2, 0, 0, 0, 0, 1}, 2, 0, 0, 0, 0, 2)
-		if vlan { // two of them, of a provider and of a customer
+		if vlan { // two tags, of a provider and of a customer
 			b = append(b, 0x88, 0xa8, 0, 7, 0x81, 0, 0, 42)
 		}
 		return append(binary.BigEndian.AppendUint16(b, ether), ip...)
@@ -86,7 +86,7 @@ func TestLinkTypes(t *testing.T) {
 	}
 }
 
-// readFile inspects a file's bytes; wantErr, if set, gets the error that ended it.
+// readFile inspects a file's bytes. If wantErr is set, it receives the error that ended the file.
 func readFile(t *testing.T, file []byte, wantErr *error) []*Connection {
 	t.Helper()
 	var out []*Connection
@@ -107,7 +107,7 @@ func readFile(t *testing.T, file []byte, wantErr *error) []*Connection {
 	return out
 }
 
-// IP fragments, in either order, of IPv4.
+// IPv4 fragments, in either order.
 func TestFragments(t *testing.T) {
 	r := record(t, setup{})
 	s := &recording{}
@@ -137,7 +137,7 @@ func TestFragments(t *testing.T) {
 	require.Equal(t, PostQuantum, one(t, s).Verdict.Result)
 }
 
-// Fragments of IPv6 come with a header of their own.
+// IPv6 fragments have an extension header.
 func TestFragments6(t *testing.T) {
 	r := record(t, setup{Address: "::1"})
 	s := &recording{}
@@ -170,7 +170,7 @@ func TestFragments6(t *testing.T) {
 	require.Equal(t, PostQuantum, one(t, s).Verdict.Result)
 }
 
-// A capture that was cut short ends in a clear message, and what came before is reported.
+// A capture that was cut short ends with a clear message, and the part before it is reported.
 func TestTruncatedAndCorruptFiles(t *testing.T) {
 	r := record(t, setup{})
 	var file bytes.Buffer

@@ -30,7 +30,7 @@ func addShare(b *cryptobyte.Builder, o offer) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(make([]byte, o.bytes)) })
 }
 
-// makeClientHello is a ClientHello of n bytes, filled up by the padding extension.
+// makeClientHello returns a ClientHello of n bytes, filled up by the padding extension.
 func makeClientHello(t testing.TB, n int, psk bool, offers ...offer) []byte {
 	t.Helper()
 	build := func(pad int) []byte {
@@ -117,7 +117,7 @@ func makeServerHello(o offer, psk bool) []byte {
 // sealer makes Initial packets.
 type sealer struct {
 	version    uint32
-	dcid       []byte // from which the keys follow
+	dcid       []byte // determines the keys
 	dst, src   []byte
 	side       tlsprovider.Side
 	size       int
@@ -131,7 +131,7 @@ func appendVarint(b []byte, v int) []byte {
 	return append(b, 0x40|byte(v>>8), byte(v))
 }
 
-// datagram is an Initial packet with the CRYPTO frames that spans name, filled up to the size.
+// datagram returns an Initial packet with CRYPTO frames for spans, padded to the size.
 func (s *sealer) datagram(t testing.TB, pn uint64, hello []byte, spans []span) []byte {
 	t.Helper()
 	var frames []byte
@@ -171,7 +171,7 @@ var (
 	serverEnd = mustAddr("192.0.2.2:443")
 )
 
-// play shows datagrams to an Inspector: of the client, then of the server.
+// play passes datagrams to an Inspector: the client's, then the server's.
 func play(t *testing.T, client, server [][]byte) *Connection {
 	t.Helper()
 	r := &recording{}

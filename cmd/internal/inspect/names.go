@@ -7,8 +7,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// groupInfo is what is known of a named group. Where a hybrid's key shares are its halves one after
-// the other, halves says how long each is.
+// groupInfo describes a named group. If a hybrid's key shares are two halves in sequence, halves gives the
+// length of each.
 type groupInfo struct {
 	name           string
 	pq             bool
@@ -21,7 +21,7 @@ type half struct {
 	Bytes int    `json:"bytes"`
 }
 
-// Points (RFC 8446, 4.2.8.2).
+// Encoded points (RFC 8446, 4.2.8.2).
 var (
 	x25519 = half{"X25519", 32}
 	p256   = half{"P-256", 65}
@@ -29,8 +29,8 @@ var (
 	p521   = half{"P-521", 133}
 )
 
-// A kem has a public key in the client's share and a ciphertext in the server's (FIPS 203, table 3; the
-// sizes of Kyber are the same).
+// A kem has a public key in the client's share and a ciphertext in the server's (FIPS 203, table 3; Kyber
+// has the same sizes).
 type kem struct {
 	name                  string
 	publicKey, ciphertext int
@@ -44,24 +44,24 @@ var (
 	kyber1024 = kem{"Kyber1024", 1568, 1568}
 )
 
-// hybrid is a group whose shares have the point first.
+// hybrid returns a group whose shares have the point first.
 func hybrid(name string, point half, k kem) groupInfo {
 	return groupInfo{name: name, pq: true, client: []half{point, {k.name, k.publicKey}}, server: []half{point, {k.name, k.ciphertext}}}
 }
 
-// kemFirst is a group whose shares have the point last.
+// kemFirst returns a group whose shares have the point last.
 func kemFirst(name string, k kem, point half) groupInfo {
 	return groupInfo{name: name, pq: true, client: []half{{k.name, k.publicKey}, point}, server: []half{{k.name, k.ciphertext}, point}}
 }
 
-// experiment marks the code points that were never registered for more.
+// Suffixes of code points that were used only in experiments.
 const (
 	experiment = " (experiment)"
 	broken     = " (experiment, broken)"
 )
 
-// groups are the named groups of IANA's registry that are met with, and the code points of
-// experiments that old clients still offer.
+// groups holds the named groups of IANA's registry that are in use, and experimental code points that old
+// clients still offer.
 var groups = map[uint16]groupInfo{
 	0x0017: {name: "P-256"}, 0x0018: {name: "P-384"}, 0x0019: {name: "P-521"},
 	0x001d: {name: "X25519"}, 0x001e: {name: "X448"},
@@ -78,8 +78,8 @@ var groups = map[uint16]groupInfo{
 	0x11ed: hybrid("SecP384r1MLKEM1024", p384, mlKEM1024),
 	0x11ee: {name: "curveSM2MLKEM768", pq: true},
 
-	// Experiments, long replaced: Kyber is not ML-KEM. Those of 2020 are s2n-tls's, of rounds 2 and 3 of
-	// NIST's competition; SIKE is broken since 2022, for a classical computer too.
+	// Experiments that have been replaced: Kyber is not ML-KEM. Those of 2020 are s2n-tls's, of rounds 2
+	// and 3 of NIST's competition. SIKE was broken in 2022, by a classical computer too.
 	0x2f0f: {name: "SecP256r1Kyber512R2" + experiment, pq: true},
 	0x2f26: {name: "X25519Kyber512R2" + experiment, pq: true},
 	0x2f1f: {name: "SecP256r1SIKEp434" + broken}, 0x2f27: {name: "X25519SIKEp434" + broken},
@@ -97,7 +97,7 @@ var groups = map[uint16]groupInfo{
 	0x4138: {name: "CECPQ2" + experiment, pq: true}, // X25519 and NTRU-HRSS
 }
 
-// isGREASE reports whether a code point is one of RFC 8701, which mean nothing.
+// isGREASE reports whether a code point is one of RFC 8701, which have no meaning.
 func isGREASE(id uint16) bool { return id&0x0f0f == 0x0a0a && id>>8 == id&0xff }
 
 // A Named is a code point with its name.

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// opener removes the protection of Handshake packets, given a secret of a key log. The providers
-// never take a secret from outside, so this is put together from the standard library's parts.
+// opener removes the protection of Handshake packets, given a secret from a key log. The providers never
+// accept a secret from outside, so it uses the standard library.
 type opener struct {
 	aead    cipher.AEAD
 	iv      []byte
@@ -59,7 +59,7 @@ func (o *opener) setCiphers(suite uint16, key, hp []byte) (err error) {
 		o.mask = func(sample []byte) (mask [5]byte) {
 			c, err := chacha20.NewUnauthenticatedCipher(hp, sample[4:])
 			if err != nil {
-				panic(err) // the lengths are right
+				panic(err) // the lengths are correct
 			}
 			c.SetCounter(uint32(sample[0]) | uint32(sample[1])<<8 | uint32(sample[2])<<16 | uint32(sample[3])<<24)
 			c.XORKeyStream(mask[:], mask[:])
@@ -126,7 +126,7 @@ func (o *opener) open(pkt []byte, pnOffset int) ([]byte, bool) {
 	return payload, true
 }
 
-// decodeNumber is RFC 9000, A.3.
+// decodeNumber decodes a packet number (RFC 9000, A.3).
 func decodeNumber(largest, truncated int64, bits int) int64 {
 	expected, window := largest+1, int64(1)<<bits
 	candidate := expected&^(window-1) | truncated

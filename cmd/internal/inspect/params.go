@@ -7,7 +7,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// parameterNames are the transport parameters of IANA's registry; number says that the value is a
+// parameterNames holds the transport parameters of IANA's registry. number reports whether the value is a
 // variable-length integer.
 var parameterNames = map[uint64]struct {
 	name   string

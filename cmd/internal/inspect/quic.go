@@ -10,16 +10,16 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// quicState is what it takes to follow a QUIC connection's handshake.
+// quicState is the state for following a QUIC connection's handshake.
 type quicState struct {
-	dcids    [][]byte // from which Initial keys follow: the client's first, and those of Retry packets
+	dcids    [][]byte // determine the Initial keys: the client's first one, and those of Retry packets
 	keys     []initialKeys
-	seen     []uint64 // hashes of the datagrams so far: captures on loopback hold each twice
+	seen     []uint64 // hashes of earlier datagrams: captures on loopback contain each twice
 	hs       *handshakeReader
-	finished bool // the client has gone on to Handshake packets
+	finished bool // the client has moved on to Handshake packets
 }
 
-// initialKeys are the Initial keys of both sides for a version and a connection ID.
+// initialKeys holds both sides' Initial keys for a version and a connection ID.
 type initialKeys struct {
 	version uint32
 	dcid    []byte
@@ -55,7 +55,7 @@ func (q *quicState) close() {
 	q.keys, q.hs, q.seen = nil, nil, nil
 }
 
-// udp looks for the long header packets of a datagram.
+// udp examines the long header packets of a datagram.
 func (in *Inspector) udp(d *datagram) bool {
 	if len(d.payload) == 0 || d.payload[0]&0x80 == 0 {
 		return false
@@ -72,7 +72,7 @@ func (in *Inspector) udp(d *datagram) bool {
 		}
 		return false
 	case c.reported:
-		in.heard(c, d.time)
+		in.touch(c, d.time)
 		return h.kind != packetZeroRTT
 	}
 	if d.cut {
@@ -94,10 +94,10 @@ func (in *Inspector) udp(d *datagram) bool {
 	if hasInitial {
 		c.report.countInitial(dir, len(d.payload))
 	}
-	in.heard(c, d.time)
+	in.touch(c, d.time)
 	if c.quic.done(c) {
-		in.tell(c)
-		in.heard(c, d.time)
+		in.emit(c)
+		in.touch(c, d.time)
 	}
 	return true
 }
@@ -128,12 +128,12 @@ func (q *quicState) done(c *conn) bool {
 	return c.report.Hello != nil && c.report.ServerHello != nil && q.finished && (q.hs == nil || q.hs.done())
 }
 
-// find returns the connection of a packet and its direction; a client's first Initial makes one.
+// find returns the connection of a packet and its direction. A client's first Initial creates a connection.
 func (in *Inspector) find(d *datagram, h *longHeader) (*conn, int) {
 	key := connKey{client: d.src, server: d.dst, cid: string(h.src)}
 	if c := in.conns[key]; c != nil {
-		// A client without a connection ID of its own may use its port for one connection after
-		// another; what no key of the last one opens may be the first packet of the next.
+		// A client with an empty connection ID may use its port for several connections in sequence. A
+		// packet that no key of the last connection opens may be the first packet of the next.
 		if len(h.src) > 0 || h.kind != packetInitial || c.quic.knows(h.dst) {
 			return c, fromClient
 		}
@@ -151,13 +151,13 @@ func (in *Inspector) find(d *datagram, h *longHeader) (*conn, int) {
 	return in.first(d, h, key), fromClient
 }
 
-// knows reports whether Initial keys of this connection follow from id.
+// knows reports whether this connection has Initial keys derived from id.
 func (q *quicState) knows(id []byte) bool {
 	return slices.ContainsFunc(q.dcids, func(d []byte) bool { return string(d) == string(id) })
 }
 
-// first makes a connection of a client's first Initial: its keys follow from its own destination
-// connection ID, and noise does not open.
+// first creates a connection from a client's first Initial packet. Its keys follow from its destination
+// connection ID; a packet of anything else does not open.
 func (in *Inspector) first(d *datagram, h *longHeader, key connKey) *conn {
 	pkt := slices.Clone(h.packet)
 	if _, ok := in.provider.OpenInitial(h.version, h.dst, pkt, h.pnOffset); !ok {
@@ -189,8 +189,8 @@ func (in *Inspector) packet(c *conn, dir int, h *longHeader) {
 			q.hs.packet(c, dir, h)
 		}
 	case packetRetry:
-		// A ClientHello of two datagrams may be answered by two; the client follows the one that it
-		// sees first, which the capture does not tell.
+		// A ClientHello of two datagrams may be answered by two Retry packets. The client follows the one
+		// that it sees first; the capture does not show which.
 		if dir == fromServer && len(q.dcids) <= maxRetries && !q.knows(h.src) && in.retryIsGenuine(q.dcids[0], h) {
 			c.report.Retry = true
 			q.dcids = append(q.dcids, slices.Clone(h.src))
@@ -212,7 +212,7 @@ func (in *Inspector) retryIsGenuine(original []byte, h *longHeader) bool {
 func (in *Inspector) initial(c *conn, dir int, h *longHeader) {
 	payload := in.open(c, dir, h)
 	if payload == nil {
-		c.report.problem(fmt.Sprintf("an Initial packet to %s does not open", hex.EncodeToString(h.dst)))
+		c.report.problem(fmt.Sprintf("an Initial packet to %s cannot be decrypted", hex.EncodeToString(h.dst)))
 		return
 	}
 	closed, ok := walkFrames(payload, func(off uint64, data []byte) error {
@@ -222,7 +222,7 @@ func (in *Inspector) initial(c *conn, dir int, h *longHeader) {
 		return c.note(c.server.add(off, data, c.fromServer))
 	})
 	if !ok {
-		c.report.problem("an Initial packet holds frames that do not belong there")
+		c.report.problem("an Initial packet contains frames that are not permitted in it")
 	}
 	if closed != nil && c.report.Close == "" {
 		c.report.Close = closed.String()
@@ -232,7 +232,7 @@ func (in *Inspector) initial(c *conn, dir int, h *longHeader) {
 	}
 }
 
-// note keeps an error as a problem of the connection.
+// note records an error as a problem of the connection.
 func (c *conn) note(err error) error {
 	if err != nil {
 		c.report.problem(err.Error())
@@ -240,7 +240,7 @@ func (c *conn) note(err error) error {
 	return err
 }
 
-// open opens an Initial packet with each key that can be its own.
+// open opens an Initial packet with each key that may fit.
 func (in *Inspector) open(c *conn, dir int, h *longHeader) []byte {
 	q := c.quic
 	for i := len(q.dcids) - 1; i >= 0; i-- {
@@ -248,7 +248,7 @@ func (in *Inspector) open(c *conn, dir int, h *longHeader) []byte {
 		if k == nil {
 			continue
 		}
-		pkt := slices.Clone(h.packet) // a failed opening destroys it
+		pkt := slices.Clone(h.packet) // a failed attempt destroys the packet
 		d := []tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(h.pnOffset)}}
 		k.side[dir].Open(pkt, d, k.largest[dir])
 		if d[0].Status != tlsprovider.OpenOK {

@@ -21,14 +21,14 @@ type longHeader struct {
 	version  uint32
 	dst, src []byte
 	pnOffset int    // of the packet number, from the packet's first byte
-	packet   []byte // all of it, cut to its Length
+	packet   []byte // the whole packet, cut to its Length
 	body     []byte // of Retry: token and tag; of Version Negotiation: versions
 }
 
-// maxConnID is the longest connection ID of the versions that are understood.
+// maxConnID is the longest connection ID of the supported versions.
 const maxConnID = 20
 
-// parseLong reads the long header at the front of b. rest is what follows it in the datagram.
+// parseLong parses the long header packet at the front of b. rest follows it in the datagram.
 func parseLong(b []byte) (h longHeader, rest []byte, ok bool) {
 	if len(b) < 7 || b[0]&0x80 == 0 {
 		return h, nil, false
@@ -99,7 +99,7 @@ func readVarint(s *cryptobyte.String) (uint64, bool) {
 	return v, true
 }
 
-// Frame types that Initial and Handshake packets hold (RFC 9000, 12.4).
+// Types of the frames that are permitted in Initial and Handshake packets (RFC 9000, 12.4).
 const (
 	framePadding         = 0x00
 	framePing            = 0x01
@@ -109,13 +109,13 @@ const (
 	frameConnectionClose = 0x1c
 )
 
-// A closeFrame is what a CONNECTION_CLOSE says.
+// A closeFrame is the content of a CONNECTION_CLOSE frame.
 type closeFrame struct {
 	code   uint64
 	reason string
 }
 
-// walkFrames calls crypto for each CRYPTO frame. It stops at what does not belong here.
+// walkFrames calls crypto for each CRYPTO frame. It stops at a frame that is not permitted here.
 func walkFrames(payload []byte, crypto func(off uint64, data []byte) error) (closed *closeFrame, ok bool) {
 	s := cryptobyte.String(payload)
 	for !s.Empty() {

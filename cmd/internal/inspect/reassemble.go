@@ -8,11 +8,11 @@ import (
 // maxPieces bounds the gaps of a stream.
 const maxPieces = 512
 
-var errStream = errors.New("more data out of order than is kept")
+var errStream = errors.New("too much data out of order")
 
-// stream puts a byte stream together from pieces that come split, shuffled and more than once.
+// stream reassembles a byte stream from pieces that arrive split, reordered and duplicated.
 type stream struct {
-	head   []byte  // what is complete from the first byte on
+	head   []byte  // contiguous bytes from the start
 	pieces []piece // by offset, beyond head; they may overlap
 	waits  int     // bytes in pieces
 	limit  int     // of head and pieces together
@@ -23,10 +23,10 @@ type piece struct {
 	data []byte
 }
 
-// size is what the stream holds in memory.
+// size returns the bytes that the stream holds in memory.
 func (s *stream) size() int { return len(s.head) + s.waits }
 
-// add puts data in its place.
+// add adds data at offset off.
 func (s *stream) add(off uint64, data []byte) error {
 	if end := off + uint64(len(data)); end <= uint64(len(s.head)) || len(data) == 0 {
 		return nil
@@ -53,7 +53,7 @@ func (s *stream) add(off uint64, data []byte) error {
 	return nil
 }
 
-// keep stores a piece that has something missing before it.
+// keep stores a piece that follows a gap.
 func (s *stream) keep(off uint64, data []byte) error {
 	i, found := slices.BinarySearchFunc(s.pieces, off, func(p piece, off uint64) int {
 		switch {
@@ -88,5 +88,5 @@ func (s *stream) message(off int) ([]byte, bool) {
 	return h[:n], true
 }
 
-// drop forgets everything.
+// drop releases everything.
 func (s *stream) drop() { *s = stream{} }

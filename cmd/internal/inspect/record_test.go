@@ -24,7 +24,7 @@ func record(t *testing.T, s setup) *recording {
 	return capturetest.Record(t, s)
 }
 
-// look shows the packets to an Inspector, as they are.
+// look passes the packets to an Inspector unchanged.
 func look(t *testing.T, r *recording, opt Options) ([]*Connection, Stats) {
 	t.Helper()
 	var out []*Connection
@@ -36,7 +36,7 @@ func look(t *testing.T, r *recording, opt Options) ([]*Connection, Stats) {
 	return out, in.Finish()
 }
 
-// one is the only connection of a recording.
+// one returns the only connection of a recording.
 func one(t *testing.T, r *recording) *Connection {
 	t.Helper()
 	cs, _ := look(t, r, Options{})

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// A Connection is what a capture shows of one connection's key exchange.
+// A Connection describes one connection's key exchange as far as the capture shows it.
 type Connection struct {
 	Start     time.Time      `json:"start"`
 	Transport string         `json:"transport"` // "quic" or "tcp"
 	Client    netip.AddrPort `json:"client"`
 	Server    netip.AddrPort `json:"server"`
-	// Version is the version of QUIC, or over TCP of TLS, that the last packets had.
+	// Version is the version of QUIC, or over TCP of TLS, in the last packets.
 	Version string `json:"version"`
 
 	Verdict Verdict `json:"verdict"`
 
 	ServerName string   `json:"server_name,omitempty"`
 	ALPN       []string `json:"alpn_offered,omitempty"`
-	// Selected is the group of the key exchange; nil where none is seen.
+	// Selected is the group of the key exchange; nil if none was seen.
 	Selected *Group       `json:"selected_group,omitempty"`
 	Suite    *Named       `json:"cipher_suite,omitempty"`
 	Hello    *ClientHello `json:"client_hello,omitempty"`
@@ -28,24 +28,24 @@ type Connection struct {
 	ServerHello  *ServerHello `json:"server_hello,omitempty"`
 	Resumed      bool         `json:"resumed"`
 
-	// Retry is set where the server validated the client's address by a Retry packet.
+	// Retry reports whether the server validated the client's address with a Retry packet.
 	Retry              bool      `json:"retry,omitempty"`
 	VersionNegotiation []string  `json:"version_negotiation,omitempty"`
 	ClientInitials     *Initials `json:"client_initials,omitempty"`
 	ServerInitials     *Initials `json:"server_initials,omitempty"`
 	Close              string    `json:"close,omitempty"`
 
-	// Handshake is what came under encryption; it takes a key log.
+	// Handshake describes the encrypted part. It needs a key log.
 	Handshake *Handshake `json:"handshake,omitempty"`
 
-	// Problems are what could not be read, and why.
+	// Problems lists what could not be read, and why.
 	Problems []string `json:"problems,omitempty"`
 }
 
-// Initials are the datagrams of one side that hold Initial packets.
+// Initials counts the datagrams of one side that contain Initial packets.
 type Initials struct {
 	Datagrams int   `json:"datagrams"`
-	Bytes     []int `json:"bytes"` // UDP payload of the first ones
+	Bytes     []int `json:"bytes"` // UDP payload sizes of the first ones
 }
 
 // maxInitialSizes bounds Initials.Bytes.
@@ -58,7 +58,7 @@ func (i *Initials) count(n int) {
 	}
 }
 
-// A Handshake is what the encrypted part of a handshake shows.
+// A Handshake describes the encrypted part of a handshake.
 type Handshake struct {
 	ALPN              string       `json:"alpn,omitempty"`
 	ServerGroups      []Group      `json:"server_groups,omitempty"`
@@ -80,11 +80,11 @@ type Certificate struct {
 	PublicKey          string    `json:"public_key"`
 	SignatureAlgorithm string    `json:"signature_algorithm"`
 	PostQuantum        bool      `json:"post_quantum"`
-	Chain              int       `json:"chain"`       // certificates sent
+	Chain              int       `json:"chain"`       // number of certificates sent
 	ChainBytes         int       `json:"chain_bytes"` // of the Certificate message
 }
 
-// A Parameter is one transport parameter, its value as a number or in hex.
+// A Parameter is one transport parameter, with its value as a number or in hex.
 type Parameter struct {
 	ID    uint64 `json:"id"`
 	Name  string `json:"name"`
@@ -103,10 +103,10 @@ func (c *Connection) problem(s string) {
 	}
 }
 
-// size is about what the report holds in memory.
+// size returns roughly how much memory the report holds.
 func (c *Connection) size() int {
 	if c == nil {
-		return 0 // it is reported
+		return 0 // already reported
 	}
 	n := 0
 	for _, h := range []*ClientHello{c.Hello, c.RetryHello} {
@@ -124,7 +124,7 @@ func (c *Connection) size() int {
 	return n
 }
 
-// lastHello is the ClientHello that counts.
+// lastHello returns the last ClientHello, which is the one that counts.
 func (c *Connection) lastHello() *ClientHello {
 	if c.RetryHello != nil {
 		return c.RetryHello

@@ -2,19 +2,19 @@ package inspect
 
 import "encoding/binary"
 
-// tcpState is what it takes to find the hellos at the front of a TCP connection.
+// tcpState is the state for finding the hellos at the start of a TCP connection.
 type tcpState struct {
 	side [2]tcpSide
-	done bool // the hellos are there, or this is not TLS
-	tls  bool // the client began as TLS does
+	done bool // the hellos are complete, or this is not TLS
+	tls  bool // the client's bytes began as TLS does
 }
 
-// tcpSide is one direction: its bytes, and how far its TLS records are read.
+// tcpSide is one direction: its bytes, and how far its TLS records have been read.
 type tcpSide struct {
-	known   bool   // base is
+	known   bool   // base is known
 	base    uint32 // sequence number of the first byte
 	stream  stream
-	records int // bytes of stream that are read
+	records int // bytes of stream that have been read
 	plain   int // bytes of handshake messages found in them
 	ended   bool
 }
@@ -30,14 +30,14 @@ const (
 
 func (t *tcpState) size() int { return t.side[0].stream.size() + t.side[1].stream.size() }
 
-// tcp examines a segment. It reports whether it belongs to the clear part of a TLS handshake, or may.
+// tcp examines a segment. It reports whether it belongs to the unencrypted part of a TLS handshake, or may.
 func (in *Inspector) tcp(d *datagram) bool {
 	c, dir := in.findTCP(d)
 	if c == nil {
 		return false
 	}
 	if c.tcp.done {
-		in.heard(c, d.time)
+		in.touch(c, d.time)
 		if d.end {
 			in.remove(c)
 		}
@@ -46,7 +46,7 @@ func (in *Inspector) tcp(d *datagram) bool {
 	side := &c.tcp.side[dir]
 	if d.syn {
 		side.known, side.base = true, d.seq+1
-		in.heard(c, d.time)
+		in.touch(c, d.time)
 		return true
 	}
 	if len(d.payload) > 0 {
@@ -62,17 +62,17 @@ func (in *Inspector) tcp(d *datagram) bool {
 		c.readTCP(dir, d)
 	}
 	if c.tcp.done {
-		in.tell(c)
+		in.emit(c)
 		c.tcp.side = [2]tcpSide{}
 	}
-	in.heard(c, d.time)
+	in.touch(c, d.time)
 	if d.end && (c.tcp.done || c.report.Hello == nil) {
 		in.remove(c)
 	}
 	return true
 }
 
-// findTCP returns a segment's connection; a SYN or a ClientHello makes one.
+// findTCP returns a segment's connection. A SYN or a ClientHello creates one.
 func (in *Inspector) findTCP(d *datagram) (*conn, int) {
 	key := connKey{client: d.src, server: d.dst, tcp: true}
 	back := connKey{client: d.dst, server: d.src, tcp: true}
@@ -81,7 +81,7 @@ func (in *Inspector) findTCP(d *datagram) (*conn, int) {
 	}
 	c := in.conns[key]
 	if c != nil && d.syn && c.tcp.side[fromClient].base != d.seq+1 {
-		in.remove(c) // the same ports again
+		in.remove(c) // a new connection on the same ports
 		c = nil
 	}
 	dir := fromClient
@@ -97,7 +97,7 @@ func (in *Inspector) findTCP(d *datagram) (*conn, int) {
 	return c, dir
 }
 
-// looksLikeTLS reports whether b may be the front of a TLS connection's first record.
+// looksLikeTLS reports whether b may be the start of a TLS connection's first record.
 func looksLikeTLS(b []byte) bool {
 	return len(b) >= recordHeader && (b[0] == recordHandshake || b[0] == recordAlert) && b[1] == 3
 }
@@ -106,7 +106,7 @@ func isClientHello(b []byte) bool {
 	return looksLikeTLS(b) && len(b) > recordHeader && b[recordHeader] == typeClientHello
 }
 
-// readTCP adds a segment's bytes and reads the records that are complete.
+// readTCP adds a segment's bytes and reads the complete records.
 func (c *conn) readTCP(dir int, d *datagram) {
 	side := &c.tcp.side[dir]
 	side.stream.limit = maxHello
@@ -118,7 +118,7 @@ func (c *conn) readTCP(dir int, d *datagram) {
 		c.report.problem("a segment was cut short by the capture")
 	}
 	if err := side.stream.add(uint64(off), d.payload); err != nil {
-		c.give(err.Error())
+		c.abandon(err.Error())
 		return
 	}
 	for !side.ended && !c.tcp.done {
@@ -127,7 +127,7 @@ func (c *conn) readTCP(dir int, d *datagram) {
 			return
 		}
 		if b[0] < recordCipherSpec || b[0] > 24 || b[1] != 3 {
-			c.give("this is no TLS")
+			c.abandon("not TLS")
 			return
 		}
 		n := recordHeader + int(binary.BigEndian.Uint16(b[3:]))
@@ -139,8 +139,8 @@ func (c *conn) readTCP(dir int, d *datagram) {
 	}
 }
 
-// give ends the examination of a connection.
-func (c *conn) give(why string) {
+// abandon ends the examination of a connection.
+func (c *conn) abandon(why string) {
 	c.report.problem(why)
 	c.tcp.done = true
 }
@@ -158,11 +158,11 @@ func (c *conn) record(dir int, kind byte, body []byte) {
 		}
 		side.plain += len(body)
 		if err != nil {
-			c.give(err.Error())
+			c.abandon(err.Error())
 		}
 	case recordCipherSpec:
-		// TLS 1.3 sends one for the sake of middleboxes, between the hellos too; in TLS 1.2
-		// everything after it is encrypted.
+		// TLS 1.3 sends this record only for compatibility with middleboxes, also between the hellos. In
+		// TLS 1.2 everything after it is encrypted.
 		if sh := c.report.ServerHello; sh != nil && sh.version < tls13 {
 			side.ended = true
 		}

@@ -24,7 +24,7 @@ func tlsOverTCP(t *testing.T, client, server []tls.CurveID, version uint16, size
 	return tlsResumed(t, client, server, version, size, 0)
 }
 
-// tlsResumed records the connection that comes after n others with the same ticket store.
+// tlsResumed records the connection after n others that share a ticket store.
 func tlsResumed(t *testing.T, client, server []tls.CurveID, version uint16, size, n int) (r *recording) {
 	t.Helper()
 	cert := capturetest.Certificate()
@@ -78,7 +78,7 @@ func oneTCP(t *testing.T, client, server *tls.Config, size int) *recording {
 		done <- err
 	}()
 	conn := tls.Client(tap(0, c), client)
-	_, err = io.ReadFull(conn, make([]byte, 5)) // with it come the tickets of TLS 1.3
+	_, err = io.ReadFull(conn, make([]byte, 5)) // TLS 1.3's tickets arrive with them
 	require.NoError(t, err)
 	require.NoError(t, <-done)
 	segment(0, false, true, true, nil)
@@ -110,7 +110,7 @@ func TestTCP(t *testing.T) {
 	c = one(t, tlsOverTCP(t, []tls.CurveID{x}, nil, tls.VersionTLS12, 1000))
 	require.Equal(t, CauseOldTLS, c.Verdict.Cause)
 	require.Equal(t, "X25519", c.Selected.Name, "TLS 1.2 shows its group as well")
-	// A HelloRetryRequest: the client's only share is of a group that the server lacks.
+	// A HelloRetryRequest: the client's only share is of a group that the server does not support.
 	c = one(t, tlsOverTCP(t, []tls.CurveID{x, tls.CurveP384}, []tls.CurveID{tls.CurveP384}, 0, 1000))
 	require.NotNil(t, c.RetryRequest)
 	require.Equal(t, "P-384", c.Selected.Name)
@@ -125,7 +125,8 @@ func TestTCPResumption(t *testing.T) {
 	}
 }
 
-// Without the client's SYN, and without both, it is found too; a hole in the hello is no verdict.
+// A connection without the client's SYN, or without both, is found too. A gap in the hello gives no
+// verdict.
 func TestTCPPartial(t *testing.T) {
 	pq := []tls.CurveID{tls.X25519MLKEM768}
 	r := tlsOverTCP(t, pq, nil, 0, 1000)
@@ -143,7 +144,7 @@ func TestTCPPartial(t *testing.T) {
 	require.Contains(t, cs[0].Verdict.Reason, "cut short by the capture")
 }
 
-// What is not TLS is no connection, and leaves nothing behind.
+// A connection that is not TLS is not reported and leaves no state.
 func TestTCPOther(t *testing.T) {
 	in := New(Options{Report: func(c *Connection) { t.Errorf("reported: %v", c.Verdict) }})
 	for i := range 1000 {
@@ -158,7 +159,7 @@ func TestTCPOther(t *testing.T) {
 	require.Zero(t, in.Finish().Connections)
 }
 
-// The same ports again are another connection.
+// A new SYN on the same ports is another connection.
 func TestTCPPortsAgain(t *testing.T) {
 	r := tlsOverTCP(t, []tls.CurveID{tls.X25519MLKEM768}, nil, 0, 1000)
 	again := oneTCPWithSeq(t, r)
@@ -166,7 +167,7 @@ func TestTCPPortsAgain(t *testing.T) {
 	require.Len(t, cs, 2)
 }
 
-// oneTCPWithSeq is the same connection with other sequence numbers.
+// oneTCPWithSeq returns the same connection with other sequence numbers.
 func oneTCPWithSeq(t *testing.T, r *recording) *recording {
 	t.Helper()
 	out := &recording{}

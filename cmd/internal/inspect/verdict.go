@@ -14,24 +14,24 @@ const (
 
 // Causes of a verdict other than post-quantum.
 const (
-	CauseBothOffered  = "both_offered"    // both sides have post-quantum groups and used none
+	CauseBothOffered  = "both_offered"    // both sides support post-quantum groups but used none
 	CauseClient       = "client"          // the client offered none
-	CauseServer       = "server"          // the server took none of the client's
-	CauseOldTLS       = "old_tls"         // TLS 1.2 and before have none
+	CauseServer       = "server"          // the server chose none of the client's
+	CauseOldTLS       = "old_tls"         // TLS 1.2 and earlier have none
 	CauseNoExchange   = "psk_only"        // resumed without a key exchange
-	CauseNoHello      = "no_client_hello" // the ClientHello cannot be read
-	CauseNoAnswer     = "no_server_hello" // the ServerHello is not there, or cannot be read
-	CauseUnknownGroup = "unknown_group"   // the group's code point is not known here
+	CauseNoHello      = "no_client_hello" // the ClientHello is missing or cannot be read
+	CauseNoAnswer     = "no_server_hello" // the ServerHello is missing or cannot be read
+	CauseUnknownGroup = "unknown_group"   // the group's code point is unknown
 )
 
-// A Verdict says whether a key exchange was post-quantum, and why not.
+// A Verdict states whether a key exchange was post-quantum, and if not, why.
 type Verdict struct {
 	Result string `json:"result"`
 	Cause  string `json:"cause,omitempty"`
 	Reason string `json:"reason"`
 }
 
-// maxServers bounds the servers whose abilities are remembered.
+// maxServers bounds the servers whose support is remembered.
 const maxServers = 65536
 
 // judge fills in a connection's verdict.
@@ -54,17 +54,17 @@ func (in *Inspector) verdict(c *Connection) Verdict {
 		return Verdict{Classical, CauseOldTLS, c.ServerHello.Version + " has no post-quantum key exchange" +
 			butOffered(offered)}
 	case c.Selected == nil:
-		return Verdict{Classical, CauseNoExchange, "resumed from a ticket without a key exchange of its own"}
+		return Verdict{Classical, CauseNoExchange, "resumed from a ticket without a key exchange"}
 	case c.Selected.PostQuantum:
 		return Verdict{Result: PostQuantum, Reason: c.Selected.String() + " was negotiated"}
 	case c.Selected.Name == "unknown":
-		return Verdict{Unknown, CauseUnknownGroup, fmt.Sprintf("group 0x%04X is not known here", c.Selected.ID)}
+		return Verdict{Unknown, CauseUnknownGroup, fmt.Sprintf("group 0x%04X is unknown", c.Selected.ID)}
 	case len(offered) == 0:
 		return Verdict{Classical, CauseClient, "the client offered no post-quantum group; " +
 			c.Selected.String() + " was negotiated"}
 	case in.pqServer[c.Server] || c.Handshake != nil && anyPQ(c.Handshake.ServerGroups):
-		return Verdict{Classical, CauseBothOffered, "the server has post-quantum groups and the client offered " +
-			orNone(offered) + ", yet " + c.Selected.String() + " was negotiated" + noShare(c)}
+		return Verdict{Classical, CauseBothOffered, "the server supports post-quantum groups and the client offered " +
+			orNone(offered) + ", but " + c.Selected.String() + " was negotiated" + noShare(c)}
 	}
 	return Verdict{Classical, CauseServer, "the client offered " + orNone(offered) + ", the server chose " +
 		c.Selected.String()}
@@ -109,8 +109,8 @@ func butOffered(gs []Group) string {
 	return ", though the client offered " + orNone(gs)
 }
 
-// noShare names the usual cause: a server that does not ask again for a group whose key share the
-// client did not send along.
+// noShare describes the usual cause: a server that does not ask for a group for which the client sent no
+// key share.
 func noShare(c *Connection) string {
 	for _, s := range c.lastHello().Shares {
 		if s.PostQuantum {
@@ -125,7 +125,7 @@ func closeReason(c *Connection) string {
 	case c.Close != "":
 		return " (closed: " + c.Close + ")"
 	case len(c.VersionNegotiation) > 0:
-		return " (the server does not speak the client's version; it named " +
+		return " (the server does not support the client's version; it offered " +
 			strings.Join(c.VersionNegotiation, ", ") + ")"
 	}
 	return ""

@@ -14,7 +14,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// The experiments before the standard have names, and halves where their shares have any.
+// The experiments before the standard have names, and halves where their shares consist of two.
 func TestHistoricGroups(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
@@ -39,14 +39,14 @@ func TestHistoricGroups(t *testing.T) {
 			require.False(t, c.Hello.Shares[0].WrongSize)
 		})
 	}
-	// The first draft put lengths between.
+	// The first draft added lengths.
 	share, ok := readShare(ptr(cryptobyte.String(append([]byte{0x2f, 0x39, 3, 0x44, 0, 32}, make([]byte, 834)...))), false)
 	require.True(t, ok)
 	require.Equal(t, []half{{"X25519", 32}, {"Kyber512", 800}}, share.Halves)
 	c := simple(t, makeClientHello(t, 0, false, offer{0x2f39, 836}), makeServerHello(offer{0x2f39, 800}, false))
 	require.True(t, c.Hello.Shares[0].WrongSize, "no lengths stand there")
 	require.Empty(t, c.Hello.Shares[0].Halves)
-	// Broken, and known to be: not post-quantum.
+	// SIKE is broken: it is not post-quantum.
 	c = simple(t, makeClientHello(t, 0, false, offer{0x2f27, 362}), makeServerHello(offer{0x2f27, 378}, false))
 	require.Equal(t, Classical, c.Verdict.Result)
 }
@@ -65,17 +65,17 @@ func TestResumption(t *testing.T) {
 	require.Equal(t, CauseNoExchange, c.Verdict.Cause)
 }
 
-// What cannot be judged says why.
+// A verdict of unknown gives a reason.
 func TestUnknown(t *testing.T) {
 	hello := makeClientHello(t, 0, false, offer{0x11ec, 1216}, offer{0x1d, 32})
 	c := simple(t, hello, makeServerHello(offer{0x7777, 99}, false))
-	require.Equal(t, Verdict{Unknown, CauseUnknownGroup, "group 0x7777 is not known here"}, c.Verdict)
+	require.Equal(t, Verdict{Unknown, CauseUnknownGroup, "group 0x7777 is unknown"}, c.Verdict)
 	c = simple(t, hello, nil)
 	require.Equal(t, CauseNoAnswer, c.Verdict.Cause)
 	require.Contains(t, c.Verdict.Reason, "X25519MLKEM768")
 }
 
-// A server's packet alone cannot be opened: it is counted, and is no connection.
+// A server's packet alone cannot be opened. It is counted and makes no connection.
 func TestOrphans(t *testing.T) {
 	back := &sealer{version: quicV1, dcid: testDCID, dst: []byte("client"), src: []byte("server"), side: tlsprovider.Server, size: 1200}
 	data, err := capture.UDPPacket(serverEnd, clientEnd, back.datagram(t, 0, makeServerHello(offer{0x11ec, 1120}, false), []span{{0, 1000}}))
@@ -85,7 +85,7 @@ func TestOrphans(t *testing.T) {
 	require.Equal(t, Stats{Frames: 1, Datagrams: 1, Orphans: 1}, in.Finish())
 }
 
-// A server may answer a client's version 1 in version 2 (RFC 9368): its Initial keys follow from the same
+// A server may answer a client's version 1 in version 2 (RFC 9368). Its Initial keys follow from the same
 // connection ID.
 func TestVersionChange(t *testing.T) {
 	hello, answer := makeClientHello(t, 0, false, offer{0x11ec, 800}), makeServerHello(offer{0x11ec, 1120}, false)
@@ -97,7 +97,7 @@ func TestVersionChange(t *testing.T) {
 	require.True(t, c.Hello.Shares[0].WrongSize)
 }
 
-// A client without a connection ID of its own that uses its port again makes another connection.
+// A client with an empty connection ID that reuses its port makes another connection.
 func TestPortAgain(t *testing.T) {
 	hello, answer := makeClientHello(t, 0, false, offer{0x1d, 32}), makeServerHello(offer{0x1d, 32}, false)
 	in := New(Options{})
@@ -122,7 +122,8 @@ func TestPortAgain(t *testing.T) {
 	}
 }
 
-// A server may answer each datagram of a ClientHello by a Retry packet: whichever the client follows.
+// A server may answer each datagram of a ClientHello with a Retry packet, of which the client may follow
+// either.
 func TestSeveralRetries(t *testing.T) {
 	p := native.New()
 	retry := func(src string) []byte {

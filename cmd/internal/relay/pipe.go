@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// maxQueued bounds the datagrams on their way in one direction.
+// maxQueued bounds the queued datagrams of one direction.
 const maxQueued = 1 << 16
 
-// pipe is one direction: datagrams leave it when their time has come.
+// pipe is one direction of the path. Datagrams leave it when they are due.
 type pipe struct {
 	mu     sync.Mutex
 	queue  arrivals
-	order  uint64    // of arrival, which breaks ties
-	free   time.Time // when the bottleneck will have sent all that was put in
-	last   time.Time // when the last datagram that keeps the order leaves
+	order  uint64    // of arrival, to break ties
+	free   time.Time // when the bottleneck will have sent everything that is queued
+	last   time.Time // when the last datagram that keeps its order leaves
 	wake   chan struct{}
 	closed bool
 }
 
-// arrival is a datagram on its way.
+// arrival is a queued datagram.
 type arrival struct {
 	at    time.Time
 	order uint64
@@ -34,7 +34,7 @@ func newPipe(wait *sync.WaitGroup) *pipe {
 	return p
 }
 
-// push puts a datagram in; false if the queue is full. The bytes are copied.
+// push queues a copy of a datagram. It returns false if the queue is full.
 func (p *pipe) push(l *Link, b []byte, wait time.Duration, late bool, send func([]byte)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +90,7 @@ func (p *pipe) close() {
 	p.signal()
 }
 
-// run delivers until close.
+// run delivers datagrams until the pipe is closed.
 func (p *pipe) run() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -121,7 +121,7 @@ func (p *pipe) run() {
 	}
 }
 
-// arrivals is a heap.
+// arrivals is a heap of datagrams, ordered by when they are due.
 type arrivals []arrival
 
 func (q arrivals) Len() int { return len(q) }

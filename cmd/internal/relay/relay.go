@@ -1,7 +1,6 @@
-// Package relay stands between clients and a server and makes the path between them a worse one: with
-// delay, jitter, loss, reordering and a bottleneck of a given rate and queue, in user space, so that it
-// takes neither root nor a kernel with netem. Each client gets a socket of its own towards the server,
-// as behind a NAT.
+// Package relay forwards datagrams between clients and a server over a path with delay, jitter, loss,
+// reordering and a bottleneck with a given rate and queue. It runs in user space, so it needs neither root
+// nor a kernel with netem. Each client gets its own socket towards the server, as behind a NAT.
 package relay
 
 import (
@@ -13,22 +12,22 @@ import (
 	"time"
 )
 
-// A Link is one direction of the path. The zero value delivers at once.
+// A Link is one direction of the path. The zero value delivers immediately.
 type Link struct {
 	Delay   time.Duration // one way
-	Jitter  time.Duration // each datagram waits up to that much more, without overtaking another
+	Jitter  time.Duration // each datagram waits up to this much longer, without overtaking another
 	Loss    float64       // share of datagrams dropped, 0 to 1
-	Reorder float64       // share of datagrams that wait ReorderBy more, and so come late
-	// ReorderBy is by how much; zero means one Delay.
+	Reorder float64       // share of datagrams that wait ReorderBy longer, and so arrive late
+	// ReorderBy is how much longer a reordered datagram waits. Zero means Delay.
 	ReorderBy time.Duration
-	Rate      int64 // of the bottleneck, in bytes a second; 0 is none
-	Queue     int   // of the bottleneck, in bytes; more is dropped. 0 means 64 KiB
+	Rate      int64 // of the bottleneck, in bytes a second; 0 means no bottleneck
+	Queue     int   // of the bottleneck, in bytes; datagrams beyond it are dropped. 0 means 64 KiB
 }
 
 const (
 	defaultQueue = 64 << 10
 	maxDatagram  = 65535
-	maxClients   = 4096 // beyond it, the client that was silent for longest is forgotten
+	maxClients   = 4096 // beyond it, the client that was silent the longest is forgotten
 )
 
 // A Relay forwards datagrams until Close.
@@ -48,13 +47,13 @@ type Relay struct {
 
 // client is one client's socket towards the server.
 type client struct {
-	addr  netip.AddrPort
-	back  *net.UDPConn
-	heard time.Time
+	addr     netip.AddrPort
+	back     *net.UDPConn
+	lastSeen time.Time
 }
 
-// New starts a relay to server on a port of its own at the loopback address of the server's family.
-// seed makes what is lost and late repeatable, up to the timing of the processes.
+// New starts a relay to server on a free port of the loopback address in the server's family. The same seed
+// loses and delays the same datagrams, except for differences in the processes' timing.
 func New(server string, up, down Link, seed uint64) (*Relay, error) {
 	to, err := net.ResolveUDPAddr("udp", server)
 	if err != nil {
@@ -79,17 +78,17 @@ func New(server string, up, down Link, seed uint64) (*Relay, error) {
 	return r, nil
 }
 
-// Addr is where clients send to.
+// Addr returns the address that clients send to.
 func (r *Relay) Addr() string { return r.front.LocalAddr().String() }
 
-// Dropped is how many datagrams were dropped towards the server and towards the clients.
+// Dropped returns how many datagrams were dropped towards the server and towards the clients.
 func (r *Relay) Dropped() (up, down int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped[0], r.dropped[1]
 }
 
-// Close stops forwarding and waits until nothing of the relay runs any more. What is on its way is lost.
+// Close stops forwarding and waits until all goroutines have ended. Queued datagrams are lost.
 func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -120,12 +119,12 @@ func (r *Relay) fromClients() {
 	}
 }
 
-// client finds or makes a client's socket; nil when there is none to be had.
+// client finds or creates a client's socket. It returns nil if none can be created.
 func (r *Relay) client(from netip.AddrPort) *client {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c := r.clients[from]; c != nil {
-		c.heard = time.Now()
+		c.lastSeen = time.Now()
 		return c
 	}
 	if r.closed {
@@ -138,7 +137,7 @@ func (r *Relay) client(from netip.AddrPort) *client {
 	if err != nil {
 		return nil
 	}
-	c := &client{addr: from, back: back, heard: time.Now()}
+	c := &client{addr: from, back: back, lastSeen: time.Now()}
 	r.clients[from] = c
 	r.wait.Go(func() { r.fromServer(c) })
 	return c
@@ -147,7 +146,7 @@ func (r *Relay) client(from netip.AddrPort) *client {
 func (r *Relay) forgetOldest() {
 	var oldest *client
 	for _, c := range r.clients {
-		if oldest == nil || c.heard.Before(oldest.heard) {
+		if oldest == nil || c.lastSeen.Before(oldest.lastSeen) {
 			oldest = c
 		}
 	}
@@ -163,13 +162,13 @@ func (r *Relay) fromServer(c *client) {
 			return
 		}
 		if err != nil {
-			continue // an ICMP error: the server is not there, or not yet
+			continue // an ICMP error: the server is not listening, or not yet
 		}
 		r.forward(1, &r.down, buf[:n], func(b []byte) { _, _ = r.front.WriteToUDPAddrPort(b, c.addr) })
 	}
 }
 
-// forward puts a datagram on its way in direction i, or drops it.
+// forward queues a datagram in direction i, or drops it.
 func (r *Relay) forward(i int, l *Link, b []byte, send func([]byte)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

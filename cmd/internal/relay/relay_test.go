@@ -97,7 +97,7 @@ func TestRelayReorders(t *testing.T) {
 func TestRelayLoses(t *testing.T) {
 	r := start(t, Link{Loss: 0.5}, Link{})
 	c := dial(t, r.Addr())
-	const sent = 200 // fits into the socket's buffer, which must not be what loses them
+	const sent = 200 // fits into the socket's buffer, so that the buffer loses none
 	got := make(chan int)
 	go func() {
 		n, buf := 0, make([]byte, 16)

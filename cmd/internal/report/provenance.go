@@ -63,7 +63,7 @@ func remarks(all []*series) []string {
 			}
 			of[text] = append(of[text], s.Label)
 		}
-		if run.Foreign {
+		if run.FromS2N {
 			say("written by the collector of s2n-netbench. Its times are nominal (sample number times interval), " +
 				"not measured. It counts connections and accepted streams too low; where it has the times that " +
 				"connections took, their number is used. Cycles, instructions and branches are numbers of samples.")
@@ -79,7 +79,7 @@ func remarks(all []*series) []string {
 			say(n)
 		}
 		// A collector's file says so itself.
-		if run.Foreign && s.sampledOnly() {
+		if run.FromS2N && s.sampledOnly() {
 			say("only CPU and memory were sampled: connections, bytes and latencies are not known.")
 		}
 		if len(run.Samples) < 2 {

@@ -63,7 +63,7 @@ func points(run *stats.Run) []point {
 			bytes: float64(total(s.Send).Total) + float64(total(s.Receive).Total),
 			cpu:   float64(s.CPUTime) / 1e6, memory: float64(s.Memory), n: 1,
 		}
-		if run.Foreign {
+		if run.FromS2N {
 			p.connections = float64(max(s.Connections, s.ConnectTime.Count))
 		}
 		if s.CPUTime == 0 {

@@ -58,7 +58,7 @@ func summary(all []*series) table {
 		failed := cell{Main: "–"}
 		if !s.sampledOnly() {
 			count = strconv.FormatFloat(connections, 'f', 0, 64)
-			if !s.in.Run.Foreign {
+			if !s.in.Run.FromS2N {
 				failed = s.failures()
 			}
 		}
@@ -159,7 +159,7 @@ func compared(all []*series) table {
 	add("Scenario", func(s *series) string { return s.in.Run.Header.Scenario })
 	add("Started", func(s *series) string { return started(&s.in.Run.Header) })
 	add("Collected by", func(s *series) string {
-		if s.in.Run.Foreign {
+		if s.in.Run.FromS2N {
 			return "s2n-netbench-collector"
 		}
 		return s.in.Run.Header.Collector

@@ -102,7 +102,7 @@ func readTree(dir string) (inputs []Input, skipped []string, err error) {
 			return nil
 		}
 		// Upstream's drivers do not tell what they are, but the file's name does.
-		if h := &in.Run.Header; h.Role == "" && in.Run.Foreign {
+		if h := &in.Run.Header; h.Role == "" && in.Run.FromS2N {
 			for _, role := range []string{"client", "server"} {
 				if strings.Contains(filepath.Base(name), role) {
 					h.Role = role

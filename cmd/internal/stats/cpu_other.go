@@ -6,5 +6,5 @@ import "time"
 
 func cpuTime() time.Duration { return 0 }
 
-// CPUTime is the user and system time of this process; 0 where it is not known.
+// CPUTime returns the user and system time of this process, or 0 where it is not known.
 func CPUTime() time.Duration { return 0 }

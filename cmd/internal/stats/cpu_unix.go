@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cpuTime is the user and system time of this process.
+// cpuTime returns the user and system time of this process.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -16,5 +16,5 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// CPUTime is the user and system time of this process; 0 where it is not known.
+// CPUTime returns the user and system time of this process, or 0 where it is not known.
 func CPUTime() time.Duration { return cpuTime() }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Machine is what there is to say of the machine that this runs on: as much as its kernel tells.
+// Machine describes this machine as far as its kernel reports it.
 func Machine() *Provenance {
 	return &Provenance{
 		OS:       runtime.GOOS + "/" + runtime.GOARCH,
@@ -23,7 +23,7 @@ func line(file string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// cpuModel is the first processor's name; those of ARM have but numbers.
+// cpuModel returns the first processor's name. ARM kernels report only numbers.
 func cpuModel() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	var arm []string

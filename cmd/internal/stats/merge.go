@@ -2,8 +2,8 @@ package stats
 
 import "maps"
 
-// Merge adds what a driver counted in a later interval to s: counts add up, the final mark and what
-// stands for a moment is the later one's. The sampled fields of s stay, and so does its time.
+// Merge adds what a driver counted in a later interval to s. Counts add up; the final mark and values that
+// describe a moment are taken from o. The time and the sampled fields of s stay.
 func (s *Sample) Merge(o *Sample) {
 	s.Connections += o.Connections
 	s.Accept += o.Accept
@@ -78,9 +78,8 @@ func less(a, b Bucket) bool {
 	return a.Lower < b.Lower || a.Lower == b.Lower && a.Upper < b.Upper
 }
 
-// Quantile estimates the value below which the share q (0 to 1) of the distribution lies, by the
-// buckets, within which values are taken to lie evenly; of one without buckets nothing is known but its
-// mean, and ok is false.
+// Quantile estimates the value below which the share q (0 to 1) of the distribution lies. Values are
+// assumed to lie evenly within a bucket. A distribution without buckets has only a mean: ok is false.
 func (p *Profile) Quantile(q float64) (value float64, ok bool) {
 	var total float64
 	for _, b := range p.Buckets {

@@ -12,34 +12,34 @@ import (
 )
 
 const (
-	// maxLine bounds a line. The longest that make sense are those of s2n-netbench's collector, with two
-	// entries for each stream of an interval: some 40 bytes each.
+	// maxLine bounds a line. The longest useful ones come from s2n-netbench's collector, with two entries
+	// of about 40 bytes for each stream of an interval.
 	maxLine = 16 << 20
-	// maxSamples bounds the lines that are kept: twelve days at one a second.
+	// maxSamples bounds the number of samples that are kept: twelve days at one a second.
 	maxSamples = 1 << 20
-	// maxProblems bounds the list of what is wrong with a file.
+	// maxProblems bounds the list of problems reported for a file.
 	maxProblems = 20
 )
 
-// A Run is what a file of statistics holds.
+// A Run is the content of a statistics file.
 type Run struct {
 	Header  Header
-	Samples []Sample // in the order of time
+	Samples []Sample // in order of time
 
-	// Foreign tells that the file was not written by our collector or one of our drivers, but by
-	// s2n-netbench's: its times are nominal, and connections and accepted streams counted too low.
-	Foreign bool
-	// Problems say, for people, what was wrong with the file and what was done about it.
+	// FromS2N reports whether s2n-netbench's collector wrote the file, and not our collector or a driver.
+	// Its times are nominal, and it counts too few connections and accepted streams.
+	FromS2N bool
+	// Problems describes what is invalid in the file and how Read handled it, in words.
 	Problems []string
-	// Notes are those that the file itself holds.
+	// Notes are the notes that the file itself contains.
 	Notes []string
 }
 
-// ErrNoHeader is returned by Read for what is not a file of statistics.
-var ErrNoHeader = errors.New("no statistics: the first line is not a header with the name of a driver")
+// ErrNoHeader is returned by Read for input that is not a statistics file.
+var ErrNoHeader = errors.New("not a statistics file: the first line is not a header that names a driver")
 
-// Read reads a file of statistics: ours, or one of s2n-netbench's collector. A line that is damaged, as
-// the last one of a run that was killed is, is reported among the problems and the rest is used.
+// Read reads a statistics file, ours or one of s2n-netbench's collector. Damaged lines, such as the last
+// line of a run that was killed, are reported in Problems and left out.
 func Read(r io.Reader) (*Run, error) {
 	in := &lines{r: bufio.NewReaderSize(r, 64<<10)}
 	var run Run
@@ -52,7 +52,7 @@ func Read(r io.Reader) (*Run, error) {
 			break
 		}
 		if err != nil {
-			run.problem("reading ended after line %d: %v", in.n, err)
+			run.problem("reading failed after line %d: %v", in.n, err)
 			break
 		}
 		if len(bytes.TrimSpace(text)) == 0 && whole {
@@ -65,7 +65,7 @@ func Read(r io.Reader) (*Run, error) {
 		run.readSample(text, whole, in)
 	}
 	run.order()
-	if run.Foreign {
+	if run.FromS2N {
 		run.correctMemory()
 	}
 	return &run, nil
@@ -79,7 +79,7 @@ func (run *Run) readHeader(in *lines) error {
 	if err == io.EOF || !whole {
 		return ErrNoHeader
 	}
-	// A pointer tells a name that is missing from one that is empty.
+	// A pointer distinguishes a missing name from an empty one.
 	var must struct {
 		Driver *string `json:"driver"`
 	}
@@ -87,10 +87,10 @@ func (run *Run) readHeader(in *lines) error {
 		return ErrNoHeader
 	}
 	if err := json.Unmarshal(text, &run.Header); err != nil {
-		return fmt.Errorf("the header: %w", err)
+		return fmt.Errorf("header: %w", err)
 	}
 	h := &run.Header
-	run.Foreign = h.Collector == "" && h.Role == "" && h.Provenance == nil
+	run.FromS2N = h.Collector == "" && h.Role == "" && h.Provenance == nil
 	return nil
 }
 
@@ -98,7 +98,7 @@ func (run *Run) readHeader(in *lines) error {
 func (run *Run) readSample(text []byte, whole bool, in *lines) {
 	var line struct {
 		T      *int64 `json:"t"`
-		Sample        // whose T is hidden by the one above
+		Sample        // its T is hidden by the one above
 	}
 	s := &line.Sample
 	switch err := json.Unmarshal(text, &line); {
@@ -109,11 +109,11 @@ func (run *Run) readSample(text []byte, whole bool, in *lines) {
 	case err != nil:
 		run.problem("line %d is damaged: left out", in.n)
 	case line.T == nil || *line.T < 0:
-		run.problem("line %d has no time: left out", in.n)
+		run.problem("line %d has no time \"t\": left out", in.n)
 	default:
 		s.T = *line.T
 		if s.clean() {
-			run.problem("line %d has counts below zero: left out", in.n)
+			run.problem("line %d has negative counts: they are left out", in.n)
 		}
 		if s.Provenance != nil {
 			run.Header.learn(s.Provenance)
@@ -128,11 +128,11 @@ func (run *Run) problem(format string, args ...any) {
 	case len(run.Problems) < maxProblems:
 		run.Problems = append(run.Problems, fmt.Sprintf(format, args...))
 	case len(run.Problems) == maxProblems:
-		run.Problems = append(run.Problems, "and more")
+		run.Problems = append(run.Problems, "further problems are not listed")
 	}
 }
 
-// order puts the samples in the order of time.
+// order sorts the samples by time.
 func (run *Run) order() {
 	byTime := func(a, b Sample) int {
 		switch {
@@ -144,14 +144,14 @@ func (run *Run) order() {
 		return 0
 	}
 	if !slices.IsSortedFunc(run.Samples, byTime) {
-		run.problem("the samples are not in the order of time: sorted")
+		run.problem("the samples were not in order of time: they have been sorted")
 		slices.SortStableFunc(run.Samples, byTime)
 	}
 }
 
-// correctMemory undoes what s2n-netbench's collector does since it multiplies by 1000 what is bytes
-// already: no process that runs has less than a megabyte resident, so each shows at least 10^9; and a
-// driver that really needs that much has not been seen. The files of 2022 are right.
+// correctMemory corrects files of s2n-netbench's newer collector, which multiplies a number of bytes by
+// 1000. A process has at least a megabyte of resident memory, so such a file shows at least 10^9 in each
+// sample; no driver is known to use that much. Files of 2022 are correct.
 func (run *Run) correctMemory() {
 	var most int64
 	for i := range run.Samples {
@@ -167,10 +167,10 @@ func (run *Run) correctMemory() {
 		run.Samples[i].Memory /= 1000
 		run.Samples[i].VirtualMemory /= 1000
 	}
-	run.problem("memory was divided by 1000, which the collector of s2n-netbench multiplies it by once too often")
+	run.problem("memory was divided by 1000: s2n-netbench's collector multiplies it by 1000 once too often")
 }
 
-// learn takes over what is not known yet.
+// learn fills in fields that are not known yet.
 func (h *Header) learn(p *Provenance) {
 	if h.Provenance == nil {
 		h.Provenance = new(Provenance)
@@ -178,7 +178,7 @@ func (h *Header) learn(p *Provenance) {
 	h.Provenance.Learn(p)
 }
 
-// Learn takes over what o knows and p does not.
+// Learn copies the fields that are set in o and empty in p.
 func (p *Provenance) Learn(o *Provenance) {
 	text := func(to *string, from string) {
 		if *to == "" {
@@ -206,7 +206,7 @@ func (p *Provenance) Learn(o *Provenance) {
 	p.FIPS = p.FIPS || o.FIPS
 }
 
-// clean removes what no count can be, so that sums hold, and tells whether there was any.
+// clean removes negative counts, so that sums stay correct, and reports whether it found any.
 func (s *Sample) clean() (found bool) {
 	number := func(v *int64) {
 		if *v < 0 {
@@ -253,11 +253,11 @@ type lines struct {
 	r    *bufio.Reader
 	buf  []byte
 	n    int  // lines read
-	last bool // the line had no end
+	last bool // the line did not end with a newline
 }
 
-// next returns the next line, valid until the next call. whole is false for one that was too long, of
-// which nothing is returned. The error at the end of the input is io.EOF.
+// next returns the next line, which is valid until the next call. whole is false for a line that was too
+// long, of which nothing is returned. At the end of the input the error is io.EOF.
 func (l *lines) next() (text []byte, whole bool, err error) {
 	l.buf, l.last = l.buf[:0], false
 	var size int
@@ -288,13 +288,13 @@ func (l *lines) next() (text []byte, whole bool, err error) {
 // A Decoder reads the lines that a driver writes while it runs.
 type Decoder struct{ in lines }
 
-// NewDecoder reads from r.
+// NewDecoder returns a Decoder that reads from r.
 func NewDecoder(r io.Reader) *Decoder {
 	return &Decoder{in: lines{r: bufio.NewReaderSize(r, 64<<10)}}
 }
 
-// Next returns the next header or sample; a line that is neither is an error that does not end the
-// stream, except for those of reading, io.EOF among them.
+// Next returns the next header or sample. A line that is neither returns a *LineError, after which Next may
+// be called again. Read errors, including io.EOF, end the stream.
 func (d *Decoder) Next() (*Header, *Sample, error) {
 	text, whole, err := d.in.next()
 	if err != nil {
@@ -306,7 +306,7 @@ func (d *Decoder) Next() (*Header, *Sample, error) {
 	var line struct {
 		T      *int64  `json:"t"`
 		Driver *string `json:"driver"`
-		Sample         // whose T is hidden by the one above
+		Sample         // its T is hidden by the one above
 	}
 	if err := json.Unmarshal(text, &line); err != nil {
 		return nil, nil, &LineError{d.in.n, "damaged"}
@@ -329,7 +329,7 @@ func (d *Decoder) Next() (*Header, *Sample, error) {
 	return nil, nil, &LineError{d.in.n, "neither a header nor a sample"}
 }
 
-// A LineError is about one line.
+// A LineError reports a line that cannot be used.
 type LineError struct {
 	Line int
 	What string

@@ -10,16 +10,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// foreign is a file as the collector of s2n-netbench writes it.
-const foreign = `{"pid":4242,"driver":"./target/release/s2n-netbench-driver-client-s2n-quic","scenario":"./target/s2n-netbench/request_response.json","start_time":{"secs_since_epoch":1720807509,"nanos_since_epoch":123456789},"traces":["lbl","request","response"]}
+// s2nFile is a file as s2n-netbench's collector writes it.
+const s2nFile = `{"pid":4242,"driver":"./target/release/s2n-netbench-driver-client-s2n-quic","scenario":"./target/s2n-netbench/request_response.json","start_time":{"secs_since_epoch":1720807509,"nanos_since_epoch":123456789},"traces":["lbl","request","response"]}
 {"t":0,"memory":8192000000,"virtual_memory":90112000000}
 {"t":1000,"cpu":98.5,"cycles":3012,"instructions":5120,"branches":9000,"context_switches":2,"memory":12288000000,"virtual_memory":90112000000,"syscalls":12345,"connections":812,"accept":812,"allocs":{"count":5,"total":900},"reallocs":{"count":1,"total":64},"deallocs":{"count":5,"total":900},"connect_time":{"count":812,"total":901234},"send":{"0:0":{"count":1,"total":1}},"receive":{"0:0":{"count":1,"total":1}},"profiles":{"0":{"stat":{"count":812,"total":1234567},"buckets":[{"lower":128,"upper":256,"count":800}]}}}
 `
 
-func TestReadForeign(t *testing.T) {
-	run, err := Read(strings.NewReader(foreign))
+func TestReadS2N(t *testing.T) {
+	run, err := Read(strings.NewReader(s2nFile))
 	require.NoError(t, err)
-	require.True(t, run.Foreign)
+	require.True(t, run.FromS2N)
 	require.Equal(t, []string{"lbl", "request", "response"}, run.Header.Traces)
 	require.Equal(t, Time{1720807509, 123456789}, run.Header.StartTime)
 	require.Len(t, run.Samples, 2)
@@ -33,8 +33,8 @@ func TestReadForeign(t *testing.T) {
 	require.Contains(t, run.Problems[0], "divided by 1000")
 }
 
-// The collector of 2022 was right about memory, and knew fewer fields.
-func TestReadForeignOf2022(t *testing.T) {
+// The collector of 2022 reported memory correctly and had fewer fields.
+func TestReadS2NOf2022(t *testing.T) {
 	run, err := Read(strings.NewReader(`{"pid":1,"driver":"netbench-driver-s2n-quic-server","scenario":"x.json","start_time":{"secs_since_epoch":1,"nanos_since_epoch":2}}
 {"t":0,"memory":8000000,"virtual_memory":9000000000}
 `))
@@ -46,12 +46,12 @@ func TestReadForeignOf2022(t *testing.T) {
 
 func TestReadTruncated(t *testing.T) {
 	for cut := 1; cut < 100; cut += 7 {
-		run, err := Read(strings.NewReader(foreign[:len(foreign)-1-cut]))
+		run, err := Read(strings.NewReader(s2nFile[:len(s2nFile)-1-cut]))
 		require.NoError(t, err)
 		require.Len(t, run.Samples, 1, "the rest is used")
 		require.Contains(t, run.Problems[0], "the last line (3) is cut off")
 	}
-	run, err := Read(strings.NewReader(strings.TrimSuffix(foreign, "\n")))
+	run, err := Read(strings.NewReader(strings.TrimSuffix(s2nFile, "\n")))
 	require.NoError(t, err)
 	require.Len(t, run.Samples, 2, "only the end of the line is missing")
 }
@@ -66,7 +66,7 @@ garbage
 {"t":-1}
 `))
 	require.NoError(t, err)
-	require.False(t, run.Foreign)
+	require.False(t, run.FromS2N)
 	require.Len(t, run.Samples, 2)
 	require.EqualValues(t, 1000, run.Samples[0].T)
 	require.Zero(t, run.Samples[0].Connections)
@@ -74,9 +74,9 @@ garbage
 	require.Empty(t, run.Samples[0].Profiles)
 	require.Equal(t, []Bucket{{1, 3, 1}}, run.Samples[0].Latency["connect"].Buckets)
 	require.Equal(t, []string{
-		"line 3 is damaged: left out", "line 5 has no time: left out",
-		"line 6 has counts below zero: left out", "line 7 has no time: left out",
-		"the samples are not in the order of time: sorted",
+		"line 3 is damaged: left out", "line 5 has no time \"t\": left out",
+		"line 6 has negative counts: they are left out", "line 7 has no time \"t\": left out",
+		"the samples were not in order of time: they have been sorted",
 	}, run.Problems)
 }
 
@@ -87,7 +87,7 @@ func TestReadNoStatistics(t *testing.T) {
 	}
 }
 
-// A line without an end does not fill the memory, and those behind it are read.
+// An overlong line is not kept in memory, and the lines behind it are read.
 func TestReadHugeLine(t *testing.T) {
 	run, err := Read(strings.NewReader(`{"driver":"d"}` + "\n" +
 		`{"t":1,"notes":["` + strings.Repeat("x", maxLine) + `"]}` + "\n" + `{"t":2}` + "\n"))
@@ -133,10 +133,10 @@ func TestMergeSample(t *testing.T) {
 		Send: map[string]Stat{"0:0": {2, 20}}, Latency: map[string]*Profile{"connect": {Stat: Stat{2, 6}, Buckets: []Bucket{}}}, Final: true}, s)
 }
 
-// What is read is sound, whatever the file holds: counts are not negative and times ascend.
+// FuzzRead checks that counts are never negative and times ascend, whatever the file contains.
 func FuzzRead(f *testing.F) {
-	f.Add([]byte(foreign))
-	f.Add([]byte(foreign[:len(foreign)-40]))
+	f.Add([]byte(s2nFile))
+	f.Add([]byte(s2nFile[:len(s2nFile)-40]))
 	f.Add([]byte(`{"driver":"d","role":"server"}` + "\n" + `{"t":5,"failed":{"x":-1},"latency":{"a":null}}` + "\n\n{"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		run, err := Read(strings.NewReader(string(data)))
@@ -159,9 +159,9 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A decoder of what a driver writes ends with its input, whatever that is.
+// FuzzDecoder checks that a decoder ends with its input, whatever that is.
 func FuzzDecoder(f *testing.F) {
-	f.Add([]byte(foreign))
+	f.Add([]byte(s2nFile))
 	f.Add([]byte("{\"t\":1}\nnonsense\n{}\n{\"driver\":\"d\"}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := NewDecoder(strings.NewReader(string(data)))
@@ -181,7 +181,7 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
-// A driver's lines are read as they were written; CPU time is that since the line before.
+// A driver's lines are read as they were written. CPU time is the time since the previous line.
 func TestRecorderIsRead(t *testing.T) {
 	var b strings.Builder
 	r := NewRecorder(&b, &Header{Driver: "d", Role: "client"})

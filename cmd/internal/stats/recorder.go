@@ -14,27 +14,27 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// The names of Sample.Latency.
+// The keys of Sample.Latency.
 const (
 	Connect   = "connect"
 	FirstByte = "ttfb"
 	Request   = "request"
 )
 
-// maxMicros is the longest time that histograms tell: an hour.
+// maxMicros is the longest time that histograms record: an hour.
 const maxMicros = int64(time.Hour / time.Microsecond)
 
-// A Recorder counts what a driver does. Its methods are safe for concurrent use. The counters of bytes
-// are without a lock; what takes one happens a few times a connection.
+// A Recorder counts what a driver does. Its methods are safe for concurrent use. Counting bytes takes no
+// lock; the calls that do take one happen a few times per connection.
 type Recorder struct {
 	start time.Time
-	out   *bufio.Writer // nil: nobody listens
+	out   *bufio.Writer // nil if samples are not wanted
 
 	accepts, sent, received atomic.Int64
 
 	mu        sync.Mutex
 	now       Sample                // since the last line
-	histNow   map[string]*histogram // likewise
+	histNow   map[string]*histogram // since the last line
 	profNow   map[uint64]*histogram
 	histAll   map[string]*hdrhistogram.Histogram
 	streams   map[streamKey]*StreamCounter
@@ -52,20 +52,20 @@ type Recorder struct {
 
 type streamKey struct{ connection, stream uint64 }
 
-// A StreamCounter counts what is sent and received on the streams of one script.
+// A StreamCounter counts the bytes sent and received on the streams of one script.
 type StreamCounter struct {
 	r                            *Recorder
 	sends, sent, reads, received atomic.Int64
 }
 
-// Sent counts one write.
+// Sent counts a write of n bytes.
 func (c *StreamCounter) Sent(n int) {
 	c.sends.Add(1)
 	c.sent.Add(int64(n))
 	c.r.sent.Add(int64(n))
 }
 
-// Received counts one read.
+// Received counts a read of n bytes.
 func (c *StreamCounter) Received(n int) {
 	c.reads.Add(1)
 	c.received.Add(int64(n))
@@ -79,15 +79,15 @@ type histogram struct {
 
 func (h *histogram) add(us int64) {
 	h.total += us
-	_ = h.h.RecordValue(min(max(us, 1), maxMicros)) // in range, so that it does not fail
+	_ = h.h.RecordValue(min(max(us, 1), maxMicros)) // cannot fail: the value is in range
 }
 
 func newHistogram() *histogram {
-	// Two digits tell values apart by one percent, which keeps a line short.
+	// Two significant digits are precise to one percent and keep lines short.
 	return &histogram{h: hdrhistogram.New(1, maxMicros, 2)}
 }
 
-// profile is the histogram as it goes into a line.
+// profile returns the histogram as it is written to a line.
 func (h *histogram) profile() *Profile {
 	p := &Profile{Stat: Stat{Count: h.h.TotalCount(), Total: h.total}}
 	for _, b := range h.h.Distribution() {
@@ -98,8 +98,8 @@ func (h *histogram) profile() *Profile {
 	return p
 }
 
-// NewRecorder returns a recorder that writes the header, and then the samples, to w; nil means that
-// they are not wanted.
+// NewRecorder returns a recorder that writes the header and then samples to w. If w is nil, nothing is
+// written.
 func NewRecorder(w io.Writer, h *Header) *Recorder {
 	r := &Recorder{start: time.Now(), histNow: make(map[string]*histogram), profNow: make(map[uint64]*histogram),
 		histAll: make(map[string]*hdrhistogram.Histogram), streams: make(map[streamKey]*StreamCounter),
@@ -121,11 +121,11 @@ func (r *Recorder) line(v any) {
 		err = r.out.Flush()
 	}
 	if err != nil && r.outErr == nil {
-		r.outErr = fmt.Errorf("statistics: %w", err)
+		r.outErr = fmt.Errorf("writing statistics: %w", err)
 	}
 }
 
-// Stream is the counter for a stream of the connections that run the script of that index.
+// Stream returns the counter for a stream of the connections that run the script with index connection.
 func (r *Recorder) Stream(connection, stream uint64) *StreamCounter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,10 +138,10 @@ func (r *Recorder) Stream(connection, stream uint64) *StreamCounter {
 	return c
 }
 
-// Accept counts a stream of the peer's.
+// Accept counts a stream opened by the peer.
 func (r *Recorder) Accept() { r.accepts.Add(1) }
 
-// Latency records one of the named latencies.
+// Latency records a latency under one of the names above.
 func (r *Recorder) Latency(name string, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +161,7 @@ func (r *Recorder) latency(name string, us int64) {
 	_ = r.histAll[name].RecordValue(min(max(us, 1), maxMicros))
 }
 
-// Profile records how long a profiled part of a script took.
+// Profile records the duration of a profiled part of a script.
 func (r *Recorder) Profile(trace uint64, d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,7 +173,7 @@ func (r *Recorder) Profile(trace uint64, d time.Duration) {
 	h.add(d.Microseconds())
 }
 
-// Begin marks the time from which a Summary counts; only the first call does.
+// Begin marks the start of the time that Summary covers. Only the first call has an effect.
 func (r *Recorder) Begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -182,15 +182,15 @@ func (r *Recorder) Begin() {
 	}
 }
 
-// A Handshake is one that is complete.
+// A Handshake describes a completed handshake.
 type Handshake struct {
-	Took        time.Duration // 0: not known
+	Took        time.Duration // 0 if not known
 	Group       string
 	CipherSuite string
 	Resumed     bool
 }
 
-// Connected records a handshake, and what the first one negotiated.
+// Connected records a handshake. What the first one negotiated becomes part of the provenance.
 func (r *Recorder) Connected(h Handshake) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,7 +211,7 @@ func (r *Recorder) Connected(h Handshake) {
 	}
 }
 
-// Completed counts a connection that did all of its script.
+// Completed counts a connection that completed its script.
 func (r *Recorder) Completed() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -227,7 +227,7 @@ func (r *Recorder) Completed() {
 	r.rates[len(r.rates)-1]++
 }
 
-// Failed counts one that did not.
+// Failed counts a connection that did not complete its script.
 func (r *Recorder) Failed(class string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -239,10 +239,10 @@ func (r *Recorder) Failed(class string) {
 	r.ended = time.Now()
 }
 
-// Bytes are those of streams so far.
+// Bytes returns the bytes sent and received on streams so far.
 func (r *Recorder) Bytes() (sent, received int64) { return r.sent.Load(), r.received.Load() }
 
-// Write writes a line with what happened since the last one. The final one says how it was.
+// Write writes a line with what happened since the last one. The final line carries the final mark.
 func (r *Recorder) Write(final bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -300,7 +300,7 @@ func (r *Recorder) Run(interval time.Duration, stop <-chan struct{}) error {
 	}
 }
 
-// Summary is the whole run.
+// Summary returns the totals of the run.
 func (r *Recorder) Summary() *Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -309,7 +309,7 @@ func (r *Recorder) Summary() *Summary {
 	if !r.began.IsZero() && r.ended.After(r.began) {
 		s.Seconds = r.ended.Sub(r.began).Seconds()
 	}
-	// Only seconds that were full.
+	// Only complete seconds count.
 	s.Rates = r.rates[:min(len(r.rates), int(s.Seconds))]
 	for name, h := range r.histAll {
 		s.Latency[name] = Percentiles{Count: h.TotalCount(), Mean: int64(h.Mean()), P50: h.ValueAtQuantile(50),

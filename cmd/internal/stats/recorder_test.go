@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a recorder writes, Read reads: the sum of the lines is what happened.
+// Read reads what a recorder writes: the sum of the lines equals what happened.
 func TestRecorder(t *testing.T) {
 	var b bytes.Buffer
 	r := NewRecorder(&b, &Header{PID: 7, Driver: "d", Scenario: "s", Role: "client", Provenance: &Provenance{Transport: "x"}})
@@ -38,7 +38,7 @@ func TestRecorder(t *testing.T) {
 	run, err := Read(&b)
 	require.NoError(t, err)
 	require.Empty(t, run.Problems)
-	require.False(t, run.Foreign)
+	require.False(t, run.FromS2N)
 	require.Len(t, run.Samples, 5)
 	var sum Sample
 	for i := range run.Samples {
@@ -70,7 +70,7 @@ func TestRecorder(t *testing.T) {
 	require.Equal(t, map[string]int64{"refused": 1}, s.Failed)
 }
 
-// A time that nobody knows is none, and not a short one.
+// An unknown handshake time is not counted as a short one.
 func TestUnknownHandshakeTime(t *testing.T) {
 	var b bytes.Buffer
 	r := NewRecorder(&b, new(Header))
@@ -93,10 +93,10 @@ func TestRecorderThatCannotWrite(t *testing.T) {
 	close(stop)
 	err := NewRecorder(broken{}, new(Header)).Run(time.Hour, stop)
 	require.ErrorIs(t, err, bytes.ErrTooLarge)
-	require.True(t, strings.HasPrefix(err.Error(), "statistics: "))
+	require.True(t, strings.HasPrefix(err.Error(), "writing statistics: "))
 }
 
-// Counting must not be what is measured.
+// Counting must not disturb the measurement.
 func TestRecorderAllocatesNothingPerByteCounted(t *testing.T) {
 	c := NewRecorder(nil, new(Header)).Stream(0, 0)
 	require.Zero(t, testing.AllocsPerRun(100, func() { c.Sent(1); c.Received(1) }))

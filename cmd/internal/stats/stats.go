@@ -1,31 +1,33 @@
-// Package stats is netbench's record of a run: what a driver counts and a collector samples, as JSON
-// lines. The first line is a Header, every other one a Sample. The names and units that the collector
-// of s2n-netbench writes are kept, so that its files load here and ours load there; what it has no
-// name for stands in fields of its own, which it ignores.
+// Package stats defines netbench's record of a run: the counts of a driver and the samples of a collector,
+// as JSON lines. The first line is a Header, every other line a Sample. Names and units are those of
+// s2n-netbench's collector, so that its files load here and ours load there. Additional fields have names
+// that s2n-netbench ignores.
 //
-// A driver writes the same lines to the descriptor that NETBENCH_STATS_FD names, with the fields that
-// only it can know; a collector adds those of the process to them.
+// A driver writes these lines to the file descriptor that NETBENCH_STATS_FD names, with the fields that
+// only the driver knows. A collector adds the fields about the process.
 package stats
 
 import "time"
 
-// EnvFD names the environment variable with the number of the descriptor that a driver writes its
-// lines to, EnvInterval the one with the time between two of them (a Go duration; default 1s).
+// EnvFD names the environment variable that holds the number of the file descriptor to which a driver
+// writes its lines. EnvInterval names the one that holds the time between two lines (a Go duration; default
+// 1s).
 const (
 	EnvFD       = "NETBENCH_STATS_FD"
 	EnvInterval = "NETBENCH_STATS_INTERVAL"
 )
 
-// A Header says what ran.
+// A Header describes the program that ran.
 type Header struct {
 	PID       int      `json:"pid"`
 	Driver    string   `json:"driver"`   // path or name of the program
 	Scenario  string   `json:"scenario"` // path of the file
 	StartTime Time     `json:"start_time"`
-	Traces    []string `json:"traces,omitempty"` // names, by trace id
+	Traces    []string `json:"traces,omitempty"` // names of traces, by ID
 
 	Role string `json:"role,omitempty"` // "client" or "server"
-	// Collector is the program that sampled the process, with its version; s2n-netbench's does not tell.
+	// Collector is the program that sampled the process, with its version. s2n-netbench's collector does
+	// not set it.
 	Collector  string      `json:"collector,omitempty"`
 	Provenance *Provenance `json:"provenance,omitempty"`
 }
@@ -36,10 +38,10 @@ type Time struct {
 	Nanos int64 `json:"nanos_since_epoch"` // within the second
 }
 
-// TimeOf converts a time.
+// TimeOf converts a time.Time to a Time.
 func TimeOf(t time.Time) Time { return Time{Secs: t.Unix(), Nanos: int64(t.Nanosecond())} }
 
-// Provenance is what has to be known to compare two runs.
+// Provenance holds what must be known to compare two runs.
 type Provenance struct {
 	Version     string   `json:"version,omitempty"` // of netbench, or of the driver
 	Go          string   `json:"go,omitempty"`
@@ -52,16 +54,16 @@ type Provenance struct {
 	Provider    string   `json:"provider,omitempty"`
 	Library     string   `json:"library,omitempty"` // TLS library with its version
 	FIPS        bool     `json:"fips,omitempty"`
-	Group       string   `json:"group,omitempty"`        // negotiated by the first connection
-	CipherSuite string   `json:"cipher_suite,omitempty"` // likewise
+	Group       string   `json:"group,omitempty"`        // of the first connection
+	CipherSuite string   `json:"cipher_suite,omitempty"` // of the first connection
 	Certificate string   `json:"certificate,omitempty"`  // "ecdsa-p256"
 	Flags       []string `json:"flags,omitempty"`
 }
 
-// A Sample is what happened since the one before; only T is always there.
+// A Sample holds what happened since the sample before. Only T is always present.
 type Sample struct {
-	// T is the time since the start, in milliseconds: measured by us, nominal in the files of
-	// s2n-netbench.
+	// T is the time since the start in milliseconds. Our collector measures it; in s2n-netbench's files it
+	// is nominal.
 	T int64 `json:"t"`
 
 	CPU             float64 `json:"cpu,omitempty"` // % of one core
@@ -74,7 +76,7 @@ type Sample struct {
 	Syscalls        int64   `json:"syscalls,omitempty"`
 
 	Connections int64               `json:"connections,omitempty"` // handshakes completed
-	Accept      int64               `json:"accept,omitempty"`      // streams of the peer's accepted
+	Accept      int64               `json:"accept,omitempty"`      // streams opened by the peer
 	Allocs      Stat                `json:"allocs,omitzero"`       // bytes
 	Reallocs    Stat                `json:"reallocs,omitzero"`
 	Deallocs    Stat                `json:"deallocs,omitzero"`
@@ -83,27 +85,28 @@ type Sample struct {
 	Receive     map[string]Stat     `json:"receive,omitempty"`
 	Profiles    map[string]*Profile `json:"profiles,omitempty"` // microseconds, by trace id
 
-	// What follows s2n-netbench has no name for.
+	// s2n-netbench does not know the fields below.
 
-	// CPUTime is user and system time of the process, in microseconds.
+	// CPUTime is the user and system time of the process in microseconds.
 	CPUTime int64 `json:"cpu_time_us,omitempty"`
-	// PeakMemory is the most that was ever resident, in bytes; in a collector's last line.
+	// PeakMemory is the largest resident size in bytes. Only a collector's last line has it.
 	PeakMemory int64 `json:"peak_memory,omitempty"`
-	// CollectorCPU is the CPU time that the collector itself has used, in microseconds; in its last line.
+	// CollectorCPU is the CPU time in microseconds that the collector itself used. Only its last line has
+	// it.
 	CollectorCPU int64 `json:"collector_cpu_us,omitempty"`
-	// Failed counts connections that did not do all of their script, by class: see
-	// the driver's documentation for the classes.
+	// Failed counts connections that did not complete their script, by class. The driver's documentation
+	// lists the classes.
 	Failed map[string]int64 `json:"failed,omitempty"`
-	// Completed counts connections that did.
+	// Completed counts connections that completed their script.
 	Completed int64 `json:"completed,omitempty"`
 	// Resumed counts handshakes that resumed a session.
 	Resumed int64 `json:"resumed,omitempty"`
-	// Latency are distributions in microseconds: "connect" (dial to handshake complete), "ttfb"
-	// (dial to the first byte of an answer), "request" (open of a stream to its end).
+	// Latency holds distributions in microseconds: "connect" (dial to handshake complete), "ttfb" (dial to
+	// the first byte of an answer), "request" (open of a stream to its end).
 	Latency map[string]*Profile `json:"latency,omitempty"`
-	// Provenance is what became known after the header was written.
+	// Provenance holds what became known after the header was written.
 	Provenance *Provenance `json:"provenance,omitempty"`
-	// Notes say, for people, what is missing and why.
+	// Notes explain in words what is missing and why.
 	Notes []string `json:"notes,omitempty"`
 	// Final marks a driver's last line.
 	Final bool `json:"final,omitempty"`

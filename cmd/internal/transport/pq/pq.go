@@ -20,15 +20,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// New is the stack for a command line.
+// New returns the stack for a command line.
 func New(o *drivercli.Options) (drivercli.Transport, error) {
 	switch o.CongestionControl {
 	case "", "newreno":
 	default:
-		return nil, fmt.Errorf("--congestion-control %s: package quic has newreno only, so far", o.CongestionControl)
+		return nil, fmt.Errorf("--congestion-control %s is not supported: package quic has only newreno", o.CongestionControl)
 	}
 	if o.MaxMTU != 0 && o.MaxMTU != 1200 {
-		return nil, fmt.Errorf("--max-mtu %d: package quic sends packets of 1200 bytes: it does not probe for more yet", o.MaxMTU)
+		return nil, fmt.Errorf("--max-mtu %d is not supported: package quic sends packets of 1200 bytes", o.MaxMTU)
 	}
 	if err := o.RefuseTCP(); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	}
 	t := &transport{opt: o, provider: p}
 	if o.Policy != "" && !p.Capabilities().Policies {
-		return nil, fmt.Errorf("--policy: provider %s has no security policies: use --groups", p.Name())
+		return nil, fmt.Errorf("--policy is not supported: provider %s has no security policies; use --groups", p.Name())
 	}
 	if t.groups, err = parseGroups(o.Groups); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func parseGroups(list string) ([]tlsprovider.Group, error) {
 	return tlsprovider.ParseGroups(list)
 }
 
-// provider is the TLS provider of that name; by default s2n where it is linked, else native.
+// provider returns the TLS provider with this name. The default is s2n where it is linked, else native.
 func provider(name string) (tlsprovider.Provider, error) {
 	switch name {
 	case "", "s2n":
@@ -95,8 +95,8 @@ func (t *transport) config(m *drivercli.Materials) (*quic.Config, error) {
 	if t.opt.KeyLog != nil {
 		tls.KeyLogWriter = t.opt.KeyLog
 	}
-	// As many streams as s2n-netbench's scenarios want: a stream over the limit would wait for
-	// others to end, which may wait for it.
+	// s2n-netbench's scenarios need this many streams. A stream beyond the limit would wait for others to
+	// end, which may wait for it.
 	return &quic.Config{Provider: t.provider, TLS: tls, HandshakeTimeout: t.opt.HandshakeTimeout,
 		MaxIdleTimeout: t.opt.IdleTimeout, MaxIncomingStreams: 1 << 20, MaxIncomingUniStreams: 1 << 20}, nil
 }
@@ -107,10 +107,10 @@ func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener
 		return nil, err
 	}
 	if t.opt.MTLS && t.opt.Resumption && t.provider.Name() == "s2n" {
-		return nil, errors.New("--resumption with --mtls: s2n-tls's tickets do not say who the client is, so that such a server sends none")
+		return nil, errors.New("--resumption with --mtls is not supported by provider s2n: s2n-tls servers send no tickets with client certificates")
 	}
 	if t.opt.MTLS {
-		cfg.TLS.ClientAuth = tlsprovider.RequireClientCert
+		cfg.TLS.ClientAuth, cfg.TLS.ClientCAs = tlsprovider.RequireClientCert, cfg.TLS.RootCAs
 	}
 	if t.opt.Retry {
 		cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
@@ -125,7 +125,7 @@ func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener
 
 func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transport, error) {
 	if t.opt.Retry {
-		return nil, errors.New("--retry is a server's")
+		return nil, errors.New("--retry applies only to servers")
 	}
 	cfg, err := t.config(m)
 	if err != nil {
@@ -235,13 +235,13 @@ func (c *client) Close() error {
 	return c.e.Close()
 }
 
-// verifyUnusual verifies names that crypto/x509 takes for none, because a label begins with a hyphen, by
-// ourselves; the chain is verified as ever.
+// verifyUnusual replaces the verification of host names that crypto/x509 rejects because a label begins
+// with a hyphen. The chain is verified as usual.
 func verifyUnusual(t *tlsprovider.Config, authorities string) {
 	t.InsecureSkipVerify = true
 	t.VerifyPeer = func(s *tlsprovider.State) error {
 		if s.Resumed {
-			return nil // verified by the connection that is resumed
+			return nil // already verified by the connection that is resumed
 		}
 		chain, err := s.PeerCertificates()
 		if err != nil {

@@ -11,11 +11,11 @@ import (
 )
 
 var (
-	errSendOnly    = errors.New("nothing can be received on a stream that is for sending")
-	errReceiveOnly = errors.New("nothing can be sent on a stream that is the peer's to send on")
+	errSendOnly    = errors.New("cannot receive on a send-only stream")
+	errReceiveOnly = errors.New("cannot send on a receive-only stream")
 )
 
-// wrap adds what the driver has to know of an error.
+// wrap marks the errors that the driver distinguishes.
 func wrap(err error) error {
 	var app *quic.ApplicationError
 	var stream *quic.StreamError
@@ -43,7 +43,7 @@ func (s *stream) Write(p []byte) (int, error) {
 func (s *stream) Read(p []byte) (int, error) { return read(s.Stream.Read(p)) }
 
 func read(n int, err error) (int, error) {
-	// A stream that the peer cut off is not one that it wants no more of.
+	// A reset stream is not one that the peer stopped reading.
 	var stream *quic.StreamError
 	if err != nil && !errors.As(err, &stream) {
 		err = wrap(err)
@@ -80,7 +80,7 @@ func (s *receiveStream) CloseWrite() error                { return errReceiveOnl
 func (s *receiveStream) StopReading() error               { return wrap(s.ReceiveStream.StopSending(0)) }
 func (s *receiveStream) SetWriteDeadline(time.Time) error { return errReceiveOnly }
 
-// classify names the class of an error of package quic.
+// classify returns the class of an error of package quic.
 func classify(err error) string {
 	var tls *tlsprovider.Error
 	var transport *quic.TransportError

@@ -14,7 +14,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/driver"
 )
 
-// key names a stream: its ID and which side opened it.
+// key identifies a stream: its ID and which side opened it.
 type key struct {
 	id   uint64
 	ours bool
@@ -24,26 +24,26 @@ type key struct {
 type conn struct {
 	tls  *tls.Conn
 	info driver.Info
-	// idle ends the connection when nothing went in or out for so long; nil without a limit.
+	// idle ends the connection after IdleTimeout without traffic; nil without a limit.
 	idle    *time.Timer
 	silence time.Duration
 
 	writing sync.Mutex
 	out     *bufio.Writer
 
-	frameData []byte // of the reader
+	frameData []byte // used by the reader
 
 	mu      sync.Mutex
 	streams map[key]*stream
-	window  uint64 // of the peer, for each new stream
+	window  uint64 // initial window that the peer grants for each stream
 	queue   []*stream
 	wake    chan struct{}
 	err     error
 	done    chan struct{}
 
-	opened, mayOpen   uint64        // streams of ours, and how many the peer permits
-	room              chan struct{} // closed when it permits more
-	accepted, granted uint64        // likewise, of the peer's
+	opened, mayOpen   uint64        // streams that we opened, and how many the peer permits
+	room              chan struct{} // closed when the peer permits more
+	accepted, granted uint64        // streams of the peer: accepted, and how many we permit
 }
 
 func newConn(t *tls.Conn, info driver.Info, rx, tx int, idle time.Duration) *conn {
@@ -53,7 +53,7 @@ func newConn(t *tls.Conn, info driver.Info, rx, tx int, idle time.Duration) *con
 		c.silence = idle
 		c.idle = time.AfterFunc(idle, func() {
 			c.fail(errIdle)
-			_ = t.NetConn().Close() // ends what reads and writes
+			_ = t.NetConn().Close() // ends pending reads and writes
 		})
 	}
 	go c.read(bufio.NewReaderSize(t, rx))
@@ -69,14 +69,14 @@ func makeConn(w io.Writer, tx int) *conn {
 func (c *conn) Info() driver.Info     { return c.info }
 func (c *conn) Done() <-chan struct{} { return c.done }
 
-// active puts the end for want of traffic off.
+// active restarts the idle timer.
 func (c *conn) active() {
 	if c.idle != nil {
 		c.idle.Reset(c.silence)
 	}
 }
 
-// read takes frames until the connection ends.
+// read handles frames until the connection ends.
 func (c *conn) read(r *bufio.Reader) {
 	var err error
 	for err == nil {
@@ -97,7 +97,7 @@ func (c *conn) read(r *bufio.Reader) {
 	_ = c.tls.Close()
 }
 
-// fail ends the connection for all that wait.
+// fail ends the connection and wakes all waiting calls.
 func (c *conn) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +130,7 @@ func (c *conn) write(b []byte, flush bool) error {
 		c.active()
 		return nil
 	}
-	// Why it ended is better known to the reader.
+	// The reader knows better why the connection ended.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -139,7 +139,7 @@ func (c *conn) write(b []byte, flush bool) error {
 	return err
 }
 
-// permission waits until the peer permits another stream, and takes the place in c.streams.
+// permission waits until the peer permits another stream, and registers it in c.streams.
 func (c *conn) permission(ctx context.Context, k key) (*stream, error) {
 	for {
 		c.mu.Lock()
@@ -149,7 +149,7 @@ func (c *conn) permission(ctx context.Context, k key) (*stream, error) {
 			return nil, c.err
 		case c.streams[k] != nil:
 			defer c.mu.Unlock()
-			return nil, fmt.Errorf("stream %d is open already", k.id)
+			return nil, fmt.Errorf("stream %d is already open", k.id)
 		case c.opened < c.mayOpen:
 			defer c.mu.Unlock()
 			c.opened++
@@ -157,7 +157,7 @@ func (c *conn) permission(ctx context.Context, k key) (*stream, error) {
 		}
 		room := c.room
 		c.mu.Unlock()
-		// The peer permits more once it has those that we keep.
+		// The peer permits more once it has received the frames that are still buffered.
 		if err := c.write(nil, true); err != nil {
 			return nil, err
 		}
@@ -193,7 +193,7 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 			more := c.permit()
 			c.mu.Unlock()
 			if more > 0 {
-				// The peer may be gone, which does not matter for what it sent before.
+				// The peer may be gone. That does not affect what it sent before.
 				_ = c.write(binary.BigEndian.AppendUint64([]byte{tagMaxStreams}, more), true)
 			}
 			return s, s.k.id, nil
@@ -212,9 +212,9 @@ func (c *conn) AcceptStream(ctx context.Context) (driver.Stream, uint64, error) 
 	}
 }
 
-// permit counts a stream of the peer's that was accepted, and says up to how many the peer may open if
-// it is time to tell it. Only those that nobody has accepted count against it: of the others there are
-// no more than there are scripts for.
+// permit counts an accepted stream of the peer. If it is time to raise the peer's limit, it returns the new
+// limit, otherwise 0. Only streams that have not been accepted count against the limit; there are never
+// more accepted ones than scripts.
 func (c *conn) permit() uint64 {
 	c.accepted++
 	if c.accepted+initialStreams < c.granted+initialStreams/2 {
@@ -224,7 +224,7 @@ func (c *conn) permit() uint64 {
 	return c.granted
 }
 
-// Close sends what is left and then the end, and waits for the peer's.
+// Close sends what is left and the end, and then waits for the peer's end.
 func (c *conn) Close() error {
 	c.writing.Lock()
 	err := errors.Join(c.out.Flush(), c.tls.CloseWrite())
@@ -237,13 +237,13 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// Abort closes at once.
+// Abort closes the connection immediately.
 func (c *conn) Abort(string) {
 	c.fail(errAborted)
 	_ = c.tls.NetConn().Close()
 }
 
 var (
-	errAborted = errors.New("the connection was given up")
-	errIdle    = errors.New("nothing came or went for as long as a connection may be silent")
+	errAborted = errors.New("the connection was aborted")
+	errIdle    = errors.New("the connection was idle for --idle-timeout")
 )

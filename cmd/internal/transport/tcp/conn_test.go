@@ -20,7 +20,7 @@ func options() *drivercli.Options {
 		IdleTimeout: 10 * time.Second, RxBuffer: 8 << 10, TxBuffer: 8 << 10}
 }
 
-// hostile dials a TLS server that does what it is told with each connection.
+// hostile dials a TLS server whose behaviour on each connection is given by a function.
 func hostile(t *testing.T, o *drivercli.Options, serve func(*tls.Conn)) driver.Conn {
 	t.Helper()
 	certs, err := scenario.NewCertificates("x", scenario.DefaultCertificate)
@@ -57,11 +57,11 @@ func hostile(t *testing.T, o *drivercli.Options, serve func(*tls.Conn)) driver.C
 	return c
 }
 
-// drain reads until the peer has gone.
+// drain reads until the peer closes.
 func drain(c *tls.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// A peer that makes no room, does not answer and does not close is waited for as long as a connection may
-// be silent, in whatever one waits.
+// A peer that grants no window, does not answer and does not close ends every waiting call after the idle
+// timeout.
 func TestSilentPeer(t *testing.T) {
 	o := options()
 	o.IdleTimeout = 100 * time.Millisecond
@@ -111,7 +111,7 @@ func TestSilentPeer(t *testing.T) {
 	}
 }
 
-// A peer that does not read at all does not hold a writer up for longer than that either.
+// A peer that does not read at all does not block a writer for longer than that either.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	o := options()
 	o.IdleTimeout = 100 * time.Millisecond
@@ -121,7 +121,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		_, _ = c.Write(frames(byte(tagInitialWindow), ^uint64(0), byte(tagOpen), uint64(0), byte(1)))
 		<-release
 	})
-	_, _, err := c.AcceptStream(t.Context()) // the window came before it
+	_, _, err := c.AcceptStream(t.Context()) // the window arrived before it
 	require.NoError(t, err)
 	s, err := c.OpenStream(t.Context(), 0, true)
 	require.NoError(t, err)
@@ -131,10 +131,10 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	require.ErrorIs(t, err, errIdle)
 }
 
-// What goes wrong with the frames ends the connection, for all that wait.
+// An invalid frame ends the connection and every waiting call.
 func TestHostilePeerEndsTheConnection(t *testing.T) {
 	c := hostile(t, options(), func(c *tls.Conn) {
-		_, _ = c.Read(make([]byte, 1)) // that the stream was opened
+		_, _ = c.Read(make([]byte, 1)) // the frame that opened the stream
 		_, _ = c.Write(frames(byte(tagData), uint64(0), ours, ^uint32(0)))
 		drain(c)
 	})
@@ -150,7 +150,7 @@ func TestHostilePeerEndsTheConnection(t *testing.T) {
 	require.ErrorAs(t, err, new(*FrameError))
 }
 
-// A connection that is cut off is not one that was closed.
+// A connection that is cut off is not reported as closed cleanly.
 func TestTruncation(t *testing.T) {
 	c := hostile(t, options(), func(c *tls.Conn) { c.NetConn().Close() })
 	_, _, err := c.AcceptStream(t.Context())

@@ -7,17 +7,17 @@ import (
 	"io"
 )
 
-// The frames of s2n-netbench's multiplexing, all integers big-endian: a tag, then the fields.
+// The frames of s2n-netbench's multiplexing: a tag, then the fields. All integers are big-endian.
 const (
 	tagOpen          = 0 // id u64, bidirectional u8
 	tagData          = 1 // id u64, owner u8, length u32, data
 	tagFinish        = 2 // id u64, owner u8
-	tagMaxStreams    = 3 // u64, that may be opened in all
-	tagMaxData       = 4 // id u64, owner u8, u64, that may be sent on the stream in all
-	tagInitialWindow = 5 // u64, for each stream at first
+	tagMaxStreams    = 3 // u64, total number of streams that may be opened
+	tagMaxData       = 4 // id u64, owner u8, u64, total number of bytes that may be sent on the stream
+	tagInitialWindow = 5 // u64, initial limit of each stream
 )
 
-// What a side may do before it is told more.
+// What a side may do before its limits are raised.
 const (
 	initialWindow  = 256_000
 	initialStreams = 100
@@ -25,10 +25,10 @@ const (
 
 const maxFrame = 32_768
 
-// A FrameError is about what the peer sent and must not.
+// A FrameError reports a frame that the peer must not send.
 type FrameError struct{ Text string }
 
-func (e *FrameError) Error() string { return "frames of the peer: " + e.Text }
+func (e *FrameError) Error() string { return "invalid frame from the peer: " + e.Text }
 
 func frameError(format string, args ...any) error { return &FrameError{fmt.Sprintf(format, args...)} }
 
@@ -42,12 +42,12 @@ func u64(r io.Reader) (uint64, error) {
 func flag(r io.ByteReader) (bool, error) {
 	b, err := r.ReadByte()
 	if err == nil && b > 1 {
-		err = frameError("%d where 0 or 1 has to be", b)
+		err = frameError("flag is %d, not 0 or 1", b)
 	}
 	return b == 1, noEOF(err)
 }
 
-// noEOF: within a frame the end comes too early.
+// noEOF replaces io.EOF by io.ErrUnexpectedEOF: within a frame the end comes too early.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -70,7 +70,7 @@ func (c *conn) frame(r *bufio.Reader) error {
 		return nil
 	case tagOpen, tagData, tagFinish, tagMaxData:
 	default:
-		return frameError("there is no frame %d", tag)
+		return frameError("unknown tag %d", tag)
 	}
 	id, err := u64(r)
 	if err != nil {
@@ -88,12 +88,12 @@ func (c *conn) frame(r *bufio.Reader) error {
 	s := c.streams[key{id, !yes}]
 	c.mu.Unlock()
 	if s == nil {
-		return frameError("frame %d for stream %d, which is not open", tag, id)
+		return frameError("frame with tag %d for stream %d, which is not open", tag, id)
 	}
 	return c.streamFrame(r, tag, s)
 }
 
-// permitted takes what the peer permits us on the whole connection.
+// permitted handles the peer's limits for the whole connection.
 func (c *conn) permitted(tag byte, n uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +126,7 @@ func (c *conn) streamFrame(r *bufio.Reader, tag byte, s *stream) error {
 	}
 	n := binary.BigEndian.Uint32(b[:])
 	if n > maxFrame {
-		return frameError("one of %d bytes: %d is the most", n, maxFrame)
+		return frameError("%d bytes of data, but the limit is %d", n, maxFrame)
 	}
 	if err := s.announced(n); err != nil {
 		return err
@@ -147,9 +147,9 @@ func (c *conn) peerOpened(id uint64, bidirectional bool) error {
 	k := key{id, false}
 	switch {
 	case c.streams[k] != nil:
-		return frameError("stream %d is opened twice", id)
+		return frameError("stream %d was opened twice", id)
 	case c.accepted+uint64(len(c.queue)) >= c.granted:
-		return frameError("stream %d is more than the %d that may be opened", id, c.granted)
+		return frameError("stream %d exceeds the limit of %d streams", id, c.granted)
 	}
 	s := c.newStream(k)
 	s.receiveOnly = !bidirectional

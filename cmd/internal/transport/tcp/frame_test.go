@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frames puts frames together: bytes are tags and flags, other integers have their size.
+// frames encodes frames: bytes are tags and flags, other integers have their size.
 func frames(parts ...any) []byte {
 	var b bytes.Buffer
 	for _, p := range parts {
@@ -25,12 +25,12 @@ func frames(parts ...any) []byte {
 }
 
 const (
-	theirs = byte(1) // the owner, of a stream that the peer opened, as it says it
+	theirs = byte(1) // the owner of a stream that the peer opened, as the peer encodes it
 	ours   = byte(0)
 )
 
-// peered is a connection with stream 0 of ours to both directions, and stream 1 to send on; what it
-// writes goes nowhere.
+// peered returns a connection with our bidirectional stream 0 and our send-only stream 1. What it writes is
+// discarded.
 func peered(t testing.TB) *conn {
 	c := makeConn(io.Discard, 4096)
 	_, err := c.OpenStream(t.Context(), 0, true)
@@ -68,20 +68,20 @@ func TestHostileFrames(t *testing.T) {
 		in   []byte
 		want string
 	}{
-		{"no such frame", frames(byte(6)), "there is no frame 6"},
-		{"data for nobody", data(9, theirs, "x"), "frame 1 for stream 9, which is not open"},
-		{"end of nobody", frames(byte(tagFinish), uint64(9), ours), "frame 2 for stream 9"},
-		{"room for nobody", frames(byte(tagMaxData), uint64(0), theirs, uint64(5)), "frame 4 for stream 0"},
-		{"opened twice", frames(string(open(3)), string(open(3))), "stream 3 is opened twice"},
-		{"too many streams", tooMany.Bytes(), "stream 100 is more than the 100 that may be opened"},
-		{"no boolean", frames(byte(tagOpen), uint64(3), byte(2)), "2 where 0 or 1 has to be"},
-		{"no owner", frames(byte(tagData), uint64(0), byte(255)), "255 where 0 or 1 has to be"},
-		{"a huge frame", frames(byte(tagData), uint64(0), ours, ^uint32(0)), "one of 4294967295 bytes: 32768 is the most"},
-		{"more than the window", tooMuch.Bytes(), "256008 bytes on stream 3, of which 256000 may be sent"},
+		{"unknown tag", frames(byte(6)), "unknown tag 6"},
+		{"data for an unknown stream", data(9, theirs, "x"), "frame with tag 1 for stream 9, which is not open"},
+		{"end of an unknown stream", frames(byte(tagFinish), uint64(9), ours), "frame with tag 2 for stream 9"},
+		{"limit of an unknown stream", frames(byte(tagMaxData), uint64(0), theirs, uint64(5)), "frame with tag 4 for stream 0"},
+		{"opened twice", frames(string(open(3)), string(open(3))), "stream 3 was opened twice"},
+		{"too many streams", tooMany.Bytes(), "stream 100 exceeds the limit of 100 streams"},
+		{"no boolean", frames(byte(tagOpen), uint64(3), byte(2)), "flag is 2, not 0 or 1"},
+		{"no owner", frames(byte(tagData), uint64(0), byte(255)), "flag is 255, not 0 or 1"},
+		{"a huge frame", frames(byte(tagData), uint64(0), ours, ^uint32(0)), "4294967295 bytes of data, but the limit is 32768"},
+		{"more than the window", tooMuch.Bytes(), "256008 bytes on stream 3, but the limit is 256000"},
 		{"after the end", frames(string(open(3)), byte(tagFinish), uint64(3), theirs, string(data(3, theirs, "x"))), "data on stream 3 after its end"},
-		{"ended twice", frames(string(open(3)), byte(tagFinish), uint64(3), theirs, byte(tagFinish), uint64(3), theirs), "stream 3 ends twice"},
-		{"on ours to send on", data(1, ours, "x"), "data on stream 1, which is ours alone to send on"},
-		{"end of ours to send on", frames(byte(tagFinish), uint64(1), ours), "stream 1 is ours alone to send on"},
+		{"ended twice", frames(string(open(3)), byte(tagFinish), uint64(3), theirs, byte(tagFinish), uint64(3), theirs), "stream 3 was ended twice"},
+		{"data on a stream that only we send on", data(1, ours, "x"), "data on stream 1, on which only we send"},
+		{"end of a stream that only we send on", frames(byte(tagFinish), uint64(1), ours), "the peer ended stream 1, on which only we send"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := feed(peered(t), c.in)
@@ -93,7 +93,7 @@ func TestHostileFrames(t *testing.T) {
 	whole := frames(string(open(3)), string(data(3, theirs, "hello")), byte(tagMaxData), uint64(3), theirs, ^uint64(0),
 		byte(tagMaxStreams), ^uint64(0), byte(tagInitialWindow), ^uint64(0), byte(tagFinish), uint64(3), theirs)
 	require.Equal(t, io.EOF, feed(peered(t), whole))
-	// Wherever it is cut off, it is known to be.
+	// A frame that is cut off anywhere is detected.
 	ends := map[int]bool{0: true, 10: true, 29: true, 47: true, 56: true, 65: true}
 	for n := range whole {
 		err := feed(peered(t), whole[:n])
@@ -105,7 +105,7 @@ func TestHostileFrames(t *testing.T) {
 	}
 }
 
-// What a peer sends in the smallest pieces takes no more memory than it may send.
+// A peer that sends the smallest pieces uses no more memory than its window.
 func TestTinyFramesTakeNoMoreMemory(t *testing.T) {
 	var in bytes.Buffer
 	const streams, each = 20, 10_000
@@ -134,7 +134,8 @@ func TestTinyFramesTakeNoMoreMemory(t *testing.T) {
 	}
 }
 
-// FuzzFrames: whatever comes, there is an error and no panic, and no more is kept than is permitted.
+// FuzzFrames checks that any input ends with an error and no panic, and that no more is kept than
+// permitted.
 func FuzzFrames(f *testing.F) {
 	f.Add(open(3))
 	f.Add(frames(string(open(3)), string(data(3, theirs, "hello")), string(data(0, ours, "answer")), byte(tagFinish), uint64(3), theirs))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// stream is one of a conn, under whose lock it is.
+// stream is a stream of a conn, whose lock protects it.
 type stream struct {
 	c       *conn
 	k       key
@@ -19,23 +19,23 @@ type stream struct {
 	sendOnly, receiveOnly bool
 
 	in       bytes.Buffer // never more than initialWindow
-	ended    bool         // the peer has finished
+	ended    bool         // the peer has ended its direction
 	stopped  bool         // nothing more will be read
-	received uint64       // in all
+	received uint64       // total
 	read     uint64
-	granted  uint64 // what the peer may send in all
+	granted  uint64 // total that the peer may send
 
 	sent, limit uint64
-	closed      bool // we have finished
+	closed      bool // we have ended our direction
 
 	readDeadline, writeDeadline time.Time
 	readTimer, writeTimer       *time.Timer
 }
 
 var (
-	errSendOnly    = errors.New("nothing can be received on a stream that is for sending")
-	errReceiveOnly = errors.New("nothing can be sent on a stream that is the peer's to send on")
-	errFinished    = errors.New("write on a stream that was finished")
+	errSendOnly    = errors.New("cannot receive on a send-only stream")
+	errReceiveOnly = errors.New("cannot send on a receive-only stream")
+	errFinished    = errors.New("write on a finished stream")
 )
 
 func (s *stream) finished() error {
@@ -43,9 +43,9 @@ func (s *stream) finished() error {
 	defer s.c.mu.Unlock()
 	switch {
 	case s.sendOnly:
-		return frameError("stream %d is ours alone to send on, and they end it", s.k.id)
+		return frameError("the peer ended stream %d, on which only we send", s.k.id)
 	case s.ended:
-		return frameError("stream %d ends twice", s.k.id)
+		return frameError("stream %d was ended twice", s.k.id)
 	}
 	s.ended = true
 	s.changed.Broadcast()
@@ -59,17 +59,17 @@ func (s *stream) grant(n uint64) {
 	s.changed.Broadcast()
 }
 
-// announced checks whether n bytes may come, before they are read.
+// announced checks whether the peer may send n bytes, before they are read.
 func (s *stream) announced(n uint32) error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	switch {
 	case s.sendOnly:
-		return frameError("data on stream %d, which is ours alone to send on", s.k.id)
+		return frameError("data on stream %d, on which only we send", s.k.id)
 	case s.ended:
 		return frameError("data on stream %d after its end", s.k.id)
 	case s.received+uint64(n) > s.granted:
-		return frameError("%d bytes on stream %d, of which %d may be sent", s.received+uint64(n), s.k.id, s.granted)
+		return frameError("%d bytes on stream %d, but the limit is %d", s.received+uint64(n), s.k.id, s.granted)
 	}
 	return nil
 }
@@ -82,7 +82,7 @@ func (s *stream) arrived(b []byte) {
 	s.changed.Broadcast()
 }
 
-// owner is who opened the stream, as the receiver of a frame sees it.
+// owner returns who opened the stream, as the receiver of a frame sees it.
 func (s *stream) owner() byte {
 	if s.k.ours {
 		return 1
@@ -125,7 +125,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 	s.c.mu.Unlock()
 	if more > 0 {
-		// The peer may be gone, which does not matter for what it sent before.
+		// The peer may be gone. That does not affect what it sent before.
 		_ = s.c.write(binary.BigEndian.AppendUint64(s.header(tagMaxData), more), true)
 	}
 	return n, nil
@@ -176,7 +176,7 @@ func (s *stream) credit(n int) (int, error) {
 			continue
 		}
 		s.c.mu.Unlock()
-		// The peer makes room once it has what we keep.
+		// The peer grants more once it has received the frames that are still buffered.
 		if err := s.Flush(); err != nil {
 			return 0, err
 		}
@@ -201,8 +201,8 @@ func (s *stream) CloseWrite() error {
 	return s.c.write(s.header(tagFinish), true)
 }
 
-// StopReading drops what comes, which is read all the same: the frames have no way to tell the peer, and
-// it must not wait for room.
+// StopReading discards what arrives. It must still be read, because the frames cannot tell the peer to
+// stop, and the peer must not wait for room.
 func (s *stream) StopReading() error {
 	if s.sendOnly {
 		return errSendOnly
@@ -237,7 +237,7 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// timer wakes those that wait when the deadline has come.
+// timer wakes the waiting calls when the deadline passes.
 func (s *stream) timer(old *time.Timer, t time.Time) *time.Timer {
 	if old != nil {
 		old.Stop()

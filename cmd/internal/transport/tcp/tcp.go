@@ -1,5 +1,5 @@
-// Package tcp runs scenarios on TLS 1.3 over TCP, by crypto/tls: the baseline that people know. Streams
-// are multiplexed with the frames of s2n-netbench.
+// Package tcp runs scenarios on TLS 1.3 over TCP with crypto/tls, as a well-known baseline. Streams are
+// multiplexed with the frames of s2n-netbench.
 package tcp
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// New is the stack for a command line.
+// New returns the stack for a command line.
 func New(o *drivercli.Options) (drivercli.Transport, error) {
 	for _, c := range []struct {
 		set  bool
@@ -31,11 +31,11 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 		{o.Retry, "--retry"}, {o.CongestionControl != "", "--congestion-control"}, {o.MaxMTU != 0, "--max-mtu"},
 	} {
 		if c.set {
-			return nil, fmt.Errorf("%s: the tcp driver is crypto/tls over the kernel's TCP and has no such choice", c.flag)
+			return nil, fmt.Errorf("%s is not supported by the tcp driver: it uses crypto/tls and the kernel's TCP", c.flag)
 		}
 	}
 	if !o.Multiplex {
-		return nil, errors.New("--multiplex=false: the tcp driver always multiplexes")
+		return nil, errors.New("--multiplex=false is not supported by the tcp driver: it always multiplexes")
 	}
 	return &transport{o}, nil
 }
@@ -47,7 +47,7 @@ func (t *transport) Stack() driver.Stack {
 		Library: "crypto/tls " + runtime.Version()}}
 }
 
-// Config is the configuration of crypto/tls for a side; a client's ServerName is set by Named.
+// Config returns the crypto/tls configuration of one side. Named sets a client's ServerName.
 func Config(o *drivercli.Options, m *drivercli.Materials, server bool) (*tls.Config, error) {
 	cert, err := tls.X509KeyPair([]byte(m.Chain), []byte(m.Key))
 	if err != nil {
@@ -55,7 +55,7 @@ func Config(o *drivercli.Options, m *drivercli.Materials, server bool) (*tls.Con
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(m.Authorities)) {
-		return nil, errors.New("certificate authority: no certificate")
+		return nil, errors.New("certificate authority: no certificate found")
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: o.Protocols, RootCAs: roots,
 		SessionTicketsDisabled: !o.Resumption, KeyLogWriter: o.KeyLog}
@@ -80,8 +80,8 @@ func Config(o *drivercli.Options, m *drivercli.Materials, server bool) (*tls.Con
 	return c, nil
 }
 
-// Named is the configuration for a client of the server of that name. A name that crypto/x509 takes for
-// none, because a label begins with a hyphen, is verified beside it.
+// Named returns a client's configuration for the server with this name. A name that crypto/x509 rejects
+// because a label begins with a hyphen is verified separately.
 func Named(c *tls.Config, name, authorities string) *tls.Config {
 	c = c.Clone()
 	c.ServerName = name
@@ -122,7 +122,7 @@ type listener struct {
 	once     sync.Once
 }
 
-// run accepts; handshakes go on side by side.
+// run accepts connections. Handshakes run concurrently.
 func (l *listener) run() {
 	for {
 		c, err := l.l.Accept()
@@ -149,12 +149,12 @@ func (l *listener) hand(a accepted) {
 	case l.accepted <- a:
 	case <-l.ended:
 		if a.c != nil {
-			a.c.Abort("the server ends")
+			a.c.Abort("the server is shutting down")
 		}
 	}
 }
 
-// secure does the handshake.
+// secure performs the handshake.
 func secure(ctx context.Context, c *tls.Conn, o *drivercli.Options, began time.Time) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.HandshakeTimeout)
 	defer cancel()
@@ -169,12 +169,12 @@ func secure(ctx context.Context, c *tls.Conn, o *drivercli.Options, began time.T
 
 func tune(c net.Conn, o *drivercli.Options) net.Conn {
 	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetNoDelay(!o.Nagle) // a socket that is gone says so soon enough
+		_ = t.SetNoDelay(!o.Nagle) // a socket that is gone fails soon anyway
 	}
 	return &socket{Conn: c}
 }
 
-// socket knows whether the peer has ended the TCP connection, which crypto/tls does not tell apart from
+// socket records whether the peer has closed the TCP connection, which crypto/tls does not distinguish from
 // the end of the TLS connection.
 type socket struct {
 	net.Conn
@@ -216,7 +216,7 @@ func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transpo
 	c := &client{opt: t.opt, cfg: cfg, authorities: m.Authorities}
 	ip := net.ParseIP(local)
 	if ip == nil {
-		return nil, fmt.Errorf("%q is no IP address", local)
+		return nil, fmt.Errorf("%q is not an IP address", local)
 	}
 	if !ip.IsUnspecified() {
 		c.local = &net.TCPAddr{IP: ip}
@@ -246,7 +246,7 @@ func (c *client) Dial(ctx context.Context, addr, name string) (driver.Conn, erro
 
 func (c *client) Close() error { return nil }
 
-// Classify names the class of an error of crypto/tls.
+// Classify returns the class of an error of crypto/tls.
 func Classify(err error) string {
 	var alert tls.AlertError
 	var op *net.OpError
@@ -262,7 +262,7 @@ func Classify(err error) string {
 	case errors.As(err, new(*tls.CertificateVerificationError)):
 		return "tls certificate"
 	case errors.As(err, new(tls.RecordHeaderError)):
-		return "tls no TLS"
+		return "tls not TLS"
 	}
 	return ""
 }
