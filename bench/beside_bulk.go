@@ -17,16 +17,16 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// What is measured here is fairness: one connection receives at full rate, and others on the same two
-// sockets each make small exchanges, a stream for each.
+// This benchmark measures fairness: one connection receives at full rate, while others on the same two
+// sockets make small exchanges, each on its own stream.
 const (
 	pingers    = 100
-	pingPeriod = 100 * time.Millisecond // of each
-	bulkBytes  = 64 << 20               // of one bulk exchange; another one follows
+	pingPeriod = 100 * time.Millisecond // of each connection
+	bulkBytes  = 64 << 20               // of one bulk exchange; the next follows immediately
 )
 
-// A session is a client's connection. exchange asks for n bytes on a new stream, counts those that arrive
-// in got, and returns when all have.
+// A session is a client's connection. exchange requests n bytes on a new stream, adds the bytes that arrive
+// to got, and returns when all have arrived.
 type session struct {
 	exchange func(n uint64, got *atomic.Int64) error
 	close    func()
@@ -35,7 +35,7 @@ type session struct {
 // A sessionStack is a server that answers every stream, and a client that keeps its connections.
 type sessionStack struct {
 	name string
-	// start returns a function that connects, and one that ends both sides.
+	// start returns a function that connects and one that ends both sides.
 	start func(*creds) (connect func() (session, error), stop func(), err error)
 }
 
@@ -62,8 +62,8 @@ func (b *bench) besideBulk() (out []subject, err error) {
 	return out, nil
 }
 
-// pingBesideBulk returns the 99th percentile of the exchanges' times as the time of one. Each exchange
-// has a moment at which it is to begin, and its time counts from then.
+// pingBesideBulk returns the 99th percentile of the exchange times as the time of one. The time of an
+// exchange counts from the moment at which it was due.
 func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 	connect, stop, err := s.start(c)
 	if err != nil {
@@ -130,7 +130,7 @@ func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 		note: fmt.Sprintf("%.0f p50-ns\t%.1f bulk-MB/s", p(50), float64(bulk.Load())/1e6/spent.Seconds())}, nil
 }
 
-// serveAll answers every stream of every connection, until accept fails.
+// serveAll answers every stream of every connection until accept fails.
 func serveAll[S io.ReadWriter, C interface {
 	AcceptStream(context.Context) (S, error)
 }](accept func(context.Context) (C, error), end func(S) error) {
@@ -147,7 +147,7 @@ func serveAll[S io.ReadWriter, C interface {
 				}
 				go func() {
 					if answer(s) == nil && end(s) == nil {
-						_, _ = io.Copy(io.Discard, s) // to its end, which frees the stream
+						_, _ = io.Copy(io.Discard, s) // read to the end, which releases the stream
 					}
 				}()
 			}
@@ -155,7 +155,7 @@ func serveAll[S io.ReadWriter, C interface {
 	}
 }
 
-// exchange does a client's part on a stream.
+// exchange performs a client's part of an exchange on a stream.
 func exchange(s io.ReadWriter, end func() error, n uint64, got *atomic.Int64) error {
 	if _, err := s.Write(request(n)); err != nil {
 		return err
@@ -172,7 +172,7 @@ func exchange(s io.ReadWriter, end func() error, n uint64, got *atomic.Int64) er
 		case err == io.EOF && left == 0:
 			return nil
 		case err != nil:
-			return errors.Join(err, fmt.Errorf("%d bytes of %d are missing", left, n))
+			return errors.Join(err, fmt.Errorf("%d of %d bytes are missing", left, n))
 		}
 	}
 }

@@ -11,7 +11,7 @@ const (
 	alpn       = "test"
 )
 
-// creds is one certificate, also in files.
+// creds is one certificate, also stored in files.
 type creds struct {
 	*testcert.Certificate
 	dir, certFile, keyFile string

@@ -15,7 +15,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// providers are the two, of which the s2n one must be linked.
+// providers returns the two providers. The s2n provider must be linked.
 func providers() ([]tlsprovider.Provider, error) {
 	p, err := s2n.New()
 	if err != nil {
@@ -24,12 +24,12 @@ func providers() ([]tlsprovider.Provider, error) {
 	return []tlsprovider.Provider{p, native.New()}, nil
 }
 
-// measured are the groups that every stack here has and that servers on the Internet use.
+// measured lists the groups that every stack here supports and that servers on the Internet use.
 var measured = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
 
-// handshakes are pairs in memory: both sides, the chain and the name verified, tickets off, the packet
-// keys taken.
+// handshakes measures pairs in memory: both sides, chain and name verified, tickets off, packet keys
+// derived.
 func (b *bench) handshakes() (out []subject, err error) {
 	ps, err := providers()
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *bench) cProgram(args ...string) func(time.Duration) (result, error) {
 	}
 }
 
-// endpoints are a client and a server for one group.
+// endpoints returns a client and a server for one group.
 func endpoints(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (ce, se tlsprovider.Endpoint, err error) {
 	groups := []tlsprovider.Group{g}
 	ce, err = p.NewClient(&tlsprovider.Config{Groups: groups, NextProtos: []string{alpn}, RootCAs: c.Roots(), DisableTickets: true})
@@ -103,7 +103,7 @@ func pairOf(p tlsprovider.Provider, c *creds, g tlsprovider.Group) (s subject, e
 
 var params = []byte("transport parameters of a connection")
 
-// handshake runs one between sessions that have just been made.
+// handshake runs a handshake between two new sessions.
 func handshake(c, s tlsprovider.Session) error {
 	up, err := c.Advance(nil)
 	if err != nil {
@@ -148,7 +148,7 @@ func pair(ce, se tlsprovider.Endpoint) error {
 			k.Close()
 		}
 		if !session.State().HandshakeDone {
-			return errors.New("the handshake is not done")
+			return errors.New("the handshake did not complete")
 		}
 	}
 	return nil
@@ -163,7 +163,8 @@ func crypto(events []tlsprovider.Event) (out []tlsprovider.CryptoData) {
 	return out
 }
 
-// cryptoTLS is the same pair on crypto/tls alone, without packet keys: what any Go QUIC stack pays.
+// cryptoTLS runs the same pair on crypto/tls alone, without packet keys: the base cost of any Go QUIC
+// stack.
 func cryptoTLS(c *creds, g tlsprovider.Group) func(n int) error {
 	client := &tls.Config{RootCAs: c.Pool(), ServerName: serverName, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13,
 		CurvePreferences: []tls.CurveID{tls.CurveID(g)}, SessionTicketsDisabled: true}
@@ -185,7 +186,7 @@ func cryptoTLS(c *creds, g tlsprovider.Group) func(n int) error {
 				}
 			}
 			if !done[0] || !done[1] {
-				return errors.New("the handshake is not done")
+				return errors.New("the handshake did not complete")
 			}
 			qc.Close()
 			qs.Close()

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// connections opens connections over loopback, moves a byte and closes them: one after another, and 32
-// at a time.
+// connections measures opening a connection over loopback, moving a byte and closing it: one at a time and
+// 32 concurrently.
 func (b *bench) connections() (out []subject, err error) {
 	for _, at := range []int{1, 32} {
 		subjects, err := b.overLoopback("Connect", fmt.Sprintf("/%d", at), 0, func(ask func(uint64) error) func(int) error {
@@ -20,10 +20,10 @@ func (b *bench) connections() (out []subject, err error) {
 	return out, nil
 }
 
-// streamBytes is what a bulk transfer moves.
+// streamBytes is the size of a bulk transfer.
 const streamBytes = 16 << 20
 
-// streams moves bytes over one stream of one connection.
+// streams measures a transfer over one stream of one connection.
 func (b *bench) streams() ([]subject, error) {
 	return b.overLoopback("Stream", "", streamBytes, func(ask func(uint64) error) func(int) error {
 		return func(n int) error {
@@ -64,7 +64,7 @@ func (b *bench) overLoopback(name, suffix string, bytes int64, work func(ask fun
 	return out, nil
 }
 
-// concurrently asks n times for a byte, at most at a time.
+// concurrently calls ask for one byte n times, with at most at calls in parallel.
 func concurrently(at, n int, ask func(uint64) error) error {
 	if at == 1 {
 		for range n {

@@ -1,6 +1,6 @@
-// Command bench measures what the providers and the transport cost, beside a C program on the same
-// libraries, plain crypto/tls, quic-go and x/net. It prints Go's benchmark format, for benchstat, and
-// then the ratios that matter.
+// Command bench measures the cost of the providers and the transport, compared with a C program on the same
+// libraries, plain crypto/tls, quic-go and x/net. It prints Go's benchmark format for benchstat, followed
+// by the important ratios.
 //
 // What is compared runs in turns within one process: on a shared machine, the ratio of two figures that were
 // taken in the same seconds is more reliable than either of them.
@@ -20,10 +20,10 @@ import (
 
 func main() {
 	b := &bench{}
-	flag.IntVar(&b.rounds, "rounds", 5, "rounds in which everything runs once")
-	flag.DurationVar(&b.time, "time", 250*time.Millisecond, "time of one measurement")
-	flag.StringVar(&b.c, "c", "", "the C program, pqq-bench")
-	flag.StringVar(&b.only, "run", "", "run what has this in its name")
+	flag.IntVar(&b.rounds, "rounds", 5, "number of rounds, in each of which everything runs once")
+	flag.DurationVar(&b.time, "time", 250*time.Millisecond, "duration of one measurement")
+	flag.StringVar(&b.c, "c", "", "path of the C program pqq-bench")
+	flag.StringVar(&b.only, "run", "", "run only subjects whose name contains this")
 	flag.Parse()
 	if err := b.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-// bench is a run and what it has measured.
+// bench is a run and its results.
 type bench struct {
 	rounds int
 	time   time.Duration
@@ -44,23 +44,23 @@ type bench struct {
 // A result is one measurement.
 type result struct {
 	n      int
-	ns     float64 // an iteration
-	cpu    float64 // nanoseconds of this process's CPU time, an iteration; garbage collection counts
-	allocs float64 // an iteration
-	bytes  int64   // that an iteration moves, 0 for none
+	ns     float64 // per iteration
+	cpu    float64 // nanoseconds of this process's CPU time per iteration, including garbage collection
+	allocs float64 // per iteration
+	bytes  int64   // moved per iteration, 0 for none
 	note   string  // further figures, in the same format
 	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it is not known. Each
 	// segment of a train counts.
 	datagrams float64
 }
 
-// A subject is something to be measured, by its name in Go's format without "Benchmark".
+// A subject is something to be measured. name is its name in Go's format without "Benchmark".
 type subject struct {
 	name  string
 	bytes int64
 	// run runs for about d. C subjects measure themselves.
 	run func(d time.Duration) (result, error)
-	// close frees what run needs.
+	// close releases what run needs.
 	close func()
 }
 
@@ -80,7 +80,7 @@ func (b *bench) run() error {
 	return nil
 }
 
-// measure runs subjects in turns.
+// measure runs subjects alternately.
 func (b *bench) measure(subjects []subject) error {
 	defer func(all []subject) {
 		for _, s := range all {
@@ -128,7 +128,7 @@ func (r result) print(name string) {
 	fmt.Println()
 }
 
-// loop measures f, which runs n times.
+// loop returns a measurement of f, which runs n iterations.
 func loop(f func(n int) error) func(time.Duration) (result, error) {
 	return func(d time.Duration) (result, error) {
 		total, n := 0, 1
@@ -149,7 +149,7 @@ func loop(f func(n int) error) func(time.Duration) (result, error) {
 					cpu:    float64(used.Nanoseconds()) / float64(total),
 					allocs: float64((after.Mallocs - before.Mallocs) / uint64(total))}, nil
 			}
-			// As many again as fit into a third of the time.
+			// As many iterations as fit into a third of the time.
 			n = max(1, int(float64(total)*float64(d)/3/float64(spent)))
 		}
 	}
@@ -180,7 +180,7 @@ func udpSent() uint64 {
 	return 0
 }
 
-// cpuTime is what this process has used of all CPUs.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

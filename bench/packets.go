@@ -12,7 +12,8 @@ const (
 	pnOffset  = 9
 )
 
-// packets seals and opens 1-RTT packets with their header protection, one by one and in trains of 32.
+// packets measures sealing and opening 1-RTT packets with header protection, one at a time and in trains of
+// 32.
 func (b *bench) packets() (out []subject, err error) {
 	ps, err := providers()
 	if err != nil {
@@ -45,7 +46,7 @@ func (b *bench) packets() (out []subject, err error) {
 	return out, nil
 }
 
-// packetLoop is what the C program's loop does, in Go.
+// packetLoop is the loop of the C program in Go.
 type packetLoop struct {
 	sealer tlsprovider.Sealer
 	opener tlsprovider.Opener
@@ -57,7 +58,7 @@ type packetLoop struct {
 	pn     uint64
 }
 
-// newLoop takes 1-RTT keys of a handshake.
+// newLoop takes the 1-RTT keys of a handshake.
 func newLoop(p tlsprovider.Provider, size, train int) (*packetLoop, error) {
 	c, err := newCreds()
 	if err != nil {
@@ -151,13 +152,13 @@ func (l *packetLoop) open(n int) error {
 			l.od[i] = tlsprovider.OpenDesc{Offset: uint32(i * l.step), Len: uint32(l.step), PNOffset: pnOffset}
 		}
 		if l.opener.Open(l.slab, l.od, -1) != len(l.od) || l.od[len(l.od)-1].Status != tlsprovider.OpenOK {
-			return errors.New("a packet does not open")
+			return errors.New("a packet cannot be opened")
 		}
 	}
 	return nil
 }
 
-// junk is what an Endpoint pays for noise that looks like a client's first packet.
+// junk measures an Endpoint's cost for junk that looks like a client's first packet.
 func (b *bench) junk() (out []subject, err error) {
 	ps, err := providers()
 	if err != nil {
@@ -169,7 +170,7 @@ func (b *bench) junk() (out []subject, err error) {
 		out = append(out, subject{name: "OpenInitialJunk/" + p.Name(), run: loop(func(n int) error {
 			for range n {
 				if _, ok := p.OpenInitial(1, dcid, junk, 18); ok {
-					return errors.New("junk opens")
+					return errors.New("junk was opened")
 				}
 			}
 			return nil

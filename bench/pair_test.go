@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// BenchmarkPair is a handshake pair alone, for a profiler.
+// BenchmarkPair runs only handshake pairs, for a profiler.
 func BenchmarkPair(b *testing.B) {
 	ps, err := providers()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 type ratio struct {
 	what   string
 	of, to string
-	atMost float64 // 0: it is only shown
-	byCPU  bool    // what is judged is CPU time, not the time that passes
+	atMost float64 // 0 means no target
+	byCPU  bool    // compare CPU time instead of elapsed time
 }
 
 var ratios = []ratio{
@@ -40,7 +40,7 @@ var ratios = []ratio{
 	{what: "p99 of 100 pings beside bulk, native / quic-go", of: "PingBesideBulk/native", to: "PingBesideBulk/quic-go", atMost: 1},
 }
 
-// ratios prints the medians of the rounds' ratios, each round's two figures taken side by side.
+// ratios prints the medians of the rounds' ratios. The two figures of a ratio come from the same round.
 func (b *bench) ratios() {
 	fmt.Printf("\n%-54s %6s %6s  %-14s %s\n", "medians of the rounds' ratios", "time", "CPU", "range of time", "aim")
 	for _, r := range ratios {

@@ -15,13 +15,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A stack is one of those that do the same work over loopback: a client opens a stream, asks for a number of
-// bytes and ends its half; the server sends them and ends the other half.
+// A stack is an implementation that does the same work over loopback: a client opens a stream, requests a
+// number of bytes and ends its direction; the server sends them and ends the other direction.
 type stack struct {
 	name string
-	// listen starts a server that serves until stop.
+	// listen starts a server that runs until stop.
 	listen func(*creds) (addr string, stop func(), err error)
-	// client returns how to ask, on one socket for all connections, and how to close it.
+	// client returns a function that makes requests, on one socket for all connections, and one that closes
+	// the socket.
 	client func(*creds) (ask func(addr string, n uint64) error, stop func(), err error)
 }
 
@@ -37,7 +38,7 @@ func stacks() ([]stack, error) {
 	return append(out, quicGo(), xNet()), nil
 }
 
-// request is the number of bytes that are wanted.
+// request encodes the number of requested bytes.
 func request(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 // answer serves one stream.
@@ -75,11 +76,11 @@ func serve[S io.ReadWriter, C interface {
 	}
 }
 
-// expect reads what was asked for.
+// expect reads the requested bytes.
 func expect(s io.Reader, n uint64) error {
 	got, err := io.CopyBuffer(io.Discard, struct{ io.Reader }{s}, make([]byte, 64<<10))
 	if err == nil && uint64(got) != n {
-		err = fmt.Errorf("%d bytes of %d", got, n)
+		err = fmt.Errorf("received %d of %d bytes", got, n)
 	}
 	return err
 }

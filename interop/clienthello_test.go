@@ -17,16 +17,16 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// A shuffler stands between one client and a server. It opens the packets of the ClientHello, whose
-// keys are public, cuts the message into pieces of any size, mixes them, with PINGs among them, and
-// sends the packets under their own numbers, in reverse order if it is told to. All else passes as it is.
+// A shuffler forwards packets between one client and a server. It opens the packets of the ClientHello,
+// whose keys are public, divides the message into pieces of any size, shuffles them and adds PINGs, and
+// sends the packets under their own numbers, in reverse order if requested. Other packets pass unchanged.
 type shuffler struct {
 	front, back *net.UDPConn
 	client      atomic.Pointer[netip.AddrPort]
 	rand        *rand.Rand
 	reverse     bool
 	held        []initial
-	// pieces is the number of CRYPTO frames that the ClientHello was sent in, once it was.
+	// pieces is the number of CRYPTO frames in which the ClientHello was sent; 0 before that.
 	pieces atomic.Int64
 }
 
@@ -101,7 +101,7 @@ func (s *shuffler) forward() {
 	}
 }
 
-// hello returns the ClientHello once the packets held make up all of it.
+// hello returns the ClientHello once the held packets contain all of it.
 func (s *shuffler) hello() []byte {
 	var msg [1 << 14]byte
 	var have [1 << 14]bool
@@ -122,7 +122,7 @@ func (s *shuffler) hello() []byte {
 	return msg[:total]
 }
 
-// release sends the ClientHello as it has never been cut before.
+// release sends the ClientHello in a new division.
 func (s *shuffler) release(hello []byte) {
 	var pieces []piece
 	for at := 0; at < len(hello); {
@@ -144,7 +144,7 @@ func (s *shuffler) release(hello []byte) {
 		out = append(out, pkt)
 	}
 	if len(pieces) > 0 {
-		return // no room: the case fails, for pieces stays 0
+		return // no room: the case fails because pieces stays 0
 	}
 	s.pieces.Store(count)
 	if s.reverse {
@@ -155,8 +155,8 @@ func (s *shuffler) release(hello []byte) {
 	}
 }
 
-// openInitial removes a packet's protection; false for all but a client's Initial packets (RFC 9000,
-// 17.2.2). What follows the packet in its datagram is padding.
+// openInitial removes a packet's protection. It returns false for any packet but a client's Initial packet
+// (RFC 9000, 17.2.2). Bytes after the packet in its datagram are padding.
 func openInitial(b []byte) (p initial, ok bool) {
 	const longInitial, mask = 0xc0, 0xf0
 	if len(b) < 1200 || b[0]&mask != longInitial || binary.BigEndian.Uint32(b[1:]) != 1 {
@@ -182,7 +182,7 @@ func openInitial(b []byte) (p initial, ok bool) {
 	return p, p.parse(pkt[in.HeaderLen:][:in.PayloadLen])
 }
 
-// parse takes the CRYPTO frames; false where there are frames that a ClientHello's packet lacks.
+// parse reads the CRYPTO frames. It returns false for frames that do not occur in a ClientHello's packet.
 func (p *initial) parse(b []byte) bool {
 	const padding, ping, crypto = 0, 1, 6
 	for len(b) > 0 {
@@ -201,7 +201,7 @@ func (p *initial) parse(b []byte) bool {
 	return len(p.pieces) > 0
 }
 
-// seal fills the packet with as many of the pieces as it has room for, and returns the others.
+// seal fills the packet with as many pieces as fit and returns the others.
 func (p *initial) seal(s tlsprovider.Sealer, pieces []piece, r *rand.Rand) ([]byte, []piece) {
 	const tag, frame = 16, 1 + 2 + 2
 	b := bytes.Clone(p.prefix)
@@ -230,7 +230,7 @@ func (p *initial) seal(s tlsprovider.Sealer, pieces []piece, r *rand.Rand) ([]by
 	return b, pieces
 }
 
-// varint reads a variable-length integer and says how long it is (RFC 9000, section 16).
+// varint reads a variable-length integer and returns its length (RFC 9000, section 16).
 func varint(b []byte) (value, length int) {
 	length = 1 << (b[0] >> 6)
 	value = int(b[0] & 0x3f)
@@ -240,9 +240,9 @@ func varint(b []byte) (value, length int) {
 	return value, length
 }
 
-// TestShuffledClientHello: a ClientHello in pieces of one byte and more, in any order, over two
-// datagrams of which the second comes first. (An x/net server, as of 0.62, takes no ClientHello whose
-// packets change places, not from its own client either: for it they keep theirs.)
+// TestShuffledClientHello sends a ClientHello in pieces of one byte and more, in any order, over two
+// datagrams of which the second arrives first. (An x/net server, as of 0.62, does not accept a ClientHello
+// whose packets are reordered, not even from its own client; for it they keep their order.)
 func TestShuffledClientHello(t *testing.T) {
 	pairs(t, func(t *testing.T, client, server stack) {
 		_, inOrder := server.(xNet)

@@ -12,7 +12,7 @@ const serverName = "interop.test"
 // creds is one certificate for every endpoint.
 type creds struct {
 	*testcert.Certificate
-	other *testcert.Certificate // verifies nothing here
+	other *testcert.Certificate // an authority that verifies nothing here
 }
 
 func newCreds() *creds { return &creds{testcert.New(serverName), testcert.New(serverName)} }

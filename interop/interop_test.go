@@ -27,7 +27,7 @@ var (
 	all      = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
 )
 
-// pairs calls f for each provider of ours against each peer in both roles.
+// pairs calls f for each of our providers with each peer, in both roles.
 func pairs(t *testing.T, f func(t *testing.T, client, server stack)) {
 	c := newCreds()
 	for name, p := range providers(t) {
@@ -73,8 +73,8 @@ func connect(t *testing.T, client, server stack, co, so options) (cc, sc conn) {
 	return cc, a.c
 }
 
-// TestGroups: both ends report the group that they should have agreed on, by a HelloRetryRequest
-// where the client's shares do not fit.
+// TestGroups checks that both ends report the expected group, negotiated through a HelloRetryRequest if the
+// client's key shares do not fit.
 func TestGroups(t *testing.T) {
 	for _, tc := range []struct {
 		name           string
@@ -118,7 +118,7 @@ func TestRetry(t *testing.T) {
 	})
 }
 
-// exchange echoes size bytes on each of n streams that a opens, and compares what comes back.
+// exchange echoes size bytes on each of n streams that a opens, and compares the result.
 func exchange(t *testing.T, a, b conn, n, size int) {
 	t.Helper()
 	ctx := deadline(t)
@@ -175,7 +175,7 @@ func roundTrip(ctx context.Context, c conn, seed, size int) error {
 	return nil
 }
 
-// TestCloseWithCode: the peer sees the code and the reason.
+// TestCloseWithCode checks that the peer sees the code and the reason.
 func TestCloseWithCode(t *testing.T) {
 	pairs(t, func(t *testing.T, client, server stack) {
 		cc, sc := connect(t, client, server, options{groups: pq, alpn: alpn}, options{groups: pq, alpn: alpn})
@@ -214,7 +214,7 @@ func applicationError(t *testing.T, err error) (uint64, string) {
 // TestALPNMismatch and TestUntrusted fail on both sides, with the code of the alert.
 func TestALPNMismatch(t *testing.T) {
 	pairs(t, func(t *testing.T, client, server stack) {
-		_, early := server.(quicGo) // whose Accept never hears of it
+		_, early := server.(quicGo) // its Accept never reports it
 		fails(t, client, server, options{groups: pq, alpn: "one"}, options{groups: pq, alpn: "other"}, failure{0x178, true, !early})
 	})
 }
@@ -223,17 +223,17 @@ func TestUntrusted(t *testing.T) {
 	pairs(t, func(t *testing.T, client, server stack) {
 		want := uint64(0x130) // unknown_ca
 		if _, we := client.(ours); !we {
-			want = 0x12a // crypto/tls calls it bad_certificate
+			want = 0x12a // crypto/tls uses bad_certificate
 		}
 		fails(t, client, server, options{groups: pq, alpn: alpn, noRoots: true}, options{groups: pq, alpn: alpn}, failure{want, false, true})
 	})
 }
 
-// A failure is how a handshake ends.
+// A failure describes how a handshake ends.
 type failure struct {
 	code         uint64
-	byServer     bool // the server's alert, and the client is told
-	serverSpeaks bool // the server has something to tell of it
+	byServer     bool // the server sends the alert, and the client receives it
+	serverSpeaks bool // the server reports the failure
 }
 
 func fails(t *testing.T, client, server stack, co, so options, want failure) {
@@ -259,8 +259,8 @@ func fails(t *testing.T, client, server stack, co, so options, want failure) {
 	requireCode(t, err, want.code, !want.byServer)
 }
 
-// requireCode checks the code of an error and whose it is. x/net exports no transport error; of its
-// text the code is the part that can be relied on.
+// requireCode checks the code and the origin of an error. x/net exports no transport error, so only the
+// code in its text is checked.
 func requireCode(t *testing.T, err error, code uint64, remote bool) {
 	t.Helper()
 	var a *quic.TransportError

@@ -14,7 +14,7 @@ import (
 
 var nativeProvider = native.New()
 
-// holdings are what our providers hold: sessions, keys, and bytes of C.
+// holdings counts what our providers hold: sessions, keys, and bytes of C memory.
 type holdings struct{ native, handles, bytes int64 }
 
 func held() (h holdings) {
@@ -24,10 +24,9 @@ func held() (h holdings) {
 	return h
 }
 
-// TestMain fails when a connection of ours that is over has left something behind, on whatever way it
-// ended.
+// TestMain fails if one of our connections leaves something allocated after it ends, however it ended.
 func TestMain(m *testing.M) {
-	_, _ = s2n.New() // what the library holds for good
+	_, _ = s2n.New() // allocates what the library keeps permanently
 	before := held()
 	code := m.Run()
 	// The last connections are still draining (RFC 9000, section 10.2).

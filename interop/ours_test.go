@@ -15,7 +15,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// providers are ours in this build.
+// providers returns our providers in this build.
 func providers(t *testing.T) map[string]tlsprovider.Provider {
 	out := map[string]tlsprovider.Provider{nativeProvider.Name(): nativeProvider}
 	p, err := s2n.New()
@@ -85,7 +85,7 @@ func (l ourListener) failed(ctx context.Context) error {
 	}
 }
 
-// endings collects the errors with which connections end, out of what is logged.
+// endings collects from the log the errors with which connections end.
 type endings chan error
 
 func (e endings) Enabled(context.Context, slog.Level) bool { return true }

@@ -50,7 +50,7 @@ func (l *goListener) accept(ctx context.Context) (conn, error) {
 	}
 }
 
-// failed knows of handshakes that came as far as the server's certificate.
+// failed returns errors of handshakes that reached the server's certificate.
 func (l *goListener) failed(ctx context.Context) error {
 	c, err := l.accept(ctx)
 	if err == nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A conn is a connection of any stack, as far as the cases need one.
+// A conn is a connection of any stack, with the methods that the cases need.
 type conn interface {
 	open(context.Context) (stream, error)
 	accept(context.Context) (stream, error)
@@ -33,18 +33,18 @@ type stack interface {
 type listener interface {
 	addr() string
 	accept(context.Context) (conn, error)
-	// failed waits for a handshake that does not succeed and returns the server's error; nil where
-	// the stack keeps it to itself.
+	// failed waits for a handshake that does not succeed and returns the server's error, or nil if the
+	// stack does not report it.
 	failed(context.Context) error
 	close()
 }
 
-// options are those of one side.
+// options are the options of one side.
 type options struct {
 	groups  []tlsprovider.Group
 	alpn    string
-	noRoots bool // a client that does not trust the server's certificate
-	// via, of a client, leads its packets over something that stands before the server.
+	noRoots bool // the client does not trust the server's certificate
+	// via, on a client, routes its packets through a relay in front of the server.
 	via   func(addr string) string
-	retry bool // a server that validates addresses
+	retry bool // the server validates addresses
 }

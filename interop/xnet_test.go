@@ -39,7 +39,7 @@ type xListener struct{ e *xquic.Endpoint }
 
 func (l xListener) addr() string { return l.e.LocalAddr().String() }
 
-// x/net hands out no connection whose handshake failed.
+// x/net does not return a connection whose handshake failed.
 func (l xListener) failed(context.Context) error { return nil }
 
 func (l xListener) close() { _ = l.e.Close(canceled()) }

@@ -16,7 +16,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// collected is what a collector wrote, and the sum of its samples.
+// collected is the output of a collector and the sum of its samples.
 func collected(t *testing.T, file string) (*stats.Run, *stats.Sample) {
 	t.Helper()
 	in, err := report.ReadFile(file)
@@ -32,7 +32,7 @@ func collected(t *testing.T, file string) (*stats.Run, *stats.Sample) {
 	return in.Run, sum
 }
 
-// Client and server of a scenario, each under a collector, and the page of both.
+// Client and server of a scenario, each under a collector, and the page for both.
 func TestCollectDrivers(t *testing.T) {
 	const n = 40
 	program := buildNetbench(t)
@@ -56,7 +56,7 @@ func TestCollectDrivers(t *testing.T) {
 			addr := s.await(t, "netbench: ready on ")
 			c := start(t, []string{"SERVER_0=" + addr}, program, args("client", "--summary")...)
 			require.Zero(t, c.end(), "%s", &c.problems)
-			// The signal goes on to the driver, which ends as it does without a collector.
+			// The signal is forwarded to the driver, which ends as it does without a collector.
 			require.NoError(t, s.Process.Signal(syscall.SIGTERM))
 			require.Zero(t, s.end(), "%s", &s.problems)
 			require.EqualValues(t, n, c.summary(t).Connections)
@@ -117,7 +117,7 @@ func TestCollectDrivers(t *testing.T) {
 	}
 }
 
-// The driver's exit status is the collector's, and what failed stands in its lines.
+// The driver's exit status becomes the collector's, and the failures are in its lines.
 func TestCollectPassesTheStatusOn(t *testing.T) {
 	program, scenario := buildNetbench(t), connectScenario(t, "3")
 	out := filepath.Join(t.TempDir(), "client.json")

@@ -12,7 +12,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/report"
 )
 
-// A driver that knows nothing of us is sampled, its status passed on and its output kept apart.
+// A driver without statistics of its own is sampled. Its status is returned and its output kept separate.
 func TestCollectDriverWithoutStatistics(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "out.json")
 	status, out := netbench(t, "collect", "-s", "x.json", "-i", "50ms", "-o", file, "--", "sh", "-c", `echo "$TRACE $SCENARIO"; exit 7`)
@@ -38,7 +38,7 @@ func TestCollectDriverWithoutStatistics(t *testing.T) {
 	require.Equal(t, 2, status, "what cannot be written is told of")
 }
 
-// As s2n-netbench's: the lines go to standard output, and flags may stand behind the driver.
+// As with s2n-netbench, lines go to standard output, and flags may follow the driver.
 func TestCollectAsUpstream(t *testing.T) {
 	status, out := netbench(t, "collect", "true", "-s", "a.json")
 	require.Zero(t, status)

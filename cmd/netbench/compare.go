@@ -21,7 +21,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// compareOptions are the flags of netbench compare.
+// compareOptions holds the flags of netbench compare.
 type compareOptions struct {
 	out         string
 	connections int
@@ -44,14 +44,14 @@ func newCompareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare STUDY",
 		Short: "Run configurations in interleaved rounds and report ratios with confidence intervals",
-		Long: `compare starts a server for each configuration, warms everything up, and then has the clients take
-turns, round by round, in an order that is shuffled anew each time. What is reported are ratios of what ran
-in the same round, with bootstrap confidence intervals: on a noisy machine they still say something.
+		Long: `compare starts a server for each configuration and warms everything up. Then the clients take turns
+in rounds, in an order that is shuffled each time. The report shows ratios of runs in the same round with
+bootstrap confidence intervals, which are meaningful even on a noisy machine.
 
 Studies:
-` + list.String() + `  custom        the configurations of --config, the first of them being the baseline
+` + list.String() + `  custom        the configurations given by --config, of which the first is the baseline
 
-A failed connection is counted and reported; the exit status is 1 if there was one.`,
+Failed connections are counted and reported; the exit status is 1 if there were any.`,
 		Example: `  netbench compare figure3 -o build/out
   netbench compare figure3 --connections 1000 --rounds 3 --only X25519,X25519MLKEM768
   netbench compare custom --config 'pq=--groups X25519MLKEM768' --config 'classic=--groups X25519'
@@ -68,15 +68,15 @@ A failed connection is counted and reported; the exit status is 1 if there was o
 	}
 	f := c.Flags()
 	f.StringVarP(&o.out, "output", "o", ".", "`folder` for NAME.html, NAME.svg and NAME.json")
-	f.IntVar(&o.connections, "connections", 0, "connections of each client in each round (default: the study's)")
-	f.IntVar(&o.rounds, "rounds", 0, "rounds (default: the study's)")
-	f.Uint64Var(&o.seed, "seed", 1, "makes the order of the rounds and the losses of a lossy path repeatable")
+	f.IntVar(&o.connections, "connections", 0, "number of connections of each client in each round (default: the study's)")
+	f.IntVar(&o.rounds, "rounds", 0, "number of rounds (default: the study's)")
+	f.Uint64Var(&o.seed, "seed", 1, "seed for the order within rounds and the losses of a lossy path")
 	f.StringSliceVar(&o.only, "only", nil, "only configurations whose name ends with one of these, and their baselines")
 	f.StringSliceVar(&o.providers, "providers", nil, "only these providers (default: s2n, where it is linked, and native)")
-	f.StringArrayVar(&o.configs, "config", nil, "for custom: NAME=FLAGS of the drivers; what follows \"server:\" or \"client:\" is for that one")
+	f.StringArrayVar(&o.configs, "config", nil, "for custom: NAME=FLAGS for both drivers; flags after \"server:\" or \"client:\" go only to that driver")
 	f.Int64Var(&o.request, "request-size", 1, "for custom: bytes of each request")
 	f.Int64Var(&o.response, "response-size", 1, "for custom: bytes of each response")
-	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress bar")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show a progress bar")
 	return c
 }
 
@@ -109,12 +109,12 @@ func (o *compareOptions) run(cmd *cobra.Command, name string) error {
 		return &drivercli.Failed{Err: fmt.Errorf("%d connections failed", n)}
 	}
 	if res.Interrupted {
-		return errors.New("interrupted: the report has fewer rounds than were asked for")
+		return errors.New("interrupted: the report has fewer rounds than requested")
 	}
 	return nil
 }
 
-// study is the one that was asked for, as the flags change it.
+// study returns the named study with the changes that the flags ask for.
 func (o *compareOptions) study(name string) (*compare.Study, error) {
 	providers := o.providers
 	if providers == nil {
@@ -134,7 +134,7 @@ func (o *compareOptions) study(name string) (*compare.Study, error) {
 		all := compare.Studies(providers)
 		i := slices.IndexFunc(all, func(s compare.Study) bool { return s.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no study %q: see netbench compare --help", name)
+			return nil, fmt.Errorf("unknown study %q: see netbench compare --help", name)
 		}
 		study = &all[i]
 	}
@@ -166,7 +166,7 @@ func (o *compareOptions) custom() (*compare.Study, error) {
 	return s, nil
 }
 
-// only keeps the configurations whose names end with one of the words, and what they refer to.
+// only returns the configurations whose names end with one of the words, and their baselines.
 func only(all []compare.Config, words []string) (out []compare.Config) {
 	keep := make(map[string]bool)
 	for _, c := range all {
@@ -182,7 +182,8 @@ func only(all []compare.Config, words []string) (out []compare.Config) {
 	return out
 }
 
-// progress shows on a terminal a bar that says how long it will take, and elsewhere a line for each step.
+// progress shows a bar with an estimate of the remaining time on a terminal, and otherwise a line for each
+// step.
 func (o *compareOptions) progress(w io.Writer) func(done, of int, next string) {
 	if o.quiet {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 )
 
-// netbenchRuns runs it and returns what it printed and its status.
+// netbenchRuns runs the program and returns its output and exit status.
 func netbenchRuns(t *testing.T, program string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -82,13 +82,13 @@ func TestCompare(t *testing.T) {
 			require.EqualValues(t, 500, o.Client.Connections)
 		}
 	})
-	t.Run("what goes wrong is said", func(t *testing.T) {
+	t.Run("errors are reported", func(t *testing.T) {
 		for want, args := range map[string][]string{
-			`there is no study "figure4"`:              {"figure4"},
-			"compares nothing":                         {"custom"},
-			`is no configuration: want NAME=FLAGS`:     {"custom", "--config", "x"},
-			"no connection of 5 succeeded":             {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
-			`server --provider nobody: it ended: netb`: {"custom", "--config", "x=--provider nobody"},
+			`unknown study "figure4"`:                          {"figure4"},
+			"has no configurations":                            {"custom"},
+			`is not a configuration: use NAME=FLAGS`:           {"custom", "--config", "x"},
+			"all 5 connections failed":                         {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
+			`server --provider nobody: the driver ended: netb`: {"custom", "--config", "x=--provider nobody"},
 		} {
 			_, stderr, status := netbenchRuns(t, program, append([]string{"compare", "-q", "-o", t.TempDir()}, args...)...)
 			require.NotZero(t, status, want)

@@ -20,7 +20,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// providers are those that are linked.
+// providers returns the names of the linked providers.
 func providers() []string {
 	if _, err := s2n.New(); err == nil {
 		return []string{"native", "s2n"}
@@ -28,7 +28,7 @@ func providers() []string {
 	return []string{"native"}
 }
 
-// connectScenario makes a scenario of n connections, one after another.
+// connectScenario returns a scenario of n sequential connections.
 func connectScenario(t *testing.T, n string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -37,7 +37,7 @@ func connectScenario(t *testing.T, n string) string {
 	return filepath.Join(dir, "connect.json")
 }
 
-// A side is a driver that runs.
+// A side is a running driver.
 type side struct {
 	*exec.Cmd
 	out, problems bytes.Buffer
@@ -56,7 +56,7 @@ func start(t *testing.T, env []string, program string, args ...string) *side {
 	return s
 }
 
-// await reads complaints up to a line that begins so, and is the rest of it.
+// await reads standard error up to a line with this prefix and returns the rest of the line.
 func (s *side) await(t *testing.T, front string) string {
 	t.Helper()
 	for {
@@ -69,7 +69,7 @@ func (s *side) await(t *testing.T, front string) string {
 	}
 }
 
-// end waits for the end and is the exit status.
+// end waits for the end and returns the exit status.
 func (s *side) end() int {
 	_, _ = s.problems.ReadFrom(s.lines)
 	_ = s.Wait()
@@ -82,7 +82,7 @@ func (s *side) summary(t *testing.T) (sum stats.Summary) {
 	return sum
 }
 
-// server starts one and is where it serves. It has to end well.
+// server starts a server and returns its address. The server must end without errors.
 func server(t *testing.T, program, file string, flags ...string) string {
 	t.Helper()
 	s := start(t, nil, program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--trace", "disabled"}, append(flags, file)...)...)
@@ -94,7 +94,7 @@ func server(t *testing.T, program, file string, flags ...string) string {
 	return addr
 }
 
-// client runs one to its end.
+// client runs a client to its end.
 func client(t *testing.T, program, file, addr string, flags ...string) (*side, int) {
 	t.Helper()
 	return clientEnv(t, []string{"SERVER_0=" + addr}, program, file, flags...)
@@ -106,7 +106,7 @@ func clientEnv(t *testing.T, env []string, program, file string, flags ...string
 	return s, s.end()
 }
 
-// nobody is an address that refuses.
+// nobody is an address that refuses connections.
 const nobody = "127.0.0.1:1"
 
 func TestFailFast(t *testing.T) {
@@ -125,7 +125,7 @@ func TestFailFast(t *testing.T) {
 	}
 }
 
-// Arrivals for which there is no room are failures.
+// Arrivals beyond --max-in-flight fail.
 func TestOverload(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "30")
 	addr := server(t, program, file)
@@ -139,7 +139,7 @@ func TestOverload(t *testing.T) {
 	require.Contains(t, c.problems.String(), "too many concurrent connections")
 }
 
-// An interrupted client tells what it did.
+// An interrupted client still writes its summary.
 func TestSummaryOnSIGTERM(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "3")
 	addr := server(t, program, file)
@@ -154,12 +154,13 @@ func TestSummaryOnSIGTERM(t *testing.T) {
 	require.Positive(t, sum.Seconds)
 }
 
-// One that is done but for the server's end of a stream does not wait for that when it is interrupted.
+// When interrupted, a client that waits only for the end of the server's stream does not wait for it any
+// longer.
 func TestInterruptWhileClosing(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "1")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	const end = `{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}}` // the server's alone
+	const end = `{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}}` // of which only the server ends its direction
 	require.Equal(t, 1, bytes.Count(text, []byte(end)))
 	text = bytes.Replace(text, []byte(end), []byte(`{"send":{"stream_id":0,"bytes":1}},{"sleep":{"amount_ms":3600000}},{"send_finish":{"stream_id":0}}`), 1)
 	require.NoError(t, os.WriteFile(file, text, 0o600))
@@ -216,7 +217,7 @@ func TestRouterAddress(t *testing.T) {
 	require.Contains(t, c.problems.String(), "set ROUTER_1_SERVER_0=HOST:PORT")
 }
 
-// Certificates of other types, which the side that starts first makes, in handshakes.
+// Handshakes with certificates of other types, which the side that starts first makes.
 func TestCertificateTypes(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "2")
 	for _, provider := range providers() {
@@ -241,7 +242,7 @@ func TestCertificateTypes(t *testing.T) {
 	}
 }
 
-// Flags that a transport cannot honour are refused with the reason, not ignored.
+// Flags that a transport cannot honour are refused with a reason.
 func TestRefusals(t *testing.T) {
 	file := connectScenario(t, "1")
 	t.Setenv("SERVER_0", nobody)
@@ -309,7 +310,8 @@ func runDriver(t *testing.T, args ...string) (int, string) {
 	return status, string(text)
 }
 
-// A file of s2n-netbench with nothing to receive, which made it wait for ever, is refused when it is read.
+// A scenario of s2n-netbench with nothing to receive, on which its drivers wait forever, is refused when it
+// is read.
 func TestNothingToReceive(t *testing.T) {
 	dir := t.TempDir()
 	status, _ := netbench(t, "scenarios", dir)
@@ -327,6 +329,6 @@ func TestNothingToReceive(t *testing.T) {
 		status, problems := runDriver(t, command, file)
 		require.Equal(t, 2, status)
 		require.Equal(t, "netbench: "+file+": servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: "+
-			"0 bytes to receive: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)
+			"receive has 0 bytes: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)
 	}
 }

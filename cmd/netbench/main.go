@@ -1,5 +1,5 @@
-// Command netbench measures QUIC: it makes the scenarios of s2n-netbench, runs their servers and
-// clients, samples them, draws reports, and compares configurations with one another.
+// Command netbench measures QUIC. It makes the scenarios of s2n-netbench, runs their servers and clients,
+// samples them, draws reports, and compares configurations.
 package main
 
 import (
@@ -15,9 +15,9 @@ import (
 
 func main() { os.Exit(run(newCommand(), os.Stderr)) }
 
-// run executes the command and says how the process should exit: 0; 1 when what was asked for was done
-// and did not succeed throughout, as a client of which a connection failed; 2 for a wrong command line,
-// a file that cannot be read and the like.
+// run executes the command and returns the exit status: 0; 1 if the command ran but something in it failed,
+// such as a client's connection; 2 for an invalid command line, a file that cannot be read and similar
+// errors.
 func run(c *cobra.Command, complain *os.File) int {
 	err := c.Execute()
 	var failed *drivercli.Failed
@@ -41,9 +41,9 @@ func newCommand() *cobra.Command {
 		Use:   "netbench",
 		Short: "Measure QUIC, with and without post-quantum key exchange",
 		Long: `netbench makes scenarios, runs their servers and clients, samples them, and reports.
-Its files are those of s2n-netbench, in both directions.
+It reads and writes the files of s2n-netbench.
 
-Exit status: 0; 1 when a connection failed; 2 for a wrong command line or file.`,
+Exit status: 0; 1 if a connection failed; 2 for an invalid command line or file.`,
 		Example: `  netbench scenarios build/scenarios --request_response.connections 10000 \
     --request_response.request_size 1 --request_response.response_size 1
   netbench server build/scenarios/request_response.json
@@ -60,7 +60,7 @@ Exit status: 0; 1 when a connection failed; 2 for a wrong command line or file.`
 			return cmd.Help()
 		},
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "show the licences of this program and of what is linked into it")
+	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(
 		newScenariosCommand(),
 		newServerCommand(),

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	status := m.Run()
-	_ = os.RemoveAll(buildDir) // left behind, it does no harm
+	_ = os.RemoveAll(buildDir) // if it stays behind, it does no harm
 	os.Exit(status)
 }
 
@@ -29,7 +29,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	return program + string(out), err
 })
 
-// buildNetbench builds the program, for compare runs itself as server and client.
+// buildNetbench builds the program, because compare runs itself as server and client.
 func buildNetbench(t *testing.T) string {
 	t.Helper()
 	program, err := buildOnce()

@@ -18,11 +18,11 @@ func newReportCommand() *cobra.Command {
 	var page, vega, chart, svg, png string
 	c := &cobra.Command{
 		Use:   "report FILE... [-o report.html]",
-		Short: "Show files of statistics: a page, a chart, or a specification for Vega",
-		Long: `report reads what netbench collect wrote, or the collector of s2n-netbench, and writes one
-page that needs nothing but a browser: rates, CPU time per connection and byte, memory, latencies, a
-summary with confidence intervals, and what was compared with what. A damaged line, such as the last one
-of a run that was killed, is told of in the page, and the rest is used.
+		Short: "Present statistics files as a page, a chart, or a specification for Vega",
+		Long: `report reads files of netbench collect or of s2n-netbench's collector and writes one page that
+needs only a browser: rates, CPU time per connection and byte, memory, latencies, a summary with
+confidence intervals, and a description of the compared runs. Damaged lines, such as the last one of a run
+that was killed, are reported on the page and left out.
 
 The page goes to standard output unless -o names a file; with --vega, --svg or --png it is written only
 if -o is given.`,
@@ -32,7 +32,7 @@ if -o is given.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if (svg != "" || png != "") != (chart != "") {
-				return errors.New("--chart and one of --svg and --png belong together")
+				return errors.New("--chart needs --svg or --png, and these need --chart")
 			}
 			inputs, err := report.ReadFiles(files)
 			if err != nil {
@@ -69,7 +69,7 @@ if -o is given.`,
 	}
 	f := c.Flags()
 	f.StringVarP(&page, "output", "o", "", "write the page to `FILE`")
-	f.StringVar(&vega, "vega", "", "write a specification for Vega 5 to `FILE`, as s2n-netbench report does")
+	f.StringVar(&vega, "vega", "", "write a specification for Vega 5 to `FILE`, like s2n-netbench report")
 	f.StringVar(&chart, "chart", "", "draw the chart of this `NAME`: "+
 		"connection-rate, throughput, cpu, cpu-per-connection, cpu-per-byte, memory, latency-connect, latency-ttfb, latency-request, trace-NAME")
 	f.StringVar(&svg, "svg", "", "write the chart to `FILE` as SVG")
@@ -84,7 +84,8 @@ if -o is given.`,
 	return c
 }
 
-// writeWhole writes to a file, or to standard output if it has no name or is "-": all or nothing.
+// writeWhole writes a file completely or not at all. Without a name, or with "-", it writes to standard
+// output.
 func writeWhole(stdout io.Writer, file string, write func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
@@ -100,16 +101,16 @@ func writeWhole(stdout io.Writer, file string, write func(io.Writer) error) erro
 func newReportTreeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "report-tree INPUT_DIR OUT_DIR",
-		Short: "Make a page for each scenario of a folder of statistics",
+		Short: "Make a page for each scenario in a folder of statistics files",
 		Long: `report-tree reads INPUT_DIR/SCENARIO/DRIVER/*.json and writes OUT_DIR/SCENARIO/index.html,
-with clients and servers in one page, and OUT_DIR/index.html with links to them. Neither a web server nor
-the internet is needed to open them.`,
+with clients and servers on one page, and OUT_DIR/index.html with links to them. The pages open without
+a web server or Internet access.`,
 		Example: "  netbench report-tree target/s2n-netbench/results target/s2n-netbench/report",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			written, skipped, err := report.WriteTree(args[0], args[1], about.Version())
 			for _, s := range skipped {
-				fmt.Fprintln(cmd.ErrOrStderr(), "left out:", strings.TrimSpace(s))
+				fmt.Fprintln(cmd.ErrOrStderr(), "skipped:", strings.TrimSpace(s))
 			}
 			for _, w := range written {
 				fmt.Fprintln(cmd.ErrOrStderr(), "created:", w)

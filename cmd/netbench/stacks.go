@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/transport/tcp"
 )
 
-// stacks are the transports that netbench has built in, the first being the default.
+// stacks returns the built-in transports. The first is the default.
 func stacks() []drivercli.Stack {
 	return []drivercli.Stack{{Name: "pqquic", New: pq.New}, {Name: "tcp", New: tcp.New}}
 }

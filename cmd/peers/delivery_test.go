@@ -14,7 +14,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// write writes a scenario whose client opens stream 0 in n connections, one after another.
+// write writes a scenario whose client opens stream 0 in n sequential connections.
 func write(t *testing.T, file, ops, peer string, n int) {
 	t.Helper()
 	connect := json.RawMessage(`{"connect":{"server_id":0,"server_connection_id":0,"client_connection_id":0}}`)
@@ -33,7 +33,7 @@ func write(t *testing.T, file, ops, peer string, n int) {
 	require.NoError(t, os.WriteFile(file, s.Marshal(), 0o600))
 }
 
-// What a client sends last is all there before the connection is closed.
+// Everything that a client sends arrives before it closes the connection.
 func TestLastSendArrives(t *testing.T) {
 	const (
 		n    = 4
@@ -50,7 +50,7 @@ func TestLastSendArrives(t *testing.T) {
 	for _, server := range drivers {
 		for _, c := range drivers {
 			t.Run(c+" to "+server, func(t *testing.T) {
-				addr := serve(t, netbench, both, "--driver", server) // which complains about nothing
+				addr := serve(t, netbench, both, "--driver", server) // fails the test if the server reports an error
 				sum, problems, status := client(t, netbench, both, addr, "--driver", c)
 				require.Zero(t, status, problems)
 				require.EqualValues(t, n, sum.Connections)
@@ -98,7 +98,7 @@ func TestPeersRefuse(t *testing.T) {
 			"--multiplex=false": "--multiplex=false applies only to the tcp driver", "--max-mtu=1400": "--max-mtu is not supported by the driver on ",
 			"--provider=s2n": "--provider s2n is not supported by the driver on ",
 			"--policy=x":     "--policy is not supported by the driver on ", "--congestion-control=cubic": "--congestion-control is not supported by the driver on ",
-			"--retry": "--retry is a server's",
+			"--retry": "--retry applies only to servers",
 		} {
 			_, problems, status := client(t, netbench, file, "127.0.0.1:1", "--driver", driver, flag)
 			require.Equal(t, 2, status, "%s %s", driver, flag)
@@ -107,10 +107,10 @@ func TestPeersRefuse(t *testing.T) {
 	}
 	out, err = exec.Command(netbench, "server", "--driver", "xnet", "--port", "0", "--resumption", file).CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), "--resumption: a server on x/net/quic sends no tickets")
+	require.Contains(t, string(out), "--resumption is not supported: x/net/quic servers send no tickets")
 }
 
-// Servers on stacks that do not tell how long a handshake took do not make up a time.
+// Servers on stacks that do not report handshake times report none.
 func TestServersOnPeersKnowNoConnectTime(t *testing.T) {
 	dir := build(t)
 	netbench := filepath.Join(dir, "netbench")

@@ -1,3 +1,3 @@
-// Package peers holds netbench's drivers on other QUIC stacks, each a program of its own, so that
-// neither netbench nor its users have these stacks among their requirements.
+// Package peers contains netbench's drivers for other QUIC stacks. They are separate programs in a separate
+// module, so that netbench and its users do not depend on these stacks.
 package peers

@@ -29,7 +29,7 @@ func build(t *testing.T) string {
 	return dir
 }
 
-// begin starts a server and returns its address, and what is left of its standard error.
+// begin starts a server and returns its address and the rest of its standard error.
 func begin(t *testing.T, program string, args ...string) (c *exec.Cmd, addr string, rest io.Reader) {
 	t.Helper()
 	c = exec.Command(program, args...)
@@ -46,13 +46,13 @@ func begin(t *testing.T, program string, args ...string) (c *exec.Cmd, addr stri
 	}
 }
 
-// serve starts a server and returns its address. It has to end without a complaint.
+// serve starts a server and returns its address. The server must end without errors.
 func serve(t *testing.T, program, file string, flags ...string) string {
 	t.Helper()
 	c, addr, rest := begin(t, program, append([]string{"server", "--ip", "127.0.0.1", "--port", "0", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
 	read := make(chan string)
 	go func() {
-		b, _ := io.ReadAll(rest) // as far as it goes
+		b, _ := io.ReadAll(rest) // as much as there is
 		read <- string(b)
 	}()
 	t.Cleanup(func() {
@@ -64,7 +64,7 @@ func serve(t *testing.T, program, file string, flags ...string) string {
 	return addr
 }
 
-// client runs a client and returns its summary, complaints and exit status.
+// client runs a client and returns its summary, standard error and exit status.
 func client(t *testing.T, program, file, addr string, flags ...string) (sum stats.Summary, problems string, status int) {
 	t.Helper()
 	c := exec.Command(program, append([]string{"client", "--summary", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
@@ -84,7 +84,7 @@ func client(t *testing.T, program, file, addr string, flags ...string) (sum stat
 	return sum, complaints.String(), status
 }
 
-// Each driver's client against each driver's server.
+// Each driver's client runs against each driver's server.
 func TestDriversWithOneAnother(t *testing.T) {
 	dir := build(t)
 	out, err := exec.Command(filepath.Join(dir, "netbench"), "scenarios", dir, "--connect.connections", "5",

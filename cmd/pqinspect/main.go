@@ -1,4 +1,4 @@
-// Command pqinspect reads packet captures and tells, of each TLS handshake in them, whether its key
+// Command pqinspect reads packet captures. For each TLS handshake in them it reports whether the key
 // exchange is post-quantum, and if not, why.
 package main
 
@@ -15,8 +15,8 @@ import (
 
 // Exit statuses.
 const (
-	statusClassical = 1 // --require-pq, and something is not post-quantum
-	statusError     = 2 // a wrong command line, or an input that cannot be read
+	statusClassical = 1 // --require-pq was given and a handshake is not post-quantum
+	statusError     = 2 // an invalid command line, or an input that cannot be read
 )
 
 func main() {
@@ -41,12 +41,12 @@ func newCommand() *cobra.Command {
 		Use:   "pqinspect [FILE…]",
 		Short: "Is that connection post-quantum? Ask the packets.",
 		Long: `pqinspect reads packet captures (pcap, pcapng; - is standard input) and shows each TLS handshake in
-them, of QUIC and over TCP: what the client offered, what the server chose, and a verdict: post-quantum,
-classical with the reason, or unknown. It needs no key, no root and no second program; with a key log it
-reads the encrypted part of QUIC handshakes too.
+them, over QUIC and over TCP: what the client offered, what the server chose, and a verdict: post-quantum,
+classical with the reason, or unknown. It needs no key, no root and no second program. With a key log it
+also reads the encrypted part of QUIC handshakes.
 
-Exit status: 0; 1 with --require-pq if any handshake is not post-quantum, or there is none; 2 if
-something could not be read.`,
+Exit status: 0; 1 with --require-pq if a handshake is not post-quantum, or there is none; 2 if an input
+could not be read.`,
 		Example: `  pqinspect capture.pcapng
   tcpdump -i eth0 -U -w - 'udp port 443 or tcp port 443' | pqinspect -
   pqinspect --listen lo --port 4433
@@ -70,15 +70,15 @@ something could not be read.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", "", "capture live from this network `interface` (Linux; takes CAP_NET_RAW)")
+	f.StringVar(&o.listen, "listen", "", "capture live from this network `interface` (Linux; needs CAP_NET_RAW)")
 	f.StringVar(&o.keyLog, "keylog", "", "read secrets from this `file`, in the format of SSLKEYLOGFILE")
-	f.BoolVar(&o.json, "json", false, "one JSON object a line for each connection, then one with the counts")
-	f.BoolVarP(&o.brief, "brief", "b", false, "one line for each connection")
+	f.BoolVar(&o.json, "json", false, "print one JSON object per line for each connection, then one with the counts")
+	f.BoolVarP(&o.brief, "brief", "b", false, "print one line for each connection")
 	f.StringVar(&o.pcapOut, "pcap-out", "", "write the frames that belong to handshakes to this pcapng `file`")
-	f.BoolVar(&o.requirePQ, "require-pq", false, "exit with 1 unless every handshake is post-quantum, and there is one")
-	f.UintSliceVar(&o.ports, "port", nil, "look only at packets from or to these `ports`: 443,8443")
+	f.BoolVar(&o.requirePQ, "require-pq", false, "exit with 1 unless there is a handshake and all are post-quantum")
+	f.UintSliceVar(&o.ports, "port", nil, "examine only packets from or to these `ports`, such as 443,8443")
 	f.DurationVar(&o.duration, "duration", 0, "with --listen: stop after this time")
-	f.BoolVar(&licenses, "licenses", false, "show the licences of this program and of what is linked into it")
+	f.BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
 	for name, complete := range map[string]cobra.CompletionFunc{
 		"listen": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -89,7 +89,7 @@ something could not be read.`,
 		"duration":   cobra.NoFileCompletions,
 	} {
 		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
-			panic(err) // there is no such flag
+			panic(err) // the flag exists
 		}
 	}
 	return c
@@ -107,5 +107,5 @@ func completion(c *cobra.Command, shell string) error {
 	case "powershell":
 		return c.GenPowerShellCompletionWithDesc(out)
 	}
-	return fmt.Errorf("no completion for %q: want bash, zsh, fish or powershell", shell)
+	return fmt.Errorf("no completion for %q: use bash, zsh, fish or powershell", shell)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The test binary is the program itself when it is told so.
+// The test binary acts as the program if an environment variable is set.
 func TestMain(m *testing.M) {
 	if os.Getenv("PQINSPECT_TEST_MAIN") != "" {
 		main()
@@ -35,7 +35,7 @@ func command(args ...string) *exec.Cmd {
 	return c
 }
 
-// pqinspect runs the program and returns what it wrote and its exit status.
+// pqinspect runs the program and returns its output and exit status.
 func pqinspect(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -90,7 +90,7 @@ func TestTableForPeople(t *testing.T) {
 	require.Contains(t, lines[1], "post-quantum    X25519MLKEM768 (0x11EC) was negotiated")
 }
 
-// A key log, beside the capture or in it, shows the encrypted part.
+// A key log, separate or inside the capture, reveals the encrypted part.
 func TestKeyLog(t *testing.T) {
 	r := capturetest.Record(t, capturetest.Setup{})
 	keys := write(t, "keys.log", r.KeyLog.Bytes())
@@ -100,7 +100,7 @@ func TestKeyLog(t *testing.T) {
 	} {
 		out, errs, status := pqinspect(t, args...)
 		require.Zero(t, status, errs)
-		require.Contains(t, out, "certificate           server.test; ECDSA P-256 key, signed with ECDSA-SHA256; 1 in the chain", name)
+		require.Contains(t, out, "certificate           CN=pqquic test; ECDSA P-256 key, signed with ECDSA-SHA256; 1 in the chain", name)
 		require.Contains(t, out, "handshake signature   ecdsa_secp256r1_sha256 (0x0403)", name)
 		require.Contains(t, out, "original_destination_connection_id", name)
 		require.Contains(t, out, "protocol              test", name)
@@ -109,10 +109,10 @@ func TestKeyLog(t *testing.T) {
 	require.Equal(t, statusError, status)
 	require.Contains(t, errs, "no such file")
 	_, errs, _ = pqinspect(t, "--keylog", write(t, "a", []byte("nothing\n")), write(t, "a.pcapng", r.Ng(t, false)))
-	require.Contains(t, errs, "holds no handshake secrets")
+	require.Contains(t, errs, "contains no handshake secrets")
 }
 
-// report is what --json prints.
+// report is the output of --json.
 func report(t *testing.T, out string) (cs []inspect.Connection, stats inspect.Stats) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(out), "\n")
@@ -143,7 +143,7 @@ func TestJSON(t *testing.T) {
 	require.WithinDuration(t, r.Packets[0].At, c.Start, 0)
 }
 
-// A continuous integration asserts by the exit status.
+// The exit status lets continuous integration assert the result.
 func TestRequirePQ(t *testing.T) {
 	good := write(t, "good", capturetest.Record(t, capturetest.Setup{}).Ng(t, false))
 	bad := write(t, "bad", capturetest.Record(t, capturetest.Setup{Client: append(pq, x...), Server: x}).Ng(t, false))
@@ -168,7 +168,7 @@ func TestRequirePQ(t *testing.T) {
 	}
 }
 
-// What cannot be read is named, and the rest is reported all the same.
+// A file that cannot be read is named, and the others are reported.
 func TestBrokenFiles(t *testing.T) {
 	file := capturetest.Record(t, capturetest.Setup{}).Ng(t, false)
 	good := write(t, "good", file)
@@ -184,13 +184,13 @@ func TestBrokenFiles(t *testing.T) {
 
 	out, errs, status = pqinspect(t, "--json", junk, filepath.Join(t.TempDir(), "absent"), good)
 	require.Equal(t, statusError, status)
-	require.Contains(t, errs, junk+": neither pcap nor pcapng")
+	require.Contains(t, errs, junk+": not a capture: neither pcap nor pcapng")
 	require.Contains(t, errs, "absent: no such file")
 	cs, _ = report(t, out)
 	require.Len(t, cs, 1)
 }
 
-// --pcap-out holds what the verdicts follow from, and no more.
+// --pcap-out writes exactly the frames that determine the verdicts.
 func TestFilteredCapture(t *testing.T) {
 	r := capturetest.Record(t, capturetest.Setup{})
 	noise := &capturetest.Recording{}
@@ -252,7 +252,7 @@ func TestCommandLine(t *testing.T) {
 	require.Contains(t, out, "--keylog")
 }
 
-// Every module that is linked comes with its licence's text.
+// Every linked module has its licence's text.
 func TestLicenses(t *testing.T) {
 	out, _, status := pqinspect(t, "--licenses")
 	require.Zero(t, status)
@@ -261,7 +261,7 @@ func TestLicenses(t *testing.T) {
 	n := 0
 	for _, m := range info.Deps {
 		if strings.HasPrefix(m.Path, "github.com/pqquic/") || strings.Contains(m.Path, "testify") || strings.Contains(m.Path, "yaml") {
-			continue // the tests' own
+			continue // used only by tests
 		}
 		n++
 		_, text, found := strings.Cut(out, fmt.Sprintf("\n==== %s %s\n", m.Path, m.Version))

@@ -16,7 +16,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// options are the command line.
+// options are the options of the command line.
 type options struct {
 	files     []string
 	listen    string
@@ -31,12 +31,12 @@ type options struct {
 	out, problems io.Writer
 }
 
-// notPostQuantum is what --require-pq fails with.
+// notPostQuantum is the error of --require-pq.
 type notPostQuantum struct{ stats inspect.Stats }
 
 func (e *notPostQuantum) Error() string {
 	if e.stats.Connections == 0 {
-		return "no TLS handshake was found, so none is post-quantum"
+		return "no TLS handshake was found, so --require-pq fails"
 	}
 	return fmt.Sprintf("%d of %d handshakes are not post-quantum", e.stats.Connections-e.stats.PostQuantum, e.stats.Connections)
 }
@@ -44,11 +44,11 @@ func (e *notPostQuantum) Error() string {
 func (o *options) run(ctx context.Context) (err error) {
 	switch {
 	case o.listen != "" && len(o.files) > 0:
-		return errors.New("either --listen or files, not both")
+		return errors.New("--listen and files cannot be combined")
 	case slices.ContainsFunc(o.ports, func(p uint) bool { return p < 1 || p > 65535 }):
-		return errors.New("--port takes numbers from 1 to 65535")
+		return errors.New("--port must be from 1 to 65535")
 	case o.listen == "" && len(o.files) == 0:
-		return errors.New("no capture given: name a file, - for standard input, or --listen an interface (see --help)")
+		return errors.New("no capture given: name a file, use - for standard input, or give --listen an interface (see --help)")
 	}
 	keys := new(inspect.KeyLog)
 	if o.keyLog != "" {
@@ -62,7 +62,7 @@ func (o *options) run(ctx context.Context) (err error) {
 			return fmt.Errorf("%s: %w", o.keyLog, err)
 		}
 		if keys.Len() == 0 {
-			fmt.Fprintf(o.problems, "pqinspect: %s holds no handshake secrets\n", o.keyLog)
+			fmt.Fprintf(o.problems, "pqinspect: %s contains no handshake secrets\n", o.keyLog)
 		}
 	}
 	filter, closeFilter, err := o.openFilter()
@@ -74,7 +74,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	in := inspect.New(inspect.Options{KeyLog: keys, Report: show.connection, Ports: ports(o.ports)})
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends the program at once
+	context.AfterFunc(ctx, stop) // a second interrupt ends the program immediately
 	if o.listen != "" && o.duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.duration)
@@ -88,7 +88,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	for _, name := range names {
 		if err := readAll(ctx, name, open, in, keys, filter); err != nil {
-			// What could be read is reported all the same.
+			// The part that could be read is still reported.
 			fmt.Fprintln(o.problems, "pqinspect:", err)
 			failed = errors.Join(failed, err)
 		}
@@ -99,7 +99,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	switch {
 	case failed != nil:
-		return errors.New("not everything could be read")
+		return errors.New("some input could not be read")
 	case o.requirePQ && (stats.Connections == 0 || stats.PostQuantum < stats.Connections):
 		return &notPostQuantum{stats}
 	}
@@ -108,13 +108,13 @@ func (o *options) run(ctx context.Context) (err error) {
 
 func openFile(name string) (capture.Source, error) { return capture.Open(name) }
 
-// openLive is what opens an interface.
+// openLive opens a network interface.
 func (o *options) openLive(name string) (capture.Source, error) {
 	s, err := capture.Listen(name)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(o.problems, "pqinspect: capturing on %s; interrupt to end\n", name)
+	fmt.Fprintf(o.problems, "pqinspect: capturing on %s; press Ctrl-C to stop\n", name)
 	return s, nil
 }
 
@@ -125,7 +125,7 @@ func (o *options) openFilter() (*capture.Writer, func() error, error) {
 	if out, err := os.Stat(o.pcapOut); err == nil {
 		for _, name := range o.files {
 			if in, err := os.Stat(name); err == nil && os.SameFile(in, out) {
-				return nil, nil, fmt.Errorf("--pcap-out would overwrite %s, which is read", name)
+				return nil, nil, fmt.Errorf("--pcap-out would overwrite the input %s: choose another file", name)
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func ports(list []uint) (out []uint16) {
 	return out
 }
 
-// printer shows connections.
+// printer prints connections.
 type printer struct {
 	o     *options
 	table *table
@@ -222,10 +222,10 @@ func (p *printer) end(s inspect.Stats) error {
 		fmt.Fprintf(p.o.out, "%s cut short by the capture (tcpdump -s 0 keeps them whole)\n", count(s.Truncated, "frame"))
 	}
 	if s.Orphans > 0 {
-		fmt.Fprintf(p.o.out, "%s of connections whose first packet the capture lacks\n", count(s.Orphans, "Initial packet"))
+		fmt.Fprintf(p.o.out, "%s of connections whose first packet is not in the capture\n", count(s.Orphans, "Initial packet"))
 	}
 	if s.Evicted > 0 {
-		fmt.Fprintf(p.o.out, "%s given up early: too many at the same time\n", count(s.Evicted, "connection"))
+		fmt.Fprintf(p.o.out, "%s reported early: too many concurrent connections\n", count(s.Evicted, "connection"))
 	}
 	return p.err
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// printable makes a peer's text safe for a terminal.
+// printable makes text from a peer safe for a terminal.
 func printable(s string) string {
 	q := strconv.QuoteToGraphic(s)
 	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
-// block is the table of one connection: a name and a value in each line.
+// block is the description of one connection: a name and a value in each line.
 type block struct{ strings.Builder }
 
 func (b *block) line(name, format string, args ...any) {
 	fmt.Fprintf(b, "  %-20s  %s\n", name, printable(fmt.Sprintf(format, args...)))
 }
 
-// describe shows all that is known of a connection.
+// describe writes everything that is known about a connection.
 func describe(w io.Writer, c *inspect.Connection) error {
 	b := new(block)
 	fmt.Fprintf(b, "%s  %s > %s  %s\n", c.Start.Local().Format("2006-01-02 15:04:05.000000"), c.Client, c.Server, orDash(c.Version))
@@ -37,7 +37,7 @@ func describe(w io.Writer, c *inspect.Connection) error {
 		b.clientHello(h, "ClientHello")
 	}
 	if r := c.RetryRequest; r != nil {
-		b.line("HelloRetryRequest", "asks for %s", group(r.Group))
+		b.line("HelloRetryRequest", "requests %s", group(r.Group))
 	} else if c.ServerHello != nil {
 		b.line("HelloRetryRequest", "none")
 	}
@@ -118,13 +118,13 @@ func (b *block) handshake(h *inspect.Handshake) {
 		b.line("certificate", "%s", certificate(c))
 	}
 	if h.CompressedCert {
-		b.line("certificate", "compressed, which is not read")
+		b.line("certificate", "compressed: not decoded")
 	}
 	if h.Signature != nil {
 		b.line("handshake signature", "%s", h.Signature)
 	}
 	if h.ClientCertAsked {
-		b.line("client certificate", "asked for")
+		b.line("client certificate", "requested")
 	}
 	if c := h.ClientCertificate; c != nil {
 		b.line("client certificate", "%s", certificate(c))
@@ -183,7 +183,7 @@ func share(s *inspect.Share) string {
 		out += fmt.Sprintf(" = %s (%s)", strings.Join(sizes, " + "), strings.Join(names, " + "))
 	}
 	if s.WrongSize {
-		out += " (the wrong size)"
+		out += " (wrong size)"
 	}
 	return out
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// A stream of gigabytes through standard input, of which nothing is on a disk: the memory that it takes
-// does not grow with it.
+// Reading gigabytes from standard input takes no memory that grows with the input, and nothing is on a
+// disk.
 func TestStreamIsBounded(t *testing.T) {
 	r := capturetest.Record(t, capturetest.Setup{})
 	const size = 2 << 30
@@ -57,8 +57,8 @@ func TestStreamIsBounded(t *testing.T) {
 	t.Logf("%d MB, %d handshakes, peak %d MB, %v of CPU", size>>20, handshakes, peak>>20, c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 }
 
-// generate writes a capture of at least size bytes: the recording again and again, each time of another
-// client, with bulk traffic between. It returns how many handshakes it holds.
+// generate writes a capture of at least size bytes: the recording repeatedly, each time from another
+// client, with bulk traffic between. It returns the number of handshakes.
 func generate(w io.Writer, r *capturetest.Recording, size int64) (handshakes int, err error) {
 	b := bufio.NewWriterSize(w, 1<<20)
 	p := pcapgo.NewWriterNanos(b)
@@ -98,7 +98,7 @@ func generate(w io.Writer, r *capturetest.Recording, size int64) (handshakes int
 	return handshakes, b.Flush()
 }
 
-// A live capture sees what happens on the machine; without the permission it says what to do.
+// A live capture sees the machine's traffic. Without the permission, the error explains what to do.
 func TestListen(t *testing.T) {
 	c := command("--listen", "lo", "--json")
 	errs, err := c.StderrPipe()
@@ -121,7 +121,7 @@ func TestListen(t *testing.T) {
 	want := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), binary.BigEndian.Uint16(r.Packets[0].Data[20:]))
 	lines := bufio.NewReader(out)
 	var got inspect.Connection
-	for got.Client != want { // other programs may talk on loopback as well
+	for got.Client != want { // other programs may use loopback as well
 		line, err := lines.ReadBytes('\n')
 		require.NoError(t, err)
 		got = inspect.Connection{}

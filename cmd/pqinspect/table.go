@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// table shows a line for each connection, as soon as it is known.
+// table prints a line for each connection as soon as it is complete.
 type table struct {
 	w     io.Writer
 	begun bool

@@ -1,5 +1,5 @@
-// Command echo is the smallest program with a QUIC server and a client worth copying: the client sends a
-// line, the server echoes it, and both sides agreed on a post-quantum key.
+// Command echo is a minimal program with a QUIC server and a client: the client sends a line, the server
+// echoes it, and both sides use a post-quantum key exchange.
 package main
 
 import (
@@ -61,7 +61,7 @@ func serve(ctx context.Context, l *quic.Listener) {
 			for {
 				stream, err := conn.AcceptStream(ctx)
 				if err != nil {
-					return // the connection is over
+					return // the connection has ended
 				}
 				go func() {
 					defer stream.Close()
@@ -72,7 +72,7 @@ func serve(ctx context.Context, l *quic.Listener) {
 	}
 }
 
-// selfSigned makes a certificate for this run. A real server loads one: tlsprovider.LoadCertificate.
+// selfSigned makes a certificate for this run. A real server loads one with tlsprovider.LoadCertificate.
 func selfSigned() (tlsprovider.Certificate, *tlsprovider.Roots) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(err)

@@ -1,4 +1,4 @@
-// Package about tells which version of a tool runs, and under which licences it came.
+// Package about reports the version of a tool and the licences of its parts.
 package about
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic"
 )
 
-// Version is the version of the main module, or of the commit that it was built from.
+// Version returns the version of the main module, or of the commit that it was built from.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -29,15 +29,15 @@ func Version() string {
 	return fmt.Sprintf("%s (%s %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// notices are the licences of the modules that the tools link; scripts/notices-cmd writes it.
+// notices holds the licences of the modules that the tools link; scripts/notices-cmd writes it.
 //
 //go:embed notices.txt
 var notices string
 
 const noticeMark = "\n==== "
 
-// Licenses is what has to be shown with a tool's binary: this project's licence and notices, and the
-// licences of the modules that are linked into it.
+// Licenses returns the texts that must accompany a tool's binary: this project's licence and notices, and
+// the licences of the linked modules.
 func Licenses() string {
 	var b strings.Builder
 	b.WriteString(pqquic.Licenses())

@@ -1,7 +1,6 @@
-// Package bootstrap estimates means and ratios with confidence intervals by resampling (Efron's
-// percentile bootstrap): nothing is assumed of how a machine's noise is distributed. The samples are
-// the rounds of an experiment, so there are few of them, and an interval over five rounds is as wide
-// as it ought to be.
+// Package bootstrap estimates means and ratios with confidence intervals by resampling (Efron's percentile
+// bootstrap), which assumes nothing about the distribution of a machine's noise. The samples are the rounds
+// of an experiment. There are few of them, so the intervals are wide.
 package bootstrap
 
 import (
@@ -10,7 +9,7 @@ import (
 	"slices"
 )
 
-// resamples is how often the samples are drawn anew.
+// resamples is the number of resamplings.
 const resamples = 4000
 
 // An Interval is an estimate with its 95 % confidence interval.
@@ -31,10 +30,10 @@ func Mean(xs []float64, seed uint64) Interval {
 	})
 }
 
-// Ratio estimates the ratio of as to bs, which were measured in pairs: as[i] in the same round as
-// bs[i]. Pairs are resampled together, so what disturbed a whole round cancels out; the estimate is the
-// geometric mean of the pairs' ratios. Of lists of different length the surplus is left out, and so are
-// pairs in which one is not above zero: they have no ratio.
+// Ratio estimates the ratio of as to bs, which were measured in pairs: as[i] in the same round as bs[i].
+// Pairs are resampled together, so that a disturbance of a whole round cancels out. The estimate is the
+// geometric mean of the pairs' ratios. Excess elements of the longer list are ignored, and so are pairs
+// with a value that is not positive: they have no ratio.
 func Ratio(as, bs []float64, seed uint64) Interval {
 	as, bs = positive(as, bs)
 	n := len(as)
@@ -48,7 +47,7 @@ func Ratio(as, bs []float64, seed uint64) Interval {
 	})
 }
 
-// positive are the pairs of which both are above zero.
+// positive returns the pairs in which both values are positive.
 func positive(as, bs []float64) (pa, pb []float64) {
 	for i := range min(len(as), len(bs)) {
 		if as[i] > 0 && bs[i] > 0 {
@@ -58,7 +57,7 @@ func positive(as, bs []float64) (pa, pb []float64) {
 	return pa, pb
 }
 
-// estimate runs statistic on the samples as they are and on draws with replacement.
+// estimate runs statistic on the samples and on draws with replacement.
 func estimate(n int, seed uint64, statistic func(pick func(int) int) float64) Interval {
 	if n == 0 {
 		return Interval{}

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The interval of a mean holds the true mean about as often as it says.
+// The interval of a mean contains the true mean about as often as claimed.
 func TestMeanCovers(t *testing.T) {
 	const worlds, truth = 300, 10.0
 	random := rand.New(rand.NewPCG(1, 2))
@@ -27,7 +27,7 @@ func TestMeanCovers(t *testing.T) {
 	require.InDelta(t, 0.94, float64(hits)/worlds, 0.04)
 }
 
-// What disturbs a whole round does not disturb the ratio of two that ran in it.
+// A disturbance of a whole round does not disturb the ratio of two runs in it.
 func TestRatioOfPairs(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var as, bs []float64

@@ -1,9 +1,8 @@
 package bootstrap
 
-// RatioOfSums estimates sum(as)/sum(bs) of samples that belong together: as[i] is what happened in
-// interval i, bs[i] how long it was, or how much else happened in it. Long intervals weigh more than
-// short ones. Of lists of different length the surplus is left out.
-// A sum of zero below gives zero.
+// RatioOfSums estimates sum(as)/sum(bs) of paired samples: as[i] is a count in interval i, and bs[i] is its
+// length or another count. Long intervals weigh more than short ones. Excess elements of the longer list
+// are ignored. If sum(bs) is zero, the result is zero.
 func RatioOfSums(as, bs []float64, seed uint64) Interval {
 	n := min(len(as), len(bs))
 	return estimate(n, seed, func(pick func(int) int) float64 {

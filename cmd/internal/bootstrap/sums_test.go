@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A rate over intervals of different length: the interval holds the true one about as often as it says.
+// The interval of a rate over intervals of different length contains the true rate about as often as
+// claimed.
 func TestRatioOfSumsCovers(t *testing.T) {
 	const worlds, truth = 300, 50.0
 	random := rand.New(rand.NewPCG(5, 6))
@@ -36,15 +37,15 @@ func TestRatioOfSums(t *testing.T) {
 	require.Zero(t, RatioOfSums([]float64{1}, []float64{0}, 1))
 }
 
-// A round in which nothing was measured spoils no ratio, and none is written as what JSON cannot say.
+// A round without a measurement does not spoil the ratio, and the result can be written as JSON.
 func TestRatioWithoutOne(t *testing.T) {
 	in := Ratio([]float64{0, 2, 3, 5}, []float64{1, 1, 0, 5}, 1)
 	require.InDelta(t, math.Sqrt2, in.Value, 1e-9)
 	require.Zero(t, Ratio([]float64{0}, []float64{0}, 1))
 }
 
-// The ratio's interval holds the true ratio about as often as it says, of rounds with noise in common
-// and noise of their own.
+// The interval of a ratio contains the true ratio about as often as claimed, for rounds that have noise in
+// common and noise of their own.
 func TestRatioCovers(t *testing.T) {
 	const worlds, truth = 300, 0.92
 	random := rand.New(rand.NewPCG(7, 8))

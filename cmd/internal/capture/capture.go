@@ -1,5 +1,5 @@
-// Package capture reads and writes packet captures: pcap and pcapng files, a stream on standard
-// input, and a network interface where the system permits it.
+// Package capture reads and writes packet captures: pcap and pcapng files, a stream on standard input, and
+// a network interface where the system permits it.
 package capture
 
 import (
@@ -21,23 +21,23 @@ type Frame struct {
 	Time   time.Time
 	Link   layers.LinkType
 	Data   []byte
-	Length int // on the wire; more than len(Data) where the capture cut it short
+	Length int // on the wire; more than len(Data) if the capture cut the frame short
 }
 
-// A Source yields frames until io.EOF. It is used by one goroutine.
+// A Source yields frames until io.EOF. It must be used by one goroutine.
 type Source interface {
 	// Next returns the next frame. After an error other than io.EOF nothing more can be read.
 	Next() (Frame, error)
-	// Secrets returns the TLS key log lines that came with the capture since the last call.
+	// Secrets returns the TLS key log lines found in the capture since the last call.
 	Secrets() []byte
 	Close() error
 }
 
-// maxFrame is the largest frame that is read: as large as libpcap's own limit.
+// maxFrame is the largest frame that is read. It equals libpcap's limit.
 const maxFrame = 256 << 10
 
-// ErrFormat means that a file is no capture.
-var ErrFormat = errors.New("neither pcap nor pcapng")
+// ErrFormat reports that a file is not a capture.
+var ErrFormat = errors.New("not a capture: neither pcap nor pcapng")
 
 // Open opens a capture file; "-" is standard input.
 func Open(name string) (Source, error) {
@@ -57,21 +57,21 @@ func Open(name string) (Source, error) {
 	return s, nil
 }
 
-// A Reader is a Source on a pcap or pcapng stream.
+// A Reader is a Source that reads a pcap or pcapng stream.
 type Reader struct {
 	next    func() ([]byte, gopacket.CaptureInfo, error)
 	link    func(gopacket.CaptureInfo) layers.LinkType
-	secrets *secretsReader // nil for pcap, which holds none
+	secrets *secretsReader // nil for pcap, which has no secrets
 	closer  io.Closer
 }
 
-// NewReader finds out the format of a stream and reads its header.
+// NewReader determines the format of a stream and reads its header.
 func NewReader(r io.Reader) (*Reader, error) {
 	b := bufio.NewReaderSize(r, 1<<20)
 	magic, err := b.Peek(4)
 	if err != nil {
 		if err == io.EOF {
-			return nil, fmt.Errorf("%w: %d bytes are too few", ErrFormat, len(magic))
+			return nil, fmt.Errorf("%w: the file ends within its first %d bytes", ErrFormat, len(magic))
 		}
 		return nil, err
 	}
@@ -82,8 +82,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrFormat, err)
 	}
-	// The header's own limit is 0 or too small in files of some tools; this one bounds what is
-	// allocated for a frame.
+	// The header's limit is 0 or too small in files of some tools. This limit bounds the allocation for a
+	// frame.
 	p.SetSnaplen(maxFrame)
 	link := p.LinkType()
 	return &Reader{
@@ -116,8 +116,7 @@ func newNg(r io.Reader) (*Reader, error) {
 
 // Next implements Source.
 func (r *Reader) Next() (f Frame, err error) {
-	// The library's readers are fed by whoever wrote the file: what they trip over ends the file,
-	// not the program.
+	// The file may come from anyone and make the library panic. That ends the file, not the program.
 	defer func() {
 		if p := recover(); p != nil {
 			f, err = Frame{}, fmt.Errorf("corrupt capture: %v", p)

@@ -2,7 +2,7 @@ package capture
 
 import "net"
 
-// Interfaces are the names of the machine's network interfaces.
+// Interfaces returns the names of the machine's network interfaces.
 func Interfaces() (names []string) {
 	list, err := net.Interfaces()
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 var when = time.Unix(1_700_000_000, 123_456_000).UTC()
 
-// pcapFile is a pcap file of one frame.
+// pcapFile returns a pcap file with one frame.
 func pcapFile(order binary.AppendByteOrder, magic, fraction uint32, data []byte) []byte {
 	b := order.AppendUint32(nil, magic)
 	b = order.AppendUint16(order.AppendUint16(b, 2), 4)
@@ -27,14 +27,14 @@ func pcapFile(order binary.AppendByteOrder, magic, fraction uint32, data []byte)
 	return append(b, data...)
 }
 
-// block is a pcapng block.
+// block returns a pcapng block.
 func block(order binary.AppendByteOrder, kind uint32, body []byte) []byte {
 	body = append(body, make([]byte, -len(body)&3)...)
 	b := order.AppendUint32(order.AppendUint32(nil, kind), uint32(12+len(body)))
 	return order.AppendUint32(append(b, body...), uint32(12+len(body)))
 }
 
-// ngFile is a pcapng file of one frame that comes after two blocks of secrets, one not of TLS.
+// ngFile returns a pcapng file with one frame after two blocks of secrets, one of which is not for TLS.
 func ngFile(order binary.AppendByteOrder, secrets, data []byte) []byte {
 	u32 := func(vs ...uint32) (b []byte) {
 		for _, v := range vs {
@@ -51,7 +51,7 @@ func ngFile(order binary.AppendByteOrder, secrets, data []byte) []byte {
 	return append(b, block(order, 6, append(u32(0, uint32(micro>>32), uint32(micro), uint32(len(data)), uint32(len(data))+7), data...))...)
 }
 
-// Files of either byte order and of both resolutions are read alike, and however the bytes arrive.
+// Files of both byte orders and both resolutions are read alike, however the bytes arrive.
 func TestByteOrders(t *testing.T) {
 	data, secrets := []byte("a frame of 22 bytes..."), []byte("CLIENT_RANDOM 00 11\nX 2 3\n")
 	little, big := binary.LittleEndian, binary.BigEndian
@@ -79,7 +79,7 @@ func TestByteOrders(t *testing.T) {
 	}
 }
 
-// A length that is a lie is not believed: what follows is missing, and nothing is allocated for it.
+// A false length is not trusted: the data is missing, and nothing is allocated for it.
 func TestLies(t *testing.T) {
 	file := ngFile(binary.LittleEndian, make([]byte, 16), make([]byte, 16))
 	var before, after runtime.MemStats

@@ -10,9 +10,9 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// A Relay stands between clients and a server and shows what passes as frames, which it addresses as if
-// the two spoke directly: for programs of others, whose sockets cannot be tapped, where packet sockets
-// are not permitted.
+// A Relay forwards datagrams between clients and a server and reports them as frames, addressed as if the
+// two communicated directly. It serves programs whose sockets cannot be wrapped, where packet sockets are
+// not permitted.
 type Relay struct {
 	front  *net.UDPConn
 	server netip.AddrPort
@@ -38,10 +38,10 @@ func NewRelay(server netip.AddrPort, frame func(Frame)) (*Relay, error) {
 	return r, nil
 }
 
-// Addr is what clients connect to.
+// Addr returns the address that clients connect to.
 func (r *Relay) Addr() netip.AddrPort { return r.front.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Close ends the relay. After it frame is not called any more.
+// Close ends the relay. frame is not called after it returns.
 func (r *Relay) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -61,7 +61,7 @@ func (r *Relay) forward() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err != nil:
-			continue // an ICMP error of an earlier datagram
+			continue // an ICMP error caused by an earlier datagram
 		}
 		if c := r.client(from); c != nil {
 			r.show(from, r.server, b[:n])
@@ -70,7 +70,7 @@ func (r *Relay) forward() {
 	}
 }
 
-// client is the socket that speaks to the server for a client.
+// client returns the socket towards the server for a client.
 func (r *Relay) client(from netip.AddrPort) *net.UDPConn {
 	r.mu.Lock()
 	defer r.mu.Unlock()

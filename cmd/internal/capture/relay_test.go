@@ -13,7 +13,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/capture"
 )
 
-// What passes a Relay arrives, and is shown as if it had gone directly.
+// Datagrams through a Relay arrive, and their frames show a direct connection.
 func TestRelay(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "::1"} {
 		server, err := net.ListenPacket("udp", net.JoinHostPort(address, "0"))

@@ -13,22 +13,22 @@ const (
 	secretsTLS    = 0x544c534b // "TLSK": TLS key log lines
 	byteOrderMark = 0x1a2b3c4d
 
-	// maxSecrets bounds the secrets that are kept of one block.
+	// maxSecrets bounds the secrets that are kept from one block.
 	maxSecrets = 16 << 20
 )
 
-// secretsReader passes a pcapng stream on and keeps the TLS key log lines of its Decryption Secrets
-// Blocks: pcapgo reads these blocks but does not hand them out. Since the reader above it buffers,
-// secrets are here before the packets that follow them.
+// secretsReader copies a pcapng stream and keeps the TLS key log lines of its Decryption Secrets Blocks,
+// which pcapgo reads but does not return. Since the reader above it buffers, secrets are known before the
+// packets that follow them.
 type secretsReader struct {
 	r     io.Reader
 	order binary.ByteOrder
 	head  []byte // of the current block, until its type, length and first words are known
-	want  int    // length of head that decides
+	want  int    // length of head needed for the decision
 	left  uint64 // bytes of the current block after head
-	keep  uint64 // of these, how many are secrets
+	keep  uint64 // how many of these are secrets
 	found []byte
-	lost  bool // the stream makes no sense any more; what follows is only passed on
+	lost  bool // the stream is invalid; the rest is only copied
 }
 
 func (s *secretsReader) Read(p []byte) (int, error) {
@@ -63,7 +63,7 @@ func (s *secretsReader) watch(p []byte) {
 	}
 }
 
-// block looks at a block's first bytes.
+// block examines a block's first bytes.
 func (s *secretsReader) block() {
 	if binary.BigEndian.Uint32(s.head) == blockSection {
 		s.order = binary.LittleEndian
@@ -77,7 +77,7 @@ func (s *secretsReader) block() {
 	}
 	kind, length := s.order.Uint32(s.head), uint64(s.order.Uint32(s.head[4:]))
 	if kind == blockSecrets && s.want == 12 && length >= 20 {
-		s.want = 16 // the length of the secrets comes after their type
+		s.want = 16 // the length of the secrets follows their type
 		return
 	}
 	if length < uint64(len(s.head)) || length%4 != 0 {

@@ -10,16 +10,16 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// A Tap is a net.PacketConn that shows what passes through it as frames, as a capture on the machine
-// would have them: for programs that want a capture and may not open packet sockets.
+// A Tap is a net.PacketConn that reports its datagrams as frames, as a capture on the machine would show
+// them. It serves programs that want a capture and may not open packet sockets.
 type Tap struct {
 	net.PacketConn
 	mu    sync.Mutex
 	frame func(Frame)
 }
 
-// NewTap wraps c, which carries UDP. frame is called for each datagram, one at a time; the frame's bytes
-// are its own.
+// NewTap wraps c, which must carry UDP. frame is called for each datagram, one at a time, and owns the
+// frame's bytes.
 func NewTap(c net.PacketConn, frame func(Frame)) *Tap { return &Tap{PacketConn: c, frame: frame} }
 
 // ReadFrom implements net.PacketConn.
@@ -52,7 +52,7 @@ func (t *Tap) show(src, dst net.Addr, payload []byte) {
 	t.frame(Frame{Time: time.Now(), Link: layers.LinkTypeRaw, Data: data, Length: len(data)})
 }
 
-// UDPPacket is an IP packet with a UDP datagram in it.
+// UDPPacket returns an IP packet that contains a UDP datagram.
 func UDPPacket(src, dst netip.AddrPort, payload []byte) ([]byte, error) {
 	udp := &layers.UDP{SrcPort: layers.UDPPort(src.Port()), DstPort: layers.UDPPort(dst.Port())}
 	return ipPacket(src.Addr(), dst.Addr(), layers.IPProtocolUDP, udp, payload)
@@ -84,7 +84,7 @@ func ipPacket(src, dst netip.Addr, proto layers.IPProtocol, transport transportL
 	return b.Bytes(), err
 }
 
-// TCPPacket is an IP packet with a TCP segment in it.
+// TCPPacket returns an IP packet that contains a TCP segment.
 func TCPPacket(src, dst netip.AddrPort, seq uint32, syn, ack, fin bool, payload []byte) ([]byte, error) {
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: seq,
 		SYN: syn, FIN: fin, ACK: ack, Window: 65535}

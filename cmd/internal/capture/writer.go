@@ -12,11 +12,11 @@ import (
 // A Writer writes frames as pcapng, with an interface for each link type.
 type Writer struct {
 	w   io.Writer
-	ng  *pcapgo.NgWriter // nil until the first frame tells a link type
+	ng  *pcapgo.NgWriter // nil until the first frame, which determines the link type
 	ids map[layers.LinkType]int
 }
 
-// NewWriter writes to w. Nothing is written before the first frame, or Close.
+// NewWriter returns a Writer on w. Nothing is written before the first frame or Close.
 func NewWriter(w io.Writer) *Writer { return &Writer{w: w, ids: make(map[layers.LinkType]int)} }
 
 // Write writes a frame.
@@ -48,8 +48,7 @@ func (w *Writer) interfaceFor(link layers.LinkType) (int, error) {
 	return id, err
 }
 
-// Close writes what is buffered. The file is the caller's to close. A capture without a frame is a
-// capture all the same.
+// Close writes buffered data and does not close the file. A capture without frames is a valid capture too.
 func (w *Writer) Close() error {
 	if w.ng == nil {
 		if _, err := w.interfaceFor(layers.LinkTypeEthernet); err != nil {

@@ -1,4 +1,4 @@
-// Package capturetest makes captures for tests: of connections that take place.
+// Package capturetest captures real connections for tests.
 package capturetest
 
 import (
@@ -23,13 +23,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// Name is the server's.
+// Name is the server's name.
 const Name = "server.test"
 
 // Certificate returns a certificate for Name, the same at each call.
 var Certificate = sync.OnceValue(func() *testcert.Certificate { return testcert.New(Name) })
 
-// A Recording is what passed between a client and a server, as the client's machine sees it.
+// A Recording holds the packets between a client and a server, as the client's machine sees them.
 type Recording struct {
 	mu      sync.Mutex
 	Packets []Packet // IP packets
@@ -56,15 +56,15 @@ func (r *Recording) Frame(f capture.Frame) {
 	r.Packets = append(r.Packets, Packet{f.Time, f.Data})
 }
 
-// A Setup is how a handshake to be recorded is made.
+// A Setup describes a handshake to be recorded.
 type Setup struct {
 	Client, Server []tlsprovider.Group
 	Retry          bool
-	Address        string // of both; default 127.0.0.1
-	Fails          bool   // the two do not agree
+	Address        string // of both sides; default 127.0.0.1
+	Fails          bool   // the handshake must fail
 }
 
-// Record makes a QUIC connection over loopback, says a word, and returns what passed.
+// Record makes a QUIC connection over loopback, exchanges a message, and returns its packets.
 func Record(t *testing.T, s Setup) *Recording {
 	t.Helper()
 	if s.Address == "" {
@@ -110,7 +110,7 @@ func Record(t *testing.T, s Setup) *Recording {
 	return r
 }
 
-// Ng is the recording as a pcapng file, with the key log in it if secrets is set.
+// Ng returns the recording as a pcapng file, including the key log if secrets is set.
 func (r *Recording) Ng(t *testing.T, secrets bool) []byte {
 	t.Helper()
 	r.mu.Lock()
@@ -124,7 +124,7 @@ func (r *Recording) Ng(t *testing.T, secrets bool) []byte {
 	if !secrets {
 		return file.Bytes()
 	}
-	// A Decryption Secrets Block after the Section Header Block.
+	// Insert a Decryption Secrets Block after the Section Header Block.
 	b := file.Bytes()
 	head := binary.LittleEndian.Uint32(b[4:])
 	lines := r.KeyLog.Bytes()

@@ -12,24 +12,24 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// palette are colours that stay apart for most kinds of colour blindness (Okabe and Ito).
+// palette holds colours that remain distinct for most kinds of colour blindness (Okabe and Ito).
 var palette = []color.RGBA{
 	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255},
 	{86, 180, 233, 255}, {230, 159, 0, 255}, {90, 90, 90, 255}, {148, 103, 189, 255},
 }
 
-// WriteSVG draws the connection rate over time: for each Config, the rate of each block of a round, as
-// the median over the rounds, at the time that its connections took up to there.
+// WriteSVG draws the connection rate over time: for each Config, the rate of each block of a round, as the
+// median over the rounds, at the time that its connections took up to that block.
 func (r *Result) WriteSVG(w io.Writer) error {
 	p := plot.New()
 	p.Title.Text = r.Study.Title
-	p.X.Label.Text = "seconds of a round, other configurations' turns left out"
-	p.Y.Label.Text = "connections a second"
+	p.X.Label.Text = "seconds of a round, without the turns of other configurations"
+	p.Y.Label.Text = "connections per second"
 	p.Legend.Top = true
 	p.Legend.Padding = vg.Points(3)
 	p.Add(plotter.NewGrid())
-	// A family, which is a baseline and what refers to it, has a kind of line, and a place in a family a
-	// colour.
+	// A family is a baseline and the configurations that refer to it. Each family has its own dashes, and
+	// each position in a family its own colour.
 	family, place, end := 0, 0, 0.0
 	for _, c := range r.Study.Configs {
 		place++
@@ -62,7 +62,8 @@ func (r *Result) WriteSVG(w io.Writer) error {
 	return err
 }
 
-// rates are a Config's blocks. A study with one block has one rate, which is drawn for its whole length.
+// rates returns the points of a Config's blocks. A study with one block has one rate, drawn over its whole
+// length.
 func (r *Result) rates(config string) (xy plotter.XYs) {
 	at := 0.0
 	for block := 1; block <= r.Study.Blocks; block++ {
@@ -78,7 +79,7 @@ func (r *Result) rates(config string) (xy plotter.XYs) {
 		length := median(lengths)
 		if r.Study.Blocks == 1 {
 			xy = append(xy, plotter.XY{X: 0, Y: median(rates)})
-			length *= 2 // the middle is the end
+			length *= 2 // the middle of the only block becomes its end
 		}
 		xy = append(xy, plotter.XY{X: at + length/2, Y: median(rates)})
 		at += length
@@ -86,7 +87,7 @@ func (r *Result) rates(config string) (xy plotter.XYs) {
 	return xy
 }
 
-// summary is a line about the result for the head of a page.
+// summary returns a line about the result for the head of a page.
 func (r *Result) summary() string {
 	s := fmt.Sprintf("%d rounds of %d connections each", r.completeRounds(), r.Study.Connections)
 	if r.Interrupted {

@@ -32,7 +32,7 @@ func TestValidate(t *testing.T) {
 	ok := Study{Name: "x", Configs: []Config{{Name: "a"}}, Connections: 1, Rounds: 1}
 	require.NoError(t, ok.Validate())
 	for want, edit := range map[string]func(*Study){
-		"compares nothing":        func(s *Study) { s.Configs = nil },
+		"has no configurations":   func(s *Study) { s.Configs = nil },
 		"at least one":            func(s *Study) { s.Rounds = 0 },
 		`two configurations`:      func(s *Study) { s.Configs = []Config{{Name: "a"}, {Name: "a"}} },
 		`refers to "b", which is`: func(s *Study) { s.Configs = []Config{{Name: "a", Baseline: "b"}} },
@@ -54,8 +54,7 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-// sampleResult is a result whose second configuration takes 10 % off whatever the first one does in the
-// same round.
+// sampleResult returns a result whose second configuration is 10 % slower than the first one in each round.
 func sampleResult(t *testing.T) *Result {
 	t.Helper()
 	r := &Result{Began: time.Unix(1_800_000_000, 0).UTC(), Study: Study{Name: "s", Title: "Title <b>", About: "About.", Connections: 100, Rounds: 3, Blocks: 1,

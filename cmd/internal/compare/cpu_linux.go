@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// ticksPerSecond is USER_HZ, which is 100 on every Linux that Go runs on.
+// ticksPerSecond is USER_HZ, which is 100 on every Linux that Go supports.
 const ticksPerSecond = 100
 
-// cpuSeconds is the user and system time that a process has used.
+// cpuSeconds returns the user and system time that a process has used.
 func cpuSeconds(pid int) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// The second field is a name that may hold anything; the third one stands behind the last ")".
+	// The second field is a name that may contain anything. The third one follows the last ")".
 	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(f) < 13 {
 		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(f))
@@ -24,7 +24,7 @@ func cpuSeconds(pid int) (float64, error) {
 	user, err1 := strconv.ParseInt(f[11], 10, 64)
 	system, err2 := strconv.ParseInt(f[12], 10, 64)
 	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("/proc/%d/stat: CPU times are no numbers", pid)
+		return 0, fmt.Errorf("/proc/%d/stat: the CPU times are not numbers", pid)
 	}
 	return float64(user+system) / ticksPerSecond, nil
 }

@@ -4,5 +4,5 @@ package compare
 
 import "errors"
 
-// cpuSeconds is not to be had elsewhere without C.
+// cpuSeconds is not available on other systems without C.
 func cpuSeconds(int) (float64, error) { return 0, errors.ErrUnsupported }

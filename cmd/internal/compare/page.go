@@ -23,7 +23,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"join":    func(s []string) string { return strings.Join(s, " ") },
 }).Parse(pageText))
 
-// WriteHTML writes a page that needs nothing else: no script, no font, no network.
+// WriteHTML writes a self-contained page: no script, no font, no network.
 func (r *Result) WriteHTML(w io.Writer) error {
 	var svg bytes.Buffer
 	if err := r.WriteSVG(&svg); err != nil {
@@ -31,22 +31,22 @@ func (r *Result) WriteHTML(w io.Writer) error {
 	}
 	chart := svg.String()
 	if i := strings.Index(chart, "<svg"); i > 0 {
-		chart = chart[i:] // the XML prologue does not belong into HTML
+		chart = chart[i:] // the XML prologue is not valid in HTML
 	}
 	return page.Execute(w, map[string]any{
 		"R": r, "Summary": r.summary(), "Provenance": r.provenance(),
-		"Chart": template.HTML(chart), // drawn by us; texts in it are escaped by the library that draws
+		"Chart": template.HTML(chart), // our own drawing; the plot library escapes the texts in it
 	})
 }
 
-// WriteJSON writes everything, raw figures included.
+// WriteJSON writes everything, including the raw figures.
 func (r *Result) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
 	return e.Encode(r)
 }
 
-// provenance is what the clients say about where they ran, each fact once.
+// provenance returns what the clients report about where they ran, each fact once.
 func (r *Result) provenance() (out []fact) {
 	add := func(name, value string) {
 		if value != "" && !slices.ContainsFunc(out, func(f fact) bool { return f.Name == name && f.Value == value }) {
@@ -70,7 +70,7 @@ func (r *Result) provenance() (out []fact) {
 	return out
 }
 
-// fact is a line of the page's table of what was compared.
+// fact is a line of the page's table about what was compared.
 type fact struct{ Name, Value string }
 
 func cpuText(p *stats.Provenance) string {

@@ -17,13 +17,13 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// readyLine begins the line with which a driver says that it serves.
+// readyLine begins the line that a driver prints when it is listening.
 const readyLine = "netbench: ready on "
 
-// patience is how long a server may take to be ready, and to end.
+// patience is how long a server may take to start and to end.
 const patience = 30 * time.Second
 
-// server is a driver that serves.
+// server is a running server driver.
 type server struct {
 	cmd    *exec.Cmd
 	addr   string
@@ -31,7 +31,7 @@ type server struct {
 	ended  chan struct{} // closed when its output has ended
 }
 
-// startServer starts a driver and waits until it serves.
+// startServer starts a driver and waits until it is listening.
 func startServer(ctx context.Context, program, scenario string, flags []string) (*server, error) {
 	args := append([]string{"server", "--ip", "127.0.0.1", "--port", "0"}, flags...)
 	s := &server{cmd: exec.Command(program, append(args, scenario)...), errors: new(tail), ended: make(chan struct{})}
@@ -62,9 +62,9 @@ func startServer(ctx context.Context, program, scenario string, flags []string) 
 	case s.addr = <-ready:
 		return s, nil
 	case <-s.ended:
-		err = errors.New("it ended")
+		err = errors.New("the driver ended")
 	case <-time.After(patience):
-		err = fmt.Errorf("it is not ready after %v", patience)
+		err = fmt.Errorf("the driver is not ready after %v", patience)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
@@ -97,7 +97,7 @@ func runClient(ctx context.Context, program, scenario, addr string, flags []stri
 		return nil, ctx.Err()
 	}
 	var sum stats.Summary
-	// A client that had failures says so by its status; its summary counts them all the same.
+	// A client with failed connections exits with an error status, but its summary counts.
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 {
 		err = nil
@@ -115,7 +115,7 @@ func runClient(ctx context.Context, program, scenario, addr string, flags []stri
 	return &sum, nil
 }
 
-// tail keeps the last lines of what a program complained about.
+// tail keeps the last lines of a program's standard error.
 type tail struct {
 	mu    sync.Mutex
 	lines []string

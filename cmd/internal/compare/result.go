@@ -10,30 +10,30 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/bootstrap"
 )
 
-// A Result is what a study found.
+// A Result is the result of a study.
 type Result struct {
 	Study       Study     `json:"study"`
 	Began       time.Time `json:"began"`
 	Seed        uint64    `json:"seed"`
-	Interrupted bool      `json:"interrupted,omitempty"` // it has fewer rounds than were asked for
+	Interrupted bool      `json:"interrupted,omitempty"` // it has fewer rounds than requested
 	Outcomes    []Outcome `json:"outcomes"`
 	Rows        []Row     `json:"rows"`
 }
 
-// A Row is what a study found about one Config.
+// A Row is the result for one Config.
 type Row struct {
 	Config string   `json:"config"`
 	Rate   Interval `json:"connections_per_second"`
-	// CPU is of both ends, a connection, in microseconds.
+	// CPU is the CPU time of both ends per connection, in microseconds.
 	CPU Interval `json:"cpu_us_per_connection"`
-	// Latency is from dial to completed handshake: the median over the blocks of each block's
-	// percentile, in microseconds.
+	// Latency is the time from dial to completed handshake in microseconds: the median over the blocks of
+	// each block's percentile.
 	P50    float64          `json:"connect_p50_us"`
 	P99    float64          `json:"connect_p99_us"`
 	Failed map[string]int64 `json:"failed,omitempty"`
-	Group  string           `json:"group,omitempty"` // that was negotiated
+	Group  string           `json:"group,omitempty"` // negotiated group
 
-	// RelativeRate and RelativeCPU are ratios to the baseline, of the same block of a round each.
+	// RelativeRate and RelativeCPU are ratios to the baseline, each within the same block of a round.
 	Baseline     string    `json:"baseline,omitempty"`
 	RelativeRate *Interval `json:"relative_rate,omitempty"`
 	RelativeCPU  *Interval `json:"relative_cpu,omitempty"`
@@ -90,7 +90,7 @@ func each(os []Outcome, f func(*Outcome) float64) (out []float64) {
 	return out
 }
 
-// Failures is the number of connections that failed in all rounds.
+// Failures returns the number of failed connections in all rounds.
 func (r *Result) Failures() (n int64) {
 	for _, row := range r.Rows {
 		for _, k := range row.Failed {
@@ -100,7 +100,7 @@ func (r *Result) Failures() (n int64) {
 	return n
 }
 
-// WriteTable writes the result for people.
+// WriteTable writes the result as text.
 func (r *Result) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "configuration\tconnections/s\t95 % interval\trelative\t95 % interval\tCPU µs/conn\trelative CPU\tconnect p50/p99 µs\tfailed")
@@ -121,7 +121,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 	return t.Flush()
 }
 
-// percent shows a ratio as a change.
+// percent formats a ratio as a change.
 func percent(ratio float64) string { return fmt.Sprintf("%+.1f %%", (ratio-1)*100) }
 
 func median(xs []float64) float64 {

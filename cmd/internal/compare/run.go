@@ -15,13 +15,14 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// Options are how to run a Study.
+// Options specify how to run a Study.
 type Options struct {
 	// Program is netbench, which is its own driver.
 	Program string
-	// Seed makes the order within each round, and the relay's losses, repeatable.
+	// Seed determines the order within each round and the relay's losses.
 	Seed uint64
-	// Progress, if set, is told before each step how many of how many are done and what is next.
+	// Progress, if set, is called before each step with the number of steps done, their total and the next
+	// one.
 	Progress func(done, of int, next string)
 }
 
@@ -31,11 +32,11 @@ type Outcome struct {
 	Round  int            `json:"round"` // from 1; 0 is the warm-up, which is not kept
 	Block  int            `json:"block"` // of the round, from 1
 	Client *stats.Summary `json:"client"`
-	// ServerCPU is the CPU time of the server in this time, in seconds; 0 where it is not known.
+	// ServerCPU is the CPU time of the server in this time, in seconds; 0 if it is not known.
 	ServerCPU float64 `json:"server_cpu_seconds,omitempty"`
 }
 
-// rate is the connections a second.
+// rate returns the connections per second.
 func (o *Outcome) rate() float64 {
 	if o.Client.Seconds <= 0 {
 		return 0
@@ -43,7 +44,7 @@ func (o *Outcome) rate() float64 {
 	return float64(o.Client.Connections) / o.Client.Seconds
 }
 
-// cpu is the CPU time of both ends a connection, in seconds.
+// cpu returns the CPU time of both ends per connection, in seconds.
 func (o *Outcome) cpu() float64 {
 	if o.Client.Connections == 0 {
 		return 0
@@ -51,11 +52,11 @@ func (o *Outcome) cpu() float64 {
 	return (o.Client.CPUSeconds + o.ServerCPU) / float64(o.Client.Connections)
 }
 
-// warmUp is the share of a round's connections that each Config makes first, unmeasured.
+// warmUp is the divisor for a Config's unmeasured connections: each first makes 1/warmUp of a round.
 const warmUp = 20
 
-// Run runs a study: starts every server, has every client warm up, and then, block by block of each round,
-// runs every client once, in an order that is shuffled anew each time.
+// Run runs a study. It starts every server, lets every client warm up, and then, for each block of each
+// round, runs every client once, in a newly shuffled order.
 func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
 	if err := study.Validate(); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
 	return r.rounds(ctx)
 }
 
-// runner is a study that runs.
+// runner is a running study.
 type runner struct {
 	study   *Study
 	opt     Options
@@ -86,7 +87,7 @@ type runner struct {
 	files   map[string]files // by type of certificate
 	servers []*server
 	relays  []*relay.Relay
-	addrs   []string // for the clients, by Config
+	addrs   []string // addresses for the clients, by Config
 }
 
 func (r *runner) program(c *Config) string {
@@ -96,8 +97,7 @@ func (r *runner) program(c *Config) string {
 	return r.opt.Program
 }
 
-// files are a scenario, and one for the warm-up that is the same but for its length: the servers are those
-// of the first.
+// files holds the files of a scenario and of a shorter copy for the warm-up. The servers run the first.
 type files struct{ scenario, warming string }
 
 // makeFiles writes the files for each type of certificate.
@@ -170,8 +170,7 @@ func (r *runner) stop() {
 	}
 }
 
-// rounds runs the warm-up and all rounds. A study that is interrupted still reports the rounds that
-// were complete.
+// rounds runs the warm-up and all rounds. An interrupted study still reports the complete rounds.
 func (r *runner) rounds(ctx context.Context) (*Result, error) {
 	res := &Result{Study: *r.study, Began: r.began, Seed: r.opt.Seed}
 	random := rand.New(rand.NewPCG(r.opt.Seed, 1))
@@ -197,7 +196,7 @@ func (r *runner) rounds(ctx context.Context) (*Result, error) {
 	return res, res.evaluate(r.opt.Seed)
 }
 
-// steps is how many clients are run, the warm-up's included.
+// steps returns how many clients are run, including the warm-up.
 func (r *runner) steps() int { return len(r.study.Configs) * (r.study.Rounds*r.study.Blocks + 1) }
 
 func (r *runner) progress(done int, next string) {
@@ -240,7 +239,7 @@ func (r *runner) client(ctx context.Context, k, round int) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if sum.Connections == 0 {
-		return Outcome{}, fmt.Errorf("no connection of %d succeeded: %v", r.study.Connections, sum.Failed)
+		return Outcome{}, fmt.Errorf("all %d connections failed: %v", r.study.Connections, sum.Failed)
 	}
 	o := Outcome{Config: c.Name, Round: round, Client: sum}
 	if after, err := cpuSeconds(pid); errors.Join(err, errBefore) == nil {

@@ -1,7 +1,6 @@
-// Package compare runs several configurations of a server and a client against one another in
-// interleaved rounds, and says how they relate: ratios with confidence intervals rather than figures.
-// On a machine that is shared and noisy a figure says little, and the ratio of two that were taken
-// side by side, again and again, a lot.
+// Package compare runs several configurations of a server and a client in interleaved rounds and reports
+// ratios with confidence intervals. On a shared and noisy machine a single figure has little meaning, but
+// the ratio of two figures that were measured side by side many times does.
 package compare
 
 import (
@@ -13,11 +12,10 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/relay"
 )
 
-// A Config is one of the things that are compared.
+// A Config is one of the compared configurations.
 type Config struct {
 	Name string `json:"name"`
-	// Baseline names the Config of the same study that this one is put in relation to; empty for
-	// a baseline.
+	// Baseline names the Config of the same study that this one is compared with; empty for a baseline.
 	Baseline string `json:"baseline,omitempty"`
 	// Server and Client are the flags of the two drivers.
 	Server []string `json:"server,omitempty"`
@@ -28,34 +26,34 @@ type Config struct {
 	Driver string `json:"driver,omitempty"`
 }
 
-// A Study is a question, with what it takes to answer it.
+// A Study is a question and the runs that answer it.
 type Study struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
-	// About says what is measured and how to read it.
+	// About explains what is measured and how to read it.
 	About   string   `json:"about"`
 	Configs []Config `json:"configs"`
 
-	// Connections is how many connections a client makes in each round, each of them with a
-	// request of Request bytes and a response of Response bytes.
+	// Connections is the number of connections that a client makes in each round, each with a request of
+	// Request bytes and a response of Response bytes.
 	Connections int   `json:"connections"`
 	Request     int64 `json:"request_bytes"`
 	Response    int64 `json:"response_bytes"`
 	Rounds      int   `json:"rounds"`
-	// Blocks is in how many parts a round is run: each Config runs its part before any runs the
-	// next, so that what disturbs the machine for some seconds disturbs all of them.
+	// Blocks is the number of parts of a round. Each Config runs its part before any runs the next, so that
+	// a disturbance of some seconds affects all of them.
 	Blocks int `json:"blocks"`
 
-	// Up and Down are the path between the two; both zero means loopback as it is.
+	// Up and Down describe the path between client and server. If both are zero, it is plain loopback.
 	Up   relay.Link `json:"up,omitzero"`
 	Down relay.Link `json:"down,omitzero"`
 }
 
-// groups are the key exchanges of the study of 2022 in today's algorithms: the classical baseline and
-// the three standardised hybrids.
+// groups are the key exchanges of the study of 2022 with today's algorithms: the classical baseline and the
+// three standardised hybrids.
 var groups = []string{"X25519", "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024"}
 
-// Studies returns the named studies, for the providers that are there.
+// Studies returns the named studies for the available providers.
 func Studies(providers []string) []Study {
 	keyExchange := byGroup(providers, nil)
 	path := func(rtt time.Duration, loss float64) relay.Link { return relay.Link{Delay: rtt / 2, Loss: loss} }
@@ -63,33 +61,33 @@ func Studies(providers []string) []Study {
 		{
 			Name: "figure3", Title: "Connection rate by key exchange",
 			About: "Sequential connections with one byte each way, ECDSA P-256 certificate, one key exchange " +
-				"group at a time: what post-quantum key exchange costs in connections per second.",
+				"group at a time: the cost of post-quantum key exchange in connections per second.",
 			Configs: keyExchange, Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
 		}, {
-			Name: "concurrent", Title: "Connection rate by key exchange, 32 connections at a time",
-			About: "As figure3, with 32 connections at a time: the machine is saturated, so what counts is " +
+			Name: "concurrent", Title: "Connection rate by key exchange, 32 concurrent connections",
+			About: "As figure3, with 32 concurrent connections: the machine is saturated, so the result depends on " +
 				"CPU time rather than latency.",
 			Configs:     withClient(keyExchange, "--concurrency", "32"),
 			Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
 		}, {
 			Name: "open-loop", Title: "Handshake latency at a fixed arrival rate",
 			About: "Connections arrive 200 times a second whether or not earlier ones are done, so that a slow " +
-				"one does not keep others from being counted (no coordinated omission).",
+				"connection does not delay others (no coordinated omission).",
 			Configs:     withClient(keyExchange, "--arrival-rate", "200", "--ramp", "1s"),
 			Connections: 2_000, Request: 1, Response: 1, Rounds: 5,
 		}, {
 			Name: "long", Title: "Connection rate over 50 ms of round trip",
 			About: "Sequential connections over a path with a round trip of 50 ms: a ClientHello of two datagrams " +
-				"costs no further round trip.",
+				"costs no additional round trip.",
 			Configs: keyExchange, Connections: 40, Request: 1, Response: 1, Rounds: 5,
 			Up: path(50*time.Millisecond, 0), Down: path(50*time.Millisecond, 0),
 		}, {
 			Name: "lossy", Title: "Connections over 20 ms of round trip with 5 % loss",
-			About:   "Post-quantum flights take more datagrams, each of which can be lost. 32 connections at a time.",
+			About:   "Post-quantum flights take more datagrams, each of which can be lost. 32 concurrent connections.",
 			Configs: withClient(keyExchange, "--concurrency", "32"), Connections: 500, Request: 1, Response: 1, Rounds: 5,
 			Up: path(20*time.Millisecond, 0.05), Down: path(20*time.Millisecond, 0.05),
 		}, {
-			Name: "mtls", Title: "What a client certificate costs, by key exchange",
+			Name: "mtls", Title: "Cost of a client certificate by key exchange",
 			About:   "As figure3, with mutual TLS.",
 			Configs: withBoth(keyExchange, "--mtls"), Connections: 5_000, Request: 1, Response: 1, Rounds: 5,
 		}, {
@@ -101,7 +99,7 @@ func Studies(providers []string) []Study {
 	}
 }
 
-// byGroup has a Config for each provider and group; the first group is the baseline.
+// byGroup returns a Config for each provider and group. The first group is the baseline.
 func byGroup(providers, more []string) (out []Config) {
 	for _, p := range providers {
 		for i, g := range groups {
@@ -146,12 +144,12 @@ func withBoth(cs []Config, flags ...string) []Config {
 	return out
 }
 
-// ParseConfig reads a Config from the command line: NAME=FLAGS, where FLAGS go to both drivers,
-// separated by spaces, and what stands behind "server:" or "client:" to that one alone.
+// ParseConfig parses a Config of the command line: NAME=FLAGS. FLAGS are separated by spaces and go to both
+// drivers; those that follow "server:" or "client:" go only to that one.
 func ParseConfig(s string) (Config, error) {
 	name, flags, ok := strings.Cut(s, "=")
 	if !ok || strings.TrimSpace(name) == "" {
-		return Config{}, fmt.Errorf("%q is no configuration: want NAME=FLAGS", s)
+		return Config{}, fmt.Errorf("%q is not a configuration: use NAME=FLAGS", s)
 	}
 	c := Config{Name: strings.TrimSpace(name)}
 	to := []*[]string{&c.Server, &c.Client}
@@ -175,8 +173,8 @@ func ParseConfig(s string) (Config, error) {
 	return c, nil
 }
 
-// blocks is how many parts a round has: ten, unless they would be so short that starting the clients is
-// what takes the time.
+// blocks returns the number of blocks of a round: ten, unless blocks would be so short that starting the
+// clients dominates.
 func (s *Study) blocks() int {
 	if s.Blocks > 0 {
 		return s.Blocks
@@ -184,15 +182,15 @@ func (s *Study) blocks() int {
 	return max(1, min(10, s.Connections/500))
 }
 
-// Validate says what is wrong with a study.
+// Validate returns an error if the study is invalid.
 func (s *Study) Validate() error {
 	switch {
 	case len(s.Configs) == 0:
-		return fmt.Errorf("study %s compares nothing", s.Name)
+		return fmt.Errorf("study %s has no configurations", s.Name)
 	case s.Connections < 1 || s.Rounds < 1:
-		return fmt.Errorf("study %s takes at least one connection and one round", s.Name)
+		return fmt.Errorf("study %s needs at least one connection and one round", s.Name)
 	case s.blocks() > s.Connections:
-		return fmt.Errorf("study %s cannot part %d connections into %d blocks", s.Name, s.Connections, s.blocks())
+		return fmt.Errorf("study %s: %d connections cannot be divided into %d blocks", s.Name, s.Connections, s.blocks())
 	}
 	seen := make(map[string]bool)
 	for _, c := range s.Configs {

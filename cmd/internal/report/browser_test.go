@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// browser is a Chromium without a window, that is spoken to through two pipes in its DevTools protocol.
+// browser is a headless Chromium, controlled through two pipes with the DevTools protocol.
 type browser struct {
 	t       *testing.T
 	cmd     *exec.Cmd
@@ -82,7 +82,7 @@ func openBrowser(t *testing.T) *browser {
 	return b
 }
 
-// call calls a method and keeps the events that come before its answer.
+// call calls a method and keeps the events that arrive before its answer.
 func (b *browser) call(method string, params, result any) {
 	b.t.Helper()
 	b.next++
@@ -154,7 +154,7 @@ func (b *browser) evaluate(expression string, result any) {
 	require.NoError(b.t, json.Unmarshal(r.Result.Value, result), "%s", expression)
 }
 
-// wantQuiet fails if the page complained, or asked for anything but itself.
+// wantQuiet fails if the page logged an error or requested anything but itself.
 func (b *browser) wantQuiet(file string) {
 	b.t.Helper()
 	for _, e := range b.events {
@@ -177,8 +177,8 @@ func (b *browser) screenshot(file string) {
 	require.NoError(b.t, os.WriteFile(file, text, 0o600))
 }
 
-// In a real browser the page has no complaint, its charts have a size, it does not scroll sideways, runs
-// can be hidden and values are shown beside the pointer.
+// In a real browser the page has no errors, its charts have a size, it does not scroll sideways, runs can
+// be hidden and values are shown beside the pointer.
 func TestPageInBrowser(t *testing.T) {
 	b := openBrowser(t)
 	for name, inputs := range map[string][]Input{"samples": samples(t), "hostile": {hostile(t), hostile(t), theirs(t, "b.json")}} {

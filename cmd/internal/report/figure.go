@@ -8,7 +8,7 @@ import (
 
 // A figure is a chart, independent of how it is drawn.
 type figure struct {
-	ID         string // in the page
+	ID         string // element ID in the page
 	Key, Title string
 	XTitle     string
 	unit       string // of y
@@ -21,7 +21,7 @@ type figure struct {
 // A line is a series in a figure.
 type line struct {
 	Label  string
-	Index  int // of the series: it has the same colour and dashes everywhere
+	Index  int // of the series, which determines its colour and dashes
 	xs, ys []float64
 }
 
@@ -30,10 +30,10 @@ type tick struct {
 	label string
 }
 
-// maxPoints is how many points a line has at most: more than a page has pixels only make it heavy.
+// maxPoints bounds the points of a line. More points than a page has pixels only make the file larger.
 const maxPoints = 600
 
-// figures are all charts that there is something to show in.
+// figures returns all charts for which there is data.
 func figures(all []*series) []figure {
 	var out []figure
 	for i := range metrics {
@@ -52,7 +52,7 @@ func figures(all []*series) []figure {
 	return out
 }
 
-// figure shows a metric over time.
+// figure returns the metric over time.
 func (m *metric) figure(all []*series) figure {
 	f := figure{Key: m.key, Title: m.title, XTitle: "seconds since the start", unit: m.unit}
 	for _, s := range all {
@@ -75,8 +75,8 @@ func (m *metric) figure(all []*series) figure {
 	return f
 }
 
-// figure shows the distribution as its quantiles, with the tail drawn out: each nine takes as much room
-// as the one before.
+// figure returns the distribution as quantiles, with the tail stretched: each additional nine takes the
+// same width.
 func (l *latency) figure(all []*series) figure {
 	f := figure{Key: l.key, Title: l.title + ": latency by percentile", XTitle: "percentile", unit: "s"}
 	var most int64
@@ -94,7 +94,7 @@ func (l *latency) figure(all []*series) figure {
 		}
 		most = max(most, n)
 		var xs, ys []float64
-		// As far as there are values: of a hundred there is no 99.9th percentile.
+		// The line ends where the values do: of a hundred values there is no 99.9th percentile.
 		for x := 0.0; x <= nines(n)+1e-9; x += 0.05 {
 			v, _ := p.Quantile(1 - math.Pow(10, -x))
 			xs, ys = append(xs, x), append(ys, v/1e6)
@@ -111,10 +111,10 @@ func (l *latency) figure(all []*series) figure {
 	return f
 }
 
-// nines is how far the tail of n values reaches: 2 for a hundred.
+// nines returns how far the tail of n values reaches: 2 for a hundred.
 func nines(n int64) float64 { return min(5, math.Floor(math.Log10(float64(max(n, 1)))*20)/20) }
 
-// scale finds the ends of the axes.
+// scale determines the ends of the axes.
 func (f *figure) scale() {
 	var most float64
 	for _, l := range f.Lines {

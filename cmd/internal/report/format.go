@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// traceName is the name of a trace by its number, which is a text in the files.
+// traceName returns the name of a trace by its number, which is a string in the files.
 func traceName(traces []string, id string) string {
 	if n, err := strconv.Atoi(id); err == nil && n >= 0 && n < len(traces) {
 		return printable(traces[n], 40)
@@ -15,8 +15,8 @@ func traceName(traces []string, id string) string {
 	return printable(id, 40)
 }
 
-// si shows a number with three digits and an SI prefix: 1.23 M. One without a unit of its own gets no
-// space before the prefix's place.
+// si formats a number with three digits and an SI prefix: 1.23 M. Without a unit there is no trailing
+// space.
 func si(v float64, unit string) string {
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return strings.TrimSpace("0 " + unit)
@@ -32,7 +32,7 @@ func si(v float64, unit string) string {
 	return strings.TrimSpace(digits(v/math.Pow(1000, float64(e))) + " " + prefixes[e+one] + unit)
 }
 
-// digits shows three significant digits, without zeros at the end of a fraction.
+// digits formats three significant digits, without trailing zeros in a fraction.
 func digits(v float64) string {
 	a := math.Abs(v)
 	n := 2
@@ -49,7 +49,7 @@ func digits(v float64) string {
 	return text
 }
 
-// ticks are round numbers from zero to at least most, some five of them.
+// ticks returns about five round numbers from zero to at least most.
 func ticks(most float64) []float64 {
 	if most <= 0 || math.IsNaN(most) || math.IsInf(most, 0) {
 		most = 1
@@ -73,10 +73,10 @@ func ticks(most float64) []float64 {
 	return out
 }
 
-// seconds shows a point of a time axis.
+// seconds formats a point of a time axis.
 func seconds(v float64) string { return fmt.Sprintf("%s s", strconv.FormatFloat(v, 'g', 6, 64)) }
 
-// between shows a range, the unit once if it is the same.
+// between formats a range, with the unit once if it is the same.
 func between(low, high float64, unit string) string {
 	l, h := si(low, unit), si(high, unit)
 	number, of, _ := strings.Cut(l, " ")

@@ -8,15 +8,14 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// A metric is a quotient: so much of one thing by so much of another, which can be joined over
-// intervals without weights.
+// A metric is a quotient of two quantities. Intervals can be joined by adding both, without weights.
 type metric struct {
 	key, title string
-	short      string // for the head of a column
-	unit       string // behind a number with an SI prefix
+	short      string // for column heads
+	unit       string // follows a number with an SI prefix
 	above      func(*point) float64
 	below      func(*point) float64
-	everywhere bool // not only while something happened
+	everywhere bool // also for intervals in which nothing happened
 }
 
 var metrics = []metric{
@@ -39,7 +38,7 @@ var metrics = []metric{
 		}},
 }
 
-// values are a metric's, by interval; intervals that have none are left out.
+// values returns a metric by interval. Intervals without a value are left out.
 func (m *metric) values(ps []point) (xs, ys []float64) {
 	for i := range ps {
 		if below := m.below(&ps[i]); below > 0 {
@@ -50,7 +49,7 @@ func (m *metric) values(ps []point) (xs, ys []float64) {
 	return xs, ys
 }
 
-// estimate is a metric of a whole run, with its interval.
+// estimate returns a metric of a whole run with its confidence interval.
 func (m *metric) estimate(s *series) (in bootstrap.Interval, intervals int) {
 	var as, bs []float64
 	var sum float64
@@ -67,20 +66,20 @@ func (m *metric) estimate(s *series) (in bootstrap.Interval, intervals int) {
 	return bootstrap.RatioOfSums(as, bs, 1), len(as)
 }
 
-// latencyNames are the kinds of latency, with their titles.
+// latencyNames lists the kinds of latency with their titles.
 var latencyNames = []struct{ key, title string }{
 	{"connect", "Handshake"},
 	{"ttfb", "Time to first byte"},
 	{"request", "Request"},
 }
 
-// A latency is a distribution of a series, in microseconds.
+// A latency is a distribution of each series, in microseconds.
 type latency struct {
 	key, title string
 	by         map[int]*stats.Profile // by series
 }
 
-// latencies are the distributions: those that our drivers write, and the profiles of named traces.
+// latencies returns the distributions: those that our drivers write, and the profiles of named traces.
 func latencies(all []*series) []latency {
 	kinds := make(map[string]*latency)
 	add := func(key, title string, s *series, p *stats.Profile) {
@@ -124,7 +123,7 @@ func latencies(all []*series) []latency {
 	return out
 }
 
-// quantiles are shown of each distribution.
+// quantiles are shown for each distribution.
 var quantiles = []struct {
 	q    float64
 	name string

@@ -22,10 +22,10 @@ var pageScript string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// page is what the template shows.
+// page is the input of the template.
 type page struct {
 	Title, Version string
-	Policy         string // what the page may load: nothing
+	Policy         string // forbids the page to load anything
 	Style          template.CSS
 	Script         template.JS
 	Legend         []line
@@ -36,7 +36,7 @@ type page struct {
 	Compared       table
 }
 
-// WritePage writes the page: one file, which loads nothing.
+// WritePage writes the page as one file that loads nothing.
 func WritePage(w io.Writer, inputs []Input, version string) error {
 	all := makeSeries(inputs)
 	p := &page{
@@ -52,13 +52,13 @@ func WritePage(w io.Writer, inputs []Input, version string) error {
 	return pageTemplate.Execute(w, p)
 }
 
-// hash is what a policy names a script or style by.
+// hash returns how a policy identifies a script or style.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// title are the scenarios.
+// title returns the names of the scenarios.
 func title(inputs []Input) string {
 	var names []string
 	for i := range inputs {

@@ -26,7 +26,7 @@ func pageOf(t *testing.T, inputs []Input) string {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, WritePage(&b, inputs, "test"))
-	if dir := os.Getenv("NETBENCH_TEST_OUT"); dir != "" { // to look at
+	if dir := os.Getenv("NETBENCH_TEST_OUT"); dir != "" { // to look at the page
 		require.NoError(t, os.WriteFile(dir+"/"+strings.ReplaceAll(t.Name(), "/", "-")+".html", b.Bytes(), 0o600))
 	}
 	return b.String()
@@ -47,7 +47,7 @@ func TestPage(t *testing.T) {
 	require.NotContains(t, text, "ZgotmplZ", "what the template refused")
 }
 
-// The page loads nothing: no address stands in it, and its policy forbids any.
+// The page loads nothing: it contains no address, and its policy forbids loading.
 func TestPageIsSelfContained(t *testing.T) {
 	text := pageOf(t, samples(t))
 	require.NotRegexp(t, `(?i)https?://|//[a-z]+\.|\bsrc=|@import|url\(|<link|<iframe|<object|fetch\(|XMLHttp`, text)
@@ -56,7 +56,7 @@ func TestPageIsSelfContained(t *testing.T) {
 	require.NotRegexp(t, `style="|\son[a-z]+="`, text, "the policy would refuse them")
 }
 
-// What stands in a file stays text.
+// Texts from a file are never interpreted as markup.
 func TestPageOfHostileFile(t *testing.T) {
 	text := pageOf(t, []Input{hostile(t), hostile(t), theirs(t, "b.json")})
 	require.Equal(t, 1, strings.Count(text, "<script>"), "the page's own")
@@ -72,11 +72,11 @@ func TestPageOfHostileFile(t *testing.T) {
 
 func TestPageOfEmptyRuns(t *testing.T) {
 	text := pageOf(t, []Input{read(t, "a.json", `{"driver":"d"}`), read(t, "b.json", `{"driver":"d"}`+"\n"+`{"t":0}`)})
-	require.Equal(t, 1, strings.Count(text, "All runs: the file holds no interval"), "said once")
+	require.Equal(t, 1, strings.Count(text, "All runs: the file contains no complete interval"), "reported once")
 	require.Contains(t, text, "d (a.json)")
 }
 
-// A run that is long makes no page that is heavy.
+// A long run does not make a large page.
 func TestPageOfLongRun(t *testing.T) {
 	run := &stats.Run{Header: stats.Header{Driver: "d", Collector: "x"}}
 	for i := range 100_000 {
@@ -87,7 +87,7 @@ func TestPageOfLongRun(t *testing.T) {
 	require.Contains(t, text, "100 /s")
 }
 
-// The contrast of each colour with its background is what WCAG asks of text (4.5) or of lines (3).
+// Each colour has the contrast with its background that WCAG requires of text (4.5) or of lines (3).
 func TestContrast(t *testing.T) {
 	vars := regexp.MustCompile(`--(\w+):#([0-9a-f]{3,6})`)
 	light, dark, ok := strings.Cut(pageStyle, "@media (prefers-color-scheme:dark)")

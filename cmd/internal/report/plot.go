@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Charts are the names of the charts that the inputs have something to show in.
+// Charts returns the names of the charts for which the inputs have data.
 func Charts(inputs []Input) []string {
 	var names []string
 	for _, f := range figures(makeSeries(inputs)) {
@@ -28,10 +28,10 @@ func WriteChart(w io.Writer, inputs []Input, name, format string) error {
 			return f.write(w, format)
 		}
 	}
-	return fmt.Errorf("there is no chart %q in these files; there are %s", name, strings.Join(Charts(inputs), ", "))
+	return fmt.Errorf("no chart %q in these files: choose one of %s", name, strings.Join(Charts(inputs), ", "))
 }
 
-// chartColours are the page's, on white.
+// chartColours are the page's colours on white.
 var chartColours = [colours]color.RGBA{
 	{0x0b, 0x62, 0xc4, 255}, {0xc2, 0x41, 0x0c, 255}, {0x0a, 0x7a, 0x55, 255}, {0x8b, 0x2b, 0xb0, 255},
 	{0x8a, 0x65, 0x00, 255}, {0xc0, 0x1f, 0x5b, 255}, {0x0e, 0x74, 0x90, 255}, {0x4b, 0x55, 0x63, 255},

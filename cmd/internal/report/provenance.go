@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// started is the time of a run's start, where the file tells a sensible one.
+// started returns the start time of a run, or "" if the file has no plausible one.
 func started(h *stats.Header) string {
 	const endOfYear9999 = 253402300799
 	if h.StartTime.Secs <= 0 || h.StartTime.Secs > endOfYear9999 {
@@ -50,10 +50,10 @@ var provenanceRows = []struct {
 	{"Governor", func(p *stats.Provenance) string { return p.Governor }},
 }
 
-// remarks say what a reader has to know before believing the page.
+// remarks returns what a reader must know to interpret the page.
 func remarks(all []*series) []string {
 	var texts []string
-	of := make(map[string][]string) // the runs that a text is about
+	of := make(map[string][]string) // the runs that a text concerns
 	for _, s := range all {
 		run := s.in.Run
 		say := func(text string) {
@@ -65,11 +65,11 @@ func remarks(all []*series) []string {
 		}
 		if run.FromS2N {
 			say("written by the collector of s2n-netbench. Its times are nominal (sample number times interval), " +
-				"not measured. It counts connections and accepted streams too low; where it has the times that " +
+				"not measured. It counts too few connections and accepted streams; where it has the times that " +
 				"connections took, their number is used. Cycles, instructions and branches are numbers of samples.")
 			if slices.ContainsFunc(run.Samples, func(x stats.Sample) bool { return len(x.Profiles) > 0 }) {
-				say("the steps of its histograms are powers of two, and those above 1 ms stand up to 5 % too low: " +
-					"percentiles of its traces are rough.")
+				say("its histograms have steps of powers of two, and those above 1 ms are up to 5 % too low: " +
+					"percentiles of its traces are imprecise.")
 			}
 		}
 		for _, p := range run.Problems {
@@ -78,12 +78,12 @@ func remarks(all []*series) []string {
 		for _, n := range unique(run.Notes) {
 			say(n)
 		}
-		// A collector's file says so itself.
+		// A collector's file contains this note itself.
 		if run.FromS2N && s.sampledOnly() {
-			say("only CPU and memory were sampled: connections, bytes and latencies are not known.")
+			say("only CPU and memory were sampled: connections, bytes and latencies are unknown.")
 		}
 		if len(run.Samples) < 2 {
-			say("the file holds no interval: the run was too short, or ended early.")
+			say("the file contains no complete interval: the run was too short or ended early.")
 		}
 	}
 	var out []string
@@ -97,7 +97,7 @@ func remarks(all []*series) []string {
 	return append(out, mismatches(all)...)
 }
 
-// mismatches are differences that make a comparison doubtful.
+// mismatches returns differences that make a comparison doubtful.
 func mismatches(all []*series) (out []string) {
 	differ := func(what string, value func(*stats.Header) string) {
 		seen := make(map[string]bool)
@@ -107,7 +107,7 @@ func mismatches(all []*series) (out []string) {
 			}
 		}
 		if len(seen) > 1 {
-			out = append(out, fmt.Sprintf("The runs differ in %s: %d kinds. What is compared below may come from that.", what, len(seen)))
+			out = append(out, fmt.Sprintf("The runs differ in %s: %d values. This may explain the differences below.", what, len(seen)))
 		}
 	}
 	of := func(f func(*stats.Provenance) string) func(*stats.Header) string {

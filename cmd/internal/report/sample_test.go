@@ -65,7 +65,7 @@ func ours(t *testing.T, file, provider, group, role string, rate float64, seed u
 	return read(t, file, b.String())
 }
 
-// theirs is a run as the collector of s2n-netbench writes it.
+// theirs is a run as s2n-netbench's collector writes it.
 func theirs(t *testing.T, file string) Input {
 	t.Helper()
 	var b strings.Builder
@@ -85,7 +85,7 @@ func read(t *testing.T, file, text string) Input {
 	return Input{Name: file, Run: run}
 }
 
-// hostile is a file whose every text would like to be a part of the page.
+// hostile is a file in which every text tries to become markup.
 func hostile(t *testing.T) Input {
 	t.Helper()
 	const evil = `</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"'&\u202e\u0000`

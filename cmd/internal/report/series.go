@@ -1,5 +1,5 @@
-// Package report shows files of statistics: as one page that needs nothing but a browser, as a chart in
-// a file, and as a specification for Vega, which is what s2n-netbench's report writes.
+// Package report presents statistics files: as a page that needs only a browser, as a chart in a file, and
+// as a specification for Vega like s2n-netbench's report.
 package report
 
 import (
@@ -12,29 +12,29 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// An Input is a file of statistics.
+// An Input is a statistics file.
 type Input struct {
 	Name string // of the file
 	Run  *stats.Run
 }
 
-// A series is one Input, as it is shown.
+// A series is one Input, prepared for display.
 type series struct {
 	Label  string
 	Index  int
 	in     *Input
 	all    []point
-	active []point // between the first and the last that something happened in
+	active []point // from the first to the last interval in which something happened
 }
 
 // A point is an interval between two samples.
 type point struct {
-	end, seconds float64 // since the start; its length
+	end, seconds float64 // end since the start; length
 	connections  float64
 	bytes        float64 // sent and received
 	cpu          float64 // seconds
-	memory       float64 // at its end; 0 where not known
-	n            float64 // samples it was made of
+	memory       float64 // at its end; 0 if not known
+	n            float64 // number of samples
 }
 
 // makeSeries prepares the inputs.
@@ -50,11 +50,11 @@ func makeSeries(inputs []Input) []*series {
 	return all
 }
 
-// points are the intervals. The collector of s2n-netbench counts connections too low, but the times
-// that they took to connect as often as there are any.
+// points returns the intervals. s2n-netbench's collector counts too few connections, but the times that
+// they took to connect are complete if there are any.
 func points(run *stats.Run) []point {
 	var ps []point
-	var early point // what happened in no time: before the first sample of a collector with nominal times
+	var early point // counts before the first sample of a collector with nominal times
 	last := int64(0)
 	for i := range run.Samples {
 		s := &run.Samples[i]
@@ -92,7 +92,7 @@ func total(m map[string]stats.Stat) (sum stats.Stat) {
 	return sum
 }
 
-// join makes one interval of two.
+// join merges two intervals.
 func (p *point) join(q point) {
 	p.end = q.end
 	p.seconds += q.seconds
@@ -105,7 +105,7 @@ func (p *point) join(q point) {
 	p.n += q.n
 }
 
-// joinShort joins each interval that is less than half as long as usual, as the last one of a run is,
+// joinShort joins each interval that is less than half as long as usual, such as the last one of a run,
 // with the one before: its rates would be noise.
 func joinShort(ps []point) []point {
 	var lengths []float64
@@ -121,7 +121,7 @@ func joinShort(ps []point) []point {
 	usual := lengths[len(lengths)/2]
 	var out []point
 	for _, p := range ps {
-		// The first sample is of no interval and stays, for its memory.
+		// The first sample belongs to no interval and stays for its memory.
 		if n := len(out); n > 0 && p.seconds < usual/2 && out[n-1].seconds > 0 {
 			out[n-1].join(p)
 			continue
@@ -131,8 +131,8 @@ func joinShort(ps []point) []point {
 	return out
 }
 
-// activePart leaves out what is before the first connection or byte and after the last: a server that
-// waits would show a low rate. Where neither is known, all is active.
+// activePart leaves out the time before the first connection or byte and after the last: a waiting server
+// would show a low rate. If neither is known, everything is active.
 func activePart(ps []point) []point {
 	busy := func(p point) bool { return p.connections > 0 || p.bytes > 0 }
 	first := slices.IndexFunc(ps, busy)
@@ -146,7 +146,7 @@ func activePart(ps []point) []point {
 	return ps[first : last+1]
 }
 
-// thin joins neighbours so that no more than n remain.
+// thin joins neighbouring intervals so that no more than n remain.
 func thin(ps []point, n int) []point {
 	step := (len(ps) + n - 1) / n
 	if step <= 1 {
@@ -163,7 +163,7 @@ func thin(ps []point, n int) []point {
 	return out
 }
 
-// sampledOnly tells that nothing but the process's use of the machine is known.
+// sampledOnly reports whether only the process's use of the machine is known.
 func (s *series) sampledOnly() bool {
 	for i := range s.in.Run.Samples {
 		x := &s.in.Run.Samples[i]
@@ -175,19 +175,19 @@ func (s *series) sampledOnly() bool {
 	return true
 }
 
-// makeLabels makes a name for each input by which it can be told from all others.
+// makeLabels returns a unique name for each input.
 func makeLabels(inputs []Input) []string {
 	labels := make([]string, len(inputs))
 	for i := range inputs {
 		labels[i] = label(&inputs[i].Run.Header)
 	}
-	tell(labels, func(i int) string { return " (" + printable(filepath.Base(inputs[i].Name), 40) + ")" })
-	tell(labels, func(i int) string { return fmt.Sprintf(" #%d", i+1) })
+	distinguish(labels, func(i int) string { return " (" + printable(filepath.Base(inputs[i].Name), 40) + ")" })
+	distinguish(labels, func(i int) string { return fmt.Sprintf(" #%d", i+1) })
 	return labels
 }
 
-// tell adds something to those labels that more than one input has.
-func tell(labels []string, more func(int) string) {
+// distinguish adds text to labels that more than one input has.
+func distinguish(labels []string, more func(int) string) {
 	count := make(map[string]int)
 	for _, l := range labels {
 		count[l]++
@@ -199,7 +199,7 @@ func tell(labels []string, more func(int) string) {
 	}
 }
 
-// label is the driver's name without what all have in common, or what it says of itself.
+// label returns the driver's name without the common prefix, or what the driver reports about itself.
 func label(h *stats.Header) string {
 	if p := h.Provenance; p != nil && p.Transport != "" {
 		parts := []string{p.Transport, p.Provider, p.Group, h.Role}
@@ -216,7 +216,8 @@ func label(h *stats.Header) string {
 	return printable(name, 60)
 }
 
-// printable bounds a text from a file, and takes out what has no shape or changes the direction.
+// printable bounds the length of a text from a file and removes characters that are invisible or change the
+// direction.
 func printable(s string, most int) string {
 	r := []rune(strings.ToValidUTF8(s, "\uFFFD"))
 	if len(r) > most {

@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// luminance is that of WCAG 2.
+// luminance is the relative luminance of WCAG 2.
 func luminance(t *testing.T, hex string) float64 {
 	t.Helper()
 	if len(hex) == 3 {
@@ -36,7 +36,7 @@ func run(samples ...stats.Sample) Input {
 	return Input{"x.json", &stats.Run{Header: stats.Header{Driver: "d", Collector: "c"}, Samples: samples}}
 }
 
-// Values are a second's, whatever the interval was; what is shorter than half of it joins the one before.
+// Values are per second, whatever the interval. An interval shorter than half of it joins the one before.
 func TestRates(t *testing.T) {
 	s := makeSeries([]Input{run(
 		stats.Sample{T: 0, Memory: 5}, stats.Sample{T: 500, CPUTime: 250_000},
@@ -53,7 +53,7 @@ func TestRates(t *testing.T) {
 	require.InDelta(t, 0.35/360, cpu.Value, 1e-12, "seconds a connection, of the time in which there were any")
 }
 
-// In a file of s2n-netbench's connections are counted too low, the times they took are not.
+// s2n-netbench's files count too few connections, but have all the times that they took.
 func TestForeignConnections(t *testing.T) {
 	in := theirs(t, "x.json")
 	s := makeSeries([]Input{in})[0]
@@ -91,7 +91,7 @@ func TestTicks(t *testing.T) {
 	require.NotEmpty(t, ticks(math.Inf(1)))
 }
 
-// Of a hundred values nothing is said of the thousandth.
+// No percentile beyond the number of values is shown: a hundred values have no thousandth.
 func TestPercentilesEndWithTheValues(t *testing.T) {
 	in := run(stats.Sample{T: 1, Latency: map[string]*stats.Profile{"connect": {Stat: stats.Stat{Count: 100, Total: 5000}, Buckets: []stats.Bucket{{Lower: 0, Upper: 100, Count: 100}}}}})
 	all := makeSeries([]Input{in})

@@ -13,23 +13,23 @@ import (
 
 func round(v float64) float64 { return math.Round(v*1e4) / 1e4 }
 
-// percentile names a place on the axis of nines.
+// percentile names a position on the axis of nines.
 func percentile(nines float64) string {
 	return strconv.FormatFloat((1-math.Pow(10, -nines))*100, 'f', max(1, int(nines)), 64) + " %"
 }
 
-// A table is one of the page's.
+// A table is one of the page's tables.
 type table struct {
 	Head []string
 	Rows []row
 }
 
-// A row of a table; Series is the one that it is about, or -1.
+// A row of a table. Series is the series that it describes, or -1.
 type row struct {
 	Series  int
 	Head    string
 	Cells   []cell
-	Differs bool // what it tells is not the same for all
+	Differs bool // the cells are not all equal
 }
 
 type cell struct{ Main, Small string }
@@ -82,7 +82,7 @@ func estimateCell(in bootstrap.Interval, intervals int, unit string) cell {
 	return cell{si(in.Value, unit), between(in.Low, in.High, unit)}
 }
 
-// failures are the connections that failed, by class.
+// failures returns the number of failed connections, by class.
 func (s *series) failures() cell {
 	by := make(map[string]int64)
 	var sum int64
@@ -129,7 +129,7 @@ func latencyTable(all []*series) table {
 	return t
 }
 
-// compared says what was compared with what: a column for each series.
+// compared describes what was compared, with a column for each series.
 func compared(all []*series) table {
 	t := table{Head: []string{""}}
 	for _, s := range all {
@@ -147,7 +147,7 @@ func compared(all []*series) table {
 			}
 			r.Cells = append(r.Cells, cell{Main: v})
 		}
-		// Every run has a file and a time of its own.
+		// Every run has its own file and time.
 		r.Differs = len(known) > 1 && name != "File" && name != "Started"
 		if len(known) > 0 {
 			t.Rows = append(t.Rows, r)
@@ -175,5 +175,5 @@ func compared(all []*series) table {
 	return t
 }
 
-// Colour is the number of the colour of the row's series.
+// Colour returns the number of the colour of the row's series.
 func (r row) Colour() int { return max(r.Series, 0) % colours }

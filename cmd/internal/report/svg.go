@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The size of a figure in the page, in its own units: it is scaled to the width that there is.
+// The size of a figure in its own units. The page scales it to the available width.
 const (
 	figureWidth, figureHeight = 720, 320
 	plotLeft, plotTop         = 84, 16
@@ -17,13 +17,13 @@ const (
 	pageDashesPerColour       = 4
 )
 
-// dashes tell series apart without colours.
+// dashes distinguish series without colours.
 var dashes = [pageDashesPerColour]string{"", "7 4", "2 4", "10 4 2 4"}
 
-// Colour is the number of the series' colour in the page's style.
+// Colour returns the number of the series' colour in the page's style.
 func (l line) Colour() int { return l.Index % colours }
 
-// Dash is its pattern.
+// Dash returns the series' dash pattern.
 func (l line) Dash() string { return dash(l.Index) }
 
 func dash(index int) string { return dashes[index%pageDashesPerColour] }
@@ -73,7 +73,7 @@ func (l *line) draw(b *strings.Builder, f *figure) {
 	b.WriteString("</g>")
 }
 
-// describe tells those who do not see it what the figure shows.
+// describe describes the figure in words for readers who cannot see it.
 func (f *figure) describe() string {
 	parts := make([]string, 0, len(f.Lines))
 	for _, l := range f.Lines {
@@ -101,7 +101,7 @@ type dataLine struct {
 	Name   []string // of x
 }
 
-// Data is for the page's script.
+// Data returns the data for the page's script.
 func (f figure) Data() data {
 	d := data{Left: plotLeft, Width: plotWidth, Right: f.right, Unit: f.unit}
 	for i := range f.Lines {

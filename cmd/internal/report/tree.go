@@ -15,7 +15,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// ReadFile reads a file of statistics.
+// ReadFile reads a statistics file.
 func ReadFile(name string) (Input, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -29,7 +29,7 @@ func ReadFile(name string) (Input, error) {
 	return Input{Name: name, Run: run}, nil
 }
 
-// ReadFiles reads several; a file that cannot be read is an error that names it.
+// ReadFiles reads several files. The error names the file that cannot be read.
 func ReadFiles(names []string) ([]Input, error) {
 	var inputs []Input
 	for _, name := range names {
@@ -42,9 +42,9 @@ func ReadFiles(names []string) ([]Input, error) {
 	return inputs, nil
 }
 
-// WriteTree makes pages of the folder that s2n-netbench's script leaves: in/SCENARIO/DRIVER/*.json. It
-// writes out/SCENARIO/index.html, with clients and servers in one, and out/index.html with links to
-// them. Files that are no statistics are told of and left out. It returns what it wrote.
+// WriteTree makes pages from the folder that s2n-netbench's script writes: in/SCENARIO/DRIVER/*.json. It
+// writes out/SCENARIO/index.html, with clients and servers on one page, and out/index.html with links to
+// them. It returns the files that it wrote and those that it skipped because they are not statistics.
 func WriteTree(in, out, version string) (written, skipped []string, err error) {
 	scenarios, err := os.ReadDir(in)
 	if err != nil {
@@ -75,7 +75,7 @@ func WriteTree(in, out, version string) (written, skipped []string, err error) {
 		entries = append(entries, treeEntry{dir.Name(), len(inputs)})
 	}
 	if len(entries) == 0 {
-		return nil, skipped, errors.New("no statistics in " + in + ": SCENARIO/DRIVER/*.json are looked for")
+		return nil, skipped, errors.New("no statistics files in " + in + ": SCENARIO/DRIVER/*.json is empty")
 	}
 	var index bytes.Buffer
 	if err := indexTemplate.Execute(&index, struct {
@@ -101,7 +101,7 @@ func readTree(dir string) (inputs []Input, skipped []string, err error) {
 			skipped = append(skipped, err.Error())
 			return nil
 		}
-		// Upstream's drivers do not tell what they are, but the file's name does.
+		// s2n-netbench's drivers do not report their role, but the file's name contains it.
 		if h := &in.Run.Header; h.Role == "" && in.Run.FromS2N {
 			for _, role := range []string{"client", "server"} {
 				if strings.Contains(filepath.Base(name), role) {
@@ -129,7 +129,7 @@ type treeEntry struct {
 	Runs int
 }
 
-// Link is relative, so that the folder can be moved, and opened without a server.
+// Link is relative, so that the folder can be moved and opened without a server.
 func (e treeEntry) Link() string { return "./" + url.PathEscape(e.Name) + "/index.html" }
 
 var indexTemplate = template.Must(template.New("index").Parse(`<!DOCTYPE html>

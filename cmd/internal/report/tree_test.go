@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// writeSampleTree makes pages of a folder as s2n-netbench's script leaves it, and returns theirs.
+// writeSampleTree makes pages of a folder as s2n-netbench's script writes it, and returns the paths.
 func writeSampleTree(t *testing.T) string {
 	t.Helper()
 	const text = `{"pid":1,"driver":"netbench-driver-%ROLE%-s2n-quic","scenario":"x.json","start_time":{"secs_since_epoch":1,"nanos_since_epoch":2}}

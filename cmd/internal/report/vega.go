@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 )
 
-// views are those of s2n-netbench's report, in its order; those of the traces follow. Values are of an
-// interval, not of a second. The last two are empty as lines: they stand for what is drawn below.
+// views are those of s2n-netbench's report in its order; the views of the traces follow. Values are per
+// interval, not per second. The last two views have no line: they stand for the stream strips below.
 var views = []struct {
 	name  string
 	value func(*stats.Sample) float64
@@ -48,10 +48,10 @@ var views = []struct {
 
 const viewStreamSend, viewStreamReceive = 25, 26
 
-// mean is in seconds.
+// mean returns the mean in seconds.
 func mean(s stats.Stat) float64 { return float64(s.Total) / float64(s.Count) / 1e6 }
 
-// vegaRow is a value: x milliseconds, y, p the input, s the view, i the stream.
+// vegaRow is a value: x in milliseconds, y, p the input, s the view, i the stream.
 type vegaRow struct {
 	X int64   `json:"x"`
 	Y float64 `json:"y"`
@@ -60,7 +60,7 @@ type vegaRow struct {
 	I *int    `json:"i,omitempty"`
 }
 
-// vegaData are the rows of all inputs.
+// vegaData holds the rows of all inputs.
 type vegaData struct {
 	names          []string // of the views
 	stats, streams []vegaRow
@@ -190,7 +190,7 @@ func vegaSources(d *vegaData, drivers list) list {
 	}
 }
 
-// orEmpty makes an empty list of none, which would be written as null.
+// orEmpty returns an empty list instead of nil, which would be written as null.
 func orEmpty(rows []vegaRow) []vegaRow {
 	if rows == nil {
 		return []vegaRow{}

@@ -96,6 +96,6 @@ func TestCharts(t *testing.T) {
 		require.NoError(t, err)
 		require.Greater(t, picture.Bounds().Dx(), 700)
 	}
-	require.ErrorContains(t, WriteChart(io.Discard, in, "nonsense", "svg"), "there are connection-rate, throughput")
+	require.ErrorContains(t, WriteChart(io.Discard, in, "nonsense", "svg"), "choose one of connection-rate, throughput")
 	require.Error(t, WriteChart(io.Discard, in, "cpu", "gif"))
 }

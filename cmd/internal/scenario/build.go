@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// builder puts a scenario together by the rules of s2n-netbench's.
+// builder builds a scenario by the rules of s2n-netbench's generator.
 type builder struct {
 	s           *Scenario
 	checkpoints uint64
@@ -32,14 +32,14 @@ func (b *builder) finish(t CertificateType) (*Scenario, error) {
 	b.s.templates = templates(k)
 	b.s.ID = b.s.computeID()
 	if b.s.ID[0] == '-' {
-		// crypto/x509 takes no host name that begins with a hyphen for one.
+		// crypto/x509 rejects a host name that begins with a hyphen.
 		b.s.ID = "x" + b.s.ID[1:]
 	}
 	b.s.Certificates, err = NewCertificates(b.s.ID, t)
 	return b.s, err
 }
 
-// trace is the ID of a trace by its name.
+// trace returns the ID of the trace with this name.
 func (b *builder) trace(name string) uint64 {
 	i := slices.Index(b.s.Traces, name)
 	if i < 0 {
@@ -54,7 +54,7 @@ func (b *builder) checkpoint() uint64 {
 	return b.checkpoints - 1
 }
 
-// connect adds the two sides of a connection, each unless the same is known, and is the operation.
+// connect adds the two sides of a connection unless the same ones exist, and returns the operation.
 func (b *builder) connect(server uint64, client, peer Connection) Op {
 	return Op{Kind: Connect, ServerID: server,
 		ServerConnectionID: b.add(&b.s.Servers[server].Connections, b.known[server+1], peer),
@@ -74,7 +74,7 @@ func (b *builder) add(to *[]Connection, known map[string]uint64, c Connection) u
 	return i
 }
 
-// scope runs threads side by side: none of them is nothing, and one needs no scope.
+// scope runs threads concurrently. No threads need no operation, and one thread needs no scope.
 func scope(threads [][]Op) []Op {
 	switch len(threads) {
 	case 0:
@@ -100,7 +100,7 @@ func (b *builder) iterateFor(d time.Duration, name string, ops ...Op) []Op {
 func send(stream uint64, n Bytes) Op    { return Op{Kind: Send, StreamID: stream, Bytes: uint64(n)} }
 func receive(stream uint64, n Bytes) Op { return Op{Kind: Receive, StreamID: stream, Bytes: uint64(n)} }
 
-// ends finish both directions of a stream.
+// ends returns the operations that finish both directions of a stream.
 func ends(stream uint64) []Op {
 	return []Op{{Kind: SendFinish, StreamID: stream}, {Kind: ReceiveFinish, StreamID: stream}}
 }

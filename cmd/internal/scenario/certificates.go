@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A CertificateType is the key of a certificate.
+// A CertificateType is the type of a certificate's key.
 type CertificateType string
 
 // DefaultCertificate is the type that s2n-netbench's generator uses.
@@ -54,7 +54,7 @@ var (
 	}
 )
 
-// CertificateTypes lists the types there are.
+// CertificateTypes lists the available types.
 func CertificateTypes() (names []string) {
 	for _, k := range keyTypes {
 		names = append(names, string(k.name))
@@ -68,10 +68,10 @@ func (t CertificateType) key() (keyType, error) {
 			return k, nil
 		}
 	}
-	return keyType{}, fmt.Errorf("unknown type of certificate %q: choose one of %s", t, strings.Join(CertificateTypes(), ", "))
+	return keyType{}, fmt.Errorf("unknown certificate type %q: use one of %s", t, strings.Join(CertificateTypes(), ", "))
 }
 
-// template is how one of the certificates is made.
+// template describes how one of the certificates is made.
 type template struct {
 	kind uint64 // 0 authority, 1 private key, 2 chain
 	oids [][]uint64
@@ -95,13 +95,13 @@ func (t template) hash(h *hash) {
 	}
 }
 
-// certificates are those of every scenario: an authority, the private key of the servers, and their
-// chain.
+// templates returns the templates of a scenario's certificates: an authority, the servers' private key, and
+// its chain.
 func templates(k keyType) []template {
 	return []template{{0, k.oids}, {1, k.oids}, {2, nil}}
 }
 
-// NewCertificates makes an authority, a private key and its chain for the scenario of that ID.
+// NewCertificates makes an authority, a private key and its chain for the scenario with this ID.
 func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	k, err := t.key()
 	if err != nil {
@@ -119,7 +119,7 @@ func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Parsed, so that the leaf names the key identifier that was chosen.
+	// The certificate is parsed so that the leaf refers to the key identifier that was chosen.
 	if ca, err = x509.ParseCertificate(caDER); err != nil {
 		return nil, err
 	}
@@ -154,14 +154,14 @@ func newTemplate(name string) *x509.Certificate {
 	}
 	return &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: name, Country: []string{"US"}},
-		// A scenario file has no date of expiry.
+		// A scenario file has no expiry date.
 		NotBefore:             time.Date(1975, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:              time.Date(4096, 1, 1, 0, 0, 0, 0, time.UTC),
 		BasicConstraintsValid: true,
 	}
 }
 
-// KeyName is the type of a certificate with that public key.
+// KeyName returns the type of a certificate with this public key.
 func KeyName(public crypto.PublicKey) string {
 	switch k := public.(type) {
 	case *ecdsa.PublicKey:

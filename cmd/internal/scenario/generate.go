@@ -2,7 +2,7 @@ package scenario
 
 import "time"
 
-// Options are the parameters of the three scenarios, by the names of s2n-netbench's flags.
+// Options are the parameters of the three scenarios, named as s2n-netbench's flags.
 type Options struct {
 	Certificate CertificateType
 
@@ -17,7 +17,7 @@ type Options struct {
 	RequestResponse RequestResponse
 }
 
-// RequestResponse are the parameters of request_response.
+// RequestResponse holds the parameters of request_response.
 type RequestResponse struct {
 	RequestSize, ResponseSize         Bytes
 	ResponseDelay                     Time
@@ -28,7 +28,7 @@ type RequestResponse struct {
 	ResponseUnblock                   Bytes
 }
 
-// Defaults are s2n-netbench's.
+// Defaults returns s2n-netbench's defaults.
 func Defaults() *Options {
 	o := &Options{Certificate: DefaultCertificate}
 	o.Connect.Connections = 1000
@@ -106,12 +106,12 @@ func makeRequestResponse(o *Options) *builder {
 	return b
 }
 
-// connection is the two sides of one connection.
+// connection returns the two sides of one connection.
 func (p *RequestResponse) connection(b *builder) (client, server Connection) {
 	var threads [][]Op
-	var before uint64 // checkpoint of the stream before
+	var before uint64 // checkpoint of the previous stream
 	if p.Count > 0 {
-		b.trace("lbl") // the first one, though what is inside of it is made first here
+		b.trace("lbl") // must be the first trace, although the operations inside it are built first here
 	}
 	for id := range p.Count {
 		var ops []Op
@@ -141,7 +141,7 @@ func (p *RequestResponse) connection(b *builder) (client, server Connection) {
 	return client, server
 }
 
-// response receives the response, and lets the next stream begin once it has enough of it.
+// response receives the response and starts the next stream once enough of it has arrived.
 func (p *RequestResponse) response(b *builder, id uint64, checkpoint *uint64) []Op {
 	first := min(p.ResponseUnblock, p.ResponseSize)
 	if first == 0 {

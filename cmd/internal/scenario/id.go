@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// computeID is the ID that s2n-netbench gives to the scenario: a hash of all of it but its
-// certificates, of which the way they are made counts. It is what Rust's derived Hash feeds to a
-// hasher on a 64-bit little-endian machine.
+// computeID returns the ID that s2n-netbench gives to the scenario: a hash of everything except the
+// certificates, for which their templates count. It hashes what Rust's derived Hash passes to a hasher on a
+// 64-bit little-endian machine.
 func (s *Scenario) computeID() string {
 	var h hash
 	h.str("") // the ID itself

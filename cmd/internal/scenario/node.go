@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// maxDepth bounds how deep operations may be nested: what a generator writes is three deep.
+// maxDepth bounds the nesting of operations. A generator's files are three levels deep.
 const maxDepth = 64
 
-// maxMillis is the longest time in milliseconds that a time.Duration can be.
+// maxMillis is the longest time in milliseconds that a time.Duration can hold.
 const maxMillis = uint64(1<<63-1) / uint64(time.Millisecond)
 
-// node is a JSON value and where it stands.
+// node is a JSON value with its position.
 type node struct {
 	up   *node
 	name string // in an object; empty in a list
@@ -36,7 +36,7 @@ func (n *node) String() string {
 	return above + "." + n.name
 }
 
-// invalid is the panic by which the parser leaves; Parse returns its error.
+// invalid is the panic that ends the parser; Parse returns its error.
 type invalid struct{ err error }
 
 func (n *node) fail(format string, args ...any) {
@@ -56,7 +56,7 @@ type object struct {
 func (n *node) object() object {
 	o := object{node: n}
 	if err := json.Unmarshal(n.raw, &o.members); err != nil || o.members == nil {
-		n.fail("want an object")
+		n.fail("this is not an object")
 	}
 	return o
 }
@@ -64,7 +64,7 @@ func (n *node) object() object {
 func (n *node) list() []*node {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(n.raw, &raw); err != nil || raw == nil {
-		n.fail("want a list")
+		n.fail("this is not a list")
 	}
 	out := make([]*node, len(raw))
 	for i := range raw {
@@ -76,7 +76,7 @@ func (n *node) list() []*node {
 func (n *node) uint() uint64 {
 	v, err := strconv.ParseUint(string(n.raw), 10, 64)
 	if err != nil {
-		n.fail("want an integer from 0 to 2^64-1, have %s", short(n.raw))
+		n.fail("%s is not an integer from 0 to 2^64-1", short(n.raw))
 	}
 	return v
 }
@@ -84,7 +84,7 @@ func (n *node) uint() uint64 {
 func (n *node) millis() time.Duration {
 	v := n.uint()
 	if v > maxMillis {
-		n.fail("%d ms is too long a time", v)
+		n.fail("%d ms is too long", v)
 	}
 	return time.Duration(v) * time.Millisecond
 }
@@ -92,7 +92,7 @@ func (n *node) millis() time.Duration {
 func (n *node) str() string {
 	var s *string
 	if err := json.Unmarshal(n.raw, &s); err != nil || s == nil {
-		n.fail("want a string, have %s", short(n.raw))
+		n.fail("%s is not a string", short(n.raw))
 	}
 	return *s
 }
@@ -100,12 +100,12 @@ func (n *node) str() string {
 func (n *node) strings() map[string]string {
 	var m map[string]string
 	if err := json.Unmarshal(n.raw, &m); err != nil {
-		n.fail("want an object of strings")
+		n.fail("this is not an object of strings")
 	}
 	return m
 }
 
-// optional is the member of that name, or nil.
+// optional returns the member with this name, or nil.
 func (o object) optional(name string) *node {
 	raw, ok := o.members[name]
 	if !ok {
@@ -114,7 +114,7 @@ func (o object) optional(name string) *node {
 	return &node{up: o.node, name: name, raw: raw}
 }
 
-// member is the member of that name, which has to be there.
+// member returns the member with this name and fails if there is none.
 func (o object) member(name string) *node {
 	n := o.optional(name)
 	if n == nil {
@@ -123,7 +123,7 @@ func (o object) member(name string) *node {
 	return n
 }
 
-// optionalString is the member of that name, or nothing.
+// optionalString returns the member with this name, or "".
 func (o object) optionalString(name string) string {
 	if n := o.optional(name); n != nil {
 		return n.str()

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Load reads a file and validates it.
+// Load reads and validates a file.
 func Load(file string) (*Scenario, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -23,13 +23,12 @@ func Load(file string) (*Scenario, error) {
 	return s, nil
 }
 
-// Parse reads a scenario, of today's s2n-netbench or of 2022's. Fields that it does not know are
-// ignored, operations that it does not know are an error, as are fields of theirs that are missing.
-// Errors say where.
+// Parse reads a scenario, of today's s2n-netbench or that of 2022. Unknown fields are ignored. Unknown
+// operations and missing fields of operations are errors. Errors give the place in the scenario.
 func Parse(b []byte) (s *Scenario, err error) {
 	if !json.Valid(b) {
 		var v any
-		return nil, fmt.Errorf("no JSON: %w", json.Unmarshal(b, &v))
+		return nil, fmt.Errorf("not JSON: %w", json.Unmarshal(b, &v))
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -108,7 +107,7 @@ func parseThreads(n *node, client bool, depth int) [][]Op {
 
 func parseOps(n *node, client bool, depth int) []Op {
 	if depth > maxDepth {
-		n.fail("operations are nested more than %d deep", maxDepth)
+		n.fail("operations are nested more than %d levels deep", maxDepth)
 	}
 	list := n.list()
 	out := make([]Op, len(list))
@@ -120,7 +119,7 @@ func parseOps(n *node, client bool, depth int) []Op {
 
 func parseOp(o object, client bool, depth int) Op {
 	if len(o.members) != 1 {
-		o.fail("an operation is an object with one member, not %d", len(o.members))
+		o.fail("an operation must have one member, not %d", len(o.members))
 	}
 	var op Op
 	for name := range o.members {
@@ -130,7 +129,7 @@ func parseOp(o object, client bool, depth int) Op {
 			if client {
 				of = "a client"
 			}
-			o.fail("%q is no operation of %s", name, of)
+			o.fail("%q is not an operation of %s", name, of)
 		}
 		op = Op{Kind: Kind(k)}
 		parseFields(&op, o.member(name).object(), client, depth)
@@ -187,7 +186,7 @@ func parseIterate(op *Op, o object, client bool, depth int) {
 	t, c := value.optional("time"), value.optional("count")
 	switch {
 	case len(value.members) != 1 || t == nil && c == nil:
-		value.fail("want one of time and count")
+		value.fail("give either time or count")
 	case t != nil:
 		op.Timed, op.Period = true, t.object().member("amount_ms").millis()
 	default:

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// file is a scenario with one client, whose connection is ops, and one server, whose script for the
+// file returns a scenario with one client, whose connection runs ops, and one server, whose script for the
 // client's stream 0 is peer.
 func file(client, ops, peer string) string {
 	return fmt.Sprintf(`{"id":"x","clients":[{"scenario":[%s],"connections":[{"ops":[%s]}]}],`+
@@ -22,30 +22,30 @@ const open0 = `{"open_bidirectional_stream":{"stream_id":0}}`
 
 func TestErrorsSayWhere(t *testing.T) {
 	for _, c := range []struct{ client, ops, peer, want string }{
-		{connect0, `{"send":{"stream_id":0,"bytes":1}}`, ``, "clients[0].connections[0].ops[0].send: stream 0 is not opened"},
+		{connect0, `{"send":{"stream_id":0,"bytes":1}}`, ``, "clients[0].connections[0].ops[0].send: stream 0 is never opened"},
 		{connect0, open0 + "," + open0, ``, "ops[1].open_bidirectional_stream: stream 0 is opened more than once"},
-		{connect0, `{"open_send_stream":{"stream_id":0}},{"receive_all":{"stream_id":0}}`, ``, "ops[1].receive_all: stream 0 is one to send on only"},
-		{connect0, open0 + `,{"receive":{"stream_id":0,"bytes":0}}`, ``, "clients[0].connections[0].ops[1].receive: 0 bytes to receive"},
-		{connect0, ``, `{"receive":{"stream_id":1,"bytes":1}}`, "servers[0].connections[0].peer_streams[0][0].receive: stream 1 in the script of stream 0"},
+		{connect0, `{"open_send_stream":{"stream_id":0}},{"receive_all":{"stream_id":0}}`, ``, "ops[1].receive_all: stream 0 is send-only"},
+		{connect0, open0 + `,{"receive":{"stream_id":0,"bytes":0}}`, ``, "clients[0].connections[0].ops[1].receive: receive has 0 bytes"},
+		{connect0, ``, `{"receive":{"stream_id":1,"bytes":1}}`, "servers[0].connections[0].peer_streams[0][0].receive: stream 1 is used in the script of stream 0"},
 		{connect0, ``, open0, "peer_streams[0][0].open_bidirectional_stream"},
-		{connect0, `{"park":{"checkpoint":3}}`, ``, "ops[0].park: nothing unparks checkpoint 3"},
+		{connect0, `{"park":{"checkpoint":3}}`, ``, "ops[0].park: no operation unparks checkpoint 3"},
 		{`{"park":{"checkpoint":1}}`, ``, `{"unpark":{"checkpoint":1}}`, "clients[0].scenario[0].park"},
-		{`{"connect":{"server_id":1,"server_connection_id":0,"client_connection_id":0}}`, ``, ``, "clients[0].scenario[0].connect: there is no server 1"},
+		{`{"connect":{"server_id":1,"server_connection_id":0,"client_connection_id":0}}`, ``, ``, "clients[0].scenario[0].connect: server 1 does not exist"},
 		{`{"scope":{"threads":[[],[{"connect":{"server_id":0,"server_connection_id":9,"client_connection_id":0}}]]}}`, ``, ``,
 			"clients[0].scenario[0].scope.threads[1][0].connect: server 0 has no connection 9"},
-		{`{"connect":{"server_id":0,"server_connection_id":0,"client_connection_id":9}}`, ``, ``, "no connection 9"},
+		{`{"connect":{"server_id":0,"server_connection_id":0,"client_connection_id":9}}`, ``, ``, "connection 9"},
 		{`{"connect":{"server_id":0,"router_id":0,"server_connection_id":0,"client_connection_id":0}}`, ``, ``, "no router 0"},
-		{connect0, `{"jump":{}}`, ``, `clients[0].connections[0].ops[0]: "jump" is no operation of a connection`},
-		{open0, ``, ``, `clients[0].scenario[0]: "open_bidirectional_stream" is no operation of a client`},
-		{connect0, connect0, ``, `"connect" is no operation of a connection`},
+		{connect0, `{"jump":{}}`, ``, `clients[0].connections[0].ops[0]: "jump" is not an operation of a connection`},
+		{open0, ``, ``, `clients[0].scenario[0]: "open_bidirectional_stream" is not an operation of a client`},
+		{connect0, connect0, ``, `"connect" is not an operation of a connection`},
 		{connect0, `{"send":{"stream_id":0}}`, ``, `ops[0].send: "bytes" is missing`},
 		{connect0, `{"send":{"stream_id":-1,"bytes":1}}`, ``, "ops[0].send.stream_id: want an integer"},
 		{connect0, `{"send":{"stream_id":1.5,"bytes":1}}`, ``, "want an integer"},
 		{connect0, `{"sleep":{"amount_ms":18446744073709551615}}`, ``, "too long a time"},
-		{connect0, `{"iterate":{"value":{},"operations":[]}}`, ``, "ops[0].iterate.value: want one of time and count"},
-		{connect0, `{"iterate":{"value":{"time":{"amount_ms":1}},"operations":[]}}`, ``, "ops[0].iterate: nothing to iterate"},
-		{connect0, `{}`, ``, "ops[0]: an operation is an object with one member, not 0"},
-		{connect0, `7`, ``, "ops[0]: want an object"},
+		{connect0, `{"iterate":{"value":{},"operations":[]}}`, ``, "ops[0].iterate.value: give either time or count"},
+		{connect0, `{"iterate":{"value":{"time":{"amount_ms":1}},"operations":[]}}`, ``, "ops[0].iterate: iterate has no operations"},
+		{connect0, `{}`, ``, "ops[0]: an operation must have one member, not 0"},
+		{connect0, `7`, ``, "ops[0]: this is not an object"},
 		{connect0, open0 + `,{"send_rate":{"stream_id":0,"bytes":0,"period_ms":5}}`, ``, "ops[1].send_rate: a rate of 0 bytes"},
 		{connect0, `{"iterate":{"value":{"count":{"amount":2}},"operations":[` + open0 + `]}}`, ``, "opened more than once"},
 		{connect0, strings.Repeat(`{"profile":{"trace_id":0,"operations":[`, 70) + strings.Repeat(`]}}`, 70), ``, "nested more than 64 deep"},
@@ -57,12 +57,12 @@ func TestErrorsSayWhere(t *testing.T) {
 		require.ErrorContains(t, err, c.want)
 	}
 	for text, want := range map[string]string{
-		``: "no JSON", `{`: "no JSON", `[]`: "the file: want an object", `{}`: `the file: "id" is missing`,
+		``: "not JSON", `{`: "not JSON", `[]`: "the file: this is not an object", `{}`: `the file: "id" is missing`,
 		`{"id":null,"clients":[],"servers":[]}`:                           "id: want a string",
 		`{"id":"x","clients":[{}],"servers":[]}`:                          `clients[0]: "scenario" is missing`,
 		`{"id":"x","clients":[],"servers":[{"connections":[]}]}`:          `servers[0]: "private_key" is missing`,
 		`{"id":"x","clients":[],"servers":[],"traces":[1]}`:               "traces[0]: want a string",
-		`{"id":"x","clients":null,"servers":[]}`:                          "clients: want a list",
+		`{"id":"x","clients":null,"servers":[]}`:                          "clients: this is not a list",
 		`{"id":"x","clients":[],"servers":[],"certificates":[{"pem":1}]}`: "certificates[0].pem",
 	} {
 		_, err := Parse([]byte(text))
@@ -70,10 +70,10 @@ func TestErrorsSayWhere(t *testing.T) {
 	}
 	s, err := Parse([]byte(`{"id":"x","clients":[],"servers":[]}`))
 	require.NoError(t, err)
-	require.ErrorContains(t, s.Validate(), "servers: there is none")
+	require.ErrorContains(t, s.Validate(), "servers: the list is empty")
 }
 
-// A file of 2022: no profiles, no traces.
+// A file of 2022 has no profiles and no traces.
 func TestFile2022(t *testing.T) {
 	ops := open0 + `,{"send":{"stream_id":0,"bytes":1}},{"receive":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}},{"receive_finish":{"stream_id":0}}`
 	peer := `{"receive":{"stream_id":0,"bytes":1}},{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}},{"receive_finish":{"stream_id":0}}`
@@ -91,7 +91,7 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 	require.NoError(t, s.Validate())
 }
 
-// FuzzParse: whatever is parsed is written and parsed again as the same.
+// FuzzParse checks that a parsed scenario can be written and parsed again without change.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"request_response", "connect", "ping"} {
 		b, err := os.ReadFile("testdata/" + name + ".json")

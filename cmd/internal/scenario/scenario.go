@@ -1,20 +1,20 @@
-// Package scenario is the file format of s2n-netbench: what clients and servers of a benchmark do, as
-// JSON that they all read. Write produces the same bytes as its scenario generator.
+// Package scenario implements the file format of s2n-netbench: JSON that describes what the clients and
+// servers of a benchmark do. Marshal produces the same bytes as its scenario generator.
 package scenario
 
 import "time"
 
-// A Scenario is what a file holds.
+// A Scenario is the content of a file.
 type Scenario struct {
 	ID      string
 	Clients []Client
 	Servers []Server
 	Routers []Router
-	// Traces are the names of trace IDs.
+	// Traces holds the names of trace IDs.
 	Traces       []string
 	Certificates []Certificate
 
-	// templates are what the generator makes the certificates from; they count for the ID.
+	// templates describe how the generator makes the certificates. They are part of the ID.
 	templates []template
 }
 
@@ -39,26 +39,26 @@ type Server struct {
 // A Connection is the script of one side of a connection.
 type Connection struct {
 	Ops []Op
-	// PeerStreams are the scripts that run on the streams that the peer opens, by logical ID.
+	// PeerStreams holds the scripts for the streams that the peer opens, by logical ID.
 	PeerStreams [][]Op
 }
 
-// A Router stands between clients and servers in the format; no driver has ever executed one. What it
-// does is kept as it was read.
+// A Router stands between clients and servers in the format. No driver executes one; its content is kept
+// unchanged.
 type Router struct {
 	Name          string
 	Scenario      []byte // JSON
 	Configuration map[string]string
 }
 
-// A Certificate is a certificate chain, or a private key, as PEM. PKCS12, base64, is only of use to the
-// native-tls driver of s2n-netbench.
+// A Certificate is a certificate chain or a private key in PEM. PKCS12, in base64, is used only by
+// s2n-netbench's native-tls driver.
 type Certificate struct {
 	PEM, PKCS12 string
 }
 
-// Kind is which operation an Op is. The values of those of connections are the discriminants that the
-// ID is made of.
+// Kind is the kind of an Op. The values of a connection's operations are the discriminants that the ID is
+// computed from.
 type Kind uint8
 
 // The operations.
@@ -79,7 +79,7 @@ const (
 	Profile
 	Iterate
 	Scope
-	// Connect is a client's, outside of connections.
+	// Connect is an operation of a client, outside of connections.
 	Connect
 )
 
@@ -92,26 +92,26 @@ func (k Kind) String() string { return kindNames[k] }
 // Stream reports whether the operation is one on a stream.
 func (k Kind) Stream() bool { return k >= OpenBidirectionalStream && k <= ReceiveRate }
 
-// An Op is an operation, of a connection or of a client. Kind says which fields are in use.
+// An Op is an operation of a connection or a client. Kind determines which fields are used.
 type Op struct {
 	Kind Kind
-	// StreamID is the logical ID of the stream (all kinds for which Kind.Stream holds).
+	// StreamID is the logical ID of the stream (for kinds with Kind.Stream).
 	StreamID uint64
-	// Bytes are those to send or receive, those for each Period for the rates.
+	// Bytes is the number of bytes to send or receive, or for a rate, the number in each Period.
 	Bytes uint64
-	// Period is that of a rate, how long to sleep, or how long to iterate.
+	// Period is the period of a rate, the time to sleep, or the time to iterate.
 	Period time.Duration
-	// ID is the checkpoint of Park and Unpark, and the trace of Trace and Profile; that of Iterate if
-	// HasTrace.
+	// ID is the checkpoint of Park and Unpark, the trace of Trace and Profile, and the trace of Iterate if
+	// HasTrace is set.
 	ID       uint64
 	HasTrace bool
-	// Count is how often to iterate; Timed says that Period counts instead.
+	// Count is the number of iterations, unless Timed is set: then Period counts.
 	Count uint64
 	Timed bool
-	// Operations are the body of Profile and Iterate, Threads those of Scope.
+	// Operations is the body of Profile and Iterate; Threads are those of Scope.
 	Operations []Op
 	Threads    [][]Op
-	// Of Connect.
+	// Fields of Connect.
 	ServerID, RouterID, ServerConnectionID, ClientConnectionID uint64
 	HasRouter                                                  bool
 }

@@ -69,7 +69,7 @@ func TestReferenceIDs(t *testing.T) {
 	}
 }
 
-// every sets every option to what it is not by default.
+// every sets every option to a value that is not its default.
 func every() *Options {
 	o := Defaults()
 	o.Ping.Connections, o.Ping.Streams, o.Ping.Size = 2, 3, ByteList{1500}
@@ -148,7 +148,7 @@ func TestCertificates(t *testing.T) {
 
 func must2(b *pem.Block, _ []byte) *pem.Block { return b }
 
-// No ID begins with a hyphen, which crypto/x509 takes for no name.
+// No ID begins with a hyphen, because crypto/x509 rejects such names.
 func TestIDs(t *testing.T) {
 	var replaced int
 	for n := range uint64(200) {

@@ -1,7 +1,7 @@
 package scenario
 
-// Unanswered tells whether there is a stream on which a server receives something and neither sends nor
-// ends anything afterwards.
+// Unanswered reports whether there is a stream on which a server receives something and afterwards neither
+// sends nor ends anything.
 func (s *Scenario) Unanswered() bool {
 	for i := range s.Servers {
 		for j := range s.Servers[i].Connections {
@@ -15,7 +15,8 @@ func (s *Scenario) Unanswered() bool {
 	return false
 }
 
-// last tells whether the last operation to carry something, of those before and ops, receives.
+// last reports whether the last operation that transfers data receives. receives is the result for the
+// operations before ops.
 func last(ops []Op, receives bool) bool {
 	for i := range ops {
 		switch ops[i].Kind {

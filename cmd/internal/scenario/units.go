@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Bytes is a number of bytes as s2n-netbench's flags have it: an integer with an optional K, Ki, M, Mi,
-// G, Gi, T or Ti and an optional B, or b for bits. It is a pflag.Value.
+// Bytes is a number of bytes as in s2n-netbench's flags: an integer with an optional K, Ki, M, Mi, G, Gi, T
+// or Ti and an optional B, or b for bits. It is a pflag.Value.
 type Bytes uint64
 
 var prefixes = []struct {
@@ -19,13 +19,13 @@ var prefixes = []struct {
 	factor uint64
 }{{"ki", 1 << 10}, {"mi", 1 << 20}, {"gi", 1 << 30}, {"ti", 1 << 40}, {"k", 1e3}, {"m", 1e6}, {"g", 1e9}, {"t", 1e12}, {"", 1}}
 
-// ParseBytes parses one; of bits the last byte may not be whole.
+// ParseBytes parses a number of bytes. A number of bits is rounded to whole bytes.
 func ParseBytes(s string) (Bytes, error) {
 	s = strings.TrimSpace(s)
 	digits := len(s) - len(strings.TrimLeft(s, "0123456789"))
 	n, err := strconv.ParseUint(s[:digits], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no number of bytes: want one as 1000, 10KB, 4KiB or 8Mb (bits)", s)
+		return 0, fmt.Errorf("%q is not a number of bytes: use for example 1000, 10KB, 4KiB or 8Mb (bits)", s)
 	}
 	unit := strings.TrimSpace(s[digits:])
 	isBits := strings.HasSuffix(unit, "b")
@@ -36,17 +36,18 @@ func ParseBytes(s string) (Bytes, error) {
 		}
 		high, low := bits.Mul64(n, p.factor)
 		if high != 0 {
-			return 0, fmt.Errorf("%s are more bytes than 64 bits can count", s)
+			return 0, fmt.Errorf("%s exceeds 2^64-1 bytes", s)
 		}
 		if isBits {
 			low = low/8 + min(1, low%8)
 		}
 		return Bytes(low), nil
 	}
-	return 0, fmt.Errorf("%q: %q is no unit of bytes", s, s[digits:])
+	return 0, fmt.Errorf("%q: %q is not a unit of bytes", s, s[digits:])
 }
 
-// String is the number in decimal units, with two digits after the point unless it is whole: 1KB, 1.50KB.
+// String formats the number in decimal units, with two digits after the point unless it is whole: 1KB,
+// 1.50KB.
 func (b Bytes) String() string {
 	for i := len(prefixes) - 2; i >= 4; i-- {
 		p := prefixes[i]
@@ -68,13 +69,13 @@ func (b *Bytes) Set(s string) (err error) {
 	return err
 }
 
-// Type names the type in a usage text.
+// Type returns the type's name for usage texts.
 func (*Bytes) Type() string { return "BYTES" }
 
 // ByteList is a comma-separated list of Bytes.
 type ByteList []Bytes
 
-// Set parses s, which replaces the list.
+// Set parses s and replaces the list.
 func (l *ByteList) Set(s string) error {
 	var out ByteList
 	for part := range strings.SplitSeq(s, ",") {
@@ -96,10 +97,10 @@ func (l ByteList) String() string {
 	return strings.Join(names, ",")
 }
 
-// Type names the type in a usage text.
+// Type returns the type's name for usage texts.
 func (*ByteList) Type() string { return "BYTES,…" }
 
-// Time is a duration as Rust's humantime has it: 1s42ms, 15s, 2min. It is a pflag.Value.
+// Time is a duration in the format of Rust's humantime: 1s42ms, 15s, 2min. It is a pflag.Value.
 type Time time.Duration
 
 var timeUnits = map[string]time.Duration{
@@ -115,7 +116,7 @@ var timeUnits = map[string]time.Duration{
 
 const day = 24 * time.Hour
 
-// ParseTime parses one: one or more integers, each with its unit.
+// ParseTime parses a time: one or more integers, each with its unit.
 func ParseTime(s string) (time.Duration, error) {
 	rest := strings.TrimSpace(s)
 	if rest == "0" {
@@ -123,13 +124,13 @@ func ParseTime(s string) (time.Duration, error) {
 	}
 	var sum time.Duration
 	if rest == "" {
-		return 0, errors.New("no time: want one as 15s or 1s42ms")
+		return 0, errors.New("empty time: use for example 15s or 1s42ms")
 	}
 	for rest != "" {
 		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
 		n, err := strconv.ParseInt(rest[:digits], 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("%q is no time: want one as 15s or 1s42ms", s)
+			return 0, fmt.Errorf("%q is not a time: use for example 15s or 1s42ms", s)
 		}
 		rest = strings.TrimLeft(rest[digits:], " ")
 		end := strings.IndexAny(rest, "0123456789 ")
@@ -138,10 +139,10 @@ func ParseTime(s string) (time.Duration, error) {
 		}
 		unit, ok := timeUnits[rest[:end]]
 		if !ok {
-			return 0, fmt.Errorf("%q: %q is no unit of time", s, rest[:end])
+			return 0, fmt.Errorf("%q: %q is not a unit of time", s, rest[:end])
 		}
 		if n > math.MaxInt64/int64(unit) || sum > math.MaxInt64-time.Duration(n)*unit {
-			return 0, fmt.Errorf("%s is too long a time", s)
+			return 0, fmt.Errorf("%s is too long", s)
 		}
 		sum += time.Duration(n) * unit
 		rest = strings.TrimLeft(rest[end:], " ")
@@ -158,13 +159,13 @@ func (t *Time) Set(s string) error {
 	return err
 }
 
-// Type names the type in a usage text.
+// Type returns the type's name for usage texts.
 func (*Time) Type() string { return "TIME" }
 
 // Rate is a number of bytes in each period: 10MBps, 42MB/50ms, or NONE. It is a pflag.Value.
 type Rate struct {
 	Bytes  Bytes
-	Period time.Duration // 0: no rate
+	Period time.Duration // 0 means no rate
 }
 
 // Set parses s.
@@ -181,14 +182,14 @@ func (r *Rate) Set(s string) error {
 			return err
 		}
 	} else if bytes, ok = strings.CutSuffix(s, "ps"); !ok {
-		return fmt.Errorf("%q is no rate: want one as 10MBps, 42MB/50ms or NONE", s)
+		return fmt.Errorf("%q is not a rate: use for example 10MBps, 42MB/50ms or NONE", s)
 	}
 	if out.Bytes, err = ParseBytes(bytes); err != nil {
 		return err
 	}
-	// The file counts in milliseconds.
+	// The file format counts in milliseconds.
 	if out.Bytes == 0 || out.Period < time.Millisecond {
-		return fmt.Errorf("%q is no rate: it takes bytes, and a period of 1 ms or more", s)
+		return fmt.Errorf("%q is not a rate: it needs more than 0 bytes and a period of at least 1 ms", s)
 	}
 	*r = out
 	return nil
@@ -204,5 +205,5 @@ func (r Rate) String() string {
 	return r.Bytes.String() + "/" + r.Period.String()
 }
 
-// Type names the type in a usage text.
+// Type returns the type's name for usage texts.
 func (*Rate) Type() string { return "RATE" }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// Validate says what in the scenario cannot work, and where: references to what is not there, and
-// scripts that would wait for ever.
+// Validate returns an error, with its place, for a scenario that cannot work: references to something that
+// does not exist, and scripts that would wait forever.
 func (s *Scenario) Validate() error {
 	if len(s.Servers) == 0 {
-		return errors.New("servers: there is none")
+		return errors.New("servers: the list is empty")
 	}
 	for i := range s.Servers {
 		if err := s.validateServer(i, &s.Servers[i]); err != nil {
@@ -26,7 +26,7 @@ func (s *Scenario) Validate() error {
 
 func (s *Scenario) certificate(where string, i uint64) error {
 	if i >= uint64(len(s.Certificates)) {
-		return fmt.Errorf("%s: there is no certificate %d, only %d", where, i, len(s.Certificates))
+		return fmt.Errorf("%s: certificate %d does not exist: the scenario has %d", where, i, len(s.Certificates))
 	}
 	return nil
 }
@@ -40,7 +40,7 @@ func (s *Scenario) validateServer(i int, v *Server) error {
 	for j := range v.Connections {
 		c := &v.Connections[j]
 		where := fmt.Sprintf("%s.connections[%d]", where, j)
-		// A server's connections have tokens of their own.
+		// Each connection of a server has its own tokens.
 		unparked := make(map[uint64]bool)
 		c.unparks(unparked)
 		if err := c.validate(where, unparked); err != nil {
@@ -75,17 +75,17 @@ func (s *Scenario) validateClient(i int, c *Client) error {
 
 func (s *Scenario) validateConnect(c *Client, op *Op) error {
 	if op.ServerID >= uint64(len(s.Servers)) {
-		return fmt.Errorf("there is no server %d, only %d", op.ServerID, len(s.Servers))
+		return fmt.Errorf("server %d does not exist: the scenario has %d", op.ServerID, len(s.Servers))
 	}
 	if op.HasRouter && op.RouterID >= uint64(len(s.Routers)) {
-		return fmt.Errorf("there is no router %d, only %d", op.RouterID, len(s.Routers))
+		return fmt.Errorf("router %d does not exist: the scenario has %d", op.RouterID, len(s.Routers))
 	}
 	if op.ClientConnectionID >= uint64(len(c.Connections)) {
-		return fmt.Errorf("the client has no connection %d, only %d", op.ClientConnectionID, len(c.Connections))
+		return fmt.Errorf("connection %d of the client does not exist: it has %d", op.ClientConnectionID, len(c.Connections))
 	}
 	server := s.Servers[op.ServerID]
 	if op.ServerConnectionID >= uint64(len(server.Connections)) {
-		return fmt.Errorf("server %d has no connection %d, only %d", op.ServerID, op.ServerConnectionID, len(server.Connections))
+		return fmt.Errorf("server %d has no connection %d: it has %d", op.ServerID, op.ServerConnectionID, len(server.Connections))
 	}
 	return nil
 }
@@ -119,9 +119,9 @@ func (c *Connection) validate(where string, unparked map[uint64]bool) error {
 		kind, ok := opened[op.StreamID]
 		switch {
 		case !ok:
-			return fmt.Errorf("stream %d is not opened", op.StreamID)
+			return fmt.Errorf("stream %d is never opened", op.StreamID)
 		case kind == OpenSendStream && (op.Kind == Receive || op.Kind == ReceiveAll || op.Kind == ReceiveFinish):
-			return fmt.Errorf("stream %d is one to send on only", op.StreamID)
+			return fmt.Errorf("stream %d is send-only", op.StreamID)
 		}
 		return nil
 	}}
@@ -132,9 +132,9 @@ func (c *Connection) validate(where string, unparked map[uint64]bool) error {
 		v := checker{unparked: unparked, stream: func(op *Op) error {
 			switch {
 			case op.Kind == OpenBidirectionalStream || op.Kind == OpenSendStream:
-				return errors.New("a script of a peer's stream cannot open others")
+				return errors.New("the script of a peer's stream cannot open streams")
 			case op.StreamID != uint64(i):
-				return fmt.Errorf("stream %d in the script of stream %d", op.StreamID, i)
+				return fmt.Errorf("stream %d is used in the script of stream %d", op.StreamID, i)
 			}
 			return nil
 		}}
@@ -145,7 +145,7 @@ func (c *Connection) validate(where string, unparked map[uint64]bool) error {
 	return nil
 }
 
-// opens collects the streams that operations open, each of which can be opened once.
+// opens collects the streams that operations open. Each stream can be opened once.
 func opens(ops []Op, where string, into map[uint64]Kind, again bool) error {
 	for i := range ops {
 		op := &ops[i]
@@ -172,7 +172,7 @@ func opens(ops []Op, where string, into map[uint64]Kind, again bool) error {
 // checker checks operations one by one.
 type checker struct {
 	unparked map[uint64]bool
-	stream   func(*Op) error // for those on streams
+	stream   func(*Op) error // checks operations on streams
 	connect  func(*Op) error
 }
 
@@ -198,16 +198,16 @@ func (v *checker) ops(ops []Op, where string) error {
 	return nil
 }
 
-// ErrReceiveNothing is about a receive of no bytes. In s2n-netbench it waits for the end of the stream,
+// ErrReceiveNothing reports a receive of no bytes. In s2n-netbench it waits for the end of the stream,
 // which a peer that waits for an answer does not send.
-var ErrReceiveNothing = errors.New("0 bytes to receive: this would wait for the end of the stream; " +
+var ErrReceiveNothing = errors.New("receive has 0 bytes: this would wait for the end of the stream; " +
 	"leave the operation out, or use receive_all")
 
 func (v *checker) op(op *Op) error {
 	switch op.Kind {
 	case Park:
 		if !v.unparked[op.ID] {
-			return fmt.Errorf("nothing unparks checkpoint %d: this would wait for ever", op.ID)
+			return fmt.Errorf("no operation unparks checkpoint %d: this would wait forever", op.ID)
 		}
 	case Receive:
 		if op.Bytes == 0 {
@@ -215,11 +215,11 @@ func (v *checker) op(op *Op) error {
 		}
 	case SendRate, ReceiveRate:
 		if op.Bytes == 0 || op.Period == 0 {
-			return errors.New("a rate of 0 bytes, or in no time: this would wait for ever")
+			return errors.New("the rate has 0 bytes or a period of 0: this would wait forever")
 		}
 	case Iterate:
 		if op.Timed && len(op.Operations) == 0 {
-			return errors.New("nothing to iterate")
+			return errors.New("iterate has no operations")
 		}
 	}
 	switch {

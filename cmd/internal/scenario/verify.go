@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// VerifyChain verifies a server's chain (leaf first) against authorities in PEM, and its name. In
-// contrast to crypto/x509 it takes names with labels that begin with a hyphen, which the IDs of
-// scenarios may.
+// VerifyChain verifies a server's chain (leaf first) and name against authorities in PEM. Unlike
+// crypto/x509 it accepts names with labels that begin with a hyphen, which scenario IDs may have.
 func VerifyChain(chain []*x509.Certificate, authorities, name string) error {
 	if len(chain) == 0 {
 		return errors.New("the server sent no certificate")
@@ -25,12 +24,12 @@ func VerifyChain(chain []*x509.Certificate, authorities, name string) error {
 	}
 	_, parent, _ := strings.Cut(name, ".")
 	if !slices.Contains(chain[0].DNSNames, name) && !slices.Contains(chain[0].DNSNames, "*."+parent) {
-		return fmt.Errorf("the certificate is for %s, not for %s", strings.Join(chain[0].DNSNames, ", "), name)
+		return fmt.Errorf("the certificate is valid for %s, not for %s", strings.Join(chain[0].DNSNames, ", "), name)
 	}
 	return nil
 }
 
-// UnusualName reports whether crypto/x509 takes the name for none.
+// UnusualName reports whether crypto/x509 rejects the name.
 func UnusualName(name string) bool {
 	return strings.HasPrefix(name, "-") || strings.Contains(name, ".-")
 }

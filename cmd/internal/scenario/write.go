@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Marshal is the scenario as a file: one line without a newline, keys in the order of the format, empty
-// lists and names left out where the format leaves them out.
+// Marshal returns the scenario as a file: one line without a newline, with keys in the order of the format.
+// Empty lists and names are omitted where the format omits them.
 func (s *Scenario) Marshal() []byte {
 	w := new(writer)
 	w.open('{')
@@ -53,7 +53,7 @@ func (s *Scenario) Marshal() []byte {
 	return w.b.Bytes()
 }
 
-// writer writes compact JSON. A comma goes in front of whatever follows something of the same list.
+// writer writes compact JSON. It puts a comma before each element of a list except the first.
 type writer struct {
 	b     bytes.Buffer
 	comma bool
@@ -88,7 +88,7 @@ func (w *writer) str(s string) {
 	w.sep()
 	e := json.NewEncoder(&w.b)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(s)             // a string does not fail
+	_ = e.Encode(s)             // encoding a string does not fail
 	w.b.Truncate(w.b.Len() - 1) // the newline
 }
 

@@ -1,9 +1,9 @@
-// Command udptap stands between UDP clients and a server and writes what passes as a capture: for
-// demonstrations on machines that permit no packet sockets.
+// Command udptap relays datagrams between UDP clients and a server and writes them to a capture. It is for
+// demonstrations on machines that do not permit packet sockets.
 //
 // usage: udptap SERVER FILE
 //
-// It prints the address for clients on standard error and ends by an interrupt.
+// It prints the address for clients to standard error and ends on an interrupt.
 package main
 
 import (

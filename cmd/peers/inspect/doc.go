@@ -1,3 +1,3 @@
-// Package inspect holds pqinspect against connections of other stacks, and against tshark's reading of
-// the same packets. It has no code of its own.
+// Package inspect tests pqinspect against connections of other stacks, and against tshark's reading of the
+// same packets. It contains only tests.
 package inspect

@@ -35,7 +35,7 @@ func clientTLS(groups ...tls.CurveID) *tls.Config {
 	return &tls.Config{RootCAs: credentials().Pool(), ServerName: serverName, NextProtos: []string{"peer"}, CurvePreferences: groups, MinVersion: tls.VersionTLS13}
 }
 
-// echoServer accepts connections of a stack, and on each answers what comes on streams.
+// echoServer accepts connections of a stack and echoes their streams.
 type echoServer func(t *testing.T, conf *tls.Config, retry bool) netip.AddrPort
 
 func quicGoServer(t *testing.T, conf *tls.Config, retry bool) netip.AddrPort {
@@ -105,7 +105,7 @@ func xNetServer(t *testing.T, conf *tls.Config, retry bool) netip.AddrPort {
 	return e.LocalAddr()
 }
 
-// echoClient connects, has a word answered, and closes.
+// echoClient connects, exchanges a message, and closes.
 type echoClient func(t *testing.T, addr netip.AddrPort, conf *tls.Config)
 
 func quicGoClient(versions ...quicgo.Version) echoClient {
@@ -138,7 +138,7 @@ func xNetClient(t *testing.T, addr netip.AddrPort, conf *tls.Config) {
 	c.Abort(nil)
 }
 
-// flusher sends at once: streams of x/net wait for more.
+// flusher flushes after each write; x/net's streams buffer writes otherwise.
 type flusher struct{ *xquic.Stream }
 
 func (f flusher) Write(b []byte) (int, error) {
@@ -159,7 +159,7 @@ func echo(t *testing.T, s io.ReadWriter, closeWrite func() error) {
 	require.Equal(t, "word", string(got))
 }
 
-// tapped is what a relay saw.
+// tapped is what a relay recorded.
 type tapped struct {
 	server  netip.AddrPort
 	frames  []capture.Frame
@@ -167,7 +167,7 @@ type tapped struct {
 	reports []*inspect.Connection
 }
 
-// tap has dial connect through a relay to a server, and inspects what passed.
+// tap connects dial through a relay to a server and inspects the packets.
 func tap(t *testing.T, server netip.AddrPort, dial func(addr netip.AddrPort, keyLog io.Writer)) *tapped {
 	t.Helper()
 	out := &tapped{server: server}
@@ -186,7 +186,7 @@ func tap(t *testing.T, server netip.AddrPort, dial func(addr netip.AddrPort, key
 	return out
 }
 
-// connect is a tapped connection of two stacks.
+// connect makes a recorded connection between two stacks.
 func connect(t *testing.T, server echoServer, serverConf *tls.Config, retry bool, client echoClient, clientConf *tls.Config) *tapped {
 	t.Helper()
 	return tap(t, server(t, serverConf, retry), func(addr netip.AddrPort, keyLog io.Writer) {
@@ -201,7 +201,7 @@ var (
 	clients = map[string]echoClient{"quic-go": quicGoClient(quicgo.Version1), "x-net": xNetClient}
 )
 
-// Each stack with each, as they come and in the ways that matter for a verdict.
+// Each stack with each, with default settings and with those that matter for a verdict.
 func TestPeers(t *testing.T) {
 	pq, x, p384 := tls.X25519MLKEM768, tls.X25519, tls.SecP384r1MLKEM1024
 	for _, tt := range []struct {
@@ -267,7 +267,7 @@ func (r *tapped) one(t *testing.T) *inspect.Connection {
 	return r.reports[0]
 }
 
-// Version 2 has keys and packet types of its own; quic-go is who derives them here.
+// Version 2 has its own keys and packet types. Here quic-go derives the keys.
 func TestVersion2(t *testing.T) {
 	for _, retry := range []bool{false, true} {
 		c := connect(t, quicGoServer, serverTLS(), retry, quicGoClient(quicgo.Version2), clientTLS()).one(t)
@@ -279,7 +279,7 @@ func TestVersion2(t *testing.T) {
 	}
 }
 
-// cache is a ticket store that tells when a ticket has come.
+// cache is a ticket store that signals when a ticket has arrived.
 type cache struct {
 	tls.ClientSessionCache
 	put chan struct{}
@@ -293,7 +293,7 @@ func (c cache) Put(key string, s *tls.ClientSessionState) {
 	}
 }
 
-// A resumed connection, with early data, is told from a fresh one.
+// A resumed connection with early data is distinguished from a full handshake.
 func TestResumed(t *testing.T) {
 	conf := clientTLS()
 	tickets := cache{tls.NewLRUClientSessionCache(1), make(chan struct{}, 1)}

@@ -46,7 +46,7 @@ func program(t *testing.T, names ...string) string {
 	return ""
 }
 
-// chromium loads a page of localhost and returns what it shows.
+// chromium loads a page of localhost and returns its content.
 func chromium(t *testing.T, path string, port uint16, args ...string) string {
 	t.Helper()
 	pin := sha256.Sum256(credentials().X509.RawSubjectPublicKeyInfo)
@@ -61,7 +61,7 @@ func chromium(t *testing.T, path string, port uint16, args ...string) string {
 	return string(out)
 }
 
-// A browser's ClientHello is cut into many small pieces, out of order.
+// A browser divides its ClientHello into many small pieces, out of order.
 func TestChromium(t *testing.T) {
 	path := program(t, "chromium", "chromium-browser", "google-chrome")
 	pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -101,7 +101,7 @@ func (k *keyLog) Write(b []byte) (int, error) {
 	return k.Buffer.Write(b)
 }
 
-// tcpTap relays one TCP connection after another and shows it as segments.
+// tcpTap relays sequential TCP connections and reports them as segments.
 func tcpTap(t *testing.T, server string) (addr string, frames func() []capture.Frame) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -165,7 +165,7 @@ func tcpTap(t *testing.T, server string) (addr string, frames func() []capture.F
 	}
 }
 
-// tcpServer is an HTTPS server of Go's library, and the reports of what passed by.
+// tcpServer starts an HTTPS server of Go's library and returns the reports of its connections.
 func tcpServer(t *testing.T) (port uint16, reports func() []*inspect.Connection) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
@@ -183,7 +183,7 @@ func tcpServer(t *testing.T) (port uint16, reports func() []*inspect.Connection)
 	}
 }
 
-// The browser over TCP.
+// A browser over TCP.
 func TestChromiumTCP(t *testing.T) {
 	path := program(t, "chromium", "chromium-browser", "google-chrome")
 	port, reports := tcpServer(t)
@@ -196,8 +196,8 @@ func TestChromiumTCP(t *testing.T) {
 	require.Equal(t, inspect.PostQuantum, cs[0].Verdict.Result)
 }
 
-// curl over TCP: whether it offers a post-quantum group is its OpenSSL's matter, and the verdict has to
-// follow from its offer.
+// curl over TCP. Its OpenSSL determines whether it offers a post-quantum group, and the verdict must follow
+// from the offer.
 func TestCurl(t *testing.T) {
 	path := program(t, "curl")
 	port, reports := tcpServer(t)

@@ -111,7 +111,7 @@ func (r *tapped) inject(t *testing.T, file, keys string) {
 	}
 }
 
-// compareAnswers holds ServerHellos and HelloRetryRequests against tshark's.
+// compareAnswers compares ServerHellos and HelloRetryRequests with tshark's.
 func (r *tapped) compareAnswers(t *testing.T, rows [][]string) {
 	t.Helper()
 	var want, got [][]string
@@ -143,7 +143,7 @@ func helloRow(h *inspect.ClientHello) []string {
 	return []string{join(suites), join(groups), join(shares), join(sizes), h.ServerName, join(h.ALPN)}
 }
 
-// numbers writes a list of tshark's, hexadecimal or not, in decimal.
+// numbers converts a list of tshark's, hexadecimal or not, to decimal.
 func numbers(s string) string {
 	if s == "" {
 		return ""

@@ -10,21 +10,21 @@ import (
 	"github.com/quic-go/quic-go/qlogwriter"
 )
 
-// A delivery follows what the peer acknowledges of the streams of a connection, which quic-go tells by the
-// events for its log alone. They cost something with each packet: it is for scenarios only in which
-// nothing else tells that what was sent last has arrived.
+// A delivery tracks what the peer acknowledges of a connection's streams. quic-go reports this only through
+// its log events, which cost time for each packet, so a delivery is used only in scenarios in which nothing
+// else shows that the last data has arrived.
 type delivery struct {
 	mu      sync.Mutex
-	sent    map[qlog.PacketNumber][]qlog.StreamFrame // not acknowledged
+	sent    map[qlog.PacketNumber][]qlog.StreamFrame // not yet acknowledged
 	streams map[quicgo.StreamID]*acknowledged
 	changed chan struct{}
 }
 
-// acknowledged is what has arrived of a stream.
+// acknowledged records what has arrived of a stream.
 type acknowledged struct {
-	size   int64 // -1: it has not ended
+	size   int64 // -1 if it has not ended
 	ranges []span
-	reset  bool // the peer wants no more of it
+	reset  bool // the peer stopped reading it
 }
 
 type span struct{ from, to int64 }
@@ -34,7 +34,7 @@ func newDelivery() *delivery {
 		changed: make(chan struct{}, 1)}
 }
 
-// AddProducer and RecordEvent are what quic-go calls.
+// AddProducer and RecordEvent are called by quic-go.
 func (d *delivery) AddProducer() qlogwriter.Recorder { return d }
 func (d *delivery) Close() error                     { return nil }
 
@@ -113,7 +113,7 @@ func (d *delivery) arrived(f qlog.StreamFrame) {
 	s.add(span{f.Offset, end})
 }
 
-// add keeps the ranges apart and in order.
+// add keeps the ranges disjoint and sorted.
 func (s *acknowledged) add(r span) {
 	i, _ := slices.BinarySearchFunc(s.ranges, r, func(a, b span) int {
 		if a.to < b.from {
@@ -133,7 +133,7 @@ func (s *acknowledged) all() bool {
 	return s != nil && (s.reset || s.size >= 0 && len(s.ranges) == 1 && s.ranges[0] == span{0, s.size})
 }
 
-// wait waits until all of the streams has arrived, to their ends, or the connection is over.
+// wait waits until all of the streams has arrived, including their ends, or the connection has ended.
 func (d *delivery) wait(ctx context.Context, streams []quicgo.StreamID) {
 	for {
 		d.mu.Lock()

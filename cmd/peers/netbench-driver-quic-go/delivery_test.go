@@ -26,7 +26,7 @@ func frame(id quicgo.StreamID, offset, length int64, fin bool) *qlog.StreamFrame
 	return &qlog.StreamFrame{StreamID: id, Offset: offset, Length: length, Fin: fin}
 }
 
-// A stream has arrived when all of it was acknowledged, whatever was lost, split and sent twice.
+// A stream has arrived when all of it is acknowledged, whatever was lost, split and retransmitted.
 func TestDelivery(t *testing.T) {
 	d := newDelivery()
 	done := func() bool { return d.streams[3].all() }

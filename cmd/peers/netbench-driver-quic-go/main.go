@@ -76,7 +76,7 @@ func (l *listener) Close() error   { return errors.Join(l.l.Close(), l.tr.Close(
 
 func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transport, error) {
 	if t.opt.Retry {
-		return nil, errors.New("--retry is a server's")
+		return nil, errors.New("--retry applies only to servers")
 	}
 	c, err := tcp.Config(t.opt, m, false)
 	if err != nil {
@@ -120,16 +120,16 @@ type conn struct {
 	once     sync.Once
 	acceptor *driver.Acceptor
 
-	delivery *delivery // nil: the ends of the streams tell
+	delivery *delivery // nil if stream ends show the delivery
 	mu       sync.Mutex
-	ended    []quicgo.StreamID // by us
+	ended    []quicgo.StreamID // streams that we have ended
 }
 
 func (c *conn) Abort(reason string)   { _ = c.CloseWithError(1, reason) }
 func (c *conn) Done() <-chan struct{} { return c.Context().Done() }
 
-// Close closes when what was sent is acknowledged, if that is looked at. Otherwise it closes at once: the
-// driver has waited for the ends of the streams that the peer ends.
+// Close waits until everything sent is acknowledged, if delivery is tracked. Otherwise it closes at once:
+// the driver has already waited for the ends of the peer's streams.
 func (c *conn) Close() error {
 	if c.delivery != nil {
 		c.mu.Lock()
@@ -191,8 +191,8 @@ type sender struct {
 
 func (s sender) Close() error { return s.c.finish(s.SendStream) }
 
-// finish ends our direction. That the peer has cut it off Close says without a type, and the stream's
-// context with one.
+// finish ends our direction. If the peer has reset it, quic-go's Close returns an untyped error, but the
+// stream's context has a typed one.
 func (c *conn) finish(s interface {
 	Close() error
 	Context() context.Context
@@ -215,7 +215,7 @@ type receiver struct{ *quicgo.ReceiveStream }
 
 func (s receiver) StopReading() error { s.ReceiveStream.CancelRead(0); return nil }
 
-// stream adds what the driver has to know to the errors.
+// stream adds the errors that the driver distinguishes.
 type stream struct{ driver.Stream }
 
 func (s *stream) Read(p []byte) (int, error) {

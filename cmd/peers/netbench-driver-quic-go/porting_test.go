@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// docs/porting-from-quic-go.md names everything that quic-go exports: each type, function, constant and
+// docs/porting-from-quic-go.md must name everything that quic-go exports: each type, function, constant and
 // variable, each method, and each field of the structs that a program fills in or reads.
 func TestPortingPageIsComplete(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/porting-from-quic-go.md")
@@ -23,7 +23,7 @@ func TestPortingPageIsComplete(t *testing.T) {
 	for _, w := range regexp.MustCompile(`\w+`).FindAllString(string(page), -1) {
 		words[w] = true
 	}
-	// The fields of types that have no counterpart yet.
+	// Fields of types that have no counterpart yet.
 	skip := regexp.MustCompile(`^(ClientToken|DatagramTooLargeError)\.`)
 	var missing []string
 	for _, pkg := range []string{"github.com/quic-go/quic-go", "github.com/quic-go/quic-go/http3"} {
@@ -31,7 +31,7 @@ func TestPortingPageIsComplete(t *testing.T) {
 		require.NoError(t, err)
 		for _, name := range exported(t, strings.TrimSpace(string(dir))) {
 			if strings.HasSuffix(pkg, "/http3") && (strings.Contains(name, ".") || strings.HasPrefix(name, "ErrCode")) {
-				continue // the page says "not yet" of the package as a whole
+				continue // the page says "not yet" for the whole package
 			}
 			if !skip.MatchString(name) && !words[name[strings.LastIndex(name, ".")+1:]] {
 				missing = append(missing, pkg+"."+name)

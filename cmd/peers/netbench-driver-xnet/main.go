@@ -41,7 +41,7 @@ func (t *transport) config(c *tls.Config) *xquic.Config {
 
 func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener, error) {
 	if t.opt.Resumption {
-		return nil, errors.New("--resumption: a server on x/net/quic sends no tickets")
+		return nil, errors.New("--resumption is not supported: x/net/quic servers send no tickets")
 	}
 	c, err := tcp.Config(t.opt, m, true)
 	if err != nil {
@@ -78,7 +78,7 @@ func closeNow(e *xquic.Endpoint, patience time.Duration) error {
 
 func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transport, error) {
 	if t.opt.Retry {
-		return nil, errors.New("--retry is a server's")
+		return nil, errors.New("--retry applies only to servers")
 	}
 	c, err := tcp.Config(t.opt, m, false)
 	if err != nil {
@@ -115,14 +115,14 @@ type conn struct {
 	done     chan struct{}
 
 	mu      sync.Mutex
-	streams []*xquic.Stream // that we may have sent on
+	streams []*xquic.Stream // streams that we may have sent on
 }
 
 func newConn(q *xquic.Conn) *conn {
 	c := &conn{Conn: q, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		_ = q.Wait(context.Background()) // why is what the calls that it ends say
+		_ = q.Wait(context.Background()) // the calls that it ends report why
 	}()
 	return c
 }
@@ -132,14 +132,14 @@ func (c *conn) Abort(reason string) {
 }
 func (c *conn) Done() <-chan struct{} { return c.done }
 
-// Close waits until what was sent is acknowledged.
+// Close waits until everything sent is acknowledged.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	streams := c.streams
 	c.streams = nil
 	c.mu.Unlock()
 	for _, s := range streams {
-		_ = s.Close() // a stream that was cut off has nothing to deliver
+		_ = s.Close() // a reset stream has nothing to deliver
 	}
 	c.Conn.Abort(&xquic.ConnectionCloseError{})
 	return nil

@@ -1,5 +1,5 @@
-// Command pq_client connects to pq_server, sends a message, prints the greeting and what was
-// negotiated. With no flags it talks to 127.0.0.1:4433.
+// Command pq_client connects to pq_server, sends a message, and prints the greeting and what was
+// negotiated. Without flags it connects to 127.0.0.1:4433.
 package main
 
 import (
@@ -35,7 +35,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	defer f.Close()
 	if *timeout <= 0 {
-		fmt.Fprintln(stderr, "pq_client: --timeout has to be more than 0")
+		fmt.Fprintln(stderr, "pq_client: --timeout must be greater than 0")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -118,7 +118,7 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	case loopback:
 		cfg.TLS.RootCAs, err = demo.DemoRoots()
 	default:
-		err = nil // the system's
+		err = nil // fall back to the system's roots
 	}
 	if err != nil {
 		return nil, err
@@ -133,35 +133,35 @@ func config(f *demo.Flags, addr string, stderr io.Writer) (*quic.Config, error) 
 	return cfg, nil
 }
 
-// advice is what can be done about an alert that is ours, and about one that is the server's.
+// advice suggests a remedy for an alert that we sent, and for one that the server sent.
 type advice struct{ ours, theirs string }
 
 var adviceOn = map[tlsprovider.Alert]advice{
-	tlsprovider.AlertNoApplicationProtocol: {theirs: "the server speaks another application protocol; see --alpn on both sides"},
+	tlsprovider.AlertNoApplicationProtocol: {theirs: "the server uses another application protocol; see --alpn on both sides"},
 	tlsprovider.AlertUnknownCA: {
-		ours:   "the certificate's issuer is not trusted; name it with --ca",
-		theirs: "the server does not trust the issuer of our certificate; name it with --ca there",
+		ours:   "the certificate's issuer is not trusted; give it with --ca",
+		theirs: "the server does not trust the issuer of our certificate; give it with --ca there",
 	},
 	tlsprovider.AlertCertificateExpired: {
 		ours:   "the server needs another certificate, unless the clock here is wrong",
-		theirs: "give another certificate with --cert, unless the server's clock is wrong",
+		theirs: "use another certificate with --cert, unless the server's clock is wrong",
 	},
 	tlsprovider.AlertCertificateRequired: {theirs: "the server asks for a certificate; give --cert and --key"},
 	tlsprovider.AlertBadCertificate: {
 		ours:   "the server's certificate is for another name or purpose; see --server-name",
-		theirs: "the server does not take our certificate; see --cert",
+		theirs: "the server rejects our certificate; see --cert",
 	},
 	tlsprovider.AlertHandshakeFailure: {
 		ours:   "no cipher suite or kind of certificate in common; see --groups and --policy on both sides",
 		theirs: "no key exchange group, cipher suite or kind of certificate in common; see --groups on both sides, and the server's --cert",
 	},
 	tlsprovider.AlertInsufficientSecurity: {
-		ours:   "see the server's --groups, or leave --require-pq out",
+		ours:   "see the server's --groups, or omit --require-pq",
 		theirs: "see the server's --require-pq, and --groups here",
 	},
 }
 
-// explain adds what can be done about an error, on one line.
+// explain returns an error on one line with a suggested remedy.
 func explain(err error, addr string) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	var te *quic.TransportError

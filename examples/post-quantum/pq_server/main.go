@@ -1,5 +1,5 @@
-// Command pq_server accepts post-quantum QUIC connections, says what was negotiated, and greets. With
-// no flags it works together with pq_client on the same machine.
+// Command pq_server accepts post-quantum QUIC connections, prints what was negotiated, and sends a
+// greeting. Without flags it works with pq_client on the same machine.
 package main
 
 import (
@@ -86,7 +86,7 @@ func (s *server) serve(addr string, once bool) error {
 			break
 		}
 	}
-	// New clients are refused; those that are here have a moment to finish.
+	// New clients are refused. Existing connections get a moment to finish.
 	bound, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = l.Endpoint().Shutdown(bound)

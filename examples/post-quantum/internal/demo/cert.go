@@ -19,15 +19,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The demonstration's certificate authority is made on first use and kept in the user's cache
-// folder, readable by the user alone, so that a client on the same machine verifies the server's
-// chain as it would any other. It is good for localhost for a month.
+// The demonstration's certificate authority is made on first use and kept in the user's cache folder,
+// readable only by the user, so that a client on the same machine verifies the server's chain in the normal
+// way. It is valid for localhost for a month.
 const (
 	caLifetime   = 30 * 24 * time.Hour
 	leafLifetime = 24 * time.Hour
 )
 
-// caFile is where the authority is: its certificate, then its key.
+// caFile returns the path of the authority's file, which holds its certificate and then its key.
 func caFile() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -46,7 +46,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// DemoRoots are the roots that verify a pq_server without --cert on this machine.
+// DemoRoots returns the roots that verify a pq_server without --cert on this machine.
 func DemoRoots() (*tlsprovider.Roots, error) {
 	file, err := caFile()
 	if err != nil {
@@ -107,8 +107,8 @@ func template(name string, lifetime time.Duration) *x509.Certificate {
 	}
 }
 
-// makeAuthority makes an authority and puts it in place whole: of two servers that start at once,
-// one wins, and both use what is there.
+// makeAuthority makes an authority and installs it atomically: of two servers that start at the same time,
+// one wins, and both use its authority.
 func makeAuthority(file string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -148,7 +148,7 @@ func makeAuthority(file string) (*authority, error) {
 
 var errExpired = errors.New("the demo certificate authority has expired")
 
-// readAuthority reads an authority that is good for a day at least.
+// readAuthority reads an authority that is valid for at least another day.
 func readAuthority(file string) (*authority, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {

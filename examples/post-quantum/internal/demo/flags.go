@@ -1,5 +1,5 @@
-// Package demo is what pq_server and pq_client share: flags, the choice of a provider, certificates
-// for the demonstration, and how the outcome is printed.
+// Package demo contains what pq_server and pq_client share: flags, the choice of a provider, certificates
+// for the demonstration, and printing the outcome.
 package demo
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Flags are those that both programs have.
+// Flags are the flags of both programs.
 type Flags struct {
 	Program    string
 	Provider   string
@@ -44,15 +44,16 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.ALPN, "alpn", "pq-example", "application `protocol`")
 	fs.StringVar(&f.Cert, "cert", "", "certificate chain, a PEM `file`")
 	fs.StringVar(&f.Key, "key", "", "private key, a PEM `file`")
-	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; a server asks clients for a certificate with it")
-	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client asks for and verifies, and that a demo certificate has besides localhost")
+	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; with it, a server asks clients for a certificate")
+	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client requests and verifies; a demo certificate is valid for it and for localhost")
 	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
 	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
 	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
-	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of what is in this program and exit")
+	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of this program's parts and exit")
 }
 
-// Parse parses the command line and answers --version and --licenses. exit says to leave with code.
+// Parse parses the command line and handles --version and --licenses. If exit is true, the program must
+// exit with code.
 func (f *Flags) Parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, exit bool) {
 	f.Program = fs.Name()
 	fs.SetOutput(io.Discard)
@@ -95,7 +96,7 @@ func (f *Flags) printVersion(w io.Writer) {
 	}
 }
 
-// FIPSText is a module's state in words.
+// FIPSText describes a module's state in words.
 func FIPSText(s tlsprovider.FIPS) string {
 	if !s.Enabled {
 		return "FIPS mode off"
@@ -107,7 +108,7 @@ func FIPSText(s tlsprovider.FIPS) string {
 	return strings.TrimSpace(fmt.Sprintf("FIPS mode on, %s %s, %s", s.Module, s.Version, test))
 }
 
-// Config makes what quic.Dial or quic.Listen want.
+// Config returns the configuration for quic.Dial or quic.Listen.
 func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
 	p, err := f.pickProvider()
 	if err != nil {
@@ -128,31 +129,31 @@ func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
 	return &quic.Config{Provider: p, TLS: t}, nil
 }
 
-// Close closes what the flags opened.
+// Close closes the files that the flags opened.
 func (f *Flags) Close() {
 	if f.keyLog != nil {
 		f.keyLog.file.Close()
 	}
 }
 
-// LoadCertificate reads --cert and --key.
+// LoadCertificate loads the certificate and key that --cert and --key name.
 func (f *Flags) LoadCertificate() (tlsprovider.Certificate, error) {
 	if f.Cert == "" || f.Key == "" {
-		return tlsprovider.Certificate{}, fmt.Errorf("--cert and --key go together: give both, or neither for a demo certificate")
+		return tlsprovider.Certificate{}, fmt.Errorf("--cert and --key must be given together, or neither for a demo certificate")
 	}
 	c, err := tlsprovider.LoadCertificate(f.Cert, f.Key)
 	if err != nil {
 		return c, fmt.Errorf("--cert, --key: %w", err)
 	}
-	// The provider says so as well, but it does not know the files. What crypto/tls cannot read is left
-	// to the provider, which may be able to.
+	// The provider reports this too, but it does not know the file names. A pair that crypto/tls cannot
+	// read is left to the provider, which may support it.
 	if _, err := tls.LoadX509KeyPair(f.Cert, f.Key); err != nil && strings.Contains(err.Error(), "does not match") {
-		return c, fmt.Errorf("the private key in --key %s does not belong to the certificate in --cert %s: give the one that it was made with", f.Key, f.Cert)
+		return c, fmt.Errorf("the private key in --key %s does not belong to the certificate in --cert %s: use the key that the certificate was made for", f.Key, f.Cert)
 	}
 	return c, nil
 }
 
-// LoadRoots reads a PEM file of roots.
+// LoadRoots loads roots from a PEM file.
 func LoadRoots(file string) (*tlsprovider.Roots, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// A keyLog is the file that SSLKEYLOGFILE names. That it gets secrets is said once, aloud: by Say, or else
-// before the first of them is written.
+// A keyLog writes to the file that SSLKEYLOGFILE names. It prints a notice once that secrets are written:
+// in Say, or before the first secret is written.
 type keyLog struct {
 	file   *os.File
 	say    sync.Once
@@ -19,7 +19,7 @@ type keyLog struct {
 func openKeyLog(program, name string, stderr io.Writer) (*keyLog, error) {
 	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("SSLKEYLOGFILE: %w: unset it, or name a file that can be written", err)
+		return nil, fmt.Errorf("SSLKEYLOGFILE: %w: unset it, or name a writable file", err)
 	}
 	notice := fmt.Sprintf("%s: SECRETS are written to %s (SSLKEYLOGFILE)\n", program, name)
 	return &keyLog{file: file, notice: notice, stderr: stderr}, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/quic"
 )
 
-// Outcome is what was negotiated, and what came of it.
+// Outcome holds what was negotiated and the exchanged message.
 type Outcome struct {
 	Provider         string `json:"provider"`
 	Group            string `json:"group"`

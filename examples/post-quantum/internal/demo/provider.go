@@ -17,11 +17,11 @@ func newProvider(name string) (tlsprovider.Provider, error) {
 	case "native":
 		return native.New(), nil
 	}
-	return nil, fmt.Errorf("unknown provider %q: choose s2n or native", name)
+	return nil, fmt.Errorf("unknown provider %q: use s2n or native", name)
 }
 
-// pickProvider honours --provider. Without it, s2n is taken when it is linked; what was chosen is
-// said aloud by Say.
+// pickProvider returns the provider that --provider names. The default is s2n if it is linked, else native;
+// Say then prints the choice.
 func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	if f.Provider != "" {
 		return newProvider(f.Provider)
@@ -38,8 +38,8 @@ func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	return nil, err
 }
 
-// Say says which provider was chosen where --provider did not, and that secrets are written. It comes when
-// all went well, so that what went wrong is one line.
+// Say prints which provider was chosen if --provider did not name one, and that secrets are written. It is
+// called after success, so that a failure prints only one line.
 func (f *Flags) Say(stderr io.Writer) {
 	if f.choice != "" {
 		fmt.Fprintf(stderr, "%s: %s\n", f.Program, f.choice)

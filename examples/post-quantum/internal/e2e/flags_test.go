@@ -38,7 +38,7 @@ func TestEveryPair(t *testing.T) {
 	}
 }
 
-// With no flags the two find one another, choose a provider and say which.
+// Without flags the two programs connect, choose a provider and print the choice.
 func TestNoFlags(t *testing.T) {
 	h := newHome(t)
 	s := h.serve(t)
@@ -122,7 +122,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// Either side logs its keys, and both log the same ones.
+// Either side can log its keys, and both log the same ones.
 func TestKeyLog(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {

@@ -1,4 +1,4 @@
-// Package e2e runs pq_server and pq_client as a person does.
+// Package e2e runs pq_server and pq_client as a user does.
 package e2e
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// programs is the folder of the two binaries, built as this test is.
+// programs is the folder of the two binaries, built with the same settings as this test.
 var programs string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -50,7 +50,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// providers are those that this build has.
+// providers returns the providers of this build.
 func providers(t *testing.T) []string {
 	t.Helper()
 	_, err := s2n.New()
@@ -61,7 +61,7 @@ func providers(t *testing.T) []string {
 	return []string{"s2n", "native"}
 }
 
-// home is a machine of its own: its folder holds the demonstration's certificate authority.
+// home simulates a machine: its folder holds the demonstration's certificate authority.
 type home struct {
 	dir string
 	env []string
@@ -69,7 +69,7 @@ type home struct {
 
 func newHome(t *testing.T) home { return home{dir: t.TempDir()} }
 
-// with is the same machine with another environment.
+// with returns the same machine with another environment.
 func (h home) with(env ...string) home { return home{h.dir, env} }
 
 func (h home) command(ctx context.Context, program string, args ...string) *exec.Cmd {
@@ -79,7 +79,7 @@ func (h home) command(ctx context.Context, program string, args ...string) *exec
 	return cmd
 }
 
-// result is what a program left.
+// result holds a program's output and exit status.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -103,7 +103,7 @@ func runCommand(t *testing.T, cmd *exec.Cmd) (r result) {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// requireRefusal checks the way in which bad input ends: one line that names what is wanted.
+// requireRefusal requires that invalid input ended with one line that contains the given texts.
 func (r result) requireRefusal(t *testing.T, wants ...string) {
 	t.Helper()
 	require.NotZero(t, r.code, r.stdout)
@@ -115,7 +115,7 @@ func (r result) requireRefusal(t *testing.T, wants ...string) {
 	}
 }
 
-// A server is a pq_server that runs.
+// A server is a running pq_server.
 type server struct {
 	addr   string
 	ready  string
@@ -147,7 +147,7 @@ func (h home) serve(t *testing.T, args ...string) *server {
 	return nil
 }
 
-// stop ends the server as an operator does, and returns what it printed.
+// stop interrupts the server and returns what it printed.
 func (s *server) stop(t *testing.T) string {
 	t.Helper()
 	if s.cmd.ProcessState == nil {
@@ -160,7 +160,7 @@ func (s *server) stop(t *testing.T) string {
 	return s.stdout.String()
 }
 
-// outcome is the client's JSON; each field must be there, with its type.
+// outcome is the client's JSON. Each field must be present, with its type.
 type outcome struct {
 	Provider         *string `json:"provider"`
 	Group            *string `json:"group"`
@@ -175,7 +175,7 @@ type outcome struct {
 	Reply            *string `json:"reply"`
 }
 
-// ask runs a client against a server, and reads its JSON.
+// ask runs a client against a server and decodes its JSON.
 func (h home) ask(t *testing.T, s *server, args ...string) outcome {
 	t.Helper()
 	r := h.run(t, "pq_client", append([]string{"--connect", s.addr, "--json"}, args...)...)

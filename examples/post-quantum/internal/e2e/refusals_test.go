@@ -17,7 +17,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// Each bad input ends with one line that names the cause and what to do about it.
+// Each invalid input ends with one line that names the cause and the remedy.
 func TestBadInput(t *testing.T) {
 	h := newHome(t)
 	ca := tlstest.NewAuthority(t)
@@ -35,14 +35,14 @@ func TestBadInput(t *testing.T) {
 	for _, p := range providers(t) {
 		both := []refusal{
 			{"unknown group", []string{"--groups", "X25519,Kyber512"}, []string{`"Kyber512"`, "X25519MLKEM768"}},
-			{"certificate without key", []string{"--cert", cert}, []string{"--cert and --key go together"}},
-			{"key without certificate", []string{"--key", key}, []string{"--cert and --key go together"}},
+			{"certificate without key", []string{"--cert", cert}, []string{"--cert and --key must be given together"}},
+			{"key without certificate", []string{"--key", key}, []string{"--cert and --key must be given together"}},
 			{"missing certificate", []string{"--cert", "/nonexistent.pem", "--key", key}, []string{"--cert", "/nonexistent.pem", "no such file"}},
 			{"missing key", []string{"--cert", cert, "--key", "/nonexistent.pem"}, []string{"--key", "/nonexistent.pem", "no such file"}},
 			{"directory for a certificate", []string{"--cert", dir, "--key", key}, []string{"--cert", dir, "is a directory"}},
 			{"junk for a certificate", []string{"--cert", junk, "--key", key}, []string{"--cert", junk, "no CERTIFICATE block"}},
 			{"files in each other's place", []string{"--cert", key, "--key", cert}, []string{"--cert", "no CERTIFICATE block"}},
-			{"mismatched key", []string{"--cert", cert, "--key", otherKey}, []string{cert, otherKey, "does not belong", "give the one"}},
+			{"mismatched key", []string{"--cert", cert, "--key", otherKey}, []string{cert, otherKey, "does not belong", "use the key that"}},
 			{"missing roots", []string{"--ca", "/nonexistent.pem"}, []string{"--ca", "/nonexistent.pem"}},
 			{"junk for roots", []string{"--ca", junk}, []string{"--ca", junk, "no CERTIFICATE block"}},
 			{"no group", []string{"--groups", ","}, []string{"unknown group", "X25519MLKEM768"}},
@@ -82,7 +82,7 @@ func TestBadInput(t *testing.T) {
 			{"no time", []string{"pq_client", "--connect", s.addr, "--timeout", "0"}, []string{"--timeout"}},
 			{"port 0", []string{"pq_client", "--connect", "127.0.0.1:0"}, []string{"port 0"}},
 			{"no common group", []string{"pq_client", "--connect", classicalServer(t, h, p).addr, "--groups", "P-384"}, []string{"handshake_failure", "--groups"}},
-			{"a classical server and --require-pq", []string{"pq_client", "--connect", classicalServer(t, h, p).addr, "--require-pq"}, []string{"insufficient_security", "leave --require-pq out"}},
+			{"a classical server and --require-pq", []string{"pq_client", "--connect", classicalServer(t, h, p).addr, "--require-pq"}, []string{"insufficient_security", "omit --require-pq"}},
 		} {
 			t.Run(p+" "+tt.name, func(t *testing.T) {
 				h.run(t, tt.args[0], append(tt.args[1:], "--provider", p)...).requireRefusal(t, tt.wants...)
@@ -106,7 +106,7 @@ func ed25519Leaf(t *testing.T, ca *tlstest.Authority) tlsprovider.Certificate {
 	return tlsprovider.Certificate{Chain: ca.Issue(t, key, nil), KeyDER: der}
 }
 
-// What is wrong with a certificate, on either side, is said with what to do about it.
+// An invalid certificate, on either side, is reported with the remedy.
 func TestRefusedCertificates(t *testing.T) {
 	h := newHome(t)
 	ca, stranger := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
@@ -129,7 +129,7 @@ func TestRefusedCertificates(t *testing.T) {
 			mutual := h.serve(t, "--provider", p, "--cert", cert, "--key", key, "--ca", root)
 			ask(mutual).requireRefusal(t, "certificate_required", "give --cert and --key")
 			ask(mutual, "--cert", oldCert, "--key", oldKey).requireRefusal(t, "certificate_expired", "another certificate with --cert")
-			ask(mutual, "--cert", strangeCert, "--key", strangeKey).requireRefusal(t, "unknown_ca", "name it with --ca there")
+			ask(mutual, "--cert", strangeCert, "--key", strangeKey).requireRefusal(t, "unknown_ca", "give it with --ca there")
 			mutual.stop(t)
 		})
 	}
@@ -141,7 +141,7 @@ func TestRefusedCertificates(t *testing.T) {
 	}
 }
 
-// A key log that cannot be written is no reason to go on without.
+// A key log that cannot be written is an error.
 func TestKeyLogThatCannotBeOpened(t *testing.T) {
 	h := newHome(t)
 	s := h.serve(t, "--provider", "native")
@@ -150,7 +150,7 @@ func TestKeyLogThatCannotBeOpened(t *testing.T) {
 	} {
 		h := h.with("SSLKEYLOGFILE=/nonexistent/keys")
 		h.run(t, program, append(addr, "--provider", "native")...).requireRefusal(t, "SSLKEYLOGFILE", "/nonexistent/keys", "unset it")
-		// Of one that can be opened nothing is said where nothing was written.
+		// If nothing is written to a key log, no notice is printed.
 		h = h.with("SSLKEYLOGFILE=" + filepath.Join(t.TempDir(), "keys"))
 		h.run(t, program, append(addr, "--provider", "native", "--alpn", "")...).requireRefusal(t, "1 to 255 bytes")
 	}
@@ -161,12 +161,12 @@ func classicalServer(t *testing.T, h home, provider string) *server {
 	return h.serve(t, "--provider", provider, "--groups", "P-256")
 }
 
-// A client on a machine without the demonstration's authority says how to get one.
+// A client on a machine without the demonstration's authority explains how to get one.
 func TestNoAuthority(t *testing.T) {
 	newHome(t).run(t, "pq_client", "--provider", "native").requireRefusal(t, "start pq_server first", "--ca")
 }
 
-// A group that this build lacks: Go leaves the hybrids out when a setting says so.
+// A group that is unavailable: Go omits the hybrids when a setting disables them.
 func TestGroupThatTheBuildLacks(t *testing.T) {
 	h := newHome(t)
 	for _, program := range []string{"pq_server", "pq_client"} {
@@ -180,7 +180,7 @@ func TestGroupThatTheBuildLacks(t *testing.T) {
 	}
 }
 
-// peer is a UDP socket with something else behind it than QUIC version 1.
+// peer is a UDP socket that does not speak QUIC version 1.
 func peer(t *testing.T, answer func(pkt []byte) []byte) string {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -201,7 +201,7 @@ func peer(t *testing.T, answer func(pkt []byte) []byte) string {
 	return c.LocalAddr().String()
 }
 
-// Nobody listens, and nobody was asked for a provider: still one line.
+// A port that refuses, without --provider, still gives one line.
 func TestNobodyListens(t *testing.T) {
 	h := newHome(t)
 	h.serve(t, "--provider", "native") // makes the authority
@@ -218,7 +218,7 @@ func TestPeersThatAreNotOurs(t *testing.T) {
 	silent := peer(t, func([]byte) []byte { return nil })
 	echo := peer(t, func(pkt []byte) []byte { return pkt })
 	oldVersion := peer(t, func(pkt []byte) []byte {
-		// A Version Negotiation packet that knows nothing but a draft (RFC 9000, 17.2.1).
+		// A Version Negotiation packet that offers only a draft version (RFC 9000, 17.2.1).
 		dst := pkt[6:][:pkt[5]]
 		src := pkt[6+len(dst)+1:][:pkt[6+len(dst)]]
 		vn := append([]byte{0xc0, 0, 0, 0, 0, byte(len(src))}, src...)

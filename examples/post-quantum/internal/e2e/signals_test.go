@@ -32,7 +32,7 @@ func (h home) dial(t *testing.T, s *server) *quic.Conn {
 	return conn
 }
 
-// A server that is told to stop does so, whatever its clients do, and they hear of it.
+// A server that gets a signal ends, whatever its clients do, and its clients are notified.
 func TestServerStopsWhileClientsHoldOn(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {
@@ -64,7 +64,7 @@ func TestServerStopsWhileClientsHoldOn(t *testing.T) {
 	}
 }
 
-// Many megabytes come back as they went.
+// Many megabytes are echoed unchanged.
 func TestEchoOfMuch(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {
