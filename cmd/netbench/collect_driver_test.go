@@ -121,7 +121,7 @@ func TestCollectDrivers(t *testing.T) {
 func TestCollectPassesTheStatusOn(t *testing.T) {
 	program, scenario := buildNetbench(t), connectScenario(t, "3")
 	out := filepath.Join(t.TempDir(), "client.json")
-	c := start(t, []string{"SERVER_0=" + nobody}, program, "collect", "-o", out, "--", program, "client", "--driver", "tcp", scenario)
+	c := start(t, []string{"SERVER_0=" + refusing}, program, "collect", "-o", out, "--", program, "client", "--driver", "tcp", scenario)
 	require.Equal(t, 1, c.end())
 	require.Contains(t, c.problems.String(), "3 connections failed: 3 refused")
 	_, sum := collected(t, out)

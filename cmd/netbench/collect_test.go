@@ -35,7 +35,7 @@ func TestCollectDriverWithoutStatistics(t *testing.T) {
 	status, _ = netbench(t, "collect", "/there/is/no/driver")
 	require.Equal(t, 2, status)
 	status, _ = netbench(t, "collect", "-o", "/dev/full", "true")
-	require.Equal(t, 2, status, "what cannot be written is told of")
+	require.Equal(t, 2, status, "a file that cannot be written is reported")
 }
 
 // As with s2n-netbench, lines go to standard output, and flags may follow the driver.

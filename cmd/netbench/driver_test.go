@@ -106,17 +106,17 @@ func clientEnv(t *testing.T, env []string, program, file string, flags ...string
 	return s, s.end()
 }
 
-// nobody is an address that refuses connections.
-const nobody = "127.0.0.1:1"
+// refusing is an address that refuses connections.
+const refusing = "127.0.0.1:1"
 
 func TestFailFast(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "20")
 	for _, load := range [][]string{nil, {"--concurrency", "2"}, {"--arrival-rate", "1000"}} {
 		flags := append([]string{"--driver", "tcp"}, load...)
-		c, status := client(t, program, file, nobody, flags...)
+		c, status := client(t, program, file, refusing, flags...)
 		require.Equal(t, 1, status)
 		require.EqualValues(t, 20, c.summary(t).Failed["refused"], "without it the run goes on")
-		c, status = client(t, program, file, nobody, append(flags, "--fail-fast")...)
+		c, status = client(t, program, file, refusing, append(flags, "--fail-fast")...)
 		require.Equal(t, 1, status)
 		failed := c.summary(t).Failed["refused"]
 		require.Positive(t, failed)
@@ -150,7 +150,7 @@ func TestSummaryOnSIGTERM(t *testing.T) {
 	require.Contains(t, c.problems.String(), "netbench: interrupted")
 	sum := c.summary(t)
 	require.Positive(t, sum.Connections)
-	require.Empty(t, sum.Failed, "what was under way is no failure")
+	require.Empty(t, sum.Failed, "an interrupted connection is not a failure")
 	require.Positive(t, sum.Seconds)
 }
 
@@ -196,7 +196,7 @@ func TestTraceFileAndKeyLog(t *testing.T) {
 			require.Equal(t, 2, strings.Count(string(keys), "CLIENT_TRAFFIC_SECRET_0 "), "%s", keys)
 			info, err := os.Stat(dir + "/keys")
 			require.NoError(t, err)
-			require.Zero(t, info.Mode().Perm()&0o077, "secrets are nobody else's to read")
+			require.Zero(t, info.Mode().Perm()&0o077, "only the user may read secrets")
 		})
 	}
 }
@@ -209,7 +209,7 @@ func TestRouterAddress(t *testing.T) {
 	text = bytes.Replace(text, []byte(`"servers":[`), []byte(`"routers":[{"scenario":[]},{"scenario":[]}],"servers":[`), 1)
 	require.NoError(t, os.WriteFile(file, text, 0o600))
 	addr := server(t, program, file)
-	c, status := clientEnv(t, []string{"SERVER_0=" + nobody, "ROUTER_1_SERVER_0=" + addr}, program, file)
+	c, status := clientEnv(t, []string{"SERVER_0=" + refusing, "ROUTER_1_SERVER_0=" + addr}, program, file)
 	require.Zero(t, status, "%s", &c.problems)
 	require.EqualValues(t, 1, c.summary(t).Connections)
 	c, status = clientEnv(t, []string{"SERVER_0=" + addr}, program, file)
@@ -245,7 +245,7 @@ func TestCertificateTypes(t *testing.T) {
 // Flags that a transport cannot honour are refused with a reason.
 func TestRefusals(t *testing.T) {
 	file := connectScenario(t, "1")
-	t.Setenv("SERVER_0", nobody)
+	t.Setenv("SERVER_0", refusing)
 	for _, c := range []struct{ flags, want string }{
 		{"--rx-buffer 64KB", "--rx-buffer applies only to the tcp driver"},
 		{"--tx-buffer 64KB", "--tx-buffer applies only to the tcp driver"},
@@ -329,6 +329,6 @@ func TestNothingToReceive(t *testing.T) {
 		status, problems := runDriver(t, command, file)
 		require.Equal(t, 2, status)
 		require.Equal(t, "netbench: "+file+": servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: "+
-			"receive has 0 bytes: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)
+			"the number of bytes is 0: this would wait for the end of the stream; leave the operation out, or use receive_all\n", problems)
 	}
 }

@@ -52,7 +52,7 @@ func TestScenarioFlags(t *testing.T) {
 func TestScenarioThatCannotRun(t *testing.T) {
 	_, problems, err := execute(t, "scenarios", t.TempDir(), "--request_response.request_size", "0")
 	require.NoError(t, err)
-	require.Contains(t, problems, "request_response.json cannot be run: servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: receive has 0 bytes")
+	require.Contains(t, problems, "request_response.json cannot be run: servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: the number of bytes is 0")
 	_, _, err = execute(t, "scenarios", t.TempDir(), "--ping.size", "1.5KB")
 	require.ErrorContains(t, err, "1.5KB")
 }

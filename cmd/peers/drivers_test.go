@@ -121,7 +121,7 @@ func TestExitStatus(t *testing.T) {
 	require.EqualValues(t, 2, sum.Failed["refused"], problems)
 	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--driver", "nobody")
 	require.Equal(t, 2, status)
-	require.Contains(t, problems, `no driver "nobody"`)
+	require.Contains(t, problems, `unknown driver "nobody"`)
 	_, problems, status = client(t, netbench, filepath.Join(dir, "none.json"), "127.0.0.1:1")
 	require.Equal(t, 2, status)
 	require.Contains(t, problems, "none.json")

@@ -204,7 +204,7 @@ func TestCountingDriver(t *testing.T) {
 	p := run.Header.Provenance
 	require.Equal(t, "pqquic", p.Transport)
 	require.Equal(t, "as the driver says", p.Kernel)
-	require.NotZero(t, p.CPUs, "and what it does not say is filled in")
+	require.NotZero(t, p.CPUs, "fields that the driver leaves out are filled in")
 	require.Equal(t, "X25519MLKEM768", p.Group, "that came late")
 
 	var connections, sent, failed, cpu int64
@@ -222,7 +222,7 @@ func TestCountingDriver(t *testing.T) {
 	require.EqualValues(t, 21, sent)
 	require.EqualValues(t, 1, failed)
 	require.Greater(t, cpu, int64(60_000))
-	require.Positive(t, withBoth, "a sample tells of the interval that the driver tells of")
+	require.Positive(t, withBoth, "a sample covers the same interval as the driver's")
 	require.Contains(t, run.Notes, "1 damaged lines of the driver were left out")
 }
 
@@ -254,7 +254,7 @@ func TestLateDriver(t *testing.T) {
 	require.Equal(t, "server", run.Header.Role)
 	require.Equal(t, []string{"lbl"}, run.Header.Traces)
 	require.Equal(t, "tcp", run.Header.Provenance.Transport)
-	require.Greater(t, len(run.Samples), 1, "with what was sampled before")
+	require.Greater(t, len(run.Samples), 1, "with the samples before it")
 	for i := range run.Samples[1:] {
 		require.GreaterOrEqual(t, run.Samples[i+1].T, run.Samples[i].T)
 	}

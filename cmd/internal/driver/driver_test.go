@@ -221,7 +221,7 @@ func TestFailuresSayWhere(t *testing.T) {
 		t.Run("nothing to receive", func(t *testing.T) {
 			s := load(t, "nothing", connect(0), []string{open0 + "," + receive(0, 0)}, `[]`)
 			o := run(t, st, s, s, driver.Load{}, nil)
-			require.Contains(t, o.clientErrors, "error: script: clients[0].connections[0].ops[1].receive: receive has 0 bytes")
+			require.Contains(t, o.clientErrors, "error: script: clients[0].connections[0].ops[1].receive: the number of bytes is 0")
 		})
 		t.Run("other certificates", func(t *testing.T) {
 			server := load(t, "certs", connect(0), []string{good}, goodPeer)

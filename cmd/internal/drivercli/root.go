@@ -26,7 +26,7 @@ func Main(name string, s Stack) {
 			return cmd.Help()
 		},
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "show the licences of this program and of what is linked into it")
+	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(NewServer(stacks), NewClient(stacks))
 	os.Exit(Status(name, c.Execute()))
 }

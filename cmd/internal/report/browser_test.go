@@ -227,7 +227,7 @@ func TestPageIsUsed(t *testing.T) {
 	var shown int
 	b.evaluate(`(() => { document.querySelector(".legend button").click();
 		return [...document.querySelectorAll("figure [data-series='0']")].filter(g => getComputedStyle(g).display !== "none").length })()`, &shown)
-	require.Zero(t, shown, "what was clicked is hidden in all charts")
+	require.Zero(t, shown, "the clicked run is hidden in all charts")
 	b.evaluate(`(() => { document.querySelector(".legend button").click();
 		return [...document.querySelectorAll("figure [data-series='0']")].filter(g => getComputedStyle(g).display !== "none").length })()`, &shown)
 	require.Greater(t, shown, 5, "and shown again")

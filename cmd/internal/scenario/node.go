@@ -56,7 +56,7 @@ type object struct {
 func (n *node) object() object {
 	o := object{node: n}
 	if err := json.Unmarshal(n.raw, &o.members); err != nil || o.members == nil {
-		n.fail("this is not an object")
+		n.fail("not an object")
 	}
 	return o
 }
@@ -64,7 +64,7 @@ func (n *node) object() object {
 func (n *node) list() []*node {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(n.raw, &raw); err != nil || raw == nil {
-		n.fail("this is not a list")
+		n.fail("not a list")
 	}
 	out := make([]*node, len(raw))
 	for i := range raw {
@@ -100,7 +100,7 @@ func (n *node) str() string {
 func (n *node) strings() map[string]string {
 	var m map[string]string
 	if err := json.Unmarshal(n.raw, &m); err != nil {
-		n.fail("this is not an object of strings")
+		n.fail("not an object of strings")
 	}
 	return m
 }

@@ -200,7 +200,7 @@ func (v *checker) ops(ops []Op, where string) error {
 
 // ErrReceiveNothing reports a receive of no bytes. In s2n-netbench it waits for the end of the stream,
 // which a peer that waits for an answer does not send.
-var ErrReceiveNothing = errors.New("receive has 0 bytes: this would wait for the end of the stream; " +
+var ErrReceiveNothing = errors.New("the number of bytes is 0: this would wait for the end of the stream; " +
 	"leave the operation out, or use receive_all")
 
 func (v *checker) op(op *Op) error {
@@ -219,7 +219,7 @@ func (v *checker) op(op *Op) error {
 		}
 	case Iterate:
 		if op.Timed && len(op.Operations) == 0 {
-			return errors.New("iterate has no operations")
+			return errors.New("there are no operations to repeat")
 		}
 	}
 	switch {
