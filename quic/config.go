@@ -139,9 +139,9 @@ type Config struct {
 
 	// Logger receives messages about connections that come and go (Debug), about handshakes that
 	// fail because of this server's configuration, such as a GetTLSConfig error or a certificate
-	// that clients reject (Warn), and about panics and failures of the socket (Error). What
-	// clients can cause is logged once in ten seconds at most, except at Debug. Nil means that
-	// nothing is logged. No packet is logged, and no secret.
+	// that clients reject (Warn), about what the system refuses a socket (Warn), and about panics
+	// and failures of the socket (Error). What clients can cause is logged once in ten seconds at
+	// most, except at Debug. Nil means that nothing is logged. No packet is logged, and no secret.
 	Logger *slog.Logger
 }
 

@@ -75,7 +75,7 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	sock, err := udp.New(pc)
+	sock, err := udp.New(pc, full.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("quic: %w", err)
 	}

@@ -31,6 +31,54 @@ func testID(s string) wire.ConnID {
 // partOfHello is the beginning of a ClientHello of 1000 bytes.
 var partOfHello = wire.Crypto{Data: []byte{1, 0, 3, 0xe4, 3, 3}}.Append(nil)
 
+// Segmentation offload puts datagrams of one path into one train, whatever connections they are for. Each
+// reaches its own, in order, and those of none break the train without harm to the others.
+func TestTrainOfSeveralConnections(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	for ref, id := range map[ConnRef]string{101: "conn-one", 102: "conn-two"} {
+		r.endpoint.Add(r.now, ref, nil)
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: testID(id)})
+		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: testID(id[5:] + "-more")})
+	}
+	r.endpoint.HandleConnEvent(r.now, 102, EndpointEvent{Kind: AddConnID, ConnID: testID("conn-old")})
+	r.endpoint.HandleConnEvent(r.now, 102, EndpointEvent{Kind: RetireConnID, ConnID: testID("conn-old")})
+	const size = 30
+	var train Train
+	for i, id := range []string{
+		"conn-one", "conn-one", "one-more", "conn-two", "two-more", "conn-two", "nonesuch", "nonesuch",
+		"conn-old", "conn-one", "conn-two",
+	} {
+		d := append(append([]byte{0x40}, id...), bytes.Repeat([]byte{byte(i)}, size-1-len(id))...)
+		train.Data = append(train.Data, d...)
+	}
+	train.Data = append(train.Data, "\x40conn-two short"...)
+	train.SegmentSize, train.Path = size, Path{Remote: clientAddr}
+	type run struct {
+		kind  RouteKind
+		ref   ConnRef
+		count int
+	}
+	var got []run
+	var routed []byte
+	all := bytes.Clone(train.Data)
+	for len(train.Data) > 0 {
+		before := train.Data
+		res := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+		taken := before[:len(before)-len(train.Data)]
+		if res.Kind == RouteConn {
+			require.Equal(t, taken, res.Train.Data)
+			require.Equal(t, size, res.Train.SegmentSize)
+		}
+		routed = append(routed, taken...)
+		got = append(got, run{res.Kind, res.Conn, (len(taken) + size - 1) / size})
+	}
+	require.Equal(t, all, routed)
+	require.Equal(t, []run{
+		{RouteConn, 101, 3}, {RouteConn, 102, 3}, {RouteReply, 0, 1}, {RouteReply, 0, 1}, {RouteDrop, 0, 1},
+		{RouteConn, 101, 1}, {RouteConn, 102, 2},
+	}, got)
+}
+
 // A datagram that cannot begin a connection is dropped without an answer, and nothing of it is kept.
 func TestUnknownDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})

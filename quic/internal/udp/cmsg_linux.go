@@ -9,15 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oobSize holds a pktinfo of either family and a TOS or traffic class, with room for what else a
-// kernel may be told to add.
-const oobSize = 128
+// oobSize holds what an IPv4 datagram on an IPv6 socket brings, a pktinfo of each family, a TOS and a
+// segment size, with room for what else a kernel may be told to add.
+const oobSize = 256
 
 const ecnMask = 0b11
 
-// parseOOB reads the control messages of a received datagram. What it does not know or cannot read it
-// passes over.
-func parseOOB(b []byte) (local netip.Addr, ecn datagram.ECN) {
+// An oobInfo is what the control messages of a received train say.
+type oobInfo struct {
+	local   netip.Addr
+	ecn     datagram.ECN
+	segment int // 0: there is one datagram
+}
+
+// parseOOB reads the control messages of a received train. It skips those that it does not know.
+func parseOOB(b []byte) (info oobInfo) {
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
 		if err != nil {
@@ -26,17 +32,19 @@ func parseOOB(b []byte) (local netip.Addr, ecn datagram.ECN) {
 		b = rest
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) >= 1:
-			ecn = datagram.ECN(data[0] & ecnMask)
+			info.ecn = datagram.ECN(data[0] & ecnMask)
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
-			ecn = datagram.ECN(binary.NativeEndian.Uint32(data) & ecnMask)
+			info.ecn = datagram.ECN(binary.NativeEndian.Uint32(data) & ecnMask)
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			// struct in_pktinfo: interface index, local address, header's address.
-			local = netip.AddrFrom4([4]byte(data[4:8]))
+			info.local = netip.AddrFrom4([4]byte(data[4:8]))
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-			local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+			info.local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			info.segment = int(binary.NativeEndian.Uint32(data))
 		}
 	}
-	return local, ecn
+	return info
 }
 
 // appendOOB appends the control messages that a Transmit needs. A datagram to an IPv4 address takes

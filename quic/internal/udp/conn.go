@@ -3,6 +3,7 @@ package udp
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -14,9 +15,15 @@ import (
 // (net.core.rmem_max); 4 MB are 30 ms of 1 Gbit/s.
 const socketBuffer = 4 << 20
 
-// slabSize holds every datagram that QUIC over Ethernet can use, and more of a larger one than
-// anybody reads.
+// slabSize holds every datagram that QUIC over Ethernet uses. Larger ones are dropped.
 const slabSize = 2048
+
+// Environment variables that turn segmentation offload off, for sending and for receiving, if they are
+// not empty. They help to find out whether a problem has to do with it.
+const (
+	disableGSO = "PQQUIC_DISABLE_GSO"
+	disableGRO = "PQQUIC_DISABLE_GRO"
+)
 
 // Conn is a socket. Its methods Write and WriteWait are safe for concurrent use.
 type Conn struct {
@@ -27,9 +34,10 @@ type Conn struct {
 }
 
 // New takes over a socket; Close closes it. For a *net.UDPConn it asks for larger buffers, forbids
-// fragmentation, and turns on what tells local addresses and ECN, as far as the system can; that it
-// cannot is no error. A connected *net.UDPConn is one.
-func New(pc net.PacketConn) (*Conn, error) {
+// fragmentation, and turns on local addresses, ECN and segmentation offload, as far as the system can.
+// What the system lacks is no error; what costs throughput is logged, once for the socket. A connected
+// *net.UDPConn is an error.
+func New(pc net.PacketConn, log *slog.Logger) (*Conn, error) {
 	if uc, ok := pc.(*net.UDPConn); pc == nil || ok && uc == nil {
 		return nil, errors.New("udp: no socket: the net.PacketConn is nil")
 	}
@@ -50,7 +58,7 @@ func New(pc net.PacketConn) (*Conn, error) {
 	// Smaller buffers cost throughput, not correctness.
 	_ = uc.SetReadBuffer(socketBuffer)
 	_ = uc.SetWriteBuffer(socketBuffer)
-	if err := c.os.init(uc, local); err != nil {
+	if err := c.os.init(uc, local, log); err != nil {
 		return nil, fmt.Errorf("udp: %w", err)
 	}
 	return c, nil
@@ -66,10 +74,10 @@ func (c *Conn) Close() error { return c.pc.Close() }
 func (c *Conn) BatchSize() int { return 1 }
 
 // SlabSize is the least length of a Train's Slab.
-func (c *Conn) SlabSize() int { return slabSize }
+func (c *Conn) SlabSize() int { return c.os.slabSize() }
 
-// MaxSegments is the number of datagrams that leave in one system call. A longer Transmit is cut.
-func (c *Conn) MaxSegments() int { return 1 }
+// MaxSegments is the largest number of datagrams that leave in one system call. A longer Transmit is cut.
+func (c *Conn) MaxSegments() int { return c.os.maxSegments() }
 
 // Read waits for datagrams and fills trains from the front. It returns how many. After an error of
 // any class but ClassClosed it can be called again.
@@ -89,9 +97,9 @@ func (c *Conn) Read(trains []datagram.Train) (int, error) {
 	}
 }
 
-// readOne reads a datagram; false for one that is of no use: empty or truncated.
+// readOne reads a train. It returns false for one that is of no use: empty or truncated.
 func (c *Conn) readOne(t *datagram.Train) (bool, error) {
-	t.Path, t.ECN = datagram.Path{Local: c.local}, 0
+	t.Path, t.ECN, t.SegmentSize = datagram.Path{Local: c.local}, 0, 0
 	var n int
 	var err error
 	if c.udp != nil {
@@ -102,7 +110,10 @@ func (c *Conn) readOne(t *datagram.Train) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	t.Data, t.SegmentSize = t.Slab[:n], n
+	t.Data = t.Slab[:n]
+	if t.SegmentSize <= 0 {
+		t.SegmentSize = n
+	}
 	return n > 0 && t.Path.Remote.IsValid(), nil
 }
 
@@ -123,7 +134,7 @@ func (c *Conn) Write(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, false)
 	}
-	return c.os.write(c.udp, tx)
+	return c.os.write(tx)
 }
 
 // WriteWait is Write, but waits while the buffer is full.
@@ -131,7 +142,7 @@ func (c *Conn) WriteWait(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, true)
 	}
-	return writeMsg(c.udp, tx, &c.os)
+	return c.os.writeWait(tx)
 }
 
 // writeTo is for sockets that are no *net.UDPConn. Most block; one that has no room may say so by an

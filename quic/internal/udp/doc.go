@@ -1,11 +1,11 @@
 // Package udp is the socket layer: datagrams in and out, in batches.
 //
-// The interface is made for segmentation offload. [Conn.Read] fills a number of [datagram.Train]
-// values, each a slab with one or more datagrams of one path; [Conn.Write] takes a [datagram.Transmit],
-// a slab that is cut into datagrams of one size. Today each system call moves one datagram. Callers that
-// honor [Conn.BatchSize], [Conn.SlabSize] and SegmentSize need no change when it moves sixty-four.
+// [Conn.Read] fills a number of [datagram.Train] values, each a slab with one or more datagrams of one path;
+// [Conn.Write] takes a [datagram.Transmit], a slab that is cut into datagrams of one size. On Linux, both use
+// segmentation offload: up to sixty-four datagrams move in one system call. Elsewhere, and where the kernel or
+// a network card refuses, each system call moves one.
 //
-// On Linux, a *net.UDPConn reports the local address and the ECN codepoint of each datagram, sends with
+// On Linux, a *net.UDPConn reports the local address and the ECN codepoint of each train, sends with
 // both, and never blocks in Write. Elsewhere, and on any other net.PacketConn, the local address is the
 // socket's, there is no codepoint, and Write may block. A net.PacketConn that returns EAGAIN is treated
 // as one that does not block.

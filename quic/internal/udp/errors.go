@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// ErrWouldBlock means that the socket's send buffer is full. What is left of the Transmit is to be
-// given to WriteWait, or to Write at a later time.
+// ErrWouldBlock means that the socket's send buffer is full. Give what is left of the Transmit to
+// WriteWait, or to Write later.
 var ErrWouldBlock = errors.New("udp: send buffer full")
 
 // Class says what an error of a socket means for those who use it.
@@ -23,8 +23,8 @@ const (
 	ClassWouldBlock
 	// ClassTooLarge: the datagram exceeds the path's or the buffer's size (EMSGSIZE).
 	ClassTooLarge
-	// ClassRefused: an ICMP message came back for some earlier datagram; nothing follows for
-	// the socket, and since anybody can send ICMP, nothing for a connection.
+	// ClassRefused: an ICMP message came back for some earlier datagram. It says nothing about
+	// the socket, and since anybody can send ICMP, nothing about a connection.
 	ClassRefused
 	// ClassNoBuffers: the system is short of memory (ENOBUFS, ENOMEM); this datagram is lost.
 	ClassNoBuffers

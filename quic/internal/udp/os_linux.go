@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -19,16 +20,26 @@ type osConn struct {
 	wildcard bool
 	port     uint16
 	zones    zoneCache
+	gso      gso
+	gro      bool
 	sends    sync.Pool // of *sendOp
+	// sendmsg is unix.SendmsgN. Tests let it refuse what a kernel or a network card may refuse.
+	sendmsg func(fd int, p, oob []byte, to unix.Sockaddr, flags int) (int, error)
 }
 
-func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort) error {
+func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort, log *slog.Logger) error {
 	raw, err := uc.SyscallConn()
 	if err != nil {
 		return err
 	}
 	o.raw, o.wildcard, o.port = raw, local.Addr().IsUnspecified(), local.Port()
-	return raw.Control(func(fd uintptr) { o.setOptions(int(fd)) })
+	o.sendmsg = unix.SendmsgN
+	return raw.Control(func(fd uintptr) {
+		o.setOptions(int(fd))
+		o.gso.init(int(fd), log)
+		o.gro = enableGRO(int(fd))
+		checkBuffers(int(fd), log)
+	})
 }
 
 // setOptions asks for what the kernel can do. Each option may be missing (old kernels, sandboxes):
@@ -49,6 +60,32 @@ func (o *osConn) setOptions(fd int) {
 	}
 }
 
+// checkBuffers warns if the system limits the buffers, which it does without an error.
+func checkBuffers(fd int, log *slog.Logger) {
+	recv, err1 := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	send, err2 := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
+	// The kernel doubles what it is asked for, to allow for its own overhead.
+	if err1 == nil && err2 == nil && (recv/2 < socketBuffer || send/2 < socketBuffer) {
+		log.Warn("quic: the system grants smaller socket buffers, which costs throughput: raise net.core.rmem_max and net.core.wmem_max",
+			"receive", recv/2, "send", send/2, "wanted", socketBuffer)
+	}
+}
+
+func (o *osConn) slabSize() int {
+	if o.gro {
+		return groSlab
+	}
+	return slabSize
+}
+
+func (o *osConn) maxSegments() int {
+	if o.gso.available {
+		return maxSegments
+	}
+	return 1
+}
+
+// read reads a train. It returns its length, 0 if it is truncated.
 func (o *osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	n, oobn, flags, addr, err := uc.ReadMsgUDPAddrPort(t.Slab, o.oob[:])
 	if err != nil {
@@ -58,113 +95,10 @@ func (o *osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 		return 0, nil
 	}
 	t.Path.Remote = unmap(addr)
-	local, ecn := parseOOB(o.oob[:oobn])
-	t.ECN = ecn
-	if o.wildcard && local.IsValid() {
-		t.Path.Local = netip.AddrPortFrom(local, o.port)
+	info := parseOOB(o.oob[:oobn])
+	t.ECN, t.SegmentSize = info.ecn, info.segment
+	if o.wildcard && info.local.IsValid() {
+		t.Path.Local = netip.AddrPortFrom(info.local, o.port)
 	}
 	return n, nil
-}
-
-// sendOp is one Write in the making. It lives in a pool, with the method value that RawConn calls,
-// so that a Write allocates nothing.
-type sendOp struct {
-	run   func(fd uintptr)
-	tx    *datagram.Transmit
-	to    unix.Sockaddr
-	sa4   unix.SockaddrInet4
-	sa6   unix.SockaddrInet6
-	oob   [oobSize]byte
-	oobn  int
-	first error // of a datagram that was refused
-	block bool
-}
-
-func newSendOp() *sendOp {
-	op := new(sendOp)
-	op.run = op.sendAll
-	return op
-}
-
-// write sends without waiting: RawConn.Control takes no lock that WriteWait might hold.
-func (o *osConn) write(_ *net.UDPConn, tx *datagram.Transmit) error {
-	op, _ := o.sends.Get().(*sendOp)
-	if op == nil {
-		op = newSendOp()
-	}
-	op.tx, op.first, op.block = tx, nil, false
-	err := op.setAddress(o)
-	if err != nil {
-		tx.Data = nil
-	} else {
-		op.oobn = len(o.appendOOB(op.oob[:0], tx))
-		err = o.raw.Control(op.run)
-		switch {
-		case err != nil:
-		case op.block:
-			err = ErrWouldBlock
-		default:
-			err = op.first
-		}
-	}
-	op.tx = nil
-	o.sends.Put(op)
-	return err
-}
-
-// setAddress sets the destination. It fails for an IPv6 address on an IPv4 socket, and for a zone that
-// names no interface.
-func (op *sendOp) setAddress(o *osConn) error {
-	remote := op.tx.Path.Remote
-	addr := remote.Addr()
-	if o.v6 {
-		index := 0
-		if zone := addr.Zone(); zone != "" {
-			if index = o.zones.index(zone); index == 0 {
-				return unix.ENODEV
-			}
-		}
-		op.sa6.Addr, op.sa6.Port, op.sa6.ZoneId = addr.As16(), int(remote.Port()), uint32(index)
-		op.to = &op.sa6
-		return nil
-	}
-	if !addr.Is4() {
-		return unix.EAFNOSUPPORT
-	}
-	op.sa4.Addr, op.sa4.Port = addr.As4(), int(remote.Port())
-	op.to = &op.sa4
-	return nil
-}
-
-func (op *sendOp) sendAll(fd uintptr) {
-	for len(op.tx.Data) > 0 {
-		_, err := unix.SendmsgN(int(fd), op.tx.First(), op.oob[:op.oobn], op.to, unix.MSG_DONTWAIT)
-		switch err {
-		case nil:
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			op.block = true
-			return
-		default:
-			if op.first == nil {
-				op.first = err
-			}
-		}
-		op.tx.Advance()
-	}
-}
-
-// writeMsg lets the runtime's poller wait for room.
-func writeMsg(uc *net.UDPConn, tx *datagram.Transmit, o *osConn) error {
-	var buf [oobSize]byte
-	oob := o.appendOOB(buf[:0], tx)
-	var first error
-	for len(tx.Data) > 0 {
-		if _, _, err := uc.WriteMsgUDPAddrPort(tx.First(), oob, tx.Path.Remote); err != nil && first == nil {
-			first = err
-		}
-		tx.Advance()
-	}
-	return first
 }

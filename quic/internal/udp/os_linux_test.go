@@ -35,12 +35,13 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 				Path: datagram.Path{Local: netip.MustParseAddrPort(tc.local), Remote: netip.MustParseAddrPort(tc.remote)},
 				ECN:  tc.ecn,
 			})
-			local, ecn := parseOOB(b)
-			require.Equal(t, tc.ecn, ecn)
+			info := parseOOB(b)
+			require.Equal(t, tc.ecn, info.ecn)
+			require.Zero(t, info.segment)
 			if tc.wantLocal == "" {
-				require.False(t, local.IsValid())
+				require.False(t, info.local.IsValid())
 			} else {
-				require.Equal(t, netip.MustParseAddr(tc.wantLocal), local)
+				require.Equal(t, netip.MustParseAddr(tc.wantLocal), info.local)
 			}
 		})
 	}
@@ -108,13 +109,15 @@ func TestFullBufferParks(t *testing.T) {
 	raw, err := writer.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
 
-	op := newSendOp()
+	o := osConn{sendmsg: unix.SendmsgN}
+	op := o.newSendOp()
+	op.most = 1
 	sent := 0
 	for !op.block {
 		require.Less(t, sent, 1<<20, "the buffer never fills")
 		tx := datagram.Transmit{Data: make([]byte, 100), SegmentSize: 10}
 		op.tx = &tx
-		require.NoError(t, raw.Control(op.run))
+		require.NoError(t, raw.Control(op.try))
 		require.NoError(t, op.first)
 		sent += (100 - len(tx.Data)) / 10
 		require.Equal(t, op.block, len(tx.Data) > 0, "what was not sent is left")

@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 
@@ -10,9 +11,15 @@ import (
 )
 
 // osConn is empty where the standard library's socket is all there is.
-type osConn struct{}
+type osConn struct{ udp *net.UDPConn }
 
-func (*osConn) init(*net.UDPConn, netip.AddrPort) error { return nil }
+func (o *osConn) init(uc *net.UDPConn, _ netip.AddrPort, _ *slog.Logger) error {
+	o.udp = uc
+	return nil
+}
+
+func (*osConn) slabSize() int    { return slabSize }
+func (*osConn) maxSegments() int { return 1 }
 
 func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	n, addr, err := uc.ReadFromUDPAddrPort(t.Slab)
@@ -20,7 +27,7 @@ func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	return n, err
 }
 
-func (o *osConn) write(uc *net.UDPConn, tx *datagram.Transmit) error { return writeMsg(uc, tx, o) }
+func (o *osConn) write(tx *datagram.Transmit) error { return o.writeWait(tx) }
 
 // ReportErrors does nothing: only Linux reports ICMP messages on a socket that is not connected.
 func (c *Conn) ReportErrors() {}
@@ -28,11 +35,11 @@ func (c *Conn) ReportErrors() {}
 // NextError finds nothing.
 func (c *Conn) NextError([]byte) (ICMPError, bool) { return ICMPError{}, false }
 
-// writeMsg lets the runtime's poller wait for room.
-func writeMsg(uc *net.UDPConn, tx *datagram.Transmit, _ *osConn) error {
+// writeWait lets the runtime's poller wait for room.
+func (o *osConn) writeWait(tx *datagram.Transmit) error {
 	var first error
 	for len(tx.Data) > 0 {
-		if _, err := uc.WriteToUDPAddrPort(tx.First(), tx.Path.Remote); err != nil && first == nil {
+		if _, err := o.udp.WriteToUDPAddrPort(tx.First(), tx.Path.Remote); err != nil && first == nil {
 			first = err
 		}
 		tx.Advance()

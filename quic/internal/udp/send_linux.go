@@ -1,0 +1,147 @@
+package udp
+
+import (
+	"syscall"
+
+	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"golang.org/x/sys/unix"
+)
+
+// A sendOp is one Write in the making. It lives in a pool, with the method values that RawConn calls,
+// so that a Write allocates nothing.
+type sendOp struct {
+	os      *osConn
+	try     func(fd uintptr)
+	wait    func(fd uintptr) bool
+	tx      *datagram.Transmit
+	to      unix.Sockaddr
+	sa4     unix.SockaddrInet4
+	sa6     unix.SockaddrInet6
+	oob     [oobSize]byte
+	single  int // length of the control messages for one datagram
+	run     int // and for a run of them
+	most    int // datagrams in a run
+	block   bool
+	first   error // of a datagram that was refused, or of an earlier one
+	refusal error // of segmentation offload
+	proven  bool  // a datagram was sent after refusal
+}
+
+func (o *osConn) newSendOp() *sendOp {
+	op := &sendOp{os: o}
+	op.try = op.sendAll
+	op.wait = func(fd uintptr) (done bool) {
+		op.sendAll(fd)
+		return !op.block
+	}
+	return op
+}
+
+// write sends without waiting: RawConn.Control takes no lock that writeWait might hold.
+func (o *osConn) write(tx *datagram.Transmit) error {
+	return o.send(tx, func(op *sendOp) error { return o.raw.Control(op.try) })
+}
+
+// writeWait lets the runtime's poller wait for room.
+func (o *osConn) writeWait(tx *datagram.Transmit) error {
+	return o.send(tx, func(op *sendOp) error { return o.raw.Write(op.wait) })
+}
+
+func (o *osConn) send(tx *datagram.Transmit, do func(*sendOp) error) error {
+	op, _ := o.sends.Get().(*sendOp)
+	if op == nil {
+		op = o.newSendOp()
+	}
+	defer o.sends.Put(op)
+	err := op.begin(tx)
+	if err != nil {
+		tx.Data = nil
+		return err
+	}
+	err = do(op)
+	op.tx = nil
+	if op.refusal != nil && op.proven {
+		o.gso.refuse(tx.Path.Remote.Addr(), op.refusal)
+	}
+	switch {
+	case err != nil:
+		return err
+	case op.block:
+		return ErrWouldBlock
+	}
+	return op.first
+}
+
+// begin prepares the address and the control messages.
+func (op *sendOp) begin(tx *datagram.Transmit) error {
+	op.tx, op.block, op.first, op.refusal, op.proven = tx, false, nil, nil, false
+	if err := op.setAddress(); err != nil {
+		return err
+	}
+	b := op.os.appendOOB(op.oob[:0], tx)
+	op.single, op.run, op.most = len(b), len(b), 1
+	if len(tx.Data) > tx.SegmentSize && tx.SegmentSize > 0 {
+		if op.most = min(op.os.gso.segments(tx.Path.Remote.Addr()), maxRun/tx.SegmentSize); op.most > 1 {
+			op.run = len(appendSegmentSize(b, tx.SegmentSize))
+		}
+	}
+	return nil
+}
+
+// setAddress sets the destination. It fails for an IPv6 address on an IPv4 socket, and for a zone that
+// names no interface.
+func (op *sendOp) setAddress() error {
+	remote := op.tx.Path.Remote
+	addr := remote.Addr()
+	if op.os.v6 {
+		index := 0
+		if zone := addr.Zone(); zone != "" {
+			if index = op.os.zones.index(zone); index == 0 {
+				return unix.ENODEV
+			}
+		}
+		op.sa6.Addr, op.sa6.Port, op.sa6.ZoneId = addr.As16(), int(remote.Port()), uint32(index)
+		op.to = &op.sa6
+		return nil
+	}
+	if !addr.Is4() {
+		return unix.EAFNOSUPPORT
+	}
+	op.sa4.Addr, op.sa4.Port = addr.As4(), int(remote.Port())
+	op.to = &op.sa4
+	return nil
+}
+
+// sendAll sends until nothing is left or there is no room. If the system does not take a run of
+// datagrams, the same ones and the rest of the Transmit leave one by one, each with its own error.
+func (op *sendOp) sendAll(fd uintptr) {
+	op.block = false
+	for tx := op.tx; len(tx.Data) > 0; {
+		data, oob := tx.First(), op.oob[:op.single]
+		isRun := op.most > 1 && len(data) < len(tx.Data)
+		if isRun {
+			data, oob = tx.Data[:min(op.most*tx.SegmentSize, len(tx.Data))], op.oob[:op.run]
+		}
+		_, err := op.os.sendmsg(int(fd), data, oob, op.to, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			op.proven = op.refusal != nil
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			op.block = true
+			return
+		case isRun:
+			op.most = 1
+			if refusesGSO(err) {
+				op.refusal = err
+			} else {
+				op.first = err // perhaps about an earlier datagram: Conn.ReportErrors
+			}
+			continue
+		case op.first == nil:
+			op.first = err
+		}
+		tx.Data = tx.Data[len(data):]
+	}
+}
