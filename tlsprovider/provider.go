@@ -19,8 +19,8 @@ type Provider interface {
 
 	// OpenInitial opens the first packet of a client, in place, with the keys that follow from
 	// version and the packet's destination connection ID. pkt is the whole packet and nothing
-	// more, pnOffset the offset of its packet number. It keeps nothing and does not allocate:
-	// it is what stands between noise from the network and any state.
+	// more, pnOffset the offset of its packet number. It keeps nothing and should allocate little,
+	// because it runs for each datagram of noise from the network.
 	OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (InitialPacket, bool)
 
 	// InitialKeys derives both directions' Initial keys for one side of a connection.
@@ -46,7 +46,8 @@ type Endpoint interface {
 	// NewSession starts a handshake.
 	NewSession(SessionParams) (Session, error)
 
-	// SetCertificates replaces the certificates for sessions made from now on.
+	// SetCertificates replaces the certificates for sessions made from now on. A client forgets its
+	// tickets, which belong to its former certificates.
 	SetCertificates([]Certificate) error
 
 	// SetTicketKeys replaces the session ticket keys, the first being used to seal. Servers

@@ -41,7 +41,9 @@ func (s State) PeerCertificates() ([]*x509.Certificate, error) {
 	return out, nil
 }
 
-// Capabilities is what a provider, as it was built and linked, can do.
+// Capabilities is what a provider, as it was built and linked, can do. The zero value of a field means that
+// the provider lacks the feature; it then refuses a Config that asks for it, with an error that wraps
+// [ErrUnsupported].
 type Capabilities struct {
 	Library          string      // name and version of the TLS library
 	Groups           []GroupInfo // those that Config.Groups can name, in order of preference
@@ -50,6 +52,26 @@ type Capabilities struct {
 	ZeroRTT          bool
 	Policies         bool // Config.Policy is understood
 	FIPS             FIPS
+
+	// Tickets: sessions resume by tickets. Without it, Config.DisableTickets makes no difference.
+	Tickets bool
+	// Exporters: Session.Export works.
+	Exporters bool
+	// Signers: a Certificate may have a Signer, whose use is an EventSign.
+	Signers bool
+	// ClientCertificates: clients show certificates, and servers ask for them.
+	ClientCertificates bool
+	// CertificatesByName: a server has several Certificates and chooses by the client's server name.
+	CertificatesByName bool
+	// DecisionEndpoint: a Decision may have an Endpoint, so that Config.DeferCertificates works.
+	DecisionEndpoint bool
+	// KeyLog: Config.KeyLogWriter receives secrets.
+	KeyLog bool
+	// Version2: there are keys and Retry tags for QUIC version 2 (RFC 9369).
+	Version2 bool
+	// HandshakeDetails: State has the peer's SignatureScheme, HelloRetried, and the lengths of the key
+	// shares.
+	HandshakeDetails bool
 }
 
 // Group returns the description of a group that the provider has.

@@ -24,7 +24,7 @@ func keyMaker(t testing.TB, version uint32, id tlsprovider.CipherSuite, secret [
 	return tlsprovider.Keys{Sealer: s, Opener: o}
 }
 
-func TestKeys(t *testing.T) { tlstest.RunKeys(t, keyMaker, keyMaker) }
+func TestKeys(t *testing.T) { tlstest.RunKeys(t, New().Capabilities(), keyMaker, keyMaker) }
 
 // trainOf returns a slab of n packets of 1200 bytes, and both descriptions of it.
 func trainOf(n int) (slab []byte, seal []tlsprovider.SealDesc, open []tlsprovider.OpenDesc) {

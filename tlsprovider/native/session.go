@@ -10,11 +10,9 @@ import (
 	"fmt"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/clienthello"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
-
-// maxHello bounds what is collected of a ClientHello; crypto/tls takes no longer one.
-const maxHello = 1 << 16
 
 // maxHeld bounds the input that comes while a signature is waited for. Nothing that a correct peer sends
 // then comes near.
@@ -36,9 +34,9 @@ type session struct {
 	post     postHandshake
 	state    tlsprovider.State
 
-	hello     []byte // a server's: CRYPTO before Continue
-	waitHello bool   // EventClientHello was returned
-	wantPQ    bool   // RequirePQ of any endpoint that the session has had
+	hello     clienthello.Reader // a server's: CRYPTO before Continue
+	waitHello bool               // EventClientHello was returned
+	wantPQ    bool               // RequirePQ of any endpoint that the session has had
 	readLevel tlsprovider.Level
 	input     []tlsprovider.CryptoData // not fed yet, for a signature was waited for
 	held      int                      // bytes of input that came since it is
@@ -129,38 +127,17 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 // collect waits for a server's whole ClientHello, which is read before crypto/tls sees it: what the
 // answer depends on has to be known first.
 func (s *session) collect() ([]tlsprovider.Event, error) {
-	for _, d := range s.input {
-		if d.Level != tlsprovider.LevelInitial {
-			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v message before the ClientHello", d.Level)
-		}
-		s.hello = append(s.hello, d.Data...)
-	}
+	ch, err := s.hello.Add(s.input)
 	s.input = s.input[:0]
-	_, body, _, declared, ok := hello.Next(s.hello)
-	switch {
-	case len(s.hello) > 0 && s.hello[0] != hello.TypeClientHello:
-		return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d in place of a ClientHello", s.hello[0])
-	case declared > maxHello:
-		return nil, s.alert(tlsprovider.AlertDecodeError, "ClientHello of %d bytes", declared)
-	case !ok:
-		return nil, nil
-	}
-	ch, err := hello.ParseClientHello(body)
 	switch {
 	case err != nil:
-		return nil, s.alert(tlsprovider.AlertDecodeError, "%w", err)
-	case !ch.Offers(hello.VersionTLS13):
-		return nil, s.alert(tlsprovider.AlertProtocolVersion, "the client does not offer TLS 1.3")
-	case !ch.HasParameters:
-		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the
-		// quic_transport_parameters extension MUST close the connection with an error of type
-		// 0x016d [...]"
-		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
-		return nil, s.alert(tlsprovider.AlertMissingExtension, "no transport parameters")
+		return nil, s.fail(err)
+	case ch == nil:
+		return nil, nil
 	}
 	s.state.ServerName = ch.ServerName
 	s.waitHello = true
-	return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: &ch.ClientHello}), nil
+	return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: ch}), nil
 }
 
 // Continue implements tlsprovider.Session.
@@ -205,8 +182,8 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		params = []byte{}
 	}
 	s.conn.SetTransportParameters(params)
-	s.input = append(s.input[:0], tlsprovider.CryptoData{Level: tlsprovider.LevelInitial, Data: s.hello})
-	s.hello = nil
+	s.input = append(s.input[:0], tlsprovider.CryptoData{Level: tlsprovider.LevelInitial, Data: s.hello.Bytes()})
+	s.hello = clienthello.Reader{}
 	return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
 }
 
@@ -298,7 +275,7 @@ func (s *session) Close() {
 			}
 		}
 	}
-	s.input, s.hello, s.events = nil, nil, nil
+	s.input, s.hello, s.events = nil, clienthello.Reader{}, nil
 }
 
 // fail ends the session; it goes on returning the same error.

@@ -20,6 +20,6 @@ func keyMaker(t testing.TB, version uint32, id tlsprovider.CipherSuite, secret [
 }
 
 func TestKeys(t *testing.T) {
-	newProvider(t)
-	tlstest.RunKeys(t, keyMaker, keyMaker)
+	p := newProvider(t)
+	tlstest.RunKeys(t, p.Capabilities(), keyMaker, keyMaker)
 }

@@ -89,6 +89,8 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 			SelfTest: p.info.SelfTest,
 			Version:  p.info.AWSLC,
 		},
+		Tickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
+		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
 	}
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"

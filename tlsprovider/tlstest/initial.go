@@ -89,10 +89,11 @@ func (su *Suite) retryVectors(t *testing.T) {
 		tag, err := p.RetryTag(version1, rfcDCID, unhex(t, "ff000000010008f067a5502a4262b5746f6b656e"))
 		require.NoError(t, err)
 		require.Equal(t, unhex(t, "04a265ba2eff4d829058fb3f0f2496ba"), tag[:])
-		// RFC 9369, A.4.
-		tag, err = p.RetryTag(version2, rfcDCID, unhex(t, "cf6b3343cf0008f067a5502a4262b5746f6b656e"))
-		require.NoError(t, err)
-		require.Equal(t, unhex(t, "c8646ce8bfe33952d955543665dcc7b6"), tag[:])
+		if su.has(quicVersion2) { // RFC 9369, A.4
+			tag, err = p.RetryTag(version2, rfcDCID, unhex(t, "cf6b3343cf0008f067a5502a4262b5746f6b656e"))
+			require.NoError(t, err)
+			require.Equal(t, unhex(t, "c8646ce8bfe33952d955543665dcc7b6"), tag[:])
+		}
 		_, err = p.RetryTag(0xff00001d, rfcDCID, nil)
 		require.Error(t, err)
 		_, err = p.RetryTag(version1, make([]byte, 21), nil)
@@ -127,6 +128,7 @@ func (su *Suite) openInitial(t *testing.T) {
 	for _, off := range []int{-1 << 40, -1, 0, 17, 19, 1179, 1180, 1184, 1199, 1200, 1 << 40} {
 		refused(version1, rfcDCID, packet, off)
 	}
+	handles, held := su.Live()
 	random := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
 		junk := make([]byte, random.IntN(1500))
@@ -135,22 +137,13 @@ func (su *Suite) openInitial(t *testing.T) {
 		}
 		refused(version1, rfcDCID, junk, random.IntN(40))
 	}
-	if raceEnabled || asanEnabled {
-		return
-	}
-	junk := bytes.Repeat([]byte{0xc3}, 1200)
-	handles, held := su.Live()
-	allocs := testing.AllocsPerRun(100, func() { p.OpenInitial(version1, rfcDCID, junk, 18) })
-	if su.Server.Name() == "s2n" { // crypto/aes and crypto/hkdf allocate
-		require.Zero(t, allocs, "noise from the network")
-	}
 	after, heldAfter := su.Live()
 	require.Equal(t, [2]int64{handles, held}, [2]int64{after, heldAfter})
 }
 
 // initialBothWays opens with one provider what the other sealed, in both versions.
 func (su *Suite) initialBothWays(t *testing.T) {
-	for _, version := range []uint32{version1, version2} {
+	for _, version := range su.versions() {
 		for n := 0; n <= 20; n += 4 {
 			dcid := bytes.Repeat([]byte{byte(n)}, n)
 			ck, err := su.Client.InitialKeys(version, dcid, tlsprovider.Client)

@@ -3,6 +3,7 @@ package tlstest
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
@@ -14,11 +15,19 @@ import (
 // Sessions never hand a secret out; this is for tests of packages that can.
 type KeyMaker func(t testing.TB, version uint32, suite tlsprovider.CipherSuite, secret []byte) tlsprovider.Keys
 
-// RunKeys holds packet protection to the boundary's rules: what seal makes, open understands.
-func RunKeys(t *testing.T, seal, open KeyMaker) {
+// RunKeys tests packet protection with the cipher suites and the versions of QUIC in c: what seal's Sealers
+// seal, open's Openers open.
+func RunKeys(t *testing.T, c tlsprovider.Capabilities, seal, open KeyMaker) {
+	versions := []uint32{version1}
+	if c.Version2 {
+		versions = append(versions, version2)
+	}
 	for _, suite := range []tlsprovider.CipherSuite{tlsprovider.AES128GCM, tlsprovider.AES256GCM, tlsprovider.ChaCha20Poly1305} {
 		t.Run(suite.String(), func(t *testing.T) {
-			k := &keys{seal: seal, open: open, suite: suite}
+			if !slices.Contains(c.CipherSuites, suite) {
+				t.Skip("Capabilities lack it")
+			}
+			k := &keys{seal: seal, open: open, suite: suite, versions: versions}
 			t.Run("sizes", k.sizes)
 			t.Run("against a reference", k.againstReference)
 			t.Run("tampered", k.tampered)
@@ -35,13 +44,19 @@ func RunKeys(t *testing.T, seal, open KeyMaker) {
 			t.Run("limits", k.limits)
 		})
 	}
-	t.Run("RFC 9001, A.5", func(t *testing.T) { chachaVector(t, seal, open) })
+	t.Run("RFC 9001, A.5", func(t *testing.T) {
+		if !slices.Contains(c.CipherSuites, tlsprovider.ChaCha20Poly1305) {
+			t.Skip("Capabilities lack ChaCha20-Poly1305")
+		}
+		chachaVector(t, seal, open)
+	})
 }
 
 // keys is one cipher suite of a RunKeys.
 type keys struct {
 	seal, open KeyMaker
 	suite      tlsprovider.CipherSuite
+	versions   []uint32
 }
 
 func (k *keys) pair(t testing.TB) (tlsprovider.Sealer, tlsprovider.Opener) {

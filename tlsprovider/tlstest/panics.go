@@ -18,16 +18,18 @@ func (su *Suite) panics(t *testing.T) {
 		name string
 		side tlsprovider.Side
 		set  func(cfg *tlsprovider.Config, ca *Authority, run func())
+		need []feature
 	}{
-		{"Config.VerifyPeer", tlsprovider.Client, verifyPeerRuns},
-		{"Config.VerifyPeer", tlsprovider.Server, verifyPeerRuns},
+		{"Config.VerifyPeer", tlsprovider.Client, verifyPeerRuns, nil},
+		{"Config.VerifyPeer", tlsprovider.Server, verifyPeerRuns, nil},
 		{"Certificate.Signer", tlsprovider.Server, func(cfg *tlsprovider.Config, ca *Authority, run func()) {
 			cfg.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: before{key, run}}}
-		}},
-		{"Config.KeyLogWriter", tlsprovider.Client, keyLogRuns},
-		{"Config.KeyLogWriter", tlsprovider.Server, keyLogRuns},
+		}, needs(signers)},
+		{"Config.KeyLogWriter", tlsprovider.Client, keyLogRuns, needs(keyLog)},
+		{"Config.KeyLogWriter", tlsprovider.Server, keyLogRuns, needs(keyLog)},
 	} {
 		t.Run(tt.name+" of the "+tt.side.String(), func(t *testing.T) {
+			su.need(t, tt.need...)
 			client, server, ca := Configs(t)
 			client.DisableTickets, server.DisableTickets = true, true
 			cfg := client
@@ -57,6 +59,7 @@ func (su *Suite) panics(t *testing.T) {
 		})
 	}
 	t.Run("empty signature", func(t *testing.T) {
+		su.need(t, signers)
 		client, server, ca := Configs(t)
 		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: silent{key}}}
 		side, err := su.NewPair(t, client, server).Run(t)

@@ -106,7 +106,7 @@ func (r *reference) mask(t testing.TB, sample []byte) []byte {
 // againstReference compares every sealed byte with the reference's, in both versions, over random sizes,
 // numbers and key updates.
 func (k *keys) againstReference(t *testing.T) {
-	for _, version := range []uint32{version1, version2} {
+	for _, version := range k.versions {
 		random := rand.New(rand.NewPCG(uint64(version), 6))
 		n := 32
 		if k.suite == tlsprovider.AES256GCM {

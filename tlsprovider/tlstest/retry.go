@@ -53,7 +53,7 @@ func (tr *train) addLong(pn uint64, payload []byte) {
 func (su *Suite) retryTags(t *testing.T) {
 	long := bytes.Repeat([]byte{0xf7}, 65535)
 	for _, n := range []int{0, 1, 100, 1200, 2047, 2048, 2049, 9000, 65535} {
-		for _, version := range []uint32{version1, version2} {
+		for _, version := range su.versions() {
 			for _, dcid := range [][]byte{nil, rfcDCID, long[:20]} {
 				a, err := su.Client.RetryTag(version, dcid, long[:n])
 				require.NoError(t, err, "%d bytes", n)

@@ -1,5 +1,6 @@
-// Package tlstest holds what every TLS provider is held to: one suite of tests, run on each provider
-// with itself and on each pair of them. It is imported by tests only.
+// Package tlstest is the conformance suite of TLS providers. Run tests one provider with itself, and RunPair
+// tests two with each other. Tests that need an optional feature ask the providers' Capabilities and are
+// skipped without it. See docs/writing-a-provider.md. Only tests import this package.
 package tlstest
 
 import (
@@ -8,124 +9,142 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Suite is the providers of the two sides, and what they are excused from.
+// A Suite tests the providers of the two sides.
 type Suite struct {
 	Client, Server tlsprovider.Provider
 
-	of demand // set by Run and its like
-
-	// Live counts what the two hold: handles, and bytes outside of Go's heap.
+	// Live returns what the two hold: handles that are not closed, and bytes outside of Go's heap.
 	Live func() (handles, bytes int64)
+
+	fake bool // tests of the scope onlyTLS do not run
 }
 
-// Run holds one provider to the whole suite, with itself at both ends.
+// Run tests one provider, with itself at both ends. live returns the number of its sessions and keys that
+// are not closed, and the bytes that it holds outside of Go's heap. It may be nil if the provider does not
+// count them; leaks are then not found.
 func Run(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
 	RunPair(t, p, p, live)
 }
 
-// RunPair holds two providers to the suite, one at each end.
+// RunPair tests two providers, one at each end.
 func RunPair(t *testing.T, client, server tlsprovider.Provider, live func() (handles, bytes int64)) {
-	su := &Suite{Client: client, Server: server, Live: live}
-	su.runAll(t, real)
+	newSuite(client, server, live).runAll(t)
 }
 
-func (su *Suite) runAll(t *testing.T, upTo demand) {
-	su.of = upTo
+// RunFake tests a provider that has no cryptography and sends no TLS messages: the order of its events, and
+// that nothing is left.
+func RunFake(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
+	su := newSuite(p, p, live)
+	su.fake = true
+	su.runAll(t)
+}
+
+func newSuite(client, server tlsprovider.Provider, live func() (handles, bytes int64)) *Suite {
+	su := &Suite{Client: client, Server: server, Live: live}
+	if live == nil {
+		su.Live = func() (handles, bytes int64) { return 0, 0 }
+	}
+	return su
+}
+
+func (su *Suite) runAll(t *testing.T) {
 	for _, test := range append(su.stateless(), su.handshake()...) {
-		if test.of <= upTo {
-			t.Run(test.name, test.run)
+		if su.fake && test.scope == onlyTLS {
+			continue
 		}
+		t.Run(test.name, func(t *testing.T) {
+			su.need(t, test.needs...)
+			test.run(t)
+		})
 	}
 }
 
-// RunFake holds a provider without cryptography to what does not take any: the order of events, and
-// that nothing is left.
-func RunFake(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
-	su := &Suite{Client: p, Server: p, Live: live}
-	su.runAll(t, all)
-}
-
+// A namedTest is one test of the suite.
 type namedTest struct {
-	name string
-	run  func(*testing.T)
-	of   demand
+	name  string
+	run   func(*testing.T)
+	scope scope
+	needs []feature
 }
 
-// demand says of whom a test is asked.
-type demand int
+// scope says which providers a test is for.
+type scope int
 
 const (
-	all  demand = iota
-	real        // of providers with cryptography and certificates
+	anyProvider scope = iota // those that follow the interface
+	onlyTLS                  // those that speak TLS, with certificates and cryptography
 )
+
+func needs(f ...feature) []feature { return f }
 
 func (su *Suite) stateless() []namedTest {
 	return []namedTest{
-		{"RFC 9001, A.2 and A.3", su.initialVectors, real},
-		{"RFC 9001, A.4", su.retryVectors, real},
-		{"OpenInitial", su.openInitial, real},
-		{"Initial keys", su.initialBothWays, all},
-		{"Initial keys after a Retry", su.initialAfterRetry, all},
-		{"Retry tags", su.retryTags, real},
-		{"tokens and resets", su.tokensAndResets, all},
+		{"RFC 9001, A.2 and A.3", su.initialVectors, onlyTLS, nil},
+		{"RFC 9001, A.4", su.retryVectors, onlyTLS, nil},
+		{"OpenInitial", su.openInitial, onlyTLS, nil},
+		{"Initial keys", su.initialBothWays, anyProvider, nil},
+		{"Initial keys after a Retry", su.initialAfterRetry, anyProvider, nil},
+		{"Retry tags", su.retryTags, onlyTLS, nil},
+		{"tokens and resets", su.tokensAndResets, anyProvider, nil},
 	}
 }
 
 func (su *Suite) handshake() []namedTest {
 	return []namedTest{
-		{"post-quantum by default", su.postQuantum, all},
-		{"key events", su.keyEvents, all},
-		{"fragments", su.fragments, all},
-		{"keys of sessions", su.sessionKeys, real},
-		{"every split", su.everySplit, all},
-		{"crossing levels", su.crossing, all},
-		{"exporters", su.exporters, real},
-		{"key log", su.keyLog, all},
-		{"decision replaces endpoint", su.decisionReplacesEndpoint, real},
-		{"decision asks for a certificate", su.decisionAsksForCertificate, real},
-		{"decision signs with its own key", su.decisionSigns, real},
-		{"decision keeps RequirePQ", su.decisionKeepsRequirePQ, all},
-		{"decision supplies the certificate", su.decisionSuppliesCertificate, real},
-		{"pieces in one call", su.piecesInOneCall, all},
-		{"closed endpoints", su.closedEndpoints, real},
-		{"version 2 keys", su.version2Keys, all},
-		{"wrong order", su.wrongOrder, real},
-		{"long chain", su.longChain, all},
-		{"each group alone", su.eachGroupAlone, all},
-		{"groups that are missing", su.groupsThatAreMissing, all},
-		{"HelloRetryRequest", su.helloRetryRequest, real},
-		{"RequirePQ", su.requirePQ, real},
-		{"no common group", su.noCommonGroup, all},
-		{"ALPN", su.alpn, all},
-		{"negotiated ALPN", su.negotiatedALPN, real},
-		{"ALPN and SNI", su.alpnAndSNI, real},
-		{"transport parameters", su.transportParameters, all},
-		{"names that match", su.namesThatMatch, real},
-		{"certificate by name", su.certificateByName, real},
-		{"many certificates", su.manyCertificates, real},
-		{"resumption", su.resumption, real},
-		{"resumed clients are known", su.resumedClientsAreKnown, real},
-		{"tickets across SetCertificates", su.ticketsAcrossSetCertificates, all},
-		{"clock set back", su.clockSetBack, real},
-		{"tickets off", su.ticketsOff, all},
-		{"settled sessions", su.settledSessions, all},
-		{"server certificate faults", su.serverCertificateFaults, real},
-		{"mutual TLS", su.mutualTLS, real},
-		{"authorities of each role", su.authoritiesOfEachRole, real},
-		{"client with two certificates", su.clientWithTwoCertificates, real},
-		{"VerifyPeer", su.verifyPeer, all},
-		{"peer chains", su.peerChains, real},
-		{"panics", su.panics, all},
-		{"key formats", su.keyFormats, real},
-		{"signer", su.signer, real},
-		{"wrong levels", su.wrongLevels, all},
-		{"post-handshake messages", su.postHandshakeMessages, real},
-		{"garbage", su.garbage, all},
-		{"nothing is left", su.nothingIsLeft, all},
-		{"aborted at each event", su.abortedAtEachEvent, all},
-		{"many handshakes", su.manyHandshakes, all},
-		{"stuck signers", su.stuckSigners, all},
-		{"flood while signing", su.floodWhileSigning, real},
-		{"concurrent use", su.concurrentUse, all},
+		{"absent features", su.absentFeatures, onlyTLS, nil},
+		{"default handshake", su.defaultHandshake, anyProvider, nil},
+		{"key events", su.keyEvents, anyProvider, nil},
+		{"fragments", su.fragments, anyProvider, nil},
+		{"keys of sessions", su.sessionKeys, onlyTLS, nil},
+		{"every split", su.everySplit, anyProvider, nil},
+		{"crossing levels", su.crossing, anyProvider, nil},
+		{"exporters", su.exporters, onlyTLS, needs(exporters)},
+		{"key log", su.keyLog, anyProvider, needs(keyLog)},
+		{"decision replaces endpoint", su.decisionReplacesEndpoint, onlyTLS, needs(decisionEndpoint)},
+		{"decision asks for a certificate", su.decisionAsksForCertificate, onlyTLS, needs(decisionEndpoint, clientCertificates)},
+		{"decision signs with its own key", su.decisionSigns, onlyTLS, needs(decisionEndpoint, signers)},
+		{"decision keeps RequirePQ", su.decisionKeepsRequirePQ, anyProvider, needs(decisionEndpoint)},
+		{"decision supplies the certificate", su.decisionSuppliesCertificate, onlyTLS, needs(decisionEndpoint)},
+		{"pieces in one call", su.piecesInOneCall, anyProvider, nil},
+		{"closed endpoints", su.closedEndpoints, onlyTLS, nil},
+		{"version 2 keys", su.version2Keys, anyProvider, needs(quicVersion2)},
+		{"wrong order", su.wrongOrder, onlyTLS, nil},
+		{"long chain", su.longChain, anyProvider, nil},
+		{"each group alone", su.eachGroupAlone, anyProvider, nil},
+		{"groups that are missing", su.groupsThatAreMissing, anyProvider, nil},
+		{"HelloRetryRequest", su.helloRetryRequest, onlyTLS, needs(handshakeDetails)},
+		{"RequirePQ", su.requirePQ, onlyTLS, nil},
+		{"no common group", su.noCommonGroup, anyProvider, nil},
+		{"ALPN", su.alpn, anyProvider, nil},
+		{"negotiated ALPN", su.negotiatedALPN, onlyTLS, needs(group(tlsprovider.P256))},
+		{"ALPN and SNI", su.alpnAndSNI, onlyTLS, nil},
+		{"transport parameters", su.transportParameters, anyProvider, nil},
+		{"names that match", su.namesThatMatch, onlyTLS, nil},
+		{"certificate by name", su.certificateByName, onlyTLS, needs(certificatesByName)},
+		{"many certificates", su.manyCertificates, onlyTLS, needs(certificatesByName)},
+		{"resumption", su.resumption, onlyTLS, needs(tickets)},
+		{"resumed clients are known", su.resumedClientsAreKnown, onlyTLS, needs(tickets, clientCertificates)},
+		{"tickets across SetCertificates", su.ticketsAcrossSetCertificates, anyProvider, needs(tickets)},
+		{"clock set back", su.clockSetBack, onlyTLS, needs(tickets)},
+		{"tickets off", su.ticketsOff, anyProvider, needs(tickets)},
+		{"settled sessions", su.settledSessions, anyProvider, needs(tickets)},
+		{"server certificate faults", su.serverCertificateFaults, onlyTLS, nil},
+		{"mutual TLS", su.mutualTLS, onlyTLS, needs(clientCertificates)},
+		{"authorities of each role", su.authoritiesOfEachRole, onlyTLS, needs(clientCertificates)},
+		{"client with two certificates", su.clientWithTwoCertificates, onlyTLS, needs(clientCertificates, certificatesByName, scheme(rsaPSS))},
+		{"VerifyPeer", su.verifyPeer, anyProvider, nil},
+		{"peer chains", su.peerChains, onlyTLS, needs(group(tlsprovider.P256))},
+		{"panics", su.panics, anyProvider, nil},
+		{"key formats", su.keyFormats, onlyTLS, nil},
+		{"signer", su.signer, onlyTLS, needs(signers)},
+		{"wrong levels", su.wrongLevels, anyProvider, nil},
+		{"post-handshake messages", su.postHandshakeMessages, onlyTLS, nil},
+		{"garbage", su.garbage, anyProvider, nil},
+		{"nothing is left", su.nothingIsLeft, anyProvider, nil},
+		{"aborted at each event", su.abortedAtEachEvent, anyProvider, nil},
+		{"many handshakes", su.manyHandshakes, anyProvider, nil},
+		{"stuck signers", su.stuckSigners, anyProvider, needs(signers)},
+		{"flood while signing", su.floodWhileSigning, onlyTLS, needs(signers)},
+		{"concurrent use", su.concurrentUse, anyProvider, nil},
 	}
 }

@@ -14,31 +14,26 @@ func (su *Suite) resumption(t *testing.T) {
 
 	cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
 	require.False(t, cs.Resumed)
-	p := PairOf(t, ce, se, "server.test")
-	cs, _ = p.MustRun(t)
+	cs, _ = PairOf(t, ce, se, "server.test").MustRun(t)
 	require.True(t, cs.Resumed)
-	require.Equal(t, tlsprovider.X25519MLKEM768, cs.Group)
+	require.Equal(t, su.groups()[0], cs.Group)
 	require.Nil(t, cs.PeerChain)
 	require.Zero(t, cs.SignatureScheme)
-	require.Equal(t, 1216, cs.ClientShareLen)
+	su.requireShares(t, cs)
 
 	full := func(why string) {
 		t.Helper()
 		p := PairOf(t, ce, se, "server.test")
 		cs, _ := p.MustRun(t)
 		require.False(t, cs.Resumed, why)
-		require.Equal(t, 1, p.Tickets)
+		require.NotZero(t, p.Tickets)
 	}
-	// A ticket serves once, and s2n-tls sends none on a resumed connection.
+	// collect makes the client's only tickets those of a full handshake: a ticket serves once, and a server
+	// may send none on a resumed connection.
 	collect := func() {
 		t.Helper()
-		for p = PairOf(t, ce, se, "server.test"); ; p = PairOf(t, ce, se, "server.test") {
-			if cs, _ := p.MustRun(t); p.Tickets == 1 {
-				return
-			} else if !cs.Resumed {
-				t.Fatal("a full handshake brought no ticket")
-			}
-		}
+		require.NoError(t, ce.SetCertificates(nil))
+		full("the client forgot its tickets")
 	}
 	resumed := func(why string) {
 		t.Helper()
@@ -117,7 +112,7 @@ func (su *Suite) ticketsAcrossSetCertificates(t *testing.T) {
 		p = PairOf(t, ce, se, "server.test")
 		cs, _ := p.MustRun(t)
 		require.False(t, cs.Resumed)
-		require.Equal(t, 1, p.Tickets)
+		require.NotZero(t, p.Tickets)
 		cs, _ = PairOf(t, ce, se, "server.test").MustRun(t)
 		require.True(t, cs.Resumed, "the new identity has tickets of its own")
 	}

@@ -104,6 +104,8 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 		Groups:           allGroups(),
 		CipherSuites:     allSuites(),
 		SignatureSchemes: []tlsprovider.SignatureScheme{scheme},
+		Tickets:          true, Exporters: true, Signers: true, ClientCertificates: true, DecisionEndpoint: true,
+		KeyLog: true, Version2: true, HandshakeDetails: true,
 	}
 }
 

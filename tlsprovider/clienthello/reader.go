@@ -1,0 +1,60 @@
+// Package clienthello reads the ClientHello of a QUIC client. It is for providers whose TLS library does not
+// stop after the ClientHello: they read it here first, and pass the bytes to the library when they have the
+// transport's decision.
+package clienthello
+
+import (
+	"fmt"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+)
+
+// MaxLen is the largest ClientHello that a Reader takes, in bytes.
+const MaxLen = 1 << 16
+
+// A Reader collects a ClientHello. The zero value is ready to use.
+type Reader struct {
+	data []byte
+}
+
+// Add appends CRYPTO bytes. It returns nil while the ClientHello is incomplete. A ClientHello that a QUIC
+// server must refuse is an [*tlsprovider.Error] with the alert that the RFCs demand.
+func (r *Reader) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, error) {
+	for _, d := range in {
+		if d.Level != tlsprovider.LevelInitial {
+			return nil, refuse(tlsprovider.AlertUnexpectedMessage, "%v message before the ClientHello", d.Level)
+		}
+		r.data = append(r.data, d.Data...)
+	}
+	_, body, _, declared, ok := hello.Next(r.data)
+	switch {
+	case len(r.data) > 0 && r.data[0] != hello.TypeClientHello:
+		return nil, refuse(tlsprovider.AlertUnexpectedMessage, "message of type %d in place of a ClientHello", r.data[0])
+	case declared > MaxLen:
+		return nil, refuse(tlsprovider.AlertDecodeError, "ClientHello of %d bytes; the limit is %d", declared, MaxLen)
+	case !ok:
+		return nil, nil
+	}
+	ch, err := hello.ParseClientHello(body)
+	switch {
+	case err != nil:
+		return nil, refuse(tlsprovider.AlertDecodeError, "%w", err)
+	case !ch.Offers(hello.VersionTLS13):
+		return nil, refuse(tlsprovider.AlertProtocolVersion, "the client does not offer TLS 1.3")
+	case !ch.HasParameters:
+		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the
+		// quic_transport_parameters extension MUST close the connection with an error of type
+		// 0x016d [...]"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
+		return nil, refuse(tlsprovider.AlertMissingExtension, "no transport parameters")
+	}
+	return &ch.ClientHello, nil
+}
+
+// Bytes returns all bytes that were added. Those behind the ClientHello, if any, are the library's to judge.
+func (r *Reader) Bytes() []byte { return r.data }
+
+func refuse(a tlsprovider.Alert, format string, args ...any) error {
+	return &tlsprovider.Error{Alert: a, Err: fmt.Errorf("clienthello: "+format, args...)}
+}

@@ -1,0 +1,217 @@
+package tlstest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
+)
+
+// A feature is something that a provider may lack: a field of its Capabilities.
+type feature struct {
+	name string // of the field
+	has  func(*tlsprovider.Capabilities) bool
+}
+
+var (
+	tickets            = feature{"Tickets", func(c *tlsprovider.Capabilities) bool { return c.Tickets }}
+	exporters          = feature{"Exporters", func(c *tlsprovider.Capabilities) bool { return c.Exporters }}
+	signers            = feature{"Signers", func(c *tlsprovider.Capabilities) bool { return c.Signers }}
+	clientCertificates = feature{"ClientCertificates", func(c *tlsprovider.Capabilities) bool { return c.ClientCertificates }}
+	certificatesByName = feature{"CertificatesByName", func(c *tlsprovider.Capabilities) bool { return c.CertificatesByName }}
+	decisionEndpoint   = feature{"DecisionEndpoint", func(c *tlsprovider.Capabilities) bool { return c.DecisionEndpoint }}
+	keyLog             = feature{"KeyLog", func(c *tlsprovider.Capabilities) bool { return c.KeyLog }}
+	quicVersion2       = feature{"Version2", func(c *tlsprovider.Capabilities) bool { return c.Version2 }}
+	handshakeDetails   = feature{"HandshakeDetails", func(c *tlsprovider.Capabilities) bool { return c.HandshakeDetails }}
+)
+
+// group is the feature of having a key exchange group.
+func group(g tlsprovider.Group) feature {
+	return feature{"Groups with " + g.String(), func(c *tlsprovider.Capabilities) bool { _, ok := c.Group(g); return ok }}
+}
+
+// scheme is the feature of having a signature scheme.
+func scheme(s tlsprovider.SignatureScheme) feature {
+	return feature{"SignatureSchemes with " + s.String(), func(c *tlsprovider.Capabilities) bool {
+		return slices.Contains(c.SignatureSchemes, s)
+	}}
+}
+
+// Signature schemes of certificates that tests make (RFC 8446, 4.2.3).
+const (
+	ecdsaP256 tlsprovider.SignatureScheme = 0x0403
+	ecdsaP384 tlsprovider.SignatureScheme = 0x0503
+	rsaPSS    tlsprovider.SignatureScheme = 0x0804
+)
+
+// missing says which of needs one of the two providers lacks. It is empty if they have all.
+func (su *Suite) missing(needs ...feature) string {
+	for _, p := range []tlsprovider.Provider{su.Client, su.Server} {
+		c := p.Capabilities()
+		for _, f := range needs {
+			if !f.has(&c) {
+				return fmt.Sprintf("%s's Capabilities lack %s", p.Name(), f.name)
+			}
+		}
+	}
+	return ""
+}
+
+// has reports whether both providers have a feature.
+func (su *Suite) has(f feature) bool { return su.missing(f) == "" }
+
+// need skips the test if one of the two providers lacks a feature.
+func (su *Suite) need(t testing.TB, needs ...feature) {
+	t.Helper()
+	if why := su.missing(needs...); why != "" {
+		t.Skip(why)
+	}
+}
+
+// versions returns the versions of QUIC that both providers have keys for.
+func (su *Suite) versions() []uint32 {
+	if su.has(quicVersion2) {
+		return []uint32{version1, version2}
+	}
+	return []uint32{version1}
+}
+
+// groups returns the groups that both providers have, in the client's order of preference.
+func (su *Suite) groups() (out []tlsprovider.Group) {
+	server := su.Server.Capabilities()
+	for _, g := range su.Client.Capabilities().Groups {
+		if _, ok := server.Group(g.ID); ok {
+			out = append(out, g.ID)
+		}
+	}
+	return out
+}
+
+// firstGroup returns the first group that both providers have and that is, or is not, post-quantum. It skips
+// the test if there is none.
+func (su *Suite) firstGroup(t testing.TB, postQuantum bool) tlsprovider.Group {
+	t.Helper()
+	for _, g := range su.groups() {
+		if g.PostQuantum() == postQuantum {
+			return g
+		}
+	}
+	kind := "classical"
+	if postQuantum {
+		kind = "post-quantum"
+	}
+	t.Skipf("%s and %s have no %s group in common", su.Client.Name(), su.Server.Name(), kind)
+	return 0
+}
+
+// retryGroup returns a group that the client offers by default, without a share, and that the server has. A
+// server that takes no other asks for a share with a HelloRetryRequest. It is 0 if there is none.
+func (su *Suite) retryGroup(t testing.TB) (retry tlsprovider.Group) {
+	t.Helper()
+	client, server, _ := Configs(t)
+	p := su.NewPair(t, client, server)
+	p.MustRun(t)
+	common := su.groups()
+	for _, g := range p.Hello.Groups {
+		if !slices.Contains(p.Hello.KeyShares, g) && slices.Contains(common, g) && (retry == 0 || g.PostQuantum()) {
+			retry = g
+		}
+	}
+	return retry
+}
+
+// shareLens are the lengths of the client's and the server's key share of each group, in bytes.
+var shareLens = map[tlsprovider.Group][2]int{
+	tlsprovider.X25519MLKEM768: {1216, 1120}, tlsprovider.SecP256r1MLKEM768: {1249, 1153},
+	tlsprovider.SecP384r1MLKEM1024: {1665, 1665}, tlsprovider.X25519: {32, 32},
+	tlsprovider.P256: {65, 65}, tlsprovider.P384: {97, 97}, tlsprovider.P521: {133, 133},
+	tlsprovider.MLKEM1024: {1568, 1568},
+}
+
+// requireShares checks the lengths of key shares in a state, if they are known.
+func (su *Suite) requireShares(t testing.TB, st tlsprovider.State) {
+	t.Helper()
+	if want, ok := shareLens[st.Group]; ok && su.has(handshakeDetails) {
+		require.Equal(t, want, [2]int{st.ClientShareLen, st.ServerShareLen})
+	}
+}
+
+// absentFeatures checks that a provider refuses a configuration or a call that asks for what it lacks.
+func (su *Suite) absentFeatures(t *testing.T) {
+	for _, p := range []tlsprovider.Provider{su.Client, su.Server} {
+		su := &Suite{Client: p, Server: p, Live: su.Live}
+		for _, tt := range []struct {
+			lacks feature
+			ask   func(client, server *tlsprovider.Config, ca *Authority) error
+		}{
+			{tickets, func(_, s *tlsprovider.Config, _ *Authority) error {
+				s.TicketKeys = [][]byte{make([]byte, 32)}
+				return refusal(p.NewServer, s)
+			}},
+			{signers, func(_, s *tlsprovider.Config, ca *Authority) error {
+				s.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, ca.Key, nil), Signer: remote{ca.Key, nil}}}
+				return refusal(p.NewServer, s)
+			}},
+			{clientCertificates, func(_, s *tlsprovider.Config, ca *Authority) error {
+				s.ClientAuth, s.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
+				return refusal(p.NewServer, s)
+			}},
+			{clientCertificates, func(c, _ *tlsprovider.Config, ca *Authority) error {
+				c.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
+				return refusal(p.NewClient, c)
+			}},
+			{certificatesByName, func(_, s *tlsprovider.Config, ca *Authority) error {
+				s.Certificates = append(s.Certificates, ca.Leaf(t, nil))
+				return refusal(p.NewServer, s)
+			}},
+			{decisionEndpoint, func(_, s *tlsprovider.Config, _ *Authority) error {
+				return refusal(p.NewServer, &tlsprovider.Config{DeferCertificates: true})
+			}},
+			{keyLog, func(c, _ *tlsprovider.Config, _ *Authority) error {
+				c.KeyLogWriter = writer(func([]byte) {})
+				return refusal(p.NewClient, c)
+			}},
+			{feature{"Policies", func(c *tlsprovider.Capabilities) bool { return c.Policies }},
+				func(c, _ *tlsprovider.Config, _ *Authority) error {
+					c.Policy = "default_pq"
+					return refusal(p.NewClient, c)
+				}},
+			{exporters, func(c, s *tlsprovider.Config, _ *Authority) error {
+				pair := su.NewPair(t, c, s)
+				pair.MustRun(t)
+				_, err := pair.Client.Export("EXPORTER-test", nil, 32)
+				return err
+			}},
+		} {
+			t.Run(p.Name()+" "+tt.lacks.name, func(t *testing.T) {
+				if su.has(tt.lacks) {
+					t.Skip("the provider has it")
+				}
+				client, server, ca := Configs(t)
+				require.ErrorIs(t, tt.ask(client, server, ca), tlsprovider.ErrUnsupported)
+			})
+		}
+		t.Run(p.Name()+" Version2", func(t *testing.T) {
+			if su.has(quicVersion2) {
+				t.Skip("the provider has it")
+			}
+			_, err := p.InitialKeys(version2, rfcDCID, tlsprovider.Client)
+			require.Error(t, err)
+			_, err = p.RetryTag(version2, rfcDCID, nil)
+			require.Error(t, err)
+			_, ok := p.OpenInitial(version2, rfcDCID, make([]byte, 1200), 18)
+			require.False(t, ok)
+		})
+	}
+}
+
+// refusal returns the error of an endpoint that must not come into being.
+func refusal(newEndpoint func(*tlsprovider.Config) (tlsprovider.Endpoint, error), cfg *tlsprovider.Config) error {
+	e, err := newEndpoint(cfg)
+	if err == nil {
+		e.Close()
+	}
+	return err
+}
