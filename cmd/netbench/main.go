@@ -18,7 +18,7 @@ func main() { os.Exit(run(newCommand(), os.Stderr)) }
 // run executes the command and returns the exit status: 0; 1 if the command ran but something in it failed,
 // such as a client's connection; 2 for an invalid command line, a file that cannot be read and similar
 // errors.
-func run(c *cobra.Command, complain *os.File) int {
+func run(c *cobra.Command, stderr *os.File) int {
 	err := c.Execute()
 	var failed *drivercli.Failed
 	var driver exitStatus
@@ -28,10 +28,10 @@ func run(c *cobra.Command, complain *os.File) int {
 	case errors.As(err, &driver):
 		return int(driver)
 	case errors.As(err, &failed):
-		fmt.Fprintln(complain, "netbench:", err)
+		fmt.Fprintln(stderr, "netbench:", err)
 		return 1
 	}
-	fmt.Fprintln(complain, "netbench:", err)
+	fmt.Fprintln(stderr, "netbench:", err)
 	return 2
 }
 

@@ -40,13 +40,13 @@ func buildNetbench(t *testing.T) string {
 // netbench runs the command line and returns its exit status and standard output.
 func netbench(t *testing.T, args ...string) (int, string) {
 	t.Helper()
-	complaints, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	require.NoError(t, err)
-	defer complaints.Close()
+	defer stderr.Close()
 	var out bytes.Buffer
 	c := newCommand()
 	c.SetArgs(args)
 	c.SetOut(&out)
-	c.SetErr(complaints)
-	return run(c, complaints), out.String()
+	c.SetErr(stderr)
+	return run(c, stderr), out.String()
 }

@@ -57,9 +57,9 @@ func serve(t *testing.T, program, file string, flags ...string) string {
 	}()
 	t.Cleanup(func() {
 		require.NoError(t, c.Process.Signal(syscall.SIGTERM))
-		complaints := <-read
+		stderr := <-read
 		require.NoError(t, c.Wait())
-		require.Empty(t, complaints, "what the server complains about")
+		require.Empty(t, stderr, "standard error of the server")
 	})
 	return addr
 }
@@ -69,8 +69,8 @@ func client(t *testing.T, program, file, addr string, flags ...string) (sum stat
 	t.Helper()
 	c := exec.Command(program, append([]string{"client", "--summary", "--verify", "--trace", "disabled"}, append(flags, file)...)...)
 	c.Env = append(os.Environ(), "SERVER_0="+addr)
-	var out, complaints bytes.Buffer
-	c.Stdout, c.Stderr = &out, &complaints
+	var out, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &out, &stderr
 	err := c.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -79,9 +79,9 @@ func client(t *testing.T, program, file, addr string, flags ...string) (sum stat
 		require.NoError(t, err)
 	}
 	if status < 2 {
-		require.NoError(t, json.Unmarshal(out.Bytes(), &sum), complaints.String())
+		require.NoError(t, json.Unmarshal(out.Bytes(), &sum), stderr.String())
 	}
-	return sum, complaints.String(), status
+	return sum, stderr.String(), status
 }
 
 // Each driver's client runs against each driver's server.

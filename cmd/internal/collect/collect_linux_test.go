@@ -66,7 +66,7 @@ var drivers = map[string]func() int{
 	"counting": func() int {
 		w := json.NewEncoder(descriptor())
 		w.Encode(stats.Header{Driver: "x", Role: "client", Traces: []string{"lbl"},
-			Provenance: &stats.Provenance{Transport: "pqquic", Kernel: "as the driver says"}})
+			Provenance: &stats.Provenance{Transport: "pqquic", Kernel: "as in the driver's header"}})
 		for range 3 {
 			burn(20 * time.Millisecond)
 			w.Encode(stats.Sample{T: 1, Connections: 10, Send: map[string]stats.Stat{"0:0": {Count: 1, Total: 7}}})
@@ -203,7 +203,7 @@ func TestCountingDriver(t *testing.T) {
 	require.Equal(t, []string{"lbl"}, run.Header.Traces)
 	p := run.Header.Provenance
 	require.Equal(t, "pqquic", p.Transport)
-	require.Equal(t, "as the driver says", p.Kernel)
+	require.Equal(t, "as in the driver's header", p.Kernel)
 	require.NotZero(t, p.CPUs, "fields that the driver leaves out are filled in")
 	require.Equal(t, "X25519MLKEM768", p.Group, "that came late")
 

@@ -66,7 +66,7 @@ func provider(name string) (tlsprovider.Provider, error) {
 	case "native":
 		return native.New(), nil
 	}
-	return nil, fmt.Errorf("unknown provider %q: choose s2n or native", name)
+	return nil, fmt.Errorf("unknown provider %q: use s2n or native", name)
 }
 
 type transport struct {
