@@ -100,7 +100,7 @@ func TestKeyLog(t *testing.T) {
 	} {
 		out, errs, status := pqinspect(t, args...)
 		require.Zero(t, status, errs)
-		require.Contains(t, out, "certificate           CN=pqquic test; ECDSA P-256 key, signed with ECDSA-SHA256; 1 in the chain", name)
+		require.Contains(t, out, "certificate           CN=server.test; ECDSA P-256 key, signed with ECDSA-SHA256; 1 in the chain", name)
 		require.Contains(t, out, "handshake signature   ecdsa_secp256r1_sha256 (0x0403)", name)
 		require.Contains(t, out, "original_destination_connection_id", name)
 		require.Contains(t, out, "protocol              test", name)

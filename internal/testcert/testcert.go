@@ -38,8 +38,12 @@ func New(names ...string) *Certificate {
 
 // ForKey is New for a given private key.
 func ForKey(key crypto.Signer, names ...string) *Certificate {
+	subject := pkix.Name{CommonName: "pqquic test"}
+	if len(names) > 0 {
+		subject.CommonName = names[0]
+	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pqquic test"},
+		SerialNumber: big.NewInt(1), Subject: subject,
 		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0),
 		IsCA: true, BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
