@@ -34,6 +34,8 @@ type Options struct {
 
 	Out            io.Writer // receives the lines
 	Stdout, Stderr io.Writer // of the driver
+
+	headerPatience time.Duration // set by tests; 0 means the constant of that name
 }
 
 // minInterval and probeInterval keep the cost of sampling below 1 % of a driver that uses half a core. A
@@ -49,6 +51,9 @@ const (
 func Run(ctx context.Context, o Options) (status int, err error) {
 	if o.Interval < minInterval {
 		return 0, fmt.Errorf("the interval is %v: use at least %v", o.Interval, minInterval)
+	}
+	if o.headerPatience == 0 {
+		o.headerPatience = headerPatience
 	}
 	// The kernel kills the driver when the thread that started it ends, so this thread must stay.
 	runtime.LockOSThread()

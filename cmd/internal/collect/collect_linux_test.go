@@ -249,7 +249,7 @@ func TestRecordingDriver(t *testing.T) {
 
 // A driver that takes longer than an interval to start is still described in the header.
 func TestLateDriver(t *testing.T) {
-	run, status, _ := collectFrom(t, "late", Options{Interval: minInterval})
+	run, status, _ := collectFrom(t, "late", Options{Interval: minInterval, headerPatience: time.Hour})
 	require.Zero(t, status)
 	require.Equal(t, "server", run.Header.Role)
 	require.Equal(t, []string{"lbl"}, run.Header.Traces)

@@ -172,7 +172,7 @@ const headerPatience = 2 * time.Second
 func (c *collection) emit(s *stats.Sample) {
 	if !c.started {
 		c.held = append(c.held, s)
-		if !c.hasHeader && c.ended.IsZero() && time.Since(c.began) < headerPatience {
+		if !c.hasHeader && c.ended.IsZero() && time.Since(c.began) < c.opt.headerPatience {
 			return
 		}
 		c.started = true
