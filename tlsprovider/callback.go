@@ -30,8 +30,8 @@ func Guard(callback string, f func() error) (err error) {
 	return f()
 }
 
-// RunVerifyPeer is for providers. It calls VerifyPeer, if set, with a copy of st. The error is an [*Error]:
-// the function's own, or one with bad_certificate.
+// RunVerifyPeer is for providers. It calls VerifyPeer, if it is set, with a copy of st. An error is an
+// [*Error]: the one that VerifyPeer returned, or one with bad_certificate that wraps its error.
 func (c *Config) RunVerifyPeer(st *State) error {
 	if c.VerifyPeer == nil {
 		return nil

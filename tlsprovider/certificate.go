@@ -16,25 +16,25 @@ import (
 
 // A Certificate is a chain and the private key of its leaf.
 type Certificate struct {
-	// Chain is DER, leaf first.
+	// Chain holds the certificates in DER, leaf first.
 	Chain [][]byte
 	// KeyDER is the private key in PKCS #8, SEC 1 or PKCS #1. The provider's module parses it.
-	// Endpoints keep the slice, because a change of their configuration needs it again, and
-	// nothing wipes it: see SECURITY.md.
+	// Endpoints keep the slice, because they need it again when their configuration changes.
+	// It is never overwritten; see SECURITY.md.
 	KeyDER []byte
-	// Signer is a key that is not in memory (an HSM, a KMS, another process); KeyDER is then
-	// nil. It is called on goroutines of its own and may block.
+	// Signer is used in place of KeyDER for a key that is not in memory, but in an HSM, a KMS
+	// or another process. It is called on its own goroutine and may block.
 	Signer crypto.Signer
 
 	// OCSPStaple and SignedCertificateTimestamps are sent with the chain to peers that ask for
-	// them. SignatureSchemes, if not nil, are the only ones that the key signs with. A provider
-	// that cannot honour one of the three refuses the Certificate.
+	// them. SignatureSchemes, if not nil, limits the schemes that the key is used with. A provider
+	// that does not support one of the three fields returns an error if it is set.
 	OCSPStaple                  []byte
 	SignedCertificateTimestamps [][]byte
 	SignatureSchemes            []SignatureScheme
 }
 
-// CertificateFromPEM reads a chain and a key. Blocks of other types are skipped.
+// CertificateFromPEM parses a certificate chain and a private key. It skips PEM blocks of other types.
 func CertificateFromPEM(certPEM, keyPEM []byte) (Certificate, error) {
 	var c Certificate
 	for b, rest := pem.Decode(certPEM); b != nil; b, rest = pem.Decode(rest) {
@@ -57,7 +57,7 @@ func CertificateFromPEM(certPEM, keyPEM []byte) (Certificate, error) {
 	return c, errors.New("tlsprovider: no PRIVATE KEY block in the key PEM")
 }
 
-// LoadCertificate reads a chain and a key from PEM files.
+// LoadCertificate reads a certificate chain and a private key from PEM files.
 func LoadCertificate(certFile, keyFile string) (Certificate, error) {
 	cert, err := os.ReadFile(certFile)
 	if err != nil {
@@ -75,8 +75,8 @@ func LoadCertificate(certFile, keyFile string) (Certificate, error) {
 	return c, nil
 }
 
-// CertificateFromTLS converts a tls.Certificate. Keys that are in memory are handed to the provider's
-// module; any other Signer stays where it is.
+// CertificateFromTLS converts a tls.Certificate. A private key in memory becomes KeyDER. Any other
+// crypto.Signer becomes Signer.
 func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
 	c := Certificate{
 		Chain: t.Certificate, OCSPStaple: t.OCSPStaple, SignedCertificateTimestamps: t.SignedCertificateTimestamps,
@@ -85,7 +85,7 @@ func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
 		c.SignatureSchemes = append(c.SignatureSchemes, SignatureScheme(s))
 	}
 	if len(c.Chain) == 0 {
-		return c, errors.New("tlsprovider: tls.Certificate without a certificate")
+		return c, errors.New("tlsprovider: tls.Certificate.Certificate is empty")
 	}
 	switch k := t.PrivateKey.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
@@ -99,12 +99,12 @@ func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
 	return c, fmt.Errorf("tlsprovider: private key of type %T is not a crypto.Signer", t.PrivateKey)
 }
 
-// Roots is a set of trust anchors in a form that every provider can take.
+// Roots is a set of trust anchors that every provider can read.
 type Roots struct {
 	ders [][]byte
 }
 
-// RootsFromPEM reads every CERTIFICATE block.
+// RootsFromPEM returns the certificates of all CERTIFICATE blocks. It skips other blocks.
 func RootsFromPEM(pemBytes []byte) (*Roots, error) {
 	r := new(Roots)
 	for b, rest := pem.Decode(pemBytes); b != nil; b, rest = pem.Decode(rest) {
@@ -113,7 +113,7 @@ func RootsFromPEM(pemBytes []byte) (*Roots, error) {
 		}
 	}
 	if len(r.ders) == 0 {
-		return nil, errors.New("tlsprovider: no CERTIFICATE block among the roots")
+		return nil, errors.New("tlsprovider: no CERTIFICATE block in the PEM data of the roots")
 	}
 	return r, nil
 }

@@ -9,76 +9,82 @@ import (
 
 // Config configures a client or server. The zero value is a client that trusts the system's roots
 // and offers post-quantum key exchange; a server needs Certificates. A Config must not be changed
-// after it was given to a Provider.
+// after it was passed to a Provider.
 type Config struct {
 	// Groups is the set of key exchange groups to offer and accept. Nil means the provider's
-	// default, in which a hybrid post-quantum group comes first. The order in which they are
-	// preferred is AllGroups'. A group that the build lacks is an error, never left out.
+	// default, which prefers a hybrid post-quantum group. The order of preference is that of
+	// AllGroups. A group that the provider does not support is an error.
 	Groups []Group
 
 	// Policy names an s2n-tls security policy and replaces Groups and CipherSuites. Only
-	// providers whose Capabilities say Policies understand it.
+	// providers with Capabilities.Policies support it.
 	Policy string
 
-	// RequirePQ fails a handshake that did not negotiate a post-quantum group, before any
-	// application byte is sent or delivered.
+	// RequirePQ fails a handshake that does not negotiate a post-quantum group. No application
+	// data is sent or delivered in such a handshake.
 	RequirePQ bool
 
-	// CipherSuites restricts the suites; nil means all that the provider has.
+	// CipherSuites limits the cipher suites. Nil means all suites of the provider.
 	CipherSuites []CipherSuite
 
-	// NextProtos are the application protocols, in order of preference. QUIC requires one.
+	// NextProtos lists the application protocols in order of preference. QUIC requires at
+	// least one.
 	NextProtos []string
 
-	// Certificates are what a server shows, chosen by the name that the client asks for, or what
-	// a client shows to a server that asks for one. An Endpoint of package quic that listens
-	// and dials needs one Config for each: see quic.Config.ClientTLS.
+	// Certificates holds a server's certificates, of which it presents the one that matches the
+	// name in the ClientHello, or the certificates that a client may present if the server
+	// requests one. An Endpoint of package quic that listens and dials needs one Config for
+	// each: see quic.Config.ClientTLS.
 	Certificates []Certificate
 
-	// DeferCertificates lets a server be prepared without Certificates and NextProtos. Each of
-	// its handshakes then needs a Decision with an Endpoint that has them. Package quic sets it
-	// for a server whose GetTLSConfig supplies all configurations.
+	// DeferCertificates allows a server without Certificates and NextProtos. Each of its
+	// handshakes then needs a Decision with an Endpoint that has them. Package quic sets it for
+	// a server whose GetTLSConfig supplies all configurations.
 	DeferCertificates bool
 
-	// RootCAs are the authorities by which a client verifies a server's certificate; nil means
-	// the system's roots. Servers ignore it.
+	// RootCAs is the set of authorities that a client uses to verify the server's certificate.
+	// Nil means the system's roots. Servers ignore it.
 	RootCAs *Roots
 
-	// ClientCAs are the authorities by which a server verifies a client's certificate. A server
-	// whose ClientAuth verifies certificates needs it: unlike crypto/tls, there is no default,
-	// because the system's roots would admit everybody who has a certificate of a public
-	// authority. Clients ignore it.
+	// ClientCAs is the set of authorities that a server uses to verify a client's certificate.
+	// It is required if ClientAuth verifies certificates. Unlike in crypto/tls there is no
+	// default: the system's roots would accept every certificate of a public authority.
+	// Clients ignore it.
 	ClientCAs *Roots
 
 	// ClientAuth is a server's policy for client certificates. Clients ignore it.
 	ClientAuth ClientAuth
 
-	// InsecureSkipVerify turns chain and name verification off. Testing only.
+	// InsecureSkipVerify disables the verification of the peer's chain and name. Use it only in
+	// tests.
 	InsecureSkipVerify bool
 
-	// VerifyPeer runs last, after verification of the chain, on a worker goroutine. An error
-	// fails the handshake with bad_certificate, or with the Alert of an *Error; a panic fails it
-	// with internal_error and a *PanicError. State.PeerChain is the chain that was verified. It
-	// is nil if the server asked for no certificate or, with VerifyClientCertIfGiven, got none,
-	// so check its length before its elements. VerifyPeer runs for a resumed session as well: a
-	// client's State.PeerChain is nil then, a server's is that of the session that is resumed.
+	// VerifyPeer, if not nil, is called on a worker goroutine after the chain was verified, as
+	// the last check of a handshake. An error fails the handshake with bad_certificate, or with
+	// the Alert of an *Error; a panic fails it with internal_error and a *PanicError.
+	// State.PeerChain is the chain that was verified. It is nil if the server requested no
+	// certificate or, with VerifyClientCertIfGiven, received none, so check its length before
+	// its elements. VerifyPeer is also called for a resumed session. A client's State.PeerChain
+	// is nil then; a server's is that of the original session.
 	VerifyPeer func(*State) error
 
-	// KeyLogWriter receives secrets in the format of SSLKEYLOGFILE. It ends all
-	// confidentiality: debugging only. It may be called concurrently.
+	// KeyLogWriter, if not nil, receives the secrets of all sessions in the format of
+	// SSLKEYLOGFILE, which lets others decrypt them. Use it only for debugging. It may be called
+	// concurrently.
 	KeyLogWriter io.Writer
 
-	// DisableTickets turns session tickets off.
+	// DisableTickets disables session tickets.
 	DisableTickets bool
 
-	// TicketKeys are a server's session ticket keys, 32 bytes each, the first being used to
-	// seal; nil means random ones. Share them to resume across a fleet.
+	// TicketKeys are a server's session ticket keys of 32 bytes each. The first seals new
+	// tickets; all of them open tickets. Nil means a random key that is replaced every day.
+	// Servers that share their keys resume one another's sessions.
 	TicketKeys [][]byte
 
-	// Time is the clock for certificates; nil means time.Now.
+	// Time returns the current time for the verification of certificates. Nil means time.Now.
 	Time func() time.Time
 
-	// TLS, set by FromTLSConfig, is the tls.Config that this Config came from.
+	// TLS is the tls.Config that FromTLSConfig made this Config from.
 	TLS *tls.Config
 }
 
@@ -86,12 +92,13 @@ type Config struct {
 type ClientAuth uint8
 
 const (
+	// NoClientCert requests no certificate.
 	NoClientCert ClientAuth = iota
-	// VerifyClientCertIfGiven asks for one and verifies what comes.
+	// VerifyClientCertIfGiven requests a certificate and verifies it if the client sends one.
 	VerifyClientCertIfGiven
-	// RequireClientCert fails the handshake without a certificate that ClientCAs verify.
+	// RequireClientCert requires a certificate and verifies it with ClientCAs.
 	RequireClientCert
 )
 
-// ErrUnsupported is wrapped by configuration errors that name something the provider cannot do.
+// ErrUnsupported is wrapped by the errors of a configuration that the provider does not support.
 var ErrUnsupported = errors.New("not supported by this TLS provider")

@@ -21,19 +21,19 @@
 //
 // # For providers
 //
-// Programs need nothing of the rest. A [Provider] owns every cryptographic operation of a connection: the TLS
-// 1.3 handshake, Initial keys, packet and header protection, key update, the Retry integrity tag, address
-// tokens, stateless reset tokens, exporters and randomness. If any of these were made elsewhere, a connection
-// on a validated module would have a second, unvalidated module inside it. The transport holds opaque keys
-// and never a secret.
+// Programs do not need the types of this section. A [Provider] performs every cryptographic operation of a
+// connection: the TLS 1.3 handshake, Initial keys, packet and header protection, key update, the Retry
+// integrity tag, address tokens, stateless reset tokens, exporters and randomness. If another package
+// performed one of these, a connection on a validated module would also depend on a module that is not
+// validated. The transport holds opaque keys and never a secret.
 //
 // An [Endpoint] is a prepared Config. It makes a [Session], from [SessionParams], for each handshake of one
 // [Side]. A session takes [CryptoData] and returns [Event] values (see [EventKind]) of a [Level]. A server's
 // session waits for a [Decision] after the ClientHello, and for a [SignRequest] (see [NewSignRequest]) if the
-// private key lives elsewhere. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
+// private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
 // [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An
 // [InitialPacket], a [TokenKey] and a [ResetKey] serve packets that belong to no session. [Guard] runs
-// callbacks. Package tlsprovider/tlstest has the conformance suite that every provider has to pass.
+// callbacks. Package tlsprovider/tlstest is the conformance suite that every provider must pass.
 //
 // # Concurrency and ownership
 //
@@ -41,5 +41,5 @@
 // hands it to one job after another (see docs/execution-contract.md). A Sealer and an Opener belong to one
 // packet number space and are used under the connection's lock; the two directions share no mutable state, so
 // two goroutines may use them at once. The caller that receives a Session, Sealer, Opener, TokenKey or
-// ResetKey closes it; Close is idempotent. Keys outlive the Session that they came from.
+// ResetKey closes it; Close is idempotent. Keys stay valid after their Session is closed.
 package tlsprovider

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The package documentation names each type and function once, in the section of those who need it: go doc
-// lists what programs use and what providers implement on one page.
+// TestPackageDocSortsEveryName checks that the package documentation links to each type and function in one
+// of its two sections, because go doc lists the names for programs and for providers on the same page.
 func TestPackageDocSortsEveryName(t *testing.T) {
 	fset := token.NewFileSet()
 	entries, err := os.ReadDir(".")

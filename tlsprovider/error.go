@@ -48,7 +48,8 @@ func (a Alert) String() string {
 	return fmt.Sprintf("alert %d", uint8(a))
 }
 
-// Error is a failed handshake: the alert that the peer gets and the provider's own account.
+// An Error reports a failed handshake. Alert is the alert that the peer receives, and Err the provider's
+// error.
 type Error struct {
 	Alert Alert
 	Err   error

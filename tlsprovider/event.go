@@ -14,7 +14,7 @@ const (
 	Server
 )
 
-// Peer is the other side.
+// Peer returns the other side.
 func (s Side) Peer() Side { return s ^ 1 }
 
 func (s Side) String() string {
@@ -38,31 +38,32 @@ func (l Level) String() string {
 	return [...]string{"Initial", "0-RTT", "Handshake", "1-RTT"}[l&3]
 }
 
-// EventKind says what happened in a handshake.
+// EventKind is the kind of an [Event].
 type EventKind uint8
 
 const (
-	// EventWrite: Data is CRYPTO to be sent at Level.
+	// EventWrite means that the transport sends Data in CRYPTO frames of Level.
 	EventWrite EventKind = iota + 1
-	// EventKeys: keys of Level can be taken; Read and Write say which directions became ready.
+	// EventKeys means that TakeKeys returns keys of Level. Read and Write report which directions
+	// are ready.
 	EventKeys
-	// EventTransportParameters: Data is the peer's encoded extension. On a server it comes
-	// inside ClientHello instead.
+	// EventTransportParameters means that Data is the server's encoded transport parameters. A
+	// server finds those of the client in ClientHello.
 	EventTransportParameters
-	// EventClientHello: the server has the whole ClientHello and waits for Continue. Once a
-	// session, not again after a HelloRetryRequest.
+	// EventClientHello means that the server has received the whole ClientHello and waits for
+	// Continue. It occurs once in a session, and not again after a HelloRetryRequest.
 	EventClientHello
-	// EventSign: the handshake needs a private key that lives elsewhere. Run Sign on a
-	// goroutine that may block, then call Advance with no input.
+	// EventSign means that the handshake needs a signature of Certificate.Signer. The transport
+	// calls Sign.Run on a goroutine that may block, and then Advance with no input.
 	EventSign
-	// EventHandshakeDone: the handshake is complete and State is final.
+	// EventHandshakeDone means that the handshake is complete and State is final.
 	EventHandshakeDone
-	// EventTicket: the client received and stored a session ticket.
+	// EventTicket means that the client has received and stored a session ticket.
 	EventTicket
 )
 
-// An Event is one step of a handshake, in order. Data and ClientHello are valid until the next call
-// on the session.
+// An Event is one step of a handshake. Data and ClientHello are valid until the next call of a method of the
+// session.
 type Event struct {
 	Kind        EventKind
 	Level       Level
@@ -72,18 +73,18 @@ type Event struct {
 	Sign        *SignRequest
 }
 
-// ClientHello is what a server can know before it answers.
+// A ClientHello holds what a server knows about a client before it answers.
 type ClientHello struct {
 	ServerName          string
 	ALPN                []string
 	Groups              []Group // supported_groups, in the client's order
-	KeyShares           []Group // groups with a share
+	KeyShares           []Group // the groups that the client sent key shares for
 	SignatureSchemes    []SignatureScheme
 	CipherSuites        []CipherSuite
 	TransportParameters []byte
 }
 
-// A SignRequest is one private key operation outside of the provider's module.
+// A SignRequest is one signature to be made by Certificate.Signer, outside of the provider's module.
 type SignRequest struct {
 	signer    crypto.Signer
 	digest    []byte
@@ -92,12 +93,12 @@ type SignRequest struct {
 	err       error
 }
 
-// NewSignRequest is for providers.
+// NewSignRequest is for providers. It returns a request for a signature of digest by s.
 func NewSignRequest(s crypto.Signer, digest []byte, opts crypto.SignerOpts) *SignRequest {
 	return &SignRequest{signer: s, digest: digest, opts: opts}
 }
 
-// Run calls the Signer and returns when the Signer does.
+// Run calls the Signer and keeps its result.
 func (r *SignRequest) Run(rand io.Reader) {
 	r.err = Guard("Certificate.Signer", func() (err error) {
 		r.signature, err = r.signer.Sign(rand, r.digest, r.opts)
@@ -108,7 +109,7 @@ func (r *SignRequest) Run(rand io.Reader) {
 	})
 }
 
-// Fail records that the request was given up.
+// Fail makes err the result of a request that is not run.
 func (r *SignRequest) Fail(err error) { r.err = err }
 
 // Result is for providers. It returns the result of Run, or nil and nil before Run has ended.

@@ -9,25 +9,22 @@ import (
 	"slices"
 )
 
-// FromTLSConfig makes a Config of a tls.Config, for programs that have one.
+// FromTLSConfig returns a Config for a tls.Config, which it clones.
 //
-// The native provider honours all of it, as crypto/tls does for QUIC. The s2n provider honours what
-// has a counterpart in Config (certificates, protocols, CurvePreferences as the set of groups,
-// ClientAuth with verification, InsecureSkipVerify, the clock, the key log, ticket settings) and
-// refuses, in NewClient or NewServer and by the field's name, whatever else is set: callbacks do not
-// exist in s2n-tls, the certificates of an x509.CertPool cannot be read back, and what stands beside chain
-// and key in a tls.Certificate (a staple, for example) is not sent. Set Config.RootCAs or Config.ClientCAs
-// to the certificates of such a pool, and use Config.VerifyPeer in place of a callback.
+// The native provider supports all fields, as crypto/tls does for QUIC. The s2n provider supports the fields
+// that have a counterpart in Config: certificates, protocols, CurvePreferences as the set of groups,
+// ClientAuth with verification, InsecureSkipVerify, the clock, the key log and ticket settings. If another
+// field is set, NewClient or NewServer returns an error that names it. s2n-tls has no callbacks: use
+// Config.VerifyPeer in place of one. It is not possible to read the certificates of an x509.CertPool: set
+// Config.RootCAs or Config.ClientCAs. The staple, timestamps and signature schemes of a tls.Certificate are
+// not supported.
 //
-// tls.Config.ServerName is the name that quic.Dial verifies if quic.Config.ServerName is empty. What
-// TLS 1.3 over QUIC has no use for (MinVersion, CipherSuites, Renegotiation and the like) is ignored,
-// as crypto/tls ignores it. Keys given to tls.Config.SetSessionTicketKeys cannot be read back: give
-// them as Config.TicketKeys.
-//
-// The tls.Config is cloned; changes to it afterwards have no effect.
+// quic.Dial verifies the name tls.Config.ServerName if quic.Config.ServerName is empty. Fields that TLS 1.3
+// over QUIC does not use, such as MinVersion, CipherSuites and Renegotiation, are ignored, as in crypto/tls.
+// Keys passed to tls.Config.SetSessionTicketKeys cannot be read: set Config.TicketKeys.
 func FromTLSConfig(t *tls.Config) (*Config, error) {
 	if t == nil {
-		return nil, errors.New("tlsprovider: FromTLSConfig of nil")
+		return nil, errors.New("tlsprovider: FromTLSConfig: the tls.Config is nil")
 	}
 	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
 		return nil, fmt.Errorf("tlsprovider: tls.Config.MaxVersion is %s: QUIC requires TLS 1.3", tls.VersionName(t.MaxVersion))

@@ -2,10 +2,9 @@ package tlsprovider
 
 import "encoding/binary"
 
-// ReadHeader fills in what the header of pkt says once its protection is removed: HeaderLen,
-// PayloadLen, Phase, and PacketNumber, decoded against the largest number authenticated so far (-1 for
-// none). An [Opener] calls it before it picks the key. Len and PNOffset are filled in already, and leave
-// room for a sample.
+// ReadHeader reads the header of pkt after its protection was removed. It sets HeaderLen, PayloadLen, Phase
+// and PacketNumber; largest is the largest packet number authenticated so far, or -1. An [Opener] calls it
+// before it selects the key. Len and PNOffset must be set, and must leave room for a sample.
 func (d *OpenDesc) ReadHeader(pkt []byte, largest int64) {
 	n := uint32(pkt[0]&3) + 1
 	truncated := uint64(binary.BigEndian.Uint32(pkt[d.PNOffset:])) >> (8 * (4 - n))

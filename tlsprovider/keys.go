@@ -6,13 +6,13 @@ const TagLen = 16
 // SampleLen is the length of the ciphertext sample for header protection.
 const SampleLen = 16
 
-// Keys are the two directions of one encryption level. Either may be nil while not ready.
+// Keys holds the keys of both directions of one encryption level. A direction that is not ready is nil.
 type Keys struct {
 	Sealer Sealer
 	Opener Opener
 }
 
-// Close closes what is there.
+// Close closes the keys that are not nil.
 func (k Keys) Close() {
 	if k.Sealer != nil {
 		k.Sealer.Close()
@@ -22,8 +22,8 @@ func (k Keys) Close() {
 	}
 }
 
-// A SealDesc is one packet of a train to be sealed, in a slab. It holds no pointer, so that a train
-// crosses into C as it is.
+// A SealDesc describes a packet to seal. A train is a slice of them, whose packets are in one slab of memory.
+// A SealDesc has no pointers, so that a train can be passed to C.
 type SealDesc struct {
 	Offset       uint32 // of the header's first byte in the slab
 	HeaderLen    uint32 // up to and including the packet number
@@ -34,14 +34,15 @@ type SealDesc struct {
 
 // A Sealer protects packets of one direction.
 type Sealer interface {
-	// Seal seals a train in place and protects its headers. Packet numbers grow strictly over
-	// the life of a Sealer, across calls and key phases; gaps are fine. The length of the
-	// packet number is taken from the header's first byte, whose key phase bit the caller has
-	// set. An error means that a descriptor is wrong or the module refused: nothing of the
-	// train may be sent.
+	// Seal seals a train in place and protects its headers. Packet numbers must increase over
+	// the life of a Sealer, across calls and key phases; they may have gaps. The header's first
+	// byte has the length of the packet number, and the key phase bit, which the caller has set.
+	// If Seal returns an error, because a descriptor is invalid or the module failed, no packet of
+	// the train may be sent.
 	Seal(slab []byte, train []SealDesc) error
 
-	// Update moves to the next key phase. Only 1-RTT keys can.
+	// Update moves to the next key phase. It fails for keys other than 1-RTT keys.
+
 	Update() error
 
 	// ConfidentialityLimit is the number of packets that one phase may seal.
@@ -50,25 +51,28 @@ type Sealer interface {
 	Close()
 }
 
-// OpenStatus is what became of a packet.
+// OpenStatus is the result of opening a packet.
 type OpenStatus uint8
 
 const (
-	// OpenPending is the zero value: not looked at.
+	// OpenPending is the zero value. It means that the packet was not processed.
 	OpenPending OpenStatus = iota
-	// OpenOK means that the packet is authentic, under the phase that Phase names.
+	// OpenOK means that the packet is authentic in the key phase of Phase.
 	OpenOK
-	// OpenNextPhase means that the packet is authentic under the next phase's key. It is the
-	// last one of its call; the caller goes on after [Opener.Update] or closes.
+	// OpenNextPhase means that the packet is authentic in the next key phase. It is the last
+	// packet that a call of Open processes. The caller then calls [Opener.Update] and continues,
+	// or closes the connection.
 	OpenNextPhase
-	// OpenFailed means that the packet did not authenticate. It counts against the integrity
-	// limit, and its bytes are lost.
+	// OpenFailed means that the packet is not authentic. It counts towards the integrity limit.
+	// Its bytes are destroyed.
 	OpenFailed
-	// OpenTooShort means that there is no room for a sample; nothing was tried.
+	// OpenTooShort means that the packet is too short for a header protection sample. Its bytes
+	// are unchanged.
 	OpenTooShort
 )
 
-// An OpenDesc is one packet of a train to be opened. The caller fills the first three fields.
+// An OpenDesc describes a packet of a train to open. The caller sets the first three fields, and Open the
+// others.
 type OpenDesc struct {
 	Offset   uint32 // of the header's first byte in the slab
 	Len      uint32 // of the whole packet with its tag
@@ -85,23 +89,23 @@ type OpenDesc struct {
 // An Opener removes the protection of one direction's packets. It keeps three phases: previous,
 // current and next.
 type Opener interface {
-	// Open removes header protection, decodes each packet number against the largest number
-	// authenticated so far (largest: the caller's, -1 for none; it runs on within the train),
-	// picks the phase and opens in place. It returns how many descriptors it dealt with: all,
-	// or up to and including the first packet of a new phase.
+	// Open removes header protection, decodes each packet number, selects the key phase and opens
+	// the packet in place. largest is the largest packet number authenticated before this call,
+	// or -1. Open returns the number of descriptors that it processed: all, or those up to and
+	// including the first packet of a new phase.
 	Open(slab []byte, train []OpenDesc, largest int64) int
 
-	// Update makes the next phase the current one, keeps the old one as previous, and derives
-	// another next, so that the first packet of an update costs no more time than any other.
-	// firstPN is the number of the packet that came with OpenNextPhase: it separates the
-	// previous phase from the next. An update of our own does not call Update before the
-	// peer's answer, for until then the peer goes on in the old phase with any number.
+	// Update makes the next phase the current one, keeps the old one as the previous phase, and
+	// derives a new next phase in advance, so that the first packet of an update takes no more
+	// time than any other. firstPN is the number of the packet with OpenNextPhase: lower packet
+	// numbers belong to the previous phase. If this side starts a key update, it calls Update
+	// when the peer has answered, because until then the peer sends in the old phase.
 	Update(firstPN uint64) error
 
-	// DropPrevious forgets the previous phase's key.
+	// DropPrevious discards the key of the previous phase.
 	DropPrevious()
 
-	// IntegrityLimit is the number of packets, over all phases, that may fail to open.
+	// IntegrityLimit is the number of packets that may fail to open in all phases together.
 	IntegrityLimit() uint64
 
 	Close()

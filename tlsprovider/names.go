@@ -19,8 +19,7 @@ const (
 	SecP384r1MLKEM1024 Group = 0x11ed
 )
 
-// knownGroups describes the groups of this package in the order in which providers prefer them: hybrids
-// first.
+// knownGroups describes the groups of this package in the providers' order of preference, hybrids first.
 var knownGroups = []GroupInfo{
 	{X25519MLKEM768, "X25519MLKEM768", true},
 	{SecP256r1MLKEM768, "SecP256r1MLKEM768", true},
@@ -36,11 +35,11 @@ var knownGroups = []GroupInfo{
 type GroupInfo struct {
 	ID          Group
 	Name        string
-	PostQuantum bool // the group holds a post-quantum KEM
+	PostQuantum bool // the group includes a post-quantum KEM
 }
 
-// Info describes a group of this package. Another group has its number for a name, and does not count
-// as post-quantum.
+// Info returns the description of a group. The name of a group that this package does not know is its
+// number; it does not count as post-quantum.
 func (g Group) Info() GroupInfo {
 	for _, i := range knownGroups {
 		if i.ID == g {
@@ -50,8 +49,8 @@ func (g Group) Info() GroupInfo {
 	return GroupInfo{ID: g, Name: fmt.Sprintf("group 0x%04x", uint16(g))}
 }
 
-// AllGroups returns the groups that Config.Groups can name, in the order in which providers prefer
-// them: hybrids first. No provider needs to have all of them. The slice is the caller's.
+// AllGroups returns the groups that Config.Groups can contain, in the providers' order of preference, hybrids
+// first. A provider may support only some of them. The caller may change the slice.
 func AllGroups() []Group {
 	out := make([]Group, len(knownGroups))
 	for i, g := range knownGroups {
@@ -60,14 +59,14 @@ func AllGroups() []Group {
 	return out
 }
 
-// PostQuantum reports whether the group holds a post-quantum KEM.
+// PostQuantum reports whether the group includes a post-quantum KEM.
 func (g Group) PostQuantum() bool { return g.Info().PostQuantum }
 
 // String returns the group's name.
 func (g Group) String() string { return g.Info().Name }
 
-// ParseGroup finds a group by its name, in any case. It also knows the names that other libraries give
-// the curves, such as secp256r1, P256 and prime256v1.
+// ParseGroup returns the group with a name, ignoring case. It accepts the names that other libraries use for
+// curves, such as secp256r1, P256 and prime256v1.
 func ParseGroup(name string) (Group, error) {
 	n := strings.ToLower(strings.TrimSpace(name))
 	for _, g := range knownGroups {
@@ -86,7 +85,7 @@ func ParseGroup(name string) (Group, error) {
 	return 0, fmt.Errorf("tlsprovider: unknown group %q (known: %s)", name, GroupList(AllGroups()))
 }
 
-// ParseGroups parses a comma-separated list.
+// ParseGroups parses a comma-separated list of group names.
 func ParseGroups(list string) ([]Group, error) {
 	var out []Group
 	for _, name := range strings.Split(list, ",") {
@@ -99,7 +98,7 @@ func ParseGroups(list string) ([]Group, error) {
 	return out, nil
 }
 
-// GroupList joins names with commas.
+// GroupList returns the names of gs, separated by commas.
 func GroupList(gs []Group) string {
 	names := make([]string, len(gs))
 	for i, g := range gs {

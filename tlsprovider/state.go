@@ -2,7 +2,7 @@ package tlsprovider
 
 import "crypto/x509"
 
-// State describes a handshake in the same terms for every provider.
+// State describes a handshake. Its fields have the same meaning for every provider.
 type State struct {
 	Provider        string
 	ServerName      string
@@ -10,25 +10,26 @@ type State struct {
 	Group           Group
 	CipherSuite     CipherSuite
 	SignatureScheme SignatureScheme // of the peer's CertificateVerify; 0 if there was none
-	PeerChain       [][]byte        // DER, leaf first, as sent; a client's is nil on resumption
+	PeerChain       [][]byte        // DER, leaf first, as sent; nil on a client that resumed
 	Resumed         bool
 	HelloRetried    bool
 	// FIPS reports whether the provider's module is a FIPS 140-3 module in its approved mode, and
 	// whether the group, the cipher suite and the signatures of this connection are approved.
 	// See docs/fips.md.
 	FIPS bool
-	// FIPSDetail says what FIPS rests on, or why it is false. It names the part of a hybrid group
-	// that is not relied on. It is empty if the module is not in its approved mode.
+	// FIPSDetail lists the algorithms that make FIPS true, or says why it is false. It names the
+	// part of a hybrid group that is not relied on. It is empty if the module is not in its
+	// approved mode.
 	FIPSDetail string
-	// ClientShareLen and ServerShareLen are the sizes in bytes of the two key shares on the
-	// wire of the group that was negotiated; a client share sent after a HelloRetryRequest
-	// counts.
+	// ClientShareLen and ServerShareLen are the sizes in bytes of the key shares of the group
+	// that was negotiated. After a HelloRetryRequest the client's share is that of its second
+	// ClientHello.
 	ClientShareLen, ServerShareLen int
 	HandshakeDone                  bool
 }
 
-// PeerCertificates parses PeerChain. It fails if the provider accepted a certificate that the standard
-// library cannot parse.
+// PeerCertificates parses PeerChain. It returns an error if the standard library cannot parse a certificate
+// that the provider has accepted.
 func (s State) PeerCertificates() ([]*x509.Certificate, error) {
 	out := make([]*x509.Certificate, 0, len(s.PeerChain))
 	for _, der := range s.PeerChain {
@@ -41,40 +42,42 @@ func (s State) PeerCertificates() ([]*x509.Certificate, error) {
 	return out, nil
 }
 
-// Capabilities is what a provider, as it was built and linked, can do. The zero value of a field means that
-// the provider lacks the feature; it then refuses a Config that asks for it, with an error that wraps
-// [ErrUnsupported].
+// Capabilities describes what a provider supports as it was built and linked. A provider that does not support
+// a feature leaves its field zero. It then returns an error that wraps [ErrUnsupported] for a Config that needs
+// the feature.
 type Capabilities struct {
 	Library          string      // name and version of the TLS library
-	Groups           []GroupInfo // those that Config.Groups can name, in order of preference
+	Groups           []GroupInfo // the groups that Config.Groups can contain, in order of preference
 	CipherSuites     []CipherSuite
 	SignatureSchemes []SignatureScheme
 	ZeroRTT          bool
-	Policies         bool // Config.Policy is understood
+	Policies         bool // Config.Policy is supported
 	FIPS             FIPS
 
-	// Tickets: sessions resume by tickets. Without it, Config.DisableTickets makes no difference.
+	// Tickets reports whether sessions can resume. If not, Config.DisableTickets has no effect.
 	Tickets bool
-	// Exporters: Session.Export works.
+	// Exporters reports whether Session.Export is supported.
 	Exporters bool
-	// Signers: a Certificate may have a Signer, whose use is an EventSign.
+	// Signers reports whether a Certificate may have a Signer.
 	Signers bool
-	// ClientCertificates: clients show certificates, and servers ask for them.
+	// ClientCertificates reports whether clients can present certificates and servers request them.
 	ClientCertificates bool
-	// CertificatesByName: a server has several Certificates and chooses by the client's server name.
+	// CertificatesByName reports whether a server with several Certificates selects one by the name in
+	// the ClientHello.
 	CertificatesByName bool
-	// DecisionEndpoint: a Decision may have an Endpoint, so that Config.DeferCertificates works.
+	// DecisionEndpoint reports whether a Decision may have an Endpoint, which Config.DeferCertificates
+	// needs.
 	DecisionEndpoint bool
-	// KeyLog: Config.KeyLogWriter receives secrets.
+	// KeyLog reports whether Config.KeyLogWriter is supported.
 	KeyLog bool
-	// Version2: there are keys and Retry tags for QUIC version 2 (RFC 9369).
+	// Version2 reports whether QUIC version 2 (RFC 9369) is supported.
 	Version2 bool
-	// HandshakeDetails: State has the peer's SignatureScheme, HelloRetried, and the lengths of the key
-	// shares.
+	// HandshakeDetails reports whether State.SignatureScheme, HelloRetried, ClientShareLen and
+	// ServerShareLen are set.
 	HandshakeDetails bool
 }
 
-// Group returns the description of a group that the provider has.
+// Group returns the description of a group, and whether the provider supports it.
 func (c *Capabilities) Group(id Group) (GroupInfo, bool) {
 	for _, g := range c.Groups {
 		if g.ID == id {
@@ -84,7 +87,7 @@ func (c *Capabilities) Group(id Group) (GroupInfo, bool) {
 	return GroupInfo{}, false
 }
 
-// GroupIDs returns the groups of c.
+// GroupIDs returns the IDs of c.Groups.
 func (c *Capabilities) GroupIDs() []Group {
 	out := make([]Group, len(c.Groups))
 	for i, g := range c.Groups {
@@ -93,11 +96,11 @@ func (c *Capabilities) GroupIDs() []Group {
 	return out
 }
 
-// FIPS is the state of a provider's module. What it means for compliance is not for a library to
-// say; see docs/fips.md.
+// FIPS describes the state of a provider's module. It does not mean that a deployment is compliant; see
+// docs/fips.md.
 type FIPS struct {
 	Enabled  bool   // the module is in its approved mode, and the provider was built for it
 	SelfTest bool   // its power-on self-test passed
-	Module   string // name, as on a certificate
+	Module   string // the name on its certificate
 	Version  string
 }

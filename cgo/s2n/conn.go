@@ -243,9 +243,9 @@ func (c *Conn) TakeTicket() *Ticket {
 	return nil
 }
 
-// Settle frees what a complete handshake keeps for the sake of tickets; later ones are checked and
+// IgnoreTickets frees the memory that a complete handshake keeps for tickets. Later tickets are checked and
 // dropped.
-func (c *Conn) Settle() {
+func (c *Conn) IgnoreTickets() {
 	if c.p != nil {
 		connSettle(c.p)
 	}

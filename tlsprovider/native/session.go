@@ -34,21 +34,21 @@ type session struct {
 	post     postHandshake
 	state    tlsprovider.State
 
-	hello     clienthello.Reader // a server's: CRYPTO before Continue
-	waitHello bool               // EventClientHello was returned
-	wantPQ    bool               // RequirePQ of any endpoint that the session has had
-	readLevel tlsprovider.Level
-	input     []tlsprovider.CryptoData // not fed yet, for a signature was waited for
-	held      int                      // bytes of input that came since it is
-	events    []tlsprovider.Event
-	secrets   [4][2]*secret // by level and direction: read, write
-	settled   bool          // conn is nil; of what it knew, exporter is left
-	exporter  func(label string, context []byte, length int) ([]byte, error)
-	tickets   int   // stored by a client
-	panicked  error // a panic in one of the program's functions
-	reported  int
-	failed    error
-	closed    bool
+	hello          clienthello.Reader // a server's: CRYPTO before Continue
+	waitHello      bool               // EventClientHello was returned
+	wantPQ         bool               // RequirePQ of any endpoint that the session has had
+	readLevel      tlsprovider.Level
+	input          []tlsprovider.CryptoData // not fed yet, for a signature was waited for
+	held           int                      // bytes of input that came since it is
+	events         []tlsprovider.Event
+	secrets        [4][2]*secret // by level and direction: read, write
+	ticketsIgnored bool          // conn is nil; exporter is still set
+	exporter       func(label string, context []byte, length int) ([]byte, error)
+	tickets        int   // stored by a client
+	panicked       error // a panic in one of the program's functions
+	reported       int
+	failed         error
+	closed         bool
 }
 
 // NewSession implements tlsprovider.Endpoint.
@@ -113,7 +113,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		return s.after(s.signing.resume())
 	}
 	s.held = 0
-	if s.conn == nil && !s.settled {
+	if s.conn == nil && !s.ticketsIgnored {
 		if s.e.side == tlsprovider.Server {
 			return s.collect()
 		}
@@ -227,7 +227,7 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 				return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d after the handshake", kind)
 			}
 		}
-		if s.settled {
+		if s.ticketsIgnored {
 			continue // a ticket that nobody waits for
 		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
@@ -245,12 +245,12 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 // State implements tlsprovider.Session.
 func (s *session) State() tlsprovider.State { return s.state }
 
-// Settle implements tlsprovider.Session.
-func (s *session) Settle() {
-	if s.settled || s.closed || s.failed != nil || !s.state.HandshakeDone {
+// IgnoreTickets implements tlsprovider.Session.
+func (s *session) IgnoreTickets() {
+	if s.ticketsIgnored || s.closed || s.failed != nil || !s.state.HandshakeDone {
 		return
 	}
-	s.settled = true
+	s.ticketsIgnored = true
 	_ = s.conn.Close()
 	s.signing.close()
 	s.conn, s.prepared, s.input, s.signing = nil, nil, nil, nil

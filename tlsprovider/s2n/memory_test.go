@@ -21,7 +21,7 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 		name    string
 		side    tlsprovider.Side
 		tickets bool // the server sends one
-		settle  bool // the client would take one
+		ignore  bool // the client would take one
 	}{
 		{"server", tlsprovider.Server, false, false},
 		{"server that sent a ticket", tlsprovider.Server, true, false},
@@ -31,7 +31,7 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, server, _ := tlstest.Configs(t)
-			client.DisableTickets, server.DisableTickets = !tt.tickets && !tt.settle, !tt.tickets
+			client.DisableTickets, server.DisableTickets = !tt.tickets && !tt.ignore, !tt.tickets
 			ce, err := prov.NewClient(client)
 			require.NoError(t, err)
 			defer ce.Close()
@@ -45,8 +45,8 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 				p.MustRun(t)
 				p.Session(tt.side.Peer()).Close()
 				require.NoError(t, ce.SetCertificates(nil)) // the cache is not the session's
-				if kept = append(kept, p.Session(tt.side)); tt.settle {
-					kept[len(kept)-1].Settle()
+				if kept = append(kept, p.Session(tt.side)); tt.ignore {
+					kept[len(kept)-1].IgnoreTickets()
 				}
 			}
 			finish()

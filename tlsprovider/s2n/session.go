@@ -313,10 +313,10 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 	return out, nil
 }
 
-// Settle implements tlsprovider.Session. A server's session has settled by itself.
-func (s *session) Settle() {
+// IgnoreTickets implements tlsprovider.Session. C frees the memory of a server on its own.
+func (s *session) IgnoreTickets() {
 	if s.failed == nil {
-		s.conn.Settle()
+		s.conn.IgnoreTickets()
 	}
 }
 

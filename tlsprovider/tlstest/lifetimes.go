@@ -131,7 +131,7 @@ func (su *Suite) floodWhileSigning(t *testing.T) {
 	}
 }
 
-// What a session does for the rest of a connection it does after Settle, too. A ticket that comes too late
+// What a session does for the rest of a connection it does after IgnoreTickets, too. A ticket that comes too late
 // is dropped, though half of it came in time, and what must not come is refused as before.
 func (su *Suite) settledSessions(t *testing.T) {
 	client, server, _ := Configs(t)
@@ -146,16 +146,16 @@ func (su *Suite) settledSessions(t *testing.T) {
 				}
 				return d
 			}
-			p.Client.Settle()
-			p.Server.Settle()
+			p.Client.IgnoreTickets()
+			p.Server.IgnoreTickets()
 			cs, ss := p.MustRun(t)
 			require.NotEmpty(t, ticket)
 			cut := int(early * float64(len(ticket)))
 			_, err := p.Client.Advance(Crypt(tlsprovider.LevelApp, ticket[:cut]))
 			require.NoError(t, err)
 
-			p.Client.Settle()
-			p.Server.Settle()
+			p.Client.IgnoreTickets()
+			p.Server.IgnoreTickets()
 			require.Equal(t, cs, p.Client.State())
 			require.Equal(t, ss, p.Server.State())
 			if su.has(exporters) {
@@ -177,7 +177,7 @@ func (su *Suite) settledSessions(t *testing.T) {
 				_, err = p.Session(side).Advance(Crypt(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0}))
 				RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
 			}
-			p.Client.Settle()
+			p.Client.IgnoreTickets()
 			require.Error(t, func() error { _, err := p.Client.Advance(nil); return err }())
 		})
 	}

@@ -78,8 +78,8 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 			sp.open.DropPrevious()
 		}
 	}
-	if due(c.tls.settleAt, c.now) {
-		c.tls.settleAt, c.tls.settle = 0, true
+	if due(c.tls.ticketsUntil, c.now) {
+		c.tls.ticketsUntil, c.tls.ignoreTickets = 0, true
 	}
 	if due(c.streams.NextTimeout(), c.now) {
 		c.streams.HandleTimeout(c.now)
@@ -110,7 +110,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 		return 0
 	}
 	t := c.loss.NextTimeout()
-	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.settleAt} {
+	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.ticketsUntil} {
 		t = monotime.Min(t, other)
 	}
 	if c.loss.SendLimit(c.now) == recovery.SendNothing {

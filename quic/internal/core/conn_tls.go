@@ -17,16 +17,16 @@ const ticketWait = 5 * time.Second
 
 // tlsState is the state of the TLS handshake.
 type tlsState struct {
-	wanted    bool // a job should run although no CRYPTO data waits
-	busy      bool // a job is running
-	settle    bool // the next job calls Session.Settle
-	settleAt  monotime.Time
-	session   tlsprovider.Session
-	params    []byte // our encoded transport parameters
-	gotParams bool
-	complete  bool // the handshake is complete (RFC 9001, 4.1.1)
-	confirmed bool // the handshake is confirmed (RFC 9001, 4.1.2)
-	state     tlsprovider.State
+	wanted        bool // a job should run although no CRYPTO data waits
+	busy          bool // a job is running
+	ignoreTickets bool // the next job calls Session.IgnoreTickets
+	ticketsUntil  monotime.Time
+	session       tlsprovider.Session
+	params        []byte // our encoded transport parameters
+	gotParams     bool
+	complete      bool // the handshake is complete (RFC 9001, 4.1.1)
+	confirmed     bool // the handshake is confirmed (RFC 9001, 4.1.2)
+	state         tlsprovider.State
 }
 
 // ErrTLSBusy is returned by Export while a job uses the TLS session.
@@ -63,15 +63,15 @@ func (c *Conn) PollTLS() *TLSJob {
 			in = append(in, tlsprovider.CryptoData{Level: levelOf[s], Data: c.spaces[s].in.take()})
 		}
 	}
-	if in == nil && !c.tls.wanted && !c.tls.settle {
+	if in == nil && !c.tls.wanted && !c.tls.ignoreTickets {
 		return nil
 	}
 	if c.tls.params == nil {
 		c.tls.params = c.localParams()
 	}
 	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in,
-		settle: c.tls.settle}
-	c.tls.wanted, c.tls.settle, c.tls.busy = false, false, true
+		ignoreTickets: c.tls.ignoreTickets}
+	c.tls.wanted, c.tls.ignoreTickets, c.tls.busy = false, false, true
 	return j
 }
 
@@ -178,7 +178,7 @@ func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 	c.events.addEndpoint(EndpointEvent{Kind: HandshakeComplete})
 	c.ids.issue(c)
 	if c.side == tlsprovider.Client {
-		c.tls.settleAt = c.now.Add(ticketWait)
+		c.tls.ticketsUntil = c.now.Add(ticketWait)
 	} else {
 		// "[T]he TLS handshake is considered confirmed at the server when the handshake
 		// completes. The server MUST send a HANDSHAKE_DONE frame as soon as the handshake

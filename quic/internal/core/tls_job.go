@@ -11,12 +11,12 @@ import (
 // A TLSJob is one step of a handshake: it consumes CRYPTO data and produces events. It holds copies of all
 // it needs, so it can run on any goroutine while its Conn continues. It has one owner at a time.
 type TLSJob struct {
-	cfg     *Config
-	session tlsprovider.Session
-	version wire.Version
-	params  []byte // our encoded transport parameters
-	in      []tlsprovider.CryptoData
-	settle  bool // call Session.Settle once the handshake is complete
+	cfg           *Config
+	session       tlsprovider.Session
+	version       wire.Version
+	params        []byte // our encoded transport parameters
+	in            []tlsprovider.CryptoData
+	ignoreTickets bool // call Session.IgnoreTickets once the handshake is complete
 
 	signing *tlsprovider.SignRequest
 	out     []tlsOutput
@@ -44,8 +44,8 @@ func (j *TLSJob) Run() {
 	}()
 	err := tlsprovider.Guard("the TLS provider", func() error {
 		j.step()
-		if j.settle && j.err == nil {
-			j.session.Settle()
+		if j.ignoreTickets && j.err == nil {
+			j.session.IgnoreTickets()
 		}
 		return nil
 	})
@@ -89,7 +89,7 @@ func (j *TLSJob) step() {
 		}
 		j.session = s
 		j.handle(j.session.Advance(j.in))
-	case len(j.in) > 0 || !j.settle:
+	case len(j.in) > 0 || !j.ignoreTickets:
 		j.handle(j.session.Advance(j.in))
 	}
 }
@@ -121,7 +121,7 @@ func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
 			case tlsprovider.EventHandshakeDone:
 				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: j.session.State()})
 				// A client waits for tickets: see ticketWait.
-				j.settle = j.settle || j.cfg.Side == tlsprovider.Server
+				j.ignoreTickets = j.ignoreTickets || j.cfg.Side == tlsprovider.Server
 			default:
 				j.add(ev.Kind, ev.Level, ev.Data)
 			}

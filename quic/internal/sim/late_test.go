@@ -51,9 +51,9 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 	require.True(t, asked > 3 || replaying(), "%d clients had to ask", asked)
 }
 
-// TestSessionsSettle: a server's TLS session keeps nothing after the handshake. A client's waits some seconds
-// for tickets, and then Settle is called once.
-func TestSessionsSettle(t *testing.T) {
+// TestIgnoreTickets checks that IgnoreTickets is called once on each TLS session: on a server when the
+// handshake is complete, on a client some seconds later, because it waits for tickets.
+func TestIgnoreTickets(t *testing.T) {
 	for seed := range seeds(t, 10) {
 		for _, tickets := range []int{-1, 1, 3} {
 			prov := fake.New(fake.Options{Seed: seed, Tickets: tickets})
@@ -67,11 +67,11 @@ func TestSessionsSettle(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, p.Run(time.Minute, func() bool { return !c.Connected.IsZero() }))
 			require.NoError(t, p.RunFor(4*time.Second))
-			require.Equal(t, 1, prov.Settled(), "the server's")
+			require.Equal(t, 1, prov.TicketsIgnored(), "the server's")
 			require.NoError(t, p.RunFor(2*time.Second))
-			require.Equal(t, 2, prov.Settled(), "the client's, too")
+			require.Equal(t, 2, prov.TicketsIgnored(), "the client's, too")
 			require.NoError(t, p.RunFor(time.Minute))
-			require.Equal(t, 2, prov.Settled(), "once for each")
+			require.Equal(t, 2, prov.TicketsIgnored(), "once for each")
 			require.Nil(t, c.Err())
 			_, err = c.Export("label", nil, 32)
 			require.NoError(t, err)

@@ -211,7 +211,7 @@ func (s *session) newTicket(body []byte) error {
 	if !ok || len(t) < ticketPrefix {
 		return s.fail(tlsprovider.AlertDecodeError, "NewSessionTicket")
 	}
-	if s.ep.cfg.DisableTickets || s.settled {
+	if s.ep.cfg.DisableTickets || s.ticketsIgnored {
 		return nil
 	}
 	if !s.ep.store(s.params.ServerName, s.generation, ticket{psk: getUint64(t), bytes: t}) {

@@ -34,10 +34,10 @@ type Options struct {
 
 // A Provider is a tlsprovider.Provider whose objects can be counted.
 type Provider struct {
-	opts    Options
-	random  atomic.Uint64
-	live    atomic.Int64
-	settled atomic.Int64
+	opts           Options
+	random         atomic.Uint64
+	live           atomic.Int64
+	ticketsIgnored atomic.Int64
 }
 
 var _ tlsprovider.Provider = (*Provider)(nil)
@@ -64,8 +64,8 @@ func New(o Options) *Provider {
 // Live is how many sessions and keys of this provider are not closed; it holds no memory of its own.
 func (p *Provider) Live() (handles, bytes int64) { return p.live.Load(), 0 }
 
-// Settled is how many sessions were told to settle once they were done.
-func (p *Provider) Settled() int { return int(p.settled.Load()) }
+// TicketsIgnored returns the number of sessions on which IgnoreTickets was called after the handshake.
+func (p *Provider) TicketsIgnored() int { return int(p.ticketsIgnored.Load()) }
 
 func (p *Provider) made() { p.live.Add(1) }
 func (p *Provider) gone() { p.live.Add(-1) }

@@ -27,12 +27,12 @@ const (
 // A session is one handshake of either side.
 type session struct {
 	guard
-	p               *Provider
-	ep              *endpoint
-	side            tlsprovider.Side
-	params          tlsprovider.SessionParams
-	closed, settled bool
-	failed          error
+	p                      *Provider
+	ep                     *endpoint
+	side                   tlsprovider.Side
+	params                 tlsprovider.SessionParams
+	closed, ticketsIgnored bool
+	failed                 error
 
 	state     state
 	readLevel tlsprovider.Level
@@ -235,18 +235,18 @@ func (s *session) State() tlsprovider.State {
 	return s.st
 }
 
-// Settle implements tlsprovider.Session. Once is enough.
-func (s *session) Settle() {
+// IgnoreTickets implements tlsprovider.Session. A second call is misuse.
+func (s *session) IgnoreTickets() {
 	s.enter(s.p, "Session")
 	defer s.leave()
 	switch {
 	case s.closed:
-		_ = s.p.misuse("Settle after Close")
-	case s.settled:
-		_ = s.p.misuse("Settle again")
+		_ = s.p.misuse("IgnoreTickets after Close")
+	case s.ticketsIgnored:
+		_ = s.p.misuse("IgnoreTickets called twice")
 	case s.state == done && s.failed == nil:
-		s.settled = true
-		s.p.settled.Add(1)
+		s.ticketsIgnored = true
+		s.p.ticketsIgnored.Add(1)
 	}
 }
 
