@@ -3,10 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/err.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
-
 #include "tls.h"
 
 __thread int64_t pqq_now;
@@ -240,7 +236,7 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	return S2N_SUCCESS;
 }
 
-/* s2n-tls hands a name's text over without its type and falls back to the common name. We ask AWS-LC
+/* s2n-tls hands a name's text over without its type and falls back to the common name. We ask libcrypto
  * instead, once the chain is verified, in pqq_cb_verify_cert. */
 uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
 {
@@ -252,20 +248,9 @@ uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
 
 static int leaf_matches(const pqq_conn *c)
 {
-	const uint8_t *der = c->leaf.der.data;
-	int ok = 0;
-	X509 *cert = c->leaf.der.len > 0 && c->leaf.der.len == c->leaf.want ? d2i_X509(NULL, &der, (long)c->leaf.want) : NULL;
-
-	if (cert != NULL && c->verify_ip) {
-		ok = X509_check_ip_asc(cert, c->verify_name, 0) == 1;
-	} else if (cert != NULL && c->verify_name[0] != '.') {
-		/* To AWS-LC a name that begins with a dot is any below it. */
-		ok = X509_check_host(cert, c->verify_name, strlen(c->verify_name),
-			     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
-	}
-	X509_free(cert);
-	ERR_clear_error();
-	return ok;
+	const pqq_bytes *der = &c->leaf.der;
+	return der->len > 0 && der->len == c->leaf.want
+		&& pqq_crypto_leaf_matches(der->data, der->len, c->verify_name, c->verify_ip);
 }
 
 int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx)

@@ -2,8 +2,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/err.h>
-
 #include "tls.h"
 
 /* How long a ticket key seals, and then only opens, in seconds. Rotation is the owner's affair: keys
@@ -20,7 +18,7 @@
 static int fail(int32_t *err)
 {
 	*err = s2n_errno;
-	ERR_clear_error();
+	pqq_crypto_clear_errors();
 	return 0;
 }
 
@@ -168,8 +166,8 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 	uint64_t now = (uint64_t)time(NULL), ago = SEALS / 2 + (cfg->n_ticket_keys > 0 ? SEALS : 0);
 
 	*err = 0;
-	if (!pqq_expand_label(EVP_sha256(), secret, 32, id, sizeof(id) - 1, NULL, 0, name, sizeof(name))
-		|| !pqq_expand_label(EVP_sha256(), secret, 32, key, sizeof(key) - 1, NULL, 0, material,
+	if (!pqq_expand_label(PQQ_SHA256, secret, 32, id, sizeof(id) - 1, NULL, 0, name, sizeof(name))
+		|| !pqq_expand_label(PQQ_SHA256, secret, 32, key, sizeof(key) - 1, NULL, 0, material,
 			sizeof(material))) {
 		return 0;
 	}
@@ -177,7 +175,7 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 	/* To s2n-tls 0 is now. */
 	int rc = s2n_config_add_ticket_crypto_key(cfg->s2n, name, sizeof(name), material, sizeof(material),
 		now > ago ? now - ago : 1);
-	OPENSSL_cleanse(material, sizeof(material));
+	pqq_crypto_wipe(material, sizeof(material));
 	return rc == S2N_SUCCESS ? 1 : fail(err);
 }
 

@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "tls.h"
 
 /* Input that arrives while the handshake waits for a decision. Nothing a correct peer sends then
@@ -56,7 +54,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	if (c->s2n == NULL || !set_up(c, server_name, params, params_len)) {
 		*err = s2n_errno;
 		pqq_conn_free(c);
-		ERR_clear_error();
+		pqq_crypto_clear_errors();
 		return NULL;
 	}
 	return c;
@@ -103,7 +101,7 @@ int pqq_conn_resume(pqq_conn *c, const pqq_ticket *t, int64_t now)
 	pqq_now = now;
 	int ok = s2n_connection_set_session(c->s2n, t->data, t->len) == S2N_SUCCESS;
 	pqq_now = 0;
-	ERR_clear_error();
+	pqq_crypto_clear_errors();
 	return ok;
 }
 
@@ -166,7 +164,7 @@ int pqq_conn_signed(pqq_conn *c, const uint8_t *sig, size_t len, int32_t *err)
 		&& s2n_async_pkey_op_apply(c->sign, c->s2n) == S2N_SUCCESS;
 	if (!ok) {
 		*err = s2n_errno;
-		ERR_clear_error();
+		pqq_crypto_clear_errors();
 	}
 	s2n_async_pkey_op_free(c->sign);
 	c->sign = NULL;
@@ -349,7 +347,7 @@ pqq_result pqq_drive(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_l
 		/* However it ended: the caller's memory is the caller's again. */
 		c->in = NULL;
 		c->in_len = 0;
-		ERR_clear_error();
+		pqq_crypto_clear_errors();
 	}
 	if (c->failed) {
 		free_s2n(c);

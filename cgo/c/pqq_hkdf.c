@@ -1,14 +1,11 @@
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/hkdf.h>
-
 #include "internal.h"
 
 static const pqq_suite suites[] = {
-	{ 0x1301, 16, 32, EVP_sha256 },
-	{ 0x1302, 32, 48, EVP_sha384 },
-	{ 0x1303, 32, 32, EVP_sha256 },
+	{ 0x1301, PQQ_AES_128_GCM, PQQ_SHA256, 16, 32 },
+	{ 0x1302, PQQ_AES_256_GCM, PQQ_SHA384, 32, 48 },
+	{ 0x1303, PQQ_CHACHA20_POLY1305, PQQ_SHA256, 32, 32 },
 };
 
 const pqq_suite *pqq_suite_find(uint16_t id)
@@ -52,7 +49,7 @@ const pqq_version *pqq_version_find(uint32_t version)
 }
 
 /* HKDF-Expand-Label (RFC 8446, 7.1). */
-int pqq_expand_label(const EVP_MD *md, const uint8_t *secret, size_t secret_len, const char *label,
+int pqq_expand_label(pqq_hash h, const uint8_t *secret, size_t secret_len, const char *label,
 	size_t label_len, const uint8_t *context, size_t context_len, uint8_t *out, size_t out_len)
 {
 	static const char prefix[] = "tls13 ";
@@ -75,23 +72,17 @@ int pqq_expand_label(const EVP_MD *md, const uint8_t *secret, size_t secret_len,
 		memcpy(info + n, context, context_len);
 		n += context_len;
 	}
-	if (!HKDF_expand(out, out_len, md, secret, secret_len, info, n)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1;
+	return pqq_crypto_expand(h, secret, secret_len, info, n, out, out_len);
 }
 
 int pqq_initial_secret(const pqq_version *v, const uint8_t *dcid, size_t dcid_len, int from_server,
 	uint8_t out[32])
 {
-	uint8_t initial[EVP_MAX_MD_SIZE];
-	size_t len = 0;
+	uint8_t initial[PQQ_MAX_HASH];
 
-	if (dcid_len > 20 || !HKDF_extract(initial, &len, EVP_sha256(), dcid, dcid_len, v->salt, sizeof(v->salt))) {
-		ERR_clear_error();
+	if (dcid_len > 20 || !pqq_crypto_extract(PQQ_SHA256, dcid, dcid_len, v->salt, sizeof(v->salt), initial)) {
 		return 0;
 	}
 	const char *label = from_server ? "server in" : "client in";
-	return pqq_expand_label(EVP_sha256(), initial, len, label, strlen(label), NULL, 0, out, 32);
+	return pqq_expand_label(PQQ_SHA256, initial, 32, label, strlen(label), NULL, 0, out, 32);
 }

@@ -1,10 +1,6 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/rand.h>
-#include <openssl/service_indicator.h>
 #include <s2n.h>
 
 #include "internal.h"
@@ -41,32 +37,12 @@ static int s2n_new_enough(void)
 	return ok;
 }
 
-static int module_ready(void)
-{
-#ifdef PQQ_FIPS
-	init_info.fips_build = 1;
-	/* The power-on self-test ran when the module was loaded, and ends the process if it fails.
-	 * This runs it again, so that we see the result. */
-	init_info.self_test = BORINGSSL_self_test();
-	if (!init_info.fips_mode || !init_info.self_test) {
-		snprintf(init_err, sizeof(init_err),
-			"this is a FIPS variant, but \"%s\" is %s: build with the FIPS module (make build VARIANT=fips)",
-			init_info.crypto_linked,
-			init_info.fips_mode ? "failing its self-test" : "not in FIPS mode");
-		return 0;
-	}
-#endif
-	return 1;
-}
-
 static void init_once(void)
 {
-	copy_text(init_info.crypto_linked, sizeof(init_info.crypto_linked), awslc_version_string());
-	copy_text(init_info.crypto_compiled, sizeof(init_info.crypto_compiled), AWSLC_VERSION_NUMBER_STRING);
 	copy_text(init_info.tls_compiled, sizeof(init_info.tls_compiled), PQQ_S2N_VERSION);
-	init_info.fips_mode = FIPS_mode();
-	if (!pqq_versions_fit(AWSLC_VERSION_NUMBER_STRING, init_info.crypto_linked, init_err, sizeof(init_err)) ||
-		!pqq_libs_fit(init_err, sizeof(init_err)) || !module_ready()) {
+	if (!pqq_crypto_version(&init_info, init_err, sizeof(init_err)) || !pqq_libs_alone(init_err, sizeof(init_err))
+		|| !pqq_crypto_fits_s2n(init_err, sizeof(init_err))
+		|| !pqq_crypto_start(&init_info, init_err, sizeof(init_err))) {
 		return;
 	}
 	if (!pqq_mem_install() || s2n_init() != S2N_SUCCESS) {
@@ -84,11 +60,4 @@ int pqq_init(pqq_info *info, char *err, size_t err_cap)
 	return init_ok;
 }
 
-int pqq_rand(uint8_t *buf, size_t len)
-{
-	int ok = RAND_bytes(buf, len);
-	if (!ok) {
-		ERR_clear_error();
-	}
-	return ok;
-}
+int pqq_rand(uint8_t *buf, size_t len) { return pqq_crypto_random(buf, len); }

@@ -1,19 +1,16 @@
 /* What concerns packets before there is a connection: no state is kept. */
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "internal.h"
 
-static pqq_initial open_with(pqq_packet_key *k, pqq_header_key *h, uint8_t *pkt, size_t len,
+static pqq_initial open_with(pqq_packet_key *k, pqq_crypto_mask *h, uint8_t *pkt, size_t len,
 	size_t pn_offset)
 {
 	pqq_initial out = { 0 };
-	uint8_t mask[PQQ_SAMPLE], nonce[12];
-	size_t plain = 0;
+	uint8_t mask[PQQ_SAMPLE], nonce[PQQ_NONCE];
 
 	memcpy(mask, pkt + pn_offset + 4, sizeof(mask));
-	if (!pqq_header_masks(h, mask, 1)) {
+	if (!pqq_crypto_masks(h, mask, 1)) {
 		return out;
 	}
 	pkt[0] ^= mask[0] & 0x0f;
@@ -27,9 +24,8 @@ static pqq_initial open_with(pqq_packet_key *k, pqq_header_key *h, uint8_t *pkt,
 	out.packet_number = pqq_decode_pn(-1, truncated, pn_len);
 	out.header_len = (uint32_t)header;
 	pqq_packet_nonce(k, out.packet_number, nonce);
-	out.ok = EVP_AEAD_CTX_open(&k->aead, pkt + header, &plain, len - header, nonce, sizeof(nonce),
-		pkt + header, len - header, pkt, header);
-	out.payload_len = (uint32_t)plain;
+	out.ok = pqq_crypto_open(&k->aead, nonce, pkt, header, pkt + header, len - header);
+	out.payload_len = out.ok ? (uint32_t)(len - header - PQQ_TAG) : 0;
 	return out;
 }
 
@@ -39,22 +35,22 @@ pqq_initial pqq_open_initial(uint32_t version, const uint8_t *dcid, size_t dcid_
 	pqq_initial out = { 0 };
 	uint8_t secret[32];
 	pqq_packet_key key;
-	pqq_header_key header;
+	pqq_crypto_mask header = { 0 };
 	const pqq_version *v = pqq_version_find(version);
 	const pqq_suite *s = pqq_suite_find(0x1301);
 
 	if (v == NULL || pn_offset == 0 || len > UINT32_MAX || len < 4 + PQQ_SAMPLE
 		|| pn_offset > len - 4 - PQQ_SAMPLE || !(pkt[0] & 0x80)
 		|| !pqq_initial_secret(v, dcid, dcid_len, 0, secret)
-		|| !pqq_packet_key_init(&key, s, v, secret, PQQ_PLAIN_AEAD, evp_aead_open)) {
+		|| !pqq_packet_key_init(&key, s, v, secret, PQQ_PLAIN_AEAD, PQQ_OPENS)) {
 		return out;
 	}
 	if (pqq_header_key_init(&header, s, v, secret)) {
 		out = open_with(&key, &header, pkt, len, pn_offset);
 	}
-	pqq_header_key_clear(&header);
+	pqq_crypto_mask_clear(&header);
 	pqq_packet_key_clear(&key);
-	ERR_clear_error();
+	pqq_crypto_clear_errors();
 	return out;
 }
 
@@ -63,8 +59,7 @@ int pqq_retry_tag(uint32_t version, const uint8_t *odcid, size_t odcid_len, cons
 {
 	const pqq_version *v = pqq_version_find(version);
 	uint8_t usual[1 + 20 + 2048], *pseudo = usual;
-	EVP_AEAD_CTX ctx;
-	size_t len = 0;
+	pqq_crypto_aead key;
 
 	/* A datagram holds no more. */
 	if (v == NULL || odcid_len > 20 || retry_len > UINT16_MAX) {
@@ -83,16 +78,14 @@ int pqq_retry_tag(uint32_t version, const uint8_t *odcid, size_t odcid_len, cons
 	if (retry_len > 0) {
 		memcpy(pseudo + 1 + odcid_len, retry, retry_len);
 	}
-	EVP_AEAD_CTX_zero(&ctx);
-	int ok = EVP_AEAD_CTX_init(&ctx, EVP_aead_aes_128_gcm(), v->retry_key, sizeof(v->retry_key), PQQ_TAG, NULL)
-		&& EVP_AEAD_CTX_seal(&ctx, tag, &len, PQQ_TAG, v->retry_nonce, sizeof(v->retry_nonce), NULL, 0,
-			pseudo, 1 + odcid_len + retry_len);
-	EVP_AEAD_CTX_cleanup(&ctx);
+	int ok = pqq_crypto_aead_init(&key, PQQ_AES_128_GCM, PQQ_PLAIN_AEAD, v->retry_key, PQQ_SEALS)
+		&& pqq_crypto_seal(&key, v->retry_nonce, pseudo, 1 + odcid_len + retry_len, tag, 0);
+	pqq_crypto_aead_clear(&key);
 	if (pseudo != usual) {
 		pqq_release(pseudo);
 	}
 	if (!ok) {
-		ERR_clear_error();
+		pqq_crypto_clear_errors();
 	}
 	return ok;
 }

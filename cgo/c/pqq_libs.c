@@ -1,32 +1,10 @@
-/* Whether the libraries that are linked belong together. */
+/* Whether a second libcrypto interferes with the one that is linked. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/opensslv.h>
-#include <s2n.h>
-
 #include "internal.h"
-
-/* Of the AWS-LC that s2n-tls was compiled with. s2n-tls does not declare it in its API, so a shared
- * library may lack it. */
-extern uint64_t s2n_libcrypto_awslc_api_version(void) __attribute__((weak));
-
-/* s2n-tls has structures of AWS-LC in its own. It does not say which release of AWS-LC it was compiled
- * with, but it has the number that AWS-LC raises when its interface changes. */
-int pqq_s2n_fits(uint64_t s2n_api, unsigned long s2n_number, char *err, size_t err_cap)
-{
-	if (s2n_number != OPENSSL_VERSION_NUMBER || (s2n_api != 0 && s2n_api != AWSLC_API_VERSION)) {
-		snprintf(err, err_cap,
-			"the linked s2n-tls was compiled for another libcrypto (version 0x%lx, AWS-LC interface %llu) than the linked AWS-LC %s "
-			"(version 0x%lx, interface %d): build s2n-tls with the AWS-LC that AWS_LC_DIR names",
-			s2n_number, (unsigned long long)s2n_api, AWSLC_VERSION_NUMBER_STRING,
-			(unsigned long)OPENSSL_VERSION_NUMBER, AWSLC_API_VERSION);
-		return 0;
-	}
-	return 1;
-}
 
 #ifdef PQQ_SHARED_CRYPTO
 /* A symbol that every libcrypto has, under this name. */
@@ -84,7 +62,7 @@ __attribute__((constructor)) static void warn(void)
 	}
 }
 #else
-/* The symbols of a static AWS-LC are local to our archive. */
+/* The symbols of a static libcrypto are local to our archive. */
 int pqq_libs_alone(char *err, size_t err_cap)
 {
 	(void)err;
@@ -92,9 +70,3 @@ int pqq_libs_alone(char *err, size_t err_cap)
 	return 1;
 }
 #endif
-
-int pqq_libs_fit(char *err, size_t err_cap)
-{
-	uint64_t api = s2n_libcrypto_awslc_api_version == NULL ? 0 : s2n_libcrypto_awslc_api_version();
-	return pqq_libs_alone(err, err_cap) && pqq_s2n_fits(api, s2n_get_openssl_version(), err, err_cap);
-}

@@ -1,4 +1,4 @@
-/* One allocator for both libraries and ourselves, which counts.
+/* One allocator for s2n-tls, our own C and, in awslc/mem.c, AWS-LC, which counts.
  *
  * s2n-tls locks each of its allocations into memory by default: a page and a system call for each,
  * 300 of the 700 µs that a pair of handshakes takes, and failure at RLIMIT_MEMLOCK. Without that,
@@ -11,7 +11,7 @@
 
 #include "internal.h"
 
-enum { TLS_BYTES, CRYPTO_BYTES, HANDLES, KINDS };
+enum { TLS_BYTES = PQQ_TLS_BYTES, HANDLES = PQQ_CRYPTO_BYTES + 1, KINDS };
 
 /* Each thread counts in a shard of its own, without an atomic operation of the kind that locks the bus:
  * two of those for each allocation were 3 % of a handshake. Only the sum over all shards means anything,
@@ -77,7 +77,7 @@ static void count(int kind, int64_t by)
 /* The size stands in front of each block; 16 bytes keep what follows aligned. */
 #define PREFIX 16
 
-static void *block_new(size_t len, int kind)
+void *pqq_block_new(size_t len, int kind)
 {
 	if (len > SIZE_MAX - PREFIX) {
 		return NULL;
@@ -91,24 +91,24 @@ static void *block_new(size_t len, int kind)
 	return p + PREFIX;
 }
 
-static size_t block_len(const void *block)
+size_t pqq_block_len(const void *block)
 {
 	size_t len;
 	memcpy(&len, (const uint8_t *)block - PREFIX, sizeof(len));
 	return len;
 }
 
-static void block_free(void *block, int kind)
+void pqq_block_free(void *block, int kind)
 {
-	size_t len = block_len(block);
-	OPENSSL_cleanse(block, len);
+	size_t len = pqq_block_len(block);
+	pqq_crypto_wipe(block, len);
 	count(kind, -(int64_t)len);
 	free((uint8_t *)block - PREFIX);
 }
 
 void *pqq_alloc(size_t len)
 {
-	void *p = block_new(len, TLS_BYTES);
+	void *p = pqq_block_new(len, TLS_BYTES);
 	if (p != NULL) {
 		memset(p, 0, len);
 	}
@@ -119,7 +119,7 @@ void *pqq_realloc(void *p, size_t len)
 {
 	void *grown = pqq_alloc(len);
 	if (grown != NULL && p != NULL) {
-		size_t old = block_len(p);
+		size_t old = pqq_block_len(p);
 		memcpy(grown, p, old < len ? old : len);
 		pqq_release(p);
 	}
@@ -129,7 +129,7 @@ void *pqq_realloc(void *p, size_t len)
 void pqq_release(void *p)
 {
 	if (p != NULL) {
-		block_free(p, TLS_BYTES);
+		pqq_block_free(p, TLS_BYTES);
 	}
 }
 
@@ -144,37 +144,14 @@ pqq_live pqq_live_now(void)
 			sum[k] += __atomic_load_n(&s->n[k], __ATOMIC_RELAXED);
 		}
 	}
-	return (pqq_live){ .tls_bytes = sum[TLS_BYTES], .crypto_bytes = sum[CRYPTO_BYTES], .handles = sum[HANDLES] };
-}
-
-/* AWS-LC's hooks: weak symbols there, resolved when the archive is joined. Unlike
- * CRYPTO_set_mem_functions they hold from the first allocation on, those of the FIPS module's
- * self-test at load time included. */
-void *OPENSSL_memory_alloc(size_t size);
-void OPENSSL_memory_free(void *ptr);
-size_t OPENSSL_memory_get_size(void *ptr);
-void *OPENSSL_memory_realloc(void *ptr, size_t size);
-
-void *OPENSSL_memory_alloc(size_t size) { return block_new(size, CRYPTO_BYTES); }
-void OPENSSL_memory_free(void *ptr) { block_free(ptr, CRYPTO_BYTES); }
-size_t OPENSSL_memory_get_size(void *ptr) { return block_len(ptr); }
-
-void *OPENSSL_memory_realloc(void *ptr, size_t size)
-{
-	void *grown = block_new(size, CRYPTO_BYTES);
-	if (grown != NULL) {
-		size_t old = block_len(ptr);
-		memcpy(grown, ptr, old < size ? old : size);
-		block_free(ptr, CRYPTO_BYTES);
-	}
-	return grown;
+	return (pqq_live){ .tls_bytes = sum[TLS_BYTES], .crypto_bytes = sum[PQQ_CRYPTO_BYTES], .handles = sum[HANDLES] };
 }
 
 static int mem_nothing(void) { return S2N_SUCCESS; }
 
 static int mem_malloc(void **ptr, uint32_t requested, uint32_t *allocated)
 {
-	*ptr = block_new(requested, TLS_BYTES);
+	*ptr = pqq_block_new(requested, TLS_BYTES);
 	*allocated = requested;
 	return *ptr == NULL ? S2N_FAILURE : S2N_SUCCESS;
 }
@@ -183,7 +160,7 @@ static int mem_free(void *ptr, uint32_t size)
 {
 	(void)size;
 	if (ptr != NULL) {
-		block_free(ptr, TLS_BYTES);
+		pqq_block_free(ptr, TLS_BYTES);
 	}
 	return S2N_SUCCESS;
 }

@@ -1,8 +1,6 @@
 /* Opening trains of packets, over three key phases. */
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "internal.h"
 
 #define NEVER UINT64_MAX
@@ -10,9 +8,9 @@
 struct pqq_opener {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	/* Phase n is at n%3: an AEAD context must not move. */
+	/* Phase n is at n%3: an AEAD key must not move. */
 	pqq_packet_key keys[3];
-	pqq_header_key header;
+	pqq_crypto_mask header;
 	/* The lowest number authenticated under the current phase, NEVER before there is one: until
 	 * then the peer cannot be ahead of us, so that the other phase bit means the previous
 	 * phase. */
@@ -32,13 +30,13 @@ static int derive_next(pqq_opener *o, const uint8_t *secret)
 {
 	uint8_t updated[PQQ_MAX_SECRET];
 	size_t len = o->suite->hash_len;
-	int ok = pqq_expand_label(o->suite->md(), secret, len, o->version->ku, strlen(o->version->ku), NULL, 0,
+	int ok = pqq_expand_label(o->suite->hash, secret, len, o->version->ku, strlen(o->version->ku), NULL, 0,
 			updated, len)
-		&& pqq_packet_key_init(next(o), o->suite, o->version, updated, o->aead_kind, evp_aead_open);
+		&& pqq_packet_key_init(next(o), o->suite, o->version, updated, o->aead_kind, PQQ_OPENS);
 	if (ok) {
 		memcpy(o->next_secret, updated, len);
 	}
-	OPENSSL_cleanse(updated, sizeof(updated));
+	pqq_crypto_wipe(updated, sizeof(updated));
 	return ok;
 }
 
@@ -56,7 +54,7 @@ pqq_opener *pqq_opener_make(const pqq_suite *s, const pqq_version *v, const uint
 	o->app = app;
 	o->next_from = NEVER;
 	if (!pqq_header_key_init(&o->header, s, v, secret)
-		|| !pqq_packet_key_init(current(o), s, v, secret, aead_kind, evp_aead_open)
+		|| !pqq_packet_key_init(current(o), s, v, secret, aead_kind, PQQ_OPENS)
 		|| (app && !derive_next(o, secret))) {
 		pqq_opener_free(o);
 		return NULL;
@@ -94,7 +92,7 @@ void pqq_opener_free(pqq_opener *o)
 	for (int i = 0; i < 3; i++) {
 		pqq_packet_key_clear(&o->keys[i]);
 	}
-	pqq_header_key_clear(&o->header);
+	pqq_crypto_mask_clear(&o->header);
 	pqq_release(o);
 	pqq_handle_gone();
 }
@@ -120,7 +118,7 @@ int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
 	o->current_from = o->next_from != NEVER && first_pn < o->next_from ? first_pn : o->next_from;
 	o->next_from = NEVER;
 	int ok = derive_next(o, secret);
-	OPENSSL_cleanse(secret, sizeof(secret));
+	pqq_crypto_wipe(secret, sizeof(secret));
 	return ok;
 }
 
@@ -178,8 +176,8 @@ static void unmask(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d, const uint8_t 
 static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 {
 	pqq_packet_key *k = phase_key(o, d);
-	uint8_t nonce[12];
-	size_t len = 0, sealed = d->len - d->header_len;
+	uint8_t nonce[PQQ_NONCE];
+	size_t sealed = d->len - d->header_len;
 	/* Behind the last number there is none, though decoding yields one. */
 	int lost = !k->ready || d->packet_number >> 62 != 0;
 
@@ -194,15 +192,14 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	}
 	d->status = PQQ_OPEN_FAILED;
 	pqq_packet_nonce(k, d->packet_number, nonce);
-	if (!EVP_AEAD_CTX_open(&k->aead, pkt + d->header_len, &len, sealed, nonce, sizeof(nonce),
-			pkt + d->header_len, sealed, pkt, d->header_len)) {
-		ERR_clear_error();
+	if (!pqq_crypto_open(&k->aead, nonce, pkt, d->header_len, pkt + d->header_len, sealed)) {
+		pqq_crypto_clear_errors();
 		return;
 	}
 	if (lost) {
 		return;
 	}
-	d->payload_len = (uint32_t)len;
+	d->payload_len = (uint32_t)(sealed - PQQ_TAG);
 	if (k == next(o)) {
 		d->status = PQQ_OPEN_NEXT_PHASE;
 		if (d->packet_number < o->next_from) {
@@ -238,7 +235,7 @@ size_t pqq_open(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *tr
 		for (size_t i = 0; i < batch; i++) {
 			fits[i] = (uint8_t)sample(&train[from + i], slab, slab_len, masks + i * PQQ_SAMPLE);
 		}
-		int masked = pqq_header_masks(&o->header, masks, batch);
+		int masked = pqq_crypto_masks(&o->header, masks, batch);
 		for (size_t i = 0; i < batch; i++) {
 			pqq_open_desc *d = &train[from + i];
 			d->status = fits[i] ? PQQ_OPEN_FAILED : PQQ_OPEN_TOO_SHORT;

@@ -1,15 +1,13 @@
 /* Sealing trains of packets. */
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "internal.h"
 
 struct pqq_sealer {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	pqq_packet_key keys[2]; /* an AEAD context must not move, so phases take turns */
-	pqq_header_key header;
+	pqq_packet_key keys[2]; /* an AEAD key must not move, so phases take turns */
+	pqq_crypto_mask header;
 	uint64_t next_pn;
 	int aead_kind, app;
 	unsigned turn;
@@ -29,7 +27,7 @@ pqq_sealer *pqq_sealer_make(const pqq_suite *s, const pqq_version *v, const uint
 	k->aead_kind = aead_kind;
 	k->app = app;
 	if (!pqq_header_key_init(&k->header, s, v, secret)
-		|| !pqq_packet_key_init(&k->keys[0], s, v, secret, aead_kind, evp_aead_seal)) {
+		|| !pqq_packet_key_init(&k->keys[0], s, v, secret, aead_kind, PQQ_SEALS)) {
 		pqq_sealer_free(k);
 		return NULL;
 	}
@@ -68,7 +66,7 @@ void pqq_sealer_free(pqq_sealer *s)
 	}
 	pqq_packet_key_clear(&s->keys[0]);
 	pqq_packet_key_clear(&s->keys[1]);
-	pqq_header_key_clear(&s->header);
+	pqq_crypto_mask_clear(&s->header);
 	pqq_release(s);
 	pqq_handle_gone();
 }
@@ -78,16 +76,16 @@ int pqq_sealer_update(pqq_sealer *s)
 	uint8_t next[PQQ_MAX_SECRET];
 	size_t len = s->suite->hash_len;
 	int ok = s->app
-		&& pqq_expand_label(s->suite->md(), s->secret, len, s->version->ku, strlen(s->version->ku), NULL, 0,
+		&& pqq_expand_label(s->suite->hash, s->secret, len, s->version->ku, strlen(s->version->ku), NULL, 0,
 			next, len)
 		&& pqq_packet_key_init(&s->keys[s->turn ^ 1], s->suite, s->version, next, s->aead_kind,
-			evp_aead_seal);
+			PQQ_SEALS);
 	if (ok) {
 		pqq_packet_key_clear(&s->keys[s->turn]);
 		s->turn ^= 1;
 		memcpy(s->secret, next, len);
 	}
-	OPENSSL_cleanse(next, sizeof(next));
+	pqq_crypto_wipe(next, sizeof(next));
 	return ok;
 }
 
@@ -114,15 +112,13 @@ static int desc_ok(const pqq_seal_desc *d, const uint8_t *slab, size_t slab_len)
 static int seal_one(pqq_sealer *s, uint8_t *pkt, const pqq_seal_desc *d)
 {
 	pqq_packet_key *k = &s->keys[s->turn];
-	uint8_t nonce[12];
-	size_t len = 0;
+	uint8_t nonce[PQQ_NONCE];
 
 	if (k->unprimed && !pqq_packet_key_prime(k, d->packet_number)) {
 		return 0;
 	}
 	pqq_packet_nonce(k, d->packet_number, nonce);
-	return EVP_AEAD_CTX_seal(&k->aead, pkt + d->header_len, &len, d->payload_len + PQQ_TAG, nonce,
-		sizeof(nonce), pkt + d->header_len, d->payload_len, pkt, d->header_len);
+	return pqq_crypto_seal(&k->aead, nonce, pkt, d->header_len, pkt + d->header_len, d->payload_len);
 }
 
 static void mask_header(uint8_t *pkt, uint32_t header_len, const uint8_t *mask)
@@ -151,7 +147,7 @@ static int seal_batch(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_s
 		/* The sample starts where a packet number of 4 bytes would end. */
 		memcpy(masks + i * PQQ_SAMPLE, pkt + d->header_len - pn_len + 4, PQQ_SAMPLE);
 	}
-	if (!pqq_header_masks(&s->header, masks, n)) {
+	if (!pqq_crypto_masks(&s->header, masks, n)) {
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -165,7 +161,7 @@ int pqq_seal(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_seal_desc 
 	while (n > 0) {
 		size_t batch = n < PQQ_BATCH ? n : PQQ_BATCH;
 		if (!seal_batch(s, slab, slab_len, train, batch)) {
-			ERR_clear_error();
+			pqq_crypto_clear_errors();
 			return 0;
 		}
 		train += batch;

@@ -1,8 +1,6 @@
 /* What is made of a handshake's secrets, which stay here. */
 #include <string.h>
 
-#include <openssl/err.h>
-
 #include "tls.h"
 
 static const uint8_t *take(pqq_conn *c, uint32_t level, uint8_t direction)
@@ -22,7 +20,7 @@ pqq_sealer *pqq_conn_take_sealer(pqq_conn *c, uint32_t level, uint32_t version)
 		return NULL;
 	}
 	pqq_sealer *s = pqq_sealer_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
-	OPENSSL_cleanse(c->secrets[level].secret[1], PQQ_MAX_SECRET);
+	pqq_crypto_wipe(c->secrets[level].secret[1], PQQ_MAX_SECRET);
 	return s;
 }
 
@@ -34,7 +32,7 @@ pqq_opener *pqq_conn_take_opener(pqq_conn *c, uint32_t level, uint32_t version)
 		return NULL;
 	}
 	pqq_opener *o = pqq_opener_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
-	OPENSSL_cleanse(c->secrets[level].secret[0], PQQ_MAX_SECRET);
+	pqq_crypto_wipe(c->secrets[level].secret[0], PQQ_MAX_SECRET);
 	return o;
 }
 
@@ -42,19 +40,16 @@ pqq_opener *pqq_conn_take_opener(pqq_conn *c, uint32_t level, uint32_t version)
 int pqq_conn_export(pqq_conn *c, const char *label, size_t label_len, const uint8_t *context,
 	size_t context_len, uint8_t *out, size_t out_len)
 {
-	uint8_t empty[EVP_MAX_MD_SIZE], hash[EVP_MAX_MD_SIZE], derived[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	uint8_t empty[PQQ_MAX_HASH], hash[PQQ_MAX_HASH], derived[PQQ_MAX_HASH];
 
 	if (!c->done || c->failed || !c->have_exporter) {
 		return 0;
 	}
-	const EVP_MD *md = c->suite->md();
-	int ok = EVP_Digest(NULL, 0, empty, &len, md, NULL) && EVP_Digest(context, context_len, hash, &len, md, NULL)
-		&& pqq_expand_label(md, c->exporter, c->suite->hash_len, label, label_len, empty, len, derived, len)
-		&& pqq_expand_label(md, derived, len, "exporter", 8, hash, len, out, out_len);
-	OPENSSL_cleanse(derived, sizeof(derived));
-	if (!ok) {
-		ERR_clear_error();
-	}
+	pqq_hash h = c->suite->hash;
+	size_t len = c->suite->hash_len;
+	int ok = pqq_crypto_digest(h, NULL, 0, empty) && pqq_crypto_digest(h, context, context_len, hash)
+		&& pqq_expand_label(h, c->exporter, len, label, label_len, empty, len, derived, len)
+		&& pqq_expand_label(h, derived, len, "exporter", 8, hash, len, out, out_len);
+	pqq_crypto_wipe(derived, sizeof(derived));
 	return ok;
 }

@@ -1,20 +1,14 @@
 /* Address tokens and stateless reset tokens. */
 #include <string.h>
 
-#include <openssl/err.h>
-#include <openssl/hkdf.h>
-#include <openssl/hmac.h>
-#include <openssl/rand.h>
-
 #include "internal.h"
 
 #define ID_LEN 4
-#define NONCE_LEN 12
 
-_Static_assert(PQQ_TOKEN_OVERHEAD == ID_LEN + NONCE_LEN + PQQ_TAG, "what a sealed token adds");
+_Static_assert(PQQ_TOKEN_OVERHEAD == ID_LEN + PQQ_NONCE + PQQ_TAG, "what a sealed token adds");
 
 struct pqq_token {
-	EVP_AEAD_CTX aead;
+	pqq_crypto_token key;
 	uint8_t id[ID_LEN]; /* names the key, so that a server with several finds the right one */
 };
 
@@ -25,7 +19,7 @@ struct pqq_reset {
 static int derive(const uint8_t *secret, size_t len, const char *purpose, uint8_t *out, size_t out_len)
 {
 	return len >= 32
-		&& HKDF(out, out_len, EVP_sha256(), secret, len, NULL, 0, (const uint8_t *)purpose, strlen(purpose));
+		&& pqq_crypto_hkdf(PQQ_SHA256, secret, len, (const uint8_t *)purpose, strlen(purpose), out, out_len);
 }
 
 pqq_token *pqq_token_new(const uint8_t *secret, size_t len)
@@ -36,15 +30,10 @@ pqq_token *pqq_token_new(const uint8_t *secret, size_t len)
 		return NULL;
 	}
 	pqq_handle_made();
-	EVP_AEAD_CTX_zero(&t->aead);
-	/* Nonces are random and the module's own: the construction that is approved. */
 	int ok = derive(secret, len, "pqquic token id", t->id, sizeof(t->id))
-		&& derive(secret, len, "pqquic token key", key, sizeof(key))
-		&& EVP_AEAD_CTX_init(&t->aead, EVP_aead_aes_256_gcm_randnonce(), key, sizeof(key),
-			PQQ_TAG + NONCE_LEN, NULL);
-	OPENSSL_cleanse(key, sizeof(key));
+		&& derive(secret, len, "pqquic token key", key, sizeof(key)) && pqq_crypto_token_init(&t->key, key);
+	pqq_crypto_wipe(key, sizeof(key));
 	if (!ok) {
-		ERR_clear_error();
 		pqq_token_free(t);
 		return NULL;
 	}
@@ -54,7 +43,7 @@ pqq_token *pqq_token_new(const uint8_t *secret, size_t len)
 void pqq_token_free(pqq_token *t)
 {
 	if (t != NULL) {
-		EVP_AEAD_CTX_cleanup(&t->aead);
+		pqq_crypto_token_clear(&t->key);
 		pqq_release(t);
 		pqq_handle_gone();
 	}
@@ -63,30 +52,21 @@ void pqq_token_free(pqq_token *t)
 size_t pqq_token_seal(const pqq_token *t, uint8_t *out, size_t cap, const uint8_t *in, size_t in_len,
 	const uint8_t *aad, size_t aad_len)
 {
-	size_t len = 0;
 	if (cap < PQQ_TOKEN_OVERHEAD || cap - PQQ_TOKEN_OVERHEAD < in_len) {
 		return 0;
 	}
 	memcpy(out, t->id, ID_LEN);
-	if (!EVP_AEAD_CTX_seal(&t->aead, out + ID_LEN, &len, cap - ID_LEN, NULL, 0, in, in_len, aad, aad_len)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return ID_LEN + len;
+	size_t n = pqq_crypto_token_seal(&t->key, out + ID_LEN, cap - ID_LEN, in, in_len, aad, aad_len);
+	return n == 0 ? 0 : ID_LEN + n - 1;
 }
 
 size_t pqq_token_open(const pqq_token *t, uint8_t *out, size_t cap, const uint8_t *in, size_t in_len,
 	const uint8_t *aad, size_t aad_len)
 {
-	size_t len = 0;
 	if (in_len < PQQ_TOKEN_OVERHEAD || memcmp(in, t->id, ID_LEN) != 0) {
 		return 0;
 	}
-	if (!EVP_AEAD_CTX_open(&t->aead, out, &len, cap, NULL, 0, in + ID_LEN, in_len - ID_LEN, aad, aad_len)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1 + len;
+	return pqq_crypto_token_open(&t->key, out, cap, in + ID_LEN, in_len - ID_LEN, aad, aad_len);
 }
 
 pqq_reset *pqq_reset_new(const uint8_t *secret, size_t len)
@@ -97,7 +77,6 @@ pqq_reset *pqq_reset_new(const uint8_t *secret, size_t len)
 	}
 	pqq_handle_made();
 	if (!derive(secret, len, "pqquic reset key", r->key, sizeof(r->key))) {
-		ERR_clear_error();
 		pqq_reset_free(r);
 		return NULL;
 	}
@@ -114,13 +93,11 @@ void pqq_reset_free(pqq_reset *r)
 
 int pqq_reset_token(const pqq_reset *r, const uint8_t *cid, size_t len, uint8_t out[16])
 {
-	uint8_t mac[EVP_MAX_MD_SIZE];
-	unsigned mac_len = 0;
-	if (HMAC(EVP_sha256(), r->key, sizeof(r->key), cid, len, mac, &mac_len) == NULL || mac_len < 16) {
-		ERR_clear_error();
+	uint8_t mac[PQQ_MAX_HASH];
+	if (!pqq_crypto_hmac(PQQ_SHA256, r->key, sizeof(r->key), cid, len, mac)) {
 		return 0;
 	}
 	memcpy(out, mac, 16);
-	OPENSSL_cleanse(mac, sizeof(mac));
+	pqq_crypto_wipe(mac, sizeof(mac));
 	return 1;
 }

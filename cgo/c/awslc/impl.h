@@ -1,0 +1,53 @@
+/* impl.h is the part of crypto.h for AWS-LC that is types and inline functions. */
+#ifndef PQQ_IMPL_H
+#define PQQ_IMPL_H
+
+#include <openssl/base.h>
+
+#ifndef OPENSSL_IS_AWSLC
+#error "pqquic needs AWS-LC: another libcrypto's headers come first in the include path"
+#endif
+
+#include <openssl/aead.h>
+#include <openssl/cipher.h>
+#include <openssl/err.h>
+#include <openssl/mem.h>
+
+typedef struct {
+	EVP_AEAD_CTX ctx;
+} pqq_crypto_aead;
+
+typedef struct {
+	uint8_t chacha;
+	uint8_t key[32];    /* of ChaCha20 */
+	EVP_CIPHER_CTX ecb; /* of AES */
+} pqq_crypto_mask;
+
+typedef struct {
+	EVP_AEAD_CTX ctx;
+} pqq_crypto_token;
+
+#ifdef PQQ_FIPS
+#define PQQ_SECRET_AEAD PQQ_MODULE_AEAD
+#else
+#define PQQ_SECRET_AEAD PQQ_PLAIN_AEAD
+#endif
+
+static inline void pqq_crypto_wipe(void *p, size_t len) { OPENSSL_cleanse(p, len); }
+static inline void pqq_crypto_clear_errors(void) { ERR_clear_error(); }
+
+static inline int pqq_crypto_seal(pqq_crypto_aead *k, const uint8_t nonce[PQQ_NONCE], const uint8_t *aad,
+	size_t aad_len, uint8_t *data, size_t len)
+{
+	size_t sealed = 0;
+	return EVP_AEAD_CTX_seal(&k->ctx, data, &sealed, len + PQQ_TAG, nonce, PQQ_NONCE, data, len, aad, aad_len);
+}
+
+static inline int pqq_crypto_open(pqq_crypto_aead *k, const uint8_t nonce[PQQ_NONCE], const uint8_t *aad,
+	size_t aad_len, uint8_t *data, size_t len)
+{
+	size_t plain = 0;
+	return EVP_AEAD_CTX_open(&k->ctx, data, &plain, len, nonce, PQQ_NONCE, data, len, aad, aad_len);
+}
+
+#endif
