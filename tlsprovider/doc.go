@@ -33,7 +33,9 @@
 // private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
 // [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An
 // [InitialPacket], a [TokenKey] and a [ResetKey] serve packets that belong to no session. [Guard] runs
-// callbacks. Package tlsprovider/tlstest is the conformance suite that every provider must pass.
+// callbacks, and [ParseServerName] parses what a client asks for as a [ServerName]. Package tlsprovider/packetkeys
+// implements a Sealer and an Opener on a cipher.AEAD, tlsprovider/messages checks TLS messages, and
+// tlsprovider/tlstest is the conformance suite that every provider must pass. See docs/writing-a-provider.md.
 //
 // # Concurrency and ownership
 //

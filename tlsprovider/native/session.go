@@ -10,8 +10,8 @@ import (
 	"fmt"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/pqquic/pqquic/tlsprovider/clienthello"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+	"github.com/pqquic/pqquic/tlsprovider/messages"
 )
 
 // maxHeld bounds the input that comes while a signature is waited for. Nothing that a correct peer sends
@@ -25,18 +25,18 @@ type session struct {
 	e        *endpoint
 	prepared *prepared
 	version  *version
-	name     hello.Name // that a client asks for
-	params   []byte     // a client's transport parameters
+	name     tlsprovider.ServerName // that a client asks for
+	params   []byte                 // a client's transport parameters
 	conn     *tls.QUICConn
 	signing  *signing // nil unless a private key lives elsewhere
 	outside  bool     // a Signer was asked for a signature
 	watch    hello.Watch
-	post     postHandshake
+	post     messages.PostHandshake
 	state    tlsprovider.State
 
-	hello          clienthello.Reader // a server's: CRYPTO before Continue
-	waitHello      bool               // EventClientHello was returned
-	wantPQ         bool               // RequirePQ of any endpoint that the session has had
+	hello          messages.ClientHello // a server's: CRYPTO before Continue
+	waitHello      bool                 // EventClientHello was returned
+	wantPQ         bool                 // RequirePQ of any endpoint that the session has had
 	readLevel      tlsprovider.Level
 	input          []tlsprovider.CryptoData // not fed yet, for a signature was waited for
 	held           int                      // bytes of input that came since it is
@@ -67,7 +67,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		s.signing = newSigning()
 	}
 	if e.side == tlsprovider.Client {
-		if s.name, err = hello.ParseName(p.ServerName); err != nil {
+		if s.name, err = tlsprovider.ParseServerName(p.ServerName); err != nil {
 			return nil, fmt.Errorf("native: %w", err)
 		}
 		if s.params == nil {
@@ -183,7 +183,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	}
 	s.conn.SetTransportParameters(params)
 	s.input = append(s.input[:0], tlsprovider.CryptoData{Level: tlsprovider.LevelInitial, Data: s.hello.Bytes()})
-	s.hello = clienthello.Reader{}
+	s.hello = messages.ClientHello{}
 	return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
 }
 
@@ -223,8 +223,8 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v bytes while %v bytes are expected", d.Level, s.readLevel)
 		}
 		if s.state.HandshakeDone {
-			if kind, ok := s.post.check(s.e.side, d.Data); !ok {
-				return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "message of type %d after the handshake", kind)
+			if err := s.post.Check(s.e.side, d.Data); err != nil {
+				return nil, s.fail(err)
 			}
 		}
 		if s.ticketsIgnored {
@@ -275,7 +275,7 @@ func (s *session) Close() {
 			}
 		}
 	}
-	s.input, s.hello, s.events = nil, clienthello.Reader{}, nil
+	s.input, s.hello, s.events = nil, messages.ClientHello{}, nil
 }
 
 // fail ends the session; it goes on returning the same error.

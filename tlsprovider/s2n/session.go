@@ -71,7 +71,7 @@ func (e *endpoint) connParams(p tlsprovider.SessionParams) (s2n.ConnParams, erro
 	if len(p.TransportParameters) > 0xffff {
 		return s2n.ConnParams{}, errors.New("s2n: transport parameters are longer than an extension can be")
 	}
-	name, err := hello.ParseName(p.ServerName)
+	name, err := tlsprovider.ParseServerName(p.ServerName)
 	if err != nil {
 		return s2n.ConnParams{}, fmt.Errorf("s2n: %w", err)
 	}

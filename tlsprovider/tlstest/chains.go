@@ -140,6 +140,7 @@ func (su *Suite) peerChains(t *testing.T) {
 			})
 		}
 		t.Run("client, "+form.name, func(t *testing.T) {
+			su.need(t, clientCertificates)
 			_, server, ca := Configs(t)
 			server.Groups, server.DisableTickets = groups, true
 			server.ClientAuth, server.ClientCAs = tlsprovider.VerifyClientCertIfGiven, ca.Roots()

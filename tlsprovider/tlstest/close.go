@@ -83,7 +83,7 @@ func (su *Suite) concurrentUse(t *testing.T) {
 			}
 			key := make([]byte, 32)
 			key[0] = byte(i)
-			if err := se.SetTicketKeys([][]byte{key}); err != nil {
+			if err := se.SetTicketKeys([][]byte{key}); err != nil && su.has(tickets) {
 				t.Error(err)
 			}
 			_ = su.Server.Capabilities()

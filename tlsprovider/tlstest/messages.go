@@ -1,12 +1,14 @@
 package tlstest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
+// Crypt returns data as CRYPTO bytes of a level.
 func Crypt(level tlsprovider.Level, data []byte) []tlsprovider.CryptoData {
 	return []tlsprovider.CryptoData{{Level: level, Data: data}}
 }
@@ -46,6 +48,9 @@ func (su *Suite) postHandshakeMessages(t *testing.T) {
 	ticket := []byte{4, 0, 0, 15, // NewSessionTicket
 		0, 0, 0, 60, 1, 2, 3, 4, // lifetime, age_add
 		1, 0, 0, 1, 9, 0, 0} // nonce, ticket, extensions
+	request := []byte{13, 0, 0, 11, // CertificateRequest
+		0, 0, 8, // context, extensions
+		0, 13, 0, 4, 0, 2, 4, 3} // signature_algorithms
 	for _, tt := range []struct {
 		name    string
 		side    tlsprovider.Side
@@ -55,11 +60,11 @@ func (su *Suite) postHandshakeMessages(t *testing.T) {
 	}{
 		{"KeyUpdate to the client", tlsprovider.Client, true, []byte{24, 0, 0, 1, 0}, tlsprovider.AlertUnexpectedMessage},
 		{"KeyUpdate to the server", tlsprovider.Server, true, []byte{24, 0, 0, 1, 0}, tlsprovider.AlertUnexpectedMessage},
-		{"CertificateRequest", tlsprovider.Client, true, []byte{13, 0, 0, 0}, tlsprovider.AlertUnexpectedMessage},
-		{"KeyUpdate without tickets", tlsprovider.Client, false, []byte{24}, tlsprovider.AlertUnexpectedMessage},
+		{"CertificateRequest", tlsprovider.Client, true, request, tlsprovider.AlertUnexpectedMessage},
+		{"KeyUpdate without tickets", tlsprovider.Client, false, []byte{24, 0, 0, 1, 0}, tlsprovider.AlertUnexpectedMessage},
 		{"a ticket to the server", tlsprovider.Server, true, ticket, tlsprovider.AlertUnexpectedMessage},
-		{"a ticket that nobody wants", tlsprovider.Client, false, ticket, 0},
-		{"KeyUpdate behind a ticket", tlsprovider.Client, false, append(append([]byte{}, ticket...), 24), tlsprovider.AlertUnexpectedMessage},
+		{"a ticket that the client does not want", tlsprovider.Client, false, ticket, 0},
+		{"KeyUpdate behind a ticket", tlsprovider.Client, false, slices.Concat(ticket, []byte{24, 0, 0, 1, 0}), tlsprovider.AlertUnexpectedMessage},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, s := *client, *server

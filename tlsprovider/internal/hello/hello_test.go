@@ -2,7 +2,6 @@ package hello_test
 
 import (
 	"bytes"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -142,26 +141,6 @@ func TestWatchEverySplit(t *testing.T) {
 		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 			require.Equal(t, "ecdsa_secp256r1_sha256", w.Scheme(side).String(), "cut at %d", cut)
 		}
-	}
-}
-
-func TestNames(t *testing.T) {
-	for in, want := range map[string]hello.Name{
-		"server.test":    {SNI: "server.test", Verify: "server.test"},
-		"server.test.":   {SNI: "server.test", Verify: "server.test"},
-		"localhost":      {SNI: "localhost", Verify: "localhost"},
-		"192.0.2.1":      {Verify: "192.0.2.1", IP: true},
-		"::ffff:1.2.3.4": {Verify: "1.2.3.4", IP: true},
-		"[2001:db8::1]":  {Verify: "2001:db8::1", IP: true},
-		"fe80::1%eth0":   {Verify: "fe80::1", IP: true},
-	} {
-		got, err := hello.ParseName(in)
-		require.NoError(t, err, in)
-		require.Equal(t, want, got, in)
-	}
-	for _, in := range []string{"", ".", "..", ".test", "a..test", "a.test..", "a\x00.test", strings.Repeat("a", 256)} {
-		_, err := hello.ParseName(in)
-		require.Error(t, err, "%q", in)
 	}
 }
 

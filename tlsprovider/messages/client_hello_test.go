@@ -1,4 +1,4 @@
-package clienthello_test
+package messages_test
 
 import (
 	"testing"
@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
-	"github.com/pqquic/pqquic/tlsprovider/clienthello"
+	"github.com/pqquic/pqquic/tlsprovider/messages"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
@@ -26,9 +26,9 @@ func message(t *testing.T) []byte {
 	return append([]byte(nil), events[0].Data...)
 }
 
-func TestReader(t *testing.T) {
+func TestClientHello(t *testing.T) {
 	m := message(t)
-	var r clienthello.Reader
+	var r messages.ClientHello
 	for i := range m[:len(m)-1] {
 		ch, err := r.Add(tlstest.Crypt(tlsprovider.LevelInitial, m[i:i+1]))
 		require.NoError(t, err)
@@ -43,7 +43,7 @@ func TestReader(t *testing.T) {
 	require.Equal(t, append(m, 'x'), r.Bytes())
 }
 
-func TestReaderRefuses(t *testing.T) {
+func TestClientHelloRefuses(t *testing.T) {
 	m := message(t)
 	for _, tt := range []struct {
 		name  string
@@ -59,7 +59,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"no supported_versions", tlsprovider.LevelInitial, tlstest.WithoutExtension(m, 0x2b), tlsprovider.AlertProtocolVersion},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var r clienthello.Reader
+			var r messages.ClientHello
 			ch, err := r.Add(tlstest.Crypt(tt.level, tt.data))
 			tlstest.RequireAlert(t, tt.want, err)
 			require.Nil(t, ch)

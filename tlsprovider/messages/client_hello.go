@@ -1,7 +1,6 @@
-// Package clienthello reads the ClientHello of a QUIC client. It is for providers whose TLS library does not
-// stop after the ClientHello: they read it here first, and pass the bytes to the library when they have the
-// transport's decision.
-package clienthello
+// Package messages checks TLS messages by the rules of QUIC. It is for providers whose TLS library does not
+// stop after the ClientHello, or has rules of its own for messages after the handshake.
+package messages
 
 import (
 	"fmt"
@@ -10,17 +9,18 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// MaxLen is the largest ClientHello that a Reader takes, in bytes.
-const MaxLen = 1 << 16
+// maxClientHello is the largest ClientHello that is read, in bytes. crypto/tls has the same limit.
+const maxClientHello = 1 << 16
 
-// A Reader collects a ClientHello. The zero value is ready to use.
-type Reader struct {
+// A ClientHello collects the ClientHello of a client, which a provider passes to its library when it has the
+// transport's decision. The zero value is ready to use.
+type ClientHello struct {
 	data []byte
 }
 
 // Add appends CRYPTO bytes. It returns nil while the ClientHello is incomplete. A ClientHello that a QUIC
 // server must refuse is an [*tlsprovider.Error] with the alert that the RFCs demand.
-func (r *Reader) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, error) {
+func (r *ClientHello) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, error) {
 	for _, d := range in {
 		if d.Level != tlsprovider.LevelInitial {
 			return nil, refuse(tlsprovider.AlertUnexpectedMessage, "%v message before the ClientHello", d.Level)
@@ -31,8 +31,8 @@ func (r *Reader) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, err
 	switch {
 	case len(r.data) > 0 && r.data[0] != hello.TypeClientHello:
 		return nil, refuse(tlsprovider.AlertUnexpectedMessage, "message of type %d in place of a ClientHello", r.data[0])
-	case declared > MaxLen:
-		return nil, refuse(tlsprovider.AlertDecodeError, "ClientHello of %d bytes; the limit is %d", declared, MaxLen)
+	case declared > maxClientHello:
+		return nil, refuse(tlsprovider.AlertDecodeError, "ClientHello of %d bytes; the limit is %d", declared, maxClientHello)
 	case !ok:
 		return nil, nil
 	}
@@ -53,8 +53,8 @@ func (r *Reader) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, err
 }
 
 // Bytes returns all bytes that were added. Those behind the ClientHello, if any, are the library's to judge.
-func (r *Reader) Bytes() []byte { return r.data }
+func (r *ClientHello) Bytes() []byte { return r.data }
 
 func refuse(a tlsprovider.Alert, format string, args ...any) error {
-	return &tlsprovider.Error{Alert: a, Err: fmt.Errorf("clienthello: "+format, args...)}
+	return &tlsprovider.Error{Alert: a, Err: fmt.Errorf("messages: "+format, args...)}
 }
