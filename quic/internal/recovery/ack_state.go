@@ -8,44 +8,44 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// AckState is the receiving side of one space: which packets were received, and when to acknowledge them.
-// Call Init first.
+// AckState is the receiving side of a packet number space: it records which packets were received and when
+// to acknowledge them. Call Init first.
 //
-// Packets are remembered for longer than they are acknowledged: a packet that is late by more than a round
-// trip is distinguished from a duplicate, and acknowledged, so that its sender learns that it was not lost.
-// Both are bounded by the number of ranges.
+// Packets are remembered for longer than they are acknowledged. A packet that arrives more than a round
+// trip late is thus distinguished from a duplicate and acknowledged, so that its sender learns that it was
+// not lost. Both are bounded by the number of ranges.
 type AckState struct {
 	space Space
 	seen  RangeSet[wire.PacketNumber]
-	floor wire.PacketNumber // everything below counts as seen
-	from  wire.PacketNumber // ACK frames begin here: the peer knows about what is below
+	floor wire.PacketNumber // packets below count as received
+	from  wire.PacketNumber // ACK frames start here: the peer knows about the packets below
 
 	largest     wire.PacketNumber
 	largestTime monotime.Time
-	eliciting   wire.PacketNumber // largest that is ack-eliciting
+	eliciting   wire.PacketNumber // largest ack-eliciting packet
 	unacked     int               // ack-eliciting packets since the last ACK frame
-	deadline    monotime.Time     // when an ACK frame is due; zero: never
+	deadline    monotime.Time     // when an ACK frame is due; zero means never
 	ecn         wire.ECNCounts
 }
 
 const (
-	// maxAckRanges bounds what is remembered and so the size of an ACK frame. When there are
-	// more ranges, the oldest packets are forgotten, and taken for duplicates if they come.
+	// maxAckRanges bounds the ranges that are remembered and so the size of an ACK frame. When there are
+	// more, the oldest packets are forgotten, and they are treated as duplicates if they arrive.
 	maxAckRanges = 64
 
-	// ackEvery is how many ack-eliciting packets an ACK frame is for.
+	// ackEvery is the number of ack-eliciting packets after which an ACK frame is sent.
 	//
 	// "A receiver SHOULD send an ACK frame after receiving at least two ack-eliciting packets."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.2-4
 	ackEvery = 2
 )
 
-// Init prepares the state of a space in which nothing was received.
+// Init initializes the state of space s, in which nothing has been received.
 func (a *AckState) Init(s Space) {
 	*a = AckState{space: s, largest: wire.NoPacket, eliciting: wire.NoPacket}
 }
 
-// Largest is the largest number received, or wire.NoPacket.
+// Largest returns the largest packet number received, or wire.NoPacket.
 func (a *AckState) Largest() wire.PacketNumber { return a.largest }
 
 // ShouldProcess reports whether a packet is certainly new.
@@ -93,8 +93,8 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 	a.eliciting = max(a.eliciting, pn)
 }
 
-// Merge records the packets that other has received too, without their ECN codepoints. What other has not
-// acknowledged yet is due at once.
+// Merge records the packets that other has received as well, without their ECN codepoints. Packets that
+// other has not acknowledged yet are due at once.
 func (a *AckState) Merge(now monotime.Time, other *AckState) {
 	for i := range other.seen.NumRanges() {
 		r := other.seen.Range(i)
@@ -116,7 +116,7 @@ func (a *AckState) Merge(now monotime.Time, other *AckState) {
 	}
 }
 
-// immediate reports whether an ack-eliciting packet, the newest, is to be acknowledged at once.
+// immediate reports whether the newest packet, which is ack-eliciting, must be acknowledged at once.
 func (a *AckState) immediate(pn wire.PacketNumber, ecn datagram.ECN) bool {
 	switch {
 	case a.space != SpaceApp:
@@ -146,17 +146,17 @@ func (a *AckState) ShouldSendAck(now monotime.Time) bool {
 	return !a.deadline.IsZero() && !now.Before(a.deadline)
 }
 
-// AckDeadline is when an ACK frame is due, which may be in the past; zero is never.
+// AckDeadline returns when an ACK frame is due, which may be in the past, or zero for never.
 func (a *AckState) AckDeadline() monotime.Time { return a.deadline }
 
-// Unacked is the number of ack-eliciting packets received since the last ACK frame.
+// Unacked returns the number of ack-eliciting packets received since the last ACK frame.
 func (a *AckState) Unacked() int { return a.unacked }
 
-// HasUnacked reports whether an ACK frame would acknowledge further ack-eliciting packets: it is then sent
-// with other frames.
+// HasUnacked reports whether an ACK frame would acknowledge further ack-eliciting packets. If so, it is
+// sent together with other frames.
 func (a *AckState) HasUnacked() bool { return a.unacked > 0 }
 
-// Delay is how long ago the packet with the largest number came.
+// Delay returns the time since the packet with the largest number arrived.
 func (a *AckState) Delay(now monotime.Time) time.Duration {
 	if a.largest == wire.NoPacket {
 		return 0
@@ -164,8 +164,8 @@ func (a *AckState) Delay(now monotime.Time) time.Duration {
 	return max(0, now.Sub(a.largestTime))
 }
 
-// AppendAck appends an ACK frame of at most room bytes: with the newest ranges if not all fit, and
-// nothing if not even one does.
+// AppendAck appends an ACK frame of at most room bytes. If not all ranges fit, it contains the newest ones.
+// If not even one fits, nothing is appended.
 func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 	var ranges [maxAckRanges]wire.PNRange
 	n := 0
@@ -186,17 +186,17 @@ func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 	return wire.AppendAck(b, ranges[:n], delay, ecn, room)
 }
 
-// SentAck records that an ACK frame leaves.
+// SentAck records that an ACK frame is sent.
 func (a *AckState) SentAck() { a.unacked, a.deadline = 0, 0 }
 
-// HandleAckOfAck records that the peer has received an ACK frame of ours with this largest number.
+// HandleAckOfAck records that the peer has received an ACK frame whose largest packet number is given.
 //
 // "When a packet containing an ACK frame is acknowledged, the receiver can stop acknowledging packets
 // less than or equal to the Largest Acknowledged field in the sent ACK frame."
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-1
 func (a *AckState) HandleAckOfAck(largest wire.PacketNumber) {
-	// The largest itself stays: "A receiver SHOULD include an ACK Range containing the largest
-	// received packet number in every ACK frame."
+	// The largest range remains: "A receiver SHOULD include an ACK Range containing the largest received
+	// packet number in every ACK frame."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-7
 	a.from = max(a.from, min(largest+1, a.largest))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ackTest is an AckState and a clock.
+// ackTest is an AckState with a clock.
 type ackTest struct {
 	*testing.T
 	a   AckState
@@ -22,7 +22,7 @@ func newAckTest(t *testing.T, s Space) *ackTest {
 	return at
 }
 
-// receive receives ack-eliciting packets that have to be new.
+// receive receives ack-eliciting packets that must be new.
 func (t *ackTest) receive(pns ...wire.PacketNumber) {
 	t.Helper()
 	for _, pn := range pns {
@@ -31,7 +31,7 @@ func (t *ackTest) receive(pns ...wire.PacketNumber) {
 	}
 }
 
-// want says whether an ACK frame is due.
+// want requires that an ACK frame is due or not due.
 func (t *ackTest) want(why string, due bool) {
 	t.Helper()
 	require.Equal(t, due, t.a.ShouldSendAck(t.now), why)
@@ -40,7 +40,7 @@ func (t *ackTest) want(why string, due bool) {
 	}
 }
 
-// ack sends an ACK frame and says what is in it.
+// ack sends an ACK frame and requires that it has the given ranges.
 func (t *ackTest) ack(why string, room int, want ...wire.PNRange) *wire.Ack {
 	t.Helper()
 	b := t.a.AppendAck(nil, t.now, room)
@@ -70,7 +70,7 @@ func TestAckPolicyApp(t *testing.T) {
 	at.ack("nothing received", 100)
 
 	at.receive(0)
-	at.want("one packet can wait", false)
+	at.want("a single packet may wait", false)
 	require.True(t, at.a.HasUnacked())
 	// "[A]ck-eliciting packets MUST be acknowledged at least once within the maximum delay an
 	// endpoint communicated using the max_ack_delay transport parameter".
@@ -119,11 +119,11 @@ func TestAckOutOfOrder(t *testing.T) {
 	for _, pn := range []wire.PacketNumber{5, 7, 3} {
 		at.a.Receive(at.now, pn, false, datagram.CE)
 	}
-	at.want("nothing elicits it", false)
+	at.want("no packet is ack-eliciting", false)
 	require.Zero(t, at.a.AckDeadline())
 	require.False(t, at.a.HasUnacked())
 	at.receive(4)
-	at.want("no gap below 4, and no eliciting packet above", false)
+	at.want("no gap below 4 and no ack-eliciting packet above", false)
 	at.receive(8)
 	at.want("6 is missing", true)
 	f := at.ack("", 100, wire.PNRange{Start: 7, End: 9}, wire.PNRange{Start: 0, End: 6})
@@ -178,18 +178,18 @@ func TestAckOfAck(t *testing.T) {
 	// packets less than or equal to the Largest Acknowledged field in the sent ACK frame."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-1
 	at.a.HandleAckOfAck(4)
-	at.ack("up to 4 is known", 100, wire.PNRange{Start: 5, End: 7})
+	at.ack("the peer knows about packets up to 4", 100, wire.PNRange{Start: 5, End: 7})
 	at.a.HandleAckOfAck(6)
 	at.a.HandleAckOfAck(4)
 	// "A receiver SHOULD include an ACK Range containing the largest received packet number in
 	// every ACK frame."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-7
-	at.ack("the largest stays", 100, wire.PNRange{Start: 6, End: 7})
+	at.ack("the largest packet remains", 100, wire.PNRange{Start: 6, End: 7})
 
-	require.False(t, at.a.ShouldProcess(1), "a duplicate is still known as one")
+	require.False(t, at.a.ShouldProcess(1), "a duplicate is still detected")
 	at.receive(2)
 	at.want("late", true)
-	at.ack("and a late packet is acknowledged", 100, wire.PNRange{Start: 2, End: 7})
+	at.ack("a late packet is acknowledged", 100, wire.PNRange{Start: 2, End: 7})
 }
 
 func TestAckRangesAreBounded(t *testing.T) {
@@ -224,7 +224,7 @@ func TestAckRangesAreBounded(t *testing.T) {
 	require.False(t, at.a.ShouldProcess(late))
 }
 
-// What another AckState has received is received, and acknowledged if that was due there.
+// Merge records what another AckState has received. It is acknowledged if an acknowledgement was due there.
 func TestAckMerge(t *testing.T) {
 	at, other := newAckTest(t, SpaceInitial), newAckTest(t, SpaceInitial)
 	other.receive(0, 1)
@@ -245,6 +245,6 @@ func TestAckMerge(t *testing.T) {
 		many.receive(1000 + 2*i)
 	}
 	at.a.Merge(at.now, &many.a)
-	require.False(t, at.a.ShouldProcess(3), "so many ranges are remembered, the oldest are not")
+	require.False(t, at.a.ShouldProcess(3), "the oldest ranges are forgotten")
 	require.True(t, at.a.ShouldProcess(1001))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// steadyState is what a connection does for as long as it lives: it sends trains, of which a packet
-// is lost now and then; the receiver acknowledges them, and the sender takes note.
+// steadyState simulates a long-lived connection: it sends trains, and a packet is lost now and then. The
+// receiver acknowledges the packets and the sender processes the acknowledgements.
 type steadyState struct {
 	l    Loss
 	a    AckState

@@ -51,7 +51,7 @@ func TestLossTimeGranularity(t *testing.T) {
 	lt.advance(ms / 10)
 	lt.ack(SpaceApp, 0, 2)
 	lt.want("App 2 acked")
-	lt.wantTimer("1 ms after packet 1", ms-ms/10)
+	lt.wantTimer("one millisecond after packet 1", ms-ms/10)
 }
 
 func TestLossOfUnrelatedPackets(t *testing.T) {
@@ -61,7 +61,7 @@ func TestLossOfUnrelatedPackets(t *testing.T) {
 	lt.ack(SpaceHandshake, 0, 4)
 	lt.want("Handshake 4 acked", "Handshake 0 lost", "Handshake 1 lost")
 	require.Equal(t, 7*1200, lt.l.Path().BytesInFlight(), "spaces are separate")
-	// A duplicate acknowledgement changes nothing.
+	// A duplicate acknowledgement has no effect.
 	lt.ack(SpaceHandshake, 0, 4)
 	lt.want()
 	lt.ack(SpaceInitial, 0, 2)
@@ -91,19 +91,19 @@ func TestAckOfUnsent(t *testing.T) {
 	lt.want("App 0 acked", "App 1 acked", "App 2 acked", "App 10 acked")
 }
 
-// Numbers are left out behind those that were used outside of Loss, too.
+// Numbers are also skipped after numbers that were used outside Loss.
 func TestSkippedNumbersAfterOthersNumbers(t *testing.T) {
 	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
 	lt.l.ConfirmHandshake(lt.now)
 	lt.l.SetNextNumber(SpaceApp, 1000)
 	require.Equal(t, wire.PacketNumber(1063), lt.send(SpaceApp, 64))
-	require.Equal(t, wire.PacketNumber(1065), lt.send(SpaceApp, 1), "1064 is left out")
+	require.Equal(t, wire.PacketNumber(1065), lt.send(SpaceApp, 1), "1064 is skipped")
 }
 
 func TestSkippedNumbers(t *testing.T) {
 	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
 	lt.l.ConfirmHandshake(lt.now)
-	// With these random numbers, each period's first number is left out: 64, then 65+128.
+	// With these random numbers, the first number of each period is skipped: 64, then 65+128.
 	skipped := map[wire.PacketNumber]bool{64: true, 193: true, 450: true}
 	for want := wire.PacketNumber(0); want < 500; want++ {
 		if skipped[want] {
@@ -118,7 +118,7 @@ func TestSkippedNumbers(t *testing.T) {
 		case 480:
 			lt.ack(SpaceApp, 0, 0, -63, 65, -192, 194, -449, 451, -480)
 			require.ErrorIs(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, nil, 60, -480), lt.fate), ErrAckSkipped,
-				"numbers left out are remembered when everything around them is acknowledged")
+				"skipped numbers are remembered when all numbers around them are acknowledged")
 			lt.got = nil
 		}
 	}
@@ -149,7 +149,7 @@ func TestSpuriousLossUndone(t *testing.T) {
 	require.Equal(t, window, lt.l.Path().CongestionWindow(), "nothing was lost")
 	require.Equal(t, Counters{Lost: 2, SpuriousLosses: 2, CongestionEvents: 1, UndoneReductions: 1}, lt.l.Counters())
 
-	// The path may do the same again, and no packet is declared lost.
+	// The path may do the same again without any packet being declared lost.
 	lt.send(SpaceApp, 8) // 9 to 16
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 0, 11, -16)
@@ -160,8 +160,8 @@ func TestSpuriousLossUndone(t *testing.T) {
 	require.Contains(t, lt.got, "App 9 acked")
 }
 
-// A reduction that was undone has left no recovery period: packets from before it that are lost after all
-// reduce the window.
+// After a reduction was undone, there is no recovery period: packets from before it that are lost reduce
+// the window.
 func TestUndoneReductionLeavesNoRecoveryPeriod(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	lt.send(SpaceApp, 10) // 1 to 10
@@ -187,7 +187,7 @@ func TestRealLossNotUndone(t *testing.T) {
 	lt.advance(20 * ms)
 	lt.ack(SpaceApp, 0, 1, 3, -8)
 	require.Equal(t, window, lt.l.Path().CongestionWindow())
-	// Packet 2 never comes. After some time it is forgotten, and its acknowledgement means nothing.
+	// Packet 2 never arrives. After some time it is forgotten, and its acknowledgement has no effect.
 	lt.advance(400 * ms)
 	lt.send(SpaceApp, 1)
 	lt.advance(40 * ms)

@@ -12,18 +12,18 @@ import (
 
 const ms = time.Millisecond
 
-// lossTest is a Loss without a network: the test is the network, and the clock. After each step the
-// invariants are checked.
+// lossTest tests a Loss without a network: the test acts as the network and the clock. It checks the
+// invariants after each step.
 type lossTest struct {
 	*testing.T
 	l    Loss
 	now  monotime.Time
-	got  []string // fates since the last want
-	size int      // of the packets that send sends
+	got  []string // fates since the last call of want
+	size int      // size of the packets sent by send
 	fate FateFunc
 }
 
-// testStart is when tests begin; zero would be never.
+// testStart is the time at which tests begin. It is not zero, because zero means never.
 const testStart = monotime.Time(time.Hour)
 
 func newLossTest(t *testing.T, cfg Config) *lossTest {
@@ -37,7 +37,7 @@ func newLossTest(t *testing.T, cfg Config) *lossTest {
 	return lt
 }
 
-// newConfirmedTest is a client whose handshake is over, without a sample of the round-trip time.
+// newConfirmedTest returns a client with a confirmed handshake and no round-trip time sample.
 func newConfirmedTest(t *testing.T) *lossTest {
 	lt := newLossTest(t, Config{})
 	lt.l.DiscardSpace(lt.now, SpaceInitial)
@@ -46,7 +46,7 @@ func newConfirmedTest(t *testing.T) *lossTest {
 	return lt
 }
 
-// newSampledTest is that with a first sample of the round-trip time, from packet 0.
+// newSampledTest returns a client with a confirmed handshake and one round-trip time sample, from packet 0.
 func newSampledTest(t *testing.T, rtt time.Duration) *lossTest {
 	lt := newConfirmedTest(t)
 	lt.send(SpaceApp, 1)
@@ -81,7 +81,7 @@ func (t *lossTest) send(s Space, n int) (last wire.PacketNumber) {
 	return last
 }
 
-// sendAck sends a packet with nothing but an ACK frame.
+// sendAck sends a packet that contains only an ACK frame.
 func (t *lossTest) sendAck(s Space) wire.PacketNumber {
 	t.Helper()
 	return t.sendPacket(s, func(p *SentPacket) { p.Size = 40 })
@@ -105,8 +105,8 @@ func (t *lossTest) sendPacket(s Space, set func(p *SentPacket)) wire.PacketNumbe
 	return num
 }
 
-// frame is an ACK frame for packet numbers, which ascend, as single ones or as pairs: with a
-// negative second number, a range from the one before it up to that.
+// frame returns an ACK frame for ascending packet numbers. A negative number ends a range that begins with
+// the number before it.
 func (t *lossTest) frame(delay time.Duration, ecn *wire.ECNCounts, pns ...wire.PacketNumber) *wire.Ack {
 	t.Helper()
 	var set RangeSet[wire.PacketNumber]
@@ -127,21 +127,21 @@ func (t *lossTest) frame(delay time.Duration, ecn *wire.ECNCounts, pns ...wire.P
 	return &f
 }
 
-// ack receives an ACK frame; see frame.
+// ack receives an ACK frame: see frame.
 func (t *lossTest) ack(s Space, delay time.Duration, pns ...wire.PacketNumber) {
 	t.Helper()
 	require.NoError(t, t.l.HandleAck(t.now, s, t.frame(delay, nil, pns...), t.fate))
 	t.check()
 }
 
-// want says which fates packets have come to since the last want.
+// want requires that exactly these fates were reported since the last call of want.
 func (t *lossTest) want(fates ...string) {
 	t.Helper()
 	require.Equal(t, fates, t.got)
 	t.got = nil
 }
 
-// wantTimer says how far away the timer is.
+// wantTimer requires that the timer expires after d.
 func (t *lossTest) wantTimer(why string, d time.Duration) {
 	t.Helper()
 	at := t.l.NextTimeout()
@@ -154,7 +154,7 @@ func (t *lossTest) wantNoTimer(why string) {
 	require.Zero(t, t.l.NextTimeout(), why)
 }
 
-// expire advances to the timer and has it expire. Before that, nothing happens.
+// expire advances the clock to the timer and handles its expiry. It requires that nothing happens before.
 func (t *lossTest) expire() {
 	t.Helper()
 	at := t.l.NextTimeout()
@@ -168,7 +168,7 @@ func (t *lossTest) expire() {
 	t.check()
 }
 
-// wantProbes says how many probes are pending, and for which space.
+// wantProbes requires that n probes are pending for space s.
 func (t *lossTest) wantProbes(why string, n int, s Space) {
 	t.Helper()
 	require.Equal(t, n, t.l.ProbesPending(), why)

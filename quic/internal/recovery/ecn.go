@@ -4,19 +4,19 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// ecnState is what is known of the marks on one space's packets.
+// ecnState records the ECN marks on the packets of a space.
 type ecnState struct {
 	sent   uint64         // packets sent with ECT(0)
-	counts wire.ECNCounts // the largest that the peer has reported
+	counts wire.ECNCounts // the largest counts that the peer has reported
 }
 
-// checkECN validates the counts of an ACK frame and notes new ECN-CE marks for the congestion controller.
-// The counts do not matter as long as no packet was sent with a mark. The peer counts the packets of
-// all paths together: a failure concerns each path on which a marked packet was newly acknowledged, new
-// marks concern the path of the largest packet.
+// checkECN validates the ECN counts of an ACK frame and records new ECN-CE marks for the congestion
+// controller. The counts are ignored as long as no packet was sent with a mark. The peer counts the packets
+// of all paths together, so a failure concerns each path on which a marked packet was newly acknowledged.
+// New marks concern the path of the largest packet.
 func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	var ect uint64
-	var newest *Path // of the largest packet
+	var newest *Path // path of the largest packet
 	for _, pa := range l.paths {
 		ect += pa.ack.ect
 		if pa.ack.largest != wire.NoPacket && pa.ack.largest == sp.largestAcked {
@@ -51,8 +51,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	newest.ack.CE = f.ECN.CE - was.CE
 }
 
-// failECN ends the use of ECN on the paths whose marked packets the ACK frame acknowledges, and on one
-// more.
+// failECN disables ECN on the path also and on the paths whose marked packets the ACK frame acknowledges.
 func (l *Loss) failECN(also *Path) {
 	for _, pa := range l.paths {
 		pa.ecnFailed = pa.ecnFailed || pa.ack.ect > 0 || pa == also

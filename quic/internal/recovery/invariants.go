@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// CheckInvariants verifies what holds between any two calls. It is for tests and simulation.
+// CheckInvariants returns an error if the state is inconsistent. It is for tests and simulation.
 func (l *Loss) CheckInvariants() error {
 	packets, outstanding := 0, 0
 	total := 0 // bytes in flight on all paths
@@ -33,47 +33,48 @@ func (l *Loss) CheckInvariants() error {
 	credit := l.active.AmplificationCredit()
 	switch {
 	case total != 0:
-		return fmt.Errorf("%d bytes in flight on paths that are gone", total)
+		return fmt.Errorf("%d bytes are in flight on paths that were removed", total)
 	case packets != l.packetsInFlight:
-		return fmt.Errorf("%d packets in flight, counted %d", l.packetsInFlight, packets)
+		return fmt.Errorf("%d packets are in flight, but %d were counted", l.packetsInFlight, packets)
 	case outstanding > 0 && credit >= l.probeCost() && l.NextTimeout().IsZero():
-		return fmt.Errorf("%d packets outstanding and no timer", outstanding)
+		return fmt.Errorf("%d packets are outstanding but no timer is armed", outstanding)
 	}
 	return nil
 }
 
-// check verifies a path, after its packets in flight were counted.
+// check verifies a path after its packets in flight have been counted.
 func (p *Path) check() error {
 	least := 2 * p.datagramSize
 	switch {
 	case p.counted != p.bytesInFlight:
-		return fmt.Errorf("%d bytes in flight, counted %d", p.bytesInFlight, p.counted)
+		return fmt.Errorf("%d bytes are in flight, but %d were counted", p.bytesInFlight, p.counted)
 	case p.AmplificationCredit() < 0:
-		return fmt.Errorf("%d bytes sent for %d received", p.amp.sent, p.amp.received)
+		return fmt.Errorf("%d bytes were sent for %d received", p.amp.sent, p.amp.received)
 	case p.out.Window < least || p.out.Window > max(maxWindow, least):
-		return fmt.Errorf("congestion window of %d", p.out.Window)
+		return fmt.Errorf("the congestion window is %d", p.out.Window)
 	case p.reo.packets < minPacketThreshold || p.reo.packets > maxPacketThreshold ||
 		p.reo.eighths < minTimeEighths || p.reo.eighths > maxTimeEighths:
-		return fmt.Errorf("reordering thresholds %+v", p.reo)
+		return fmt.Errorf("the reordering thresholds are %+v", p.reo)
 	}
 	return nil
 }
 
-// check verifies the counts of a space, counts what is in flight for each path, and returns the sum. On one path, no packet that may still arrive precedes a lost one.
+// check verifies the counts of a space, counts what is in flight on each path, and returns the sum. If
+// there is only one path, no packet that may still arrive precedes a lost one.
 func (sp *lossSpace) check(onePath bool) (bytes, packets int, err error) {
 	eliciting, untimed := 0, 0
 	last := wire.NoPacket
 	for i := sp.sent.head; i < sp.sent.tail; i++ {
 		e := sp.sent.at(i)
 		if e.num <= last || e.num >= sp.next {
-			return 0, 0, fmt.Errorf("packet %d behind %d, next %d", e.num, last, sp.next)
+			return 0, 0, fmt.Errorf("packet %d follows %d, and the next number is %d", e.num, last, sp.next)
 		}
 		last = e.num
 		if e.p == nil {
 			continue
 		}
 		if !e.p.lost && i < sp.live || e.p.lost && i >= sp.live && onePath {
-			return 0, 0, fmt.Errorf("packet %d lost: %v, on the wrong side of the cursor", e.num, e.p.lost)
+			return 0, 0, fmt.Errorf("packet %d (lost: %v) is on the wrong side of the cursor", e.num, e.p.lost)
 		}
 		if e.p.lost {
 			continue
@@ -89,11 +90,11 @@ func (sp *lossSpace) check(onePath bool) (bytes, packets int, err error) {
 		}
 	}
 	if eliciting != sp.eliciting || untimed != sp.untimed {
-		return 0, 0, fmt.Errorf("%d ack-eliciting and %d untimed packets, counted %d and %d",
+		return 0, 0, fmt.Errorf("there are %d ack-eliciting and %d untimed packets, but %d and %d were counted",
 			sp.eliciting, sp.untimed, eliciting, untimed)
 	}
 	if sp.discarded && sp.sent.len() > 0 {
-		return 0, 0, fmt.Errorf("discarded with %d packets", sp.sent.len())
+		return 0, 0, fmt.Errorf("the space is discarded but has %d packets", sp.sent.len())
 	}
 	return bytes, packets, nil
 }

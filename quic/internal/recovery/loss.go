@@ -7,50 +7,50 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Config is what a Loss needs from outside.
+// Config configures a Loss.
 type Config struct {
 	Server          bool
 	MaxDatagramSize int           // UDP payload in bytes, at least 1200
-	InitialRTT      time.Duration // 0: DefaultInitialRTT
-	// NewController makes the congestion controller of each path. nil: NewReno.
+	InitialRTT      time.Duration // 0 means DefaultInitialRTT
+	// NewController returns the congestion controller for a path. nil means NewReno.
 	NewController func() Controller
-	// Rand fills b with random bytes. nil: no packet number is ever left out.
+	// Rand fills b with random bytes. If it is nil, no packet number is skipped.
 	Rand func(b []byte)
 }
 
-// Loss is loss detection of one connection: its packet number spaces with the packets sent, its probe
+// Loss is the loss detection of one connection: its packet number spaces with the packets sent, its probe
 // timeout, and its paths. Call Init first.
 //
-// Its inputs are PacketSent, HandleAck, HandleTimeout and the progress of the handshake; its outputs are
-// the fates of packets, SendLimit, the pending probes and NextTimeout. No timer is kept: NextTimeout
-// follows from the state, so it cannot be stale. What belongs to a network path is in a [Path].
+// Its inputs are PacketSent, HandleAck, HandleTimeout and the progress of the handshake. Its outputs are
+// the fates of packets, SendLimit, the pending probes and NextTimeout. No timer is stored: NextTimeout is
+// computed from the state, so it cannot be stale. The state of a network path is in a [Path].
 //
-// Invariants, which CheckInvariants verifies: the bytes in flight on a path are the sum of its packets
-// in flight; while an ack-eliciting packet is outstanding, and the peer can answer, a timer is armed;
-// what is remembered is bounded; a server's bytes on a path whose peer address is not validated never
-// exceed three times what it received.
+// CheckInvariants verifies these invariants: the bytes in flight on a path are the sum of its packets in
+// flight; while an ack-eliciting packet is outstanding and the peer can answer, a timer is armed; the state
+// is bounded; and a server never sends more than three times what it received on a path whose peer address
+// is not validated.
 type Loss struct {
 	cfg    Config
 	spaces [NumSpaces]lossSpace
 	pool   sentPool
 	pto    ptoState
-	paths  []*Path // with packets outstanding, or in use
-	active *Path   // the one that packets are sent on
+	paths  []*Path // paths in use or with outstanding packets
+	active *Path   // the path to send on
 
 	packetsInFlight  int
 	maxAckDelay      time.Duration // the peer's
 	ackDelayExponent uint8         // the peer's
-	lossID           uint32        // of the latest LossBatch
+	lossID           uint32        // ID of the latest LossBatch
 	counters         Counters
 }
 
-// Counters count what has happened on a connection.
+// Counters count the events of a connection.
 type Counters struct {
 	Lost                 uint64 // packets declared lost
-	SpuriousLosses       uint64 // of these, acknowledged later
+	SpuriousLosses       uint64 // packets declared lost and acknowledged later
 	ProbeTimeouts        uint64
 	CongestionEvents     uint64 // recovery periods begun
-	UndoneReductions     uint64 // of these, taken back
+	UndoneReductions     uint64 // reductions of the window that were undone
 	PersistentCongestion uint64
 }
 
@@ -64,14 +64,14 @@ type lossSpace struct {
 
 	eliciting     int           // ack-eliciting packets in flight
 	lastEliciting monotime.Time // when the last of them was sent
-	untimed       int           // packets remembered that are not in flight: acknowledgements
-	lossTime      monotime.Time // when the next packet becomes lost by time
+	untimed       int           // packets that are remembered but not in flight: acknowledgements
+	lossTime      monotime.Time // when the next packet exceeds the time threshold
 	breaks        uint64        // acknowledgements that ended runs of lost packets
 	ecn           ecnState
 	discarded     bool
 }
 
-// Init prepares l for a connection that begins now.
+// Init initializes l for a connection that begins now.
 func (l *Loss) Init(now monotime.Time, cfg Config) {
 	*l = Loss{cfg: cfg, maxAckDelay: MaxAckDelay, ackDelayExponent: AckDelayExponent}
 	l.active = newPath(now, &cfg)
@@ -83,15 +83,15 @@ func (l *Loss) Init(now monotime.Time, cfg Config) {
 	}
 }
 
-// NewSent returns an empty packet, to be filled in and given to PacketSent.
+// NewSent returns an empty packet. The caller fills it in and passes it to PacketSent.
 func (l *Loss) NewSent() *SentPacket { return l.pool.take() }
 
-// NextNumber is the number of the next packet of a space. Numbers that no PacketSent follows are
-// given out again.
+// NextNumber returns the number of the next packet in a space. It returns the same number until PacketSent
+// is called.
 func (l *Loss) NextNumber(s Space) wire.PacketNumber { return l.spaces[s].next }
 
-// SetNextNumber makes pn the next number: the smaller ones have been used outside of l. Their
-// acknowledgement is accepted and has no effect.
+// SetNextNumber skips to pn: smaller numbers were used by another sender. An acknowledgement of these
+// numbers is accepted and has no effect.
 func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) {
 	if sp := &l.spaces[s]; pn > sp.next {
 		sp.next = pn
@@ -99,10 +99,10 @@ func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) {
 	}
 }
 
-// LargestAcked is the largest number that the peer has acknowledged, or wire.NoPacket.
+// LargestAcked returns the largest packet number that the peer has acknowledged, or wire.NoPacket.
 func (l *Loss) LargestAcked(s Space) wire.PacketNumber { return l.spaces[s].largestAcked }
 
-// OldestUnacked is the smallest number that is neither acknowledged nor lost, or wire.NoPacket.
+// OldestUnacked returns the smallest packet number that is neither acknowledged nor lost, or wire.NoPacket.
 func (l *Loss) OldestUnacked(s Space) wire.PacketNumber {
 	sp := &l.spaces[s]
 	for i := sp.live; i < sp.sent.tail; i++ {
@@ -113,19 +113,19 @@ func (l *Loss) OldestUnacked(s Space) wire.PacketNumber {
 	return wire.NoPacket
 }
 
-// SetMaxAckDelay takes the peer's max_ack_delay.
+// SetMaxAckDelay sets the peer's max_ack_delay.
 func (l *Loss) SetMaxAckDelay(d time.Duration) { l.maxAckDelay = d }
 
-// SetAckDelayExponent takes the peer's ack_delay_exponent.
+// SetAckDelayExponent sets the peer's ack_delay_exponent.
 func (l *Loss) SetAckDelayExponent(e uint8) { l.ackDelayExponent = e }
 
-// Path returns the path that packets are sent on.
+// Path returns the path to send on.
 func (l *Loss) Path() *Path { return l.active }
 
 // Counters returns a copy of the counters.
 func (l *Loss) Counters() Counters { return l.counters }
 
-// DiscardSpace forgets a space, as its keys are gone. Its packets get no fate.
+// DiscardSpace forgets the packets of a space whose keys are discarded. It does not report their fate.
 //
 // "The sender MUST discard all recovery state associated with those packets and MUST remove them
 // from the count of bytes in flight."
@@ -144,8 +144,8 @@ func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
 	l.checkIdle()
 }
 
-// ResetForRetry forgets what a client has sent, as the server asks it to start again. Packet numbers
-// go on, and the packets get no fate.
+// ResetForRetry forgets what a client has sent, because the server asks it to start again. Packet numbers
+// continue. The fate of the packets is not reported.
 //
 // "Clients that receive a Retry packet reset congestion control and loss recovery state, including
 // resetting any pending timers."
@@ -166,11 +166,11 @@ func (l *Loss) ResetForRetry(now monotime.Time) {
 	l.resetPTO(now)
 }
 
-// minRetryRTT keeps a timeout that follows from a Retry from being shorter than what a server takes
-// for a handshake message: a Retry costs it nothing.
+// minRetryRTT is the minimum timeout after a Retry packet. Sending a Retry takes a server almost no time,
+// so a timeout based on its round trip could be too short for a handshake message.
 const minRetryRTT = 50 * time.Millisecond
 
-// Close forgets everything and frees the memory. Getters keep working.
+// Close forgets everything and frees the memory. The getters remain usable.
 func (l *Loss) Close() {
 	for s := range l.spaces {
 		l.forget(Space(s))
@@ -180,7 +180,7 @@ func (l *Loss) Close() {
 	l.pool = sentPool{}
 }
 
-// forget drops the packets of a space.
+// forget removes the packets of a space.
 func (l *Loss) forget(s Space) {
 	sp := &l.spaces[s]
 	for i := sp.sent.head; i < sp.sent.tail; i++ {
@@ -197,7 +197,7 @@ func (l *Loss) forget(s Space) {
 	sp.breaks++
 }
 
-// enterFlight and leaveFlight keep the counts of packets that are neither acknowledged nor lost.
+// enterFlight and leaveFlight update the counts of packets that are neither acknowledged nor lost.
 func (l *Loss) enterFlight(sp *lossSpace, p *SentPacket) {
 	if p.InFlight {
 		p.path.bytesInFlight += p.Size

@@ -8,15 +8,15 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Errors of HandleAck: the peer acknowledges what it cannot have received.
+// The errors of HandleAck if the peer acknowledges packets that it cannot have received.
 var (
 	ErrAckUnsent  = errors.New("acknowledgement of a packet that was not sent")
-	ErrAckSkipped = errors.New("acknowledgement of a packet number that was left out")
+	ErrAckSkipped = errors.New("acknowledgement of a packet number that was skipped")
 )
 
-// HandleAck processes an ACK frame: fate is called for each packet that it acknowledges, and for
-// those that turn out to be lost. The work is bounded by the ranges and by what is outstanding. An
-// error leaves everything as it was.
+// HandleAck processes an ACK frame. It calls fate for each packet that the frame acknowledges and for each
+// packet that is then declared lost. The work is bounded by the number of ranges and of outstanding
+// packets. If it returns an error, nothing has changed.
 func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc) error {
 	sp := &l.spaces[s]
 	if f.Largest >= sp.next {
@@ -58,7 +58,7 @@ func (l *Loss) beginAck(now monotime.Time, s Space, f *wire.Ack) {
 	sp := &l.spaces[s]
 	sp.largestAcked = max(sp.largestAcked, f.Largest)
 	if len(l.paths) == 1 {
-		// The frame's largest may be a packet that is not remembered; it left on this path.
+		// The frame's largest packet may be forgotten. It is then assumed to have been sent on this path.
 		l.active.spaces[s].largestAcked = sp.largestAcked
 	}
 	for _, pa := range l.paths {
@@ -66,7 +66,7 @@ func (l *Loss) beginAck(now monotime.Time, s Space, f *wire.Ack) {
 	}
 }
 
-// endAck gives a path's batch to its congestion controller.
+// endAck passes a path's batch to its congestion controller.
 func (l *Loss) endAck(now monotime.Time, pa *Path) {
 	b := &pa.ack
 	if b.largest != wire.NoPacket {
@@ -80,7 +80,7 @@ func (l *Loss) endAck(now monotime.Time, pa *Path) {
 	pa.setRate(now)
 }
 
-// ackRange acknowledges the outstanding packets of one range, and reports whether there are any.
+// ackRange acknowledges the outstanding packets of one range and reports whether there are any.
 func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, fate FateFunc) (acked bool) {
 	sp := &l.spaces[s]
 	if sp.sent.len() == 0 {
@@ -139,8 +139,8 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 	fate(s, p, Acked)
 }
 
-// sampleRTT takes a sample of the round-trip time from an ACK frame, for the path on which its largest
-// packet was sent.
+// sampleRTT takes a round-trip time sample from an ACK frame for the path on which its largest packet was
+// sent.
 //
 // "An endpoint generates an RTT sample on receiving an ACK frame that meets the following two
 // conditions: [...] the largest acknowledged packet number is newly acknowledged, and [...] at least
@@ -160,8 +160,8 @@ func (l *Loss) sampleRTT(now monotime.Time, s Space, f *wire.Ack) {
 	}
 }
 
-// ackDelay decodes the ACK Delay field. Initial and Handshake packets are acknowledged at once, and
-// their frames come before the exponent is authentic.
+// ackDelay decodes the ACK Delay field. It is 0 for Initial and Handshake packets: they are acknowledged at
+// once, and their ACK frames arrive before the exponent is authenticated.
 func (l *Loss) ackDelay(s Space, field uint64) time.Duration {
 	if s != SpaceApp {
 		// "[An endpoint] MAY ignore the acknowledgment delay for Initial packets, since these
@@ -169,7 +169,7 @@ func (l *Loss) ackDelay(s Space, field uint64) time.Duration {
 		// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.1.1
 		return 0
 	}
-	// A minute of delay is as good as any more, and cannot overflow.
+	// A minute is more than any delay that is used, and it cannot overflow.
 	us := min(field, uint64(time.Minute/time.Microsecond)) << min(l.ackDelayExponent, 20)
 	d := min(time.Duration(us)*time.Microsecond, time.Minute)
 	if l.pto.confirmed {

@@ -4,8 +4,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// detectLost declares the packets of a space lost that were sent, on their path, before an acknowledged
-// one, far enough or long enough.
+// detectLost declares packets of a space lost if they were sent sufficiently long before, or sufficiently
+// many packets before, an acknowledged packet of their path.
 //
 // "A packet is declared lost if it meets all of the following conditions: [...] The packet is
 // unacknowledged, in flight, and was sent prior to an acknowledged packet. [...] The packet was sent
@@ -28,9 +28,9 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 		switch {
 		case e.p == nil: // acknowledged
 			sp.breaks++
-		case e.p.lost: // behind a packet of another path that is spared
+		case e.p.lost: // behind a packet of another path that is not lost yet
 		case sp.spares(now, s, e.p):
-			// On one path numbers and times ascend: the packets behind it are spared too.
+			// On a single path, numbers and times ascend, so the packets behind it are not lost either.
 			if len(l.paths) == 1 {
 				l.endLosses(now)
 				return
@@ -46,12 +46,12 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 	l.endLosses(now)
 }
 
-// spares reports whether a packet is not lost yet, and notes when it will be.
+// spares reports whether a packet is not lost yet, and records when it will be.
 func (sp *lossSpace) spares(now monotime.Time, s Space, p *SentPacket) bool {
 	pa := p.path
 	largest := pa.spaces[s].largestAcked
 	if p.Num > largest {
-		return true // nothing sent later on its path was acknowledged
+		return true // no packet sent later on its path was acknowledged
 	}
 	late := p.Time.Add(pa.delay)
 	if largest-p.Num >= pa.reo.packets || !now.Before(late) {
@@ -61,7 +61,7 @@ func (sp *lossSpace) spares(now monotime.Time, s Space, p *SentPacket) bool {
 	return true
 }
 
-// declareLost declares a packet lost. It stays in the ring, in case it is acknowledged after all.
+// declareLost declares a packet lost. The packet stays in the ring in case it is acknowledged later.
 func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
 	pa := p.path
 	l.leaveFlight(&l.spaces[s], p)
@@ -83,7 +83,7 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 	fate(s, p, Lost)
 }
 
-// endLosses gives each path's losses to its congestion controller.
+// endLosses passes each path's losses to its congestion controller.
 func (l *Loss) endLosses(now monotime.Time) {
 	for _, pa := range l.paths {
 		b := &pa.losses
@@ -113,7 +113,7 @@ func (l *Loss) endPathLosses(pa *Path, b *LossBatch) {
 	}
 }
 
-// prune forgets, from the front, entries without a packet and lost packets that had their time.
+// prune removes entries without a packet and expired lost packets from the front of the ring.
 func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
 	for sp.sent.len() > 0 {
 		p := sp.sent.at(sp.sent.head).p

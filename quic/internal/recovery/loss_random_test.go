@@ -12,19 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// randomPath drives a Loss over a path that loses and delays at random, with an AckState as the peer
-// of each space, and checks after every step what must always hold.
+// randomPath runs a Loss on a path with random losses and delays, with an AckState as the peer of each
+// space. It checks invariants after every step.
 type randomPath struct {
 	t    *testing.T
 	rnd  *rand.Rand
 	now  monotime.Time
 	l    Loss
 	acks [NumSpaces]AckState
-	// What is on the way, in both directions.
+	// The packets and ACK frames on their way.
 	packets []flyingPacket
 	frames  []flyingAck
-	// What each packet that was sent has come to: "" if it elicits an acknowledgement, "maybe" if
-	// not, so that it may be forgotten; then lost, acked.
+	// The fate of each packet: "" if it is ack-eliciting and "maybe" if not, in which case it may be
+	// forgotten, then "lost" or "acked".
 	fates [NumSpaces]map[wire.PacketNumber]string
 	fate  FateFunc
 }
@@ -108,7 +108,7 @@ func (r *randomPath) send(s Space) {
 	r.check()
 }
 
-// deliver has everything arrive that is due.
+// deliver delivers everything that is due.
 func (r *randomPath) deliver() {
 	left := r.packets[:0]
 	for _, p := range r.packets {
@@ -178,9 +178,9 @@ func TestRandomPath(t *testing.T) {
 				}
 				r.check()
 			}
-			// Nothing more is sent but probes: every packet's fate is found out.
+			// From here on only probes are sent, and every packet's fate is determined.
 			for i := 0; r.l.Path().BytesInFlight() > 0; i++ {
-				require.Less(t, i, 100_000, "the fate of every packet is found out")
+				require.Less(t, i, 100_000, "the fate of every packet is determined")
 				r.now = r.now.Add(time.Millisecond)
 				r.deliver()
 				if r.l.ProbesPending() > 0 {

@@ -4,17 +4,18 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// Bounds of what is remembered about packets that a peer does not acknowledge.
+// The limits on what is remembered about packets that a peer does not acknowledge.
 const (
-	// maxInFlight bounds the packets in flight, whatever their size: a window of 16 MiB in
-	// packets of full size.
+	// maxInFlight bounds the number of packets in flight regardless of their size. It corresponds to a
+	// window of 16 MiB in packets of full size.
 	maxInFlight = 1 << 14
-	// maxUntimed bounds, in each space, the packets that are not in flight. All that their
-	// acknowledgement tells is which of our own acknowledgements have arrived.
+	// maxUntimed bounds, in each space, the packets that are not in flight. Their acknowledgement only
+	// shows which of our own acknowledgements have arrived.
 	maxUntimed = 256
 )
 
-// PacketSent takes over a packet that leaves now. Its number is NextNumber's.
+// PacketSent records a packet that is sent now and takes ownership of it. Its number must be the one that
+// NextNumber returned.
 func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	sp := &l.spaces[s]
 	if p.Num != sp.next {
@@ -44,16 +45,16 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	}
 }
 
-// SendLimit is what may be sent now.
+// A SendLimit is a limit on what may be sent.
 type SendLimit uint8
 
 const (
 	SendAll     SendLimit = iota
-	SendAckOnly           // only what does not count as in flight
+	SendAckOnly           // only packets that do not count as in flight
 	SendNothing           // the anti-amplification limit is reached
 )
 
-// SendLimit returns what may be sent now, in one datagram.
+// SendLimit returns the limit on what may be sent now in one datagram.
 //
 // "An endpoint MUST NOT send a packet if it would cause bytes_in_flight (see Appendix B.2) to be
 // larger than the congestion window, unless the packet is sent on a PTO timer expiration (see Section
@@ -81,8 +82,8 @@ func (l *Loss) windowOpen() bool {
 	return l.active.windowOpen()
 }
 
-// SendQuantum is how many bytes the next train may have; always at least one datagram's, as
-// SendLimit decides about each datagram of it.
+// SendQuantum returns the maximum size of the next train in bytes. It is at least the size of one datagram,
+// because SendLimit decides about each datagram of the train.
 func (l *Loss) SendQuantum(now monotime.Time) int {
 	pa := l.active
 	least := pa.datagramSize
@@ -97,11 +98,11 @@ func (l *Loss) SendQuantum(now monotime.Time) int {
 	return max(least, min(n, pa.out.Window-pa.bytesInFlight))
 }
 
-// AppLimited notes that the sender has nothing more to send although it may send: until what is in flight
-// is acknowledged, the delivery rate does not tell what the path can carry.
+// AppLimited records that the sender may send but has nothing to send. Until what is in flight has been
+// acknowledged, the delivery rate does not show what the path can carry.
 func (l *Loss) AppLimited() { l.active.delivery.limited(l.active.bytesInFlight) }
 
-// PacedUntil is when the pacer lets the next packet go, zero if the pacer is not what holds it back.
+// PacedUntil returns when the pacer allows the next packet, or zero if the pacer does not delay it.
 func (l *Loss) PacedUntil(now monotime.Time) monotime.Time {
 	if l.active.AmplificationCredit() < minCredit || l.pto.probes > 0 || !l.windowOpen() || !l.active.pacer.blocked(now) {
 		return 0

@@ -6,23 +6,23 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// ptoState is where the probe timeout stands (RFC 9002, 6.2).
+// ptoState is the state of the probe timeout (RFC 9002, section 6.2).
 type ptoState struct {
 	count  int // timeouts since the last progress
 	probes int // datagrams that may still be sent as probes
 	space  Space
-	fired  monotime.Time // the last timeout; zero: none since the last progress
-	// restart is when a client's timer that guards no packet was last reset; zero: nothing was
-	// sent yet, and nothing is waited for.
+	fired  monotime.Time // the last timeout; zero means none since the last progress
+	// restart is when a client's timer was last reset while no packet was outstanding. Zero means that
+	// nothing was sent yet and nothing is expected.
 	restart   monotime.Time
 	firstSent monotime.Time
 
 	handshakeKeys bool // Handshake packets can be sent
 	peerValidated bool // the server is known to have validated our address
-	confirmed     bool // the handshake is (RFC 9001, 4.1.2)
+	confirmed     bool // the handshake is confirmed (RFC 9001, 4.1.2)
 }
 
-// probeDatagrams is how many datagrams a timeout lets out.
+// probeDatagrams is how many datagrams may be sent for one timeout.
 //
 // "An endpoint MAY send up to two full-sized datagrams containing ack-eliciting packets to avoid an
 // expensive consecutive PTO expiration due to a single lost datagram or to transmit data from
@@ -30,10 +30,10 @@ type ptoState struct {
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
 const probeDatagrams = 2
 
-// The period doubles with each timeout up to a limit. This deviates from RFC 9002, which has no limit.
-// Without one, a connection that loses several probes in a row waits for longer than its idle timeout. In
-// the handshake the limit is lower: with 30 % loss in both directions every second probe fails, and a user
-// waits for some seconds only. docs/recovery-paths.md says what the deviation costs.
+// The maximum of the period, which doubles with each timeout. This deviates from RFC 9002, which has no
+// maximum. Without one, a connection that loses several probes in a row waits longer than its idle timeout.
+// During the handshake the maximum is lower: with a loss of 30 % in both directions, every second probe
+// fails, and users wait only some seconds. docs/recovery-paths.md describes the cost of the deviation.
 //
 // "When a PTO timer expires, the PTO backoff MUST be increased, resulting in the PTO period being set to
 // twice its current value."
@@ -43,8 +43,8 @@ const (
 	maxPTO          = 10 * time.Second
 )
 
-// period is the probe timeout of a space, with back-off. A path slower than a cap is not probed
-// more often than its round trip asks for.
+// period returns the probe timeout of a space with back-off. The maximum does not apply if the probe
+// timeout without back-off exceeds it.
 func (l *Loss) period(s Space) time.Duration {
 	// "When the PTO is armed for Initial or Handshake packet number spaces, the max_ack_delay in
 	// the PTO period computation is set to 0".
@@ -63,7 +63,7 @@ func (l *Loss) period(s Space) time.Duration {
 // PTO returns the active path's probe timeout of the App space, without back-off.
 func (l *Loss) PTO() time.Duration { return l.active.rtt.pto() + l.maxAckDelay }
 
-// NextTimeout is when HandleTimeout wants to be called, which may be in the past; zero is never.
+// NextTimeout returns when HandleTimeout must be called, which may be in the past, or zero for never.
 //
 // "The PTO timer MUST NOT be set if a timer is set for time threshold loss detection".
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-12
@@ -75,7 +75,7 @@ func (l *Loss) NextTimeout() monotime.Time {
 	return t
 }
 
-// HandleTimeout does what is due, if anything: packets become lost by time, or probes are asked for.
+// HandleTimeout handles the timer that has expired, if any: it declares packets lost or requests probes.
 func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 	if t, s := l.lossTimer(); !t.IsZero() {
 		if !now.Before(t) {
@@ -98,7 +98,7 @@ func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 	l.counters.ProbeTimeouts++
 }
 
-// lossTimer is the earliest time at which a packet becomes lost by time, and in which space.
+// lossTimer returns the earliest time at which a packet exceeds the time threshold, and its space.
 func (l *Loss) lossTimer() (at monotime.Time, space Space) {
 	for s := range l.spaces {
 		if t := l.spaces[s].lossTime; !t.IsZero() && (at.IsZero() || t.Before(at)) {
@@ -108,7 +108,7 @@ func (l *Loss) lossTimer() (at monotime.Time, space Space) {
 	return at, space
 }
 
-// probeTimer is when a probe timeout happens, and for which space; zero if never.
+// probeTimer returns when the next probe timeout expires and for which space. The time is zero for never.
 func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 	// "If no additional data can be sent, the server's PTO timer MUST NOT be armed until
 	// datagrams have been received from the client because packets sent on PTO count against the
@@ -122,7 +122,7 @@ func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 		if sp.eliciting == 0 || !l.timesProbes(Space(s)) {
 			continue
 		}
-		// When a timeout has let nothing out, its successor counts from it.
+		// If no probe could be sent after a timeout, the next timeout is counted from that one.
 		t := max(sp.lastEliciting, l.pto.fired).Add(l.period(Space(s)))
 		if at.IsZero() || t.Before(at) {
 			at, space = t, Space(s)
@@ -150,8 +150,8 @@ func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-7
 func (l *Loss) timesProbes(s Space) bool { return s != SpaceApp || l.pto.confirmed }
 
-// probeCost is the amplification credit that a server's probe takes: with Initial packets
-// outstanding, a datagram of full size (RFC 9000, 14.1).
+// probeCost returns the amplification credit that a server needs for a probe. If Initial packets are
+// outstanding, it is a datagram of full size (RFC 9000, section 14.1).
 func (l *Loss) probeCost() int {
 	if l.spaces[SpaceInitial].eliciting > 0 {
 		return 1200
@@ -159,15 +159,16 @@ func (l *Loss) probeCost() int {
 	return minCredit
 }
 
-// ProbesPending is how many datagrams may still be sent as probes, beyond window and pacer.
+// ProbesPending returns how many datagrams may still be sent as probes, regardless of the window and the
+// pacer.
 //
 // "Probe packets MUST NOT be blocked by the congestion controller."
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
 func (l *Loss) ProbesPending() int { return l.pto.probes }
 
-// ProbeSpace is the space that a probe must have an ack-eliciting packet of: the earliest with
-// something outstanding. Whichever space's timer it was, a peer that lacks half of a ServerHello has
-// no use for Handshake packets.
+// ProbeSpace returns the space of which a probe must contain an ack-eliciting packet: the earliest one with
+// outstanding packets. This holds for the timer of any space, because a peer that lacks half of a
+// ServerHello cannot use Handshake packets.
 func (l *Loss) ProbeSpace() Space {
 	for s := range l.spaces {
 		if l.spaces[s].eliciting > 0 && l.timesProbes(Space(s)) {
@@ -177,19 +178,19 @@ func (l *Loss) ProbeSpace() Space {
 	return l.pto.space
 }
 
-// ProbeSent counts an ack-eliciting datagram against the pending probes.
+// ProbeSent subtracts an ack-eliciting datagram from the pending probes.
 func (l *Loss) ProbeSent() { l.pto.probes = max(0, l.pto.probes-1) }
 
-// SetHandshakeKeys says that Handshake packets can be sent from now on.
+// SetHandshakeKeys records that Handshake packets can be sent from now on.
 func (l *Loss) SetHandshakeKeys() { l.pto.handshakeKeys = true }
 
-// ConfirmHandshake says that the handshake is confirmed (RFC 9001, 4.1.2).
+// ConfirmHandshake records that the handshake is confirmed (RFC 9001, section 4.1.2).
 func (l *Loss) ConfirmHandshake(now monotime.Time) {
 	l.pto.confirmed, l.pto.peerValidated = true, true
 	l.resetPTO(now)
 }
 
-// ptoAcked handles progress: a packet of space s was acknowledged.
+// ptoAcked resets the back-off if the acknowledgement of a packet of space s shows progress.
 //
 // "The PTO backoff factor is reset when an acknowledgment is received, except in the following case.
 // [...] [A] client does not reset the PTO backoff factor on receiving acknowledgments in Initial

@@ -2,18 +2,18 @@ package recovery
 
 import "github.com/pqquic/pqquic/quic/internal/monotime"
 
-// lostRun is a run of lost ack-eliciting packets of one space and path, in the order in which they were
-// sent, with no acknowledged packet between them.
+// A lostRun is a run of lost ack-eliciting packets of one space and path, in the order in which they were
+// sent, without an acknowledged packet between them.
 type lostRun struct {
-	start  monotime.Time // when the first was sent; zero: no run
+	start  monotime.Time // when the first packet was sent; zero means that there is no run
 	breaks uint64        // lossSpace.breaks when the run began; it ends when that changes
 }
 
 // persistentPeriods is kPersistentCongestionThreshold.
 const persistentPeriods = 3
 
-// extendLostRun adds a lost packet to the run of its space and path, and reports whether the run has become
-// long enough for persistent congestion.
+// extendLostRun adds a lost packet to the run of its space and path and reports whether the run is long
+// enough for persistent congestion.
 //
 // "A sender establishes persistent congestion after the receipt of an acknowledgment if two packets
 // that are ack-eliciting are declared lost, and: [...] across all packet number spaces, none of the
@@ -40,9 +40,9 @@ func (l *Loss) extendLostRun(s Space, pa *Path, sent monotime.Time) bool {
 	return true
 }
 
-// ackedElsewhereSince reports whether a packet of another space, sent at t or later on the path, was
-// acknowledged. It may have been sent after the run too, in which case we do not take the run for
-// persistent congestion: spaces overlap during the handshake only, where that costs little.
+// ackedElsewhereSince reports whether a packet of another space that was sent on the path at t or later has
+// been acknowledged. That packet may have been sent after the run, in which case persistent congestion is
+// not detected. Spaces overlap only during the handshake, where this costs little.
 func (p *Path) ackedElsewhereSince(s Space, t monotime.Time) bool {
 	for o := range p.spaces {
 		if Space(o) != s && p.spaces[o].lastAckedSent >= t {

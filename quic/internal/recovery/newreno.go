@@ -7,39 +7,38 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// newReno is the congestion controller of RFC 9002, section 7, with two additions: it undoes a reduction
-// when every loss that caused it turns out to have been reordering, and the window grows only while it is
-// what limits the sender.
+// newReno is the congestion controller of RFC 9002, section 7, with two additions. It undoes a reduction if
+// all losses that caused it turn out to be reordering. The window grows only while it limits the sender.
 //
-// All sizes are in bytes. The window is never below two datagrams.
+// All sizes are in bytes. The window is never smaller than two datagrams.
 type newReno struct {
 	mds           int // max_datagram_size
 	cwnd          int
 	ssthresh      int
-	ackedBytes    int           // in congestion avoidance, since the window last grew
-	recoveryStart monotime.Time // of the latest recovery period; zero: none, or undone
+	ackedBytes    int           // bytes acknowledged in congestion avoidance since the window last grew
+	recoveryStart monotime.Time // start of the latest recovery period; zero if there was none or it was undone
 	initial       bool          // the window has never been reduced
 	undo          undoState
 	use           windowUse
 }
 
-// undoState is what the latest recovery period has changed, and the losses that justify it.
+// undoState records what the latest recovery period changed and the losses that caused it.
 type undoState struct {
 	valid          bool
 	cwnd, ssthresh int
 	lost           int           // packets declared lost in it and not acknowledged since
-	batch          uint32        // ID of the losses that began it
-	after          monotime.Time // of that batch, packets sent later count
+	batch          uint32        // ID of the loss batch that began it
+	after          monotime.Time // packets of that batch count if they were sent later
 }
 
-// windowUse follows how much of the window was in use, over the current and the last round trip.
+// windowUse tracks how much of the window was used during the current and the previous round trip.
 type windowUse struct {
-	start       monotime.Time // of the round
-	most, last  int           // largest number of bytes in flight
-	full, wasOn bool          // the window was full
+	start       monotime.Time // start of the round trip
+	most, last  int           // maximum bytes in flight, in the current and the previous round trip
+	full, wasOn bool          // the window was full, in the current and the previous round trip
 }
 
-// initialWindow is the window of a new connection.
+// initialWindow returns the window of a new connection.
 //
 // "Endpoints SHOULD use an initial congestion window of ten times the maximum datagram size
 // (max_datagram_size), while limiting the window to the larger of 14,720 bytes or twice the maximum
@@ -55,8 +54,8 @@ func (c *newReno) Reset(now monotime.Time, mds int) {
 	c.use.start = now
 }
 
-// Output paces at N * congestion_window / smoothed_rtt (RFC 9002, 7.7), with N = 5/4, or 2 in slow start,
-// in which the window is about to double.
+// Output returns a pacing rate of N * congestion_window / smoothed_rtt (RFC 9002, section 7.7). N is 2 in
+// slow start, in which the window is about to double, and 5/4 otherwise.
 func (c *newReno) Output(rtt *RTT) Output {
 	o := Output{Window: c.cwnd, RecoveryStart: c.recoveryStart}
 	if rtt.Sampled {
@@ -70,12 +69,12 @@ func (c *newReno) Output(rtt *RTT) Output {
 	return o
 }
 
-// minWindow is kMinimumWindow.
+// minWindow returns kMinimumWindow.
 func (c *newReno) minWindow() int { return 2 * c.mds }
 
 func (c *newReno) inSlowStart() bool { return c.cwnd < c.ssthresh }
 
-// SetDatagramSize changes the unit that the window counts in.
+// SetDatagramSize changes the datagram size, the unit in which the window grows.
 //
 // "If the maximum datagram size changes during the connection, the initial congestion window SHOULD
 // be recalculated with the new size."
@@ -89,7 +88,7 @@ func (c *newReno) SetDatagramSize(mds int) {
 	c.cwnd = max(c.cwnd, c.minWindow())
 }
 
-// PacketSent follows the use of the window.
+// PacketSent records how much of the window is used.
 func (c *newReno) PacketSent(_ monotime.Time, _, inFlight int) {
 	c.use.most = max(c.use.most, inFlight)
 	if inFlight+c.mds > c.cwnd {
@@ -97,12 +96,13 @@ func (c *newReno) PacketSent(_ monotime.Time, _, inFlight int) {
 	}
 }
 
-// inRecovery reports whether a packet was sent before the recovery period that it could end.
+// inRecovery reports whether a packet was sent before the recovery period that its acknowledgement could
+// end.
 func (c *newReno) inRecovery(sent monotime.Time) bool {
 	return !c.recoveryStart.IsZero() && !sent.After(c.recoveryStart)
 }
 
-// Acked grows the window for the bytes that were sent outside of recovery, or reduces it for ECN-CE marks.
+// Acked increases the window for the bytes that were sent outside recovery, or reduces it for ECN-CE marks.
 func (c *newReno) Acked(b *AckBatch) (reduced bool) {
 	if b.CE > 0 {
 		reduced = c.congested(b.Now, b.LatestSent)
@@ -135,9 +135,9 @@ func (c *newReno) grow(bytes int) {
 	}
 }
 
-// limits reports whether the window is what limits the sender: in the last two round trips it was full,
-// or, as it doubles in slow start, at least half of it was in use. What the pacer holds back for a part
-// of a round trip still fills the window within it.
+// limits reports whether the window limits the sender: it was full in the last two round trips or, in slow
+// start, in which it doubles, at least half of it was used. Packets that the pacer delays by part of a
+// round trip still fill the window within that round trip.
 //
 // "When bytes in flight is smaller than the congestion window and sending is not pacing limited, the
 // congestion window is underutilized. [...] the congestion window SHOULD NOT be increased in either
@@ -148,7 +148,7 @@ func (c *newReno) limits() bool {
 	return u.full || u.wasOn || c.inSlowStart() && c.cwnd < 2*max(u.most, u.last)
 }
 
-// nextRound begins another round trip when a packet sent in the current one is acknowledged.
+// nextRound begins a new round trip when a packet sent in the current one is acknowledged.
 func (c *newReno) nextRound(now, largestSent monotime.Time, inFlight int) {
 	u := &c.use
 	if largestSent < u.start {
@@ -159,7 +159,7 @@ func (c *newReno) nextRound(now, largestSent monotime.Time, inFlight int) {
 	u.wasOn, u.full = u.full, false
 }
 
-// Lost begins a recovery period, unless all of the packets were sent before the one there is.
+// Lost begins a recovery period, unless all packets were sent before the current one.
 //
 // "A sender that is already in a recovery period stays in it and does not reenter it."
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-1
@@ -178,8 +178,8 @@ func (c *newReno) Lost(b *LossBatch) (reduced bool) {
 	return reduced
 }
 
-// congested handles a reported ECN-CE mark on a packet sent at the given time. No later acknowledgement
-// can undo that.
+// congested begins a recovery period for an ECN-CE mark on a packet sent at the given time. Later
+// acknowledgements cannot undo it.
 func (c *newReno) congested(now, sent monotime.Time) (reduced bool) {
 	if !c.inRecovery(sent) {
 		c.reduce(now)
@@ -203,7 +203,7 @@ func (c *newReno) reduce(now monotime.Time) {
 	c.ackedBytes = 0
 }
 
-// Spurious undoes the reduction when the packet was the last of those that justify it.
+// Spurious undoes the reduction if the packet was the last of the losses that caused it.
 func (c *newReno) Spurious(l *SpuriousLoss) (undone bool) {
 	u := &c.undo
 	if !u.valid || u.lost == 0 || l.ID < u.batch || l.ID == u.batch && l.Sent <= u.after {

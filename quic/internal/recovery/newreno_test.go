@@ -21,7 +21,7 @@ func TestInitialWindow(t *testing.T) {
 	require.Equal(t, 1400, lt.l.Path().MaxDatagramSize())
 }
 
-// fill sends until the window is full and returns the first and last number.
+// fill sends until the window is full and returns the first and last packet number.
 func (t *lossTest) fill(s Space) (first, last wire.PacketNumber) {
 	t.Helper()
 	first = t.l.NextNumber(s)
@@ -111,7 +111,7 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 		require.LessOrEqual(t, lt.l.Path().CongestionWindow(), want)
 		require.GreaterOrEqual(t, lt.l.Path().CongestionWindow(), want-1200)
 	}
-	require.Greater(t, lt.l.Path().CongestionWindow(), 9600, "it does grow")
+	require.Greater(t, lt.l.Path().CongestionWindow(), 9600, "the window grows")
 	require.EqualValues(t, 1, lt.l.Counters().CongestionEvents)
 }
 
@@ -129,7 +129,7 @@ func TestMinimumWindow(t *testing.T) {
 	require.Equal(t, 2400, lt.l.Path().CongestionWindow())
 }
 
-// TestPersistentCongestionExample is the example of RFC 9002, section 7.6.3.
+// TestPersistentCongestionExample runs the example of RFC 9002, section 7.6.3.
 func TestPersistentCongestionExample(t *testing.T) {
 	lt := newConfirmedTest(t)
 	at := func(d time.Duration) { lt.now = testStart.Add(d) }
@@ -138,7 +138,7 @@ func TestPersistentCongestionExample(t *testing.T) {
 	at(0)
 	lt.ack(SpaceApp, 0, 0)
 	lt.l.SetMaxAckDelay(0)
-	// 200 ms + 4 * 450 ms, which a sample of 200 ms leaves close by.
+	// The probe timeout is about 200 ms + 4 * 450 ms, which a sample of 200 ms changes little.
 	estimate := RTT{Latest: 100 * ms, Min: 100 * ms, Smoothed: 200 * ms, Variance: 450 * ms, Sampled: true}
 	lt.l.active.rtt = estimate
 	require.Equal(t, 2*time.Second, lt.l.PTO())
@@ -174,14 +174,15 @@ func TestPersistentCongestionExample(t *testing.T) {
 	require.Equal(t, 200*ms, lt.l.Path().RTT().Min, "set to the newest sample")
 }
 
-// TestPersistentCongestionNeeds: what takes one of the conditions away takes persistent congestion away.
+// TestPersistentCongestionNeeds checks that persistent congestion is not detected if one of its conditions
+// is not met.
 func TestPersistentCongestionNeeds(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(lt *lossTest)
 		want uint64
 	}{
-		{"all of them hold", func(lt *lossTest) {
+		{"all conditions are met", func(lt *lossTest) {
 			lt.send(SpaceApp, 1)
 			lt.advance(4 * lt.l.PTO())
 			lt.send(SpaceApp, 1)
@@ -224,7 +225,7 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 			lt := newSampledTest(t, 40*ms)
 			rtt := lt.l.active.rtt
 			test.do(lt)
-			lt.l.active.rtt = rtt // what do has acknowledged late must not make the periods longer
+			lt.l.active.rtt = rtt // late acknowledgements in do must not lengthen the periods
 			last := lt.send(SpaceApp, 4)
 			lt.advance(40 * ms)
 			lt.ack(SpaceApp, 0, last)
@@ -270,7 +271,7 @@ func TestECN(t *testing.T) {
 			require.Equal(t, test.window, lt.l.Path().CongestionWindow())
 		})
 	}
-	t.Run("counts for packets without marks mean nothing", func(t *testing.T) {
+	t.Run("counts are ignored for packets without marks", func(t *testing.T) {
 		lt := newSampledTest(t, 40*ms)
 		lt.send(SpaceApp, 4)
 		lt.advance(40 * ms)

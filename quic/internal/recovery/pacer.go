@@ -6,34 +6,33 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// pacer spreads packets over the round trip (RFC 9002, 7.7): a token bucket that fills at the rate
-// that the congestion controller chooses. When it has run out, it releases again what accrues in a
-// millisecond, or one datagram if that takes longer: a timer for it never has to be finer than a
-// millisecond, and trains of datagrams survive at the rates at which they matter. A train has at most
-// clamp(1 ms * rate, 10 datagrams, 64 KiB). The bucket holds what accrues in two milliseconds: a timer that
-// comes late costs nothing.
+// A pacer spreads packets over the round trip (RFC 9002, section 7.7). It is a token bucket that fills at
+// the rate that the congestion controller chooses. When the bucket has run out, it waits until it has the
+// tokens of a millisecond, or for one datagram if that takes longer. Timers thus need not be finer than a
+// millisecond, and trains stay long at rates at which their length matters. A train has at most clamp(1 ms
+// * rate, 10 datagrams, 64 KiB). The bucket holds the tokens of two milliseconds, so a late timer costs
+// nothing.
 //
-// Without a rate nothing is paced: before the first sample of the round-trip time, that is the initial
-// window.
+// Before the first round-trip time sample there is no rate, and the initial window is not paced.
 type pacer struct {
 	mds    int // size of a datagram
-	tokens int // bytes; may be negative, after packets that do not ask
-	rate   int // bytes a millisecond; 0: not paced
+	tokens int // bytes; negative after packets that are not subject to pacing
+	rate   int // bytes per millisecond; 0 means not paced
 	last   monotime.Time
-	dry    bool // the bucket ran out, and does not have enough for a train yet
+	dry    bool // the bucket ran out and does not have enough for a train yet
 }
 
 const (
-	burstPackets = 10       // the least largest train, in datagrams: the initial window
-	maxQuantum   = 64 << 10 // largest: one segmentation offload
-	maxRate      = 1 << 29  // bytes a millisecond: more than there is, twice which fits in 32 bits
+	burstPackets = 10       // minimum of the maximum train, in datagrams: the initial window
+	maxQuantum   = 64 << 10 // maximum train: one segmentation offload
+	maxRate      = 1 << 29  // bytes per millisecond; above any real rate, and twice it fits in 32 bits
 )
 
 func (p *pacer) init(now monotime.Time, mds int) {
 	*p = pacer{mds: mds, tokens: burstPackets * mds, last: now}
 }
 
-// setRate changes the rate to so many bytes a second. 0 changes nothing.
+// setRate changes the rate, which is in bytes per second. 0 leaves it unchanged.
 func (p *pacer) setRate(now monotime.Time, perSecond int64) {
 	if perSecond == 0 {
 		return
@@ -42,11 +41,11 @@ func (p *pacer) setRate(now monotime.Time, perSecond int64) {
 	p.rate = int(min(max(1, perSecond/1000), maxRate))
 }
 
-// quantum is the size of the largest train.
+// quantum returns the maximum size of a train.
 func (p *pacer) quantum() int { return min(max(p.rate, burstPackets*p.mds), maxQuantum) }
 
-// enough is how many bytes have to accrue before the next train leaves a bucket that has run out. Less would
-// make trains of one packet at rates that fill longer ones in a millisecond.
+// enough returns how many bytes have to accrue before an empty bucket allows the next train. A smaller
+// value would make trains of one packet at rates that fill longer ones in a millisecond.
 func (p *pacer) enough() int { return min(max(p.rate, p.mds), p.quantum()) }
 
 func (p *pacer) capacity() int { return max(2*p.rate, burstPackets*p.mds) }
@@ -61,13 +60,14 @@ func (p *pacer) refill(now monotime.Time) {
 		p.last = now
 		return
 	}
-	// Below the time for room bytes the product fits. What rounding leaves stays for next time.
+	// If less time passed than filling the bucket takes, the product does not overflow. The rounding error
+	// is carried over.
 	n := int(int64(d) * int64(p.rate) / int64(time.Millisecond))
 	p.tokens += n
 	p.last = p.last.Add(time.Duration(int64(n) * int64(time.Millisecond) / int64(p.rate)))
 }
 
-// after is how long n bytes take to accrue, rounded up.
+// after returns how long n bytes take to accrue, rounded up.
 func (p *pacer) after(n int) time.Duration {
 	return time.Duration((int64(n)*int64(time.Millisecond) + int64(p.rate) - 1) / int64(p.rate))
 }
@@ -91,7 +91,7 @@ func (p *pacer) blocked(now monotime.Time) bool {
 	return p.dry
 }
 
-// until is when the bucket will have enough, at least a millisecond from now.
+// until returns when the bucket will have enough, at least a millisecond from now.
 func (p *pacer) until(now monotime.Time) monotime.Time {
 	return now.Add(max(p.after(p.enough()-p.tokens), granularity))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newPacedTest is a connection with a large window, in congestion avoidance.
+// newPacedTest returns a connection with a large window in congestion avoidance.
 func newPacedTest(t *testing.T, rtt time.Duration, window int) *lossTest {
 	lt := newSampledTest(t, rtt)
 	lt.l.setWindow(lt.now, window, window)
@@ -18,8 +18,8 @@ func newPacedTest(t *testing.T, rtt time.Duration, window int) *lossTest {
 func TestPacingNotBeforeSample(t *testing.T) {
 	lt := newConfirmedTest(t)
 	lt.fill(SpaceApp)
-	require.Equal(t, 12000, lt.l.Path().BytesInFlight(), "the initial window leaves at once")
-	require.Zero(t, lt.l.PacedUntil(lt.now), "it is the window that blocks")
+	require.Equal(t, 12000, lt.l.Path().BytesInFlight(), "the initial window is sent at once")
+	require.Zero(t, lt.l.PacedUntil(lt.now), "the window blocks, and not the pacer")
 }
 
 func TestPacingRate(t *testing.T) {
@@ -33,12 +33,12 @@ func TestPacingRate(t *testing.T) {
 		rate      int // bytes a millisecond
 		quantum   int
 	}{
-		{"10 datagrams at least", 100 * ms, 240_000, false, 3000, 12000},
+		{"at least 10 datagrams", 100 * ms, 240_000, false, 3000, 12000},
 		{"twice the window in slow start", 100 * ms, 240_000, true, 4800, 12000},
 		{"a millisecond", 100 * ms, 2_400_000, false, 30_000, 30_000},
-		{"64 KiB at most", 10 * ms, 2_400_000, false, 300_000, 64 << 10},
+		{"at most 64 KiB", 10 * ms, 2_400_000, false, 300_000, 64 << 10},
 		{"the largest window, the smallest time", time.Microsecond, maxWindow, true, maxRate, 64 << 10},
-		{"next to nothing", time.Hour, 2400, false, 1, 12000},
+		{"the lowest rate", time.Hour, 2400, false, 1, 12000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			lt := newPacedTest(t, test.rtt, test.window)
@@ -67,9 +67,9 @@ func TestPacing(t *testing.T) {
 	require.Equal(t, 1200, lt.l.SendQuantum(lt.now), "SendLimit decides")
 
 	lt.advance(ms / 2)
-	lt.wantLimit("1500 bytes are not worth a train", SendAckOnly)
+	lt.wantLimit("1500 bytes are too few for a train", SendAckOnly)
 	lt.advance(ms / 2)
-	lt.wantLimit("a millisecond's worth is", SendAll)
+	lt.wantLimit("the bytes of a millisecond are enough", SendAll)
 	lt.advance(3 * ms)
 	require.Equal(t, 12000, lt.l.SendQuantum(lt.now))
 	lt.advance(time.Hour)
@@ -88,8 +88,8 @@ func TestPacing(t *testing.T) {
 	require.Zero(t, lt.l.PacedUntil(lt.now))
 }
 
-// TestPacingKeepsRate sends for a second of virtual time whenever the pacer says so, by a timer that
-// is late at random, and counts.
+// TestPacingKeepsRate sends for a second of virtual time whenever the pacer permits, with a timer that is
+// late at random, and measures the rate.
 func TestPacingKeepsRate(t *testing.T) {
 	for _, rate := range []int{100, 1300, 9999, 30_000, 200_000} {
 		p := pacer{mds: 1200, rate: rate, last: testStart}
@@ -116,8 +116,8 @@ func TestPacingKeepsRate(t *testing.T) {
 	}
 }
 
-// TestPacerReleasesOneDatagram: on a slow path a packet leaves when there is room for it, rather than ten
-// when there is room for ten.
+// On a slow path, the pacer releases one packet as soon as there are tokens for it, instead of ten packets
+// later.
 func TestPacerReleasesOneDatagram(t *testing.T) {
 	lt := newPacedTest(t, 100*ms, 8000) // 100 bytes a millisecond
 	lt.l.pto.probes = 10
@@ -141,5 +141,5 @@ func TestPacerNeverOverdrawn(t *testing.T) {
 	lt.l.pto.probes = 1000
 	lt.send(SpaceApp, 1000)
 	until := lt.l.active.pacer.until(lt.now).Sub(lt.now)
-	require.LessOrEqual(t, until, 2*100*ms*10, "what probes take is paid back within a bound")
+	require.LessOrEqual(t, until, 2*100*ms*10, "the debt of probes is bounded")
 }

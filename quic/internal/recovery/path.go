@@ -8,44 +8,44 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A Path is what recovery knows of one network path: its round-trip time, congestion control, pacing, how
-// much it reorders, ECN, and a server's limit before the peer's address is validated. Packet numbers and
-// sent packets belong to the connection's [Loss]; each sent packet points to the path that it left on.
+// A Path is the state of one network path: its round-trip time, congestion control, pacing, reordering
+// thresholds and ECN, and a server's limit before the peer's address is validated. Packet numbers and sent
+// packets belong to the connection's [Loss]. Each sent packet points to the path on which it was sent.
 type Path struct {
 	rtt          RTT
 	cc           Controller
-	out          Output // cc's, as of the latest event
+	out          Output // the output of cc after the latest event
 	pacer        pacer
 	reo          reordering
 	amp          amplification
 	delivery     delivery
-	datagramSize int // the largest UDP payload to send
+	datagramSize int // the maximum UDP payload to send
 
 	bytesInFlight int
 	firstSample   monotime.Time // when the first RTT sample was taken
 	ecnFailed     bool
-	oneMore       bool // one packet may pass although the window is full
+	oneMore       bool // one packet may be sent although the window is full
 
 	// The state of this path's packets in each packet number space.
 	spaces [NumSpaces]pathSpace
 
-	// What is given to cc about the ACK frame and the losses that are being processed.
+	// The batches for cc from the ACK frame and the losses that are being processed.
 	ack      AckBatch
 	losses   LossBatch
 	spurious SpuriousLoss
-	delay    time.Duration // of loss detection by time
+	delay    time.Duration // the time threshold for the losses being processed
 
-	counted int // bytes in flight, by CheckInvariants
+	counted int // bytes in flight as counted by CheckInvariants
 }
 
-// pathSpace is what a Path knows of its packets in one packet number space.
+// pathSpace is the state of a Path's packets in one packet number space.
 type pathSpace struct {
 	largestAcked  wire.PacketNumber
 	lastAckedSent monotime.Time // latest time at which an acknowledged packet was sent
 	lostRun       lostRun
 }
 
-// maxWindow bounds the congestion window: with full-size datagrams, to what maxInFlight packets can use.
+// maxWindow bounds the congestion window. With full-size datagrams, it corresponds to maxInFlight packets.
 const maxWindow = 16 << 20
 
 func newPath(now monotime.Time, cfg *Config) *Path {
@@ -61,7 +61,7 @@ func newPath(now monotime.Time, cfg *Config) *Path {
 	return p
 }
 
-// reset forgets what was measured.
+// reset forgets all measurements.
 func (p *Path) reset(now monotime.Time, initialRTT time.Duration) {
 	p.rtt.init(initialRTT)
 	p.cc.Reset(now, p.datagramSize)
@@ -72,25 +72,26 @@ func (p *Path) reset(now monotime.Time, initialRTT time.Duration) {
 	p.readOutput()
 }
 
-// readOutput takes over what the controller has decided.
+// readOutput stores the controller's decisions.
 func (p *Path) readOutput() {
 	p.out = p.cc.Output(&p.rtt)
 	least := 2 * p.datagramSize
 	p.out.Window = min(max(p.out.Window, least), max(maxWindow, least))
 }
 
-// setRate takes over what the controller has decided, and has the pacer follow.
+// setRate stores the controller's decisions and sets the pacer's rate.
 func (p *Path) setRate(now monotime.Time) {
 	p.readOutput()
 	p.pacer.setRate(now, p.out.PacingRate)
 }
 
-// inRecovery reports whether a packet was sent before the recovery period that it could end.
+// inRecovery reports whether a packet was sent before the recovery period that its acknowledgement could
+// end.
 func (p *Path) inRecovery(sent monotime.Time) bool {
 	return !p.out.RecoveryStart.IsZero() && !sent.After(p.out.RecoveryStart)
 }
 
-// sent notes a packet in flight.
+// sent records a packet that is in flight.
 func (p *Path) sent(now monotime.Time, pkt *SentPacket) {
 	p.oneMore = false
 	pkt.rate = p.delivery.sent(now, pkt.Size, p.bytesInFlight)
@@ -103,7 +104,7 @@ func (p *Path) windowOpen() bool {
 	return p.bytesInFlight+p.datagramSize <= p.out.Window || p.oneMore
 }
 
-// SetMaxDatagramSize changes how large our datagrams may be, in bytes of UDP payload.
+// SetMaxDatagramSize sets the maximum size of our datagrams in bytes of UDP payload.
 func (p *Path) SetMaxDatagramSize(n int) {
 	p.datagramSize = n
 	p.cc.SetDatagramSize(n)
@@ -111,13 +112,13 @@ func (p *Path) SetMaxDatagramSize(n int) {
 	p.readOutput()
 }
 
-// MaxDatagramSize returns how large our datagrams may be, in bytes of UDP payload.
+// MaxDatagramSize returns the maximum size of our datagrams in bytes of UDP payload.
 func (p *Path) MaxDatagramSize() int { return p.datagramSize }
 
-// RTT returns the estimate of the round-trip time.
+// RTT returns the path's round-trip time estimate.
 func (p *Path) RTT() RTT { return p.rtt }
 
-// SmoothedRTT returns the estimated round-trip time; before a sample, the initial one.
+// SmoothedRTT returns the smoothed round-trip time, or the initial one before the first sample.
 func (p *Path) SmoothedRTT() time.Duration { return p.rtt.Smoothed }
 
 // CongestionWindow returns the congestion window in bytes.
@@ -126,11 +127,11 @@ func (p *Path) CongestionWindow() int { return p.out.Window }
 // BytesInFlight returns the number of bytes in flight.
 func (p *Path) BytesInFlight() int { return p.bytesInFlight }
 
-// ECNFailed reports whether the path or the peer has shown that it does not handle ECN: packets are
-// no longer to be marked.
+// ECNFailed reports whether the path or the peer does not support ECN, so that packets must not be marked
+// any more.
 func (p *Path) ECNFailed() bool { return p.ecnFailed }
 
-// amplification counts for a server what a client whose address is not validated has sent and received.
+// amplification counts what a server has received from and sent to a client whose address is not validated.
 //
 // "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
 // as the number of bytes they have received."
@@ -140,11 +141,11 @@ type amplification struct {
 	received, sent int // bytes of UDP payload
 }
 
-// minCredit is the least credit with which sending is worth a try: a header, a tag, a small frame.
+// minCredit is the minimum credit for sending: a header, a tag and a small frame.
 const minCredit = 64
 
-// DatagramReceived counts n bytes received from the peer's address: of every datagram that belongs
-// to the connection, whatever is in it.
+// DatagramReceived counts a datagram of n bytes from the peer's address. Every datagram that belongs to the
+// connection counts, whatever it contains.
 func (p *Path) DatagramReceived(n int) {
 	if !p.amp.validated {
 		p.amp.received += n
@@ -158,12 +159,11 @@ func (p *Path) DatagramSent(n int) {
 	}
 }
 
-// ValidateAddress lifts a server's limit: the peer has shown that it owns its address.
+// ValidateAddress lifts a server's limit because the peer has shown that it owns its address.
 func (p *Path) ValidateAddress() { p.amp.validated = true }
 
-// AmplificationCredit returns how many bytes may be sent to an address that is not validated, and
-// math.MaxInt for one that is. A datagram must fit into what is left: a sender that only asks for
-// some credit being left goes beyond the limit.
+// AmplificationCredit returns how many bytes may be sent: math.MaxInt if the peer's address is validated. A
+// datagram must fit into the credit; it is not enough that some credit remains.
 func (p *Path) AmplificationCredit() int {
 	if p.amp.validated {
 		return math.MaxInt

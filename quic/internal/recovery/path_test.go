@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pathConfig is a path of 10 Mbit/s with 15 ms each way and a queue of 37,500 bytes at its bottleneck.
+// pathConfig is a path of 10 Mbit/s with a delay of 15 ms each way and a queue of 37,500 bytes at its
+// bottleneck.
 type pathConfig struct {
 	loss    float64       // of data packets
 	reorder float64       // share of data packets that are late
-	late    time.Duration // by so much
+	late    time.Duration // delay of these packets
 }
 
-// transfer sends n packets' worth of data over a path, each again until it arrives, and returns how
-// long that takes.
+// transfer sends the data of n packets over a path, and again if it is lost, until all of it has arrived.
+// It returns how long that takes.
 func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 	const (
 		oneWay = 15 * ms
@@ -30,8 +31,8 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 	)
 	type arrival struct {
 		at    monotime.Time
-		pn    wire.PacketNumber // of a data packet
-		frame []byte            // of an acknowledgement
+		pn    wire.PacketNumber // number of a data packet
+		frame []byte            // an acknowledgement
 	}
 	var (
 		l       Loss
@@ -40,8 +41,8 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 		now     = testStart
 		free    = now // when the bottleneck is free
 		flying  []arrival
-		pending = n // packets' worth of data to be sent, for the first time or again
-		missing = n // to be acknowledged
+		pending = n // number of packets whose data must be sent, for the first time or again
+		missing = n // number of packets whose data is not acknowledged
 	)
 	l.Init(now, Config{MaxDatagramSize: size})
 	l.ConfirmHandshake(now)
@@ -53,7 +54,7 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 			lostData[p.Num] = true
 			pending++
 		case lostData[p.Num]:
-			// Late after all: what is not sent again yet need not be.
+			// The packet was only late. Its data is not sent again if that has not happened yet.
 			delete(lostData, p.Num)
 			if pending > 0 {
 				pending--
@@ -93,7 +94,7 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 		for _, f := range flying {
 			next = monotime.Min(next, f.at)
 		}
-		require.NotZero(t, next, "something is bound to happen")
+		require.NotZero(t, next, "a timer is armed or a packet is on its way")
 		now = max(now, next)
 		flying = slices.DeleteFunc(flying, func(f arrival) bool {
 			if f.at > now {
@@ -120,9 +121,9 @@ func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
 	return now.Sub(testStart), l.Counters()
 }
 
-// TestTransfer bounds the time for 2 MB, of which the link alone takes 1.6 s. Without adaptive
-// thresholds and without undoing reductions, the paths that reorder take 17, 18 and 4 seconds. With
-// real losses it is NewReno's answer that takes the time.
+// TestTransfer bounds the time for transferring 2 MB, of which the link alone needs 1.6 s. Without adaptive
+// thresholds and undone reductions, the paths that reorder take 17, 18 and 4 seconds. On paths with real
+// losses, NewReno's reductions take the time.
 func TestTransfer(t *testing.T) {
 	const packets = 2_000_000 / 1200
 	for _, test := range []struct {

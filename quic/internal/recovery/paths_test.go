@@ -10,8 +10,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// newTwoPathTest returns a connection with a sample of 100 ms on its path, and a second path that is not
-// in use yet.
+// newTwoPathTest returns a connection with a round-trip time sample of 100 ms on its path, and a second
+// path that is not in use yet.
 func newTwoPathTest(t *testing.T) (lt *lossTest, first, second *Path) {
 	lt = newSampledTest(t, 100*ms)
 	first, second = lt.l.active, newPath(lt.now, &lt.l.cfg)
@@ -42,7 +42,7 @@ func TestPathsSampleRTTApart(t *testing.T) {
 	lt.want("App 2 acked", "App 1 acked")
 }
 
-// Losses concern the congestion window of the path that the packets were sent on.
+// Losses reduce the congestion window of the path on which the packets were sent.
 func TestPathsLoseApart(t *testing.T) {
 	lt, first, second := newTwoPathTest(t)
 	lt.send(SpaceApp, 4) // 1 to 4
@@ -56,7 +56,8 @@ func TestPathsLoseApart(t *testing.T) {
 	require.Equal(t, 4*1200, first.BytesInFlight())
 	require.Equal(t, 2*1200, second.BytesInFlight())
 
-	// The first path is slower. Its packets are not late because the second path is fast.
+	// The first path is slower. Its packets are not lost just because packets of the second path arrive
+	// earlier.
 	require.False(t, lt.l.spaces[SpaceApp].lossTime.IsZero(), "packets 6 and 7 become lost by time")
 	lt.expire()
 	lt.want("App 6 lost", "App 7 lost")
@@ -69,13 +70,13 @@ func TestPathsLoseApart(t *testing.T) {
 	require.EqualValues(t, 2, lt.l.Counters().CongestionEvents)
 	require.Equal(t, wire.NoPacket, lt.l.OldestUnacked(SpaceApp))
 
-	// A loss that turns out to be spurious is taken back on its own path.
+	// A spurious loss is undone on its own path.
 	lt.ack(SpaceApp, 0, 1, -4, 8)
 	require.Equal(t, 12000, first.CongestionWindow())
 	require.Equal(t, 6000, second.CongestionWindow())
 }
 
-// The probe timeout follows the round-trip time of the path in use, whatever path a packet was sent on.
+// The probe timeout is based on the round-trip time of the path in use, whatever path a packet was sent on.
 func TestProbeTimeoutOfActivePath(t *testing.T) {
 	lt, _, second := newTwoPathTest(t)
 	lt.send(SpaceApp, 1) // 1
@@ -95,7 +96,7 @@ func TestProbeTimeoutOfActivePath(t *testing.T) {
 	require.Equal(t, 10*ms, second.RTT().Latest)
 }
 
-// A server's limit before address validation holds for each path.
+// A server's limit before address validation applies to each path.
 func TestPathsAreValidatedApart(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
 	lt.l.Path().ValidateAddress()
@@ -108,7 +109,7 @@ func TestPathsAreValidatedApart(t *testing.T) {
 	require.Equal(t, 1500, second.AmplificationCredit())
 }
 
-// recordedController keeps what it is told.
+// recordedController records its calls.
 type recordedController struct {
 	newReno
 	acks   []AckBatch
@@ -131,7 +132,7 @@ func (c *recordedController) Lost(b *LossBatch) bool {
 	return c.newReno.Lost(b)
 }
 
-// A controller from outside gets one call for each batch, with the samples that a model of the path needs.
+// A custom controller gets one call for each batch, with the samples that a model of the path needs.
 func TestControllerBatches(t *testing.T) {
 	c := new(recordedController)
 	lt := newLossTest(t, Config{NewController: func() Controller { return c }})
@@ -167,12 +168,12 @@ func TestControllerBatches(t *testing.T) {
 		InFlight: 6 * 1200, Lost: 3 * 1200}, b.Sample)
 	require.Equal(t, 10, c.sent)
 
-	// Packets that do not count as in flight are no business of the controller.
+	// Packets that do not count as in flight are not reported to the controller.
 	lt.sendAck(SpaceApp)
 	require.Equal(t, 10, c.sent)
 }
 
-// Samples are not app-limited any more when everything that was in flight at the mark is acknowledged.
+// Samples are no longer app-limited once everything that was in flight at the mark has been acknowledged.
 func TestAppLimitedEnds(t *testing.T) {
 	c := new(recordedController)
 	lt := newLossTest(t, Config{NewController: func() Controller { return c }})
@@ -191,7 +192,7 @@ func TestAppLimitedEnds(t *testing.T) {
 	require.Equal(t, []bool{true, false, false}, limited)
 }
 
-// An interval below the least round-trip time gives no rate.
+// An interval below the minimum round-trip time gives no rate.
 func TestCompressedSample(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{39 * ms: 0, 40 * ms: 40 * ms} {
 		var d delivery

@@ -56,7 +56,7 @@ func TestPTOBackoff(t *testing.T) {
 	// "When a PTO timer expires, the PTO backoff MUST be increased, resulting in the PTO period
 	// being set to twice its current value."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
-	lt.wantTimer("doubled, from the probes on", 290*ms)
+	lt.wantTimer("doubled, counted from the probes", 290*ms)
 	lt.expire()
 	lt.wantTimer("doubled, although no probe was sent", 580*ms)
 	for range 20 {
@@ -79,7 +79,7 @@ func TestPTOBackoffCapInHandshake(t *testing.T) {
 	lt.send(SpaceInitial, 2)
 	want := []time.Duration{999 * ms, 1998 * ms, 2000 * ms, 2000 * ms}
 	for _, d := range want {
-		lt.wantTimer("back-off ends at 2 s during the handshake", d)
+		lt.wantTimer("the maximum during the handshake is 2 s", d)
 		lt.expire()
 		lt.send(SpaceInitial, 2)
 	}
@@ -222,7 +222,7 @@ func TestAmplificationLimit(t *testing.T) {
 	lt.l.HandleTimeout(lt.now, lt.fate)
 	lt.wantProbes("at once", 2, SpaceInitial)
 	lt.send(SpaceInitial, 1)
-	lt.wantLimit("used up again, probes or not", SendNothing)
+	lt.wantLimit("the credit is used up, which limits probes as well", SendNothing)
 	lt.l.Path().ValidateAddress()
 	lt.wantLimit("validated", SendAll)
 	require.Greater(t, lt.l.Path().AmplificationCredit(), 1<<30)
@@ -244,7 +244,7 @@ func TestRetry(t *testing.T) {
 	lt.check()
 	lt.want()
 	require.Zero(t, lt.l.Path().BytesInFlight())
-	lt.wantTimer("with nothing in flight: a client has to go on by itself", 240*ms)
+	lt.wantTimer("a client must send even if nothing is in flight", 240*ms)
 	// "[A client] MUST NOT reset the packet number for any packet number space after processing a
 	// Retry packet."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.3-4
@@ -255,7 +255,7 @@ func TestRetry(t *testing.T) {
 	lt.wantTimer("3 * 80 ms", 240*ms)
 	lt.advance(30 * ms)
 	lt.ack(SpaceInitial, 0, 2)
-	require.Equal(t, 30*ms, lt.l.Path().SmoothedRTT(), "the estimate was no sample")
+	require.Equal(t, 30*ms, lt.l.Path().SmoothedRTT(), "the round trip of the Retry is not a sample")
 
 	lt = newLossTest(t, Config{})
 	lt.send(SpaceInitial, 2)

@@ -10,32 +10,32 @@ type Range[T ~int64] struct {
 	Start, End T
 }
 
-// Len is the number of values in the range.
+// Len returns the number of values in the range.
 func (r Range[T]) Len() T { return r.End - r.Start }
 
-// RangeSet is a set of integers, kept as ranges that ascend and do not touch. The zero value is the
-// empty set. Memory is reused: a set that has had its number of ranges once does not allocate, unless
-// it has more than maxBlock of them.
+// RangeSet is a set of integers, stored as ascending ranges that do not touch. The zero value is the empty
+// set. Memory is reused: a set that has had a number of ranges before does not allocate for as many, unless
+// they are more than maxBlock.
 //
-// Most sets have a single range, and most changes are at one of the ends. These take constant time.
-// Any other change of one range moves at most maxBlock ranges, however many there are: the peer decides
-// where the holes are in what we have received.
+// Most sets have a single range, and most changes are at one of the ends. These take constant time. Any
+// other change of one range moves at most maxBlock ranges, however many there are. This matters because the
+// peer decides where the gaps are in the data received.
 type RangeSet[T ~int64] struct {
-	blocks []block[T] // in ascending order; only a single block may be empty
+	blocks []block[T] // in ascending order; a block may be empty only if it is the only one
 	n      int        // number of ranges
 }
 
-// A block holds some consecutive ranges of a set.
+// A block holds consecutive ranges of a set.
 type block[T ~int64] struct {
 	r    []Range[T] // r[head:] are in use
 	head int
 }
 
-// maxBlock is the largest number of ranges in a block. A set of the ranges that an ACK frame may have
-// is a single block.
+// maxBlock is the maximum number of ranges in a block. The ranges of an ACK frame fit in a single block.
 const maxBlock = 128
 
-// A position names a range of a set. The position behind the last range is in the block behind the last.
+// A position identifies a range of a set. The position behind the last range is in the block behind the
+// last one.
 type position struct{ block, i int }
 
 func (b *block[T]) len() int { return len(b.r) - b.head }
@@ -75,7 +75,7 @@ func (s *RangeSet[T]) at(p position) *Range[T] {
 	return &s.blocks[p.block].r[p.i]
 }
 
-// next returns the position that follows p, which is not the one behind the last.
+// next returns the position that follows p. p must not be the position behind the last range.
 func (s *RangeSet[T]) next(p position) position {
 	if p.i++; p.i < len(s.blocks[p.block].r) {
 		return p
@@ -107,8 +107,8 @@ func (s *RangeSet[T]) insert(p position, r Range[T]) {
 	s.blocks[p.block].insert(p.i, r)
 }
 
-// split makes room in the full block of p and returns where p is then. An append at the end of the set
-// leaves the block full.
+// split makes room in the full block of p and returns the new position of p. An append at the end of the
+// set leaves the block full.
 func (s *RangeSet[T]) split(p position) position {
 	b := &s.blocks[p.block]
 	mid := b.head + maxBlock/2
@@ -138,7 +138,7 @@ func (b *block[T]) insert(i int, r Range[T]) {
 	b.r = slices.Insert(b.r, i, r)
 }
 
-// remove removes n ranges from the one at p on.
+// remove removes n ranges beginning with the one at p.
 func (s *RangeSet[T]) remove(p position, n int) {
 	s.n -= n
 	for n > 0 {
@@ -162,7 +162,7 @@ func (s *RangeSet[T]) remove(p position, n int) {
 	}
 }
 
-// Add adds the values from start up to end, end not included.
+// Add adds the values v with start <= v < end.
 func (s *RangeSet[T]) Add(start, end T) {
 	if start >= end {
 		return
@@ -177,7 +177,7 @@ func (s *RangeSet[T]) Add(start, end T) {
 	if end <= r.End {
 		return
 	}
-	// The range grows over those that follow.
+	// The range absorbs those that follow.
 	r.End = end
 	after, n := s.next(p), 0
 	for q := after; ; q = s.next(q) {
@@ -191,7 +191,7 @@ func (s *RangeSet[T]) Add(start, end T) {
 	s.remove(after, n)
 }
 
-// Sub removes the values from start up to end, end not included.
+// Sub removes the values v with start <= v < end.
 func (s *RangeSet[T]) Sub(start, end T) {
 	if start >= end {
 		return
@@ -231,7 +231,7 @@ func (s *RangeSet[T]) Contains(v T) bool {
 	return ok
 }
 
-// RangeContaining returns the range that v is in.
+// RangeContaining returns the range that contains v.
 func (s *RangeSet[T]) RangeContaining(v T) (Range[T], bool) {
 	if r, ok := s.Behind(v); ok && r.Start <= v {
 		return r, true
@@ -247,7 +247,7 @@ func (s *RangeSet[T]) Behind(v T) (Range[T], bool) {
 	return Range[T]{}, false
 }
 
-// Covers reports whether every value from start up to end, end not included, is in the set.
+// Covers reports whether the set contains all values v with start <= v < end.
 func (s *RangeSet[T]) Covers(start, end T) bool {
 	if start >= end {
 		return true
@@ -256,13 +256,13 @@ func (s *RangeSet[T]) Covers(start, end T) bool {
 	return ok && end <= r.End
 }
 
-// NumRanges is the number of ranges.
+// NumRanges returns the number of ranges.
 func (s *RangeSet[T]) NumRanges() int { return s.n }
 
 // IsEmpty reports whether the set has no values.
 func (s *RangeSet[T]) IsEmpty() bool { return s.n == 0 }
 
-// Range returns the i-th range, in ascending order. It takes longer for large i in large sets.
+// Range returns the i-th range in ascending order. It is slower for large i in large sets.
 func (s *RangeSet[T]) Range(i int) Range[T] {
 	for k := range s.blocks {
 		b := &s.blocks[k]
@@ -271,10 +271,10 @@ func (s *RangeSet[T]) Range(i int) Range[T] {
 		}
 		i -= b.len()
 	}
-	panic("BUG: index of a range out of bounds")
+	panic("BUG: range index out of bounds")
 }
 
-// Last returns the range with the largest values; ok is false for the empty set.
+// Last returns the range with the largest values. ok is false if the set is empty.
 func (s *RangeSet[T]) Last() (r Range[T], ok bool) {
 	if s.n == 0 {
 		return r, false
@@ -282,7 +282,7 @@ func (s *RangeSet[T]) Last() (r Range[T], ok bool) {
 	return s.blocks[len(s.blocks)-1].last(), true
 }
 
-// Min is the smallest value, or 0 for the empty set.
+// Min returns the smallest value, or 0 if the set is empty.
 func (s *RangeSet[T]) Min() T {
 	if s.n == 0 {
 		return 0
@@ -290,7 +290,7 @@ func (s *RangeSet[T]) Min() T {
 	return s.Range(0).Start
 }
 
-// Max is the largest value, or 0 for the empty set.
+// Max returns the largest value, or 0 if the set is empty.
 func (s *RangeSet[T]) Max() T {
 	if s.n == 0 {
 		return 0
@@ -298,13 +298,13 @@ func (s *RangeSet[T]) Max() T {
 	return s.End() - 1
 }
 
-// End is the value behind the largest, or 0 for the empty set.
+// End returns the largest value plus one, or 0 if the set is empty.
 func (s *RangeSet[T]) End() T {
 	r, _ := s.Last()
 	return r.End
 }
 
-// Len is the number of values.
+// Len returns the number of values.
 func (s *RangeSet[T]) Len() T {
 	var n T
 	for k := range s.blocks {
@@ -316,10 +316,10 @@ func (s *RangeSet[T]) Len() T {
 	return n
 }
 
-// RemoveFirst removes the range of the smallest values. The set is not empty.
+// RemoveFirst removes the range with the smallest values. The set must not be empty.
 func (s *RangeSet[T]) RemoveFirst() { s.remove(s.first(0), 1) }
 
-// Clear empties the set. It keeps the memory of one block.
+// Clear empties the set and keeps the memory of one block.
 func (s *RangeSet[T]) Clear() {
 	if s.n = 0; len(s.blocks) > 0 {
 		s.blocks = slices.Delete(s.blocks, 1, len(s.blocks))

@@ -42,7 +42,7 @@ func TestRangeSet(t *testing.T) {
 	}
 }
 
-// rangeModel is a set of the integers 0 to 63, one bit each.
+// rangeModel is a set of the integers 0 to 63 with one bit for each.
 type rangeModel uint64
 
 func (m rangeModel) mask(start, end int64) rangeModel {
@@ -79,7 +79,7 @@ func (m rangeModel) requireEqual(t *testing.T, s *RangeSet[int64]) {
 	}
 }
 
-// run reads bytes as operations on a set and on the model of it.
+// run interprets bytes as operations on a set and on its model.
 func (m rangeModel) run(t *testing.T, ops []byte) {
 	var s RangeSet[int64]
 	for len(ops) >= 3 {
@@ -152,7 +152,8 @@ func TestRangeSetBehind(t *testing.T) {
 	}
 }
 
-// TestLargeRangeSet compares a set of thousands of ranges, in many blocks, with a bit for each value.
+// TestLargeRangeSet compares a set of thousands of ranges, in many blocks, with a model of one bit for each
+// value.
 func TestLargeRangeSet(t *testing.T) {
 	const size = 1 << 14
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -203,7 +204,7 @@ func checkLarge(t *testing.T, s *RangeSet[int64], model []bool) {
 	}
 }
 
-// slots lists the memory of a set, to count how much of it a call changes.
+// slots returns the memory of a set, to count how much of it a call changes.
 func (s *RangeSet[T]) slots() map[*Range[T]]Range[T] {
 	m := make(map[*Range[T]]Range[T])
 	for k := range s.blocks {
@@ -227,8 +228,8 @@ func (s *RangeSet[T]) moves(do func()) (n int) {
 	return n
 }
 
-// TestRangeSetMoves: a change of a set with 8,192 ranges moves a bounded number of them, wherever it is,
-// and a change at the front moves none.
+// A change of a set with 8,192 ranges moves a bounded number of them, wherever it is. A change at the front
+// moves none.
 func TestRangeSetMoves(t *testing.T) {
 	const holes = 8192
 	newSet := func() *RangeSet[int64] {
@@ -240,7 +241,7 @@ func TestRangeSetMoves(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name string
-		do   func(s *RangeSet[int64], i int64) // once for each i from 0 on
+		do   func(s *RangeSet[int64], i int64) // called for each i from 0 on
 		most int
 	}{
 		{"the first range goes", func(s *RangeSet[int64], i int64) { s.RemoveFirst() }, 0},

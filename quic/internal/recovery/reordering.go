@@ -7,10 +7,10 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// reordering holds the two thresholds of loss detection, and adapts them to a path that reorders:
-// a late acknowledgement shows by how much they were too small. Beside it, the reduction of the
-// window is undone (Controller.Spurious). Either alone leaves a path that delays one packet in ten by
-// a round trip at a fraction of its rate.
+// reordering holds the two thresholds of loss detection and adapts them to a path that reorders packets: a
+// late acknowledgement shows by how much they were too small. In addition, the reduction of the window is
+// undone (Controller.Spurious). With only one of the two measures, a path that delays one packet in ten by
+// a round trip reaches only a fraction of its rate.
 //
 // "Implementations can detect spurious retransmissions and increase the packet or time reordering
 // threshold to reduce future spurious retransmissions and loss events."
@@ -25,10 +25,10 @@ const (
 	minPacketThreshold = 3
 	maxPacketThreshold = 1 << 12
 	minTimeEighths     = 9
-	maxTimeEighths     = 16 // beyond two round trips a probe comes first
+	maxTimeEighths     = 16 // beyond two round trips, a probe is sent first
 
-	// calmEvents is how many congestion events without a spurious loss end the adaptation, as
-	// RACK has it (RFC 8985, 6.2, step 4).
+	// calmEvents is the number of congestion events without a spurious loss after which the thresholds are
+	// reset, as in RACK (RFC 8985, section 6.2, step 4).
 	calmEvents = 16
 )
 
@@ -36,7 +36,7 @@ func (r *reordering) init() {
 	*r = reordering{packets: minPacketThreshold, eighths: minTimeEighths}
 }
 
-// delay is the time threshold.
+// delay returns the time threshold.
 //
 // "The time threshold is: [...] max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
@@ -44,21 +44,21 @@ func (r *reordering) delay(rtt *RTT) time.Duration {
 	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)
 }
 
-// remember is how long a packet declared lost is kept, in case that it is not: two round trips, and
-// what the acknowledgement may be delayed.
+// remember returns how long a lost packet is remembered in case it is acknowledged: a round trip, a probe
+// timeout and an acknowledgement delay.
 func (r *reordering) remember(rtt *RTT) time.Duration {
 	return rtt.larger() + rtt.pto() + MaxAckDelay
 }
 
-// late adapts the thresholds to a packet that was acknowledged distance packets behind the largest,
-// and took so long.
+// late adapts the thresholds to a packet that was acknowledged after the given time, when the largest
+// acknowledged packet was distance packets ahead.
 func (r *reordering) late(distance wire.PacketNumber, took, rtt time.Duration) {
 	r.packets = min(max(r.packets, distance+1), maxPacketThreshold)
 	r.eighths = min(max(r.eighths, int64(took*8/rtt)+1), maxTimeEighths)
 	r.calm = 0
 }
 
-// congestion counts a congestion event.
+// congestion counts a congestion event and resets the thresholds if there were enough of them.
 func (r *reordering) congestion() {
 	if r.calm++; r.calm >= calmEvents {
 		r.init()

@@ -3,29 +3,29 @@ package recovery
 import "time"
 
 const (
-	// DefaultInitialRTT is assumed before there is a sample.
+	// DefaultInitialRTT is the round-trip time that is assumed before the first sample.
 	//
 	// "When no previous RTT is available, the initial RTT SHOULD be set to 333 milliseconds."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-1
 	DefaultInitialRTT = 333 * time.Millisecond
 
-	// MaxAckDelay is the longest that we delay an acknowledgement, and what we assume of a peer
-	// that says nothing (RFC 9000, 18.2).
+	// MaxAckDelay is the maximum time by which we delay an acknowledgement, and the default for peers (RFC
+	// 9000, section 18.2).
 	MaxAckDelay = 25 * time.Millisecond
 
-	// AckDelayExponent scales the delays in our ACK frames, and those of a peer that says nothing
-	// (RFC 9000, 18.2).
+	// AckDelayExponent is the exponent of the delays in our ACK frames, and the default for peers (RFC
+	// 9000, section 18.2).
 	AckDelayExponent = 3
 
 	// granularity is kGranularity, the finest timer that is worth arming.
 	granularity = time.Millisecond
 )
 
-// RTT is the estimate of a path's round-trip time (RFC 9002, 5). Before the first sample, Smoothed and
-// Variance follow from the initial RTT, and the others are zero.
+// RTT is the estimate of a path's round-trip time (RFC 9002, section 5). Before the first sample, Smoothed
+// and Variance are derived from the initial RTT and the other values are zero.
 type RTT struct {
 	Latest, Min, Smoothed, Variance time.Duration
-	// Sampled reports whether there was a sample.
+	// Sampled reports whether there has been a sample.
 	Sampled bool
 }
 
@@ -36,10 +36,10 @@ func (r *RTT) init(initial time.Duration) {
 	*r = RTT{Smoothed: initial, Variance: initial / 2}
 }
 
-// update takes a sample. ackDelay is the peer's, already limited to its max_ack_delay where that
-// applies.
+// update adds a sample. ackDelay is the peer's acknowledgement delay, limited to its max_ack_delay where
+// that applies.
 func (r *RTT) update(latest, ackDelay time.Duration) {
-	// A sample of zero would make a rate infinite.
+	// A round-trip time of zero would give an infinite rate.
 	r.Latest = max(latest, time.Microsecond)
 	if !r.Sampled {
 		// "On the first RTT sample after initialization, smoothed_rtt and rttvar are set as
@@ -60,16 +60,17 @@ func (r *RTT) update(latest, ackDelay time.Duration) {
 	if r.Latest-ackDelay >= r.Min {
 		adjusted -= ackDelay
 	}
-	// The RFC's text computes smoothed_rtt first, its appendix rttvar; RFC 6298 means the latter.
+	// The text of RFC 9002 updates smoothed_rtt before rttvar, and its appendix rttvar first. RFC 6298
+	// supports the latter.
 	r.Variance = (3*r.Variance + (r.Smoothed - adjusted).Abs()) / 4
 	r.Smoothed = (7*r.Smoothed + adjusted) / 8
 }
 
-// pto is the probe timeout without the peer's max_ack_delay and without back-off.
+// pto returns the probe timeout without the peer's max_ack_delay and without back-off.
 //
 // "PTO = smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay"
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-2
 func (r *RTT) pto() time.Duration { return r.Smoothed + max(4*r.Variance, granularity) }
 
-// larger is the round-trip time that loss detection by time goes by.
+// larger returns the round-trip time that the time threshold is based on.
 func (r *RTT) larger() time.Duration { return max(r.Smoothed, r.Latest) }

@@ -25,12 +25,12 @@ func TestRTTSamples(t *testing.T) {
 	lt.send(SpaceApp, 1)
 	lt.advance(40 * ms)
 	lt.ack(SpaceApp, 25*ms, 0)
-	lt.wantRTT("the first sample counts whole, whatever its delay", 40*ms, 40*ms, 40*ms, 20*ms)
+	lt.wantRTT("the first sample is used as it is, whatever its delay", 40*ms, 40*ms, 40*ms, 20*ms)
 
 	lt.send(SpaceApp, 1)
 	lt.advance(64 * ms)
 	lt.ack(SpaceApp, 8*ms, 0, -1)
-	lt.wantRTT("the delay is taken off", 64*ms, 40*ms, 42*ms, 19*ms)
+	lt.wantRTT("the delay is subtracted", 64*ms, 40*ms, 42*ms, 19*ms)
 
 	lt.send(SpaceApp, 1)
 	lt.advance(82 * ms)
@@ -48,7 +48,7 @@ func TestRTTSamples(t *testing.T) {
 	// "[An endpoint] MUST NOT subtract the acknowledgment delay from the RTT sample if the
 	// resulting value is smaller than the min_rtt."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.4.1
-	lt.wantRTT("a delay that cannot be is ignored", 48*ms, 40*ms, 41*ms, 8*ms)
+	lt.wantRTT("an impossible delay is ignored", 48*ms, 40*ms, 41*ms, 8*ms)
 }
 
 func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
@@ -62,7 +62,7 @@ func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {
 	// the largest acknowledged packet."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.1-6
 	lt.ack(SpaceApp, 0, 1, 2)
-	require.Equal(t, 10*ms, lt.l.Path().RTT().Latest, "not the largest")
+	require.Equal(t, 10*ms, lt.l.Path().RTT().Latest, "the ACK frame's largest packet is not new")
 
 	lt.sendAck(SpaceApp)
 	lt.advance(30 * ms)
@@ -85,7 +85,7 @@ func TestRTTDelayDuringHandshake(t *testing.T) {
 	// confirmed".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-3
 	lt.ack(SpaceApp, 200*ms, 1)
-	lt.wantRTT("the whole delay is taken off", 240*ms, 40*ms, 40*ms, 15*ms)
+	lt.wantRTT("the whole delay is subtracted", 240*ms, 40*ms, 40*ms, 15*ms)
 
 	lt.send(SpaceInitial, 1)
 	lt.advance(48 * ms)
@@ -118,5 +118,5 @@ func TestRTTOfZeroAndSlow(t *testing.T) {
 	lt = newSampledTest(t, time.Hour)
 	lt.send(SpaceApp, 1)
 	require.Equal(t, 3*time.Hour+25*ms, lt.l.PTO(), "a slow path is not probed early")
-	lt.wantTimer("no cap below the round trip", 3*time.Hour+25*ms)
+	lt.wantTimer("the maximum does not apply below the round trip", 3*time.Hour+25*ms)
 }

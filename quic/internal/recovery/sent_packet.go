@@ -5,7 +5,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Space is a packet number space.
+// A Space is a packet number space.
 type Space uint8
 
 const (
@@ -20,10 +20,10 @@ func (s Space) String() string {
 	return [...]string{"Initial", "Handshake", "App", "?"}[min(s, NumSpaces)]
 }
 
-// Fate is what became of a packet.
+// A Fate is what happened to a packet.
 //
-// Acked is final. Lost may be followed by Acked, when the loss was spurious: the packet was merely
-// late, and its information need not be sent again.
+// Acked is final. Lost may be followed by Acked if the loss was spurious: the packet was only late, and its
+// information need not be sent again.
 type Fate uint8
 
 const (
@@ -35,44 +35,45 @@ func (f Fate) String() string {
 	return [...]string{"acked", "lost"}[f]
 }
 
-// FateFunc takes back what a packet carried. It must neither keep the packet nor call into the Loss
-// that it comes from.
+// A FateFunc handles the fate of a packet's contents. It must not retain the packet or call the Loss that
+// called it.
 type FateFunc func(Space, *SentPacket, Fate)
 
-// SentPacket is a packet that was sent. It comes from [Loss.NewSent], is filled in, and belongs to
-// the Loss again from [Loss.PacketSent] on.
+// SentPacket is a packet that was sent. The caller gets it from [Loss.NewSent], fills it in, and gives it
+// back with [Loss.PacketSent].
 type SentPacket struct {
 	Num  wire.PacketNumber
 	Time monotime.Time
-	Size int // in bytes, with header and tag
-	// AckEliciting: the peer has to acknowledge it.
+	Size int // in bytes, including header and tag
+	// AckEliciting reports whether the peer must acknowledge the packet.
 	AckEliciting bool
-	// InFlight: it counts for congestion control: it elicits an acknowledgement or has PADDING.
+	// InFlight reports whether the packet counts for congestion control, because it is ack-eliciting or
+	// contains PADDING.
 	InFlight bool
-	// ECT: it was sent with ECT(0).
+	// ECT reports whether the packet was sent with ECT(0).
 	ECT bool
-	// Record is the sender's list of what the packet carried; only the sender reads it.
+	// Record lists what the packet contains. Only the sender reads it.
 	Record []byte
 
-	path     *Path     // that it was sent on
-	rate     rateState // of the path, when it was sent
+	path     *Path     // the path on which it was sent
+	rate     rateState // the path's state when it was sent
 	lost     bool
-	lossID   uint32        // LossBatch in which it was declared lost
-	lostTime monotime.Time // when that was
+	lossID   uint32        // the LossBatch in which it was declared lost
+	lostTime monotime.Time // when it was declared lost
 	next     *SentPacket   // in the free list
 }
 
-// maxRecord is the largest record buffer that is kept for reuse.
+// maxRecord is the maximum size of a record buffer that is kept for reuse.
 const maxRecord = 256
 
-// sentPool is a connection's free list. It is not shared, so it needs no lock and replays the same
-// under simulation.
+// sentPool is the free list of a connection. It is not shared, so it needs no lock and behaves the same in
+// every simulation.
 type sentPool struct {
 	free *SentPacket
 	n    int
 }
 
-// idleSent is how many unused packets a connection keeps with nothing outstanding.
+// idleSent is the number of unused packets that a connection without outstanding packets keeps.
 const idleSent = 16
 
 func (f *sentPool) take() *SentPacket {
@@ -96,7 +97,7 @@ func (f *sentPool) put(p *SentPacket) {
 	f.n++
 }
 
-// trim gives up what a connection without outstanding packets has no use for.
+// trim frees the packets that a connection without outstanding packets does not need.
 func (f *sentPool) trim() {
 	for f.n > idleSent {
 		f.free = f.free.next

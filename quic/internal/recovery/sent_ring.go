@@ -2,10 +2,10 @@ package recovery
 
 import "github.com/pqquic/pqquic/quic/internal/wire"
 
-// sentRing holds the packets of one space that are outstanding, in the order of their numbers. The
-// numbers may have holes. An entry stays, without its packet, until those before it are gone.
+// sentRing holds the outstanding packets of one space in the order of their numbers. The numbers may have
+// gaps. An entry whose packet is removed stays until all entries before it are removed.
 //
-// Entries are addressed by positions that only grow, from head up to tail.
+// Entries are addressed by positions, which only grow, from head to tail.
 type sentRing struct {
 	buf        []sentEntry // length is 0 or a power of two
 	head, tail int
@@ -13,13 +13,13 @@ type sentRing struct {
 
 type sentEntry struct {
 	num wire.PacketNumber
-	p   *SentPacket // nil: acknowledged, or forgotten
-	// run is the number of entries from here on that are known to have no packet. A peer repeats
-	// its ranges in every ACK frame; run is what lets us step over those that we know.
+	p   *SentPacket // nil if acknowledged or forgotten
+	// run is the number of entries, from this one on, that are known to have no packet. It serves to skip
+	// the ranges that a peer repeats in every ACK frame.
 	run int
 }
 
-// idleRing is the largest buffer that an empty ring keeps.
+// idleRing is the maximum size of the buffer that an empty ring keeps.
 const idleRing = 128
 
 func (r *sentRing) len() int { return r.tail - r.head }
@@ -52,7 +52,7 @@ func (r *sentRing) search(pn wire.PacketNumber) int {
 	if lo == hi || pn <= r.at(lo).num {
 		return lo
 	}
-	// Holes are rare: the entry is where it would be without, or a little before.
+	// Gaps are rare, so the entry is where it would be without gaps or a little before.
 	if d := pn - r.at(lo).num; d < wire.PacketNumber(hi-lo) {
 		hi = lo + int(d)
 		if r.at(hi).num == pn {

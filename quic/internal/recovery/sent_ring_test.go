@@ -40,8 +40,8 @@ func TestSentRing(t *testing.T) {
 	}
 }
 
-// TestRepeatedRangesAreSteppedOver: with the oldest packet outstanding, each ACK frame repeats the
-// ranges of those before; going through them again would make the work per round trip quadratic.
+// While the oldest packet is outstanding, each ACK frame repeats the ranges of the previous ones. They are
+// skipped, because processing them again would make the work per round trip quadratic.
 func TestRepeatedRangesAreSteppedOver(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	lt.l.setWindow(lt.now, maxWindow, math.MaxInt)

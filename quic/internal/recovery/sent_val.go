@@ -2,20 +2,20 @@ package recovery
 
 import "github.com/pqquic/pqquic/quic/internal/wire"
 
-// SentVal is where the delivery of one piece of control information stands: a frame such as
-// HANDSHAKE_DONE, or the newest value of one such as MAX_DATA. It does not hold the information.
+// SentVal is the delivery state of one piece of control information: a frame such as HANDSHAKE_DONE, or the
+// newest value of a frame such as MAX_DATA. It does not contain the information.
 //
 //	unset     there is nothing to be said
 //	unsent    there is, and it has to be sent, for the first time or again
 //	sent      it is on its way, last in packet pn
 //	received  the peer has acknowledged it
 //
-// An example: the connection's window grows (Set: unsent), MAX_DATA goes out in packet 7 (SetSent),
-// which is lost (AckOrLoss: unsent), then in packet 9, which is acknowledged (received). Had the
-// window grown again and gone out in packet 8, the loss of packet 7 would have meant nothing, and
-// its acknowledgement no more: only the fate of the latest packet counts.
+// For example, the connection's window grows (Set: unsent), MAX_DATA is sent in packet 7 (SetSent), which
+// is lost (AckOrLoss: unsent), and again in packet 9, which is acknowledged (received). If the window had
+// grown again and been sent in packet 8, the loss or acknowledgement of packet 7 would have had no effect:
+// only the fate of the latest packet counts.
 //
-// The state is in the two high bits, the packet number in the others: a packet number has 62.
+// The two high bits hold the state and the others the packet number, which has at most 62 bits.
 type SentVal uint64
 
 const (
@@ -27,41 +27,42 @@ const (
 	sentValState SentVal = 3 << 62
 )
 
-// IsSet reports whether there is information, in whatever state.
+// IsSet reports whether there is information, sent or not.
 func (s SentVal) IsSet() bool { return s != sentValUnset }
 
-// IsSent reports whether it is on its way.
+// IsSent reports whether the information was sent and is neither acknowledged nor lost.
 func (s SentVal) IsSent() bool { return s&sentValState == sentValSent }
 
-// IsReceived reports whether the peer has it.
+// IsReceived reports whether the peer has received the information.
 func (s SentVal) IsReceived() bool { return s == sentValReceived }
 
-// ShouldSend reports whether it goes into the packet being built: always when unsent; when sent and
-// not acknowledged, only if the packet is a probe (RFC 9002, 6.2.4).
+// ShouldSend reports whether the packet being built should contain the information. Unsent information is
+// always sent. Information that was sent but not acknowledged is only sent in a probe (RFC 9002, section
+// 6.2.4).
 func (s SentVal) ShouldSend(probe bool) bool {
 	return s == sentValUnsent || probe && s.IsSent()
 }
 
-// Set says that there is information to be sent; what was sent before is out of date.
+// Set records that there is new information to send. It replaces what was sent before.
 func (s *SentVal) Set() { *s = sentValUnsent }
 
-// SetUnsent has it sent again, whatever became of it; it stays unset if there is none.
+// SetUnsent causes the information to be sent again, whatever its state. It has no effect if there is none.
 func (s *SentVal) SetUnsent() {
 	if *s != sentValUnset {
 		*s = sentValUnsent
 	}
 }
 
-// SetSent says that packet pn carries it.
+// SetSent records that packet pn contains the information.
 func (s *SentVal) SetSent(pn wire.PacketNumber) { *s = sentValSent | SentVal(pn) }
 
-// SetReceived says that the peer has it.
+// SetReceived records that the peer has received the information.
 func (s *SentVal) SetReceived() { *s = sentValReceived }
 
-// Clear says that there is no longer anything to be said.
+// Clear records that there is no information to send any more.
 func (s *SentVal) Clear() { *s = sentValUnset }
 
-// AckOrLoss handles the fate of packet pn, which carried the information.
+// AckOrLoss handles the fate of packet pn, which contained the information.
 func (s *SentVal) AckOrLoss(pn wire.PacketNumber, fate Fate) {
 	if *s != sentValSent|SentVal(pn) {
 		return

@@ -11,7 +11,7 @@ func TestSentVal(t *testing.T) {
 		name string
 		do   func(v *SentVal)
 		want SentVal
-		// Whether it goes into a packet, and into a probe.
+		// send and probe are the results of ShouldSend for a packet and for a probe.
 		send, probe bool
 	}{
 		{"zero value", func(v *SentVal) {}, sentValUnset, false, false},

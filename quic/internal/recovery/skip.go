@@ -6,8 +6,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// skipState leaves out a packet number of the App space now and then. A peer that acknowledges one
-// acknowledges what it has not received.
+// skipState skips a packet number of the App space now and then. A peer that acknowledges a skipped number
+// acknowledges a packet that it has not received.
 //
 // "An endpoint that acknowledges packets it has not received might cause a congestion controller to
 // permit sending at rates beyond what the network supports. An endpoint MAY skip packet numbers when
@@ -15,12 +15,12 @@ import (
 // https://www.rfc-editor.org/rfc/rfc9000#section-21.4-1
 type skipState struct {
 	rand   func([]byte)
-	at     wire.PacketNumber // the next number to leave out
+	at     wire.PacketNumber // the next number to skip
 	period wire.PacketNumber
-	last   [4]wire.PacketNumber // the latest that were left out
+	last   [4]wire.PacketNumber // the numbers skipped last
 }
 
-// The distance between two numbers left out is random, and grows: a gap has the peer send an
+// The distance between two skipped numbers is random and grows, because a gap makes the peer send an
 // acknowledgement at once.
 const (
 	firstSkip = 64
@@ -38,7 +38,7 @@ func (s *skipState) init(space Space, rand func([]byte)) {
 	s.schedule(0)
 }
 
-// schedule chooses the next number, behind from by one to two periods.
+// schedule chooses the next number to skip, one to two periods after from.
 func (s *skipState) schedule(from wire.PacketNumber) {
 	if s.rand == nil {
 		s.at = wire.NoPacket
@@ -61,7 +61,7 @@ func (s *skipState) maybeSkip(next wire.PacketNumber) wire.PacketNumber {
 	return next + 1
 }
 
-// covers reports whether a range acknowledges a number that was left out.
+// covers reports whether a range includes a number that was skipped.
 func (s *skipState) covers(r wire.PNRange) bool {
 	for _, pn := range s.last {
 		if pn >= r.Start && pn < r.End {
