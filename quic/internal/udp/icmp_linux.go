@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReportErrors asks the system to keep ICMP messages about this socket's datagrams for NextError. Where the
-// system cannot, NextError finds none. It suits a socket with one peer: the next Read or Write fails with
-// an error of ClassRefused as well, whichever datagram the message is about, and that Write's datagram is lost.
+// ReportErrors asks the system to queue ICMP messages about this socket's datagrams for NextError. If the
+// system does not support it, NextError returns none. ReportErrors is meant for a socket with one peer: the
+// next Read or Write also fails with an error of ClassRefused, whichever datagram the message is about, and
+// the datagram of that Write is lost.
 func (c *Conn) ReportErrors() {
 	if c.udp == nil {
 		return
@@ -23,7 +24,8 @@ func (c *Conn) ReportErrors() {
 	})
 }
 
-// NextError takes the next ICMP message that ReportErrors asked for. The quoted bytes lie in buf.
+// NextError returns the next ICMP message that was queued because of ReportErrors. The quoted bytes are
+// stored in buf.
 func (c *Conn) NextError(buf []byte) (e ICMPError, ok bool) {
 	if c.udp == nil {
 		return e, false
@@ -46,7 +48,7 @@ func (c *Conn) NextError(buf []byte) (e ICMPError, ok bool) {
 	return e, ok
 }
 
-// icmpErrno returns what a struct sock_extended_err says, if it comes from ICMP.
+// icmpErrno returns the error in a struct sock_extended_err if it originates from ICMP, and nil otherwise.
 func icmpErrno(b []byte) error {
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
@@ -56,7 +58,7 @@ func icmpErrno(b []byte) error {
 		b = rest
 		isError := h.Level == unix.IPPROTO_IP && h.Type == unix.IP_RECVERR ||
 			h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_RECVERR
-		// The errno is followed by the origin.
+		// The origin follows the errno.
 		if isError && len(data) >= 8 && (data[4] == unix.SO_EE_ORIGIN_ICMP || data[4] == unix.SO_EE_ORIGIN_ICMP6) {
 			return syscall.Errno(binary.NativeEndian.Uint32(data))
 		}

@@ -58,8 +58,8 @@ func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
 	}))
 }
 
-// A destination with a zone is sent to without waiting, as any other is: a write by way of the poller
-// would fail at the write deadline, and would wait for room.
+// Like any other datagram, one to a destination with a zone is sent without waiting. A write through the
+// poller would fail at the write deadline and would wait for room.
 func TestLinkLocalDestinationDoesNotWait(t *testing.T) {
 	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
 		t.Skipf("no IPv6: %v", err)
@@ -78,7 +78,7 @@ func TestLinkLocalDestinationDoesNotWait(t *testing.T) {
 	require.ErrorIs(t, c.Write(&tx), unix.ENODEV)
 	require.Empty(t, tx.Data, "the datagram is lost")
 	tx = datagram.Transmit{Data: []byte("x"), Path: datagram.Path{Remote: netip.AddrPortFrom(netip.IPv6Loopback(), port)}}
-	require.NoError(t, c.Write(&tx), "no zone is left over from the datagram before")
+	require.NoError(t, c.Write(&tx), "the zone of the previous datagram is not used")
 }
 
 func TestZoneIndex(t *testing.T) {
@@ -96,8 +96,8 @@ func TestZoneIndex(t *testing.T) {
 	require.LessOrEqual(t, len(c.zones), maxZones)
 }
 
-// A datagram socketpair fills up when nobody reads, which loopback UDP, dropping at the receiver,
-// never does.
+// A datagram socketpair fills up if nobody reads from it. Loopback UDP never does, because it drops at the
+// receiver.
 func TestFullBufferParks(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
 	require.NoError(t, err)

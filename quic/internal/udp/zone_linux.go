@@ -7,25 +7,26 @@ import (
 	"time"
 )
 
-// A zoneCache finds the index of the interface that the zone of a link-local address names. The kernel
-// is asked once a minute and zone, for interfaces come and go, and not for each datagram.
+// A zoneCache finds the index of the interface that the zone of a link-local address names. Interfaces come
+// and go, so the kernel is asked once a minute for each zone, instead of for each datagram.
 type zoneCache struct {
 	mu    sync.Mutex
 	zones map[string]zone
 }
 
 type zone struct {
-	index int // 0: there is no such interface
+	index int // 0 if there is no such interface
 	until time.Time
 }
 
 const (
 	zoneLife = time.Minute
-	// maxZones bounds the cache: an application may dial any number of zones that do not exist.
+	// maxZones bounds the cache, because an application may dial any number of zones that do not exist.
 	maxZones = 256
 )
 
-// index returns 0 if the zone names no interface. A zone may be a name, or an index in decimal.
+// index returns the index of an interface, or 0 if the zone names none. A zone is a name or a decimal
+// index.
 func (c *zoneCache) index(name string) int {
 	now := time.Now()
 	c.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What runs for every packet does not allocate.
+// Functions that run for every packet do not allocate.
 func TestHotPathDoesNotAllocate(t *testing.T) {
 	buf := make([]byte, 0, 2048)
 	data := make([]byte, 1100)

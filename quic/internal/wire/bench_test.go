@@ -53,7 +53,7 @@ func BenchmarkParseLongHeader(b *testing.B) {
 	}
 }
 
-// benchRanges are what a path with some loss leaves behind.
+// benchRanges returns the ranges that a path with some loss produces.
 func benchRanges() (rs []PNRange) {
 	for i := range PacketNumber(8) {
 		rs = append(rs, PNRange{100_000 + 40*i, 100_000 + 40*i + 37})

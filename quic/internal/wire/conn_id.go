@@ -2,17 +2,17 @@ package wire
 
 import "encoding/hex"
 
-// MaxConnIDLen is the longest connection ID of QUIC versions 1 and 2.
+// MaxConnIDLen is the maximum length of a connection ID in QUIC versions 1 and 2.
 const MaxConnIDLen = 20
 
-// ConnID is a connection ID: a comparable value without pointers, good as a map's key. The zero value
-// is the ID of length zero.
+// ConnID is a connection ID. It is comparable and has no pointers, so it can be a map key. The zero value
+// is the empty connection ID.
 type ConnID struct {
 	n uint8
 	b [MaxConnIDLen]byte
 }
 
-// MakeConnID copies a connection ID; false if it is too long.
+// MakeConnID returns the connection ID with the bytes b. It returns false if b is too long.
 func MakeConnID(b []byte) (ConnID, bool) {
 	var id ConnID
 	if len(b) > MaxConnIDLen {
@@ -22,14 +22,14 @@ func MakeConnID(b []byte) (ConnID, bool) {
 	return id, true
 }
 
-// Bytes returns the ID's bytes, which lie in id: nothing is allocated.
+// Bytes returns the ID's bytes, which lie in id. It does not allocate.
 func (id *ConnID) Bytes() []byte { return id.b[:id.n] }
 
-// Len is the length in bytes.
+// Len returns the length in bytes.
 func (id ConnID) Len() int { return int(id.n) }
 
 // AppendTo appends the bytes.
 func (id ConnID) AppendTo(b []byte) []byte { return append(b, id.b[:id.n]...) }
 
-// String is the ID in hexadecimal.
+// String returns the ID in hexadecimal.
 func (id ConnID) String() string { return hex.EncodeToString(id.b[:id.n]) }

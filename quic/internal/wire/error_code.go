@@ -6,10 +6,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ErrorCode is a transport error code (RFC 9000, 20.1).
+// An ErrorCode is a transport error code (RFC 9000, section 20.1).
 type ErrorCode uint64
 
-// The codes of QUIC version 1.
+// The error codes of QUIC version 1.
 const (
 	NoError                 ErrorCode = 0x00
 	InternalError           ErrorCode = 0x01
@@ -28,7 +28,7 @@ const (
 	KeyUpdateError          ErrorCode = 0x0e
 	AEADLimitReached        ErrorCode = 0x0f
 	NoViablePath            ErrorCode = 0x10
-	// CryptoError is the first of 256: the TLS alert is added to it (RFC 9001, 4.8).
+	// CryptoError is the first of 256 codes: the TLS alert is added to it (RFC 9001, section 4.8).
 	CryptoError ErrorCode = 0x100
 )
 
@@ -39,7 +39,7 @@ var errorNames = [...]string{
 	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH",
 }
 
-// String is the RFC's name. That of a CRYPTO_ERROR holds the TLS alert.
+// String returns the name in the RFC. For a CRYPTO_ERROR, it includes the TLS alert.
 func (c ErrorCode) String() string {
 	switch {
 	case c < ErrorCode(len(errorNames)):

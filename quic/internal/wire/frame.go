@@ -1,16 +1,16 @@
 package wire
 
-// A Frame is any frame, for tests and logs: the code that sends and receives uses the types
-// themselves, which do not allocate.
+// A Frame is any frame. It is for tests and logs: code that sends and receives uses the concrete types,
+// which do not allocate.
 type Frame interface {
-	// Append appends the encoded frame, Size bytes.
+	// Append appends the encoded frame, which has Size bytes.
 	Append(b []byte) []byte
 	Size() int
 	String() string
 }
 
-// ParseFrame parses the frame that b, the rest of a packet's payload, begins with; n is -1 for what
-// is malformed or of an unknown type. A run of PADDING is one frame. The result borrows from b.
+// ParseFrame parses the frame at the beginning of b, the rest of a packet's payload. n is -1 if the frame
+// is malformed or its type is unknown. A run of PADDING is one frame. The result borrows from b.
 func ParseFrame(b []byte) (f Frame, n int) {
 	t, n := ConsumeFrameType(b)
 	if n < 0 || !FrameKnown(t) {
@@ -59,7 +59,7 @@ func ParseFrame(b []byte) (f Frame, n int) {
 	return sized(ConsumeStream(b)) // 0x08 to 0x0f
 }
 
-// sized drops the frame where there is none.
+// sized returns a nil Frame if n is -1.
 func sized[F Frame](f F, n int) (Frame, int) {
 	if n < 0 {
 		return nil, -1
@@ -69,10 +69,10 @@ func sized[F Frame](f F, n int) (Frame, int) {
 
 // Padding is a run of PADDING frames.
 type Padding struct {
-	N int // how many: each is one byte
+	N int // the number of frames, each of one byte
 }
 
-// ConsumePadding takes all PADDING that b begins with.
+// ConsumePadding parses all PADDING frames at the beginning of b.
 func ConsumePadding(b []byte) (f Padding, n int) {
 	for n < len(b) && b[n] == byte(FramePadding) {
 		n++

@@ -1,6 +1,6 @@
 package wire
 
-// ECNCounts are the counters of an ACK frame.
+// ECNCounts are the ECN counts of an ACK frame.
 type ECNCounts struct {
 	ECT0, ECT1, CE uint64
 }
@@ -14,7 +14,7 @@ func (c *ECNCounts) append(b []byte) []byte { return appendVarints(b, c.ECT0, c.
 // Ack is an ACK frame. Its ranges stay encoded.
 type Ack struct {
 	Largest PacketNumber
-	Delay   uint64 // as sent: to be scaled by the peer's exponent
+	Delay   uint64 // as encoded: the receiver has to scale it by the peer's exponent
 	HasECN  bool
 	ECN     ECNCounts
 
@@ -23,8 +23,8 @@ type Ack struct {
 	ranges []byte // Gap and ACK Range Length, alternating; borrowed
 }
 
-// ConsumeAck parses an ACK frame. All ranges are checked: they descend, without touching, from
-// Largest and do not fall below 0.
+// ConsumeAck parses an ACK frame. It checks that the ranges descend from Largest without touching and do
+// not fall below 0.
 func ConsumeAck(b []byte) (f Ack, n int) {
 	r := reader{b: b}
 	// Type (i) = 0x02..0x03,
@@ -39,7 +39,7 @@ func ConsumeAck(b []byte) (f Ack, n int) {
 		return f, -1
 	}
 	start := r.n
-	// A range takes two bytes or more: a count that the frame does not hold ends the loop soon.
+	// A range takes at least two bytes, so a count that is too large for the frame ends the loop soon.
 	for i := f.count; i > 0; i-- {
 		// "If any computed packet number is negative, an endpoint MUST generate a connection
 		// error of type FRAME_ENCODING_ERROR."
@@ -57,8 +57,7 @@ func ConsumeAck(b []byte) (f Ack, n int) {
 	return f, r.done()
 }
 
-// Ranges calls yield for each range, the largest first, until it returns false: it is an iterator
-// for a range loop. It does not allocate.
+// Ranges is an iterator over the ranges, the largest first. It does not allocate.
 func (f *Ack) Ranges(yield func(PNRange) bool) {
 	end := f.Largest + 1
 	start := f.Largest - PacketNumber(f.first)
@@ -81,7 +80,7 @@ func (f Ack) Size() int {
 	return n
 }
 
-// Append appends a frame that ConsumeAck returned. To build one: AppendAck.
+// Append appends a frame that ConsumeAck returned. AppendAck builds a new one.
 func (f Ack) Append(b []byte) []byte {
 	b = appendVarints(b, ackType(f.HasECN), uint64(f.Largest), f.Delay, f.count, f.first)
 	b = append(b, f.ranges...)
@@ -91,12 +90,12 @@ func (f Ack) Append(b []byte) []byte {
 	return b
 }
 
-// maxAckRanges is the largest ACK Range Count of AppendAck, which leaves two bytes for it.
+// maxAckRanges is the maximum ACK Range Count of AppendAck, which reserves two bytes for it.
 const maxAckRanges = 1<<14 - 1
 
-// AppendAck appends an ACK frame of at most room bytes for ranges, which ascend and do not touch.
-// When not all fit, the largest go. Nothing is appended if not even one does. delay is what the
-// field holds, already scaled down; ecn is nil for a frame without counts.
+// AppendAck appends an ACK frame of at most room bytes for ranges, which must ascend and not touch. If not
+// all ranges fit, the frame contains the largest ones. If not even one fits, nothing is appended. delay is
+// the value of the field, already scaled. ecn is nil for a frame without ECN counts.
 func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room int) []byte {
 	if len(ranges) == 0 {
 		return b
@@ -129,7 +128,7 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	return b
 }
 
-// ackRange is how range i is encoded behind range i+1.
+// ackRange returns the encoding of range i, which follows range i+1 in the frame.
 func ackRange(ranges []PNRange, i int) (gap, length uint64) {
 	return uint64(ranges[i+1].Start - ranges[i].End - 1), uint64(ranges[i].End - ranges[i].Start - 1)
 }

@@ -78,7 +78,7 @@ func (f MaxStreamData) Append(b []byte) []byte {
 	return appendVarints(b, FrameMaxStreamData, f.ID, f.Max)
 }
 
-// maxStreams is the largest number of streams of a type.
+// maxStreams is the maximum number of streams of a type.
 const maxStreams = 1 << 60
 
 // MaxStreams is a MAX_STREAMS frame of either type.

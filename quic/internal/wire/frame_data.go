@@ -40,7 +40,7 @@ type Stream struct {
 	Offset uint64
 	Data   []byte
 	Fin    bool
-	// ToEnd: the frame has no length and fills the rest of its packet.
+	// ToEnd reports whether the frame has no length and fills the rest of its packet.
 	ToEnd bool
 }
 
@@ -69,7 +69,7 @@ func ConsumeStream(b []byte) (f Stream, n int) {
 	return f, r.done()
 }
 
-// Overhead is what Append adds beside n bytes of data.
+// Overhead returns the number of bytes that Append adds to n bytes of data.
 func (f Stream) Overhead(n int) int {
 	size := 1 + SizeVarint(f.ID)
 	if f.Offset > 0 {
@@ -139,12 +139,11 @@ func (f NewToken) Append(b []byte) []byte {
 	return append(AppendVarint(append(b, byte(FrameNewToken)), uint64(len(f.Token))), f.Token...)
 }
 
-// ConnectionClose is a CONNECTION_CLOSE frame of either type. Reason is borrowed, and whatever bytes
-// the peer likes.
+// ConnectionClose is a CONNECTION_CLOSE frame of either type. Reason is borrowed and may contain any bytes.
 type ConnectionClose struct {
 	Application bool
 	Code        uint64
-	FrameType   uint64 // 0 for an application's
+	FrameType   uint64 // 0 for an application's error
 	Reason      []byte
 }
 

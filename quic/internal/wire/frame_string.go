@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// The String methods show frames in logs and in failing tests. They name the fields as the RFC does
-// and leave out the data, of which they give the length.
+// The String methods format frames for logs and failing tests. They use the RFC's field names, and show the
+// length of data instead of the data.
 
 func (f Padding) String() string { return fmt.Sprintf("PADDING×%d", f.N) }
 
@@ -67,7 +67,7 @@ func (f StreamsBlocked) String() string {
 }
 
 func (f NewConnectionID) String() string {
-	// The reset token is a secret until the peer uses it: RFC 9000, 10.3.
+	// The reset token is omitted, because it is a secret until the peer uses it (RFC 9000, section 10.3).
 	return fmt.Sprintf("NEW_CONNECTION_ID seq=%d retire_prior_to=%d id=%s", f.Seq, f.RetirePriorTo, f.ConnID)
 }
 

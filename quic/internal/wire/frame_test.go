@@ -13,7 +13,7 @@ const (
 	token16 = "000102030405060708090a0b0c0d0e0f"
 )
 
-// frameTests holds every frame type, with each of its flags. The bytes come from RFC 9000's figures.
+// frameTests contains every frame type with each of its flags. The bytes follow the figures of RFC 9000.
 var frameTests = []struct {
 	name, hex string
 	frame     Frame
@@ -79,7 +79,8 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// endless frames are valid wherever they end, for they go on to the end of the packet.
+// endless returns the length from which on a frame is valid wherever it is truncated, because it extends to
+// the end of the packet.
 func endless(f Frame) (shortest int) {
 	switch f := f.(type) {
 	case Padding:
@@ -165,7 +166,7 @@ func TestFramesRFC9001(t *testing.T) {
 	require.Len(t, b, n+m)
 }
 
-// A borrowed slice that could grow would let its holder overwrite the frame behind.
+// If a borrowed slice could grow, appending to it would overwrite the next frame.
 func TestBorrowedSlicesAreFull(t *testing.T) {
 	b := unhex("06 00 02 abcd 01")
 	f, _ := ConsumeCrypto(b)
@@ -201,7 +202,7 @@ func FuzzFrame(f *testing.F) {
 		if n < 0 {
 			return
 		}
-		require.Positive(t, n, "a parser that stands still loops for ever")
+		require.Positive(t, n, "every frame has at least one byte")
 		require.LessOrEqual(t, n, len(b))
 		ft, _ := ConsumeFrameType(b)
 		require.True(t, FrameKnown(ft))

@@ -29,7 +29,7 @@ const (
 	FrameHandshakeDone      uint64 = 0x1e
 )
 
-// ConsumeFrameType reads a frame type; n is -1 if it is cut off or not in the shortest encoding.
+// ConsumeFrameType reads a frame type. n is -1 if it is truncated or not in the shortest encoding.
 //
 // "To ensure simple and efficient implementations of frame parsing, a frame type MUST use the
 // shortest possible encoding."
@@ -42,7 +42,7 @@ func ConsumeFrameType(b []byte) (t uint64, n int) {
 	return t, n
 }
 
-// Which packets may hold a frame, as bits.
+// The packet types that may contain a frame, as bits.
 const (
 	inInitial   = 1 << PacketInitial
 	in0RTT      = 1 << Packet0RTT
@@ -54,7 +54,7 @@ const (
 	inAppSpace   = in0RTT | in1RTT
 )
 
-// frameInfo is RFC 9000, table 3, by frame type.
+// frameInfo contains RFC 9000, table 3, indexed by frame type.
 var frameInfo = [...]struct {
 	name string
 	pkts uint8
@@ -76,14 +76,14 @@ var frameInfo = [...]struct {
 	0x1e: {"HANDSHAKE_DONE", in1RTT},
 }
 
-// FrameKnown reports whether the type is one of RFC 9000's.
+// FrameKnown reports whether t is a frame type of RFC 9000.
 //
 // "An endpoint MUST treat the receipt of a frame of unknown type as a connection error of type
 // FRAME_ENCODING_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-16
 func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) }
 
-// FrameAllowed reports whether packets of type p may hold frames of type t.
+// FrameAllowed reports whether packets of type p may contain frames of type t.
 //
 // "An endpoint MUST treat receipt of a frame in a packet type that is not permitted as a connection
 // error of type PROTOCOL_VIOLATION."
@@ -92,7 +92,7 @@ func FrameAllowed(t uint64, p PacketType) bool {
 	return t < uint64(len(frameInfo)) && p <= Packet1RTT && frameInfo[t].pkts&(1<<p) != 0
 }
 
-// FrameName is the RFC's name of a frame type.
+// FrameName returns the name of a frame type in the RFC.
 func FrameName(t uint64) string {
 	if FrameKnown(t) {
 		return frameInfo[t].name
@@ -100,7 +100,7 @@ func FrameName(t uint64) string {
 	return "unknown frame"
 }
 
-// AckEliciting reports whether a packet with such a frame is to be acknowledged.
+// AckEliciting reports whether a packet with a frame of type t must be acknowledged.
 //
 // "All frames other than ACK, PADDING, and CONNECTION_CLOSE are considered ack-eliciting."
 // https://www.rfc-editor.org/rfc/rfc9002#section-2-3.2.1
@@ -112,7 +112,7 @@ func AckEliciting(t uint64) bool {
 	return true
 }
 
-// Probing reports whether the frame may go to an address that is not validated.
+// Probing reports whether a frame of type t may be sent to an address that is not validated.
 //
 // "PATH_CHALLENGE, PATH_RESPONSE, NEW_CONNECTION_ID, and PADDING frames are 'probing frames'".
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.1-2

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// RFC 9000, table 3, as it is printed; "ih" is resolved.
+// The rows are table 3 of RFC 9000 as printed. "ih" is resolved.
 func TestFrameTable(t *testing.T) {
 	types := map[byte]PacketType{'I': PacketInitial, 'H': PacketHandshake, '0': Packet0RTT, '1': Packet1RTT}
 	for _, tt := range []struct {

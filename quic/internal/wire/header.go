@@ -5,11 +5,11 @@ import "encoding/binary"
 // Version is a QUIC version.
 type Version uint32
 
-// Version1 is RFC 9000's.
+// Version1 is the version of RFC 9000.
 const Version1 Version = 1
 
-// Reserved reports whether the version is one of those, 0x?a?a?a?a, that exist to force version
-// negotiation (RFC 9000, 15).
+// Reserved reports whether the version has the form 0x?a?a?a?a. These versions are reserved to force
+// version negotiation (RFC 9000, section 15).
 func (v Version) Reserved() bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
 
 // PacketType is the type of a packet.
@@ -25,7 +25,7 @@ const (
 	PacketVersionNegotiation
 )
 
-// String is the RFC's name.
+// String returns the name in the RFC.
 func (t PacketType) String() string {
 	names := [...]string{"Initial", "0-RTT", "Handshake", "Retry", "1-RTT", "Version Negotiation"}
 	if int(t) < len(names) {
@@ -34,21 +34,21 @@ func (t PacketType) String() string {
 	return "unknown packet type"
 }
 
-// LongPacketType is the type in the first byte of a version 1 long header.
+// LongPacketType returns the packet type in the first byte of a version 1 long header.
 func LongPacketType(first byte) PacketType { return PacketType(first >> 4 & 3) }
 
-// Invariant is what every version of QUIC has in common (RFC 8999). The IDs are borrowed, and up to
-// 255 bytes long in a long header. Version is 0 for Version Negotiation, and in a short header, which
-// has no Version and no SrcID either.
+// Invariant contains the header fields that all versions of QUIC have in common (RFC 8999). The IDs are
+// borrowed, and may have up to 255 bytes in a long header. Version is 0 in a Version Negotiation packet. A
+// short header has neither Version nor SrcID.
 type Invariant struct {
 	Long         bool
 	Version      Version
 	DstID, SrcID []byte
-	Len          int // of the fields above, with the first byte
+	Len          int // length of the fields above and the first byte
 }
 
-// ParseInvariant parses the first bytes of a datagram. shortIDLen is the length of the connection
-// IDs that we issue, for short headers do not tell it.
+// ParseInvariant parses the beginning of a datagram. shortIDLen is the length of the connection IDs that we
+// issue, which a short header does not contain.
 func ParseInvariant(b []byte, shortIDLen int) (inv Invariant, ok bool) {
 	if len(b) == 0 {
 		return inv, false
@@ -75,19 +75,19 @@ func ParseInvariant(b []byte, shortIDLen int) (inv Invariant, ok bool) {
 	return inv, true
 }
 
-// LongHeader is the header of an Initial, 0-RTT or Handshake packet, as far as it is not protected.
+// LongHeader is the unprotected part of the header of an Initial, 0-RTT or Handshake packet.
 type LongHeader struct {
 	Type         PacketType
 	Version      Version
 	DstID, SrcID ConnID
-	Token        []byte // of Initial packets; borrowed
-	PNOffset     int    // where the packet number begins
-	Len          int    // of the whole packet in its datagram
+	Token        []byte // only in Initial packets; borrowed
+	PNOffset     int    // offset of the packet number
+	Len          int    // length of the whole packet
 }
 
-// ParseLongHeader parses the header of the packet that b begins with as one of version 1, whatever
-// its Version says: the caller checks that. It returns the packet number's offset, or -1 for what is
-// not an Initial, 0-RTT or Handshake packet that lies in b as a whole.
+// ParseLongHeader parses the header of the packet at the beginning of b as a version 1 header. The caller
+// must check Version. It returns the offset of the packet number, or -1 if the packet is not an Initial,
+// 0-RTT or Handshake packet that lies completely in b.
 func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	// "Packets containing a zero value for this bit are not valid packets in this version and
 	// MUST be discarded."
@@ -127,8 +127,8 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	return h, r.n
 }
 
-// AppendLongHeader appends a version 1 header up to and including the packet number. Its Length
-// field has two bytes, for PatchLength to fill.
+// AppendLongHeader appends a version 1 header up to and including the packet number. Its Length field has
+// two bytes, which PatchLength sets.
 func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte,
 	pn PacketNumber, pnLen int) []byte {
 	b = append(b, 0xc0|byte(t)<<4|byte(pnLen-1))
@@ -142,9 +142,9 @@ func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token 
 	return AppendPacketNumber(b, pn, pnLen)
 }
 
-// PatchLength fills the Length field of a packet whose header, headerLen bytes with the packet
-// number, AppendLongHeader wrote at the beginning of b. rest is the number of bytes after the header,
-// the tag included.
+// PatchLength sets the Length field of a packet at the beginning of b. headerLen is the length of the
+// header from AppendLongHeader, including the packet number. rest is the number of bytes after the header,
+// including the tag.
 func PatchLength(b []byte, headerLen, rest int) {
 	pnLen := int(b[0]&3) + 1
 	if rest+pnLen > 1<<14-1 {

@@ -12,8 +12,8 @@ type Retry struct {
 	Token        []byte
 }
 
-// ParseRetry parses a whole datagram with a Retry packet of version 1; n is -1 if it is malformed.
-// The tag, the last RetryTagLen bytes, is for the caller to check.
+// ParseRetry parses a datagram that is a Retry packet of version 1. n is -1 if it is malformed. The caller
+// must check the tag in the last RetryTagLen bytes.
 func ParseRetry(b []byte) (p Retry, n int) {
 	inv, ok := ParseInvariant(b, 0)
 	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0]) != PacketRetry ||
@@ -31,7 +31,7 @@ func ParseRetry(b []byte) (p Retry, n int) {
 	return p, len(b)
 }
 
-// AppendRetry appends a Retry packet without its tag, which covers what is appended here.
+// AppendRetry appends a Retry packet without its tag. The tag covers the appended bytes.
 func AppendRetry(b []byte, v Version, dst, src ConnID, token []byte) []byte {
 	b = append(b, 0xf0)
 	b = binary.BigEndian.AppendUint32(b, uint32(v))
@@ -46,7 +46,7 @@ type VersionNegotiation struct {
 	versions     []byte
 }
 
-// Versions lists the versions in a fresh slice: as many as the datagram held.
+// Versions returns the versions in a new slice. Their number is bounded by the datagram.
 func (p *VersionNegotiation) Versions() []Version {
 	vs := make([]Version, 0, len(p.versions)/4)
 	for b := p.versions; len(b) > 0; b = b[4:] {
@@ -55,7 +55,8 @@ func (p *VersionNegotiation) Versions() []Version {
 	return vs
 }
 
-// ParseVersionNegotiation parses a whole datagram; n is -1 if it is malformed.
+// ParseVersionNegotiation parses a datagram that is a Version Negotiation packet. n is -1 if it is
+// malformed.
 func ParseVersionNegotiation(b []byte) (p VersionNegotiation, n int) {
 	inv, ok := ParseInvariant(b, 0)
 	if !ok || !inv.Long || inv.Version != 0 {
@@ -71,8 +72,8 @@ func ParseVersionNegotiation(b []byte) (p VersionNegotiation, n int) {
 	return p, len(b)
 }
 
-// AppendVersionNegotiation appends a Version Negotiation packet. The IDs, of up to 255 bytes, are
-// those of the packet that it answers, swapped; random fills the bits that mean nothing.
+// AppendVersionNegotiation appends a Version Negotiation packet. The IDs, of up to 255 bytes, are those of
+// the packet that it answers, swapped. random fills the unused bits.
 func AppendVersionNegotiation(b []byte, random byte, dst, src []byte, versions ...Version) []byte {
 	// "The value in the Unused field is set to an arbitrary value by the server. [...] Where QUIC
 	// might be multiplexed with other protocols [...], servers SHOULD set the most significant bit

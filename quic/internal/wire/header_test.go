@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The unprotected headers of RFC 9001, A.2, A.3 and A.5. There, the Length follows from the payload.
+// The unprotected headers of RFC 9001, A.2, A.3 and A.5. There, the Length is computed from the payload.
 func TestAppendHeaderRFC9001(t *testing.T) {
 	b := AppendLongHeader(nil, PacketInitial, Version1, connID("8394c8f03e515708"), ConnID{}, nil, 2, 4)
 	PatchLength(b, len(b), 1162+16)
@@ -166,7 +166,7 @@ func FuzzLongHeader(f *testing.F) {
 		again, n := ParseLongHeader(append(e, make([]byte, rest-1)...))
 		require.GreaterOrEqual(t, n, 0)
 		require.Equal(t, rest, again.Len-again.PNOffset)
-		again.PNOffset, again.Len = h.PNOffset, h.Len // lengths may have been encoded otherwise
+		again.PNOffset, again.Len = h.PNOffset, h.Len // lengths may have been encoded differently
 		require.Equal(t, h, again)
 	})
 }

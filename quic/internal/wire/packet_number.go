@@ -3,7 +3,7 @@ package wire
 // PacketNumber is a full packet number.
 type PacketNumber int64
 
-// NoPacket stands for the absence of a packet number.
+// NoPacket means that there is no packet number.
 const NoPacket PacketNumber = -1
 
 // PNRange is a half-open range of packet numbers.
@@ -11,8 +11,8 @@ type PNRange struct {
 	Start, End PacketNumber
 }
 
-// PacketNumberLen is the length in which pn has to be sent, when largestAcked, or NoPacket, is what
-// the peer has acknowledged.
+// PacketNumberLen returns the number of bytes in which to encode pn. largestAcked is the largest packet
+// number that the peer has acknowledged, or NoPacket.
 //
 // "[T]he sender MUST use a packet number size able to represent more than twice as large a range as
 // the difference between the largest acknowledged packet number and the packet number being sent."

@@ -37,8 +37,8 @@ func TestAppendPacketNumber(t *testing.T) {
 	require.Equal(t, unhex("a82f9b32"), AppendPacketNumber(nil, 0xa82f9b32, 4))
 }
 
-// A receiver that has got the largest acknowledged packet, and at most those up to the one before,
-// decodes what the sender meant.
+// A receiver that has received the largest acknowledged packet, and at most the packets before the encoded
+// one, decodes the number that the sender encoded.
 func FuzzPacketNumber(f *testing.F) {
 	f.Add(int64(0xabe8b3), uint32(0x734f), uint32(0))
 	f.Add(int64(-1), uint32(1), uint32(0))

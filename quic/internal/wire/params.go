@@ -2,7 +2,7 @@ package wire
 
 import "time"
 
-// Identifiers of transport parameters (RFC 9000, 18.2).
+// The identifiers of transport parameters (RFC 9000, section 18.2).
 const (
 	paramOriginalDstConnID   = 0x00
 	paramMaxIdleTimeout      = 0x01
@@ -23,24 +23,24 @@ const (
 	paramRetrySrcConnID      = 0x10
 )
 
-// Where the RFC bounds a value, this is how far it goes.
+// The limits that the RFC sets for the values.
 const (
 	minMaxUDPPayloadSize = 1200
-	maxMaxUDPPayloadSize = 65527 // the default: no UDP datagram is longer
+	maxMaxUDPPayloadSize = 65527 // the default, and the maximum of a UDP datagram
 	maxAckDelayExponent  = 20
 	maxMaxAckDelay       = (1<<14 - 1) * time.Millisecond
 	minActiveConnIDLimit = 2
 )
 
-// TransportParameters are one side's (RFC 9000, 18). Start from DefaultTransportParameters. It is
-// plain data: nothing is borrowed, and values compare.
+// TransportParameters are the transport parameters of one side (RFC 9000, section 18). Start from
+// DefaultTransportParameters. The struct borrows nothing and is comparable.
 type TransportParameters struct {
 	OriginalDstConnID, InitialSrcConnID, RetrySrcConnID          ConnID
 	HasOriginalDstConnID, HasInitialSrcConnID, HasRetrySrcConnID bool
 	StatelessResetToken                                          [16]byte
 	HasStatelessResetToken                                       bool
 
-	MaxIdleTimeout          time.Duration // whole milliseconds; 0: none
+	MaxIdleTimeout          time.Duration // whole milliseconds; 0 means none
 	MaxUDPPayloadSize       uint64
 	MaxData                 uint64
 	MaxStreamDataBidiLocal  uint64
@@ -57,7 +57,7 @@ type TransportParameters struct {
 	HasPreferredAddress bool
 }
 
-// DefaultTransportParameters are those of an empty extension.
+// DefaultTransportParameters returns the values that apply if no parameters are sent.
 func DefaultTransportParameters() TransportParameters {
 	return TransportParameters{
 		MaxUDPPayloadSize: maxMaxUDPPayloadSize, AckDelayExponent: 3,
@@ -65,7 +65,7 @@ func DefaultTransportParameters() TransportParameters {
 	}
 }
 
-// Append appends the encoded parameters, those with default values left out.
+// Append appends the encoded parameters. It omits those that have the default value.
 func (p *TransportParameters) Append(b []byte) []byte {
 	d := DefaultTransportParameters()
 	connID := func(has bool, key uint64, v ConnID) {

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// PreferredAddress is the preferred_address of a server. Its connection ID is the one with sequence
-// number 1, whether or not the client goes to the address. An address that is not offered is the
-// zero AddrPort.
+// PreferredAddress is the preferred_address parameter of a server. Its connection ID has sequence number 1,
+// whether or not the client migrates to the address. The zero AddrPort means that there is no address of
+// the family.
 type PreferredAddress struct {
 	IPv4, IPv6 netip.AddrPort
 	ConnID     ConnID
@@ -56,8 +56,8 @@ func parsePreferredAddress(b []byte) (a PreferredAddress, ok bool) {
 	return a, ok && len(id) > 0
 }
 
-// offered: "Servers MAY choose to only send a preferred address of one address family by sending an
-// all-zero address and port [...] for the other family."
+// offered reports whether an address is present: "Servers MAY choose to only send a preferred address of
+// one address family by sending an all-zero address and port [...] for the other family."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.32.1
 func offered(addr netip.Addr, port []byte) netip.AddrPort {
 	p := binary.BigEndian.Uint16(port)

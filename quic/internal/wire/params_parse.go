@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// maxParams bounds the parameters of one extension; the work of finding duplicates follows from it.
+// maxParams bounds the number of parameters, and so the work of finding duplicates.
 const maxParams = 256
 
-// ParseTransportParameters parses a peer's parameters. It returns TransportParameterError for what
-// is malformed, out of its range, twice there, or not for this side to send, and NoError otherwise.
-// Parameters that it does not know are ignored. That required ones are there is for the caller to
-// check.
+// ParseTransportParameters parses a peer's parameters. It returns TransportParameterError if a parameter is
+// malformed, out of range, repeated or not allowed for this side, and NoError otherwise. Unknown parameters
+// are ignored. The caller must check that required parameters are present.
 func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, ErrorCode) {
 	p := DefaultTransportParameters()
 	var seen [maxParams]uint64
@@ -45,7 +44,8 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 	return p, NoError
 }
 
-// serverOnly: "A client MUST NOT include any server-only transport parameter".
+// serverOnly reports whether only servers may send a parameter: "A client MUST NOT include any server-only
+// transport parameter".
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 func serverOnly(key uint64) bool {
 	switch key {
@@ -55,7 +55,7 @@ func serverOnly(key uint64) bool {
 	return false
 }
 
-// set stores one parameter; false if its value is not allowed.
+// set stores one parameter. It returns false if the value is not allowed.
 func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	switch key {
 	case paramOriginalDstConnID:
@@ -90,13 +90,13 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	return n == len(val) && n > 0 && p.setNumber(key, v)
 }
 
-// setNumber stores a parameter that is a number.
+// setNumber stores a numeric parameter. It returns false if the value is not allowed.
 func (p *TransportParameters) setNumber(key, v uint64) bool {
 	switch key {
 	case paramMaxIdleTimeout:
 		p.MaxIdleTimeout = milliseconds(v)
 	case paramMaxUDPPayloadSize:
-		// Values above the default are allowed, and say nothing more than it.
+		// Values above the default are allowed and equivalent to it.
 		p.MaxUDPPayloadSize = min(v, maxMaxUDPPayloadSize)
 		return v >= minMaxUDPPayloadSize
 	case paramMaxData:
@@ -129,5 +129,5 @@ func (p *TransportParameters) setNumber(key, v uint64) bool {
 	return true
 }
 
-// milliseconds converts without overflow: what no Duration holds is 34 years long.
+// milliseconds converts v without overflow. Values that do not fit in a Duration become 34 years.
 func milliseconds(v uint64) time.Duration { return time.Duration(min(v, 1<<40)) * time.Millisecond }

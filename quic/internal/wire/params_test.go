@@ -30,7 +30,7 @@ func TestTransportParametersDefaults(t *testing.T) {
 	require.Equal(t, DefaultTransportParameters(), p)
 	require.Equal(t, TransportParameters{MaxUDPPayloadSize: 65527, AckDelayExponent: 3,
 		MaxAckDelay: 25 * time.Millisecond, ActiveConnIDLimit: 2}, p)
-	require.Empty(t, p.Append(nil), "what is absent has its default value")
+	require.Empty(t, p.Append(nil), "absent parameters have their default values")
 }
 
 func allParameters() TransportParameters {
@@ -69,13 +69,13 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 17, whole, "it can be cut between parameters only")
+	require.Equal(t, 17, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
 	p, code = ParseTransportParameters(empty.Append(nil), true)
 	require.Equal(t, NoError, code)
-	require.Equal(t, empty, p, "empty connection IDs are there, and zeros are not defaults")
+	require.Equal(t, empty, p, "empty connection IDs are present, and zeros are not defaults")
 }
 
 func TestTransportParametersIgnoresUnknown(t *testing.T) {
@@ -94,11 +94,11 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"no value", "01 01"},
 		{"length of 2^62-1", "01 ffffffffffffffff 00"},
 		{"number without value", "01 00"},
-		{"number with a byte behind", "01 02 00 00"},
+		{"number with a trailing byte", "01 02 00 00"},
 		{"number cut off", "01 01 40"},
-		{"twice", "01 01 05 01 01 05"},
-		{"unknown twice", "1b 00 1b 00"},
-		{"twice in another encoding", "01 01 05 4001 01 05"},
+		{"repeated", "01 01 05 01 01 05"},
+		{"unknown and repeated", "1b 00 1b 00"},
+		{"repeated in another encoding", "01 01 05 4001 01 05"},
 		{"original_destination_connection_id of 21 bytes", "00 15 000000000000000000000000000000000000000000"},
 		{"initial_source_connection_id of 21 bytes", "0f 15 000000000000000000000000000000000000000000"},
 		{"retry_source_connection_id of 21 bytes", "10 15 000000000000000000000000000000000000000000"},
@@ -112,11 +112,11 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"max_ack_delay of 2^62-1", "0b 08 ffffffffffffffff"},
 		{"disable_active_migration with value", "0c 01 00"},
 		{"active_connection_id_limit of 1", "0e 01 01"},
-		{"preferred_address without anything", "0d 00"},
+		{"empty preferred_address", "0d 00"},
 		{"preferred_address without connection ID", "0d 29" + address + "00" + token16},
 		{"preferred_address with an ID of 21 bytes", "0d 3e" + address +
 			"15 000000000000000000000000000000000000000000" + token16},
-		{"preferred_address with a byte behind", "0d 2b" + address + "01 aa" + token16 + "00"},
+		{"preferred_address with a trailing byte", "0d 2b" + address + "01 aa" + token16 + "00"},
 		{"preferred_address without token", "0d 1a" + address + "01 aa"},
 		{"preferred_address beside empty IDs", "0f 00 0d 2a" + address + "01 aa" + token16},
 	} {
@@ -125,7 +125,7 @@ func TestParseTransportParametersRejects(t *testing.T) {
 	}
 }
 
-// address is the first half of a preferred_address: IPv4 alone.
+// address is the first half of a preferred_address with only an IPv4 address.
 const address = "c0000201 1151 00000000000000000000000000000000 0000"
 
 func TestParsePreferredAddress(t *testing.T) {
@@ -189,7 +189,7 @@ func FuzzTransportParameters(f *testing.F) {
 	})
 }
 
-// appendReserved appends a parameter that means nothing.
+// appendReserved appends a reserved parameter.
 //
 // "Transport parameters with an identifier of the form '31 * N + 27' for integer values of N are reserved
 // to exercise the requirement that unknown transport parameters be ignored."

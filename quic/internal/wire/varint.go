@@ -5,7 +5,7 @@ import "encoding/binary"
 // MaxVarint is the largest value of a variable-length integer.
 const MaxVarint = 1<<62 - 1
 
-// SizeVarint is the length of v's shortest encoding.
+// SizeVarint returns the length of v's shortest encoding.
 func SizeVarint(v uint64) int {
 	switch {
 	case v < 1<<6:
@@ -33,7 +33,7 @@ func AppendVarint(b []byte, v uint64) []byte {
 	panic("BUG: integer too large for its encoding")
 }
 
-// ConsumeVarint reads a variable-length integer of any encoding; n is -1 if b is too short.
+// ConsumeVarint reads a variable-length integer in any encoding. n is -1 if b is too short.
 func ConsumeVarint(b []byte) (v uint64, n int) {
 	if len(b) == 0 {
 		return 0, -1
@@ -60,7 +60,7 @@ func ConsumeVarintBytes(b []byte) (p []byte, n int) {
 	return b[n : n+int(l) : n+int(l)], n + int(l)
 }
 
-// reader consumes fields one after the other; a failure sticks.
+// A reader consumes fields one after the other. After a failure, all further reads fail.
 type reader struct {
 	b   []byte
 	n   int
@@ -97,7 +97,7 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-// done is the number of bytes consumed, or -1.
+// done returns the number of bytes consumed, or -1 after a failure.
 func (r *reader) done() int {
 	if r.bad {
 		return -1

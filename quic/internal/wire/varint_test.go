@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unhex decodes test vectors, in which white space means nothing.
+// unhex decodes test vectors and ignores white space in them.
 func unhex(s string) []byte {
 	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
 	if err != nil {
@@ -18,7 +18,7 @@ func unhex(s string) []byte {
 	return b
 }
 
-// RFC 9000, A.1, and the borders of each length.
+// The examples of RFC 9000, A.1, and the limits of each length.
 func TestVarint(t *testing.T) {
 	for _, tt := range []struct {
 		hex string
@@ -74,7 +74,7 @@ func TestConsumeVarintBytes(t *testing.T) {
 		require.Equal(t, -1, n, "cut off at %d", i)
 	}
 	_, n = ConsumeVarintBytes(AppendVarint(nil, MaxVarint))
-	require.Equal(t, -1, n, "a length that no int of 32 bits holds")
+	require.Equal(t, -1, n, "a length that does not fit in 32 bits")
 }
 
 func FuzzVarint(f *testing.F) {
