@@ -13,8 +13,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// dialMany has n clients dial at the same time, and runs until each has connected or closed, at most for
-// limit. It returns when each of the two happened.
+// dialMany has n clients dial at the same time and runs until each has connected or closed, for at most
+// limit. It returns the connections.
 func dialMany(t *testing.T, p *Pair, n int, limit time.Duration) (conns []*Conn) {
 	t.Helper()
 	began := p.Now()
@@ -41,7 +41,7 @@ func dialMany(t *testing.T, p *Pair, n int, limit time.Duration) (conns []*Conn)
 	return conns
 }
 
-// outcome counts the clients that connected, and requires of the others that the server refused them.
+// outcome returns the number of clients that connected. It requires that the server refused the others.
 func outcome(t *testing.T, conns []*Conn) (connected int) {
 	t.Helper()
 	for _, c := range conns {
@@ -55,15 +55,15 @@ func outcome(t *testing.T, conns []*Conn) (connected int) {
 	return connected
 }
 
-// TestFullTLSPool: a hundred clients come while the server's TLS jobs are queued up. What was acknowledged of
-// their ClientHellos they do not send again, so the server keeps those. Every client succeeds, or has an
-// error long before its handshake times out, whatever is lost.
+// A hundred clients connect while TLS jobs are queued on the server. Clients do not send the acknowledged
+// parts of their ClientHellos again, so the server must keep them. Every client succeeds, or gets an error
+// long before its handshake times out, whatever is lost.
 func TestFullTLSPool(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		loss float64
 		job  time.Duration // how long a TLS job takes at most
-		all  bool          // every client succeeds
+		all  bool          // every client must succeed
 	}{
 		{"a burst", 0, 5 * time.Millisecond, true},
 		{"a burst, with loss", 0.2, 5 * time.Millisecond, true},
@@ -100,8 +100,8 @@ func TestFullTLSPool(t *testing.T) {
 	}
 }
 
-// TestRefusalIsRepeated: the CONNECTION_CLOSE that refuses a client is lost, as is anything else at random. The
-// client repeats its ClientHello and meets what was kept of the refusal, not another decision.
+// The CONNECTION_CLOSE that refuses a client is lost, in addition to random losses. When the client repeats
+// its ClientHello, the stored refusal answers it without another decision.
 func TestRefusalIsRepeated(t *testing.T) {
 	for seed := range seeds(t, 100) {
 		for _, groups := range [][]tlsprovider.Group{postQuantum, classical} {
@@ -128,8 +128,8 @@ func TestRefusalIsRepeated(t *testing.T) {
 	}
 }
 
-// TestRepeatedHelloMeetsRemnant: the server closes a connection of which the client has received nothing.
-// The client repeats its ClientHello, and no second handshake begins.
+// The server closes a connection of which the client has received nothing. When the client repeats its
+// ClientHello, no second handshake begins.
 func TestRepeatedHelloMeetsRemnant(t *testing.T) {
 	for seed := range seeds(t, 20) {
 		prov := fake.New(fake.Options{Seed: seed})
@@ -156,8 +156,8 @@ func TestRepeatedHelloMeetsRemnant(t *testing.T) {
 	}
 }
 
-// TestLateHelloAfterHandshake: copies of the ClientHello that arrive some time after the handshake begin no
-// other one, and the connection ID that the client chose is forgotten.
+// Copies of the ClientHello that arrive some time after the handshake do not begin another one. The
+// connection ID that the client chose is forgotten.
 func TestLateHelloAfterHandshake(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}), postQuantum...)
 	o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
@@ -178,6 +178,6 @@ func TestLateHelloAfterHandshake(t *testing.T) {
 	}
 	require.NoError(t, p.RunFor(time.Second))
 	require.Len(t, p.Server.Conns, 1)
-	require.EqualValues(t, 1, dropCount(p, core.DropIncompleteHello), "of the handshake itself")
+	require.EqualValues(t, 1, dropCount(p, core.DropIncompleteHello), "only the handshake's own")
 	require.Nil(t, c.Err())
 }

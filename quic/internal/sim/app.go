@@ -7,19 +7,19 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// An App is what runs on one side of a connection: it sends and verifies transfers. Byte i of every
-// stream is a function of i, so the receiver knows what to expect.
+// An App is the application on one side of a connection. It makes and verifies transfers. Byte i of every
+// stream is a function of i, so the receiver can verify it.
 type App struct {
-	// Send lists the transfers to make, each on a stream of its own, once connected.
+	// Send lists the transfers to make once the connection is established, each on its own stream.
 	Send []Transfer
-	// Echo: answer each bidirectional stream with as many bytes as came.
+	// Echo, if set, answers each bidirectional stream with as many bytes as it received.
 	Echo bool
-	// Pause, if set, says how much may be read in all so far: a slow reader.
+	// Pause, if set, returns how many bytes may have been read in total so far. It makes a slow reader.
 	Pause func() int
 
 	// Results.
 	Received int // bytes
-	Finished int // streams of the peer, and answers, that ended with their FIN
+	Finished int // streams that ended with the peer's FIN, including answers
 	Resets   int
 
 	opened  int
@@ -27,7 +27,7 @@ type App struct {
 	reading []*reading
 }
 
-// Transfer is one stream's worth.
+// A Transfer is the data of one stream.
 type Transfer struct {
 	Uni  bool
 	Size int
@@ -44,7 +44,7 @@ type reading struct {
 	at int
 }
 
-// run does all that can be done without waiting.
+// run performs all operations that do not block.
 func (a *App) run(c *Conn) {
 	if a == nil || c.Connected.IsZero() || c.Err() != nil {
 		return
@@ -65,7 +65,7 @@ func (a *App) run(c *Conn) {
 		for id, ok := c.AcceptStream(uni); ok; id, ok = c.AcceptStream(uni) {
 			a.reading = append(a.reading, &reading{id: id})
 			if !uni && !a.Echo {
-				a.sending = append(a.sending, &sending{id: id}) // ends at once
+				a.sending = append(a.sending, &sending{id: id}) // an empty stream ends at once
 			}
 		}
 	}
@@ -84,7 +84,7 @@ func (a *App) readAll(c *Conn) {
 	a.reading = kept
 }
 
-// read returns true when the stream has ended.
+// read reads from a stream and reports whether the stream has ended.
 func (a *App) read(c *Conn, r *reading, buf []byte) bool {
 	for {
 		p := buf
@@ -133,7 +133,7 @@ func (a *App) writeAll(c *Conn) {
 	a.sending = kept
 }
 
-// write returns true when everything has been written.
+// write writes to a stream and reports whether everything has been written.
 func (a *App) write(c *Conn, s *sending, buf []byte) bool {
 	for s.left > 0 {
 		p := buf[:min(len(buf), s.left)]
@@ -154,5 +154,5 @@ func (a *App) write(c *Conn, s *sending, buf []byte) bool {
 	return true
 }
 
-// pattern is byte i of every stream.
+// pattern returns byte i of every stream.
 func pattern(i int) byte { return byte(i*7 + i>>8*13 + i>>16*29) }

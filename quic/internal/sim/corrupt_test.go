@@ -11,11 +11,11 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// handshakeDatagrams is how many of each direction are long header packets, without loss.
+// handshakeDatagrams is the number of datagrams with long headers in each direction if nothing is lost.
 const handshakeDatagrams = 5
 
-// spoil changes one byte of the at-th datagram of a direction. The others pass. With ahead, what was
-// sent arrives too, right behind: a forger on the path who is faster.
+// spoil returns a Link.Mangle function that changes one byte of the at-th datagram. If ahead is set, the
+// original arrives right behind the changed copy, as from a faster forger on the path.
 func spoil(at, offset int, mask byte, ahead bool) func(int, []byte) [][]byte {
 	return func(n int, b []byte) [][]byte {
 		if n != at || offset >= len(b) {
@@ -47,8 +47,8 @@ func runSpoilt(t *testing.T, p tlsprovider.Provider, down bool, mangle func(int,
 	require.NoError(t, err, "down %t %v", down, what)
 }
 
-// TestEveryByteCorrupted changes every byte of every datagram of the handshake, one at a time. No
-// unauthenticated datagram may end a connection, or leave it stuck.
+// TestEveryByteCorrupted changes every byte of every handshake datagram, one at a time. An unauthenticated
+// datagram must neither end a connection nor stall it.
 func TestEveryByteCorrupted(t *testing.T) {
 	step := 1
 	if testing.Short() {
@@ -66,9 +66,9 @@ func TestEveryByteCorrupted(t *testing.T) {
 	}
 }
 
-// TestEveryHeaderCorrupted gives the type and the version, byte by byte, every value but their own,
-// among them those that make a Retry, a Version Negotiation or a short header of a packet, and flips
-// every bit of the lengths and the connection IDs.
+// TestEveryHeaderCorrupted sets each byte of the type and the version to every other value, including those
+// that turn a packet into a Retry, Version Negotiation or short header packet. It also flips every bit of
+// the lengths and the connection IDs.
 func TestEveryHeaderCorrupted(t *testing.T) {
 	const invariant, header = 1 + 4 + 1, 1 + 4 + 1 + 20 + 1 + 20
 	for i := range handshakeDatagrams * 2 {
@@ -85,8 +85,8 @@ func TestEveryHeaderCorrupted(t *testing.T) {
 	}
 }
 
-// TestTypeBitsCorruptedRealProviders is the part of it that the keys matter to: each long header type
-// in place of each, in datagrams of real providers.
+// TestTypeBitsCorruptedRealProviders runs the part of TestEveryHeaderCorrupted that depends on keys: it
+// replaces each long header type with every other one in datagrams of real providers.
 func TestTypeBitsCorruptedRealProviders(t *testing.T) {
 	for name, p := range realProviders(t) {
 		t.Run(name, func(t *testing.T) {
@@ -101,8 +101,8 @@ func TestTypeBitsCorruptedRealProviders(t *testing.T) {
 	}
 }
 
-// TestInitialTurnedIntoRetry is the one that closed a connection elsewhere, ahead of the genuine
-// ServerHello, and makes sure that it is what it says.
+// TestInitialTurnedIntoRetry runs the case that closed connections in another implementation, in which a
+// forged Retry arrives before the ServerHello, and verifies that the case is set up correctly.
 func TestInitialTurnedIntoRetry(t *testing.T) {
 	turned := 0
 	runSpoilt(t, fake.New(fake.Options{}), true, func(n int, b []byte) [][]byte {

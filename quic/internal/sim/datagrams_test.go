@@ -13,13 +13,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// exchange is what crosses the link in a connection of one byte and FIN each way.
+// exchange records the datagrams of a connection with one byte and FIN in each direction.
 type exchange struct {
 	datagrams int
 	lines     []string // one for each datagram
 }
 
-// note counts the datagrams of a node.
+// note records the datagrams of a node.
 func (x *exchange) note(n *Node) {
 	n.Tap = func(now monotime.Time, b []byte) {
 		x.datagrams++
@@ -37,8 +37,8 @@ func (x *exchange) note(n *Node) {
 	}
 }
 
-// TestDatagramsOfAConnection counts what a handshake, one byte and FIN each way, and the close take, with TLS
-// jobs of any duration, and with datagrams that arrive together or apart.
+// TestDatagramsOfAConnection counts the datagrams of a handshake, one byte and FIN in each direction, and
+// the close, for various durations of TLS jobs and for datagrams that arrive together or apart.
 func TestDatagramsOfAConnection(t *testing.T) {
 	providers := realProviders(t)
 	providers["fake"] = fake.New(fake.Options{})

@@ -25,7 +25,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// digestFile holds one line for each provider and block of seeds.
+// digestFile has one line for each provider and block of seeds.
 const digestFile = "testdata/digests.txt"
 
 const (
@@ -34,7 +34,7 @@ const (
 )
 
 var (
-	updateDigests = flag.Bool("update-digests", false, "write testdata/digests.txt from what the worlds do now")
+	updateDigests = flag.Bool("update-digests", false, "write testdata/digests.txt from the current behavior")
 	printDigests  = flag.String("print-digests", "", "write the digest of every world to this file, one a line")
 )
 
@@ -111,8 +111,8 @@ func readDigests(t *testing.T) map[string]string {
 	return out
 }
 
-// worldDigest runs one world until both sides have drained, and returns its digest: of bytes for the
-// fake provider, which p is nil for, and of shapes for a real one.
+// worldDigest runs one world until both sides have drained and returns its digest. For the fake provider,
+// for which p is nil, the digest covers the bytes, and for a real provider the shape of the traffic.
 func worldDigest(t *testing.T, seed uint64, name string, p tlsprovider.Provider) uint32 {
 	t.Helper()
 	shapeOnly := p != nil
@@ -151,8 +151,8 @@ func worldDigest(t *testing.T, seed uint64, name string, p tlsprovider.Provider)
 	return pair.Digest()
 }
 
-// fixedSizeCert is an RSA certificate. Its signatures all have the same length, unlike ECDSA's, so
-// that a handshake's length does not depend on chance.
+// fixedSizeCert is an RSA certificate. Unlike ECDSA's, its signatures all have the same length, so the
+// length of a handshake is deterministic.
 var fixedSizeCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovider.Roots) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -172,7 +172,7 @@ var fixedSizeCert = sync.OnceValues(func() (tlsprovider.Certificate, *tlsprovide
 	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}, roots
 })
 
-// certTemplate describes a certificate for ServerName that is its own authority.
+// certTemplate returns the template of a self-signed certificate for ServerName.
 func certTemplate() *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: ServerName}, DNSNames: []string{ServerName},

@@ -18,15 +18,15 @@ var (
 	classical   = []tlsprovider.Group{tlsprovider.P256}
 )
 
-// ms is a path of the interop scenarios' delay.
+// oneWay is the delay of the interop scenarios' path in each direction.
 const oneWay = 15 * time.Millisecond
 
-// patterns is how many ways there are to lose some of ten datagrams.
+// patterns is the number of subsets of ten datagrams.
 const patterns = 1 << 10
 
-// TestEveryLossPattern loses each subset of the first ten datagrams, counted over both directions.
-// The handshake completes and data arrives whatever is lost, whoever speaks first, whatever else
-// makes the handshake longer. With -short it loses a fifth of the subsets.
+// TestEveryLossPattern loses each subset of the first ten datagrams of both directions together. The
+// handshake completes and data arrives whatever is lost, whichever side sends first, and whatever lengthens
+// the handshake. With -short it tests a fifth of the subsets.
 func TestEveryLossPattern(t *testing.T) {
 	for variant := range 16 {
 		groups, name := postQuantum, "post-quantum"
@@ -52,7 +52,8 @@ func TestEveryLossPattern(t *testing.T) {
 	}
 }
 
-// TestEveryLossPatternRealProviders is the same with real messages, a part of it when -short.
+// TestEveryLossPatternRealProviders does the same with the messages of real providers. With -short it tests
+// a part of the subsets.
 func TestEveryLossPatternRealProviders(t *testing.T) {
 	for name, p := range realProviders(t) {
 		for _, groups := range [][]tlsprovider.Group{postQuantum, classical} {
@@ -101,8 +102,7 @@ func runPattern(t *testing.T, o Options, pattern uint64) *Conn {
 	return c
 }
 
-// TestHandshakeRoundTrips: without loss the handshake takes one round trip, however large the
-// ClientHello.
+// Without loss the handshake takes one round trip, however large the ClientHello is.
 func TestHandshakeRoundTrips(t *testing.T) {
 	for _, groups := range [][]tlsprovider.Group{postQuantum, classical} {
 		o := options(1, fake.New(fake.Options{}), groups...)
@@ -113,7 +113,7 @@ func TestHandshakeRoundTrips(t *testing.T) {
 	}
 }
 
-// TestLongerHandshakeRoundTrips: Retry and HelloRetryRequest cost a round trip each, no timeout.
+// Retry and HelloRetryRequest cost one round trip each and no timeout.
 func TestLongerHandshakeRoundTrips(t *testing.T) {
 	for variant := range 4 {
 		helloRetry, retry := variant&1, variant>>1
@@ -139,7 +139,7 @@ func TestHelloRetryRequest(t *testing.T) {
 	}
 }
 
-// TestRetry validates the address first, under loss too; with a HelloRetryRequest on top.
+// TestRetry validates the address first, without and with loss and HelloRetryRequest.
 func TestRetry(t *testing.T) {
 	for seed := range seeds(t, 200) {
 		o := options(seed, fake.New(fake.Options{Seed: seed, HelloRetry: seed%2 == 1}))
@@ -151,7 +151,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestLargeCertificateChain: what is bounded is what TLS has not consumed, not the offset.
+// The limit on CRYPTO data applies to what TLS has not consumed, and not to the offset.
 func TestLargeCertificateChain(t *testing.T) {
 	for seed := range seeds(t, 50) {
 		o := options(seed, fake.New(fake.Options{Seed: seed, ChainLen: 40 << 10}))
@@ -161,8 +161,8 @@ func TestLargeCertificateChain(t *testing.T) {
 	}
 }
 
-// TestSlowTLS: jobs take no time, some, or far more than any timer of the transport's, and everything
-// else goes on.
+// TLS jobs take no time, some time, or far longer than any timer of the transport. The rest of the
+// transport continues.
 func TestSlowTLS(t *testing.T) {
 	for _, limit := range []time.Duration{0, 50 * time.Millisecond, 2 * time.Second, 10 * time.Second} {
 		t.Run(limit.String(), func(t *testing.T) {
@@ -178,8 +178,8 @@ func TestSlowTLS(t *testing.T) {
 	}
 }
 
-// TestHandshakeNeverAboveThreeTimes has flights that need several rounds of credit, and every size of
-// the last datagram that fits. Each Node checks the limit to the byte, before a datagram leaves.
+// TestHandshakeNeverAboveThreeTimes uses flights that need several rounds of credit, with every size of the
+// last datagram that fits. Each Node checks the exact limit before it sends a datagram.
 func TestHandshakeNeverAboveThreeTimes(t *testing.T) {
 	closest := 0.0
 	for seed := range seeds(t, 400) {
@@ -197,11 +197,11 @@ func TestHandshakeNeverAboveThreeTimes(t *testing.T) {
 		require.NoError(t, err)
 	}
 	if !replaying() {
-		require.Greater(t, closest, 2.9, "the limit was never put to the test")
+		require.Greater(t, closest, 2.9, "no run came close to the limit")
 	}
 }
 
-// TestHandshakeOnSmallPaths: nothing larger than 1200 bytes is sent, so a path of 1280 bytes works.
+// No datagram is larger than 1200 bytes, so a path with an MTU of 1280 bytes works.
 func TestHandshakeOnSmallPaths(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}))
 	o.Up, o.Down = Link{Delay: oneWay, MTU: 1280 - 48}, Link{Delay: oneWay, MTU: 1280 - 48}
@@ -211,8 +211,8 @@ func TestHandshakeOnSmallPaths(t *testing.T) {
 	require.Zero(t, c.Stats().PacketsLost)
 }
 
-// TestCorruptedDatagramsCloseNothing: a third of the datagrams have one wrong byte somewhere, header
-// included. No unauthenticated datagram may end a connection.
+// A third of the datagrams have one wrong byte, possibly in the header. An unauthenticated datagram must
+// not end a connection.
 func TestCorruptedDatagramsCloseNothing(t *testing.T) {
 	for seed := range seeds(t, 500) {
 		o := options(seed, fake.New(fake.Options{Seed: seed}))

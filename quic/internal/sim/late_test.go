@@ -12,9 +12,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// TestLateHandshakeIsAnswered: everything that the server sends after its first flight is lost for a
-// while. A client that has not received HANDSHAKE_DONE probes with Handshake packets, whose keys the server
-// no longer has. The server still answers at once, so that neither waits for a timeout that has backed off.
+// Everything that the server sends after its first flight is lost for a while. A client that has not
+// received HANDSHAKE_DONE probes with Handshake packets, whose keys the server has discarded. The server
+// still answers at once, so that neither side waits for a timeout that has backed off.
 func TestLateHandshakeIsAnswered(t *testing.T) {
 	asked := 0
 	for seed := range seeds(t, 20) {
@@ -32,7 +32,8 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 		require.NoError(t, p.RunFor(time.Duration(seed+1)*300*time.Millisecond))
 		deaf = false
 
-		// The first Handshake packet that the server receives, and the last that the client sends.
+		// first is when the server receives its first Handshake packet, and last when the client sends its
+		// last one.
 		var first, last monotime.Time
 		p.Client.Tap = func(now monotime.Time, b []byte) {
 			if h, n := wire.ParseLongHeader(b); n > 0 && h.Type == wire.PacketHandshake {
@@ -43,12 +44,12 @@ func TestLateHandshakeIsAnswered(t *testing.T) {
 		}
 		require.NoError(t, p.RunFor(20*time.Second))
 		if first.IsZero() {
-			continue // the server's own probe came first
+			continue // the server's own probe arrived first
 		}
 		asked++
-		require.LessOrEqual(t, last.Sub(first), 2*oneWay, "the client had to ask again")
+		require.LessOrEqual(t, last.Sub(first), 2*oneWay, "the client had to probe again")
 	}
-	require.True(t, asked > 3 || replaying(), "%d clients had to ask", asked)
+	require.True(t, asked > 3 || replaying(), "%d clients had to probe", asked)
 }
 
 // TestIgnoreTickets checks that IgnoreTickets is called once on each TLS session: on a server when the
@@ -79,8 +80,8 @@ func TestIgnoreTickets(t *testing.T) {
 	}
 }
 
-// TestHalfHello: the server has acknowledged the first half of a ClientHello, which the client will not send
-// again, and receives nothing more for a while. It waits. In the end it gives up and sends CONNECTION_CLOSE.
+// The server has acknowledged the first half of a ClientHello, which the client will not send again, and
+// receives nothing more for a while. It waits. Finally it gives up and sends CONNECTION_CLOSE.
 func TestHalfHello(t *testing.T) {
 	for seed := range seeds(t, 20) {
 		for _, silence := range []time.Duration{10 * time.Second, 15 * time.Second, 20 * time.Second} {
@@ -90,7 +91,8 @@ func TestHalfHello(t *testing.T) {
 			require.NoError(t, err)
 			deaf := true
 			p.Client.link.Drop = func(n int) bool { return deaf && n > 0 }
-			// After 15 seconds the first notice has arrived; after 20 it was lost, and the client probes.
+			// After 15 seconds the first CONNECTION_CLOSE has arrived. After 20 seconds it was lost, and
+			// the client probes.
 			p.Server.link.Drop = func(n int) bool { return deaf && n > 0 && silence > 15*time.Second }
 			c, err := p.Dial()
 			require.NoError(t, err)
@@ -103,7 +105,7 @@ func TestHalfHello(t *testing.T) {
 				require.False(t, c.Connected.IsZero())
 				require.Nil(t, c.Err())
 			} else {
-				require.NotNil(t, c.Err(), "the client knows")
+				require.NotNil(t, c.Err(), "the client was notified")
 				require.True(t, c.Err().Remote)
 				require.EqualValues(t, wire.ConnectionRefused, c.Err().Code)
 			}

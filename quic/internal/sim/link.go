@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// Link is one direction of a path. The zero value is perfect and takes no time.
+// A Link is one direction of a path. The zero value delivers everything without delay.
 type Link struct {
 	Delay     time.Duration
 	Loss      float64 // probability
@@ -16,21 +16,22 @@ type Link struct {
 	Corrupt   float64 // probability that a byte changes
 	Reorder   float64 // probability that a datagram takes ReorderBy longer
 	ReorderBy time.Duration
-	Rate      int64 // bytes a second; 0: no limit
-	Queue     int   // bytes that wait at Rate; 0: no limit
-	MTU       int   // larger UDP payloads vanish; 0: no limit
-	// Drop, if set, decides about the n-th datagram, counted from 0, before chance does.
+	Rate      int64 // bytes per second; 0 means no limit
+	Queue     int   // bytes that may wait at Rate; 0 means no limit
+	MTU       int   // larger UDP payloads are lost; 0 means no limit
+	// Drop, if set, reports whether the n-th datagram, counted from 0, is lost. It is called before Loss
+	// applies.
 	Drop func(n int) bool
-	// Mangle, if set, returns what arrives of the n-th datagram: any number of copies. A copy that
+	// Mangle, if set, returns what the n-th datagram is delivered as: any number of copies. A copy that
 	// differs from b counts as corrupted.
 	Mangle func(n int, b []byte) [][]byte
 }
 
-// direction is a Link at work.
+// A direction is the state of a Link.
 type direction struct {
 	Link
 	n    int           // datagrams so far
-	free monotime.Time // when the last one has left the queue
+	free monotime.Time // when the last datagram has left the queue
 }
 
 // arrival is a datagram that will arrive.
@@ -40,7 +41,7 @@ type arrival struct {
 	sent []byte // equal to data unless the datagram was corrupted
 }
 
-// send returns when, how often and in what shape a datagram arrives.
+// send returns the arrivals of a datagram that is sent now.
 func (d *direction) send(now monotime.Time, b []byte, rng *rand.Rand) []arrival {
 	n := d.n
 	d.n++

@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// carry sends n datagrams of size bytes at once.
+// carry sends n datagrams of the given size at once.
 func carry(l Link, n, size int) (out []arrival) {
 	d := direction{Link: l}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -23,7 +23,7 @@ func carry(l Link, n, size int) (out []arrival) {
 
 func took(a arrival) time.Duration { return a.at.Sub(monotime.Time(time.Second)) }
 
-// TestLink: a Link does to datagrams what its fields say.
+// TestLink checks the effect of each field of a Link.
 func TestLink(t *testing.T) {
 	require.Len(t, carry(Link{}, 1000, 100), 1000)
 	require.Equal(t, 15*time.Millisecond, took(carry(Link{Delay: 15 * time.Millisecond}, 1, 100)[0]))

@@ -10,10 +10,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// TestManyConnectionsAtOnce: hundreds between the same two hosts, at the same time, under 30 % loss
-// with duplicates and reordering. Each gets its own bytes, none starves, and nothing is left of them. Of
-// so many one may lose six probes in a row and wait for the seventh, of 20 seconds: in three worlds of a
-// hundred some connection takes longer than that.
+// Hundreds of connections run between two hosts at the same time under 30 % loss, with duplicates and
+// reordering. Each receives its own bytes, none starves, and nothing is left of them. With so many
+// connections, one may lose six probes in a row and wait 20 seconds for the seventh: in three worlds of a
+// hundred, some connection takes longer than that.
 func TestManyConnectionsAtOnce(t *testing.T) {
 	for seed := range seeds(t, 3) {
 		const n = 300

@@ -13,8 +13,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Node is a host with one Endpoint. It drives its connections as package quic does, but for the
-// locks: inputs, then every output until it is empty.
+// A Node is a host with one Endpoint. Like package quic, but without locks, it passes inputs to its
+// connections and then polls every output until it is empty.
 type Node struct {
 	w        *World
 	Name     string
@@ -23,31 +23,31 @@ type Node struct {
 	Conns    map[core.ConnRef]*Conn
 
 	peer    *Node
-	link    direction // to the peer
+	link    direction // towards the peer
 	accept  *core.Config
 	app     func() *App
 	nextRef core.ConnRef
 	timer   monotime.Time
 	buf     []byte
 
-	// TLSDelay, if set, is how long a TLS job takes.
+	// TLSDelay, if set, returns how long a TLS job takes.
 	TLSDelay func() time.Duration
-	// TLSQueue, if set, has TLS jobs run one at a time, and clients be postponed when so many wait.
+	// TLSQueue, if set, makes TLS jobs run one at a time and clients be postponed when TLSQueue jobs wait.
 	TLSQueue int
 	queue    []func()
 	working  bool
-	// Refuse, if set, reports whether a client is refused; Refused counts those that were.
+	// Refuse, if set, reports whether to refuse a client. Refused counts the refused clients.
 	Refuse  func() bool
 	Refused int
-	// Tap, if set, sees every datagram that leaves.
+	// Tap, if set, is called with every datagram sent.
 	Tap func(now monotime.Time, b []byte)
-	// BytesIn and BytesOut count UDP payload.
+	// BytesIn and BytesOut count bytes of UDP payload.
 	BytesIn, BytesOut int
 	validated         bool
-	checks            int // of the Endpoint, done or skipped
+	checks            int // checks of the Endpoint, done or skipped
 }
 
-// A Conn is a connection at work on its Node.
+// A Conn is a connection on a Node.
 type Conn struct {
 	*core.Conn
 	App       *App
@@ -62,7 +62,7 @@ type Conn struct {
 	checks  int // done or skipped
 }
 
-// newNode makes a host.
+// newNode returns a new host.
 func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConfig) *Node {
 	cfg.Rand = w.fill
 	cfg.NewConnID = w.connID
@@ -74,7 +74,7 @@ func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConf
 	return n
 }
 
-// fill is the world's randomness as the core takes it.
+// fill fills b with random bytes of the world.
 func (w *World) fill(b []byte) {
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(b, w.Rand.Uint64())
@@ -111,7 +111,7 @@ func (n *Node) add(cc *core.Conn, app *App) *Conn {
 	return c
 }
 
-// transmit puts a train on the link.
+// transmit sends a train on the link.
 func (n *Node) transmit(tx datagram.Transmit) {
 	for b := tx.Data; len(b) > 0; {
 		size := min(len(b), max(1, tx.SegmentSize))
@@ -131,7 +131,8 @@ func (n *Node) transmit(tx datagram.Transmit) {
 	}
 }
 
-// checkAmplification counts the bytes on the wire over all connections, without help from the core.
+// checkAmplification checks the anti-amplification limit from the bytes on the wire over all connections,
+// independently of the core.
 //
 // "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
 // as the number of bytes they have received."
@@ -142,8 +143,8 @@ func (n *Node) checkAmplification() {
 	}
 }
 
-// validates reports whether a datagram that arrived shows that its sender is where it says, by a packet that
-// arrived as it was sent.
+// validates reports whether a datagram that arrived proves its sender's address, because it contains a
+// packet that arrived unchanged.
 func validates(arrived, sent []byte) bool {
 	for at := 0; at < min(len(arrived), len(sent)); {
 		h, n := wire.ParseLongHeader(arrived[at:])
@@ -159,7 +160,7 @@ func validates(arrived, sent []byte) bool {
 	return false
 }
 
-// receive is a datagram from the peer.
+// receive processes a datagram from the peer.
 func (n *Node) receive(b []byte) {
 	n.BytesIn += len(b)
 	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
@@ -185,7 +186,7 @@ func (n *Node) receive(b []byte) {
 	n.armEndpoint()
 }
 
-// admitPostponed admits clients that have waited, while there is room.
+// admitPostponed admits postponed clients while there is room.
 func (n *Node) admitPostponed() {
 	for !n.busy() {
 		in := n.Endpoint.NextPostponed(n.w.now)
@@ -317,7 +318,7 @@ func (c *Conn) driveOnce() {
 	n.armEndpoint()
 }
 
-// startTLS runs a job and returns it when its time is over, or queues it.
+// startTLS runs a job and returns it to the connection after its delay, or queues it.
 func (c *Conn) startTLS(j *core.TLSJob) {
 	n := c.node
 	if n.TLSQueue > 0 && n.working {
@@ -386,7 +387,7 @@ func (c *Conn) arm() {
 	})
 }
 
-// Side is the node's role in a connection.
+// Side returns the node's role in a connection.
 func (c *Conn) Side() tlsprovider.Side {
 	if c.node.accept != nil {
 		return tlsprovider.Server

@@ -17,22 +17,22 @@ type Options struct {
 	// Client and Server are the providers with their TLS configurations.
 	ClientProvider, ServerProvider tlsprovider.Provider
 	ClientTLS, ServerTLS           *tlsprovider.Config
-	// Up and Down are the two directions, the client sending on Up.
+	// Up and Down are the two directions. The client sends on Up.
 	Up, Down Link
-	// TLSDelay bounds the random time that a TLS job takes.
+	// TLSDelay is the maximum of the random duration of a TLS job.
 	TLSDelay time.Duration
-	// Config may change either side's configuration.
+	// Config, if set, changes the configuration of each side.
 	Config func(*core.Config)
-	// Endpoint may change the server's.
+	// Endpoint, if set, changes the configuration of the server's Endpoint.
 	Endpoint func(*core.EndpointConfig)
-	// CheckAlways is the World's.
+	// CheckAlways sets World.CheckAlways.
 	CheckAlways bool
 	// Client and Server are the applications.
 	Client *App
 	Server func() *App
 }
 
-// Pair is a client node and a server node with a path between them.
+// A Pair is a client and a server connected by a path.
 type Pair struct {
 	*World
 	Client, Server *Node
@@ -40,13 +40,13 @@ type Pair struct {
 	opts           Options
 }
 
-// ServerName is the name that servers in the simulator have.
+// ServerName is the name of servers in the simulator.
 const ServerName = "server.test"
 
 // ALPN is the protocol that both sides speak.
 const ALPN = "sim"
 
-// NewPair builds a pair; errors are configuration errors.
+// NewPair returns a new pair. It fails if a configuration is not valid.
 func NewPair(o Options) (*Pair, error) {
 	p := &Pair{World: NewWorld(o.Seed), opts: o}
 	p.CheckAlways = o.CheckAlways
@@ -74,7 +74,7 @@ func NewPair(o Options) (*Pair, error) {
 	return p, nil
 }
 
-// secret stands for a secret that an operator would configure.
+// secret is a secret that an operator would configure.
 var secret = []byte("a secret of thirty-two bytes, yes")
 
 func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bool) (*Node, error) {
@@ -126,7 +126,7 @@ func (p *Pair) config(side tlsprovider.Side, prov tlsprovider.Provider, te tlspr
 // Dial starts the client's connection.
 func (p *Pair) Dial() (*Conn, error) { return p.Client.dial(p.ClientConfig, p.opts.Client) }
 
-// ServerConn is the server's connection, once there is one.
+// ServerConn returns the server's connection, or nil if there is none.
 func (p *Pair) ServerConn() *Conn {
 	for _, c := range p.Server.Conns {
 		return c
@@ -134,8 +134,8 @@ func (p *Pair) ServerConn() *Conn {
 	return nil
 }
 
-// RunTransfers dials and runs until every transfer of both sides has arrived, at most for limit of
-// virtual time. It returns the client's connection.
+// RunTransfers dials and runs until all transfers of both sides have arrived, for at most limit of virtual
+// time. It returns the client's connection.
 func (p *Pair) RunTransfers(limit time.Duration) (*Conn, error) {
 	c, err := p.Dial()
 	if err != nil {
@@ -161,7 +161,7 @@ func (p *Pair) RunTransfers(limit time.Duration) (*Conn, error) {
 	return c, err
 }
 
-// arrived: both applications have all that the other one sends.
+// arrived reports whether both applications have received everything that the other one sends.
 func (p *Pair) arrived(c, s *Conn) bool {
 	bidi := func(a *App) int {
 		n := 0

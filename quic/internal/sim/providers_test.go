@@ -18,7 +18,7 @@ import (
 // testCert is a certificate for ServerName.
 var testCert = sync.OnceValue(func() *testcert.Certificate { return testcert.New(ServerName) })
 
-// tlsConfigs are those of a client and a server that trust each other.
+// tlsConfigs returns the configurations of a client and a server that trust each other.
 func tlsConfigs(groups ...tlsprovider.Group) (client, server *tlsprovider.Config) {
 	cert := testCert()
 	client = &tlsprovider.Config{NextProtos: []string{ALPN}, RootCAs: cert.Roots(), Groups: groups}
@@ -26,11 +26,11 @@ func tlsConfigs(groups ...tlsprovider.Group) (client, server *tlsprovider.Config
 	return client, server
 }
 
-// options are those of a pair with one provider on both sides.
+// options returns the Options of a pair with one provider on both sides.
 func options(seed uint64, p tlsprovider.Provider, groups ...tlsprovider.Group) Options {
 	c, s := tlsConfigs(groups...)
 	if _, ok := p.(*fake.Provider); ok {
-		s.Certificates = nil // made by chance; the fake's own follows from its Options
+		s.Certificates = nil // a real certificate is random; the fake's follows from its Options
 	}
 	return Options{
 		Seed: seed, ClientProvider: p, ServerProvider: p, ClientTLS: c, ServerTLS: s,
@@ -39,7 +39,7 @@ func options(seed uint64, p tlsprovider.Provider, groups ...tlsprovider.Group) O
 	}
 }
 
-// run makes a pair and has it transfer everything.
+// run runs the transfers of a new pair.
 func run(t *testing.T, o Options, limit time.Duration) (*Pair, *Conn) {
 	t.Helper()
 	p, err := NewPair(o)
@@ -49,7 +49,7 @@ func run(t *testing.T, o Options, limit time.Duration) (*Pair, *Conn) {
 	return p, c
 }
 
-// realProviders are those that this build has, by name.
+// realProviders returns the providers that this build has, by name.
 func realProviders(t *testing.T) map[string]tlsprovider.Provider {
 	t.Helper()
 	out := map[string]tlsprovider.Provider{"native": native.New()}

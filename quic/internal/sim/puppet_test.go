@@ -12,7 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A puppet is a client with keys and a TLS session, and without a transport: the test writes each datagram.
+// A puppet is a client with keys and a TLS session but without a transport: the test writes each datagram.
 type puppet struct {
 	t        *testing.T
 	pair     *Pair
@@ -20,17 +20,17 @@ type puppet struct {
 	keys     [3]tlsprovider.Keys // Initial, Handshake, 1-RTT
 	dst, src wire.ConnID
 	pn       [3]wire.PacketNumber
-	out      [3][]byte // CRYPTO bytes to send
-	in       [3][]byte // CRYPTO bytes received, from offset 0
+	out      [3][]byte // CRYPTO data to send
+	in       [3][]byte // CRYPTO data received, from offset 0
 	have     [3]recovery.RangeSet[int64]
 	fed      [3]int
 	seen     [3]recovery.RangeSet[wire.PacketNumber]
-	done     bool // HANDSHAKE_DONE has come
+	done     bool // HANDSHAKE_DONE has been received
 	acked    recovery.RangeSet[wire.PacketNumber]
 	received [][]byte
 }
 
-// newPuppet makes one that has a ClientHello to send to the server of a pair.
+// newPuppet returns a puppet that has a ClientHello for the server of a pair.
 func newPuppet(t *testing.T, pair *Pair, p tlsprovider.Provider, cfg *tlsprovider.Config, dstLen, srcLen int) *puppet {
 	t.Helper()
 	id := func(n int) wire.ConnID {
@@ -41,7 +41,7 @@ func newPuppet(t *testing.T, pair *Pair, p tlsprovider.Provider, cfg *tlsprovide
 		return out
 	}
 	u := &puppet{t: t, pair: pair, dst: id(dstLen), src: id(srcLen)}
-	pair.Server.link.Drop = func(int) bool { return true } // u reads them as they leave
+	pair.Server.link.Drop = func(int) bool { return true } // u reads the datagrams when they are sent
 	pair.Server.Tap = func(_ monotime.Time, b []byte) { u.received = append(u.received, append([]byte(nil), b...)) }
 	params := wire.DefaultTransportParameters()
 	params.InitialSrcConnID, params.HasInitialSrcConnID = u.src, true
@@ -66,7 +66,7 @@ func (u *puppet) close() {
 	u.session.Close()
 }
 
-// advance runs TLS.
+// advance runs the TLS session with the given input.
 func (u *puppet) advance(in []tlsprovider.CryptoData) {
 	u.t.Helper()
 	events, err := u.session.Advance(in)
@@ -101,7 +101,7 @@ func spaceOf(l tlsprovider.Level) recovery.Space {
 
 var longTypes = [2]wire.PacketType{wire.PacketInitial, wire.PacketHandshake}
 
-// packet seals a payload as the next packet of a long header's space.
+// packet seals a payload as the next packet of a space with long headers.
 func (u *puppet) packet(s recovery.Space, payload []byte) []byte {
 	u.t.Helper()
 	const pnLen = 4
@@ -206,7 +206,7 @@ func (u *puppet) crypto(s recovery.Space, f wire.Crypto) {
 
 var levelOf = [3]tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake, tlsprovider.LevelApp}
 
-// finish answers the server's flight with the client's and reads what comes of it.
+// finish sends the client's flight in answer to the server's and reads the response.
 func (u *puppet) finish() {
 	u.t.Helper()
 	u.read()

@@ -17,10 +17,12 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// seedVariable replays one world: PQQUIC_SIM_SEED=17 go test -run '^TestRandomWorlds$'.
+// seedVariable names the environment variable that selects one world to replay: PQQUIC_SIM_SEED=17 go test
+// -run '^TestRandomWorlds$'.
 const seedVariable = "PQQUIC_SIM_SEED"
 
-// seeds are the numbers below n, or the one in the environment. A failure says how to replay it.
+// seeds returns the numbers below n, or the one in the environment. If the test fails, it logs how to
+// replay the seed.
 func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 	t.Helper()
 	first, end := uint64(0), n
@@ -46,8 +48,8 @@ func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 	}
 }
 
-// atMost is how many worlds a test runs: n, or with -short only short. The race detector, which makes
-// a world tenfold slower, runs with -short.
+// atMost returns how many worlds a test runs: n, or short with -short. Runs with the race detector, which
+// is ten times slower, use -short.
 func atMost(n, short uint64) uint64 {
 	if testing.Short() {
 		return short
@@ -58,13 +60,13 @@ func atMost(n, short uint64) uint64 {
 // replaying reports whether a test runs only the one seed of the environment.
 func replaying() bool { return os.Getenv(seedVariable) != "" }
 
-// counted is a provider that knows how many of its objects are in use.
+// counted is a provider that counts its objects in use.
 type counted interface {
 	Live() (handles, bytes int64)
 }
 
-// runAndClose has a pair transfer everything, closes, and lets both sides drain: nothing of either is
-// left.
+// runAndClose runs all transfers of a pair, closes it, lets both sides drain, and requires that nothing is
+// left of either.
 func runAndClose(t *testing.T, o Options, p tlsprovider.Provider) {
 	t.Helper()
 	pair, c := run(t, o, 20*time.Minute)
@@ -79,7 +81,7 @@ func runAndClose(t *testing.T, o Options, p tlsprovider.Provider) {
 	}
 }
 
-// digests are those of a few worlds.
+// digests returns the digests of a few worlds.
 func digests(t *testing.T) (out []uint32) {
 	t.Helper()
 	for seed := range uint64(30) {
@@ -89,8 +91,8 @@ func digests(t *testing.T) (out []uint32) {
 	return out
 }
 
-// TestDeterminism: the same seed makes the same world to the byte, in another process too, or a
-// failure could not be replayed.
+// The same seed results in the same world to the byte, even in another process. Otherwise a failure could
+// not be replayed.
 func TestDeterminism(t *testing.T) {
 	const child = "PQQUIC_SIM_CHILD"
 	line := fmt.Sprintf("digests %x\n", digests(t))

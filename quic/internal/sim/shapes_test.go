@@ -13,24 +13,24 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// span is a piece of the ClientHello; to is -1 for its end, -2 for a PING.
+// A span is a piece of the ClientHello. to is -1 for the end of the ClientHello, and -2 for a PING frame.
 type span struct{ from, to int }
 
 var ping = span{0, -2}
 
-// A shape is how a client that exists cuts its first flight up. Offsets are those that were seen;
-// what a ClientHello of another length lacks is left out.
+// A shape describes how an existing client splits its first flight. The offsets were observed. Spans beyond
+// the end of a shorter ClientHello are omitted.
 type shape struct {
 	name           string
 	dstLen, srcLen int
 	size           int   // of the UDP payload
-	outside        bool  // the datagram is filled up behind the packet, not inside of it
+	outside        bool  // the padding follows the packet instead of being inside it
 	numbers        []int // packet numbers
 	datagrams      [][]span
 }
 
-// oneByte cuts [from, to) into pieces of a byte, from the end, every other one first, which leaves as
-// many holes as there can be, with a PING after every tenth.
+// oneByte splits [from, to) into pieces of one byte. It begins at the end and takes every other byte first,
+// which leaves as many gaps as possible. A PING follows every tenth piece.
 func oneByte(from, to int) (out []span) {
 	for _, odd := range []int{0, 1} {
 		for i := to - 1 - odd; i >= from; i -= 2 {
@@ -43,7 +43,7 @@ func oneByte(from, to int) (out []span) {
 	return out
 }
 
-// shuffled cuts [from, to) into n pieces in an order that has nothing to do with theirs.
+// shuffled splits [from, to) into n pieces in a different order.
 func shuffled(from, to, n int) (out []span) {
 	for i := range n {
 		k := i * 7 % n // 7 and n have no common factor
@@ -54,7 +54,7 @@ func shuffled(from, to, n int) (out []span) {
 
 var shapes = []shape{
 	{"quic-go", 8, 0, 1280, false, []int{0, 1}, [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, -1}}}},
-	{"quic-go, 20 bytes of ID", 20, 4, 1300, false, []int{0, 1}, [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, -1}}}},
+	{"quic-go, connection ID of 20 bytes", 20, 4, 1300, false, []int{0, 1}, [][]span{{{0, 64}, {69, 1235}}, {{64, 69}, {1235, -1}}}},
 	{"OpenSSL", 8, 8, 1200, false, []int{0, 1, 2}, [][]span{{{0, 1140}}, {{1140, -1}}, {ping}}},
 	{"OpenSSL, second half late", 8, 8, 1200, false, []int{0, 1, 2}, [][]span{{{0, 1140}}, {ping}, {{1140, -1}}}},
 	{"ngtcp2", 18, 17, 1200, false, []int{0, 1}, [][]span{shuffled(0, 1000, 11), append(shuffled(1000, 1300, 11), span{1300, -1})}},
@@ -62,14 +62,14 @@ var shapes = []shape{
 		append(append([]span{{0, 20}, ping, ping}, oneByte(20, 76)...), span{1066, -1}, ping), {ping, {76, 1066}, ping}, {ping}, {ping}}},
 	{"Firefox", 13, 3, 1252, true, []int{10, 11}, [][]span{{{1036, -1}, {0, 90}}, {{90, 1036}}}},
 	{"x/net", 8, 8, 1200, true, []int{0, 1}, [][]span{{{0, 1130}}, {{1130, -1}}}},
-	{"first datagram last", 8, 8, 1200, false, []int{0, 1}, [][]span{{{1130, -1}}, {{0, 1130}}}},
-	{"a byte at a time", 8, 0, 1200, false, []int{7, 9, 300, 70_000, 70_001, 70_002, 70_003, 70_004},
+	{"first datagram arrives last", 8, 8, 1200, false, []int{0, 1}, [][]span{{{1130, -1}}, {{0, 1130}}}},
+	{"one byte per frame", 8, 0, 1200, false, []int{7, 9, 300, 70_000, 70_001, 70_002, 70_003, 70_004},
 		[][]span{oneByte(0, 160), oneByte(160, 320), oneByte(320, 480), oneByte(480, 640), oneByte(640, 800), {{1300, -1}}, {{1000, 1300}}, {{800, 1000}}}},
 }
 
-// TestClientHelloShapes are the first flights of clients that exist, against our Endpoint: zero-length
-// source IDs, destination IDs of 8 to 20 bytes, packet numbers from anywhere with gaps, more than
-// sixteen holes, frames of a byte, PINGs, the first half last, and bytes behind the last packet.
+// TestClientHelloShapes sends the first flights of existing clients to our Endpoint: zero-length source
+// IDs, destination IDs of 8 to 20 bytes, arbitrary packet numbers with gaps, more than sixteen gaps in
+// CRYPTO data, frames of one byte, PINGs, the first half last, and bytes behind the last packet.
 func TestClientHelloShapes(t *testing.T) {
 	providers := realProviders(t)
 	providers["fake"] = fake.New(fake.Options{})
@@ -104,7 +104,7 @@ func testShape(t *testing.T, p tlsprovider.Provider, s *shape) {
 	require.Nil(t, pair.ServerConn().Err())
 }
 
-// shaped makes a datagram of pieces of the ClientHello.
+// shaped returns a datagram with pieces of the ClientHello.
 func (u *puppet) shaped(s *shape, spans []span, hello []byte) []byte {
 	u.t.Helper()
 	var payload []byte
@@ -138,8 +138,8 @@ func dropCounts(p *Pair) map[string]uint64 {
 	return out
 }
 
-// TestTrailingBytesCount: bytes behind the last packet count for the limit of three times, which a
-// long chain exhausts, and are answered by nothing, a stateless reset least of all.
+// Bytes behind the last packet count towards the anti-amplification limit, which a long chain exhausts.
+// They are not answered, in particular not with a stateless reset.
 func TestTrailingBytesCount(t *testing.T) {
 	p := fake.New(fake.Options{ChainLen: 20_000})
 	o := options(1, p, postQuantum...)
@@ -161,7 +161,7 @@ func TestTrailingBytesCount(t *testing.T) {
 	require.Greater(t, pair.Server.BytesOut, 3*2*1400-1200)
 }
 
-// TestFloodBeforeKeys: what waits for keys is bounded, and does not keep the handshake from completing.
+// The packets that wait for keys are bounded, and the handshake completes despite the flood.
 func TestFloodBeforeKeys(t *testing.T) {
 	p := fake.New(fake.Options{})
 	o := options(1, p, postQuantum...)
@@ -182,9 +182,8 @@ func TestFloodBeforeKeys(t *testing.T) {
 	require.True(t, u.done, "no HANDSHAKE_DONE")
 }
 
-// TestSplitServerHelloResent: the second half of a split ServerHello is lost, over and over. It is the
-// Initial space that has to be probed, every time, and never the Handshake space alone: a client
-// without the ServerHello cannot read that.
+// The second half of a split ServerHello is lost repeatedly. Every probe must contain Initial packets and
+// never only Handshake packets, which a client without the ServerHello cannot read.
 func TestSplitServerHelloResent(t *testing.T) {
 	for _, groups := range [][]tlsprovider.Group{postQuantum, classical} {
 		p := fake.New(fake.Options{})
@@ -200,13 +199,14 @@ func TestSplitServerHelloResent(t *testing.T) {
 		flight := u.in[recovery.SpaceInitial]
 		require.NotEmpty(t, u.out[recovery.SpaceHandshake])
 		if groups[0] == postQuantum[0] {
-			require.Greater(t, len(flight), 1150, "it fits one datagram")
+			require.Greater(t, len(flight), 1150, "the flight fits in one datagram")
 		}
 		probes := 0
 		for range 6 {
-			// What a client says that misses half of it: its ClientHello again, more credit.
+			// A client that lacks half of the ServerHello sends its ClientHello again, which gives the
+			// server more credit.
 			u.in[0], u.have[0] = nil, recovery.RangeSet[int64]{}
-			u.fed[0] = len(flight) // TLS has had it
+			u.fed[0] = len(flight) // TLS has consumed it
 			require.NoError(t, pair.RunFor(4*time.Second))
 			if len(u.received) == 0 {
 				u.send(u.shaped(&full, []span{{0, len(hello) / 2}}, hello))

@@ -22,7 +22,7 @@ func dropCount(p *Pair, reason core.DropReason) uint64 {
 	return p.Server.Endpoint.Drops()[reason]
 }
 
-// randomLink is a path of a random nature.
+// randomLink returns a Link with random properties.
 func randomLink(rng *rand.Rand) Link {
 	l := Link{Delay: time.Duration(rng.Int64N(int64(200 * time.Millisecond)))}
 	if rng.IntN(2) == 0 {
@@ -43,7 +43,7 @@ func randomLink(rng *rand.Rand) Link {
 	return l
 }
 
-// randomTransfers are up to eight streams of up to 100 KB.
+// randomTransfers returns up to eight transfers of up to 100 KB.
 func randomTransfers(rng *rand.Rand) []Transfer {
 	ts := make([]Transfer, 1+rng.IntN(8))
 	for i := range ts {
@@ -52,7 +52,7 @@ func randomTransfers(rng *rand.Rand) []Transfer {
 	return ts
 }
 
-// randomOptions are everything at once, from one number.
+// randomOptions derives all options from one seed.
 func randomOptions(seed uint64, p tlsprovider.Provider) Options {
 	rng := rand.New(rand.NewPCG(seed, 0xface))
 	o := options(seed, p)
@@ -77,7 +77,7 @@ func randomOptions(seed uint64, p tlsprovider.Provider) Options {
 	return o
 }
 
-// TestRandomWorlds is the seed hunt: thousands of worlds in which everything goes wrong at random.
+// TestRandomWorlds runs thousands of worlds in which everything goes wrong at random.
 func TestRandomWorlds(t *testing.T) {
 	for seed := range seeds(t, atMost(3000, 300)) {
 		p := fake.New(fake.Options{Seed: seed, HelloRetry: seed%7 == 0, ChainLen: 500 + int(seed%5)*3000})
@@ -95,7 +95,7 @@ func TestRandomWorldsRealProviders(t *testing.T) {
 	}
 }
 
-// TestTransferUnderLoss moves a megabyte each way with 10 % loss.
+// TestTransferUnderLoss transfers a megabyte in each direction with 10 % loss.
 func TestTransferUnderLoss(t *testing.T) {
 	for seed := range seeds(t, atMost(30, 10)) {
 		o := options(seed, fake.New(fake.Options{Seed: seed}))
@@ -107,9 +107,9 @@ func TestTransferUnderLoss(t *testing.T) {
 	}
 }
 
-// TestNoStarvation has 30 % loss both ways, the interop runner's handshake loss, on many connections.
-// No connection may starve behind a probe timeout that has backed off: each gets its answer within half
-// of the idle timeout of 30 seconds.
+// TestNoStarvation runs many connections with 30 % loss in both directions, as in the interop runner's
+// handshakeloss test. No connection may starve because its probe timeout has backed off: each gets its
+// answer within half of the idle timeout of 30 seconds.
 func TestNoStarvation(t *testing.T) {
 	var sum, longest time.Duration
 	count := 0
@@ -133,7 +133,7 @@ func TestNoStarvation(t *testing.T) {
 	}
 }
 
-// TestReorderingCostsLittle delays a tenth of the datagrams by a whole round trip.
+// TestReorderingCostsLittle delays a tenth of the datagrams by one round trip.
 func TestReorderingCostsLittle(t *testing.T) {
 	took := func(seed uint64, reorder float64) time.Duration {
 		o := options(seed, fake.New(fake.Options{Seed: seed}))
@@ -163,8 +163,8 @@ func reorderedTransfer(t *testing.T, reorder float64) (sender, receiver core.Sta
 	return p.ServerConn().Stats(), client.Stats()
 }
 
-// TestLatePacketNumbers: the receiver recovers the number of a packet that is late by a round trip, although
-// the rate has grown meanwhile.
+// The receiver recovers the number of a packet that is late by a round trip, even if the rate has grown
+// meanwhile.
 func TestLatePacketNumbers(t *testing.T) {
 	_, receiver := reorderedTransfer(t, 0.1)
 	require.Zero(t, receiver.Drops[core.DropUndecryptable])
@@ -182,8 +182,7 @@ func TestSpuriousLossesAreCounted(t *testing.T) {
 	require.Zero(t, sender.PacketsLost)
 }
 
-// TestWindowsTuneThemselves: from the default windows to 90 % of 1 Gbit/s over 100 ms within ten
-// round trips of data.
+// From the default windows, a transfer reaches 90 % of 1 Gbit/s over 100 ms within ten round trips of data.
 func TestWindowsTuneThemselves(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}))
 	const rate, rtt = 1e9 / 8, 100 * time.Millisecond
@@ -204,8 +203,8 @@ func TestWindowsTuneThemselves(t *testing.T) {
 	require.Greater(t, got, 0.9*rate)
 }
 
-// TestSlowStartOvershoots ends slow start with every other packet of a window lost, on fast, long paths
-// with a short queue. The receiver accepts the thousands of gaps that this leaves.
+// TestSlowStartOvershoots ends slow start with the loss of every other packet of a window, on fast, long
+// paths with a short queue. The receiver accepts the thousands of gaps that result.
 func TestSlowStartOvershoots(t *testing.T) {
 	for _, mbit := range []int64{100, 500, 1000} {
 		for _, queue := range []int{200_000, 1 << 20} {
@@ -219,12 +218,12 @@ func TestSlowStartOvershoots(t *testing.T) {
 			o.Config = func(c *core.Config) { c.Streams.SendBuffer = 32 << 20 }
 			o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 32 << 20}}} }
 			p, _ := run(t, o, time.Minute)
-			require.Greater(t, p.ServerConn().Stats().PacketsLost, uint64(500), "nothing was overshot")
+			require.Greater(t, p.ServerConn().Stats().PacketsLost, uint64(500), "slow start did not overshoot")
 		}
 	}
 }
 
-// TestSlowReaderGrowsNothing: windows stay as they are for an application that does not read.
+// Windows do not grow if the application does not read.
 func TestSlowReaderGrowsNothing(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}))
 	o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
@@ -242,8 +241,8 @@ func TestSlowReaderGrowsNothing(t *testing.T) {
 	require.NoError(t, p.Run(time.Minute, func() bool { return c.App.Finished == 1 }))
 }
 
-// TestKeyUpdates: updates by both sides every few packets, with loss and reordering by a round trip
-// around them. The phase of a packet follows from its number, not from its bit alone.
+// Both sides update their keys every few packets, with loss and reordering by a round trip around the
+// updates. The phase of a packet follows from its number and not only from its bit.
 func TestKeyUpdates(t *testing.T) {
 	for seed := range seeds(t, atMost(200, 50)) {
 		keyUpdates(t, seed, fake.New(fake.Options{Seed: seed}))

@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// World is virtual time and what will happen in it.
+// A World has the virtual time and the events that will happen.
 type World struct {
 	Seed uint64
 	Rand *rand.Rand
@@ -21,19 +21,19 @@ type World struct {
 	serial uint64
 	err    error
 	steps  int
-	// digest is over every datagram and its time.
+	// digest covers every datagram and its time.
 	digest uint32
-	// MaxSteps bounds a run, against machines that busy themselves without time passing.
+	// MaxSteps bounds the number of steps, in case a state machine stays busy while no time passes.
 	MaxSteps int
-	// CheckAlways checks invariants after every step, however long the run.
+	// CheckAlways causes invariants to be checked after every step, however long the run is.
 	CheckAlways bool
 
 	nodes []*Node
 }
 
-// Checking a connection takes time proportional to the packets it has in flight, which are tens of
-// thousands on a fast, long path. So each connection and each Endpoint is checked after each of its
-// first alwaysChecked steps, then after every checkInterval-th, and when a run ends.
+// A check of a connection takes time proportional to the number of packets in flight, which is tens of
+// thousands on a fast, long path. Each connection and each Endpoint is therefore checked after each of its
+// first alwaysChecked steps, then after every checkInterval-th step, and when a run ends.
 const (
 	alwaysChecked = 2000
 	checkInterval = 64
@@ -55,16 +55,16 @@ func (w *World) checkAll() {
 	}
 }
 
-// NewWorld makes a world that follows from seed.
+// NewWorld returns a world whose events are determined by seed.
 func NewWorld(seed uint64) *World {
 	return &World{Seed: seed, Rand: rand.New(rand.NewPCG(seed, 0x5eed)), now: monotime.Time(time.Second),
 		MaxSteps: 5_000_000}
 }
 
-// Now is the virtual time.
+// Now returns the virtual time.
 func (w *World) Now() monotime.Time { return w.now }
 
-// At schedules f.
+// At schedules f to run at time t.
 func (w *World) At(t monotime.Time, f func()) {
 	if t.Before(w.now) {
 		t = w.now
@@ -73,14 +73,15 @@ func (w *World) At(t monotime.Time, f func()) {
 	heap.Push(&w.queue, event{t, w.serial, f})
 }
 
-// sent notes a datagram in the digest.
+// sent adds a datagram to the digest.
 func (w *World) sent(b []byte) {
 	var t [8]byte
 	binary.LittleEndian.PutUint64(t[:], uint64(w.now))
 	w.digest = crc32.Update(crc32.Update(w.digest, castagnoli, t[:]), castagnoli, b)
 }
 
-// Digest is the same for two worlds in which the same happened.
+// Digest returns a checksum of all datagrams and their times. It is equal for two worlds in which the same
+// happened.
 func (w *World) Digest() uint32 { return w.digest }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -92,13 +93,13 @@ func (w *World) Fail(format string, args ...any) {
 	}
 }
 
-// Run runs until done, which is asked after every step, or fails when limit of virtual time has
-// passed or nothing is left to happen.
+// Run runs until done, which is called after every step, returns true. It fails if limit of virtual time
+// has passed or no events are left.
 func (w *World) Run(limit time.Duration, done func() bool) error {
 	end := w.now.Add(limit)
 	for w.err == nil && !done() {
 		if len(w.queue) == 0 {
-			w.Fail("nothing is left to happen")
+			w.Fail("no events are left")
 			break
 		}
 		e := heap.Pop(&w.queue).(event)

@@ -1,7 +1,7 @@
-// Package simnet is a network of datagrams in memory, for tests of package quic on the fake clock of
-// testing/synctest. Its sockets are net.PacketConns; datagrams take time, keep their order, and are
-// lost when a test says so or a receiver's queue is full. (Package core has a simulator of its own,
-// with virtual time and without goroutines.)
+// Package simnet is an in-memory datagram network for tests of package quic on the fake clock of
+// testing/synctest. Its sockets are net.PacketConns. Datagrams are delivered in order after a latency. They
+// are lost if a test drops them or a receiver's queue is full. (Package core has its own simulator with
+// virtual time and without goroutines.)
 package simnet
 
 import (
@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// maxQueue is the number of datagrams that wait for one receiver.
+// maxQueue is the maximum number of datagrams that wait for one receiver.
 const maxQueue = 4096
 
-// A Net connects sockets. Make one inside of the bubble that uses it.
+// A Net connects sockets. It must be created inside the synctest bubble that uses it.
 type Net struct {
-	// Latency is what a datagram takes.
+	// Latency is the time that a datagram takes.
 	Latency time.Duration
 
 	mu    sync.Mutex
@@ -28,23 +28,23 @@ type Net struct {
 	full  func(from netip.AddrPort) bool
 }
 
-// SetDrop sets what decides about the loss of each datagram; nil loses none. It is called under the
-// Net's lock and must not keep the bytes.
+// SetDrop sets the function that reports whether to lose a datagram; nil loses none. It is called with the
+// Net's lock held and must not retain the bytes.
 func (n *Net) SetDrop(f func(from, to netip.AddrPort, datagram []byte) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.drop = f
 }
 
-// SetFull sets what says that a socket has no room to send, so that WriteTo returns EAGAIN; nil lets
-// everything go. It is called under the Net's lock.
+// SetFull sets the function that reports whether a socket's send buffer is full, so that WriteTo returns
+// EAGAIN; nil means never. It is called with the Net's lock held.
 func (n *Net) SetFull(f func(from netip.AddrPort) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.full = f
 }
 
-// Listen makes a socket.
+// Listen returns a new socket with the given address.
 func (n *Net) Listen(addr string) *Sock {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -62,7 +62,7 @@ func (n *Net) Listen(addr string) *Sock {
 	return s
 }
 
-// Open is the number of sockets that are not closed.
+// Open returns the number of open sockets.
 func (n *Net) Open() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -120,7 +120,7 @@ func (s *Sock) ReadFrom(p []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends a datagram; to nobody it is lost.
+// WriteTo sends a datagram. It is lost if no socket has the address.
 func (s *Sock) WriteTo(p []byte, to net.Addr) (int, error) {
 	select {
 	case <-s.closed:
@@ -153,7 +153,7 @@ func (s *Sock) WriteTo(p []byte, to net.Addr) (int, error) {
 	return len(p), nil
 }
 
-// Close ends a ReadFrom that waits.
+// Close closes the socket and ends a waiting ReadFrom.
 func (s *Sock) Close() error {
 	s.once.Do(func() {
 		s.net.mu.Lock()
@@ -164,10 +164,10 @@ func (s *Sock) Close() error {
 	return nil
 }
 
-// LocalAddr is the address given to Listen.
+// LocalAddr returns the address that was passed to Listen.
 func (s *Sock) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(s.addr) }
 
-// SetDeadline is not supported: package quic has no use for it.
+// SetDeadline is not supported, because package quic does not use it.
 func (s *Sock) SetDeadline(time.Time) error { return errDeadline }
 
 // SetReadDeadline is not supported.
