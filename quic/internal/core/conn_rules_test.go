@@ -82,7 +82,7 @@ func TestPeerBreaksARule(t *testing.T) {
 }
 
 // Frames that a peer may send do no harm, however many it sends.
-func TestPeerIsTiresome(t *testing.T) {
+func TestPermittedFramesAreHarmless(t *testing.T) {
 	r := connected(t, rigOptions{})
 	retired := 0
 	for i := range 2000 {

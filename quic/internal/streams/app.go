@@ -1,7 +1,8 @@
 package streams
 
-// Open opens a stream. It returns ErrLimit if the peer does not allow one more now;
-// EventCanOpenBidi or EventCanOpenUni comes when it does. The peer learns of the stream with the first frame about it.
+// Open opens a stream. If the peer's stream limit is reached, it returns ErrLimit, and EventCanOpenBidi or
+// EventCanOpenUni follows when the limit is raised. The peer learns of the stream with the first frame
+// about it.
 func (s *Set) Open(uni bool) (ID, error) {
 	l := &s.local[typeIndex(uni)]
 	if l.opened >= l.max {
@@ -24,7 +25,7 @@ func (s *Set) Open(uni bool) (ID, error) {
 // Limit returns how many streams of a type the peer has allowed so far.
 func (s *Set) Limit(uni bool) int64 { return s.local[typeIndex(uni)].max }
 
-// Accept returns the next stream that the peer has opened. They come in the order of their numbers.
+// Accept returns the next stream that the peer has opened, in the order of stream numbers.
 func (s *Set) Accept(uni bool) (ID, bool) {
 	r := &s.remote[typeIndex(uni)]
 	if r.accepted == r.opened {

@@ -5,24 +5,24 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// A packer fills a packet.
+// A packer appends frames to a packet.
 type packer struct {
 	b     []byte
-	end   int // how long b may become
+	end   int // the maximum length of b
 	pn    wire.PacketNumber
 	rec   []byte
-	probe bool // values that are on their way are due, too
+	probe bool // values that were sent but not acknowledged are due, too
 }
 
 func (p *packer) room() int { return p.end - len(p.b) }
 
-// frame is one that carries a value.
+// A frame is a frame that carries a control value.
 type frame interface {
 	Size() int
 	Append([]byte) []byte
 }
 
-// put appends the frame of a value, and its record; false if there is no room.
+// put appends the frame of a value and its record. It returns false if there is no room.
 func put[F frame](p *packer, v *recovery.SentVal, f F, kind byte, arg uint64) bool {
 	if f.Size() > p.room() {
 		return false
@@ -33,10 +33,10 @@ func put[F frame](p *packer, v *recovery.SentVal, f F, kind byte, arg uint64) bo
 	return true
 }
 
-// Append appends frames to a packet's payload b, at most room bytes, and writes down in rec what they
-// carry: entries that begin with a byte from 0x40 to 0x7f. A probe repeats what is not acknowledged if
-// nothing is new. A STREAM frame that takes all of the room has no length, so that nothing may follow
-// it in the packet.
+// Append appends frames to a packet's payload b, at most room bytes, and records in rec what they carry, as
+// entries that begin with a byte from 0x40 to 0x7f. A probe repeats what is not acknowledged if there is
+// nothing new. A STREAM frame that takes all of the room has no length, so that nothing may follow it in
+// the packet.
 func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) (payload, record []byte) {
 	p := packer{b: b, end: len(b) + room, pn: pn, rec: rec, probe: probe}
 	if s.putLimits(&p) && s.putControl(&p) {
@@ -48,7 +48,7 @@ func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe
 	return p.b, p.rec
 }
 
-// HasPending reports whether Append, without probe and with ample room, would append anything.
+// HasPending reports whether Append, with enough room and without probe, would append anything.
 func (s *Set) HasPending() bool {
 	return s.limitsDue() || s.peek(qControl) != nil || s.peek(qResend) != nil ||
 		s.sent < s.sendMax && s.peek(qFresh) != nil
@@ -60,7 +60,7 @@ func (s *Set) limitsDue() bool {
 		s.local[0].blocked.ShouldSend(false) || s.local[1].blocked.ShouldSend(false)
 }
 
-// putLimits appends what concerns the connection as a whole; false if there was no room.
+// putLimits appends frames about the connection as a whole. It returns false if there was no room.
 func (s *Set) putLimits(p *packer) bool {
 	if s.recv.update.ShouldSend(p.probe) {
 		limit := s.recv.newLimit()
@@ -91,7 +91,7 @@ func (s *Set) putLimits(p *packer) bool {
 	return true
 }
 
-// putControl appends control frames of streams; false if there was no room for all.
+// putControl appends control frames of streams. It returns false if not all of them fit.
 func (s *Set) putControl(p *packer) bool {
 	for {
 		st := s.peek(qControl)
@@ -112,7 +112,7 @@ func (st *stream) controlDue(probe bool) bool {
 		!r.done && (r.stop.ShouldSend(probe) || r.win.update.ShouldSend(probe))
 }
 
-// putControl appends the control frames of one stream; false if there was no room for all.
+// putControl appends the control frames of one stream. It returns false if not all of them fit.
 func (st *stream) putControl(p *packer) bool {
 	h, r, id := &st.send, &st.recv, uint64(st.id)
 	if !h.done && h.reset.ShouldSend(p.probe) {
@@ -142,8 +142,8 @@ func (st *stream) putControl(p *packer) bool {
 	return true
 }
 
-// putData appends STREAM frames: lost bytes first, then new ones. Each stream has its turn for one
-// frame, which is one packet if it has enough.
+// putData appends STREAM frames, lost data first and then new data. The streams take turns for one frame
+// each, which fills a packet if the stream has enough data.
 func (s *Set) putData(p *packer) {
 	for {
 		st := s.peek(qResend)
@@ -172,7 +172,7 @@ func (s *Set) putData(p *packer) {
 	}
 }
 
-// putLost appends lost bytes of a stream, or its end; false if there was no room.
+// putLost appends lost data of a stream, or its end. It returns false if there was no room.
 func (s *Set) putLost(p *packer, st *stream) bool {
 	h := &st.send
 	if h.lost.NumRanges() == 0 {
@@ -187,17 +187,17 @@ func (s *Set) putLost(p *packer, st *stream) bool {
 	return true
 }
 
-// minData is the least room for which data is cut in two.
+// minData is the minimum room for which data is split.
 const minData = 48
 
-// putStream appends a STREAM frame with bytes from start on, not beyond end, and the end of the stream
-// if they reach it. It returns their number, or -1 if there was no room.
+// putStream appends a STREAM frame with data from start on, but not beyond end, and the end of the stream
+// if the data reaches it. It returns the number of bytes, or -1 if there was no room.
 func (st *stream) putStream(p *packer, start, end int64) int64 {
 	h := &st.send
 	f := wire.Stream{ID: uint64(st.id), Offset: uint64(start), ToEnd: true}
 	n := int64(p.room() - f.Overhead(0))
 	if n <= 0 || n > end-start {
-		// The packet is not full with it: the frame needs a length.
+		// The frame does not fill the packet, so it needs a length.
 		f.ToEnd = false
 		n = min(end-start, int64(p.room()-f.Overhead(p.room())))
 	}
@@ -216,7 +216,7 @@ func (st *stream) putStream(p *packer, start, end int64) int64 {
 	return n
 }
 
-// grow makes b n bytes longer; what they are is for the caller to say.
+// grow extends b by n bytes. The caller must set them.
 func grow(b []byte, n int) []byte {
 	if len(b)+n <= cap(b) {
 		return b[:len(b)+n]
@@ -224,9 +224,9 @@ func grow(b []byte, n int) []byte {
 	return append(b, make([]byte, n)...)
 }
 
-// putProbe repeats something that is not acknowledged, of the first stream that has such a thing. Every
-// other probe repeats the oldest bytes, as a receiver that is out of memory may take nothing else. The
-// probes between repeat other parts.
+// putProbe repeats something that is not acknowledged, of the first stream that has any. Every second probe
+// repeats the oldest data, because a receiver that is out of memory may accept nothing else. The probes
+// between repeat other data.
 func (s *Set) putProbe(p *packer) {
 	for _, st := range s.all {
 		h := &st.send
@@ -259,8 +259,8 @@ func (s *Set) putProbe(p *packer) {
 	}
 }
 
-// unacked returns the first bytes from some offset on that were sent and not acknowledged, or an empty
-// range at the end of what was sent.
+// unacked returns the first range, from an offset on, that was sent but not acknowledged, or an empty range
+// at the end of what was sent.
 func (h *sendHalf) unacked(from int64) (start, end int64) {
 	start, end = from, h.sent
 	if r, ok := h.above.Behind(start); ok && r.Start <= start {

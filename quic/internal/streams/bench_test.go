@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// BenchmarkShortStream is one stream that carries a request of 100 bytes, from Open to the
+// BenchmarkShortStream measures one stream that carries a request of 100 bytes, from Open to the
 // acknowledgement of its end.
 func BenchmarkShortStream(b *testing.B) {
 	c, s := newPair(b, testConfig(), testConfig())
@@ -58,8 +58,7 @@ func BenchmarkShortStream(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleStreams reports the memory in the send buffers of streams on which 10 bytes wait for an
-// acknowledgement.
+// BenchmarkIdleStreams reports the memory in the send buffers of streams with 10 unacknowledged bytes each.
 func BenchmarkIdleStreams(b *testing.B) {
 	wide := wide
 	wide.MaxStreamsUni = 1 << 30
@@ -78,8 +77,8 @@ func BenchmarkIdleStreams(b *testing.B) {
 	b.ReportMetric(float64(mem)/float64(streams), "B/stream")
 }
 
-// holesServer returns a server with a window of 32 MiB on a stream of which every other packet of 1,000
-// bytes has arrived, from offset first on.
+// holesServer returns a server with a window of 32 MiB on a stream. Every other packet of 1,000 bytes has
+// arrived from offset first on.
 func holesServer(b *testing.B, first int64, data []byte) *peer {
 	cfg := testConfig()
 	cfg.RecvWindow, cfg.ConnWindow = 32<<20, 32<<20
@@ -99,7 +98,7 @@ func (p *peer) frame(b *testing.B, f wire.Stream) {
 	}
 }
 
-// BenchmarkHoles is the time for one frame on a stream with 8,192 holes.
+// BenchmarkHoles measures the time for one frame on a stream with 8,192 gaps.
 func BenchmarkHoles(b *testing.B) {
 	data := make([]byte, 1000)
 	b.Run("filled", func(b *testing.B) { // in order, as after slow start

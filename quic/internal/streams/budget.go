@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// A Budget is an amount of memory, in bytes, that all connections of an endpoint share. Its methods may be
-// called concurrently.
+// A Budget is an amount of memory, in bytes, that all connections of an endpoint share. It is safe for
+// concurrent use.
 //
 // A connection may hold as much as is free, or MinShare if that is more. So a single connection gets at
-// most half of the budget, and n connections that all want more than there is get 1/(n+1) each. What is
-// in use exceeds the budget by no more than MinShare for each connection, plus a chunk for each stream
+// most half of the budget, and n connections that together want more than the total get 1/(n+1) each. The
+// memory in use exceeds the budget by at most MinShare for each connection, plus a chunk for each stream
 // that writes at the same time.
 type Budget struct {
 	total   int64
@@ -28,27 +28,27 @@ func NewBudget(total int64) *Budget { return &Budget{total: total} }
 // Used returns the number of bytes in use.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
-// Refused returns how often a connection was refused more.
+// Refused returns how often a connection was refused memory.
 func (b *Budget) Refused() uint64 { return b.refused.Load() }
 
-// share is what one connection holds of a Budget. A nil Budget is without bounds.
+// A share is the part of a Budget that one connection holds. If the Budget is nil, there is no limit.
 type share struct {
 	b    *Budget
 	held int64
 }
 
-// room returns how much more may be held at present. It is negative if the limit has fallen below what
-// is held.
+// room returns how many more bytes may be held now. It is negative if the limit has fallen below what is
+// held.
 func (s *share) room() int64 {
 	if s.b == nil {
 		return math.MaxInt64 - s.held
 	}
-	// After taking room, as much is held as is free.
+	// If a connection takes its room, it holds as much as is then free.
 	free := s.b.total - s.b.used.Load()
 	return max((free-s.held)/2, MinShare-s.held)
 }
 
-// limit returns how much may be held at present.
+// limit returns how many bytes may be held now.
 func (s *share) limit() int64 { return s.held + s.room() }
 
 // add changes what is held by n bytes, whether or not there is room.

@@ -9,8 +9,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// conveyor moves bytes from one side to the other by packets that arrive in order and are acknowledged
-// after some others.
+// A conveyor transfers bytes from one side to the other in packets that arrive in order and are
+// acknowledged some packets later.
 type conveyor struct {
 	a, b *peer
 	ids  []ID
@@ -34,7 +34,7 @@ func newConveyor(t testing.TB, streams int) *conveyor {
 	return c
 }
 
-// packet moves one packet, with all that belongs to it. It returns the number of bytes read.
+// packet transfers one packet and everything that results from it. It returns the number of bytes read.
 func (c *conveyor) packet(t testing.TB) (n int) {
 	for _, id := range c.ids {
 		if _, err := c.a.Write(id, c.in); err != nil && err != ErrBlocked {
@@ -68,7 +68,7 @@ func (c *conveyor) move(t testing.TB, from, to *peer) {
 	if !from.HasPending() {
 		return
 	}
-	if from == c.b { // its few packets are acknowledged at once
+	if from == c.b { // the few packets of b are acknowledged at once
 		slot = &c.back
 	}
 	slot.payload, slot.rec = from.Append(slot.payload[:0], 1200, wire.PacketNumber(c.n), slot.rec[:0], false)
@@ -86,7 +86,7 @@ func (c *conveyor) move(t testing.TB, from, to *peer) {
 	}
 }
 
-// acked is peer.fate without assertions, which allocate.
+// acked is like peer.fate without assertions, which allocate.
 func acked(p *peer, pkt *packet) {
 	for rec := pkt.rec; len(rec) > 0; {
 		rec = rec[p.ConsumeRecord(rec, pkt.pn, recovery.Acked):]
@@ -94,7 +94,7 @@ func acked(p *peer, pkt *packet) {
 	pkt.rec = pkt.rec[:0]
 }
 
-// TestBulkAllocs: a packet of a bulk transfer costs no allocation on either side.
+// TestBulkAllocs checks that a packet of a bulk transfer costs no allocation on either side.
 func TestBulkAllocs(t *testing.T) {
 	for _, streams := range []int{1, 10} {
 		c := newConveyor(t, streams)
@@ -107,15 +107,15 @@ func TestBulkAllocs(t *testing.T) {
 				c.packet(t)
 			}
 		})
-		// A collection empties the pools, and the race detector makes them forgetful: that is a
-		// chunk now and then, not something for every packet.
+		// A garbage collection empties the pools, and with the race detector, pools drop items. This costs
+		// a chunk now and then, but not one for every packet.
 		require.Less(t, perBatch/batch, 0.5, "allocations per packet with %d streams", streams)
 		require.NoError(t, c.a.CheckInvariants())
 		require.NoError(t, c.b.CheckInvariants())
 	}
 }
 
-// BenchmarkBulk is one packet of 1200 bytes from Write to Read, with its acknowledgement.
+// BenchmarkBulk measures one packet of 1200 bytes from Write to Read, with its acknowledgement.
 func BenchmarkBulk(b *testing.B) {
 	for _, bench := range []struct {
 		name    string

@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// A chunk is a pooled piece of memory for the bytes of one stream.
+// A chunk is a pooled piece of memory for the data of one stream.
 //
-// Chunks are not cleared when they change hands. They hold what applications send and receive, not
-// keys, and Go does not clear freed memory either. No stream can see the bytes of another: a buffer
-// returns only what was written to it.
+// Chunks are not cleared between uses. They hold data that applications send and receive, not keys, and Go
+// does not clear freed memory either. No stream can see the data of another: a buffer returns only what was
+// written to it.
 type chunk struct {
 	mem []byte // len(mem) is its size class
 }

@@ -1,4 +1,4 @@
-// Package streams holds all streams of one connection, and its flow control (RFC 9000, 2 to 4).
+// Package streams implements the streams of a connection and its flow control (RFC 9000, sections 2 to 4).
 //
 // A [Set] has the same contract as a core.Conn, of which it is a part: no clock, no goroutines, no
 // lock; one caller at a time. Frames from the peer go to HandleFrame, frames for the peer come from
@@ -8,11 +8,11 @@
 //
 // # Memory
 //
-// A chunk belongs to one stream. Written bytes are kept in a list of segments (sendBuffer) until they
-// are acknowledged. Received bytes are kept in chunks that cover fixed ranges of offsets (recvBuffer),
-// so that flow control bounds their memory, however the peer cuts and orders its frames. The first
-// chunks of a stream are small.
+// Each chunk belongs to one stream. Written data is kept in a list of segments (sendBuffer) until it is
+// acknowledged. Received data is kept in chunks that cover fixed ranges of offsets (recvBuffer), so that
+// flow control bounds their memory, however the peer splits and orders its frames. The first chunks of a
+// stream are small.
 //
-// A stream exists until both of its halves are done, the application has learned of it, and the peer
-// has acknowledged everything that we send about it. Afterwards only its number is remembered.
+// A stream exists until both of its halves are done, the application knows about it, and the peer has
+// acknowledged everything that we send about it. Afterwards only its number is remembered.
 package streams

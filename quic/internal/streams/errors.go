@@ -8,15 +8,15 @@ import (
 )
 
 var (
-	// ErrBlocked: nothing to read, or no room to write; an event comes when there is.
+	// ErrBlocked means that there is nothing to read or no room to write. An event follows when there is.
 	ErrBlocked = errors.New("would block")
-	// ErrLimit: the peer does not allow another stream; an event comes when it does.
+	// ErrLimit means that the peer's stream limit is reached. An event follows when it is raised.
 	ErrLimit = errors.New("stream limit reached")
-	// ErrClosed: this direction of the stream has ended on our side, or never existed.
+	// ErrClosed means that this direction of the stream has ended on our side or does not exist.
 	ErrClosed = errors.New("stream is closed")
 )
 
-// Error is a violation of the protocol by the peer, for which the connection is closed.
+// An Error is a protocol violation by the peer, for which the connection must be closed.
 type Error struct {
 	Code   wire.ErrorCode
 	Reason string

@@ -2,37 +2,36 @@ package streams
 
 import "math/bits"
 
-// EventKind says what changed.
+// An EventKind is the kind of an Event.
 type EventKind uint8
 
 const (
-	// EventOpened: the peer has opened the stream, and Accept returns one more. Comes once for
-	// each stream, in order.
+	// EventOpened means that the peer has opened the stream and Accept returns another one. It is returned
+	// once for each stream, in order.
 	EventOpened EventKind = iota + 1
-	// EventReadable: Read, which has returned ErrBlocked or was never called, has something else
-	// to return: bytes, the end, or a ResetError.
+	// EventReadable means that Read, which has returned ErrBlocked or was never called, will return
+	// something else: data, the end, or a ResetError.
 	EventReadable
-	// EventWritable: Write, which has returned ErrBlocked, has something else to return.
+	// EventWritable means that Write, which has returned ErrBlocked, will return something else.
 	EventWritable
-	// EventReset: the peer has reset the stream with Code. EventReadable comes too, if due.
+	// EventReset means that the peer has reset the stream with Code. EventReadable follows if it is due.
 	EventReset
-	// EventStopped: the peer has asked us to stop sending, with Code. EventWritable comes too, if
-	// due.
+	// EventStopped means that the peer has asked us to stop sending, with Code. EventWritable follows if it
+	// is due.
 	EventStopped
-	// EventCanOpenBidi and EventCanOpenUni: Open, which has returned ErrLimit, is worth another
-	// try.
+	// EventCanOpenBidi and EventCanOpenUni mean that Open, which has returned ErrLimit, may succeed.
 	EventCanOpenBidi
 	EventCanOpenUni
-	// EventFlushed: Flushed has become true. Comes once each time.
+	// EventFlushed means that Flushed has become true. It is returned once each time.
 	EventFlushed
 )
 
-// An Event reports a change to the application. An event that waits to be polled is not queued again, and
-// what it reports may be out of date by then.
+// An Event informs the application about a change. An event that waits to be polled is not queued again, so
+// the state may have changed further when it is polled.
 type Event struct {
 	Kind EventKind
-	ID   ID     // of the stream that it is about, if it is about one
-	Code uint64 // of EventReset and EventStopped
+	ID   ID     // the stream, unless the event concerns the connection
+	Code uint64 // set for EventReset and EventStopped
 }
 
 // PollEvent returns the next event.
@@ -75,7 +74,7 @@ func (s *Set) report(st *stream, k EventKind) {
 	s.enqueue(qEvents, st)
 }
 
-// wakeReader reports a stream as readable, if anybody wants to know.
+// wakeReader reports a stream as readable if the application waits for that.
 func (s *Set) wakeReader(st *stream) {
 	if r := &st.recv; r.waiting && (r.reset || r.next > r.win.consumed || r.final == r.win.consumed) {
 		r.waiting = false
@@ -83,8 +82,8 @@ func (s *Set) wakeReader(st *stream) {
 	}
 }
 
-// wakeWriter reports a stream as writable, if anybody wants to know: when there is room for a quarter
-// of the buffer, so that a writer is not woken for each acknowledgement.
+// wakeWriter reports a stream as writable if the application waits for that and a quarter of the buffer is
+// free. A writer is therefore not woken for each acknowledgement.
 func (s *Set) wakeWriter(st *stream) {
 	h := &st.send
 	if h.waiting && (h.resetting || !h.starved && h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {

@@ -11,13 +11,13 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// pipe is a path with a delay and a bit rate, without loss, and a sender whose congestion window doubles
-// every round trip until it fills the path, as slow start does.
+// A pipe is a path with a delay and a bit rate, without loss, and a sender whose congestion window doubles
+// every round trip until it fills the path, as in slow start.
 type pipe struct {
 	rtt    time.Duration
-	rate   float64 // bytes a nanosecond
+	rate   float64 // bytes per nanosecond
 	cwnd   float64
-	flying []flight // from a to b, by arrival
+	flying []flight // packets from a to b, in the order of arrival
 	back   []flight
 	unread bool // the application at b does not read
 	read   int64
@@ -30,7 +30,7 @@ type flight struct {
 	pkt *packet
 }
 
-// run sends as fast as flow control and the path permit until end, in ticks.
+// run sends as fast as flow control and the path permit until end, which is in ticks.
 func (w *pipe) run(t *testing.T, a, b *peer, ids []ID, from, end monotime.Time) {
 	const tick = 100 * time.Microsecond
 	block := make([]byte, 64<<10)
@@ -66,7 +66,7 @@ func (w *pipe) run(t *testing.T, a, b *peer, ids []ID, from, end monotime.Time) 
 		if !w.unread {
 			w.readAll(t, b, ids, now)
 		}
-		// What b says takes half a round trip; its frames are acknowledged at once.
+		// Packets from b take half a round trip. Their frames are acknowledged at once.
 		for b.HasPending() {
 			pkt := b.send(1200, false)
 			w.back = append(w.back, flight{now.Add(w.rtt / 2), &packet{pn: -1, payload: pkt.payload}})
@@ -98,14 +98,14 @@ func (w *pipe) readAll(t *testing.T, b *peer, ids []ID, now monotime.Time) {
 	}
 }
 
-// jumbo sends a packet that is large, so that the test is quick.
+// jumbo sends a large packet, so that the test is fast.
 func (p *peer) jumbo() *packet {
 	b, rec := p.Append(nil, 12000, p.nextPN, nil, false)
 	p.nextPN++
 	return &packet{p.nextPN - 1, b, rec}
 }
 
-// defaults returns the windows of package quic for streams, and smaller ones for connections.
+// defaults returns the stream windows of package quic and smaller connection windows.
 func defaults() *Config {
 	return &Config{
 		RecvWindow: 512 << 10, MaxRecvWindow: 16 << 20,
@@ -117,7 +117,7 @@ func defaults() *Config {
 
 const (
 	ms      = time.Millisecond
-	gigabit = 0.125 // bytes a nanosecond
+	gigabit = 0.125 // bytes per nanosecond
 )
 
 func newPipe(rtt time.Duration, rate, cwnd float64) *pipe {
@@ -133,9 +133,9 @@ func openStreams(t testing.TB, p *peer, n int) (ids []ID) {
 	return ids
 }
 
-// TestTuneGigabit: the windows follow slow start from ten packets up to a path of 1 Gbit/s and 100 ms,
-// and hold it back nowhere: the receiver gets what it would get from a sender without flow control,
-// and 90 % of the rate after the 10 round trips that slow start takes.
+// The windows follow slow start from ten packets up to a path of 1 Gbit/s and 100 ms without limiting it:
+// the receiver gets what it would get from a sender without flow control, and 90 % of the rate after the 10
+// round trips of slow start.
 func TestTuneGigabit(t *testing.T) {
 	const rtt = 100 * ms
 	transfer := func(cfg *Config, streams int) (early, late float64) {
@@ -156,14 +156,13 @@ func TestTuneGigabit(t *testing.T) {
 	wantEarly, wantLate := transfer(boundless, 1)
 	for _, streams := range []int{1, 4} {
 		early, late := transfer(defaults(), streams)
-		require.Greater(t, early, 0.99*wantEarly, "bytes in slow start on %d streams", streams)
-		require.Greater(t, late, 0.99*wantLate, "bytes a nanosecond on %d streams", streams)
-		require.Greater(t, late, 0.9*gigabit, "bytes a nanosecond on %d streams", streams)
+		require.Greater(t, early, 0.99*wantEarly, "too few bytes in slow start on %d streams", streams)
+		require.Greater(t, late, 0.99*wantLate, "rate too low in bytes per nanosecond on %d streams", streams)
+		require.Greater(t, late, 0.9*gigabit, "rate too low in bytes per nanosecond on %d streams", streams)
 	}
 }
 
-// TestTuneFromStart: with the whole congestion window from the first packet on, flow control alone sets
-// the pace.
+// With the whole congestion window available from the first packet on, only flow control limits the rate.
 func TestTuneFromStart(t *testing.T) {
 	a, b := newPair(t, defaults(), defaults())
 	ids := openStreams(t, a, 1)
@@ -178,18 +177,18 @@ func TestTuneFromStart(t *testing.T) {
 		"some streams of this size that are not read must not stop the others")
 }
 
-// TestTuneNoFurther: a window that the path does not fill does not grow for the sake of it.
+// A window does not grow if the path does not fill it.
 func TestTuneNoFurther(t *testing.T) {
 	a, b := newPair(t, defaults(), defaults())
 	ids := openStreams(t, a, 1)
 	const rtt = 20 * ms
-	w := newPipe(rtt, gigabit/100, 1e9) // 25 KB are a round trip's worth
+	w := newPipe(rtt, gigabit/100, 1e9) // a round trip holds 25 KB
 	w.run(t, a, b, ids, 1, monotime.Time(1).Add(100*rtt))
 	require.EqualValues(t, 512<<10, b.find(ids[0]).recv.win.size)
 	require.EqualValues(t, 1<<20, b.recv.size)
 }
 
-// TestTuneNotRead: an application that does not read gets its initial windows and no more.
+// If the application does not read, its windows keep their initial sizes.
 func TestTuneNotRead(t *testing.T) {
 	a, b := newPair(t, defaults(), defaults())
 	ids := openStreams(t, a, 3)
@@ -206,8 +205,7 @@ func TestTuneNotRead(t *testing.T) {
 	require.NoError(t, b.CheckInvariants())
 }
 
-// TestTuneSlowReader: the application reads little by little. What it leaves unread is bounded by the
-// initial window.
+// The application reads slowly. The amount of unread data is bounded by the initial window.
 func TestTuneSlowReader(t *testing.T) {
 	a, b := newPair(t, defaults(), defaults())
 	ids := openStreams(t, a, 1)
@@ -226,7 +224,7 @@ func TestTuneSlowReader(t *testing.T) {
 	require.EqualValues(t, 512<<10, b.find(ids[0]).recv.win.size)
 }
 
-// TestTuneBudget: the connection's window does not grow over its share of the budget.
+// The connection's window does not grow beyond its share of the budget.
 func TestTuneBudget(t *testing.T) {
 	const rtt = 10 * ms
 	for _, total := range []int64{1 << 20, 5 << 20, 1 << 30} {
@@ -243,8 +241,8 @@ func TestTuneBudget(t *testing.T) {
 	}
 }
 
-// TestCredit: what is read, discarded or reset comes back to the connection; what waits for a reader
-// does not.
+// Credit for data that was read, discarded or reset is returned to the connection. Credit for data that
+// waits for a reader is not.
 func TestCredit(t *testing.T) {
 	s := newServer(t)
 	window := s.cfg.RecvWindow
@@ -265,7 +263,7 @@ func TestCredit(t *testing.T) {
 
 	before := s.recv.consumed
 	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni), Code: 1, FinalSize: uint64(window + 10)}))
-	require.Equal(t, before+window*3/8+10, s.recv.consumed, "the reset stream's bytes, and those that will not come")
+	require.Equal(t, before+window*3/8+10, s.recv.consumed, "the bytes of the reset stream, including those that will not arrive")
 	require.NoError(t, s.CheckInvariants())
 	require.NoError(t, s.StopSending(peerBidi, 2))
 	require.Equal(t, s.recv.received, s.recv.consumed)

@@ -7,8 +7,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// HandleFrame processes the frame of type t that b begins with, one that concerns streams or flow
-// control, and returns its length, or -1 if it is malformed. b is borrowed. The error is an *Error.
+// HandleFrame processes a frame about streams or flow control, of type t, at the beginning of b. It returns
+// the frame's length, or -1 if it is malformed. b is borrowed. The error is an *Error.
 func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []byte) (n int, err error) {
 	s.setTime(now)
 	switch t {
@@ -65,14 +65,15 @@ func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []by
 	return n, err
 }
 
-// receivingStream returns the stream that a frame for our receiving part names; nil if it is over.
+// receivingStream returns the stream of a frame for our receiving part, or nil if the stream has been
+// freed.
 //
 // "An endpoint that receives a RESET_STREAM frame for a send-only stream MUST terminate the
 // connection with error STREAM_STATE_ERROR." The same goes for STREAM and STREAM_DATA_BLOCKED.
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.4-3
 func (s *Set) receivingStream(id ID) (*stream, error) {
 	if id.Uni() && id.Initiator() == s.side {
-		return nil, &Error{wire.StreamStateError, "frame of a sender for a stream on which it only receives"}
+		return nil, &Error{wire.StreamStateError, "frame of a stream's sender from the peer, which only receives on it"}
 	}
 	st, err := s.openedStream(id)
 	if st == nil || st.recv.done {
@@ -81,14 +82,14 @@ func (s *Set) receivingStream(id ID) (*stream, error) {
 	return st, nil
 }
 
-// sendingStream returns the stream that a frame for our sending part names; nil if it is over.
+// sendingStream returns the stream of a frame for our sending part, or nil if the stream has been freed.
 //
 // "An endpoint that receives a STOP_SENDING frame for a receive-only stream MUST terminate the
 // connection with error STREAM_STATE_ERROR." The same goes for MAX_STREAM_DATA.
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.5-2
 func (s *Set) sendingStream(id ID) (*stream, error) {
 	if id.Uni() && id.Initiator() != s.side {
-		return nil, &Error{wire.StreamStateError, "frame of a receiver for a stream on which it only sends"}
+		return nil, &Error{wire.StreamStateError, "frame of a stream's receiver from the peer, which only sends on it"}
 	}
 	st, err := s.openedStream(id)
 	if st == nil || st.send.done {
@@ -97,7 +98,8 @@ func (s *Set) sendingStream(id ID) (*stream, error) {
 	return st, nil
 }
 
-// openedStream returns the stream of a frame, which opens one of the peer's; nil if it is freed.
+// openedStream returns the stream of a frame, or nil if it has been freed. It opens a stream of the peer if
+// necessary.
 func (s *Set) openedStream(id ID) (*stream, error) {
 	k := typeIndex(id.Uni())
 	if id.Initiator() == s.side {
@@ -106,7 +108,7 @@ func (s *Set) openedStream(id ID) (*stream, error) {
 		// created, or for a send-only stream."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.8-3
 		if id.Num() >= s.local[k].opened {
-			return nil, &Error{wire.StreamStateError, "frame for a stream of ours that is not open yet"}
+			return nil, &Error{wire.StreamStateError, "frame for a stream that only we can open and have not opened"}
 		}
 		return s.find(id), nil
 	}

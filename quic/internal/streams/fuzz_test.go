@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// script reads numbers off fuzz input.
+// A script reads numbers from fuzz input.
 type script struct{ b []byte }
 
 func (s *script) next() int {
@@ -23,17 +23,17 @@ func (s *script) next() int {
 	return v
 }
 
-// id is one of a few streams, most of which make sense.
+// id returns the ID of one of a few streams, most of which exist.
 func (s *script) id() ID { return ID(s.next() % 64) }
 
-// size is small, or near a limit.
+// size returns a number that is small or near a limit.
 func (s *script) size() uint64 {
 	v := s.next()
 	return uint64(v&15) << (v >> 4)
 }
 
-// op does one thing to a Set: a frame of a peer that follows no rule, a call of an application that
-// follows none, or the network's part. It returns false when the connection is to be closed.
+// op performs one operation: a frame from a peer that follows no rule, a call of an application that
+// follows none, or an action of the network. It returns false if the connection must be closed.
 func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 	now := monotime.Time(1 + int64(len(s.b)))
 	frame := func(f wire.Frame) bool {
@@ -80,7 +80,7 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 		}
 	case 19:
 		if n := len(*pkts); n > 0 {
-			// A packet may be lost and acknowledged later: it stays.
+			// A packet may be lost and acknowledged later, so it is kept.
 			pkt := (*pkts)[s.next()%n]
 			p.fate(pkt, recovery.Fate(s.next()%2))
 		}
@@ -88,8 +88,8 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 	return true
 }
 
-// FuzzOps: whatever the peer and the application do, in whatever order, the Set stays consistent, and
-// Close gives everything back.
+// FuzzOps performs arbitrary actions of the peer and the application in any order. The Set stays
+// consistent, and Close frees everything.
 func FuzzOps(f *testing.F) {
 	f.Add([]byte{0, 0, 0x85, 0, 0, 14, 0x47, 2, 16, 1, 16, 3, 9, 0x88, 3, 17, 200, 1, 3, 19, 0, 0})
 	f.Add([]byte{1, 16, 1, 9, 0xa1, 1, 17, 255, 1, 1, 19, 0, 1, 1, 17, 255, 1, 1, 4, 1, 12, 1, 17, 9, 0})
@@ -118,7 +118,7 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
-// FuzzFrames: frames as bytes. What is malformed is refused, and costs nothing.
+// FuzzFrames passes arbitrary bytes as frames. Malformed frames are rejected and take no memory.
 func FuzzFrames(f *testing.F) {
 	for _, frame := range []wire.Frame{
 		wire.Stream{ID: 0, Offset: 5, Data: []byte("abc"), Fin: true},

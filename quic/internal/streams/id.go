@@ -2,8 +2,8 @@ package streams
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// ID is a stream's identifier. Its two lowest bits say who opened the stream and whether it has one
-// direction or two; the others count (RFC 9000, 2.1).
+// An ID is a stream identifier. Its two lowest bits are the initiator and the direction, and the others are
+// a number (RFC 9000, section 2.1).
 type ID uint64
 
 const (
@@ -11,10 +11,10 @@ const (
 	uniBit    = 2
 )
 
-// maxStreams is the number of streams of one type that identifiers suffice for.
+// maxStreams is the maximum number of streams of one type.
 const maxStreams = 1 << 60
 
-// MakeID is the identifier of the nth stream, counted from 0, of a type.
+// MakeID returns the identifier of the nth stream of a type, counted from 0.
 func MakeID(side tlsprovider.Side, uni bool, n int64) ID {
 	id := ID(n) << 2
 	if side == tlsprovider.Server {
@@ -26,7 +26,7 @@ func MakeID(side tlsprovider.Side, uni bool, n int64) ID {
 	return id
 }
 
-// Initiator is the side that opens the stream.
+// Initiator returns the side that opens the stream.
 func (id ID) Initiator() tlsprovider.Side {
 	if id&serverBit != 0 {
 		return tlsprovider.Server
@@ -37,10 +37,10 @@ func (id ID) Initiator() tlsprovider.Side {
 // Uni reports whether only the initiator sends on the stream.
 func (id ID) Uni() bool { return id&uniBit != 0 }
 
-// Num counts the streams of a type from 0.
+// Num returns the number of the stream among those of its type, counted from 0.
 func (id ID) Num() int64 { return int64(id >> 2) }
 
-// typeIndex is 0 for a bidirectional and 1 for a unidirectional stream.
+// typeIndex returns 0 for bidirectional and 1 for unidirectional streams.
 func typeIndex(uni bool) int {
 	if uni {
 		return 1

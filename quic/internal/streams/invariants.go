@@ -2,14 +2,14 @@ package streams
 
 import "fmt"
 
-// CheckInvariants verifies what must hold between any two calls. It takes time proportional to the
-// number of streams and buffered chunks: tests call it, production code does not.
+// CheckInvariants returns an error if the Set's state is inconsistent. It takes time proportional to the
+// number of streams and buffered chunks. Tests call it; production code does not.
 func (s *Set) CheckInvariants() error {
 	var received, consumed, sent, sendHeld, recvHeld, readable int64
 	unflushed := 0
 	for i, st := range s.all {
 		if st.index != i || st.gone || s.streams[st.id] != st || st.send.done && st.recv.done {
-			return fmt.Errorf("stream %d is lost", st.id)
+			return fmt.Errorf("stream %d is listed but cannot be found", st.id)
 		}
 		if err := s.checkSend(st); err != nil {
 			return fmt.Errorf("stream %d: %w", st.id, err)
@@ -30,19 +30,19 @@ func (s *Set) CheckInvariants() error {
 	w := &s.recv
 	switch {
 	case len(s.all) != len(s.streams):
-		return fmt.Errorf("%d streams listed, %d known", len(s.all), len(s.streams))
+		return fmt.Errorf("%d streams are listed, but %d are known", len(s.all), len(s.streams))
 	case unflushed != s.unflushed:
-		return fmt.Errorf("%d streams counted as unflushed, %d are", s.unflushed, unflushed)
+		return fmt.Errorf("%d streams are counted as unflushed, but %d are", s.unflushed, unflushed)
 	case w.received-w.consumed != received-consumed:
-		return fmt.Errorf("%d bytes counted as unread, %d are", w.received-w.consumed, received-consumed)
+		return fmt.Errorf("%d bytes are counted as unread, but %d are", w.received-w.consumed, received-consumed)
 	case received > w.received || sent > s.sent || s.sent > s.sendMax:
 		return fmt.Errorf("received %d of %d, sent %d of %d, limit %d", received, w.received, sent, s.sent, s.sendMax)
 	case sendHeld != s.sendShare.held || recvHeld != s.recvShare.held:
-		return fmt.Errorf("charged %d and %d bytes, %d and %d are held", s.sendShare.held, s.recvShare.held, sendHeld, recvHeld)
+		return fmt.Errorf("%d and %d bytes are charged, but %d and %d are held", s.sendShare.held, s.recvShare.held, sendHeld, recvHeld)
 	case readable != s.readable:
-		return fmt.Errorf("%d readable bytes counted, %d are", s.readable, readable)
+		return fmt.Errorf("%d bytes are counted as readable, but %d are", s.readable, readable)
 	case s.starvedAt.IsZero() && s.peek(qStarved) != nil:
-		return fmt.Errorf("starved without a timer")
+		return fmt.Errorf("streams are starved but no timer is set")
 	}
 	if err := w.check(); err != nil {
 		return fmt.Errorf("connection: %w", err)
@@ -55,7 +55,7 @@ func (w *window) check() error {
 	case w.consumed > w.received || w.received > w.limit || w.limit > w.consumed+w.size:
 		return fmt.Errorf("consumed %d, received %d, limit %d, window %d", w.consumed, w.received, w.limit, w.size)
 	case w.size > w.max:
-		return fmt.Errorf("window of %d above its maximum %d", w.size, w.max)
+		return fmt.Errorf("the window of %d exceeds its maximum of %d", w.size, w.max)
 	}
 	return nil
 }
@@ -68,9 +68,9 @@ func (s *Set) checkLimits() error {
 		case r.accepted > r.opened || r.opened > r.limit || r.announced > r.opened:
 			return fmt.Errorf("accepted %d, opened %d, limit %d", r.accepted, r.opened, r.limit)
 		case open < 0 || open > r.size:
-			return fmt.Errorf("%d streams of the peer's open, %d allowed", open, r.size)
+			return fmt.Errorf("%d streams of the peer are open, but %d are allowed", open, r.size)
 		case l.opened > l.max:
-			return fmt.Errorf("opened %d streams, %d allowed", l.opened, l.max)
+			return fmt.Errorf("%d streams were opened, but %d are allowed", l.opened, l.max)
 		}
 	}
 	return nil
@@ -81,17 +81,17 @@ func (s *Set) checkSend(st *stream) error {
 	switch {
 	case h.done:
 		if h.buf.size() > 0 {
-			return fmt.Errorf("bytes kept after the end")
+			return fmt.Errorf("data is kept after the end")
 		}
 		return nil
 	case h.acked > h.sent || h.sent > h.end || h.sent > h.max:
 		return fmt.Errorf("acked %d, sent %d, end %d, limit %d", h.acked, h.sent, h.end, h.max)
 	case h.end-h.acked > s.cfg.SendBuffer:
-		return fmt.Errorf("%d bytes in the send buffer", h.end-h.acked)
+		return fmt.Errorf("the send buffer should hold %d bytes", h.end-h.acked)
 	case h.buf.size() > h.end-h.acked+2*maxChunk:
-		return fmt.Errorf("%d bytes of memory for %d", h.buf.size(), h.end-h.acked)
+		return fmt.Errorf("%d bytes of memory are used for %d bytes", h.buf.size(), h.end-h.acked)
 	case h.unflushed == h.isFlushed():
-		return fmt.Errorf("wrong about being flushed")
+		return fmt.Errorf("the stream is miscounted as flushed or unflushed")
 	}
 	if !h.resetting {
 		if err := h.buf.check(h.acked, h.end); err != nil {
@@ -110,7 +110,7 @@ func (s *Set) checkSend(st *stream) error {
 	}
 	for q := range numQueues {
 		if st.belongs(q) && st.queued&(1<<q) == 0 {
-			return fmt.Errorf("not in queue %d", q)
+			return fmt.Errorf("the stream is not in queue %d", q)
 		}
 	}
 	return nil
@@ -120,7 +120,7 @@ func (s *Set) checkRecv(st *stream) error {
 	r := &st.recv
 	if r.done {
 		if r.buf.size() > 0 || r.win.consumed != r.win.received {
-			return fmt.Errorf("bytes kept after the end")
+			return fmt.Errorf("data is kept after the end")
 		}
 		return nil
 	}
@@ -128,11 +128,11 @@ func (s *Set) checkRecv(st *stream) error {
 	case r.next < r.win.consumed || r.next > r.win.received || r.final >= 0 && r.win.received > r.final:
 		return fmt.Errorf("consumed %d, next %d, received %d, final %d", r.win.consumed, r.next, r.win.received, r.final)
 	case r.buf.size() > r.win.received-r.win.consumed+2*maxChunk:
-		return fmt.Errorf("%d bytes of memory for %d", r.buf.size(), r.win.received-r.win.consumed)
+		return fmt.Errorf("%d bytes of memory are used for %d bytes", r.buf.size(), r.win.received-r.win.consumed)
 	case int64(r.later.NumRanges()) > max(maxGaps, r.win.size/bytesPerGap):
-		return fmt.Errorf("%d gaps", r.later.NumRanges())
+		return fmt.Errorf("the stream has %d gaps", r.later.NumRanges())
 	case r.later.NumRanges() > 0 && r.later.Range(0).Start <= r.next:
-		return fmt.Errorf("later bytes begin at %d, not after %d", r.later.Range(0).Start, r.next)
+		return fmt.Errorf("later data begins at %d, not after %d", r.later.Range(0).Start, r.next)
 	}
 	return r.win.check()
 }

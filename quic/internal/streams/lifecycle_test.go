@@ -23,7 +23,7 @@ func TestStopSending(t *testing.T) {
 	_, err := c.Write(id, []byte("x"))
 	require.Equal(t, ErrBlocked, err)
 	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 77}))
-	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 78}), "a second one changes nothing")
+	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 78}), "a second STOP_SENDING has no effect")
 	require.Equal(t, []string{"writable 2", "stopped 2 with 77"}, c.events())
 
 	pkt := c.send(1200, false)
@@ -37,19 +37,19 @@ func TestStopSending(t *testing.T) {
 	require.False(t, c.Flushed())
 	c.fate(again, recovery.Acked)
 	require.True(t, c.Flushed())
-	require.Len(t, c.all, 1, "the application has not heard of it")
+	require.Len(t, c.all, 1, "the application does not know about the stream")
 
 	_, err = c.Write(id, []byte("x"))
 	require.Equal(t, &StoppedError{77}, err)
 	require.Empty(t, c.all)
 	_, err = c.Write(id, []byte("x"))
 	require.Equal(t, ErrClosed, err)
-	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 79}), "it was late")
+	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 79}), "STOP_SENDING was late")
 	require.NoError(t, c.CheckInvariants())
 }
 
-// TestStopRace: STOP_SENDING meets every state of the sending part, and every call of the application
-// comes before or after; in the end the stream is gone on both sides.
+// STOP_SENDING arrives in every state of the sending part, before and after every call of the application.
+// In the end the stream is freed on both sides.
 func TestStopRace(t *testing.T) {
 	type step func(c, s *peer, id ID)
 	now := monotime.Time(1)
@@ -77,7 +77,7 @@ func TestStopRace(t *testing.T) {
 		for n := code; n > 0; n /= 8 {
 			steps[names[n%8]](c, s, id)
 		}
-		// Both applications clean up, and the network delivers.
+		// Both applications finish, and the network delivers.
 		flow(t, now, c, s)
 		_ = c.Reset(id, 3)
 		flow(t, now, c, s)
@@ -98,8 +98,8 @@ func loseOne(p *peer) {
 	}
 }
 
-// TestReset: the reader hears of a reset at once; what it has not read is gone. A reset that comes
-// after everything else has arrived is nothing to it.
+// The reader learns of a reset at once, and loses what it has not read. A reset that arrives after all of
+// the data has no effect.
 func TestReset(t *testing.T) {
 	s := newServer(t)
 	s.events()
@@ -131,12 +131,12 @@ func TestReset(t *testing.T) {
 	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni) + 8, Fin: true}))
 	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni) + 8, Code: 9}))
 	_, err = s.Read(1, testRTT, peerUni+8, p)
-	require.Equal(t, io.EOF, err, "a stream of no bytes is complete as well")
+	require.Equal(t, io.EOF, err, "an empty stream is complete as well")
 	require.NoError(t, s.CheckInvariants())
 }
 
-// TestStopAndFin: a reader that gives up hears nothing more of the stream; STOP_SENDING goes out only
-// where it is of use, until the peer has it or is done.
+// A reader that has stopped gets no further events of the stream. STOP_SENDING is sent only while it has an
+// effect, until the peer has received it or has finished.
 func TestStopAndFin(t *testing.T) {
 	s := newServer(t)
 	id := uint64(peerUni)
@@ -148,7 +148,7 @@ func TestStopAndFin(t *testing.T) {
 	pkt := s.send(100, false)
 	require.Equal(t, []string{"STOP_SENDING"}, kinds(pkt.frames(t)))
 	require.NoError(t, s.input(wire.Stream{ID: id, Offset: 3, Data: []byte("d")}))
-	require.EqualValues(t, 4, s.find(peerUni).recv.win.consumed, "still counted, and given back")
+	require.EqualValues(t, 4, s.find(peerUni).recv.win.consumed, "the bytes are counted, and their credit is returned")
 	require.NoError(t, s.input(wire.Stream{ID: id, Offset: 4, Fin: true}))
 	require.NotNil(t, s.find(peerUni))
 	s.fate(pkt, recovery.Lost)
@@ -160,13 +160,12 @@ func TestStopAndFin(t *testing.T) {
 	id += 4
 	require.NoError(t, s.input(wire.Stream{ID: id, Data: []byte("abc"), Fin: true}))
 	require.NoError(t, s.StopSending(ID(id), 4))
-	require.Nil(t, s.find(ID(id)), "nothing is left to stop")
+	require.Nil(t, s.find(ID(id)), "the stream is complete, so there is nothing to stop")
 	require.False(t, s.HasPending())
 	require.NoError(t, s.CheckInvariants())
 }
 
-// TestStreamCredit: the peer may open another stream when one is freed, not before, and is told in
-// time.
+// The peer may open another stream when one is freed, and not before. The update is sent in time.
 func TestStreamCredit(t *testing.T) {
 	_, s := newPair(t, testConfig(), testConfig())
 	finish := func(n uint64) {
@@ -185,14 +184,14 @@ func TestStreamCredit(t *testing.T) {
 	require.Equal(t, []string{wire.MaxStreams{Uni: true, Max: 13}.String()}, s.send(100, false).frames(t))
 	requireCode(t, wire.StreamLimitError, s.input(wire.Stream{ID: 13<<2 | 2}))
 
-	// A full house: each stream that ends is worth an update.
+	// With the maximum number of open streams, each stream that ends causes an update.
 	require.NoError(t, s.input(wire.Stream{ID: 12<<2 | 2}))
 	finish(3)
 	require.Equal(t, []string{wire.MaxStreams{Uni: true, Max: 14}.String()}, s.send(100, false).frames(t))
 }
 
-// TestOpenLimit: Open stops at the peer's limit, says so to the peer once, and to the application when
-// it changes.
+// Open stops at the peer's limit, reports that to the peer once, and notifies the application when the
+// limit changes.
 func TestOpenLimit(t *testing.T) {
 	c, s := newPair(t, testConfig(), testConfig())
 	ids := openStreams(t, c, 10)
@@ -222,9 +221,9 @@ func TestOpenLimit(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestAbortLimit: a peer that opens streams and aborts them gets new ones at a bounded rate, however fast
-// it is and however willing our application. A peer that ends its streams is not slowed down, nor one
-// that aborts them if there is no limit.
+// A peer that opens and aborts streams gets new ones at a bounded rate, however fast the peer and our
+// application are. A peer that ends its streams is not limited, nor is one that aborts streams if there is
+// no limit.
 func TestAbortLimit(t *testing.T) {
 	for _, test := range []struct {
 		abort bool
@@ -270,7 +269,7 @@ func TestAbortLimit(t *testing.T) {
 		require.InDelta(t, most, opened, abortBatch)
 		require.EqualValues(t, opened, s.Stats().AbortedStreams)
 		require.Positive(t, s.Stats().WithheldStreams)
-		// Time alone brings the rest of the credit.
+		// The rest of the credit follows as time passes.
 		for next := s.NextTimeout(); !next.IsZero(); next = s.NextTimeout() {
 			require.True(t, next.After(s.now))
 			s.HandleTimeout(next)
@@ -283,8 +282,8 @@ func TestAbortLimit(t *testing.T) {
 	}
 }
 
-// TestRequestReply: what an ordinary server and client do with streams that they have finished with is
-// no abort by the client, so that the client is not slowed down.
+// When an ordinary server and client close streams that they have finished with, this does not count as an
+// abort by the client, so the client is not limited.
 func TestRequestReply(t *testing.T) {
 	step := func(t *testing.T, from, to *peer) {
 		pkt := from.send(1200, false)
@@ -338,7 +337,7 @@ func TestRequestReply(t *testing.T) {
 	}
 }
 
-// TestNoEventsForNothing: empty and repeated frames wake nobody.
+// Empty and repeated frames cause no events.
 func TestNoEventsForNothing(t *testing.T) {
 	s := newServer(t)
 	s.events()
@@ -357,7 +356,7 @@ func TestNoEventsForNothing(t *testing.T) {
 	require.Equal(t, []string{"readable 2"}, s.events())
 }
 
-// TestCloseSending: what has arrived can be read after the connection is over, and nothing else is kept.
+// Data that has arrived can be read after the end of the connection. Nothing else is kept.
 func TestCloseSending(t *testing.T) {
 	c, s := newPair(t, testConfig(), testConfig())
 	ids := openStreams(t, c, 2)

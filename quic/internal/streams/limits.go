@@ -7,16 +7,16 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
-// localType is the streams of one type that we open.
+// localType is the state of the streams of one type that we open.
 type localType struct {
 	opened  int64
 	max     int64            // the peer's limit
 	blocked recovery.SentVal // STREAMS_BLOCKED
 	waiting bool             // Open has returned ErrLimit
-	event   bool             // to be polled: Open is worth another try
+	event   bool             // the event that Open may succeed waits to be polled
 }
 
-// raise handles a limit from the peer.
+// raise processes a stream limit from the peer.
 //
 // "MAX_STREAMS frames that do not increase the stream limit MUST be ignored."
 // https://www.rfc-editor.org/rfc/rfc9000#section-4.6-4
@@ -31,16 +31,16 @@ func (l *localType) raise(limit int64) {
 	}
 }
 
-// remoteType is the streams of one type that the peer opens.
+// remoteType is the state of the streams of one type that the peer opens.
 //
 //	accepted ≤ opened ≤ limit, announced ≤ opened
 type remoteType struct {
 	opened    int64
-	announced int64 // by EventOpened
-	accepted  int64 // by Accept
-	returned  int64 // freed, and their credit returned to the peer
-	limit     int64 // the last one sent to the peer
-	size      int64 // how many may be open
+	announced int64 // streams reported by EventOpened
+	accepted  int64 // streams returned by Accept
+	returned  int64 // streams freed whose credit was returned to the peer
+	limit     int64 // the last limit sent to the peer
+	size      int64 // maximum number of open streams
 	wanted    bool  // the peer has reported that the limit blocks it
 	update    recovery.SentVal
 }
@@ -58,9 +58,9 @@ func (r *remoteType) release(n int64) {
 	r.maybeUpdate()
 }
 
-// maybeUpdate makes an update of the limit due when it is worth a frame: when a quarter of the peer's
-// streams have been freed, when it can open no more than half of them, or when it asks. It may have
-// used up the numbers without sending on the streams, which we do not see.
+// maybeUpdate makes an update of the limit due if it is worth a frame: if a quarter of the peer's streams
+// have been freed, if the peer can open at most half of them, or if it asks. A peer may have used up stream
+// numbers without having sent on the streams, which we cannot see.
 func (r *remoteType) maybeUpdate() {
 	more := r.newLimit() - r.limit
 	if more > 0 && (more > r.size/4 || r.limit-r.opened <= r.size/2 || r.wanted) {
@@ -68,13 +68,13 @@ func (r *remoteType) maybeUpdate() {
 	}
 }
 
-// handleBlocked handles STREAMS_BLOCKED. A frame about a limit that was raised since changes nothing.
+// handleBlocked processes STREAMS_BLOCKED. A frame about a limit that has been raised since has no effect.
 func (r *remoteType) handleBlocked(limit int64) {
 	r.wanted = r.wanted || limit >= r.limit
 	r.maybeUpdate()
 }
 
-// sentUpdate notes that a MAX_STREAMS frame with this limit is sent.
+// sentUpdate records that a MAX_STREAMS frame with this limit is sent.
 func (r *remoteType) sentUpdate(limit int64) {
 	if limit > r.limit {
 		r.limit, r.wanted = limit, false
@@ -95,7 +95,7 @@ func (s *Set) returnCredit(st *stream) {
 	s.remote[k].release(1)
 }
 
-// releaseWithheld gives the withheld credit for which there are tokens.
+// releaseWithheld returns the withheld credit for which there are tokens.
 func (s *Set) releaseWithheld() {
 	for k := range s.aborts.withheld {
 		for s.aborts.withheld[k] > 0 && s.aborts.take(s.now) {
@@ -105,11 +105,11 @@ func (s *Set) releaseWithheld() {
 	}
 }
 
-// abortLimiter slows down a peer that opens streams only to abort them. Each such stream costs the
-// application work that the peer does not wait for, so the peer gets the credit for a new one at a
-// bounded rate: a bucket of tokens. Streams that end as they should are not counted.
+// An abortLimiter limits the rate at which a peer can open streams and abort them. Each such stream costs
+// the application work that the peer does not wait for. The peer therefore gets the credit for new streams
+// at a bounded rate, from a token bucket. Streams that end normally are not counted.
 type abortLimiter struct {
-	every    time.Duration // between two tokens; 0: no limit
+	every    time.Duration // time between two tokens; 0 means no limit
 	burst    int64         // size of the bucket
 	tokens   int64
 	filled   monotime.Time // the time up to which tokens have been added
@@ -117,9 +117,9 @@ type abortLimiter struct {
 }
 
 const (
-	// abortBurst is the size of the bucket, in seconds.
+	// abortBurst is the size of the bucket in seconds.
 	abortBurst = 5
-	// abortBatch is the number of tokens for which a timer is worth its cost.
+	// abortBatch is the number of tokens for which a timer is set.
 	abortBatch = 10
 )
 
@@ -154,7 +154,7 @@ func (l *abortLimiter) take(now monotime.Time) bool {
 
 func (l *abortLimiter) isWithholding() bool { return l.withheld[0]+l.withheld[1] > 0 }
 
-// next returns the time when some of the withheld credit can be given, or zero if there is none.
+// next returns when some of the withheld credit can be returned, or zero if there is none.
 func (l *abortLimiter) next() monotime.Time {
 	if !l.isWithholding() {
 		return 0

@@ -7,30 +7,30 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// The memory of a Set is under two budgets, Config.SendMemory and Config.RecvMemory.
+// The memory of a Set is limited by two budgets, Config.SendMemory and Config.RecvMemory.
 //
-// Sending: Write takes no more than there is room for. A stream that the budget holds back waits in
-// qStarved. It wakes when other bytes of the connection are acknowledged and, because room may also
-// come from other connections, by a timer. Connections do not wake each other: that would need one
-// connection's lock under another's.
+// Sending: Write accepts no more than there is room for. A stream that the budget blocks waits in qStarved.
+// It is woken when other data of the connection is acknowledged and, because other connections may release
+// memory too, by a timer. Connections do not wake each other, because that would require locking one
+// connection while holding the lock of another.
 //
 // Receiving: the peer may use all of its windows, whose sum over all connections exceeds the budget. If
-// it does, packets are dropped before they are acknowledged, as if the network had lost them, and the
-// peer sends their contents again. See Admits.
+// there is no memory, packets are dropped before they are acknowledged, as if the network had lost them,
+// and the peer sends their contents again. See Admits.
 
 const (
-	// gapMemory is the memory for a range of bytes that has arrived behind a gap.
+	// gapMemory is the memory for a range of data that has arrived behind a gap.
 	gapMemory = 32
-	// wakeRoom is the room for which a starved stream is worth waking.
+	// wakeRoom is the room at which a starved stream is woken.
 	wakeRoom = maxChunk
-	// overdraftEvery is the time between two packets that are admitted so that the peer learns what
+	// overdraftEvery is the minimum time between two packets that are admitted so that the peer learns what
 	// was lost.
 	overdraftEvery = 20 * time.Millisecond
-	// starvedPoll is the time after which a starved stream looks for room again.
+	// starvedPoll is the time after which a starved stream checks for room again.
 	starvedPoll = 100 * time.Millisecond
 )
 
-// chargeSend charges the send budget for what a stream's buffer has grown or shrunk by.
+// chargeSend adjusts the connection's share of the send budget to the size of a stream's buffer.
 func (s *Set) chargeSend(st *stream) {
 	h := &st.send
 	n := h.buf.size() - h.charged
@@ -44,7 +44,7 @@ func (s *Set) chargeSend(st *stream) {
 	}
 }
 
-// chargeRecv charges the receive budget for what a stream's buffer has grown or shrunk by.
+// chargeRecv adjusts the connection's share of the receive budget to the size of a stream's buffer.
 func (s *Set) chargeRecv(st *stream) {
 	r := &st.recv
 	if n := r.buf.size() + gapMemory*int64(r.later.NumRanges()) - r.charged; n != 0 {
@@ -56,7 +56,7 @@ func (s *Set) chargeRecv(st *stream) {
 	}
 }
 
-// starve lets a stream wait for room in the send budget.
+// starve makes a stream wait for room in the send budget.
 func (s *Set) starve(st *stream) {
 	if st.send.starved {
 		return
@@ -69,7 +69,7 @@ func (s *Set) starve(st *stream) {
 	}
 }
 
-// wakeStarved wakes as many of the streams that wait for room as there is room for, in their order.
+// wakeStarved wakes as many waiting streams as there is room for, in order.
 func (s *Set) wakeStarved() {
 	if s.queues[qStarved].head == nil {
 		return
@@ -86,7 +86,7 @@ func (s *Set) wakeStarved() {
 	}
 }
 
-// keepPromise is called when a stream writes.
+// keepPromise releases the room that was promised to a stream when it writes.
 func (s *Set) keepPromise(st *stream) {
 	if st.send.promised {
 		st.send.promised = false
@@ -94,12 +94,12 @@ func (s *Set) keepPromise(st *stream) {
 	}
 }
 
-// pollStarved wakes starved streams if their timer has fired.
+// pollStarved wakes starved streams if their timer has expired.
 func (s *Set) pollStarved() {
 	if s.starvedAt.IsZero() || s.now.Before(s.starvedAt) {
 		return
 	}
-	s.promised = 0 // those who have not written by now may never write
+	s.promised = 0 // streams that have not written yet may never write
 	s.wakeStarved()
 	s.starvedAt = 0
 	if s.peek(qStarved) != nil {
@@ -108,8 +108,8 @@ func (s *Set) pollStarved() {
 }
 
 // Admits reports whether there is memory for the stream data of a packet. If not, the packet must be
-// dropped as a whole and not be acknowledged. payload is what handling frames would begin with; a
-// malformed one is admitted, so that its error is found.
+// dropped as a whole and must not be acknowledged. payload contains the frames that would be handled. A
+// malformed payload is admitted, so that the error is detected.
 //
 // A connection that has used up its share still makes progress:
 //
@@ -162,7 +162,7 @@ func (s *Set) Admits(now monotime.Time, payload []byte) bool {
 	return true
 }
 
-// needsMemory reports whether handling a frame stores bytes.
+// needsMemory reports whether handling a frame stores data.
 func (s *Set) needsMemory(f wire.Stream) bool {
 	st := s.find(ID(f.ID))
 	if st == nil {
@@ -178,7 +178,7 @@ func (s *Set) isUnopened(id ID) bool {
 	return id.Initiator() != s.side && id.Num() >= s.remote[typeIndex(id.Uni())].opened
 }
 
-// isNext reports whether no byte is missing before those of a frame.
+// isNext reports whether no data is missing before that of a frame.
 func (s *Set) isNext(f wire.Stream) bool {
 	st := s.find(ID(f.ID))
 	if st == nil {

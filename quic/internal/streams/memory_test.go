@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// writers returns n clients that share a send budget and whose peers allow them everything.
+// writers returns n clients that share a send budget and whose peers allow unlimited sending.
 func writers(t *testing.T, n int, b *Budget, streams int) (clients []*peer, ids []ID) {
 	for range n {
 		c, list := newClient(t, wide, streams)
@@ -23,8 +23,8 @@ func writers(t *testing.T, n int, b *Budget, streams int) (clients []*peer, ids 
 	return clients, ids
 }
 
-// TestSendBudget: connections whose peers never acknowledge take no more than the budget and MinShare
-// each, and those that write at the same time get equal shares.
+// Connections whose peers never acknowledge use at most the budget and MinShare each. Those that write at
+// the same time get equal shares.
 func TestSendBudget(t *testing.T) {
 	const total = 16 << 20
 	for _, n := range []int{1, 3, 10, 100, 1000} {
@@ -53,7 +53,7 @@ func TestSendBudget(t *testing.T) {
 		require.GreaterOrEqual(t, least, max(total/int64(3*n), MinShare)-maxChunk, "%d connections", n)
 		require.LessOrEqual(t, sum, total+int64(n)*(MinShare+slack))
 		require.Positive(t, b.Refused())
-		// A newcomer can write at once, and an acknowledged byte can be replaced.
+		// A new connection can write at once, and data that is acknowledged can be replaced.
 		c, list := writers(t, 1, b, 1)
 		c[0].write(list[0], MinShare-maxChunk)
 		for _, c := range append(clients, c...) {
@@ -63,8 +63,8 @@ func TestSendBudget(t *testing.T) {
 	}
 }
 
-// TestStarvedWriters: writers that a budget holds back wake in their order, as many as there is room for,
-// when bytes of their own connection are acknowledged or when those of another one are.
+// Writers that a budget blocks are woken in order, as many as there is room for, when data of their own
+// connection or of another one is acknowledged.
 func TestStarvedWriters(t *testing.T) {
 	const total = 256 << 10
 	b := NewBudget(total)
@@ -76,7 +76,7 @@ func TestStarvedWriters(t *testing.T) {
 	_, err = c.Write(ids[7], make([]byte, MinShare))
 	require.NoError(t, err, "the least share")
 	for _, id := range ids[:6] {
-		for range 2 { // a stream waits once
+		for range 2 { // a stream waits only once
 			n, err := c.Write(id, make([]byte, 10))
 			require.Equal(t, ErrBlocked, err)
 			require.Zero(t, n)
@@ -84,7 +84,7 @@ func TestStarvedWriters(t *testing.T) {
 	}
 	require.Empty(t, c.events())
 
-	// Their own acknowledgement wakes those for whom it makes room.
+	// An acknowledgement of their own data wakes the writers for which it makes room.
 	acks := func(p *peer, n int) {
 		for done := 0; done < n; {
 			pkt := p.send(12000, false)
@@ -101,7 +101,7 @@ func TestStarvedWriters(t *testing.T) {
 	}
 	require.NoError(t, c.CheckInvariants())
 
-	// Room that another connection makes is found by the timer.
+	// Room in the budget from another connection is detected by the timer.
 	acks(hog, total/2)
 	require.Empty(t, c.events())
 	require.Contains(t, hog.events(), "writable 2")
@@ -115,7 +115,7 @@ func TestStarvedWriters(t *testing.T) {
 		require.NoError(t, err)
 	}
 
-	// As long as there is no room, the timer wakes nobody. A reset stream does not wait.
+	// As long as there is no room, the timer wakes no stream. A reset stream does not wait.
 	_, err = hog.Write(ids[0], make([]byte, total))
 	require.Equal(t, ErrBlocked, err)
 	n, err := c.Write(ids[2], make([]byte, total))
@@ -155,8 +155,8 @@ func (p *peer) offer(f wire.Stream) bool {
 	return true
 }
 
-// TestReceiveBudget: connections that nobody reads, or whose first byte is missing, take no more than
-// the budget and a bounded amount each. A connection whose application reads is not hindered.
+// Connections whose data is not read, or whose first byte is missing, use at most the budget and a bounded
+// amount each. A connection whose application reads is not affected.
 func TestReceiveBudget(t *testing.T) {
 	const total, n = 4 << 20, 200
 	for _, first := range []int64{0, 1} {
@@ -198,7 +198,7 @@ func TestReceiveBudget(t *testing.T) {
 	}
 }
 
-// TestAdmits: what a connection that has used up its share still receives.
+// TestAdmits checks what a connection that has used up its share still receives.
 func TestAdmits(t *testing.T) {
 	b := NewBudget(0)
 	s := receiver(t, b)
@@ -223,7 +223,7 @@ func TestAdmits(t *testing.T) {
 		payload []byte
 		want    bool
 	}{
-		{"bytes that came before", all(frame(peerBidi, 2000, 1000)), true},
+		{"repeated data", all(frame(peerBidi, 2000, 1000)), true},
 		{"bytes behind a gap", all(frame(other, 2000, 10)), false},
 		{"bytes that fill a gap", all(frame(other, 0, 100)), true},
 		{"the next bytes of a stream that is not read", all(frame(peerUni, 100, 10)), true},
@@ -241,7 +241,7 @@ func TestAdmits(t *testing.T) {
 	_, err := s.Read(1, testRTT, peerUni, make([]byte, 100))
 	require.NoError(t, err)
 	require.True(t, s.Admits(1, all(frame(peerUni, 100, 10))))
-	// There is an end to that, too.
+	// The number of such packets is bounded as well.
 	for id := peerUni + 8; s.offer(frame(id, 0, 2000)); id += 4 {
 		require.Less(t, id, peerUni+400, "no end")
 	}

@@ -11,26 +11,25 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
-// model is what an application on each side knows about a stream: what it has put in at one end has to
-// come out at the other.
+// A model is the expected state of a stream: what was written at one end must be read at the other.
 type model struct {
 	id      ID
-	written [2]int64 // by client, server
+	written [2]int64 // by the client, by the server
 	read    [2]int64
-	size    [2]int64 // to be written
+	size    [2]int64 // size to be written
 	closed  [2]bool
-	aborted [2]bool // this direction was reset or stopped, by anybody
+	aborted [2]bool // this direction was reset or stopped by either side
 	done    [2]bool // this direction was read to its end
 }
 
-// world drives a pair over a network that loses, reorders and duplicates.
+// A world runs a pair of Sets over a network that loses, reorders and duplicates packets.
 type world struct {
 	t       *testing.T
 	rng     *rand.Rand
 	now     monotime.Time
 	sides   [2]*peer
 	flying  [2][]*packet
-	late    [2][]*packet // declared lost, and perhaps not
+	late    [2][]*packet // declared lost, but may still arrive
 	streams map[ID]*model
 	loss    float64
 
@@ -47,7 +46,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		c.SendBuffer = 1 + w.rng.Int64N(50000)
 		c.MaxBidi, c.MaxUni = w.rng.Int64N(4), w.rng.Int64N(4)
 		c.SendMemory, c.RecvMemory = NewBudget(w.rng.Int64N(1<<16)), NewBudget(w.rng.Int64N(1<<16))
-		if w.rng.IntN(2) == 0 { // budgets hold back more than windows do
+		if w.rng.IntN(2) == 0 { // budgets limit more than windows do
 			c.RecvWindow, c.ConnWindow, c.SendBuffer = 1<<18, 1<<20, 1<<18
 			w.lazy = true
 		}
@@ -84,7 +83,7 @@ func (w *world) transmit(side int) {
 		w.flying[side] = append(f[:i], f[i+1:]...)
 		if w.rng.Float64() < w.loss {
 			p.fate(pkt, recovery.Lost)
-			if w.rng.IntN(3) == 0 { // it was only slow
+			if w.rng.IntN(3) == 0 { // the packet was only late
 				w.late[side] = append(w.late[side], pkt)
 			}
 			continue
@@ -107,7 +106,7 @@ func (w *world) deliver(p, q *peer, pkt *packet) {
 	p.fate(pkt, recovery.Acked)
 }
 
-// open opens a stream of a random type, if that is allowed.
+// open opens a stream of a random type if that is allowed.
 func (w *world) open(side int) {
 	id, err := w.sides[side].Open(w.rng.IntN(2) == 0)
 	if err != nil {
@@ -146,7 +145,7 @@ func (w *world) write(m *model, side int) {
 	}
 }
 
-// read reads at the side that the direction from side leads to.
+// read reads the data that side has sent, at the other side.
 func (w *world) read(m *model, side int) {
 	if !m.exists(side) || m.done[side] || w.lazy && w.rng.IntN(50) > 0 {
 		return
@@ -160,7 +159,7 @@ func (w *world) read(m *model, side int) {
 	switch {
 	case err == nil || err == ErrBlocked:
 	case err == ErrClosed:
-		// Not opened here yet.
+		// The stream has not been opened here yet.
 		require.NotEqual(w.t, int(m.id.Initiator()), 1-side)
 		require.Zero(w.t, m.read[side])
 	case err == io.EOF:
@@ -195,7 +194,7 @@ func (w *world) accept(side int) {
 	}
 }
 
-// ids lists the streams in their order.
+// ids returns the streams in a fixed order.
 func (w *world) ids() (list []*model) {
 	for n := range int64(1000) {
 		for k := range 4 {
@@ -228,8 +227,8 @@ func (w *world) step(open bool) {
 	}
 }
 
-// TestModel: whatever the network does and the applications want, each stream delivers what was
-// written, or says that it does not, and nothing is left in the end.
+// Whatever the network and the applications do, each stream delivers what was written or reports that it
+// does not. In the end no state is left.
 func TestModel(t *testing.T) {
 	refused, starved := 0, uint64(0)
 	seeds := uint64(60)
@@ -282,7 +281,7 @@ func runModel(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// finished: both directions of each stream have come to their end, and all is quiet.
+// finished reports whether both directions of each stream have ended and nothing is left to send.
 func (w *world) finished() bool {
 	for _, m := range w.streams {
 		for side := range 2 {

@@ -15,14 +15,14 @@ import (
 
 const testRTT = 10 * time.Millisecond
 
-// packet is what one side has sent and the other may receive.
+// A packet is a packet that one side has sent and the other may receive.
 type packet struct {
 	pn      wire.PacketNumber
 	payload []byte
 	rec     []byte
 }
 
-// peer is one side of a pair of Sets.
+// A peer is one side of a pair of Sets.
 type peer struct {
 	t testing.TB
 	Set
@@ -54,14 +54,14 @@ func exchangeParams(a, b *peer) {
 	b.SetPeerParams(&pa)
 }
 
-// send builds one packet; nil if there is nothing to send.
+// send builds one packet. It returns nil if there is nothing to send.
 func (p *peer) send(room int, probe bool) *packet {
 	pending := p.HasPending()
 	b, rec := p.Append(nil, room, p.nextPN, nil, probe)
 	require.LessOrEqual(p.t, len(b), room)
 	if !probe {
 		require.False(p.t, !pending && len(b) > 0, "HasPending missed %d bytes", len(b))
-		require.False(p.t, pending && len(b) == 0 && room >= 64, "HasPending promised too much")
+		require.False(p.t, pending && len(b) == 0 && room >= 64, "HasPending is true, but nothing was appended")
 	}
 	require.Equal(p.t, len(b) == 0, len(rec) == 0)
 	if len(b) == 0 {
@@ -86,7 +86,7 @@ func (p *peer) receive(now monotime.Time, rtt time.Duration, pkt *packet) error 
 	return nil
 }
 
-// fate tells the sender what became of a packet.
+// fate reports the fate of a packet to its sender.
 func (p *peer) fate(pkt *packet, fate recovery.Fate) {
 	for rec := pkt.rec; len(rec) > 0; {
 		require.GreaterOrEqual(p.t, rec[0], byte(0x40))
@@ -95,7 +95,8 @@ func (p *peer) fate(pkt *packet, fate recovery.Fate) {
 	}
 }
 
-// flow carries packets both ways, acknowledged at once, until both sides are quiet.
+// flow transfers packets in both directions and acknowledges them at once, until both sides have nothing to
+// send.
 func flow(t testing.TB, now monotime.Time, a, b *peer) {
 	for busy := true; busy; {
 		busy = false
@@ -114,7 +115,7 @@ func flow(t testing.TB, now monotime.Time, a, b *peer) {
 	}
 }
 
-// frames lists the frames of a packet by their strings.
+// frames returns the frames of a packet as strings.
 func (pkt *packet) frames(t testing.TB) (list []string) {
 	if pkt == nil {
 		return nil
@@ -128,7 +129,7 @@ func (pkt *packet) frames(t testing.TB) (list []string) {
 	return list
 }
 
-// events polls all.
+// events polls all events.
 func (p *peer) events() (list []string) {
 	for {
 		e, ok := p.PollEvent()
@@ -151,7 +152,7 @@ func (e Event) String() string {
 	return fmt.Sprintf("%s %d", name, e.ID)
 }
 
-// input feeds a frame.
+// input passes a frame to the Set.
 func (p *peer) input(f wire.Frame) error {
 	b := f.Append(nil)
 	t, _ := wire.ConsumeFrameType(b)
@@ -160,7 +161,7 @@ func (p *peer) input(f wire.Frame) error {
 	return err
 }
 
-// pattern is the byte at an offset of a stream.
+// pattern returns the byte at an offset of a stream.
 func pattern(id ID, off int64) byte { return byte(off*7 + off>>9 + int64(id)*31) }
 
 func fill(p []byte, id ID, off int64) []byte {

@@ -5,7 +5,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// Kinds of entries in the record of a sent packet. Each is followed by varints.
+// The kinds of entries in the record of a sent packet. Each is followed by varints.
 const (
 	recData              byte = 0x40 + iota // stream, offset, length
 	recDataFin                              // the same, with the end of the stream
@@ -28,7 +28,7 @@ func appendDataRecord(rec []byte, id ID, off, n int64, fin bool) []byte {
 	return wire.AppendVarint(wire.AppendVarint(rec, uint64(off)), uint64(n))
 }
 
-// next reads a number that we wrote ourselves.
+// next reads a number that this package wrote.
 func next(rec []byte, at *int) uint64 {
 	v, n := wire.ConsumeVarint(rec[*at:])
 	if n < 0 {
@@ -38,8 +38,8 @@ func next(rec []byte, at *int) uint64 {
 	return v
 }
 
-// ConsumeRecord takes back the entry that rec begins with, and returns its length. It is called for
-// each entry in the record of a packet that was acknowledged or declared lost. A packet that was lost
+// ConsumeRecord processes the entry at the beginning of rec and returns its length. It is called for each
+// entry in the record of a packet that was acknowledged or declared lost. A packet that was declared lost
 // may be acknowledged later.
 func (s *Set) ConsumeRecord(rec []byte, pn wire.PacketNumber, fate recovery.Fate) int {
 	kind, at := rec[0], 1
@@ -71,7 +71,7 @@ func (s *Set) ConsumeRecord(rec []byte, pn wire.PacketNumber, fate recovery.Fate
 	return at
 }
 
-// controlFate passes the fate of a packet to the value of a stream that the packet carried.
+// controlFate reports the fate of a packet to the control value of a stream in it.
 func (s *Set) controlFate(st *stream, kind byte, pn wire.PacketNumber, fate recovery.Fate) {
 	switch kind {
 	case recReset:
@@ -95,7 +95,8 @@ func (s *Set) controlFate(st *stream, kind byte, pn wire.PacketNumber, fate reco
 	}
 }
 
-// fixedFate is for values that do not change, so that any packet that arrives will do.
+// fixedFate handles the fate of values that do not change. The value is received if any packet with it is
+// acknowledged.
 func fixedFate(v *recovery.SentVal, pn wire.PacketNumber, fate recovery.Fate) {
 	if fate == recovery.Acked {
 		v.SetReceived()
@@ -104,7 +105,7 @@ func fixedFate(v *recovery.SentVal, pn wire.PacketNumber, fate recovery.Fate) {
 	}
 }
 
-// dataAcked notes that the peer has bytes of a stream, and perhaps its end.
+// dataAcked records that the peer has received data of a stream and, if fin is set, its end.
 func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 	h := &st.send
 	if fin {
@@ -130,8 +131,8 @@ func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 	s.maybeEndSend(st)
 }
 
-// dataLost makes bytes of a stream, but for those that have arrived by other packets, and perhaps its
-// end, due again.
+// dataLost makes the lost data of a stream due again, and its end if fin is set, except for what has
+// arrived in other packets.
 func (s *Set) dataLost(st *stream, start, end int64, fin bool, pn wire.PacketNumber) {
 	h := &st.send
 	if fin {

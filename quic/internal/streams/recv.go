@@ -8,9 +8,9 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// maxGaps bounds the holes in what has arrived of a stream, and so the work for a frame, unless a hole
-// and the piece behind it have bytesPerGap bytes on average: slow start ends by sending at twice the rate
-// of the path, which loses every other packet of a window. A window of 16 MiB has 16,384 holes then.
+// maxGaps bounds the gaps in what has arrived of a stream, and so the work for a frame, unless a gap and
+// the data behind it have bytesPerGap bytes on average. Slow start ends by sending at twice the rate of the
+// path, which loses every other packet of a window. A window of 16 MiB then has 16,384 gaps.
 //
 // "QUIC deployments SHOULD provide mitigations for stream fragmentation attacks. Mitigations could
 // consist of [...] limiting the size of tracking data structures".
@@ -32,7 +32,7 @@ func (s *Set) handleStream(f wire.Stream) error {
 	r := &st.recv
 	switch {
 	case r.reset:
-		// What was lost on the way to the reset does not matter any more.
+		// Data that was lost before the reset does not matter any more.
 	case r.stopped:
 		s.discard(st)
 		s.maybeEndStopped(st)
@@ -49,8 +49,8 @@ func (s *Set) handleStream(f wire.Stream) error {
 	return nil
 }
 
-// account checks what a frame says about the end of a stream, and counts it towards both windows. fin
-// says that end is the final size.
+// account checks a frame's end offset against the final size and both windows, and counts new data. fin
+// reports whether end is the final size.
 func (s *Set) account(st *stream, end int64, fin bool) error {
 	r := &st.recv
 	// "Once a final size for a stream is known, it cannot change. If a RESET_STREAM or STREAM
@@ -60,9 +60,9 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-5
 	switch {
 	case r.final >= 0 && (end > r.final || fin && end != r.final):
-		return &Error{wire.FinalSizeError, "final size changed, or data beyond it"}
+		return &Error{wire.FinalSizeError, "the final size changed or data exceeds it"}
 	case fin && end < r.win.received:
-		return &Error{wire.FinalSizeError, "final size below data received"}
+		return &Error{wire.FinalSizeError, "the final size is below the data received"}
 	}
 	if more := end - r.win.received; more > 0 {
 		// "A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR if
@@ -70,9 +70,9 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-8
 		switch {
 		case more > r.win.space():
-			return &Error{wire.FlowControlError, "more data than allowed on a stream"}
+			return &Error{wire.FlowControlError, "the data exceeds the stream's limit"}
 		case more > s.recv.space():
-			return &Error{wire.FlowControlError, "more data than allowed on the connection"}
+			return &Error{wire.FlowControlError, "the data exceeds the connection's limit"}
 		}
 		r.win.received = end
 		s.recv.received += more
@@ -84,7 +84,7 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	return nil
 }
 
-// store keeps the bytes of a frame that are new; false if that makes too many gaps.
+// store stores the new data of a frame. It returns false if that makes too many gaps.
 func (r *recvHalf) store(start, end int64, data []byte) bool {
 	if start < r.next {
 		if end <= r.next {
@@ -108,12 +108,12 @@ func (r *recvHalf) store(start, end int64, data []byte) bool {
 	return true
 }
 
-// tooManyGaps compares the holes with the run of bytes that they are in.
+// tooManyGaps compares the number of gaps with the size of the data between the first and the last.
 func (r *recvHalf) tooManyGaps() bool {
 	return int64(r.later.NumRanges()) > max(maxGaps, (r.win.received-r.next)/bytesPerGap)
 }
 
-// handleReset handles RESET_STREAM.
+// handleReset processes RESET_STREAM.
 //
 // "The receiver MUST use the final size of the stream to account for all bytes sent on the stream in
 // its connection-level flow controller."
@@ -124,7 +124,7 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 		return err
 	}
 	r := &st.recv
-	complete := r.final >= 0 && r.next == r.final // a FIN has come, and all before it
+	complete := r.final >= 0 && r.next == r.final // the FIN and all data before it have arrived
 	if err := s.account(st, int64(f.FinalSize), true); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 	r.stop.Clear()
 	s.discard(st)
 	if r.stopped {
-		// Our application has asked for it, so it is no abort of the peer's.
+		// Our application has asked for the reset, so it does not count as an abort by the peer.
 		s.maybeEndStopped(st)
 		return nil
 	}
@@ -148,7 +148,7 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 	return nil
 }
 
-// discard drops what has arrived and was not read, and gives its credit back to the connection.
+// discard drops data that has arrived but was not read, and returns its credit to the connection.
 func (s *Set) discard(st *stream) {
 	r := &st.recv
 	n := r.win.received - r.win.consumed
@@ -160,8 +160,8 @@ func (s *Set) discard(st *stream) {
 	s.chargeRecv(st)
 }
 
-// maybeEndStopped ends the receiving part of a stream that the application has given up, when the peer
-// has no more of it to send and knows, or need not know, that we did not want it.
+// maybeEndStopped ends the receiving part of a stream that the application has stopped, once the peer has
+// nothing more to send and has received STOP_SENDING or does not need it.
 func (s *Set) maybeEndStopped(st *stream) {
 	r := &st.recv
 	if r.reset || r.final >= 0 && !r.stop.ShouldSend(true) {
@@ -178,9 +178,9 @@ func (s *Set) endRecv(st *stream) {
 	s.maybeFree(st)
 }
 
-// Read copies bytes of a stream, in order, to p. With none to copy it returns io.EOF at the stream's
-// end, a *ResetError if the peer has reset it, and ErrBlocked if more may arrive, in which case
-// EventReadable follows. After the end, or StopSending, it returns ErrClosed.
+// Read copies data of a stream, in order, to p. If there is none, it returns io.EOF at the end of the
+// stream, a *ResetError if the peer has reset it, and otherwise ErrBlocked, in which case EventReadable
+// follows. After the end or StopSending, it returns ErrClosed.
 func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, error) {
 	s.setTime(now)
 	st := s.find(id)
@@ -208,7 +208,7 @@ func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, 
 	return 0, ErrBlocked
 }
 
-// consume takes n bytes that were read out of both windows.
+// consume counts n bytes that were read as consumed in both windows.
 func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	r := &st.recv
 	r.win.consume(n)
@@ -219,7 +219,7 @@ func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	if r.final < 0 {
 		if r.win.wantsMore(s.now, rtt) {
 			r.win.grow(2 * r.win.size)
-			// One stream cannot use all of the connection's window.
+			// The window is large enough that one stream cannot use all of it.
 			s.growConn(streamsPerConn * min(r.win.size, s.recv.max/streamsPerConn))
 		}
 		if r.win.update.ShouldSend(false) {
@@ -233,16 +233,16 @@ func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	}
 }
 
-// growConn makes the connection's window size bytes large, or as large as it may be. It does not grow
-// over the connection's share of the memory.
+// growConn increases the connection's window to size bytes, or as far as its maximum and the connection's
+// share of the memory allow.
 func (s *Set) growConn(size int64) {
 	if size = min(size, s.recv.max, s.recvShare.limit()); size > s.recv.size {
 		s.recv.grow(size)
 	}
 }
 
-// StopSending gives up the receiving part of a stream: what has arrived is dropped, and the peer is
-// asked to reset it with code, which is below 2^62.
+// StopSending stops the receiving part of a stream: it drops what has arrived and asks the peer to reset
+// the stream with code, which must be below 2^62.
 func (s *Set) StopSending(id ID, code uint64) error {
 	st := s.find(id)
 	if st == nil || st.recv.done || st.recv.stopped {

@@ -2,24 +2,24 @@ package streams
 
 import "math/bits"
 
-// A recvBuffer holds the bytes of a stream from some offset on, in chunks that cover fixed ranges of
-// offsets and are allocated when the first byte of their range arrives. It is written out of order, and
-// its memory is bounded by the window, however the peer cuts and orders its frames.
+// A recvBuffer holds the data of a stream from an offset on, in chunks that cover fixed ranges of offsets
+// and are allocated when the first byte of their range arrives. It can be written out of order. Its memory
+// is bounded by the window, however the peer splits and orders its frames.
 type recvBuffer struct {
-	chunks []*chunk // chunks[head:] are those from index first on; nil where nothing was written
+	chunks []*chunk // chunks[head:] are in use, from index first on; nil if nothing was written
 	head   int
 	first  int
 	mem    int64 // bytes in all chunks
 }
 
-// The first chunk of a stream has the smallest size, and each further one is of the next larger class, so
-// that a short stream uses little memory and a long one is not cut into many pieces.
+// The first chunk of a stream has the smallest size, and each further one is of the next larger class. A
+// short stream therefore uses little memory, and a long one has few chunks.
 const (
-	rampIndex = numClasses - 1 // of the first chunk of the largest size
+	rampIndex = numClasses - 1 // index of the first chunk of the largest size
 	rampEnd   = maxChunk - minChunk
 )
 
-// chunkAt returns the index of the chunk that covers an offset, and where it begins.
+// chunkAt returns the index of the chunk that covers an offset and the offset at which it begins.
 func chunkAt(off int64) (index int, start int64) {
 	if off < rampEnd {
 		index = bits.Len64(uint64(off/minChunk+1)) - 1
@@ -29,11 +29,11 @@ func chunkAt(off int64) (index int, start int64) {
 	return rampIndex + int(n), rampEnd + n*maxChunk
 }
 
-// slot returns the slot of the chunk with an index, which is not below first.
+// slot returns the slot of the chunk with an index, which must not be below first.
 func (b *recvBuffer) slot(index int) **chunk {
 	i := b.head + index - b.first
 	if i >= cap(b.chunks) && b.head > len(b.chunks)/2 {
-		// Move what is left to the front instead of growing.
+		// Move the slots in use to the front instead of growing.
 		n := copy(b.chunks, b.chunks[b.head:])
 		clear(b.chunks[n:])
 		b.chunks, b.head = b.chunks[:n], 0
@@ -45,7 +45,7 @@ func (b *recvBuffer) slot(index int) **chunk {
 	return &b.chunks[i]
 }
 
-// write copies p to the range that begins at off. Nothing of the range was released.
+// write copies p to the range that begins at off. The range must not have been released.
 func (b *recvBuffer) write(off int64, p []byte) {
 	for len(p) > 0 {
 		index, start := chunkAt(off)
@@ -59,7 +59,7 @@ func (b *recvBuffer) write(off int64, p []byte) {
 	}
 }
 
-// read copies the bytes from off on to p. All of them were written and not released.
+// read copies data from off on to p. All of it must have been written and not released.
 func (b *recvBuffer) read(p []byte, off int64) {
 	for len(p) > 0 {
 		index, start := chunkAt(off)
@@ -68,8 +68,8 @@ func (b *recvBuffer) read(p []byte, off int64) {
 	}
 }
 
-// release frees the chunks that end at or below off. end is the end of the bytes that were written: if
-// there are none from off on, the chunk that covers off is freed as well.
+// release frees the chunks that end at or below off. end is the end of the written data: if there is none
+// from off on, the chunk that covers off is freed as well.
 func (b *recvBuffer) release(off, end int64) {
 	index, start := chunkAt(off)
 	for ; b.first < index && b.head < len(b.chunks); b.first, b.head = b.first+1, b.head+1 {
@@ -93,7 +93,7 @@ func (b *recvBuffer) drop() {
 	}
 }
 
-// free releases everything.
+// free frees everything.
 func (b *recvBuffer) free() {
 	for ; b.head < len(b.chunks); b.head++ {
 		b.drop()

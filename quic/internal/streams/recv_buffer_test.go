@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestChunkAt: chunks cover all offsets, in order, without holes.
+// Chunks cover all offsets in order without gaps.
 func TestChunkAt(t *testing.T) {
 	next := int64(0)
 	for index := range 40 {
@@ -24,7 +24,7 @@ func TestChunkAt(t *testing.T) {
 	require.Less(t, int64(1<<62-1)-start, int64(maxChunk))
 }
 
-// TestRecvBuffer compares a buffer with a slice, while a window moves over it.
+// TestRecvBuffer compares a buffer with a slice while a window moves over it.
 func TestRecvBuffer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
@@ -52,7 +52,7 @@ func TestRecvBuffer(t *testing.T) {
 	}
 }
 
-// TestSizeClass: the class of a size is the smallest that holds it.
+// The class of a size is the smallest that holds it.
 func TestSizeClass(t *testing.T) {
 	for n := range maxChunk {
 		class := sizeClass(n)

@@ -10,8 +10,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The streams that rules are tested on, seen from the server. Client and server have opened one of each
-// type; the peer may open 10.
+// The streams for the tests of rules, from the server's point of view. Client and server have opened one of
+// each type. The peer may open 10.
 const (
 	peerBidi ID = 0
 	ourBidi  ID = 1
@@ -19,7 +19,7 @@ const (
 	ourUni   ID = 3
 )
 
-// newServer returns a server with the streams above, of which the application has accepted the peer's.
+// newServer returns a server with the streams above. The application has accepted the peer's.
 func newServer(t testing.TB) *peer {
 	_, s := newPair(t, testConfig(), testConfig())
 	for _, uni := range []bool{false, true} {
@@ -56,16 +56,16 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestFrameRules: each frame on each type of stream, and what it is answered with.
+// TestFrameRules checks the error for each frame on each type of stream.
 func TestFrameRules(t *testing.T) {
 	const ok = wire.NoError
 	state, limit := wire.StreamStateError, wire.StreamLimitError
 	for _, tt := range []struct {
 		name  string
 		frame func(id uint64) wire.Frame
-		// for peerBidi, ourBidi, peerUni, ourUni
+		// want contains the errors for peerBidi, ourBidi, peerUni and ourUni.
 		want [4]wire.ErrorCode
-		// opens: the first frame of a stream of the peer's may be one of these
+		// opens reports whether the frame may be the first of a stream of the peer.
 		opensUni bool
 	}{
 		{"STREAM", func(id uint64) wire.Frame { return wire.Stream{ID: id, Data: []byte("x")} },
@@ -133,7 +133,7 @@ func TestOpenImplicitly(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestFinalSize: every way in which a peer can contradict itself about the end of a stream.
+// TestFinalSize checks every way in which a peer can contradict itself about the end of a stream.
 func TestFinalSize(t *testing.T) {
 	data := make([]byte, 100)
 	stream := func(off uint64, n int, fin bool) wire.Frame {
@@ -149,7 +149,7 @@ func TestFinalSize(t *testing.T) {
 		{"FIN without data", []wire.Frame{stream(0, 10, false), stream(10, 0, true)}, false},
 		{"FIN first", []wire.Frame{stream(10, 0, true), stream(0, 10, false)}, false},
 		{"reset at the end", []wire.Frame{stream(0, 10, false), reset(10)}, false},
-		{"reset beyond what came", []wire.Frame{stream(0, 10, false), reset(50)}, false},
+		{"reset beyond the data received", []wire.Frame{stream(0, 10, false), reset(50)}, false},
 		{"reset after FIN", []wire.Frame{stream(0, 10, true), reset(10)}, false},
 		{"FIN after reset", []wire.Frame{reset(10), stream(0, 10, true)}, false},
 		{"data after reset", []wire.Frame{reset(10), stream(3, 7, false)}, false},
@@ -181,7 +181,8 @@ func TestFinalSize(t *testing.T) {
 	}
 }
 
-// TestFlowControlLimits: to the byte, on the stream and on the connection, by data, FIN and reset.
+// TestFlowControlLimits checks the exact limits of the stream and of the connection for data, FIN and
+// reset.
 func TestFlowControlLimits(t *testing.T) {
 	cfg := testConfig()
 	window, conn := uint64(cfg.RecvWindow), uint64(cfg.ConnWindow)
@@ -220,7 +221,7 @@ func TestFlowControlLimits(t *testing.T) {
 	}
 }
 
-// TestReassembly: bytes come out in order, once, however they were cut.
+// Data is delivered once and in order, however it was split.
 func TestReassembly(t *testing.T) {
 	want := fill(make([]byte, 40000), peerUni, 0)
 	for _, tt := range []struct {
@@ -247,7 +248,7 @@ func TestReassembly(t *testing.T) {
 	}
 }
 
-// readAll reads a stream to its end, n bytes at a time.
+// readAll reads a stream to its end in pieces of n bytes.
 func readAll(t testing.TB, s *peer, id ID, n int) (all []byte) {
 	p := make([]byte, n)
 	for {
@@ -261,8 +262,7 @@ func readAll(t testing.TB, s *peer, id ID, n int) (all []byte) {
 	}
 }
 
-// TestGaps: a peer cannot make us keep more than a bounded number of pieces, and may do anything below
-// that.
+// A peer cannot make us keep more than a bounded number of pieces. Below that, anything is allowed.
 func TestGaps(t *testing.T) {
 	s := newServer(t)
 	f := wire.Stream{ID: uint64(peerUni), Data: []byte("x")}
@@ -288,7 +288,7 @@ func TestGaps(t *testing.T) {
 	require.Equal(t, 2*maxGaps, n)
 }
 
-// TestGapsOfAWindow: every other packet of a whole window may be missing; small pieces are still bounded.
+// Every other packet of a whole window may be missing. Small pieces are still bounded.
 func TestGapsOfAWindow(t *testing.T) {
 	cfg := testConfig()
 	cfg.RecvWindow, cfg.ConnWindow = 16<<20, 16<<20
@@ -318,15 +318,15 @@ func TestGapsOfAWindow(t *testing.T) {
 	require.Equal(t, maxGaps+1, n)
 }
 
-// TestMemory: what a stream pins follows what flow control charges for, not the number of frames.
+// The memory of a stream corresponds to its flow control window and not to the number of frames.
 func TestMemory(t *testing.T) {
 	s := newServer(t)
 	r := &s.find(peerUni).recv
 	require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni), Data: make([]byte, 100)}))
-	require.EqualValues(t, minChunk, r.buf.size(), "a short stream pins a small chunk")
+	require.EqualValues(t, minChunk, r.buf.size(), "a short stream uses a small chunk")
 	_, err := s.Read(1, testRTT, peerUni, make([]byte, 100))
 	require.NoError(t, err)
-	require.Zero(t, r.buf.size(), "a stream that was read to the end pins nothing")
+	require.Zero(t, r.buf.size(), "a stream that was read to the end uses no memory")
 
 	for off := uint64(200); off < uint64(s.cfg.RecvWindow); off += 997 {
 		require.NoError(t, s.input(wire.Stream{ID: uint64(peerUni), Offset: off, Data: []byte("x")}))
@@ -334,6 +334,6 @@ func TestMemory(t *testing.T) {
 	}
 	require.LessOrEqual(t, r.buf.size(), s.cfg.RecvWindow+maxChunk)
 	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni), FinalSize: uint64(r.win.received)}))
-	require.Zero(t, r.buf.size(), "a stream that was reset pins nothing")
+	require.Zero(t, r.buf.size(), "a stream that was reset uses no memory")
 	require.NoError(t, s.CheckInvariants())
 }

@@ -2,9 +2,9 @@ package streams
 
 import "github.com/pqquic/pqquic/quic/internal/wire"
 
-// Write copies bytes into a stream's send buffer. If there is no room for all of p, it returns
-// ErrBlocked, and EventWritable comes when there is room. If the peer has asked us to stop, it returns
-// a *StoppedError; after CloseWrite and Reset it returns ErrClosed.
+// Write copies data into a stream's send buffer. If there is no room for all of p, it returns ErrBlocked,
+// and EventWritable follows when there is room. If the peer has asked us to stop, it returns a
+// *StoppedError. After CloseWrite and Reset, it returns ErrClosed.
 func (s *Set) Write(id ID, p []byte) (int, error) {
 	st := s.find(id)
 	if err := st.sendError(); err != nil {
@@ -33,7 +33,7 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 	return n, nil
 }
 
-// sendError is why the application cannot send on a stream, which may be nil.
+// sendError returns the reason why the application cannot send on a stream, or nil. st may be nil.
 func (st *stream) sendError() error {
 	switch {
 	case st == nil:
@@ -63,7 +63,7 @@ func (s *Set) CloseWrite(id ID) error {
 	return nil
 }
 
-// Reset cuts the sending part of a stream off, with code, which is below 2^62. What is not
+// Reset aborts the sending part of a stream with code, which must be below 2^62. Data that is not
 // acknowledged may never arrive.
 func (s *Set) Reset(id ID, code uint64) error {
 	st := s.find(id)
@@ -100,7 +100,7 @@ func (s *Set) reset(st *stream, code uint64) {
 	s.wakeWriter(st)
 }
 
-// handleStopSending handles STOP_SENDING.
+// handleStopSending processes STOP_SENDING.
 //
 // "An endpoint that receives a STOP_SENDING frame MUST send a RESET_STREAM frame if the stream is in
 // the 'Ready' or 'Send' state. [...] An endpoint SHOULD copy the error code from the STOP_SENDING
@@ -114,7 +114,7 @@ func (s *Set) handleStopSending(f wire.StopSending) error {
 	h := &st.send
 	h.stopped, h.stopCode = true, f.Code
 	if !h.fin && !h.resetting {
-		// Otherwise our application has finished its work for the peer: nothing was aborted.
+		// Otherwise our application has finished its work for the peer, so this is not an abort.
 		st.aborted = true
 	}
 	s.report(st, EventStopped)
@@ -124,7 +124,7 @@ func (s *Set) handleStopSending(f wire.StopSending) error {
 	return nil
 }
 
-// handleMaxStreamData handles MAX_STREAM_DATA.
+// handleMaxStreamData processes MAX_STREAM_DATA.
 //
 // "A sender MUST ignore any MAX_STREAM_DATA or MAX_DATA frames that do not increase flow control
 // limits."
@@ -140,7 +140,7 @@ func (s *Set) handleMaxStreamData(f wire.MaxStreamData) error {
 	return nil
 }
 
-// raiseSendMax takes a limit of the peer's on the connection.
+// raiseSendMax processes the peer's limit on the connection.
 func (s *Set) raiseSendMax(limit int64) {
 	if limit > s.sendMax {
 		s.sendMax = limit
@@ -148,7 +148,7 @@ func (s *Set) raiseSendMax(limit int64) {
 	}
 }
 
-// countUnflushed counts a stream in unflushed if it has something that is not acknowledged.
+// countUnflushed adds a stream to unflushed if something of it is not acknowledged.
 func (s *Set) countUnflushed(st *stream) {
 	if !st.send.unflushed && !st.send.isFlushed() {
 		st.send.unflushed = true
@@ -166,7 +166,7 @@ func (s *Set) uncountFlushed(st *stream) {
 	}
 }
 
-// isFlushed reports whether everything that the peer should know is acknowledged.
+// isFlushed reports whether everything that must reach the peer is acknowledged.
 func (h *sendHalf) isFlushed() bool {
 	if h.resetting {
 		return h.reset.IsReceived()
@@ -174,7 +174,8 @@ func (h *sendHalf) isFlushed() bool {
 	return h.acked == h.end && (!h.fin || h.finVal.IsReceived())
 }
 
-// maybeEndSend ends the sending part of a stream when the peer and the application know all about it.
+// maybeEndSend ends the sending part of a stream once the peer has acknowledged everything and the
+// application knows the outcome.
 func (s *Set) maybeEndSend(st *stream) {
 	if st == nil || st.send.done {
 		return
@@ -187,5 +188,5 @@ func (s *Set) maybeEndSend(st *stream) {
 	}
 }
 
-// Flushed reports whether the peer has acknowledged all that was written, with every end and reset.
+// Flushed reports whether the peer has acknowledged all that was written, including every end and reset.
 func (s *Set) Flushed() bool { return s.unflushed == 0 }

@@ -5,8 +5,8 @@ import (
 	"sort"
 )
 
-// A sendBuffer holds the bytes of a stream that are written and not acknowledged, as a list of
-// segments without holes between them.
+// A sendBuffer holds the data of a stream that is written but not acknowledged, as a list of segments
+// without gaps.
 //
 //   - Writing appends to the last segment while it has room.
 //   - Reading new data continues at the segment where reading new data stopped; reading older data,
@@ -15,27 +15,27 @@ import (
 type sendBuffer struct {
 	segs   []segment // segs[head:] are in use, in the order of their offsets
 	head   int
-	cursor int   // index of the segment where reading has got furthest
+	cursor int   // index of the furthest segment that was read
 	mem    int64 // bytes in the chunks of all segments
 }
 
-// A segment is a run of bytes of a stream. The bytes are either copied into a chunk, which may have
-// room for more, or belong to the caller of handOver.
+// A segment is a run of data of a stream. The data is either copied into a chunk, which may have room for
+// more, or belongs to the caller of handOver.
 type segment struct {
 	off      int64
 	data     []byte // cap(data) is the capacity of the chunk, or len(data) without one
 	chunk    *chunk
-	released func([]byte) // of handOver
+	released func([]byte) // from handOver
 }
 
 func (g *segment) end() int64 { return g.off + int64(len(g.data)) }
 
-// write appends a copy of p. off is the end of what the buffer holds.
+// write appends a copy of p. off is the end of the data in the buffer.
 func (b *sendBuffer) write(off int64, p []byte) {
 	least := 0
 	if n := len(b.segs); n > b.head && b.segs[n-1].chunk != nil {
-		// Each chunk that follows another is twice as large, so that many small writes do not
-		// make many segments.
+		// Each chunk that follows another is twice as large, so that many small writes do not make many
+		// segments.
 		least = 2 * cap(b.segs[n-1].data)
 		copied := b.segs[n-1].fill(p)
 		p, off = p[copied:], off+int64(copied)
@@ -50,15 +50,15 @@ func (b *sendBuffer) write(off int64, p []byte) {
 	}
 }
 
-// fill appends what it can of p to the chunk of a segment.
+// fill copies as much of p as fits into the chunk of a segment.
 func (g *segment) fill(p []byte) (copied int) {
 	at := len(g.data)
 	g.data = g.data[:min(at+len(p), cap(g.data))]
 	return copy(g.data[at:], p)
 }
 
-// handOver appends p, which is not empty, without a copy. The bytes must not change until released is called with p, which
-// happens once, within the call of release or free that drops the last of them.
+// handOver appends p, which must not be empty, without copying it. The bytes must not change until released
+// is called with p. That happens once, within the call of release or free that drops the last of them.
 func (b *sendBuffer) handOver(off int64, p []byte, released func([]byte)) {
 	b.push(segment{off: off, data: p[:len(p):len(p)], released: released})
 }
@@ -66,7 +66,7 @@ func (b *sendBuffer) handOver(off int64, p []byte, released func([]byte)) {
 // push appends a segment.
 func (b *sendBuffer) push(g segment) {
 	if len(b.segs) == cap(b.segs) && b.head > len(b.segs)/2 {
-		// Move what is left to the front instead of growing.
+		// Move the segments in use to the front instead of growing.
 		n := copy(b.segs, b.segs[b.head:])
 		clear(b.segs[n:])
 		b.segs = b.segs[:n]
@@ -75,7 +75,7 @@ func (b *sendBuffer) push(g segment) {
 	b.segs = append(b.segs, g)
 }
 
-// read copies the bytes from off on to p. All of them were written and not released.
+// read copies data from off on to p. All of it must have been written and not released.
 func (b *sendBuffer) read(p []byte, off int64) {
 	if len(p) == 0 {
 		return
@@ -105,7 +105,7 @@ func (b *sendBuffer) find(off int64) int {
 	return b.head + sort.Search(len(b.segs)-b.head, func(i int) bool { return b.segs[b.head+i].end() > off })
 }
 
-// release drops the segments that end at or below off. Those above must keep what they hold.
+// release drops the segments that end at or below off. Segments above off are not changed.
 func (b *sendBuffer) release(off int64) {
 	for b.head < len(b.segs) && b.segs[b.head].end() <= off {
 		b.drop()
@@ -137,16 +137,16 @@ func (b *sendBuffer) free() {
 	*b = sendBuffer{}
 }
 
-// size returns the memory of the chunks in use. Bytes that were handed over are not included.
+// size returns the size of the chunks in use. Data that was handed over is not included.
 func (b *sendBuffer) size() int64 { return b.mem }
 
-// check verifies that the buffer holds the bytes from start to end and nothing else, except that start
-// may lie within the first segment.
+// check returns an error unless the buffer holds exactly the data from start to end. start may lie within
+// the first segment.
 func (b *sendBuffer) check(start, end int64) error {
 	segs := b.segs[b.head:]
 	if len(segs) == 0 {
 		if start != end || b.mem != 0 {
-			return fmt.Errorf("no bytes of [%d, %d), but %d bytes of memory", start, end, b.mem)
+			return fmt.Errorf("the buffer holds nothing of [%d, %d), but uses %d bytes of memory", start, end, b.mem)
 		}
 		return nil
 	}
@@ -154,7 +154,7 @@ func (b *sendBuffer) check(start, end int64) error {
 	for i := range segs {
 		g := &segs[i]
 		if g.off != at || len(g.data) == 0 {
-			return fmt.Errorf("%d bytes at %d, expected some at %d", len(g.data), g.off, at)
+			return fmt.Errorf("a segment has %d bytes at %d, but data is expected at %d", len(g.data), g.off, at)
 		}
 		if g.chunk != nil {
 			mem += int64(len(g.chunk.mem))
@@ -163,11 +163,11 @@ func (b *sendBuffer) check(start, end int64) error {
 	}
 	switch {
 	case segs[0].off > start || segs[0].end() <= start || at != end:
-		return fmt.Errorf("segments of [%d, %d) for [%d, %d)", segs[0].off, at, start, end)
+		return fmt.Errorf("the segments cover [%d, %d) instead of [%d, %d)", segs[0].off, at, start, end)
 	case mem != b.mem:
-		return fmt.Errorf("%d bytes of memory counted, %d are in use", b.mem, mem)
+		return fmt.Errorf("%d bytes of memory are counted, but %d are in use", b.mem, mem)
 	case b.cursor < b.head || b.cursor >= len(b.segs):
-		return fmt.Errorf("cursor %d outside of [%d, %d)", b.cursor, b.head, len(b.segs))
+		return fmt.Errorf("the cursor %d is outside [%d, %d)", b.cursor, b.head, len(b.segs))
 	}
 	return nil
 }

@@ -8,20 +8,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bufferModel compares a sendBuffer with a slice that holds everything that was ever written.
+// bufferModel compares a sendBuffer with a slice that contains everything that was written.
 type bufferModel struct {
 	t    testing.TB
 	buf  sendBuffer
 	all  []byte
 	sent int
-	rel  int // everything below is released
+	rel  int // everything below this offset is released
 
-	lent     [][]byte // handed over and not returned
+	lent     [][]byte // slices that were handed over and not returned
 	returned int
 	fill     byte
 }
 
-// bytes returns n bytes that differ from their neighbours.
+// bytes returns n bytes that differ from their neighbors.
 func (m *bufferModel) bytes(n int) []byte {
 	p := make([]byte, n)
 	for i := range p {
@@ -44,7 +44,7 @@ func (m *bufferModel) handOver(n int) {
 	}
 	p := m.bytes(n)
 	m.buf.handOver(int64(len(m.all)), p, func(q []byte) {
-		require.Same(m.t, &m.lent[0][0], &q[0], "slices return in their order")
+		require.Same(m.t, &m.lent[0][0], &q[0], "slices are returned in order")
 		require.Len(m.t, q, len(m.lent[0]))
 		m.lent = m.lent[1:]
 		m.returned++
@@ -61,7 +61,7 @@ func (m *bufferModel) read(off, n int) {
 	require.True(m.t, bytes.Equal(m.all[off:off+len(p)], p), "bytes at %d", off)
 }
 
-// send reads what was not read before.
+// send reads data that was not read before.
 func (m *bufferModel) send(n int) {
 	n = min(n, len(m.all)-m.sent)
 	m.read(m.sent, n)
@@ -80,10 +80,10 @@ func (m *bufferModel) check() {
 	for _, p := range m.lent {
 		lent += len(p)
 	}
-	require.GreaterOrEqual(m.t, lent, len(m.all)-m.rel-int(m.buf.size()), "all bytes are somewhere")
+	require.GreaterOrEqual(m.t, lent, len(m.all)-m.rel-int(m.buf.size()), "data that was handed over is missing")
 }
 
-// dirtyChunks fills the pools with chunks of a former user.
+// dirtyChunks fills the pools with chunks that contain other data.
 func dirtyChunks() {
 	for class := range numClasses {
 		var held []*chunk
@@ -100,8 +100,8 @@ func dirtyChunks() {
 	}
 }
 
-// TestSendBuffer compares a buffer with a slice while bytes are written, handed over, sent, sent again
-// and released in pieces of random sizes.
+// TestSendBuffer compares a buffer with a slice while data is written, handed over, sent, sent again and
+// released in pieces of random sizes.
 func TestSendBuffer(t *testing.T) {
 	for seed := range uint64(40) {
 		rng := rand.New(rand.NewPCG(seed, 3))
@@ -132,7 +132,7 @@ func TestSendBuffer(t *testing.T) {
 	}
 }
 
-// FuzzSendBuffer does the same as its input says: each two bytes are an operation and a size.
+// FuzzSendBuffer performs the operations in its input. Each is two bytes, an operation and a size.
 func FuzzSendBuffer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		m := bufferModel{t: t}
@@ -157,7 +157,7 @@ func FuzzSendBuffer(f *testing.F) {
 	})
 }
 
-// TestSmallWrites: what a small write costs. Small writes share a chunk.
+// TestSmallWrites checks the memory that small writes use. They share a chunk.
 func TestSmallWrites(t *testing.T) {
 	var b sendBuffer
 	b.write(0, make([]byte, 10))
@@ -175,8 +175,8 @@ func TestSmallWrites(t *testing.T) {
 	b.free()
 }
 
-// TestHandOver: a slice that is handed over is neither copied nor appended to, and returns when its
-// last byte is released.
+// A slice that is handed over is neither copied nor appended to, and is returned when its last byte is
+// released.
 func TestHandOver(t *testing.T) {
 	var b sendBuffer
 	var returned []string
@@ -186,7 +186,7 @@ func TestHandOver(t *testing.T) {
 	b.handOver(5, []byte("second"), back)
 	b.write(11, []byte("copied"))
 	b.handOver(17, []byte("third"), back)
-	require.Equal(t, "first.......", string(mem), "the rest of the array is not ours")
+	require.Equal(t, "first.......", string(mem), "the buffer writes to the rest of the array")
 	require.EqualValues(t, minChunk, b.size())
 	require.Same(t, &mem[0], &b.segs[0].data[0])
 
@@ -203,7 +203,7 @@ func TestHandOver(t *testing.T) {
 	require.Len(t, returned, 3, "once")
 }
 
-// TestSendBufferSteps: new data is found without a search, however many segments there are.
+// New data is found without a search, however many segments there are.
 func TestSendBufferSteps(t *testing.T) {
 	var b sendBuffer
 	const segments, size = 1000, 100
@@ -212,15 +212,15 @@ func TestSendBufferSteps(t *testing.T) {
 	}
 	p := make([]byte, 30)
 	for off := int64(0); off+30 <= segments*size; off += 30 {
-		require.LessOrEqual(t, off/size-int64(b.cursor), int64(1), "the cursor is where the data is, or next to it")
+		require.LessOrEqual(t, off/size-int64(b.cursor), int64(1), "the cursor is at the data or next to it")
 		b.read(p, off)
-		b.read(p, off/2) // a retransmission leaves the cursor alone
+		b.read(p, off/2) // a retransmission does not move the cursor
 		require.EqualValues(t, (off+29)/size, b.cursor)
 	}
 	b.free()
 }
 
-// TestSendBufferAllocs: a stream that has its segments writes, sends and releases without allocation.
+// Once a stream has its segments, it writes, sends and releases without allocation.
 func TestSendBufferAllocs(t *testing.T) {
 	for _, size := range []int{1, 10, 1000, 20000} {
 		var b sendBuffer
@@ -235,7 +235,7 @@ func TestSendBufferAllocs(t *testing.T) {
 		for range 1000 {
 			round()
 		}
-		// A garbage collection empties the pools: that is a chunk now and then.
+		// A garbage collection empties the pools, which costs a chunk now and then.
 		require.Less(t, testing.AllocsPerRun(1000, round), 0.5, "writes of %d bytes", size)
 		b.free()
 	}

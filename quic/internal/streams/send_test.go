@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// newClient returns a client whose peer allows it what p says, and n unidirectional streams.
+// newClient returns a client with n unidirectional streams, whose peer sends the limits in p.
 func newClient(t testing.TB, p wire.TransportParameters, n int) (*peer, []ID) {
 	c, _ := newPair(t, testConfig(), testConfig())
 	c.sendMax, c.local = 0, [2]localType{}
@@ -24,7 +24,7 @@ func newClient(t testing.TB, p wire.TransportParameters, n int) (*peer, []ID) {
 	return c, ids
 }
 
-// wide is a peer that allows more than a test needs.
+// wide are the parameters of a peer that allows more than a test needs.
 var wide = wire.TransportParameters{MaxData: 1 << 30, MaxStreamDataUni: 1 << 30, MaxStreamDataBidiRemote: 1 << 30}
 
 func (p *peer) write(id ID, n int) {
@@ -42,7 +42,7 @@ func (pkt *packet) stream(t testing.TB) wire.Stream {
 	return f
 }
 
-// TestFrameFit: frames fill packets to the byte, in rooms of every size.
+// Frames fill packets exactly, whatever the room.
 func TestFrameFit(t *testing.T) {
 	for room := range 300 {
 		for _, n := range []int{0, 1, 47, 63, 64, 65, 100, 200, 5000} {
@@ -76,7 +76,7 @@ func TestFrameFit(t *testing.T) {
 	}
 }
 
-// TestAppendKeeps: Append leaves what is there, and the capacity alone does not tempt it.
+// Append keeps the existing bytes and does not use capacity beyond room.
 func TestAppendKeeps(t *testing.T) {
 	c, ids := newClient(t, wide, 1)
 	c.write(ids[0], 5000)
@@ -88,7 +88,7 @@ func TestAppendKeeps(t *testing.T) {
 	require.Zero(t, buf[:2000][104])
 }
 
-// TestTurns: streams take turns, and a stream that is done or blocked does not hold up others.
+// Streams take turns. A stream that is finished or blocked does not delay others.
 func TestTurns(t *testing.T) {
 	c, ids := newClient(t, wide, 3)
 	for _, id := range ids {
@@ -146,12 +146,12 @@ func TestBlocked(t *testing.T) {
 	}
 	c.write(ids[0], 1000)
 	require.Equal(t, 100, sum())
-	require.True(t, c.find(ids[0]).send.blocked.IsSet(), "STREAM_DATA_BLOCKED went out")
+	require.True(t, c.find(ids[0]).send.blocked.IsSet(), "STREAM_DATA_BLOCKED was sent")
 	require.False(t, c.blocked.IsSet())
 	c.write(ids[1], 1000)
 	c.write(ids[2], 1000)
 	require.Equal(t, 150, sum())
-	require.True(t, c.blocked.IsSet(), "DATA_BLOCKED went out")
+	require.True(t, c.blocked.IsSet(), "DATA_BLOCKED was sent")
 	require.False(t, c.HasPending())
 
 	// "A sender MUST ignore any MAX_STREAM_DATA or MAX_DATA frames that do not increase flow
@@ -166,11 +166,11 @@ func TestBlocked(t *testing.T) {
 	require.NoError(t, c.input(wire.MaxData{Max: 1000}))
 	require.Equal(t, 300+50, sum(), "as far as the streams' limits go")
 	require.NoError(t, c.CloseWrite(ids[1]))
-	require.Zero(t, sum(), "an end behind blocked bytes waits for them")
+	require.Zero(t, sum(), "an end behind blocked data waits for it")
 	require.False(t, c.Flushed())
 }
 
-// TestFinWithoutCredit: the end of a stream needs no credit.
+// The end of a stream needs no flow control credit.
 func TestFinWithoutCredit(t *testing.T) {
 	c, ids := newClient(t, wire.TransportParameters{}, 1)
 	require.NoError(t, c.CloseWrite(ids[0]))
@@ -179,7 +179,7 @@ func TestFinWithoutCredit(t *testing.T) {
 	require.Empty(t, f.Data)
 }
 
-// TestLoss: lost information goes out again, in its newest form, and only as long as it is missing.
+// Lost information is sent again, in its newest form, and only as long as the peer lacks it.
 func TestLoss(t *testing.T) {
 	c, ids := newClient(t, wide, 1)
 	c.write(ids[0], 3000)
@@ -207,12 +207,12 @@ func TestLoss(t *testing.T) {
 	c.fate(f, recovery.Acked)
 	require.True(t, c.Flushed())
 	require.Equal(t, []string{"flushed"}, c.events())
-	require.Empty(t, c.all, "nobody has anything to say about the stream any more")
+	require.Empty(t, c.all, "the stream is freed")
 	c.fate(pkts[2], recovery.Acked)
 	require.NoError(t, c.CheckInvariants())
 }
 
-// TestFinAlone: a lost end without bytes goes out again, and any packet with it will do.
+// A lost end without data is sent again. An acknowledgement of any packet with it is enough.
 func TestFinAlone(t *testing.T) {
 	c, ids := newClient(t, wide, 1)
 	c.write(ids[0], 10)
@@ -230,7 +230,7 @@ func TestFinAlone(t *testing.T) {
 	require.Empty(t, c.all)
 }
 
-// TestProbe: a probe repeats what is missing rather than a PING, and the next one something else.
+// A probe repeats unacknowledged data instead of carrying a PING, and the next probe repeats other data.
 func TestProbe(t *testing.T) {
 	c, ids := newClient(t, wide, 2)
 	require.Nil(t, c.send(1000, true), "nothing is missing")
@@ -248,7 +248,7 @@ func TestProbe(t *testing.T) {
 	require.Equal(t, first.Offset, c.send(1000, true).stream(t).Offset, "from the beginning")
 
 	c.write(ids[0], 10)
-	require.EqualValues(t, ids[0], c.send(1000, true).stream(t).ID, "what is new comes first")
+	require.EqualValues(t, ids[0], c.send(1000, true).stream(t).ID, "new data comes first")
 
 	require.NoError(t, c.Reset(ids[1], 5))
 	require.NotNil(t, c.send(1000, false))
@@ -258,7 +258,7 @@ func TestProbe(t *testing.T) {
 	require.Equal(t, []string{"RESET_STREAM"}, kinds(c.send(1000, true).frames(t)))
 }
 
-// TestWriteBuffer: Write takes what the buffer holds, and wakes the writer when a quarter is free.
+// Write accepts what the buffer holds. The writer is woken when a quarter is free.
 func TestWriteBuffer(t *testing.T) {
 	c, ids := newClient(t, wide, 1)
 	size := int(c.cfg.SendBuffer)
@@ -283,7 +283,7 @@ func TestWriteBuffer(t *testing.T) {
 	require.NoError(t, c.CheckInvariants())
 }
 
-// TestAfterEnd: what the application's calls return when its half is over.
+// TestAfterEnd checks what the application's calls return when their half has ended.
 func TestAfterEnd(t *testing.T) {
 	c, ids := newClient(t, wide, 2)
 	require.NoError(t, c.CloseWrite(ids[0]))

@@ -7,15 +7,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Set is all streams of a connection. Call Init first.
+// A Set contains all streams of a connection. Call Init first.
 type Set struct {
 	cfg  *Config
 	side tlsprovider.Side
 	now  monotime.Time // the latest time seen
 
 	streams map[ID]*stream
-	all     []*stream // the same, in an order that does not vary from run to run
-	recent  *stream   // the one looked up last
+	all     []*stream // the same streams in a deterministic order
+	recent  *stream   // the stream that was looked up last
 	queues  [numQueues]queue
 
 	local  [2]localType  // streams that we open; index 1 is unidirectional
@@ -23,33 +23,33 @@ type Set struct {
 	aborts abortLimiter
 	stats  Stats
 
-	// Receiving. What freed streams have received is in recv, too.
+	// Receiving. recv includes what freed streams have received.
 	recv      window
 	recvShare share
 	readable  int64 // bytes that the application can read, of all streams
-	// overdraft is the memory taken while recvShare had no room, and not released. overdraftAt is
-	// the time of the last packet that was admitted to make the peer repeat what was lost.
+	// overdraft is the memory that was taken when recvShare had no room and is not released. overdraftAt is
+	// when the last packet was admitted to make the peer repeat what was lost.
 	overdraft   int64
 	overdraftAt monotime.Time
 
 	// Sending.
 	sendMax   int64 // the peer's limit
-	sent      int64 // bytes sent for the first time, on all streams there have been
+	sent      int64 // bytes sent for the first time, on all streams including freed ones
 	blocked   recovery.SentVal
 	blockedAt int64
 	peerWindow
 	sendShare share
-	starvedAt monotime.Time // when starved streams look for room again; zero if there are none
+	starvedAt monotime.Time // when starved streams check for room again; zero if there are none
 	promised  int64         // room for starved streams that were woken and have not written yet
 
-	unflushed int // streams with something that is not acknowledged
+	unflushed int // number of streams with something that is not acknowledged
 	flushed   bool
 }
 
-// peerWindow is the peer's initial limits for the streams of each type.
+// peerWindow contains the peer's initial limits for the streams of each type.
 type peerWindow struct{ bidiLocal, bidiRemote, uni int64 }
 
-// Init prepares a Set for one side of a connection. cfg is kept.
+// Init initializes a Set for one side of a connection. The Set keeps cfg.
 func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
 	*s = Set{cfg: cfg, side: side}
 	s.sendShare.b, s.recvShare.b = cfg.SendMemory, cfg.RecvMemory
@@ -67,7 +67,7 @@ func (s *Set) LocalParams(p *wire.TransportParameters) {
 	p.MaxStreamsBidi, p.MaxStreamsUni = uint64(s.remote[0].limit), uint64(s.remote[1].limit)
 }
 
-// SetPeerParams takes the peer's limits from p. Limits do not fall.
+// SetPeerParams sets the peer's limits from p. Limits never decrease.
 func (s *Set) SetPeerParams(p *wire.TransportParameters) {
 	s.peerWindow = peerWindow{
 		bidiLocal:  int64(p.MaxStreamDataBidiLocal),
@@ -85,7 +85,7 @@ func (s *Set) SetPeerParams(p *wire.TransportParameters) {
 	}
 }
 
-// firstMax is how much we may send on a stream at first.
+// firstMax returns the peer's initial limit on the data of a stream.
 func (s *Set) firstMax(id ID) int64 {
 	switch {
 	case id.Uni():
@@ -130,7 +130,7 @@ func (s *Set) find(id ID) *stream {
 	return st
 }
 
-// maybeFree forgets a stream of which both halves are done.
+// maybeFree frees a stream if both of its halves are done.
 func (s *Set) maybeFree(st *stream) {
 	if !st.send.done || !st.recv.done || st.gone {
 		return
@@ -142,7 +142,8 @@ func (s *Set) maybeFree(st *stream) {
 	s.all[len(s.all)-1] = nil
 	s.all = s.all[:len(s.all)-1]
 	if st.id.Initiator() != s.side {
-		// Only now: a stream that the peer has given up may still keep our application busy.
+		// The credit is returned only now, because our application may still work for a stream that the
+		// peer has aborted.
 		s.returnCredit(st)
 	}
 }
@@ -161,7 +162,7 @@ func (s *Set) free(st *stream) {
 	}
 }
 
-// Close frees all memory. Afterwards there are no streams, and none can be opened.
+// Close frees all memory. Afterwards there are no streams and none can be opened.
 func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
@@ -169,13 +170,13 @@ func (s *Set) Close() {
 	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats}
 }
 
-// CloseSending gives back all memory but for what has arrived, which can still be read: the connection
-// is over, and its peer has sent all it had to. Nothing more is received or sent.
+// CloseSending frees all memory except for data that has arrived, which can still be read. It is called
+// when the peer has closed the connection. Afterwards nothing is received or sent.
 func (s *Set) CloseSending() {
 	s.recv.max = s.recv.size
 	s.starvedAt = 0
 	s.unflushed, s.flushed = 0, false
-	for i := len(s.all) - 1; i >= 0; i-- { // from the end: freeing changes what comes after
+	for i := len(s.all) - 1; i >= 0; i-- { // from the end, because freeing changes what follows
 		st := s.all[i]
 		st.send.buf.free()
 		s.chargeSend(st)
@@ -185,13 +186,13 @@ func (s *Set) CloseSending() {
 	}
 }
 
-// HandleTimeout is called at the time of NextTimeout.
+// HandleTimeout handles the timers that have expired. It is called at the time of NextTimeout.
 func (s *Set) HandleTimeout(now monotime.Time) {
 	s.setTime(now)
 	s.pollStarved()
 }
 
-// NextTimeout returns the time when HandleTimeout has something to do; zero means never.
+// NextTimeout returns when HandleTimeout must be called, or zero for never.
 func (s *Set) NextTimeout() monotime.Time {
 	t := s.aborts.next()
 	if t.IsZero() || !s.starvedAt.IsZero() && s.starvedAt.Before(t) {

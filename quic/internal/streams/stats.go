@@ -1,29 +1,28 @@
 package streams
 
-// Stats are the counters of a Set, and its limits and what is in use of them. The counters remain after
-// Close.
+// Stats are the counters of a Set, and its limits and their use. The counters remain after Close.
 type Stats struct {
-	// The peer's limits have stopped us from sending on a stream, from sending at all, and from
-	// opening a stream, so many times.
+	// These count how often the peer's limits have blocked us: from sending on a stream, from sending at
+	// all, and from opening a stream.
 	BlockedByStream, BlockedByConn, BlockedByStreamLimit uint64
-	// The peer has reported so many times that our limits stop it.
+	// These count how often the peer has reported that our limits block it.
 	PeerBlockedByStream, PeerBlockedByConn, PeerBlockedByStreamLimit uint64
-	// AbortedStreams is the number of streams that the peer has opened and aborted, and
-	// WithheldStreams the number of those whose credit it got later because of Config.AbortRate.
+	// AbortedStreams is the number of streams that the peer has opened and aborted. WithheldStreams is the
+	// number of those whose credit was delayed because of Config.AbortRate.
 	AbortedStreams, WithheldStreams uint64
 
-	// BytesUnread is what the peer has used of ReceiveWindow, the connection's window.
+	// BytesUnread is the part of ReceiveWindow, the connection's window, that the peer has used.
 	BytesUnread, ReceiveWindow int64
-	// BytesUnacknowledged is what is written and not acknowledged. SendCredit is the number of
-	// new bytes that the peer's limit on the connection lets us send.
+	// BytesUnacknowledged is the number of bytes that are written but not acknowledged. SendCredit is the
+	// number of new bytes that the peer's limit on the connection allows.
 	BytesUnacknowledged, SendCredit int64
-	// OpenStreams is the number of streams, of both sides.
+	// OpenStreams is the number of streams of both sides.
 	OpenStreams int64
-	// BidiCredit and UniCredit are the numbers of streams that the peer lets us open.
+	// BidiCredit and UniCredit are the numbers of streams that the peer allows us to open.
 	BidiCredit, UniCredit int64
 }
 
-// Stats returns the counters as they are now.
+// Stats returns the current counters.
 func (s *Set) Stats() Stats {
 	t := s.stats
 	t.BytesUnread, t.ReceiveWindow = s.recv.received-s.recv.consumed, s.recv.size

@@ -2,97 +2,96 @@ package streams
 
 import "github.com/pqquic/pqquic/quic/internal/recovery"
 
-// A stream is one stream. The half that it lacks, and one that is over, is done.
+// A stream is a stream of either type. A half that does not exist or has ended is done.
 type stream struct {
 	id    ID
-	index int  // in Set.all
-	gone  bool // freed; a queue may still hold it
-	// aborted: the peer has given the stream up while our application was busy with it.
+	index int  // index in Set.all
+	gone  bool // freed, but a queue may still contain it
+	// aborted reports whether the peer has aborted the stream while our application was working for it.
 	aborted bool
-	events  uint8 // to be polled, a bit for each kind
-	queued  uint8 // a bit for each queue that holds it
+	events  uint8 // events to be polled, one bit for each kind
+	queued  uint8 // queues that contain the stream, one bit for each
 	next    [numQueues]*stream
 
 	send sendHalf
 	recv recvHalf
 }
 
-// sendHalf is the sending part.
+// sendHalf is the sending part of a stream.
 //
 //	acked ≤ sent ≤ end, sent ≤ max, end-acked ≤ Config.SendBuffer
 //
-// Bytes from acked to end are in buf.
+// buf contains the data from acked to end.
 type sendHalf struct {
-	done bool // the peer knows all, and so does the application
+	done bool // both the peer and the application know the outcome
 
 	buf     sendBuffer
-	charged int64 // to Set.sendShare
-	acked   int64 // everything below is acknowledged
-	sent    int64 // everything below was sent at least once
-	end     int64 // everything below was written
+	charged int64 // bytes charged to Set.sendShare
+	acked   int64 // data below was acknowledged
+	sent    int64 // data below was sent at least once
+	end     int64 // data below was written
 	max     int64 // the peer's limit
 	above   recovery.RangeSet[int64]
-	lost    recovery.RangeSet[int64] // to be sent again; disjoint from above
-	// Every other probe repeats the oldest bytes that are not acknowledged. Those between begin
-	// at probed.
+	lost    recovery.RangeSet[int64] // ranges to send again, disjoint from the above
+	// Every second probe repeats the oldest unacknowledged data. The others repeat data from probed on.
 	probed      int64
-	probeOldest bool // the last probe did
+	probeOldest bool // the last probe repeated the oldest data
 
-	fin    bool // there will be no more
+	fin    bool // the application will write no more
 	finVal recovery.SentVal
 
-	resetting bool // by the application, or in answer to STOP_SENDING
+	resetting bool // reset by the application or because of STOP_SENDING
 	reset     recovery.SentVal
-	code      uint64 // of RESET_STREAM
+	code      uint64 // code of RESET_STREAM
 
-	stopped  bool   // by the peer
-	stopCode uint64 // of STOP_SENDING
-	isKnown  bool   // the application has ended this half, or knows that it is stopped
+	stopped  bool   // the peer has sent STOP_SENDING
+	stopCode uint64 // code of STOP_SENDING
+	isKnown  bool   // the application has ended this half or knows that it was stopped
 
 	blocked   recovery.SentVal // STREAM_DATA_BLOCKED
 	blockedAt int64
 	waiting   bool // Write has returned ErrBlocked
-	starved   bool // because of the budget; in qStarved
+	starved   bool // waits for the budget in qStarved
 	promised  bool // counted in Set.promised
 	unflushed bool // counted in Set.unflushed
 }
 
-// recvHalf is the receiving part.
+// recvHalf is the receiving part of a stream.
 //
 //	win.consumed ≤ next ≤ win.received ≤ final
 //
-// Bytes from win.consumed to next are in buf, and those of later.
+// buf contains the data from win.consumed to next, and the ranges in later.
 type recvHalf struct {
-	done bool // the application has seen the end
+	done bool // the application has read the end
 
 	buf     recvBuffer
-	charged int64 // to Set.recvShare
+	charged int64 // bytes charged to Set.recvShare
 	win     window
-	next    int64 // everything below has arrived
+	next    int64 // data below has arrived
 	later   recovery.RangeSet[int64]
-	final   int64 // size, or -1
+	final   int64 // final size, or -1
 
-	reset bool // by the peer
+	reset bool // the peer has sent RESET_STREAM
 	code  uint64
 
-	stopped  bool // by the application: what arrives is discarded
+	stopped  bool // the application has called StopSending; data is discarded
 	stop     recovery.SentVal
 	stopCode uint64
 
-	waiting bool // report when there is something to read
+	waiting bool // the application waits for something to read
 }
 
-// The queues of a Set. A stream that has lost its reason to be in one stays until its turn comes.
+// The queues of a Set. A stream that no longer belongs in a queue stays until its turn comes.
 const (
 	qControl = iota // control frames
-	qResend         // lost bytes, and an end without bytes
-	qFresh          // bytes that were never sent, within the stream's limit
+	qResend         // lost data, and ends without data
+	qFresh          // data that was never sent, within the stream's limit
 	qEvents         // events for the application
 	qStarved        // writers that wait for room in the budget
 	numQueues
 )
 
-// A queue is a list of streams, linked through themselves.
+// A queue is a linked list of streams.
 type queue struct{ head, tail *stream }
 
 func (s *Set) enqueue(q int, st *stream) {
@@ -119,7 +118,7 @@ func (s *Set) dequeue(q int) {
 	st.queued &^= 1 << q
 }
 
-// peek returns the first stream that is in a queue with good reason, or nil.
+// peek returns the first stream that belongs in a queue, or nil.
 func (s *Set) peek(q int) *stream {
 	for {
 		st := s.queues[q].head
@@ -130,7 +129,7 @@ func (s *Set) peek(q int) *stream {
 	}
 }
 
-// rotate moves the first stream to the end, or out.
+// rotate moves the first stream to the end, or removes it if it no longer belongs in the queue.
 func (s *Set) rotate(q int) {
 	st := s.queues[q].head
 	s.dequeue(q)
@@ -139,7 +138,7 @@ func (s *Set) rotate(q int) {
 	}
 }
 
-// belongs reports whether a stream has reason to be in a queue.
+// belongs reports whether a stream belongs in a queue.
 func (st *stream) belongs(q int) bool {
 	h := &st.send
 	switch {
@@ -159,7 +158,7 @@ func (st *stream) belongs(q int) bool {
 	return h.sent < min(h.end, h.max)
 }
 
-// schedule puts a stream into the queues where it belongs, and notes what holds it back.
+// schedule adds a stream to the queues in which it belongs and records what blocks it.
 func (s *Set) schedule(st *stream) {
 	for q := range numQueues {
 		if q != qEvents && q != qStarved && st.belongs(q) {

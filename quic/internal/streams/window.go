@@ -7,23 +7,23 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
 
-// streamsPerConn is the number of unread streams that the window of a connection holds at least: it grows
-// with the largest window of a stream, so that a few streams that are not read do not stop the others.
+// streamsPerConn is the minimum number of unread streams that the window of a connection can hold. The
+// window grows with the largest window of a stream, so that a few unread streams do not block the others.
 const streamsPerConn = 4
 
-// A window is the receiver's side of flow control, of a stream or of the connection: the peer may
-// send size bytes ahead of what was consumed. Consumed is what the application has read, and what
-// nobody will read any more.
+// A window is the receiver's side of flow control for a stream or a connection: the peer may send size
+// bytes ahead of what was consumed. Consumed data is data that the application has read or that nobody will
+// read any more.
 //
-// consumed ≤ received ≤ limit ≤ consumed + size
+// The invariant is: consumed ≤ received ≤ limit ≤ consumed + size.
 type window struct {
-	size, max int64 // in bytes; size does not fall
+	size, max int64 // in bytes; size never decreases
 	received  int64
 	consumed  int64
-	limit     int64            // the last one sent to the peer
-	update    recovery.SentVal // of the limit
+	limit     int64            // the last limit sent to the peer
+	update    recovery.SentVal // the frame that updates the limit
 
-	// The time when a measurement began, and what was consumed then.
+	// The time when a measurement began and the value of consumed at that time.
 	epoch   monotime.Time
 	epochAt int64
 }
@@ -32,7 +32,7 @@ func (w *window) init(size, most int64) {
 	*w = window{size: size, max: max(size, most), limit: size}
 }
 
-// consume counts n bytes as consumed, and makes an update due when it is worth a frame.
+// consume counts n bytes as consumed and makes an update due when it is worth a frame.
 func (w *window) consume(n int64) {
 	w.consumed += n
 	// "[F]requently sending MAX_STREAM_DATA and MAX_DATA frames with small changes is
@@ -44,9 +44,9 @@ func (w *window) consume(n int64) {
 	}
 }
 
-// wantsMore measures how fast the application reads, and reports whether the window is what holds
-// the peer back: a quarter of it is read within a round trip. A peer that doubles its rate every
-// round trip is met by a window that stays ahead. An application that does not read never gets here.
+// wantsMore measures how fast the application reads and reports whether the window limits the peer, that
+// is, whether a quarter of the window is read within a round trip. The window then stays ahead of a peer
+// that doubles its rate every round trip. If the application does not read, wantsMore is not called.
 func (w *window) wantsMore(now monotime.Time, rtt time.Duration) bool {
 	if w.epoch.IsZero() {
 		w.epoch, w.epochAt = now, 0
@@ -59,14 +59,14 @@ func (w *window) wantsMore(now monotime.Time, rtt time.Duration) bool {
 	return fast && w.size < w.max
 }
 
-// grow makes the window size bytes large, or as large as it may be.
+// grow increases the window to size bytes, or to its maximum.
 func (w *window) grow(size int64) {
 	w.size = max(w.size, min(size, w.max))
 	w.update.Set()
 }
 
-// newLimit is what the next update says.
+// newLimit returns the limit for the next update.
 func (w *window) newLimit() int64 { return max(w.limit, w.consumed+w.size) }
 
-// space is how much more the peer may send.
+// space returns how many more bytes the peer may send.
 func (w *window) space() int64 { return w.limit - w.received }
