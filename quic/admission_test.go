@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestFullPoolPostponesClients has clients come while the queue of TLS jobs is full for a second, and for so
-// long that they are refused. A post-quantum ClientHello takes two datagrams, which a client never repeats
-// once they are acknowledged.
+// TestFullPoolPostponesClients has clients connect while the queue of TLS jobs is full, once for a second
+// and once for so long that they are refused. A post-quantum ClientHello takes two datagrams, which a
+// client never repeats once they are acknowledged.
 func TestFullPoolPostponesClients(t *testing.T) {
 	for _, tt := range []struct {
 		full    time.Duration

@@ -22,7 +22,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// A server can have its certificates from GetTLSConfig alone.
+// A server's certificates may come only from GetTLSConfig.
 func TestCertificatesFromGetTLSConfigAlone(t *testing.T) {
 	full := serverConfig().TLS
 	for name, own := range map[string]*tlsprovider.Config{
@@ -46,7 +46,7 @@ func TestCertificatesFromGetTLSConfigAlone(t *testing.T) {
 	}
 }
 
-// A logBook keeps what an Endpoint logs.
+// A logBook records the messages of an Endpoint's Logger.
 type logBook struct {
 	mu      sync.Mutex
 	records []slog.Record
@@ -63,7 +63,7 @@ func (b *logBook) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// at returns the messages of a level with their attributes, one a line.
+// at returns the messages of a level with their attributes, one per line.
 func (b *logBook) at(level slog.Level) (lines []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,7 +77,7 @@ func (b *logBook) at(level slog.Level) (lines []string) {
 	return lines
 }
 
-// A tripwire panics in one of the places where it is hung up, while it is armed.
+// A tripwire panics where it is installed while it is armed.
 type tripwire struct{ armed atomic.Bool }
 
 func (w *tripwire) touch() {
@@ -95,7 +95,7 @@ func (w *tripwire) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	return testPKI().Key.Sign(r, digest, opts)
 }
 
-// A brokenProvider panics in each method of its servers' sessions.
+// A brokenProvider panics in every method of its server sessions.
 type brokenProvider struct {
 	tlsprovider.Provider
 	wire *tripwire
@@ -131,7 +131,7 @@ func (s brokenSession) Close() {
 	s.wire.touch()
 }
 
-// A panic in any code that a handshake calls ends that handshake alone.
+// A panic in any code that a handshake calls ends only that handshake.
 func TestPanicEndsOneHandshake(t *testing.T) {
 	localhost := func() *tls.Config {
 		cert := tls.Certificate{Certificate: testPKI().Provider().Chain, PrivateKey: testPKI().Key}
@@ -204,7 +204,7 @@ func TestPanicEndsOneHandshake(t *testing.T) {
 				_, err := w.client.Dial(t.Context(), serverAddr, nil)
 				var te *TransportError
 				if !errors.As(err, &te) {
-					// The client is done before the server's ticket: it learns of the end later.
+					// The client completes before the server's ticket, so it learns of the end later.
 					conn := w.lastClient()
 					<-conn.Context().Done()
 					require.ErrorAs(t, context.Cause(conn.Context()), &te)
@@ -223,7 +223,7 @@ func TestPanicEndsOneHandshake(t *testing.T) {
 				lines := book.at(slog.LevelError)
 				require.Len(t, lines, 1)
 				require.Contains(t, lines[0], "value=tripwire")
-				require.Contains(t, lines[0], "callbacks_test.go", "the stack names the place")
+				require.Contains(t, lines[0], "callbacks_test.go", "the stack contains the place of the panic")
 			})
 		})
 	}
@@ -236,7 +236,7 @@ func (w *world) lastClient() *Conn {
 	return w.client.conns[w.client.lastRef]
 }
 
-// A client's own callback that panics fails its Dial.
+// If a client's own callback panics, its Dial fails.
 func TestPanicOfClient(t *testing.T) {
 	cfg := clientConfig()
 	cfg.TLS.VerifyPeer = func(*tlsprovider.State) error { panic("tripwire") }
@@ -250,7 +250,7 @@ func TestPanicOfClient(t *testing.T) {
 	})
 }
 
-// RequireAddressValidation that panics asks for validation.
+// If RequireAddressValidation panics, the address is validated.
 func TestPanicOfRequireAddressValidation(t *testing.T) {
 	cfg := serverConfig()
 	cfg.RequireAddressValidation = func(netip.AddrPort) bool { panic("tripwire") }
@@ -261,7 +261,7 @@ func TestPanicOfRequireAddressValidation(t *testing.T) {
 	})
 }
 
-// A callback that ends its goroutine, as require.NoError does in a test that fails, costs no worker.
+// A callback that ends its goroutine, as require.NoError does in a failing test, costs no worker.
 func TestGoexitInGetTLSConfig(t *testing.T) {
 	exits := 2*runtime.GOMAXPROCS(0) + 1
 	cfg := serverConfig()

@@ -16,9 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Applications that do whatever they like on a bad network, until the endpoints are closed under them.
-// Every call returns, with data or with an error that is documented; no goroutine is left, which the
-// bubble checks; -race checks the locks.
+// Applications make random calls on a bad network until their endpoints are closed. Every call returns data
+// or a documented error. The bubble checks that no goroutine is left, and -race checks the locks.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -32,7 +31,7 @@ func TestChaos(t *testing.T) {
 }
 
 func chaos(t *testing.T, w *world, seed uint64) {
-	r := rand.New(rand.NewPCG(seed, 2)) // from the next line on guarded by the network's lock
+	r := rand.New(rand.NewPCG(seed, 2)) // guarded by the network's lock from here on
 	pause := time.Duration(100+r.IntN(400)) * time.Millisecond
 	w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return r.IntN(20) == 0 })
 	w.net.SetFull(func(netip.AddrPort) bool { return r.IntN(10) == 0 })

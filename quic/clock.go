@@ -12,5 +12,5 @@ type clock struct{ start time.Time }
 
 func newClock() clock { return clock{start: time.Now()} }
 
-// now never returns the zero Time, which means "none".
+// now returns the time. It never returns the zero Time, which means "none".
 func (c clock) now() monotime.Time { return monotime.Time(time.Since(c.start) + 1) }

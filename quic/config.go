@@ -10,9 +10,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Config configures an Endpoint, its connections, or both. The zero value has usable defaults for
-// everything but the application protocol (TLS.NextProtos) and a server's certificate. A Config must
-// not be changed once it is in use, and can be shared.
+// Config configures an Endpoint, its connections, or both. The zero value has usable defaults except for
+// the application protocol (TLS.NextProtos) and a server's certificate. A Config may be shared, and must
+// not be changed once it is in use.
 type Config struct {
 	// Provider is the TLS implementation; nil means tlsprovider/native. Under the build tags
 	// pqquic_fips and pqquic_fips4 nil is an error. All connections of an Endpoint share its
@@ -27,8 +27,8 @@ type Config struct {
 	// and would be shown to every server that asks for one.
 	ClientTLS *tlsprovider.Config
 
-	// ServerName is the name that a client asks for and verifies; empty means the host that was
-	// dialed.
+	// ServerName is the name that a client requests and verifies. If it is empty, the host that was dialed
+	// is used.
 	ServerName string
 
 	// HandshakeTimeout bounds the time from the first packet to the completed handshake.
@@ -37,138 +37,139 @@ type Config struct {
 	// MaxIdleTimeout ends a connection on which nothing arrives. The smaller of the two peers'
 	// values applies. 0 means 30 s; a negative value disables ours.
 	MaxIdleTimeout time.Duration
-	// KeepAlivePeriod is how long a connection may be silent before a PING is sent to keep it
-	// from becoming idle. At most half the idle timeout is used. 0 means never.
+	// KeepAlivePeriod is how long a connection may be silent before a PING is sent to keep it alive. At
+	// most half the idle timeout is used. 0 means never.
 	KeepAlivePeriod time.Duration
-	// CloseTimeout bounds how long Conn.Close waits for the peer to acknowledge what was
-	// written. 0 means 5 s.
+	// CloseTimeout bounds how long Conn.Close waits for the peer to acknowledge what was written. 0 means 5
+	// s.
 	CloseTimeout time.Duration
 
-	// StreamWindow is the number of bytes that a peer may send on one stream before we have read
-	// them, at first; it grows with the bandwidth-delay product of a reader that keeps up, to
-	// MaxStreamWindow at most. ConnWindow and MaxConnWindow are the same for all streams of a
-	// connection. 0 means 512 KiB, 16 MiB, 16 MiB and 64 MiB.
+	// StreamWindow is the initial number of bytes that a peer may send on a stream before the application
+	// reads them. It grows, up to MaxStreamWindow, with the bandwidth-delay product if the reader keeps up.
+	// ConnWindow and MaxConnWindow are the same for all streams of a connection together. 0 means 512 KiB,
+	// 16 MiB, 16 MiB and 64 MiB.
 	//
-	// A stream that the application does not read keeps its window's bytes until it does, and these
-	// count towards the connection's window too: when that is used up, the peer cannot send on any
-	// stream. ConnWindow should therefore be a multiple of StreamWindow, above all in a proxy, which
-	// does not choose when its streams are read. With the defaults, 32 unread streams use up the
-	// connection's window; if readers that kept up have let the streams' windows grow, at least 4
-	// do, as the connection's window grows to 4 times the largest of them. StreamStats shows how
-	// much is used, and how often the peer was stopped.
+	// A stream that the application does not read keeps the bytes of its window, which count towards the
+	// connection's window too. When that is used up, the peer cannot send on any stream. ConnWindow should
+	// therefore be a multiple of StreamWindow, especially in a proxy, which cannot choose when its streams
+	// are read. With the defaults, 32 unread streams use up the connection's window. If the windows of
+	// streams have grown because their readers kept up, at least 4 streams do, because the connection's
+	// window grows to 4 times the largest of them. StreamStats shows how much of the window is used and how
+	// often the peer was blocked.
 	//
-	// Windows reserve no memory. MaxReceiveMemory bounds the memory, and also what the connection's
-	// window may grow to.
+	// Windows do not reserve memory. MaxReceiveMemory bounds the memory, and also the growth of a
+	// connection's window.
 	StreamWindow, MaxStreamWindow int64
 	ConnWindow, MaxConnWindow     int64
-	// StreamSendBuffer is the number of bytes that a Write may leave unacknowledged on a stream
-	// before it blocks. 0 means 4 MiB.
+	// StreamSendBuffer is the number of unacknowledged bytes on a stream at which Write blocks. 0 means 4
+	// MiB.
 	StreamSendBuffer int64
 
-	// MaxConns is the number of connections of an Endpoint, in any state. Beyond it, clients are
-	// refused (CONNECTION_REFUSED) and Dial fails. 0 means 65,536.
+	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,
+	// clients are refused (CONNECTION_REFUSED) and Dial fails. 0 means 65,536.
 	MaxConns int
-	// MaxSendMemory and MaxReceiveMemory bound the memory, in bytes, that all connections of an
-	// Endpoint use for what was written and not acknowledged, and for what has arrived and was
-	// not read. A connection may use as much as is free, so that a single one gets at most half
-	// and connections that all want more get equal shares; 64 KiB are always allowed. When
-	// MaxSendMemory is used up, Write blocks. When MaxReceiveMemory is used up, packets with
-	// stream data are dropped, and the peer sends their contents again. 0 means 256 MiB each.
+	// MaxSendMemory and MaxReceiveMemory bound the memory, in bytes, that all connections of an Endpoint
+	// use for data that was written but not acknowledged, and for data that has arrived but was not read. A
+	// connection may use as much as is free: a single connection gets at most half, and connections that
+	// all want more get equal shares. Each may always use 64 KiB. When MaxSendMemory is used up, Write
+	// blocks. When MaxReceiveMemory is used up, packets with stream data are dropped, and the peer sends
+	// their contents again. 0 means 256 MiB each.
 	MaxSendMemory, MaxReceiveMemory int64
 
-	// MaxIncomingStreams and MaxIncomingUniStreams are the numbers of streams that the peer may
-	// have open at a time. 0 means 100; a negative value means none.
+	// MaxIncomingStreams and MaxIncomingUniStreams are the numbers of streams that the peer may have open
+	// at a time. 0 means 100. A negative value means none.
 	MaxIncomingStreams, MaxIncomingUniStreams int64
 
-	// MaxAbortedStreams is the number of streams per second that the peer may open and abort, by a
-	// reset or by asking us to stop sending before we have finished. A peer that aborts more, after
-	// a burst of five times as many, can open new streams at this rate only. Streams that we asked
-	// the peer to abort (Stream.StopSending, Stream.Close) do not count. StreamStats.WithheldStreams
-	// counts how often the limit was met. 0 means 200; a negative value means no limit.
+	// MaxAbortedStreams is the number of streams per second that the peer may open and abort, by resetting
+	// them or by asking us to stop sending before we have finished. A burst of five times as many is
+	// allowed. After that, the peer can open new streams only at this rate. Streams that we asked the peer
+	// to abort (Stream.StopSending, Stream.Close) do not count. StreamStats.WithheldStreams counts how
+	// often the limit applied. 0 means 200. A negative value means no limit.
 	MaxAbortedStreams int64
 
-	// KeyUpdateInterval is the number of packets that are sealed before the keys are updated. 0
-	// means as late as the AEAD's limit permits.
+	// KeyUpdateInterval is the number of packets after which keys are updated. 0 means as late as the
+	// AEAD's limit permits.
 	KeyUpdateInterval uint64
 
-	// MaxHandshakes is the number of clients with unfinished handshakes from which on an Endpoint
-	// requires address validation (Retry) of new ones. 0 means 1024.
+	// MaxHandshakes is the number of incomplete handshakes at which an Endpoint begins to require address
+	// validation (Retry) from new clients. 0 means 1024.
 	MaxHandshakes int
-	// AcceptBacklog is the number of connections that may wait for Accept; more are refused.
-	// 0 means 256.
+	// AcceptBacklog is the number of connections that may wait for Accept. Further clients are refused. 0
+	// means 256.
 	AcceptBacklog int
-	// RequireAddressValidation, if set, reports whether a client has to prove its address by a
-	// Retry, which costs it a round trip. It is called on the receive path, for any packet that
-	// may be a client's first: it must not block.
+	// RequireAddressValidation, if set, reports whether a client must prove its address with a Retry, which
+	// costs a round trip. It is called on the receive path for any packet that may be a client's first. It
+	// must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
 
-	// Accept, if set, decides about a client before any TLS work is done for it. An error refuses
-	// the client with CONNECTION_REFUSED; a *RefusedError tells it the reason, and ErrIgnore
-	// drops it without an answer. It must not block. It is called on the receive path, and from a
-	// timer for clients that had to wait for TLS.
+	// Accept, if set, decides whether to admit a client before any TLS work is done for it. An error
+	// refuses the client with CONNECTION_REFUSED. A *RefusedError also sends a reason, and ErrIgnore drops
+	// the client without an answer. Accept must not block. It is called on the receive path, or on a timer
+	// for clients that had to wait for TLS.
 	Accept func(ClientInfo) error
 
-	// GetTLSConfig, if set, picks the configuration for a ClientHello on a server. Nil means
-	// Config.TLS, whose RequirePQ holds for every other configuration, too. An error fails the
-	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same
-	// pointer for the same configuration, since each one is prepared once, and another pointer
-	// when certificates or ticket keys have changed; an Endpoint keeps the 1024 that were used
-	// last. A configuration without TicketKeys makes its own, so sessions of the configuration
-	// that it replaces do not resume: set TicketKeys to keep them. It may block for as long as
+	// GetTLSConfig, if set, selects a server's configuration for a ClientHello. Nil means Config.TLS. If
+	// Config.TLS sets RequirePQ, it applies to every other configuration as well. An error fails the
+	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same pointer for
+	// the same configuration, because each pointer is prepared once, and return a new pointer when
+	// certificates or ticket keys have changed. An Endpoint keeps the 1024 configurations that were used
+	// last. A configuration without TicketKeys generates its own, so sessions of the configuration that it
+	// replaces cannot be resumed: set TicketKeys to keep them. GetTLSConfig may block for as long as
 	// HandshakeTimeout.
 	GetTLSConfig func(*tlsprovider.ClientHello) (*tlsprovider.Config, error)
 
-	// MaxSigners is the number of handshakes that may wait for a Certificate.Signer or for
-	// GetTLSConfig at one time; more wait for their turn. 0 means 1024.
+	// MaxSigners is the number of handshakes that may be inside a Certificate.Signer or GetTLSConfig at a
+	// time. Others wait for their turn. 0 means 1024.
 	MaxSigners int
-	// SignTimeout bounds one call of a Certificate.Signer. 0 means 5 s.
+	// SignTimeout bounds a call of a Certificate.Signer. 0 means 5 s.
 	SignTimeout time.Duration
 
-	// TokenSecret protects address validation tokens. It has at least 32 bytes. Endpoints that
-	// share it accept one another's tokens. Nil means random.
+	// TokenSecret protects address validation tokens. It must have at least 32 bytes. Endpoints with the
+	// same secret accept each other's tokens. Nil means a random secret.
 	TokenSecret []byte
-	// ResetSecret makes stateless reset tokens. It has at least 32 bytes. Set it if connections
-	// are to be reset after a restart. Nil means random.
+	// ResetSecret is the secret from which stateless reset tokens are derived. It must have at least 32
+	// bytes. Set it to let peers of a restarted server learn that their connections are gone. Nil means a
+	// random secret.
 	//
-	// Endpoints that run at the same time must not share a ResetSecret, unless packets with a
-	// connection ID reach no endpoint but the one that has the connection. Anyone who sends a
-	// packet with the connection ID of a live connection to another endpoint with the same
-	// secret, by another address or port, receives the token that ends the connection
-	// (RFC 9000, 21.11). See docs/stateless-resets.md.
+	// Endpoints that run at the same time must not share a ResetSecret, unless packets with a connection ID
+	// only reach the endpoint that has the connection. Anyone who sends a packet with the connection ID of
+	// a live connection to another endpoint with the same secret receives the token that ends the
+	// connection (RFC 9000, section 21.11). See docs/stateless-resets.md.
 	ResetSecret []byte
 
-	// Logger receives messages about connections that come and go (Debug), about handshakes that
-	// fail because of this server's configuration, such as a GetTLSConfig error or a certificate
-	// that clients reject (Warn), about what the system refuses a socket (Warn), and about panics
-	// and failures of the socket (Error). What clients can cause is logged once in ten seconds at
-	// most, except at Debug. Nil means that nothing is logged. No packet is logged, and no secret.
+	// Logger receives messages about connections that are established or closed (Debug), about handshakes
+	// that fail because of this server's configuration, such as a GetTLSConfig error or a certificate that
+	// clients reject (Warn), about socket buffers and offloads that the system refuses (Warn), and about
+	// panics and socket failures (Error). Messages that clients can cause are logged at most once in ten
+	// seconds, except at Debug. Packets and secrets are never logged. Nil means no logging.
 	Logger *slog.Logger
 }
 
 // ClientInfo describes a client that wants to connect, before TLS.
 type ClientInfo struct {
-	// RemoteAddr is where its packets come from. Anyone can forge it unless AddrValidated.
+	// RemoteAddr is the source address of the client's packets. It may be spoofed unless AddrValidated is
+	// set.
 	RemoteAddr netip.AddrPort
 	// LocalAddr is the zero value if the socket does not report it.
 	LocalAddr netip.AddrPort
-	// AddrValidated reports whether the client has proved its address, by a Retry.
+	// AddrValidated reports whether the client has proved its address with a Retry.
 	AddrValidated bool
-	// Version is the QUIC version of its packets.
+	// Version is the QUIC version of the client's packets.
 	Version Version
 }
 
 const (
 	minSecret        = 32
 	maxTLSConfigs    = 1024 // of servers
-	maxClientTLS     = 64   // of clients: each may hold a store of roots
-	maxClientKinds   = 64   // whose last configuration is remembered
+	maxClientTLS     = 64   // of clients, each of which may hold a store of roots
+	maxClientKinds   = 64   // kinds of clients whose last configuration is remembered
 	defaultDatagram  = 1200
 	defaultSigners   = 1024
 	defaultBacklog   = 256
 	defaultHandshake = 1024
 )
 
-// withDefaults returns a copy in which every field is set, or an error that names a wrong field.
+// withDefaults returns a copy of c with every field set, or an error that names an invalid field.
 func (c *Config) withDefaults() (*Config, error) {
 	var d Config
 	if c != nil {
@@ -215,7 +216,7 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// validate is called when every field is set.
+// validate checks a Config in which every field is set.
 func (c *Config) validate() error {
 	for _, f := range []struct {
 		name   string
@@ -248,7 +249,7 @@ func (c *Config) validate() error {
 		{"MaxSigners", int64(c.MaxSigners), 0},
 	} {
 		if f.value < f.smallest || f.value > maxVarint {
-			return fmt.Errorf("quic: Config.%s is %d; it has to be from %d to 2^62-1", f.name, f.value, f.smallest)
+			return fmt.Errorf("quic: Config.%s is %d; it must be from %d to 2^62-1", f.name, f.value, f.smallest)
 		}
 	}
 	return nil

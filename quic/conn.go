@@ -19,40 +19,41 @@ type Conn struct {
 	ref    core.ConnRef
 	cfg    *Config
 	server bool
-	// ownTLS is a client's configuration, to be closed with the connection.
+	// ownTLS is a client's configuration. It is closed with the connection.
 	ownTLS *preparedTLS
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	connected chan struct{} // closed when the handshake is complete
 
-	// mu guards what follows: see docs for the order of locks.
+	// mu guards the fields below. See docs/execution-contract.md for the order of locks.
 	mu      sync.Mutex
 	core    *core.Conn
 	timer   timerItem
 	isUp    bool // the handshake is complete
-	closing bool // Close is waiting for acknowledgements: nothing new is taken
+	closing bool // Close waits for acknowledgements, and no new data is accepted
 	over    bool // the core has closed
 	err     error
-	// override, if set, is the error that calls return after the end, instead of the core's.
+	// override, if set, is the error that calls return after the connection has ended, instead of the
+	// core's.
 	override error
-	sendErr  error // of the last train
-	icmpErr  error // that the network reported about the handshake
+	sendErr  error // of the last train that was sent
+	icmpErr  error // reported by the network during the handshake
 	// driving and queued are the connection's state between the core and the socket: see
 	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
 	driving, queued bool
 	inQueue         queueItem
-	drained         bool // the core is drained, and the Endpoint does not know yet
+	drained         bool // the core is drained, but the Endpoint has not been notified
 
 	streams map[StreamID]*Stream
-	// incoming are the peer's streams that AcceptStream has not returned. Index 1 is for
-	// unidirectional ones, here and below.
-	incoming  [2][]StreamID
-	accepting [2]waitList
-	opening   [2]waitList
-	flushing  waitList
-	settling  waitList
-	exporting waitList
+	// incoming contains the peer's streams that AcceptStream has not returned. Here and below, index 1 is
+	// for unidirectional streams.
+	incoming    [2][]StreamID
+	accepting   [2]waitList
+	opening     [2]waitList
+	flushing    waitList
+	waitingSent waitList
+	exporting   waitList
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
@@ -87,23 +88,23 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return net.UDPAddrFromAddrPort(c.core.Path().Remote)
 }
 
-// ConnectionState describes a connection's handshake.
+// ConnectionState describes a connection.
 type ConnectionState struct {
-	// TLS describes the handshake; TLS.HandshakeDone is false before it is complete.
+	// TLS describes the TLS handshake. TLS.HandshakeDone is false until it is complete.
 	TLS tlsprovider.State
 	// Version is the QUIC version.
 	Version Version
 }
 
-// ConnectionState returns what was negotiated so far.
+// ConnectionState returns what has been negotiated so far.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return ConnectionState{TLS: c.core.State(), Version: Version(c.core.Version())}
 }
 
-// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, 7.5). While a session ticket is being
-// processed, it waits.
+// ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, section 7.5). It waits while a session
+// ticket is being processed.
 func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +129,7 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 	}
 }
 
-// The inputs of the core. The goroutines that bring them do not send: see dispatch.
+// The inputs of the core. The goroutines that call these functions do not send: see dispatch.
 
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Close delivers what was written to the connection's streams and then closes it, with application
-// code 0. It waits until the peer has acknowledged everything, for Config.CloseTimeout at most; if that
-// is not enough, it closes the connection and returns an error that wraps os.ErrDeadlineExceeded. What the
-// peer sends meanwhile can still be read; nothing new can be written. Closing a closed connection does
-// nothing.
+// Close delivers what was written to the connection's streams and then closes the connection with
+// application code 0. It waits until the peer has acknowledged everything, but at most for
+// Config.CloseTimeout. After that it closes the connection and returns an error that wraps
+// os.ErrDeadlineExceeded. While Close waits, data from the peer can still be read, but no data can be
+// written. Closing a closed connection does nothing.
 //
 // Close does not end streams: the peer reads what was written, and then its Read returns an
-// ApplicationError with code 0. Close the streams to let the peer read io.EOF.
+// ApplicationError with code 0. To let the peer read io.EOF, close the streams first.
 func (c *Conn) Close() error {
 	err := c.linger()
 	c.closeWith(true, 0, "")
@@ -22,8 +22,9 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// CloseWithError closes the connection at once with an application error code, below 2^62. What was not
-// acknowledged may be lost. The reason is sent with it, cut to 256 bytes; keep secrets out of it.
+// CloseWithError closes the connection at once with an application error code, which must be below 2^62.
+// Data that was not acknowledged may be lost. The reason is cut to 256 bytes and sent to the peer, so it
+// must not contain secrets.
 func (c *Conn) CloseWithError(code uint64, reason string) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: application error code %#x exceeds 2^62-1", code)
@@ -33,12 +34,12 @@ func (c *Conn) CloseWithError(code uint64, reason string) error {
 	return nil
 }
 
-// finish waits until CONNECTION_CLOSE has left, and closes an Endpoint that served this connection
-// alone.
+// finish waits until CONNECTION_CLOSE has been sent, and closes the Endpoint if it was made for this
+// connection.
 func (c *Conn) finish() {
-	ctx, cancel := settleContext()
+	ctx, cancel := closeFlushContext()
 	defer cancel()
-	c.settle(ctx)
+	c.waitSent(ctx)
 	c.ep.closeIfUnused()
 }
 
@@ -71,8 +72,8 @@ func (c *Conn) closeWith(application bool, code uint64, reason string) {
 	c.drive()
 }
 
-// abort closes the connection with a transport error code. Its calls return err from then on. Any goroutine
-// may call it: a sender sends CONNECTION_CLOSE.
+// abort closes the connection with a transport error code. Afterwards, calls on the connection return err.
+// abort may be called on any goroutine, because a sender sends CONNECTION_CLOSE.
 func (c *Conn) abort(err error, code uint64) {
 	c.mu.Lock()
 	if !c.over {
@@ -103,12 +104,12 @@ func (c *Conn) discard() {
 	}
 }
 
-// settle waits until the connection is idle, which means that its last packet has left. Connections that
-// close together share one ctx.
-func (c *Conn) settle(ctx context.Context) {
+// waitSent waits until the connection is idle, which means that its last packet has been sent. Connections
+// that are closed together share one ctx.
+func (c *Conn) waitSent(ctx context.Context) {
 	c.mu.Lock()
 	for c.driving || c.queued {
-		w := c.settling.enter()
+		w := c.waitingSent.enter()
 		c.mu.Unlock()
 		if w.sleep(ctx) != nil {
 			return
@@ -118,9 +119,9 @@ func (c *Conn) settle(ctx context.Context) {
 	c.mu.Unlock()
 }
 
-// settleContext bounds settle.
-func settleContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), settleTimeout)
+// closeFlushContext returns a context that bounds waitSent.
+func closeFlushContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), closeFlushTimeout)
 }
 
 // idle reports whether the connection has no stream open and nothing to deliver, so that Shutdown may
@@ -130,7 +131,8 @@ func (c *Conn) idle() bool {
 		len(c.streams) == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
 }
 
-// closeIfIdle is called once when Shutdown begins. From then on each driver checks.
+// closeIfIdle is called when Shutdown begins. From then on, each driver checks whether its connection is
+// idle.
 func (c *Conn) closeIfIdle() {
 	c.mu.Lock()
 	if !c.isUp {

@@ -11,10 +11,10 @@ import (
 
 // Driving
 //
-// A connection's outputs are TLS jobs, events, endpoint events and trains of packets. One goroutine
-// at a time takes them: it drives the connection. It releases mu to call the Endpoint, the TLS pool
-// or the kernel, and looks at everything again when it has mu back. Two fields, guarded by mu, say
-// how far this has come:
+// A connection's outputs are TLS jobs, events, endpoint events and trains of packets. One goroutine at a
+// time takes them: it drives the connection. It releases mu to call the Endpoint, the TLS pool or the
+// kernel, and checks everything again when it has locked mu again. Two fields, guarded by mu, record the
+// state:
 //
 //	         driving  queued
 //	idle     no       no      nothing can be sent now; an input or the timer changes that
@@ -33,11 +33,11 @@ import (
 //	driving → queued         there is more to send: stopDriving.
 //	driving → idle           PollTransmit or HasTransmit found nothing to send: stopDriving.
 //
-// No wakeup is lost. Whoever finds driving set leaves its input in the core: the driver decides to
-// stop only with mu held, in the critical section in which the core said that nothing, or something,
-// is left. Whoever finds queued set has a sender still to come. See docs/sending.md.
+// No wakeup is lost. A goroutine that finds driving set leaves its input in the core, because the driver
+// decides to stop only while it holds mu, after it has checked whether anything is left. A goroutine that
+// finds queued set relies on the sender that will come. See docs/sending.md.
 
-// An outcome is what a driver found while it held mu, to be acted upon without it.
+// An outcome is what a driver found while it held mu and must act upon after it has released mu.
 type outcome struct {
 	wakeSet
 	connected, closed, drained bool
@@ -50,9 +50,9 @@ type outcome struct {
 // must still time out.
 const busyTimerPause = 50 * time.Millisecond
 
-// dispatch follows an input on a receive, timer or TLS goroutine: it hands out what is not a packet,
-// and leaves packets to a sender. fired is set if the input was the connection's timer. dispatch is
-// called with mu held, and returns without it.
+// dispatch follows an input on a receive, timer or TLS goroutine. It passes on everything but packets, and
+// leaves packets to a sender. fired is set if the input was the connection's timer. dispatch is called with
+// mu held and returns without it.
 func (c *Conn) dispatch(now monotime.Time, fired bool) {
 	out := outcome{fired: fired}
 	c.pollEvents(&out)
@@ -68,8 +68,8 @@ func (c *Conn) dispatch(now monotime.Time, fired bool) {
 	c.stopDriving(&out, c.core.HasTransmit(now))
 }
 
-// drive follows a call of the application: it hands out what is not a packet, and sends a train
-// itself if no one else is about to. It is called with mu held, and returns without it.
+// drive follows a call of the application. It passes on everything but packets, and sends a train itself if
+// no other goroutine is about to. It is called with mu held and returns without it.
 func (c *Conn) drive() {
 	var out outcome
 	c.pollEvents(&out)
@@ -99,8 +99,8 @@ func (c *Conn) drive() {
 	c.stopDriving(&out, more)
 }
 
-// stopDriving makes the connection idle, or queued if there is more to send. It is called with mu
-// held and driving set, and returns without mu.
+// stopDriving makes the connection idle, or queued if there is more to send. It is called with mu held and
+// driving set, and returns without mu.
 func (c *Conn) stopDriving(out *outcome, more bool) {
 	c.driving = false
 	out.drained = c.drained
@@ -142,7 +142,7 @@ func (c *Conn) becomeIdle(w *wakeSet) {
 		next = c.core.NextTimeout()
 	}
 	c.ep.timers.set(&c.timer, next)
-	c.settling.addAll(w)
+	c.waitingSent.addAll(w)
 }
 
 // leaveQueue undoes stopDriving when the Endpoint is closed and sends nothing any more.
@@ -155,9 +155,9 @@ func (c *Conn) leaveQueue() {
 	w.wake()
 }
 
-// handOut passes on TLS jobs, events and endpoint events, with mu released meanwhile, and reports
-// whether there were any: then it has to be called again. Every packet is polled after a handOut that
-// found nothing, for the Endpoint has to know a connection ID before the peer does.
+// handOut passes on TLS jobs, events and endpoint events, and releases mu meanwhile. It reports whether
+// there were any, in which case it must be called again. Packets are only polled after a handOut that found
+// nothing, because the Endpoint must know a connection ID before the peer does.
 func (c *Conn) handOut(out *outcome) bool {
 	job := c.core.PollTLS()
 	c.pollEvents(out)
@@ -181,8 +181,8 @@ func (c *Conn) handOut(out *outcome) bool {
 		c.ep.pool.submit(tlsTask{c, job})
 	}
 	if connected {
-		// The goroutine that waited for the handshake runs now: what it writes at once leaves in the
-		// same datagram as the end of the handshake.
+		// Let the goroutine that waited for the handshake run now. What it writes at once is then sent in
+		// the same datagram as the end of the handshake.
 		runtime.Gosched()
 	}
 	c.mu.Lock()
@@ -214,8 +214,8 @@ func (c *Conn) pollEvents(out *outcome) {
 			}
 			c.wakeAll(&out.wakeSet)
 		case core.EventDrained:
-			// The driver reports it when it stops, for its last packet may be on its way: an
-			// Endpoint that closes with this connection must not close the socket before.
+			// The driver reports it when it stops, because its last packet may not be sent yet: an Endpoint
+			// that closes with this connection must not close the socket before.
 			c.drained = true
 		}
 	}

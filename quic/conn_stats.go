@@ -11,12 +11,12 @@ type ConnStats struct {
 	DatagramsSent, DatagramsReceived uint64
 	BytesSent, BytesReceived         uint64
 	PacketsSent, PacketsReceived     uint64
-	// PacketsLost is the number of packets that were declared lost, SpuriousLosses the number of
-	// those that were acknowledged later.
+	// PacketsLost is the number of packets that were declared lost. SpuriousLosses is the number of those
+	// that were acknowledged later.
 	PacketsLost, SpuriousLosses uint64
-	SendErrors                  uint64 // trains that the socket refused
-	// PacketsDropped is the number of packets that were received and not processed; Drops counts
-	// them by reason.
+	SendErrors                  uint64 // trains that the socket failed to send
+	// PacketsDropped is the number of packets that were received but not processed. Drops counts them by
+	// reason.
 	PacketsDropped                  uint64
 	Drops                           PacketDrops
 	KeyUpdates                      uint64
@@ -24,36 +24,35 @@ type ConnStats struct {
 	CongestionWindow, BytesInFlight int // in bytes
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
-	// Streams tells what holds back the streams of both sides.
+	// Streams shows what blocks the streams of both sides.
 	Streams StreamStats
 }
 
 // StreamStats are the counters of a connection's streams and of flow control.
 type StreamStats struct {
-	// BlockedByStream, BlockedByConn and BlockedByStreamLimit count how often a limit of the peer
-	// has stopped us: from sending on a stream, from sending at all, from opening a stream.
+	// BlockedByStream, BlockedByConn and BlockedByStreamLimit count how often a limit of the peer has
+	// blocked this side: from sending on a stream, from sending at all, or from opening a stream.
 	BlockedByStream, BlockedByConn, BlockedByStreamLimit uint64
-	// PeerBlockedByStream, PeerBlockedByConn and PeerBlockedByStreamLimit count how often the peer
-	// has reported that a limit of ours stops it: Config.StreamWindow, Config.ConnWindow, or
+	// PeerBlockedByStream, PeerBlockedByConn and PeerBlockedByStreamLimit count how often the peer has
+	// reported that one of our limits blocks it: Config.StreamWindow, Config.ConnWindow, or
 	// Config.MaxIncomingStreams and MaxIncomingUniStreams. The usual cause of the first two is an
 	// application that does not read.
 	PeerBlockedByStream, PeerBlockedByConn, PeerBlockedByStreamLimit uint64
-	// AbortedStreams is the number of streams that the peer has opened and aborted. For
-	// WithheldStreams of them, Config.MaxAbortedStreams has delayed the credit for a new one.
+	// AbortedStreams is the number of streams that the peer has opened and aborted. WithheldStreams is the
+	// number of those for which Config.MaxAbortedStreams has delayed the credit for a new stream.
 	AbortedStreams, WithheldStreams uint64
 
-	// BytesUnread is how much the peer has used of ReceiveWindow, the present window of the
-	// connection.
+	// BytesUnread is the part of ReceiveWindow, the connection's current window, that the peer has used.
 	BytesUnread, ReceiveWindow int64
-	// BytesUnacknowledged is what was written and not acknowledged. SendCredit is the number of
-	// new bytes that the peer's connection window lets us send.
+	// BytesUnacknowledged is the number of bytes that were written but not acknowledged. SendCredit is the
+	// number of new bytes that the peer's connection window allows.
 	BytesUnacknowledged, SendCredit int64
-	// OpenStreams is the number of streams of both sides. BidiCredit and UniCredit are the numbers
-	// of streams that the peer lets us open now.
+	// OpenStreams is the number of streams of both sides. BidiCredit and UniCredit are the numbers of
+	// streams that the peer allows this side to open now.
 	OpenStreams, BidiCredit, UniCredit int64
 }
 
-// Stats returns the counters as they are now; those of a closed connection stay.
+// Stats returns the current counters. It may also be called on a closed connection.
 func (c *Conn) Stats() ConnStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,24 +75,24 @@ func connStats(s core.Stats) ConnStats {
 	}
 }
 
-// PacketDrops counts packets that a connection received and did not process, by reason.
+// PacketDrops counts packets that a connection received but did not process, by reason.
 type PacketDrops struct {
-	Duplicate       uint64 // received before, or so old that it cannot be told
-	Undecryptable   uint64 // no key opens them
-	WrongPath       uint64 // from another address than the connection's
+	Duplicate       uint64 // received before, or too old to know
+	Undecryptable   uint64 // failed to authenticate
+	WrongPath       uint64 // received from another address than the connection's
 	Malformed       uint64
 	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
 	WrongVersion    uint64 // of another QUIC version than the connection's
 	UnknownConnID   uint64 // to a connection ID that is not this connection's
-	SourceConnID    uint64 // from another source connection ID than the peer's first
+	SourceConnID    uint64 // the source connection ID differs from the peer's first
 	UnexpectedType  uint64 // of a type that is not expected, such as 0-RTT
 	UnexpectedToken uint64 // Initial packets of a server with a token
-	KeysUnavailable uint64 // came before their keys, beyond the number that is kept
-	KeysDiscarded   uint64 // came after their keys were discarded
+	KeysUnavailable uint64 // arrived before their keys when too many such packets were kept
+	KeysDiscarded   uint64 // arrived after their keys were discarded
 	InvalidRetry    uint64 // Retry packets that are late, repeated or not authentic
 	InvalidVersions uint64 // Version Negotiation packets that are late or do not match
-	NoMemory        uint64 // with stream data for which Config.MaxReceiveMemory has no room
-	Closed          uint64 // came after the end of the connection
+	NoMemory        uint64 // stream data for which Config.MaxReceiveMemory has no room
+	Closed          uint64 // arrived after the end of the connection
 }
 
 func packetDrops(d *core.DropCounts) PacketDrops {

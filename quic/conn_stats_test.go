@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/core"
 )
 
-// Every reason for which the core drops something has a counter that applications can read.
+// Every reason for which the core drops a packet or datagram has a counter for applications.
 func TestEveryDropIsReported(t *testing.T) {
 	sum := func(counters any) (n uint64) {
 		v := reflect.ValueOf(counters)
@@ -28,7 +28,7 @@ func TestEveryDropIsReported(t *testing.T) {
 	}
 }
 
-// Every counter of the core reaches ConnStats.
+// Every counter of the core is in ConnStats.
 func TestConnStatsAreComplete(t *testing.T) {
 	var in core.Stats
 	n := 0

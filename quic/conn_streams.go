@@ -9,16 +9,16 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// OpenStream opens a bidirectional stream. It waits while the peer's limit on streams is reached; if ctx
-// ends meanwhile, the error wraps ErrStreamLimit and the cause of ctx. The peer learns of the stream with
-// the first bytes, or its end.
+// OpenStream opens a bidirectional stream. It waits while the peer's stream limit is reached. If ctx ends
+// first, the error wraps ErrStreamLimit and the cause of ctx. The peer learns of the stream when it
+// receives the stream's first bytes or its end.
 func (c *Conn) OpenStream(ctx context.Context) (*Stream, error) { return c.open(ctx, false) }
 
-// TryOpenStream is OpenStream without waiting: at the peer's limit it returns an error that wraps
-// ErrStreamLimit.
+// TryOpenStream is like OpenStream but does not wait. If the peer's stream limit is reached, it returns an
+// error that wraps ErrStreamLimit.
 func (c *Conn) TryOpenStream() (*Stream, error) { return c.tryOpen(false) }
 
-// OpenUniStream opens a stream on which only this side sends. It waits as OpenStream does.
+// OpenUniStream opens a stream on which only this side sends. It waits like OpenStream.
 func (c *Conn) OpenUniStream(ctx context.Context) (*SendStream, error) {
 	s, err := c.open(ctx, true)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *Conn) OpenUniStream(ctx context.Context) (*SendStream, error) {
 	return &SendStream{s}, nil
 }
 
-// TryOpenUniStream is OpenUniStream without waiting: see TryOpenStream.
+// TryOpenUniStream is like OpenUniStream but does not wait: see TryOpenStream.
 func (c *Conn) TryOpenUniStream() (*SendStream, error) {
 	s, err := c.tryOpen(true)
 	if err != nil {
@@ -89,7 +89,8 @@ func (c *Conn) openLocked(uni bool) (*Stream, error) {
 	return s, nil
 }
 
-// limitError says how the peer limits streams. cause is why the call waits no longer, or nil.
+// limitError returns the error for the peer's stream limit. cause is the reason why the call stopped
+// waiting, or nil.
 func (c *Conn) limitError(uni bool, cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,11 +103,11 @@ func (c *Conn) limitError(uni bool, cause error) error {
 	return e
 }
 
-// A streamLimitError is the error of opening a stream at the peer's limit.
+// A streamLimitError is the error of opening a stream when the peer's stream limit is reached.
 type streamLimitError struct {
 	uni   bool
-	limit int64 // of streams over the life of the connection
-	open  int64 // of ours that the application has not finished
+	limit int64 // number of streams allowed since the connection began
+	open  int64 // number of our streams that the application has not finished
 	cause error
 }
 
@@ -154,10 +155,10 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 	})
 }
 
-// errClosing is the error of opening or writing while Close waits.
+// errClosing is the error of opening a stream or writing while Close waits.
 var errClosing error = &closedError{text: "the connection is being closed"}
 
-// wait calls try, with mu held, until it neither would block nor is at the limit, or ctx ends.
+// wait calls try, with mu held, until it returns without being blocked by the peer or ctx ends.
 func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, error)) (*Stream, error) {
 	for {
 		c.mu.Lock()
@@ -189,7 +190,7 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 	}
 }
 
-// newStream makes the Stream for an ID. mu is held.
+// newStream returns a new Stream for an ID. mu is held.
 func (c *Conn) newStream(id StreamID) *Stream {
 	s := &Stream{c: c, id: id}
 	if c.streams == nil {
@@ -199,7 +200,7 @@ func (c *Conn) newStream(id StreamID) *Stream {
 	return s
 }
 
-// forgetIfDone drops a stream of which both directions are finished. mu is held.
+// forgetIfDone removes a stream if both directions are finished. mu is held.
 func (c *Conn) forgetIfDone(s *Stream) {
 	if s.send.isDone && s.recv.isDone {
 		delete(c.streams, s.id)

@@ -99,7 +99,7 @@ func TestUntrustedCertificate(t *testing.T) {
 		require.True(t, isAlert, "%v", err)
 		require.False(t, te.Remote)
 		var pe *tlsprovider.Error
-		require.ErrorAs(t, err, &pe, "the provider's account is kept")
+		require.ErrorAs(t, err, &pe, "the provider's error is kept")
 	})
 }
 
@@ -135,7 +135,7 @@ func TestGetTLSConfig(t *testing.T) {
 func TestCancelledDialLeavesNothing(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		drop bool // the server never hears of it
+		drop bool // the server receives nothing
 	}{{"no server", true}, {"handshake under way", false}} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, nil, nil, func(t *testing.T, w *world) {
@@ -203,7 +203,7 @@ func TestLastBytesBeforeCloseArrive(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, server.Close())
 
-		// Nobody has read yet, and the connection is over.
+		// Nothing has been read yet, and the connection has ended.
 		<-client.Context().Done()
 		got := make([]byte, len(want))
 		_, err = io.ReadFull(c, got)
@@ -247,7 +247,7 @@ func TestCloseIsBounded(t *testing.T) {
 		closed := start(server.Close)
 		synctest.Wait()
 		_, err = s.Write([]byte("more"))
-		require.ErrorIs(t, err, net.ErrClosed, "Close takes nothing new")
+		require.ErrorIs(t, err, net.ErrClosed, "Close accepts no new data")
 		_, err = server.OpenStream(t.Context())
 		require.ErrorIs(t, err, net.ErrClosed)
 		require.ErrorIs(t, <-closed, os.ErrDeadlineExceeded)
@@ -286,7 +286,7 @@ func TestFullSocketParksTheTrain(t *testing.T) {
 		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })
 		want := pattern(100_000, 3)
 		_, err := c.Write(want)
-		require.NoError(t, err, "Write fills the stream's buffer, whatever the socket does")
+		require.NoError(t, err, "Write fills the stream's buffer although the socket is full")
 		require.NoError(t, c.CloseWrite())
 		advance(100 * time.Millisecond)
 		require.True(t, client.isDriving(), "the train is parked")

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A deadline is a time that a goroutine can wait for while another one moves it. The zero value never passes.
+// A deadline is a point in time that goroutines can wait for while others move it. The zero value never
+// passes.
 type deadline struct {
 	mu    sync.Mutex
 	timer *time.Timer
@@ -13,7 +14,7 @@ type deadline struct {
 	// that goroutines that wait for it wait for the new time.
 	passed   chan struct{}
 	isPassed bool
-	moves    int // by which a timer that fires late sees that the deadline has moved
+	moves    int // number of moves, by which a late timer detects that the deadline has moved
 }
 
 // set moves the deadline; the zero time means never.

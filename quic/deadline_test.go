@@ -8,13 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// advance lets the fake clock of a bubble go on.
+// advance advances the fake clock of a bubble.
 func advance(d time.Duration) { <-time.After(d) }
 
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d deadline
-		require.False(t, d.expired(), "the zero value never comes")
+		require.False(t, d.expired(), "the zero value never passes")
 		done := d.done()
 
 		d.set(time.Now().Add(time.Second))
@@ -24,14 +24,14 @@ func TestDeadline(t *testing.T) {
 		require.False(t, isClosed(done))
 		advance(time.Millisecond)
 		synctest.Wait()
-		require.True(t, isClosed(done), "those who waited before a move see the new deadline")
+		require.True(t, isClosed(done), "goroutines that waited before a move see the new deadline")
 		require.True(t, d.expired())
 
 		d.set(time.Time{})
 		require.False(t, d.expired())
 		require.False(t, isClosed(d.done()))
 		d.set(time.Now().Add(-time.Second))
-		require.True(t, d.expired(), "a deadline in the past comes at once")
+		require.True(t, d.expired(), "a deadline in the past passes at once")
 		require.True(t, isClosed(d.done()))
 
 		d.set(time.Now().Add(time.Second))

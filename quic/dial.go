@@ -14,14 +14,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Dial connects to addr, "host:port", from a socket of its own, which is closed with the connection.
-// network is "udp", "udp4" or "udp6". If ctx ends before the handshake is complete, Dial gives up and
-// returns an error that wraps the cause of ctx; afterwards ctx has no effect. Only one of a host's
-// addresses is tried, an IPv4 address if there is one. An empty host, 0.0.0.0 and [::] mean this machine.
+// Dial connects to addr, "host:port", from a new socket, which is closed with the connection. network is
+// "udp", "udp4" or "udp6". If ctx ends before the handshake is complete, Dial returns an error that wraps
+// the cause of ctx. Afterwards ctx has no effect. Dial tries only one of a host's addresses, an IPv4
+// address if there is one. An empty host, 0.0.0.0 and [::] mean the local machine.
 //
 // On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
-// that nothing listens at the port. Elsewhere, and on the shared socket of Endpoint.Dial, such a Dial lasts
-// until its timeout: a shared socket cannot ask for ICMP messages without losing datagrams to other peers.
+// that nothing listens on the port. On other systems, and on the shared socket of Endpoint.Dial, such a
+// Dial times out: a shared socket cannot receive ICMP messages without losing datagrams to other peers.
 func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
@@ -48,11 +48,10 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 	return c, nil
 }
 
-// Dial connects to addr, "host:port", from the Endpoint's socket. cfg, if not nil, replaces the
-// Endpoint's Config for this connection, except for the fields that concern an Endpoint. Its Provider
-// has to be nil or the Endpoint's. Connections with the same pointer cfg.TLS share a store of session
-// tickets, so that later ones resume; an Endpoint keeps the 64 that were used last. See the function
-// Dial for ctx.
+// Dial connects to addr, "host:port", from the Endpoint's socket. If cfg is not nil, it replaces the
+// Endpoint's Config for this connection, except for the fields that concern an Endpoint. Its Provider must
+// be nil or the Endpoint's. Connections with the same pointer cfg.TLS share a store of session tickets, so
+// later ones resume. An Endpoint keeps the 64 stores that were used last. See the function Dial for ctx.
 func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, error) {
 	network := "udp"
 	switch local := e.sock.LocalAddr().Addr(); {
@@ -80,13 +79,12 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, e
 	return e.dial(ctx, remote, host, full, false)
 }
 
-// same reports whether a and b are one provider. Values that cannot be compared differ.
+// same reports whether a and b are the same provider. Values that are not comparable are different.
 func same(a, b tlsprovider.Provider) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// dial makes a connection and waits for its handshake. own means that the Endpoint serves this connection
-// alone.
+// dial dials and waits for the handshake. own means that the Endpoint was made for this connection.
 func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, own bool) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -165,7 +163,8 @@ func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
 	return nil
 }
 
-// localPath returns the local address of new paths: the socket's, or the zero value if that is unspecified.
+// localPath returns the local address of new paths: the socket's address, or the zero value if that is
+// unspecified.
 func (e *Endpoint) localPath() netip.AddrPort {
 	if local := e.sock.LocalAddr(); !local.Addr().IsUnspecified() {
 		return local
@@ -221,8 +220,8 @@ func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, 
 	return netip.AddrPortFrom(best, uint16(port)), host, nil
 }
 
-// literal returns the address that an IP address in place of a host's name stands for. As in package net,
-// an unspecified address stands for this host, so the address that a listener prints can be dialed.
+// literal returns the address for a host given as an IP address. As in package net, an unspecified address
+// means the local machine, so the address that a listener prints can be dialed.
 func literal(network string, ip netip.Addr, host string) (netip.Addr, string, error) {
 	if network == "udp4" && !ip.Is4() || network == "udp6" && ip.Is4() {
 		return ip, host, &net.AddrError{Err: "not an address of network " + network, Addr: host}

@@ -14,8 +14,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A dialError is the error of a Dial that reached its address. It says what came back from there, and
-// unwraps to what ended the handshake: one of this package's errors, or the cause of Dial's context.
+// A dialError is the error of a Dial that resolved its address. It describes what was received from there,
+// and unwraps to what ended the handshake: one of this package's errors, or the cause of Dial's context.
 type dialError struct {
 	remote netip.AddrPort
 	host   string
@@ -42,13 +42,13 @@ func (e *dialError) Timeout() bool {
 }
 func (e *dialError) Temporary() bool { return false }
 
-// dialError describes the end of a handshake that err ended.
+// dialError returns the error of a handshake that failed with err.
 func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 	e := &dialError{remote: remote, host: host, err: err}
 	var te *TransportError
 	var refused *refusedError
 	switch {
-	case errors.As(err, &refused): // says it all
+	case errors.As(err, &refused): // the error is complete
 	case errors.As(err, &te):
 		if alert, ok := te.Code.Alert(); ok && te.Remote && tlsprovider.Alert(alert) == tlsprovider.AlertNoApplicationProtocol {
 			e.detail = fmt.Sprintf("this client offers %q", nextProtos(c.cfg.TLS))
@@ -60,7 +60,7 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 		if errors.As(err, &application) || errors.As(err, &version) {
 			break
 		}
-		// Time is up, or the caller gave up.
+		// The handshake timed out or the caller gave up.
 		n := c.Stats().DatagramsReceived
 		if icmp := c.icmpError(); icmp != nil {
 			e.detail = "the network reports: " + icmp.Error()
@@ -73,9 +73,10 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 	return e
 }
 
-// noteICMP takes the ICMP messages about what the Endpoint's one connection has sent: see ReportErrors. That
-// nothing listens at the peer's port ends an attempt of which nothing has come back, if the message quotes
-// it. Others explain a timeout. No lock is held.
+// noteICMP processes the ICMP messages about the datagrams of the Endpoint's only connection: see
+// ReportErrors. If a message reports that nothing listens on the peer's port, quotes a datagram of the
+// connection, and nothing was received from the peer, the handshake fails. Other messages explain a
+// timeout. No lock is held.
 func (e *Endpoint) noteICMP() {
 	buf := make([]byte, 64)
 	for {
@@ -111,7 +112,7 @@ func (c *Conn) icmpError() error {
 	return c.icmpErr
 }
 
-// A refusedError is an ICMP message that says that nothing listens at the peer's port.
+// A refusedError is an ICMP message that reports that nothing listens on the peer's port.
 type refusedError struct{ cause error }
 
 func (e *refusedError) Error() string   { return "no QUIC server there: " + e.cause.Error() }

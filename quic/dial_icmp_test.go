@@ -14,8 +14,9 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
-// An ICMP message ends a Dial only if it quotes what this Dial has sent, is about its peer, and says that
-// the port is closed. Anyone can send one, but only those on the path can quote.
+// An ICMP message ends a Dial only if it quotes a datagram of this Dial, comes from its peer, and reports
+// that the port is closed. Anyone can send such a message, but only an attacker on the path can quote a
+// datagram.
 func TestForgedICMP(t *testing.T) {
 	remote, refused := netip.MustParseAddrPort(serverAddr), syscall.ECONNREFUSED
 	for _, tc := range []struct {
@@ -24,9 +25,9 @@ func TestForgedICMP(t *testing.T) {
 		ends bool
 		text string
 	}{
-		{"true", func(*udp.ICMPError) {}, true, "connection refused"},
-		{"of another connection ID", func(e *udp.ICMPError) { e.Quoted[6] ^= 1 }, false, "no QUIC packet was received"},
-		{"too short to tell", func(e *udp.ICMPError) { e.Quoted = e.Quoted[:5] }, false, "no QUIC packet was received"},
+		{"genuine", func(*udp.ICMPError) {}, true, "connection refused"},
+		{"quote with another connection ID", func(e *udp.ICMPError) { e.Quoted[6] ^= 1 }, false, "no QUIC packet was received"},
+		{"quote that is too short", func(e *udp.ICMPError) { e.Quoted = e.Quoted[:5] }, false, "no QUIC packet was received"},
 		{"without a quote", func(e *udp.ICMPError) { e.Quoted = nil }, false, "no QUIC packet was received"},
 		{"about another peer", func(e *udp.ICMPError) {
 			e.Remote = netip.MustParseAddrPort("10.0.0.7:4433")
@@ -57,7 +58,7 @@ func TestForgedICMP(t *testing.T) {
 	}
 }
 
-// Once the server has answered, an ICMP message changes nothing.
+// After the server has answered, ICMP messages have no effect.
 func TestICMPAfterAnAnswer(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		var sent []byte

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Dial to a port where nothing listens fails at once, by the ICMP message of the peer's host.
+// A Dial to a port on which nothing listens fails at once, because of the ICMP message from the peer's
+// host.
 func TestLoopbackDialToClosedPort(t *testing.T) {
 	for _, tc := range []struct{ network, addr string }{{"udp4", "127.0.0.1:0"}, {"udp6", "[::1]:0"}} {
 		pc, err := net.ListenPacket(tc.network, tc.addr)
@@ -21,7 +22,7 @@ func TestLoopbackDialToClosedPort(t *testing.T) {
 		addr := pc.LocalAddr().String()
 		require.NoError(t, pc.Close())
 		cfg := clientConfig()
-		cfg.HandshakeTimeout = 1 << 62 // or the test ends by its timeout
+		cfg.HandshakeTimeout = 1 << 62 // so that only the test's own timeout ends it
 		_, err = Dial(t.Context(), "udp", addr, cfg)
 		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		require.ErrorIs(t, err, net.ErrClosed)

@@ -18,10 +18,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// An Endpoint is a socket with all QUIC connections on it, dialed and accepted. Its methods are safe for
+// An Endpoint is a socket with its QUIC connections, dialed and accepted. Its methods are safe for
 // concurrent use.
 type Endpoint struct {
-	cfg   *Config // with defaults
+	cfg   *Config // with defaults filled in
 	sock  *udp.Conn
 	clock clock
 	log   *slog.Logger
@@ -30,14 +30,14 @@ type Endpoint struct {
 	pool   tlsPool
 	sends  sendQueue
 
-	sendMemory, recvMemory *streams.Budget // of all connections
+	sendMemory, recvMemory *streams.Budget // shared by all connections
 
 	counters counters
 	faults   faultLog
 
 	handshakes handshakeCounts
-	// wantRetry is the result of RequireAddressValidation for the datagram that is being received.
-	// It belongs to the receive goroutine.
+	// wantRetry is the result of RequireAddressValidation for the datagram that is being received. It
+	// belongs to the receive goroutine.
 	wantRetry bool
 
 	resetKey tlsprovider.ResetKey
@@ -47,29 +47,29 @@ type Endpoint struct {
 	closed    chan struct{}  // closed when Close begins
 	done      chan struct{}  // closed when Close has finished
 	loops     sync.WaitGroup // the receive and timer goroutines
-	active    sync.WaitGroup // TLS workers and signers, and what else holds connections
+	active    sync.WaitGroup // TLS workers and signers, and other goroutines that hold connections
 	closeOnce sync.Once
-	draining  atomic.Pointer[ApplicationError] // set by Shutdown: what ends idle connections
+	draining  atomic.Pointer[ApplicationError] // set by Shutdown: the error that ends idle connections
 
-	// mu guards what follows. It is never held together with a Conn's: see docs.
+	// mu guards the fields below. It is never held together with a Conn's mu: see docs/execution-contract.md.
 	mu       sync.Mutex
 	core     *core.Endpoint
 	timer    timerItem
 	conns    map[core.ConnRef]*Conn
 	lastRef  core.ConnRef
 	listener *Listener
-	serverC  *core.Config // of accepted connections; set by Listen
+	serverC  *core.Config // for accepted connections; set by Listen
 	noMore   bool         // no connection may be added
-	empty    waitList     // waits for conns to become empty
-	// autoClose is set if Listen or Dial made the Endpoint. It then closes when its Listener and its
+	empty    waitList     // Shutdown waits here for conns to become empty
+	// autoClose is set if Listen or Dial made the Endpoint. It then closes once its Listener and its
 	// connections are closed.
 	autoClose bool
 }
 
-// NewEndpoint runs QUIC on a socket, for dialing and, after Endpoint.Listen, for accepting. The
-// Endpoint owns the socket and closes it. A *net.UDPConn that is not connected is best; any other
-// net.PacketConn works if its addresses are IP addresses with ports. cfg may be nil. If NewEndpoint returns
-// an error, the socket stays open.
+// NewEndpoint returns an Endpoint on a socket, for dialing and, after Endpoint.Listen, for accepting. The
+// Endpoint owns the socket and closes it. An unconnected *net.UDPConn works best. Any other net.PacketConn
+// works if its addresses are IP addresses with ports. cfg may be nil. If NewEndpoint returns an error, the
+// socket stays open.
 func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	full, err := cfg.withDefaults()
 	if err != nil {
@@ -134,8 +134,8 @@ func (e *Endpoint) initKeys() (err error) {
 	return nil
 }
 
-// Listen starts accepting connections. Either Config.TLS needs a certificate, or Config.GetTLSConfig has to
-// be set. An Endpoint has at most one Listener at a time.
+// Listen starts accepting connections. Config.TLS must have a certificate, or Config.GetTLSConfig must be
+// set. An Endpoint has at most one Listener at a time.
 func (e *Endpoint) Listen() (*Listener, error) {
 	cc, err := e.serverConfig()
 	if err != nil {
@@ -147,10 +147,10 @@ func (e *Endpoint) Listen() (*Listener, error) {
 	case e.noMore:
 		return nil, ErrEndpointClosed
 	case e.listener != nil:
-		return nil, errors.New("quic: the endpoint is listening already")
+		return nil, errors.New("quic: the endpoint is already listening")
 	}
 	e.serverC = cc
-	e.core.SetAccept(true) // for good: clients that come after Listener.Close are refused
+	e.core.SetAccept(true) // permanently: clients that arrive after Listener.Close are refused
 	e.listener = newListener(e)
 	return e.listener, nil
 }
@@ -158,8 +158,8 @@ func (e *Endpoint) Listen() (*Listener, error) {
 // Addr returns the local address of the socket.
 func (e *Endpoint) Addr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.LocalAddr()) }
 
-// add gives a connection its ConnRef and registers it. It fails if the Endpoint is closing or has too many
-// connections.
+// add assigns a ConnRef to a connection and registers it. It fails if the Endpoint is closing or has too
+// many connections.
 func (e *Endpoint) add(c *Conn, in *core.Incoming) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -177,7 +177,7 @@ func (e *Endpoint) add(c *Conn, in *core.Incoming) error {
 	return nil
 }
 
-// remove forgets a connection that is drained.
+// remove removes a connection that is drained.
 func (e *Endpoint) remove(c *Conn) {
 	e.timers.set(&c.timer, 0)
 	var w wakeSet
@@ -190,12 +190,12 @@ func (e *Endpoint) remove(c *Conn) {
 	e.mu.Unlock()
 	w.wake()
 	if unused {
-		// On a goroutine of its own, since Close may wait for this one.
+		// Close runs on its own goroutine because it may wait for this one.
 		go e.Close()
 	}
 }
 
-// handleTimeout is called by the timer goroutine for the Endpoint itself.
+// handleTimeout is called by the timer goroutine when the Endpoint's own deadline passes.
 func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.mu.Lock()
 	e.core.HandleTimeout(now)
@@ -208,7 +208,8 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.admitPostponed(reply[:])
 }
 
-// setTimer sets the Endpoint's timer. It is called with mu held after anything that may change the deadline.
+// setTimer sets the Endpoint's timer. It is called with mu held after anything that may change the
+// deadline.
 func (e *Endpoint) setTimer() { e.timers.set(&e.timer, e.core.NextTimeout()) }
 
 // applyEvents passes events of a connection to the core's Endpoint.
@@ -231,7 +232,7 @@ func (e *Endpoint) logs() bool { return e.log.Enabled(context.Background(), slog
 // fillRandom fills b with random bytes.
 func (e *Endpoint) fillRandom(b []byte) {
 	if _, err := io.ReadFull(e.pool.rand, b); err != nil {
-		// Without randomness nothing that follows would be safe.
+		// Nothing that follows would be secure without randomness.
 		panic("quic: the provider's random generator failed: " + err.Error())
 	}
 }

@@ -11,7 +11,7 @@ func (e *Endpoint) unused() bool {
 	return e.autoClose && len(e.conns) == 0 && e.listener == nil && !e.noMore
 }
 
-// closeIfUnused closes an Endpoint that was made for a Listener or a Conn that is closed.
+// closeIfUnused closes an Endpoint that was made for a Listener or a Conn if that is closed.
 func (e *Endpoint) closeIfUnused() {
 	e.mu.Lock()
 	unused := e.unused()
@@ -21,7 +21,7 @@ func (e *Endpoint) closeIfUnused() {
 	}
 }
 
-// stopConns stops new connections and returns those that exist.
+// stopConns stops new connections from being added and returns the existing ones.
 func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -32,12 +32,13 @@ func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
 	return conns, e.listener
 }
 
-// Close ends every connection at once, notifies the peers, and closes the socket. Calls that wait on
-// anything of the Endpoint return ErrEndpointClosed. When Close returns, its goroutines have ended, except
-// those of calls of a Certificate.Signer that do not return. Closing twice is not an error.
+// Close ends every connection at once, notifies the peers, and closes the socket. Calls that wait for
+// anything on the Endpoint return ErrEndpointClosed. When Close returns, the Endpoint's goroutines have
+// ended, except for calls of a Certificate.Signer that do not return. Closing a closed Endpoint is not an
+// error.
 func (e *Endpoint) Close() error { return e.closeBecause(ErrEndpointClosed) }
 
-// closeBecause is Close with cause as the error of calls that wait.
+// closeBecause is like Close, but waiting calls return cause.
 func (e *Endpoint) closeBecause(cause error) error {
 	var err error
 	e.closeOnce.Do(func() {
@@ -49,10 +50,10 @@ func (e *Endpoint) closeBecause(cause error) error {
 			c.abort(cause, uint64(NoError))
 		}
 		close(e.closed)
-		ctx, cancel := settleContext()
+		ctx, cancel := closeFlushContext()
 		defer cancel()
 		for _, c := range conns {
-			c.settle(ctx)
+			c.waitSent(ctx)
 		}
 		err = e.sock.Close()
 		e.loops.Wait()
@@ -70,13 +71,13 @@ func (e *Endpoint) closeBecause(cause error) error {
 	return err
 }
 
-// Shutdown stops accepting and closes each connection, with application code 0, as soon as it has no stream
-// open and nothing to deliver. When all connections have ended, it closes the Endpoint. If ctx ends first,
-// Shutdown returns the cause of ctx and the remaining connections stay open: call Close to end them.
+// Shutdown stops accepting, and closes each connection with application code 0 as soon as it has no open
+// stream and nothing to deliver. When all connections have ended, it closes the Endpoint. If ctx ends
+// first, Shutdown returns the cause of ctx and the remaining connections stay open: call Close to end them.
 func (e *Endpoint) Shutdown(ctx context.Context) error { return e.ShutdownWithError(ctx, 0, "") }
 
-// ShutdownWithError is Shutdown with an application error code, below 2^62, and a reason for the
-// connections that it closes: see Conn.CloseWithError. A second call changes code and reason.
+// ShutdownWithError is like Shutdown, but closes connections with an application error code, which must be
+// below 2^62, and a reason: see Conn.CloseWithError. A second call changes the code and the reason.
 func (e *Endpoint) ShutdownWithError(ctx context.Context, code uint64, reason string) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: application error code %#x exceeds 2^62-1", code)
@@ -115,5 +116,5 @@ func (e *Endpoint) fail(err error) {
 	go e.closeBecause(&socketError{ErrEndpointClosed, err})
 }
 
-// settleTimeout bounds how long Close waits for a CONNECTION_CLOSE to leave through a full socket.
-const settleTimeout = time.Second
+// closeFlushTimeout bounds how long Close waits until CONNECTION_CLOSE has been sent through a full socket.
+const closeFlushTimeout = time.Second

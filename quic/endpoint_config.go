@@ -13,35 +13,35 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// tlsConfigs prepares each TLS configuration once for an Endpoint. It keeps the Endpoint's own for good.
-// Of those from GetTLSConfig and Dial it keeps the ones that were used last: a program may make a new one
-// when its certificates change, or for each connection.
+// tlsConfigs prepares each TLS configuration of an Endpoint once. It keeps the Endpoint's own
+// configurations permanently. Of the configurations from GetTLSConfig and Dial, it keeps those that were
+// used last, because a program may make a new one when its certificates change, or for each connection.
 type tlsConfigs struct {
 	provider  tlsprovider.Provider
 	own       *tlsprovider.Config
-	ownClient *tlsprovider.Config // to dial with
+	ownClient *tlsprovider.Config // the Endpoint's own, for dialing
 	deferred  *tlsprovider.Config // own, for a server whose certificates GetTLSConfig supplies
 
 	mu      sync.Mutex
-	uses    uint64                             // so far
-	last    map[clientKind]*tlsprovider.Config // that GetTLSConfig returned, without TicketKeys
+	uses    uint64                             // number of uses so far
+	last    map[clientKind]*tlsprovider.Config // last configuration from GetTLSConfig without TicketKeys
 	servers map[*tlsprovider.Config]*preparedTLS
 	clients map[*tlsprovider.Config]*preparedTLS
 }
 
-// A clientKind is what a server chooses its configuration by.
+// A clientKind contains the values by which a server selects its configuration.
 type clientKind struct{ name, proto string }
 
-// A preparedTLS is one prepared configuration.
+// A preparedTLS is a prepared configuration.
 type preparedTLS struct {
 	t        *tlsConfigs
 	te       tlsprovider.Endpoint
 	lastUsed uint64
-	users    int  // connections that hold it
-	evicted  bool // it is closed with its last user
+	users    int  // number of connections that hold it
+	evicted  bool // it is closed when its last user closes it
 }
 
-// Close is called when a connection no longer needs the configuration.
+// Close releases the configuration when a connection no longer needs it.
 func (p *preparedTLS) Close() {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
@@ -63,7 +63,7 @@ func (t *tlsConfigs) init(cfg *Config) {
 	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
 
-// server prepares a configuration of Config.TLS or GetTLSConfig. RequirePQ of Config.TLS holds for both.
+// server prepares a configuration from Config.TLS or GetTLSConfig. RequirePQ of Config.TLS applies to both.
 func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,7 +81,7 @@ func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, erro
 	return p.te, nil
 }
 
-// client returns a client's configuration, for the caller to close.
+// client returns a client's configuration. The caller must close it.
 func (t *tlsConfigs) client(cfg *tlsprovider.Config) (*preparedTLS, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,7 +93,7 @@ func (t *tlsConfigs) client(cfg *tlsprovider.Config) (*preparedTLS, error) {
 	return p, nil
 }
 
-// prepare is called with mu held.
+// prepare returns the prepared configuration for cfg. mu is held.
 func (t *tlsConfigs) prepare(
 	known map[*tlsprovider.Config]*preparedTLS, limit int, cfg *tlsprovider.Config,
 	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
@@ -115,8 +115,8 @@ func (t *tlsConfigs) prepare(
 	return p, nil
 }
 
-// losesTickets reports whether cfg makes its own ticket keys and replaces a configuration that an earlier
-// client like this one got. It remembers a bounded number of kinds of clients.
+// losesTickets reports whether cfg generates its own ticket keys and replaces a configuration that an
+// earlier client of the same kind received. It remembers a bounded number of kinds.
 func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovider.Config) bool {
 	if cfg.DisableTickets || len(cfg.TicketKeys) > 0 {
 		return false
@@ -134,9 +134,9 @@ func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovid
 	return known && last != cfg
 }
 
-// evict forgets the configuration that was not used for the longest time. Its sessions go on, and so do
-// the connections that hold it. A server's session that is about to start, with a configuration that was
-// prepared maxTLSConfigs preparations ago, fails as if GetTLSConfig had failed.
+// evict removes the least recently used configuration. Its sessions and the connections that hold it are
+// not affected. If a server's session is about to start with a configuration that was prepared
+// maxTLSConfigs preparations ago, its handshake fails as if GetTLSConfig had failed.
 func (t *tlsConfigs) evict(known map[*tlsprovider.Config]*preparedTLS) {
 	var oldest *tlsprovider.Config
 	for cfg, p := range known {
@@ -185,7 +185,7 @@ func (e *Endpoint) newConnID() wire.ConnID {
 	return id
 }
 
-// serverConfig prepares what accepted connections share. It reports errors of the configuration.
+// serverConfig returns the configuration that accepted connections share.
 func (e *Endpoint) serverConfig() (*core.Config, error) {
 	own := e.cfg.TLS
 	if own.DeferCertificates && e.cfg.GetTLSConfig == nil {

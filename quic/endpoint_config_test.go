@@ -13,8 +13,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A program may return a new configuration for each client. The last ones are kept, what they hold is
-// let go with them, and the Endpoint's own is not among those that give way.
+// A program may return a new configuration for each client. The most recent ones are kept, evicted ones are
+// freed, and the Endpoint's own is never evicted.
 func TestNewTLSConfigForEveryClient(t *testing.T) {
 	var made []*tlsprovider.Config
 	fresh := func() *tlsprovider.Config {
@@ -50,7 +50,7 @@ func TestNewTLSConfigForEveryClient(t *testing.T) {
 		dial("any.example")
 		dial("own.example")
 
-		// What is in use stays: of made, these are the oldest.
+		// Configurations in use are kept. These are the oldest of made that remain.
 		kept := made[len(made)-maxTLSConfigs+10]
 		want, err := w.server.tls.server(kept)
 		require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestNewTLSConfigForEveryClient(t *testing.T) {
 }
 
 // An Endpoint that listens and dials does not show its server's certificate to the servers that it dials,
-// nor trust the authorities of its clients for servers.
+// and does not trust the certificate authorities of its clients for servers.
 func TestEndpointOfBothRoles(t *testing.T) {
 	mutual := serverConfig()
 	mutual.TLS.ClientAuth, mutual.TLS.ClientCAs = tlsprovider.VerifyClientCertIfGiven, testPKI().Roots()
@@ -100,7 +100,7 @@ func TestEndpointOfBothRoles(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, peerChain())
 
-		// ClientTLS may have the same certificate, and here even the same pointer.
+		// ClientTLS may have the same certificate, and may even be the same pointer.
 		three := *mutual.TLS
 		three.RootCAs = testPKI().Roots()
 		mutual = &Config{TLS: &three}
@@ -110,7 +110,7 @@ func TestEndpointOfBothRoles(t *testing.T) {
 	})
 }
 
-// A panic in VerifyPeer ends its handshake only, and the log has its stack.
+// A panic in VerifyPeer ends only its handshake, and its stack is logged.
 func TestPanicInVerifyPeer(t *testing.T) {
 	var log bytes.Buffer
 	panics := true
@@ -118,13 +118,13 @@ func TestPanicInVerifyPeer(t *testing.T) {
 	server.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
 	server.TLS.VerifyPeer = func(st *tlsprovider.State) error {
 		if panics {
-			_ = st.PeerChain[0] // no client shows one
+			_ = st.PeerChain[0] // no client has a certificate
 		}
 		return nil
 	}
 	inBubble(t, server, client, func(t *testing.T, w *world) {
 		c, err := w.client.Dial(t.Context(), serverAddr, nil)
-		if err == nil { // a client is done before the server is
+		if err == nil { // the client completes before the server
 			<-c.Context().Done()
 			err = context.Cause(c.Context())
 		}
@@ -137,7 +137,7 @@ func TestPanicInVerifyPeer(t *testing.T) {
 	require.Contains(t, log.String(), "TestPanicInVerifyPeer")
 }
 
-// A configuration that GetTLSConfig returns cannot take back the RequirePQ of Config.TLS.
+// A configuration from GetTLSConfig cannot disable the RequirePQ of Config.TLS.
 func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 	server, client := serverConfig(), clientConfig()
 	server.TLS.RequirePQ = true
@@ -151,7 +151,7 @@ func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 		_, err = w.client.Dial(t.Context(), serverAddr, pq)
 		require.NoError(t, err)
 	})
-	// The same where Config.TLS has no certificate, so that no session begins with it.
+	// The same holds if Config.TLS has no certificate, so that no session begins with it.
 	server.TLS.Certificates = nil
 	e := new(Endpoint)
 	full, err := server.withDefaults()

@@ -11,21 +11,21 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A fault is a kind of message that clients can cause. Each kind is logged at most once in logInterval.
+// A fault is a kind of message that clients can cause. Each kind is logged at most once per logInterval.
 type fault int
 
 const (
-	faultPanic    fault = iota // of a callback, or of the provider
-	faultLocal                 // a handshake failed with internal_error on our side
+	faultPanic    fault = iota // of a callback or the provider
+	faultLocal                 // a handshake failed on this side with internal_error
 	faultRejected              // clients reject the server's certificate
-	faultTickets               // a new configuration of a server has lost the ticket keys
+	faultTickets               // a new server configuration does not have the previous ticket keys
 	numFaults
 )
 
-// logInterval is the shortest time between two messages of one kind.
+// logInterval is the minimum time between two messages of one kind.
 const logInterval = 10 * time.Second
 
-// faultLog logs faults, and counts those that it suppresses.
+// faultLog limits the rate at which faults are logged and counts those that it suppresses.
 type faultLog struct {
 	mu    sync.Mutex
 	kinds [numFaults]struct {
@@ -34,7 +34,7 @@ type faultLog struct {
 	}
 }
 
-// take reports whether a message of a kind may be logged now, and how many were suppressed before it.
+// take reports whether a message of a kind may be logged now and how many were suppressed before it.
 func (l *faultLog) take(now monotime.Time, f fault) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,7 +47,7 @@ func (l *faultLog) take(now monotime.Time, f fault) (suppressed int, ok bool) {
 	return suppressed, true
 }
 
-// logFault logs a fault unless one of its kind was logged a moment ago. No lock is held.
+// logFault logs a fault unless one of the same kind was logged within logInterval. No lock is held.
 func (e *Endpoint) logFault(f fault, level slog.Level, msg string, args ...any) {
 	if !e.log.Enabled(context.Background(), level) {
 		return

@@ -10,15 +10,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxReadErrors is the number of failed reads in a row after which a socket counts as broken. Errors
-// that come in from the network (ICMP) do not count. A kernel that is short of memory is given some
-// seconds: after each failure in a row the pause is a millisecond longer, up to maxReadPause.
+// maxReadErrors is the number of consecutive failed reads after which a socket is considered broken. Errors
+// caused by the network (ICMP) do not count. A kernel that is short of memory gets some seconds to recover:
+// the pause grows by a millisecond with each consecutive failure, up to maxReadPause.
 const (
 	maxReadErrors = 100
 	maxReadPause  = 50 * time.Millisecond
 )
 
-// receiveLoop reads until the socket is closed. It serves all connections, so it sends nothing: see
+// receiveLoop reads until the socket is closed. It serves all connections, so it does not send: see
 // Conn.dispatch and sendQueue.reply.
 func (e *Endpoint) receiveLoop() {
 	defer e.loops.Done()
@@ -52,7 +52,7 @@ func (e *Endpoint) receiveLoop() {
 	}
 }
 
-// receive routes a train, run by run, and gives each connection its part.
+// receive routes a train, run by run, and passes each connection its part.
 func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	for len(t.Data) > 0 {
 		now := e.clock.now()
@@ -61,7 +61,7 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 		r := e.core.Receive(now, t, reply)
 		c := e.conns[r.Conn]
 		if len(t.Data) == 0 || r.Kind != core.RouteDrop {
-			e.setTimer() // once for the two halves of a ClientHello
+			e.setTimer() // set once for both halves of a ClientHello
 		}
 		e.mu.Unlock()
 		switch r.Kind {
@@ -81,8 +81,8 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	}
 }
 
-// wantsRetry calls RequireAddressValidation, without a lock, for what may be the first packet of a client.
-// If the function panics, the client has to validate its address.
+// wantsRetry calls RequireAddressValidation, without holding a lock, for a datagram that may be the first
+// packet of a client. If the function panics, the client must validate its address.
 func (e *Endpoint) wantsRetry(t *datagram.Train) (want bool) {
 	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
 	if e.cfg.RequireAddressValidation == nil || t.Data[0]&mask != longInitial {
@@ -141,14 +141,14 @@ func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
 	}
 }
 
-// errRefused and errBusy are ordinary under load.
+// errRefused and errBusy are ordinary under load and are not logged.
 var (
 	errRefused = errors.New("quic: refused")
 	errBusy    = errors.New("quic: too many handshakes wait for TLS")
 )
 
-// admitPostponed admits clients that have waited for the TLS pool, while it has room. The timer goroutine
-// calls it.
+// admitPostponed admits clients that have waited for the TLS pool while it has room. It is called by the
+// timer goroutine.
 func (e *Endpoint) admitPostponed(reply []byte) {
 	for !e.pool.full() {
 		e.mu.Lock()
@@ -161,7 +161,7 @@ func (e *Endpoint) admitPostponed(reply []byte) {
 	}
 }
 
-// admission decides about a client before any TLS work.
+// admission decides whether to admit a client before any TLS work.
 func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	e.mu.Lock()
 	l, cc, isFull := e.listener, e.serverC, len(e.conns) >= e.cfg.MaxConns
@@ -187,7 +187,7 @@ func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	return cc, err
 }
 
-// accept starts a connection. It reaches the Listener when its handshake is complete.
+// accept starts a connection. It is delivered to the Listener when its handshake is complete.
 func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 	k, err := core.NewServerConn(e.clock.now(), cc, in)
 	if err != nil {

@@ -8,58 +8,59 @@ import (
 
 // EndpointStats are the counters of an Endpoint.
 type EndpointStats struct {
-	Conns    int    // connections there are now, in any state
-	Accepted uint64 // connections that reached the Listener
-	// Refused counts clients that were refused: by Config.Accept, for a full backlog, without a
-	// Listener, because of Config.MaxConns, or because they would have waited too long for TLS.
+	Conns    int    // current number of connections, in any state
+	Accepted uint64 // connections that were delivered to the Listener
+	// Refused is the number of clients that were refused: by Config.Accept, because the backlog was full,
+	// because there was no Listener, because of Config.MaxConns, or because they would have waited too long
+	// for TLS.
 	Refused uint64
-	// TooManyConns counts those that were refused because of Config.MaxConns.
+	// TooManyConns is the number of clients that were refused because of Config.MaxConns.
 	TooManyConns uint64
-	Ignored      uint64 // clients that Config.Accept dropped without an answer, by ErrIgnore
+	Ignored      uint64 // clients that Config.Accept dropped without an answer, with ErrIgnore
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
-	// Panics is the number of handshakes that a panic ended: of a callback in Config, tlsprovider.Config
-	// or tls.Config, of a Certificate.Signer, or of the provider. Each is logged at Error.
+	// Panics is the number of handshakes that ended with a panic: in a callback of Config,
+	// tlsprovider.Config or tls.Config, in a Certificate.Signer, or in the provider. Each is logged at
+	// Error.
 	Panics uint64
 	// Handshakes counts the handshakes of the Endpoint's connections.
 	Handshakes HandshakeStats
-	// SendMemory and ReceiveMemory are the bytes in use of Config.MaxSendMemory and
-	// MaxReceiveMemory.
+	// SendMemory and ReceiveMemory are the bytes in use of Config.MaxSendMemory and MaxReceiveMemory.
 	SendMemory, ReceiveMemory int64
-	// SendMemoryWaits counts how often a stream had to wait for send memory, ReceiveMemoryDrops
-	// the packets that were dropped for lack of receive memory.
+	// SendMemoryWaits counts how often a stream had to wait for send memory. ReceiveMemoryDrops is the
+	// number of packets that were dropped for lack of receive memory.
 	SendMemoryWaits, ReceiveMemoryDrops uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
 
-// DatagramDrops counts datagrams that belonged to no connection of an Endpoint, by what was done with them.
+// DatagramDrops counts datagrams that belonged to no connection of an Endpoint, by the action taken.
 type DatagramDrops struct {
 	// Answered.
-	Retried            uint64 // by a Retry
-	VersionNegotiation uint64 // by a Version Negotiation
-	InvalidToken       uint64 // by CONNECTION_CLOSE with INVALID_TOKEN
-	StatelessReset     uint64 // by a stateless reset
+	Retried            uint64 // with Retry
+	VersionNegotiation uint64 // with Version Negotiation
+	InvalidToken       uint64 // with CONNECTION_CLOSE and INVALID_TOKEN
+	StatelessReset     uint64 // with a stateless reset
 
-	// IncompleteHello were kept until the rest of their ClientHello arrives.
+	// IncompleteHello counts datagrams that were kept until the rest of their ClientHello arrives.
 	IncompleteHello uint64
 
 	// Dropped.
 	Malformed       uint64
 	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
-	UnknownVersion  uint64 // too small for an answer by Version Negotiation
-	UnknownConnID   uint64 // long headers that no connection has the ID of
-	NotAccepting    uint64 // for a server, without a Listener
+	UnknownVersion  uint64 // too small for an answer with Version Negotiation
+	UnknownConnID   uint64 // long headers whose connection ID belongs to no connection
+	NotAccepting    uint64 // received by a server without a Listener
 	ShortConnID     uint64 // a client's first connection ID has less than 8 bytes
-	RateLimit       uint64 // too many attempts a second
-	Overload        uint64 // more attempts than Retry helps against
-	Undecryptable   uint64 // Initial packets that do not open
-	HelloTooLarge   uint64 // more than a ClientHello may take
+	RateLimit       uint64 // too many connection attempts per second
+	Overload        uint64 // more connection attempts than Retry helps against
+	Undecryptable   uint64 // Initial packets that failed to authenticate
+	HelloTooLarge   uint64 // larger than a ClientHello may be
 	HelloTimeout    uint64 // ClientHellos that were never completed
 	BadHello        uint64 // not a ClientHello
 	ClosedConn      uint64 // for a connection that has closed
 	RetiredConnID   uint64 // for a connection ID that the peer has retired
-	SuppressedReset uint64 // a stateless reset was due, but for its rate limit
+	SuppressedReset uint64 // not answered with a stateless reset because of the rate limit
 }
 
 func datagramDrops(d core.DropCounts) DatagramDrops {
@@ -81,7 +82,7 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 // counters are the Endpoint's own part of its stats.
 type counters struct{ accepted, refused, ignored, postponed, panics, tooMany atomic.Uint64 }
 
-// Stats returns the counters as they are now.
+// Stats returns the current counters.
 func (e *Endpoint) Stats() EndpointStats {
 	s := EndpointStats{
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),

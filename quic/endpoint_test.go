@@ -29,13 +29,13 @@ func TestConfigErrors(t *testing.T) {
 		{"no protocol", &Config{TLS: &tlsprovider.Config{
 			Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 		}}, "application protocol"},
-		{"certificates that never come", &Config{TLS: &tlsprovider.Config{DeferCertificates: true}}, "Config.GetTLSConfig is nil"},
+		{"deferred certificates without GetTLSConfig", &Config{TLS: &tlsprovider.Config{DeferCertificates: true}}, "Config.GetTLSConfig is nil"},
 		{"short reset secret", &Config{ResetSecret: make([]byte, 31)}, "Config.ResetSecret has 31 bytes; it needs at least 32"},
 		{"short token secret", &Config{TokenSecret: []byte{}}, "Config.TokenSecret has 0 bytes; it needs at least 32"},
 		{"negative timeout", &Config{HandshakeTimeout: -1}, "Config.HandshakeTimeout is negative: -1ns"},
 		{"negative period", &Config{KeepAlivePeriod: -time.Second}, "Config.KeepAlivePeriod is negative: -1s"},
-		{"negative limit", &Config{MaxHandshakes: -1}, "Config.MaxHandshakes is -1; it has to be from 0 to"},
-		{"window", &Config{StreamWindow: 2, MaxStreamWindow: 1}, "Config.MaxStreamWindow is 1; it has to be from 2 to"},
+		{"negative limit", &Config{MaxHandshakes: -1}, "Config.MaxHandshakes is -1; it must be from 0 to"},
+		{"window", &Config{StreamWindow: 2, MaxStreamWindow: 1}, "Config.MaxStreamWindow is 1; it must be from 2 to"},
 		{"negative window", &Config{ConnWindow: -1, MaxConnWindow: 1}, "Config.ConnWindow is -1"},
 		{"huge window", &Config{MaxConnWindow: 1 << 62}, "Config.MaxConnWindow is 4611686018427387904"},
 	} {
@@ -86,7 +86,7 @@ func TestEndpointCloseEndsEverything(t *testing.T) {
 func TestListenerCloseLeavesConnectionsAlone(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
-		// This one waits for Accept in vain.
+		// This connection waits for Accept when the Listener closes.
 		waiting, err := w.client.Dial(t.Context(), serverAddr, nil)
 		require.NoError(t, err)
 		synctest.Wait()
@@ -122,7 +122,7 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		require.Error(t, err, "no new connections")
 
-		// The stream that is open gets done.
+		// The open stream can be finished.
 		_, err = s.Write([]byte("the end"))
 		require.NoError(t, err)
 		require.NoError(t, s.CloseWrite())
@@ -206,7 +206,7 @@ func TestSlowGetTLSConfigStopsNobodyElse(t *testing.T) {
 		advance(time.Second)
 		began := time.Now()
 		w.connect()
-		require.Less(t, time.Since(began), time.Second, "others are served meanwhile")
+		require.Less(t, time.Since(began), time.Second, "other clients are served meanwhile")
 		close(answer)
 		for range stuck {
 			require.NoError(t, <-dials)
@@ -214,7 +214,7 @@ func TestSlowGetTLSConfigStopsNobodyElse(t *testing.T) {
 	})
 }
 
-// slowSigner answers when it is told to, or never.
+// slowSigner answers when its answer channel is closed.
 type slowSigner struct {
 	crypto.Signer
 	answer chan struct{}
@@ -257,7 +257,7 @@ func TestSlowSignerStopsNobodyElse(t *testing.T) {
 		advance(time.Second)
 		began := time.Now()
 		w.connect()
-		require.Less(t, time.Since(began), time.Second, "others are served meanwhile")
+		require.Less(t, time.Since(began), time.Second, "other clients are served meanwhile")
 		close(signer.answer)
 		for range stuck {
 			require.NoError(t, <-dials)
@@ -276,7 +276,7 @@ func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
 		require.InDelta(t, 2*time.Second, time.Since(began), float64(time.Second))
-		close(signer.answer) // or the bubble would rightly complain of the goroutine
+		close(signer.answer) // otherwise the bubble would report the goroutine
 	})
 }
 
@@ -306,7 +306,7 @@ func TestErrorTexts(t *testing.T) {
 		{&TransportError{Code: FlowControlError, FrameType: 8, Reason: "why", Remote: true},
 			`quic: connection closed by the peer: FLOW_CONTROL_ERROR (0x3) for a frame of type STREAM: "why"`},
 		{&TransportError{Code: FrameEncodingError, FrameType: 0x1f}, "(0x7) for a frame of type 0x1f"},
-		{&StreamError{ID: 4, Code: 9}, "quic: stream 4 cut off locally: code 0x9"},
+		{&StreamError{ID: 4, Code: 9}, "quic: stream 4 aborted locally: code 0x9"},
 		{&VersionNegotiationError{Theirs: []Version{0x1a2a3a4a}}, "0x1a2a3a4a"},
 		{ErrIdleTimeout, "quic: "},
 	} {
@@ -315,11 +315,11 @@ func TestErrorTexts(t *testing.T) {
 	require.ErrorIs(t, &TransportError{err: cause}, cause)
 	require.ErrorIs(t, &TransportError{err: cause}, net.ErrClosed)
 	require.ErrorIs(t, &VersionNegotiationError{}, net.ErrClosed)
-	require.NotErrorIs(t, &StreamError{}, net.ErrClosed, "the connection goes on")
+	require.NotErrorIs(t, &StreamError{}, net.ErrClosed, "the connection stays open")
 	require.False(t, isTimeout(ErrEndpointClosed))
 }
 
-// A Retry token is good at every Endpoint that shares the secret, however long each has been running.
+// A Retry token is valid at every Endpoint with the same secret, however long each has been running.
 func TestRetryTokenOfAnotherEndpoint(t *testing.T) {
 	cfg := serverConfig()
 	cfg.TokenSecret = pattern(32, 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// closedError is the error of something that is closed. It unwraps to net.ErrClosed and implements
+// A closedError is the error of something that is closed. It unwraps to net.ErrClosed and implements
 // net.Error.
 type closedError struct {
 	text    string
@@ -22,7 +22,7 @@ func (e *closedError) Unwrap() error   { return net.ErrClosed }
 func (e *closedError) Timeout() bool   { return e.timeout }
 func (e *closedError) Temporary() bool { return false }
 
-// socketError is one of the errors below, or a context's, that was caused by an error of the socket. It
+// A socketError is one of the errors below, or a context's, that was caused by an error of the socket. It
 // unwraps to both.
 type socketError struct{ what, cause error }
 
@@ -42,31 +42,32 @@ func withSocketError(err, cause error) error {
 	return &socketError{err, cause}
 }
 
-// Errors of connections, endpoints, listeners and streams that ended without an error code of either side.
-// All unwrap to net.ErrClosed. Timeout returns true for ErrIdleTimeout and ErrHandshakeTimeout. Compare with
-// errors.Is: an error of the socket may be wrapped as well.
+// The errors of connections, endpoints, listeners and streams that ended without an error code from either
+// side. All unwrap to net.ErrClosed. Timeout returns true for ErrIdleTimeout and ErrHandshakeTimeout.
+// Compare them with errors.Is, because they may wrap an error of the socket.
 var (
-	// ErrIdleTimeout: nothing was received from the peer for the idle timeout of the two sides.
+	// ErrIdleTimeout means that nothing was received from the peer within the idle timeout.
 	ErrIdleTimeout error = &closedError{text: "no packet from the peer within the idle timeout", timeout: true}
-	// ErrHandshakeTimeout: the handshake did not complete within Config.HandshakeTimeout.
+	// ErrHandshakeTimeout means that the handshake did not complete within Config.HandshakeTimeout.
 	ErrHandshakeTimeout error = &closedError{text: "handshake timeout", timeout: true}
-	// ErrStatelessReset: the peer has lost the connection's state.
+	// ErrStatelessReset means that the peer has lost the connection's state.
 	ErrStatelessReset error = &closedError{text: "stateless reset by the peer"}
-	// ErrEndpointClosed: Endpoint.Close or Shutdown was called.
+	// ErrEndpointClosed means that Endpoint.Close or Shutdown was called.
 	ErrEndpointClosed error = &closedError{text: "endpoint closed"}
-	// ErrListenerClosed: Listener.Close was called.
+	// ErrListenerClosed means that Listener.Close was called.
 	ErrListenerClosed error = &closedError{text: "listener closed"}
-	// ErrWriteClosed: the stream's sending side was closed by Close or CloseWrite.
+	// ErrWriteClosed means that the stream's sending side was closed by Close or CloseWrite.
 	ErrWriteClosed error = &closedError{text: "write on a stream whose sending side is closed"}
-	// ErrReadClosed: the stream's receiving side was closed by Close.
+	// ErrReadClosed means that the stream's receiving side was closed by Close.
 	ErrReadClosed error = &closedError{text: "read on a stream after its Close, which ends both directions: use CloseWrite to end the sending side only"}
 )
 
-// ErrIgnore, returned by Config.Accept, drops a client without an answer: its handshake times out.
+// ErrIgnore can be returned by Config.Accept to drop a client without an answer. The client's handshake
+// times out.
 var ErrIgnore = errors.New("quic: client ignored")
 
-// A RefusedError, returned by Config.Accept, refuses a client and tells it the reason, cut to 256 bytes.
-// Other errors of Config.Accept stay on the server.
+// A RefusedError can be returned by Config.Accept to refuse a client and send it a reason, which is cut to
+// 256 bytes. The text of other errors is not sent.
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return "quic: client refused: " + e.Reason }
@@ -100,7 +101,7 @@ const (
 	NoViablePath            TransportErrorCode = 0x10
 )
 
-// Alert returns the TLS alert that the code carries, if it is a CRYPTO_ERROR (0x100 to 0x1ff).
+// Alert returns the TLS alert in the code if it is a CRYPTO_ERROR (0x100 to 0x1ff).
 func (c TransportErrorCode) Alert() (alert uint8, ok bool) {
 	return uint8(c), c >= 0x100 && c <= 0x1ff
 }
@@ -112,9 +113,9 @@ func (c TransportErrorCode) String() string { return wire.ErrorCode(c).String() 
 // TLS failed on this side, to the provider's error.
 type TransportError struct {
 	Code TransportErrorCode
-	// FrameType is the type of the frame that caused it, 0 if unknown.
+	// FrameType is the type of the frame that caused the error, or 0 if it is not known.
 	FrameType uint64
-	// Reason is the text that came with the code. If it is the peer's, do not trust it.
+	// Reason is the text that was sent with the code. Do not trust the peer's.
 	Reason string
 	// Remote reports whether the peer closed the connection.
 	Remote bool
@@ -125,7 +126,7 @@ type TransportError struct {
 func (e *TransportError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "quic: connection closed %s: %s (0x%x)", by(e.Remote), e.Code, uint64(e.Code))
-	// An alert is never about the CRYPTO frame that carried the message.
+	// A TLS alert is not caused by the CRYPTO frame that carried the message.
 	if _, alert := e.Code.Alert(); e.FrameType != 0 && !alert {
 		if wire.FrameKnown(e.FrameType) {
 			fmt.Fprintf(&b, " for a frame of type %s", wire.FrameName(e.FrameType))
@@ -149,11 +150,11 @@ func (e *TransportError) Unwrap() []error {
 	return []error{net.ErrClosed}
 }
 
-// ApplicationError is the error of a connection that an application ended, by Close (code 0) or
+// ApplicationError is the error of a connection that an application closed with Close (code 0) or
 // CloseWithError. It unwraps to net.ErrClosed.
 type ApplicationError struct {
 	Code uint64
-	// Reason is the text that came with the code. If it is the peer's, do not trust it.
+	// Reason is the text that was sent with the code. Do not trust the peer's.
 	Reason string
 	// Remote reports whether the peer closed the connection.
 	Remote bool
@@ -169,23 +170,23 @@ func (e *ApplicationError) Error() string {
 
 func (e *ApplicationError) Unwrap() error { return net.ErrClosed }
 
-// StreamError is the error of a stream that was cut off before its end. The connection stays open.
+// StreamError is the error of a stream that was aborted. The connection stays open.
 type StreamError struct {
 	ID   StreamID
 	Code uint64
-	// Remote reports whether the peer cut the stream off, by RESET_STREAM (Read fails) or STOP_SENDING
-	// (Write fails). If not, Reset or StopSending was called.
+	// Remote reports whether the peer aborted the stream, with RESET_STREAM (Read fails) or STOP_SENDING
+	// (Write fails). Otherwise Reset or StopSending was called.
 	Remote bool
 }
 
 func (e *StreamError) Error() string {
-	return fmt.Sprintf("quic: stream %d cut off %s: code 0x%x", e.ID, by(e.Remote), e.Code)
+	return fmt.Sprintf("quic: stream %d aborted %s: code 0x%x", e.ID, by(e.Remote), e.Code)
 }
 
 // VersionNegotiationError is the error of a Dial to a server that supports none of our QUIC versions. It
 // unwraps to net.ErrClosed.
 type VersionNegotiationError struct {
-	// Theirs are the versions that the server named, in a packet that is not authenticated.
+	// Theirs are the versions that the server listed in a packet that is not authenticated.
 	Theirs []Version
 }
 
@@ -202,7 +203,7 @@ func by(remote bool) string {
 	return "locally"
 }
 
-// closeError converts the core's error of a connection that ended.
+// closeError converts the core's error of a connection that has ended.
 func closeError(e *core.CloseError) error {
 	switch {
 	case e == nil:

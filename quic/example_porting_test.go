@@ -17,7 +17,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The right column of docs/porting-from-quic-go.md, row by row: it compiles.
+// The right column of docs/porting-from-quic-go.md, row by row, so that it is compiled.
 
 // quic.DialAddr(ctx, addr, tlsConf, conf)
 func portDialAddr(ctx context.Context, addr string, tlsConf *tls.Config) (*quic.Conn, error) {
@@ -75,7 +75,7 @@ func portStreams(ctx context.Context, conn *quic.Conn) error {
 	if err != nil {
 		return err
 	}
-	// stream.Close() of quic-go ends the sending side only.
+	// In quic-go, stream.Close() ends only the sending side.
 	if err := stream.CloseWrite(); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func portStreams(ctx context.Context, conn *quic.Conn) error {
 	return errors.Join(err, uni.Close())
 }
 
-// conn.OpenStream(), conn.OpenUniStream(), which do not wait
+// conn.OpenStream() and conn.OpenUniStream(), which do not wait
 func portOpenWithoutWaiting(conn *quic.Conn) (*quic.Stream, *quic.SendStream, error) {
 	stream, err := conn.TryOpenStream()
 	if errors.Is(err, quic.ErrStreamLimit) { // *quic.StreamLimitReachedError
@@ -134,7 +134,7 @@ func portStats(conn *quic.Conn) (time.Duration, uint64) {
 	return stats.SmoothedRTT, stats.PacketsLost
 }
 
-// errors.As(err, &quic.ApplicationError{}) and the like
+// errors.As(err, &quic.ApplicationError{}) and similar
 func portErrors(err error) string {
 	var app *quic.ApplicationError
 	var transport *quic.TransportError

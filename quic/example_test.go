@@ -16,7 +16,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// An echo over loopback, with a certificate made for the occasion.
+// A server echoes a stream over loopback, with a certificate generated for the example.
 func Example() {
 	ctx := context.Background()
 	cert := testcert.New("localhost")
@@ -51,7 +51,7 @@ func Example() {
 	// Output: hello X25519MLKEM768
 }
 
-// Errors are told apart by their types; whatever is gone is net.ErrClosed.
+// The type of an error is its reason. All errors of a closed connection are net.ErrClosed.
 func ExampleConn_Context() {
 	explain := func(conn *quic.Conn) {
 		<-conn.Context().Done()
@@ -72,7 +72,7 @@ func ExampleConn_Context() {
 	_ = explain
 }
 
-// A server that finishes what it is doing before it goes.
+// A server finishes its open streams before it exits.
 func ExampleEndpoint_Shutdown() {
 	cert := testcert.New("localhost")
 	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
@@ -91,7 +91,7 @@ func ExampleEndpoint_Shutdown() {
 	// Output: quic: endpoint closed
 }
 
-// One socket for many connections.
+// Many connections use one socket.
 func ExampleEndpoint_Dial() {
 	pc, err := net.ListenPacket("udp", ":0")
 	check(err)

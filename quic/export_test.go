@@ -12,7 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// slowTickets is a provider whose client sessions take in a ticket only when may is closed.
+// slowTickets is a provider whose client sessions do not process a ticket until may is closed.
 type slowTickets struct {
 	tlsprovider.Provider
 	began, may chan struct{}
@@ -46,7 +46,7 @@ func (s slowSession) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, 
 	return s.Session.Advance(in)
 }
 
-// An exporter waits while a ticket is taken in, and the end of the connection ends the wait.
+// ExportKeyingMaterial waits while a ticket is being processed, and returns if the connection ends.
 func TestExportWaitsForTicket(t *testing.T) {
 	for _, end := range []bool{false, true} {
 		cfg := clientConfig()
@@ -68,7 +68,7 @@ func TestExportWaitsForTicket(t *testing.T) {
 				}()
 			}
 			synctest.Wait()
-			require.Empty(t, done, "exported while a ticket is taken in")
+			require.Empty(t, done, "exported while a ticket is being processed")
 			if end {
 				require.NoError(t, client.CloseWithError(7, ""))
 			} else {

@@ -22,7 +22,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A faultySock is a socket whose reads or writes fail: from the nth on, or the nth alone.
+// A faultySock is a socket whose reads or writes fail, either from the nth on or only the nth.
 type faultySock struct {
 	net.PacketConn
 	err          error
@@ -47,7 +47,7 @@ func (s *faultySock) fails(write bool) error {
 }
 
 func (s *faultySock) ReadFrom(p []byte) (int, net.Addr, error) {
-	// First the datagram, which is then lost, so that failing takes as long as reading.
+	// The datagram is read first and then lost, so that a failure takes as long as a read.
 	n, from, err := s.PacketConn.ReadFrom(p)
 	if err == nil {
 		err = s.fails(false)
@@ -62,15 +62,15 @@ func (s *faultySock) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// A socket may fail at any moment, for once or for good. Every call returns, a single failure costs no
-// data, and nothing is left when the Endpoint is closed: the bubble looks for goroutines.
+// A socket may fail at any moment, once or permanently. Every call returns, a single failure loses no data,
+// and nothing is left when the Endpoint is closed: the bubble checks for goroutines.
 func TestSocketFails(t *testing.T) {
 	const moments = 40 // the exchange below takes about as many reads and writes
 	for _, cause := range []error{syscall.EPERM, syscall.ENOBUFS, syscall.ECONNREFUSED, syscall.EAGAIN} {
 		for _, writes := range []bool{false, true} {
 			for _, once := range []bool{false, true} {
 				if cause == syscall.EAGAIN && !once {
-					continue // a socket that never has room again: see TestSocketWithoutRoomForGood
+					continue // a socket that stays full: see TestSocketStaysFull
 				}
 				t.Run(fmt.Sprintf("%v, write %v, once %v", cause, writes, once), func(t *testing.T) {
 					for n := range moments {
@@ -78,7 +78,7 @@ func TestSocketFails(t *testing.T) {
 							s := &faultySock{PacketConn: w.net.Listen("10.0.0.3:1"), err: cause, writes: writes, once: once, n: n}
 							err := exchangeOver(t, w, s)
 							if n < 8 {
-								require.Greater(t, s.seen, n, "the fault was met")
+								require.Greater(t, s.seen, n, "the fault occurred")
 							}
 							if once {
 								require.NoError(t, err, "moment %d", n)
@@ -93,7 +93,7 @@ func TestSocketFails(t *testing.T) {
 	}
 }
 
-// A shortSock cannot read for a time.
+// A shortSock is a socket whose reads fail for some time.
 type shortSock struct {
 	net.PacketConn
 	until time.Time
@@ -106,7 +106,7 @@ func (s *shortSock) ReadFrom(p []byte) (int, net.Addr, error) {
 	return s.PacketConn.ReadFrom(p)
 }
 
-// A socket that is out of memory for two seconds is not broken; one that stays so is.
+// A socket that is out of memory for two seconds is not considered broken. One that stays out of memory is.
 func TestSocketOutOfMemory(t *testing.T) {
 	for _, forGood := range []bool{false, true} {
 		inBubble(t, nil, nil, func(t *testing.T, w *world) {
@@ -124,7 +124,7 @@ func TestSocketOutOfMemory(t *testing.T) {
 	}
 }
 
-// exchangeOver dials from a socket, has 30,000 bytes echoed, and closes.
+// exchangeOver dials from a socket, has 30,000 bytes echoed, and closes the connection.
 func exchangeOver(t *testing.T, w *world, pc net.PacketConn) (err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -164,8 +164,8 @@ func exchangeOver(t *testing.T, w *world, pc net.PacketConn) (err error) {
 	return errors.Join(s.Close(), conn.Close())
 }
 
-// A socket that never has room again holds nobody up but those who write, and Close ends it.
-func TestSocketWithoutRoomForGood(t *testing.T) {
+// A socket that stays full blocks only those who write, and Close ends the wait.
+func TestSocketStaysFull(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		c, _ := w.stream(client, server)
@@ -178,7 +178,7 @@ func TestSocketWithoutRoomForGood(t *testing.T) {
 	})
 }
 
-// However many connections wait for room, Close waits once.
+// Close waits once, however many connections wait for room in the socket.
 func TestCloseWithManyConnsWithoutRoom(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		for range 10 {
@@ -188,13 +188,14 @@ func TestCloseWithManyConnsWithoutRoom(t *testing.T) {
 		w.net.SetFull(func(from netip.AddrPort) bool { return from.String() == clientAddr })
 		begin := time.Now()
 		require.NoError(t, w.client.Close())
-		require.Less(t, time.Since(begin), 2*settleTimeout)
+		require.Less(t, time.Since(begin), 2*closeFlushTimeout)
 		w.net.SetFull(nil)
 	})
 }
 
-// When the socket is closed underneath, the Endpoint and all on it end, and say what happened.
-func TestSocketClosedUnderneath(t *testing.T) {
+// If the socket is closed by someone else, the Endpoint and everything on it end, and their errors contain
+// the cause.
+func TestSocketClosedByOthers(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		sock := w.net.Listen("10.0.0.3:1")
 		e, err := NewEndpoint(sock, clientConfig())
@@ -216,8 +217,8 @@ func TestSocketClosedUnderneath(t *testing.T) {
 	})
 }
 
-// A Dial that could send nothing says why.
-func TestHandshakeTimeoutNamesTheSocketsError(t *testing.T) {
+// If a Dial could not send anything, its error contains the socket's error.
+func TestHandshakeTimeoutNamesSocketError(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		s := &faultySock{PacketConn: w.net.Listen("10.0.0.3:1"), err: syscall.ENETUNREACH, writes: true}
 		err := exchangeOver(t, w, s)
@@ -238,8 +239,8 @@ func TestHandshakeTimeoutNamesTheSocketsError(t *testing.T) {
 	})
 }
 
-// One socket serves both roles at once, even towards itself.
-func TestDialOneself(t *testing.T) {
+// One socket can have both roles at once, and can even dial itself.
+func TestDialItself(t *testing.T) {
 	cfg := serverConfig()
 	cfg.ClientTLS = clientConfig().TLS
 	cfg.ServerName = "localhost"
@@ -263,7 +264,7 @@ func TestDialOneself(t *testing.T) {
 	})
 }
 
-// plainSock hides what a *net.UDPConn can do besides.
+// plainSock hides the other methods of a *net.UDPConn.
 type plainSock struct{ net.PacketConn }
 
 func TestLoopbackAnyPacketConn(t *testing.T) {
@@ -295,16 +296,16 @@ func (s *busySock) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// An Endpoint that goes with its connection leaves the socket open until CONNECTION_CLOSE is sent, though
-// others see meanwhile that the connection is over.
-func TestLastPacketLeavesBeforeTheSocketCloses(t *testing.T) {
+// An Endpoint that closes with its connection keeps the socket open until CONNECTION_CLOSE has been sent,
+// even if other goroutines see meanwhile that the connection has ended.
+func TestLastPacketIsSentBeforeSocketCloses(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		sock := &busySock{PacketConn: w.net.Listen("10.0.0.3:1")}
 		e, err := NewEndpoint(sock, clientConfig())
 		require.NoError(t, err)
 		client, err := e.Dial(t.Context(), serverAddr, nil)
 		require.NoError(t, err)
-		e.autoClose = true // as Dial without an Endpoint has it
+		e.autoClose = true // as in Dial without an Endpoint
 		server, err := w.listener.Accept(t.Context())
 		require.NoError(t, err)
 		c, err := client.OpenStream(t.Context())
@@ -313,7 +314,7 @@ func TestLastPacketLeavesBeforeTheSocketCloses(t *testing.T) {
 		sock.during = func() {
 			_, err := c.Read(make([]byte, 1))
 			require.ErrorIs(t, err, net.ErrClosed)
-			synctest.Wait() // a socket that closes would be closed by now
+			synctest.Wait() // if the socket were about to close, it would be closed now
 		}
 		require.NoError(t, client.Close())
 		<-e.done
@@ -322,7 +323,7 @@ func TestLastPacketLeavesBeforeTheSocketCloses(t *testing.T) {
 	})
 }
 
-// Functions that hang in GetTLSConfig, and those that wait for their turn to be called, hold up nobody else.
+// Calls of GetTLSConfig that hang, and handshakes that wait for such a call, do not delay other handshakes.
 func TestGetTLSConfigHangs(t *testing.T) {
 	release := make(chan struct{})
 	cfg := serverConfig()
@@ -332,7 +333,7 @@ func TestGetTLSConfigHangs(t *testing.T) {
 		return nil, nil
 	}
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-		release = make(chan struct{}) // of the bubble
+		release = make(chan struct{}) // made inside the bubble
 		other, err := NewEndpoint(w.net.Listen("10.0.0.3:4433"), serverConfig())
 		require.NoError(t, err)
 		defer other.Close()

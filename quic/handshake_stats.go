@@ -9,28 +9,28 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// HandshakeStats counts the handshakes of an Endpoint, of both roles. A client that Config.Accept or a full
-// backlog refuses has no handshake: see EndpointStats.Refused.
+// HandshakeStats counts the handshakes of an Endpoint in both roles. A client that is refused by
+// Config.Accept or because the backlog is full has no handshake: see EndpointStats.Refused.
 type HandshakeStats struct {
 	Completed uint64
-	Resumed   uint64 // of those completed, with a session ticket
-	Retried   uint64 // of those completed, after a Retry
+	Resumed   uint64 // completed with a session ticket
+	Retried   uint64 // completed after a Retry
 	Failed    uint64 // the sum of the counters below
 
 	TimedOut           uint64 // not complete within Config.HandshakeTimeout, or idle
-	Canceled           uint64 // the context of Dial ended, or Close or Shutdown did away with it
+	Canceled           uint64 // ended by the context of Dial, Close or Shutdown
 	Panicked           uint64 // see EndpointStats.Panics
 	VersionNegotiation uint64 // no QUIC version in common
-	Refused            uint64 // by the server, with CONNECTION_REFUSED, or by its host, with ICMP
-	Transport          uint64 // by another transport error than an alert, on either side
+	Refused            uint64 // by the server with CONNECTION_REFUSED, or by its host with ICMP
+	Transport          uint64 // by another transport error, on either side
 	Other              uint64 // by a stateless reset, or closed by the peer's application
 
-	// LocalAlerts and PeerAlerts count the handshakes that failed by a TLS alert which this side, or
-	// the peer, sent. docs/tls-errors.md says what the alerts mean.
+	// LocalAlerts and PeerAlerts count the handshakes that failed with a TLS alert from this side or from
+	// the peer. docs/tls-errors.md explains the alerts.
 	LocalAlerts, PeerAlerts map[tlsprovider.Alert]uint64
 }
 
-// handshakeCounts guards the counters. Its mutex is a leaf.
+// handshakeCounts guards the counters. No other lock is taken while its mutex is held.
 type handshakeCounts struct {
 	mu sync.Mutex
 	s  HandshakeStats
@@ -114,7 +114,7 @@ func (c *Conn) noteComplete() {
 	c.ep.handshakes.complete(resumed, retried)
 }
 
-// noteFailure counts a handshake that failed. A fault that only the server's operator can mend is logged at
+// noteFailure counts a handshake that failed. A fault that only the server's operator can fix is logged at
 // Warn. No lock is held.
 func (c *Conn) noteFailure() {
 	c.ep.handshakes.fail(c.err)
@@ -127,8 +127,8 @@ func (c *Conn) noteFailure() {
 	case !ok:
 	case !te.Remote && alert == tlsprovider.AlertInternalError:
 		var panicked *tlsprovider.PanicError
-		if !errors.As(te.err, &panicked) { // or it was logged already
-			c.ep.logFault(faultLocal, slog.LevelWarn, "quic: a handshake failed by a fault of the server",
+		if !errors.As(te.err, &panicked) { // a panic has already been logged
+			c.ep.logFault(faultLocal, slog.LevelWarn, "quic: a handshake failed because of a server error",
 				"remote", c.RemoteAddr(), "err", te.err)
 		}
 	case te.Remote && rejectsCertificate(alert):
@@ -137,7 +137,7 @@ func (c *Conn) noteFailure() {
 	}
 }
 
-// rejectsCertificate reports whether an alert is about the certificate that its receiver sent.
+// rejectsCertificate reports whether an alert concerns the certificate that its receiver sent.
 func rejectsCertificate(a tlsprovider.Alert) bool {
 	switch a {
 	case tlsprovider.AlertBadCertificate, tlsprovider.AlertUnsupportedCertificate,

@@ -16,14 +16,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Each way in which a handshake ends has its counter, on both sides.
+// Each outcome of a handshake has its own counter, on both sides.
 func TestHandshakeStats(t *testing.T) {
 	const internal, unknownCA, noALPN = tlsprovider.AlertInternalError, tlsprovider.AlertUnknownCA, tlsprovider.AlertNoApplicationProtocol
 	type alerts = map[tlsprovider.Alert]uint64
 	for _, tc := range []struct {
 		name           string
 		edit           func(server, client *Config)
-		drop           bool // nothing arrives
+		drop           bool // drop everything
 		cancel         bool
 		client, server HandshakeStats
 	}{
@@ -65,7 +65,7 @@ func TestHandshakeStats(t *testing.T) {
 				if tc.drop {
 					w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
 				}
-				ctx, cancel := context.WithTimeoutCause(t.Context(), 15*time.Second, errors.New("the caller is gone"))
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 15*time.Second, errors.New("the caller has given up"))
 				defer cancel()
 				if tc.cancel {
 					cancel()
@@ -92,7 +92,7 @@ func TestHandshakeStatsOfResumption(t *testing.T) {
 	})
 }
 
-// Faults of a server's configuration are logged at Warn, and a flood of clients does not flood the log.
+// Errors in a server's configuration are logged at Warn, and many clients do not cause many messages.
 func TestConfigurationFaultsAreLogged(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -103,7 +103,7 @@ func TestConfigurationFaultsAreLogged(t *testing.T) {
 			s.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) {
 				return nil, errors.New("the vault is sealed")
 			}
-		}, []string{"fault of the server", "the vault is sealed", "remote=10.0.0.2:5000"}},
+		}, []string{"because of a server error", "the vault is sealed", "remote=10.0.0.2:5000"}},
 		{"certificate", func(_, c *Config) { c.TLS.RootCAs = testcert.New("other").Roots() },
 			[]string{"rejects the server's certificate", "unknown_ca", "completed=0"}},
 	} {
@@ -135,7 +135,7 @@ func TestConfigurationFaultsAreLogged(t *testing.T) {
 	}
 }
 
-// A server that has no protocol of the client's says which ones both have.
+// A server that has no protocol in common with the client reports both lists.
 func TestProtocolMismatchNamesBothLists(t *testing.T) {
 	server, client, book := serverConfig(), clientConfig(), new(logBook)
 	server.Logger = slog.New(book)
@@ -148,8 +148,8 @@ func TestProtocolMismatchNamesBothLists(t *testing.T) {
 	})
 }
 
-// The client learns why Config.Accept refused it if, and only if, the error is a RefusedError.
-func TestAcceptTellsItsReason(t *testing.T) {
+// The client receives the reason of Config.Accept only if the error is a RefusedError.
+func TestAcceptSendsItsReason(t *testing.T) {
 	cfg := serverConfig()
 	refusal := errors.New("secret")
 	cfg.Accept = func(ClientInfo) error { return refusal }
@@ -182,7 +182,7 @@ func TestGetTLSConfigChoosesItsAlert(t *testing.T) {
 	})
 }
 
-// A Dial that fails says where to, and what came back from there.
+// The error of a failed Dial contains the address and what was received from it.
 func TestDialErrorNamesTheCause(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -193,7 +193,7 @@ func TestDialErrorNamesTheCause(t *testing.T) {
 	}{
 		{"silence", func(netip.AddrPort) bool { return true }, 0, ErrHandshakeTimeout,
 			[]string{"quic: dial 10.0.0.1:4433: handshake timeout", "no QUIC packet was received"}},
-		{"silence, and a context", func(netip.AddrPort) bool { return true }, time.Second, context.DeadlineExceeded,
+		{"silence, with a context", func(netip.AddrPort) bool { return true }, time.Second, context.DeadlineExceeded,
 			[]string{"10.0.0.1:4433", "context deadline exceeded", "no QUIC packet was received"}},
 		{"half a handshake", nil, time.Second, context.DeadlineExceeded, []string{"datagrams were received, but"}},
 	} {
@@ -204,7 +204,7 @@ func TestDialErrorNamesTheCause(t *testing.T) {
 				cfg.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) { <-hang; return nil, nil }
 			}
 			inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-				hang = make(chan struct{}) // of the bubble
+				hang = make(chan struct{}) // made inside the bubble
 				defer func() { close(hang) }()
 				if tc.drop != nil {
 					w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return tc.drop(from) })

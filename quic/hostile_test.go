@@ -97,12 +97,12 @@ var hostileKinds = []struct {
 		s, is := f.(wire.Stream)
 		return is && s.Offset == 0
 	}},
-	{"sends what nobody reads", false, false, func(wire.Frame) bool { return false }},
+	{"sends data that is not read", false, false, func(wire.Frame) bool { return false }},
 }
 
 const (
 	hostileStreams = 10
-	hostileBytes   = 1 << 20 // that a peer sends on all streams, at most
+	hostileBytes   = 1 << 20 // maximum that a peer sends on all streams
 )
 
 func hostileProviders() []tlsprovider.Provider {
@@ -113,7 +113,7 @@ func hostileProviders() []tlsprovider.Provider {
 	return list
 }
 
-// TestHostilePeers is the process of the peers: it is started by TestHostileMemory.
+// TestHostilePeers runs the peers. It is a separate process that TestHostileMemory starts.
 func TestHostilePeers(t *testing.T) {
 	args := strings.Split(os.Getenv("PQQUIC_HOSTILE_PEERS"), ",")
 	if len(args) != 4 {
@@ -163,8 +163,8 @@ func atoi(s string) int {
 	return n
 }
 
-// TestHostileMemory measures the resident memory of a server with connections, 1,000 if PQQUIC_HOSTILE is
-// 1000, whose peers, in another process, do all they can to make it hold memory.
+// TestHostileMemory measures the resident memory of a server whose peers, in another process, do all they
+// can to make it hold memory. PQQUIC_HOSTILE is the number of connections.
 func TestHostileMemory(t *testing.T) {
 	n, _ := strconv.Atoi(os.Getenv("PQQUIC_HOSTILE"))
 	if n == 0 {
@@ -198,7 +198,7 @@ func measureHostile(t *testing.T, n, provider, kind int) {
 	require.NoError(t, err)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	runtime.GC() // pools keep what they hold for one collection
+	runtime.GC() // pools keep their contents for one collection
 	debug.FreeOSMemory()
 	empty := resident(t)
 	require.NoError(t, cmd.Start())
@@ -228,7 +228,7 @@ func measureHostile(t *testing.T, n, provider, kind int) {
 		"send memory %.1f MiB, receive memory %.1f MiB", n, float64(idle.rss-empty.rss)/float64(n)/1024,
 		mib(full.rss-idle.rss), mib(full.stacks-idle.stacks), mib(s.SendMemory), mib(s.ReceiveMemory))
 
-	// The garbage collector lets the heap become twice as large as what is in use.
+	// The garbage collector lets the heap grow to twice the size in use.
 	budget := int64(256<<20) + int64(n)*2*streams.MinShare
 	require.LessOrEqual(t, full.rss-idle.rss-(full.stacks-idle.stacks), 2*budget)
 	if n >= 500 {
@@ -238,7 +238,7 @@ func measureHostile(t *testing.T, n, provider, kind int) {
 
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
-// serveHostile is what the application does with a connection.
+// serveHostile is the server's application for one connection.
 func serveHostile(ctx context.Context, tasks *sync.WaitGroup, c *Conn, kind int) {
 	for {
 		s, err := c.AcceptStream(ctx)

@@ -11,7 +11,7 @@ import (
 type Listener struct {
 	ep *Endpoint
 
-	// mu is a leaf: no lock is taken under it.
+	// mu is a leaf: no other lock is taken while it is held.
 	mu      sync.Mutex
 	queue   []*Conn
 	waiting waitList
@@ -20,10 +20,10 @@ type Listener struct {
 
 func newListener(e *Endpoint) *Listener { return &Listener{ep: e} }
 
-// Listen opens a UDP socket and accepts connections on it. network is "udp", "udp4" or "udp6"; an addr
-// without a host means all addresses. cfg.TLS needs a certificate and an application protocol, unless
-// cfg.GetTLSConfig supplies them. When the Listener and all its connections are closed, the socket is
-// closed too. To close everything together, use Shutdown or Close of Listener.Endpoint.
+// Listen opens a UDP socket and accepts connections on it. network is "udp", "udp4" or "udp6". An addr
+// without a host means all addresses. cfg.TLS must have a certificate and an application protocol, unless
+// cfg.GetTLSConfig supplies them. The socket is closed once the Listener and all its connections are
+// closed. To close everything at once, use Shutdown or Close of Listener.Endpoint.
 func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	e, err := open(network, addr, cfg)
 	if err != nil {
@@ -40,7 +40,7 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	return l, nil
 }
 
-// open makes an Endpoint on a socket of its own.
+// open returns an Endpoint on a new socket.
 func open(network, addr string, cfg *Config) (*Endpoint, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
@@ -65,8 +65,8 @@ func checkNetwork(network string) error {
 	return fmt.Errorf("quic: unknown network %q: use udp, udp4 or udp6", network)
 }
 
-// Accept waits for a connection whose handshake is complete. After Close it returns ErrListenerClosed
-// or ErrEndpointClosed, which both unwrap to net.ErrClosed.
+// Accept waits for a connection whose handshake is complete. After Close, it returns ErrListenerClosed or
+// ErrEndpointClosed, which both unwrap to net.ErrClosed.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	for {
 		if ctx.Err() != nil {
@@ -101,8 +101,8 @@ func (l *Listener) Addr() net.Addr { return l.ep.Addr() }
 // Endpoint returns the Listener's Endpoint.
 func (l *Listener) Endpoint() *Endpoint { return l.ep }
 
-// Close stops accepting: calls of Accept return, and clients are refused, including those whose connections
-// wait for Accept. Accepted connections stay open. Closing twice is not an error.
+// Close stops accepting. Calls of Accept return, and clients are refused, including those whose connections
+// wait for Accept. Accepted connections stay open. Closing a closed Listener is not an error.
 func (l *Listener) Close() error {
 	l.stop(ErrListenerClosed)
 	l.ep.closeIfUnused()
@@ -128,14 +128,14 @@ func (l *Listener) stop(err error) {
 	for _, c := range queue {
 		c.abort(err, uint64(ConnectionRefused))
 	}
-	ctx, cancel := settleContext()
+	ctx, cancel := closeFlushContext()
 	defer cancel()
 	for _, c := range queue {
-		c.settle(ctx)
+		c.waitSent(ctx)
 	}
 }
 
-// full reports whether no client should be admitted.
+// full reports whether the backlog is full or the Listener is closed, so that no client should be admitted.
 func (l *Listener) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -49,7 +49,7 @@ func echoConn(wg *sync.WaitGroup, conn *Conn) {
 	}
 }
 
-// echo sends and receives n bytes on a new stream.
+// echo sends n bytes on a new stream and receives the answer.
 func echo(conn *Conn, n int, seed byte) error {
 	s, err := conn.OpenStream(context.Background())
 	if err != nil {
@@ -122,7 +122,7 @@ func newTestEndpoint() (*Endpoint, error) {
 
 func TestLoopbackIPv6AndNames(t *testing.T) {
 	if pc, err := net.ListenPacket("udp6", "[::1]:0"); err != nil {
-		t.Skipf("no IPv6 here: %v", err)
+		t.Skipf("IPv6 is not available: %v", err)
 	} else {
 		require.NoError(t, pc.Close())
 	}
@@ -134,8 +134,8 @@ func TestLoopbackIPv6AndNames(t *testing.T) {
 	require.NoError(t, conn.Close())
 }
 
-// What a listener on no address in particular prints can be dialed, as in package net.
-func TestLoopbackNoAddressInParticular(t *testing.T) {
+// The address that a listener on an unspecified address prints can be dialed, as in package net.
+func TestLoopbackUnspecifiedAddress(t *testing.T) {
 	l, err := Listen("udp4", ":0", serverConfig())
 	require.NoError(t, err)
 	defer l.Endpoint().Close()
@@ -143,7 +143,7 @@ func TestLoopbackNoAddressInParticular(t *testing.T) {
 	for _, host := range []string{"", "0.0.0.0", "127.0.0.1", "::ffff:127.0.0.1"} {
 		cfg := clientConfig()
 		if host == "" || host == "0.0.0.0" {
-			cfg.ServerName = "" // localhost it is
+			cfg.ServerName = "" // the name is then localhost
 		}
 		conn, err := Dial(t.Context(), "udp", net.JoinHostPort(host, strconv.Itoa(port)), cfg)
 		require.NoError(t, err, host)
@@ -179,13 +179,13 @@ func TestAddressesThatAreNone(t *testing.T) {
 		require.ErrorContains(t, err, tt.want, "%s %s", tt.network, tt.addr)
 	}
 	_, err = e.Dial(t.Context(), "[::1]:4433", nil)
-	require.ErrorContains(t, err, "network udp4", "the Endpoint's socket is of IPv4")
+	require.ErrorContains(t, err, "network udp4", "the Endpoint's socket is an IPv4 socket")
 	_, err = Listen("tcp", "127.0.0.1:0", serverConfig())
 	require.ErrorContains(t, err, `unknown network "tcp"`)
 }
 
-// An Endpoint that Listen or Dial made goes with the last thing on it.
-func TestEndpointsOfOwnGoByThemselves(t *testing.T) {
+// An Endpoint that Listen or Dial made closes when nothing uses it any more.
+func TestOwnEndpointsCloseThemselves(t *testing.T) {
 	l, err := Listen("udp", "127.0.0.1:0", serverConfig())
 	require.NoError(t, err)
 	conn, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())

@@ -23,7 +23,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// TestMain fails when a test has left a goroutine of this module behind.
+// TestMain fails if a test has left a goroutine of this module running.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if left := leftGoroutines(); code == 0 && left != "" {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// leftGoroutines returns the stacks of goroutines that do not end although they are given the chance.
+// leftGoroutines returns the stacks of goroutines that do not end within a grace period.
 func leftGoroutines() (stacks string) {
 	for range 10_000 {
 		buf := make([]byte, 1<<20)
@@ -83,7 +83,7 @@ const (
 	clientAddr = "10.0.0.2:5000"
 )
 
-// A world is a server and a client endpoint on a network in memory.
+// A world is a server and a client endpoint on an in-memory network.
 type world struct {
 	*testing.T
 	net            *simnet.Net
@@ -95,7 +95,7 @@ type world struct {
 // Either configuration may be nil.
 func inBubble(t *testing.T, server, client *Config, test func(*testing.T, *world)) {
 	t.Helper()
-	testPKI() // not within the bubble, for it outlives it
+	testPKI() // called outside the bubble because it outlives it
 	if server == nil {
 		server = serverConfig()
 	}
@@ -109,8 +109,8 @@ func inBubble(t *testing.T, server, client *Config, test func(*testing.T, *world
 		require.NoError(t, err)
 		w.client, err = NewEndpoint(w.net.Listen(clientAddr), client)
 		require.NoError(t, err)
-		// A Cleanup, so that a test that fails ends with its message. The bubble itself fails it
-		// when a goroutine is left.
+		// This is a Cleanup so that a failing test ends with its own message. The bubble fails the test if
+		// a goroutine is left.
 		t.Cleanup(func() {
 			require.NoError(t, w.client.Close())
 			require.NoError(t, w.server.Close())
@@ -132,7 +132,7 @@ func (w *world) connect() (client, server *Conn) {
 	return client, server
 }
 
-// stream returns both ends of a stream that the client opened with one byte, which was read.
+// stream returns both ends of a stream that the client opened with one byte, which has been read.
 func (w *world) stream(client, server *Conn) (c, s *Stream) {
 	w.Helper()
 	c, err := client.OpenStream(w.Context())
@@ -146,14 +146,14 @@ func (w *world) stream(client, server *Conn) (c, s *Stream) {
 	return c, s
 }
 
-// start runs f in a goroutine and returns a channel with its result.
+// start runs f in a goroutine and returns a channel that receives its result.
 func start[T any](f func() T) <-chan T {
 	ch := make(chan T, 1)
 	go func() { ch <- f() }()
 	return ch
 }
 
-// pattern is n bytes that no shift maps onto themselves.
+// pattern returns n bytes that differ from every shifted copy of themselves.
 func pattern(n int, seed byte) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -162,7 +162,7 @@ func pattern(n int, seed byte) []byte {
 	return b
 }
 
-// requireSame compares without printing megabytes.
+// requireSame compares byte slices without printing megabytes.
 func requireSame(t testing.TB, want, got []byte) {
 	t.Helper()
 	if !bytes.Equal(want, got) {

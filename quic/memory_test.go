@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMaxConns: an Endpoint that has as many connections as it may refuses clients and does not dial.
+// When an Endpoint has its maximum number of connections, it refuses clients and does not dial.
 func TestMaxConns(t *testing.T) {
 	server, client := serverConfig(), clientConfig()
 	server.MaxConns, client.MaxConns = 2, 3
@@ -29,7 +29,7 @@ func TestMaxConns(t *testing.T) {
 		require.Equal(t, 2, stats.Conns)
 
 		require.NoError(t, first.Close())
-		time.Sleep(5 * time.Second) // until nothing is left of it
+		time.Sleep(5 * time.Second) // until the connection is removed
 		w.connect()
 
 		w.client.cfg.MaxConns = 2
@@ -38,8 +38,8 @@ func TestMaxConns(t *testing.T) {
 	})
 }
 
-// TestMaxSendMemory: a peer that does not read leaves room for the others, and a writer that waits for
-// memory continues when there is some, wherever it comes from.
+// A peer that does not read leaves memory for the others. A writer that waits for memory continues when any
+// connection releases some.
 func TestMaxSendMemory(t *testing.T) {
 	server := serverConfig()
 	server.MaxSendMemory = 1 << 20
@@ -61,7 +61,7 @@ func TestMaxSendMemory(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		stats := w.server.Stats()
 		require.Positive(t, stats.SendMemoryWaits)
-		require.LessOrEqual(t, stats.SendMemory, int64(600<<10), "about half of the budget")
+		require.LessOrEqual(t, stats.SendMemory, int64(600<<10), "more than about half of the budget")
 
 		client, server := w.connect()
 		c, s := w.stream(client, server)
@@ -87,7 +87,7 @@ func TestMaxSendMemory(t *testing.T) {
 	})
 }
 
-// TestSendMemoryDeadline: a writer that waits for memory heeds its deadline, and its stream's reset.
+// A writer that waits for memory returns at its deadline and when its stream is reset.
 func TestSendMemoryDeadline(t *testing.T) {
 	server := serverConfig()
 	server.MaxSendMemory = 1
@@ -110,7 +110,7 @@ func TestSendMemoryDeadline(t *testing.T) {
 	})
 }
 
-// TestMaxReceiveMemory: bytes that nobody reads leave room for other connections, and arrive in the end.
+// Data that is not read leaves memory for other connections, and all of it arrives in the end.
 func TestMaxReceiveMemory(t *testing.T) {
 	server := serverConfig()
 	server.MaxReceiveMemory = 1 << 20
@@ -127,7 +127,7 @@ func TestMaxReceiveMemory(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		stats := w.server.Stats()
-		require.LessOrEqual(t, stats.ReceiveMemory, int64(700<<10), "half of the budget, and the least share")
+		require.LessOrEqual(t, stats.ReceiveMemory, int64(700<<10), "more than half of the budget and the minimum share")
 		require.Positive(t, stats.ReceiveMemoryDrops)
 		require.Equal(t, stats.ReceiveMemoryDrops, hogServer.Stats().Drops.NoMemory)
 
@@ -150,7 +150,7 @@ func TestMaxReceiveMemory(t *testing.T) {
 	})
 }
 
-// TestUnreadStreams: a proxy does not read some of its streams for a while. The others go on.
+// A proxy does not read some of its streams for a while. The others are not affected.
 func TestUnreadStreams(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()

@@ -8,8 +8,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// defaultProvider refuses to choose: whoever builds for a validated module must not get another one
-// by leaving a field out.
+// defaultProvider returns an error, because a program that is built for a validated module must not get
+// another one when a field is not set.
 func defaultProvider() (tlsprovider.Provider, error) {
-	return nil, errors.New("quic: Config.Provider is nil; a FIPS build names its provider (tlsprovider/s2n)")
+	return nil, errors.New("quic: Config.Provider is nil; a FIPS build must set its provider (tlsprovider/s2n)")
 }

@@ -7,5 +7,5 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// defaultProvider is what a nil Config.Provider means.
+// defaultProvider returns the provider for a nil Config.Provider.
 func defaultProvider() (tlsprovider.Provider, error) { return native.New(), nil }

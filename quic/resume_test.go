@@ -31,15 +31,15 @@ func TestDialWithItsOwnConfigResumes(t *testing.T) {
 		require.True(t, w.dialForTicket(cfg))
 		copied := *cfg
 		copied.KeepAlivePeriod = time.Second
-		require.True(t, w.dialForTicket(&copied), "the pointer TLS counts")
-		require.False(t, w.dialForTicket(nil), "the Endpoint's own has a store of its own")
+		require.True(t, w.dialForTicket(&copied), "the store belongs to the pointer TLS")
+		require.False(t, w.dialForTicket(nil), "the Endpoint's own configuration has its own store")
 		require.True(t, w.dialForTicket(nil))
 	})
 }
 
-// An Endpoint that dials with ever new configurations prepares them, and closes those of long ago when
-// their connections are gone.
-func TestDialWithEverNewConfigs(t *testing.T) {
+// An Endpoint that dials with a new configuration each time prepares each one, and closes old ones when
+// their connections have ended.
+func TestDialWithManyConfigs(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		oldest, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
 		require.NoError(t, err)
@@ -78,7 +78,8 @@ func TestDialRefusesAnotherProvider(t *testing.T) {
 	})
 }
 
-// A server that reloads its configuration without TicketKeys is told that its clients lose their sessions.
+// If a server reloads its configuration without TicketKeys, a message warns that its clients lose their
+// sessions.
 func TestReloadWithoutTicketKeys(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {pattern(32, 1)}} {
 		current, book := serverConfig().TLS, new(logBook)

@@ -10,46 +10,47 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
-// A sendQueue holds the connections of one socket that have something to send, and runs the senders:
-// goroutines that take connections from the front, give each one a turn, and put it at the back if it
-// has more. A connection is in the queue at most once, and one goroutine at a time drives it, so that
-// its trains leave in the order in which they were built.
+// A sendQueue holds the connections of one socket that have something to send, and runs the senders. A
+// sender is a goroutine that takes connections from the front, gives each a turn, and puts it at the back
+// if it has more to send. A connection is in the queue at most once, and one goroutine at a time drives it,
+// so its trains are sent in the order in which they were built.
 //
-// There are at most max senders. One starts when there is work and no other is free. The first one
-// stays until the queue is closed, since waking a goroutine costs less than starting one, and the
-// others end when they find nothing to do.
+// There are at most max senders. One starts when there is work and no other is free. The first sender stays
+// until the queue is closed, because waking a goroutine costs less than starting one. The others end when
+// they find nothing to do.
 //
-// When the socket is full, the sender that finds out waits for room, and no other one takes anything
-// from the queue. Applications that send from their own calls hand their train to a sender then. So
-// there are never more buffers than senders and borrowers, however many connections wait.
+// When the socket is full, the sender that detects it waits for room, and no other sender takes anything
+// from the queue. Meanwhile, applications that send in their own calls pass their train to a sender.
+// Therefore there are never more buffers than senders and borrowers, however many connections wait.
 type sendQueue struct {
 	sock *udp.Conn
-	max  int32 // senders; likewise buffers lent to applications
+	max  int32 // maximum number of senders, and of buffers lent to applications
 
-	lent atomic.Int32 // buffers that applications send from, or that wait in parked
+	lent atomic.Int32 // buffers from which applications send, or that wait in parked
 	full atomic.Int32 // senders that wait for room in the socket
 
 	mu       sync.Mutex
-	work     sync.Cond  // there is something to take, or the queue is closed
+	work     sync.Cond  // signals that there is something to take or the queue is closed
 	front    *queueItem // a linked list, front to back
 	back     *queueItem
 	parked   []parkedTrain
 	replies  []reply
-	replying queueItem // the place in the list of all replies
-	running  int32     // senders
-	waiting  int32     // of these, waiting for work
+	replying queueItem // the position of all replies in the list
+	running  int32     // number of senders
+	waiting  int32     // senders that wait for work
 	closed   bool
 	done     sync.WaitGroup // the senders
 }
 
-// A queueItem is a place in the queue, of a connection or of the replies.
+// A queueItem is the position of a connection, or of the replies, in the queue.
 type queueItem struct {
 	next   *queueItem
 	conn   *Conn
-	queued bool // of replying; a Conn's own field is guarded by its mu
+	queued bool // used for replying; a Conn has its own field, guarded by its mu
 }
 
-// A parkedTrain is a train of an application's call that met a full socket. conn is driving.
+// A parkedTrain is a train that an application's call could not send because the socket was full. driving
+// is set for conn.
 type parkedTrain struct {
 	conn *Conn
 	out  *output
@@ -62,10 +63,10 @@ type reply struct {
 }
 
 const (
-	// maxReplies is the number of datagrams of no connection that may wait. More are dropped: those
-	// who asked will ask again.
+	// maxReplies is the number of datagrams without a connection that may wait. Further ones are dropped,
+	// because their receivers will repeat the request.
 	maxReplies = 256
-	// replyTurn is the number of them that leave in one turn.
+	// replyTurn is the number of replies that are sent in one turn.
 	replyTurn = 16
 )
 
@@ -79,7 +80,7 @@ func (q *sendQueue) init(sock *udp.Conn, senders int) {
 	q.work.L = &q.mu
 }
 
-// push puts an item that is not in the queue at its end. It returns false if the queue is closed.
+// push appends an item that is not in the queue. It returns false if the queue is closed.
 func (q *sendQueue) push(it *queueItem) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,7 +92,7 @@ func (q *sendQueue) push(it *queueItem) bool {
 	return true
 }
 
-// append is called with mu held.
+// append appends an item. mu is held.
 func (q *sendQueue) append(it *queueItem) {
 	if q.back == nil {
 		q.front = it
@@ -101,11 +102,11 @@ func (q *sendQueue) append(it *queueItem) {
 	q.back = it
 }
 
-// callSender is called with mu held when there is something to take.
+// callSender wakes or starts a sender, if possible, when there is something to take. mu is held.
 func (q *sendQueue) callSender() {
 	switch {
 	case q.full.Load() > 0:
-		// The sender that waits for room will call.
+		// The sender that waits for room will call another.
 	case q.waiting > 0:
 		q.waiting--
 		q.work.Signal()
@@ -116,8 +117,8 @@ func (q *sendQueue) callSender() {
 	}
 }
 
-// borrow lends a buffer to an application that wants to send from its own call. It returns nil if the
-// socket is full or enough applications do so: then a sender has to.
+// borrow lends a buffer to an application that wants to send in its own call. It returns nil if the socket
+// is full or enough buffers are lent, in which case a sender must send.
 func (q *sendQueue) borrow() *output {
 	if q.full.Load() > 0 {
 		return nil
@@ -134,8 +135,8 @@ func (q *sendQueue) giveBack(o *output) {
 	q.lent.Add(-1)
 }
 
-// park takes over a train that met a full socket, with its borrowed buffer and the driving of its
-// connection. It returns false if the queue is closed.
+// park accepts a train that found the socket full, with its borrowed buffer. The sender that takes it
+// continues to drive the connection. park returns false if the queue is closed.
 func (q *sendQueue) park(c *Conn, o *output) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -165,15 +166,15 @@ func (q *sendQueue) reply(tx datagram.Transmit) {
 	}
 }
 
-// writeWait waits for room in the socket and sends the rest of a train. Nobody else takes anything
-// from the queue meanwhile.
+// writeWait waits for room in the socket and sends the rest of a train. No sender takes anything from the
+// queue meanwhile.
 func (q *sendQueue) writeWait(o *output) error {
 	q.full.Add(1)
 	err := q.sock.WriteWait(&o.rest)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.full.Add(-1) == 0 {
-		// Whatever came in meanwhile called no sender.
+		// Items that were added meanwhile have not woken a sender.
 		for n := len(q.parked); n > 0; n-- {
 			q.callSender()
 		}
@@ -184,14 +185,14 @@ func (q *sendQueue) writeWait(o *output) error {
 	return err
 }
 
-// A job is what a sender takes from the queue: one of the three.
+// A job is what a sender takes from the queue. One of the fields is set.
 type job struct {
 	parked  parkedTrain
 	conn    *Conn
 	replies []reply
 }
 
-// send is a sender.
+// send is the main function of a sender.
 func (q *sendQueue) send() {
 	defer q.done.Done()
 	var replies [replyTurn]reply
@@ -209,13 +210,13 @@ func (q *sendQueue) send() {
 			more := j.conn.takeTurn(o)
 			o.release()
 			if more {
-				// Otherwise a sender with bulk data keeps its processor for a time slice of 10 ms,
-				// many turns, while goroutines that have received something wait for it.
+				// Without this, a sender with bulk data would keep its processor for a time slice of 10 ms,
+				// which is many turns, while goroutines that have received something wait.
 				runtime.Gosched()
 			}
 		}
 		for i := range j.replies {
-			// A reply is lost if the socket is full. Its receiver will ask again.
+			// A reply is lost if the socket is full. Its receiver will repeat the request.
 			_ = q.sock.Write(&j.replies[i].tx)
 			replyBuffers.Put(j.replies[i].buf)
 			j.replies[i] = reply{}
@@ -223,7 +224,7 @@ func (q *sendQueue) send() {
 	}
 }
 
-// take waits for something to do. It returns false if the sender has to end.
+// take waits for something to do. It returns false if the sender must end.
 func (q *sendQueue) take(replies []reply) (j job, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -257,7 +258,7 @@ func (q *sendQueue) take(replies []reply) (j job, ok bool) {
 	}
 }
 
-// takeReplies is called with mu held.
+// takeReplies removes replies from the queue. mu is held.
 func (q *sendQueue) takeReplies(replies []reply) []reply {
 	n := min(len(q.replies), replyTurn)
 	replies = append(replies, q.replies[:n]...)
@@ -270,8 +271,8 @@ func (q *sendQueue) takeReplies(replies []reply) []reply {
 	return replies
 }
 
-// close lets the senders finish what is in the queue, and waits for them to end. The socket is closed,
-// so that nothing blocks them.
+// close lets the senders finish what is in the queue and waits for them to end. The socket is already
+// closed, so nothing blocks them.
 func (q *sendQueue) close() {
 	q.mu.Lock()
 	q.closed = true

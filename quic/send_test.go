@@ -27,13 +27,13 @@ import (
 // A roleSock counts the datagrams that each kind of goroutine sends.
 type roleSock struct {
 	net.PacketConn
-	pause time.Duration // that each datagram takes
+	pause time.Duration // time that each datagram takes
 
 	mu   sync.Mutex
 	sent map[string]int
 }
 
-// roles are the functions by which a goroutine is known, outermost last.
+// roles are the functions that identify a goroutine, the outermost last.
 var roles = []string{"timerLoop", "receiveLoop", "(*tlsPool).work", "(*tlsPool).sign", "(*sendQueue).send", "(*Stream)", "(*Conn)"}
 
 func roleOfCaller() string {
@@ -67,7 +67,7 @@ func (s *roleSock) WriteTo(p []byte, to net.Addr) (int, error) {
 	return s.PacketConn.WriteTo(p, to)
 }
 
-// requireOnlySenders checks that nothing was sent by a goroutine that has other connections to serve.
+// requireOnlySenders requires that no goroutine that serves other connections has sent anything.
 func (s *roleSock) requireOnlySenders(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
@@ -78,8 +78,8 @@ func (s *roleSock) requireOnlySenders(t *testing.T) {
 	require.NotZero(t, s.sent["(*sendQueue).send"])
 }
 
-// busyWorld is a server, and a client whose socket never fills and takes a millisecond for a datagram,
-// so that acknowledgements come in as fast as datagrams leave and a connection always has more to send.
+// busyWorld returns a server, and a client whose socket never fills and takes a millisecond for each
+// datagram. Acknowledgements arrive as fast as datagrams are sent, so a connection always has more to send.
 // busy is the number of connections on which the client's application writes all the time.
 func busyWorld(t *testing.T, busy int, test func(t *testing.T, w *world, e *Endpoint, sock *roleSock)) {
 	cfg := serverConfig()
@@ -125,7 +125,7 @@ func busyWorld(t *testing.T, busy int, test func(t *testing.T, w *world, e *Endp
 	})
 }
 
-// answerAll reads a stream to its end and answers with as many bytes as a decimal digit on its front says.
+// answerAll reads a stream to its end and answers with as many bytes as the decimal digit at its beginning.
 func answerAll(s *Stream) {
 	defer s.Close()
 	first := make([]byte, 1)
@@ -138,7 +138,7 @@ func answerAll(s *Stream) {
 	io.Copy(io.Discard, s)
 }
 
-// ask has the peer answer with one byte.
+// ask sends a request that the peer answers with one byte.
 func ask(conn *Conn) error {
 	s, err := conn.OpenStream(context.Background())
 	if err != nil {
@@ -151,9 +151,9 @@ func ask(conn *Conn) error {
 	return err
 }
 
-// Connections that always have more to send occupy senders, and nothing else: handshakes complete, and
-// timers fire, on the same Endpoint. Goroutines that receive, fire timers or run TLS send nothing.
-func TestBusyConnectionsStopNobody(t *testing.T) {
+// Connections that always have more to send occupy only senders: on the same Endpoint, handshakes complete
+// and timers fire. Goroutines that receive, fire timers or run TLS do not send.
+func TestBusyConnectionsDoNotBlockOthers(t *testing.T) {
 	busyWorld(t, 2*runtime.GOMAXPROCS(0), func(t *testing.T, w *world, e *Endpoint, sock *roleSock) {
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -163,7 +163,7 @@ func TestBusyConnectionsStopNobody(t *testing.T) {
 			require.NoError(t, ask(conn))
 			require.NoError(t, conn.CloseWithError(0, ""))
 		}
-		// A handshake that nobody answers needs the timer goroutine to end.
+		// A handshake without an answer needs the timer goroutine to end.
 		w.net.SetDrop(func(_, to netip.AddrPort, _ []byte) bool { return to.String() == "10.0.0.9:9" })
 		begin := time.Now()
 		cfg := clientConfig()
@@ -175,8 +175,8 @@ func TestBusyConnectionsStopNobody(t *testing.T) {
 	})
 }
 
-// A call returns after a bounded number of trains, and at its deadline, while its connection sends all
-// the time.
+// While its connection sends all the time, a call returns after a bounded number of trains, and at its
+// deadline.
 func TestCallsOfBusyConnectionReturn(t *testing.T) {
 	busyWorld(t, 1, func(t *testing.T, w *world, e *Endpoint, sock *roleSock) {
 		conn := onlyConn(e)
@@ -197,7 +197,7 @@ func TestCallsOfBusyConnectionReturn(t *testing.T) {
 		n, err := s.Write(make([]byte, 64<<20))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Positive(t, n)
-		// One train may leave from each call: 64 KiB, a millisecond for each 1200 bytes.
+		// Each call may send one train: 64 KiB, with a millisecond for each 1200 bytes.
 		require.Less(t, time.Since(begin), wait+2*64*time.Millisecond)
 		sock.requireOnlySenders(t)
 	})
@@ -212,7 +212,7 @@ func onlyConn(e *Endpoint) *Conn {
 	return nil
 }
 
-// A connection at full rate delays others by a turn of its own, not by what it has to send.
+// A connection at full rate delays others by one of its turns, and not by all that it has to send.
 func TestBulkDoesNotStarveOthers(t *testing.T) {
 	const others = 100
 	busyWorld(t, 1, func(t *testing.T, w *world, e *Endpoint, sock *roleSock) {
@@ -231,15 +231,15 @@ func TestBulkDoesNotStarveOthers(t *testing.T) {
 		for range conns {
 			require.NoError(t, <-errs)
 		}
-		// Each exchange takes less than five datagrams of the client's, at a millisecond each, and
-		// waits for a few turns of the bulk connection, of at most 64 datagrams.
+		// Each exchange takes less than five datagrams of the client, at a millisecond each, and waits for
+		// a few turns of the bulk connection of at most 64 datagrams.
 		require.Less(t, time.Since(begin), (others*5+5*64)*time.Millisecond+100*time.Millisecond)
 		sock.requireOnlySenders(t)
 	})
 }
 
-// The goroutines that receive, run TLS and fire timers leave all packets to others, those of no
-// connection included: Retry, version negotiation, refusals, CONNECTION_CLOSE, repeats after a loss.
+// The goroutines that receive, run TLS and fire timers leave all packets to senders, including those
+// without a connection: Retry, Version Negotiation, refusals, CONNECTION_CLOSE and retransmissions.
 func TestWhoSends(t *testing.T) {
 	cfg := serverConfig()
 	cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
@@ -290,8 +290,8 @@ func TestWhoSends(t *testing.T) {
 	})
 }
 
-// While the socket is full, the number of trains that wait, and of their buffers, does not grow with the
-// number of connections. Connections still receive, and time out.
+// While the socket is full, the number of waiting trains and of their buffers does not grow with the number
+// of connections. Connections still receive and time out.
 func TestFullSocketBuffers(t *testing.T) {
 	const conns = 60
 	cfg := clientConfig()
@@ -319,7 +319,7 @@ func TestFullSocketBuffers(t *testing.T) {
 			advance(time.Second)
 			for _, c := range clients {
 				_, err := io.ReadFull(c, make([]byte, 1))
-				require.NoError(t, err, "it receives while it cannot send")
+				require.NoError(t, err, "a connection receives while it cannot send")
 			}
 			parked := 0
 			for _, c := range all {
@@ -327,7 +327,7 @@ func TestFullSocketBuffers(t *testing.T) {
 					parked++
 				}
 			}
-			require.LessOrEqual(t, parked, 2*runtime.GOMAXPROCS(0), "trains that wait")
+			require.LessOrEqual(t, parked, 2*runtime.GOMAXPROCS(0), "too many trains wait")
 			require.Positive(t, parked)
 			if round == 1 {
 				break
@@ -348,12 +348,12 @@ func TestFullSocketBuffers(t *testing.T) {
 	})
 }
 
-// A moodySock misbehaves at random: it is full, slow, out of buffers or forbidden, until it is calm.
+// A moodySock fails at random until it is calm: it is full, slow, out of buffers or forbidden.
 type moodySock struct {
 	net.PacketConn
 
 	mu   sync.Mutex
-	rand *rand.Rand // nil: calm
+	rand *rand.Rand // nil when calm
 }
 
 func (s *moodySock) WriteTo(p []byte, to net.Addr) (int, error) {
@@ -384,9 +384,9 @@ func (s *moodySock) calm() {
 	s.rand = nil
 }
 
-// No wakeup is lost: whatever the socket does, once it has calmed down and all goroutines wait, every
-// connection is idle, has nothing to send, and has its timer set. Close and Shutdown in the middle of it
-// leave nothing behind.
+// No wakeup is lost: whatever the socket does, once it is calm and all goroutines wait, every connection is
+// idle, has nothing to send, and has its timer set. Nothing is left after Close and Shutdown in the
+// meantime.
 func TestSendStatesUnderStress(t *testing.T) {
 	seeds := uint64(24)
 	if testing.Short() {
@@ -464,7 +464,8 @@ func stressSending(t *testing.T, w *world, seed uint64) {
 	}
 }
 
-// requireIdle is called when no goroutine can go on before a timer fires.
+// requireIdle requires that every connection is idle. It is called when no goroutine can continue before a
+// timer fires.
 func requireIdle(t *testing.T, e *Endpoint) {
 	t.Helper()
 	e.mu.Lock()
@@ -477,7 +478,7 @@ func requireIdle(t *testing.T, e *Endpoint) {
 		c.mu.Lock()
 		require.False(t, c.driving)
 		require.False(t, c.queued)
-		require.False(t, c.core.HasTransmit(e.clock.now()), "something to send was forgotten")
+		require.False(t, c.core.HasTransmit(e.clock.now()), "an idle connection has something to send")
 		e.timers.mu.Lock()
 		require.Equal(t, c.core.NextTimeout(), c.timer.want)
 		e.timers.mu.Unlock()
@@ -485,7 +486,7 @@ func requireIdle(t *testing.T, e *Endpoint) {
 	}
 }
 
-// Replies that nobody can send are bounded, and leave in their order between the connections' turns.
+// The number of waiting replies is bounded, and they are sent in order between the connections' turns.
 func TestRepliesAreBounded(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		var got []byte

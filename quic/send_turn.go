@@ -7,8 +7,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
-// A turn bounds what a goroutine sends of one connection before the next connection has its turn. The
-// bound that is met first ends the turn; a train that was begun is sent as a whole.
+// A turn bounds what a goroutine sends for one connection before the next connection has its turn. The
+// first bound that is reached ends the turn. A train that has begun is sent as a whole.
 type turn struct {
 	trains int
 	bytes  int
@@ -16,13 +16,13 @@ type turn struct {
 }
 
 var (
-	// senderTurn is a sender's. The bytes are one train of the largest size: about 50 µs of sealing
-	// and, one datagram a system call, 100 µs in the kernel. That is how long each connection with
-	// bulk data can delay another one. The time is for sockets that are slow, or that block.
+	// senderTurn is the turn of a sender. The bytes are one train of maximum size: about 50 µs of sealing
+	// and, with one system call per datagram, 100 µs in the kernel. Each connection with bulk data can
+	// delay another one by this time. The time limit is for sockets that are slow or that block.
 	senderTurn = turn{trains: 4, bytes: sendBufferSize, time: time.Millisecond}
 
-	// callTurn is that of an application's call. One train carries a request or a response, without
-	// the cost and the delay of waking a sender; the call must return soon.
+	// callTurn is the turn of an application's call. One train is enough for a request or a response and
+	// avoids the cost and delay of waking a sender. The call must return soon.
 	callTurn = turn{trains: 1, bytes: sendBufferSize, time: time.Millisecond}
 )
 
@@ -31,12 +31,12 @@ type sendResult uint8
 
 const (
 	sendQuiet   sendResult = iota // there is nothing to send
-	sendMore                      // the turn is over, and there is more
-	sendBlocked                   // the socket is full: output.rest is what is left of the train
+	sendMore                      // the turn is over and there is more to send
+	sendBlocked                   // the socket is full, and output.rest is the rest of the train
 )
 
-// sendTrains sends until nothing is left or the turn is over. It is called with mu held and driving
-// set, and returns likewise, but for sendBlocked, when mu is released.
+// sendTrains sends until nothing is left or the turn is over. It is called with mu held and driving set and
+// returns with both, except for sendBlocked, when mu is released.
 func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 	now := c.ep.clock.now()
 	for end, quiet := now.Add(limit.time), false; ; now = c.ep.clock.now() {
@@ -50,12 +50,12 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 			if c.core.HasTransmit(now) {
 				return sendMore
 			}
-			// HasTransmit changes nothing, so there are no events to look for.
+			// HasTransmit changes nothing, so there are no new events.
 			return sendQuiet
 		}
 		tx, ok := c.core.PollTransmit(now, o.buf)
 		if !ok {
-			// Having nothing to send may have ended the connection: look once more.
+			// Finding nothing to send may have ended the connection, so check once more.
 			quiet = true
 			continue
 		}
@@ -69,26 +69,26 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 		case udp.ClassWouldBlock:
 			return sendBlocked
 		case udp.ClassRefused:
-			c.ep.noteICMP() // a Write may take the error that would have woken the reader
+			c.ep.noteICMP() // Write may return the error that would have woken the reader
 		}
 		c.mu.Lock()
 		c.handleSendResult(o, err)
 	}
 }
 
-// handleSendResult is called with mu held when a train has been sent.
+// handleSendResult reports the result of sending a train to the core. mu is held.
 func (c *Conn) handleSendResult(o *output, err error) {
 	c.core.HandleSendResult(c.ep.clock.now(), o.polled, err)
 	c.sendErr = err
 }
 
-// takeTurn is called by a sender for a connection that it took from the queue. It reports whether there
-// is more to send.
+// takeTurn is called by a sender for a connection that it took from the queue. It reports whether there is
+// more to send.
 func (c *Conn) takeTurn(o *output) (more bool) {
 	c.mu.Lock()
 	c.queued = false
 	if c.driving {
-		// dispatch is handing out events. It queues the connection again.
+		// dispatch is handing out events and will queue the connection again.
 		c.mu.Unlock()
 		return false
 	}
@@ -96,7 +96,7 @@ func (c *Conn) takeTurn(o *output) (more bool) {
 	return c.continueTurn(o)
 }
 
-// resumeTurn is called by a sender for a train that is parked. It waits for room in the socket.
+// resumeTurn is called by a sender for a parked train. It waits for room in the socket.
 func (c *Conn) resumeTurn(o *output) {
 	err := c.ep.sends.writeWait(o)
 	c.mu.Lock()
@@ -104,7 +104,7 @@ func (c *Conn) resumeTurn(o *output) {
 	c.continueTurn(o)
 }
 
-// continueTurn is called with mu held and driving set. It returns without mu, and reports whether there is
+// continueTurn is called with mu held and driving set. It returns without mu and reports whether there is
 // more to send.
 func (c *Conn) continueTurn(o *output) (more bool) {
 	var out outcome
@@ -113,7 +113,7 @@ func (c *Conn) continueTurn(o *output) (more bool) {
 		err := c.ep.sends.writeWait(o)
 		c.mu.Lock()
 		c.handleSendResult(o, err)
-		// The wait was the turn. What came in meanwhile was left to us.
+		// Waiting has used up the turn. Inputs that arrived meanwhile were left to this goroutine.
 		for c.handOut(&out) {
 		}
 		result = sendQuiet
@@ -125,12 +125,12 @@ func (c *Conn) continueTurn(o *output) (more bool) {
 	return result == sendMore
 }
 
-// sendBufferSize holds a train of the largest size: what segmentation offload takes in one call.
+// sendBufferSize is the size of the largest train: the maximum for segmentation offload.
 const sendBufferSize = 64 << 10
 
-// An output is what a goroutine needs while it sends.
+// An output is the buffer and state of a goroutine while it sends.
 type output struct {
 	buf    []byte
-	polled datagram.Transmit // as it came from the core
-	rest   datagram.Transmit // what is still to be sent of it
+	polled datagram.Transmit // as returned by the core
+	rest   datagram.Transmit // the part that has not been sent
 }

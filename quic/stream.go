@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A Stream is a bidirectional stream: an ordered, reliable sequence of bytes in each direction. It is a
-// net.Conn: one goroutine may read while another one writes, further calls wait for their turn, and
-// deadlines and Close end calls that wait.
+// A Stream is a bidirectional stream: an ordered, reliable sequence of bytes in each direction. It
+// implements net.Conn. One goroutine may read while another writes, and further calls wait for their turn.
+// Deadlines and Close end waiting calls.
 type Stream struct {
 	c    *Conn
 	id   StreamID
@@ -17,25 +17,25 @@ type Stream struct {
 	recv recvSide
 }
 
-// side is the state that each direction of a stream has.
+// A side is the state that both directions of a stream have.
 type side struct {
-	turn     sync.Mutex // held by the Read or Write in progress; taken before the connection's mu
+	turn     sync.Mutex // held by the Read or Write in progress; locked before the connection's mu
 	deadline deadline
-	// The connection's mu guards what follows.
+	// The connection's mu guards the fields below.
 	ready  waker // made when a call first waits
-	isDone bool  // the application can do nothing more in this direction
-	err    error // what calls return from then on
+	isDone bool  // the application has finished this direction
+	err    error // the error that calls return from then on
 }
 
-// copyPiece is how much Read and Write copy before they release the connection's mu, so that a call
-// with megabytes does not hold up the packets, timers and other calls of the connection.
+// copyPiece is the number of bytes that Read and Write copy before they release the connection's mu, so
+// that a call with megabytes does not delay the packets, timers and other calls of the connection.
 const copyPiece = 64 << 10
 
 type recvSide struct{ side }
 
 type sendSide struct {
 	side
-	// ctx and cancel are made by the first call of Context.
+	// ctx and cancel are created by the first call of Context.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 }
@@ -56,7 +56,7 @@ func (d *side) finish(err error) {
 	}
 }
 
-// sleep waits for a token, or returns false at the deadline. enter made ready.
+// sleep waits for a token. It returns false if the deadline passes first. ready comes from enter.
 func (d *side) sleep(ready waker) bool {
 	select {
 	case <-ready:
@@ -80,17 +80,17 @@ func (s *Stream) ID() StreamID { return s.id }
 // Conn returns the connection of the stream.
 func (s *Stream) Conn() *Conn { return s.c }
 
-// Close ends both directions, as net.Conn's does. What was written is still delivered, followed by the end of
-// the stream, and a peer that is still sending is asked to stop, with code 0. Close does not wait. To end the
-// sending direction only, use CloseWrite.
+// Close ends both directions, like Close of a net.Conn. Data that was written is still delivered, followed
+// by the end of the stream. A peer that is still sending is asked to stop, with code 0. Close does not
+// wait. To end only the sending direction, use CloseWrite.
 func (s *Stream) Close() error {
 	err := s.CloseWrite()
 	s.closeRead(ErrReadClosed, 0)
 	return err
 }
 
-// SetDeadline sets the read and the write deadline. Calls after a deadline fail with an error that
-// wraps os.ErrDeadlineExceeded; the zero time means none.
+// SetDeadline sets the read and write deadlines. Calls after a deadline fail with an error that wraps
+// os.ErrDeadlineExceeded. The zero time means no deadline.
 func (s *Stream) SetDeadline(t time.Time) error {
 	s.recv.deadline.set(t)
 	s.send.deadline.set(t)
@@ -103,11 +103,11 @@ func (s *Stream) LocalAddr() net.Addr { return s.c.LocalAddr() }
 // RemoteAddr returns the peer's address.
 func (s *Stream) RemoteAddr() net.Addr { return s.c.RemoteAddr() }
 
-// Context returns the context of the sending direction. It is canceled when nothing more can be written:
+// Context returns the context of the sending direction. It is canceled when no more data can be written:
 // when the peer asks us to stop (as its Close and StopSending do), after Close, CloseWrite or Reset, and
-// when the connection ends. context.Cause returns what Write returns from then on. A server's handler can
-// pass it on to what works for the reply. The receiving direction has no part in it: a peer that resets
-// its own direction is seen by Read.
+// when the connection ends. context.Cause returns the error that Write returns from then on. A server's
+// handler can pass the context to the functions that produce the reply. The receiving direction does not
+// affect it: if the peer resets its sending direction, Read returns the error.
 func (s *Stream) Context() context.Context {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -130,19 +130,19 @@ func (s *SendStream) ID() StreamID { return s.s.id }
 // Conn returns the connection of the stream.
 func (s *SendStream) Conn() *Conn { return s.s.c }
 
-// Context is Stream.Context.
+// Context is like Stream.Context.
 func (s *SendStream) Context() context.Context { return s.s.Context() }
 
-// Write is Stream.Write.
+// Write is like Stream.Write.
 func (s *SendStream) Write(p []byte) (int, error) { return s.s.Write(p) }
 
 // Close ends the stream after what was written. It does not wait.
 func (s *SendStream) Close() error { return s.s.CloseWrite() }
 
-// Reset is Stream.Reset.
+// Reset is like Stream.Reset.
 func (s *SendStream) Reset(code uint64) error { return s.s.Reset(code) }
 
-// SetWriteDeadline is Stream.SetWriteDeadline.
+// SetWriteDeadline is like Stream.SetWriteDeadline.
 func (s *SendStream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
 
 // A ReceiveStream is a stream on which only the peer sends.
@@ -154,14 +154,14 @@ func (s *ReceiveStream) ID() StreamID { return s.s.id }
 // Conn returns the connection of the stream.
 func (s *ReceiveStream) Conn() *Conn { return s.s.c }
 
-// Read is Stream.Read.
+// Read is like Stream.Read.
 func (s *ReceiveStream) Read(p []byte) (int, error) { return s.s.Read(p) }
 
 // Close asks a peer that is still sending to stop, with code 0.
 func (s *ReceiveStream) Close() error { return s.s.closeRead(ErrReadClosed, 0) }
 
-// StopSending is Stream.StopSending.
+// StopSending is like Stream.StopSending.
 func (s *ReceiveStream) StopSending(code uint64) error { return s.s.StopSending(code) }
 
-// SetReadDeadline is Stream.SetReadDeadline.
+// SetReadDeadline is like Stream.SetReadDeadline.
 func (s *ReceiveStream) SetReadDeadline(t time.Time) error { return s.s.SetReadDeadline(t) }

@@ -15,7 +15,7 @@ import (
 
 var _ net.Conn = (*Stream)(nil)
 
-// The context of a stream ends with its sending direction, for the reason that Write gives.
+// The context of a stream ends with its sending direction, and its cause is the error that Write returns.
 func TestStreamContext(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -52,21 +52,21 @@ func TestStreamContext(t *testing.T) {
 				require.NoError(t, err)
 				advance(time.Second)
 				require.NoError(t, ctx.Err())
-				require.NoError(t, sOther.Context().Err(), "the peer's end is not ours")
+				require.NoError(t, sOther.Context().Err(), "only the peer's direction has ended")
 				tc.end(t, client, server, c, s)
 				<-ctx.Done()
 				tc.want(t, s, context.Cause(ctx))
 				_, err = s.Write([]byte{1})
 				require.Equal(t, err, context.Cause(ctx))
 				require.Same(t, ctx, s.Context())
-				require.Equal(t, server.Context().Err(), sOther.Context().Err(), "a stream of its own")
+				require.Equal(t, server.Context().Err(), sOther.Context().Err(), "an independent stream")
 			})
 		})
 	}
 }
 
-// A stream that the peer has given up before it is accepted has a context that is over, and so has one whose
-// context is first asked for after its end.
+// If the peer has aborted a stream before it is accepted, its context is done, and so is a context that is
+// first requested after the end.
 func TestStreamContextOfEarlierEnd(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
@@ -99,7 +99,7 @@ func TestStreamAddresses(t *testing.T) {
 	})
 }
 
-// What a program ported from quic-go does wrong first is explained by its error.
+// The error of a common mistake in programs ported from quic-go explains the remedy.
 func TestReadAfterCloseNamesCloseWrite(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		c, _ := w.stream(w.connect())
@@ -117,7 +117,7 @@ func TestNewEndpointWithoutSocket(t *testing.T) {
 	require.ErrorContains(t, err, "nil")
 }
 
-// Shutdown tells idle connections what the application wants them to hear.
+// ShutdownWithError closes idle connections with the application's code and reason.
 func TestShutdownWithError(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		idle, _ := w.connect()

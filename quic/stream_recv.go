@@ -10,12 +10,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// Read reads what has arrived, in order, and blocks while there is nothing. It returns io.EOF when the peer
-// has ended the stream and everything was read.
+// Read reads data that has arrived, in order. It blocks if there is none. It returns io.EOF when everything
+// up to the end of the stream has been read.
 //
-// Another error is os.ErrDeadlineExceeded, a *StreamError after the peer has reset the stream or after
-// StopSending, ErrReadClosed after Close, or the connection's. What had arrived when the peer closed the
-// connection can still be read.
+// Other errors are os.ErrDeadlineExceeded, a *StreamError after the peer has reset the stream or after
+// StopSending, ErrReadClosed after Close, and the connection's error. Data that had arrived when the peer
+// closed the connection can still be read.
 func (s *Stream) Read(p []byte) (int, error) {
 	d := &s.recv
 	d.turn.Lock()
@@ -37,7 +37,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 			continue
 		}
 		if read > 0 {
-			err = nil // it comes with the next call
+			err = nil // returned by the next call
 		}
 		if read > 0 || err != nil || len(p) == 0 {
 			c.drive() // flow control credit may have to be sent
@@ -67,13 +67,13 @@ func (s *Stream) tryRead(p []byte) (int, error) {
 	d.finish(err)
 	c.forgetIfDone(s)
 	if n > 0 {
-		return n, nil // the end comes with the next call
+		return n, nil // the end is returned by the next call
 	}
 	return 0, err
 }
 
-// StopSending tells the peer that we will read no more: its Write fails with code, which is below 2^62. After
-// io.EOF it does nothing.
+// StopSending asks the peer to stop sending, because the application will not read any more. The peer's
+// Write fails with code, which must be below 2^62. After io.EOF, StopSending does nothing.
 func (s *Stream) StopSending(code uint64) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)

@@ -9,12 +9,13 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// Write copies p into the stream's send buffer. While the buffer is full, because the peer does not read or
-// the network is slow, Write blocks. It returns when all of p is in the buffer, which does not mean that the
-// peer has received it: see Conn.Close. The bytes of concurrent Writes do not mix.
+// Write copies p into the stream's send buffer. It blocks while the buffer is full, because the peer does
+// not read or the network is slow. It returns when all of p is in the buffer, which does not mean that the
+// peer has received it: see Conn.Close. The data of concurrent Writes is not interleaved.
 //
 // The error is os.ErrDeadlineExceeded, a *StreamError after the peer has asked us to stop or after Reset,
-// ErrWriteClosed after Close, or the connection's. Some of p may then be in the buffer.
+// ErrWriteClosed after Close, or the connection's error. A part of p may be in the buffer even if Write
+// fails.
 func (s *Stream) Write(p []byte) (int, error) {
 	d := &s.send
 	d.turn.Lock()
@@ -44,7 +45,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 }
 
-// tryWrite writes as much of p as there is room for. If it returns no error, the rest has to wait. The
+// tryWrite writes as much of p as there is room for. If it returns no error, the rest must wait. The
 // connection's mu is held.
 func (s *Stream) tryWrite(p []byte) (int, error) {
 	c, d := s.c, &s.send
@@ -66,8 +67,8 @@ func (s *Stream) tryWrite(p []byte) (int, error) {
 	return n, err
 }
 
-// noteStopped ends our direction of a stream that the peer has asked us to stop before it was accepted. The
-// connection's mu is held.
+// noteStopped ends our direction of a stream if the peer asked us to stop sending before the stream was
+// accepted. The connection's mu is held.
 func (s *Stream) noteStopped() {
 	if s.send.isDone {
 		return
@@ -80,7 +81,8 @@ func (s *Stream) noteStopped() {
 	}
 }
 
-// doneError returns the error of a direction that is finished, or that the stream does not have.
+// doneError returns the error of a direction that is finished, or otherwise if the stream does not have
+// this direction.
 func (s *Stream) doneError(d *side, otherwise error) error {
 	if d.err != nil {
 		return d.err
@@ -88,8 +90,8 @@ func (s *Stream) doneError(d *side, otherwise error) error {
 	return otherwise
 }
 
-// CloseWrite ends the sending direction after what was written: the peer then reads io.EOF. It does not wait.
-// After Reset it does nothing.
+// CloseWrite ends the sending direction after what was written. The peer then reads io.EOF. CloseWrite does
+// not wait. After Reset, it does nothing.
 func (s *Stream) CloseWrite() error {
 	c := s.c
 	c.mu.Lock()
@@ -107,8 +109,9 @@ func (s *Stream) CloseWrite() error {
 	return err
 }
 
-// Reset cuts the sending direction off: what the peer has not received is dropped, and its Read fails with
-// code, which is below 2^62. After Close it does so too if the peer has not acknowledged everything.
+// Reset aborts the sending direction: data that the peer has not received is dropped, and its Read fails
+// with code, which must be below 2^62. After Close, Reset has this effect if the peer has not acknowledged
+// everything.
 func (s *Stream) Reset(code uint64) error {
 	if code > maxVarint {
 		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)
@@ -126,8 +129,8 @@ func (s *Stream) Reset(code uint64) error {
 	return nil
 }
 
-// endSend finishes the sending direction and wakes a Write that waits. It is called with the connection's mu
-// held, and releases it.
+// endSend finishes the sending direction and wakes a waiting Write. It is called with the connection's mu
+// held and releases it.
 func (s *Stream) endSend(err error) {
 	s.send.finish(err)
 	s.c.forgetIfDone(s)

@@ -108,7 +108,7 @@ func TestReadDeadline(t *testing.T) {
 		_, err = c.Read(buf)
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it stays")
 
-		// A Read that waits sees the deadline move.
+		// A waiting Read notices that the deadline moves.
 		require.NoError(t, c.SetReadDeadline(time.Time{}))
 		read := start(func() error { _, err := c.Read(buf); return err })
 		synctest.Wait()
@@ -142,7 +142,7 @@ func TestWriteDeadline(t *testing.T) {
 		require.NoError(t, c.CloseWrite())
 		got, err := io.ReadAll(s)
 		require.NoError(t, err)
-		require.Len(t, got, n, "what Write said it took arrives")
+		require.Len(t, got, n, "all that Write reported as written arrives")
 	})
 }
 
@@ -301,7 +301,7 @@ func TestAcceptStreamCancelled(t *testing.T) {
 	})
 }
 
-// A context that is done does not keep OpenStream from what needs no waiting.
+// OpenStream does not check the context if it need not wait.
 func TestOpenStreamDoesNotWait(t *testing.T) {
 	cfg := serverConfig()
 	cfg.MaxIncomingStreams = 2
@@ -318,8 +318,8 @@ func TestOpenStreamDoesNotWait(t *testing.T) {
 	})
 }
 
-// A server that answers and closes the stream before the client has ended its side asks the client to
-// stop. The client that does so is not slowed down as one that aborts streams.
+// A server that answers and closes a stream before the client has ended its side asks the client to stop. A
+// client that does so is not limited as one that aborts streams.
 func TestManyRequests(t *testing.T) {
 	const requests = 1500 // more than a peer may abort at once
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
@@ -353,14 +353,14 @@ func TestManyRequests(t *testing.T) {
 	})
 }
 
-// A limit that was reached although streams are finished says so: the peer has to allow more.
+// If the limit is reached although streams are finished, the error says that the peer has to raise it.
 func TestStreamLimitOfFinishedStreams(t *testing.T) {
 	cfg := serverConfig()
 	cfg.MaxIncomingStreams = 2
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		for range 2 {
-			c, _ := w.stream(client, server) // which the server does not finish
+			c, _ := w.stream(client, server) // not finished by the server
 			require.NoError(t, c.Close())
 		}
 		_, err := client.TryOpenStream()

@@ -7,11 +7,11 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// timers holds the next deadline of every connection of an Endpoint, and of the Endpoint itself, in
-// one heap that one goroutine waits on with one runtime timer.
+// timers holds the next deadline of every connection of an Endpoint, and of the Endpoint itself, in one
+// heap. One goroutine waits for the earliest with one runtime timer.
 //
-// Most deadlines move to a later time before they come. Such a move only changes want; the heap is
-// corrected when the old time (at) comes.
+// Most deadlines move to a later time before they pass. Such a move only changes want. The heap is
+// corrected when the old time (at) is reached.
 type timers struct {
 	mu    sync.Mutex
 	heap  []*timerItem
@@ -55,8 +55,8 @@ func (t *timers) set(it *timerItem, want monotime.Time) {
 	}
 }
 
-// expire removes the items whose time has come from the heap, appends them to due, and returns the time
-// of the next one.
+// expire removes the items whose time has come from the heap, appends them to due, and returns the time of
+// the next one.
 func (t *timers) expire(now monotime.Time, due []*timerItem) ([]*timerItem, monotime.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,8 +121,8 @@ func (t *timers) remove(it *timerItem) {
 	}
 }
 
-// timerLoop fires the deadlines until the Endpoint closes. It serves all connections, so it sends
-// nothing: see Conn.dispatch.
+// timerLoop handles deadlines until the Endpoint closes. It serves all connections, so it does not send:
+// see Conn.dispatch.
 func (e *Endpoint) timerLoop() {
 	defer e.loops.Done()
 	clockTimer := time.NewTimer(time.Hour)

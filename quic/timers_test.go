@@ -9,8 +9,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
-// Against a model: whatever is set, moved and removed, each item fires once, at the first look that is
-// not before its deadline, and the time to look again is never too late.
+// The timers are compared with a model: whatever is set, moved and removed, each item fires once, at the
+// first call of expire that is not before its deadline, and the returned time is never too late.
 func TestTimersAgainstModel(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -47,7 +47,7 @@ func TestTimersAgainstModel(t *testing.T) {
 				if isDue {
 					model[it] = 0
 				} else if !want.IsZero() {
-					require.False(t, next.IsZero() || next.After(want), "the next look is too late")
+					require.False(t, next.IsZero() || next.After(want), "the returned time is too late")
 				}
 			}
 		}
@@ -80,7 +80,7 @@ func TestTimersWakeForEarlierDeadlinesOnly(t *testing.T) {
 	_, next := ts.expire(1, nil)
 	require.Equal(t, monotime.Time(100), next)
 	ts.set(a, 200)
-	require.False(t, woken(), "a later deadline waits for the old one")
+	require.False(t, woken(), "a later deadline waits until the old time")
 	ts.set(b, 150)
 	require.False(t, woken())
 	ts.set(b, 50)

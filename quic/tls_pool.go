@@ -11,29 +11,29 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// errSignTimeout fails a handshake whose Certificate.Signer does not answer.
+// errSignTimeout is the error of a handshake whose Certificate.Signer did not answer in time.
 var errSignTimeout = errors.New("quic: Certificate.Signer did not answer within Config.SignTimeout")
 
-// errSignClosed fails a handshake that waits for a Signer when its Endpoint closes.
-var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer was at work")
+// errSignClosed is the error of a handshake that waits for a Signer when its Endpoint closes.
+var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer was running")
 
-// tlsPool runs the TLS jobs of an Endpoint: a bounded number of workers, which end when there is
-// nothing to do, and a queue. Each connection has at most one job, so the queue holds no more jobs
-// than there are connections; the Endpoint admits no more clients while the pool is full.
+// tlsPool runs the TLS jobs of an Endpoint. It has a bounded number of workers, which end when there is
+// nothing to do, and a queue. Each connection has at most one job, so the queue holds no more jobs than
+// there are connections. The Endpoint admits no clients while the pool is full.
 //
-// The user's code may block. It has a limit of its own (slow) and gives the worker's place to another
-// job: handshakes that hang in a Signer or in GetTLSConfig stop only one another.
+// The application's code may block. It has its own limit (slow) and passes the worker's slot to another
+// job, so handshakes that hang in a Signer or in GetTLSConfig only delay each other.
 //
-// A job's result goes to the connection by Conn.handleTLSResult, which leaves packets to a sender: a
-// worker is never kept by a connection that has much to send.
+// A job's result is passed to the connection by Conn.handleTLSResult, which leaves packets to a sender. A
+// connection with much to send therefore does not occupy a worker.
 type tlsPool struct {
 	workers int // the number that may run
-	limit   int // the number of waiting jobs at which no client is admitted
+	limit   int // number of waiting jobs at which no client is admitted
 	slow    chan struct{}
-	timeout time.Duration // of one Signer call
+	timeout time.Duration // maximum duration of a Signer call
 	rand    io.Reader
 	closed  <-chan struct{}
-	active  *sync.WaitGroup // of the Endpoint: workers and signers
+	active  *sync.WaitGroup // the Endpoint's wait group; counts workers and signers
 
 	mu      sync.Mutex
 	queue   []tlsTask
@@ -47,10 +47,10 @@ type tlsTask struct {
 	job  *core.TLSJob
 }
 
-// full reports whether so much work waits that clients must not be admitted.
+// full reports whether so many jobs wait that no new client should be admitted.
 func (p *tlsPool) full() bool { return p.waiting.Load() >= int64(p.limit) }
 
-// busy reports whether clients must prove their address before more work is done for them.
+// busy reports whether so many jobs wait that new clients must prove their address first.
 func (p *tlsPool) busy() bool { return p.waiting.Load() >= int64(p.limit/2) }
 
 func (p *tlsPool) submit(t tlsTask) {
@@ -61,7 +61,7 @@ func (p *tlsPool) submit(t tlsTask) {
 	p.startWorker()
 }
 
-// startWorker is called with mu held.
+// startWorker starts a worker. mu is held.
 func (p *tlsPool) startWorker() {
 	if p.running < p.workers && len(p.queue) > 0 {
 		p.running++
@@ -70,7 +70,7 @@ func (p *tlsPool) startWorker() {
 	}
 }
 
-// work runs jobs until none is left, or until a job returns from the user's code and needs the place.
+// work runs jobs until none is left, or until a job returns from the application's code and needs the slot.
 func (p *tlsPool) work() {
 	defer p.active.Done()
 	for {
@@ -92,7 +92,7 @@ func (p *tlsPool) work() {
 	}
 }
 
-// leave gives the place of a worker that ends outside of work to another one.
+// leave passes on the slot of a worker that ends outside work.
 func (p *tlsPool) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,7 +104,7 @@ func (p *tlsPool) run(t tlsTask) {
 	if !isClosed(p.closed) {
 		returned := false
 		defer func() {
-			if !returned { // runtime.Goexit ends the worker
+			if !returned { // runtime.Goexit is ending the worker
 				t.conn.handleTLSResult(t.job)
 				p.leave()
 			}
@@ -117,12 +117,12 @@ func (p *tlsPool) run(t tlsTask) {
 			return
 		}
 	}
-	// After Close a job is returned without being run: the connection frees what it holds.
+	// After Close, a job is returned without being run, and the connection frees what it holds.
 	t.conn.handleTLSResult(t.job)
 }
 
-// sign runs a private key operation. A Signer that never returns keeps its goroutine, because Go cannot
-// end it; the handshake, and the place under the limit, are freed at the deadline.
+// sign runs a private key operation. A Signer that never returns keeps its goroutine, because Go cannot end
+// it. The handshake, and its slot under the limit, are released at the deadline.
 func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	defer p.active.Done()
 	timer := time.NewTimer(p.timeout)
@@ -130,7 +130,7 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	select {
 	case p.slow <- struct{}{}:
 		defer func() { <-p.slow }()
-		// The goroutine has a copy, so that a late answer changes nothing.
+		// The goroutine has a copy, so a late answer has no effect.
 		own := *req
 		done := make(chan struct{})
 		go func() {
@@ -153,8 +153,8 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	p.submit(t)
 }
 
-// callUser calls a user's function from within a job. The worker's place is free meanwhile, and while
-// the call waits for its turn.
+// callUser calls a function of the application from within a job. Another job may use the worker's slot
+// during the call and while the call waits for its turn.
 func (p *tlsPool) callUser(f func()) {
 	p.mu.Lock()
 	p.running--
@@ -162,7 +162,7 @@ func (p *tlsPool) callUser(f func()) {
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
-		p.running++ // may exceed workers: the next worker that finishes a job ends
+		p.running++ // may exceed workers; the next worker that finishes a job then ends
 		p.mu.Unlock()
 	}()
 	select {

@@ -41,7 +41,7 @@ func (s *wakeSet) wake() {
 	s.n, s.more = 0, nil
 }
 
-// A waitList holds the wakers of goroutines that wait for the same thing. A mutex of its owner guards it.
+// A waitList holds the wakers of goroutines that wait for the same event. A mutex of its owner guards it.
 type waitList []waker
 
 // addAll moves all wakers of the list into the set.
@@ -67,7 +67,7 @@ func (l *waitList) leave(w waker) {
 	}
 }
 
-// sleep waits for a token or the context's end.
+// sleep waits for a token or the end of the context.
 func (w waker) sleep(ctx context.Context) error {
 	select {
 	case <-w:
