@@ -1,5 +1,5 @@
 // Package messages checks TLS messages by the rules of QUIC. It is for providers whose TLS library does not
-// stop after the ClientHello, or has rules of its own for messages after the handshake.
+// stop after the ClientHello, or does not have QUIC's rules for messages after the handshake.
 package messages
 
 import (
@@ -9,17 +9,18 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// maxClientHello is the largest ClientHello that is read, in bytes. crypto/tls has the same limit.
+// maxClientHello is the maximum length of a ClientHello in bytes. crypto/tls has the same limit.
 const maxClientHello = 1 << 16
 
-// A ClientHello collects the ClientHello of a client, which a provider passes to its library when it has the
-// transport's decision. The zero value is ready to use.
+// A ClientHello collects the ClientHello of a client. A provider passes it to its library when it has the
+// transport's Decision. The zero value is ready to use.
 type ClientHello struct {
 	data []byte
 }
 
 // Add appends CRYPTO bytes. It returns nil while the ClientHello is incomplete. A ClientHello that a QUIC
-// server must refuse is an [*tlsprovider.Error] with the alert that the RFCs demand.
+// server must reject is an [*tlsprovider.Error] with the alert that the RFCs require.
+
 func (r *ClientHello) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, error) {
 	for _, d := range in {
 		if d.Level != tlsprovider.LevelInitial {

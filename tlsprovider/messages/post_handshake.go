@@ -2,22 +2,23 @@ package messages
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// typeNewSessionTicket is all that may follow a handshake in QUIC, from the server (RFC 8446, 4.6.1).
+// typeNewSessionTicket is the only message that is allowed after a handshake in QUIC, from the server
+// (RFC 8446, 4.6.1).
 const typeNewSessionTicket = 4
 
-// PostHandshake checks the headers of the messages that follow a handshake. A TLS library may read a message to
-// its end before it refuses it, and may choose another alert than QUIC demands. The zero value is ready to use.
+// PostHandshake checks the headers of the messages after a handshake. A TLS library may reject a message only
+// after it has read all of it, or with another alert than QUIC requires. The zero value is ready to use.
 //
 // "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type 0x010a"
 // https://www.rfc-editor.org/rfc/rfc9001#section-6-5
 type PostHandshake struct {
 	header [4]byte
 	have   int // bytes of header
-	body   int // bytes of the message that are still to come
+	body   int // remaining bytes of the message
 }
 
-// Check reads the next CRYPTO bytes that a side receives. Its error is an [*tlsprovider.Error] with
-// unexpected_message, for a message that must not come.
+// Check reads the next CRYPTO bytes that a side receives. If they contain a message that is not allowed, the
+// error is an [*tlsprovider.Error] with unexpected_message.
 func (p *PostHandshake) Check(receiver tlsprovider.Side, data []byte) error {
 	for len(data) > 0 {
 		if p.body > 0 {

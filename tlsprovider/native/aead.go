@@ -4,7 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/fips140"
-	_ "crypto/tls" // for the name below
+	_ "crypto/tls" // for aeadAESGCMTLS13
 	"encoding/binary"
 	_ "unsafe" // for go:linkname
 
@@ -14,21 +14,21 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/packetkeys"
 )
 
-// tlsAEAD has the methods of the interface that crypto/tls's function returns.
+// tlsAEAD has the methods of the interface that crypto/tls's aeadAESGCMTLS13 returns.
 type tlsAEAD interface {
 	cipher.AEAD
 	explicitNonceLen() int
 }
 
-// aeadAESGCMTLS13 is the AES-GCM of TLS 1.3. In FIPS 140-3 mode it is the only approved AES-GCM
-// that takes a nonce which is not random; Go's module has one for QUIC, which no public package
-// exports (golang/go#79219). The standard library keeps this name for other modules' use.
+// aeadAESGCMTLS13 returns the AES-GCM of TLS 1.3. In FIPS 140-3 mode it is the only approved AES-GCM
+// with nonces that are not random. Go's module also has one for QUIC, but no public package exports it
+// (golang/go#79219). The standard library keeps this name for use by other modules.
 //
 //go:linkname aeadAESGCMTLS13 crypto/tls.aeadAESGCMTLS13
 func aeadAESGCMTLS13(key, nonceMask []byte) tlsAEAD
 
-// newPhase derives key and IV from a traffic secret. Initial keys are public: what they protect is no
-// security function, so that approved is false for them.
+// newPhase derives the key and the IV of a key phase from a traffic secret. approved selects an AES-GCM that
+// is approved in FIPS 140-3 mode. It is false for Initial keys, which are public and need no approval.
 func newPhase(s *suite, v *version, secret []byte, approved bool) (k packetkeys.Phase, err error) {
 	key, err := expandLabel(s.hash, secret, v.key, s.keyLen)
 	if err != nil {
@@ -77,14 +77,14 @@ func newMask(s *suite, v *version, secret []byte) (packetkeys.Mask, error) {
 	return packetkeys.BlockMask(block), nil
 }
 
-// A chachaKey makes the masks of RFC 9001, 5.4.4.
+// A chachaKey computes header protection masks with ChaCha20 (RFC 9001, 5.4.4).
 type chachaKey [chacha20.KeySize]byte
 
 func (k *chachaKey) mask(mask *[16]byte, sample []byte) {
 	*mask = [16]byte{}
 	c, err := chacha20.NewUnauthenticatedCipher(k[:], sample[4:16])
 	if err != nil {
-		panic("BUG: " + err.Error()) // the lengths are right
+		panic("BUG: " + err.Error()) // the lengths are constant
 	}
 	c.SetCounter(binary.LittleEndian.Uint32(sample))
 	c.XORKeyStream(mask[:5], mask[:5])

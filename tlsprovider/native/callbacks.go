@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// hasCallbacks reports whether crypto/tls would call a function of the program's, other than a client's
-// session cache, on a goroutine of its own.
+// hasCallbacks reports whether t has a callback, apart from a client's session cache, that crypto/tls calls on
+// its own goroutine.
 func hasCallbacks(t *tls.Config) bool {
 	return t.GetCertificate != nil || t.GetClientCertificate != nil || t.GetConfigForClient != nil ||
 		t.GetEncryptedClientHelloKeys != nil || t.VerifyConnection != nil || t.VerifyPeerCertificate != nil ||
@@ -20,8 +20,8 @@ func hasCallbacks(t *tls.Config) bool {
 		t.Rand != nil || t.KeyLogWriter != nil || t.Time != nil
 }
 
-// guardCallbacks wraps each of the program's functions in t, which is the session's own. crypto/tls calls
-// them on a goroutine of its own, where a panic would end the process; it fails the session instead.
+// guardCallbacks wraps each callback of t, which belongs to this session alone. crypto/tls calls them on its
+// own goroutine, where a panic would end the process. A guarded callback fails the session instead.
 func (s *session) guardCallbacks(t *tls.Config) {
 	t.GetCertificate = guardedCertificate(s, "tls.Config.GetCertificate", t.GetCertificate)
 	t.GetClientCertificate = guardedCertificate(s, "tls.Config.GetClientCertificate", t.GetClientCertificate)
@@ -51,8 +51,8 @@ func (s *session) guardCallbacks(t *tls.Config) {
 	}
 }
 
-// guard calls f. crypto/tls keeps only the text of some callbacks' errors, and some callbacks have none,
-// so the session remembers a panic.
+// guard calls f and records a panic in the session, because crypto/tls does not wrap the errors of all
+// callbacks, and some callbacks return no error.
 func (s *session) guard(callback string, f func() error) error {
 	err := tlsprovider.Guard(callback, f)
 	var p *tlsprovider.PanicError
@@ -89,7 +89,7 @@ func guarded2[A, B, R any](s *session, callback string, f func(A, B) (R, error))
 	}
 }
 
-// guardedCertificate guards f and the private key of what it returns.
+// guardedCertificate guards f and the private key of the certificate that f returns.
 func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Certificate, error)) func(A) (*tls.Certificate, error) {
 	f = guarded1(s, callback, f)
 	if f == nil {
@@ -105,9 +105,9 @@ func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Cert
 	}
 }
 
-// guardKey returns c with a guarded key if the key lives elsewhere.
+// guardKey returns c with a guarded private key if the key is external.
 func (s *session) guardKey(c tls.Certificate) tls.Certificate {
-	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isForeign(signer) {
+	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isExternal(signer) {
 		c.PrivateKey = guardedSigner{signer, s}
 	}
 	return c

@@ -14,17 +14,17 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// certificates prepares chains and keys. foreign says that a key of theirs lives elsewhere.
-func certificates(certs []tlsprovider.Certificate) (out []tls.Certificate, foreign bool, err error) {
+// certificates converts certs for crypto/tls. external reports whether one of them has a Signer.
+func certificates(certs []tlsprovider.Certificate) (out []tls.Certificate, external bool, err error) {
 	for i, c := range certs {
 		t, err := certificate(c)
 		if err != nil {
 			return nil, false, fmt.Errorf("native: certificate %d: %w", i, err)
 		}
-		foreign = foreign || c.Signer != nil
+		external = external || c.Signer != nil
 		out = append(out, t)
 	}
-	return out, foreign, nil
+	return out, external, nil
 }
 
 func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
@@ -35,7 +35,7 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 		t.SupportedSignatureAlgorithms = append(t.SupportedSignatureAlgorithms, tls.SignatureScheme(s))
 	}
 	if len(c.Chain) == 0 {
-		return t, errors.New("the chain is empty")
+		return t, errors.New("Chain is empty")
 	}
 	leaf, err := x509.ParseCertificate(c.Chain[0])
 	if err != nil {
@@ -50,7 +50,7 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 	signer := c.Signer
 	switch {
 	case c.Signer != nil && c.KeyDER != nil:
-		return t, errors.New("both a key and a Signer")
+		return t, errors.New("KeyDER and Signer are both set: set one of them")
 	case c.Signer == nil:
 		if signer, err = parseKey(c.KeyDER); err != nil {
 			return t, err
@@ -62,7 +62,7 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 			tlsprovider.ErrUnsupported)
 	}
 	if ec, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && ec.Curve == elliptic.P224() {
-		return t, fmt.Errorf("a certificate with an ECDSA on P-224 key, which TLS 1.3 has no signature scheme for: %w",
+		return t, fmt.Errorf("the certificate has an ECDSA key on P-224, for which TLS 1.3 has no signature scheme: %w",
 			tlsprovider.ErrUnsupported)
 	}
 	if !pub.Equal(signer.Public()) {
@@ -74,7 +74,7 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 
 func parseKey(der []byte) (crypto.Signer, error) {
 	if len(der) == 0 {
-		return nil, errors.New("there is no private key")
+		return nil, errors.New("there is no private key: set KeyDER or Signer")
 	}
 	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		if s, ok := k.(crypto.Signer); ok {
@@ -88,16 +88,16 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
 		return k, nil
 	}
-	return nil, errors.New("the private key is neither PKCS #8, SEC 1 nor PKCS #1, or not of a type that crypto/tls has")
+	return nil, errors.New("the private key is neither PKCS #8, SEC 1 nor PKCS #1, or crypto/tls does not support its type")
 }
 
-// pool makes an x509.CertPool of r. It returns nil for nil, which crypto/tls takes for the system's roots.
+// pool converts r to an x509.CertPool. It returns nil for nil, which means the system's roots to crypto/tls.
 func pool(r *tlsprovider.Roots) (*x509.CertPool, error) {
 	if r == nil {
 		return nil, nil
 	}
 	if len(r.DER()) == 0 {
-		return nil, errors.New("the set is empty: nothing would be trusted")
+		return nil, errors.New("the set is empty, so that no certificate would be trusted")
 	}
 	p := x509.NewCertPool()
 	for i, der := range r.DER() {
@@ -110,9 +110,9 @@ func pool(r *tlsprovider.Roots) (*x509.CertPool, error) {
 	return p, nil
 }
 
-// chooseClientCertificate is crypto/tls's choice, with one difference: a certificate that none of the
-// authorities named by the server has signed is still sent if there is no other, so that the server
-// can say what is wrong with it.
+// chooseClientCertificate chooses a certificate as crypto/tls does, with one difference: if no certificate was
+// signed by an authority that the server names, it returns the first one rather than none, so that the server
+// can report why it rejects the certificate.
 func chooseClientCertificate(certs []tls.Certificate) func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	return func(cri *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		anyCA := *cri

@@ -8,7 +8,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// What is wrong with a configuration comes out before a handshake, by the field's name, on one line.
+// TestConfigErrors checks that NewClient and NewServer report errors of the configuration with the field's name,
+// on one line.
 func TestConfigErrors(t *testing.T) {
 	p := New()
 	tlstest.RefuseConfigs(t, p, p.Live, append(tlstest.ConfigFaults(t), []tlstest.ConfigFault{

@@ -1,24 +1,24 @@
-// Package native is the TLS provider on the standard library: crypto/tls for the handshake, and the
-// same module's AES-GCM and HKDF (golang.org/x/crypto's ChaCha20-Poly1305) for packets.
+// Package native is the TLS provider based on the standard library. It uses crypto/tls for handshakes, and the
+// AES-GCM and HKDF of the same cryptographic module, or ChaCha20-Poly1305 of golang.org/x/crypto, for packets.
 //
 // # Limits of crypto/tls
 //
-// It prefers groups in an order of its own, whatever the order of Config.Groups. It chooses TLS 1.3
-// cipher suites itself, so that a Config.CipherSuites which leaves any of its suites out is refused.
-// GODEBUG settings (tlsmlkem=0 and others) remove groups even from a configuration that names them:
-// an endpoint whose groups are not all offered is refused with the cause.
+// crypto/tls has its own order of preference for groups, and ignores the order of Config.Groups. It selects
+// TLS 1.3 cipher suites itself, so Config.CipherSuites must be nil or contain all of them. GODEBUG settings
+// such as tlsmlkem=0 remove groups even if Config.Groups contains them; NewClient and NewServer then return an
+// error that names the setting.
 //
 // # FIPS 140-3
 //
-// With GODEBUG=fips140=on or only, ChaCha20-Poly1305 and X25519 alone are not offered, and packets
-// are sealed by the module's AES-GCM for TLS 1.3, which enforces that packet numbers grow. Initial
-// protection and the Retry tag use keys that everybody knows; they are no security functions and
-// run outside of the enforcement.
+// With GODEBUG=fips140=on or fips140=only, ChaCha20-Poly1305 and X25519 alone are not offered, and packets are
+// sealed with the module's AES-GCM for TLS 1.3, which requires that packet numbers increase. Initial protection
+// and the Retry tag use public keys. They are no security functions, and run outside of the enforcement of
+// fips140=only.
 //
-// # Private keys elsewhere
+// # External private keys
 //
-// crypto/tls calls a Signer in the middle of a handshake. Where a Certificate has one, the handshake
-// runs on a goroutine of the session, which waits while the caller has an EventSign to answer; no
-// worker waits. A callback of Config.TLS that blocks (GetCertificate with a key in an HSM) does hold
-// its worker.
+// crypto/tls calls a Signer in the middle of a handshake. If a Certificate has a Signer, the handshake runs on
+// a goroutine of the session, which waits until the transport has answered EventSign. No worker is blocked
+// meanwhile. A callback of Config.TLS that blocks, such as GetCertificate with a key in an HSM, does block its
+// worker.
 package native

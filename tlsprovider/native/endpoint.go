@@ -12,39 +12,41 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// ticketKeyLife is how long the endpoint's own ticket key seals tickets. After that it opens tickets for as
 // long again.
 const ticketKeyLife = 24 * time.Hour
 
 var errEndpointClosed = errors.New("native: the endpoint is closed")
 
-// An endpoint is a checked configuration.
+// An endpoint is a configuration that was checked. It implements tlsprovider.Endpoint.
 type endpoint struct {
 	p      *Provider
 	side   tlsprovider.Side
 	cfg    tlsprovider.Config
 	groups []tls.CurveID
 
-	mu      sync.Mutex
-	current *prepared // nil once closed
-	certs   []tls.Certificate
-	foreign bool // a private key lives elsewhere
+	mu       sync.Mutex
+	current  *prepared // nil once closed
+	certs    []tls.Certificate
+	external bool // a private key is external
+
 	keys    [][32]byte
-	ownKeys bool // keys were made here, at madeAt
+	ownKeys bool // the endpoint made its ticket keys, the newest at madeAt
 	madeAt  time.Time
 
 	generation int // counts SetCertificates
 }
 
-// prepared is one state of an endpoint's configuration. A change makes another; sessions keep theirs.
+// A prepared is the configuration of the sessions of an endpoint. A change of the endpoint makes a new one;
+// existing sessions keep theirs.
 type prepared struct {
-	base    *tls.Config
-	certs   []tls.Certificate
-	foreign bool
-	cache   *ticketCache // a client's
+	base     *tls.Config
+	certs    []tls.Certificate
+	external bool
+	cache    *ticketCache // of a client
 
 	mu     sync.Mutex
-	byALPN map[string]*tls.Config // a server's
+	byALPN map[string]*tls.Config // of a server
 }
 
 // NewClient implements tlsprovider.Provider.
@@ -70,10 +72,10 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, err
 	}
 	if cfg.RequirePQ && cfg.Groups != nil && !slices.ContainsFunc(cfg.Groups, tlsprovider.Group.PostQuantum) {
-		return nil, fmt.Errorf("native: RequirePQ, but Groups (%s) has no post-quantum group",
+		return nil, fmt.Errorf("native: RequirePQ is set, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))
 	}
-	if e.certs, e.foreign, err = certificates(cfg.Certificates); err != nil {
+	if e.certs, e.external, err = certificates(cfg.Certificates); err != nil {
 		return nil, err
 	}
 	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
@@ -87,14 +89,14 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 
 func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.Policy != "" {
-		return fmt.Errorf("native: Policy %q: %w: security policies are s2n-tls's: take the s2n provider, or Groups", cfg.Policy, tlsprovider.ErrUnsupported)
+		return fmt.Errorf("native: Policy %q: %w: use the s2n provider, or set Groups instead", cfg.Policy, tlsprovider.ErrUnsupported)
 	}
 	if len(cfg.NextProtos) == 0 && (side == tlsprovider.Client || !cfg.DeferCertificates) {
 		return errors.New("native: NextProtos is empty: QUIC requires an application protocol")
 	}
 	for _, proto := range cfg.NextProtos {
 		if len(proto) == 0 || len(proto) > 255 {
-			return fmt.Errorf("native: NextProtos: %q has to be 1 to 255 bytes long", proto)
+			return fmt.Errorf("native: NextProtos: %q must have 1 to 255 bytes", proto)
 		}
 	}
 	if cfg.ClientAuth > tlsprovider.RequireClientCert {
@@ -103,7 +105,7 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.CipherSuites != nil {
 		for _, have := range p.Capabilities().CipherSuites {
 			if !slices.Contains(cfg.CipherSuites, have) {
-				return fmt.Errorf("native: CipherSuites without %v: %w: crypto/tls chooses TLS 1.3 suites itself",
+				return fmt.Errorf("native: CipherSuites without %v: %w: crypto/tls always enables it: leave CipherSuites nil",
 					have, tlsprovider.ErrUnsupported)
 			}
 		}
@@ -111,12 +113,12 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	return checkTLSConfig(cfg, side)
 }
 
-// setTicketKeys takes configured keys, or makes one.
+// setTicketKeys sets the configured ticket keys, or makes one if there are none.
 func (e *endpoint) setTicketKeys(keys [][]byte) error {
 	out := make([][32]byte, 0, len(keys))
 	for i, k := range keys {
 		if len(k) != 32 {
-			return fmt.Errorf("native: ticket key %d has %d bytes, not 32", i, len(k))
+			return fmt.Errorf("native: ticket key %d has %d bytes; it must have 32", i, len(k))
 		}
 		out = append(out, [32]byte(k))
 	}
@@ -142,7 +144,7 @@ func (e *endpoint) now() time.Time {
 
 // SetCertificates implements tlsprovider.Endpoint.
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	out, foreign, err := certificates(certs)
+	out, external, err := certificates(certs)
 	if err != nil {
 		return err
 	}
@@ -151,22 +153,22 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.certs, e.foreign = out, foreign
+	e.certs, e.external = out, external
 	e.generation++
 	return e.replaceLocked()
 }
 
-var errNoCertificates = errors.New("native: a server needs a certificate (Config.Certificates)")
+var errNoCertificates = errors.New("native: Certificates is empty: a server needs a certificate")
 
 // SetTicketKeys implements tlsprovider.Endpoint.
 func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	switch {
 	case e.side == tlsprovider.Client:
-		return errors.New("native: ticket keys are a server's")
+		return errors.New("native: SetTicketKeys of a client: only servers have ticket keys")
 	case len(keys) == 0:
-		return errors.New("native: no ticket keys")
+		return errors.New("native: SetTicketKeys without a key")
 	case e.cfg.DisableTickets:
-		return fmt.Errorf("native: ticket keys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
+		return fmt.Errorf("native: SetTicketKeys of a server with DisableTickets: %w", tlsprovider.ErrUnsupported)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -187,7 +189,8 @@ func (e *endpoint) replaceLocked() error {
 	return err
 }
 
-// state returns the configuration for a new session, with a fresh ticket key if it is time for one.
+// state returns the configuration for a new session. It replaces the endpoint's own ticket key if that is too
+// old.
 func (e *endpoint) state() (*prepared, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// alertOf finds the alert that a failure of crypto/tls stands for.
+// alertOf returns the alert for an error of crypto/tls.
 func alertOf(err error) tlsprovider.Alert {
 	var own *tlsprovider.Error
 	if errors.As(err, &own) {
@@ -25,7 +25,8 @@ func alertOf(err error) tlsprovider.Alert {
 	return tlsprovider.AlertInternalError
 }
 
-// verificationAlert says more than crypto/tls, which on clients calls everything bad_certificate.
+// verificationAlert returns the alert for an error of certificate verification. It is more specific than
+// crypto/tls, whose clients send bad_certificate for all of them.
 func verificationAlert(err error) tlsprovider.Alert {
 	var unknown x509.UnknownAuthorityError
 	var noRoots x509.SystemRootsError

@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// judge sets what the state says about FIPS.
+// judge sets FIPS and FIPSDetail of the state.
 func (s *session) judge() {
 	if !fips140.Enabled() {
 		return
@@ -27,7 +27,7 @@ func (s *session) judge() {
 	st.FIPS, st.FIPSDetail = approved.Go.Judge(c)
 }
 
-// choosesKey reports whether a function of the caller may choose the private key of a handshake.
+// choosesKey reports whether a callback of tls.Config may choose the private key of a handshake.
 func (e *endpoint) choosesKey() bool {
 	t := e.cfg.TLS
 	return t != nil && (t.GetCertificate != nil || t.GetClientCertificate != nil || t.GetConfigForClient != nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// TestFIPS runs its cases in a process of its own whose module is in FIPS 140-3 mode.
+// TestFIPS runs its cases in a child process whose module is in FIPS 140-3 mode.
 func TestFIPS(t *testing.T) {
 	if !fips140.Enabled() {
 		client, server, _ := tlstest.Configs(t)
@@ -77,7 +77,8 @@ func fipsRefusals(t *testing.T) {
 	})
 }
 
-// The module does not make a Signer's signature, so the server cannot vouch for it.
+// fipsSigner checks that State.FIPS is false on a server whose signature was made by a Signer, outside of the
+// module.
 func fipsSigner(t *testing.T) {
 	client, server, ca := tlstest.Configs(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -89,7 +90,7 @@ func fipsSigner(t *testing.T) {
 	require.Contains(t, ss.FIPSDetail, "Certificate.Signer")
 }
 
-// Nor for a key that a function of the caller chose.
+// fipsGetCertificate checks that State.FIPS is false on a server whose private key was chosen by a callback.
 func fipsGetCertificate(t *testing.T) {
 	client, server, ca := tlstest.Configs(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -5,12 +5,12 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/packetkeys"
 )
 
-// keyParams are where one direction's keys come from.
+// keyParams are the inputs from which the keys of one direction are derived.
 type keyParams struct {
 	id       tlsprovider.CipherSuite
 	version  *version
 	secret   []byte
-	app      bool // 1-RTT: updates are possible
+	app      bool // 1-RTT keys, which can be updated
 	approved bool
 }
 
@@ -42,7 +42,7 @@ func newOpener(live *counters, p keyParams) (tlsprovider.Opener, error) {
 	return o, nil
 }
 
-// packetKeys returns all of the keys' parameters but the limit.
+// packetKeys returns the parameters of the keys, without Limit.
 func (p keyParams) packetKeys(live *counters) (out packetkeys.Params, err error) {
 	su := suites[p.id]
 	if out.First, err = newPhase(su, p.version, p.secret, p.approved); err != nil {
@@ -64,7 +64,7 @@ func (p keyParams) packetKeys(live *counters) (out packetkeys.Params, err error)
 type updates struct {
 	suite   *suite
 	version *version
-	secret  []byte // of the phase that next returned last
+	secret  []byte // of the last phase that next returned
 }
 
 func (u *updates) next() (packetkeys.Phase, error) {

@@ -26,7 +26,7 @@ func keyMaker(t testing.TB, version uint32, id tlsprovider.CipherSuite, secret [
 
 func TestKeys(t *testing.T) { tlstest.RunKeys(t, New().Capabilities(), keyMaker, keyMaker) }
 
-// trainOf returns a slab of n packets of 1200 bytes, and both descriptions of it.
+// trainOf returns a slab of n packets of 1200 bytes, and the descriptors for sealing and opening them.
 func trainOf(n int) (slab []byte, seal []tlsprovider.SealDesc, open []tlsprovider.OpenDesc) {
 	const size, headerLen, pnOffset = 1200, 13, 9
 	slab = make([]byte, n*size)
@@ -38,7 +38,7 @@ func trainOf(n int) (slab []byte, seal []tlsprovider.SealDesc, open []tlsprovide
 	return slab, seal, open
 }
 
-// number writes the headers of a train that begins with pn.
+// number writes the headers of a train whose first packet number is pn.
 func number(slab []byte, seal []tlsprovider.SealDesc, pn uint64) {
 	for i := range seal {
 		seal[i].PacketNumber = pn + uint64(i)
@@ -48,7 +48,7 @@ func number(slab []byte, seal []tlsprovider.SealDesc, pn uint64) {
 	}
 }
 
-// TestKeysDoNotAllocate seals and opens trains.
+// TestKeysDoNotAllocate checks that sealing and opening trains allocate no memory.
 func TestKeysDoNotAllocate(t *testing.T) {
 	for id, su := range suites {
 		k := keyMaker(t, version1, id, make([]byte, su.hash().Size()))

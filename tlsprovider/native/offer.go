@@ -15,15 +15,15 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// An offer is what a ClientHello says.
+// An offer lists what a ClientHello offers.
 type offer struct {
 	groups  []tlsprovider.Group
 	suites  []tlsprovider.CipherSuite
 	schemes []tlsprovider.SignatureScheme
 }
 
-// offerOf reads back what crypto/tls makes of a list of groups: one ClientHello is built in memory.
-// Nil stands for its default.
+// offerOf returns what crypto/tls offers if it is configured with a list of groups, or with nil for its
+// default. It parses a ClientHello that crypto/tls builds in memory.
 func offerOf(groups []tls.CurveID) (*offer, error) {
 	q := tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: "offer.invalid", NextProtos: []string{"offer"},
@@ -32,7 +32,7 @@ func offerOf(groups []tls.CurveID) (*offer, error) {
 	q.SetTransportParameters(nil)
 	defer q.Close()
 	if err := q.Start(context.Background()); err != nil {
-		return nil, fmt.Errorf("native: crypto/tls makes no ClientHello: %w", err)
+		return nil, fmt.Errorf("native: crypto/tls cannot build a ClientHello: %w", err)
 	}
 	for ev := q.NextEvent(); ev.Kind != tls.QUICNoEvent; ev = q.NextEvent() {
 		if ev.Kind != tls.QUICWriteData {
@@ -44,20 +44,20 @@ func offerOf(groups []tls.CurveID) (*offer, error) {
 		}
 		ch, err := hello.ParseClientHello(body)
 		if err != nil {
-			return nil, fmt.Errorf("native: crypto/tls's ClientHello: %w", err)
+			return nil, fmt.Errorf("native: parsing the ClientHello of crypto/tls: %w", err)
 		}
 		return &offer{groups: ch.Groups, suites: ch.CipherSuites, schemes: ch.SignatureSchemes}, nil
 	}
-	return nil, errors.New("native: crypto/tls makes no ClientHello")
+	return nil, errors.New("native: crypto/tls built no ClientHello")
 }
 
-// defaultGroups is what Groups nil stands for. P-521 is offered only by name: it costs ten times what
-// P-256 does, and no server needs it.
+// defaultGroups is the value of Groups if it is nil. It does not include P-521, which costs ten times as much
+// as P-256 and which no server requires.
 var defaultGroups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
 
-// chooseGroups returns the wanted groups in crypto/tls's terms, and makes sure that it will offer
-// them. Nil means defaultGroups, of which the first must be there.
+// chooseGroups converts wanted for crypto/tls and checks that crypto/tls offers all of them. Nil means those of
+// defaultGroups that crypto/tls offers; the first of them is required.
 func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	names := wanted
 	required := wanted
@@ -77,7 +77,7 @@ func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	}
 	o, err := offerOf(ids)
 	if err != nil {
-		// None of them is left.
+		// crypto/tls offers none of them.
 		if wanted != nil {
 			return nil, fmt.Errorf("native: crypto/tls offers none of %s: %s: %w: %w", tlsprovider.GroupList(wanted),
 				missingCause(wanted[0]), tlsprovider.ErrUnsupported, err)
@@ -93,7 +93,7 @@ func chooseGroups(wanted []tlsprovider.Group) ([]tls.CurveID, error) {
 	return ids, nil
 }
 
-// curveIDs has the groups for which crypto/tls has a constant. The others are passed by code point.
+// curveIDs maps groups to crypto/tls's constants. Other groups are passed by code point.
 var curveIDs = map[tlsprovider.Group]tls.CurveID{
 	tlsprovider.P256: tls.CurveP256, tlsprovider.P384: tls.CurveP384, tlsprovider.P521: tls.CurveP521,
 	tlsprovider.X25519:             tls.X25519,
@@ -102,7 +102,7 @@ var curveIDs = map[tlsprovider.Group]tls.CurveID{
 	tlsprovider.SecP384r1MLKEM1024: tls.SecP384r1MLKEM1024,
 }
 
-// missingCause returns a reason for which crypto/tls may have left a group out.
+// missingCause returns the likely reason why crypto/tls does not offer a group.
 func missingCause(g tlsprovider.Group) string {
 	settings := []string{"tlsmlkem"}
 	if g == tlsprovider.SecP256r1MLKEM768 || g == tlsprovider.SecP384r1MLKEM1024 {
@@ -116,10 +116,10 @@ func missingCause(g tlsprovider.Group) string {
 	if fips140.Enabled() {
 		return "it is not approved in FIPS 140-3 mode"
 	}
-	return "this Go has no such group"
+	return "this release of Go does not support it"
 }
 
-// disabledBy says where a GODEBUG setting is 0: the environment, or the program's default.
+// disabledBy returns where a GODEBUG setting is 0, in the environment or in the program's default.
 func disabledBy(setting string) string {
 	if v, ok := godebug(os.Getenv("GODEBUG"), setting); ok {
 		if v == "0" {
@@ -139,7 +139,7 @@ func disabledBy(setting string) string {
 	return ""
 }
 
-// godebug finds a setting in a list; the last one counts.
+// godebug returns the value of a setting in a list, of which the last occurrence counts.
 func godebug(list, setting string) (value string, ok bool) {
 	for _, kv := range strings.Split(list, ",") {
 		if v, found := strings.CutPrefix(kv, setting+"="); found {

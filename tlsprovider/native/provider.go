@@ -12,26 +12,26 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Name is the provider's.
+// Name is the name of the provider.
 const Name = "native"
 
-// A Provider is the standard library's TLS. Use [New].
+// A Provider implements tlsprovider.Provider with crypto/tls. It is made by [New].
 type Provider struct {
 	live counters
 }
 
-// counters say what has not been closed.
+// counters counts the sessions and keys that are not closed.
 type counters struct {
 	keys, sessions atomic.Int64
 }
 
 var _ tlsprovider.Provider = (*Provider)(nil)
 
-// New returns a provider. It has no state but counters, so that one is as good as another.
+// New returns a provider. Its only state are the counters of Live.
 func New() *Provider { return new(Provider) }
 
-// Live is how many sessions and keys are not closed. Their memory is the garbage collector's, so
-// bytes is 0.
+// Live returns the number of sessions and keys that are not closed. bytes is 0, because the garbage collector
+// manages their memory.
 func (p *Provider) Live() (handles, bytes int64) {
 	return p.live.keys.Load() + p.live.sessions.Load(), 0
 }
@@ -42,10 +42,10 @@ func (p *Provider) Name() string { return Name }
 // Rand implements tlsprovider.Provider.
 func (p *Provider) Rand() io.Reader { return rand.Reader }
 
-// offered is what crypto/tls offers when it is not told what to.
+// offered returns what crypto/tls offers by default.
 var offered = sync.OnceValues(func() (*offer, error) { return offerOf(nil) })
 
-// Capabilities implements tlsprovider.Provider. GODEBUG settings and FIPS 140-3 mode show in it.
+// Capabilities implements tlsprovider.Provider. The result depends on GODEBUG settings and FIPS 140-3 mode.
 func (p *Provider) Capabilities() tlsprovider.Capabilities {
 	c := tlsprovider.Capabilities{
 		Library: "crypto/tls " + runtime.Version(),

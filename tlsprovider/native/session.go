@@ -14,38 +14,38 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/messages"
 )
 
-// maxHeld bounds the input that comes while a signature is waited for. Nothing that a correct peer sends
-// then comes near.
+// maxHeld is the maximum length of the input that is held while the session waits for a signature. A correct
+// peer sends much less.
 const maxHeld = 1 << 16
 
-var errOutOfTurn = errors.New("native: the session is not waiting for this call")
+var errOutOfTurn = errors.New("native: Advance while the session waits for Continue, or Continue while it does not")
 
-// A session is one handshake.
+// A session is one handshake. It implements tlsprovider.Session.
 type session struct {
 	e        *endpoint
 	prepared *prepared
 	version  *version
-	name     tlsprovider.ServerName // that a client asks for
-	params   []byte                 // a client's transport parameters
+	name     tlsprovider.ServerName // of the server, on a client
+	params   []byte                 // transport parameters of a client
 	conn     *tls.QUICConn
-	signing  *signing // nil unless a private key lives elsewhere
-	outside  bool     // a Signer was asked for a signature
+	signing  *signing // nil unless a private key is external
+	outside  bool     // a signature was requested from a Signer
 	watch    hello.Watch
 	post     messages.PostHandshake
 	state    tlsprovider.State
 
-	hello          messages.ClientHello // a server's: CRYPTO before Continue
+	hello          messages.ClientHello // CRYPTO bytes before Continue, on a server
 	waitHello      bool                 // EventClientHello was returned
 	wantPQ         bool                 // RequirePQ of any endpoint that the session has had
 	readLevel      tlsprovider.Level
-	input          []tlsprovider.CryptoData // not fed yet, for a signature was waited for
-	held           int                      // bytes of input that came since it is
+	input          []tlsprovider.CryptoData // not passed to crypto/tls yet
+	held           int                      // bytes received while the session waits for a signature
 	events         []tlsprovider.Event
 	secrets        [4][2]*secret // by level and direction: read, write
 	ticketsIgnored bool          // conn is nil; exporter is still set
 	exporter       func(label string, context []byte, length int) ([]byte, error)
-	tickets        int   // stored by a client
-	panicked       error // a panic in one of the program's functions
+	tickets        int   // number stored by a client
+	panicked       error // a panic in a callback
 	reported       int
 	failed         error
 	closed         bool
@@ -63,7 +63,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	}
 	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
-	if prepared.foreign {
+	if prepared.external {
 		s.signing = newSigning()
 	}
 	if e.side == tlsprovider.Client {
@@ -78,8 +78,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	return s, nil
 }
 
-// isForeign reports whether a key is not in this process's memory.
-func isForeign(key any) bool {
+// isExternal reports whether a private key is not in memory.
+func isExternal(key any) bool {
 	switch key.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
 		return false
@@ -124,8 +124,8 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	return s.feed()
 }
 
-// collect waits for a server's whole ClientHello, which is read before crypto/tls sees it: what the
-// answer depends on has to be known first.
+// collect collects the ClientHello on a server. The whole message is parsed before crypto/tls receives it,
+// because the configuration depends on it.
 func (s *session) collect() ([]tlsprovider.Event, error) {
 	ch, err := s.hello.Add(s.input)
 	s.input = s.input[:0]
@@ -155,7 +155,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	if d.Endpoint != nil {
 		other, ok := d.Endpoint.(*endpoint)
 		if !ok || other.side != tlsprovider.Server {
-			return nil, s.alert(tlsprovider.AlertInternalError, "the decision's endpoint is not a native server")
+			return nil, s.alert(tlsprovider.AlertInternalError, "Decision.Endpoint is not a server of this provider")
 		}
 		p, err := other.state()
 		if err != nil {
@@ -164,7 +164,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		s.e.p.live.sessions.Add(-1)
 		other.p.live.sessions.Add(1)
 		s.e, s.prepared, s.wantPQ = other, p, s.wantPQ || other.cfg.RequirePQ
-		if p.foreign {
+		if p.external {
 			s.signing = newSigning()
 		}
 	}
@@ -187,13 +187,13 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
 }
 
-// after goes on when a call of crypto/tls has ended, or waits for a signature.
+// after processes the result of a call of crypto/tls, which has ended or waits for a signature.
 func (s *session) after(waiting bool, err error) ([]tlsprovider.Event, error) {
 	switch {
 	case s.panicked != nil:
 		return nil, s.fail(s.panicked)
 	case err != nil && s.signing.failure() != nil:
-		// crypto/tls keeps only its text.
+		// crypto/tls does not wrap the Signer's error.
 		return nil, s.alert(tlsprovider.AlertInternalError, "signing: %w", s.signing.failure())
 	case err != nil:
 		return nil, s.fail(err)
@@ -208,7 +208,7 @@ func (s *session) after(waiting bool, err error) ([]tlsprovider.Event, error) {
 	return s.feed()
 }
 
-// feed hands input to crypto/tls.
+// feed passes the input to crypto/tls.
 func (s *session) feed() ([]tlsprovider.Event, error) {
 	for len(s.input) > 0 {
 		d := s.input[0]
@@ -220,7 +220,7 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			// "If the packet is from a previously installed encryption level, it MUST NOT contain
 			// data that extends past the end of previously received data in that flow."
 			// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
-			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%v bytes while %v bytes are expected", d.Level, s.readLevel)
+			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "received %v bytes, expected %v bytes", d.Level, s.readLevel)
 		}
 		if s.state.HandshakeDone {
 			if err := s.post.Check(s.e.side, d.Data); err != nil {
@@ -228,7 +228,7 @@ func (s *session) feed() ([]tlsprovider.Event, error) {
 			}
 		}
 		if s.ticketsIgnored {
-			continue // a ticket that nobody waits for
+			continue
 		}
 		s.watch.Add(s.e.side.Peer(), d.Level, d.Data)
 		waiting, err := s.signing.call(func() error { return s.conn.HandleData(tlsLevel(d.Level), d.Data) })
@@ -278,7 +278,7 @@ func (s *session) Close() {
 	s.input, s.hello, s.events = nil, messages.ClientHello{}, nil
 }
 
-// fail ends the session; it goes on returning the same error.
+// fail ends the session. Later calls return the same error.
 func (s *session) fail(err error) error {
 	var own *tlsprovider.Error
 	if !errors.As(err, &own) {

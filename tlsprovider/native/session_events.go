@@ -7,13 +7,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// drain turns crypto/tls's events into ours.
+// drain converts the events of crypto/tls.
 func (s *session) drain() error {
 	for {
 		ev := s.conn.NextEvent()
 		switch ev.Kind {
 		case tls.QUICNoEvent:
-			if s.panicked != nil { // while a ticket was made, say: crypto/tls does not report it
+			if s.panicked != nil { // crypto/tls does not report, for example, a panic while it makes a ticket
 				return s.panicked
 			}
 			if s.tickets > s.reported {
@@ -47,16 +47,16 @@ func (s *session) drain() error {
 	}
 }
 
-// checkGroup enforces RequirePQ as soon as the group is settled.
+// checkGroup enforces RequirePQ as soon as the group is known.
 func (s *session) checkGroup() error {
 	if g := s.watch.Group(); s.wantPQ && g != 0 && !g.PostQuantum() {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertInsufficientSecurity,
-			Err: fmt.Errorf("native: %v is not post-quantum, which RequirePQ demands", g)}
+			Err: fmt.Errorf("native: RequirePQ is set, but %v is not post-quantum", g)}
 	}
 	return nil
 }
 
-// finish settles the state. What fails here fails before an application byte.
+// finish completes the state and makes the last checks. If one fails, no application data is sent or delivered.
 func (s *session) finish() error {
 	cs := s.conn.ConnectionState()
 	st := &s.state
@@ -65,8 +65,8 @@ func (s *session) finish() error {
 	st.HelloRetried = s.watch.Retried()
 	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
 	st.SignatureScheme = s.watch.Scheme(s.e.side.Peer())
-	// A ticket of crypto/tls's server holds the client's certificates: whoever goes by them is not to meet
-	// a stranger.
+	// A server's ticket holds the client's certificates, so that VerifyPeer sees them in a resumed session,
+	// too. A client's session has no counterpart.
 	if !cs.DidResume || s.e.side == tlsprovider.Server {
 		for _, c := range cs.PeerCertificates {
 			st.PeerChain = append(st.PeerChain, c.Raw)

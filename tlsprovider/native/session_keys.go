@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// secret is what one direction's keys follow from.
+// A secret is the traffic secret of one direction, with the cipher suite.
 type secret struct {
 	suite tlsprovider.CipherSuite
 	bytes []byte
@@ -19,7 +19,7 @@ const (
 	write
 )
 
-// keepSecret keeps what keys will be made of.
+// keepSecret keeps a traffic secret until TakeKeys derives keys from it.
 func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	level := levelOf(ev.Level)
 	if level == tlsprovider.LevelEarly {
@@ -27,7 +27,7 @@ func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	}
 	su := tlsprovider.CipherSuite(ev.Suite)
 	if suites[su] == nil {
-		return fmt.Errorf("native: crypto/tls chose cipher suite 0x%04x, for which there is no packet protection", ev.Suite)
+		return fmt.Errorf("native: crypto/tls negotiated cipher suite 0x%04x, which package native does not support", ev.Suite)
 	}
 	e := tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level}
 	dir := write
@@ -81,19 +81,19 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovid
 // Export implements tlsprovider.Session.
 func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
 	if s.closed || !s.state.HandshakeDone {
-		return nil, errors.New("native: no keying material before the handshake is done or after Close")
+		return nil, errors.New("native: Export before the handshake is complete, or after Close")
 	}
-	// HKDF-Expand-Label's bounds (RFC 8446, 7.1; RFC 5869, 2.3).
+	// The bounds of HKDF-Expand-Label (RFC 8446, 7.1; RFC 5869, 2.3).
 	if n := 255 * suites[s.state.CipherSuite].hash().Size(); length < 1 || length > n {
-		return nil, fmt.Errorf("native: %d bytes of keying material; 1 to %d can be had", length, n)
+		return nil, fmt.Errorf("native: Export of %d bytes; the length must be 1 to %d", length, n)
 	}
 	if n := 255 - len("tls13 "); len(label) > n {
-		return nil, fmt.Errorf("native: an exporter label of %d bytes; the longest is %d", len(label), n)
+		return nil, fmt.Errorf("native: Export with a label of %d bytes; the maximum is %d", len(label), n)
 	}
 	return s.exporter(label, context, length)
 }
 
-// exporterOf outlives the connection, and does not keep its certificates.
+// exporterOf returns the exporter of a connection. It does not reference the connection's certificates.
 func exporterOf(cs *tls.ConnectionState) func(string, []byte, int) ([]byte, error) {
 	own := *cs
 	own.PeerCertificates, own.VerifiedChains = nil, nil

@@ -10,15 +10,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// signing lets crypto/tls wait for a private key that lives elsewhere without holding the caller.
-// crypto/tls runs a handshake on a goroutine of its own and has its caller wait; with a foreign key
-// a second goroutine is that caller, and the session's waits for whichever comes first: the call's
-// end, or a signature that is asked for.
+// signing lets crypto/tls wait for an external private key without blocking the session's caller. crypto/tls
+// runs a handshake on its own goroutine and blocks its caller meanwhile. If a key is external, the session calls
+// crypto/tls on a second goroutine, and waits until the call returns or a signature is requested.
 type signing struct {
 	requests chan *tlsprovider.SignRequest // from the handshake's goroutine
 	replies  chan signature
 	quit     chan struct{} // closed by Close
-	done     chan error    // the result of the call that runs; nil when none does
+	done     chan error    // the result of the current call; nil if there is none
 	pending  *tlsprovider.SignRequest
 	failed   error // of the last request
 }
@@ -38,15 +37,14 @@ func newSigning() *signing {
 	}
 }
 
-// wrap puts the keys that live elsewhere behind g. All keys of a prepared configuration are treated
-// alike: the others' signatures are made in place.
+// wrap returns certs with external private keys replaced by keys that use g.
 func (g *signing) wrap(certs []tls.Certificate) []tls.Certificate {
 	if g == nil {
 		return certs
 	}
 	out := make([]tls.Certificate, len(certs))
 	for i, c := range certs {
-		if signer, ok := c.PrivateKey.(crypto.Signer); ok && isForeign(signer) {
+		if signer, ok := c.PrivateKey.(crypto.Signer); ok && isExternal(signer) {
 			c.PrivateKey = &remoteKey{signer, g}
 		}
 		out[i] = c
@@ -54,7 +52,7 @@ func (g *signing) wrap(certs []tls.Certificate) []tls.Certificate {
 	return out
 }
 
-// remoteKey is what crypto/tls believes to be the key.
+// A remoteKey is a private key whose signatures are made by a SignRequest.
 type remoteKey struct {
 	signer crypto.Signer
 	g      *signing
@@ -62,7 +60,8 @@ type remoteKey struct {
 
 func (k *remoteKey) Public() crypto.PublicKey { return k.signer.Public() }
 
-// Sign runs on the handshake's goroutine. The randomness is that of whoever runs the request.
+// Sign runs on the goroutine of the handshake. It ignores crypto/tls's source of randomness, because
+// SignRequest.Run gets one of its own.
 func (k *remoteKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	req := tlsprovider.NewSignRequest(k.signer, bytes.Clone(digest), opts)
 	select {
@@ -78,7 +77,7 @@ func (k *remoteKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]
 	}
 }
 
-// call runs f, which may want a signature. waiting says that it does, and that f goes on later.
+// call runs f, which may need a signature. waiting reports whether f still runs and waits for one.
 func (g *signing) call(f func() error) (waiting bool, err error) {
 	if g == nil {
 		return false, f()
@@ -99,13 +98,13 @@ func (g *signing) wait() (waiting bool, err error) {
 	}
 }
 
-// ready reports whether the signature that is waited for was made, or refused.
+// ready reports whether the SignRequest has a result.
 func (g *signing) ready() bool {
 	sig, err := g.pending.Result()
 	return sig != nil || err != nil
 }
 
-// resume hands a finished signature over; waiting as in call.
+// resume passes the signature to the call that waits for it. waiting is as in call.
 func (g *signing) resume() (waiting bool, err error) {
 	sig, err := g.pending.Result()
 	g.pending, g.failed = nil, err
@@ -113,7 +112,7 @@ func (g *signing) resume() (waiting bool, err error) {
 	return g.wait()
 }
 
-// failure returns the error of the last signature.
+// failure returns the error of the last SignRequest.
 func (g *signing) failure() error {
 	if g == nil {
 		return nil
@@ -121,7 +120,7 @@ func (g *signing) failure() error {
 	return g.failed
 }
 
-// close ends a call that waits. The request itself may still run: it belongs to whoever runs it.
+// close ends a call that waits. The SignRequest may still run.
 func (g *signing) close() {
 	if g == nil {
 		return

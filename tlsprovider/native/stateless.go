@@ -19,8 +19,8 @@ const maxConnIDLen = 20
 
 // OpenInitial implements tlsprovider.Provider.
 //
-// Initial keys are public (RFC 9001, 7): their use is no security function, and runs outside of
-// what GODEBUG=fips140=only enforces. So does everything below that has to do with them.
+// Initial keys are public (RFC 9001, 7), and their use is no security function. It runs outside of the
+// enforcement of GODEBUG=fips140=only, as do InitialKeys and RetryTag.
 func (p *Provider) OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (out tlsprovider.InitialPacket, ok bool) {
 	v := versions[version]
 	if v == nil || len(dcid) > maxConnIDLen {
@@ -56,7 +56,7 @@ func (p *Provider) InitialKeys(version uint32, dcid []byte, side tlsprovider.Sid
 		return k, err
 	}
 	if len(dcid) > maxConnIDLen {
-		return k, fmt.Errorf("native: a connection ID of %d bytes", len(dcid))
+		return k, fmt.Errorf("native: connection ID of %d bytes; the maximum is 20", len(dcid))
 	}
 	fips140.WithoutEnforcement(func() { k, err = p.initialKeys(v, dcid, side) })
 	return k, err
@@ -83,7 +83,7 @@ func (p *Provider) initialKeys(v *version, dcid []byte, side tlsprovider.Side) (
 	return tlsprovider.Keys{Sealer: s, Opener: o}, nil
 }
 
-// retryAEADs are made once. A GCM is safe for concurrent use.
+// retryAEADs returns the AEADs for Retry tags by QUIC version. They are safe for concurrent use.
 var retryAEADs = sync.OnceValue(func() map[uint32]cipher.AEAD {
 	m := make(map[uint32]cipher.AEAD)
 	fips140.WithoutEnforcement(func() {
@@ -105,7 +105,7 @@ func (p *Provider) RetryTag(version uint32, originalDCID, retry []byte) (tag [16
 		return tag, err
 	}
 	if len(originalDCID) > maxConnIDLen {
-		return tag, fmt.Errorf("native: a connection ID of %d bytes", len(originalDCID))
+		return tag, fmt.Errorf("native: connection ID of %d bytes; the maximum is 20", len(originalDCID))
 	}
 	// The Retry Pseudo-Packet (RFC 9001, 5.8).
 	pseudo := make([]byte, 0, 1+len(originalDCID)+len(retry))
@@ -115,10 +115,10 @@ func (p *Provider) RetryTag(version uint32, originalDCID, retry []byte) (tag [16
 	return tag, nil
 }
 
-var errShortSecret = errors.New("native: a secret has to have at least 32 bytes")
+var errShortSecret = errors.New("native: the secret must have at least 32 bytes")
 
-// keyIDLen bytes of a token say which key sealed it, so that a server with several keys does not
-// try them all, and so that a wrong key costs no decryption.
+// keyIDLen is the length of the key ID at the start of a token. It identifies the key that sealed the token,
+// so that no decryption is needed to reject a token of another key.
 const keyIDLen = 4
 
 type tokenKey struct {
@@ -126,8 +126,7 @@ type tokenKey struct {
 	aead cipher.AEAD
 }
 
-// NewTokenKey implements tlsprovider.Provider. A sealed token is {key id 4, nonce 12, ciphertext,
-// tag 16}.
+// NewTokenKey implements tlsprovider.Provider. A sealed token is {key ID 4, nonce 12, ciphertext, tag 16}.
 func (p *Provider) NewTokenKey(secret []byte) (tlsprovider.TokenKey, error) {
 	if len(secret) < 32 {
 		return nil, errShortSecret

@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A suite is what packet protection needs of a TLS 1.3 cipher suite.
+// A suite holds the parameters of packet protection with a TLS 1.3 cipher suite.
 type suite struct {
 	keyLen int
 	hash   func() hash.Hash
@@ -26,7 +26,7 @@ var suites = map[tlsprovider.CipherSuite]*suite{
 // initialSuite protects Initial packets (RFC 9001, 5.2).
 var initialSuite = suites[tlsprovider.AES128GCM]
 
-// A version is what packet protection needs of a QUIC version.
+// A version holds the parameters of packet protection in a QUIC version.
 type version struct {
 	salt        []byte
 	retryKey    []byte
@@ -40,7 +40,7 @@ const (
 	version2 = 0x6b3343cf
 )
 
-// RFC 9001, 5.1, 5.2 and 5.8; RFC 9369, 3.3.
+// versions holds the constants of RFC 9001, 5.1, 5.2 and 5.8, and RFC 9369, 3.3.
 var versions = map[uint32]*version{
 	version1: {
 		salt:       []byte("\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a"),
@@ -60,7 +60,7 @@ func findVersion(v uint32) (*version, error) {
 	if found := versions[v]; found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("native: no keys for QUIC version 0x%08x", v)
+	return nil, fmt.Errorf("native: QUIC version 0x%08x is not supported", v)
 }
 
 // expandLabel is HKDF-Expand-Label with an empty context (RFC 8446, 7.1).
@@ -71,7 +71,7 @@ func expandLabel(h func() hash.Hash, secret []byte, label string, n int) ([]byte
 	return hkdf.Expand(h, secret, string(append(info, 0)), n)
 }
 
-// initialSecret is that of the packets that one side sends.
+// initialSecret returns the Initial secret for the packets that one side sends.
 func initialSecret(v *version, dcid []byte, from tlsprovider.Side) ([]byte, error) {
 	common, err := hkdf.Extract(sha256.New, dcid, v.salt)
 	if err != nil {

@@ -5,17 +5,18 @@ import (
 	"strconv"
 )
 
-// ticketCacheSize is how many servers a client keeps a session of.
+// ticketCacheSize is the number of servers of which a client keeps a session.
 const ticketCacheSize = 128
 
-// A ticketCache holds an endpoint's sessions.
+// A ticketCache holds the sessions that an endpoint can resume.
 type ticketCache struct {
 	tls.ClientSessionCache
 	own        bool
 	generation int // of the endpoint's identity
 }
 
-// newTicketCache uses the program's cache if there is one. An own one lives as long as the identity.
+// newTicketCache returns a cache that uses the program's cache, or, if that is nil, a new cache for the
+// endpoint's current certificates.
 func newTicketCache(theirs tls.ClientSessionCache, generation int) *ticketCache {
 	if theirs != nil {
 		return &ticketCache{theirs, false, generation}
@@ -29,8 +30,8 @@ type sessionCache struct {
 	s *session
 }
 
-// key makes sure that a session of the program's cache is found only by the identity that it was made with:
-// SetCertificates cannot empty such a cache.
+// key returns the key of a session in the program's cache. It depends on the endpoint's certificates, because
+// SetCertificates cannot clear that cache.
 func (c *sessionCache) key(key string) string {
 	if n := c.generation; n > 0 && !c.own {
 		return key + "#" + strconv.Itoa(n)
@@ -38,7 +39,7 @@ func (c *sessionCache) key(key string) string {
 	return key
 }
 
-// Get takes a session out of an own cache.
+// Get implements tls.ClientSessionCache. It removes the session from the endpoint's own cache.
 //
 // "Clients SHOULD NOT reuse a ticket for multiple connections."
 // https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4
@@ -56,7 +57,7 @@ func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 	return state, ok
 }
 
-// Put stores a session, which means that a ticket came.
+// Put implements tls.ClientSessionCache. crypto/tls calls it when a ticket arrives.
 func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
 	err := c.s.guard("tls.Config.ClientSessionCache", func() error { c.ClientSessionCache.Put(c.key(key), state); return nil })
 	if err == nil && state != nil {

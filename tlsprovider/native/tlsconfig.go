@@ -9,8 +9,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// checkTLSConfig refuses what crypto/tls would refuse only in a handshake, and the one field that
-// the stop after the ClientHello rules out.
+// checkTLSConfig returns errors that crypto/tls would return only in a handshake. It also rejects
+// EncryptedClientHelloKeys, because a server has to read the ClientHello before crypto/tls does.
 func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	t := cfg.TLS
 	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates && !hasCallback(t) {
@@ -18,7 +18,7 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	}
 	if side == tlsprovider.Server && cfg.ClientAuth != tlsprovider.NoClientCert && cfg.ClientCAs == nil &&
 		(t == nil || t.ClientCAs == nil) {
-		return errors.New("native: ClientAuth without ClientCAs: name the authorities that issue client certificates")
+		return errors.New("native: ClientAuth without ClientCAs: set ClientCAs to the authorities that issue client certificates")
 	}
 	if t == nil {
 		return nil
@@ -38,8 +38,8 @@ func hasCallback(t *tls.Config) bool {
 	return t != nil && (t.GetCertificate != nil || t.GetConfigForClient != nil)
 }
 
-// prepare makes the tls.Config that sessions start from. Where Config and its TLS both say something,
-// Config counts: FromTLSConfig has copied what there was.
+// prepare makes the tls.Config of the sessions. The fields of Config override those of Config.TLS, from which
+// FromTLSConfig has copied them.
 func (e *endpoint) prepare() (*prepared, error) {
 	t := new(tls.Config)
 	if e.cfg.TLS != nil {
@@ -61,7 +61,7 @@ func (e *endpoint) prepare() (*prepared, error) {
 	t.KeyLogWriter = e.cfg.KeyLogWriter
 	t.Time = e.cfg.Time
 	t.SessionTicketsDisabled = e.cfg.DisableTickets
-	p := &prepared{base: t, certs: e.certs, foreign: e.foreign}
+	p := &prepared{base: t, certs: e.certs, external: e.external}
 	if e.side == tlsprovider.Client {
 		if cas != nil {
 			t.RootCAs = cas
@@ -82,8 +82,8 @@ func (e *endpoint) prepare() (*prepared, error) {
 	return p, nil
 }
 
-// clientAuth keeps the two settings of crypto/tls that Config lacks: certificates that are asked for
-// and not verified.
+// clientAuth returns the setting for crypto/tls. It keeps the two settings that ClientAuth does not have, which
+// request a certificate and do not verify it.
 func clientAuth(cfg *tlsprovider.Config) tls.ClientAuthType {
 	if t := cfg.TLS; t != nil && (t.ClientAuth == tls.RequestClientCert || t.ClientAuth == tls.RequireAnyClientCert) {
 		return t.ClientAuth
@@ -101,7 +101,7 @@ func clientAuth(cfg *tlsprovider.Config) tls.ClientAuthType {
 func (p *prepared) clientConfig(s *session) *tls.Config {
 	t := p.base.Clone()
 	s.guardCallbacks(t)
-	t.ServerName = s.name.Verify // of an address crypto/tls sends none
+	t.ServerName = s.name.Verify // crypto/tls does not send an address
 	t.ClientSessionCache = nil
 	if p.cache != nil {
 		t.ClientSessionCache = &sessionCache{p.cache, s}
@@ -114,13 +114,13 @@ func (p *prepared) clientConfig(s *session) *tls.Config {
 	return t
 }
 
-// maxALPN bounds the configurations that are kept; sessions beyond get one of their own.
+// maxALPN is the maximum number of configurations that a prepared keeps. Further sessions get their own.
 const maxALPN = 16
 
-// serverConfig returns the configuration for a protocol. Sessions share it, unless private keys live
-// elsewhere or there are callbacks: those have to find their session.
+// serverConfig returns the configuration for an application protocol. Sessions share it unless it has external
+// private keys or callbacks, which need their session.
 func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
-	if p.foreign || hasCallbacks(p.base) {
+	if p.external || hasCallbacks(p.base) {
 		t := s.withALPN(p.base, alpn)
 		t.Certificates = s.signing.wrap(p.certs)
 		return t
@@ -137,7 +137,7 @@ func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
 	return t
 }
 
-// withALPN makes a configuration that knows one protocol: which one is the transport's decision.
+// withALPN returns a copy of base with one application protocol, the one that the transport has chosen.
 func (s *session) withALPN(base *tls.Config, alpn string) *tls.Config {
 	t := base.Clone()
 	t.NextProtos = []string{alpn}

@@ -18,7 +18,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// world is an authority and both sides as tls.Configs.
+// A world is an authority and the tls.Configs of both sides.
 type world struct {
 	ca             *tlstest.Authority
 	client, server *tls.Config
@@ -58,7 +58,7 @@ func (w *world) pair(t *testing.T, name string) *tlstest.Pair {
 	return tlstest.PairOf(t, ce, se, name)
 }
 
-// What a tls.Config says comes about, callbacks and all.
+// TestTLSConfigIsHonoured checks that the fields and callbacks of a tls.Config take effect.
 func TestTLSConfigIsHonoured(t *testing.T) {
 	t.Run("as it is", func(t *testing.T) {
 		cs, _ := newWorld(t).pair(t, "server.test").MustRun(t)
@@ -177,8 +177,8 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New("no randomness today") }
 
-// GODEBUG=tlsmlkem=0 takes the hybrids away from a tls.Config that asks for them: an endpoint that
-// promises post-quantum key exchange must not start.
+// TestGODEBUGTakesHybridsAway checks that an endpoint for post-quantum groups cannot be made if
+// GODEBUG=tlsmlkem=0 removes them from a tls.Config.
 func TestGODEBUGTakesHybridsAway(t *testing.T) {
 	p := New()
 	_, server, _ := tlstest.Configs(t)
@@ -199,7 +199,7 @@ func TestGODEBUGTakesHybridsAway(t *testing.T) {
 		classical := *cfg
 		classical.Groups = []tlsprovider.Group{tlsprovider.P256}
 		e, err := newEndpoint(&classical)
-		require.NoError(t, err, "who asks for no hybrid gets what was asked for")
+		require.NoError(t, err, "a configuration without hybrids works")
 		e.Close()
 	}
 	t.Setenv("GODEBUG", "")
@@ -208,8 +208,8 @@ func TestGODEBUGTakesHybridsAway(t *testing.T) {
 	e.Close()
 }
 
-// A panic in a function of a tls.Config, which crypto/tls calls on a goroutine of its own, fails the handshake
-// that called it and no other.
+// TestPanicsInTLSConfig checks that a panic in a callback of a tls.Config, which crypto/tls calls on its own
+// goroutine, fails the handshake that called it and no other.
 func TestPanicsInTLSConfig(t *testing.T) {
 	for field, set := range map[string]func(t *testing.T, w *world){
 		"tls.Config.GetCertificate": func(t *testing.T, w *world) {
@@ -277,7 +277,7 @@ type panickySigner struct{ crypto.Signer }
 
 func (panickySigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("mistake") }
 
-// What a tls.Certificate says beside chain and key holds for SetCertificates as well.
+// TestCertificateExtras checks that SetCertificates uses the staple and the timestamps of a tls.Certificate.
 func TestCertificateExtras(t *testing.T) {
 	w := newWorld(t)
 	key := tlstest.RSAKey(t)

@@ -16,9 +16,9 @@ type opener struct {
 	header                  header
 	nonce                   [12]byte
 	phase                   uint8 // the current phase's bit
-	// currentFrom is the lowest number authenticated in the current phase, or never if there is none yet:
-	// until then the peer cannot be ahead of us. Below it the other phase bit means the previous phase,
-	// from it on the next.
+	// currentFrom is the lowest packet number authenticated in the current phase, or never if there is none,
+	// in which case the peer cannot be in the next phase. A packet with the other key phase bit belongs to
+	// the previous phase if its number is lower, or else to the next.
 	currentFrom uint64
 	closed      bool
 }
@@ -95,7 +95,7 @@ func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) 
 	return len(train)
 }
 
-// pick chooses the key. The choice is final, because a failed open destroys the bytes.
+// pick selects the key phase of a packet. Only one can be tried, because a failed open destroys the bytes.
 //
 // "A recovered packet number that is lower than any packet number from the current key phase uses
 // the previous packet protection keys; a recovered packet number that is higher than any packet

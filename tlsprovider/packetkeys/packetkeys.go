@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	errDesc   = errors.New("packetkeys: seal refused: a wrong descriptor, or a packet number that does not grow")
-	errUpdate = errors.New("packetkeys: key update refused: not 1-RTT keys")
+	errDesc   = errors.New("packetkeys: Seal: invalid descriptor, or a packet number that does not increase")
+	errUpdate = errors.New("packetkeys: Update: only 1-RTT keys can be updated")
 	errClosed = errors.New("packetkeys: the keys are closed")
 	errPhase  = errors.New("packetkeys: a key phase has no AEAD, an AEAD with a tag other than 16 bytes, or one with a nonce of a wrong length")
 	errParams = errors.New("packetkeys: Params without a Mask or without a limit")
@@ -27,12 +27,11 @@ type Phase struct {
 	// IV is combined with each packet number to form a nonce (RFC 9001, 5.3). It is not used if the AEAD is
 	// Counted.
 	IV [12]byte
-	// Counted describes an AEAD such as FIPS 140-3 demands: its nonce is the packet number in 8 bytes, it
-	// applies the IV itself, it takes the number of its first seal for the number 0, and it requires that
-	// numbers grow from then on.
+	// Counted describes an AEAD as FIPS 140-3 requires it. Its nonce is the packet number in 8 bytes; it
+	// applies the IV itself, treats the number of its first seal as 0, and requires that numbers increase.
 	Counted bool
 
-	primed bool // a Counted AEAD has sealed
+	primed bool // a Counted AEAD has sealed its first packet
 }
 
 // A Mask writes the header protection mask for a sample of 16 bytes (RFC 9001, 5.4). The first five bytes of
@@ -48,11 +47,11 @@ func BlockMask(b cipher.Block) Mask {
 type Params struct {
 	// First is the first key phase, which is the only one of Initial and Handshake keys.
 	First Phase
-	// Mask is the same in all phases.
+	// Mask computes header protection masks. It is the same in all phases.
 	Mask Mask
 	// Next derives the phase after the one that it returned last, or after First (RFC 9001, 6.1). It is nil
-	// for keys that are not 1-RTT keys. It is called once in advance, so that an update takes no longer than
-	// any other packet.
+	// for keys that are not 1-RTT keys. It is called in advance, so that the first packet of a key update
+	// takes no longer than any other.
 	Next func() (Phase, error)
 	// Limit is the number of packets after which the keys must no longer be used (RFC 9001, 6.6): those that
 	// one phase of a Sealer may seal, or that may fail to open in all phases of an Opener. [SealLimit] and
@@ -125,7 +124,7 @@ func (k *Phase) check() error {
 	return nil
 }
 
-// nonce returns the IV and the packet number, XORed (RFC 9001, 5.3).
+// nonce returns the XOR of the IV and the packet number (RFC 9001, 5.3).
 func (k *Phase) nonce(buf *[12]byte, pn uint64) []byte {
 	if k.Counted {
 		binary.BigEndian.PutUint64(buf[:], pn)
@@ -136,8 +135,8 @@ func (k *Phase) nonce(buf *[12]byte, pn uint64) []byte {
 	return buf[:]
 }
 
-// prime makes a Counted AEAD count from 0. QUIC's numbers do not start at 0 in a key phase that follows
-// another, nor after a Retry. So the AEAD first seals nothing under 0, and the result is dropped.
+// prime makes a Counted AEAD count from 0. QUIC's packet numbers do not start at 0 after a key update or a
+// Retry, so the AEAD first seals an empty plaintext with the number 0, and prime drops the result.
 func (k *Phase) prime(buf *[12]byte, pn uint64) {
 	if k.Counted && !k.primed {
 		k.primed = true
@@ -147,7 +146,7 @@ func (k *Phase) prime(buf *[12]byte, pn uint64) {
 	}
 }
 
-// A header applies header protection (RFC 9001, 5.4).
+// A header applies and removes header protection (RFC 9001, 5.4).
 type header struct {
 	make Mask
 	mask [16]byte

@@ -63,7 +63,7 @@ func TestParamsAreChecked(t *testing.T) {
 	}
 }
 
-// TestUpdateThatFails leaves the keys in the phase that they were in.
+// TestUpdateThatFails checks that keys stay in their phase if an update fails.
 func TestUpdateThatFails(t *testing.T) {
 	p := params(t)
 	failing, calls := errors.New("no entropy"), 0

@@ -2,8 +2,8 @@ package packetkeys
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// A sealer protects one direction's packets. The next phase's key is derived when the current one is taken
-// into use.
+// A sealer protects one direction's packets. The key of the next phase is derived when the current phase
+// starts.
 type sealer struct {
 	params  Params
 	current Phase

@@ -1,5 +1,4 @@
-// Package approved decides which TLS algorithms count as approved under FIPS 140-3, in the same way
-// for every provider.
+// Package approved reports which TLS algorithms are approved under FIPS 140-3. All providers use it.
 package approved
 
 import (
@@ -11,8 +10,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Module says which of the newer algorithms were tested with a cryptographic module. The others,
-// AES-GCM, HKDF, ECDH and ECDSA on the NIST curves, and RSA, are part of every module.
+// A Module lists the newer algorithms that were validated with a cryptographic module. AES-GCM, HKDF, ECDH and
+// ECDSA on the NIST curves, and RSA are part of every module.
 type Module struct {
 	MLKEM   bool // FIPS 203
 	MLDSA   bool // FIPS 204
@@ -43,8 +42,8 @@ var groups = map[tlsprovider.Group]parts{
 	tlsprovider.SecP384r1MLKEM1024: {kem: "ML-KEM-1024", curve: "P-384", nist: true},
 }
 
-// Group reports whether a group is approved. A hybrid is if one of its parts is; detail then names the
-// part that is not relied on.
+// Group reports whether a group is approved. A hybrid is approved if one of its parts is; detail then names
+// the part that is not relied on.
 //
 // NIST SP 800-56C Revision 2, section 2, allows a shared secret Z to be followed by one that was made
 // by another method.
@@ -67,7 +66,7 @@ func (m Module) Suite(c tlsprovider.CipherSuite) bool {
 	return c == tlsprovider.AES128GCM || c == tlsprovider.AES256GCM
 }
 
-// Scheme reports whether a signature scheme is approved. RSA keys are judged by [Module.Key].
+// Scheme reports whether a signature scheme is approved. [Module.Key] checks the length of RSA keys.
 func (m Module) Scheme(s tlsprovider.SignatureScheme) bool {
 	switch s {
 	case 0x0403, 0x0503, 0x0603, // ECDSA on the NIST curves
@@ -85,12 +84,12 @@ func (m Module) Scheme(s tlsprovider.SignatureScheme) bool {
 // minRSA is the shortest RSA modulus, in bits (FIPS 186-5, 5.1).
 const minRSA = 2048
 
-// Key returns an error for a certificate whose key is too short to be approved. Keys other than RSA
-// are judged by the signature scheme.
+// Key returns an error if leaf has an RSA key that is too short to be approved. For other keys the signature
+// scheme decides.
 func (m Module) Key(leaf []byte) error {
 	c, err := x509.ParseCertificate(leaf)
 	if err != nil {
-		return nil // not RSA, which crypto/x509 can parse
+		return nil // crypto/x509 parses all RSA keys
 	}
 	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSA {
 		return fmt.Errorf("an RSA key of %d bits is not approved under FIPS 140-3: use %d or more", k.N.BitLen(), minRSA)
@@ -98,7 +97,7 @@ func (m Module) Key(leaf []byte) error {
 	return nil
 }
 
-// Unapproved lists what is not approved among the things that a configuration offers.
+// Unapproved returns the names of the groups, cipher suites and signature schemes that are not approved.
 func (m Module) Unapproved(gs []tlsprovider.Group, suites []tlsprovider.CipherSuite, schemes []tlsprovider.SignatureScheme) (out []string) {
 	for _, g := range gs {
 		if _, ok := m.Group(g); !ok {
@@ -118,7 +117,7 @@ func (m Module) Unapproved(gs []tlsprovider.Group, suites []tlsprovider.CipherSu
 	return out
 }
 
-// A Connection is what a finished handshake used.
+// A Connection describes the algorithms of a completed handshake.
 type Connection struct {
 	Group tlsprovider.Group
 	Suite tlsprovider.CipherSuite
@@ -126,13 +125,13 @@ type Connection struct {
 	Schemes [2]tlsprovider.SignatureScheme
 	// PeerLeaf is the certificate of the peer, nil if none was sent.
 	PeerLeaf []byte
-	// Outside names a security function that the module did not perform, or that cannot be
-	// judged; "" if there is none.
+	// Outside describes a security function that the module may not have performed in an approved
+	// way; "" if there is none.
 	Outside string
 }
 
-// Judge reports whether all of a connection's security functions are approved. detail lists them, or
-// says which one is not.
+// Judge reports whether all security functions of a connection are approved. detail lists them, or names the
+// one that is not.
 func (m Module) Judge(c Connection) (ok bool, detail string) {
 	group, ok := m.Group(c.Group)
 	switch {

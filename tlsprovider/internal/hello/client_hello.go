@@ -8,10 +8,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ErrMalformed is what every parser of this package returns; the alert is decode_error.
+// ErrMalformed is returned by all parsers of this package. Its alert is decode_error.
 var ErrMalformed = errors.New("malformed handshake message")
 
-// Extensions that QUIC's handshake needs, by their IANA code points.
+// Extensions, by their IANA code points.
 const (
 	ExtServerName          = 0
 	ExtSupportedGroups     = 10
@@ -28,14 +28,14 @@ const (
 // VersionTLS13 is the only version that QUIC permits.
 const VersionTLS13 = 0x0304
 
-// A ClientHello is what a server can know before it answers, with what the boundary does not show.
+// A ClientHello is a parsed ClientHello. It has fields that tlsprovider.ClientHello lacks.
 type ClientHello struct {
 	tlsprovider.ClientHello
 	Random        []byte
 	SessionID     []byte
 	Versions      []uint16 // of supported_versions
 	Shares        []Share
-	HasParameters bool   // the transport parameters extension is there, if empty
+	HasParameters bool   // there is a transport parameters extension, which may be empty
 	PSKIdentity   []byte // the first of pre_shared_key
 	Cookie        []byte // of a ClientHello that answers a HelloRetryRequest
 }
@@ -56,9 +56,8 @@ func (ch *ClientHello) Offers(version uint16) bool {
 	return false
 }
 
-// ParseClientHello parses the body of a ClientHello, that is without its four-byte header. Byte
-// slices of the result share b's memory. Extensions it does not know are skipped, a known one that
-// comes twice is malformed.
+// ParseClientHello parses the body of a ClientHello, without the four-byte header. The byte slices of the result
+// share b's memory. It skips extensions that it does not know. A known extension must not occur twice.
 func ParseClientHello(b []byte) (*ClientHello, error) {
 	ch := new(ClientHello)
 	s := cryptobyte.String(b)
@@ -77,7 +76,7 @@ func ParseClientHello(b []byte) (*ClientHello, error) {
 		return nil, ErrMalformed
 	}
 	if s.Empty() {
-		return ch, nil // a version of TLS before extensions; Offers says so
+		return ch, nil // an old version of TLS without extensions: Offers returns false
 	}
 	if !extensions(&s, ch.extension) || !s.Empty() {
 		return nil, ErrMalformed
@@ -91,7 +90,7 @@ func extensions(s *cryptobyte.String, f func(id uint16, data cryptobyte.String) 
 	if !s.ReadUint16LengthPrefixed(&list) {
 		return false
 	}
-	var seen uint64 // the ones below 64, which are all that f knows
+	var seen uint64 // extensions below 64, which include all that f knows
 	for !list.Empty() {
 		var id uint16
 		var data cryptobyte.String
@@ -161,7 +160,7 @@ func (ch *ClientHello) serverName(data cryptobyte.String) bool {
 			continue
 		}
 		if ch.ServerName != "" {
-			return false // RFC 6066, 3: not more than one name of a type
+			return false // at most one name of each type (RFC 6066, 3)
 		}
 		ch.ServerName = string(name)
 	}
@@ -200,7 +199,7 @@ func readProtos(data cryptobyte.String, out *[]string) bool {
 	return true
 }
 
-// uint16List reads a list of numbers behind its length in bytes.
+// uint16List calls f for each number of a list that is preceded by its length in bytes.
 func uint16List(data cryptobyte.String, f func(uint16)) bool {
 	var list cryptobyte.String
 	return data.ReadUint16LengthPrefixed(&list) && data.Empty() && !list.Empty() && readUint16s(list, f)

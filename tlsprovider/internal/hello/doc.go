@@ -1,9 +1,7 @@
-// Package hello reads the handshake messages that tell what a TLS 1.3 handshake negotiates:
-// ClientHello, ServerHello, HelloRetryRequest, EncryptedExtensions, Certificate and
-// CertificateVerify.
+// Package hello parses the handshake messages with the parameters that a TLS 1.3 handshake negotiates:
+// ClientHello, ServerHello, HelloRetryRequest, EncryptedExtensions, Certificate and CertificateVerify.
 //
-// It decides nothing about security: a TLS library has judged, or will judge, every byte that is
-// parsed here. Providers use it where their library does not tell what the boundary asks for, and
-// to know a ClientHello before the library sees it. All of it is written for bytes that a peer
-// chose: parsers are bounds-checked, hold no more than a message, and never panic.
+// The TLS library checks every byte that is parsed here; this package makes no security decisions. Providers use
+// it for details that their library does not report, and to read a ClientHello before the library does. The
+// input comes from a peer: parsers check bounds, hold at most one message, and never panic.
 package hello

@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// EncryptedExtensions is the part of the message of that name that concerns QUIC.
+// EncryptedExtensions holds the extensions of an EncryptedExtensions message that QUIC uses.
 type EncryptedExtensions struct {
 	ALPN                string
 	TransportParameters []byte
@@ -38,9 +38,9 @@ func ParseEncryptedExtensions(b []byte) (*EncryptedExtensions, error) {
 
 // ParseCertificate returns the chain of a Certificate message's body, sharing its memory.
 //
-// It accepts exactly what RFC 8446, section 4.4.2, describes, so that another reader of a message that it
-// accepts finds the same entries: there is no request context, each entry has its extensions, and nothing
-// follows the list. It does not look into certificates.
+// It accepts exactly what RFC 8446, section 4.4.2, describes: there is no request context, each entry has its
+// extensions, and nothing follows the list. Another parser of the same message therefore finds the same
+// certificates. It does not parse the certificates themselves.
 func ParseCertificate(b []byte) ([][]byte, error) {
 	s := cryptobyte.String(b)
 	var context, list cryptobyte.String

@@ -12,7 +12,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// flights are what crypto/tls writes in a handshake with a HelloRetryRequest and both sides' certificates.
+// flights returns the messages that crypto/tls writes in a handshake with a HelloRetryRequest and certificates of
+// both sides.
 func flights(t testing.TB) *tlstest.Pair {
 	t.Helper()
 	client, server, ca := tlstest.Configs(t)
@@ -25,7 +26,7 @@ func flights(t testing.TB) *tlstest.Pair {
 	return p
 }
 
-// bodies splits a flight into its messages' bodies.
+// bodies returns the bodies of the messages of a flight, by type.
 func bodies(t testing.TB, flight []byte) (out map[byte][][]byte) {
 	t.Helper()
 	out = make(map[byte][][]byte)
@@ -78,7 +79,7 @@ func TestMessages(t *testing.T) {
 	require.NotEmpty(t, sig)
 }
 
-// A message that ends too early, or goes on behind its end, is none.
+// TestCutOff checks that a message that is too short or too long is malformed.
 func TestCutOff(t *testing.T) {
 	p := flights(t)
 	parse := map[byte]func([]byte) error{
@@ -113,7 +114,7 @@ func TestCutOff(t *testing.T) {
 	require.Equal(t, 7, seen)
 }
 
-// A Watch learns the same however a handshake is cut.
+// TestWatchEverySplit checks that the result of a Watch does not depend on how the input is split.
 func TestWatchEverySplit(t *testing.T) {
 	p := flights(t)
 	watch := func(cut int) (w hello.Watch) {
@@ -144,7 +145,7 @@ func TestWatchEverySplit(t *testing.T) {
 	}
 }
 
-// FuzzMessages: whatever the bytes, parsers return, and what they return lies in the bytes.
+// FuzzMessages checks that parsers do not panic, and that the slices that they return are part of the input.
 func FuzzMessages(f *testing.F) {
 	p := flights(f)
 	for _, side := range p.Flights {

@@ -16,9 +16,9 @@ const (
 // HeaderLen is the length of a handshake message's header: a type and a 24-bit length.
 const HeaderLen = 4
 
-// Next splits the first whole handshake message off b. ok is false when there is none yet.
-// declared is the length of the body that the header states, -1 without a whole header, so that the
-// caller can refuse a message before it has come.
+// Next returns the first handshake message of b and the bytes after it. ok is false if the message is not
+// complete. declared is the length of the body in the header, or -1 if the header is not complete, so that the
+// caller can reject a message that is too long before it is complete.
 func Next(b []byte) (kind uint8, body, rest []byte, declared int, ok bool) {
 	if len(b) < HeaderLen {
 		return 0, nil, b, -1, false

@@ -20,10 +20,10 @@ type ServerHello struct {
 	Random      []byte
 	CipherSuite tlsprovider.CipherSuite
 	Version     uint16 // of supported_versions; 0 if that is missing
-	Retry       bool   // this is a HelloRetryRequest
+	Retry       bool   // it is a HelloRetryRequest
 	Group       tlsprovider.Group
 	Share       []byte // nil in a HelloRetryRequest
-	PSK         bool   // the server took a pre-shared key: it resumes
+	PSK         bool   // the server accepted a pre-shared key and resumes a session
 	Cookie      []byte
 }
 
@@ -40,7 +40,7 @@ func ParseServerHello(b []byte) (*ServerHello, error) {
 	sh.CipherSuite = tlsprovider.CipherSuite(suite)
 	sh.Retry = bytes.Equal(sh.Random, RetryRandom[:])
 	if s.Empty() {
-		return sh, nil // a version of TLS before extensions; Version says so
+		return sh, nil // an old version of TLS without extensions: Version is 0
 	}
 	if !extensions(&s, sh.extension) || !s.Empty() {
 		return nil, ErrMalformed

@@ -2,13 +2,12 @@ package hello
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// maxHello bounds a ClientHello or ServerHello; no TLS library takes a longer one.
+// maxHello is the maximum length of a ClientHello or ServerHello. No TLS library accepts a longer one.
 const maxHello = 1 << 16
 
-// A Watch reads along with a handshake's CRYPTO streams and learns what TLS libraries do not tell:
-// the sizes of the key shares, whether there was a HelloRetryRequest, and the signature schemes. It
-// holds one message at most, and only the start of those that do not concern it. What it cannot
-// parse leaves a field empty.
+// A Watch reads the CRYPTO streams of a handshake to find what TLS libraries do not report: the sizes of the key
+// shares, whether there was a HelloRetryRequest, and the signature schemes. It holds at most one message. If it
+// cannot parse a message, its results are zero.
 type Watch struct {
 	streams [2][2]stream
 	shares  []shareLen // of the newest ClientHello
@@ -24,15 +23,15 @@ type shareLen struct {
 	len   int
 }
 
-// A stream puts the messages of one side and level together.
+// A stream assembles the messages of one side and level.
 type stream struct {
 	header [HeaderLen]byte
 	have   int    // bytes of header
-	left   int    // bytes of the body still to come
-	body   []byte // as much of it as is of interest
+	left   int    // remaining bytes of the body
+	body   []byte // the first bytes of the body, see wanted
 }
 
-// Add reads bytes that side sent at level, in their order.
+// Add reads the next bytes that side sent at level.
 func (w *Watch) Add(side tlsprovider.Side, level tlsprovider.Level, data []byte) {
 	switch level {
 	case tlsprovider.LevelInitial:
@@ -54,7 +53,7 @@ func (w *Watch) add(side tlsprovider.Side, st *stream, data []byte) {
 		}
 		n := min(st.left, len(data))
 		if n == st.left && st.body == nil {
-			// The message is here as a whole, as it nearly always is.
+			// The common case: data has the whole message.
 			w.message(side, st.header[0], data[:min(n, wanted(st.header[0]))])
 			st.have, st.left, data = 0, 0, data[n:]
 			if len(data) == 0 {
@@ -77,7 +76,7 @@ func (w *Watch) add(side tlsprovider.Side, st *stream, data []byte) {
 	}
 }
 
-// wanted is how many bytes of a message's body are of interest.
+// wanted returns how many bytes of a message's body are needed.
 func wanted(kind uint8) int {
 	switch kind {
 	case TypeClientHello, TypeServerHello:
@@ -114,7 +113,7 @@ func (w *Watch) message(side tlsprovider.Side, kind uint8, body []byte) {
 // Retried reports whether there was a HelloRetryRequest.
 func (w *Watch) Retried() bool { return w.retried }
 
-// Group is the group that the ServerHello chose, 0 before there was one.
+// Group returns the group that the ServerHello selected, or 0 before there was one.
 func (w *Watch) Group() tlsprovider.Group { return w.group }
 
 // Shares returns the sizes of both key shares of the group that was negotiated.
@@ -130,5 +129,6 @@ func (w *Watch) Shares() (client, server int) {
 	return 0, w.serverLen
 }
 
-// Scheme is the scheme of a side's CertificateVerify, 0 if there was none.
+// Scheme returns the signature scheme of a side's CertificateVerify, or 0 if there was none.
+
 func (w *Watch) Scheme(side tlsprovider.Side) tlsprovider.SignatureScheme { return w.schemes[side&1] }
