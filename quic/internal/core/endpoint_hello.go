@@ -31,6 +31,9 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 	}
 	key := initialKey{h.DstID, p.Remote}
 	k, known := e.hellos.byKey[key]
+	if known && k.state == helloTaken {
+		return e.drop(DropIncompleteHello)
+	}
 	if !known {
 		in := &Incoming{Path: p, Version: h.Version, DstID: h.DstID, OriginalDstID: h.DstID, PeerID: h.SrcID}
 		if r, done := e.admitAddress(in, h, d, reply); done {
@@ -125,6 +128,8 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 	switch {
 	case k == nil:
 		return e.drop(DropUnknownConnID)
+	case k.state == helloTaken:
+		return e.drop(DropIncompleteHello)
 	case k.bytes+len(d) > maxHelloBytes || e.hellos.bytes+len(d) > e.cfg.HelloBytes:
 		return e.drop(DropHelloBytes)
 	}

@@ -37,7 +37,9 @@ type helloState uint8
 const (
 	helloIncomplete helloState = iota
 	helloWaiting               // complete, and postponed
-	helloTaken                 // handed to the driver again, which has not decided yet
+	// helloTaken means that the driver has the client again and has not decided yet. It uses the Incoming
+	// outside of the Endpoint, on another goroutine perhaps, so what the client sends meanwhile is dropped.
+	helloTaken
 )
 
 func (k *hello) deadline() monotime.Time { return k.expires }

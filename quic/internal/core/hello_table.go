@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
@@ -36,10 +37,19 @@ func (t *helloTable) remove(h *hello) {
 	delete(t.byKey, h.localKey())
 	t.bytes -= h.bytes
 	t.byExpiry.remove(h)
+	h.listed, h.ackAt = false, 0
 	if h.state == helloWaiting {
 		t.waiting--
+		t.trimPostponed()
 	}
-	h.listed, h.ackAt = false, 0
+}
+
+// trimPostponed drops the clients that have left the table from the queue when they are the larger part of
+// it, so that the queue does not keep what they have sent.
+func (t *helloTable) trimPostponed() {
+	if len(t.postponed) > 2*t.waiting+16 {
+		t.postponed = slices.DeleteFunc(t.postponed, func(h *hello) bool { return !h.listed })
+	}
 }
 
 func (t *helloTable) setExpiry(h *hello, expires monotime.Time) {
@@ -71,10 +81,6 @@ func (t *helloTable) nextAck() *hello {
 
 // postpone appends a client with a complete ClientHello to the queue.
 func (t *helloTable) postpone(h *hello) {
-	for len(t.postponed) > 0 && !t.postponed[0].listed { // it has expired
-		t.postponed[0] = nil
-		t.postponed = t.postponed[1:]
-	}
 	h.state = helloWaiting
 	t.postponed = append(t.postponed, h)
 	t.waiting++
@@ -89,6 +95,7 @@ func (t *helloTable) takePostponed() *hello {
 		if h.listed && h.state == helloWaiting {
 			h.state = helloTaken
 			t.waiting--
+			t.trimPostponed()
 			return h
 		}
 	}
@@ -113,7 +120,7 @@ func (t *helloTable) check(limit int) error {
 	switch {
 	case sum != t.bytes || sum > limit:
 		return fmt.Errorf("%d bytes of ClientHellos are counted, but there are %d, and %d are allowed", t.bytes, sum, limit)
-	case waiting != t.waiting || waiting > len(t.postponed):
+	case waiting != t.waiting || waiting > len(t.postponed) || len(t.postponed) > 2*waiting+16:
 		return fmt.Errorf("%d postponed clients are counted, but there are %d, and %d are queued", t.waiting, waiting, len(t.postponed))
 	}
 	return nil
