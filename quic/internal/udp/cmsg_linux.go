@@ -9,20 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oobSize holds what an IPv4 datagram on an IPv6 socket brings, a pktinfo of each family, a TOS and a
-// segment size, with room for what else a kernel may be told to add.
+// oobSize is enough for the control messages of an IPv4 datagram on an IPv6 socket: a pktinfo of each
+// family, a TOS and a segment size, with room for others that a kernel may be configured to add.
 const oobSize = 256
 
 const ecnMask = 0b11
 
-// An oobInfo is what the control messages of a received train say.
+// An oobInfo contains the information from the control messages of a received train.
 type oobInfo struct {
 	local   netip.Addr
 	ecn     datagram.ECN
-	segment int // 0: there is one datagram
+	segment int // 0 means that there is one datagram
 }
 
-// parseOOB reads the control messages of a received train. It skips those that it does not know.
+// parseOOB parses the control messages of a received train. It skips those that it does not know.
 func parseOOB(b []byte) (info oobInfo) {
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
@@ -36,7 +36,8 @@ func parseOOB(b []byte) (info oobInfo) {
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
 			info.ecn = datagram.ECN(binary.NativeEndian.Uint32(data) & ecnMask)
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-			// struct in_pktinfo: interface index, local address, header's address.
+			// struct in_pktinfo contains the interface index, the local address and the address from the
+			// header.
 			info.local = netip.AddrFrom4([4]byte(data[4:8]))
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			info.local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
@@ -47,8 +48,8 @@ func parseOOB(b []byte) (info oobInfo) {
 	return info
 }
 
-// appendOOB appends the control messages that a Transmit needs. A datagram to an IPv4 address takes
-// those of IPv4, on a socket of either family.
+// appendOOB appends the control messages that a Transmit needs. A datagram to an IPv4 address needs those
+// of IPv4, on a socket of either family.
 func (o *osConn) appendOOB(b []byte, tx *datagram.Transmit) []byte {
 	v4 := tx.Path.Remote.Addr().Unmap().Is4()
 	if tx.ECN != 0 {
@@ -62,7 +63,7 @@ func (o *osConn) appendOOB(b []byte, tx *datagram.Transmit) []byte {
 	src := tx.Path.Local.Addr()
 	switch {
 	case !o.wildcard || !src.IsValid() || src.IsUnspecified() || src.IsLinkLocalUnicast():
-		// The socket's address, the system's choice, or one that means nothing without an
+		// The source address is the socket's own, the system's choice, or one that is only valid with an
 		// interface.
 	case v4 && src.Is4():
 		b = appendCmsg(b, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
@@ -76,7 +77,7 @@ func (o *osConn) appendOOB(b []byte, tx *datagram.Transmit) []byte {
 	return b
 }
 
-// appendCmsg appends a control message of n zero bytes of data.
+// appendCmsg appends a control message with n zero bytes of data.
 func appendCmsg(b []byte, level, typ int32, n int) []byte {
 	at, space := len(b), unix.CmsgSpace(n)
 	b = b[:at+space]
@@ -87,7 +88,7 @@ func appendCmsg(b []byte, level, typ int32, n int) []byte {
 	return b
 }
 
-// cmsgData is the data of the last message of b, which has n bytes of it.
+// cmsgData returns the data of the last control message in b, which has n bytes of data.
 func cmsgData(b []byte, n int) []byte {
 	start := len(b) - unix.CmsgSpace(n) + unix.CmsgLen(0)
 	return b[start : start+n]

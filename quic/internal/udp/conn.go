@@ -11,32 +11,32 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
-// socketBuffer is what is asked of the system for each direction. It may grant less
-// (net.core.rmem_max); 4 MB are 30 ms of 1 Gbit/s.
+// socketBuffer is the size of the buffer that is requested for each direction. The system may grant less
+// (net.core.rmem_max). 4 MB last 30 ms at 1 Gbit/s.
 const socketBuffer = 4 << 20
 
-// slabSize holds every datagram that QUIC over Ethernet uses. Larger ones are dropped.
+// slabSize is enough for every datagram that QUIC uses on Ethernet. Larger ones are dropped.
 const slabSize = 2048
 
-// Environment variables that turn segmentation offload off, for sending and for receiving, if they are
-// not empty. They help to find out whether a problem has to do with it.
+// The environment variables that disable segmentation offload, for sending and for receiving, if they are
+// not empty. They help to find out whether it causes a problem.
 const (
 	disableGSO = "PQQUIC_DISABLE_GSO"
 	disableGRO = "PQQUIC_DISABLE_GRO"
 )
 
-// Conn is a socket. Its methods Write and WriteWait are safe for concurrent use.
+// A Conn is a socket. The methods Write and WriteWait are safe for concurrent use.
 type Conn struct {
 	pc    net.PacketConn
-	udp   *net.UDPConn // nil when pc is something else
+	udp   *net.UDPConn // nil if pc is of another type
 	local netip.AddrPort
 	os    osConn
 }
 
-// New takes over a socket; Close closes it. For a *net.UDPConn it asks for larger buffers, forbids
-// fragmentation, and turns on local addresses, ECN and segmentation offload, as far as the system can.
-// What the system lacks is no error; what costs throughput is logged, once for the socket. A connected
-// *net.UDPConn is an error.
+// New returns a Conn that uses the socket pc, which Close closes. For a *net.UDPConn, New requests larger
+// buffers, forbids fragmentation, and enables reporting of local addresses and ECN, and segmentation
+// offload, as far as the system supports these. It is not an error if the system does not. What costs
+// throughput is logged once for the socket. New fails for a connected *net.UDPConn.
 func New(pc net.PacketConn, log *slog.Logger) (*Conn, error) {
 	if uc, ok := pc.(*net.UDPConn); pc == nil || ok && uc == nil {
 		return nil, errors.New("udp: no socket: the net.PacketConn is nil")
@@ -64,23 +64,24 @@ func New(pc net.PacketConn, log *slog.Logger) (*Conn, error) {
 	return c, nil
 }
 
-// LocalAddr is the address that the socket is bound to, possibly an unspecified one.
+// LocalAddr returns the address that the socket is bound to, which may be unspecified.
 func (c *Conn) LocalAddr() netip.AddrPort { return c.local }
 
-// Close closes the socket; a Read or WriteWait that hangs in it returns an error of ClassClosed.
+// Close closes the socket. A waiting Read or WriteWait returns an error of ClassClosed.
 func (c *Conn) Close() error { return c.pc.Close() }
 
-// BatchSize is the number of trains that one Read can fill.
+// BatchSize returns the number of trains that one Read can fill.
 func (c *Conn) BatchSize() int { return 1 }
 
-// SlabSize is the least length of a Train's Slab.
+// SlabSize returns the minimum length of a Train's Slab.
 func (c *Conn) SlabSize() int { return c.os.slabSize() }
 
-// MaxSegments is the largest number of datagrams that leave in one system call. A longer Transmit is cut.
+// MaxSegments returns the maximum number of datagrams that one system call sends. A longer Transmit is
+// split.
 func (c *Conn) MaxSegments() int { return c.os.maxSegments() }
 
-// Read waits for datagrams and fills trains from the front. It returns how many. After an error of
-// any class but ClassClosed it can be called again.
+// Read waits for datagrams, fills trains from the front, and returns how many it filled. It can be called
+// again after an error of any class but ClassClosed.
 func (c *Conn) Read(trains []datagram.Train) (int, error) {
 	if len(trains) == 0 {
 		return 0, nil
@@ -97,7 +98,7 @@ func (c *Conn) Read(trains []datagram.Train) (int, error) {
 	}
 }
 
-// readOne reads a train. It returns false for one that is of no use: empty or truncated.
+// readOne reads a train. It returns false if the train is empty or truncated.
 func (c *Conn) readOne(t *datagram.Train) (bool, error) {
 	t.Path, t.ECN, t.SegmentSize = datagram.Path{Local: c.local}, 0, 0
 	var n int
@@ -122,14 +123,14 @@ func (c *Conn) readFrom(t *datagram.Train) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A sender that cannot be named cannot be answered: its datagrams are dropped.
+	// A sender whose address is unknown cannot be answered, so its datagrams are dropped.
 	t.Path.Remote, _ = addrPort(addr)
 	return n, nil
 }
 
-// Write sends every datagram of tx and advances tx past those that it dealt with. A datagram that the
-// system refuses is lost and the next one is tried; the first such error is returned. When the
-// buffer is full, Write stops and returns ErrWouldBlock; tx is then what is left.
+// Write sends the datagrams of tx and advances tx past those that it has handled. A datagram that the
+// system refuses is lost. Write continues with the next one and returns the first such error. If the send
+// buffer is full, Write stops and returns ErrWouldBlock; tx is then the rest.
 func (c *Conn) Write(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, false)
@@ -137,7 +138,7 @@ func (c *Conn) Write(tx *datagram.Transmit) error {
 	return c.os.write(tx)
 }
 
-// WriteWait is Write, but waits while the buffer is full.
+// WriteWait is like Write, but waits while the send buffer is full.
 func (c *Conn) WriteWait(tx *datagram.Transmit) error {
 	if c.udp == nil {
 		return c.writeTo(tx, true)
@@ -145,7 +146,7 @@ func (c *Conn) WriteWait(tx *datagram.Transmit) error {
 	return c.os.writeWait(tx)
 }
 
-// writeTo is for sockets that are no *net.UDPConn. Most block; one that has no room may say so by an
+// writeTo sends on sockets that are not a *net.UDPConn. Most of them block. One that does not may return an
 // error of ClassWouldBlock.
 func (c *Conn) writeTo(tx *datagram.Transmit, wait bool) error {
 	addr := net.UDPAddrFromAddrPort(tx.Path.Remote)
@@ -156,7 +157,7 @@ func (c *Conn) writeTo(tx *datagram.Transmit, wait bool) error {
 			if !wait {
 				return ErrWouldBlock
 			}
-			// A net.PacketConn has no way to tell when there is room again.
+			// A net.PacketConn cannot report when there is room again.
 			time.Sleep(retryWrite)
 			continue
 		}
@@ -168,22 +169,22 @@ func (c *Conn) writeTo(tx *datagram.Transmit, wait bool) error {
 	return first
 }
 
-// retryWrite is how long WriteWait waits before it tries again where it cannot wait for room.
+// retryWrite is how long WriteWait sleeps between attempts if it cannot wait for room in the send buffer.
 const retryWrite = time.Millisecond
 
-// addrPort converts the addresses that sockets give.
+// addrPort converts an address that a socket returned.
 func addrPort(a net.Addr) (netip.AddrPort, error) {
 	switch a := a.(type) {
 	case *net.UDPAddr:
 		return unmap(a.AddrPort()), nil
 	case nil:
-		return netip.AddrPort{}, errors.New("socket without an address")
+		return netip.AddrPort{}, errors.New("udp: the socket has no address")
 	}
 	ap, err := netip.ParseAddrPort(a.String())
 	return unmap(ap), err
 }
 
-// unmap gives IPv4 addresses the one form in which they compare equal.
+// unmap converts IPv4-mapped addresses to IPv4 addresses, so that equal addresses compare equal.
 func unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -21,7 +21,7 @@ func listen(t testing.TB, network, addr string) *Conn {
 	t.Helper()
 	pc, err := net.ListenPacket(network, addr)
 	if err != nil && strings.Contains(addr, "::") {
-		t.Skipf("no IPv6 here: %v", err)
+		t.Skipf("IPv6 is not available: %v", err)
 	}
 	require.NoError(t, err)
 	return newConn(t, pc, slog.DiscardHandler)
@@ -35,12 +35,13 @@ func newConn(t testing.TB, pc net.PacketConn, log slog.Handler) *Conn {
 	return c
 }
 
-// listenPlain hides the *net.UDPConn: every other net.PacketConn is used as the result is.
+// listenPlain returns a Conn whose *net.UDPConn is hidden, so that it is used like any other
+// net.PacketConn.
 func listenPlain(t testing.TB, network, addr string) *Conn {
 	t.Helper()
 	pc, err := net.ListenPacket(network, addr)
 	if err != nil && strings.Contains(addr, "::") {
-		t.Skipf("no IPv6 here: %v", err)
+		t.Skipf("IPv6 is not available: %v", err)
 	}
 	require.NoError(t, err)
 	return newConn(t, struct{ net.PacketConn }{pc}, slog.DiscardHandler)
@@ -54,7 +55,7 @@ func newTrains(c *Conn) []datagram.Train {
 	return ts
 }
 
-// readDatagrams reads until n datagrams have come, and copies them.
+// readDatagrams reads until n datagrams have arrived and returns copies of them.
 func readDatagrams(t testing.TB, c *Conn, n int) (datagrams [][]byte, last datagram.Train) {
 	t.Helper()
 	ts := newTrains(c)
@@ -102,10 +103,10 @@ func TestRoundTrip(t *testing.T) {
 				require.Equal(t, netip.AddrPortFrom(loopback, client.LocalAddr().Port()), last.Path.Remote)
 				if runtime.GOOS == "linux" && !plain {
 					require.Equal(t, datagram.ECN(0b10), last.ECN)
-					require.Equal(t, to.Remote, last.Path.Local, "pktinfo names the address that was sent to")
+					require.Equal(t, to.Remote, last.Path.Local, "pktinfo contains the destination address")
 				}
 
-				// The answer leaves from the address that was asked.
+				// The answer is sent from the address that received the datagram.
 				tx = datagram.Transmit{Data: []byte("answer"), Path: last.Path}
 				require.NoError(t, server.Write(&tx))
 				got, last = readDatagrams(t, client, 1)
@@ -138,7 +139,7 @@ func TestSourceAddressIsTheOneAskedFor(t *testing.T) {
 
 func TestOneRefusedDatagramDoesNotStopTheNext(t *testing.T) {
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
-	// 70,000 bytes fit into no datagram.
+	// 70,000 bytes do not fit in a datagram.
 	tx := datagram.Transmit{
 		Data: append(make([]byte, 70_000), "after"...), SegmentSize: 70_000,
 		Path: datagram.Path{Remote: server.LocalAddr()},
@@ -153,7 +154,7 @@ func TestEmptyAndTruncatedDatagramsAreSkipped(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux reports truncation")
 	}
-	t.Setenv(disableGRO, "1") // a slab for trains holds every datagram
+	t.Setenv(disableGRO, "1") // a slab for trains has room for every datagram
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
 	for _, d := range [][]byte{{}, make([]byte, slabSize+1), []byte("whole")} {
 		_, err := client.pc.WriteTo(d, net.UDPAddrFromAddrPort(server.LocalAddr()))
@@ -163,7 +164,7 @@ func TestEmptyAndTruncatedDatagramsAreSkipped(t *testing.T) {
 	require.Equal(t, [][]byte{[]byte("whole")}, got)
 }
 
-// fullSocket has no room for the first few datagrams that it is given.
+// The send buffer of a fullSocket is full for the first few datagrams.
 type fullSocket struct {
 	net.PacketConn
 	refusals int

@@ -7,32 +7,32 @@ import (
 	"os"
 )
 
-// ErrWouldBlock means that the socket's send buffer is full. Give what is left of the Transmit to
-// WriteWait, or to Write later.
-var ErrWouldBlock = errors.New("udp: send buffer full")
+// ErrWouldBlock means that the socket's send buffer is full. Pass the rest of the Transmit to WriteWait, or
+// to Write at a later time.
+var ErrWouldBlock = errors.New("udp: the send buffer is full")
 
-// Class says what an error of a socket means for those who use it.
+// A Class describes what an error of a socket means for its user.
 type Class uint8
 
 const (
 	// ClassNone is the class of nil.
 	ClassNone Class = iota
-	// ClassClosed: the socket is gone, for good.
+	// ClassClosed means that the socket is closed.
 	ClassClosed
-	// ClassWouldBlock: try again when the socket can be written.
+	// ClassWouldBlock means that the operation can be repeated when the socket is writable.
 	ClassWouldBlock
-	// ClassTooLarge: the datagram exceeds the path's or the buffer's size (EMSGSIZE).
+	// ClassTooLarge means that the datagram exceeds the size of the path or of the buffer (EMSGSIZE).
 	ClassTooLarge
-	// ClassRefused: an ICMP message came back for some earlier datagram. It says nothing about
-	// the socket, and since anybody can send ICMP, nothing about a connection.
+	// ClassRefused means that an ICMP message arrived for an earlier datagram. The socket remains usable.
+	// Since anybody can send ICMP messages, connections are not affected either.
 	ClassRefused
-	// ClassNoBuffers: the system is short of memory (ENOBUFS, ENOMEM); this datagram is lost.
+	// ClassNoBuffers means that the system is short of memory (ENOBUFS, ENOMEM). The datagram is lost.
 	ClassNoBuffers
-	// ClassOther: this datagram is lost (no route, forbidden by a filter …).
+	// ClassOther means that the datagram is lost for another reason, such as a missing route or a filter.
 	ClassOther
 )
 
-// Classify finds the class of an error from Read, Write or WriteWait.
+// Classify returns the class of an error from Read, Write or WriteWait.
 func Classify(err error) Class {
 	switch {
 	case err == nil:
@@ -51,12 +51,12 @@ func Classify(err error) Class {
 	return ClassOther
 }
 
-// An ICMPError is an ICMP message about a datagram that the socket has sent.
+// An ICMPError is an ICMP message about a datagram that the socket sent.
 type ICMPError struct {
-	Remote netip.AddrPort // that the datagram went to
+	Remote netip.AddrPort // the destination of the datagram
 	Err    error          // a syscall.Errno
-	// Quoted is the start of the datagram, as far as the message quotes it. Anyone can send an ICMP
-	// message, but only one who saw the datagram can quote it.
+	// Quoted is the beginning of the datagram, as far as the message quotes it. Anyone can send an ICMP
+	// message, but only someone who saw the datagram can quote it.
 	Quoted []byte
 }
 

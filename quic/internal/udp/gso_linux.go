@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segmentation offload for sending (UDP_SEGMENT, Linux 4.18): a run of datagrams leaves in one system
-// call, and the kernel or the network card cuts it. PingBesideBulk and Stream of bench/ show what it
-// saves. Its slow twin is the same loop with runs of one datagram: see sendOp.sendAll.
+// The limits of segmentation offload for sending (UDP_SEGMENT, Linux 4.18): one system call sends a run of
+// datagrams, which the kernel or the network card splits. The benchmarks PingBesideBulk and Stream of
+// bench/ show the gain. Without it, the same loop sends runs of one datagram: see sendOp.sendAll.
 const (
-	// maxSegments is what every kernel with UDP_SEGMENT takes (UDP_MAX_SEGMENTS).
+	// maxSegments is the number of datagrams that every kernel with UDP_SEGMENT accepts (UDP_MAX_SEGMENTS).
 	maxSegments = 64
-	// maxRun is the largest payload of a UDP datagram over IPv4, which the run is until it is cut.
+	// maxRun is the largest payload of a UDP datagram over IPv4. A run is one datagram until it is split.
 	maxRun = 65535 - 20 - 8
 )
 
-// gso says which destinations are sent to with segmentation offload. A network card without checksum
-// offload refuses it (EIO), and so do some routes, as those with IPsec (EINVAL, EMSGSIZE). What another
-// route does says little about this one, so refusals are noted for each destination.
+// gso records to which destinations segmentation offload can be used. A network card without checksum
+// offload refuses it (EIO), and so do some routes, for example with IPsec (EINVAL, EMSGSIZE). The routes of
+// other destinations may accept it, so refusals are recorded for each destination.
 type gso struct {
 	available bool
 	log       *slog.Logger
@@ -34,13 +34,13 @@ type gso struct {
 	refused map[netip.Addr]struct{}
 }
 
-// maxRefused bounds gso.refused. When it is full, it is emptied: a destination that is not in it costs
-// one more system call.
+// maxRefused bounds gso.refused. When it is full, it is emptied: a destination that is missing from it only
+// costs one more system call.
 const maxRefused = 256
 
 func (g *gso) init(fd int, log *slog.Logger) {
 	g.log = log
-	// An older kernel ignores the control message, and would send the run as one datagram.
+	// An older kernel would ignore the control message and send the run as one datagram.
 	_, err := unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 	g.available = err == nil && os.Getenv(disableGSO) == ""
 }
@@ -60,13 +60,13 @@ func (g *gso) segments(to netip.Addr) int {
 	return maxSegments
 }
 
-// refusesGSO reports whether err may be a refusal of segmentation offload. It is one if the same
-// datagrams can be sent one by one.
+// refusesGSO reports whether err may be a refusal of segmentation offload. It is one if the same datagrams
+// can be sent individually.
 func refusesGSO(err error) bool {
 	return err == unix.EIO || err == unix.EINVAL || err == unix.EMSGSIZE
 }
 
-// refuse notes that an address is not to be sent to with segmentation offload.
+// refuse records that segmentation offload must not be used for an address.
 func (g *gso) refuse(to netip.Addr, err error) {
 	g.mu.Lock()
 	if g.refused == nil || len(g.refused) >= maxRefused {
@@ -76,12 +76,12 @@ func (g *gso) refuse(to netip.Addr, err error) {
 	g.some.Store(true)
 	g.mu.Unlock()
 	g.logged.Do(func() {
-		g.log.Warn("quic: the system refuses segmentation offload: datagrams leave one by one, at a higher cost",
+		g.log.Warn("quic: the system refuses segmentation offload: each datagram takes a system call",
 			"remote", to, "err", err)
 	})
 }
 
-// appendSegmentSize appends the control message that asks for segmentation offload.
+// appendSegmentSize appends the control message that requests segmentation offload.
 func appendSegmentSize(b []byte, size int) []byte {
 	b = appendCmsg(b, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)
 	binary.NativeEndian.PutUint16(cmsgData(b, 2), uint16(size))

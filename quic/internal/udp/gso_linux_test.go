@@ -22,7 +22,7 @@ func requireGSO(t *testing.T, c *Conn) {
 	}
 }
 
-// randomTransmit returns a run of up to 150 datagrams, a few of which are tiny and a few of which fill
+// randomTransmit returns a run of up to 150 datagrams. A few runs have tiny datagrams, and a few fill
 // system calls up to their limits.
 func randomTransmit(r *rand.Rand, to netip.AddrPort) datagram.Transmit {
 	size := []int{1, 29, 1200, 1252, 1452, 9000, 32753, 32754}[r.IntN(8)]
@@ -101,7 +101,7 @@ func slicesEqual(a, b [][]byte) bool {
 	return true
 }
 
-// A train arrives as one, if both sides can.
+// A train arrives in one read if both sides use segmentation offload.
 func TestTrainArrivesInOneRead(t *testing.T) {
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
 	requireGSO(t, client)
@@ -117,7 +117,7 @@ func TestTrainArrivesInOneRead(t *testing.T) {
 	require.Equal(t, 50, ts[0].Segments())
 }
 
-// calls counts system calls, and lets some of them fail.
+// calls counts system calls and makes some of them fail.
 type calls struct {
 	runs, singles int
 	fail          func(p []byte, isRun bool) error
@@ -184,7 +184,7 @@ func TestRefusedOffloadLosesNothing(t *testing.T) {
 				runs, singles int
 			}{
 				{"127.0.0.1", 1, 70},
-				{"127.0.0.1", 0, 70}, // known
+				{"127.0.0.1", 0, 70}, // recorded
 				{"127.0.0.2", 1, 70},
 				{"127.0.0.2", 0, 70},
 			} {
@@ -202,7 +202,7 @@ func TestRefusedOffloadLosesNothing(t *testing.T) {
 	}
 }
 
-// An error that is not about segmentation offload is reported, and turns nothing off.
+// An error that does not concern segmentation offload is reported and disables nothing.
 func TestOtherErrorsKeepOffload(t *testing.T) {
 	server, client := offloadPair(t, slog.DiscardHandler)
 	var pending error
@@ -218,7 +218,7 @@ func TestOtherErrorsKeepOffload(t *testing.T) {
 		datagrams := datagramsOf(tx)
 		require.ErrorIs(t, client.Write(&tx), want)
 		got, _ := readDatagrams(t, server, 70)
-		require.Equal(t, datagrams, got, "the error was one of an earlier datagram")
+		require.Equal(t, datagrams, got, "the error concerns an earlier datagram")
 		c.reset()
 		tx = transmitTo(server, "127.0.0.1", 70)
 		require.NoError(t, client.Write(&tx))
@@ -227,7 +227,7 @@ func TestOtherErrorsKeepOffload(t *testing.T) {
 	}
 }
 
-// Datagrams that are too large one by one are no reason to send the next ones one by one.
+// If single datagrams are too large, segmentation offload stays enabled.
 func TestTooLargeIsNoRefusal(t *testing.T) {
 	server, client := offloadPair(t, slog.DiscardHandler)
 	tooLarge := true
@@ -248,8 +248,8 @@ func TestTooLargeIsNoRefusal(t *testing.T) {
 	require.Equal(t, 1, c.runs)
 }
 
-// Without room, what is left of a Transmit is what has not been sent: of runs, and of the single
-// datagrams that follow a refusal.
+// If there is no room, the rest of a Transmit is exactly what has not been sent, for runs and for the
+// single datagrams that follow a refusal.
 func TestNoRoomBetweenRuns(t *testing.T) {
 	for _, refuse := range []bool{false, true} {
 		server, client := offloadPair(t, slog.DiscardHandler)

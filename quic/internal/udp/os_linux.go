@@ -11,19 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// osConn is what Linux adds: control messages both ways, and a Write that does not block.
+// osConn is the Linux-specific part of a Conn: control messages in both directions and a Write that does
+// not block.
 type osConn struct {
 	raw syscall.RawConn
-	oob [oobSize]byte // of Read, which has one caller at a time
-	v6  bool          // an AF_INET6 socket, which may serve IPv4 too
-	// wildcard: bound to no address, so that pktinfo says which one a datagram came to.
+	oob [oobSize]byte // for Read, which is not called concurrently
+	v6  bool          // an AF_INET6 socket, which may also serve IPv4
+	// wildcard is set if the socket is bound to an unspecified address, so that the local address of a
+	// datagram comes from pktinfo.
 	wildcard bool
 	port     uint16
 	zones    zoneCache
 	gso      gso
 	gro      bool
 	sends    sync.Pool // of *sendOp
-	// sendmsg is unix.SendmsgN. Tests let it refuse what a kernel or a network card may refuse.
+	// sendmsg is unix.SendmsgN. Tests replace it to simulate refusals of a kernel or a network card.
 	sendmsg func(fd int, p, oob []byte, to unix.Sockaddr, flags int) (int, error)
 }
 
@@ -42,14 +44,14 @@ func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort, log *slog.Logger) e
 	})
 }
 
-// setOptions asks for what the kernel can do. Each option may be missing (old kernels, sandboxes):
-// then its information is missing, and nothing else.
+// setOptions enables what the kernel supports. If an option is not supported (old kernels, sandboxes), only
+// its information is missing.
 func (o *osConn) setOptions(fd int) {
 	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil {
 		o.v6 = domain == unix.AF_INET6
 	}
-	// PROBE sets DF and lets datagrams through that are larger than what the kernel believes of
-	// the path. DO would let forged ICMP messages shrink us, and DONT let routers fragment.
+	// PROBE sets DF and sends datagrams that are larger than the path MTU that the kernel has recorded.
+	// With DO, spoofed ICMP messages could reduce our datagram size; with DONT, routers could fragment.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
@@ -60,11 +62,11 @@ func (o *osConn) setOptions(fd int) {
 	}
 }
 
-// checkBuffers warns if the system limits the buffers, which it does without an error.
+// checkBuffers logs a warning if the system has limited the buffers, which it does without an error.
 func checkBuffers(fd int, log *slog.Logger) {
 	recv, err1 := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 	send, err2 := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
-	// The kernel doubles what it is asked for, to allow for its own overhead.
+	// The kernel doubles the requested size to allow for its own overhead.
 	if err1 == nil && err2 == nil && (recv/2 < socketBuffer || send/2 < socketBuffer) {
 		log.Warn("quic: the system grants smaller socket buffers, which costs throughput: raise net.core.rmem_max and net.core.wmem_max",
 			"receive", recv/2, "send", send/2, "wanted", socketBuffer)
@@ -85,7 +87,7 @@ func (o *osConn) maxSegments() int {
 	return 1
 }
 
-// read reads a train. It returns its length, 0 if it is truncated.
+// read reads a train and returns its length, or 0 if it is truncated.
 func (o *osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 	n, oobn, flags, addr, err := uc.ReadMsgUDPAddrPort(t.Slab, o.oob[:])
 	if err != nil {

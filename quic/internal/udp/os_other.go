@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
-// osConn is empty where the standard library's socket is all there is.
+// osConn is empty where the standard library's socket has all that is supported.
 type osConn struct{ udp *net.UDPConn }
 
 func (o *osConn) init(uc *net.UDPConn, _ netip.AddrPort, _ *slog.Logger) error {
@@ -29,13 +29,13 @@ func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 
 func (o *osConn) write(tx *datagram.Transmit) error { return o.writeWait(tx) }
 
-// ReportErrors does nothing: only Linux reports ICMP messages on a socket that is not connected.
+// ReportErrors does nothing, because only Linux reports ICMP messages on unconnected sockets.
 func (c *Conn) ReportErrors() {}
 
-// NextError finds nothing.
+// NextError always reports that there is no message.
 func (c *Conn) NextError([]byte) (ICMPError, bool) { return ICMPError{}, false }
 
-// writeWait lets the runtime's poller wait for room.
+// writeWait sends a Transmit. If the send buffer is full, the runtime's poller waits for room.
 func (o *osConn) writeWait(tx *datagram.Transmit) error {
 	var first error
 	for len(tx.Data) > 0 {

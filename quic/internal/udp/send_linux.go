@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A sendOp is one Write in the making. It lives in a pool, with the method values that RawConn calls,
-// so that a Write allocates nothing.
+// A sendOp is a Write in progress. It is kept in a pool together with the method values that RawConn calls,
+// so that Write does not allocate.
 type sendOp struct {
 	os      *osConn
 	try     func(fd uintptr)
@@ -19,12 +19,12 @@ type sendOp struct {
 	sa6     unix.SockaddrInet6
 	oob     [oobSize]byte
 	single  int // length of the control messages for one datagram
-	run     int // and for a run of them
-	most    int // datagrams in a run
+	run     int // length of the control messages for a run
+	most    int // maximum number of datagrams in a run
 	block   bool
-	first   error // of a datagram that was refused, or of an earlier one
-	refusal error // of segmentation offload
-	proven  bool  // a datagram was sent after refusal
+	first   error // the first error of a refused datagram, or of an earlier one
+	refusal error // a possible refusal of segmentation offload
+	proven  bool  // a datagram was sent individually after refusal
 }
 
 func (o *osConn) newSendOp() *sendOp {
@@ -37,12 +37,12 @@ func (o *osConn) newSendOp() *sendOp {
 	return op
 }
 
-// write sends without waiting: RawConn.Control takes no lock that writeWait might hold.
+// write sends without waiting. RawConn.Control takes no lock that writeWait may hold.
 func (o *osConn) write(tx *datagram.Transmit) error {
 	return o.send(tx, func(op *sendOp) error { return o.raw.Control(op.try) })
 }
 
-// writeWait lets the runtime's poller wait for room.
+// writeWait sends a Transmit. If the send buffer is full, the runtime's poller waits for room.
 func (o *osConn) writeWait(tx *datagram.Transmit) error {
 	return o.send(tx, func(op *sendOp) error { return o.raw.Write(op.wait) })
 }
@@ -72,7 +72,7 @@ func (o *osConn) send(tx *datagram.Transmit, do func(*sendOp) error) error {
 	return op.first
 }
 
-// begin prepares the address and the control messages.
+// begin sets the address and the control messages.
 func (op *sendOp) begin(tx *datagram.Transmit) error {
 	op.tx, op.block, op.first, op.refusal, op.proven = tx, false, nil, nil, false
 	if err := op.setAddress(); err != nil {
@@ -88,8 +88,8 @@ func (op *sendOp) begin(tx *datagram.Transmit) error {
 	return nil
 }
 
-// setAddress sets the destination. It fails for an IPv6 address on an IPv4 socket, and for a zone that
-// names no interface.
+// setAddress sets the destination. It fails for an IPv6 address on an IPv4 socket and for a zone that names
+// no interface.
 func (op *sendOp) setAddress() error {
 	remote := op.tx.Path.Remote
 	addr := remote.Addr()
@@ -112,8 +112,8 @@ func (op *sendOp) setAddress() error {
 	return nil
 }
 
-// sendAll sends until nothing is left or there is no room. If the system does not take a run of
-// datagrams, the same ones and the rest of the Transmit leave one by one, each with its own error.
+// sendAll sends until nothing is left or there is no room. If the system refuses a run of datagrams, they
+// and the rest of the Transmit are sent individually, each with its own error.
 func (op *sendOp) sendAll(fd uintptr) {
 	op.block = false
 	for tx := op.tx; len(tx.Data) > 0; {
@@ -136,7 +136,7 @@ func (op *sendOp) sendAll(fd uintptr) {
 			if refusesGSO(err) {
 				op.refusal = err
 			} else {
-				op.first = err // perhaps about an earlier datagram: Conn.ReportErrors
+				op.first = err // possibly about an earlier datagram: see Conn.ReportErrors
 			}
 			continue
 		case op.first == nil:
