@@ -194,39 +194,45 @@ func TestPanicEndsOneHandshake(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wire, book := new(tripwire), new(logBook)
-			cfg := serverConfig()
-			hang(cfg, wire)
-			cfg.Logger = slog.New(book)
-			inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-				client, server := w.connect()
-				wire.armed.Store(true)
-				_, err := w.client.Dial(t.Context(), serverAddr, nil)
-				var te *TransportError
-				if !errors.As(err, &te) {
-					// The client completes before the server's ticket, so it learns of the end later.
-					conn := w.lastClient()
-					<-conn.Context().Done()
-					require.ErrorAs(t, context.Cause(conn.Context()), &te)
-				}
-				require.True(t, te.Remote)
-				if name == "Accept" {
-					require.Equal(t, InternalError, te.Code)
-				} else {
-					require.Equal(t, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), te.Code)
-				}
-				require.NotContains(t, te.Error(), "tripwire", "a peer learns no details")
-				w.stream(client, server)
-				wire.armed.Store(false)
-				w.stream(w.connect())
-				require.EqualValues(t, 1, w.server.Stats().Panics)
-				lines := book.at(slog.LevelError)
-				require.Len(t, lines, 1)
-				require.Contains(t, lines[0], "value=tripwire")
-				require.Contains(t, lines[0], "callbacks_test.go", "the stack contains the place of the panic")
-			})
+			code := 0x100 + TransportErrorCode(tlsprovider.AlertInternalError)
+			if name == "Accept" {
+				code = InternalError
+			}
+			testPanicEndsOneHandshake(t, hang, code)
 		})
 	}
+}
+
+// testPanicEndsOneHandshake requires that a tripwire installed by hang fails a handshake with the given code,
+// and that another connection and later handshakes are not affected.
+func testPanicEndsOneHandshake(t *testing.T, hang func(*Config, *tripwire), code TransportErrorCode) {
+	wire, book := new(tripwire), new(logBook)
+	cfg := serverConfig()
+	hang(cfg, wire)
+	cfg.Logger = slog.New(book)
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		wire.armed.Store(true)
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		var te *TransportError
+		if !errors.As(err, &te) {
+			// The client completes before the server's ticket, so it learns of the end later.
+			conn := w.lastClient()
+			<-conn.Context().Done()
+			require.ErrorAs(t, context.Cause(conn.Context()), &te)
+		}
+		require.True(t, te.Remote)
+		require.Equal(t, code, te.Code)
+		require.NotContains(t, te.Error(), "tripwire", "a peer learns no details")
+		w.stream(client, server)
+		wire.armed.Store(false)
+		w.stream(w.connect())
+		require.EqualValues(t, 1, w.server.Stats().Panics)
+		lines := book.at(slog.LevelError)
+		require.Len(t, lines, 1)
+		require.Contains(t, lines[0], "value=tripwire")
+		require.Contains(t, lines[0], "callbacks_test.go", "the stack contains the place of the panic")
+	})
 }
 
 // lastClient returns the client's newest connection.

@@ -180,7 +180,7 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 			return nil, context.Cause(ctx)
 		}
 		w := list.enter()
-		c.drive() // likewise
+		c.drive() // as above
 		if err := w.sleep(ctx); err != nil {
 			c.mu.Lock()
 			list.leave(w)

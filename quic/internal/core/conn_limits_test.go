@@ -153,8 +153,8 @@ func TestReasonOfThePeer(t *testing.T) {
 	require.NotContains(t, r.server.Err().Error(), "\x1b")
 }
 
-// TestReceiveMemory: packets for which there is no memory are lost, and nothing of them: the application
-// gets every byte once it reads.
+// Packets for which there is no memory are dropped as a whole. The application receives every byte once it
+// reads.
 func TestReceiveMemory(t *testing.T) {
 	const size = 300_000
 	budget := streams.NewBudget(0)

@@ -68,8 +68,8 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	return Routed{Kind: RouteConn, Conn: entry.ref, Train: rest}
 }
 
-// sameShortID reports whether two datagrams are 1-RTT packets with the same connection ID, as nearly all of
-// a train are: then find gives the same result for both.
+// sameShortID reports whether two datagrams are 1-RTT packets with the same connection ID, in which case
+// find returns the same for both. This is true of almost all datagrams of a train.
 func sameShortID(a, b []byte) bool {
 	const n = 1 + ConnIDLen
 	return len(a) >= n && len(b) >= n && a[0]&0x80 == 0 && b[0]&0x80 == 0 && string(a[1:n]) == string(b[1:n])

@@ -20,105 +20,132 @@ type pathConfig struct {
 	late    time.Duration // delay of these packets
 }
 
+const (
+	pathOneWay    = 15 * ms
+	pathPacket    = 1200
+	pathPerPacket = time.Duration(pathPacket * 8 * 100) // 10 Mbit/s: 100 ns a bit
+	pathQueue     = 37_500 / pathPacket * pathPerPacket
+)
+
+// A pathArrival is a data packet or an ACK frame on its way.
+type pathArrival struct {
+	at    monotime.Time
+	pn    wire.PacketNumber // number of a data packet
+	frame []byte            // an acknowledgement
+}
+
+// A pathTransfer is a transfer of data over a path.
+type pathTransfer struct {
+	cfg     pathConfig
+	l       Loss
+	a       AckState
+	rnd     *rand.Rand
+	now     monotime.Time
+	free    monotime.Time // when the bottleneck is free
+	flying  []pathArrival
+	pending int                        // number of packets whose data must be sent, for the first time or again
+	missing int                        // number of packets whose data is not acknowledged
+	lost    map[wire.PacketNumber]bool // packets that were declared lost
+}
+
 // transfer sends the data of n packets over a path, and again if it is lost, until all of it has arrived.
 // It returns how long that takes.
 func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
-	const (
-		oneWay = 15 * ms
-		size   = 1200
-		perPkt = time.Duration(size * 8 * 100) // 10 Mbit/s: 100 ns a bit
-		queue  = 37_500 / size * perPkt
-	)
-	type arrival struct {
-		at    monotime.Time
-		pn    wire.PacketNumber // number of a data packet
-		frame []byte            // an acknowledgement
+	x := &pathTransfer{
+		cfg: cfg, rnd: rand.New(rand.NewPCG(7, 7)), now: testStart, free: testStart,
+		pending: n, missing: n, lost: map[wire.PacketNumber]bool{},
 	}
-	var (
-		l       Loss
-		a       AckState
-		rnd     = rand.New(rand.NewPCG(7, 7))
-		now     = testStart
-		free    = now // when the bottleneck is free
-		flying  []arrival
-		pending = n // number of packets whose data must be sent, for the first time or again
-		missing = n // number of packets whose data is not acknowledged
-	)
-	l.Init(now, Config{MaxDatagramSize: size})
-	l.ConfirmHandshake(now)
-	a.Init(SpaceApp)
-	lostData := map[wire.PacketNumber]bool{}
-	fate := func(_ Space, p *SentPacket, fate Fate) {
-		switch {
-		case fate == Lost:
-			lostData[p.Num] = true
-			pending++
-		case lostData[p.Num]:
-			// The packet was only late. Its data is not sent again if that has not happened yet.
-			delete(lostData, p.Num)
-			if pending > 0 {
-				pending--
-				missing--
-			}
-		default:
-			missing--
-		}
-	}
-	for steps := 0; missing > 0; steps++ {
+	x.l.Init(x.now, Config{MaxDatagramSize: pathPacket})
+	x.l.ConfirmHandshake(x.now)
+	x.a.Init(SpaceApp)
+	for steps := 0; x.missing > 0; steps++ {
 		require.Less(t, steps, 1_000_000)
-		for pending > 0 && l.SendLimit(now) == SendAll || l.ProbesPending() > 0 {
-			p := l.NewSent()
-			p.Num, p.Time, p.Size = l.NextNumber(SpaceApp), now, size
-			p.AckEliciting, p.InFlight = true, true
-			if pending == 0 { // a probe repeats something
-				missing++
-			} else {
-				pending--
-			}
-			free = max(free, now)
-			if free.Sub(now) <= queue && rnd.Float64() >= cfg.loss {
-				free = free.Add(perPkt)
-				at := free.Add(oneWay)
-				if rnd.Float64() < cfg.reorder {
-					at = at.Add(cfg.late)
-				}
-				flying = append(flying, arrival{at: at, pn: p.Num})
-			}
-			l.PacketSent(now, SpaceApp, p)
-			l.ProbeSent()
+		for x.pending > 0 && x.l.SendLimit(x.now) == SendAll || x.l.ProbesPending() > 0 {
+			x.send()
 		}
-		next := monotime.Min(l.NextTimeout(), a.AckDeadline())
-		if pending > 0 {
-			next = monotime.Min(next, l.PacedUntil(now))
+		next := x.next()
+		require.NotZero(t, next, "no timer is armed and no packet is on its way")
+		x.now = max(x.now, next)
+		x.deliver(t)
+		if t := x.l.NextTimeout(); !t.IsZero() && t <= x.now {
+			x.l.HandleTimeout(x.now, x.fate)
 		}
-		for _, f := range flying {
-			next = monotime.Min(next, f.at)
-		}
-		require.NotZero(t, next, "a timer is armed or a packet is on its way")
-		now = max(now, next)
-		flying = slices.DeleteFunc(flying, func(f arrival) bool {
-			if f.at > now {
-				return false
-			}
-			if f.frame == nil {
-				a.Receive(now, f.pn, true, datagram.NotECT)
-				return true
-			}
-			ack, _ := wire.ConsumeAck(f.frame)
-			require.NoError(t, l.HandleAck(now, SpaceApp, &ack, fate))
-			a.HandleAckOfAck(ack.Largest - 50)
-			return true
-		})
-		if a.ShouldSendAck(now) {
-			flying = append(flying, arrival{at: now.Add(oneWay), frame: a.AppendAck(nil, now, 1200)})
-			a.SentAck()
-		}
-		if t := l.NextTimeout(); !t.IsZero() && t <= now {
-			l.HandleTimeout(now, fate)
-		}
-		require.NoError(t, l.CheckInvariants())
+		require.NoError(t, x.l.CheckInvariants())
 	}
-	return now.Sub(testStart), l.Counters()
+	return x.now.Sub(testStart), x.l.Counters()
+}
+
+func (x *pathTransfer) fate(_ Space, p *SentPacket, fate Fate) {
+	switch {
+	case fate == Lost:
+		x.lost[p.Num] = true
+		x.pending++
+	case x.lost[p.Num]:
+		// The packet was only late. Its data is not sent again if that has not happened yet.
+		delete(x.lost, p.Num)
+		if x.pending > 0 {
+			x.pending--
+			x.missing--
+		}
+	default:
+		x.missing--
+	}
+}
+
+// send sends a packet, which the path may lose.
+func (x *pathTransfer) send() {
+	p := x.l.NewSent()
+	p.Num, p.Time, p.Size = x.l.NextNumber(SpaceApp), x.now, pathPacket
+	p.AckEliciting, p.InFlight = true, true
+	if x.pending == 0 { // a probe repeats something
+		x.missing++
+	} else {
+		x.pending--
+	}
+	x.free = max(x.free, x.now)
+	if x.free.Sub(x.now) <= pathQueue && x.rnd.Float64() >= x.cfg.loss {
+		x.free = x.free.Add(pathPerPacket)
+		at := x.free.Add(pathOneWay)
+		if x.rnd.Float64() < x.cfg.reorder {
+			at = at.Add(x.cfg.late)
+		}
+		x.flying = append(x.flying, pathArrival{at: at, pn: p.Num})
+	}
+	x.l.PacketSent(x.now, SpaceApp, p)
+	x.l.ProbeSent()
+}
+
+// next returns the time of the next event.
+func (x *pathTransfer) next() monotime.Time {
+	next := monotime.Min(x.l.NextTimeout(), x.a.AckDeadline())
+	if x.pending > 0 {
+		next = monotime.Min(next, x.l.PacedUntil(x.now))
+	}
+	for _, f := range x.flying {
+		next = monotime.Min(next, f.at)
+	}
+	return next
+}
+
+// deliver delivers everything that is due and sends an ACK frame if one is due.
+func (x *pathTransfer) deliver(t *testing.T) {
+	x.flying = slices.DeleteFunc(x.flying, func(f pathArrival) bool {
+		if f.at > x.now {
+			return false
+		}
+		if f.frame == nil {
+			x.a.Receive(x.now, f.pn, true, datagram.NotECT)
+			return true
+		}
+		ack, _ := wire.ConsumeAck(f.frame)
+		require.NoError(t, x.l.HandleAck(x.now, SpaceApp, &ack, x.fate))
+		x.a.HandleAckOfAck(ack.Largest - 50)
+		return true
+	})
+	if x.a.ShouldSendAck(x.now) {
+		x.flying = append(x.flying, pathArrival{at: x.now.Add(pathOneWay), frame: x.a.AppendAck(nil, x.now, 1200)})
+		x.a.SentAck()
+	}
 }
 
 // TestTransfer bounds the time for transferring 2 MB, of which the link alone needs 1.6 s. Without adaptive

@@ -170,9 +170,9 @@ func TestLatePacketNumbers(t *testing.T) {
 	require.Zero(t, receiver.Drops[core.DropUndecryptable])
 }
 
-// TestSpuriousLossesAreCounted: on a path that delays packets, and loses none, every loss is spurious. The
-// sender learns of it by an acknowledgement, unless the receiver drops the late packet: a receiver does not
-// remember the packets below an acknowledgement of its own that was acknowledged.
+// On a path that delays packets and loses none, every loss is spurious. The sender learns this from an
+// acknowledgement, unless the receiver drops the late packet, because a receiver does not remember packets
+// below an acknowledgement of its own that was acknowledged.
 func TestSpuriousLossesAreCounted(t *testing.T) {
 	sender, receiver := reorderedTransfer(t, 0.1)
 	require.Positive(t, sender.SpuriousLosses)
