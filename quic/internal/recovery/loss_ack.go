@@ -103,9 +103,7 @@ func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, fate FateFun
 		acked = true
 		i++
 	}
-	if i > first {
-		sp.sent.at(first).run = i - first
-	}
+	sp.sent.link(first, i)
 	return acked
 }
 

@@ -69,4 +69,13 @@ func (r *sentRing) search(pn wire.PacketNumber) int {
 	return lo
 }
 
+// link records that no entry from the position first up to end has a packet. It updates every entry that a
+// walk from first to end visits: a peer that makes each range begin elsewhere causes little work, too.
+func (r *sentRing) link(first, end int) {
+	for i := first; i < end; {
+		e := r.at(i)
+		i, e.run = i+max(1, e.run), end-i
+	}
+}
+
 func (r *sentRing) release() { *r = sentRing{head: r.tail, tail: r.tail} }
