@@ -42,7 +42,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		return
 	}
 	if s == recovery.SpaceApp && !c.streams.Admits(c.now, payload) {
-		// As if the network had lost it: the peer sends its contents again.
+		// The packet is treated as lost, so the peer sends its contents again.
 		//
 		// "A packet MUST NOT be acknowledged until packet protection has been successfully
 		// removed and all frames contained in the packet have been processed."

@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// postponed has a client with a complete ClientHello wait for room.
+// postponed returns a client whose complete ClientHello waits for room.
 func (r *rig) postponed(dst string) *stranger {
 	r.t.Helper()
 	s := newStranger(r.t, r.serverConfig.Provider, dst)

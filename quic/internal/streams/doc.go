@@ -1,10 +1,10 @@
 // Package streams implements the streams of a connection and its flow control (RFC 9000, sections 2 to 4).
 //
-// A [Set] has the same contract as a core.Conn, of which it is a part: no clock, no goroutines, no
-// lock; one caller at a time. Frames from the peer go to HandleFrame, frames for the peer come from
-// Append, and ConsumeRecord takes the fate of a sent packet, once for each entry that Append wrote
-// into the packet's record. The application's calls are between them. A Set keeps nothing that it is
-// given: it copies bytes, once, into pooled chunks.
+// A [Set] has the same contract as a core.Conn, of which it is a part: it has no clock, goroutines or lock,
+// and is not safe for concurrent use. HandleFrame processes frames from the peer, and Append builds frames
+// for the peer. ConsumeRecord processes the fate of a sent packet. It is called once for each entry that
+// Append wrote into the packet's record. Between these calls, the application may call its methods. A Set
+// does not retain its arguments: it copies data, once, into pooled chunks.
 //
 // # Memory
 //
