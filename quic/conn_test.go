@@ -150,9 +150,7 @@ func TestCancelledDialLeavesNothing(t *testing.T) {
 				cancel(cause)
 				require.ErrorIs(t, <-dialed, cause)
 				synctest.Wait()
-				w.client.mu.Lock()
-				defer w.client.mu.Unlock()
-				require.Empty(t, w.client.conns)
+				require.Zero(t, w.client.Stats().Conns)
 			})
 		})
 	}

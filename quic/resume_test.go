@@ -44,13 +44,21 @@ func TestDialWithManyConfigs(t *testing.T) {
 		oldest, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
 		require.NoError(t, err)
 		held := oldest.ownTLS
+		var prepared []tlsprovider.Endpoint
 		for range maxClientTLS + 1 {
 			conn, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
 			require.NoError(t, err)
+			prepared = append(prepared, conn.ownTLS.te)
 			require.NoError(t, conn.Close())
 		}
-		require.Len(t, w.client.tls.clients, maxClientTLS)
-		require.True(t, held.evicted)
+		advance(time.Second)
+		for i, e := range prepared {
+			s, err := e.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
+			require.Equal(t, i == 0, err != nil, "of those without a connection, the newest %d stay", maxClientTLS)
+			if err == nil {
+				s.Close()
+			}
+		}
 		_, err = held.te.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
 		require.NoError(t, err, "a connection holds it")
 		require.NoError(t, oldest.Close())

@@ -54,9 +54,8 @@ func TestRemnantsAreBounded(t *testing.T) {
 	require.Equal(t, maxRemnants, r.endpoint.closed.len())
 	require.Equal(t, maxRemnants, r.endpoint.refused.len())
 	r.endpoint.HandleTimeout(r.now.Add(time.Hour))
-	require.NoError(t, r.endpoint.CheckInvariants())
-	require.Empty(t, r.endpoint.ids)
-	require.Empty(t, r.endpoint.initials)
+	require.NoError(t, r.endpoint.CheckInvariants(), "what is routed belongs to connections and remnants")
+	require.Zero(t, r.endpoint.NextTimeout(), "no remnant is left")
 }
 
 // A packet to a connection ID that the peer has retired was reordered. It is dropped, because a stateless
@@ -77,19 +76,35 @@ func TestRetiredConnIDIsNotReset(t *testing.T) {
 	require.Equal(t, DropRetiredConnID, got.Drop)
 
 	// The number of retired connection IDs that are remembered is bounded.
+	var retired []wire.ConnID
 	for range 3 * maxLocalIDs {
 		last := r.server.ids.local[len(r.server.ids.local)-1]
+		retired = append(retired, last.id)
 		r.say(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: last.seq})
 		r.events(r.server, server)
 		require.NoError(t, r.endpoint.CheckInvariants())
 	}
-	require.LessOrEqual(t, len(r.endpoint.conns[r.ref].retired), maxLocalIDs)
+	remembered := 0
+	for _, old.id = range retired {
+		if late().Drop == DropRetiredConnID {
+			remembered++
+		}
+	}
+	require.LessOrEqual(t, remembered, maxLocalIDs)
+	require.Equal(t, DropRetiredConnID, late().Drop, "the last one is among them")
 	r.server.Close(r.now, true, 0, "")
 	r.heard(r.server, r.client)
 	r.events(r.server, server)
 	require.NoError(t, r.endpoint.CheckInvariants())
-	r.endpoint.HandleTimeout(r.now.Add(time.Hour))
-	require.Empty(t, r.endpoint.ids, "nothing is left of the connection")
+	old = r.server.ids.local[len(r.server.ids.local)-1]
+	resets := r.endpoint.Drops()[DropStatelessReset]
+	late()
+	require.Equal(t, resets, r.endpoint.Drops()[DropStatelessReset], "the remnant has the connection IDs")
+	r.now = r.now.Add(time.Hour)
+	r.endpoint.HandleTimeout(r.now)
+	require.NoError(t, r.endpoint.CheckInvariants())
+	late()
+	require.Equal(t, resets+1, r.endpoint.Drops()[DropStatelessReset], "the connection is forgotten")
 }
 
 // The Endpoint and the connection forget the connection ID that a client chose some seconds after the
@@ -98,11 +113,13 @@ func TestClientsConnIDIsForgotten(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	r.pump()
 	require.True(t, r.server.tls.confirmed)
-	require.Len(t, r.endpoint.initials, 1)
+	first := r.firstFlight(r.client.ids.originalDst, nil, wire.Ping{}.Append(nil))
+	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, first).Kind)
 	require.False(t, r.server.ids.accepts(r.server, r.client.ids.originalDst))
 	r.now = r.now.Add(defaultHelloTimeout + time.Second)
 	r.endpoint.HandleTimeout(r.now)
 	require.NoError(t, r.endpoint.CheckInvariants())
-	require.Empty(t, r.endpoint.initials)
-	require.Len(t, r.endpoint.conns, 1)
+	require.NotEqual(t, RouteConn, r.receiveFrom(clientAddr, first).Kind, "it could be another client's now")
+	short := append([]byte{0x40}, r.server.ids.local[0].id.Bytes()...)
+	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, append(short, make([]byte, 100)...)).Kind, "the connection goes on")
 }

@@ -37,11 +37,11 @@ func TestStopSending(t *testing.T) {
 	require.False(t, c.Flushed())
 	c.fate(again, recovery.Acked)
 	require.True(t, c.Flushed())
-	require.Len(t, c.all, 1, "the application does not know about the stream")
+	require.EqualValues(t, 1, c.Stats().OpenStreams, "the application does not know about the stream")
 
 	_, err = c.Write(id, []byte("x"))
 	require.Equal(t, &StoppedError{77}, err)
-	require.Empty(t, c.all)
+	require.Zero(t, c.Stats().OpenStreams)
 	_, err = c.Write(id, []byte("x"))
 	require.Equal(t, ErrClosed, err)
 	require.NoError(t, c.input(wire.StopSending{ID: uint64(id), Code: 79}), "STOP_SENDING was late")
@@ -85,8 +85,8 @@ func TestStopRace(t *testing.T) {
 			_, err = s.Read(now, testRTT, id, data)
 		}
 		flow(t, now, c, s)
-		require.Empty(t, c.all, "sequence %o", code)
-		require.Empty(t, s.all, "sequence %o: %v", code, err)
+		require.Zero(t, c.Stats().OpenStreams, "sequence %o", code)
+		require.Zero(t, s.Stats().OpenStreams, "sequence %o: %v", code, err)
 		require.Equal(t, s.recv.received, s.recv.consumed)
 		require.True(t, c.Flushed())
 	}
@@ -327,7 +327,7 @@ func TestRequestReply(t *testing.T) {
 				require.Equal(t, id, got)
 				test.exchange(t, c, s, id)
 				flow(t, 1, c, s)
-				require.Empty(t, s.all)
+				require.Zero(t, s.Stats().OpenStreams)
 				c.events()
 				s.events()
 			}

@@ -267,7 +267,7 @@ func runModel(t *testing.T, seed uint64) *world {
 		}
 	}
 	for side, p := range w.sides {
-		require.Empty(t, p.all, "streams are left")
+		require.Zero(t, p.Stats().OpenStreams, "streams are left")
 		require.True(t, p.Flushed())
 		require.Equal(t, p.recv.received, p.recv.consumed, "unread bytes are left")
 		require.Equal(t, p.sent, w.sides[1-side].recv.received, "the sides do not agree on what was sent")

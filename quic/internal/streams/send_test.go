@@ -207,7 +207,7 @@ func TestLoss(t *testing.T) {
 	c.fate(f, recovery.Acked)
 	require.True(t, c.Flushed())
 	require.Equal(t, []string{"flushed"}, c.events())
-	require.Empty(t, c.all, "the stream is freed")
+	require.Zero(t, c.Stats().OpenStreams, "the stream is freed")
 	c.fate(pkts[2], recovery.Acked)
 	require.NoError(t, c.CheckInvariants())
 }
@@ -227,7 +227,7 @@ func TestFinAlone(t *testing.T) {
 	require.False(t, c.Flushed())
 	c.fate(fin, recovery.Acked)
 	require.True(t, c.Flushed())
-	require.Empty(t, c.all)
+	require.Zero(t, c.Stats().OpenStreams)
 }
 
 // A probe repeats unacknowledged data instead of carrying a PING, and the next probe repeats other data.
