@@ -53,7 +53,7 @@ func (r *ClientHello) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello
 	return &ch.ClientHello, nil
 }
 
-// Bytes returns all bytes that were added. Those behind the ClientHello, if any, are the library's to judge.
+// Bytes returns all bytes that were added. The TLS library checks those after the ClientHello, if there are any.
 func (r *ClientHello) Bytes() []byte { return r.data }
 
 func refuse(a tlsprovider.Alert, format string, args ...any) error {

@@ -13,7 +13,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// A peer that knows no ALPN at all, as opposed to one that has other protocols.
+// TestPeerWithoutALPN checks handshakes with a peer that does not use ALPN, rather than one that offers other
+// protocols.
 //
 // "[...] endpoints MUST immediately close a connection [...] with a no_application_protocol TLS alert
 // (QUIC error code 0x0178; see Section 4.8) if an application protocol is not negotiated."
@@ -56,8 +57,8 @@ func TestPeerWithoutALPN(t *testing.T) {
 	}
 }
 
-// s2n-tls takes a list with nothing but a protocol of one byte for malformed, and ends a protocol at a zero
-// byte: configurations with such protocols are refused.
+// TestProtocolsThatS2NCannotNegotiate checks that configurations with protocols that s2n-tls cannot negotiate
+// are errors: s2n-tls rejects a list with only a protocol of one byte, and ends a protocol at a zero byte.
 func TestProtocolsThatS2NCannotNegotiate(t *testing.T) {
 	for _, proto := range []string{"x", "a\x00b"} {
 		client, server, _ := tlstest.Configs(t)

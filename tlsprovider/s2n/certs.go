@@ -20,11 +20,11 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// addCertificates gives certs to cfg and returns the signers of those whose keys live elsewhere, by
-// index.
+// addCertificates adds certs to cfg. It returns the Signers of the certificates by index; nil for those with a
+// key in memory.
 func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto.Signer, error) {
 	if len(certs) > math.MaxUint16 {
-		return nil, fmt.Errorf("s2n: %d certificates: %d is the most", len(certs), math.MaxUint16)
+		return nil, fmt.Errorf("s2n: %d certificates; the maximum is %d", len(certs), math.MaxUint16)
 	}
 	signers := make([]crypto.Signer, len(certs))
 	for i, c := range certs {
@@ -36,11 +36,12 @@ func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto
 	return signers, nil
 }
 
-// s2n-tls reads PEM only.
+// addCertificate adds a certificate to cfg. It converts the chain and the key to PEM, because s2n-tls does not
+// accept DER.
 func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) error {
 	switch {
 	case len(c.Chain) == 0:
-		return errors.New("no chain")
+		return errors.New("Chain is empty")
 	case c.OCSPStaple != nil:
 		return fmt.Errorf("OCSPStaple: %w: staples are not sent: leave it nil", tlsprovider.ErrUnsupported)
 	case c.SignedCertificateTimestamps != nil:
@@ -57,13 +58,13 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 	var key []byte
 	switch {
 	case c.KeyDER != nil && c.Signer != nil:
-		return errors.New("has both KeyDER and Signer")
+		return errors.New("KeyDER and Signer are both set: set one of them")
 	case c.Signer != nil:
 		if err := checkSigner(c); err != nil {
 			return err
 		}
 	case c.KeyDER == nil:
-		return errors.New("has no private key")
+		return errors.New("there is no private key: set KeyDER or Signer")
 	default:
 		kind, err := keyType(c.KeyDER)
 		if err != nil {
@@ -83,11 +84,12 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 	case errors.As(err, &e) && e.Name == "S2N_ERR_KEY_MISMATCH":
 		return errors.New("the private key does not belong to the certificate")
 	}
-	return fmt.Errorf("s2n-tls does not take the chain or its private key: %w", err)
+	return fmt.Errorf("s2n-tls does not accept the chain or its private key: %w", err)
 }
 
-// checkKeyType refuses the certificates that x509 knows and TLS 1.3, or s2n-tls, has no signature scheme
-// for. s2n-tls takes some of them, and fails each handshake. What x509 does not know is s2n-tls's to judge.
+// checkKeyType returns an error for a certificate whose key has no signature scheme in TLS 1.3 or in s2n-tls.
+// s2n-tls accepts some of them, and then every handshake fails. Keys that crypto/x509 does not know are left to
+// s2n-tls.
 func checkKeyType(leaf []byte) error {
 	c, err := x509.ParseCertificate(leaf)
 	if err != nil {
@@ -105,11 +107,12 @@ func checkKeyType(leaf []byte) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("a certificate with an %s key: take one of ECDSA on P-256, P-384 or P-521, or of RSA: %w",
+	return fmt.Errorf("the certificate has an %s key: use RSA, or ECDSA on P-256, P-384 or P-521: %w",
 		kind, tlsprovider.ErrUnsupported)
 }
 
-// keyType tells PKCS #8, PKCS #1 and SEC 1 apart by what follows the version.
+// keyType returns the PEM type of a private key. It distinguishes PKCS #8, PKCS #1 and SEC 1 by the field after
+// the version.
 func keyType(der []byte) (string, error) {
 	s := cryptobyte.String(der)
 	var seq cryptobyte.String
@@ -128,7 +131,8 @@ func keyType(der []byte) (string, error) {
 	return "", errors.New("the private key is neither PKCS #8, PKCS #1 nor SEC 1")
 }
 
-// checkSigner makes sure that the Signer can do what handshakes will ask of it.
+// checkSigner returns an error if the Signer's key does not match the certificate, or if its type is not
+// supported.
 func checkSigner(c tlsprovider.Certificate) error {
 	leaf, err := x509.ParseCertificate(c.Chain[0])
 	if err != nil {
@@ -144,12 +148,12 @@ func checkSigner(c tlsprovider.Certificate) error {
 			return errors.New("the Signer's key does not belong to the certificate")
 		}
 	default:
-		return fmt.Errorf("a Signer with a key of type %T: %w", pub, tlsprovider.ErrUnsupported)
+		return fmt.Errorf("Signer with a key of type %T: %w", pub, tlsprovider.ErrUnsupported)
 	}
 	return nil
 }
 
-// signRequest makes the private key operation that a handshake asks for.
+// signRequest returns the SignRequest for the data of an EventSign.
 func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, error) {
 	alg, hash, digest := s2n.SignData(data)
 	h, ok := map[uint8]crypto.Hash{
@@ -158,7 +162,7 @@ func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, e
 		s2n.HashSHA512: crypto.SHA512,
 	}[hash]
 	if !ok || len(digest) != h.Size() {
-		return nil, fmt.Errorf("s2n: a Signer was asked for hash algorithm %d", hash)
+		return nil, fmt.Errorf("s2n: s2n-tls requested a signature with the unknown hash algorithm %d", hash)
 	}
 	digest = bytes.Clone(digest)
 	switch alg {
@@ -167,11 +171,10 @@ func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, e
 	case s2n.SigRSAPSSRSAE, s2n.SigRSAPSSPSS:
 		return tlsprovider.NewSignRequest(signer, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: h}), nil
 	}
-	return nil, fmt.Errorf("s2n: a Signer was asked for signature algorithm %d", alg)
+	return nil, fmt.Errorf("s2n: s2n-tls requested a signature with the unknown algorithm %d", alg)
 }
 
-// isDERCertificate reports whether der is one DER SEQUENCE and nothing more. s2n-tls ignores what follows a
-// certificate.
+// isDERCertificate reports whether der is exactly one DER SEQUENCE. s2n-tls ignores bytes after a certificate.
 func isDERCertificate(der []byte) bool {
 	s := cryptobyte.String(der)
 	return s.SkipASN1(cryptobyteasn1.SEQUENCE) && s.Empty()

@@ -27,7 +27,7 @@ import (
 
 func TestConfigErrors(t *testing.T) {
 	tlstest.RefuseConfigs(t, newProvider(t), live(native.New()), append(tlstest.ConfigFaults(t), []tlstest.ConfigFault{
-		tlstest.ClientFault("unknown policy", func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch": give one of s2n-tls`),
+		tlstest.ClientFault("unknown policy", func(c *tlsprovider.Config) { c.Policy = "nonesuch" }, `unknown security policy "nonesuch": use one of s2n-tls`),
 		tlstest.ClientFault("policy without TLS 1.3, client", func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"),
 		tlstest.ServerFault("policy without TLS 1.3, server", func(c *tlsprovider.Config) { c.Policy = "20170210" }, "has no TLS 1.3"),
 		tlstest.ClientFault("policy and groups", func(c *tlsprovider.Config) {
@@ -50,11 +50,11 @@ func TestConfigErrors(t *testing.T) {
 		tlstest.ServerFault("Ed25519 certificate", func(c *tlsprovider.Config) {
 			_, key, _ := ed25519.GenerateKey(rand.Reader)
 			c.Certificates[0] = tlstest.CertificateOf(t, key)
-		}, "an Ed25519 key: take one of ECDSA"),
+		}, "an Ed25519 key: use RSA"),
 		tlstest.ServerFault("ECDSA on another curve, with the remedy", func(c *tlsprovider.Config) {
 			key, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 			c.Certificates[0] = tlstest.CertificateOf(t, key)
-		}, "an ECDSA on P-224 key: take one of ECDSA"),
+		}, "an ECDSA on P-224 key: use RSA"),
 		tlstest.ServerFault("staple", func(c *tlsprovider.Config) { c.Certificates[0].OCSPStaple = []byte{1} }, "certificate 0: OCSPStaple"),
 		tlstest.ServerFault("timestamps", func(c *tlsprovider.Config) {
 			c.Certificates[0].SignedCertificateTimestamps = [][]byte{{1}}
@@ -62,7 +62,7 @@ func TestConfigErrors(t *testing.T) {
 		tlstest.ServerFault("signature schemes", func(c *tlsprovider.Config) {
 			c.Certificates[0].SignatureSchemes = []tlsprovider.SignatureScheme{0x0403}
 		}, "certificate 0: SignatureSchemes"),
-		tlstest.ServerFault("key that does not sign", tlstest.KeyThatDoesNotSign(t), "does not take the chain or its private key"),
+		tlstest.ServerFault("key that does not sign", tlstest.KeyThatDoesNotSign(t), "does not accept the chain or its private key"),
 	}...))
 }
 
@@ -99,8 +99,8 @@ func TestSystemRoots(t *testing.T) {
 	require.ErrorContains(t, err, "SSL_CERT_FILE")
 }
 
-// The system's roots are those that crypto/x509 finds. Both read the environment once, so each case is a
-// process of its own.
+// TestSystemRootsAreGos checks that the system's roots are those that crypto/x509 finds. Both read the
+// environment once, so each case runs in a child process.
 func TestSystemRootsAreGos(t *testing.T) {
 	if os.Getenv("PQQUIC_TEST_ROOTS") != "" {
 		theirs, err := x509.SystemCertPool()
@@ -127,7 +127,7 @@ func TestSystemRootsAreGos(t *testing.T) {
 	write(file, root())
 	write(dir+"/two.pem", root())
 	write(both+"/three.pem", root())
-	// Neither a block with headers nor one that is no certificate counts.
+	// Blocks with headers, and blocks that are not certificates, are ignored.
 	marked := root()
 	marked.Headers = map[string]string{"Trust": "no"}
 	write(both+"/four.pem", marked)
@@ -177,7 +177,8 @@ func TestTicketKeyRotation(t *testing.T) {
 	require.False(t, run(), "after two rotations the key is gone")
 }
 
-// Ticket keys that an endpoint made are wiped when it needs them no more. Those of a Config are not its.
+// TestTicketKeysAreWiped checks that an endpoint overwrites its own ticket keys when they expire, and not those
+// of a Config.
 func TestTicketKeysAreWiped(t *testing.T) {
 	prov := newProvider(t)
 	_, server, _ := tlstest.Configs(t)

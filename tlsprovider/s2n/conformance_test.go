@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// live counts both providers' handles, and C's bytes.
+// live returns a function that counts the handles of both providers and the memory of the C library.
 func live(n *native.Provider) func() (handles, bytes int64) {
 	return func() (handles, bytes int64) {
 		handles, _ = n.Live()
@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 	tlstest.Run(t, newProvider(t), live(native.New()))
 }
 
-// The native provider at the other end: what one writes the other understands.
+// TestPairs runs the conformance suite with the s2n provider on one side and the native provider on the other.
 func TestPairs(t *testing.T) {
 	s, n := newProvider(t), native.New()
 	t.Run("native client", func(t *testing.T) { tlstest.RunPair(t, n, s, live(n)) })

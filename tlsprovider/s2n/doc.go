@@ -1,13 +1,18 @@
-// Package s2n is the TLS provider on s2n-tls over AWS-LC.
+// Package s2n is the TLS provider based on s2n-tls and AWS-LC.
 //
-// It needs the C library that `make build` makes; a program without it compiles, and [New] returns
-// [ErrNotLinked]. Key exchange is post-quantum by default: the security policy default_pq, or in a
-// FIPS variant default_fips, asked for by name, so that any s2n-tls in its place behaves the same.
+// It needs the C library that `make build` makes. A program without it compiles, and [New] returns
+// [ErrNotLinked]. Key exchange is post-quantum by default: the provider uses the security policy default_pq, or
+// default_fips in a FIPS variant, by name, so that it does not depend on the default of the s2n-tls that is
+// linked.
 //
-// What differs from the native provider: no 0-RTT (s2n-tls sends EndOfEarlyData even in QUIC mode),
-// no choice of cipher suites but by a policy, no tickets from a server that asks for client
-// certificates or on a connection that was itself resumed (s2n-tls forgets that the client can use
-// one), one certificate at most for a client, no application protocol of a single byte or with a zero byte in it (s2n-tls cannot negotiate
-// them), and certificate verification by AWS-LC, to which a tls.Config's callbacks and certificate pools
-// mean nothing: setting them is an error.
+// The differences from the native provider are:
+//
+//   - Cipher suites can be selected only by a policy.
+//   - A server sends no tickets if it requests client certificates, or on a connection that was itself resumed,
+//     because s2n-tls does not keep the client's support for tickets.
+//   - A client has at most one certificate.
+//   - Application protocols of one byte, or with a zero byte, cannot be negotiated by s2n-tls and are errors.
+//   - AWS-LC verifies certificates. The callbacks and certificate pools of a tls.Config have no effect on it;
+//     setting them is an error.
+//   - There is no 0-RTT, because s2n-tls sends EndOfEarlyData in QUIC, too.
 package s2n

@@ -14,12 +14,12 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long a ticket key that nobody configured seals. Its predecessor opens for as
+// ticketKeyLife is how long the endpoint's own ticket key seals tickets. After that it opens tickets for as
 // long again.
 const ticketKeyLife = 24 * time.Hour
 
-// An endpoint is a checked configuration. What s2n-tls works with must not change once a connection
-// uses it, so that a change makes a new one; connections keep theirs.
+// An endpoint is a configuration that was checked. It implements tlsprovider.Endpoint. A configuration of
+// s2n-tls must not change while a connection uses it, so a change of the endpoint makes a new one.
 type endpoint struct {
 	side   tlsprovider.Side
 	policy string
@@ -31,13 +31,13 @@ type endpoint struct {
 	tickets ticketCache
 }
 
-// prepared is one configuration of s2n-tls and what belongs to it in Go.
+// A prepared is a configuration of s2n-tls with the Go values that belong to it.
 type prepared struct {
 	s2n        *s2n.Config
 	certs      []tlsprovider.Certificate
 	signers    []crypto.Signer
 	ticketKeys [][]byte
-	ownKeys    bool // ticketKeys were made here, at madeAt
+	ownKeys    bool // the endpoint made ticketKeys, the newest at madeAt
 	madeAt     time.Time
 }
 
@@ -81,12 +81,12 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	for _, proto := range cfg.NextProtos {
 		switch {
 		case len(proto) == 0 || len(proto) > 255:
-			return fmt.Errorf("s2n: NextProtos: %q has to be 1 to 255 bytes long", proto)
+			return fmt.Errorf("s2n: NextProtos: %q must have 1 to 255 bytes", proto)
 		case len(proto) == 1:
-			// s2n-tls takes a ProtocolNameList of two bytes for malformed, and ignores it.
+			// s2n-tls ignores a ProtocolNameList of two bytes as malformed.
 			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls cannot negotiate a protocol of one byte", proto, tlsprovider.ErrUnsupported)
 		case strings.IndexByte(proto, 0) >= 0:
-			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls cuts a protocol off at a zero byte", proto, tlsprovider.ErrUnsupported)
+			return fmt.Errorf("s2n: NextProtos: %q: %w: s2n-tls ends a protocol at a zero byte", proto, tlsprovider.ErrUnsupported)
 		}
 	}
 	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates {
@@ -96,7 +96,7 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
 	}
 	if side == tlsprovider.Server && cfg.ClientAuth != tlsprovider.NoClientCert && cfg.ClientCAs == nil {
-		return errors.New("s2n: ClientAuth without ClientCAs: name the authorities that issue client certificates")
+		return errors.New("s2n: ClientAuth without ClientCAs: set ClientCAs to the authorities that issue client certificates")
 	}
 	if side == tlsprovider.Server && len(cfg.TicketKeys) > 0 && cfg.ClientAuth != tlsprovider.NoClientCert {
 		return fmt.Errorf("s2n: TicketKeys of a server with ClientAuth: %w: s2n-tls's tickets do not say who the client is",
@@ -108,14 +108,14 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 func checkTicketKeys(keys [][]byte) error {
 	for i, k := range keys {
 		if len(k) != 32 {
-			return fmt.Errorf("s2n: ticket key %d has %d bytes, not 32", i, len(k))
+			return fmt.Errorf("s2n: ticket key %d has %d bytes; it must have 32", i, len(k))
 		}
 	}
 	return nil
 }
 
-// sendsTickets says whether a server sends tickets. One that asks for client certificates does not:
-// s2n-tls does not put them into the ticket.
+// sendsTickets reports whether a server sends tickets. A server that requests client certificates does not,
+// because s2n-tls does not put them into tickets.
 func (e *endpoint) sendsTickets() bool {
 	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert
 }
@@ -144,7 +144,7 @@ func (e *endpoint) now() time.Time {
 	return time.Now()
 }
 
-// clock is the time as C wants it: 0 for the system's.
+// clock returns the time in nanoseconds since 1970, or 0 for the system's time.
 func (e *endpoint) clock() int64 {
 	if e.cfg.Time != nil {
 		return e.cfg.Time().UnixNano()
@@ -152,7 +152,7 @@ func (e *endpoint) clock() int64 {
 	return 0
 }
 
-// groupNames describes the groups of the configuration, for errors.
+// groupNames describes the groups of the configuration in errors.
 func (e *endpoint) groupNames() string {
 	switch {
 	case e.cfg.Policy != "":
@@ -182,7 +182,7 @@ func (e *endpoint) flags() (f s2n.Flags) {
 	}
 	switch e.cfg.ClientAuth {
 	case tlsprovider.NoClientCert:
-		f |= s2n.SkipVerify // there is nothing to verify, and so no need for roots
+		f |= s2n.SkipVerify // there is no certificate to verify, so no roots are needed
 	case tlsprovider.VerifyClientCertIfGiven:
 		f |= s2n.ClientCertAsked
 	case tlsprovider.RequireClientCert:
@@ -191,12 +191,12 @@ func (e *endpoint) flags() (f s2n.Flags) {
 	return f
 }
 
-// prepare makes what s2n-tls works with.
+// prepare makes a configuration of s2n-tls.
 func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own bool) (*prepared, error) {
 	if e.side == tlsprovider.Client && len(certs) > 1 {
-		// With two of different key types s2n-tls fails each session; of two of the same type it
-		// ignores one.
-		return nil, fmt.Errorf("s2n: a client with %d certificates: %w: s2n-tls has one to show: give that one", len(certs),
+		// With certificates of two key types every session fails. Of two certificates of the same type
+		// s2n-tls ignores one.
+		return nil, fmt.Errorf("s2n: client with %d certificates: %w: s2n-tls can present only one: set only that one", len(certs),
 			tlsprovider.ErrUnsupported)
 	}
 	flags := e.flags()
@@ -243,10 +243,10 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 	return p, nil
 }
 
-// wipe clears the ticket keys that were made here, except those that are still in use.
+// wipe overwrites the endpoint's own ticket keys, except those in inUse.
 func (p *prepared) wipe(inUse [][]byte) {
 	if !p.ownKeys {
-		return // they are the caller's
+		return // they belong to the caller
 	}
 	for _, k := range p.ticketKeys {
 		if !slices.ContainsFunc(inUse, func(u []byte) bool { return &u[0] == &k[0] }) {
@@ -255,11 +255,11 @@ func (p *prepared) wipe(inUse [][]byte) {
 	}
 }
 
-var errNoCertificates = errors.New("s2n: a server needs Certificates")
+var errNoCertificates = errors.New("s2n: Certificates is empty: a server needs a certificate")
 
 var errEndpointClosed = errors.New("s2n: the endpoint is closed")
 
-// replaceLocked prepares anew and makes it the configuration of sessions to come.
+// replaceLocked prepares a new configuration for new sessions.
 func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
 	old := e.current
 	if old == nil {
@@ -276,7 +276,7 @@ func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte,
 		return err
 	}
 	if keys != nil && own && old.ownKeys && len(keys) == len(old.ticketKeys) && &keys[0] == &old.ticketKeys[0] {
-		p.madeAt = old.madeAt // the same keys, no younger
+		p.madeAt = old.madeAt // the keys are the same
 	}
 	old.wipe(keys)
 	e.current = p
@@ -296,18 +296,18 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	if err := e.replaceLocked(certs, nil, false); err != nil {
 		return err
 	}
-	e.tickets.clear() // they stand for the old identity
+	e.tickets.clear() // they belong to the previous certificates
 	return nil
 }
 
 func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	switch {
 	case e.side == tlsprovider.Client:
-		return errors.New("s2n: ticket keys are a server's")
+		return errors.New("s2n: SetTicketKeys of a client: only servers have ticket keys")
 	case len(keys) == 0:
-		return errors.New("s2n: no ticket keys")
+		return errors.New("s2n: SetTicketKeys without a key")
 	case !e.sendsTickets():
-		return fmt.Errorf("s2n: ticket keys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
+		return fmt.Errorf("s2n: SetTicketKeys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
 	}
 	if err := checkTicketKeys(keys); err != nil {
 		return err
@@ -317,10 +317,10 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	return e.replaceLocked(nil, keys, false)
 }
 
-// rotate gives a server whose ticket keys nobody configured a new one when it is time. A failure
-// leaves the old one in use: it is no reason to refuse a connection.
+// rotate replaces a server's own ticket key if it is too old. If that fails, the server continues with the old
+// key rather than fail a connection.
 func (e *endpoint) rotate() {
-	now := e.now() // without the lock: it calls the program's clock, which may panic
+	now := e.now() // before the lock, because it calls the program's clock, which may panic
 	e.mu.RLock()
 	due := e.current != nil && e.current.ownKeys && now.Sub(e.current.madeAt) >= ticketKeyLife
 	e.mu.RUnlock()
@@ -334,7 +334,7 @@ func (e *endpoint) rotate() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == nil || now.Sub(e.current.madeAt) < ticketKeyLife {
-		return // somebody was faster
+		return // another goroutine has replaced it
 	}
 	_ = e.replaceLocked(nil, [][]byte{key, e.current.ticketKeys[0]}, true)
 }

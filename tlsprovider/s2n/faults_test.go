@@ -13,8 +13,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// The same fault has the same error code in both providers, except where docs/tls-errors.md says
-// otherwise: each of its rows is run, and each fault has a row.
+// TestErrorTable checks that the faults have the error codes of docs/tls-errors.md with both providers, and that
+// every fault has a row there.
 func TestErrorTable(t *testing.T) {
 	s, n := newProvider(t), native.New()
 	page, err := os.ReadFile("../../docs/tls-errors.md")
@@ -31,7 +31,7 @@ func TestErrorTable(t *testing.T) {
 			require.NotNil(t, row, "docs/tls-errors.md has no row for it")
 			require.Equal(t, fault.Side.String(), row[0])
 			for i, p := range []tlsprovider.Provider{n, s} {
-				// The peer is of the other provider: it is not the one that is asked.
+				// The peer uses the other provider.
 				su := tlstest.Suite{Client: p, Server: n}
 				if fault.Side == tlsprovider.Server {
 					su = tlstest.Suite{Client: n, Server: p}
@@ -48,7 +48,8 @@ func TestErrorTable(t *testing.T) {
 	}
 }
 
-// A server without a group in common with the client says which ones both have.
+// TestGroupMismatchNamesBothSides checks that the error of a server without a common group names the groups of
+// both sides.
 func TestGroupMismatchNamesBothSides(t *testing.T) {
 	client, server, _ := tlstest.Configs(t)
 	client.Groups, server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384, tlsprovider.X25519}

@@ -7,14 +7,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// checkCertificates refuses, in a FIPS variant, a certificate whose key is not approved.
+// checkCertificates returns an error, in a FIPS variant, for a certificate whose key is not approved.
 func (p *provider) checkCertificates(certs []tlsprovider.Certificate) error {
 	if !p.fips {
 		return nil
 	}
 	for i, c := range certs {
 		if len(c.Chain) == 0 {
-			continue // which is refused for every variant
+			continue // an error in all variants
 		}
 		if err := p.module.Key(c.Chain[0]); err != nil {
 			return fmt.Errorf("s2n: certificate %d: %w", i, err)
@@ -23,7 +23,8 @@ func (p *provider) checkCertificates(certs []tlsprovider.Certificate) error {
 	return nil
 }
 
-// judge sets what the state says about FIPS. schemes are those of both sides' CertificateVerify.
+// judge sets FIPS and FIPSDetail of the state. schemes are the signature schemes of both sides'
+// CertificateVerify.
 func (s *session) judge(schemes [2]tlsprovider.SignatureScheme) {
 	p := s.ep.p
 	if !p.fips {

@@ -16,7 +16,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// A FIPS build of AWS-LC that AWS_LC_DIR names does not make the default variant a FIPS variant.
+// TestModuleOf checks, among others, that a FIPS build of AWS-LC in AWS_LC_DIR does not make the default variant a
+// FIPS variant.
 func TestModuleOf(t *testing.T) {
 	module := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, AWSLC: "AWS-LC FIPS 3.6.0"}
 	for _, c := range []struct {
@@ -41,12 +42,12 @@ func TestModuleOf(t *testing.T) {
 	}
 }
 
-// newFIPSProvider skips a test that takes a FIPS variant; make test runs it with the tag.
+// newFIPSProvider skips a test if the program is not a FIPS variant. `make test` runs it with the tag.
 func newFIPSProvider(t *testing.T) tlsprovider.Provider {
 	prov := newProvider(t)
 	if awslc.Variant == "" {
 		require.False(t, prov.Capabilities().FIPS.Enabled)
-		t.Skip("takes the tag pqquic_fips or pqquic_fips4")
+		t.Skip("needs the tag pqquic_fips or pqquic_fips4")
 	}
 	return prov
 }
@@ -81,8 +82,8 @@ func TestFIPSState(t *testing.T) {
 	}
 }
 
-// The module does not make a Signer's signature, so the server cannot vouch for it. The client can: it
-// verified the signature with its module.
+// TestFIPSStateWithSigner checks that State.FIPS is false on a server whose signature was made by a Signer, outside
+// of its module, and true on the client, whose module has verified the signature.
 func TestFIPSStateWithSigner(t *testing.T) {
 	prov := newFIPSProvider(t)
 	client, server, ca := tlstest.Configs(t)

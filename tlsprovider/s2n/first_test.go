@@ -13,12 +13,11 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// TestReadyBeforeFirstHandshake: New leaves nothing of the library's start to the first handshake of
-// a process, which would take tens of milliseconds longer than others: self-tests, the source of
-// entropy. That one's state is by far the largest thing that AWS-LC keeps, so memory shows when it
-// was made: before, and nothing like it during the handshake.
+// TestReadyBeforeFirstHandshake checks that New initializes AWS-LC completely. If it left self-tests and the
+// entropy source to the first handshake, that would take tens of milliseconds longer than others. The state of the
+// entropy source is the largest allocation of AWS-LC, so the test measures memory before and after the handshake.
 func TestReadyBeforeFirstHandshake(t *testing.T) {
-	newProvider(t) // or there is nothing to test
+	newProvider(t)
 	const child = "PQQUIC_FIRST_HANDSHAKE"
 	if os.Getenv(child) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestReadyBeforeFirstHandshake$", "-test.v")
@@ -39,7 +38,7 @@ func TestReadyBeforeFirstHandshake(t *testing.T) {
 	})
 	grown := awslc.Live().CryptoBytes - ready
 	fmt.Println("first handshake:", ready, grown)
-	if ready > 0 { // an allocator that could be replaced counts
+	if ready > 0 { // 0 if AWS-LC's allocator cannot be replaced
 		require.Less(t, grown, ready/4)
 		require.Greater(t, ready, int64(100<<10))
 	}

@@ -28,14 +28,14 @@ func goLevel(l tlsprovider.Level) tls.QUICEncryptionLevel {
 	return tls.QUICEncryptionLevelInitial
 }
 
-// A goPeer is a crypto/tls connection at the other end, as the standard library drives it.
+// A goPeer is a peer that uses crypto/tls directly.
 type goPeer struct {
 	conn    *tls.QUICConn
 	out     []tlsprovider.CryptoData
 	params  []byte
 	done    bool
 	isSrv   bool
-	secrets map[tlsprovider.Level][]byte // to write
+	secrets map[tlsprovider.Level][]byte // for writing
 	suite   uint16
 }
 
@@ -64,7 +64,7 @@ func (g *goPeer) pump(t testing.TB) {
 	}
 }
 
-// runWithGo pumps bytes between s, whose first events are given, and a crypto/tls connection.
+// runWithGo passes bytes between s, whose first events are given, and a crypto/tls connection.
 func runWithGo(t testing.TB, p *tlstest.Pair, side tlsprovider.Side, g *goPeer) {
 	t.Helper()
 	var toGo []tlsprovider.CryptoData
@@ -93,7 +93,7 @@ func runWithGo(t testing.TB, p *tlstest.Pair, side tlsprovider.Side, g *goPeer) 
 	require.NotEmpty(t, g.params)
 }
 
-// What crypto/tls wrote with its secret, packet protection by AWS-LC opens with ours.
+// requireSameSecrets checks that AWS-LC opens a packet that was sealed with crypto/tls's secret.
 func requireSameSecrets(t testing.TB, s tlsprovider.Session, g *goPeer) {
 	t.Helper()
 	k, err := s.TakeKeys(tlsprovider.LevelApp, 1)

@@ -7,9 +7,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// The descriptors of the boundary and of the binding are the same bytes, so that a train crosses
-// two packages and into C without being copied. These lines do not compile where the sizes differ;
-// a test compares the fields.
+// The descriptors of packages tlsprovider and awslc have the same layout, so that a train is passed to C without a
+// copy. These lines do not compile if the sizes differ; a test compares the fields.
 var (
 	_ [unsafe.Sizeof(tlsprovider.SealDesc{})]byte = [unsafe.Sizeof(awslc.SealDesc{})]byte{}
 	_ [unsafe.Sizeof(tlsprovider.OpenDesc{})]byte = [unsafe.Sizeof(awslc.OpenDesc{})]byte{}
@@ -31,7 +30,7 @@ func (o opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) i
 
 func (o opener) IntegrityLimit() uint64 { return o.Limit() }
 
-// keysOf wraps what is there; a direction that is nil stays a nil interface.
+// keysOf returns the Keys for s and o. If one of them is nil, its interface is nil.
 func keysOf(s *awslc.Sealer, o *awslc.Opener) (k tlsprovider.Keys) {
 	if s != nil {
 		k.Sealer = sealer{s}

@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// A session lives as long as its connection, for the sake of exporters: of s2n-tls's 31 KB nothing is left
-// once the handshake is over and, on a client, the ticket has come or is waited for no longer.
+// TestFinishedSessionsAreSmall checks that a session, which is kept for its exporter until the connection ends,
+// frees the 31 KB of s2n-tls after the handshake; on a client after the ticket or IgnoreTickets.
 func TestFinishedSessionsAreSmall(t *testing.T) {
 	prov := newProvider(t)
 	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
@@ -66,7 +66,7 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 	}
 }
 
-// Keys, configurations and tickets that were closed do nothing, and nothing bad.
+// TestClosedEndpointsRefuse checks that the methods of closed endpoints return errors.
 func TestClosedEndpointsRefuse(t *testing.T) {
 	prov := newProvider(t)
 	client, server, ca := tlstest.Configs(t)

@@ -12,8 +12,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// newProvider skips a test that needs the C library where there is none, unless the environment says
-// that there has to be one.
+// newProvider skips a test if the C library is not linked, or fails it if PQQUIC_REQUIRE_LINKED is 1.
 func newProvider(t testing.TB) tlsprovider.Provider {
 	t.Helper()
 	p, err := New()
@@ -30,7 +29,7 @@ func newPair(t testing.TB, p tlsprovider.Provider, client, server *tlsprovider.C
 	return su.NewPair(t, client, server)
 }
 
-// sealerOf is a sealer made from a secret, which only tests can have.
+// sealerOf returns a sealer for a secret. Only tests have secrets.
 func sealerOf(t testing.TB, suite uint16, secret []byte) tlsprovider.Sealer {
 	t.Helper()
 	s, err := awslc.NewSealer(1, suite, secret, true)

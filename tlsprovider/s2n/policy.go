@@ -13,13 +13,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// policyBits are the groups by the bits of our policies' names; build/Policies.cmake has the same list.
+// policyBits lists the groups in the order of the bits in the names of our policies. build/Policies.cmake has the
+// same list.
 var policyBits = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384,
 	tlsprovider.MLKEM1024, tlsprovider.P521}
 
-// policyOf returns the policy for a set of groups. s2n-tls has no setter for groups: they belong to a
-// security policy. The C build adds one policy for each set, pqquic_01 to pqquic_ff.
+// policyOf returns the policy for a set of groups. In s2n-tls groups are part of a security policy and cannot be
+// set. The C build adds a policy for each set, pqquic_01 to pqquic_ff.
 func policyOf(groups []tlsprovider.Group) string {
 	mask := 0
 	for i, g := range policyBits {
@@ -30,7 +31,7 @@ func policyOf(groups []tlsprovider.Group) string {
 	return fmt.Sprintf("pqquic_%02x", mask)
 }
 
-// An offer is what a policy puts into a ClientHello.
+// An offer lists what a client with a policy offers in its ClientHello.
 type offer struct {
 	Groups           []tlsprovider.Group
 	CipherSuites     []tlsprovider.CipherSuite
@@ -46,9 +47,8 @@ type probed struct {
 
 var probes sync.Map // policy name to probed
 
-// probe returns what a policy offers, as a ClientHello that is built in memory says. It fails for a
-// name that this s2n-tls does not know and for a policy without TLS 1.3. Policies do not change in a
-// process, so each is read once.
+// probe returns what a policy offers. It parses a ClientHello that s2n-tls builds in memory. It returns an error for
+// an unknown name and for a policy without TLS 1.3. The result is cached, because policies do not change.
 func probe(policy string) (*offer, error) {
 	if r, ok := probes.Load(policy); ok {
 		return r.(probed).offer, r.(probed).err
@@ -63,12 +63,12 @@ func probeOnce(policy string) (*offer, error) {
 	if err != nil {
 		var e *s2n.Error
 		if errors.As(err, &e) && e.Name == "S2N_ERR_INVALID_SECURITY_POLICY" {
-			return nil, fmt.Errorf("%w %q: give one of s2n-tls's usage guide, such as default_pq or default_tls13", errNoPolicy, policy)
+			return nil, fmt.Errorf("%w %q: use one of s2n-tls's usage guide, such as default_pq or default_tls13", errNoPolicy, policy)
 		}
 		return nil, err
 	}
 	defer cfg.Close()
-	noTLS13 := fmt.Errorf("security policy %q has no TLS 1.3, which QUIC requires: give another one, such as default_pq", policy)
+	noTLS13 := fmt.Errorf("security policy %q has no TLS 1.3, which QUIC requires: use another one, such as default_pq", policy)
 	conn, err := s2n.NewConn(cfg, s2n.ConnParams{ServerName: "probe.invalid", Params: []byte{0}})
 	if err != nil {
 		return nil, noTLS13
@@ -84,7 +84,7 @@ func probeOnce(policy string) (*offer, error) {
 	}
 	ch, err := hello.ParseClientHello(e.Data[hello.HeaderLen:])
 	if err != nil {
-		return nil, fmt.Errorf("reading back the ClientHello of policy %q: %w", policy, err)
+		return nil, fmt.Errorf("parsing the ClientHello of policy %q: %w", policy, err)
 	}
 	if !ch.Offers(hello.VersionTLS13) || len(ch.CipherSuites) == 0 {
 		return nil, noTLS13
@@ -97,12 +97,13 @@ func probeOnce(policy string) (*offer, error) {
 	return &offer{ch.Groups, ch.CipherSuites, ch.SignatureSchemes}, nil
 }
 
-// choosePolicy returns the policy that cfg asks for, after a check that it offers what was asked.
+// choosePolicy returns the policy for cfg, after it has checked that the policy offers the groups and cipher suites
+// of cfg.
 func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	name, byGroup := p.defaultPolicy(), false
 	switch {
 	case cfg.Policy != "" && (cfg.Groups != nil || cfg.CipherSuites != nil):
-		return "", errors.New("s2n: a Policy has its own groups and cipher suites: leave Groups and CipherSuites nil")
+		return "", errors.New("s2n: Policy is set together with Groups or CipherSuites, which it replaces: leave Groups and CipherSuites nil")
 	case cfg.Policy != "":
 		name = cfg.Policy
 	case cfg.Groups != nil:
@@ -114,7 +115,7 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	o, err := probe(name)
 	if err != nil {
 		if byGroup && errors.Is(err, errNoPolicy) {
-			return "", fmt.Errorf("s2n: the linked s2n-tls has no policy for Groups %s: leave Groups nil, name a Policy of its own, or use the library that `make build` makes: %w",
+			return "", fmt.Errorf("s2n: the linked s2n-tls has no policy for Groups %s: leave Groups nil, set Policy to one that it has, or use the library that `make build` makes: %w",
 				tlsprovider.GroupList(cfg.Groups), tlsprovider.ErrUnsupported)
 		}
 		return "", fmt.Errorf("s2n: %w", err)
@@ -126,7 +127,7 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	}
 	pq := slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum)
 	if !pq && cfg.RequirePQ {
-		return "", fmt.Errorf("s2n: RequirePQ, but %s offers only %s", policyLabel(cfg, name), tlsprovider.GroupList(o.Groups))
+		return "", fmt.Errorf("s2n: RequirePQ is set, but %s offers only %s", policyLabel(cfg, name), tlsprovider.GroupList(o.Groups))
 	}
 	if err := p.checkOffer(cfg, name, o); err != nil {
 		return "", err
@@ -138,8 +139,8 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	return name, checkSuites(cfg.CipherSuites, o.CipherSuites)
 }
 
-// checkOffer refuses groups whose handshakes this package could not describe, and, in a FIPS variant,
-// what the module does not approve.
+// checkOffer returns an error if a policy offers a group that this package does not know, or, in a FIPS variant,
+// an algorithm that the module does not approve.
 func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) error {
 	for _, g := range o.Groups {
 		if !slices.Contains(policyBits, g) {
@@ -176,8 +177,8 @@ func checkGroups(groups []tlsprovider.Group) error {
 	return nil
 }
 
-// sameGroups compares what was asked with what is offered, as sets. A library without ML-KEM silently
-// leaves hybrids out.
+// sameGroups returns an error if the sets of groups differ. An s2n-tls without ML-KEM does not offer hybrids, and
+// reports no error.
 func sameGroups(want, got []tlsprovider.Group) error {
 	for _, g := range want {
 		if !slices.Contains(got, g) {
@@ -192,14 +193,15 @@ func sameGroups(want, got []tlsprovider.Group) error {
 	return nil
 }
 
-// checkSuites accepts a restriction that restricts nothing; s2n-tls has no setter for suites either.
+// checkSuites returns an error if want lacks a suite of the policy, because s2n-tls has no setter for cipher
+// suites.
 func checkSuites(want, have []tlsprovider.CipherSuite) error {
 	if want == nil {
 		return nil
 	}
 	for _, s := range have {
 		if !slices.Contains(want, s) {
-			return fmt.Errorf("s2n: CipherSuites without %v: %w; name a Policy that has what you want", s, tlsprovider.ErrUnsupported)
+			return fmt.Errorf("s2n: CipherSuites without %v: %w; set Policy to one with the cipher suites that you want", s, tlsprovider.ErrUnsupported)
 		}
 	}
 	return nil

@@ -18,7 +18,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A server takes its own order, so the first suite of a row decides what packets cost.
+// TestEveryRowPrefersAES128 checks that every policy prefers AES-128-GCM, which costs the least. A server uses its
+// own order of preference.
 func TestEveryRowPrefersAES128(t *testing.T) {
 	newProvider(t)
 	policies := []string{"default_pq", "default_fips"}
@@ -30,15 +31,15 @@ func TestEveryRowPrefersAES128(t *testing.T) {
 		require.NoError(t, err, policy)
 		require.Equal(t, tlsprovider.AES128GCM, o.CipherSuites[0], policy)
 		if awslc.Variant != "" && policy != "default_pq" {
-			// Which the module does not count as approved, see cgo/c/tests/test_fips.c.
+			// It is not approved: see cgo/c/tests/test_fips.c.
 			require.NotContains(t, o.CipherSuites, tlsprovider.ChaCha20Poly1305, policy)
 		}
 	}
 }
 
-// The library that the build makes is post-quantum under the name that means s2n-tls's default. One
-// that was built with PQ_DEFAULT_POLICY=OFF is not; the provider's own default stays post-quantum on
-// it. TestOverrides in scripts/checks runs this test on such a library.
+// TestDefaultTLS13Policy checks that s2n-tls's policy default_tls13 is post-quantum in the library that the build
+// makes. With PQ_DEFAULT_POLICY=OFF it is not, but the provider's default is. TestOverrides in scripts/checks runs
+// this test with such a library.
 func TestDefaultTLS13Policy(t *testing.T) {
 	p := newProvider(t)
 	o, err := probe("default_tls13")
@@ -54,13 +55,13 @@ func TestDefaultTLS13Policy(t *testing.T) {
 	require.NoError(t, err, "the provider's own default")
 }
 
-// s2n-tls's policies for CNSA 2.0 have ML-KEM-1024 without a curve beside it.
+// TestPolicyWithPureMLKEM checks s2n-tls's policies for CNSA 2.0, which offer ML-KEM-1024 alone.
 func TestPolicyWithPureMLKEM(t *testing.T) {
 	prov := newProvider(t)
 	for _, policy := range []string{"cnsa_2", "cnsa_1_2_interop"} {
 		c, err := prov.NewClient(&tlsprovider.Config{Policy: policy, RequirePQ: true, NextProtos: []string{"test"}})
 		if awslc.Variant == "fips" {
-			require.ErrorContains(t, err, "mldsa87") // which AWS-LC-FIPS 3.x has not validated
+			require.ErrorContains(t, err, "mldsa87") // not part of the validation of AWS-LC-FIPS 3.x
 			continue
 		}
 		require.NoError(t, err, policy)
@@ -69,7 +70,7 @@ func TestPolicyWithPureMLKEM(t *testing.T) {
 	if awslc.Variant == "fips" {
 		return
 	}
-	mldsa, err := os.ReadFile("testdata/mldsa87.pem") // which no Go program can make
+	mldsa, err := os.ReadFile("testdata/mldsa87.pem") // Go's crypto/x509 cannot make such a certificate
 	require.NoError(t, err)
 	mldsa87, err := tlsprovider.CertificateFromPEM(mldsa, mldsa)
 	require.NoError(t, err)
@@ -89,7 +90,7 @@ func TestPolicyWithPureMLKEM(t *testing.T) {
 	}
 }
 
-// selfSignedP384 makes a certificate as CNSA asks for.
+// selfSignedP384 returns a self-signed certificate that CNSA allows.
 func selfSignedP384(t *testing.T) tlsprovider.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	require.NoError(t, err)
@@ -103,7 +104,7 @@ func selfSignedP384(t *testing.T) tlsprovider.Certificate {
 	return tlsprovider.Certificate{Chain: [][]byte{der}, KeyDER: keyDER}
 }
 
-// A policy may offer only groups that handshakes can describe.
+// TestPolicyWithUnknownGroup checks that a policy with an unknown group is an error.
 func TestPolicyWithUnknownGroup(t *testing.T) {
 	p := newProvider(t).(*provider)
 	o := &offer{Groups: []tlsprovider.Group{tlsprovider.X25519MLKEM768, 0x1234}}
@@ -112,7 +113,7 @@ func TestPolicyWithUnknownGroup(t *testing.T) {
 	require.ErrorContains(t, err, "policy future offers group 0x1234")
 }
 
-// The list of the build and ours are the same: each bit's policy offers its group and nothing else.
+// TestPolicyBits checks that the policy for each bit offers exactly the group of policyBits.
 func TestPolicyBits(t *testing.T) {
 	newProvider(t)
 	require.ElementsMatch(t, tlsprovider.AllGroups(), policyBits)

@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// ErrNotLinked means that this program was built without the C library; its text says what to run.
+// ErrNotLinked means that the program was built without the C library. Its text lists the remedies.
 var ErrNotLinked = awslc.ErrNotLinked
 
 // Name is the provider's name in flags and in [tlsprovider.State].
@@ -24,9 +24,9 @@ type provider struct {
 	caps   func() tlsprovider.Capabilities
 }
 
-// New returns the provider, safe for concurrent use. Its errors are [ErrNotLinked], libraries that
-// do not fit what was compiled against them, and, under the tags pqquic_fips and pqquic_fips4, a
-// module other than the one that the tag names.
+// New returns the provider, which is safe for concurrent use. It returns [ErrNotLinked] if the C library is not
+// linked, and other errors if the versions of libraries and headers differ or, with the tags pqquic_fips and
+// pqquic_fips4, if the module is not the one that the tag names.
 func New() (tlsprovider.Provider, error) {
 	info, err := awslc.Library()
 	if err != nil {
@@ -41,8 +41,8 @@ func New() (tlsprovider.Provider, error) {
 	return p, nil
 }
 
-// moduleOf returns the FIPS module that info describes, and whether it is in use. A FIPS build of AWS-LC
-// in the default variant (AWS_LC_DIR) is not: our C uses its plain AEADs, and asks for no self-test.
+// moduleOf returns whether the program is a FIPS variant, and its module. A FIPS build of AWS-LC in the default
+// variant (AWS_LC_DIR) does not count: our C uses its plain AEADs there and does not run the self-test.
 func moduleOf(info awslc.Info) (bool, approved.Module) {
 	if !info.FIPSBuild || !info.FIPSMode || !info.SelfTest {
 		return false, approved.Module{}
@@ -53,19 +53,19 @@ func moduleOf(info awslc.Info) (bool, approved.Module) {
 	return true, approved.AWSLCFIPS4
 }
 
-// checkVariant compares what is linked with the build tag that asked for it.
+// checkVariant returns an error if the linked module is not the one of the build tag.
 func checkVariant(variant string, info awslc.Info) error {
 	major := map[string]string{"fips": "3.", "fips4": "4."}[variant]
 	switch {
 	case variant == "":
 		return nil
 	case !info.FIPSBuild, !info.FIPSMode:
-		return fmt.Errorf("s2n: the tag pqquic_%s asks for AWS-LC's FIPS module, but %q is linked: run `make build VARIANT=%s`",
+		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC's FIPS module, but %q is linked: run `make build VARIANT=%s`",
 			variant, info.AWSLC, variant)
 	case !info.SelfTest:
-		return fmt.Errorf("s2n: the self-test of %q did not pass", info.AWSLC)
+		return fmt.Errorf("s2n: the self-test of %q failed", info.AWSLC)
 	case !strings.HasPrefix(moduleVersion(info.AWSLC), major):
-		return fmt.Errorf("s2n: the tag pqquic_%s asks for AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`",
+		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`",
 			variant, major, info.AWSLC, variant)
 	}
 	return nil
@@ -100,7 +100,7 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 		c.SignatureSchemes = def.SignatureSchemes
 		c.Groups = infoOf(def.Groups)
 	}
-	// Groups can be named if s2n-tls has our policies. One without them has its default's groups only.
+	// An s2n-tls without our policies supports only the groups of its default policy.
 	var named []tlsprovider.Group
 	for _, g := range tlsprovider.AllGroups() {
 		if _, err := p.choosePolicy(&tlsprovider.Config{Groups: []tlsprovider.Group{g}}); err == nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// rootFiles and rootDirs are where crypto/x509 looks for the system's roots: the paths compiled into AWS-LC
-// exist nowhere, and both providers should trust the same roots. SSL_CERT_FILE and SSL_CERT_DIR replace them
-// here as there.
+// rootFiles and rootDirs are the places where crypto/x509 looks for the system's roots, so that both providers
+// trust the same roots. SSL_CERT_FILE and SSL_CERT_DIR replace them, as in crypto/x509. The paths compiled into
+// AWS-LC do not exist.
 var (
 	rootFiles = []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Gentoo
@@ -43,8 +43,8 @@ var systemRoots = sync.OnceValues(func() ([][]byte, error) {
 	return loadRoots(files, dirs)
 })
 
-// loadRoots returns the certificates that crypto/x509 would: those of the first of files that can be read,
-// and those of all files in dirs.
+// loadRoots returns the same certificates as crypto/x509: those of the first file that can be read, and those of
+// all files in dirs.
 func loadRoots(files, dirs []string) ([][]byte, error) {
 	var set rootSet
 	for _, name := range files {
@@ -76,8 +76,8 @@ type rootSet struct {
 	seen map[string]bool
 }
 
-// add adds the certificates in a PEM file. As crypto/x509 does, it passes over blocks with headers and
-// certificates that do not parse.
+// add adds the certificates of a PEM file. Like crypto/x509, it skips blocks with headers and certificates that
+// do not parse.
 func (s *rootSet) add(b []byte) {
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" || len(block.Headers) > 0 || s.seen[string(block.Bytes)] {
@@ -94,10 +94,10 @@ func (s *rootSet) add(b []byte) {
 	}
 }
 
-// addRoots adds roots to the trust anchors of cfg. name is their field of Config.
+// addRoots adds roots to the trust anchors of cfg. name is the name of their field in Config.
 func addRoots(cfg *s2n.Config, name string, roots *tlsprovider.Roots) error {
 	if len(roots.DER()) == 0 {
-		return fmt.Errorf("s2n: %s: the set is empty: nothing would be trusted", name)
+		return fmt.Errorf("s2n: %s: the set is empty, so that no certificate would be trusted", name)
 	}
 	for i, der := range roots.DER() {
 		if !isDERCertificate(der) {
@@ -110,8 +110,7 @@ func addRoots(cfg *s2n.Config, name string, roots *tlsprovider.Roots) error {
 	return nil
 }
 
-// addSystemRoots adds the system's roots to the trust anchors of cfg, but for those that AWS-LC cannot
-// parse.
+// addSystemRoots adds the system's roots to the trust anchors of cfg, except those that AWS-LC cannot parse.
 func addSystemRoots(cfg *s2n.Config) error {
 	ders, err := systemRoots()
 	if err != nil {
@@ -124,7 +123,7 @@ func addSystemRoots(cfg *s2n.Config) error {
 		}
 	}
 	if added == 0 {
-		return errors.New("s2n: AWS-LC can read none of the system's trusted roots: set SSL_CERT_FILE or Config.RootCAs")
+		return errors.New("s2n: AWS-LC cannot parse any of the system's trusted roots: set SSL_CERT_FILE or Config.RootCAs")
 	}
 	return nil
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// A session is one handshake. s2n-tls's part of it is freed by C when the handshake is complete.
+// A session is one handshake. It implements tlsprovider.Session. C frees the connection of s2n-tls when the
+// handshake is complete.
 type session struct {
-	ep      *endpoint // changes when the server's Decision brings another
+	ep      *endpoint // a server's Decision may replace it
 	signers []crypto.Signer
 	conn    *s2n.Conn
-	name    string // a client's, as it was asked for
+	name    string // SessionParams.ServerName
 
 	generation int // of the client's tickets
 
@@ -29,8 +30,8 @@ type session struct {
 	state   tlsprovider.State
 	watch   watch
 	wantPQ  bool // RequirePQ of any endpoint that the session has had
-	checked bool // wantPQ was looked at
-	outside bool // a Signer was asked for a signature
+	checked bool // the group was checked for wantPQ
+	outside bool // a signature was requested from a Signer
 	failed  error
 }
 
@@ -55,7 +56,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		s.state.ServerName = p.ServerName
 		var t *s2n.Ticket
 		if t, s.generation = e.tickets.take(p.ServerName, e.now()); t != nil {
-			// If s2n-tls does not take the ticket, the handshake is a full one.
+			// If s2n-tls does not accept the ticket, the handshake is a full one.
 			conn.Resume(t, e.clock())
 			t.Close()
 		}
@@ -63,13 +64,14 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	return s, nil
 }
 
-// connParams says what is sent as SNI, which holds names only, and what the certificate must match.
+// connParams returns the parameters of a connection: the name to send in SNI, which must not be an address, and
+// the name to verify.
 func (e *endpoint) connParams(p tlsprovider.SessionParams) (s2n.ConnParams, error) {
 	if e.side == tlsprovider.Server {
 		return s2n.ConnParams{}, nil
 	}
 	if len(p.TransportParameters) > 0xffff {
-		return s2n.ConnParams{}, errors.New("s2n: transport parameters are longer than an extension can be")
+		return s2n.ConnParams{}, errors.New("s2n: TransportParameters are too long for an extension")
 	}
 	name, err := tlsprovider.ParseServerName(p.ServerName)
 	if err != nil {
@@ -84,7 +86,7 @@ func (e *endpoint) connParams(p tlsprovider.SessionParams) (s2n.ConnParams, erro
 	return cp, nil
 }
 
-// fail ends the session; every later call repeats the error.
+// fail ends the session. Later calls return the same error.
 func (s *session) fail(alert tlsprovider.Alert, err error) error {
 	s.failed = &tlsprovider.Error{Alert: alert, Err: err}
 	return s.failed
@@ -94,7 +96,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	if s.failed != nil {
 		return nil, s.failed
 	}
-	clear(s.events) // what they pointed to is not ours any longer
+	clear(s.events) // they refer to bytes that are no longer valid
 	s.events = s.events[:0]
 	if s.sign != nil && len(in) == 0 {
 		if err := s.signed(); err != nil {
@@ -112,7 +114,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	return s.events, nil
 }
 
-// signed hands a finished signature to s2n-tls.
+// signed passes the Signer's signature, if it is ready, to s2n-tls.
 func (s *session) signed() error {
 	sig, err := s.sign.Result()
 	switch {
@@ -128,7 +130,7 @@ func (s *session) signed() error {
 	return nil
 }
 
-// drive makes one call into C and reads its log. With keep the log's bytes have to outlive the next
+// drive makes one call into C and processes its log. If keep is true, the log's bytes stay valid during the next
 // call of the same Advance.
 func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 	if len(d.Data) > 0 {
@@ -166,7 +168,7 @@ func (s *session) driveError(err error) error {
 		case "S2N_ERR_CERT_REJECTED":
 			err = fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name)
 		case "S2N_ERR_INVALID_SUPPORTED_GROUP_STATE", "S2N_ERR_ECDHE_UNSUPPORTED_CURVE":
-			// s2n-tls's own text speaks of the state of an extension.
+			// The text of s2n-tls describes the state of an extension.
 			err = fmt.Errorf("s2n: no common key exchange group: the client offers %s, the server takes %s: %w",
 				tlsprovider.GroupList(s.offered), s.ep.groupNames(), err)
 		}
@@ -174,7 +176,7 @@ func (s *session) driveError(err error) error {
 	return s.fail(tlsprovider.Alert(f.Alert), err)
 }
 
-// event translates one record of the log.
+// event processes one record of the log.
 func (s *session) event(e s2n.Event) error {
 	level := tlsprovider.Level(e.Level)
 	switch e.Kind {
@@ -263,7 +265,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		// 0x0178; see Section 4.8) if an application protocol is not negotiated."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
 		return nil, s.fail(tlsprovider.AlertNoApplicationProtocol,
-			fmt.Errorf("s2n: the client offers %q, and %q was chosen", s.hello.ALPN, d.ALPN))
+			fmt.Errorf("s2n: Decision.ALPN is %q, but the client offers only %q", d.ALPN, s.hello.ALPN))
 	}
 	if err := s.decide(d); err != nil {
 		return nil, s.fail(tlsprovider.AlertInternalError, err)
@@ -281,7 +283,7 @@ func (s *session) decide(d tlsprovider.Decision) error {
 	}
 	e, ok := d.Endpoint.(*endpoint)
 	if !ok || e.side != tlsprovider.Server {
-		return errors.New("s2n: the Decision's Endpoint is not a server of this provider")
+		return errors.New("s2n: Decision.Endpoint is not a server of this provider")
 	}
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -300,7 +302,7 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider
 		return tlsprovider.Keys{}, s.failed
 	}
 	if version != 1 && version != 0x6b3343cf {
-		return tlsprovider.Keys{}, fmt.Errorf("s2n: no keys for QUIC version 0x%08x", version)
+		return tlsprovider.Keys{}, fmt.Errorf("s2n: QUIC version 0x%08x is not supported", version)
 	}
 	return keysOf(s.conn.TakeSealer(uint8(level), version), s.conn.TakeOpener(uint8(level), version)), nil
 }
@@ -308,7 +310,7 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider
 func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
 	out, ok := s.conn.Export(label, context, length)
 	if !ok {
-		return nil, errors.New("s2n: no exporter: the handshake is not complete, or label, context or length is out of bounds")
+		return nil, errors.New("s2n: Export failed: the handshake is not complete, or the label, context or length is too long")
 	}
 	return out, nil
 }

@@ -7,8 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// checkGroup enforces RequirePQ as soon as the group is settled, before a ServerHello leaves or an
-// application byte is sent.
+// checkGroup enforces RequirePQ as soon as the group is known, before a ServerHello or application data is sent.
 func (s *session) checkGroup() error {
 	if s.checked || !s.wantPQ {
 		return nil
@@ -20,13 +19,13 @@ func (s *session) checkGroup() error {
 	}
 	if !g.PostQuantum() {
 		return s.fail(tlsprovider.AlertInsufficientSecurity,
-			fmt.Errorf("s2n: a post-quantum group is required, but the peer has only %v", g))
+			fmt.Errorf("s2n: RequirePQ is set, but %v is not post-quantum", g))
 	}
 	return nil
 }
 
-// done checks what is left to check, and completes the state. What the handshake wrote meanwhile (a
-// client's Finished, say) has not been sent: an error here discards it.
+// done makes the last checks and completes the state. If it returns an error, messages that the handshake has
+// written, such as a client's Finished, are not sent.
 func (s *session) done() error {
 	st := s.conn.State()
 	g, err := tlsprovider.ParseGroup(st.Group)
@@ -48,7 +47,7 @@ func (s *session) done() error {
 			fmt.Errorf("s2n: the server chose application protocol %q of the offered %q", st.ALPN, s.ep.cfg.NextProtos))
 	case s.ep.side == tlsprovider.Server && st.ALPN != s.alpn:
 		return s.fail(tlsprovider.AlertNoApplicationProtocol,
-			fmt.Errorf("s2n: application protocol %q was negotiated, but %q was chosen", st.ALPN, s.alpn))
+			fmt.Errorf("s2n: s2n-tls negotiated application protocol %q, but Decision.ALPN is %q", st.ALPN, s.alpn))
 	}
 	if err := s.ep.cfg.RunVerifyPeer(&s.state); err != nil {
 		s.failed = err

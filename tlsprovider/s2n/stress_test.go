@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// fuzzEndpoints are made once: a fuzz worker starts many sessions.
+// fuzzEndpoints returns a client and a server, which all sessions of a fuzz worker share.
 var fuzzEndpoints = sync.OnceValues(func() (ends [2]tlsprovider.Endpoint, err error) {
 	prov, err := New()
 	if err != nil {
@@ -27,7 +27,7 @@ var fuzzEndpoints = sync.OnceValues(func() (ends [2]tlsprovider.Endpoint, err er
 
 var fuzzCert tlsprovider.Certificate
 
-// FuzzPeerBytes gives a session what a peer might send: any bytes at any level, in pieces.
+// FuzzPeerBytes passes arbitrary bytes of a peer to a session, at any level and in pieces.
 func FuzzPeerBytes(f *testing.F) {
 	newProvider(f)
 	fuzzCert = tlstest.NewAuthority(f).Leaf(f, nil)

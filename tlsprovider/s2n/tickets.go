@@ -7,15 +7,15 @@ import (
 	"github.com/pqquic/pqquic/cgo/s2n"
 )
 
-// maxTickets bounds what an endpoint keeps; each is a few hundred bytes of C memory.
+// maxTickets is the maximum number of tickets of an endpoint. Each takes a few hundred bytes of C memory.
 const maxTickets = 256
 
-// A ticketCache holds a client's tickets, the newest for each server name. A ticket is used once: used
-// twice, it would let an observer link the connections.
+// A ticketCache holds a client's tickets, the newest for each server name. A ticket is used once, because an
+// observer could link two connections with the same ticket.
 type ticketCache struct {
 	mu         sync.Mutex
 	byName     map[string]cachedTicket
-	generation int // counts the client's identities
+	generation int // counts changes of the client's certificates
 	closed     bool
 }
 
@@ -24,8 +24,8 @@ type cachedTicket struct {
 	expires time.Time
 }
 
-// put keeps a ticket, of which it takes ownership, and reports whether it did. It drops the ticket of a
-// session that began with another identity than the present one.
+// put stores a ticket, of which it takes ownership, and reports whether it did. It drops the ticket of a session
+// that began before the client's certificates changed.
 func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,7 +45,7 @@ func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, now time.T
 	return true
 }
 
-// evict drops what has expired, or else the ticket that expires first.
+// evict drops the expired tickets. If there are none, it drops the ticket that expires first.
 func (c *ticketCache) evict(now time.Time) {
 	var first string
 	dropped := false
@@ -66,8 +66,8 @@ func (c *ticketCache) evict(now time.Time) {
 	}
 }
 
-// take returns a ticket, which the caller closes, or nil if there is none that is still good. generation is
-// for the put of the same session.
+// take removes a ticket, which the caller closes, or returns nil if there is no valid one. The session passes
+// generation to put.
 func (c *ticketCache) take(name string, now time.Time) (ticket *s2n.Ticket, generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *ticketCache) take(name string, now time.Time) (ticket *s2n.Ticket, gene
 	return t.ticket, c.generation
 }
 
-// clear drops all tickets, and those that present sessions will bring.
+// clear drops all tickets, and those that existing sessions receive later.
 func (c *ticketCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,7 @@ func (c *ticketCache) clear() {
 	c.byName = nil
 }
 
-// close is clear for good.
+// close drops all tickets. The cache stores no others afterwards.
 func (c *ticketCache) close() {
 	c.mu.Lock()
 	c.closed = true

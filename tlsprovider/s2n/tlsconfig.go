@@ -9,9 +9,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// checkTLSConfig refuses each field of a tls.Config that is set and that s2n-tls cannot honour. The
-// others have their counterparts in Config, where FromTLSConfig puts them, or mean nothing to
-// TLS 1.3 over QUIC.
+// checkTLSConfig returns an error if a field of a tls.Config is set that s2n-tls does not support. FromTLSConfig
+// has copied the supported fields to Config. Other fields have no meaning in TLS 1.3 over QUIC.
 func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	t := cfg.TLS
 	if t == nil {
@@ -46,7 +45,7 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return refuse("ClientAuth", "client certificates are always verified: use VerifyClientCertIfGiven or RequireAndVerifyClientCert")
 	}
 	if side == tlsprovider.Server && t.SessionTicketKey != [32]byte{} && t.ClientAuth != tls.NoClientCert {
-		return refuse("SessionTicketKey", "s2n-tls's tickets do not say who the client is, so that a server with ClientAuth sends none")
+		return refuse("SessionTicketKey", "a server with ClientAuth sends no tickets, because s2n-tls does not put the client's certificate into them")
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ func unsupportedFields(t *tls.Config) []unsupportedField {
 	}
 }
 
-// unsupportedCertificateFields are those of a tls.Certificate beside chain and key.
+// unsupportedCertificateFields lists the fields of a tls.Certificate that s2n-tls does not support.
 func unsupportedCertificateFields(c *tls.Certificate) []unsupportedField {
 	return []unsupportedField{
 		{"OCSPStaple", c.OCSPStaple != nil, "staples are not sent: leave it nil"},

@@ -17,8 +17,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// Fields of tls.Config that may be set, and why. Whatever is not here, one that a later Go adds for
-// instance, has to be an error that names it.
+// accepted lists the fields of tls.Config that may be set, and why. Other fields, for example one that a later
+// release of Go adds, must be errors.
 var accepted = map[string]string{
 	"Time": "honoured", "NextProtos": "honoured", "InsecureSkipVerify": "honoured", "CurvePreferences": "honoured",
 	"SessionTicketsDisabled": "honoured", "SessionTicketKey": "honoured", "KeyLogWriter": "honoured",
@@ -86,7 +86,7 @@ func fill(t *testing.T, name string, v reflect.Value) {
 	require.False(t, v.IsZero(), name)
 }
 
-// goCertificate is one for tls.Config.
+// goCertificate returns a certificate for tls.Config.
 func goCertificate(t *testing.T, ca *tlstest.Authority) tls.Certificate {
 	t.Helper()
 	leaf := ca.Leaf(t, nil)
@@ -95,8 +95,8 @@ func goCertificate(t *testing.T, ca *tlstest.Authority) tls.Certificate {
 	return tls.Certificate{Certificate: leaf.Chain, PrivateKey: key}
 }
 
-// Each field of a tls.Config is set by itself, on both sides: it is honoured, of no meaning, or refused by
-// its name, never ignored in silence.
+// TestTLSConfigFields sets each field of a tls.Config on both sides and checks that it is supported or has no
+// meaning, or else is an error that names it.
 func TestTLSConfigFields(t *testing.T) {
 	prov := newProvider(t)
 	ca := tlstest.NewAuthority(t)
@@ -121,7 +121,7 @@ func TestTLSConfigFields(t *testing.T) {
 	}
 }
 
-// startWith makes an endpoint from a tls.Config that works, but for what edit did to it.
+// startWith makes an endpoint from a tls.Config that edit has changed.
 func startWith(t *testing.T, prov tlsprovider.Provider, side tlsprovider.Side, ca *tlstest.Authority, edit func(*tls.Config)) error {
 	t.Helper()
 	c := &tls.Config{NextProtos: []string{"test"}, Certificates: []tls.Certificate{goCertificate(t, ca)}}
@@ -147,7 +147,7 @@ func startWith(t *testing.T, prov tlsprovider.Provider, side tlsprovider.Side, c
 	return err
 }
 
-// What stands beside chain and key in a tls.Certificate is not lost in silence either.
+// TestTLSCertificateFields checks that fields of a tls.Certificate that are not supported are errors.
 func TestTLSCertificateFields(t *testing.T) {
 	prov := newProvider(t)
 	ca := tlstest.NewAuthority(t)

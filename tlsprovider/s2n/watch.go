@@ -9,20 +9,19 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// A watch reads along with a handshake to learn what s2n-tls does not tell: what [hello.Watch] knows,
-// and the peer's chain as it was sent. s2n-tls's API returns a chain only where verification is on, and
-// then the path to a root that it built, encoded anew.
+// A watch reads the messages of a handshake to find what s2n-tls does not report: the results of [hello.Watch], and
+// the peer's chain as it was sent. s2n-tls returns a chain only if it has verified it, and then the path to a root
+// that it has built, encoded again.
 //
-// s2n-tls accepts Certificate messages that RFC 8446 does not allow: bytes after the list, a last entry
-// without extensions, bytes after a certificate. Two readers may find different chains in them, so the
-// watch refuses them before s2n-tls sees them. In a message that is left there is one chain to find, and
-// VerifyPeer sees what s2n-tls verifies.
+// s2n-tls accepts Certificate messages that RFC 8446 does not allow: with bytes after the list, with a last entry
+// without extensions, or with bytes after a certificate. Two parsers may find different chains in such a message,
+// so the watch rejects it before s2n-tls processes it. VerifyPeer therefore sees the chain that s2n-tls verifies.
 type watch struct {
 	hello.Watch
 	chain chainStream
 }
 
-// peer reads what the peer sent.
+// peer reads bytes that the peer has sent.
 func (w *watch) peer(side tlsprovider.Side, level tlsprovider.Level, data []byte) error {
 	w.Add(side, level, data)
 	if level == tlsprovider.LevelHandshake {
@@ -31,9 +30,9 @@ func (w *watch) peer(side tlsprovider.Side, level tlsprovider.Level, data []byte
 	return nil
 }
 
-var errNoChain = errors.New("s2n: the peer proved a certificate's key without a certificate, or sent a certificate without a proof")
+var errNoChain = errors.New("s2n: the peer sent a Certificate without a CertificateVerify, or a CertificateVerify without a Certificate")
 
-// fill completes a state. The watch is empty afterwards.
+// fill sets the fields of a state that the watch has found, and resets the watch.
 func (w *watch) fill(st *tlsprovider.State, peer tlsprovider.Side) error {
 	st.HelloRetried = w.Retried()
 	st.SignatureScheme = w.Scheme(peer)
@@ -47,14 +46,15 @@ func (w *watch) fill(st *tlsprovider.State, peer tlsprovider.Side) error {
 	return nil
 }
 
-// A chainStream finds the Certificate among a peer's Handshake messages. s2n-tls takes one at most.
+// A chainStream finds the Certificate message among a peer's Handshake messages. s2n-tls accepts at most one.
 type chainStream struct {
 	buf   []byte
 	certs [][]byte
 	done  bool
 }
 
-// maxMessage is where s2n-tls ends a handshake.
+// maxMessage is the maximum length of a handshake message that s2n-tls accepts.
+
 const maxMessage = 1 << 16
 
 func (s *chainStream) add(data []byte, side tlsprovider.Side) error {
