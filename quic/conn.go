@@ -187,6 +187,7 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	case streams.EventStopped:
 		if s := c.streams[id]; s != nil && !s.send.isDone {
 			s.send.finish(&StreamError{ID: id, Code: ev.Code, Remote: true})
+			s.send.wasStopped = true
 			c.forgetIfDone(s)
 			w.add(s.send.ready)
 		}

@@ -35,6 +35,9 @@ type recvSide struct{ side }
 
 type sendSide struct {
 	side
+	// wasStopped reports whether the peer has stopped us and the application has not learned of it yet. The
+	// connection's mu guards it.
+	wasStopped bool
 	// ctx and cancel are created by the first call of Context.
 	ctx    context.Context
 	cancel context.CancelCauseFunc

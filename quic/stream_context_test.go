@@ -4,6 +4,7 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -133,4 +134,55 @@ func TestShutdownWithError(t *testing.T) {
 		requireApplicationError(t, context.Cause(client.Context()), 0x100, "restart", true)
 		require.NoError(t, <-down)
 	})
+}
+
+// A stream that the peer has asked us to stop is finished once the application has called Write, CloseWrite,
+// Close or Reset: the peer then gets the credit for another stream.
+func TestStoppedStreamReturnsItsCredit(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		before func(s *Stream) // called before the peer's STOP_SENDING arrives
+		after  func(s *Stream) error
+	}{
+		{"Close", nil, (*Stream).Close},
+		{"CloseWrite", nil, (*Stream).CloseWrite},
+		{"Reset", nil, func(s *Stream) error { return s.Reset(1) }},
+		{"a Write that fails", nil, func(s *Stream) error {
+			if _, err := s.Write([]byte{1}); err == nil {
+				return errors.New("Write succeeded")
+			}
+			return nil
+		}},
+		{"a Write that waits", func(s *Stream) { go s.Write(make([]byte, 8<<20)) }, func(*Stream) error { return nil }},
+		{"Context", func(s *Stream) { s.Context() }, (*Stream).Close},
+		{"Close without waiting", func(s *Stream) { s.Close() }, (*Stream).Close},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := serverConfig()
+			cfg.MaxIncomingStreams = 4
+			inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+				client, server := w.connect()
+				for range 12 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					c, err := client.OpenStream(ctx)
+					require.NoError(t, err)
+					require.NoError(t, c.CloseWrite())
+					s, err := server.AcceptStream(ctx)
+					require.NoError(t, err)
+					_, err = io.ReadAll(s)
+					require.NoError(t, err)
+					if tc.before != nil {
+						tc.before(s)
+					}
+					require.NoError(t, c.Close())
+					advance(time.Second)
+					require.NoError(t, tc.after(s))
+					cancel()
+				}
+				advance(time.Second)
+				require.Zero(t, server.Stats().Streams.OpenStreams)
+				require.Zero(t, client.Stats().Streams.OpenStreams)
+			})
+		})
+	}
 }

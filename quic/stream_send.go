@@ -51,6 +51,7 @@ func (s *Stream) tryWrite(p []byte) (int, error) {
 	c, d := s.c, &s.send
 	switch {
 	case d.isDone:
+		s.learnStopped()
 		return 0, s.doneError(&d.side, ErrWriteClosed)
 	case c.over:
 		return 0, c.err
@@ -81,6 +82,17 @@ func (s *Stream) noteStopped() {
 	}
 }
 
+// learnStopped tells the core that the application knows that the peer has stopped us. Until then the
+// stream counts against the peer's limit, because the application may still work for it. The connection's
+// mu is held.
+func (s *Stream) learnStopped() {
+	if s.send.wasStopped {
+		s.send.wasStopped = false
+		// Write returns the StoppedError that is in s.send.err, or the connection has ended.
+		_, _ = s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), nil)
+	}
+}
+
 // doneError returns the error of a direction that is finished, or otherwise if the stream does not have
 // this direction.
 func (s *Stream) doneError(d *side, otherwise error) error {
@@ -96,7 +108,8 @@ func (s *Stream) CloseWrite() error {
 	c := s.c
 	c.mu.Lock()
 	if s.send.isDone {
-		c.mu.Unlock()
+		s.learnStopped()
+		c.drive() // the peer may get credit for another stream
 		return nil
 	}
 	if c.over {
