@@ -35,7 +35,7 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 		t.SupportedSignatureAlgorithms = append(t.SupportedSignatureAlgorithms, tls.SignatureScheme(s))
 	}
 	if len(c.Chain) == 0 {
-		return t, errors.New("Chain is empty")
+		return t, errors.New("no certificate in Chain")
 	}
 	leaf, err := x509.ParseCertificate(c.Chain[0])
 	if err != nil {

@@ -19,7 +19,6 @@ type session struct {
 	e       *endpoint
 	tls     *tls.Config
 	params  []byte
-	version uint32
 	conn    *tls.QUICConn        // nil until a client starts, or a server has its Decision
 	hello   messages.ClientHello // a server's
 	offer   *tlsprovider.ClientHello

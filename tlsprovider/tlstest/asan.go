@@ -1,5 +1,0 @@
-//go:build asan
-
-package tlstest
-
-const asanEnabled = true

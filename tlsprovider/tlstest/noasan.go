@@ -1,6 +1,0 @@
-//go:build !asan
-
-package tlstest
-
-// asanEnabled says that allocations are not what they are elsewhere.
-const asanEnabled = false
