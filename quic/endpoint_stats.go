@@ -46,7 +46,7 @@ type DatagramDrops struct {
 	IncompleteHello uint64
 
 	// Dropped.
-	Malformed       uint64
+	Malformed       uint64 // also those of more than 1472 bytes
 	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
 	UnknownVersion  uint64 // too small for an answer with Version Negotiation
 	UnknownConnID   uint64 // long headers whose connection ID belongs to no connection

@@ -4,11 +4,11 @@ package core
 type DropReason uint8
 
 const (
-	DropNone DropReason = iota
-	DropMalformed
-	DropTooSmall       // an Initial packet in a datagram below MinInitialSize
-	DropUnknownVersion // on an Endpoint: too small for an answer with Version Negotiation
-	DropUnknownConnID  // the destination connection ID belongs to no connection
+	DropNone           DropReason = iota
+	DropMalformed                 // on an Endpoint also: larger than MaxDatagramSize
+	DropTooSmall                  // an Initial packet in a datagram below MinInitialSize
+	DropUnknownVersion            // on an Endpoint: too small for an answer with Version Negotiation
+	DropUnknownConnID             // the destination connection ID belongs to no connection
 
 	// Reasons of an Endpoint.
 	DropNotAccepting    // the Endpoint does not serve clients

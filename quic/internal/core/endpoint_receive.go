@@ -40,7 +40,8 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
 	d := t.Next()
-	if len(d) == 0 {
+	// Every limit on the work for a datagram rests on its size.
+	if len(d) == 0 || len(d) > MaxDatagramSize {
 		return e.drop(DropMalformed)
 	}
 	entry, ok := e.find(t.Path, d)

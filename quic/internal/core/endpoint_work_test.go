@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
@@ -171,6 +172,31 @@ func TestHelloGapsAreBounded(t *testing.T) {
 			require.Equal(t, DropBadHello, got.Drop)
 		}
 	}
+}
+
+// A datagram may not be larger than we say in max_udp_payload_size. The socket can receive larger ones since it
+// reads whole trains, and every limit on the work for a datagram rests on its size.
+func TestLargeDatagramsAreDropped(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	s := newStranger(t, r.serverConfig.Provider, "12345678")
+	hello := wire.Crypto{Data: []byte{1, 0, 6, 0}}.Append(nil)
+	for _, size := range []int{MaxDatagramSize + 1, 9000, 16000} {
+		got := r.receiveFrom(clientAddr, s.packet(nil, hello, size))
+		require.Equal(t, DropMalformed, got.Drop, "%d bytes", size)
+		require.Zero(t, r.endpoint.hellos.len())
+	}
+	got := r.receiveFrom(clientAddr, s.packet(nil, hello, MaxDatagramSize))
+	require.Equal(t, DropIncompleteHello, got.Drop)
+
+	r = connected(t, rigOptions{})
+	pings := make([]byte, 2*MaxDatagramSize)
+	for i := range pings {
+		pings[i] = byte(wire.FramePing)
+	}
+	d := r.packet(tlsprovider.Server, recovery.SpaceApp, pings, nil)
+	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
+	require.Equal(t, DropMalformed, r.endpoint.Receive(r.now, &train, r.buf).Drop)
+	require.Empty(t, train.Data)
 }
 
 // A client that is ignored costs no key derivation, and one that is refused costs one. All keys are freed.
