@@ -79,7 +79,7 @@ func BenchmarkOpen(b *testing.B) {
 					b.SetBytes(int64(size) * int64(n))
 					b.ReportAllocs()
 					for b.Loop() {
-						copy(slab, sealed) // opening is in place; the copy is a few per cent
+						copy(slab, sealed) // Open works in place; the copy takes a few percent of the time
 						if o.Open(slab, open, -1) != len(open) || open[0].Status != OpenOK {
 							b.Fatal("train lost")
 						}

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A bom is what scripts/sbom writes of CycloneDX 1.5. Other fields fail the test.
+// A bom holds the fields of CycloneDX 1.5 that scripts/sbom writes. Other fields fail the test.
 type bom struct {
 	Format      string `json:"bomFormat"`
 	SpecVersion string `json:"specVersion"`
@@ -55,7 +55,7 @@ type component struct {
 	} `json:"externalReferences"`
 }
 
-// The bill of materials beside the archive names what is linked.
+// TestBillOfMaterials checks that the bill of materials beside the archive lists the linked libraries.
 func TestBillOfMaterials(t *testing.T) {
 	requireLinked(t)
 	variant := Variant
@@ -107,7 +107,7 @@ func TestBillOfMaterials(t *testing.T) {
 
 var purl = regexp.MustCompile(`^pkg:cargo/([a-z0-9-]+)@([0-9.]+)$`)
 
-// checkPin compares a component that was built from a crate with third_party/pins.
+// checkPin compares a component that was built from a crate to third_party/pins.
 func checkPin(t *testing.T, c component) {
 	t.Helper()
 	m := purl.FindStringSubmatch(c.PURL)

@@ -1,8 +1,7 @@
 // Package awslc binds AWS-LC: packet protection, tokens, randomness and the state of its FIPS module.
 //
-// It is thin: every function is one call into cgo/c, whose header pqquic.h describes ownership and
-// errors. Nothing calls back from C, and no secret of a connection enters Go.
+// Every function is one call into cgo/c, whose header pqquic.h describes ownership and errors. C never calls
+// Go, and no secret of a connection enters Go.
 //
-// Where the C library was not linked, everything compiles, [Linked] says what to do, and each
-// constructor returns [ErrNotLinked].
+// The package compiles without the C library. [Linked] and each constructor then return [ErrNotLinked].
 package awslc

@@ -5,13 +5,13 @@ import (
 	"unsafe"
 )
 
-// SealDesc is one packet of a train to be sealed. C reads it as it is: pqq_seal_desc.
+// A SealDesc describes a packet to seal. It has the layout of pqq_seal_desc.
 type SealDesc struct {
 	Offset, HeaderLen, PayloadLen, _ uint32
 	PacketNumber                     uint64
 }
 
-// OpenDesc is one packet of a train to be opened. C reads and writes it as it is: pqq_open_desc.
+// An OpenDesc describes a packet to open. It has the layout of pqq_open_desc.
 type OpenDesc struct {
 	Offset, Len, PNOffset uint32
 	HeaderLen, PayloadLen uint32
@@ -20,7 +20,7 @@ type OpenDesc struct {
 	PacketNumber          uint64
 }
 
-// What became of a packet: OpenDesc.Status.
+// Values of OpenDesc.Status.
 const (
 	OpenPending uint8 = iota
 	OpenOK
@@ -30,19 +30,19 @@ const (
 )
 
 var (
-	errKeys   = errors.New("awslc: keys refused: unknown version or suite, or a secret of the wrong length")
-	errSeal   = errors.New("awslc: seal refused: a wrong descriptor, or a packet number that does not grow")
-	errUpdate = errors.New("awslc: key update refused: not 1-RTT keys")
+	errKeys   = errors.New("awslc: no keys: unknown version or cipher suite, or a secret of the wrong length")
+	errSeal   = errors.New("awslc: Seal: invalid descriptor, or a packet number that does not increase")
+	errUpdate = errors.New("awslc: Update: only 1-RTT keys can be updated")
 	errClosed = errors.New("awslc: closed")
 )
 
-// A Sealer protects packets of one direction. One goroutine at a time.
+// A Sealer protects packets of one direction. It must not be used concurrently.
 type Sealer struct{ p unsafe.Pointer }
 
-// An Opener removes the protection of one direction's packets. One goroutine at a time.
+// An Opener removes the protection of one direction's packets. It must not be used concurrently.
 type Opener struct{ p unsafe.Pointer }
 
-// SealerOf owns a handle that C made for a connection; nil gives nil.
+// SealerOf returns a Sealer that owns a handle of C, or nil for nil.
 func SealerOf(handle unsafe.Pointer) *Sealer {
 	if handle == nil {
 		return nil
@@ -50,7 +50,7 @@ func SealerOf(handle unsafe.Pointer) *Sealer {
 	return &Sealer{handle}
 }
 
-// OpenerOf owns a handle that C made for a connection; nil gives nil.
+// OpenerOf returns an Opener that owns a handle of C, or nil for nil.
 func OpenerOf(handle unsafe.Pointer) *Opener {
 	if handle == nil {
 		return nil
@@ -58,8 +58,8 @@ func OpenerOf(handle unsafe.Pointer) *Opener {
 	return &Opener{handle}
 }
 
-// NewSealer makes keys from a traffic secret. It is for tests, benchmarks and tools that read key
-// logs: a connection's secrets stay in C. app says that they are 1-RTT keys, which can be updated.
+// NewSealer makes a Sealer from a traffic secret. It is for tests, benchmarks and tools that read key logs: a
+// connection's secrets stay in C. app is true for 1-RTT keys, which can be updated.
 func NewSealer(version uint32, suite uint16, secret []byte, app bool) (*Sealer, error) {
 	if err := Linked(); err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func NewSealer(version uint32, suite uint16, secret []byte, app bool) (*Sealer, 
 	return nil, errKeys
 }
 
-// NewOpener is NewSealer for the other direction.
+// NewOpener makes an Opener from a traffic secret, as NewSealer makes a Sealer.
 func NewOpener(version uint32, suite uint16, secret []byte, app bool) (*Opener, error) {
 	if err := Linked(); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func NewOpener(version uint32, suite uint16, secret []byte, app bool) (*Opener, 
 	return nil, errKeys
 }
 
-// InitialKeys derives both directions' Initial keys for one side.
+// InitialKeys derives the Initial keys of both directions for one side.
 func InitialKeys(version uint32, dcid []byte, server bool) (*Sealer, *Opener, error) {
 	if err := Linked(); err != nil {
 		return nil, nil, err
@@ -96,7 +96,7 @@ func InitialKeys(version uint32, dcid []byte, server bool) (*Sealer, *Opener, er
 	return &Sealer{s}, &Opener{o}, nil
 }
 
-// Seal protects a train in place. On an error nothing of the train may be sent.
+// Seal protects a train in place. If it returns an error, no packet of the train may be sent.
 func (s *Sealer) Seal(slab []byte, train []SealDesc) error {
 	if len(train) == 0 {
 		return nil
@@ -121,7 +121,7 @@ func (s *Sealer) Update() error {
 	return nil
 }
 
-// Limit is the number of packets that one phase may seal.
+// Limit returns the number of packets that one key phase may seal.
 func (s *Sealer) Limit() uint64 {
 	if s.p == nil {
 		return 0
@@ -135,7 +135,7 @@ func (s *Sealer) Close() {
 	s.p = nil
 }
 
-// Open opens a train in place and returns how many packets it dealt with.
+// Open opens a train in place and returns the number of packets that it processed.
 func (o *Opener) Open(slab []byte, train []OpenDesc, largest int64) int {
 	if len(train) == 0 || o.p == nil {
 		return 0
@@ -154,14 +154,14 @@ func (o *Opener) Update(firstPN uint64) error {
 	return nil
 }
 
-// DropPrevious forgets the previous phase's key.
+// DropPrevious discards the key of the previous phase.
 func (o *Opener) DropPrevious() {
 	if o.p != nil {
 		openerDropPrevious(o.p)
 	}
 }
 
-// Limit is the number of packets, over all phases, that may fail to open.
+// Limit returns the number of packets that may fail to open in all key phases together.
 func (o *Opener) Limit() uint64 {
 	if o.p == nil {
 		return 0

@@ -4,8 +4,8 @@ package awslc
 
 import "unsafe"
 
-// Without cgo there is no library. Only libInit is ever called: every constructor calls Linked first, and
-// the other functions need what a constructor returns.
+// There is no C library without cgo. Only libInit is called: every constructor calls Linked first, and the other
+// functions need a value that a constructor returns.
 
 const cgoEnabled = false
 

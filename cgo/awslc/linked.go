@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// ErrNotLinked means that this program was built without the C library. Its text lists the remedies.
+// ErrNotLinked means that the program was built without the C library. Its text lists the remedies.
 var ErrNotLinked = errors.New("s2n-tls and AWS-LC are not linked into this program: " + notLinked(runtime.GOOS, cgoEnabled))
 
-// notLinked says what to do about a program without the C library.
+// notLinked returns the remedies for a program without the C library.
 func notLinked(goos string, cgo bool) string {
 	const link = "in a checkout of pqquic run `make build`; in another module run `make install PREFIX=DIR` in a " +
 		"checkout and `. DIR/share/pqquic/env` (or `eval \"$(scripts/env)\"`) before `go build`; " +
@@ -32,8 +32,8 @@ type Info struct {
 	SelfTest bool
 	// FIPSBuild reports whether the C library was built as a FIPS variant.
 	FIPSBuild bool
-	// AWSLC is the linked library's name and version, Compiled the version of the headers that
-	// our C was compiled with.
+	// AWSLC is the name and version of the linked library, and Compiled the version of the headers
+	// that our C was compiled with.
 	AWSLC, Compiled string
 	// S2N is the version of s2n-tls.
 	S2N string
@@ -50,9 +50,9 @@ var load = sync.OnceValues(func() (Info, error) {
 	return info, fmt.Errorf("awslc: %s", problem)
 })
 
-// Linked prepares the libraries at its first call and returns nil if they can be used. Its other results
-// are [ErrNotLinked] and an error that says why they cannot (versions that differ, a module that is not in
-// FIPS mode in a FIPS variant).
+// Linked initializes the libraries at its first call and returns nil if they can be used. Otherwise it returns
+// [ErrNotLinked], or an error with the reason, such as different versions of library and headers, or a FIPS variant
+// whose module is not in FIPS mode.
 func Linked() error {
 	_, err := load()
 	return err
@@ -64,16 +64,16 @@ func Library() (Info, error) { return load() }
 // Variant is the build tag that chose the C library: "" (default), "fips" or "fips4".
 const Variant = variant
 
-// LiveCounts is what C holds.
+// LiveCounts counts the memory and the handles of the C library.
 type LiveCounts struct {
 	// TLSBytes is memory of s2n-tls and of our own C.
 	TLSBytes int64
-	// CryptoBytes is memory of AWS-LC, which keeps some for each thread; 0 where its allocator
-	// could not be replaced.
+	// CryptoBytes is memory of AWS-LC, which keeps some for each thread; 0 if its allocator
+	// cannot be replaced.
 	CryptoBytes int64
 	// Handles counts configurations, connections, keys and tickets.
 	Handles int64
 }
 
-// Live counts what C holds now, for leak checks.
+// Live returns the present counts, for leak checks.
 func Live() LiveCounts { return live() }

@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireLinked skips a test if the C library is not linked, or fails it if the environment demands the
-// library.
+// requireLinked skips a test if the C library is not linked, or fails it if PQQUIC_REQUIRE_LINKED is 1.
 func requireLinked(t testing.TB) {
 	t.Helper()
 	err := Linked()

@@ -6,13 +6,13 @@ import (
 	"unsafe"
 )
 
-// Initial says where OpenInitial found what.
+// Initial is the result of OpenInitial.
 type Initial struct {
 	HeaderLen, PayloadLen int
 	PacketNumber          uint64
 }
 
-// OpenInitial opens a client's first packet in place and keeps nothing.
+// OpenInitial opens the first packet of a client in place. It keeps no state.
 func OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (Initial, bool) {
 	if pnOffset <= 0 || pnOffset >= len(pkt) {
 		return Initial{}, false
@@ -20,13 +20,13 @@ func OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (Initial, bool)
 	return openInitial(version, dcid, pkt, pnOffset)
 }
 
-// RetryTag computes the Retry Integrity Tag over a Retry packet that lacks it.
+// RetryTag computes the Retry Integrity Tag of a Retry packet without its tag.
 func RetryTag(version uint32, odcid, retry []byte) (tag [16]byte, err error) {
 	if err := Linked(); err != nil {
 		return tag, err
 	}
 	if !retryTag(version, odcid, retry, &tag) {
-		return tag, errors.New("awslc: no Retry tag for this version or length")
+		return tag, errors.New("awslc: no Retry tag: unknown version, or a connection ID or packet that is too long")
 	}
 	return tag, nil
 }
@@ -43,18 +43,18 @@ func (random) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Rand is the module's random generator, safe for concurrent use.
+// Rand is the module's random generator. It is safe for concurrent use.
 var Rand io.Reader = random{}
 
-var errSecret = errors.New("awslc: the secret has to be 32 bytes or more")
+var errSecret = errors.New("awslc: the secret must have at least 32 bytes")
 
-// TokenKey seals what a peer carries for us. Safe for concurrent use until Close.
+// A TokenKey seals and opens address tokens. It is safe for concurrent use until Close.
 type TokenKey struct{ p unsafe.Pointer }
 
-// TokenOverhead is what sealing adds.
+// TokenOverhead is the number of bytes that Seal adds to the plaintext.
 const TokenOverhead = 32
 
-// NewTokenKey derives a key and its id from secret, 32 bytes or more.
+// NewTokenKey derives a key and its ID from secret, which has at least 32 bytes.
 func NewTokenKey(secret []byte) (*TokenKey, error) {
 	if err := Linked(); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (k *TokenKey) Seal(dst, plaintext, aad []byte) ([]byte, error) {
 	return out[:len(dst)+n], nil
 }
 
-// Open appends the plaintext to dst.
+// Open appends the plaintext to dst. It returns false if sealed was not made by Seal with this key and aad.
 func (k *TokenKey) Open(dst, sealed, aad []byte) ([]byte, bool) {
 	if k.p == nil || len(sealed) < TokenOverhead {
 		return nil, false
@@ -97,7 +97,7 @@ func (k *TokenKey) Close() {
 	k.p = nil
 }
 
-// grow returns dst with n bytes of room behind its length.
+// grow returns dst with capacity for n more bytes.
 func grow(dst []byte, n int) []byte {
 	if cap(dst)-len(dst) >= n {
 		return dst[:len(dst)+n]
@@ -107,10 +107,10 @@ func grow(dst []byte, n int) []byte {
 	return out
 }
 
-// ResetKey derives stateless reset tokens. Safe for concurrent use until Close.
+// A ResetKey derives stateless reset tokens. It is safe for concurrent use until Close.
 type ResetKey struct{ p unsafe.Pointer }
 
-// NewResetKey derives a key from secret, 32 bytes or more.
+// NewResetKey derives a key from secret, which has at least 32 bytes.
 func NewResetKey(secret []byte) (*ResetKey, error) {
 	if err := Linked(); err != nil {
 		return nil, err
@@ -121,8 +121,8 @@ func NewResetKey(secret []byte) (*ResetKey, error) {
 	return nil, errSecret
 }
 
-// Token is the token of a connection ID. A module that fails to compute it yields random bytes: a
-// reset that nobody recognizes, rather than one that somebody can guess.
+// Token returns the token of a connection ID. If the module fails to compute it, Token returns random bytes: the
+// peer then ignores the reset, and nobody can guess the token.
 func (k *ResetKey) Token(connID []byte) (token [16]byte) {
 	if k.p == nil || !resetToken(k.p, connID, &token) {
 		randBytes(token[:])

@@ -2,5 +2,5 @@
 
 package awslc
 
-// A program that demands the C library must not be built without it.
+// With these tags a program must not be built without the C library.
 var _ = the_tags_pqquic_s2n_pqquic_fips_and_pqquic_fips4_need_CGO_ENABLED_1_and_a_C_compiler_on_linux

@@ -65,7 +65,7 @@ func TestResetTokens(t *testing.T) {
 	require.NotZero(t, a.Token(nil))
 	a.Close()
 	a.Close()
-	require.NotEqual(t, a.Token(cid), b.Token(cid), "a closed key guesses, it does not repeat")
+	require.NotEqual(t, a.Token(cid), b.Token(cid), "a closed key returns random tokens")
 }
 
 func TestShortSecrets(t *testing.T) {

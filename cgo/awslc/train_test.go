@@ -30,7 +30,7 @@ func keyPair(t testing.TB, suite uint16, secretLen int) (*Sealer, *Opener) {
 	return s, o
 }
 
-// A packet is what a test seals: an 8-byte connection ID and a 4-byte packet number.
+// testHeader is the length of the header of test packets: an 8-byte connection ID and a 4-byte packet number.
 const testHeader = 1 + 8 + 4
 
 func putPacket(b []byte, pn uint64, phase uint8, payload []byte) {
@@ -77,7 +77,7 @@ func TestDescriptorsOutsideSlab(t *testing.T) {
 	} {
 		require.Error(t, s.Seal(slab, []SealDesc{d}), "%+v", d)
 	}
-	slab[0] = 0x40 // one byte of packet number: two bytes of payload leave no sample
+	slab[0] = 0x40 // a packet number of one byte: with two bytes of payload there is no sample
 	require.Error(t, s.Seal(slab, []SealDesc{{HeaderLen: 10, PayloadLen: 2}}))
 	for _, d := range []OpenDesc{
 		{Offset: 0, Len: 101, PNOffset: 9},
@@ -115,8 +115,8 @@ func TestDroppedPhaseFails(t *testing.T) {
 	require.Equal(t, OpenFailed, open[3].Status)
 }
 
-// An update of our own, before the peer has heard of it: whatever number its packets have, they are
-// of the previous phase.
+// TestOwnUpdateKeepsPreviousPhase checks that, after a key update by this side, packets that the peer sent before
+// it received the update open in the previous phase, whatever their packet numbers.
 func TestOwnUpdateKeepsPreviousPhase(t *testing.T) {
 	requireLinked(t)
 	s, o := keyPair(t, 0x1301, 32)

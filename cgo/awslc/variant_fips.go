@@ -2,5 +2,5 @@
 
 package awslc
 
-// Under both tags this constant is declared twice: choose one.
+// With both tags, pqquic_fips and pqquic_fips4, this constant is declared twice: use only one of them.
 const variant = "fips"

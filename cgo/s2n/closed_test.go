@@ -19,7 +19,7 @@ func requireLinked(t testing.TB) {
 	require.NoError(t, err)
 }
 
-// What was closed refuses every call, and never reaches C.
+// TestAfterClose checks that the methods of closed values return errors and do not call C.
 func TestAfterClose(t *testing.T) {
 	requireLinked(t)
 	before := awslc.Live().Handles
@@ -38,7 +38,7 @@ func TestAfterClose(t *testing.T) {
 	require.ErrorIs(t, err, errClosed)
 
 	log, err := live.Drive(0, nil, 0)
-	require.NoError(t, err, "a connection keeps its configuration")
+	require.NoError(t, err, "a connection stays valid after its configuration is closed")
 	e, _, ok := NextEvent(log)
 	require.True(t, ok)
 	require.Equal(t, EventWrite, e.Kind)

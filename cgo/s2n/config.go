@@ -9,18 +9,18 @@ import (
 // Flags of a [Config].
 type Flags uint32
 
-// What a Config is for. The values are those of pqquic.h.
+// Values of Flags. They are those of pqquic.h.
 const (
 	Server             Flags = 1 << iota
 	SkipVerify               // no verification of the peer's chain and name
 	KeyLog                   // emit key log lines
-	Tickets                  // send tickets, or take and use them
-	ClientCertAsked          // a server verifies a client's certificate if one comes
-	ClientCertRequired       // a server insists on one
+	Tickets                  // a server sends tickets; a client stores and uses them
+	ClientCertAsked          // a server requests a certificate and verifies it if there is one
+	ClientCertRequired       // a server requires a certificate
 )
 
-// A Config is shared by the connections made from it, which keep it alive. It must not be changed
-// once there is one; it is then safe for concurrent use until Close.
+// A Config is shared by the connections that are made from it. It must not be changed after the first one was
+// made, and is safe for concurrent use from then on until Close. Connections stay valid after Close.
 type Config struct{ p unsafe.Pointer }
 
 // NewConfig makes a configuration for a security policy of s2n-tls.
@@ -35,8 +35,7 @@ func NewConfig(policy string, flags Flags) (*Config, error) {
 	return &Config{p}, nil
 }
 
-// AddCert adds a chain and its key, both in PEM. Without a key, handshakes emit [EventSign] with
-// index.
+// AddCert adds a chain and its private key, both in PEM. Without a key, handshakes emit [EventSign] with index.
 func (c *Config) AddCert(chain, key []byte, index uint16) error {
 	if c.p == nil {
 		return errClosed
@@ -61,7 +60,7 @@ func (c *Config) AddRoot(pem []byte) error {
 	return nil
 }
 
-// AddALPN adds an application protocol to a client's offer.
+// AddALPN adds an application protocol that a client offers.
 func (c *Config) AddALPN(proto string) error {
 	if c.p == nil {
 		return errClosed
@@ -72,7 +71,8 @@ func (c *Config) AddALPN(proto string) error {
 	return nil
 }
 
-// AddTicketKey adds a server's ticket key of 32 bytes. The first one seals, the others open.
+// AddTicketKey adds a server's ticket key of 32 bytes. The first key seals and opens tickets, the others only open
+// them.
 func (c *Config) AddTicketKey(secret []byte) error {
 	if c.p == nil {
 		return errClosed
@@ -86,7 +86,7 @@ func (c *Config) AddTicketKey(secret []byte) error {
 	return nil
 }
 
-// Groups reads back the groups that the configuration would offer, by code point.
+// Groups returns the code points of the groups that the configuration offers.
 func (c *Config) Groups() []uint16 {
 	if c.p == nil {
 		return nil
@@ -95,7 +95,7 @@ func (c *Config) Groups() []uint16 {
 	return out[:configGroups(c.p, out)]
 }
 
-// Close lets go of the configuration. It is idempotent.
+// Close releases the configuration. It is idempotent.
 func (c *Config) Close() {
 	configFree(c.p)
 	c.p = nil

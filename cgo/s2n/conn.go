@@ -9,21 +9,21 @@ import (
 	"github.com/pqquic/pqquic/cgo/awslc"
 )
 
-// EventKind says what happened in a handshake. The values are those of pqquic.h.
+// EventKind is the kind of an [Event]. The values are those of pqquic.h.
 type EventKind uint8
 
 const (
-	EventWrite       EventKind = iota + 1 // Data: CRYPTO to send at Level
-	EventKeys                             // Aux: KeysRead, KeysWrite of Level are ready
-	EventParams                           // Data: the server's transport parameters
-	EventClientHello                      // Data: the ClientHello's body; Continue answers
-	EventSign                             // Aux: the certificate's index; Data: see SignData
+	EventWrite       EventKind = iota + 1 // Data is CRYPTO to send at Level
+	EventKeys                             // keys of Level are ready; Aux is KeysRead or KeysWrite
+	EventParams                           // Data holds the server's transport parameters
+	EventClientHello                      // Data is the ClientHello's body; call Continue
+	EventSign                             // Aux is the certificate's index, Data is for SignData; call Signed
 	EventDone                             // the handshake is complete
-	EventTicket                           // TakeTicket has one
-	EventKeyLog                           // Data: a line
+	EventTicket                           // TakeTicket returns a ticket
+	EventKeyLog                           // Data is a line of the key log
 )
 
-// Bits of an EventKeys's Aux.
+// Bits of Aux of an EventKeys.
 const (
 	KeysRead = 1 << iota
 	KeysWrite
@@ -37,7 +37,7 @@ type Event struct {
 	Data  []byte
 }
 
-// NextEvent takes the first event off a log. ok is false at its end.
+// NextEvent returns the first event of a log and the rest of the log. ok is false at its end.
 func NextEvent(log []byte) (e Event, rest []byte, ok bool) {
 	if len(log) < 8 {
 		return Event{}, nil, false
@@ -52,16 +52,16 @@ func NextEvent(log []byte) (e Event, rest []byte, ok bool) {
 	return e, log[8+n:], true
 }
 
-// A Conn is one handshake. One goroutine at a time.
+// A Conn is one handshake. It must not be used concurrently.
 type Conn struct {
 	p   unsafe.Pointer
 	log []byte
 }
 
-// A Failure ended a handshake.
+// A Failure is the error of a failed handshake.
 type Failure struct {
 	Alert uint8
-	Err   error // of s2n-tls; nil where the binding itself gave up
+	Err   error // the error of s2n-tls; nil if the C library failed the handshake
 }
 
 func (f *Failure) Error() string {
@@ -73,12 +73,12 @@ func (f *Failure) Error() string {
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// ConnParams are what a client's handshake needs beyond its Config.
+// ConnParams are the parameters of a client's handshake.
 type ConnParams struct {
-	ServerName string // sent as SNI; "" for none
-	VerifyName string // the certificate has to match it; "" for no check
+	ServerName string // sent in SNI; "" for none
+	VerifyName string // the certificate must be valid for it; "" for no check
 	VerifyIP   bool   // VerifyName is an address
-	Params     []byte // transport parameters; a server gives them in Continue
+	Params     []byte // transport parameters; a server passes its own to Continue
 }
 
 // NewConn starts a handshake.
@@ -93,16 +93,16 @@ func NewConn(cfg *Config, p ConnParams) (*Conn, error) {
 	return &Conn{p: h}, nil
 }
 
-// Resume offers a ticket; before the first Drive. The ticket stays the caller's. now is as in Drive: a
-// ticket may be too old.
+// Resume makes a client offer a ticket, which stays the caller's. It must be called before the first Drive. now is
+// as in Drive. It returns false if the ticket has expired.
 func (c *Conn) Resume(t *Ticket, now int64) bool {
 	return c.p != nil && t.p != nil && connResume(c.p, t.p, now)
 }
 
-// Drive feeds CRYPTO bytes of one level and runs the handshake until it waits, fails or completes;
-// afterwards it takes post-handshake messages. now is the time for certificates in nanoseconds since
-// 1970, 0 the system's. The log, for [NextEvent], is valid until the next call. A failed handshake
-// returns a [*Failure], and goes on doing so.
+// Drive processes CRYPTO bytes of one level and runs the handshake until it waits, fails or completes. After the
+// handshake it processes post-handshake messages. now is the time, in nanoseconds since 1970, at which certificates
+// must be valid; 0 means the system's time. The log, for [NextEvent], is valid until the next call. If the handshake
+// has failed, Drive returns a [*Failure].
 func (c *Conn) Drive(level uint8, in []byte, now int64) ([]byte, error) {
 	if c.p == nil {
 		return nil, errClosed
@@ -127,28 +127,28 @@ func (c *Conn) Drive(level uint8, in []byte, now int64) ([]byte, error) {
 	}
 	log := c.log[:r.n]
 	if r.done {
-		// Little follows, and rarely: the connection lives on without a buffer of its own.
+		// Later logs are small and rare, so the connection keeps no buffer for them.
 		log = bytes.Clone(log)
 		c.dropLog()
 	}
 	return log, nil
 }
 
-// logLen holds the log of all but long chains.
+// logLen is sufficient for the log of a handshake, unless its certificate chain is long.
 const logLen = 4096
 
-// logs are reused: a handshake's log is the largest thing that Go allocates for it.
+// logs is a pool of buffers, because the log is the largest allocation of a handshake in Go.
 var logs = sync.Pool{New: func() any { return new([logLen]byte) }}
 
 func (c *Conn) dropLog() {
 	if len(c.log) == logLen {
-		clear(c.log) // a key log's lines may have been in it
+		clear(c.log) // it may contain lines of the key log
 		logs.Put((*[logLen]byte)(c.log))
 	}
 	c.log = nil
 }
 
-// Continue answers EventClientHello; Drive goes on. cfg, when not nil, replaces the configuration.
+// Continue answers EventClientHello. cfg, if not nil, replaces the configuration. The caller calls Drive next.
 func (c *Conn) Continue(cfg *Config, alpn string, params []byte) error {
 	if c.p == nil || cfg != nil && cfg.p == nil {
 		return errClosed
@@ -163,8 +163,7 @@ func (c *Conn) Continue(cfg *Config, alpn string, params []byte) error {
 	return nil
 }
 
-// SignData takes apart an EventSign's data: a signature and a hash algorithm in s2n-tls's numbers,
-// and the digest.
+// SignData parses the data of an EventSign: the signature and hash algorithms in s2n-tls's numbers, and the digest.
 func SignData(data []byte) (alg, hash uint8, digest []byte) {
 	return data[0], data[1], data[2:]
 }
@@ -180,7 +179,7 @@ const (
 	HashSHA512 = 6
 )
 
-// Signed answers EventSign; Drive goes on. s2n-tls verifies the signature.
+// Signed answers EventSign with a signature, which s2n-tls verifies. The caller calls Drive next.
 func (c *Conn) Signed(sig []byte) error {
 	if c.p == nil {
 		return errClosed
@@ -191,7 +190,8 @@ func (c *Conn) Signed(sig []byte) error {
 	return nil
 }
 
-// TakeSealer moves a level's write keys to the caller; nil unless EventKeys announced them.
+// TakeSealer passes the ownership of a level's write keys to the caller. It returns nil unless EventKeys has
+// announced them.
 func (c *Conn) TakeSealer(level uint8, version uint32) *awslc.Sealer {
 	if c.p == nil {
 		return nil
@@ -199,7 +199,7 @@ func (c *Conn) TakeSealer(level uint8, version uint32) *awslc.Sealer {
 	return awslc.SealerOf(connTakeSealer(c.p, level, version))
 }
 
-// TakeOpener is TakeSealer for read keys.
+// TakeOpener passes the ownership of a level's read keys to the caller, as TakeSealer does for write keys.
 func (c *Conn) TakeOpener(level uint8, version uint32) *awslc.Opener {
 	if c.p == nil {
 		return nil
@@ -207,15 +207,15 @@ func (c *Conn) TakeOpener(level uint8, version uint32) *awslc.Opener {
 	return awslc.OpenerOf(connTakeOpener(c.p, level, version))
 }
 
-// State is what a handshake has settled so far; the rest is zero.
+// State describes what a handshake has negotiated so far. Other fields are zero.
 type State struct {
 	CipherSuite uint16
 	Resumed     bool
-	Group       string // s2n-tls's name
+	Group       string // the name that s2n-tls uses
 	ALPN        string
 }
 
-// State reads the connection's state.
+// State returns the state of the handshake.
 func (c *Conn) State() State {
 	if c.p == nil {
 		return State{}
@@ -223,7 +223,7 @@ func (c *Conn) State() State {
 	return connState(c.p)
 }
 
-// Export derives keying material (RFC 8446, 7.5), once the handshake is complete.
+// Export derives keying material (RFC 8446, 7.5). It returns false before the handshake is complete.
 func (c *Conn) Export(label string, context []byte, length int) ([]byte, bool) {
 	if c.p == nil || length <= 0 || length > 255*32 {
 		return nil, false
@@ -232,7 +232,7 @@ func (c *Conn) Export(label string, context []byte, length int) ([]byte, bool) {
 	return out, connExport(c.p, []byte(label), context, out)
 }
 
-// TakeTicket moves the last ticket to the caller; nil if there is none.
+// TakeTicket passes the ownership of the last ticket to the caller. It returns nil if there is none.
 func (c *Conn) TakeTicket() *Ticket {
 	if c.p == nil {
 		return nil
@@ -251,17 +251,17 @@ func (c *Conn) IgnoreTickets() {
 	}
 }
 
-// Close frees everything but what was taken. It is idempotent.
+// Close frees the connection, except for keys and tickets that were taken. It is idempotent.
 func (c *Conn) Close() {
 	connFree(c.p)
 	c.p = nil
 	c.dropLog()
 }
 
-// A Ticket resumes a session. It holds a secret and stays in C. Safe for concurrent use until Close.
+// A Ticket resumes a session. Its secret stays in C. It is safe for concurrent use until Close.
 type Ticket struct{ p unsafe.Pointer }
 
-// Lifetime is how long the ticket can be used, in seconds.
+// Lifetime returns for how many seconds the ticket can be used.
 func (t *Ticket) Lifetime() uint32 {
 	if t.p == nil {
 		return 0
@@ -275,7 +275,7 @@ func (t *Ticket) Close() {
 	t.p = nil
 }
 
-// driveResult is pqq_result in Go.
+// driveResult is the Go form of pqq_result.
 type driveResult struct {
 	ok      bool
 	done    bool

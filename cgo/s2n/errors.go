@@ -5,7 +5,7 @@ import "errors"
 // Error is an error of s2n-tls.
 type Error struct {
 	Code int32
-	// Name is symbolic and stable (S2N_ERR_CERT_UNTRUSTED), Text its explanation.
+	// Name is the symbolic name, such as S2N_ERR_CERT_UNTRUSTED, which is stable. Text explains it.
 	Name, Text string
 }
 
@@ -17,12 +17,12 @@ func (e *Error) Error() string {
 }
 
 var (
-	// ErrRefused means that an argument was wrong or memory ran out, which s2n-tls did not see.
-	ErrRefused = errors.New("s2n: an argument was refused")
+	// ErrRefused means that the C library, rather than s2n-tls, has rejected an argument or has no memory.
+	ErrRefused = errors.New("s2n: invalid argument, or out of memory")
 	errClosed  = errors.New("s2n: closed")
 )
 
-// errorOf makes an error of an error number; 0 is a refusal of ours.
+// errorOf returns the error for an error number of s2n-tls, or ErrRefused for 0.
 func errorOf(code int32) error {
 	if code == 0 {
 		return ErrRefused

@@ -28,7 +28,7 @@ import (
 
 func bytePtr(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.SliceData(b)) }
 
-// cstring is s with a NUL behind it, for the length of one call; nil for "".
+// cstring returns s with a terminating NUL, valid during one call, or nil for "".
 func cstring(s string) *C.char {
 	if s == "" {
 		return nil

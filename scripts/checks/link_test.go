@@ -55,7 +55,7 @@ func TestLinkModes(t *testing.T) {
 			s := in(t, tree)
 			s = s.with(s.envOf(root, "default")...)
 			s.run("go", "build", "-tags", "pqquic_"+v, "-o", bin, "./examples/post-quantum/pq_client")
-			s.refuses("asks for AWS-LC's FIPS module", bin+"/pq_client", "--provider", "s2n", "--connect", "127.0.0.1:9")
+			s.refuses("requires AWS-LC's FIPS module", bin+"/pq_client", "--provider", "s2n", "--connect", "127.0.0.1:9")
 		})
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// firstShares are the groups that a client sends shares for: the first, and with a hybrid its
-// classical half, as crypto/tls does.
+// firstShares returns the groups for which a client sends key shares: the first group and, if that is a hybrid,
+// its classical half, as in crypto/tls.
 func firstShares(groups []tlsprovider.Group) []tlsprovider.Group {
 	if groups[0] == tlsprovider.X25519MLKEM768 && slices.Contains(groups, tlsprovider.X25519) {
 		return []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519}
@@ -129,7 +129,7 @@ func (s *session) encryptedExtensions(body, raw []byte) error {
 	return nil
 }
 
-// peerCertificate is for both sides.
+// peerCertificate processes the Certificate of the peer, on both sides.
 func (s *session) peerCertificate(body, raw []byte) error {
 	chain, err := hello.ParseCertificate(body)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *session) peerVerify(body, raw []byte) error {
 	return nil
 }
 
-// peerFinished checks what proves that both saw the same bytes.
+// peerFinished checks that the peer's Finished covers the same transcript.
 func (s *session) peerFinished(raw []byte) error {
 	if !bytes.Equal(raw, finished(s.suite, mum(mum(s.handshake, uint64(s.side.Peer())), s.transcript))) {
 		return s.fail(tlsprovider.AlertDecryptError, "wrong Finished")

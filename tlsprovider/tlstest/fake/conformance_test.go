@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// The fake has no certificates to verify and no cryptography; what it claims to be it must be.
+// TestConformance runs the conformance suite on the fake, without verification of certificates.
 func TestConformance(t *testing.T) {
 	p := fake.New(fake.Options{Misuse: func(error) {}})
 	tlstest.RunFake(t, p, p.Live)

@@ -10,7 +10,7 @@ import (
 func putUint64(b []byte, v uint64) { binary.BigEndian.PutUint64(b, v) }
 func getUint64(b []byte) uint64    { return binary.BigEndian.Uint64(b) }
 
-// A builder appends what TLS calls vectors: bytes behind their length.
+// A builder appends TLS vectors, which are bytes preceded by their length.
 type builder struct{ b []byte }
 
 func (w *builder) u8(v int)       { w.b = append(w.b, byte(v)) }
@@ -23,7 +23,7 @@ func (w *builder) random(n int, h uint64) {
 	fill(w.b[at:], h)
 }
 
-// open leaves room for a length of n bytes; close fills it in.
+// open reserves n bytes for a length, which close writes.
 func (w *builder) open(n int) int {
 	w.b = append(w.b, 0, 0, 0)[:len(w.b)+n]
 	return len(w.b)
@@ -44,7 +44,7 @@ func (w *builder) extension(id int, f func()) {
 	w.close(at, 2)
 }
 
-// message wraps f's bytes in a handshake header.
+// message returns a handshake message whose body is written by f.
 func message(kind uint8, room int, f func(*builder)) []byte {
 	w := &builder{b: make([]byte, 1, room)}
 	w.b[0] = kind
@@ -54,7 +54,7 @@ func message(kind uint8, room int, f func(*builder)) []byte {
 	return w.b
 }
 
-// shareLens are the sizes of key shares, the client's and the server's.
+// shareLens returns the sizes of the key shares of the client and the server.
 func shareLens(g tlsprovider.Group) (client, server int) {
 	switch g {
 	case tlsprovider.X25519MLKEM768:
@@ -71,7 +71,7 @@ func shareLens(g tlsprovider.Group) (client, server int) {
 	return 32, 32 // X25519
 }
 
-// helloParams is what a client puts into a ClientHello.
+// helloParams are the parameters of a ClientHello.
 type helloParams struct {
 	random  uint64
 	name    string
@@ -157,10 +157,10 @@ func clientExtensions(w *builder, p *helloParams) {
 	}
 }
 
-// schemes are what crypto/tls offers.
+// schemes are the signature schemes that crypto/tls offers.
 var schemes = []int{0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603}
 
-// serverHello writes a ServerHello, or with a nil random a HelloRetryRequest.
+// serverHello returns a ServerHello, or a HelloRetryRequest if random is nil.
 func serverHello(random []byte, suite tlsprovider.CipherSuite, g tlsprovider.Group, share uint64, psk bool) []byte {
 	return message(hello.TypeServerHello, 1400, func(w *builder) {
 		w.u16(0x0303)

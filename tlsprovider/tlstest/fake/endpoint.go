@@ -21,7 +21,7 @@ type endpoint struct {
 	closed     bool
 	certs      []tlsprovider.Certificate
 	ticketKeys []uint64
-	tickets    map[string][]ticket // a client's, by server name
+	tickets    map[string][]ticket // of a client, by server name
 	generation int                 // counts SetCertificates
 }
 
@@ -30,8 +30,8 @@ func (p *Provider) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, err
 	return p.newEndpoint(cfg, tlsprovider.Client)
 }
 
-// NewServer implements tlsprovider.Provider. Unlike real providers it makes up a chain when there is
-// no certificate, see Options.ChainLen.
+// NewServer implements tlsprovider.Provider. Unlike real providers it invents a chain if there is no certificate;
+// see Options.ChainLen.
 func (p *Provider) NewServer(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
 	return p.newEndpoint(cfg, tlsprovider.Server)
 }
@@ -74,7 +74,7 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	return e, nil
 }
 
-// sorted brings groups into the order in which they are preferred.
+// sorted returns groups in the order of preference.
 func sorted(groups []tlsprovider.Group) (out []tlsprovider.Group) {
 	for _, g := range allGroups() {
 		if slices.Contains(groups, g.ID) {
@@ -87,7 +87,7 @@ func sorted(groups []tlsprovider.Group) (out []tlsprovider.Group) {
 func checkTicketKeys(keys [][]byte) error {
 	for i, k := range keys {
 		if len(k) != 32 {
-			return fmt.Errorf("fake: ticket key %d has %d bytes, not 32", i, len(k))
+			return fmt.Errorf("fake: ticket key %d has %d bytes; it must have 32", i, len(k))
 		}
 	}
 	return nil
@@ -115,10 +115,10 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 // SetTicketKeys implements tlsprovider.Endpoint.
 func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	if e.side == tlsprovider.Client {
-		return errors.New("fake: ticket keys are a server's")
+		return errors.New("fake: SetTicketKeys of a client: only servers have ticket keys")
 	}
 	if len(keys) == 0 {
-		return errors.New("fake: no ticket keys")
+		return errors.New("fake: SetTicketKeys without a key")
 	}
 	if err := checkTicketKeys(keys); err != nil {
 		return err
@@ -143,9 +143,9 @@ type ticket struct {
 }
 
 const (
-	ticketLen    = 160 // about what real ones have
+	ticketLen    = 160 // about the length of real tickets
 	ticketPrefix = 16  // the key and its tag
-	maxTickets   = 4   // a server name
+	maxTickets   = 4   // for each server name
 	maxNames     = 64
 )
 
@@ -159,7 +159,7 @@ func (e *endpoint) newTicket(psk uint64) []byte {
 	return t
 }
 
-// openTicket returns a ticket's key.
+// openTicket returns the key in a ticket.
 func (e *endpoint) openTicket(t []byte) (psk uint64, ok bool) {
 	if len(t) != ticketLen {
 		return 0, false
@@ -175,7 +175,7 @@ func (e *endpoint) openTicket(t []byte) (psk uint64, ok bool) {
 	return 0, false
 }
 
-// store keeps a ticket of a session that began with the present certificates, and reports whether it did.
+// store stores a ticket of a session that began with the present certificates, and reports whether it did.
 func (e *endpoint) store(name string, generation int, t ticket) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -197,7 +197,7 @@ func (e *endpoint) store(name string, generation int, t ticket) bool {
 	return true
 }
 
-// takeTicket returns the newest ticket: each is used once.
+// takeTicket removes the newest ticket and returns it. Each ticket is used once.
 func (e *endpoint) takeTicket(name string) (t ticket, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -210,7 +210,7 @@ func (e *endpoint) takeTicket(name string) (t ticket, ok bool) {
 	return t, true
 }
 
-// firstCert is the certificate to present, if there is one.
+// firstCert returns the certificate to present, if there is one.
 func (e *endpoint) firstCert() (tlsprovider.Certificate, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -10,29 +10,31 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Options are what a provider can be told. The zero value is a provider with post-quantum flights.
+// Options configure a provider. With the zero value its flights have post-quantum sizes.
 type Options struct {
-	// Seed is where all randomness comes from.
+	// Seed is the seed of all random values.
 	Seed uint64
 	// Classical makes X25519, P-256 and P-384 the groups of a Config that names none.
 	Classical bool
-	// HelloRetry makes servers answer each first ClientHello with a HelloRetryRequest, rather
-	// than only those that lack the chosen group's share.
+	// HelloRetry makes servers answer each first ClientHello with a HelloRetryRequest, and not
+	// only those without a key share of the selected group.
 	HelloRetry bool
 	// ChainLen is the size in bytes of the chain that a server without Certificates presents;
-	// 0 means 700, a self-signed P-256 certificate or so. Up to 1<<20.
+	// 0 means 700, about the size of a self-signed P-256 certificate. The maximum is 1<<20.
 	ChainLen int
-	// Tickets is how many session tickets a server sends; 0 means 1, negative none.
+	// Tickets is the number of session tickets that a server sends. 0 means 1, and a negative
+	// number none.
 	Tickets int
 	// Signer makes servers without Certificates emit EventSign.
 	Signer crypto.Signer
-	// ConfidentialityLimit and IntegrityLimit are those of all keys; 0 means AES-128-GCM's.
+	// ConfidentialityLimit and IntegrityLimit are the limits of all keys. 0 means those of
+	// AES-128-GCM.
 	ConfidentialityLimit, IntegrityLimit uint64
-	// Misuse hears of broken rules; nil means panic.
+	// Misuse is called if the caller breaks a rule. Nil means panic.
 	Misuse func(error)
 }
 
-// A Provider is a tlsprovider.Provider whose objects can be counted.
+// A Provider is a tlsprovider.Provider that counts its objects.
 type Provider struct {
 	opts           Options
 	random         atomic.Uint64
@@ -42,7 +44,7 @@ type Provider struct {
 
 var _ tlsprovider.Provider = (*Provider)(nil)
 
-// New makes a provider.
+// New returns a provider.
 func New(o Options) *Provider {
 	if o.ChainLen == 0 {
 		o.ChainLen = 700
@@ -61,7 +63,7 @@ func New(o Options) *Provider {
 	return p
 }
 
-// Live is how many sessions and keys of this provider are not closed; it holds no memory of its own.
+// Live returns the number of sessions and keys of this provider that are not closed. bytes is 0.
 func (p *Provider) Live() (handles, bytes int64) { return p.live.Load(), 0 }
 
 // TicketsIgnored returns the number of sessions on which IgnoreTickets was called after the handshake.
@@ -70,7 +72,7 @@ func (p *Provider) TicketsIgnored() int { return int(p.ticketsIgnored.Load()) }
 func (p *Provider) made() { p.live.Add(1) }
 func (p *Provider) gone() { p.live.Add(-1) }
 
-// misuse reports a broken rule and returns it as an error for those that go on.
+// misuse reports a broken rule and returns it as an error.
 func (p *Provider) misuse(format string, args ...any) error {
 	err := fmt.Errorf("fake: misuse: "+format, args...)
 	if p.opts.Misuse == nil {
@@ -80,10 +82,10 @@ func (p *Provider) misuse(format string, args ...any) error {
 	return err
 }
 
-// next is a fresh random number.
+// next returns a random number.
 func (p *Provider) next() uint64 { return mum(p.random.Add(m0), m1) }
 
-// A guard finds two goroutines in one object.
+// A guard detects concurrent calls of an object.
 type guard struct{ busy atomic.Bool }
 
 func (g *guard) enter(p *Provider, what string) {
@@ -121,7 +123,7 @@ func allSuites() []tlsprovider.CipherSuite {
 	return []tlsprovider.CipherSuite{tlsprovider.AES128GCM, tlsprovider.AES256GCM, tlsprovider.ChaCha20Poly1305}
 }
 
-// scheme is ecdsa_secp256r1_sha256, which the sizes follow.
+// scheme is ecdsa_secp256r1_sha256. The fake's signatures have its size.
 const scheme tlsprovider.SignatureScheme = 0x0403
 
 type randReader struct{ p *Provider }
@@ -131,7 +133,7 @@ func (r randReader) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Rand implements tlsprovider.Provider. What it returns follows from the seed.
+// Rand implements tlsprovider.Provider. Its output depends only on the seed and the order of calls.
 func (p *Provider) Rand() io.Reader { return randReader{p} }
 
 var errVersion = errors.New("fake: unknown QUIC version")

@@ -83,7 +83,7 @@ func endpoints(t testing.TB, o Options, client, server *tlsprovider.Config) (ce,
 	return ce, se, p
 }
 
-// TestFlightSizes compares with what crypto/tls and s2n-tls send.
+// TestFlightSizes compares the sizes of flights to those of crypto/tls and s2n-tls.
 func TestFlightSizes(t *testing.T) {
 	for _, tc := range []struct {
 		name           string
@@ -160,7 +160,7 @@ func TestMisuse(t *testing.T) {
 	p := New(Options{})
 	keys, err := p.InitialKeys(1, []byte("12345678"), tlsprovider.Client)
 	require.NoError(t, err)
-	seal := func(pn byte) { // pn as the header's last byte says
+	seal := func(pn byte) { // pn is the last byte of the header
 		slab := make([]byte, 64)
 		slab[0], slab[1] = 0xc0, pn
 		require.NoError(t, keys.Sealer.Seal(slab, []tlsprovider.SealDesc{{HeaderLen: 2, PayloadLen: 20, PacketNumber: uint64(pn)}}))

@@ -14,7 +14,7 @@ func tagOf(key, pn uint64, header, payload []byte) (tag [tlsprovider.TagLen]byte
 	return tag
 }
 
-// mask is for header protection: five bytes from a sample.
+// mask computes the header protection mask for a sample. Five of its bytes are used.
 func mask(key uint64, sample []byte) uint64 { return sum(key, sample[:tlsprovider.SampleLen]) }
 
 func applyMask(m uint64, first *byte, pn []byte) {
@@ -33,7 +33,7 @@ var (
 	errUpdate = errors.New("fake: only 1-RTT keys can be updated")
 )
 
-// A sealer, whose phase counts from 0.
+// A sealer implements tlsprovider.Sealer. Key phases are counted from 0.
 type sealer struct {
 	guard
 	p      *Provider
@@ -81,7 +81,7 @@ func (s *sealer) Seal(slab []byte, train []tlsprovider.SealDesc) error {
 	return nil
 }
 
-// fits checks a descriptor, and that the packet says what it is.
+// fits checks a descriptor, and that the header of its packet matches it.
 func (s *sealer) fits(slab []byte, d *tlsprovider.SealDesc) bool {
 	end := uint64(d.Offset) + uint64(d.HeaderLen) + uint64(d.PayloadLen) + tlsprovider.TagLen
 	if end > uint64(len(slab)) || d.HeaderLen == 0 || d.PacketNumber >= 1<<62 {
@@ -136,13 +136,13 @@ func (s *sealer) Close() {
 
 const never = 1<<64 - 1
 
-// An opener. Phases count from 0; the previous one is there until it is dropped.
+// An opener implements tlsprovider.Opener. Key phases are counted from 0.
 type opener struct {
 	guard
 	p        *Provider
 	secret   uint64
 	phase    uint64
-	from     uint64 // lowest number known to be of the current phase
+	from     uint64 // lowest packet number authenticated in the current phase
 	previous bool
 	app      bool
 	closed   bool
@@ -189,7 +189,7 @@ func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) 
 	return len(train)
 }
 
-// pick chooses the phase by the key phase bit and the number (RFC 9001, 6.3 to 6.5).
+// pick selects the key phase by the key phase bit and the packet number (RFC 9001, 6.3 to 6.5).
 func (o *opener) pick(d *tlsprovider.OpenDesc) (phase uint64, status tlsprovider.OpenStatus) {
 	switch {
 	case !o.app || uint64(d.Phase) == o.phase&1:
@@ -197,7 +197,7 @@ func (o *opener) pick(d *tlsprovider.OpenDesc) (phase uint64, status tlsprovider
 	case d.PacketNumber < o.from && o.previous:
 		return o.phase - 1, tlsprovider.OpenOK
 	case d.PacketNumber < o.from:
-		return never, tlsprovider.OpenFailed // there is no previous phase, or it was dropped
+		return never, tlsprovider.OpenFailed // there is no previous phase
 	}
 	return o.phase + 1, tlsprovider.OpenNextPhase
 }

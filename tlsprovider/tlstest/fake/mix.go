@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The mixing below is a fast checksum: any two inputs that a test can come by collide with a
-// probability of 2^-64. It withstands no attacker.
+// The functions below compute a fast checksum. Two inputs collide with a probability of 2^-64, unless an attacker
+// chooses them.
 
 const (
 	m0 = 0xa0761d6478bd642f
@@ -40,7 +40,7 @@ func sum(h uint64, data []byte) uint64 {
 	return h
 }
 
-// fill writes what follows from h.
+// fill fills out with bytes that depend on h.
 func fill(out []byte, h uint64) {
 	for len(out) >= 8 {
 		h = mum(h, m2)

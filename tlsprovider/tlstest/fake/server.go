@@ -24,7 +24,7 @@ func (s *session) serverMessage(kind uint8, body, raw []byte) error {
 	return s.unexpected(kind)
 }
 
-// parseHello parses a ClientHello and refuses what QUIC does not allow.
+// parseHello parses a ClientHello and checks what QUIC requires.
 func (s *session) parseHello(body []byte) error {
 	ch, err := hello.ParseClientHello(bytes.Clone(body))
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		return nil, s.p.misuse("Continue without an EventClientHello")
 	}
 	if !slices.Contains(s.hello.ALPN, d.ALPN) {
-		return nil, s.fail(tlsprovider.AlertNoApplicationProtocol, "the client offers %q, and %q was chosen",
+		return nil, s.fail(tlsprovider.AlertNoApplicationProtocol, "the client offers %q, and Decision.ALPN is %q",
 			s.hello.ALPN, d.ALPN)
 	}
 	if d.Endpoint != nil {
@@ -84,7 +84,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	return s.events, nil
 }
 
-// negotiate chooses suite and group, and asks for another ClientHello if it has to.
+// negotiate selects the cipher suite and the group, and requests a second ClientHello if necessary.
 func (s *session) negotiate() error {
 	for _, suite := range s.ep.suites {
 		if slices.Contains(s.hello.CipherSuites, suite) {
@@ -125,7 +125,7 @@ func (s *session) clientHello2(body, raw []byte) error {
 	return s.serverFlight()
 }
 
-// serverFlight sends everything from ServerHello to Finished.
+// serverFlight sends the messages from ServerHello to Finished.
 func (s *session) serverFlight() error {
 	for _, share := range s.hello.Shares {
 		want, _ := shareLens(share.Group)
@@ -165,7 +165,7 @@ func (s *session) serverFlight() error {
 	return s.verifyMessage(s.serverFinish)
 }
 
-// chain returns the server's own chain, or one certificate of Options.ChainLen made-up bytes.
+// chain returns the server's chain, or an invented certificate of Options.ChainLen bytes.
 func (s *session) chain() [][]byte {
 	if cert, ok := s.ep.firstCert(); ok {
 		return cert.Chain

@@ -15,7 +15,7 @@ const (
 	start state = iota
 	wantServerHello
 	wantEncryptedExtensions
-	wantCertificate // a client: or CertificateRequest
+	wantCertificate // on a client, CertificateRequest is allowed, too
 	wantCertificateVerify
 	wantFinished
 	wantClientHello
@@ -38,7 +38,7 @@ type session struct {
 	readLevel tlsprovider.Level
 	in        []byte
 	events    []tlsprovider.Event
-	scribble  [][]byte // event data that the next call overwrites
+	scribble  [][]byte // data of events, which the next call overwrites
 
 	transcript uint64
 	random     uint64
@@ -50,10 +50,10 @@ type session struct {
 	hello      *hello.ClientHello
 	decision   tlsprovider.Decision
 	wantPQ     bool // RequirePQ of any endpoint that the session has had
-	generation int  // of the endpoint, when the session began
+	generation int  // that of the endpoint when the session began
 	certAsked  bool
 	sign       *tlsprovider.SignRequest
-	resume     func(sig []byte) error // what to do with a signature
+	resume     func(sig []byte) error // called with a Signer's signature
 	ready      [4][2]bool             // level; Sealer, Opener
 	watch      hello.Watch
 	st         tlsprovider.State
@@ -72,7 +72,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	case !knownVersion(p.Version):
 		return nil, errVersion
 	case e.side == tlsprovider.Client && p.ServerName == "":
-		return nil, errors.New("fake: a client session needs a ServerName")
+		return nil, errors.New("fake: ServerName is empty: a client needs the name of the server")
 	}
 	s := &session{p: e.p, ep: e, side: e.side, params: p, random: e.p.next(), transcript: m0, wantPQ: e.cfg.RequirePQ,
 		generation: generation}
@@ -91,7 +91,7 @@ func (s *session) fail(alert tlsprovider.Alert, format string, args ...any) erro
 	return s.failed
 }
 
-// begin starts a call: what the last one returned is no longer valid.
+// begin starts a call. It invalidates the events of the last call.
 func (s *session) begin(what string) error {
 	if s.closed {
 		return s.p.misuse("%s after Close", what)
@@ -125,7 +125,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 			continue
 		}
 		if d.Level != s.readLevel {
-			return nil, s.fail(tlsprovider.AlertUnexpectedMessage, "CRYPTO at level %v, not %v", d.Level, s.readLevel)
+			return nil, s.fail(tlsprovider.AlertUnexpectedMessage, "received %v bytes, expected %v bytes", d.Level, s.readLevel)
 		}
 		s.in = append(s.in, d.Data...)
 		if err := s.run(); err != nil {
@@ -135,7 +135,7 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 	return s.events, nil
 }
 
-// run handles the messages that are there, until there are none or something outside is awaited.
+// run processes the messages received so far, until there are no more or the session has to wait.
 func (s *session) run() error {
 	for s.sign == nil && s.state != wantDecision {
 		kind, body, rest, declared, ok := hello.Next(s.in)
@@ -191,7 +191,7 @@ func (s *session) keysReady(level tlsprovider.Level, read, write bool) {
 	s.emit(tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level, Read: read, Write: write})
 }
 
-// setReadLevel goes on to another level, for which the old one must have been read up.
+// setReadLevel changes the level of the input. All input of the old level must have been processed.
 //
 // "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
 // level that TLS has not consumed, this MUST be treated as a connection error [...]"
@@ -207,7 +207,7 @@ func (s *session) setReadLevel(level tlsprovider.Level) error {
 // requirePQ enforces Config.RequirePQ.
 func (s *session) requirePQ(g tlsprovider.Group) error {
 	if s.wantPQ && !g.PostQuantum() {
-		return s.fail(tlsprovider.AlertInsufficientSecurity, "a post-quantum group is required, not %v", g)
+		return s.fail(tlsprovider.AlertInsufficientSecurity, "RequirePQ is set, but %v is not post-quantum", g)
 	}
 	return nil
 }

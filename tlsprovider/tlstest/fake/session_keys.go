@@ -8,7 +8,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// secret is that of the packets one side sends at a level.
+// secret returns the secret for the packets that one side sends at a level.
 func (s *session) secret(level tlsprovider.Level, from tlsprovider.Side, version uint32) uint64 {
 	base := s.handshake
 	if level == tlsprovider.LevelApp {
@@ -59,7 +59,7 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 	return out, nil
 }
 
-// keyLog writes secrets in the usual format, stretched to the usual length.
+// keyLog writes a secret in the format of SSLKEYLOGFILE, extended to the length of a real one.
 func (s *session) keyLog(label string, secret uint64) error {
 	w := s.ep.cfg.KeyLogWriter
 	if w == nil {

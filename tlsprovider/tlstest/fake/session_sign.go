@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// signer returns the signer that stands for the private key, if it lives elsewhere.
+// signer returns the Signer of the certificate, or nil.
 func (s *session) signer() crypto.Signer {
 	cert, ok := s.ep.firstCert()
 	if !ok {
@@ -15,7 +15,7 @@ func (s *session) signer() crypto.Signer {
 	return cert.Signer
 }
 
-// verifyMessage signs the transcript, perhaps later, and goes on with next.
+// verifyMessage signs the transcript, or requests a signature, and then calls next.
 func (s *session) verifyMessage(next func() error) error {
 	send := func(sig []byte) error {
 		s.write(tlsprovider.LevelHandshake, certificateVerify(sig))
@@ -38,7 +38,7 @@ func (s *session) haveCert() bool {
 	return ok
 }
 
-// signed goes on with a signature that came from elsewhere.
+// signed continues with the Signer's signature, if it is ready.
 func (s *session) signed() error {
 	sig, err := s.sign.Result()
 	switch {

@@ -7,7 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// initialSecret is that of the packets that one side sends.
+// initialSecret returns the secret for the Initial packets that one side sends.
 func initialSecret(version uint32, dcid []byte, from tlsprovider.Side) uint64 {
 	return mum(sum(mum(m1, uint64(version)), dcid), uint64(from)+1)
 }
@@ -47,7 +47,7 @@ func (p *Provider) RetryTag(version uint32, originalDCID, retry []byte) (tag [16
 	return tag, nil
 }
 
-var errShortSecret = errors.New("fake: a secret has to have at least 32 bytes")
+var errShortSecret = errors.New("fake: the secret must have at least 32 bytes")
 
 type tokenKey struct {
 	p   *Provider
