@@ -49,8 +49,8 @@ type result struct {
 	allocs float64 // per iteration
 	bytes  int64   // moved per iteration, 0 for none
 	note   string  // further figures, in the same format
-	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it is not known. Each
-	// segment of a train counts.
+	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it is not known. What
+	// leaves in one system call by segmentation offload counts as one.
 	datagrams float64
 }
 
