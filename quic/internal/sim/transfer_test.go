@@ -203,6 +203,26 @@ func TestWindowsTuneThemselves(t *testing.T) {
 	require.Greater(t, got, 0.9*rate)
 }
 
+// TestWindowsDoNotGrowWithTheQueue: windows follow the bandwidth-delay product of the path, not the time in a
+// queue that only they bound. 10 MB/s over 10 ms need 100 KB in flight. A window grows to at most
+// eight times as much, which is 80 ms of queue: the others who share the queue wait that long.
+func TestWindowsDoNotGrowWithTheQueue(t *testing.T) {
+	o := options(1, fake.New(fake.Options{}))
+	o.Up = Link{Delay: 5 * time.Millisecond}
+	o.Down = Link{Delay: 5 * time.Millisecond, Rate: 10e6}
+	o.Config = func(c *core.Config) { c.Streams.SendBuffer = 64 << 20 }
+	o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 100 << 20}}} }
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	c, err := p.Dial()
+	require.NoError(t, err)
+	require.NoError(t, p.RunFor(time.Second))
+	before := c.App.Received
+	require.NoError(t, p.RunFor(time.Second))
+	require.Greater(t, int(c.App.Received-before), 9_000_000, "the link is not full")
+	require.Less(t, p.ServerConn().Stats().SmoothedRTT, 100*time.Millisecond)
+}
+
 // TestSlowStartOvershoots ends slow start with the loss of every other packet of a window, on fast, long
 // paths with a short queue. The receiver accepts the thousands of gaps that result.
 func TestSlowStartOvershoots(t *testing.T) {
