@@ -53,6 +53,7 @@ func (d *sendSide) finish(err error) {
 
 // finish ends a direction for the application. The connection's mu is held.
 func (d *side) finish(err error) {
+	d.deadline.stop()
 	d.isDone = true
 	if d.err == nil {
 		d.err = err

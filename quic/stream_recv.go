@@ -94,7 +94,6 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 	c.forgetIfDone(s)
 	ready := s.recv.ready
 	c.drive()
-	s.recv.deadline.stop()
 	if ready != nil {
 		ready.wake()
 	}

@@ -113,6 +113,7 @@ func (s *Stream) CloseWrite() error {
 		return nil
 	}
 	if c.over {
+		s.send.deadline.stop()
 		err := c.err
 		c.mu.Unlock()
 		return err
@@ -149,7 +150,6 @@ func (s *Stream) endSend(err error) {
 	s.c.forgetIfDone(s)
 	ready := s.send.ready
 	s.c.drive()
-	s.send.deadline.stop()
 	if ready != nil {
 		ready.wake()
 	}

@@ -406,3 +406,45 @@ func TestStreamLimitOfFinishedStreams(t *testing.T) {
 		require.NotErrorIs(t, err, ErrStreamLimit)
 	})
 }
+
+// A direction that has ended keeps no timer. Timers of a server that sets a deadline for each request would
+// otherwise keep its finished streams in memory until the deadlines pass.
+func TestFinishedStreamHasNoTimer(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(t *testing.T, c, s *Stream)
+	}{
+		{"the end is read and Close", func(t *testing.T, c, s *Stream) {
+			require.NoError(t, c.CloseWrite())
+			_, err := io.ReadAll(s)
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+		}},
+		{"the peer closes", func(t *testing.T, c, s *Stream) {
+			require.NoError(t, c.Close())
+			advance(time.Second)
+			_, err := io.ReadAll(s)
+			require.NoError(t, err)
+		}},
+		{"Close", func(t *testing.T, _, s *Stream) { require.NoError(t, s.Close()) }},
+		{"StopSending and Reset", func(t *testing.T, _, s *Stream) {
+			require.NoError(t, s.StopSending(1))
+			require.NoError(t, s.Reset(1))
+		}},
+		{"the connection ends before Close", func(t *testing.T, c, s *Stream) {
+			require.NoError(t, c.Conn().CloseWithError(1, ""))
+			<-s.Conn().Context().Done()
+			require.Error(t, s.Close())
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, nil, nil, func(t *testing.T, w *world) {
+				c, s := w.stream(w.connect())
+				require.NoError(t, s.SetDeadline(time.Now().Add(time.Hour)))
+				tc.end(t, c, s)
+				require.Nil(t, s.recv.deadline.timer)
+				require.Nil(t, s.send.deadline.timer)
+			})
+		})
+	}
+}
