@@ -3,6 +3,7 @@ package tlstest
 import (
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"testing"
 	"time"
 
@@ -58,7 +59,10 @@ func Faults() []Fault {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 			})}
 		}},
-		{"VerifyPeer refuses", client, func(t *testing.T, f *faulty) {
+		{"VerifyPeer returns an error", client, func(t *testing.T, f *faulty) {
+			f.client.VerifyPeer = func(*tlsprovider.State) error { return errors.New("refused") }
+		}},
+		{"VerifyPeer returns an `*Error` with access_denied", client, func(t *testing.T, f *faulty) {
 			f.client.VerifyPeer = func(*tlsprovider.State) error { return errRefused }
 		}},
 		{"required client certificate missing", server, func(t *testing.T, f *faulty) {
