@@ -39,12 +39,14 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	e.sock.ReportErrors()
+	e.sock.ReportErrors(true)
 	c, err := e.dial(ctx, remote, host, e.cfg, true)
 	if err != nil {
 		e.Close()
 		return nil, err
 	}
+	// From here on, a message tells nothing, and could cost a datagram.
+	e.sock.ReportErrors(false)
 	return c, nil
 }
 

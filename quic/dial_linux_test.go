@@ -4,6 +4,9 @@ package quic
 
 import (
 	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -29,4 +32,59 @@ func TestLoopbackDialToClosedPort(t *testing.T) {
 		require.EqualError(t, err, "quic: dial "+addr+": no QUIC server there: connection refused")
 		require.False(t, isTimeout(err))
 	}
+}
+
+// relay passes the datagrams of one client on to a server and back, until stop closes its sockets.
+func relay(t *testing.T, server string) (addr string, stop func()) {
+	t.Helper()
+	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	back, err := net.Dial("udp4", server)
+	require.NoError(t, err)
+	var client atomic.Pointer[netip.AddrPort]
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for b := make([]byte, 2048); ; {
+			n, from, err := front.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			client.Store(&from)
+			back.Write(b[:n])
+		}
+	})
+	wg.Go(func() {
+		for b := make([]byte, 2048); ; {
+			n, err := back.Read(b)
+			if err != nil {
+				return
+			}
+			front.WriteToUDPAddrPort(b[:n], *client.Load())
+		}
+	})
+	return front.LocalAddr().String(), func() {
+		front.Close()
+		back.Close()
+		wg.Wait()
+	}
+}
+
+// After the handshake, an ICMP message costs no datagram. Anyone who knows a client's port can forge one for
+// each datagram.
+func TestLoopbackICMPAfterTheHandshake(t *testing.T) {
+	l := echoServer(t)
+	addr, stop := relay(t, l.Addr().String())
+	conn, err := Dial(t.Context(), "udp", addr, clientConfig())
+	require.NoError(t, err)
+	require.NoError(t, echo(conn, 1000, 1))
+	s, err := conn.OpenStream(t.Context())
+	require.NoError(t, err)
+	stop()
+	// The host reports each datagram, because nothing listens on the relay's port any more.
+	for sent := conn.Stats().DatagramsSent; conn.Stats().DatagramsSent < sent+20; {
+		_, err := s.Write([]byte{1})
+		require.NoError(t, err)
+	}
+	require.Zero(t, conn.Stats().SendErrors)
+	conn.abort(ErrEndpointClosed, 0)
 }

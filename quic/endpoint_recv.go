@@ -36,15 +36,16 @@ func (e *Endpoint) receiveLoop() {
 	errorsInARow := 0
 	for {
 		n, err := e.sock.Read(trains)
+		if err != nil {
+			e.noteICMP() // the error may come from ICMP, and the message would stay in the receive buffer
+		}
 		switch class := udp.Classify(err); class {
 		case udp.ClassNone:
 			errorsInARow = 0
 		case udp.ClassClosed:
 			e.fail(err)
 			return
-		case udp.ClassRefused:
-			e.noteICMP()
-		case udp.ClassTooLarge:
+		case udp.ClassRefused, udp.ClassTooLarge:
 		default:
 			if errorsInARow++; errorsInARow == maxReadErrors {
 				e.fail(err)

@@ -8,18 +8,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ReportErrors asks the system to queue ICMP messages about this socket's datagrams for NextError. If the
+func init() { errsRefused = append(errsRefused, unix.ENONET) }
+
+// ReportErrors sets whether the system queues ICMP messages about this socket's datagrams for NextError. If the
 // system does not support it, NextError returns none. ReportErrors is meant for a socket with one peer: the
 // next Read or Write also fails with an error of ClassRefused, whichever datagram the message is about, and
-// the datagram of that Write is lost.
-func (c *Conn) ReportErrors() {
+// the datagram of that Write is lost. Messages that are not taken use up the receive buffer.
+func (c *Conn) ReportErrors(on bool) {
 	if c.udp == nil {
 		return
 	}
+	value := 0
+	if on {
+		value = 1
+	}
 	_ = c.os.raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, value)
 		if c.os.v6 {
-			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVERR, value)
 		}
 	})
 }

@@ -129,3 +129,14 @@ func TestFullBufferParks(t *testing.T) {
 		require.Equal(t, 10, n)
 	}
 }
+
+// Every error that Linux makes of an ICMP message says nothing about the socket: see icmp_err_convert and
+// icmpv6_err_convert.
+func TestErrorsOfICMP(t *testing.T) {
+	for _, err := range []error{
+		unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EHOSTDOWN,
+		unix.ENONET, unix.EPROTO, unix.EACCES,
+	} {
+		require.Equal(t, ClassRefused, Classify(os.NewSyscallError("recvmsg", err)), "%v", err)
+	}
+}

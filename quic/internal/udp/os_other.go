@@ -30,7 +30,7 @@ func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
 func (o *osConn) write(tx *datagram.Transmit) error { return o.writeWait(tx) }
 
 // ReportErrors does nothing, because only Linux reports ICMP messages on unconnected sockets.
-func (c *Conn) ReportErrors() {}
+func (c *Conn) ReportErrors(bool) {}
 
 // NextError always reports that there is no message.
 func (c *Conn) NextError([]byte) (ICMPError, bool) { return ICMPError{}, false }
