@@ -41,7 +41,7 @@ func addCertificates(cfg *s2n.Config, certs []tlsprovider.Certificate) ([]crypto
 func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) error {
 	switch {
 	case len(c.Chain) == 0:
-		return errors.New("Chain is empty")
+		return errors.New("no certificate in Chain")
 	case c.OCSPStaple != nil:
 		return fmt.Errorf("OCSPStaple: %w: staples are not sent: leave it nil", tlsprovider.ErrUnsupported)
 	case c.SignedCertificateTimestamps != nil:
@@ -148,7 +148,7 @@ func checkSigner(c tlsprovider.Certificate) error {
 			return errors.New("the Signer's key does not belong to the certificate")
 		}
 	default:
-		return fmt.Errorf("Signer with a key of type %T: %w", pub, tlsprovider.ErrUnsupported)
+		return fmt.Errorf("a key of type %T of a Signer: %w", pub, tlsprovider.ErrUnsupported)
 	}
 	return nil
 }
