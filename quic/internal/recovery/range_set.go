@@ -18,7 +18,7 @@ func (r Range[T]) Len() T { return r.End - r.Start }
 // they are more than maxBlock.
 //
 // Most sets have a single range, and most changes are at one of the ends. These take constant time. Any
-// other change of one range moves at most maxBlock ranges, however many there are. This matters because the
+// other change of one range moves at most 2*maxBlock ranges, however many there are. This matters because the
 // peer decides where the gaps are in the data received.
 type RangeSet[T ~int64] struct {
 	blocks []block[T] // in ascending order; a block may be empty only if it is the only one
@@ -141,6 +141,7 @@ func (b *block[T]) insert(i int, r Range[T]) {
 // remove removes n ranges beginning with the one at p.
 func (s *RangeSet[T]) remove(p position, n int) {
 	s.n -= n
+	begin := p.block
 	for n > 0 {
 		b := &s.blocks[p.block]
 		m := min(n, len(b.r)-p.i)
@@ -160,6 +161,23 @@ func (s *RangeSet[T]) remove(p position, n int) {
 			b.r, b.head = b.r[:0], 0
 		}
 	}
+	if len(s.blocks) > 1 {
+		for i := begin + 1; i >= begin-1; i-- {
+			s.join(i)
+		}
+	}
+}
+
+// join moves the ranges of the block behind the i-th to the i-th if both have few. So any two neighbors have
+// more than maxBlock/2 ranges together, and the memory of a set is proportional to the number of its ranges.
+func (s *RangeSet[T]) join(i int) {
+	if i < 0 || i+1 >= len(s.blocks) || s.blocks[i].len()+s.blocks[i+1].len() > maxBlock/2 {
+		return
+	}
+	b, behind := &s.blocks[i], &s.blocks[i+1]
+	n := copy(b.r, b.r[b.head:])
+	b.r, b.head = append(b.r[:n], behind.r[behind.head:]...), 0
+	s.blocks = slices.Delete(s.blocks, i+1, i+2)
 }
 
 // Add adds the values v with start <= v < end.

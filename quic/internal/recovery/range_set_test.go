@@ -201,6 +201,9 @@ func checkLarge(t *testing.T, s *RangeSet[int64], model []bool) {
 	for i := range s.blocks {
 		require.LessOrEqual(t, s.blocks[i].len(), maxBlock)
 		require.True(t, s.blocks[i].len() > 0 || len(s.blocks) == 1, "an empty block among others")
+		if i > 0 {
+			require.Greater(t, s.blocks[i-1].len()+s.blocks[i].len(), maxBlock/2, "two neighbors with few ranges")
+		}
 	}
 }
 
@@ -266,5 +269,34 @@ func TestRangeSetMoves(t *testing.T) {
 			}
 			require.Less(t, len(s.blocks), holes/16)
 		})
+	}
+}
+
+// A peer decides which ranges of a set merge. It cannot make the set keep many blocks with few ranges each: the
+// memory of a set is charged to a budget by the number of its ranges.
+func TestRangeSetMemory(t *testing.T) {
+	for name, merge := range map[string]func(s *RangeSet[int64], first, behind int64){
+		"holes are filled": func(s *RangeSet[int64], first, behind int64) { s.Add(first, behind) },
+		"ranges go":        func(s *RangeSet[int64], first, behind int64) { s.Sub(first, behind) },
+		"one by one": func(s *RangeSet[int64], first, behind int64) {
+			for v := first; v < behind; v += 2 {
+				s.Sub(v, v+1)
+			}
+		},
+	} {
+		var s RangeSet[int64]
+		for k := range int64(500) {
+			first := 1000 * k
+			for v := range int64(maxBlock) {
+				s.Add(first+2*v, first+2*v+1)
+			}
+			merge(&s, first, first+2*(maxBlock-1)-1)
+		}
+		require.NotZero(t, s.NumRanges())
+		slots := 0
+		for i := range s.blocks {
+			slots += cap(s.blocks[i].r)
+		}
+		require.LessOrEqual(t, slots, 4*s.NumRanges()+2*maxBlock, "%s: %d blocks for %d ranges", name, len(s.blocks), s.NumRanges())
 	}
 }

@@ -19,8 +19,9 @@ import (
 // and the peer sends their contents again. See Admits.
 
 const (
-	// gapMemory is the memory for a range of data that has arrived behind a gap.
-	gapMemory = 32
+	// gapMemory is the memory for a range of data that has arrived behind a gap, at most: two neighboring
+	// blocks of a RangeSet, of 2 KiB each, hold more than 64 ranges.
+	gapMemory = 64
 	// wakeRoom is the room at which a starved stream is woken.
 	wakeRoom = maxChunk
 	// overdraftEvery is the minimum time between two packets that are admitted so that the peer learns what
