@@ -1,4 +1,4 @@
-# The commands that a person types. VARIANT is default, fips, fips4 or asan; see docs/c-build.md.
+# The commands that a person types. VARIANT is default, fips, fips4, asan or openssl; see docs/c-build.md.
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
@@ -16,7 +16,7 @@ build:
 	scripts/build $(VARIANT)
 
 bootstrap:
-	scripts/bootstrap
+	scripts/bootstrap build $(VARIANT)
 
 demo: bootstrap build
 	scripts/demo $(VARIANT)
@@ -58,7 +58,7 @@ lint:
 # benchmark format, and prints the ratios. ROUNDS= and TIME= lengthen it, RUN= picks by name.
 bench: bootstrap build
 	$(CMAKE_BUILD) --target pqq-bench
-	cd bench && GOWORK=off go run . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
+	cd bench && GOWORK=off go run $(TAGS) . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-250ms}" -run "$${RUN:-}"
 
 # The cost of post-quantum key exchange in connections per second: the study that AWS made of s2n-quic in

@@ -17,7 +17,7 @@ import (
 
 // providers returns the two providers. The s2n provider must be linked.
 func providers() ([]tlsprovider.Provider, error) {
-	p, err := s2n.New()
+	p, err := s2n.New(s2n.AllowClassical()) // groups that it lacks are left out
 	if err != nil {
 		return nil, err
 	}
@@ -27,6 +27,13 @@ func providers() ([]tlsprovider.Provider, error) {
 // measured lists the groups that every stack here supports and that servers on the Internet use.
 var measured = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
+
+// hasGroup reports whether a provider has a group: s2n has classical ones only in the variant openssl.
+func hasGroup(p tlsprovider.Provider, g tlsprovider.Group) bool {
+	c := p.Capabilities()
+	_, ok := c.Group(g)
+	return ok
+}
 
 // handshakes measures pairs in memory: both sides, chain and name verified, tickets off, packet keys
 // derived.
@@ -40,11 +47,14 @@ func (b *bench) handshakes() (out []subject, err error) {
 		return nil, err
 	}
 	for _, g := range measured {
-		if b.c != "" {
+		if b.c != "" && hasGroup(ps[0], g) {
 			policy := "pqquic_" + strings.ToLower(g.String())
 			out = append(out, subject{name: "Handshake/c/" + g.String(), run: b.cProgram("handshake", policy, creds.certFile, creds.keyFile)})
 		}
 		for _, p := range ps {
+			if !hasGroup(p, g) {
+				continue
+			}
 			s, err := pairOf(p, creds, g)
 			if err != nil {
 				return nil, err

@@ -52,10 +52,23 @@ elseif(S2N_TLS_LIB_DIR OR S2N_TLS_INCLUDE_DIR)
 	override_library(OVERRIDE_S2N_LIB ${S2N_TLS_LIB_DIR} s2n)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_INCLUDE_DIR} s2n.h)
 endif()
-if(AWS_LC_DIR)
+# The variant openssl takes the system's, or the one below OPENSSL_ROOT_DIR.
+if(VARIANT STREQUAL "openssl")
+	if(AWS_LC_DIR)
+		message(FATAL_ERROR "AWS_LC_DIR=\"${AWS_LC_DIR}\" names an AWS-LC, which the variant openssl does not use: unset it")
+	endif()
+	find_package(OpenSSL 3.0)
+	if(NOT OPENSSL_CRYPTO_LIBRARY MATCHES "\\.so$")
+		message(FATAL_ERROR "the variant openssl needs OpenSSL 3.0 or newer, with headers and libcrypto.so: install libssl-dev "
+			"(scripts/bootstrap build openssl), or name a folder in OPENSSL_ROOT_DIR")
+	endif()
+	set(OVERRIDE_CRYPTO_LIB ${OPENSSL_CRYPTO_LIBRARY})
+	set(OVERRIDE_CRYPTO_INCLUDE ${OPENSSL_INCLUDE_DIR})
+	get_filename_component(OVERRIDE_CRYPTO_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
+elseif(AWS_LC_DIR)
 	override_library(OVERRIDE_CRYPTO_LIB ${AWS_LC_DIR} crypto)
 	override_header(OVERRIDE_CRYPTO_INCLUDE ${AWS_LC_DIR} openssl/base.h)
-	get_filename_component(AWS_LC_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
+	get_filename_component(OVERRIDE_CRYPTO_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
 endif()
 
 # A shared libs2n binds to a shared libcrypto. Beside a static one, whose symbols are local to our archive,
@@ -64,7 +77,7 @@ if(OVERRIDE_S2N_LIB MATCHES "\\.so$" AND NOT OVERRIDE_CRYPTO_LIB MATCHES "\\.so$
 	message(FATAL_ERROR "${OVERRIDE_S2N_LIB} is a shared library and cannot use a static AWS-LC: name a folder with "
 		"a static libs2n.a, or the shared libcrypto.so that it was linked with in AWS_LC_DIR")
 endif()
-if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$")
+if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$" AND NOT VARIANT STREQUAL "openssl")
 	message(WARNING "${OVERRIDE_CRYPTO_LIB} is a shared library. Its symbols clash with those of any other libcrypto that "
 		"a program loads; such programs are refused at start. A static AWS-LC has no such limit")
 endif()

@@ -18,7 +18,7 @@ import (
 // providers returns our providers in this build.
 func providers(t *testing.T) map[string]tlsprovider.Provider {
 	out := map[string]tlsprovider.Provider{nativeProvider.Name(): nativeProvider}
-	p, err := s2n.New()
+	p, err := s2n.New(s2n.AllowClassical()) // in the variant openssl it has classical groups only
 	if errors.Is(err, s2n.ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") == "" {
 		t.Log(err)
 		return out
@@ -33,10 +33,27 @@ type ours struct {
 	c        *creds
 }
 
+// has returns those of groups that the provider has.
+func (s ours) has(groups []tlsprovider.Group) (out []tlsprovider.Group) {
+	c := s.provider.Capabilities()
+	for _, g := range groups {
+		if _, ok := c.Group(g); ok {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// postQuantum reports whether a stack has the groups of pq.
+func postQuantum(s stack) bool {
+	o, ok := s.(ours)
+	return !ok || len(o.has(pq)) == len(pq)
+}
+
 func (s ours) config(o options) *quic.Config {
 	cfg := &quic.Config{
 		Provider: s.provider, ServerName: serverName,
-		TLS: &tlsprovider.Config{NextProtos: []string{o.alpn}, Groups: o.groups, RootCAs: s.c.Roots()},
+		TLS: &tlsprovider.Config{NextProtos: []string{o.alpn}, Groups: s.has(o.groups), RootCAs: s.c.Roots()},
 	}
 	if o.noRoots {
 		cfg.TLS.RootCAs = s.c.other.Roots()

@@ -88,7 +88,7 @@ func TestBillOfMaterials(t *testing.T) {
 	require.Equal(t, "s2n-tls", b.Components[0].Name)
 	require.Equal(t, info.S2N, b.Components[0].Version)
 	require.Equal(t, info.Compiled, b.Components[1].Version)
-	require.Equal(t, strings.ReplaceAll(info.AWSLC, " FIPS", "-FIPS"), b.Components[1].Name+" "+b.Components[1].Version)
+	require.Equal(t, strings.ReplaceAll(info.Crypto, " FIPS", "-FIPS"), b.Components[1].Name+" "+b.Components[1].Version)
 	refs := map[string]bool{}
 	for _, c := range append(b.Components, main) {
 		require.Equal(t, "library", c.Type)

@@ -32,9 +32,9 @@ type Info struct {
 	SelfTest bool
 	// FIPSBuild reports whether the C library was built as a FIPS variant.
 	FIPSBuild bool
-	// AWSLC is the name and version of the linked library, and Compiled the version of the headers
+	// Crypto is the name and version of the linked libcrypto, and Compiled the version of the headers
 	// that our C was compiled with.
-	AWSLC, Compiled string
+	Crypto, Compiled string
 	// S2N is the version of s2n-tls.
 	S2N string
 }
@@ -61,7 +61,7 @@ func Linked() error {
 // Library describes the libraries in this program.
 func Library() (Info, error) { return load() }
 
-// Variant is the build tag that chose the C library: "" (default), "fips" or "fips4".
+// Variant is the build tag that chose the C library: "" (default), "fips", "fips4" or "openssl".
 const Variant = variant
 
 // LiveCounts counts the memory and the handles of the C library.
@@ -69,7 +69,7 @@ type LiveCounts struct {
 	// TLSBytes is memory of s2n-tls and of our own C.
 	TLSBytes int64
 	// CryptoBytes is memory of AWS-LC, which keeps some for each thread; 0 if its allocator
-	// cannot be replaced.
+	// cannot be replaced, and for OpenSSL.
 	CryptoBytes int64
 	// Handles counts configurations, connections, keys and tickets.
 	Handles int64

@@ -3,6 +3,7 @@ package awslc
 import (
 	"bytes"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -148,9 +149,10 @@ func TestLibrary(t *testing.T) {
 	requireLinked(t)
 	info, err := Library()
 	require.NoError(t, err)
-	require.Contains(t, info.AWSLC, info.Compiled)
-	require.Equal(t, Variant != "", info.FIPSBuild)
-	if Variant != "" {
+	require.Contains(t, info.Crypto, info.Compiled)
+	require.Equal(t, Variant == "openssl", strings.HasPrefix(info.Crypto, "OpenSSL "))
+	require.Equal(t, strings.HasPrefix(Variant, "fips"), info.FIPSBuild)
+	if info.FIPSBuild {
 		require.True(t, info.FIPSMode)
 		require.True(t, info.SelfTest)
 	}

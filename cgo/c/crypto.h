@@ -1,5 +1,5 @@
 /* crypto.h is everything that our C asks of a libcrypto. There are two implementations, cgo/c/awslc and
- * cgo/c/openssl: each has the functions that are declared here, and an impl.h with the types and with the
+ * cgo/c/ossl: each has the functions that are declared here, and an impl.h with the types and with the
  * functions that run for each packet, which are inline. CMake compiles one of the folders, which is also
  * in the include path. No other file of ours includes a header of libcrypto.
  *
@@ -29,6 +29,7 @@ enum { PQQ_PLAIN_AEAD, PQQ_MODULE_AEAD };
  *   pqq_crypto_aead   a key of an AEAD, which must not move
  *   pqq_crypto_mask   a key of header protection, which must not move
  *   pqq_crypto_token  a key of address tokens
+ *   PQQ_CLASH_REMEDY  what to do about a second libcrypto in the process
  *   PQQ_SECRET_AEAD   the kind of AEAD for keys that are secret
  *
  * and these functions:

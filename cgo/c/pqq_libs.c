@@ -41,7 +41,7 @@ static int libcryptos(const char *name[2])
 }
 
 #define CLASH "two libraries define the symbols of libcrypto, and calls of one end in the other: %s and %s. " \
-	      "Name a folder with a static AWS-LC in AWS_LC_DIR, and build again"
+	      PQQ_CLASH_REMEDY
 
 int pqq_libs_alone(char *err, size_t err_cap)
 {

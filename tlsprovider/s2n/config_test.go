@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -213,22 +214,48 @@ func TestTicketKeysAreWiped(t *testing.T) {
 }
 
 func TestVariants(t *testing.T) {
-	fips := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, AWSLC: "AWS-LC FIPS 3.1.0"}
+	fips := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, Crypto: "AWS-LC FIPS 3.1.0"}
 	require.NoError(t, checkVariant("fips", fips))
-	require.NoError(t, checkVariant("", awslc.Info{AWSLC: "AWS-LC 5.12.0"}))
+	require.NoError(t, checkVariant("", awslc.Info{Crypto: "AWS-LC 5.12.0"}))
 	require.ErrorContains(t, checkVariant("fips4", fips), "VARIANT=fips4")
-	require.ErrorContains(t, checkVariant("fips", awslc.Info{AWSLC: "AWS-LC 5.12.0"}), "VARIANT=fips")
+	require.ErrorContains(t, checkVariant("fips", awslc.Info{Crypto: "AWS-LC 5.12.0"}), "VARIANT=fips")
 	broken := fips
 	broken.SelfTest = false
 	require.ErrorContains(t, checkVariant("fips", broken), "self-test")
 }
 
 func TestNotLinked(t *testing.T) {
-	if p, err := New(); err != nil {
+	if p, err := New(AllowClassical()); err != nil {
 		require.ErrorIs(t, err, ErrNotLinked)
 		require.ErrorContains(t, err, "not linked")
 		require.Nil(t, p)
 	}
+}
+
+// A library without post-quantum key exchange is used by those who say so, and then by default.
+func TestClassicalIsRefused(t *testing.T) {
+	prov := newProvider(t)
+	client, server, _ := tlstest.Configs(t)
+	_, err := New()
+	if awslc.Variant != "openssl" {
+		require.NoError(t, err)
+		cs, _ := newPair(t, prov, client, server).MustRun(t)
+		require.True(t, cs.Group.PostQuantum())
+		return
+	}
+	require.ErrorIs(t, err, ErrClassical)
+	for _, part := range []string{"OpenSSL 3.", "only P-256,X25519,P-384,P-521", "quantum computer", "AllowClassical"} {
+		require.ErrorContains(t, err, part)
+	}
+	cs, ss := newPair(t, prov, client, server).MustRun(t)
+	require.False(t, cs.Group.PostQuantum())
+	require.Equal(t, cs.Group, ss.Group)
+	tlstest.RefuseConfigs(t, prov, live(native.New()), []tlstest.ConfigFault{
+		tlstest.ClientFault("RequirePQ", func(c *tlsprovider.Config) { c.RequirePQ = true }, "RequirePQ is set, but policy default_pq offers only"),
+		tlstest.ServerFault("a hybrid", func(c *tlsprovider.Config) {
+			c.Groups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519}
+		}, "s2n-tls over OpenSSL"),
+	})
 }
 
 func TestCapabilities(t *testing.T) {
@@ -238,7 +265,10 @@ func TestCapabilities(t *testing.T) {
 	if c.FIPS.Enabled {
 		want = slices.DeleteFunc(want, func(g tlsprovider.Group) bool { return g == tlsprovider.X25519 })
 	}
-	require.Equal(t, want, c.GroupIDs())
+	if awslc.Variant == "openssl" {
+		want = slices.DeleteFunc(want, tlsprovider.Group.PostQuantum)
+	}
+	require.ElementsMatch(t, want, c.GroupIDs())
 	for _, g := range c.Groups {
 		require.Equal(t, g.ID.Info(), g)
 	}
@@ -246,8 +276,9 @@ func TestCapabilities(t *testing.T) {
 	require.NotEmpty(t, c.SignatureSchemes)
 	require.True(t, c.Policies)
 	require.False(t, c.ZeroRTT)
-	require.Equal(t, awslc.Variant != "", c.FIPS.Enabled)
-	require.Contains(t, c.Library, "AWS-LC")
+	require.Equal(t, strings.HasPrefix(awslc.Variant, "fips"), c.FIPS.Enabled)
+	require.Equal(t, awslc.Variant == "openssl", strings.Contains(c.Library, ", OpenSSL 3."))
+	require.Equal(t, awslc.Variant != "openssl", strings.Contains(c.Library, ", AWS-LC"))
 	require.Equal(t, Name, prov.Name())
 }
 

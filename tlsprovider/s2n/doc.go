@@ -1,9 +1,10 @@
-// Package s2n is the TLS provider based on s2n-tls and AWS-LC.
+// Package s2n is the TLS provider based on s2n-tls and AWS-LC or, in the variant openssl, OpenSSL.
 //
 // It needs the C library that `make build` makes. A program without it compiles, and [New] returns
 // [ErrNotLinked]. Key exchange is post-quantum by default: the provider uses the security policy default_pq, or
 // default_fips in a FIPS variant, by name, so that it does not depend on the default of the s2n-tls that is
-// linked.
+// linked. s2n-tls has no post-quantum key exchange with OpenSSL: New returns [ErrClassical] there, unless the
+// program passes [AllowClassical].
 //
 // The differences from the native provider are:
 //

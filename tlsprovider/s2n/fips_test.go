@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,7 @@ import (
 // TestModuleOf checks, among others, that a FIPS build of AWS-LC in AWS_LC_DIR does not make the default variant a
 // FIPS variant.
 func TestModuleOf(t *testing.T) {
-	module := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, AWSLC: "AWS-LC FIPS 3.6.0"}
+	module := awslc.Info{FIPSMode: true, SelfTest: true, FIPSBuild: true, Crypto: "AWS-LC FIPS 3.6.0"}
 	for _, c := range []struct {
 		name string
 		edit func(*awslc.Info)
@@ -27,7 +28,7 @@ func TestModuleOf(t *testing.T) {
 		want approved.Module
 	}{
 		{"3.x", func(*awslc.Info) {}, true, approved.AWSLCFIPS3},
-		{"4.x", func(i *awslc.Info) { i.AWSLC = "AWS-LC FIPS 4.0.0" }, true, approved.AWSLCFIPS4},
+		{"4.x", func(i *awslc.Info) { i.Crypto = "AWS-LC FIPS 4.0.0" }, true, approved.AWSLCFIPS4},
 		{"default variant", func(i *awslc.Info) { i.FIPSBuild, i.SelfTest = false, false }, false, approved.Module{}},
 		{"mode off", func(i *awslc.Info) { i.FIPSMode = false }, false, approved.Module{}},
 		{"self-test failed", func(i *awslc.Info) { i.SelfTest = false }, false, approved.Module{}},
@@ -45,7 +46,7 @@ func TestModuleOf(t *testing.T) {
 // newFIPSProvider skips a test if the program is not a FIPS variant. `make test` runs it with the tag.
 func newFIPSProvider(t *testing.T) tlsprovider.Provider {
 	prov := newProvider(t)
-	if awslc.Variant == "" {
+	if !strings.HasPrefix(awslc.Variant, "fips") {
 		require.False(t, prov.Capabilities().FIPS.Enabled)
 		t.Skip("needs the tag pqquic_fips or pqquic_fips4")
 	}

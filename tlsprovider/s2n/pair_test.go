@@ -3,6 +3,7 @@ package s2n
 import (
 	"errors"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,12 +16,22 @@ import (
 // newProvider skips a test if the C library is not linked, or fails it if PQQUIC_REQUIRE_LINKED is 1.
 func newProvider(t testing.TB) tlsprovider.Provider {
 	t.Helper()
-	p, err := New()
+	p, err := New(AllowClassical()) // TestClassicalIsRefused has New without it
 	if errors.Is(err, ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
 		t.Skip("not linked: run `make build` first")
 	}
 	require.NoError(t, err)
 	return p
+}
+
+// needPostQuantum skips a test that needs ML-KEM, which s2n-tls has over AWS-LC only.
+func needPostQuantum(t testing.TB, p tlsprovider.Provider) {
+	t.Helper()
+	c := p.Capabilities()
+	if !slices.ContainsFunc(c.GroupIDs(), tlsprovider.Group.PostQuantum) {
+		require.Equal(t, "openssl", awslc.Variant)
+		t.Skip("no post-quantum group in " + c.Library)
+	}
 }
 
 func newPair(t testing.TB, p tlsprovider.Provider, client, server *tlsprovider.Config) *tlstest.Pair {

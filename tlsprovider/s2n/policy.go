@@ -115,13 +115,17 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	o, err := probe(name)
 	if err != nil {
 		if byGroup && errors.Is(err, errNoPolicy) {
+			// s2n-tls leaves out the policies whose groups libcrypto lacks.
+			if _, err := probe(policyOf([]tlsprovider.Group{tlsprovider.P256})); err == nil {
+				return "", p.sameGroups(cfg.Groups, nil)
+			}
 			return "", fmt.Errorf("s2n: the linked s2n-tls has no policy for Groups %s: leave Groups nil, set Policy to one that it has, or use the library that `make build` makes: %w",
 				tlsprovider.GroupList(cfg.Groups), tlsprovider.ErrUnsupported)
 		}
 		return "", fmt.Errorf("s2n: %w", err)
 	}
 	if byGroup {
-		if err := sameGroups(cfg.Groups, o.Groups); err != nil {
+		if err := p.sameGroups(cfg.Groups, o.Groups); err != nil {
 			return "", err
 		}
 	}
@@ -132,7 +136,7 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	if err := p.checkOffer(cfg, name, o); err != nil {
 		return "", err
 	}
-	if !pq && cfg.Groups == nil && cfg.Policy == "" {
+	if !pq && cfg.Groups == nil && cfg.Policy == "" && !p.allowClassical {
 		return "", fmt.Errorf("s2n: the default policy %s of the linked s2n-tls offers no post-quantum group, only %s; name Groups or a Policy to use it all the same",
 			name, tlsprovider.GroupList(o.Groups))
 	}
@@ -153,7 +157,7 @@ func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) er
 	}
 	if bad := p.module.Unapproved(o.Groups, o.CipherSuites, o.SignatureSchemes); bad != nil {
 		return fmt.Errorf("s2n: %s offers %s, which %s does not approve: %w; leave Groups and Policy empty for %s, or build without the tag pqquic_%s",
-			policyLabel(cfg, name), strings.Join(bad, ", "), p.info.AWSLC, tlsprovider.ErrUnsupported, p.defaultPolicy(), awslc.Variant)
+			policyLabel(cfg, name), strings.Join(bad, ", "), p.info.Crypto, tlsprovider.ErrUnsupported, p.defaultPolicy(), awslc.Variant)
 	}
 	return nil
 }
@@ -179,10 +183,10 @@ func checkGroups(groups []tlsprovider.Group) error {
 
 // sameGroups returns an error if the sets of groups differ. An s2n-tls without ML-KEM does not offer hybrids, and
 // reports no error.
-func sameGroups(want, got []tlsprovider.Group) error {
+func (p *provider) sameGroups(want, got []tlsprovider.Group) error {
 	for _, g := range want {
 		if !slices.Contains(got, g) {
-			return fmt.Errorf("s2n: this build of s2n-tls and AWS-LC does not offer %v: %w", g, tlsprovider.ErrUnsupported)
+			return fmt.Errorf("s2n: this build of s2n-tls over %s does not offer %v: %w", p.info.Crypto, g, tlsprovider.ErrUnsupported)
 		}
 	}
 	for _, g := range got {

@@ -1,8 +1,10 @@
 package s2n
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,12 +24,27 @@ type provider struct {
 	fips   bool            // the C library is a FIPS variant, and its module is in its approved mode
 	module approved.Module // what the module has; only if fips
 	caps   func() tlsprovider.Capabilities
+
+	allowClassical bool
 }
 
+// ErrClassical means that the linked libraries have no post-quantum key exchange. See [AllowClassical].
+var ErrClassical = errors.New("no post-quantum key exchange")
+
+// An Option changes what [New] accepts.
+type Option func(*provider)
+
+// AllowClassical makes [New] accept libraries without post-quantum key exchange, such as s2n-tls with OpenSSL.
+// Connections are then classical by default: an attacker who records them today can decrypt them with a quantum
+// computer later. tlsprovider.Config.RequirePQ still refuses them, and [tlsprovider.State] has the group of
+// each connection. With other libraries the option has no effect.
+func AllowClassical() Option { return func(p *provider) { p.allowClassical = true } }
+
 // New returns the provider, which is safe for concurrent use. It returns [ErrNotLinked] if the C library is not
-// linked, and other errors if the versions of libraries and headers differ or, with the tags pqquic_fips and
-// pqquic_fips4, if the module is not the one that the tag names.
-func New() (tlsprovider.Provider, error) {
+// linked, [ErrClassical] if it has no post-quantum key exchange, and other errors if the versions of libraries and
+// headers differ or, with the tags pqquic_fips, pqquic_fips4 and pqquic_openssl, if the linked libcrypto is not the
+// one that the tag names.
+func New(options ...Option) (tlsprovider.Provider, error) {
 	info, err := awslc.Library()
 	if err != nil {
 		return nil, err
@@ -38,6 +55,12 @@ func New() (tlsprovider.Provider, error) {
 	p := &provider{info: info}
 	p.fips, p.module = moduleOf(info)
 	p.caps = sync.OnceValue(p.capabilities)
+	for _, option := range options {
+		option(p)
+	}
+	if err := p.checkDefault(); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
@@ -47,10 +70,24 @@ func moduleOf(info awslc.Info) (bool, approved.Module) {
 	if !info.FIPSBuild || !info.FIPSMode || !info.SelfTest {
 		return false, approved.Module{}
 	}
-	if strings.HasPrefix(moduleVersion(info.AWSLC), "3.") {
+	if strings.HasPrefix(moduleVersion(info.Crypto), "3.") {
 		return true, approved.AWSLCFIPS3
 	}
 	return true, approved.AWSLCFIPS4
+}
+
+// checkDefault returns ErrClassical if the default policy has no post-quantum group and AllowClassical is not set.
+func (p *provider) checkDefault() error {
+	o, err := probe(p.defaultPolicy())
+	if err != nil {
+		return fmt.Errorf("s2n: %w", err)
+	}
+	if p.allowClassical || slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum) {
+		return nil
+	}
+	return fmt.Errorf("s2n: s2n-tls %s over %s has %w: its default policy offers only %s, so an attacker who records a "+
+		"connection today can decrypt it with a quantum computer later. Use the default variant (make build, no tag), or allow "+
+		"classical connections with s2n.New(s2n.AllowClassical())", p.info.S2N, p.info.Crypto, ErrClassical, tlsprovider.GroupList(o.Groups))
 }
 
 // checkVariant returns an error if the linked module is not the one of the build tag.
@@ -59,14 +96,19 @@ func checkVariant(variant string, info awslc.Info) error {
 	switch {
 	case variant == "":
 		return nil
+	case variant == "openssl":
+		if !strings.HasPrefix(info.Crypto, "OpenSSL ") {
+			return fmt.Errorf("s2n: the tag pqquic_openssl asks for OpenSSL, but %q is linked: run `make build VARIANT=openssl`", info.Crypto)
+		}
+		return nil
 	case !info.FIPSBuild, !info.FIPSMode:
 		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC's FIPS module, but %q is linked: run `make build VARIANT=%s`",
-			variant, info.AWSLC, variant)
+			variant, info.Crypto, variant)
 	case !info.SelfTest:
-		return fmt.Errorf("s2n: the self-test of %q failed", info.AWSLC)
-	case !strings.HasPrefix(moduleVersion(info.AWSLC), major):
+		return fmt.Errorf("s2n: the self-test of %q failed", info.Crypto)
+	case !strings.HasPrefix(moduleVersion(info.Crypto), major):
 		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`",
-			variant, major, info.AWSLC, variant)
+			variant, major, info.Crypto, variant)
 	}
 	return nil
 }
@@ -82,12 +124,12 @@ func (p *provider) Capabilities() tlsprovider.Capabilities { return p.caps() }
 
 func (p *provider) capabilities() tlsprovider.Capabilities {
 	c := tlsprovider.Capabilities{
-		Library:  "s2n-tls " + p.info.S2N + ", " + p.info.AWSLC,
+		Library:  "s2n-tls " + p.info.S2N + ", " + p.info.Crypto,
 		Policies: true,
 		FIPS: tlsprovider.FIPS{
 			Enabled:  p.fips,
 			SelfTest: p.info.SelfTest,
-			Version:  p.info.AWSLC,
+			Version:  p.info.Crypto,
 		},
 		Tickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
@@ -95,11 +137,10 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"
 	}
-	if def, err := probe(p.defaultPolicy()); err == nil {
-		c.CipherSuites = def.CipherSuites
-		c.SignatureSchemes = def.SignatureSchemes
-		c.Groups = infoOf(def.Groups)
-	}
+	def, _ := probe(p.defaultPolicy()) // New has checked the error
+	c.CipherSuites = def.CipherSuites
+	c.SignatureSchemes = def.SignatureSchemes
+	c.Groups = infoOf(def.Groups)
 	// An s2n-tls without our policies supports only the groups of its default policy.
 	var named []tlsprovider.Group
 	for _, g := range tlsprovider.AllGroups() {
@@ -108,6 +149,11 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 		}
 	}
 	if named != nil {
+		// What the default offers comes first, in its order.
+		order := append(def.Groups[:len(def.Groups):len(def.Groups)], named...)
+		slices.SortStableFunc(named, func(a, b tlsprovider.Group) int {
+			return slices.Index(order, a) - slices.Index(order, b)
+		})
 		c.Groups = infoOf(named)
 	}
 	return c

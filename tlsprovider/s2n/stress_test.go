@@ -12,7 +12,7 @@ import (
 
 // fuzzEndpoints returns a client and a server, which all sessions of a fuzz worker share.
 var fuzzEndpoints = sync.OnceValues(func() (ends [2]tlsprovider.Endpoint, err error) {
-	prov, err := New()
+	prov, err := New(AllowClassical())
 	if err != nil {
 		return ends, err
 	}

@@ -26,7 +26,7 @@ func (su *Suite) nothingIsLeft(t *testing.T) {
 			events, err := p.Client.Advance(nil)
 			require.NoError(t, err)
 			for _, e := range events {
-				_, err := p.Server.Advance([]tlsprovider.CryptoData{{Level: e.Level, Data: e.Data[:500]}})
+				_, err := p.Server.Advance([]tlsprovider.CryptoData{{Level: e.Level, Data: e.Data[:len(e.Data)/2]}})
 				require.NoError(t, err)
 			}
 		} else if stop != 0 {

@@ -2,6 +2,8 @@
 #ifndef PQQ_IMPL_H
 #define PQQ_IMPL_H
 
+#define PQQ_CLASH_REMEDY "Name a folder with a static AWS-LC in AWS_LC_DIR, and build again"
+
 #include <openssl/base.h>
 
 #ifndef OPENSSL_IS_AWSLC

@@ -3,9 +3,9 @@
 #define PQQ_CERTS_H
 
 #include <openssl/bio.h>
-#include <openssl/ec_key.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/nid.h>
+#include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -18,9 +18,9 @@ typedef struct {
 
 static inline void bio_text(BIO *bio, char *out, size_t cap)
 {
-	const uint8_t *data;
-	size_t len;
-	CHECK(BIO_mem_contents(bio, &data, &len) && len < cap);
+	char *data = NULL;
+	size_t len = (size_t)BIO_get_mem_data(bio, &data);
+	CHECK(data != NULL && len < cap);
 	memcpy(out, data, len);
 	out[len] = '\0';
 	BIO_free(bio);
@@ -28,10 +28,12 @@ static inline void bio_text(BIO *bio, char *out, size_t cap)
 
 static inline void make_cert(test_cert *out)
 {
-	EC_KEY *ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
-	EVP_PKEY *key = EVP_PKEY_new();
+	EVP_PKEY_CTX *gen = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
+	EVP_PKEY *key = NULL;
 	X509 *x = X509_new();
-	CHECK(ec != NULL && EC_KEY_generate_key(ec) && EVP_PKEY_assign_EC_KEY(key, ec));
+	CHECK(gen != NULL && EVP_PKEY_keygen_init(gen) > 0);
+	CHECK(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(gen, NID_X9_62_prime256v1) > 0 && EVP_PKEY_keygen(gen, &key) > 0);
+	EVP_PKEY_CTX_free(gen);
 	CHECK(X509_set_version(x, 2) && ASN1_INTEGER_set(X509_get_serialNumber(x), 1));
 	CHECK(X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL);
 	CHECK(X509_gmtime_adj(X509_getm_notAfter(x), 3600) != NULL);

@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/pqquic/pqquic"
@@ -28,9 +29,11 @@ type Flags struct {
 	CA         string
 	ServerName string
 	RequirePQ  bool
-	JSON       bool
-	Version    bool
-	Licenses   bool
+	// AllowClassical accepts libraries without post-quantum key exchange.
+	AllowClassical bool
+	JSON           bool
+	Version        bool
+	Licenses       bool
 
 	keyLog *keyLog
 	choice string // of the provider, in words
@@ -47,6 +50,7 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; with it, a server asks clients for a certificate")
 	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client requests and verifies; a demo certificate is valid for it and for localhost")
 	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
+	fs.BoolVar(&f.AllowClassical, "allow-classical", false, "use an s2n-tls without post-quantum key exchange (VARIANT=openssl)")
 	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
 	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
 	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of this program's parts and exit")
@@ -86,13 +90,17 @@ func (f *Flags) printVersion(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%s %s, %s %s/%s\n", f.Program, version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	for _, name := range []string{"s2n", "native"} {
-		p, err := newProvider(name)
+		p, err := newProvider(name, true)
 		if err != nil {
 			fmt.Fprintf(w, "%-6s  %v\n", name, err)
 			continue
 		}
 		c := p.Capabilities()
-		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), tlsprovider.GroupList(c.GroupIDs()))
+		groups := tlsprovider.GroupList(c.GroupIDs())
+		if !slices.ContainsFunc(c.GroupIDs(), tlsprovider.Group.PostQuantum) {
+			groups += "; NO POST-QUANTUM KEY EXCHANGE"
+		}
+		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), groups)
 	}
 }
 

@@ -10,10 +10,17 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-func newProvider(name string) (tlsprovider.Provider, error) {
+func newProvider(name string, allowClassical bool) (tlsprovider.Provider, error) {
 	switch name {
 	case "s2n":
-		return s2n.New()
+		if allowClassical {
+			return s2n.New(s2n.AllowClassical())
+		}
+		p, err := s2n.New()
+		if errors.Is(err, s2n.ErrClassical) {
+			return nil, fmt.Errorf("%w, as --allow-classical does here", err)
+		}
+		return p, err
 	case "native":
 		return native.New(), nil
 	}
@@ -24,16 +31,16 @@ func newProvider(name string) (tlsprovider.Provider, error) {
 // Say then prints the choice.
 func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	if f.Provider != "" {
-		return newProvider(f.Provider)
+		return newProvider(f.Provider, f.AllowClassical)
 	}
-	p, err := newProvider("s2n")
+	p, err := newProvider("s2n", f.AllowClassical)
 	switch {
 	case err == nil:
 		f.choice = fmt.Sprintf("using provider s2n (%s)", p.Capabilities().Library)
 		return p, nil
 	case errors.Is(err, s2n.ErrNotLinked):
 		f.choice = "using provider native (s2n is not linked: run `make build`)"
-		return newProvider("native")
+		return newProvider("native", f.AllowClassical)
 	}
 	return nil, err
 }

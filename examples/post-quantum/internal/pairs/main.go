@@ -1,12 +1,14 @@
 // Command pairs runs pq_server and pq_client for every pair of providers and prints what each pair
 // negotiated. Its exit status is 0 only if every pair agreed on X25519MLKEM768 (0x11EC) and exchanged data.
-// scripts/demo builds the programs and runs it.
+// With --classical, for an s2n-tls without post-quantum key exchange, pairs with s2n have to agree on another
+// group. scripts/demo builds the programs and runs it.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,38 +22,52 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: pairs DIR (the folder of pq_server and pq_client)")
+	classical := flag.Bool("classical", false, "s2n has no post-quantum key exchange")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: pairs [--classical] DIR (the folder of pq_server and pq_client)")
 		os.Exit(2)
 	}
-	if !run(os.Args[1]) {
+	switch ok := run(flag.Arg(0), *classical); {
+	case !ok && *classical:
+		fmt.Fprintln(os.Stderr, "NOT every pair exchanged data as this variant has to")
+		os.Exit(1)
+	case !ok:
 		fmt.Fprintln(os.Stderr, "NOT every pair is post-quantum")
 		os.Exit(1)
+	case *classical:
+		fmt.Println("every pair exchanged data; pairs with s2n are CLASSICAL, because its library has no post-quantum key exchange")
+	default:
+		fmt.Println("every pair negotiated X25519MLKEM768 (0x11EC) and exchanged data")
 	}
-	fmt.Println("every pair negotiated X25519MLKEM768 (0x11EC) and exchanged data")
 }
 
 const format = "%-8s %-8s %-24s %-12s %-24s %12s  %s\n"
 
 // run tries every pair and reports whether all of them succeeded.
-func run(dir string) bool {
+func run(dir string, classical bool) bool {
 	all, rows := true, []string{fmt.Sprintf(format, "server", "client", "key exchange", "share bytes", "cipher suite",
 		"handshake us", "post-quantum, data exchanged")}
 	addr := "127.0.0.1:4433"
 	for _, server := range []string{"s2n", "native"} {
 		for _, client := range []string{"s2n", "native"} {
-			o, err := pair(dir, server, client, addr)
+			o, err := pair(dir, server, client, addr, classical)
 			if errors.Is(err, errInUse) && addr != "127.0.0.1:0" {
 				fmt.Println("UDP port 4433 is taken: using a free one")
 				addr = "127.0.0.1:0"
-				o, err = pair(dir, server, client, addr)
+				o, err = pair(dir, server, client, addr, classical)
 			}
 			verdict := "yes"
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
-			if err != nil || tlsprovider.Group(o.GroupID) != tlsprovider.X25519MLKEM768 || o.Reply == "" {
+			wantClassical := classical && (server == "s2n" || client == "s2n")
+			switch {
+			case err != nil || o.Reply == "" || wantClassical == tlsprovider.Group(o.GroupID).PostQuantum(),
+				!wantClassical && tlsprovider.Group(o.GroupID) != tlsprovider.X25519MLKEM768:
 				all, verdict = false, "no"
+			case wantClassical:
+				verdict = "no, data exchanged"
 			}
 			row := []any{server, client, "", "", "", "", verdict}
 			if o != nil {
@@ -68,8 +84,9 @@ func run(dir string) bool {
 var errInUse = errors.New("the server's port is in use")
 
 // pair runs a server and a client and returns what the client reports.
-func pair(dir, server, client, addr string) (*demo.Outcome, error) {
-	s := exec.Command(filepath.Join(dir, "pq_server"), "--provider", server, "--listen", addr)
+func pair(dir, server, client, addr string, classical bool) (*demo.Outcome, error) {
+	allow := fmt.Sprintf("--allow-classical=%t", classical)
+	s := exec.Command(filepath.Join(dir, "pq_server"), "--provider", server, "--listen", addr, allow)
 	log, err := s.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -84,7 +101,7 @@ func pair(dir, server, client, addr string) (*demo.Outcome, error) {
 	if addr, err = ready(log); err != nil {
 		return nil, err
 	}
-	c := exec.Command(filepath.Join(dir, "pq_client"), "--provider", client, "--connect", addr, "--json")
+	c := exec.Command(filepath.Join(dir, "pq_client"), "--provider", client, "--connect", addr, "--json", allow)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {

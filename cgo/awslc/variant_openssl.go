@@ -1,0 +1,5 @@
+//go:build pqquic_openssl
+
+package awslc
+
+const variant = "openssl"
