@@ -46,8 +46,8 @@ func (s *idleState) touch(c *Conn) {
 	}
 	s.keepAlive = 0
 	if every := c.cfg.KeepAlive; every > 0 && c.tls.complete {
-		if s.timeout > 0 { // the smaller of both sides' values, which may be the peer's
-			every = min(every, s.timeout/2)
+		if s.timeout > 0 { // the smaller of both sides' values, which may be the peer's, and tiny
+			every = min(every, max(s.timeout/2, c.loss.PTO()))
 		}
 		s.keepAlive = c.now.Add(every)
 	}

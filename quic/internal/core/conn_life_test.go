@@ -121,6 +121,21 @@ func TestKeepAliveWithinPeersIdleTimeout(t *testing.T) {
 	require.NoError(t, errOf(r.server))
 }
 
+// A peer that announces a tiny idle timeout gets no flood of PING frames: no idle timeout is shorter than three
+// probe timeouts.
+func TestKeepAliveOfTinyIdleTimeout(t *testing.T) {
+	r := connected(t, rigOptions{
+		client: func(c *Config) { c.IdleTimeout, c.KeepAlive = 30*time.Second, 15*time.Second },
+		server: func(c *Config) { c.IdleTimeout = time.Millisecond },
+	})
+	sent, began := r.client.Stats().DatagramsSent, r.now
+	r.wait(10 * time.Second)
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+	pings := r.now.Sub(began)/r.client.loss.PTO() + 1
+	require.LessOrEqual(t, r.client.Stats().DatagramsSent-sent, uint64(2*pings))
+}
+
 // A peer that has aborted many streams receives the withheld credit in time, even if it sends nothing that
 // prompts it.
 func TestWithheldStreamCreditComesByItself(t *testing.T) {
