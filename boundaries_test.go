@@ -23,7 +23,7 @@ type pkg struct {
 	Imports, TestImports, XTestImports []string
 }
 
-// layer is a package's height: imports point down. Tests of a package are held to the same.
+// layer returns the layer of a package. A package and its tests may import only packages of lower layers.
 func layer(path string) int {
 	path = strings.TrimPrefix(path, module)
 	switch {
@@ -41,20 +41,21 @@ func layer(path string) int {
 	return 0 // tlsprovider and what it needs
 }
 
-// cryptographic reports whether only providers may import a package of Go's. Comparing in constant time is
-// allowed everywhere.
+// cryptographic reports whether a package of the standard library may be imported only by providers. Comparison
+// in constant time is allowed everywhere.
 func cryptographic(imp string) bool {
 	return imp == "crypto" || imp != "crypto/subtle" && strings.HasPrefix(imp, "crypto/") ||
 		strings.HasPrefix(imp, "golang.org/x/crypto") || imp == "math/rand"
 }
 
-// impure reports whether a package of Go's would bring sockets, locks, goroutines or the system into the core.
+// impure reports whether a package is not allowed in the core, because it has sockets, locks, goroutines or system
+// calls.
 func impure(imp string) bool {
 	return slices.Contains([]string{"net", "os", "sync", "sync/atomic", "syscall", "runtime", "context", "log",
 		"log/slog", "math/rand/v2", "unsafe"}, imp) || strings.HasPrefix(imp, "golang.org/x/")
 }
 
-// violations lists the imports of p that do not point down.
+// violations returns the imports of p that are not allowed.
 func violations(p *pkg) (out []string) {
 	internal := strings.HasPrefix(p.ImportPath, module+"quic/internal/")
 	transport := internal || p.ImportPath == module+"quic"
@@ -105,7 +106,7 @@ func list(t *testing.T, env []string, args ...string) []*pkg {
 	}
 }
 
-// TestImportsPointDown checks every platform, with and without cgo, and each build tag.
+// TestImportsPointDown checks the imports on every platform, with and without cgo, and with each build tag.
 func TestImportsPointDown(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		for _, cgo := range []string{"0", "1"} {
@@ -176,7 +177,7 @@ func TestImportsPlantedInTree(t *testing.T) {
 	}
 }
 
-// TestRequirementsAreFew keeps the list of modules that every user has to take in.
+// TestRequirementsAreFew checks the list of modules that every user has to download.
 func TestRequirementsAreFew(t *testing.T) {
 	out, err := exec.Command("go", "mod", "edit", "-json").Output()
 	require.NoError(t, err)
@@ -194,7 +195,7 @@ func TestRequirementsAreFew(t *testing.T) {
 	}
 }
 
-// TestFilesStaySmall allows 600 lines for code and 900 for tests.
+// TestFilesStaySmall checks that files have at most 600 lines of code, or 900 of tests.
 func TestFilesStaySmall(t *testing.T) {
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
 		if err != nil {

@@ -13,18 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// citation is the one form in which an RFC's text is pointed to: on a line of its own, after the words
-// that are quoted.
+// citation matches the only allowed form of a citation: the URL of a paragraph of an RFC, alone on a line after the
+// quotation.
 var citation = regexp.MustCompile(
 	`^https://www\.rfc-editor\.org/rfc/rfc([0-9]+)#(?:section-[0-9]+(?:\.[0-9]+)*|appendix-[A-Z](?:\.[0-9]+)*)(-[0-9]+(?:\.[0-9]+)*)?$`)
 
-// rfcLink is a link to an RFC in any form.
+// rfcLink matches a link to an RFC in any form.
 var rfcLink = regexp.MustCompile(`(?i)https?://\S*(?:rfc-editor\.org|ietf\.org|rfc[0-9]{4})`)
 
-// firstWithParagraphs is the first RFC whose HTML has an anchor at every paragraph.
+// firstWithParagraphs is the first RFC whose HTML has an anchor for every paragraph.
 const firstWithParagraphs = 8650
 
-// commentText returns what a line says as a part of a comment.
+// commentText returns the text of a line of a comment.
 func commentText(line string) (text string, ok bool) {
 	line = strings.TrimSpace(line)
 	for _, mark := range []string{"//", "/*", "* "} {
@@ -35,8 +35,8 @@ func commentText(line string) (text string, ok bool) {
 	return "", false
 }
 
-// citationFaults lists what is wrong with the citations of a source file. Words that are quoted with an
-// elision are an RFC's, and need their citation.
+// citationFaults returns the faults of the citations in a source file. A quotation with an elision is assumed to be
+// from an RFC, and needs a citation.
 func citationFaults(source string) (faults []string) {
 	var words []string // the paragraph of the comment so far
 	fault := func(line int, what string) { faults = append(faults, fmt.Sprintf("line %d: %s", line, what)) }
@@ -63,7 +63,7 @@ func citationFaults(source string) (faults []string) {
 	return faults
 }
 
-// citationFault says what is wrong with a citation and the words before it.
+// citationFault describes the fault of a citation and the words before it, or returns "" if it has none.
 func citationFault(link, words string) string {
 	m := citation.FindStringSubmatch(link)
 	if m == nil {
@@ -71,7 +71,7 @@ func citationFault(link, words string) string {
 	}
 	rfc, _ := strconv.Atoi(m[1])
 	if hasParagraph := m[2] != ""; hasParagraph != (rfc >= firstWithParagraphs) {
-		return "a paragraph where the RFC has no anchors for them, or none where it has"
+		return "a paragraph number for an RFC without anchors for paragraphs, or none for an RFC with them"
 	}
 	parts := strings.Split(words, `"`)
 	if len(parts) < 3 || len(parts)%2 == 0 {
@@ -84,7 +84,7 @@ func citationFault(link, words string) string {
 	return ""
 }
 
-// TestCitations: an RFC is quoted in one form, which a reader can follow and a program can find.
+// TestCitations checks that all quotations of RFCs have the same form, which readers and programs can follow.
 func TestCitations(t *testing.T) {
 	cited := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -111,7 +111,7 @@ func TestCitations(t *testing.T) {
 	require.Greater(t, cited, 200)
 }
 
-// TestCitationsPlanted: each kind of fault is found, and none where there is none.
+// TestCitationsPlanted checks that each kind of fault is found, and that correct citations are not faults.
 func TestCitationsPlanted(t *testing.T) {
 	const right = "https://www.rfc-editor.org/rfc/rfc9000#section-8.1-2"
 	for _, good := range []string{

@@ -1,6 +1,5 @@
-// Package pqquic is the root of a post-quantum QUIC stack. The API is in package quic, the choice of
-// the TLS library in package tlsprovider and its subpackages; here are only the licences, for
-// programs that have to show them.
+// Package pqquic is the root of a post-quantum QUIC module. Package quic has the API, and package tlsprovider and
+// its subpackages have the TLS providers. This package has only the licences, for programs that must show them.
 package pqquic
 
 import _ "embed"
@@ -11,6 +10,5 @@ var license string
 //go:embed THIRD_PARTY_NOTICES
 var notices string
 
-// Licenses returns this module's licence and the notices of the C libraries that its builds can
-// contain.
+// Licenses returns this module's licence and the notices of the C libraries that a program can contain.
 func Licenses() string { return license + "\n\n" + notices }

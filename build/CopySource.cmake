@@ -5,5 +5,5 @@ if(PATCH)
 	set(SOURCE ${TO})
 	include(${CMAKE_CURRENT_LIST_DIR}/Policies.cmake)
 endif()
-# A copy keeps the age of what it copies; what was built from a patched file is younger.
+# A copied file keeps its date, which is older than that of objects built from a patched file.
 file(TOUCH ${TO}/tls/s2n_security_policies.c)

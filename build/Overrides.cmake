@@ -1,11 +1,11 @@
-# Libraries from elsewhere, named as s2n-tls's own Rust binding names them.
+# Installed libraries. The variables have the same names as in s2n-tls's Rust binding.
 #
 #   S2N_TLS_DIR                              include/ and lib/, lib64/ or lib/<multiarch>/
 #   S2N_TLS_LIB_DIR + S2N_TLS_INCLUDE_DIR    the two folders
 #   AWS_LC_DIR                               as S2N_TLS_DIR
 #
-# Each is a CMake variable or an environment variable. A folder that lacks something is refused by name:
-# the build must never fall back to another library.
+# Each is a CMake variable or an environment variable. A folder without one of the files is an error: the build
+# must never use another library instead.
 
 foreach(name S2N_TLS_DIR S2N_TLS_LIB_DIR S2N_TLS_INCLUDE_DIR AWS_LC_DIR)
 	if(NOT DEFINED ${name} AND NOT "$ENV{${name}}" STREQUAL "")
@@ -47,7 +47,7 @@ if(S2N_TLS_DIR)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_DIR} s2n.h)
 elseif(S2N_TLS_LIB_DIR OR S2N_TLS_INCLUDE_DIR)
 	if(NOT S2N_TLS_LIB_DIR OR NOT S2N_TLS_INCLUDE_DIR)
-		message(FATAL_ERROR "S2N_TLS_LIB_DIR and S2N_TLS_INCLUDE_DIR go together: give both, or S2N_TLS_DIR")
+		message(FATAL_ERROR "S2N_TLS_LIB_DIR and S2N_TLS_INCLUDE_DIR go together: set both, or S2N_TLS_DIR")
 	endif()
 	override_library(OVERRIDE_S2N_LIB ${S2N_TLS_LIB_DIR} s2n)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_INCLUDE_DIR} s2n.h)
@@ -71,8 +71,8 @@ elseif(AWS_LC_DIR)
 	get_filename_component(OVERRIDE_CRYPTO_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
 endif()
 
-# A shared libs2n binds to a shared libcrypto. Beside a static one, whose symbols are local to our archive,
-# it would take another library: the handshake and the packets of a connection would have two modules.
+# A shared libs2n uses a shared libcrypto. It cannot use a static one, whose symbols are local to our archive, and
+# would use another library: handshake and packets of a connection would use two modules.
 if(OVERRIDE_S2N_LIB MATCHES "\\.so$" AND NOT OVERRIDE_CRYPTO_LIB MATCHES "\\.so$")
 	message(FATAL_ERROR "${OVERRIDE_S2N_LIB} is a shared library and cannot use a static AWS-LC: name a folder with "
 		"a static libs2n.a, or the shared libcrypto.so that it was linked with in AWS_LC_DIR")
@@ -82,7 +82,7 @@ if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$" AND NOT VARIANT STREQUAL "openssl")
 		"a program loads; such programs are refused at start. A static AWS-LC has no such limit")
 endif()
 
-# check_declared refuses a library that lacks a function which a header declares.
+# check_declared fails the build if a library lacks a function that a header declares.
 function(check_declared lib header)
 	if(lib MATCHES "\\.so$")
 		set(dynamic -D)
@@ -106,9 +106,9 @@ function(check_declared lib header)
 	endforeach()
 endfunction()
 
-# s2n-tls has no version number in its headers and libraries. Its own header has to fit the library, and
-# so does s2n_quic_support.h, which is not installed and comes from sources: of the same release, which
-# they are if their s2n.h is the installed one.
+# The headers and libraries of s2n-tls have no version number. Its header must match the library. So must
+# s2n_quic_support.h, which is not installed and comes from the sources: they must be of the same release, which is
+# the case if their s2n.h equals the installed one.
 if(OVERRIDE_S2N_LIB)
 	set(installed ${OVERRIDE_S2N_INCLUDE}/s2n.h)
 	set(source ${S2N_TLS_SOURCE_DIR}/api/s2n.h)

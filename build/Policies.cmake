@@ -2,7 +2,7 @@
 # post-quantum, and there is a row for each set of key exchange groups, because the public API has no
 # setter for groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
 #
-# A line that upstream has changed fails the build: this file must not leave a classical default.
+# The build fails if a line that this file replaces has changed, so that the default cannot stay classical.
 
 set(file ${SOURCE}/tls/s2n_security_policies.c)
 file(READ ${file} text)
@@ -17,7 +17,7 @@ function(replace_once old new)
 	set(text "${text}" PARENT_SCOPE)
 endfunction()
 
-# The policy that a row names is what default_tls13 is pointed at.
+# default_tls13 becomes the policy of this row.
 function(policy_of row out)
 	string(REGEX MATCH "\\.version = \"${row}\", \\.security_policy = &([a-z0-9_]+)" _ "${text}")
 	if(NOT CMAKE_MATCH_1)
@@ -40,8 +40,8 @@ else()
 endif()
 replace_once("{ .version = \"default_tls13\", .security_policy = &${classical}," "{ .version = \"default_tls13\", .security_policy = &${pq},")
 
-# The sets, by the bits of their names: pqquic_01 to pqquic_ff. A group's kind says which of s2n-tls's
-# lists it belongs to. The order within a list is that of preference.
+# The sets of groups, by the bits of their names: pqquic_01 to pqquic_ff. The kind of a group selects the list of
+# s2n-tls that it belongs to. The lists are in order of preference.
 set(groups X25519MLKEM768 SecP256r1MLKEM768 SecP384r1MLKEM1024 X25519 P-256 P-384 MLKEM1024 P-521)
 set(kinds kem kem kem curve curve curve kem curve)
 set(symbols s2n_x25519_mlkem_768 s2n_secp256r1_mlkem_768 s2n_secp384r1_mlkem_1024

@@ -1,3 +1,3 @@
-// Package include holds pqquic.h and no Go code. It is a package, and imported by those that include
-// the header, because `go mod vendor` copies nothing else.
+// Package include contains pqquic.h and no Go code. The packages that include the header import it, because
+// `go mod vendor` copies only directories of packages.
 package include
