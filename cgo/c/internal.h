@@ -1,4 +1,4 @@
-/* internal.h is shared by our C files and seen by nobody else. */
+/* internal.h declares the functions that our C files share. It is not installed. */
 #ifndef PQQ_INTERNAL_H
 #define PQQ_INTERNAL_H
 
@@ -13,7 +13,7 @@
 _Static_assert(sizeof(pqq_seal_desc) == 24, "layout shared with Go");
 _Static_assert(sizeof(pqq_open_desc) == 32, "layout shared with Go");
 
-/* pqq_mem.c. Memory comes zeroed and is wiped when it goes back. */
+/* pqq_mem.c. Memory is zero when it is allocated and overwritten when it is freed. */
 void *pqq_alloc(size_t len);
 void *pqq_realloc(void *p, size_t len);
 void pqq_release(void *p);
@@ -21,14 +21,14 @@ void pqq_handle_made(void);
 void pqq_handle_gone(void);
 int pqq_mem_install(void);
 
-/* The allocator of the above, for an implementation of crypto.h whose library can use it. Memory comes as
- * it is, and is wiped when it goes back. */
+/* The same allocator, for an implementation of crypto.h whose library can use it. Memory is not initialized when
+ * it is allocated, and overwritten when it is freed. */
 enum { PQQ_TLS_BYTES, PQQ_CRYPTO_BYTES };
 void *pqq_block_new(size_t len, int kind);
 size_t pqq_block_len(const void *block);
 void pqq_block_free(void *block, int kind);
 
-/* pqq_libs.c. Whether no other libcrypto interferes. */
+/* pqq_libs.c checks that no other libcrypto interferes. */
 int pqq_libs_alone(char *err, size_t err_cap);
 
 /* pqq_hkdf.c */
@@ -57,7 +57,7 @@ typedef struct {
 	pqq_crypto_aead aead;
 	uint8_t iv[PQQ_NONCE];
 	uint8_t ready;
-	uint8_t unprimed; /* an AEAD that counts, before its first seal */
+	uint8_t unprimed; /* an AEAD that counts packets and has not sealed one yet */
 } pqq_packet_key;
 
 int pqq_packet_key_init(pqq_packet_key *k, const pqq_suite *s, const pqq_version *v,

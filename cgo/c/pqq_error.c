@@ -1,11 +1,11 @@
-/* Errors of s2n-tls: their texts, and the alerts they stand for. */
+/* Errors of s2n-tls: their texts and alerts. */
 #include <stdio.h>
 #include <string.h>
 
 #include "tls.h"
 
-/* s2n-tls knows the alert of few errors and files most certificate errors under
- * certificate_unknown. The names of its errors are public; their numbers are not. */
+/* s2n-tls has alerts for few of its errors, and uses certificate_unknown for most certificate errors. The names
+ * of its errors are public, but their numbers are not. */
 static const struct {
 	const char *name;
 	uint8_t alert;
@@ -29,7 +29,7 @@ static const struct {
 	{ "S2N_ERR_ECDHE_INVALID_PUBLIC_KEY_FIPS", ALERT_ILLEGAL_PARAMETER },
 	{ "S2N_ERR_ECDHE_SHARED_SECRET", ALERT_ILLEGAL_PARAMETER },
 	{ "S2N_ERR_ECDHE_UNSUPPORTED_CURVE", ALERT_HANDSHAKE_FAILURE },
-	/* Also where the peers have no group in common. */
+	/* Also if the peers have no common group. */
 	{ "S2N_ERR_INVALID_SUPPORTED_GROUP_STATE", ALERT_HANDSHAKE_FAILURE },
 	{ "S2N_ERR_CIPHER_NOT_SUPPORTED", ALERT_HANDSHAKE_FAILURE },
 	{ "S2N_ERR_UNSUPPORTED_EXTENSION", ALERT_UNSUPPORTED_EXTENSION },

@@ -1,17 +1,17 @@
-/* The server's own certificate, read along as it comes in, for the check of its name: s2n-tls hands out
- * the peer's chain only by encoding all of it anew, which costs as much as the check. */
+/* Finds the server's own certificate in its messages, to check its name. s2n-tls returns the peer's chain only
+ * after encoding all of it again, which costs as much as the check. */
 #include "tls.h"
 
 enum {
 	CERTIFICATE = 11,  /* RFC 8446, 4 */
 	MESSAGE_HEADER = 4, /* type, length */
-	LEAF_HEADER = MESSAGE_HEADER + 1 + 3 + 3, /* an empty context, the list's length, the first one's */
+	LEAF_HEADER = MESSAGE_HEADER + 1 + 3 + 3, /* empty context, length of the list, length of the first entry */
 	MAX_LEAF = 65536
 };
 
 static uint32_t read24(const uint8_t *p) { return (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2]; }
 
-/* A message header is complete: pass over what is no Certificate, or holds none. */
+/* Processes a complete message header: skips messages that are not a Certificate, or that contain none. */
 static void message_begins(pqq_leaf *l)
 {
 	l->left = read24(l->header + 1);
@@ -25,7 +25,7 @@ static void leaf_begins(pqq_leaf *l)
 {
 	l->want = read24(l->header + 8);
 	if (l->header[4] != 0 || l->want == 0 || l->want > MAX_LEAF || l->want > l->left - (LEAF_HEADER - MESSAGE_HEADER)) {
-		l->over = 1; /* s2n-tls refuses it; without a leaf no name matches */
+		l->over = 1; /* s2n-tls rejects it, and no name matches without a leaf */
 	}
 }
 

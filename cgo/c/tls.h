@@ -1,4 +1,4 @@
-/* tls.h is what our files about TLS share. */
+/* tls.h declares what our TLS files share. */
 #ifndef PQQ_TLS_H
 #define PQQ_TLS_H
 
@@ -19,7 +19,7 @@ struct pqq_config {
 
 pqq_config *pqq_config_ref(pqq_config *cfg);
 
-/* A growing run of bytes. */
+/* A buffer that grows. */
 typedef struct {
 	uint8_t *data;
 	size_t len, cap;
@@ -31,22 +31,22 @@ void pqq_bytes_clear(pqq_bytes *b);
 enum { PQQ_READ = 1, PQQ_WRITE = 2 };
 
 typedef struct {
-	uint8_t secret[2][PQQ_MAX_SECRET]; /* to read, to write */
-	uint8_t ready; /* announced: PQQ_READ, PQQ_WRITE */
+	uint8_t secret[2][PQQ_MAX_SECRET]; /* for reading, for writing */
+	uint8_t ready; /* directions announced: PQQ_READ, PQQ_WRITE */
 	uint8_t known;
 } pqq_secrets;
 
-/* The parser of what comes after the handshake. */
+/* The parser of messages after the handshake. */
 typedef struct {
 	uint8_t header[4];
 	uint8_t have;
 	uint32_t left;
 } pqq_post;
 
-/* Looks at message headers only. 0: a message that has no place in QUIC. */
+/* Checks message headers. Returns 0 for a message that is not allowed in QUIC. */
 int pqq_post_check(pqq_post *p, const uint8_t *in, size_t len);
 
-/* The first certificate of a peer's Certificate message, as it goes by. */
+/* The parser that finds the first certificate of a peer's Certificate message. */
 typedef struct {
 	uint8_t header[11];
 	uint8_t have, over;
@@ -57,20 +57,20 @@ typedef struct {
 void pqq_leaf_read(pqq_leaf *l, const uint8_t *in, size_t len);
 
 struct pqq_conn {
-	struct s2n_connection *s2n; /* goes after the handshake, see finish */
-	pqq_config *cfg;            /* goes with it */
-	uint32_t flags;             /* cfg's */
+	struct s2n_connection *s2n; /* freed after the handshake, see finish */
+	pqq_config *cfg;            /* released together with s2n */
+	uint32_t flags;             /* those of cfg */
 	const pqq_suite *suite;
 
-	/* Input of the current call, and what an earlier one left while the handshake waited for a
-	 * decision. */
+	/* Input of the current call, and input of earlier calls that was not read because the handshake
+	 * waited for a decision. */
 	const uint8_t *in;
 	size_t in_len;
 	pqq_bytes held;
 
 	pqq_bytes log;
 	size_t log_read;
-	size_t last_write; /* place of the log's last record if it is a PQQ_EV_WRITE, else SIZE_MAX */
+	size_t last_write; /* offset of the log's last record if that is a PQQ_EV_WRITE, else SIZE_MAX */
 
 	pqq_secrets secrets[4];
 	uint8_t exporter[PQQ_MAX_SECRET];
@@ -79,7 +79,7 @@ struct pqq_conn {
 	uint8_t server, rx_level, tx_level;
 	uint8_t done;
 	uint8_t waits_hello, waits_sign;
-	uint8_t failed, alert; /* alert: why we, not s2n-tls, gave up */
+	uint8_t failed, alert; /* alert is set if this library, and not s2n-tls, failed the handshake */
 	int32_t err;
 
 	struct s2n_async_pkey_op *sign;
@@ -87,7 +87,7 @@ struct pqq_conn {
 	pqq_state state;
 	pqq_post post;
 
-	pqq_leaf leaf; /* of the server, for a client that verifies its name */
+	pqq_leaf leaf; /* used by a client that verifies the server's name */
 	char verify_name[256];
 	uint8_t verify_ip;
 };
@@ -101,7 +101,7 @@ struct pqq_ticket {
 /* pqq_events.c */
 int pqq_event(pqq_conn *c, uint8_t kind, uint8_t level, uint16_t aux, const uint8_t *data, size_t len);
 
-/* pqq_callbacks.c: what s2n-tls calls, always inside pqq_drive. */
+/* pqq_callbacks.c: the callbacks of s2n-tls, which run inside pqq_drive. */
 int pqq_cb_recv(void *ctx, uint8_t *buf, uint32_t len);
 int pqq_cb_send(void *ctx, const uint8_t *buf, uint32_t len);
 int pqq_cb_secret(void *ctx, struct s2n_connection *conn, s2n_secret_type_t type, uint8_t *secret,
@@ -114,10 +114,11 @@ int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_i
 uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx);
 int pqq_cb_clock(void *ctx, uint64_t *nanoseconds);
 
-/* The time for certificates during the current call on this thread; 0 means the system's. */
+/* The time at which certificates must be valid, during the current call on this thread; 0 means the system's. */
 extern __thread int64_t pqq_now;
 
-/* pqq_error.c: the alert that belongs to an error number of s2n-tls. */
+/* pqq_error.c returns the alert for an error number of s2n-tls. */
+
 uint8_t pqq_alert_of(int err);
 
 enum {
