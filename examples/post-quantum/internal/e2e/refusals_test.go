@@ -55,10 +55,10 @@ func TestBadInput(t *testing.T) {
 			both = append(both,
 				refusal{"unknown policy", []string{"--policy", "nonesuch"}, []string{`"nonesuch"`, "such as default_pq"}},
 				refusal{"policy without TLS 1.3", []string{"--policy", "20170210"}, []string{"TLS 1.3", "such as default_pq"}},
-				refusal{"Ed25519 certificate", []string{"--cert", edCert, "--key", edKey}, []string{"Ed25519", "take one of ECDSA"}},
+				refusal{"Ed25519 certificate", []string{"--cert", edCert, "--key", edKey}, []string{"Ed25519", "or ECDSA on"}},
 				refusal{"policy and groups", []string{"--policy", "default_pq", "--groups", "P-256"}, []string{"Policy", "Groups"}})
 		} else {
-			both = append(both, refusal{"a policy for crypto/tls", []string{"--policy", "default_pq"}, []string{"Policy", "take the s2n provider"}})
+			both = append(both, refusal{"a policy for crypto/tls", []string{"--policy", "default_pq"}, []string{"Policy", "use the s2n provider"}})
 		}
 		s := h.serve(t, "--provider", p)
 		for _, tt := range both {
