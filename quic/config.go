@@ -62,7 +62,10 @@ type Config struct {
 	StreamWindow, MaxStreamWindow int64
 	ConnWindow, MaxConnWindow     int64
 	// StreamSendBuffer is the number of unacknowledged bytes on a stream at which Write blocks. 0 means 4
-	// MiB.
+	// MiB. A stream whose peer does not read keeps its buffer full. With the defaults, 32 such streams use
+	// up what MaxSendMemory allows one connection, and Write then blocks on all of its streams. A proxy
+	// should therefore set StreamSendBuffer to a fraction of MaxSendMemory/2 divided by the number of
+	// streams that it opens and accepts on a connection. EndpointStats.SendMemoryWaits counts these waits.
 	StreamSendBuffer int64
 
 	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,

@@ -190,11 +190,12 @@ func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, 
 	}
 	var port int
 	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
-		if port = int(n); port == 0 {
-			return netip.AddrPort{}, "", errors.New("port 0 cannot be dialed")
-		}
+		port = int(n)
 	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
 		return netip.AddrPort{}, "", err
+	}
+	if port == 0 { // an empty port, too
+		return netip.AddrPort{}, "", errors.New("port 0 cannot be dialed")
 	}
 	if host == "" {
 		host = "localhost"

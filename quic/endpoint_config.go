@@ -222,13 +222,16 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 		return core.TLSChoice{}, nil
 	}
 	if err := checkProtos(cfg); err != nil {
-		return core.TLSChoice{}, err
+		return core.TLSChoice{}, fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
 	}
 	if e.tls.losesTickets(hello, cfg) {
 		e.logFault(faultTickets, slog.LevelWarn, "quic: GetTLSConfig returned another Config without TicketKeys: "+
 			"clients cannot resume sessions of the one before", "name", hello.ServerName)
 	}
 	te, err := e.tls.server(cfg)
+	if err != nil {
+		err = fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
+	}
 	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg)}, err
 }
 

@@ -170,3 +170,28 @@ func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 	_, err = e.tls.server(&classical)
 	require.ErrorContains(t, err, "RequirePQ")
 }
+
+// The server's log says that a configuration from GetTLSConfig is unusable, and not Config.TLS.
+func TestGetTLSConfigReturnsUnusable(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		cfg  *tlsprovider.Config
+		want string
+	}{
+		{"no protocol", &tlsprovider.Config{Certificates: serverConfig().TLS.Certificates}, "names no application protocol"},
+		{"no certificate", &tlsprovider.Config{NextProtos: serverConfig().TLS.NextProtos}, "Certificates is empty"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log bytes.Buffer
+			server := serverConfig()
+			server.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			server.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) { return tc.cfg, nil }
+			inBubble(t, server, nil, func(t *testing.T, w *world) {
+				_, err := w.client.Dial(t.Context(), serverAddr, nil)
+				requireTransportError(t, err, 0x150, true) // internal_error
+			})
+			require.Contains(t, log.String(), "the Config that GetTLSConfig returned: quic: ")
+			require.Contains(t, log.String(), tc.want)
+		})
+	}
+}

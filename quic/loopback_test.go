@@ -170,6 +170,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"udp6", "127.0.0.1:4433", "network udp6"},
 		{"udp4", "[::1]:4433", "network udp4"},
 		{"udp", "127.0.0.1:0", "port 0"},
+		{"udp", "127.0.0.1:", "port 0"},
 		{"udp", "127.0.0.1:65536", "invalid port"},
 		{"udp", "127.0.0.1", "missing port"},
 		{"udp", "::1:4433", "too many colons"},

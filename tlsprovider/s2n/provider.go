@@ -102,13 +102,15 @@ func checkVariant(variant string, info awslc.Info) error {
 		}
 		return nil
 	case !info.FIPSBuild, !info.FIPSMode:
-		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC's FIPS module, but %q is linked: run `make build VARIANT=%s`",
-			variant, info.Crypto, variant)
+		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC's FIPS module, but %q is linked: run `make build VARIANT=%s`, "+
+			"or in another module use the file env-%s of `make install`",
+			variant, info.Crypto, variant, variant)
 	case !info.SelfTest:
 		return fmt.Errorf("s2n: the self-test of %q failed", info.Crypto)
 	case !strings.HasPrefix(moduleVersion(info.Crypto), major):
-		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`",
-			variant, major, info.Crypto, variant)
+		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`, "+
+			"or in another module use the file env-%s of `make install`",
+			variant, major, info.Crypto, variant, variant)
 	}
 	return nil
 }
