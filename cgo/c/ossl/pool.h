@@ -1,8 +1,9 @@
 /* pool.h declares what OpenSSL's algorithms are fetched into, and the pools of contexts for them.
  *
- * Making a context takes OpenSSL several allocations; a cipher's context is keyed again without one, and
- * HMAC's with one, for a copy of the key. So contexts are kept for the next key. A junk Initial packet borrows
- * them and leaves nothing behind. A context that goes back is keyed with zeros, so that it keeps no secret. */
+ * Making a context is expensive in OpenSSL, and keying one again is not. So contexts are kept for the next key.
+ * Sealing and opening packets allocates nothing. A junk Initial packet borrows contexts, and what OpenSSL 3.0
+ * allocates for its hashes in that call is freed in it. A context that goes back is keyed with zeros, so that it
+ * keeps no secret. */
 #ifndef PQQ_POOL_H
 #define PQQ_POOL_H
 
