@@ -55,7 +55,7 @@ func TestErrorTable(t *testing.T) {
 // both sides.
 func TestGroupMismatchNamesBothSides(t *testing.T) {
 	client, server, _ := tlstest.Configs(t)
-	client.Groups, server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384, tlsprovider.X25519}
+	client.Groups, server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384, tlsprovider.SecP256r1MLKEM768}
 	ce, err := newProvider(t).NewClient(client)
 	require.NoError(t, err)
 	defer ce.Close()
@@ -64,5 +64,5 @@ func TestGroupMismatchNamesBothSides(t *testing.T) {
 	defer se.Close()
 	_, err = tlstest.PairOf(t, ce, se, "server.test").Run(t)
 	tlstest.RequireAlert(t, tlsprovider.AlertHandshakeFailure, err)
-	require.ErrorContains(t, err, "no common key exchange group: the client offers P-256, the server takes P-384,X25519")
+	require.ErrorContains(t, err, "no common key exchange group: the client offers P-256, the server takes P-384,SecP256r1MLKEM768")
 }

@@ -169,6 +169,7 @@ type outcome struct {
 	ALPN             *string `json:"alpn"`
 	Resumed          *bool   `json:"resumed"`
 	FIPS             *bool   `json:"fips"`
+	FIPSDetail       *string `json:"fips_detail"` // absent without a FIPS module
 	ClientShareBytes *int    `json:"client_share_bytes"`
 	ServerShareBytes *int    `json:"server_share_bytes"`
 	HandshakeMicros  *int    `json:"handshake_us"`
