@@ -40,7 +40,7 @@ func (p *provider) Name() string { return "example" }
 
 func (p *provider) Rand() io.Reader { return rand.Reader }
 
-var exampleGroups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519, tlsprovider.P256}
+var exampleGroups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.P384, tlsprovider.P256}
 
 // Capabilities names no optional feature.
 func (p *provider) Capabilities() tlsprovider.Capabilities {
