@@ -62,10 +62,9 @@ type Config struct {
 	StreamWindow, MaxStreamWindow int64
 	ConnWindow, MaxConnWindow     int64
 	// StreamSendBuffer is the number of unacknowledged bytes on a stream at which Write blocks. 0 means 4
-	// MiB. A stream whose peer does not read keeps its buffer full. With the defaults, 32 such streams use
-	// up what MaxSendMemory allows one connection, and Write then blocks on all of its streams. A proxy
-	// should therefore set StreamSendBuffer to a fraction of MaxSendMemory/2 divided by the number of
-	// streams that it opens and accepts on a connection. EndpointStats.SendMemoryWaits counts these waits.
+	// MiB. The streams of a connection share its part of MaxSendMemory. Streams whose peers do not read
+	// leave a quarter of it to the others, which are then limited to small buffers: a proxy with many
+	// slow readers should set a smaller value.
 	StreamSendBuffer int64
 
 	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,

@@ -27,6 +27,8 @@ const (
 	// overdraftEvery is the minimum time between two packets that are admitted so that the peer learns what
 	// was lost.
 	overdraftEvery = 20 * time.Millisecond
+	// maxWakeScan is the maximum number of starved streams that one wakeStarved looks at.
+	maxWakeScan = 16
 	// starvedPoll is the time after which a starved stream checks for room again.
 	starvedPoll = 100 * time.Millisecond
 )
@@ -57,6 +59,20 @@ func (s *Set) chargeRecv(st *stream) {
 	}
 }
 
+// sendRoom returns how many bytes the budget lets a stream add to its send buffer.
+//
+// Streams whose peer does not read keep what they hold. So that some of them do not use up the memory of
+// the connection and stop all others, a quarter of the connection's limit is reserved for streams that hold
+// little: 1/1024 of the limit, so that hundreds of stuck streams leave room.
+func (s *Set) sendRoom(st *stream) int64 {
+	room, limit := max(s.sendShare.room(), 0), s.sendShare.limit()
+	if limit < 1<<20 || s.sendShare.b == nil {
+		return room
+	}
+	little := min(max(limit/1024, wakeRoom), 256<<10)
+	return min(room, max(room-limit/4, little-st.send.charged, 0))
+}
+
 // starve makes a stream wait for room in the send budget.
 func (s *Set) starve(st *stream) {
 	if st.send.starved {
@@ -70,17 +86,22 @@ func (s *Set) starve(st *stream) {
 	}
 }
 
-// wakeStarved wakes as many waiting streams as there is room for, in order.
+// wakeStarved wakes as many waiting streams as there is room for, in order. A stream that may not use the
+// room, see sendRoom, goes to the end of the queue.
 func (s *Set) wakeStarved() {
 	if s.queues[qStarved].head == nil {
 		return
 	}
-	for s.sendShare.room()-s.promised >= wakeRoom {
+	for scanned := 0; scanned < maxWakeScan && s.sendShare.room()-s.promised >= wakeRoom; scanned++ {
 		st := s.peek(qStarved)
 		if st == nil {
 			return
 		}
 		s.dequeue(qStarved)
+		if s.sendRoom(st) < wakeRoom {
+			s.enqueue(qStarved, st)
+			continue
+		}
 		st.send.starved, st.send.promised = false, true
 		s.promised += wakeRoom
 		s.wakeWriter(st)

@@ -63,6 +63,28 @@ func TestSendBudget(t *testing.T) {
 	}
 }
 
+// Streams whose peers do not read keep what they hold. They leave room for a stream that starts later, and
+// for one that makes progress.
+func TestStuckStreamsLeaveRoom(t *testing.T) {
+	const total, stuck = 256 << 20, 60
+	clients, ids := writers(t, 1, NewBudget(total), stuck+1)
+	c := clients[0]
+	piece := make([]byte, 64<<10)
+	for blocked := 0; blocked < stuck; {
+		blocked = 0
+		for _, id := range ids[:stuck] {
+			if _, err := c.Write(id, piece); err == ErrBlocked {
+				blocked++
+			}
+		}
+	}
+	require.Less(t, c.sendShare.held, int64(total/2)*4/5)
+	n, err := c.Write(ids[stuck], make([]byte, 128<<10))
+	require.NoError(t, err)
+	require.Equal(t, 128<<10, n)
+	require.NoError(t, c.CheckInvariants())
+}
+
 // Writers that a budget blocks are woken in order, as many as there is room for, when data of their own
 // connection or of another one is acknowledged.
 func TestStarvedWriters(t *testing.T) {

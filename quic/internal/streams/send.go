@@ -14,7 +14,7 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 	h := &st.send
 	s.keepPromise(st)
 	room := s.cfg.SendBuffer - (h.end - h.acked)
-	memory := max(s.sendShare.room(), 0)
+	memory := s.sendRoom(st)
 	n := int(min(int64(len(p)), room, memory))
 	if n > 0 {
 		h.buf.write(h.end, p[:n])
