@@ -48,6 +48,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		// removed and all frames contained in the packet have been processed."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-1
 		c.drop(DropNoMemory)
+		c.idle.setStarved(c, true)
 		c.idle.received(c) // the peer is there
 		return
 	}
@@ -199,6 +200,9 @@ func (c *Conn) readBeyond(s recovery.Space) bool {
 
 // handleStreamFrame processes a frame about streams or flow control.
 func (c *Conn) handleStreamFrame(t uint64, b []byte) int {
+	if t == wire.FrameResetStream || t&^7 == wire.FrameStream {
+		c.idle.setStarved(c, false)
+	}
 	n, err := c.streams.HandleFrame(c.now, c.rtt(), t, b)
 	if err != nil {
 		var se *streams.Error

@@ -13,6 +13,7 @@ type idleState struct {
 	expires   monotime.Time
 	keepAlive monotime.Time
 	armed     bool // an ack-eliciting packet was sent since the last packet was received
+	starved   bool // packets are dropped for lack of memory: the peer gets no acknowledgements
 	ping      bool // a keep-alive PING is due
 }
 
@@ -44,12 +45,30 @@ func (s *idleState) touch(c *Conn) {
 	if s.timeout > 0 {
 		s.expires = c.now.Add(max(s.timeout, 3*c.loss.PTO()))
 	}
+	pending := s.keepAlive
 	s.keepAlive = 0
-	if every := c.cfg.KeepAlive; every > 0 && c.tls.complete {
+	every := c.cfg.KeepAlive
+	if every == 0 && s.starved {
+		every = s.timeout / 2
+	}
+	if every > 0 && c.tls.complete {
 		if s.timeout > 0 { // the smaller of both sides' values, which may be the peer's, and tiny
 			every = min(every, max(s.timeout/2, c.loss.PTO()))
 		}
 		s.keepAlive = c.now.Add(every)
+		if s.starved { // packets that are dropped must not put the PING off
+			s.keepAlive = monotime.Min(s.keepAlive, pending)
+		}
+	}
+}
+
+// setStarved notes whether stream data of the peer was dropped for lack of memory. While it is, nothing else
+// may tell the peer that the connection still exists, however long the application does not read: keep-alive
+// PINGs do.
+func (s *idleState) setStarved(c *Conn, starved bool) {
+	if starved != s.starved {
+		s.starved = starved
+		s.touch(c)
 	}
 }
 

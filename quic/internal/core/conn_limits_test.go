@@ -153,6 +153,39 @@ func TestReasonOfThePeer(t *testing.T) {
 	require.NotContains(t, r.server.Err().Error(), "\x1b")
 }
 
+// An application that reads nothing for longer than the idle timeout, and has used up its memory, does not
+// lose the connection.
+func TestStarvedConnectionStaysAlive(t *testing.T) {
+	const size = 300_000
+	r := connected(t, rigOptions{server: func(c *Config) {
+		c.Streams.RecvMemory, c.Streams.RecvWindow, c.Streams.ConnWindow = streams.NewBudget(0), size, size
+	}})
+	id, err := r.client.OpenStream(r.now, true)
+	require.NoError(t, err)
+	_, err = r.client.Write(r.now, id, make([]byte, size))
+	require.NoError(t, err)
+	r.pump()
+	for range 10 {
+		r.wait(20 * time.Second)
+	}
+	require.Positive(t, r.server.Stats().Drops[DropNoMemory])
+	require.NoError(t, errOf(r.client))
+	require.NoError(t, errOf(r.server))
+	received := 0
+	p := make([]byte, 10_000)
+	for i := 0; received < size; i++ {
+		require.Less(t, i, 10_000, "%d bytes", received)
+		n, err := r.server.Read(r.now, id, p)
+		received += n
+		if err != nil {
+			require.ErrorIs(t, err, streams.ErrBlocked)
+			r.wait(100 * time.Millisecond)
+		}
+		r.pump()
+	}
+	require.False(t, r.server.idle.starved)
+}
+
 // Packets for which there is no memory are dropped as a whole. The application receives every byte once it
 // reads.
 func TestReceiveMemory(t *testing.T) {
