@@ -219,24 +219,3 @@ func TestSendBufferSteps(t *testing.T) {
 	}
 	b.free()
 }
-
-// Once a stream has its segments, it writes, sends and releases without allocation.
-func TestSendBufferAllocs(t *testing.T) {
-	for _, size := range []int{1, 10, 1000, 20000} {
-		var b sendBuffer
-		in, out := make([]byte, size), make([]byte, size)
-		off := int64(0)
-		round := func() {
-			b.write(off, in)
-			b.read(out, off)
-			off += int64(size)
-			b.release(off - int64(size/2))
-		}
-		for range 1000 {
-			round()
-		}
-		// A garbage collection empties the pools, which costs a chunk now and then.
-		require.Less(t, testing.AllocsPerRun(1000, round), 0.5, "writes of %d bytes", size)
-		b.free()
-	}
-}
