@@ -122,7 +122,7 @@ func NewResetKey(secret []byte) (*ResetKey, error) {
 }
 
 // Token returns the token of a connection ID. If the module fails to compute it, Token returns random bytes: the
-// peer then ignores the reset, and nobody can guess the token.
+// peer then ignores the reset, and the token cannot be guessed.
 func (k *ResetKey) Token(connID []byte) (token [16]byte) {
 	if k.p == nil || !resetToken(k.p, connID, &token) {
 		randBytes(token[:])

@@ -1,7 +1,7 @@
 /* crypto.h is everything that our C asks of a libcrypto. There are two implementations, cgo/c/awslc and
  * cgo/c/ossl: each has the functions that are declared here, and an impl.h with the types and with the
  * functions that run for each packet, which are inline. CMake compiles one of the folders, which is also
- * in the include path. No other file of ours includes a header of libcrypto.
+ * in the include path. Besides these folders, only two test sources include a header of libcrypto.
  *
  * Functions return 1 for success and 0 for failure, except where it says otherwise. A failure leaves no
  * error in libcrypto's queue, except in pqq_crypto_seal and pqq_crypto_open: call

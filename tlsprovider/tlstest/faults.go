@@ -231,7 +231,7 @@ func editExtension(m []byte, id uint16, body []byte) []byte {
 	return out
 }
 
-// setSuites leaves a suite that nobody has.
+// setSuites leaves a suite that no provider supports.
 func setSuites(m []byte) []byte {
 	at := 4 + 2 + 32
 	at += 1 + int(m[at])

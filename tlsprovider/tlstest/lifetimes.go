@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Endpoints may be closed while sessions of theirs run, and one that a Decision brought, too: a session
+// Endpoints, including one from a Decision, may be closed while their sessions run: a session
 // keeps what it needs.
 func (su *Suite) closedEndpoints(t *testing.T) {
 	client, server, _ := Configs(t)

@@ -7,7 +7,7 @@
 
 #include "pool.h"
 
-/* Contexts of one kind that nobody uses. More than KEPT are freed. */
+/* Idle contexts of one kind. More than KEPT are freed. */
 #define KEPT 64
 
 typedef struct {

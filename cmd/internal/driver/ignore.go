@@ -9,7 +9,7 @@ import (
 // ignore executes receive_finish: nothing more is read from the stream. If the server's script ends the
 // stream, the client waits for that end before it closes the connection, because a stack may discard data
 // that it has received and acknowledged, but not delivered, when the connection is closed. If the server
-// sends anything but the end, it is told to stop.
+// sends anything but the end, the driver asks it to stop.
 func (s *script) ignore(st *stream) error {
 	st.ignored = true
 	if st.id >= uint64(len(s.peerStreams)) || !finishes(s.peerStreams[st.id]) {

@@ -33,7 +33,7 @@
 //   - PollTransmit writes into the caller's buffer. The trains of a Conn are sent in the order in
 //     which they were polled.
 //   - Event values hold no borrowed bytes.
-//   - A [TLSJob] belongs to whoever holds it, from PollTLS until HandleTLSResult.
+//   - A [TLSJob] belongs to the caller of PollTLS until HandleTLSResult.
 //
 // # TLS is a job
 //

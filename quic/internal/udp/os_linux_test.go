@@ -96,7 +96,7 @@ func TestZoneIndex(t *testing.T) {
 	require.LessOrEqual(t, len(c.zones), maxZones)
 }
 
-// A datagram socketpair fills up if nobody reads from it. Loopback UDP never does, because it drops at the
+// A datagram socketpair fills up if it is not read. Loopback UDP never does, because it drops at the
 // receiver.
 func TestFullBufferParks(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK, 0)
