@@ -1,7 +1,7 @@
-/* crypto.h is everything that our C asks of a libcrypto. There are two implementations, cgo/c/awslc and
- * cgo/c/ossl: each has the functions that are declared here, and an impl.h with the types and with the
- * functions that run for each packet, which are inline. CMake compiles one of the folders, which is also
- * in the include path. Besides these folders, only two test sources include a header of libcrypto.
+/* crypto.h declares everything that our C uses of a libcrypto. There are two implementations, cgo/c/awslc and
+ * cgo/c/ossl. Each has the functions that are declared here and an impl.h with the types and the inline
+ * functions that run for each packet. CMake compiles one of the folders and adds it to the include path.
+ * Besides these folders, only two test sources include a header of libcrypto.
  *
  * Functions return 1 for success and 0 for failure, except where it says otherwise. A failure leaves no
  * error in libcrypto's queue, except in pqq_crypto_seal and pqq_crypto_open: call
@@ -20,8 +20,8 @@ typedef enum { PQQ_SHA256, PQQ_SHA384 } pqq_hash;
 typedef enum { PQQ_AES_128_GCM, PQQ_AES_256_GCM, PQQ_CHACHA20_POLY1305 } pqq_cipher;
 typedef enum { PQQ_SEALS, PQQ_OPENS } pqq_direction;
 
-/* Initial packets use public keys: plain GCM in every variant. For all others a FIPS variant uses
- * the module's approved AEAD for TLS 1.3. */
+/* The keys of Initial packets are public, and use plain GCM in every variant. For all other keys a FIPS variant
+ * uses the module's approved AEAD for TLS 1.3. */
 enum { PQQ_PLAIN_AEAD, PQQ_MODULE_AEAD };
 
 /* impl.h defines
@@ -29,7 +29,7 @@ enum { PQQ_PLAIN_AEAD, PQQ_MODULE_AEAD };
  *   pqq_crypto_aead   a key of an AEAD, which must not move
  *   pqq_crypto_mask   a key of header protection, which must not move
  *   pqq_crypto_token  a key of address tokens
- *   PQQ_CLASH_REMEDY  what to do about a second libcrypto in the process
+ *   PQQ_CLASH_REMEDY  a text: what a user can do about a second libcrypto in the process
  *   PQQ_SECRET_AEAD   the kind of AEAD for keys that are secret
  *
  * and these functions:
@@ -39,21 +39,21 @@ enum { PQQ_PLAIN_AEAD, PQQ_MODULE_AEAD };
  *
  *   int pqq_crypto_seal(pqq_crypto_aead *k, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len,
  *           uint8_t *data, size_t len)
- *     seals data in place and writes the tag behind it.
+ *     seals data in place and appends the tag.
  *
  *   int pqq_crypto_open(pqq_crypto_aead *k, const uint8_t nonce[12], const uint8_t *aad, size_t aad_len,
  *           uint8_t *data, size_t len)
- *     opens data, of which the last 16 bytes are the tag, in place. On failure no plaintext is left there. */
+ *     opens data in place. Its last 16 bytes are the tag. On failure data holds no plaintext. */
 #include "impl.h"
 
 /* ---- the library ------------------------------------------------------------------------- */
 
-/* pqq_crypto_version sets the library's part of info, and reports whether it is one that fits the headers
- * that we were compiled with. err says why not. */
+/* pqq_crypto_version sets the libcrypto fields of info and reports whether the library matches the headers
+ * that our C was compiled with. If not, err says why. */
 int pqq_crypto_version(pqq_info *info, char *err, size_t err_cap);
 /* pqq_crypto_fits_s2n reports whether s2n-tls was compiled for the libcrypto that is linked. */
 int pqq_crypto_fits_s2n(char *err, size_t err_cap);
-/* pqq_crypto_start prepares the library, once a process, after the two above. */
+/* pqq_crypto_start prepares the library. It is called once in a process, after the two functions above. */
 int pqq_crypto_start(pqq_info *info, char *err, size_t err_cap);
 int pqq_crypto_random(uint8_t *buf, size_t len);
 
@@ -73,21 +73,21 @@ int pqq_crypto_hkdf(pqq_hash h, const uint8_t *secret, size_t secret_len, const 
 
 /* ---- keys -------------------------------------------------------------------------------- */
 
-/* pqq_crypto_aead_init sets up a key, which pqq_crypto_aead_clear frees and wipes. A key that is all zero, or
- * whose set-up failed, may be cleared. */
+/* pqq_crypto_aead_init sets up a key. pqq_crypto_aead_clear frees and wipes it, and accepts a key that is all
+ * zero or whose set-up failed. */
 int pqq_crypto_aead_init(pqq_crypto_aead *k, pqq_cipher c, int kind, const uint8_t *key, pqq_direction d);
 void pqq_crypto_aead_clear(pqq_crypto_aead *k);
-/* pqq_crypto_aead_counts reports whether the AEAD takes the nonce of its first seal for that of packet
- * number 0 and refuses nonces that do not grow from there. */
+/* pqq_crypto_aead_counts reports whether the AEAD takes the nonce of its first seal as that of packet number 0
+ * and then requires increasing numbers. */
 int pqq_crypto_aead_counts(pqq_cipher c, int kind);
 
 int pqq_crypto_mask_init(pqq_crypto_mask *m, pqq_cipher c, const uint8_t *key);
 void pqq_crypto_mask_clear(pqq_crypto_mask *m);
-/* pqq_crypto_masks replaces n samples of 16 bytes by masks, of which 5 bytes count. */
+/* pqq_crypto_masks replaces n samples of 16 bytes by masks. Only the first 5 bytes of a mask are used. */
 int pqq_crypto_masks(pqq_crypto_mask *m, uint8_t *samples, size_t n);
 
-/* AES-256-GCM with random nonces, safe for concurrent use. A sealed token is the ciphertext, the tag
- * and the nonce. Both functions return the length of what they wrote plus 1, and 0 for failure. */
+/* AES-256-GCM with random nonces. Safe for concurrent use. A sealed token is the ciphertext, the tag and the
+ * nonce. Seal and open return 1 + the number of bytes written, or 0 on failure. */
 int pqq_crypto_token_init(pqq_crypto_token *t, const uint8_t key[32]);
 void pqq_crypto_token_clear(pqq_crypto_token *t);
 size_t pqq_crypto_token_seal(const pqq_crypto_token *t, uint8_t *out, size_t cap, const uint8_t *in,

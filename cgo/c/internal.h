@@ -21,8 +21,8 @@ void pqq_handle_made(void);
 void pqq_handle_gone(void);
 int pqq_mem_install(void);
 
-/* The same allocator, for an implementation of crypto.h whose library can use it. Memory is not initialized when
- * it is allocated, and overwritten when it is freed. */
+/* The same allocator for a libcrypto that can use it. Memory is not initialized when it is allocated. It is
+ * overwritten when it is freed. */
 enum { PQQ_TLS_BYTES, PQQ_CRYPTO_BYTES };
 void *pqq_block_new(size_t len, int kind);
 size_t pqq_block_len(const void *block);
@@ -57,7 +57,7 @@ typedef struct {
 	pqq_crypto_aead aead;
 	uint8_t iv[PQQ_NONCE];
 	uint8_t ready;
-	uint8_t unprimed; /* an AEAD that counts packets and has not sealed one yet */
+	uint8_t unprimed; /* the AEAD counts packets (pqq_crypto_aead_counts) and has sealed none yet */
 } pqq_packet_key;
 
 int pqq_packet_key_init(pqq_packet_key *k, const pqq_suite *s, const pqq_version *v,

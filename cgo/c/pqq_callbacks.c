@@ -1,4 +1,4 @@
-/* What s2n-tls calls. All of it happens inside pqq_drive, on its thread, and ends in the log. */
+/* The callbacks of s2n-tls. They run inside pqq_drive, on its thread, and write events to the log. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -71,7 +71,7 @@ static int keep_secret(pqq_conn *c, int level, int from_client, const uint8_t *s
  * PROTOCOL_VIOLATION."
  * https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.3
  *
- * In TLS's own terms, which is what can be said from here, that is unexpected_message. */
+ * The handshake can only fail with a TLS alert. The one for this error is unexpected_message. */
 static int change_level(pqq_conn *c, uint8_t rx, uint8_t tx)
 {
 	if (c->rx_level != rx && c->in_len > 0) {
@@ -107,8 +107,8 @@ static int handshake_keys(pqq_conn *c, struct s2n_connection *conn)
 static int app_keys(pqq_conn *c, struct s2n_connection *conn)
 {
 	if (c->server) {
-		/* The server may write from here on, but reads 1-RTT packets only after the
-		 * client's Finished. */
+		/* A server may write 1-RTT packets from now on, but must not read any before the client's
+		 * Finished. */
 		c->tx_level = PQQ_APP;
 		return announce(c, PQQ_APP, PQQ_WRITE);
 	}
@@ -154,7 +154,7 @@ int pqq_cb_client_hello(struct s2n_connection *conn, void *ctx)
 	pqq_conn *c = s2n_connection_get_ctx(conn);
 	struct s2n_client_hello *ch = s2n_connection_get_client_hello(conn);
 	ssize_t len = s2n_client_hello_get_raw_message_length(ch);
-	/* s2n-tls bounds a message by 64 KiB. */
+	/* s2n-tls limits a message to 64 KiB. */
 	uint8_t *raw = len > 0 ? pqq_alloc((size_t)len) : NULL;
 	if (raw == NULL || s2n_client_hello_get_raw_message(ch, raw, (uint32_t)len) != len
 		|| !pqq_event(c, PQQ_EV_CLIENT_HELLO, PQQ_INITIAL, 0, raw, (size_t)len)) {
@@ -166,7 +166,7 @@ int pqq_cb_client_hello(struct s2n_connection *conn, void *ctx)
 	return S2N_SUCCESS;
 }
 
-/* A key in this process is used at once; one that lives elsewhere ends the call. */
+/* Signs with a key that s2n-tls has, or emits PQQ_EV_SIGN for an external key, which makes pqq_drive return. */
 int pqq_cb_pkey(struct s2n_connection *conn, struct s2n_async_pkey_op *op)
 {
 	pqq_conn *c = s2n_connection_get_ctx(conn);
@@ -217,7 +217,7 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	uint32_t lifetime = 0;
 	if (s2n_session_ticket_get_data_len(ticket, &len) != S2N_SUCCESS
 		|| s2n_session_ticket_get_lifetime(ticket, &lifetime) != S2N_SUCCESS || len > 65536) {
-		return S2N_SUCCESS; /* the connection does without it */
+		return S2N_SUCCESS; /* the ticket is dropped, the connection goes on */
 	}
 	pqq_ticket *t = pqq_alloc(sizeof(*t) + len);
 	if (t == NULL) {
@@ -236,8 +236,8 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	return S2N_SUCCESS;
 }
 
-/* s2n-tls hands a name's text over without its type and falls back to the common name. We ask libcrypto
- * instead, once the chain is verified, in pqq_cb_verify_cert. */
+/* Accepts every name. s2n-tls passes the names of a certificate without their types and falls back to the
+ * common name, so pqq_cb_verify_cert checks the name with libcrypto after the chain has been verified. */
 uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
 {
 	(void)name;

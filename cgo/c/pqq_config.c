@@ -1,18 +1,18 @@
-/* A configuration of s2n-tls, shared by the connections made from it. */
+/* A configuration of s2n-tls, which is shared by the connections made from it. */
 #include <string.h>
 #include <time.h>
 
 #include "tls.h"
 
-/* How long a ticket key seals, and then only opens, in seconds. Rotation is the owner's affair: keys
- * stand here for good, the first to seal and the others to open. So each is put into the middle of such
- * a time, and a clock that is set back, or one of a test's, takes no ticket away. */
+/* The time in seconds for which a ticket key seals tickets, and the time after that for which it only opens
+ * them. The caller rotates keys, so they never expire here: the first key seals and the others only open. Each
+ * key is added in the middle of its time, so that tickets stay valid if the clock is set back or is a test's. */
 #define YEARS(n) (UINT64_C(31557600) * (n))
 #define SEALS YEARS(30)
 #define OPENS YEARS(30)
 
-/* Certificates in a peer's chain; s2n-tls's default of 7 is few for chains that carry cross-signed
- * roots. A handshake message is at most 64 KiB, whatever this says. */
+/* The maximum number of certificates in a peer's chain. s2n-tls's default of 7 is too low for chains with
+ * cross-signed roots. A handshake message is limited to 64 KiB anyway. */
 #define MAX_CHAIN 64
 
 static int fail(int32_t *err)
@@ -48,7 +48,7 @@ static int set_up(pqq_config *cfg, const char *policy)
 		return 0;
 	}
 	if (!(flags & PQQ_SERVER)) {
-		/* A client answers a certificate request, with an empty list when it has none. */
+		/* A client without a certificate answers a certificate request with an empty list. */
 		return s2n_config_set_client_auth_type(s, S2N_CERT_AUTH_OPTIONAL) == S2N_SUCCESS
 			&& (!(flags & PQQ_TICKETS)
 				|| s2n_config_set_session_ticket_cb(s, pqq_cb_ticket, NULL) == S2N_SUCCESS);
@@ -129,13 +129,13 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 			rc = s2n_config_set_async_pkey_callback(cfg->s2n, pqq_cb_pkey);
 		}
 		if (rc == S2N_SUCCESS) {
-			/* An HSM's answer goes on the wire in our name: check it first. */
+			/* Verify an external signature before it is sent. */
 			rc = s2n_config_set_async_pkey_validation_mode(cfg->s2n, S2N_ASYNC_PKEY_VALIDATION_STRICT);
 		}
 	} else {
 		rc = s2n_cert_chain_and_key_load_pem_bytes(cert, chain, (uint32_t)chain_len, key, (uint32_t)key_len);
 	}
-	/* The context is 0 for a key that s2n-tls has, else 1 + the index. */
+	/* The context is 1 + index for an external key, and NULL otherwise. */
 	void *ctx = key_len == 0 ? (void *)((uintptr_t)index + 1) : NULL;
 	if (rc != S2N_SUCCESS || s2n_cert_chain_and_key_set_ctx(cert, ctx) != S2N_SUCCESS
 		|| s2n_config_add_cert_chain_and_key_to_store(cfg->s2n, cert) != S2N_SUCCESS) {
@@ -172,7 +172,7 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 		return 0;
 	}
 	cfg->n_ticket_keys++;
-	/* To s2n-tls 0 is now. */
+	/* s2n-tls takes 0 as the current time. */
 	int rc = s2n_config_add_ticket_crypto_key(cfg->s2n, name, sizeof(name), material, sizeof(material),
 		now > ago ? now - ago : 1);
 	pqq_crypto_wipe(material, sizeof(material));

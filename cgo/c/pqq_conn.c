@@ -1,11 +1,10 @@
-/* One handshake: bytes and decisions in, the event log out. */
+/* One handshake. Its input is CRYPTO bytes and decisions, its output the event log. */
 #include <errno.h>
 #include <string.h>
 
 #include "tls.h"
 
-/* Input that arrives while the handshake waits for a decision. Nothing a correct peer sends then
- * comes near. */
+/* The maximum input that is kept while the handshake waits for a decision. A correct peer sends far less. */
 #define MAX_HELD 65536
 
 static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, size_t params_len)
@@ -14,7 +13,7 @@ static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, s
 	if (s2n_connection_set_config(s, c->cfg->s2n) != S2N_SUCCESS
 		|| s2n_connection_enable_quic(s) != S2N_SUCCESS
 		|| s2n_connection_set_ctx(s, c) != S2N_SUCCESS
-		/* By default s2n-tls answers an error by sleeping for 10 to 30 seconds. */
+		/* By default s2n-tls sleeps for 10 to 30 seconds after an error. */
 		|| s2n_connection_set_blinding(s, S2N_SELF_SERVICE_BLINDING) != S2N_SUCCESS
 		|| s2n_connection_set_secret_callback(s, pqq_cb_secret, c) != S2N_SUCCESS
 		|| s2n_connection_set_recv_cb(s, pqq_cb_recv) != S2N_SUCCESS
@@ -70,7 +69,7 @@ static void free_s2n(pqq_conn *c)
 		s2n_connection_free(c->s2n);
 		c->s2n = NULL;
 	}
-	/* Certificates and roots that were replaced would else stay as long as an idle connection. */
+	/* Otherwise an idle connection would keep certificates and roots in memory that were replaced. */
 	pqq_config_free(c->cfg);
 	c->cfg = NULL;
 	pqq_bytes_clear(&c->held);
@@ -138,7 +137,7 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 		c->cfg = pqq_config_ref(cfg);
 		c->flags = cfg->flags;
 		pqq_config_free(old);
-		/* Certificates may now differ by name. */
+		/* Select the certificate of the new configuration for the server name. */
 		if (s2n_connection_server_name_extension_used(c->s2n) != S2N_SUCCESS) {
 			*err = s2n_errno;
 			return 0;
@@ -184,7 +183,7 @@ static void copy_name(char *out, size_t cap, const char *in)
 	out[n] = '\0';
 }
 
-/* The connection's state so far; fields that the handshake has not settled are zero. */
+/* Saves the connection's state so far. Fields that have not been negotiated are zero. */
 static void snapshot(pqq_conn *c)
 {
 	const char *name = NULL;
@@ -208,8 +207,8 @@ int pqq_conn_state(pqq_conn *c, pqq_state *out)
 	return 1;
 }
 
-/* The handshake is complete. What a connection of s2n-tls holds, 31 KB, is needed no longer, but by
- * a client that waits for a ticket: see pqq_conn_settle. */
+/* Completes the handshake. It frees s2n-tls's connection (31 KB), unless a client may still receive a ticket:
+ * see pqq_conn_settle. */
 static int finish(pqq_conn *c)
 {
 	if (c->in_len > 0) {
@@ -264,7 +263,7 @@ static void negotiate(pqq_conn *c, uint8_t *blocked_on)
 
 static void post_handshake(pqq_conn *c)
 {
-	/* A server gets no messages: a ticket is the server's to send. */
+	/* Only clients receive messages after the handshake. */
 	if (c->server || !pqq_post_check(&c->post, c->in, c->in_len)) {
 		c->failed = 1;
 		c->alert = ALERT_UNEXPECTED_MESSAGE;
@@ -280,14 +279,14 @@ static void post_handshake(pqq_conn *c)
 			return;
 		}
 		if (c->ticket != NULL) {
-			/* One will do: it is good for one connection, which brings the next. */
+			/* One ticket is enough: the connection that uses it receives the next one. */
 			free_s2n(c);
 		}
 	}
 	c->in_len = 0;
 }
 
-/* Keeps what s2n-tls left unread, for the call after the decision. */
+/* Keeps the input that s2n-tls has not read for the next call of pqq_drive. */
 static void hold_input(pqq_conn *c)
 {
 	if (c->in_len > 0 && !c->failed && (c->waits_hello || c->waits_sign)) {
@@ -344,7 +343,7 @@ pqq_result pqq_drive(pqq_conn *c, uint32_t level, const uint8_t *in, size_t in_l
 		pqq_now = now;
 		run(c, level, in, in_len, &r.blocked);
 		pqq_now = 0;
-		/* However it ended: the caller's memory is the caller's again. */
+		/* The input is the caller's memory, which must not be used after this call. */
 		c->in = NULL;
 		c->in_len = 0;
 		pqq_crypto_clear_errors();

@@ -1,4 +1,4 @@
-/* Errors of s2n-tls: their texts and alerts. */
+/* The texts and the alerts of s2n-tls's errors. */
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ static const struct {
 	{ "S2N_ERR_ECDHE_INVALID_PUBLIC_KEY_FIPS", ALERT_ILLEGAL_PARAMETER },
 	{ "S2N_ERR_ECDHE_SHARED_SECRET", ALERT_ILLEGAL_PARAMETER },
 	{ "S2N_ERR_ECDHE_UNSUPPORTED_CURVE", ALERT_HANDSHAKE_FAILURE },
-	/* Also if the peers have no common group. */
+	/* s2n-tls also returns this if the peers have no common group. */
 	{ "S2N_ERR_INVALID_SUPPORTED_GROUP_STATE", ALERT_HANDSHAKE_FAILURE },
 	{ "S2N_ERR_CIPHER_NOT_SUPPORTED", ALERT_HANDSHAKE_FAILURE },
 	{ "S2N_ERR_UNSUPPORTED_EXTENSION", ALERT_UNSUPPORTED_EXTENSION },

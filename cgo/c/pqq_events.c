@@ -1,4 +1,4 @@
-/* The event log of a connection, and its buffer. */
+/* The event log of a connection and its buffer. */
 #include <string.h>
 
 #include "tls.h"
@@ -45,7 +45,7 @@ int pqq_event(pqq_conn *c, uint8_t kind, uint8_t level, uint16_t aux, const uint
 {
 	record r = { kind, level, aux, (uint32_t)len };
 
-	/* s2n-tls writes each message separately. Messages in sequence are joined to one event. */
+	/* s2n-tls writes each message separately. Consecutive messages of a level are joined to one event. */
 	if (kind == PQQ_EV_WRITE && c->last_write != SIZE_MAX) {
 		record last;
 		memcpy(&last, c->log.data + c->last_write, sizeof(last));
@@ -77,7 +77,8 @@ size_t pqq_log(pqq_conn *c, uint8_t *log, size_t cap)
 		c->log_read += n;
 	}
 	if (c->log_read == c->log.len) {
-		/* Lines of the key log are secret, and logs after the handshake are small. */
+		/* The log is freed if it may hold secrets (a key log), and after the handshake, when logs are
+		 * small. */
 		if (c->done || (c->flags & PQQ_KEY_LOG)) {
 			pqq_bytes_clear(&c->log);
 		}

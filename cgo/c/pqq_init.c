@@ -21,7 +21,7 @@ static void copy_text(char *out, size_t cap, const char *text)
 	}
 }
 
-/* s2n-tls has no version to ask for. It is new enough if it knows the policies that we use. */
+/* s2n-tls has no function that returns its version. It is new enough if it has the policies that we use. */
 static int s2n_new_enough(void)
 {
 	const char *policy = init_info.fips_build ? "default_fips" : "default_pq";

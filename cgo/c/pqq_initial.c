@@ -1,4 +1,4 @@
-/* What concerns packets before there is a connection: no state is kept. */
+/* Functions for packets that belong to no connection yet. They keep no state. */
 #include <string.h>
 
 #include "internal.h"
@@ -61,7 +61,7 @@ int pqq_retry_tag(uint32_t version, const uint8_t *odcid, size_t odcid_len, cons
 	uint8_t usual[1 + 20 + 2048], *pseudo = usual;
 	pqq_crypto_aead key;
 
-	/* A datagram holds no more. */
+	/* No datagram is larger than UINT16_MAX. */
 	if (v == NULL || odcid_len > 20 || retry_len > UINT16_MAX) {
 		return 0;
 	}

@@ -1,5 +1,5 @@
-/* Finds the server's own certificate in its messages, to check its name. s2n-tls returns the peer's chain only
- * after encoding all of it again, which costs as much as the check. */
+/* Finds the server's own certificate in its handshake messages, so that its names can be checked. s2n-tls can
+ * return the peer's chain, too, but encodes all of it again first, which costs as much as the check. */
 #include "tls.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* Whether a second libcrypto interferes with the one that is linked. */
+/* Checks that no second libcrypto interferes with the one that is linked. */
 #include <dlfcn.h>
 #include <link.h>
 #include <stdio.h>
@@ -7,11 +7,12 @@
 #include "internal.h"
 
 #ifdef PQQ_SHARED_CRYPTO
-/* A symbol that every libcrypto has, under this name. */
+/* A symbol that every libcrypto exports under this name. */
 #define COMMON_SYMBOL "EVP_DigestInit_ex"
 
-/* Names two loaded libraries that both define the symbols of libcrypto. The dynamic linker then binds
- * calls of one to the other. Libraries that are loaded later are not seen. */
+/* Finds up to two loaded libraries that define the symbols of libcrypto and returns their number. If there
+ * are two, the dynamic linker binds calls to one of them to the other. Libraries that are loaded later are not
+ * found. */
 static int libcryptos(const char *name[2])
 {
 	void *program = dlopen(NULL, RTLD_LAZY), *base[2] = { NULL, NULL };
@@ -40,7 +41,7 @@ static int libcryptos(const char *name[2])
 	return n;
 }
 
-#define CLASH "two libraries define the symbols of libcrypto, and calls of one end in the other: %s and %s. " \
+#define CLASH "two libraries define the symbols of libcrypto, so calls to one can reach the other: %s and %s. " \
 	      PQQ_CLASH_REMEDY
 
 int pqq_libs_alone(char *err, size_t err_cap)
@@ -53,7 +54,7 @@ int pqq_libs_alone(char *err, size_t err_cap)
 	return 0;
 }
 
-/* Such a program may crash before it calls us. */
+/* Such a program may crash before it calls pqq_init, so the warning is printed when it is loaded. */
 __attribute__((constructor)) static void warn(void)
 {
 	char err[512];

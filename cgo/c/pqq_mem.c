@@ -1,8 +1,8 @@
-/* One allocator for s2n-tls, our own C and, in awslc/mem.c, AWS-LC, which counts.
+/* The allocator of s2n-tls, of our own C and, in awslc/mem.c, of AWS-LC. It counts bytes and handles.
  *
- * s2n-tls locks each of its allocations into memory by default: a page and a system call for each,
- * 300 of the 700 µs that a pair of handshakes takes, and failure at RLIMIT_MEMLOCK. Without that,
- * keys may reach swap or a core dump, as with crypto/tls; everything is wiped when it is freed. */
+ * By default s2n-tls locks each allocation into memory. That costs a page and a system call each (300 of the
+ * 700 µs that a pair of handshakes takes) and fails at RLIMIT_MEMLOCK. This allocator locks nothing, so keys
+ * may reach swap or a core dump, as with crypto/tls. It wipes all memory that it frees. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,10 @@
 
 enum { TLS_BYTES = PQQ_TLS_BYTES, HANDLES = PQQ_CRYPTO_BYTES + 1, KINDS };
 
-/* Each thread counts in a shard of its own, without an atomic operation of the kind that locks the bus:
- * two of those for each allocation were 3 % of a handshake. Only the sum over all shards means anything,
- * for what one thread allocates another one frees. A shard outlives its thread, counts and all, and goes
- * to the next thread that needs one. */
+/* Each thread counts in a shard of its own, without atomic read-modify-write operations: two of them for each
+ * allocation were 3 % of a handshake. Only the sum over all shards has a meaning, because memory can be freed
+ * by another thread than the one that allocated it. When a thread ends, its shard keeps its counts and goes to
+ * the next thread that needs one. */
 typedef struct shard {
 	_Alignas(64) int64_t n[KINDS];
 	int taken;
@@ -29,19 +29,19 @@ static pthread_key_t shard_key;
 static int shard_key_made;
 static pthread_once_t shard_once = PTHREAD_ONCE_INIT;
 
-/* The thread ends. What later destructors of it free is counted in a shard that is taken anew. */
+/* Runs when a thread ends. If later destructors of the thread free memory, they take a shard again. */
 static void shard_leave(void *taken)
 {
 	shard = NULL;
 	__atomic_store_n(&((shard_t *)taken)->taken, 0, __ATOMIC_RELEASE);
 }
 
-/* Without a key, a process has at most 1024, shards of threads that ended are not used again. */
+/* This fails if the process has no key left (the limit is 1024). Shards of ended threads are then not reused. */
 static void shard_key_make(void) { shard_key_made = pthread_key_create(&shard_key, shard_leave) == 0; }
 
 static shard_t *shard_take(void)
 {
-	static shard_t last_resort; /* out of memory: counts may be off, nothing else is */
+	static shard_t last_resort; /* used if there is no memory for a shard; counts may then be wrong */
 	pthread_once(&shard_once, shard_key_make);
 	for (shard_t *s = __atomic_load_n(&shards, __ATOMIC_ACQUIRE); s != NULL; s = s->next) {
 		int is_free = 0;
@@ -74,7 +74,7 @@ static void count(int kind, int64_t by)
 	__atomic_store_n(&s->n[kind], __atomic_load_n(&s->n[kind], __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
 }
 
-/* The size stands in front of each block; 16 bytes keep what follows aligned. */
+/* The size is stored in front of each block. 16 bytes keep the block aligned. */
 #define PREFIX 16
 
 void *pqq_block_new(size_t len, int kind)

@@ -1,4 +1,4 @@
-/* Opening trains of packets, over three key phases. */
+/* Opens trains of packets with the keys of three key phases: previous, current and next. */
 #include <string.h>
 
 #include "internal.h"
@@ -8,16 +8,15 @@
 struct pqq_opener {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	/* Phase n is at n%3: an AEAD key must not move. */
+	/* The key of phase n is at n%3, because an AEAD key must not move. */
 	pqq_packet_key keys[3];
 	pqq_crypto_mask header;
-	/* The lowest number authenticated under the current phase, NEVER before there is one: until
-	 * then the peer cannot be ahead of us, so that the other phase bit means the previous
-	 * phase. */
+	/* The lowest packet number authenticated in the current phase, or NEVER. While it is NEVER, the peer
+	 * cannot be in the next phase, so packets with the other phase bit are of the previous one. */
 	uint64_t current_from;
-	/* The lowest number authenticated under the next phase, NEVER if none was. */
+	/* The lowest packet number authenticated in the next phase, or NEVER. */
 	uint64_t next_from;
-	unsigned phase; /* modulo 6, for its parity and its place */
+	unsigned phase; /* modulo 6, so that both phase%2 and phase%3 are right */
 	int aead_kind, app;
 	uint8_t next_secret[PQQ_MAX_SECRET];
 };
@@ -113,8 +112,8 @@ int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
 	memcpy(secret, o->next_secret, sizeof(secret));
 	pqq_packet_key_clear(previous(o));
 	o->phase = (o->phase + 1) % 6;
-	/* An update of the peer's comes with a packet that we have authenticated. One of our own
-	 * does not: whatever first_pn says, the peer goes on in its old phase until it hears. */
+	/* If the peer started the update, a packet of the new phase has been authenticated. If we started it,
+	 * none has, and first_pn is ignored: the peer stays in its old phase until it receives our update. */
 	o->current_from = o->next_from != NEVER && first_pn < o->next_from ? first_pn : o->next_from;
 	o->next_from = NEVER;
 	int ok = derive_next(o, secret);
@@ -157,7 +156,7 @@ static pqq_packet_key *phase_key(pqq_opener *o, const pqq_open_desc *d)
 	return next(o);
 }
 
-/* Takes header protection off and fills in the packet number, the header's length and the phase. */
+/* Removes header protection and fills in the packet number, the header's length and the phase. */
 static void unmask(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d, const uint8_t *mask, int64_t largest)
 {
 	pkt[0] ^= mask[0] & (pkt[0] & 0x80 ? 0x0f : 0x1f);
@@ -178,7 +177,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	pqq_packet_key *k = phase_key(o, d);
 	uint8_t nonce[PQQ_NONCE];
 	size_t sealed = d->len - d->header_len;
-	/* Behind the last number there is none, though decoding yields one. */
+	/* Decoding can return a number above the largest packet number. */
 	int lost = !k->ready || d->packet_number >> 62 != 0;
 
 	/* "For authentication to be free from side channels, the entire process of header protection
@@ -186,7 +185,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	 * without timing and other side channels."
 	 * https://www.rfc-editor.org/rfc/rfc9001#section-9.5-1
 	 *
-	 * So where a phase's key is missing, another one is tried in vain. */
+	 * If the key of a phase is missing, the packet is opened with another one, which fails in the same time. */
 	if (!k->ready) {
 		k = current(o);
 	}

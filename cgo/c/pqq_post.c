@@ -1,4 +1,4 @@
-/* What a peer may send after the handshake: session tickets, to a client. */
+/* Checks the messages after the handshake. Only session tickets are allowed, from a server. */
 #include "tls.h"
 
 #define NEW_SESSION_TICKET 4
@@ -7,7 +7,7 @@
  * 0x010a, equivalent to a fatal TLS alert of unexpected_message; see Section 4.8."
  * https://www.rfc-editor.org/rfc/rfc9001#section-6-5
  *
- * Post-handshake client authentication has no place in QUIC either. */
+ * QUIC does not allow post-handshake client authentication either. */
 int pqq_post_check(pqq_post *p, const uint8_t *in, size_t len)
 {
 	while (len > 0) {

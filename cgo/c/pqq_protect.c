@@ -11,10 +11,10 @@ void pqq_packet_nonce(const pqq_packet_key *k, uint64_t pn, uint8_t nonce[PQQ_NO
 	}
 }
 
-/* The AEAD for TLS 1.3 of AWS-LC's FIPS module takes the nonce of its first seal for that of number 0, to
- * learn the mask, and insists on growing numbers from there. A key whose first packet has another number
- * (after a key update, a Retry, skipped numbers) would fail a few packets later; so such a key seals
- * number 0 first, over nothing, and throws the result away. Number 0 is then never sealed again. */
+/* The TLS 1.3 AEAD of AWS-LC's FIPS module derives its mask from the nonce of the first seal, which it assumes
+ * to be packet number 0, and then requires increasing numbers. A key whose first packet has another number
+ * (after a key update, a Retry or skipped numbers) would fail a few packets later. Such a key therefore seals
+ * an empty packet 0 first and discards the result. It never seals number 0 again. */
 int pqq_packet_key_prime(pqq_packet_key *k, uint64_t first_pn)
 {
 	uint8_t nonce[PQQ_NONCE], tag[PQQ_TAG];

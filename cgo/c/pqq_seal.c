@@ -1,4 +1,4 @@
-/* Sealing trains of packets. */
+/* Seals trains of packets. */
 #include <string.h>
 
 #include "internal.h"
@@ -6,7 +6,7 @@
 struct pqq_sealer {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	pqq_packet_key keys[2]; /* an AEAD key must not move, so phases take turns */
+	pqq_packet_key keys[2]; /* two key phases; an AEAD key must not move, so turn is the current index */
 	pqq_crypto_mask header;
 	uint64_t next_pn;
 	int aead_kind, app;
@@ -92,13 +92,13 @@ int pqq_sealer_update(pqq_sealer *s)
 uint64_t pqq_sealer_limit(const pqq_sealer *s)
 {
 	/* "For AEAD_AES_128_GCM and AEAD_AES_256_GCM, the confidentiality limit is 2^23 encrypted
-	 * packets". ChaCha20-Poly1305's lies above the number of packet numbers.
+	 * packets". The limit of ChaCha20-Poly1305 exceeds the number of packet numbers.
 	 * https://www.rfc-editor.org/rfc/rfc9001#section-6.6-5 */
 	return s->suite->id == 0x1303 ? UINT64_C(1) << 62 : UINT64_C(1) << 23;
 }
 
-/* The header ends with the packet number, whose length the first byte tells. Ciphertext that is too
- * short for a sample is the caller's error: it pads. */
+/* The header ends with the packet number. Its length is in the first byte. The caller must pad a packet whose
+ * ciphertext is too short for a sample. */
 static int desc_ok(const pqq_seal_desc *d, const uint8_t *slab, size_t slab_len)
 {
 	uint64_t end = (uint64_t)d->offset + d->header_len + d->payload_len + PQQ_TAG;
@@ -144,7 +144,7 @@ static int seal_batch(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_s
 		s->next_pn = d->packet_number + 1;
 		uint8_t *pkt = slab + d->offset;
 		unsigned pn_len = (pkt[0] & 3u) + 1;
-		/* The sample starts where a packet number of 4 bytes would end. */
+		/* The sample starts where the packet number would end if it had 4 bytes. */
 		memcpy(masks + i * PQQ_SAMPLE, pkt + d->header_len - pn_len + 4, PQQ_SAMPLE);
 	}
 	if (!pqq_crypto_masks(&s->header, masks, n)) {

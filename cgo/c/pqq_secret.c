@@ -1,4 +1,4 @@
-/* What is made of a handshake's secrets, which stay here. */
+/* Keys and exported keying material from the secrets of a handshake, which never leave C. */
 #include <string.h>
 
 #include "tls.h"
@@ -36,7 +36,8 @@ pqq_opener *pqq_conn_take_opener(pqq_conn *c, uint32_t level, uint32_t version)
 	return o;
 }
 
-/* TLS-Exporter (RFC 8446, 7.5), for as long as the connection lives, s2n-tls's part being gone. */
+/* TLS-Exporter (RFC 8446, 7.5). It is implemented here because s2n-tls's connection is freed after the
+ * handshake. */
 int pqq_conn_export(pqq_conn *c, const char *label, size_t label_len, const uint8_t *context,
 	size_t context_len, uint8_t *out, size_t out_len)
 {

@@ -5,11 +5,11 @@
 
 #define ID_LEN 4
 
-_Static_assert(PQQ_TOKEN_OVERHEAD == ID_LEN + PQQ_NONCE + PQQ_TAG, "what a sealed token adds");
+_Static_assert(PQQ_TOKEN_OVERHEAD == ID_LEN + PQQ_NONCE + PQQ_TAG, "overhead of a sealed token");
 
 struct pqq_token {
 	pqq_crypto_token key;
-	uint8_t id[ID_LEN]; /* names the key, so that a server with several finds the right one */
+	uint8_t id[ID_LEN]; /* identifies the key for a server with several keys */
 };
 
 struct pqq_reset {

@@ -62,8 +62,8 @@ struct pqq_conn {
 	uint32_t flags;             /* those of cfg */
 	const pqq_suite *suite;
 
-	/* Input of the current call, and input of earlier calls that was not read because the handshake
-	 * waited for a decision. */
+	/* in is the input of the current call. held is input of earlier calls that was not read because the
+	 * handshake waited for a decision. */
 	const uint8_t *in;
 	size_t in_len;
 	pqq_bytes held;
@@ -117,8 +117,7 @@ int pqq_cb_clock(void *ctx, uint64_t *nanoseconds);
 /* The time at which certificates must be valid, during the current call on this thread; 0 means the system's. */
 extern __thread int64_t pqq_now;
 
-/* pqq_error.c returns the alert for an error number of s2n-tls. */
-
+/* pqq_error.c. pqq_alert_of returns the alert for an error number of s2n-tls. */
 uint8_t pqq_alert_of(int err);
 
 enum {

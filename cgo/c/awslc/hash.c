@@ -45,7 +45,7 @@ int pqq_crypto_expand(pqq_hash h, const uint8_t *prk, size_t prk_len, const uint
 	return done(HKDF_expand(out, out_len, md_of(h), prk, prk_len, info, info_len));
 }
 
-/* One call, because it is one service of the FIPS module. */
+/* HKDF is a single call because it is a single approved service of the FIPS module. */
 int pqq_crypto_hkdf(pqq_hash h, const uint8_t *secret, size_t secret_len, const uint8_t *info, size_t info_len,
 	uint8_t *out, size_t out_len)
 {

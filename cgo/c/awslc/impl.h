@@ -1,4 +1,4 @@
-/* impl.h is the part of crypto.h for AWS-LC that is types and inline functions. */
+/* impl.h defines the types and inline functions of crypto.h for AWS-LC. */
 #ifndef PQQ_IMPL_H
 #define PQQ_IMPL_H
 
@@ -21,8 +21,8 @@ typedef struct {
 
 typedef struct {
 	uint8_t chacha;
-	uint8_t key[32];    /* of ChaCha20 */
-	EVP_CIPHER_CTX ecb; /* of AES */
+	uint8_t key[32];    /* ChaCha20 */
+	EVP_CIPHER_CTX ecb; /* AES */
 } pqq_crypto_mask;
 
 typedef struct {

@@ -66,8 +66,8 @@ void pqq_crypto_mask_clear(pqq_crypto_mask *m)
 int pqq_crypto_masks(pqq_crypto_mask *m, uint8_t *samples, size_t n)
 {
 	if (!m->chacha) {
-		/* Whole blocks in one call, which the module counts as approved; EVP_EncryptUpdate is not
-		 * before EVP_EncryptFinal. */
+		/* The module counts EVP_Cipher as approved, but EVP_EncryptUpdate only after
+		 * EVP_EncryptFinal. */
 		return EVP_Cipher(&m->ecb, samples, samples, n * PQQ_SAMPLE);
 	}
 	static const uint8_t zeros[5];
@@ -80,7 +80,7 @@ int pqq_crypto_masks(pqq_crypto_mask *m, uint8_t *samples, size_t n)
 	return 1;
 }
 
-/* The module makes the random nonces itself: that is the construction which is approved. */
+/* The module generates the random nonces itself, which is the approved construction. */
 int pqq_crypto_token_init(pqq_crypto_token *t, const uint8_t key[32])
 {
 	EVP_AEAD_CTX_zero(&t->ctx);

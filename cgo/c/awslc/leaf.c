@@ -1,4 +1,4 @@
-/* The names of a certificate, by AWS-LC. */
+/* Checks the names of a certificate with AWS-LC. */
 #include <string.h>
 
 #include <openssl/x509.h>
@@ -14,7 +14,7 @@ int pqq_crypto_leaf_matches(const uint8_t *der, size_t len, const char *name, in
 	if (cert != NULL && is_ip) {
 		ok = X509_check_ip_asc(cert, name, 0) == 1;
 	} else if (cert != NULL && name[0] != '.') {
-		/* To AWS-LC a name that begins with a dot is any below it. */
+		/* AWS-LC matches a name that begins with a dot with every name in that domain. */
 		ok = X509_check_host(cert, name, strlen(name), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1;
 	}
 	X509_free(cert);

@@ -1,11 +1,11 @@
-/* AWS-LC's memory, counted with s2n-tls's and ours. */
+/* AWS-LC's allocator, which counts its memory like that of s2n-tls and our C. */
 #include <string.h>
 
 #include "internal.h"
 
-/* AWS-LC's hooks: weak symbols there, resolved when the archive is joined. Unlike
- * CRYPTO_set_mem_functions they hold from the first allocation on, those of the FIPS module's
- * self-test at load time included. */
+/* AWS-LC declares these functions as weak symbols, which are resolved when the archive is joined. Unlike
+ * CRYPTO_set_mem_functions, they apply from the first allocation on, also to the FIPS module's self-test at load
+ * time. */
 void *OPENSSL_memory_alloc(size_t size);
 void OPENSSL_memory_free(void *ptr);
 size_t OPENSSL_memory_get_size(void *ptr);

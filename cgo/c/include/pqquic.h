@@ -107,14 +107,14 @@ PQQ_FN(int, pqq_seal,
 PQQ_FN(int, pqq_sealer_update, (pqq_sealer *s))
 
 /* pqq_open removes the protection of a train of packets in place and returns the number of descriptors
- * that it processed: all, or those up to and including the first packet of a new key phase. */
+ * that it processed. It stops after the first packet of a new key phase. */
 PQQ_FN(size_t, pqq_open,
 	(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *train, size_t n, int64_t largest))
 PQQ_FN(int, pqq_opener_update, (pqq_opener *o, uint64_t first_pn))
 PQQ_VOID(pqq_opener_drop_previous, (pqq_opener *o))
 
-/* pqq_sealer_limit returns how many packets one key phase may seal, pqq_opener_limit how many may fail to
- * open in all phases together (RFC 9001, 6.6). */
+/* pqq_sealer_limit returns how many packets may be sealed in one key phase. pqq_opener_limit returns how many
+ * packets may fail to open in all phases together (RFC 9001, 6.6). */
 PQQ_FN(uint64_t, pqq_sealer_limit, (const pqq_sealer *s))
 PQQ_FN(uint64_t, pqq_opener_limit, (const pqq_opener *o))
 
@@ -208,7 +208,7 @@ enum { PQQ_INITIAL, PQQ_EARLY, PQQ_HANDSHAKE, PQQ_APP };
  * followed by len bytes. */
 enum {
 	PQQ_EV_WRITE = 1,    /* bytes: CRYPTO to send at level */
-	PQQ_EV_KEYS,         /* aux: 1 read keys, 2 write keys of level are ready */
+	PQQ_EV_KEYS,         /* aux: the keys of level that are ready: 1 for reading, 2 for writing, 3 for both */
 	PQQ_EV_PARAMS,       /* bytes: the server's transport parameters */
 	PQQ_EV_CLIENT_HELLO, /* bytes: the ClientHello's body; call pqq_conn_continue */
 	PQQ_EV_SIGN,         /* aux: index; bytes: signature algorithm, hash algorithm, digest */
@@ -246,8 +246,8 @@ PQQ_VOID(pqq_conn_free, (pqq_conn *c))
  * arrive later are checked and dropped. */
 PQQ_VOID(pqq_conn_settle, (pqq_conn *c))
 
-/* pqq_conn_resume makes a client offer a ticket, which stays the caller's. It must be called before the
- * first pqq_drive. now is as in pqq_drive. It fails if the ticket has expired. */
+/* pqq_conn_resume makes a client offer a ticket. The caller still owns the ticket. It must be called before
+ * the first pqq_drive. now is as in pqq_drive. It fails if the ticket has expired. */
 PQQ_FN(int, pqq_conn_resume, (pqq_conn *c, const pqq_ticket *t, int64_t now))
 
 /* pqq_drive passes CRYPTO bytes of one level to the handshake and runs it until it waits, fails or

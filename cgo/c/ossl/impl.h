@@ -1,4 +1,4 @@
-/* impl.h is the part of crypto.h for OpenSSL 3 that is types and inline functions. */
+/* impl.h defines the types and inline functions of crypto.h for OpenSSL 3. */
 #ifndef PQQ_IMPL_H
 #define PQQ_IMPL_H
 
@@ -17,10 +17,10 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-/* Contexts come from a pool: see pool.h. */
+/* Contexts are taken from a pool, see pool.h. */
 typedef struct {
 	EVP_CIPHER_CTX *ctx;
-	int cipher; /* whose pool the context goes back to */
+	int cipher; /* the context is returned to this cipher's pool */
 } pqq_crypto_aead;
 
 typedef struct {
@@ -56,7 +56,7 @@ static inline int pqq_crypto_open(pqq_crypto_aead *k, const uint8_t nonce[PQQ_NO
 		return 0;
 	}
 	len -= PQQ_TAG;
-	/* OpenSSL compares the tag in constant time, in EVP_DecryptFinal_ex. Data is no plaintext before that. */
+	/* EVP_DecryptFinal_ex compares the tag in constant time. Before that, data must not be used. */
 	if (EVP_DecryptInit_ex2(k->ctx, NULL, NULL, nonce, NULL)
 		&& (aad_len == 0 || EVP_DecryptUpdate(k->ctx, NULL, &n, aad, (int)aad_len))
 		&& (len == 0 || (EVP_DecryptUpdate(k->ctx, data, &n, data, (int)len) && (size_t)n == len))

@@ -49,7 +49,7 @@ int pqq_crypto_masks(pqq_crypto_mask *m, uint8_t *samples, size_t n)
 	}
 	static const uint8_t zeros[5];
 	for (size_t i = 0; i < n; i++) {
-		/* A sample is what OpenSSL wants as the initialization vector: the counter, and then the nonce. */
+		/* A sample has the format of OpenSSL's initialization vector: the counter, then the nonce. */
 		uint8_t *s = samples + i * PQQ_SAMPLE;
 		if (!EVP_EncryptInit_ex2(m->ctx, NULL, NULL, s, NULL)
 			|| !EVP_EncryptUpdate(m->ctx, s, &len, zeros, sizeof(zeros))) {
@@ -67,7 +67,7 @@ int pqq_crypto_token_init(pqq_crypto_token *t, const uint8_t key[32])
 
 void pqq_crypto_token_clear(pqq_crypto_token *t) { OPENSSL_cleanse(t, sizeof(*t)); }
 
-/* The order is that of AWS-LC's AEAD with random nonces: ciphertext, tag, nonce. */
+/* The format is that of AWS-LC's AEAD with random nonces: ciphertext, tag, nonce. */
 size_t pqq_crypto_token_seal(const pqq_crypto_token *t, uint8_t *out, size_t cap, const uint8_t *in,
 	size_t len, const uint8_t *aad, size_t aad_len)
 {
@@ -92,7 +92,7 @@ size_t pqq_crypto_token_seal(const pqq_crypto_token *t, uint8_t *out, size_t cap
 	return 1 + len + PQQ_TAG + PQQ_NONCE;
 }
 
-/* The room for the output need not hold the tag, so the ciphertext is opened in a copy. */
+/* The ciphertext is opened in a copy, because out may have no space for the tag. */
 size_t pqq_crypto_token_open(const pqq_crypto_token *t, uint8_t *out, size_t cap, const uint8_t *in,
 	size_t len, const uint8_t *aad, size_t aad_len)
 {

@@ -7,7 +7,7 @@
 
 #include "pool.h"
 
-/* Idle contexts of one kind. More than KEPT are freed. */
+/* The maximum number of idle contexts of a kind. */
 #define KEPT 64
 
 typedef struct {
@@ -52,7 +52,7 @@ int pqq_pool_start(char *err, size_t err_cap)
 	lacks = hmac == NULL ? "HMAC" : lacks;
 	ERR_clear_error();
 	if (lacks != NULL) {
-		snprintf(err, err_cap, "OpenSSL's providers have no %s: check openssl.cnf (OPENSSL_CONF)", lacks);
+		snprintf(err, err_cap, "OpenSSL's providers do not implement %s: check openssl.cnf (OPENSSL_CONF)", lacks);
 		return 0;
 	}
 	return 1;
@@ -85,7 +85,7 @@ static int put(stack *s, void *ctx)
 
 EVP_CIPHER_CTX *pqq_pool_cipher(int cipher, const uint8_t *key, int encrypts)
 {
-	const EVP_CIPHER *fresh = NULL; /* a context from the pool has its cipher */
+	const EVP_CIPHER *fresh = NULL; /* NULL keeps the cipher of a context from the pool */
 	EVP_CIPHER_CTX *ctx = take(&cipher_pool[cipher]);
 	if (ctx == NULL) {
 		fresh = ciphers[cipher];
@@ -120,7 +120,7 @@ EVP_MAC_CTX *pqq_pool_hmac(pqq_hash h, const uint8_t *key, size_t key_len)
 		fresh = digest;
 		ctx = hmac == NULL ? NULL : EVP_MAC_CTX_new(hmac);
 	}
-	/* To OpenSSL an absent key is the one of before. */
+	/* OpenSSL takes NULL as "keep the key", so an empty key is passed as a pointer with length 0. */
 	if (ctx == NULL || !EVP_MAC_init(ctx, key == NULL ? zeros : key, key == NULL ? 0 : key_len, fresh)) {
 		EVP_MAC_CTX_free(ctx);
 		return NULL;

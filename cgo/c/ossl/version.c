@@ -1,4 +1,4 @@
-/* Whether the OpenSSL that is linked is one that fits. */
+/* Checks that the loaded OpenSSL is compatible. */
 #include <stdio.h>
 
 #include <s2n.h>
@@ -6,13 +6,13 @@
 #include "pool.h"
 #include "versions.h"
 
-/* OpenSSL keeps its interface within a major version and adds to it with a minor one. */
+/* A major version of OpenSSL keeps its interface, and a minor version adds to it. */
 int pqq_versions_fit(unsigned major, unsigned minor, const char *linked, char *err, size_t err_cap)
 {
 	const unsigned oldest = OPENSSL_VERSION_MINOR;
 	if (major != OPENSSL_VERSION_MAJOR || minor < oldest) {
 		snprintf(err, err_cap,
-			"compiled for OpenSSL %d.%d, but loaded with \"%s\": install the libssl that the headers belong to, and build again",
+			"compiled for OpenSSL %d.%d, but loaded with \"%s\": install the libssl that matches the headers, and build again",
 			OPENSSL_VERSION_MAJOR, OPENSSL_VERSION_MINOR, linked);
 		return 0;
 	}
@@ -38,7 +38,7 @@ int pqq_s2n_fits(unsigned long s2n_number, char *err, size_t err_cap)
 
 int pqq_crypto_fits_s2n(char *err, size_t err_cap) { return pqq_s2n_fits(s2n_get_openssl_version(), err, err_cap); }
 
-/* There is no claim about FIPS: info's fields for it stay 0, whatever providers OpenSSL has loaded. */
+/* This variant makes no claim about FIPS. The FIPS fields of info stay 0, even if OpenSSL has a FIPS provider. */
 int pqq_crypto_start(pqq_info *info, char *err, size_t err_cap)
 {
 	(void)info;

@@ -1,4 +1,4 @@
-/* A self-signed P-256 certificate for "server.test", in PEM, made at run time. */
+/* Makes a self-signed P-256 certificate for "server.test", in PEM. */
 #ifndef PQQ_CERTS_H
 #define PQQ_CERTS_H
 

@@ -1,4 +1,4 @@
-/* check.h is all the test framework there is: a failed check says where, and ends the test. */
+/* check.h is the test framework of the C tests. A failed check prints its position and ends the test. */
 #ifndef PQQ_CHECK_H
 #define PQQ_CHECK_H
 

@@ -1,5 +1,5 @@
-/* What pqq_mem.c needs of others, so that ThreadSanitizer sees all of a program's code: AWS-LC and s2n-tls
- * are not compiled for it. */
+/* Replaces the functions of AWS-LC and s2n-tls that pqq_mem.c calls. The libraries are not compiled for
+ * ThreadSanitizer, which needs to see all code of a program. */
 #include <string.h>
 
 #include <s2n.h>

@@ -1,9 +1,9 @@
-/* Overruns on purpose, in the asan variant: CTest expects AddressSanitizer's report of each, or the
- * variant would pass without looking. */
+/* Deliberate overruns for the asan variant. CTest requires AddressSanitizer's report of each, which shows that
+ * the variant detects overruns. */
 #include "check.h"
 #include "../tls.h"
 
-/* A slab that is shorter than the caller says: the first byte that our own code reads is outside. */
+/* The slab is shorter than the given length, so our code reads outside of it. */
 static void ours(void)
 {
 	uint8_t secret[32] = { 1 };
@@ -16,7 +16,7 @@ static void ours(void)
 	pqq_sealer_free(s);
 }
 
-/* A name that is shorter than the caller says. */
+/* The name is shorter than the given length, so s2n-tls reads outside of it. */
 static void s2n(void)
 {
 	struct s2n_config *cfg = s2n_config_new();

@@ -1,4 +1,4 @@
-/* One side of a handshake, driven as Go drives it. */
+/* One side of a handshake, driven in the same way as by Go. */
 #ifndef PQQ_SIDE_H
 #define PQQ_SIDE_H
 
@@ -11,7 +11,7 @@ typedef struct {
 	int done, hello, keys;
 } side;
 
-/* Reads a log and keeps what is to be sent. */
+/* Parses a log and keeps the bytes to send. */
 static inline void collect(side *s, const uint8_t *log, size_t len)
 {
 	while (len > 0) {
@@ -40,7 +40,7 @@ static inline void collect(side *s, const uint8_t *log, size_t len)
 	}
 }
 
-/* A log of few bytes, so that pqq_log has to bring the rest. */
+/* Calls pqq_drive with a small log, so that pqq_log must return the rest. */
 static inline int drive(side *s, uint32_t level, const uint8_t *in, size_t len)
 {
 	uint8_t small[100], log[65536];

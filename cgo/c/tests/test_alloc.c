@@ -1,15 +1,15 @@
-/* Allocations fail, one in each run: no crash, nothing kept, and no handshake that succeeds where it must
- * not. The linker puts the __wrap_ functions in the others' places.
+/* Fails one allocation in each run, and checks that nothing crashes or leaks and that no handshake succeeds that
+ * must fail. The linker replaces the allocators by the __wrap_ functions.
  *
- * In handshakes only our own ones fail: s2n-tls 1.7 does not survive all of its own failing (a stack of
- * certificates that was not made is pushed to, a connection that could not be made is not freed). */
+ * In handshakes only allocations of our own C fail, because s2n-tls 1.7 does not handle the failure of all of its
+ * own: it pushes to a stack of certificates that was not allocated, and leaks a connection. */
 #include <stdlib.h>
 
 #include "certs.h"
 #include "side.h"
 
-static long countdown = -1; /* allocations until one fails; -1: none does */
-static int any;             /* whosever they are, or ours alone */
+static long countdown = -1; /* the number of allocations before the one that fails; -1: none fails */
+static int any;             /* count the allocations of all code, not only those of our own */
 
 static int fails(int ours) { return any != ours && countdown >= 0 && countdown-- == 0; }
 
@@ -25,9 +25,9 @@ void *__wrap_pqq_alloc(size_t len) { return fails(1) ? NULL : __real_pqq_alloc(l
 void *__wrap_pqq_realloc(void *p, size_t len) { return fails(1) ? NULL : __real_pqq_realloc(p, len); }
 
 #ifdef OPENSSL_IS_AWSLC
-static void watch_libcrypto(void) {} /* the linker sees its calls */
+static void watch_libcrypto(void) {} /* the linker replaces its allocator */
 #else
-/* Calls within the shared library go around the linker. */
+/* The linker cannot replace calls within a shared library. */
 static void *crypto_malloc(size_t len, const char *file, int line)
 {
 	(void)file;
@@ -58,7 +58,7 @@ typedef struct {
 	pqq_config *client, *server;
 } configs;
 
-static int set_up(configs *c, int foreign_key)
+static int set_up(configs *c)
 {
 	uint8_t secret[32] = { 7 };
 	int32_t err;
@@ -67,7 +67,7 @@ static int set_up(configs *c, int foreign_key)
 	return c->client != NULL && c->server != NULL && pqq_config_add_root(c->client, cert.cert, &err)
 		&& pqq_config_add_alpn(c->client, (const uint8_t *)"test", 4, &err)
 		&& pqq_config_add_cert(c->server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
-			foreign_key ? 0 : strlen(cert.key), 0, &err)
+			strlen(cert.key), 0, &err)
 		&& pqq_config_add_ticket_key(c->server, secret, &err);
 }
 
@@ -77,7 +77,7 @@ static void take_down(configs *c)
 	pqq_config_free(c->server);
 }
 
-/* Moves what from wrote to to; 0 when to fails. */
+/* Passes what from wrote to to. Returns 0 if to fails. */
 static int deliver(side *from, side *to)
 {
 	for (uint32_t level = 0; level < 4; level++) {
@@ -109,7 +109,7 @@ static int keys_of(side *s)
 	return all;
 }
 
-/* One handshake that asks for name, with a ticket if there is one. 1: both sides are done. */
+/* Runs a handshake for name, with a ticket if there is one. Returns 1 if both sides complete it. */
 static int once(const configs *cfg, const char *name, pqq_ticket **ticket)
 {
 	static side c, s;
@@ -139,10 +139,10 @@ static int once(const configs *cfg, const char *name, pqq_ticket **ticket)
 	return ok;
 }
 
-/* Fails each allocation of run in its turn, until a run has fewer. */
+/* Repeats run with its first allocation failing, its second one, and so on, until all have failed once. */
 static void each(int (*run)(const configs *), const configs *cfg, int may_succeed, long at_least)
 {
-	CHECK(run(cfg) == may_succeed); /* what stays for good is allocated now */
+	CHECK(run(cfg) == may_succeed); /* makes the allocations that are never freed */
 	long n = 0;
 	for (int over = 0; !over; n++) {
 		pqq_live before = pqq_live_now();
@@ -155,7 +155,7 @@ static void each(int (*run)(const configs *), const configs *cfg, int may_succee
 		pqq_live after = pqq_live_now();
 		CHECK(after.handles == before.handles && after.tls_bytes == before.tls_bytes);
 	}
-	CHECK(n > at_least); /* or the linker did not do as it was told */
+	CHECK(n > at_least); /* otherwise the linker did not replace the allocators */
 	CHECK(run(cfg) == may_succeed);
 }
 
@@ -187,12 +187,12 @@ static int configuration(const configs *unused)
 {
 	configs c = { 0 };
 	(void)unused;
-	int ok = set_up(&c, 0);
+	int ok = set_up(&c);
 	take_down(&c);
 	return ok;
 }
 
-/* The module's random generator ends the process when it cannot have memory: none fails here. */
+/* No allocation fails here, because the module's random generator ends the process if it gets no memory. */
 static int seal_token(const pqq_token *t, uint8_t *out, size_t cap, const uint8_t *in)
 {
 	any = 0;
@@ -201,7 +201,7 @@ static int seal_token(const pqq_token *t, uint8_t *out, size_t cap, const uint8_
 	return n == 8 + PQQ_TOKEN_OVERHEAD;
 }
 
-/* What libcrypto allocates fails here, too. */
+/* Here the allocations of libcrypto fail, too. */
 static int packets(const configs *unused)
 {
 	static uint8_t retry[5000];
@@ -235,7 +235,7 @@ int main(void)
 	watch_libcrypto();
 	check_init();
 	make_cert(&cert);
-	CHECK(set_up(&c, 0));
+	CHECK(set_up(&c));
 	each(full, &c, 1, 15);
 	each(wrong_name, &c, 0, 6);
 	each(resumed, &c, 1, 25);

@@ -1,5 +1,5 @@
-/* A handshake through pqq_drive, with input in pieces of every size up to a bound, aborted at each
- * step, and with what is left afterwards. */
+/* Runs handshakes through pqq_drive, with input in pieces of every size up to a limit, and aborts them after each
+ * step. Then it checks that nothing is left in memory. */
 #include "certs.h"
 #include "side.h"
 
@@ -11,7 +11,7 @@
 
 static test_cert cert;
 
-/* Moves everything that from wrote to to, in pieces. *budget is how many calls there may be. */
+/* Passes everything that from wrote to to, in pieces, with at most *budget calls. */
 static int move(side *from, side *to, size_t piece, int *budget)
 {
 	for (uint32_t level = 0; level < 4; level++) {

@@ -1,5 +1,5 @@
-/* Counting by threads that come and go: what one allocates another frees, and nothing is lost with a
- * thread. The build runs it a second time under ThreadSanitizer, on pqq_mem.c alone, where it can. */
+/* Checks the counts when threads start and end, and free memory of other threads. If the compiler supports
+ * ThreadSanitizer, the build also runs this test under it, with pqq_mem.c alone. */
 #include <pthread.h>
 
 #include "check.h"
@@ -35,7 +35,7 @@ static void *leaver(void *arg)
 	return NULL;
 }
 
-/* Destructors of other keys run before and after that of the shard, and allocate. */
+/* The destructors of other keys, which run before and after the one of the shard, allocate memory. */
 static pthread_key_t before, after;
 
 static void at_end(void *block)

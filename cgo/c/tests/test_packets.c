@@ -1,4 +1,4 @@
-/* Packet protection, called as Go calls it, under the sanitizers that CTest runs with. */
+/* Calls packet protection in the same way as Go does. In the asan variant AddressSanitizer checks it. */
 #include "check.h"
 
 enum { HEADER = 13, MAX_TRAIN = 130 };
@@ -69,7 +69,7 @@ static void trains(uint16_t suite)
 	pqq_opener_free(o);
 }
 
-/* RFC 9000, A.3, and the edges of its comparisons. */
+/* The example of RFC 9000, A.3, and the limits of its comparisons. */
 static void packet_numbers(void)
 {
 	CHECK(pqq_decode_pn(0xa82f30ea, 0x9b32, 2) == 0xa82f9b32);
@@ -80,7 +80,7 @@ static void packet_numbers(void)
 	CHECK(pqq_decode_pn(126, 0, 1) == 0);
 }
 
-/* The last number opens; what would follow it does not, even under the right keys. */
+/* A packet with the last packet number opens. One with the number after it does not. */
 static void last_number(void)
 {
 	uint8_t secret[32] = { 1 }, pkt[41] = { 0x43, 0xff, 0xff, 0xff, 0xff }, after[41] = { 0x43 };
@@ -124,7 +124,7 @@ int main(void)
 	pqq_live live = pqq_live_now();
 	CHECK(live.handles == 0);
 #ifdef OPENSSL_IS_AWSLC
-	CHECK(live.crypto_bytes > 0); /* its allocator is ours in a static build */
+	CHECK(live.crypto_bytes > 0); /* a static AWS-LC uses our allocator */
 #else
 	CHECK(live.crypto_bytes == 0);
 #endif

@@ -1,4 +1,4 @@
-/* The parser of post-handshake messages, at every split point. */
+/* Tests the parser of post-handshake messages with input that is split at every byte. */
 #include "check.h"
 #include "../tls.h"
 

@@ -1,5 +1,5 @@
-/* Which operations the module counts as approved: what protects a connection has to be, what uses
- * public keys is no security function and is not. */
+/* Checks which operations the module counts as approved. Operations that protect a connection must be approved.
+ * Initial packets and Retry, whose keys are public, are no security functions and are not approved. */
 #include <openssl/service_indicator.h>
 
 #include "../certs.h"
@@ -19,8 +19,8 @@
 		CHECK(FIPS_service_indicator_after_call() == before);           \
 	} while (0)
 
-/* 1-RTT, and 0-RTT and Handshake keys, which differ in nothing: derivation, sealing, opening, header
- * protection by itself, and all of it again after a key update. */
+/* Derives 1-RTT keys, seals, opens and updates keys. Header protection is also checked separately. Handshake keys
+ * use the same functions. */
 static void secret_keys(uint16_t suite, size_t secret_len)
 {
 	uint8_t secret[48] = { 1 }, samples[2 * PQQ_SAMPLE] = { 0 };
@@ -50,8 +50,8 @@ static void secret_keys(uint16_t suite, size_t secret_len)
 	pqq_opener_free(o);
 }
 
-/* What seals under secret keys is the module's AEAD for TLS 1.3 by itself, whatever else is approved in
- * a call: its counter moves for AEAD and header protection, one each. */
+/* Sealing with secret keys must use the module's TLS 1.3 AEAD. The indicator increases once for the AEAD and once
+ * for header protection. */
 static void each_counts(void)
 {
 	uint8_t secret[32] = { 1 }, pkt[64] = { 0x43 };
@@ -77,8 +77,8 @@ static void tokens(void)
 	pqq_reset_free(r);
 }
 
-/* Initial packets are sealed with plain GCM, whose nonces the module does not choose. Their header
- * protection and their keys' derivation are the same functions as elsewhere, and count. */
+/* Initial packets are sealed with plain GCM, which is not approved because the module does not choose the nonces.
+ * Header protection and key derivation use the same approved functions as for other packets. */
 static void initial(void)
 {
 	uint8_t retry[64] = { 0xc3 }, tag[16];
@@ -91,8 +91,7 @@ static void initial(void)
 	NOT_APPROVED(pqq_retry_tag(1, (const uint8_t *)"dcid", 4, retry, sizeof(retry), tag));
 }
 
-/* ChaCha20-Poly1305 is no algorithm of the module's approved mode; the policies of FIPS variants do not
- * offer it. */
+/* ChaCha20-Poly1305 is not approved. The policies of FIPS variants do not offer it. */
 static void chacha(void)
 {
 	uint8_t secret[32] = { 1 }, pkt[64] = { 0x43 };
@@ -103,7 +102,7 @@ static void chacha(void)
 	pqq_sealer_free(s);
 }
 
-/* Each step of a handshake on the policy that is the default of FIPS variants. */
+/* Runs a handshake with the default policy of FIPS variants, step by step. */
 static void handshake(void)
 {
 	static test_cert cert;

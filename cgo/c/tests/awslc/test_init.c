@@ -1,4 +1,4 @@
-/* The libraries that are linked have to be those that were compiled for, and new enough. */
+/* Tests the checks that the linked libraries match the headers and are new enough. */
 #include <openssl/opensslv.h>
 
 #include "../check.h"
@@ -11,7 +11,7 @@ static void fits(const char *compiled, const char *linked)
 	CHECK(err[0] == 0);
 }
 
-/* The text names both. */
+/* The error must contain both texts. */
 static void refused(const char *compiled, const char *linked, const char *first, const char *second)
 {
 	char err[256] = "";
@@ -29,7 +29,7 @@ int main(void)
 	fits(info.crypto_compiled, info.crypto_linked);
 	CHECK(pqq_libs_alone(err, sizeof(err)) && pqq_crypto_fits_s2n(err, sizeof(err)));
 
-	/* s2n-tls and AWS-LC; 0 is an s2n-tls that does not say. */
+	/* 0 stands for an s2n-tls that does not export the interface number of its AWS-LC. */
 	CHECK(pqq_s2n_fits(AWSLC_API_VERSION, OPENSSL_VERSION_NUMBER, err, sizeof(err)));
 	CHECK(pqq_s2n_fits(0, OPENSSL_VERSION_NUMBER, err, sizeof(err)));
 	CHECK(!pqq_s2n_fits(AWSLC_API_VERSION - 1, OPENSSL_VERSION_NUMBER, err, sizeof(err)));

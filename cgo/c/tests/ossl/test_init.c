@@ -1,4 +1,4 @@
-/* The OpenSSL that is loaded has to fit the headers, and s2n-tls. */
+/* Tests the checks that the loaded OpenSSL matches the headers and s2n-tls. */
 #include "../check.h"
 #include "../../ossl/versions.h"
 

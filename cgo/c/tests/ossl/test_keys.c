@@ -1,4 +1,4 @@
-/* Keys whose contexts come from pools: more of them than a pool keeps, in any order, and failures. */
+/* Tests keys with contexts from pools: more keys than a pool keeps, cleared in different orders, and failures. */
 #include "../check.h"
 
 enum { KEYS = 200 };
@@ -10,7 +10,7 @@ static void seal(pqq_crypto_aead *k, uint8_t out[20 + PQQ_TAG])
 	CHECK(pqq_crypto_seal(k, nonce, (const uint8_t *)"aad", 3, out, 20));
 }
 
-/* A context that had another key, or the other direction, seals as a new one does. */
+/* A context that was used with another key, or in the other direction, must seal like a new one. */
 static void contexts_again(pqq_cipher c)
 {
 	static pqq_crypto_aead k[KEYS];
@@ -34,12 +34,12 @@ static void contexts_again(pqq_cipher c)
 		}
 		for (int i = round; i < KEYS + round; i++) {
 			pqq_crypto_aead_clear(&k[i % KEYS]);
-			pqq_crypto_aead_clear(&k[i % KEYS]); /* again is fine */
+			pqq_crypto_aead_clear(&k[i % KEYS]); /* the second call must do nothing */
 		}
 	}
 }
 
-/* A wrong tag, nonce or additional data: no plaintext is left, and the key is still good. */
+/* A wrong tag, nonce or additional data leaves no plaintext, and the key can still be used. */
 static void failures(pqq_cipher c)
 {
 	const uint8_t key[32] = { 5 }, nonce[PQQ_NONCE] = { 7 }, other[PQQ_NONCE] = { 8 }, zeros[20] = { 0 };
@@ -61,7 +61,7 @@ static void failures(pqq_cipher c)
 	pqq_crypto_aead_clear(&o);
 }
 
-/* RFC 5869, A.3, and the longest output. */
+/* The test vector of RFC 5869, A.3, and the longest output. */
 static void hkdf(void)
 {
 	static const uint8_t okm[42] = { 0x8d, 0xa4, 0xe7, 0x75, 0xa5, 0x63, 0xc1, 0x8f, 0x71, 0x5f, 0x80, 0x2a, 0x06, 0x3c,
