@@ -182,6 +182,20 @@ func TestGetTLSConfigChoosesItsAlert(t *testing.T) {
 	})
 }
 
+// A GetTLSConfig that returns a nil *tlsprovider.Error as its error, as is easily done with a variable of that
+// type, fails the handshake that called it.
+func TestGetTLSConfigReturnsNilError(t *testing.T) {
+	cfg := serverConfig()
+	cfg.GetTLSConfig = func(*tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		var failure *tlsprovider.Error
+		return nil, failure
+	}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
+	})
+}
+
 // The error of a failed Dial contains the address and what was received from it.
 func TestDialErrorNamesTheCause(t *testing.T) {
 	for _, tc := range []struct {

@@ -20,18 +20,26 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("panic in %s: %v", e.Callback, e.Value) }
 
 // Guard is for providers. It calls f, which calls one of the program's functions, and returns its error. If
-// f panics, the error is an [*Error] with internal_error that wraps a [*PanicError].
+// f panics, the error is an [*Error] with internal_error that wraps a [*PanicError]. The error is never a nil
+// *Error: an interface that holds one is not nil, so Guard returns an *Error with internal_error instead.
 func Guard(callback string, f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &Error{Alert: AlertInternalError, Err: &PanicError{callback, v, debug.Stack()}}
 		}
 	}()
-	return f()
+	err = f()
+	var own *Error
+	if errors.As(err, &own) && own == nil {
+		return &Error{Alert: AlertInternalError,
+			Err: fmt.Errorf("%s returned a nil *tlsprovider.Error as its error; return nil instead", callback)}
+	}
+	return err
 }
 
 // RunVerifyPeer is for providers. It calls VerifyPeer, if it is set, with a copy of st. An error is an
-// [*Error]: the one that VerifyPeer returned, or one with bad_certificate that wraps its error.
+// [*Error]: the one that VerifyPeer returned, or one that wraps its error, with bad_certificate or with the
+// alert of the *Error that it wraps.
 func (c *Config) RunVerifyPeer(st *State) error {
 	if c.VerifyPeer == nil {
 		return nil
@@ -43,8 +51,11 @@ func (c *Config) RunVerifyPeer(st *State) error {
 		return nil
 	}
 	var own *Error
-	if errors.As(err, &own) {
+	switch {
+	case !errors.As(err, &own):
+		return &Error{Alert: AlertBadCertificate, Err: err}
+	case err == error(own):
 		return own
 	}
-	return &Error{Alert: AlertBadCertificate, Err: err}
+	return &Error{Alert: own.Alert, Err: err}
 }

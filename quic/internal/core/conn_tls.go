@@ -205,7 +205,7 @@ func (c *Conn) confirmHandshake() {
 func (c *Conn) closeTLS(err error) {
 	alert := tlsprovider.AlertInternalError
 	var te *tlsprovider.Error
-	if errors.As(err, &te) {
+	if errors.As(err, &te) && te != nil { // a provider may return a nil *Error by mistake
 		alert = te.Alert
 	}
 	// "The AlertDescription value is added to 0x0100 to produce a QUIC error code from the range
