@@ -84,6 +84,45 @@ func citationFault(link, words string) string {
 	return ""
 }
 
+// declared matches the first line of a declaration and captures its name.
+var declared = regexp.MustCompile(`^\s*(?:func (?:\([^)]*\) )?|type |const |var )?([A-Za-z]\w*)\b[ (\[]`)
+
+// detached returns the names of the declarations in a Go file that an empty line separates from their comment, so
+// that go doc shows them without it.
+func detached(source string) (names []string) {
+	lines := strings.Split(source, "\n")
+	first := "" // the first line of the comment so far
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "//") && first == "":
+			first = line
+		case strings.HasPrefix(line, "//"):
+		case line == "" && first != "" && i+1 < len(lines):
+			m := declared.FindStringSubmatch(lines[i+1])
+			if m != nil && strings.HasPrefix(first, "// "+m[1]+" ") {
+				names = append(names, m[1])
+			}
+			first = ""
+		default:
+			first = ""
+		}
+	}
+	return names
+}
+
+// TestDetachedComments checks detached with planted comments. TestCitations checks the files.
+func TestDetachedComments(t *testing.T) {
+	for _, bad := range []string{"// F returns 1.\n\nfunc F() int { return 1 }", "\t// Close frees it.\n\t// Twice.\n\n\tClose()",
+		"// M is\n// one.\n\nfunc (t *T) M(x int) {}", "// n is a number.\n\nconst n = 1", "// T is one.\n\ntype T[A any] struct{}"} {
+		require.Len(t, detached(bad), 1, bad)
+	}
+	for _, good := range []string{"// F returns 1.\nfunc F() int { return 1 }", "// The functions below add.\n\nfunc F() {}",
+		"// F is elsewhere.\n\n// G is here.\nfunc G() {}", "x := 1\n\nfunc F() {}"} {
+		require.Empty(t, detached(good), good)
+	}
+}
+
 // TestCitations checks that all quotations of RFCs have the same form, which readers and programs can follow.
 func TestCitations(t *testing.T) {
 	cited := 0
@@ -104,6 +143,9 @@ func TestCitations(t *testing.T) {
 		cited += strings.Count(string(b), "https://www.rfc-editor.org/rfc/")
 		for _, fault := range citationFaults(string(b)) {
 			t.Errorf("%s, %s", path, fault)
+		}
+		for _, name := range detached(string(b)) {
+			t.Errorf("%s: an empty line separates the comment of %s from it", path, name)
 		}
 		return nil
 	})

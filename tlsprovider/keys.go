@@ -42,7 +42,6 @@ type Sealer interface {
 	Seal(slab []byte, train []SealDesc) error
 
 	// Update moves to the next key phase. It fails for keys other than 1-RTT keys.
-
 	Update() error
 
 	// ConfidentialityLimit is the number of packets that one phase may seal.

@@ -20,7 +20,6 @@ type ClientHello struct {
 
 // Add appends CRYPTO bytes. It returns nil while the ClientHello is incomplete. A ClientHello that a QUIC
 // server must reject is an [*tlsprovider.Error] with the alert that the RFCs require.
-
 func (r *ClientHello) Add(in []tlsprovider.CryptoData) (*tlsprovider.ClientHello, error) {
 	for _, d := range in {
 		if d.Level != tlsprovider.LevelInitial {

@@ -178,11 +178,7 @@ func (p *provider) defaultPolicy() string {
 
 func (p *provider) OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (tlsprovider.InitialPacket, bool) {
 	i, ok := awslc.OpenInitial(version, dcid, pkt, pnOffset)
-	return tlsprovider.InitialPacket(tlsprovider.InitialPacket{
-		PacketNumber: i.PacketNumber,
-		HeaderLen:    i.HeaderLen,
-		PayloadLen:   i.PayloadLen,
-	}), ok
+	return tlsprovider.InitialPacket{PacketNumber: i.PacketNumber, HeaderLen: i.HeaderLen, PayloadLen: i.PayloadLen}, ok
 }
 
 func (p *provider) InitialKeys(version uint32, dcid []byte, side tlsprovider.Side) (tlsprovider.Keys, error) {

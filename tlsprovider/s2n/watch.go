@@ -54,7 +54,6 @@ type chainStream struct {
 }
 
 // maxMessage is the maximum length of a handshake message that s2n-tls accepts.
-
 const maxMessage = 1 << 16
 
 func (s *chainStream) add(data []byte, side tlsprovider.Side) error {

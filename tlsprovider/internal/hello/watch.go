@@ -130,5 +130,4 @@ func (w *Watch) Shares() (client, server int) {
 }
 
 // Scheme returns the signature scheme of a side's CertificateVerify, or 0 if there was none.
-
 func (w *Watch) Scheme(side tlsprovider.Side) tlsprovider.SignatureScheme { return w.schemes[side&1] }
