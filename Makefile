@@ -1,11 +1,11 @@
-# The commands that a person types. VARIANT is default, fips, fips4, asan or openssl; see docs/c-build.md.
+# The commands for users and developers. VARIANT is default, fips, fips4, asan or openssl; see docs/c-build.md.
 VARIANT ?= default
 PREFIX  ?= /usr/local
 
-# Below OUT are the variant's archive and its CMake folder.
+# OUT contains the variant's archive and its CMake folder.
 OUT = build/out/$(shell go env GOOS)_$(shell go env GOARCH)/$(VARIANT)
 BIN = $(CURDIR)/build/out/bin
-# Programs on a FIPS variant run Go's own module in its FIPS 140-3 mode too.
+# Programs of a FIPS variant also run Go's own module in its FIPS 140-3 mode.
 TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
@@ -40,13 +40,13 @@ test-all:
 	scripts/bootstrap test
 	scripts/test --all
 
-# The part of the tests that runs wherever Go does: the native provider, no C library.
+# The tests that need only Go: the native provider, without the C library.
 test-native: export CGO_ENABLED = 0
 test-native:
 	go vet ./...
 	go test -short -timeout 30m ./...
 
-# The C tests of a variant that is built.
+# The C tests of a variant, which must have been built.
 ctest:
 	$(CMAKE_BUILD) --target check-programs
 	ctest --test-dir $(OUT)/cmake --output-on-failure
@@ -54,16 +54,16 @@ ctest:
 lint:
 	scripts/lint
 
-# Measures the providers and the transport beside a C program, crypto/tls, quic-go and x/net, in Go's
-# benchmark format, and prints the ratios. ROUNDS= and TIME= lengthen it, RUN= picks by name.
+# Measures the providers and the transport together with a C program, crypto/tls, quic-go and x/net, in Go's
+# benchmark format, and prints the ratios. ROUNDS= and TIME= set its length, RUN= selects benchmarks by name.
 bench: bootstrap build
 	$(CMAKE_BUILD) --target pqq-bench
 	cd bench && GOWORK=off go run $(TAGS) . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-250ms}" -run "$${RUN:-}"
 
-# The cost of post-quantum key exchange in connections per second: the study that AWS made of s2n-quic in
-# 2022, with today's algorithms. Leaves build/out/figure3.{html,svg,json} and prints the relative rates.
-# CONNECTIONS= and ROUNDS= shorten it.
+# Measures the cost of post-quantum key exchange in connections per second: AWS's study of s2n-quic in 2022, with
+# today's algorithms. Writes build/out/figure3.{html,svg,json} and prints the relative rates. CONNECTIONS= and
+# ROUNDS= set its length.
 figure3: bootstrap build
 	cd cmd && GOWORK="$$(../scripts/workspace)" go build -o "$(BIN)/" ./netbench
 	"$(BIN)/netbench" compare figure3 -o build/out --connections "$${CONNECTIONS:-10000}" --rounds "$${ROUNDS:-5}"

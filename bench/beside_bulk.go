@@ -21,8 +21,8 @@ import (
 // sockets make small exchanges, each on its own stream.
 const (
 	pingers    = 100
-	pingPeriod = 100 * time.Millisecond // of each connection
-	bulkBytes  = 64 << 20               // of one bulk exchange; the next follows immediately
+	pingPeriod = 100 * time.Millisecond // time between the exchanges of a connection
+	bulkBytes  = 64 << 20               // size of a bulk exchange; the next one follows immediately
 )
 
 // A session is a client's connection. exchange requests n bytes on a new stream, adds the bytes that arrive
@@ -35,7 +35,7 @@ type session struct {
 // A sessionStack is a server that answers every stream, and a client that keeps its connections.
 type sessionStack struct {
 	name string
-	// start returns a function that connects and one that ends both sides.
+	// start returns a function that connects and one that closes both sides.
 	start func(*creds) (connect func() (session, error), stop func(), err error)
 }
 
@@ -62,8 +62,8 @@ func (b *bench) besideBulk() (out []subject, err error) {
 	return out, nil
 }
 
-// pingBesideBulk returns the 99th percentile of the exchange times as the time of one. The time of an
-// exchange counts from the moment at which it was due.
+// pingBesideBulk returns the 99th percentile of the exchange times. The time of an exchange is measured from when it
+// was due.
 func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 	connect, stop, err := s.start(c)
 	if err != nil {
@@ -130,31 +130,6 @@ func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 		note: fmt.Sprintf("%.0f p50-ns\t%.1f bulk-MB/s", p(50), float64(bulk.Load())/1e6/spent.Seconds())}, nil
 }
 
-// serveAll answers every stream of every connection until accept fails.
-func serveAll[S io.ReadWriter, C interface {
-	AcceptStream(context.Context) (S, error)
-}](accept func(context.Context) (C, error), end func(S) error) {
-	for {
-		conn, err := accept(context.Background())
-		if err != nil {
-			return
-		}
-		go func() {
-			for {
-				s, err := conn.AcceptStream(context.Background())
-				if err != nil {
-					return
-				}
-				go func() {
-					if answer(s) == nil && end(s) == nil {
-						_, _ = io.Copy(io.Discard, s) // read to the end, which releases the stream
-					}
-				}()
-			}
-		}()
-	}
-}
-
 // exchange performs a client's part of an exchange on a stream.
 func exchange(s io.ReadWriter, end func() error, n uint64, got *atomic.Int64) error {
 	if _, err := s.Write(request(n)); err != nil {
@@ -184,7 +159,7 @@ func ourSessions(p tlsprovider.Provider) sessionStack {
 		if err != nil {
 			return nil, nil, err
 		}
-		go serveAll(l.Accept, (*quic.Stream).CloseWrite)
+		go serve(l.Accept, answerAll, (*quic.Stream).CloseWrite)
 		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 		if err != nil {
 			return nil, nil, err
@@ -228,7 +203,7 @@ func quicGoSessions() sessionStack {
 		if err != nil {
 			return nil, nil, err
 		}
-		go serveAll(l.Accept, (*quicgo.Stream).Close)
+		go serve(l.Accept, answerAll, (*quicgo.Stream).Close)
 		connect := func() (session, error) {
 			conn, err := trs[1].Dial(context.Background(), l.Addr(), c.tlsConfig(), &quicgo.Config{})
 			if err != nil {

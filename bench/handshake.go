@@ -17,7 +17,7 @@ import (
 
 // providers returns the two providers. The s2n provider must be linked.
 func providers() ([]tlsprovider.Provider, error) {
-	p, err := s2n.New(s2n.AllowClassical()) // groups that it lacks are left out
+	p, err := s2n.New(s2n.AllowClassical()) // groups that it lacks are omitted
 	if err != nil {
 		return nil, err
 	}
@@ -28,15 +28,15 @@ func providers() ([]tlsprovider.Provider, error) {
 var measured = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
 	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
 
-// hasGroup reports whether a provider has a group: s2n has classical ones only in the variant openssl.
+// hasGroup reports whether a provider has a group. In the variant openssl s2n has only classical ones.
 func hasGroup(p tlsprovider.Provider, g tlsprovider.Group) bool {
 	c := p.Capabilities()
 	_, ok := c.Group(g)
 	return ok
 }
 
-// handshakes measures pairs in memory: both sides, chain and name verified, tickets off, packet keys
-// derived.
+// handshakes measures handshakes in memory. A measurement includes both sides, the verification of chain and name,
+// and the derivation of packet keys, without tickets.
 func (b *bench) handshakes() (out []subject, err error) {
 	ps, err := providers()
 	if err != nil {
@@ -173,8 +173,8 @@ func crypto(events []tlsprovider.Event) (out []tlsprovider.CryptoData) {
 	return out
 }
 
-// cryptoTLS runs the same pair on crypto/tls alone, without packet keys: the base cost of any Go QUIC
-// stack.
+// cryptoTLS measures the same handshake with crypto/tls alone, without packet keys. It is the base cost of any QUIC
+// stack in Go.
 func cryptoTLS(c *creds, g tlsprovider.Group) func(n int) error {
 	client := &tls.Config{RootCAs: c.Pool(), ServerName: serverName, NextProtos: []string{alpn}, MinVersion: tls.VersionTLS13,
 		CurvePreferences: []tls.CurveID{tls.CurveID(g)}, SessionTicketsDisabled: true}

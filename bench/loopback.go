@@ -64,28 +64,28 @@ func (b *bench) overLoopback(name, suffix string, bytes int64, work func(ask fun
 	return out, nil
 }
 
-// concurrently calls ask for one byte n times, with at most at calls in parallel.
-func concurrently(at, n int, ask func(uint64) error) error {
-	if at == 1 {
+// concurrently calls request for one byte n times, with at most limit calls in parallel.
+func concurrently(limit, n int, request func(uint64) error) error {
+	if limit == 1 {
 		for range n {
-			if err := ask(1); err != nil {
+			if err := request(1); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	at = min(at, n)
+	limit = min(limit, n)
 	todo := make(chan struct{}, n)
 	for range n {
 		todo <- struct{}{}
 	}
 	close(todo)
 	var wg sync.WaitGroup
-	errs := make(chan error, at)
-	for range at {
+	errs := make(chan error, limit)
+	for range limit {
 		wg.Go(func() {
 			for range todo {
-				if err := ask(1); err != nil {
+				if err := request(1); err != nil {
 					errs <- err
 					return
 				}

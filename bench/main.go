@@ -2,8 +2,8 @@
 // libraries, plain crypto/tls, quic-go and x/net. It prints Go's benchmark format for benchstat, followed
 // by the important ratios.
 //
-// What is compared runs in turns within one process: on a shared machine, the ratio of two figures that were
-// taken in the same seconds is more reliable than either of them.
+// All subjects run alternately in one process: on a shared machine, the ratio of two figures that were measured in
+// the same seconds is more reliable than the figures.
 package main
 
 import (
@@ -49,8 +49,8 @@ type result struct {
 	allocs float64 // per iteration
 	bytes  int64   // moved per iteration, 0 for none
 	note   string  // further figures, in the same format
-	// datagrams is how many UDP datagrams the kernel sent for an iteration, 0 if it is not known. What
-	// leaves in one system call by segmentation offload counts as one.
+	// datagrams is the number of UDP datagrams that the kernel sent per iteration, 0 if it is not known. Datagrams
+	// that are sent in one system call by segmentation offload count as one.
 	datagrams float64
 }
 
@@ -149,7 +149,7 @@ func loop(f func(n int) error) func(time.Duration) (result, error) {
 					cpu:    float64(used.Nanoseconds()) / float64(total),
 					allocs: float64((after.Mallocs - before.Mallocs) / uint64(total))}, nil
 			}
-			// As many iterations as fit into a third of the time.
+			// Run as many iterations as take a third of the time.
 			n = max(1, int(float64(total)*float64(d)/3/float64(spent)))
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// A ratio is a comparison of two subjects, and its aim.
+// A ratio is a comparison of two subjects, with an optional target.
 type ratio struct {
 	what   string
 	of, to string
@@ -16,9 +16,9 @@ type ratio struct {
 
 var ratios = []ratio{
 	{what: "PQ handshake pair, s2n provider / C", of: "Handshake/s2n/X25519MLKEM768", to: "Handshake/c/X25519MLKEM768", atMost: 1.2},
-	// The same work by crypto/tls: the native provider derives packet keys as the s2n one does. Bare
-	// crypto/tls hands secrets out and leaves that to its caller. Judged by CPU time: the garbage of
-	// crypto/tls is collected on another core, which a server under load does not have.
+	// The native provider does the same work with crypto/tls, including packet keys, which crypto/tls alone does
+	// not derive. The target is for CPU time, because garbage is collected on another core here, and a server
+	// under load has no spare core.
 	{what: "PQ handshake pair, s2n / native (crypto/tls) provider", of: "Handshake/s2n/X25519MLKEM768", to: "Handshake/native/X25519MLKEM768", atMost: 0.5, byCPU: true},
 	{what: "PQ handshake pair, s2n / crypto/tls without keys", of: "Handshake/s2n/X25519MLKEM768", to: "Handshake/cryptotls/X25519MLKEM768"},
 	{what: "PQ handshake pair, C / crypto/tls without keys", of: "Handshake/c/X25519MLKEM768", to: "Handshake/cryptotls/X25519MLKEM768"},

@@ -58,19 +58,40 @@ func answer(s io.ReadWriter) error {
 	return nil
 }
 
-// serve answers the first stream of each connection and ends it, until accept fails.
-func serve[S io.ReadWriter, C interface {
-	AcceptStream(context.Context) (S, error)
-}](accept func(context.Context) (C, error), end func(S) error) {
+// serve passes each connection to handle, with the function that ends a stream, until accept fails.
+func serve[S, C any](accept func(context.Context) (C, error), handle func(C, func(S) error), end func(S) error) {
 	for {
 		conn, err := accept(context.Background())
 		if err != nil {
 			return
 		}
+		go handle(conn, end)
+	}
+}
+
+// An acceptor is a connection of any stack that accepts streams of type S.
+type acceptor[S any] interface {
+	AcceptStream(context.Context) (S, error)
+}
+
+// answerFirst answers the first stream of a connection.
+func answerFirst[S io.ReadWriter, C acceptor[S]](conn C, end func(S) error) {
+	s, err := conn.AcceptStream(context.Background())
+	if err == nil && answer(s) == nil {
+		end(s)
+	}
+}
+
+// answerAll answers all streams of a connection. It reads each to its end, which releases the stream.
+func answerAll[S io.ReadWriter, C acceptor[S]](conn C, end func(S) error) {
+	for {
+		s, err := conn.AcceptStream(context.Background())
+		if err != nil {
+			return
+		}
 		go func() {
-			s, err := conn.AcceptStream(context.Background())
-			if err == nil && answer(s) == nil {
-				end(s)
+			if answer(s) == nil && end(s) == nil {
+				_, _ = io.Copy(io.Discard, s)
 			}
 		}()
 	}
@@ -95,7 +116,7 @@ func ours(p tlsprovider.Provider) stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go serve(l.Accept, (*quic.Stream).CloseWrite)
+			go serve(l.Accept, answerFirst, (*quic.Stream).CloseWrite)
 			return l.Addr().String(), func() { l.Endpoint().Close() }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
@@ -153,7 +174,7 @@ func quicGo() stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go serve(l.Accept, (*quicgo.Stream).Close)
+			go serve(l.Accept, answerFirst, (*quicgo.Stream).Close)
 			return l.Addr().String(), func() { tr.Close(); pc.Close() }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {
@@ -198,7 +219,7 @@ func xNet() stack {
 			if err != nil {
 				return "", nil, err
 			}
-			go serve(e.Accept, func(s *xquic.Stream) error { s.CloseWrite(); return nil })
+			go serve(e.Accept, answerFirst, func(s *xquic.Stream) error { s.CloseWrite(); return nil })
 			return e.LocalAddr().String(), func() { e.Close(gone) }, nil
 		},
 		client: func(c *creds) (func(string, uint64) error, func(), error) {

@@ -2,10 +2,10 @@
 #
 #   S2N_TLS_DIR                              include/ and lib/, lib64/ or lib/<multiarch>/
 #   S2N_TLS_LIB_DIR + S2N_TLS_INCLUDE_DIR    the two folders
-#   AWS_LC_DIR                               as S2N_TLS_DIR
+#   AWS_LC_DIR                               the same folders as in S2N_TLS_DIR
 #
-# Each is a CMake variable or an environment variable. A folder without one of the files is an error: the build
-# must never use another library instead.
+# Each is a CMake variable or an environment variable. If a folder lacks one of the files, the build fails. It must
+# never use another library instead.
 
 foreach(name S2N_TLS_DIR S2N_TLS_LIB_DIR S2N_TLS_INCLUDE_DIR AWS_LC_DIR)
 	if(NOT DEFINED ${name} AND NOT "$ENV{${name}}" STREQUAL "")
@@ -52,10 +52,10 @@ elseif(S2N_TLS_LIB_DIR OR S2N_TLS_INCLUDE_DIR)
 	override_library(OVERRIDE_S2N_LIB ${S2N_TLS_LIB_DIR} s2n)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_INCLUDE_DIR} s2n.h)
 endif()
-# The variant openssl takes the system's, or the one below OPENSSL_ROOT_DIR.
+# The variant openssl uses the system's OpenSSL, or the one in OPENSSL_ROOT_DIR.
 if(VARIANT STREQUAL "openssl")
 	if(AWS_LC_DIR)
-		message(FATAL_ERROR "AWS_LC_DIR=\"${AWS_LC_DIR}\" names an AWS-LC, which the variant openssl does not use: unset it")
+		message(FATAL_ERROR "AWS_LC_DIR=\"${AWS_LC_DIR}\" is set, but the variant openssl does not use AWS-LC: unset it")
 	endif()
 	find_package(OpenSSL 3.0)
 	if(NOT OPENSSL_CRYPTO_LIBRARY MATCHES "\\.so$")
@@ -71,8 +71,8 @@ elseif(AWS_LC_DIR)
 	get_filename_component(OVERRIDE_CRYPTO_PREFIX ${OVERRIDE_CRYPTO_INCLUDE} DIRECTORY)
 endif()
 
-# A shared libs2n uses a shared libcrypto. It cannot use a static one, whose symbols are local to our archive, and
-# would use another library: handshake and packets of a connection would use two modules.
+# A shared libs2n must use a shared libcrypto. The symbols of a static one are local to our archive, so libs2n would
+# load another libcrypto, and a connection would use two modules, one for its handshake and one for its packets.
 if(OVERRIDE_S2N_LIB MATCHES "\\.so$" AND NOT OVERRIDE_CRYPTO_LIB MATCHES "\\.so$")
 	message(FATAL_ERROR "${OVERRIDE_S2N_LIB} is a shared library and cannot use a static AWS-LC: name a folder with "
 		"a static libs2n.a, or the shared libcrypto.so that it was linked with in AWS_LC_DIR")
@@ -119,7 +119,7 @@ if(OVERRIDE_S2N_LIB)
 	file(SHA256 ${source} source_hash)
 	if(NOT installed_hash STREQUAL source_hash)
 		message(FATAL_ERROR "${installed} is not of the same release as s2n_quic_support.h, which comes from the "
-			"sources in ${S2N_TLS_SOURCE_DIR}. Give the sources of your s2n-tls: -DS2N_TLS_SOURCE_DIR=…")
+			"sources in ${S2N_TLS_SOURCE_DIR}. Set the sources of your s2n-tls: -DS2N_TLS_SOURCE_DIR=…")
 	endif()
 	check_declared(${OVERRIDE_S2N_LIB} ${installed})
 	check_declared(${OVERRIDE_S2N_LIB} ${S2N_TLS_SOURCE_DIR}/tls/s2n_quic_support.h)

@@ -1,6 +1,6 @@
 # Changes s2n-tls's table of security policies in a copy of its sources: `default_tls13` becomes
-# post-quantum, and there is a row for each set of key exchange groups, because the public API has no
-# setter for groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
+# post-quantum, and each set of key exchange groups gets a row, because the public API has no function that sets
+# the groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -P Policies.cmake
 #
 # The build fails if a line that this file replaces has changed, so that the default cannot stay classical.
 
@@ -17,7 +17,7 @@ function(replace_once old new)
 	set(text "${text}" PARENT_SCOPE)
 endfunction()
 
-# default_tls13 becomes the policy of this row.
+# policy_of returns the C name of the policy in a row of the table.
 function(policy_of row out)
 	string(REGEX MATCH "\\.version = \"${row}\", \\.security_policy = &([a-z0-9_]+)" _ "${text}")
 	if(NOT CMAKE_MATCH_1)

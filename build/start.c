@@ -1,5 +1,5 @@
-/* start.c is linked with a new archive and run before the archive gets its final name: libraries that
- * do not fit, or that lack a symbol, fail the build and not the programs that are built with them. */
+/* start.c is linked with a new archive and run before the archive gets its final name. If the libraries are
+ * incompatible or lack a symbol, the build fails, and not later a program that uses them. */
 #include <stdio.h>
 
 #define PQQ_LINKED 1

@@ -1,6 +1,6 @@
-/* What s2n-tls and AWS-LC cost without Go: the handshake pair in memory that bench/ runs through the
- * provider, driven from C with the same allocator, policy, certificate, verification and ticket setting,
- * and the loops that seal and open trains of packets.
+/* Measures the cost of s2n-tls and AWS-LC without Go: the handshake pair in memory that bench/ runs through the
+ * provider, with the same allocator, policy, certificate, verification and ticket setting, and loops that seal and
+ * open trains of packets.
  *
  *   pqq-bench handshake POLICY CERT KEY MILLISECONDS
  *   pqq-bench seal|open SIZE TRAIN MILLISECONDS
@@ -80,7 +80,7 @@ static int cb_recv(void *ctx, uint8_t *buf, uint32_t len)
 	return (int)n;
 }
 
-/* Each secret becomes the key that its owner's side of a connection takes, and goes. */
+/* Derives the key that each secret is for, and frees it. */
 static int cb_secret(void *ctx, struct s2n_connection *conn, s2n_secret_type_t type, uint8_t *secret,
 	uint8_t len)
 {
@@ -177,7 +177,7 @@ static void pair(struct s2n_config *ccfg, struct s2n_config *scfg)
 		}
 	}
 	if (!done[0] || !done[1]) {
-		fail("the handshake does not end");
+		fail("the handshake did not complete");
 	}
 	TRY(s2n_connection_free(conn[0]));
 	TRY(s2n_connection_free(conn[1]));
@@ -252,7 +252,7 @@ static void packets(int open, size_t size, size_t train, int64_t ns)
 	print(n, start, used);
 }
 
-/* A server has threads, and the C library's allocator is cheaper in a process that has one only. */
+/* A second thread makes the C library's allocator as expensive as in a server, which has several threads. */
 static void *idle(void *unused)
 {
 	pause();
@@ -279,6 +279,6 @@ int main(int argc, char **argv)
 		packets(argv[1][0] == 'o', (size_t)atoll(argv[2]), (size_t)atoll(argv[3]), atoll(argv[4]) * 1000000);
 		return 0;
 	}
-	fprintf(stderr, "pqq-bench: see the source for its arguments\n");
+	fprintf(stderr, "usage: pqq-bench handshake POLICY CERT KEY MILLISECONDS | seal|open SIZE TRAIN MILLISECONDS\n");
 	return 2;
 }

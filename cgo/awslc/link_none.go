@@ -4,8 +4,8 @@ package awslc
 
 import "unsafe"
 
-// There is no C library without cgo. Only libInit is called: every constructor calls Linked first, and the other
-// functions need a value that a constructor returns.
+// Without cgo there is no C library, and only libInit is called: every constructor calls Linked first, and the other
+// functions need a value from a constructor.
 
 const cgoEnabled = false
 

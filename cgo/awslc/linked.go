@@ -61,7 +61,7 @@ func Linked() error {
 // Library describes the libraries in this program.
 func Library() (Info, error) { return load() }
 
-// Variant is the build tag that chose the C library: "" (default), "fips", "fips4" or "openssl".
+// Variant is the build tag that selected the C library: "" (default), "fips", "fips4" or "openssl".
 const Variant = variant
 
 // LiveCounts counts the memory and the handles of the C library.
@@ -75,5 +75,5 @@ type LiveCounts struct {
 	Handles int64
 }
 
-// Live returns the present counts, for leak checks.
+// Live returns the current counts, for leak checks.
 func Live() LiveCounts { return live() }

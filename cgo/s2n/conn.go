@@ -93,8 +93,8 @@ func NewConn(cfg *Config, p ConnParams) (*Conn, error) {
 	return &Conn{p: h}, nil
 }
 
-// Resume makes a client offer a ticket, which stays the caller's. It must be called before the first Drive. now is
-// as in Drive. It returns false if the ticket has expired.
+// Resume makes a client offer a ticket. The caller still owns the ticket. Resume must be called before the first
+// Drive. now is as in Drive. It returns false if the ticket has expired.
 func (c *Conn) Resume(t *Ticket, now int64) bool {
 	return c.p != nil && t.p != nil && connResume(c.p, t.p, now)
 }

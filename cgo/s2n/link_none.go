@@ -4,7 +4,7 @@ package s2n
 
 import "unsafe"
 
-// There is no C library without cgo. NewConfig then returns ErrNotLinked, so none of these functions is called.
+// Without cgo there is no C library. NewConfig returns ErrNotLinked, so none of these functions is called.
 
 func errorText(int32) (string, string) { return "", "" }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A machine is a PATH with only some programs, which stands for a machine that lacks the others.
+// A machine is a shell whose PATH holds only some programs, like a machine that lacks the others.
 type machine struct {
 	*shell
 	bin string
@@ -30,13 +30,13 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// program makes a shell script.
+// program adds a program, which is a shell script.
 func (m *machine) program(name, text string) {
 	require.NoError(m.t, removeIfThere(filepath.Join(m.bin, name)))
 	require.NoError(m.t, os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 }
 
-// prints makes a program that prints a line.
+// prints adds a program that prints a line.
 func (m *machine) prints(name, line string) { m.program(name, "echo '"+line+"'") }
 
 func (m *machine) remove(names ...string) {
@@ -45,7 +45,7 @@ func (m *machine) remove(names ...string) {
 	}
 }
 
-// installs makes an apt-get that installs programs: each prints a version of CMake.
+// installs adds an apt-get that installs programs. Each of them prints a version of CMake.
 func (m *machine) installs(names ...string) {
 	m.program("apt-get", fmt.Sprintf(`[ "$1" != install ] || for p in %s; do
 	printf '#!/bin/sh\necho cmake version 3.25.1\n' >"%s/$p" && chmod +x "%s/$p"
@@ -61,49 +61,49 @@ var (
 
 const bootstrap = "scripts/bootstrap"
 
-// TestBootstrap checks what bootstrap says of a machine that lacks something, and what it installs.
+// TestBootstrap checks what bootstrap prints on a machine that lacks programs, and what it installs.
 func TestBootstrap(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.prints("id", "1000") // not root
 	m.prints("apt-get", "nothing")
-	m.refuses("Go 1.26 or newer is missing: https://go.dev/dl/", bootstrap)
-	m.refuses("cargo 1.85 or newer is missing: https://rustup.rs", bootstrap)
-	m.refuses("install with: sudo sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc g++ cmake ninja-build", bootstrap)
+	m.mustFail("Go 1.26 or newer is missing: https://go.dev/dl/", bootstrap)
+	m.mustFail("cargo 1.85 or newer is missing: https://rustup.rs", bootstrap)
+	m.mustFail("install with: sudo sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc g++ cmake ninja-build", bootstrap)
 	m.prints("go", "go1.19.8")
 	m.prints("cargo", "cargo 1.65.0 (0123456 2022-10-01)")
-	m.refuses("Go 1.19.8 is too old", bootstrap)
-	m.refuses("cargo 1.65.0 is too old", bootstrap)
+	m.mustFail("Go 1.19.8 is too old", bootstrap)
+	m.mustFail("cargo 1.65.0 is too old", bootstrap)
 	m.prints("go", "go1.26.0")
 	m.prints("cargo", "cargo 1.85.0 (0123456 2025-01-01)")
 	m.program("sudo", `exec "$@"`)
 
-	// An apt-get that fails, one that leaves something out, one that works.
+	// apt-get fails, then omits a package, then installs everything.
 	asked := m.with("BOOTSTRAP=1")
 	m.program("apt-get", "exit 100")
-	asked.refuses("could not install gcc", bootstrap)
+	asked.mustFail("could not install gcc", bootstrap)
 	m.program("apt-get", "exit 0")
-	asked.refuses("still missing after the installation: gcc", bootstrap)
+	asked.mustFail("still missing after the installation: gcc", bootstrap)
 	m.installs(buildTools...)
-	asked.says("running install -y --no-install-recommends gcc", bootstrap)
+	asked.mustPrint("running install -y --no-install-recommends gcc", bootstrap)
 	m.remove(buildTools...)
 	m.prints("id", "0")
-	m.says("running install -y --no-install-recommends gcc", bootstrap)
+	m.mustPrint("running install -y --no-install-recommends gcc", bootstrap)
 	m.prints("cmake", "cmake version 3.18.4")
-	m.refuses("cmake 3.18.4 is too old, 3.20 or newer is needed: https://cmake.org/download/", bootstrap)
+	m.mustFail("cmake 3.18.4 is too old, 3.20 or newer is needed: https://cmake.org/download/", bootstrap)
 
 	m.remove(buildTools...)
 	m.remove("apt-get")
 	m.prints("id", "1000")
-	m.refuses("missing (Debian's package names): gcc", bootstrap)
+	m.mustFail("missing (Debian's package names): gcc", bootstrap)
 	for _, p := range buildTools {
 		m.prints(p, "cmake version 3.20.0")
 	}
-	require.Empty(t, m.run(bootstrap), "nothing is missing")
+	require.Empty(t, m.run(bootstrap), "output although nothing is missing")
 }
 
-// TestBootstrapTest checks that the programs of the tests are installed for them only, and that the tests
-// can do without most of them, except in CI.
+// TestBootstrapTest checks that the programs for the tests are installed only for the purpose test, and that most of
+// them are optional, except in CI.
 func TestBootstrapTest(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -115,7 +115,7 @@ func TestBootstrapTest(t *testing.T) {
 	}
 	m.prints("git", "git version 2")
 	m.installs(testTools...)
-	require.Empty(t, m.run(bootstrap), "the build asks for programs of the tests")
+	require.Empty(t, m.run(bootstrap), "the build requires programs of the tests")
 	out := m.run(bootstrap, "test")
 	for _, p := range testTools[1:] {
 		require.Contains(t, out, p)
@@ -125,10 +125,10 @@ func TestBootstrapTest(t *testing.T) {
 
 	m.remove(testTools[1:]...)
 	m.program("apt-get", "exit 100")
-	require.Contains(t, m.run(bootstrap, "test"), "the tests go on without")
-	m.with("CI=true").refuses("chromium", bootstrap, "test")
+	require.Contains(t, m.run(bootstrap, "test"), "the tests will run without")
+	m.with("CI=true").mustFail("chromium", bootstrap, "test")
 	m.prints("id", "1000")
 	require.Contains(t, m.run(bootstrap, "test"), "install with: sudo")
 	m.remove("git")
-	m.refuses("git", bootstrap, "test")
+	m.mustFail("git", bootstrap, "test")
 }

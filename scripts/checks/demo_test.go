@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDemo runs scripts/demo with its port taken, with one side that is not post-quantum, and on the
-// FIPS modules.
+// TestDemo runs scripts/demo while its port is in use, with one side that is not post-quantum, and with the FIPS
+// modules.
 func TestDemo(t *testing.T) {
 	built(t, "default", "fips")
-	// If another program has the port, so much the better.
+	// The error is ignored: another program may already use the port.
 	if c, err := net.ListenPacket("udp", "127.0.0.1:4433"); err == nil {
 		defer c.Close()
 	}
@@ -26,7 +26,7 @@ func TestDemo(t *testing.T) {
 	require.Len(t, regexp.MustCompile(`(?m)X25519MLKEM768 0x11EC  *1216\+1120 .* yes$`).FindAllString(out, -1), 4, out)
 	require.True(t, strings.HasSuffix(out, "every pair negotiated X25519MLKEM768 (0x11EC) and exchanged data\n"), out)
 
-	// Without the hybrid in crypto/tls its pairs fail, the other one does not, and the demo as a whole fails.
+	// Without the hybrid in crypto/tls, the pairs with the native provider fail, and so does the demo.
 	out, err := s.with("GODEBUG=tlsmlkem=0").try("scripts/demo")
 	require.Error(t, err, out)
 	require.Len(t, regexp.MustCompile(`(?m) yes$`).FindAllString(out, -1), 1, out)
@@ -39,7 +39,7 @@ func TestDemo(t *testing.T) {
 	require.Len(t, regexp.MustCompile(`(?m) yes$`).FindAllString(out, -1), 4, out)
 }
 
-// TestPcapDemo runs scripts/pcap-demo with both of its ways to capture.
+// TestPcapDemo runs scripts/pcap-demo with both methods of capture.
 func TestPcapDemo(t *testing.T) {
 	built(t, "default")
 	for _, how := range []string{"", "relay"} {

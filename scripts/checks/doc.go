@@ -1,6 +1,5 @@
-// Package checks tests the build, the scripts and what the documentation tells users to type. Its tests
-// run scripts/build, cmake and go on copies of the tree and take minutes, so they have the build tag
-// checks:
+// Package checks tests the build, the scripts and the commands in the documentation. Its tests run scripts/build,
+// cmake and go on copies of the tree and take minutes, so they have the build tag checks:
 //
 //	go test -tags checks ./scripts/checks
 //

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// root is the repository, platform the name of its folder below build/out.
+// root is the folder of the repository. platform is the name of the platform's folder below build/out.
 var (
 	root     = mustAbs("../..")
 	platform = runtime.GOOS + "_" + runtime.GOARCH
@@ -36,11 +36,11 @@ type shell struct {
 	env []string
 }
 
-// unset are the variables that a developer may have set and a check must not see.
+// unset lists variables that a developer may have set and that must not affect a check.
 var unset = []string{"GOFLAGS", "GOWORK", "CGO_CFLAGS", "CGO_LDFLAGS", "CGO_ENABLED",
 	"S2N_TLS_DIR", "S2N_TLS_LIB_DIR", "S2N_TLS_INCLUDE_DIR", "AWS_LC_DIR", "PQQUIC_REQUIRE_LINKED"}
 
-// in returns a shell in dir whose environment is the caller's without what is unset.
+// in returns a shell in dir with the caller's environment, without the variables in unset.
 func in(t *testing.T, dir string, env ...string) *shell {
 	kept := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -77,22 +77,23 @@ func (s *shell) run(args ...string) string {
 	return out
 }
 
-// says runs a command that must succeed and print text.
-func (s *shell) says(text string, args ...string) {
+// mustPrint runs a command that must succeed and print text.
+func (s *shell) mustPrint(text string, args ...string) {
 	s.t.Helper()
 	require.Contains(s.t, s.run(args...), text, "%v", args)
 }
 
-// refuses runs a command that must fail and print text. Line breaks and runs of spaces are equal, as
-// CMake wraps its messages.
-func (s *shell) refuses(text string, args ...string) {
+// mustFail runs a command that must fail and print text. Line breaks and spaces are equal, because CMake wraps its
+// messages.
+func (s *shell) mustFail(text string, args ...string) {
 	s.t.Helper()
 	out, err := s.try(args...)
 	require.Error(s.t, err, "%v succeeded: %s", args, out)
 	require.Contains(s.t, strings.Join(strings.Fields(out), " "), text, "%v", args)
 }
 
-// built fails unless the variants are built in the repository, and returns the first one's CMake folder.
+// built returns the CMake folder of the first variant. It fails the test if one of the variants has not been built
+// in the repository.
 func built(t *testing.T, variants ...string) string {
 	t.Helper()
 	for _, v := range variants {
@@ -101,12 +102,12 @@ func built(t *testing.T, variants ...string) string {
 	return outDir(root, variants[0]) + "/cmake"
 }
 
-// outDir is where scripts/build in tree leaves a variant.
+// outDir returns the output folder of scripts/build for a variant in tree.
 func outDir(tree, variant string) string {
 	return filepath.Join(tree, "build/out", platform, variant)
 }
 
-// copyTree copies the files that git tracks or would add, as a fresh clone has them, and shares the
+// copyTree copies the files that git tracks or would add, so that the copy is like a fresh clone. It links the
 // unpacked C sources.
 func copyTree(t *testing.T, to string) {
 	t.Helper()
@@ -115,7 +116,7 @@ func copyTree(t *testing.T, to string) {
 		from := filepath.Join(root, name)
 		info, err := os.Lstat(from)
 		if os.IsNotExist(err) {
-			continue // deleted, and not yet in the index
+			continue // deleted, but still in the index
 		}
 		require.NoError(t, err)
 		copyFile(t, from, filepath.Join(to, name), info)
@@ -126,7 +127,7 @@ func copyTree(t *testing.T, to string) {
 	require.NoError(t, os.Symlink(sources, filepath.Join(to, "build/out/src")))
 }
 
-// copyFile copies a file or a symbolic link with its mode and its date, by which make decides.
+// copyFile copies a file or a symbolic link with its mode and its date, which build tools compare.
 func copyFile(t *testing.T, from, to string, info fs.FileInfo) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
@@ -172,7 +173,7 @@ func write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o644))
 }
 
-// edit replaces the one place in a file where old is.
+// edit replaces old, which must occur once in a file.
 func edit(t *testing.T, name, old, new string) {
 	t.Helper()
 	text := read(t, name)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterrupted kills builds at several stages. The build that follows makes the same archive, byte for
-// byte, as two builds that run at once.
+// TestInterrupted kills builds at several stages. The next build must make the same archive, byte for byte. So must
+// two builds that run at the same time.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	b := newBuildTree(t)
@@ -27,13 +27,12 @@ func TestInterrupted(t *testing.T) {
 			require.NoError(t, err)
 			return len(found) > 0
 		})
-		require.NoFileExists(t, b.dir+"/cgo/s2n/zlinked_default.go", "killed at %s, and Go is told of an archive", glob)
+		require.NoFileExists(t, b.dir+"/cgo/s2n/zlinked_default.go", "a build killed at %s left a file that links an archive", glob)
 	}
 	b.build()
-	require.Equal(t, want, b.archive(), "after being killed, the build makes another archive")
+	require.Equal(t, want, b.archive(), "the build after a killed one makes another archive")
 
-	// A copy of the sources that is interrupted between one value of an option and the other is of
-	// neither.
+	// A copy of the sources that was interrupted must not be used for any value of the option.
 	b.build("default", "-DPQ_DEFAULT_POLICY=OFF")
 	off := b.archive()
 	require.NotEqual(t, want, off, "the option has no effect")
@@ -42,10 +41,10 @@ func TestInterrupted(t *testing.T) {
 		return os.IsNotExist(err)
 	})
 	b.build("default", "-DPQ_DEFAULT_POLICY=OFF")
-	require.Equal(t, off, b.archive(), "half a copy counted as a whole one")
+	require.Equal(t, off, b.archive(), "an incomplete copy was used")
 }
 
-// twoBuilds runs two builds at once: the second waits for the first.
+// twoBuilds runs two builds at the same time. The second must wait for the first.
 func (b *buildTree) twoBuilds() {
 	t := b.t
 	var text [2]strings.Builder
@@ -58,7 +57,7 @@ func (b *buildTree) twoBuilds() {
 	for i := range cmds {
 		require.NoError(t, cmds[i].Wait(), text[i].String())
 	}
-	require.Contains(t, text[0].String()+text[1].String(), "waiting for another build", "neither waited")
+	require.Contains(t, text[0].String()+text[1].String(), "waiting for another build", "no build waited")
 }
 
 // forget removes everything that was built.
@@ -71,7 +70,7 @@ func (b *buildTree) forget() {
 	}
 }
 
-// killWhen starts a build and kills it, with all that it has started, as soon as the condition holds.
+// killWhen starts a build and kills it, with all its child processes, as soon as the condition holds.
 func (b *buildTree) killWhen(condition func() bool) {
 	t := b.t
 	cmd := b.command("scripts/build")
@@ -83,7 +82,7 @@ func (b *buildTree) killWhen(condition func() bool) {
 		require.False(t, over, "the build ended before it could be killed")
 		select {
 		case <-ended:
-			over = true // the condition may hold since
+			over = true // the condition is checked once more
 			ended <- nil
 		default:
 		}

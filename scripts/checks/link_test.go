@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// envOf returns the variables that scripts/env prints in a tree, as a shell reads them.
+// envOf returns the variables that scripts/env prints in a tree, evaluated by a shell.
 func (s *shell) envOf(tree string, variant string) []string {
 	s.t.Helper()
 	out := s.run("sh", "-c", `eval "$("$0"/scripts/env "$1")" && printf '%s\n%s' "$CGO_CFLAGS" "$CGO_LDFLAGS"`, tree, variant)
@@ -21,8 +21,8 @@ func (s *shell) envOf(tree string, variant string) []string {
 	return []string{"CGO_CFLAGS=" + cflags, "CGO_LDFLAGS=" + ldflags}
 }
 
-// TestLinkModes checks that the FIPS module's self-test, which hashes the program's own bytes, passes
-// in every link mode, and that a library of another variant is refused at start.
+// TestLinkModes checks that the FIPS module's self-test, which hashes the program's own bytes, passes in every link
+// mode, and that a program refuses to start with the library of another variant.
 func TestLinkModes(t *testing.T) {
 	t.Parallel()
 	variants := []string{"fips"}
@@ -37,7 +37,7 @@ func TestLinkModes(t *testing.T) {
 			{"stripped", tags + " '-ldflags=-s -w'"},
 			{"PIE", tags + " -buildmode=pie"},
 			{"race", tags + " -race"},
-			// A static glibc has no usable getaddrinfo: netgo is Go's own resolver.
+			// A static glibc has no usable getaddrinfo, so netgo selects Go's own resolver.
 			{"static", tags + ",netgo,osusergo -ldflags=-extldflags=-static"},
 		} {
 			t.Run(v+" "+mode.name, func(t *testing.T) {
@@ -55,13 +55,13 @@ func TestLinkModes(t *testing.T) {
 			s := in(t, tree)
 			s = s.with(s.envOf(root, "default")...)
 			s.run("go", "build", "-tags", "pqquic_"+v, "-o", bin, "./examples/post-quantum/pq_client")
-			s.refuses("requires AWS-LC's FIPS module", bin+"/pq_client", "--provider", "s2n", "--connect", "127.0.0.1:9")
+			s.mustFail("requires AWS-LC's FIPS module", bin+"/pq_client", "--provider", "s2n", "--connect", "127.0.0.1:9")
 		})
 	}
 }
 
-// TestTwoOpenSSLs builds a program with a second cgo package that uses the system's OpenSSL: both keep
-// their own library.
+// TestTwoOpenSSLs builds a program with a second cgo package that uses the system's OpenSSL. Each package must use
+// its own library.
 func TestTwoOpenSSLs(t *testing.T) {
 	t.Parallel()
 	built(t, "default")
@@ -87,7 +87,7 @@ replace github.com/pqquic/pqquic => ../tree
 	out := s.run("./user", "s2n")
 	require.Contains(t, out, "group X25519MLKEM768 provider s2n")
 	require.Contains(t, out, "system: OpenSSL 3")
-	// The symbols of AWS-LC are local: the linker has given the other package the system's.
+	// The symbols of AWS-LC are local, so the linker must use the system's library for the other package.
 	require.Contains(t, s.run("ldd", "user"), "libcrypto", "the second package does not use the system's library")
 	for line := range strings.Lines(s.run("nm", "user")) {
 		f := strings.Fields(line)
@@ -100,8 +100,8 @@ replace github.com/pqquic/pqquic => ../tree
 	}
 }
 
-// TestSpaces checks a checkout whose path holds spaces: s2n-tls cannot be built there, which the build
-// says; libraries in such folders are linked, by Go and through scripts/env too.
+// TestSpaces builds in a checkout whose path contains spaces. s2n-tls cannot be built there, and the error must
+// say so. Libraries in such folders can be linked, also with scripts/env.
 func TestSpaces(t *testing.T) {
 	t.Parallel()
 	cmake := built(t, "default")
@@ -114,7 +114,7 @@ func TestSpaces(t *testing.T) {
 		}
 	}
 	s := in(t, tree)
-	s.refuses("take no spaces in paths", "scripts/build")
+	s.mustFail("do not support spaces in paths", "scripts/build")
 	s.with("AWS_LC_DIR="+installation, "S2N_TLS_DIR="+installation).run("scripts/build")
 	s.with("PQQUIC_REQUIRE_LINKED=1").run("go", "test", "-short", "-count=1", "./cgo/...", "./tlsprovider/s2n")
 	s.with("AWS_LC_DIR="+installation, "S2N_TLS_DIR="+installation).run("make", "ctest")
@@ -126,7 +126,8 @@ func TestSpaces(t *testing.T) {
 	require.Equal(t, "X25519MLKEM768", s.with(s.envOf(tree, "default")...).buildPair().connect().Group)
 }
 
-// TestNothingBuilt checks that without the C library everything compiles and says what to do.
+// TestNothingBuilt checks that everything compiles without the C library, and that the errors explain how to build
+// it.
 func TestNothingBuilt(t *testing.T) {
 	t.Parallel()
 	tree := t.TempDir() + "/tree"
@@ -136,9 +137,9 @@ func TestNothingBuilt(t *testing.T) {
 		s.run("go", "build", "./...") // scripts/test tests all of it without cgo
 		s.run("go", "test", "./quic/internal/wire", "./tlsprovider/native")
 		s.run("go", "build", "-o", "pq_client", "./examples/post-quantum/pq_client")
-		s.refuses("make build", "./pq_client", "--provider", "s2n")
+		s.mustFail("make build", "./pq_client", "--provider", "s2n")
 		for _, tag := range []string{"pqquic_fips", "pqquic_fips4", "pqquic_openssl", "pqquic_s2n"} {
-			// Under these tags a missing library is an error of the compiler.
+			// With these tags the compiler reports a missing library.
 			out, err := s.try("go", "build", "-tags", tag, "./examples/post-quantum/pq_client")
 			require.Error(t, err, "CGO_ENABLED=%s -tags %s", cgo, tag)
 			want := "make build"
@@ -150,8 +151,8 @@ func TestNothingBuilt(t *testing.T) {
 	}
 }
 
-// TestCopiedCheckout builds in a checkout that was copied with its build folder, as `cp -r` and container
-// images do: CMake's cache there names the folder of the original.
+// TestCopiedCheckout builds in a checkout that was copied with its build folder, as `cp -r` and container images do.
+// CMake's cache in the copy contains the path of the original.
 func TestCopiedCheckout(t *testing.T) {
 	t.Parallel()
 	b := newBuildTree(t)
@@ -161,7 +162,7 @@ func TestCopiedCheckout(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	require.NoError(t, os.RemoveAll(b.dir))
 	c := &buildTree{b.at(moved), outDir(moved, "default")}
-	c.says("another folder", "scripts/build")
+	c.mustPrint("another folder", "scripts/build")
 	c.with("PQQUIC_REQUIRE_LINKED=1").run("go", "test", "-count=1", "./cgo/awslc", "-run", "TestLibrary")
 	require.NotContains(t, c.envOf(moved, "default")[1], b.dir)
 }

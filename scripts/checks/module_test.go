@@ -20,7 +20,7 @@ const (
 	version    = "v0.1.0"
 )
 
-// publish makes a module proxy in dir that serves the tree's root module, as it would be published.
+// publish makes a module proxy in dir that serves the tree's root module.
 func publish(t *testing.T, dir string) {
 	t.Helper()
 	tree := t.TempDir() + "/tree"
@@ -38,7 +38,7 @@ func publish(t *testing.T, dir string) {
 		require.NoError(t, err)
 		if d.IsDir() {
 			if _, err := os.Stat(path + "/go.mod"); err == nil && path != tree {
-				return filepath.SkipDir // a module of its own
+				return filepath.SkipDir // another module
 			}
 			return nil
 		}
@@ -52,8 +52,7 @@ func publish(t *testing.T, dir string) {
 	require.NoError(t, z.Close())
 }
 
-// userModule is a shell in an empty module of a user's, to whom the module is published and who has
-// nothing in the module cache.
+// userModule is a shell in a user's new module, with an empty module cache and a proxy that serves our module.
 func userModule(t *testing.T) *shell {
 	t.Helper()
 	work := t.TempDir()
@@ -78,7 +77,7 @@ func userModule(t *testing.T) *shell {
 	return s
 }
 
-// makeWritable allows files in a module cache to be removed.
+// makeWritable makes the files in a module cache writable, so that they can be removed.
 func makeWritable(t *testing.T, dir string) {
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -88,7 +87,7 @@ func makeWritable(t *testing.T, dir string) {
 	}))
 }
 
-// shBlocks returns the commands of a document: its blocks of shell code.
+// shBlocks returns the blocks of shell code in a document.
 func shBlocks(t *testing.T, file string) (blocks []string) {
 	for _, m := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```").FindAllStringSubmatch(read(t, root+"/"+file), -1) {
 		blocks = append(blocks, m[1])
@@ -97,7 +96,7 @@ func shBlocks(t *testing.T, file string) (blocks []string) {
 	return blocks
 }
 
-// block returns the one block that holds text.
+// block returns the only block that contains text.
 func block(t *testing.T, blocks []string, text string) string {
 	t.Helper()
 	var found []string
@@ -110,8 +109,8 @@ func block(t *testing.T, blocks []string, text string) string {
 	return found[0]
 }
 
-// repository makes a git repository of the tree for `git clone https://github.com/pqquic/pqquic`, and
-// returns the variables by which git finds it.
+// repository makes a git repository of the tree and returns the variables that make git clone it for
+// `git clone https://github.com/pqquic/pqquic`.
 func repository(t *testing.T) []string {
 	repo := t.TempDir() + "/repository"
 	copyTree(t, repo)
@@ -124,8 +123,8 @@ func repository(t *testing.T) []string {
 		"GIT_CONFIG_VALUE_0=https://" + modulePath}
 }
 
-// TestUsingInYourModule types what docs/using-in-your-module.md says, in a user's module. Only AWS-LC is
-// not built once more: AWS_LC_DIR names the one of the default variant.
+// TestUsingInYourModule runs the commands of docs/using-in-your-module.md in a user's module. AWS_LC_DIR is set to
+// the AWS-LC of the default variant, so that it is not built again.
 func TestUsingInYourModule(t *testing.T) {
 	t.Parallel()
 	awslc := built(t, "default") + "/awslc"
@@ -134,11 +133,11 @@ func TestUsingInYourModule(t *testing.T) {
 	sh := func(s *shell, script string) string { t.Helper(); return s.run("sh", "-e", "-c", script) }
 
 	sh(s, block(t, blocks, "go get "))
-	require.Contains(t, read(t, root+"/README.md"), "go get "+modulePath, "README gives another command")
+	require.Contains(t, read(t, root+"/README.md"), "go get "+modulePath, "README has another command")
 	cache := s.cacheSum()
-	s.says("group X25519MLKEM768 provider native", "go", "run", ".", "native")
-	s.refuses("make build", "go", "run", ".", "s2n")
-	s.refuses("make install", "go", "build", "-tags", "pqquic_s2n", ".")
+	s.mustPrint("group X25519MLKEM768 provider native", "go", "run", ".", "native")
+	s.mustFail("make build", "go", "run", ".", "s2n")
+	s.mustFail("make install", "go", "build", "-tags", "pqquic_s2n", ".")
 
 	home := filepath.Dir(s.dir)
 	clone := s.at(home).with(append(repository(t), "AWS_LC_DIR="+awslc)...)
@@ -152,10 +151,10 @@ func TestUsingInYourModule(t *testing.T) {
 	require.Contains(t, sh(s, env+"go run . s2n\n"), linked)
 	require.Contains(t, sh(s, env+"go build -tags pqquic_s2n .\n./user s2n\n"), linked)
 	require.Contains(t, sh(s, env+block(t, blocks, "CGO_LDFLAGS -lmylib")+`echo "$CGO_LDFLAGS"`), "-lmylib")
-	// The archive is at another path than the one that was linked: go env -w and direnv use it too.
+	// go env -w and direnv set the same variables.
 	require.Contains(t, sh(s.with("GOENV="+home+"/goenv"), block(t, blocks, "go env -w")+"go run . s2n\n"), linked)
 	require.Contains(t, sh(s, block(t, blocks, "scripts/env")+"go run . s2n\n"), linked)
-	s.refuses("make build", "go", "run", ".", "s2n") // without the variables Go's cache must not return the linked one
+	s.mustFail("make build", "go", "run", ".", "s2n") // without the variables, Go must not use the linked package in its cache
 
 	s.run("go", "mod", "vendor")
 	require.Contains(t, s.run("go", "run", "-mod=vendor", ".", "native"), native)
@@ -163,8 +162,8 @@ func TestUsingInYourModule(t *testing.T) {
 	require.Equal(t, cache, s.cacheSum(), "the module cache was written to")
 }
 
-// cacheSum is the hash of the module's files in the module cache, none of which may be writable: root can
-// write anywhere, so it is their mode that counts.
+// cacheSum returns the hash of the module's files in the module cache. It fails the test if the mode of a file
+// allows writing, because root, who may run the test, could write to it anyway.
 func (s *shell) cacheSum() [32]byte {
 	dir := filepath.Join(filepath.Dir(s.dir), "modcache", modulePath+"@"+version)
 	h := sha256.New()
@@ -181,7 +180,7 @@ func (s *shell) cacheSum() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// TestInstallPrefix installs below folders whose names need quotes, or cannot be quoted.
+// TestInstallPrefix installs into folders whose names must be quoted, or cannot be quoted.
 func TestInstallPrefix(t *testing.T) {
 	t.Parallel()
 	built(t, "default")
@@ -190,5 +189,5 @@ func TestInstallPrefix(t *testing.T) {
 	s.run(root+"/scripts/install", "default", "a prefix")
 	require.Contains(t, s.run("sh", "-c", `. "./a prefix/share/pqquic/env" && echo "$CGO_LDFLAGS"`),
 		"'"+work+"/a prefix/lib/libpqquic-default.a'")
-	s.refuses("cannot carry", root+"/scripts/install", "default", work+"/$HOME")
+	s.mustFail("do not support", root+"/scripts/install", "default", work+"/$HOME")
 }

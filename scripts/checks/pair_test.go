@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An outcome is what pq_client reports of its connection.
+// An outcome is what pq_client reports about its connection.
 type outcome struct {
 	Provider, Group, Reply string
 	GroupID                uint16 `json:"group_id"`
@@ -27,7 +27,7 @@ type pair struct {
 	server, client string
 }
 
-// buildPair builds the two programs in the shell's tree, with its GOFLAGS.
+// buildPair builds the two programs in the shell's tree with the shell's GOFLAGS.
 func (s *shell) buildPair() *pair {
 	s.t.Helper()
 	bin := s.t.TempDir()
@@ -59,7 +59,7 @@ func (p *pair) connect(args ...string) (o outcome) {
 	return o
 }
 
-// readyAddr reads a server's log up to the line that tells its address, and discards the rest.
+// readyAddr reads a server's log up to the line with its address and discards the rest.
 func readyAddr(t *testing.T, log io.Reader) string {
 	t.Helper()
 	var before []string

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A buildTree is a copy of the repository in which the default variant is built, on the AWS-LC that the
-// repository's own default variant has built already.
+// A buildTree is a copy of the repository in which the default variant is built with the AWS-LC of the repository's
+// own build.
 type buildTree struct {
 	*shell
 	out string
@@ -33,22 +33,22 @@ func (b *buildTree) build(args ...string) {
 	b.run(append([]string{"scripts/build"}, args...)...)
 }
 
-// archive is the hash of the archive.
+// archive returns the hash of the archive.
 func (b *buildTree) archive() [32]byte {
 	return sha256.Sum256([]byte(read(b.t, b.out+"/libpqquic.a")))
 }
 
-// linked is the hash of the archive and of the file that tells Go of it.
+// linked returns the hash of the archive and of the Go file that links it.
 func (b *buildTree) linked() [32]byte {
 	return sha256.Sum256([]byte(read(b.t, b.out+"/libpqquic.a") + read(b.t, b.dir+"/cgo/s2n/zlinked_default.go")))
 }
 
-// goBuildID changes if Go would compile or link the provider anew.
+// goBuildID returns an ID that changes if Go would compile or link the provider again.
 func (b *buildTree) goBuildID() string {
 	return b.run("go", "list", "-export", "-f", "{{.BuildID}}", "./tlsprovider/s2n")
 }
 
-// compiledSince counts the object files of our C that are newer than mark.
+// compiledSince returns the number of object files of our C that are newer than mark.
 func (b *buildTree) compiledSince(mark time.Time) (n int) {
 	require.NoError(b.t, filepath.WalkDir(b.out+"/cmake/CMakeFiles/shim.dir", func(path string, d fs.DirEntry, err error) error {
 		require.NoError(b.t, err)
@@ -60,7 +60,7 @@ func (b *buildTree) compiledSince(mark time.Time) (n int) {
 	return n
 }
 
-// mark returns a time that files written from now on are newer than, by the file system's clock.
+// mark returns the current time of the file system's clock. Files that are written later are newer.
 func (b *buildTree) mark() time.Time {
 	b.t.Helper()
 	name := filepath.Join(b.t.TempDir(), "mark")
@@ -70,7 +70,7 @@ func (b *buildTree) mark() time.Time {
 	return info.ModTime()
 }
 
-// s2nSources is the folder of the pinned s2n-tls below build/out/src.
+// s2nSources returns the name of the pinned s2n-tls's folder below build/out/src.
 func s2nSources(t *testing.T) string {
 	for _, p := range pins(t) {
 		if p.variant == "default" && p.crate == "s2n-tls-sys" {
@@ -81,8 +81,8 @@ func s2nSources(t *testing.T) string {
 	return ""
 }
 
-// TestRebuild checks that a build with nothing changed compiles nothing, and that a changed file, option
-// or source is built and noticed by Go.
+// TestRebuild checks that a build compiles nothing if nothing has changed, and that the build and Go detect a changed
+// file, option or source.
 func TestRebuild(t *testing.T) {
 	t.Parallel()
 	b := newBuildTree(t)
@@ -103,7 +103,7 @@ func TestRebuild(t *testing.T) {
 	b.build()
 	require.Equal(t, 1, b.compiledSince(mark), "one file changed")
 	require.NotEqual(t, first, b.linked())
-	require.NotEqual(t, id, b.goBuildID(), "Go does not notice the changed archive")
+	require.NotEqual(t, id, b.goBuildID(), "Go does not detect the changed archive")
 
 	mark = b.mark()
 	for _, c := range []struct{ file, old, new string }{
@@ -115,8 +115,8 @@ func TestRebuild(t *testing.T) {
 		saved := read(t, b.dir+"/"+c.file)
 		edit(t, b.dir+"/"+c.file, c.old, c.new)
 		b.build()
-		require.NotEqual(t, was, b.linked(), "a change of %s is not noticed", c.file)
-		require.NotEqual(t, id, b.goBuildID(), "Go does not notice a change of %s", c.file)
+		require.NotEqual(t, was, b.linked(), "a change of %s is not detected", c.file)
+		require.NotEqual(t, id, b.goBuildID(), "Go does not detect a change of %s", c.file)
 		require.Greater(t, b.compiledSince(mark), 5, "few files were compiled for %s", c.file)
 		if strings.HasPrefix(c.file, "build/") {
 			write(t, b.dir+"/"+c.file, saved)
@@ -126,8 +126,8 @@ func TestRebuild(t *testing.T) {
 	b.rebuildOptions()
 }
 
-// rebuildSources gives the build other sources of s2n-tls, with the date that all files of crates have:
-// no object of the pinned ones may count as up to date. Then it goes back.
+// rebuildSources builds with other sources of s2n-tls and then with the pinned ones again. All files have the date of
+// files in crates, so that objects of the other sources look up to date.
 func (b *buildTree) rebuildSources() {
 	t, other := b.t, filepath.Join(b.t.TempDir(), "s2n")
 	copyDir(t, filepath.Join(b.dir, "build/out/src", s2nSources(t), "lib"), other)
@@ -142,7 +142,7 @@ func (b *buildTree) rebuildSources() {
 	require.NotContains(t, read(t, b.out+"/libpqquic.a"), "Bad message, edited", "the other s2n-tls is still linked")
 }
 
-// makeOld gives all files the date of those in crates.
+// makeOld sets the dates of all files to that of files in crates.
 func makeOld(t *testing.T, dir string) {
 	date := time.Date(2006, 7, 24, 1, 21, 28, 0, time.UTC)
 	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -162,7 +162,7 @@ func (b *buildTree) rebuildOptions() {
 	require.Equal(t, was, b.linked(), "the option is still in effect")
 }
 
-// TestRebuildAWSLC is the same for other sources of AWS-LC, with two small libraries in its place.
+// TestRebuildAWSLC builds with other sources of AWS-LC. Two small libraries replace AWS-LC.
 func TestRebuildAWSLC(t *testing.T) {
 	t.Parallel()
 	prefix := built(t, "default") + "/awslc"
@@ -185,8 +185,8 @@ install(TARGETS crypto)
 	}
 }
 
-// TestPins checks that sources which are not the pinned ones are refused: when they are fetched, by the
-// crate's checksum and by the tree's hash, and at each build.
+// TestPins checks that sources other than the pinned ones are refused: after the download, by the crate's checksum
+// and the tree's hash, and at each build.
 func TestPins(t *testing.T) {
 	t.Parallel()
 	b := newBuildTree(t)
@@ -213,20 +213,20 @@ func TestPins(t *testing.T) {
 	right := read(t, file)
 	for _, hash := range []string{pin.sum, pin.tree} {
 		write(t, file, strings.ReplaceAll(right, hash, strings.Repeat("0", 64)))
-		b.refuses("third_party/pins says 0000", "scripts/build")
-		require.Empty(t, unpacked(), "a refused crate leaves something")
+		b.mustFail("third_party/pins says 0000", "scripts/build")
+		require.Empty(t, unpacked(), "a refused crate leaves files")
 	}
 	write(t, file, right)
-	write(t, src+"/tmp.killed/vendor/file", "") // as a killed run leaves it
+	write(t, src+"/tmp.killed/vendor/file", "") // as a killed run would leave it
 	b.run("scripts/unpack", "default", "s2n-tls-sys")
-	require.Equal(t, []string{s2n}, unpacked(), "what is left beside the crate")
+	require.Equal(t, []string{s2n}, unpacked(), "other files than the crate are left")
 
 	changed := src + "/" + s2n + "/lib/tls/s2n_kem.c"
 	text := read(t, changed)
 	write(t, changed, text+"/* changed */\n")
-	b.refuses("are not those of third_party/pins; remove the folder and build again unpack: changed: lib/tls/s2n_kem.c", "scripts/build")
+	b.mustFail("are not those of third_party/pins; remove the folder and build again unpack: changed: lib/tls/s2n_kem.c", "scripts/build")
 	write(t, changed, text)
 	b.run("scripts/unpack", "default", "s2n-tls-sys")
 	write(t, filepath.Dir(changed)+"/added.c", "")
-	b.refuses("unpack: changed: lib/tls/added.c", "scripts/build")
+	b.mustFail("unpack: changed: lib/tls/added.c", "scripts/build")
 }

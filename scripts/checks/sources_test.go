@@ -40,8 +40,8 @@ func pins(t *testing.T) (out []pinned) {
 	return out
 }
 
-// The hash of the source tree in third_party/pins is that of the files in the crate with the pinned
-// checksum. cargo keeps the crates that it downloaded; those of default and fips have to be there.
+// TestTreesOfPinnedCrates checks that the source tree hashes in third_party/pins are those of the crates with the
+// pinned checksums. cargo keeps downloaded crates. Those of default and fips must be there.
 func TestTreesOfPinnedCrates(t *testing.T) {
 	home := os.Getenv("CARGO_HOME")
 	if home == "" {
@@ -54,7 +54,7 @@ func TestTreesOfPinnedCrates(t *testing.T) {
 		found, err := filepath.Glob(filepath.Join(home, "registry/cache/*", name+".crate"))
 		require.NoError(t, err)
 		if len(found) == 0 && p.variant == "fips4" {
-			continue // which is built by make test-all only
+			continue // only make test-all builds it
 		}
 		require.NotEmpty(t, found, "cargo has no %s", name)
 		crate, err := os.ReadFile(found[0])
@@ -65,7 +65,7 @@ func TestTreesOfPinnedCrates(t *testing.T) {
 	}
 }
 
-// treeOf computes what scripts/unpack --tree does, from the crate.
+// treeOf computes the hash of scripts/unpack --tree from the crate.
 func treeOf(t *testing.T, name string, crate []byte) string {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(crate))
@@ -99,8 +99,8 @@ func treeOf(t *testing.T, name string, crate []byte) string {
 	return hex.EncodeToString(tree.Sum(nil))
 }
 
-// Our objects are compiled with the stack protector and with checked string functions, and hold no path
-// of the machine that built them. Takes a built default variant.
+// TestObjectsAreHardened checks that our objects are compiled with the stack protector and with checked string
+// functions, and contain no path of the machine that built them. It needs a built default variant.
 func TestObjectsAreHardened(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -130,8 +130,8 @@ func TestObjectsAreHardened(t *testing.T) {
 	require.True(t, undefined["__snprintf_chk"] || undefined["__memcpy_chk"], "no call is checked")
 }
 
-// What a developer has set for Go does not reach the Go programs of a FIPS module's build. A stand-in for
-// go records the environment that AWS-LC's configuration, the first to call it, calls it with.
+// TestGoEnvironmentOfFIPSBuild checks that a developer's settings for Go do not reach the Go programs of a FIPS
+// module's build. A script in place of go records the environment of its first call, by AWS-LC's configuration.
 func TestGoEnvironmentOfFIPSBuild(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
