@@ -46,6 +46,15 @@ enum { PQQ_PLAIN_AEAD, PQQ_MODULE_AEAD };
  *     opens data in place. Its last 16 bytes are the tag. On failure data holds no plaintext. */
 #include "impl.h"
 
+/* pqq_crypto_result returns ok and, on failure, clears libcrypto's error queue. It is for the implementations. */
+static inline int pqq_crypto_result(int ok)
+{
+	if (!ok) {
+		pqq_crypto_clear_errors();
+	}
+	return ok;
+}
+
 /* ---- the library ------------------------------------------------------------------------- */
 
 /* pqq_crypto_version sets the libcrypto fields of info and reports whether the library matches the headers

@@ -23,11 +23,7 @@ int pqq_crypto_aead_init(pqq_crypto_aead *k, pqq_cipher c, int kind, const uint8
 {
 	enum evp_aead_direction_t dir = d == PQQ_SEALS ? evp_aead_seal : evp_aead_open;
 	EVP_AEAD_CTX_zero(&k->ctx);
-	if (!EVP_AEAD_CTX_init_with_direction(&k->ctx, aead_of(c, kind), key, key_len(c), PQQ_TAG, dir)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1;
+	return pqq_crypto_result(EVP_AEAD_CTX_init_with_direction(&k->ctx, aead_of(c, kind), key, key_len(c), PQQ_TAG, dir));
 }
 
 void pqq_crypto_aead_clear(pqq_crypto_aead *k)
@@ -50,11 +46,7 @@ int pqq_crypto_mask_init(pqq_crypto_mask *m, pqq_cipher c, const uint8_t *key)
 		return 1;
 	}
 	const EVP_CIPHER *ecb = c == PQQ_AES_128_GCM ? EVP_aes_128_ecb() : EVP_aes_256_ecb();
-	if (!EVP_EncryptInit_ex(&m->ecb, ecb, NULL, key, NULL) || !EVP_CIPHER_CTX_set_padding(&m->ecb, 0)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1;
+	return pqq_crypto_result(EVP_EncryptInit_ex(&m->ecb, ecb, NULL, key, NULL) && EVP_CIPHER_CTX_set_padding(&m->ecb, 0));
 }
 
 void pqq_crypto_mask_clear(pqq_crypto_mask *m)
@@ -84,11 +76,8 @@ int pqq_crypto_masks(pqq_crypto_mask *m, uint8_t *samples, size_t n)
 int pqq_crypto_token_init(pqq_crypto_token *t, const uint8_t key[32])
 {
 	EVP_AEAD_CTX_zero(&t->ctx);
-	if (!EVP_AEAD_CTX_init(&t->ctx, EVP_aead_aes_256_gcm_randnonce(), key, 32, PQQ_TAG + PQQ_NONCE, NULL)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1;
+	return pqq_crypto_result(
+		EVP_AEAD_CTX_init(&t->ctx, EVP_aead_aes_256_gcm_randnonce(), key, 32, PQQ_TAG + PQQ_NONCE, NULL));
 }
 
 void pqq_crypto_token_clear(pqq_crypto_token *t) { EVP_AEAD_CTX_cleanup(&t->ctx); }
@@ -97,20 +86,12 @@ size_t pqq_crypto_token_seal(const pqq_crypto_token *t, uint8_t *out, size_t cap
 	size_t len, const uint8_t *aad, size_t aad_len)
 {
 	size_t n = 0;
-	if (!EVP_AEAD_CTX_seal(&t->ctx, out, &n, cap, NULL, 0, in, len, aad, aad_len)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1 + n;
+	return pqq_crypto_result(EVP_AEAD_CTX_seal(&t->ctx, out, &n, cap, NULL, 0, in, len, aad, aad_len)) ? 1 + n : 0;
 }
 
 size_t pqq_crypto_token_open(const pqq_crypto_token *t, uint8_t *out, size_t cap, const uint8_t *in,
 	size_t len, const uint8_t *aad, size_t aad_len)
 {
 	size_t n = 0;
-	if (!EVP_AEAD_CTX_open(&t->ctx, out, &n, cap, NULL, 0, in, len, aad, aad_len)) {
-		ERR_clear_error();
-		return 0;
-	}
-	return 1 + n;
+	return pqq_crypto_result(EVP_AEAD_CTX_open(&t->ctx, out, &n, cap, NULL, 0, in, len, aad, aad_len)) ? 1 + n : 0;
 }

@@ -5,21 +5,12 @@
 
 static size_t hash_len(pqq_hash h) { return h == PQQ_SHA384 ? 48 : 32; }
 
-/* done clears the error queue after a failure. */
-static int done(int ok)
-{
-	if (!ok) {
-		ERR_clear_error();
-	}
-	return ok;
-}
-
 int pqq_crypto_random(uint8_t *buf, size_t len)
 {
 	while (len > 0) {
 		int n = len < INT_MAX ? (int)len : INT_MAX;
 		if (RAND_bytes(buf, n) != 1) {
-			return done(0);
+			return pqq_crypto_result(0);
 		}
 		buf += n;
 		len -= (size_t)n;
@@ -29,7 +20,7 @@ int pqq_crypto_random(uint8_t *buf, size_t len)
 
 int pqq_crypto_digest(pqq_hash h, const uint8_t *in, size_t len, uint8_t out[PQQ_MAX_HASH])
 {
-	return done(EVP_Digest(in, len, out, NULL, pqq_pool_md(h), NULL));
+	return pqq_crypto_result(EVP_Digest(in, len, out, NULL, pqq_pool_md(h), NULL));
 }
 
 int pqq_crypto_hmac(pqq_hash h, const uint8_t *key, size_t key_len, const uint8_t *in, size_t len,
@@ -39,7 +30,7 @@ int pqq_crypto_hmac(pqq_hash h, const uint8_t *key, size_t key_len, const uint8_
 	EVP_MAC_CTX *ctx = pqq_pool_hmac(h, key, key_len);
 	int ok = ctx != NULL && (len == 0 || EVP_MAC_update(ctx, in, len)) && EVP_MAC_final(ctx, out, &n, hash_len(h));
 	pqq_pool_hmac_back(h, ctx);
-	return done(ok);
+	return pqq_crypto_result(ok);
 }
 
 int pqq_crypto_extract(pqq_hash h, const uint8_t *secret, size_t secret_len, const uint8_t *salt,
@@ -72,7 +63,7 @@ int pqq_crypto_expand(pqq_hash h, const uint8_t *prk, size_t prk_len, const uint
 	}
 	pqq_pool_hmac_back(h, ctx);
 	OPENSSL_cleanse(t, sizeof(t));
-	return done(ok);
+	return pqq_crypto_result(ok);
 }
 
 int pqq_crypto_hkdf(pqq_hash h, const uint8_t *secret, size_t secret_len, const uint8_t *info, size_t info_len,

@@ -6,10 +6,7 @@ int pqq_crypto_aead_init(pqq_crypto_aead *k, pqq_cipher c, int kind, const uint8
 	(void)kind;
 	k->cipher = (int)c;
 	k->ctx = pqq_pool_cipher(k->cipher, key, d == PQQ_SEALS);
-	if (k->ctx == NULL) {
-		ERR_clear_error();
-	}
-	return k->ctx != NULL;
+	return pqq_crypto_result(k->ctx != NULL);
 }
 
 void pqq_crypto_aead_clear(pqq_crypto_aead *k)
@@ -29,10 +26,7 @@ int pqq_crypto_mask_init(pqq_crypto_mask *m, pqq_cipher c, const uint8_t *key)
 {
 	m->cipher = c == PQQ_AES_128_GCM ? POOL_AES_128_ECB : c == PQQ_AES_256_GCM ? POOL_AES_256_ECB : POOL_CHACHA20;
 	m->ctx = pqq_pool_cipher(m->cipher, key, 1);
-	if (m->ctx == NULL) {
-		ERR_clear_error();
-	}
-	return m->ctx != NULL;
+	return pqq_crypto_result(m->ctx != NULL);
 }
 
 void pqq_crypto_mask_clear(pqq_crypto_mask *m)
