@@ -36,16 +36,10 @@ func TestForgedICMP(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, nil, nil, func(t *testing.T, w *world) {
-				var sent []byte
-				w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
-					if from.String() == clientAddr && sent == nil {
-						sent = append(sent, b[:64]...)
-					}
-					return true
-				})
+				sent := quoteFirst(w, true)
 				dialed := start(func() error { _, err := w.client.Dial(t.Context(), serverAddr, nil); return err })
 				advance(time.Second)
-				icmp := udp.ICMPError{Remote: remote, Err: refused, Quoted: sent}
+				icmp := udp.ICMPError{Remote: remote, Err: refused, Quoted: *sent}
 				tc.edit(&icmp)
 				w.lastClient().handleICMP(icmp)
 				advance(time.Second)
@@ -61,15 +55,22 @@ func TestForgedICMP(t *testing.T) {
 // After the server has answered, ICMP messages have no effect.
 func TestICMPAfterAnAnswer(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
-		var sent []byte
-		w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
-			if from.String() == clientAddr && sent == nil {
-				sent = append(sent, b[:64]...)
-			}
-			return false
-		})
+		sent := quoteFirst(w, false)
 		client, server := w.connect()
-		client.handleICMP(udp.ICMPError{Remote: netip.MustParseAddrPort(serverAddr), Err: syscall.ECONNREFUSED, Quoted: sent})
+		client.handleICMP(udp.ICMPError{Remote: netip.MustParseAddrPort(serverAddr), Err: syscall.ECONNREFUSED, Quoted: *sent})
 		w.stream(client, server)
 	})
+}
+
+// quoteFirst stores the beginning of the client's first datagram, as an ICMP message quotes it, and drops all datagrams
+// if drop is true.
+func quoteFirst(w *world, drop bool) *[]byte {
+	var sent []byte
+	w.net.SetDrop(func(from, _ netip.AddrPort, b []byte) bool {
+		if from.String() == clientAddr && sent == nil {
+			sent = append(sent, b[:64]...)
+		}
+		return drop
+	})
+	return &sent
 }

@@ -4,7 +4,6 @@ package quic
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -117,7 +116,7 @@ func hostileProviders() []tlsprovider.Provider {
 func TestHostilePeers(t *testing.T) {
 	args := strings.Split(os.Getenv("PQQUIC_HOSTILE_PEERS"), ",")
 	if len(args) != 4 {
-		t.Skip("run by TestHostileMemory")
+		t.Skip("needs PQQUIC_HOSTILE_PEERS: TestHostileMemory runs this test in another process")
 	}
 	addr := args[0]
 	n, provider, kind := atoi(args[1]), hostileProviders()[atoi(args[2])], hostileKinds[atoi(args[3])]
@@ -163,12 +162,12 @@ func atoi(s string) int {
 	return n
 }
 
-// TestHostileMemory measures the resident memory of a server whose peers, in another process, do all they
-// can to make it hold memory. PQQUIC_HOSTILE is the number of connections.
+// TestHostileMemory measures the resident memory of a server whose peers, in another process, try to make it hold as
+// much memory as possible. PQQUIC_HOSTILE is the number of connections.
 func TestHostileMemory(t *testing.T) {
 	n, _ := strconv.Atoi(os.Getenv("PQQUIC_HOSTILE"))
 	if n == 0 {
-		t.Skip("set PQQUIC_HOSTILE to a number of connections")
+		t.Skip("a measurement of minutes: set PQQUIC_HOSTILE to a number of connections")
 	}
 	for i, p := range hostileProviders() {
 		for k, kind := range hostileKinds {
@@ -220,7 +219,7 @@ func measureHostile(t *testing.T, n, provider, kind int) {
 	_, err = io.WriteString(stdin, "go\n")
 	require.NoError(t, err)
 	for _, c := range conns {
-		tasks.Go(func() { serveHostile(t.Context(), &tasks, c, kind) })
+		tasks.Go(func() { serveHostile(&tasks, c, kind) })
 	}
 	s := waitUntilFull(e, hostileKinds[kind].sends)
 	full := resident(t)
@@ -239,26 +238,21 @@ func measureHostile(t *testing.T, n, provider, kind int) {
 func mib(n int64) float64 { return float64(n) / (1 << 20) }
 
 // serveHostile is the server's application for one connection.
-func serveHostile(ctx context.Context, tasks *sync.WaitGroup, c *Conn, kind int) {
-	for {
-		s, err := c.AcceptStream(ctx)
-		if err != nil {
-			return
-		}
+func serveHostile(tasks *sync.WaitGroup, c *Conn, kind int) {
+	serveStreams(tasks, c, func(s *Stream) {
 		switch k := hostileKinds[kind]; {
 		case k.sends:
-			tasks.Go(func() {
-				for p := make([]byte, 4<<10); err == nil; {
-					_, err = s.Write(p)
-				}
-			})
+			var err error
+			for p := make([]byte, 4<<10); err == nil; {
+				_, err = s.Write(p)
+			}
 		case k.reads:
-			tasks.Go(func() { _, _ = io.Copy(io.Discard, s) })
+			_, _ = io.Copy(io.Discard, s)
 		}
-	}
+	})
 }
 
-// waitUntilFull waits until the memory in use has stopped growing.
+// waitUntilFull waits until the memory in use has not grown for five seconds.
 func waitUntilFull(e *Endpoint, sends bool) EndpointStats {
 	used, calm := int64(-1), 0
 	for {
@@ -283,7 +277,7 @@ type residentMemory struct{ rss, stacks int64 }
 func resident(t *testing.T) (m residentMemory) {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		t.Skip("only Linux has /proc/self/statm")
+		t.Skipf("the resident memory is unknown, as only Linux has /proc/self/statm: %v", err)
 	}
 	var size, pages int64
 	_, err = fmt.Sscan(string(b), &size, &pages)

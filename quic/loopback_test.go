@@ -20,15 +20,7 @@ func echoServer(t testing.TB) *Listener {
 	l, err := Listen("udp", "127.0.0.1:0", serverConfig())
 	require.NoError(t, err)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			conn, err := l.Accept(context.Background())
-			if err != nil {
-				return
-			}
-			wg.Go(func() { echoConn(&wg, conn) })
-		}
-	})
+	serveConns(&wg, l, echoConn)
 	t.Cleanup(func() {
 		require.NoError(t, l.Endpoint().Close())
 		wg.Wait()
@@ -36,17 +28,37 @@ func echoServer(t testing.TB) *Listener {
 	return l
 }
 
-func echoConn(wg *sync.WaitGroup, conn *Conn) {
+// serveConns calls serve for each connection of a Listener until the Listener closes. Everything runs in goroutines
+// of wg.
+func serveConns(wg *sync.WaitGroup, l *Listener, serve func(*sync.WaitGroup, *Conn)) {
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			wg.Go(func() { serve(wg, conn) })
+		}
+	})
+}
+
+// serveStreams calls serve for each stream of a connection, in a goroutine of wg, until the connection ends.
+func serveStreams(wg *sync.WaitGroup, conn *Conn, serve func(*Stream)) {
 	for {
 		s, err := conn.AcceptStream(context.Background())
 		if err != nil {
 			return
 		}
-		wg.Go(func() {
-			defer s.Close()
-			io.Copy(s, s)
-		})
+		wg.Go(func() { serve(s) })
 	}
+}
+
+// echoConn echoes every stream of a connection.
+func echoConn(wg *sync.WaitGroup, conn *Conn) {
+	serveStreams(wg, conn, func(s *Stream) {
+		defer s.Close()
+		io.Copy(s, s)
+	})
 }
 
 // echo sends n bytes on a new stream and receives the answer.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -160,6 +161,20 @@ func pattern(n int, seed byte) []byte {
 		b[i] = byte(i) ^ byte(i>>8)*31 ^ byte(i>>16)*17 ^ seed
 	}
 	return b
+}
+
+// requireTransfer writes n bytes to from, ends that direction, and requires that to receives exactly these bytes.
+func requireTransfer(t testing.TB, from, to *Stream, n int) {
+	t.Helper()
+	want := pattern(n, 4)
+	written := start(func() error {
+		_, err := from.Write(want)
+		return errors.Join(err, from.CloseWrite())
+	})
+	got, err := io.ReadAll(to)
+	require.NoError(t, err)
+	require.NoError(t, <-written)
+	requireSame(t, want, got)
 }
 
 // requireSame compares byte slices without printing megabytes.

@@ -3,7 +3,6 @@
 package quic
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -29,7 +28,7 @@ func TestMaxConns(t *testing.T) {
 		require.Equal(t, 2, stats.Conns)
 
 		require.NoError(t, first.Close())
-		time.Sleep(5 * time.Second) // until the connection is removed
+		advance(5 * time.Second) // until the connection is removed
 		w.connect()
 
 		w.client.cfg.MaxConns = 2
@@ -58,7 +57,7 @@ func TestMaxSendMemory(t *testing.T) {
 				require.NoError(t, s.CloseWrite())
 			})
 		}
-		time.Sleep(5 * time.Second)
+		advance(5 * time.Second)
 		stats := w.server.Stats()
 		require.Positive(t, stats.SendMemoryWaits)
 		require.LessOrEqual(t, stats.SendMemory, int64(600<<10), "more than about half of the budget")
@@ -82,7 +81,7 @@ func TestMaxSendMemory(t *testing.T) {
 			})
 		}
 		tasks.Wait()
-		time.Sleep(time.Second)
+		advance(time.Second)
 		require.Zero(t, w.server.Stats().SendMemory)
 	})
 }
@@ -103,7 +102,7 @@ func TestSendMemoryDeadline(t *testing.T) {
 			_, err := s.Write(pattern(2<<20, 1))
 			return err
 		})
-		time.Sleep(time.Second)
+		advance(time.Second)
 		require.NoError(t, s.Reset(5))
 		var reset *StreamError
 		require.ErrorAs(t, <-done, &reset)
@@ -125,21 +124,14 @@ func TestMaxReceiveMemory(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, c.CloseWrite())
 		}
-		time.Sleep(5 * time.Second)
+		advance(5 * time.Second)
 		stats := w.server.Stats()
 		require.LessOrEqual(t, stats.ReceiveMemory, int64(700<<10), "more than half of the budget and the minimum share")
 		require.Positive(t, stats.ReceiveMemoryDrops)
 		require.Equal(t, stats.ReceiveMemoryDrops, hogServer.Stats().Drops.NoMemory)
 
 		c, s := w.stream(w.connect())
-		written := start(func() error {
-			_, err := c.Write(pattern(4<<20, 4))
-			return errors.Join(err, c.CloseWrite())
-		})
-		got, err := io.ReadAll(s)
-		require.NoError(t, err)
-		require.NoError(t, <-written)
-		requireSame(t, pattern(4<<20, 4), got)
+		requireTransfer(t, c, s, 4<<20)
 
 		for _, s := range unread {
 			got, err := io.ReadAll(s)
@@ -159,7 +151,7 @@ func TestUnreadStreams(t *testing.T) {
 			_, err := c.Write(pattern(600<<10, 1)) // more than a window
 			require.NoError(t, err)
 		}
-		time.Sleep(time.Second)
+		advance(time.Second)
 		s := server.Stats().Streams
 		require.EqualValues(t, 20, s.PeerBlockedByStream)
 		require.Zero(t, s.PeerBlockedByConn)
@@ -171,13 +163,6 @@ func TestUnreadStreams(t *testing.T) {
 		require.EqualValues(t, 20, s.OpenStreams)
 
 		c, e := w.stream(client, server)
-		written := start(func() error {
-			_, err := c.Write(pattern(2<<20, 2))
-			return errors.Join(err, c.CloseWrite())
-		})
-		got, err := io.ReadAll(e)
-		require.NoError(t, err)
-		require.NoError(t, <-written)
-		requireSame(t, pattern(2<<20, 2), got)
+		requireTransfer(t, c, e, 2<<20)
 	})
 }

@@ -62,7 +62,7 @@ func (s *roleSock) WriteTo(p []byte, to net.Addr) (int, error) {
 	s.sent[role]++
 	s.mu.Unlock()
 	if s.pause > 0 {
-		time.Sleep(s.pause) // on the fake clock
+		advance(s.pause)
 	}
 	return s.PacketConn.WriteTo(p, to)
 }
@@ -89,23 +89,7 @@ func busyWorld(t *testing.T, busy int, test func(t *testing.T, w *world, e *Endp
 		e, err := NewEndpoint(sock, clientConfig())
 		require.NoError(t, err)
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			for {
-				conn, err := w.listener.Accept(context.Background())
-				if err != nil {
-					return
-				}
-				wg.Go(func() {
-					for {
-						s, err := conn.AcceptStream(context.Background())
-						if err != nil {
-							return
-						}
-						wg.Go(func() { answerAll(s) })
-					}
-				})
-			}
-		})
+		serveConns(&wg, w.listener, func(wg *sync.WaitGroup, conn *Conn) { serveStreams(wg, conn, answerAll) })
 		for range busy {
 			conn, err := e.Dial(t.Context(), serverAddr, nil)
 			require.NoError(t, err)
@@ -262,15 +246,7 @@ func TestWhoSends(t *testing.T) {
 			return dropped%7 == 0
 		})
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			for {
-				conn, err := listener.Accept(context.Background())
-				if err != nil {
-					return
-				}
-				wg.Go(func() { echoConn(&wg, conn) })
-			}
-		})
+		serveConns(&wg, listener, echoConn)
 		conn, err := w.client.Dial(t.Context(), "10.0.0.4:4433", nil)
 		require.NoError(t, err)
 		require.NoError(t, echo(conn, 300_000, 1))
@@ -371,7 +347,7 @@ func (s *moodySock) WriteTo(p []byte, to net.Addr) (int, error) {
 	case 6:
 		return 0, syscall.EPERM
 	case 7, 8:
-		time.Sleep(100 * time.Microsecond)
+		advance(100 * time.Microsecond)
 	case 9:
 		runtime.Gosched()
 	}
@@ -404,15 +380,7 @@ func stressSending(t *testing.T, w *world, seed uint64) {
 	e, err := NewEndpoint(sock, clientConfig())
 	require.NoError(t, err)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			conn, err := w.listener.Accept(context.Background())
-			if err != nil {
-				return
-			}
-			wg.Go(func() { echoConn(&wg, conn) })
-		}
-	})
+	serveConns(&wg, w.listener, echoConn)
 	errs := make(chan error)
 	const conns = 6
 	for i := range uint64(conns) {

@@ -282,19 +282,8 @@ func TestStreamLimit(t *testing.T) {
 func TestManyStreamsInTurn(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
-		go func() {
-			for {
-				s, err := server.AcceptStream(t.Context())
-				if err != nil {
-					return
-				}
-				go func() {
-					defer s.Close()
-					io.Copy(s, s)
-				}()
-			}
-		}()
-		var wg sync.WaitGroup
+		var wg, echoes sync.WaitGroup
+		go echoConn(&echoes, server)
 		for i := range 300 { // three times the limit
 			wg.Go(func() {
 				s, err := client.OpenStream(t.Context())

@@ -38,15 +38,22 @@ func TestFIPS(t *testing.T) {
 	t.Run("GetCertificate", fipsGetCertificate)
 }
 
-func pairOf(t *testing.T, client, server *tlsprovider.Config) *tlstest.Pair {
+// newEndpoints returns a client's and a server's endpoint, which are closed at the end of the test.
+func newEndpoints(t *testing.T, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	p := New()
 	ce, err := p.NewClient(client)
 	require.NoError(t, err)
 	t.Cleanup(ce.Close)
-	se, err := p.NewServer(server)
+	se, err = p.NewServer(server)
 	require.NoError(t, err)
 	t.Cleanup(se.Close)
+	return ce, se
+}
+
+func pairOf(t *testing.T, client, server *tlsprovider.Config) *tlstest.Pair {
+	t.Helper()
+	ce, se := newEndpoints(t, client, server)
 	return tlstest.PairOf(t, ce, se, "server.test")
 }
 

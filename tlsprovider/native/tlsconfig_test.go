@@ -138,11 +138,7 @@ func TestTLSConfigIsHonoured(t *testing.T) {
 		require.NoError(t, err)
 		server, err := tlsprovider.FromTLSConfig(w.server)
 		require.NoError(t, err)
-		p := New()
-		ce, err := p.NewClient(client)
-		require.NoError(t, err)
-		se, err := p.NewServer(server)
-		require.NoError(t, err)
+		ce, se := newEndpoints(t, client, server)
 		resumed := func() bool {
 			cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
 			return cs.Resumed
@@ -296,11 +292,7 @@ func TestCertificateExtras(t *testing.T) {
 	client.DisableTickets = true
 	server, err := tlsprovider.FromTLSConfig(w.server)
 	require.NoError(t, err)
-	p := New()
-	ce, err := p.NewClient(client)
-	require.NoError(t, err)
-	se, err := p.NewServer(server)
-	require.NoError(t, err)
+	ce, se := newEndpoints(t, client, server)
 	check := func(staple string) {
 		t.Helper()
 		cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)

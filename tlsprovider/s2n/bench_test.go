@@ -18,12 +18,7 @@ func BenchmarkHandshakePair(b *testing.B) {
 			client, server, _ := tlstest.Configs(b)
 			client.Groups, server.Groups = []tlsprovider.Group{g}, []tlsprovider.Group{g}
 			client.DisableTickets, server.DisableTickets = true, true
-			ce, err := prov.NewClient(client)
-			require.NoError(b, err)
-			defer ce.Close()
-			se, err := prov.NewServer(server)
-			require.NoError(b, err)
-			defer se.Close()
+			ce, se := newEndpoints(b, prov, client, server)
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := tlstest.Lean(ce, se); err != nil {
@@ -37,11 +32,6 @@ func BenchmarkHandshakePair(b *testing.B) {
 func TestLeanPairHandshakes(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)
-	ce, err := prov.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := prov.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := newEndpoints(t, prov, client, server)
 	require.NoError(t, tlstest.Lean(ce, se))
 }

@@ -154,12 +154,7 @@ func TestTicketKeyRotation(t *testing.T) {
 	client, server, _ := tlstest.Configs(t)
 	now := time.Now()
 	server.Time = func() time.Time { return now }
-	ce, err := prov.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := prov.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := newEndpoints(t, prov, client, server)
 	run := func() bool {
 		cs, _ := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
 		return cs.Resumed

@@ -56,13 +56,8 @@ func TestErrorTable(t *testing.T) {
 func TestGroupMismatchNamesBothSides(t *testing.T) {
 	client, server, _ := tlstest.Configs(t)
 	client.Groups, server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384, tlsprovider.SecP256r1MLKEM768}
-	ce, err := newProvider(t).NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := newProvider(t).NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
-	_, err = tlstest.PairOf(t, ce, se, "server.test").Run(t)
+	ce, se := newEndpoints(t, newProvider(t), client, server)
+	_, err := tlstest.PairOf(t, ce, se, "server.test").Run(t)
 	tlstest.RequireAlert(t, tlsprovider.AlertHandshakeFailure, err)
 	require.ErrorContains(t, err, "no common key exchange group: the client offers P-256, the server takes P-384,SecP256r1MLKEM768")
 }

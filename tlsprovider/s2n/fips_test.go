@@ -100,12 +100,7 @@ func TestFIPSStateWithSigner(t *testing.T) {
 func TestFIPSStateResumed(t *testing.T) {
 	prov := newFIPSProvider(t)
 	client, server, _ := tlstest.Configs(t)
-	ce, err := prov.NewClient(client)
-	require.NoError(t, err)
-	defer ce.Close()
-	se, err := prov.NewServer(server)
-	require.NoError(t, err)
-	defer se.Close()
+	ce, se := newEndpoints(t, prov, client, server)
 	tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
 	cs, ss := tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
 	require.True(t, cs.Resumed)

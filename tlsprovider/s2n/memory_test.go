@@ -32,12 +32,7 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client, server, _ := tlstest.Configs(t)
 			client.DisableTickets, server.DisableTickets = !tt.tickets && !tt.ignore, !tt.tickets
-			ce, err := prov.NewClient(client)
-			require.NoError(t, err)
-			defer ce.Close()
-			se, err := prov.NewServer(server)
-			require.NoError(t, err)
-			defer se.Close()
+			ce, se := newEndpoints(t, prov, client, server)
 			const n = 50
 			var kept []tlsprovider.Session
 			finish := func() {
@@ -57,7 +52,7 @@ func TestFinishedSessionsAreSmall(t *testing.T) {
 			after := awslc.Live()
 			require.Less(t, (after.TLSBytes-before.TLSBytes)/n, int64(2000))
 			require.Less(t, (after.CryptoBytes-before.CryptoBytes)/n, int64(100))
-			_, err = kept[n].Export("EXPORTER-test", nil, 32)
+			_, err := kept[n].Export("EXPORTER-test", nil, 32)
 			require.NoError(t, err)
 			for _, s := range kept {
 				s.Close()
