@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // A PanicError reports that one of the program's own functions panicked during a handshake. The handshake
@@ -35,6 +36,16 @@ func Guard(callback string, f func() error) (err error) {
 			Err: fmt.Errorf("%s returned a nil *tlsprovider.Error as its error; return nil instead", callback)}
 	}
 	return err
+}
+
+// CurrentTime is for providers. It returns the result of Time, or the system's time if Time is nil. The error is
+// that of [Guard].
+func (c *Config) CurrentTime() (now time.Time, err error) {
+	if c.Time == nil {
+		return time.Now(), nil
+	}
+	err = Guard("Config.Time", func() error { now = c.Time(); return nil })
+	return now, err
 }
 
 // RunVerifyPeer is for providers. It calls VerifyPeer, if it is set, with a copy of st. An error is an

@@ -78,7 +78,11 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	if e.certs, e.external, err = certificates(cfg.Certificates); err != nil {
 		return nil, err
 	}
-	if err := e.setTicketKeys(cfg.TicketKeys); err != nil {
+	now, err := cfg.CurrentTime()
+	if err != nil {
+		return nil, err
+	}
+	if err := e.setTicketKeys(cfg.TicketKeys, now); err != nil {
 		return nil, err
 	}
 	if e.current, err = e.prepare(); err != nil {
@@ -114,7 +118,7 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 }
 
 // setTicketKeys sets the configured ticket keys, or makes one if there are none.
-func (e *endpoint) setTicketKeys(keys [][]byte) error {
+func (e *endpoint) setTicketKeys(keys [][]byte, now time.Time) error {
 	out := make([][32]byte, 0, len(keys))
 	for i, k := range keys {
 		if len(k) != 32 {
@@ -124,7 +128,7 @@ func (e *endpoint) setTicketKeys(keys [][]byte) error {
 	}
 	e.ownKeys = len(out) == 0
 	if e.ownKeys && e.side == tlsprovider.Server {
-		out, e.madeAt = [][32]byte{newTicketKey()}, e.now()
+		out, e.madeAt = [][32]byte{newTicketKey()}, now
 	}
 	e.keys = out
 	return nil
@@ -133,13 +137,6 @@ func (e *endpoint) setTicketKeys(keys [][]byte) error {
 func newTicketKey() (key [32]byte) {
 	_, _ = rand.Read(key[:]) // never fails
 	return key
-}
-
-func (e *endpoint) now() time.Time {
-	if e.cfg.Time != nil {
-		return e.cfg.Time()
-	}
-	return time.Now()
 }
 
 // SetCertificates implements tlsprovider.Endpoint.
@@ -172,7 +169,7 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.setTicketKeys(keys); err != nil {
+	if err := e.setTicketKeys(keys, e.madeAt); err != nil {
 		return err
 	}
 	return e.replaceLocked()
@@ -192,13 +189,17 @@ func (e *endpoint) replaceLocked() error {
 // state returns the configuration for a new session. It replaces the endpoint's own ticket key if that is too
 // old.
 func (e *endpoint) state() (*prepared, error) {
+	now, err := e.cfg.CurrentTime() // before the lock, because it calls the program's clock
+	if err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == nil {
 		return nil, errEndpointClosed
 	}
-	if e.side == tlsprovider.Server && e.ownKeys && e.now().Sub(e.madeAt) >= ticketKeyLife {
-		e.keys, e.madeAt = [][32]byte{newTicketKey(), e.keys[0]}, e.now()
+	if e.side == tlsprovider.Server && e.ownKeys && now.Sub(e.madeAt) >= ticketKeyLife {
+		e.keys, e.madeAt = [][32]byte{newTicketKey(), e.keys[0]}, now
 		if err := e.replaceLocked(); err != nil {
 			return nil, err
 		}

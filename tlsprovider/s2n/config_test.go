@@ -185,9 +185,9 @@ func TestTicketKeysAreWiped(t *testing.T) {
 	e := se.(*endpoint)
 	var keys [][]byte
 	for range 3 { // of which two are kept
-		keys = append(keys, e.current.ticketKeys[0])
+		keys = append(keys, e.current.ticketKeys.secrets[0])
 		now = now.Add(ticketKeyLife)
-		e.rotate()
+		e.rotate(now)
 	}
 	zero := make([]byte, 32)
 	require.Equal(t, zero, keys[0])
@@ -195,7 +195,7 @@ func TestTicketKeysAreWiped(t *testing.T) {
 	require.NotEqual(t, zero, keys[2], "it still opens")
 	require.NoError(t, se.SetCertificates(server.Certificates))
 	require.NotEqual(t, zero, keys[2])
-	last := e.current.ticketKeys[0]
+	last := e.current.ticketKeys.secrets[0]
 	se.Close()
 	require.Equal(t, [][]byte{zero, zero}, [][]byte{keys[2], last})
 

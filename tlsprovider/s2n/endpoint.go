@@ -36,9 +36,14 @@ type prepared struct {
 	s2n        *s2n.Config
 	certs      []tlsprovider.Certificate
 	signers    []crypto.Signer
-	ticketKeys [][]byte
-	ownKeys    bool // the endpoint made ticketKeys, the newest at madeAt
-	madeAt     time.Time
+	ticketKeys ticketKeys
+}
+
+// ticketKeys are the ticket keys of a server, the newest first.
+type ticketKeys struct {
+	secrets [][]byte
+	own     bool      // the endpoint made them
+	madeAt  time.Time // when it made the newest
 }
 
 func (p *provider) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
@@ -61,11 +66,11 @@ func (p *provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, err
 	}
 	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg}
-	keys, own, err := e.firstTicketKeys()
+	keys, err := e.firstTicketKeys()
 	if err != nil {
 		return nil, err
 	}
-	if e.current, err = e.prepare(cfg.Certificates, keys, own); err != nil {
+	if e.current, err = e.prepare(cfg.Certificates, keys); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -120,15 +125,19 @@ func (e *endpoint) sendsTickets() bool {
 	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert
 }
 
-func (e *endpoint) firstTicketKeys() (keys [][]byte, own bool, err error) {
+func (e *endpoint) firstTicketKeys() (ticketKeys, error) {
 	if !e.sendsTickets() {
-		return nil, false, nil
+		return ticketKeys{}, nil
 	}
 	if len(e.cfg.TicketKeys) > 0 {
-		return e.cfg.TicketKeys, false, nil
+		return ticketKeys{secrets: e.cfg.TicketKeys}, nil
+	}
+	now, err := e.cfg.CurrentTime()
+	if err != nil {
+		return ticketKeys{}, err
 	}
 	key, err := newTicketKey()
-	return [][]byte{key}, true, err
+	return ticketKeys{[][]byte{key}, true, now}, err
 }
 
 func newTicketKey() ([]byte, error) {
@@ -137,17 +146,10 @@ func newTicketKey() ([]byte, error) {
 	return key, err
 }
 
-func (e *endpoint) now() time.Time {
+// nanoseconds converts a time of Config.Time for s2n-tls: to nanoseconds since 1970, or to 0 for the system's time.
+func (e *endpoint) nanoseconds(now time.Time) int64 {
 	if e.cfg.Time != nil {
-		return e.cfg.Time()
-	}
-	return time.Now()
-}
-
-// clock returns the time in nanoseconds since 1970, or 0 for the system's time.
-func (e *endpoint) clock() int64 {
-	if e.cfg.Time != nil {
-		return e.cfg.Time().UnixNano()
+		return now.UnixNano()
 	}
 	return 0
 }
@@ -192,7 +194,7 @@ func (e *endpoint) flags() (f s2n.Flags) {
 }
 
 // prepare makes a configuration of s2n-tls.
-func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own bool) (*prepared, error) {
+func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*prepared, error) {
 	if e.side == tlsprovider.Client && len(certs) > 1 {
 		// With certificates of two key types every session fails. Of two certificates of the same type
 		// s2n-tls ignores one.
@@ -204,7 +206,7 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{s2n: c, certs: certs, ticketKeys: keys, ownKeys: own, madeAt: e.now()}
+	p := &prepared{s2n: c, certs: certs, ticketKeys: keys}
 	if err = e.p.checkCertificates(certs); err == nil {
 		p.signers, err = addCertificates(c, certs)
 	}
@@ -234,7 +236,7 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 			}
 		}
 	}
-	for _, k := range keys {
+	for _, k := range keys.secrets {
 		if err := c.AddTicketKey(k); err != nil {
 			c.Close()
 			return nil, fmt.Errorf("s2n: ticket keys: %w", err)
@@ -245,10 +247,10 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys [][]byte, own b
 
 // wipe overwrites the endpoint's own ticket keys, except those in inUse.
 func (p *prepared) wipe(inUse [][]byte) {
-	if !p.ownKeys {
+	if !p.ticketKeys.own {
 		return // they belong to the caller
 	}
-	for _, k := range p.ticketKeys {
+	for _, k := range p.ticketKeys.secrets {
 		if !slices.ContainsFunc(inUse, func(u []byte) bool { return &u[0] == &k[0] }) {
 			clear(k)
 		}
@@ -259,8 +261,9 @@ var errNoCertificates = errors.New("s2n: Certificates is empty: a server needs a
 
 var errEndpointClosed = errors.New("s2n: the endpoint is closed")
 
-// replaceLocked prepares a new configuration for new sessions.
-func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte, own bool) error {
+// replaceLocked prepares a new configuration for new sessions. It keeps the certificates or the ticket keys if certs
+// or keys is nil.
+func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys *ticketKeys) error {
 	old := e.current
 	if old == nil {
 		return errEndpointClosed
@@ -269,16 +272,13 @@ func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys [][]byte,
 		certs = old.certs
 	}
 	if keys == nil {
-		keys, own = old.ticketKeys, old.ownKeys
+		keys = &old.ticketKeys
 	}
-	p, err := e.prepare(certs, keys, own)
+	p, err := e.prepare(certs, *keys)
 	if err != nil {
 		return err
 	}
-	if keys != nil && own && old.ownKeys && len(keys) == len(old.ticketKeys) && &keys[0] == &old.ticketKeys[0] {
-		p.madeAt = old.madeAt // the keys are the same
-	}
-	old.wipe(keys)
+	old.wipe(keys.secrets)
 	e.current = p
 	old.s2n.Close()
 	return nil
@@ -293,7 +293,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.replaceLocked(certs, nil, false); err != nil {
+	if err := e.replaceLocked(certs, nil); err != nil {
 		return err
 	}
 	e.tickets.clear() // they belong to the previous certificates
@@ -314,15 +314,14 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.replaceLocked(nil, keys, false)
+	return e.replaceLocked(nil, &ticketKeys{secrets: keys})
 }
 
 // rotate replaces a server's own ticket key if it is too old. If that fails, the server continues with the old
 // key rather than fail a connection.
-func (e *endpoint) rotate() {
-	now := e.now() // before the lock, because it calls the program's clock, which may panic
+func (e *endpoint) rotate(now time.Time) {
 	e.mu.RLock()
-	due := e.current != nil && e.current.ownKeys && now.Sub(e.current.madeAt) >= ticketKeyLife
+	due := e.dueLocked(now)
 	e.mu.RUnlock()
 	if !due {
 		return
@@ -333,10 +332,14 @@ func (e *endpoint) rotate() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.current == nil || now.Sub(e.current.madeAt) < ticketKeyLife {
-		return // another goroutine has replaced it
+	if e.dueLocked(now) { // or another goroutine has replaced it
+		_ = e.replaceLocked(nil, &ticketKeys{[][]byte{key, e.current.ticketKeys.secrets[0]}, true, now})
 	}
-	_ = e.replaceLocked(nil, [][]byte{key, e.current.ticketKeys[0]}, true)
+}
+
+// dueLocked reports whether the endpoint has made its newest ticket key too long ago.
+func (e *endpoint) dueLocked(now time.Time) bool {
+	return e.current != nil && e.current.ticketKeys.own && now.Sub(e.current.ticketKeys.madeAt) >= ticketKeyLife
 }
 
 func (e *endpoint) Close() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -36,7 +37,11 @@ type session struct {
 }
 
 func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
-	e.rotate()
+	now, err := e.cfg.CurrentTime() // before the lock, because it calls the program's clock
+	if err != nil {
+		return nil, err
+	}
+	e.rotate(now)
 	cp, err := e.connParams(p)
 	if err != nil {
 		return nil, err
@@ -55,9 +60,9 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
 		var t *s2n.Ticket
-		if t, s.generation = e.tickets.take(p.ServerName, e.now()); t != nil {
+		if t, s.generation = e.tickets.take(p.ServerName, now); t != nil {
 			// If s2n-tls does not accept the ticket, the handshake is a full one.
-			conn.Resume(t, e.clock())
+			conn.Resume(t, e.nanoseconds(now))
 			t.Close()
 		}
 	}
@@ -138,11 +143,12 @@ func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 			return s.fail(tlsprovider.AlertDecodeError, err)
 		}
 	}
-	var now int64
-	if err := tlsprovider.Guard("Config.Time", func() error { now = s.ep.clock(); return nil }); err != nil {
-		return s.fail(tlsprovider.AlertInternalError, err)
+	now, err := s.ep.cfg.CurrentTime()
+	if err != nil {
+		s.failed = err
+		return err
 	}
-	log, err := s.conn.Drive(uint8(d.Level), d.Data, now)
+	log, err := s.conn.Drive(uint8(d.Level), d.Data, s.ep.nanoseconds(now))
 	if err != nil {
 		return s.driveError(err)
 	}
@@ -150,7 +156,7 @@ func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 		log = bytes.Clone(log)
 	}
 	for e, rest, ok := s2n.NextEvent(log); ok; e, rest, ok = s2n.NextEvent(rest) {
-		if err := s.event(e); err != nil {
+		if err := s.event(e, now); err != nil {
 			return err
 		}
 	}
@@ -176,8 +182,8 @@ func (s *session) driveError(err error) error {
 	return s.fail(tlsprovider.Alert(f.Alert), err)
 }
 
-// event processes one record of the log.
-func (s *session) event(e s2n.Event) error {
+// event processes one record of the log of a call at the time now.
+func (s *session) event(e s2n.Event, now time.Time) error {
 	level := tlsprovider.Level(e.Level)
 	switch e.Kind {
 	case s2n.EventWrite:
@@ -201,7 +207,7 @@ func (s *session) event(e s2n.Event) error {
 		}
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone, Level: level})
 	case s2n.EventTicket:
-		if t := s.conn.TakeTicket(); t != nil && s.ep.tickets.put(s.name, s.generation, t, s.ep.now()) {
+		if t := s.conn.TakeTicket(); t != nil && s.ep.tickets.put(s.name, s.generation, t, now) {
 			s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: level})
 		}
 	case s2n.EventKeyLog:

@@ -85,7 +85,7 @@ func (p *provider) newEndpoint(side tlsprovider.Side, cfg *tlsprovider.Config) (
 	}
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: cfg.NextProtos, InsecureSkipVerify: cfg.InsecureSkipVerify,
-		Time: cfg.Time, SessionTicketsDisabled: true,
+		SessionTicketsDisabled: true,
 	}
 	groups := cfg.Groups
 	if groups == nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/messages"
@@ -35,7 +36,12 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if c == nil {
 		return nil, errClosed
 	}
+	now, err := e.cfg.CurrentTime()
+	if err != nil {
+		return nil, err
+	}
 	s := &session{e: e, tls: c.Clone(), params: p.TransportParameters}
+	s.tls.Time = func() time.Time { return now } // crypto/tls would call the program's clock outside of Guard
 	s.state.Provider, s.state.ServerName = e.p.Name(), p.ServerName
 	if e.side == tlsprovider.Client {
 		name, err := tlsprovider.ParseServerName(p.ServerName)

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
@@ -67,6 +68,61 @@ func (su *Suite) panics(t *testing.T) {
 		RequireAlert(t, tlsprovider.AlertInternalError, err)
 		require.ErrorContains(t, err, "empty signature")
 	})
+}
+
+// clockPanics lets each call of Config.Time panic in its turn: the first, the second, and so on. The session that
+// called it fails with internal_error, and leaves nothing behind.
+func (su *Suite) clockPanics(t *testing.T) {
+	for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
+		t.Run(side.String(), func(t *testing.T) {
+			client, server, _ := Configs(t)
+			cfg := client
+			if side == tlsprovider.Server {
+				cfg = server
+			}
+			calls := -1 // that return before one panics; negative if none does
+			cfg.Time = func() time.Time {
+				if calls--; calls == -1 {
+					panic("a mistake of the program's")
+				}
+				return time.Now()
+			}
+			ce, se := su.newEndpoints(t, client, server)
+			for n := 0; ; n++ {
+				before, _ := su.Live()
+				calls = n
+				err := handshakeOf(t, ce, se)
+				if calls >= 0 {
+					require.NoError(t, err)
+					require.NotZero(t, n, "the clock is never read")
+					return
+				}
+				RequireAlert(t, tlsprovider.AlertInternalError, err)
+				var pe *tlsprovider.PanicError
+				require.ErrorAs(t, err, &pe)
+				require.Equal(t, "Config.Time", pe.Callback)
+				after, _ := su.Live()
+				require.Equal(t, before, after, "call %d", n)
+			}
+		})
+	}
+}
+
+// handshakeOf runs a handshake, closes its sessions, and returns the error of a session or of NewSession.
+func handshakeOf(t *testing.T, ce, se tlsprovider.Endpoint) error {
+	cs, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "server.test", TransportParameters: []byte(ClientParams)})
+	if err != nil {
+		return err
+	}
+	defer cs.Close()
+	ss, err := se.NewSession(tlsprovider.SessionParams{Version: 1})
+	if err != nil {
+		return err
+	}
+	defer ss.Close()
+	p := &Pair{Client: cs, Server: ss, ALPN: "test", ServerParams: []byte(ServerParams)}
+	_, err = p.Run(t)
+	return err
 }
 
 func verifyPeerRuns(cfg *tlsprovider.Config, _ *Authority, run func()) {

@@ -135,6 +135,7 @@ func (su *Suite) handshake() []namedTest {
 		{"VerifyPeer", su.verifyPeer, anyProvider, nil},
 		{"peer chains", su.peerChains, onlyTLS, needs(group(tlsprovider.P256))},
 		{"panics", su.panics, anyProvider, nil},
+		{"clock that panics", su.clockPanics, onlyTLS, nil},
 		{"key formats", su.keyFormats, onlyTLS, nil},
 		{"signer", su.signer, onlyTLS, needs(signers)},
 		{"wrong levels", su.wrongLevels, anyProvider, nil},
