@@ -126,6 +126,12 @@ func (g guardedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpt
 	return sig, err
 }
 
+// Public returns nil if the program's Public panics. crypto/tls then reports a key of an unsupported type.
+func (g guardedSigner) Public() (key crypto.PublicKey) {
+	_ = g.s.guard("tls.Certificate.PrivateKey", func() error { key = g.Signer.Public(); return nil })
+	return key
+}
+
 type guardedReader struct {
 	io.Reader
 	s *session

@@ -45,7 +45,7 @@ func (g *signing) wrap(certs []tls.Certificate) []tls.Certificate {
 	out := make([]tls.Certificate, len(certs))
 	for i, c := range certs {
 		if signer, ok := c.PrivateKey.(crypto.Signer); ok && isExternal(signer) {
-			c.PrivateKey = &remoteKey{signer, g}
+			c.PrivateKey = &remoteKey{signer, c.Leaf.PublicKey, g}
 		}
 		out[i] = c
 	}
@@ -55,10 +55,11 @@ func (g *signing) wrap(certs []tls.Certificate) []tls.Certificate {
 // A remoteKey is a private key whose signatures are made by a SignRequest.
 type remoteKey struct {
 	signer crypto.Signer
+	public crypto.PublicKey // that of the certificate
 	g      *signing
 }
 
-func (k *remoteKey) Public() crypto.PublicKey { return k.signer.Public() }
+func (k *remoteKey) Public() crypto.PublicKey { return k.public }
 
 // Sign runs on the goroutine of the handshake. It ignores crypto/tls's source of randomness, because
 // SignRequest.Run gets one of its own.

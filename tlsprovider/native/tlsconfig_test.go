@@ -273,6 +273,48 @@ type panickySigner struct{ crypto.Signer }
 
 func (panickySigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("mistake") }
 
+// TestPanicInPublic checks that a Signer whose Public panics, which crypto/tls calls on its own goroutine, does not
+// end the process.
+func TestPanicInPublic(t *testing.T) {
+	t.Run("tls.Config.GetCertificate", func(t *testing.T) {
+		w := newWorld(t)
+		c := w.server.Certificates[0]
+		c.PrivateKey = &secretive{c.PrivateKey.(crypto.Signer), false}
+		w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c, nil }
+		w.server.Certificates = nil
+		_, err := w.pair(t, "server.test").Run(t)
+		tlstest.RequireAlert(t, tlsprovider.AlertInternalError, err)
+		var pe *tlsprovider.PanicError
+		require.ErrorAs(t, err, &pe)
+		require.Equal(t, "tls.Certificate.PrivateKey", pe.Callback)
+	})
+	t.Run("Certificate.Signer", func(t *testing.T) {
+		client, server, ca := tlstest.Configs(t)
+		key := &secretive{tlstest.RSAKey(t), true}
+		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: key}}
+		p := New()
+		ce, err := p.NewClient(client)
+		require.NoError(t, err)
+		se, err := p.NewServer(server)
+		require.NoError(t, err)
+		key.open = false
+		tlstest.PairOf(t, ce, se, "server.test").MustRun(t) // the certificate has the public key
+	})
+}
+
+// A secretive signer panics when it is asked for its public key, unless it is open.
+type secretive struct {
+	crypto.Signer
+	open bool
+}
+
+func (s *secretive) Public() crypto.PublicKey {
+	if !s.open {
+		panic("mistake")
+	}
+	return s.Signer.Public()
+}
+
 // TestCertificateExtras checks that SetCertificates uses the staple and the timestamps of a tls.Certificate.
 func TestCertificateExtras(t *testing.T) {
 	w := newWorld(t)
