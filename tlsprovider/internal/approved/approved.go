@@ -4,6 +4,8 @@ package approved
 import (
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"strings"
 
@@ -84,17 +86,42 @@ func (m Module) Scheme(s tlsprovider.SignatureScheme) bool {
 // minRSA is the shortest RSA modulus, in bits (FIPS 186-5, 5.1).
 const minRSA = 2048
 
-// Key returns an error if leaf has an RSA key that is too short to be approved. For other keys the signature
-// scheme decides.
+// Key returns an error if leaf has an RSA key that is too short to be approved, or if that cannot be told. For other
+// keys the signature scheme decides.
 func (m Module) Key(leaf []byte) error {
-	c, err := x509.ParseCertificate(leaf)
+	k, err := rsaKey(leaf)
 	if err != nil {
-		return nil // crypto/x509 parses all RSA keys
+		return fmt.Errorf("the certificate does not parse, so the length of its key is unknown: %w", err)
 	}
-	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSA {
+	if k != nil && k.N.BitLen() < minRSA {
 		return fmt.Errorf("an RSA key of %d bits is not approved under FIPS 140-3: use %d or more", k.N.BitLen(), minRSA)
 	}
 	return nil
+}
+
+// rsaPSS is id-RSASSA-PSS, the type of RSA keys for PSS alone (RFC 4055, 1.2). crypto/x509 does not parse such keys.
+var rsaPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+
+// rsaKey returns the public key of a certificate, or nil if it is not an RSA key.
+func rsaKey(leaf []byte) (*rsa.PublicKey, error) {
+	c, err := x509.ParseCertificate(leaf)
+	if err != nil {
+		return nil, err
+	}
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok {
+		return k, nil
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &info); err != nil {
+		return nil, err
+	}
+	if !info.Algorithm.Algorithm.Equal(rsaPSS) {
+		return nil, nil
+	}
+	return x509.ParsePKCS1PublicKey(info.Key.Bytes)
 }
 
 // Unapproved returns the names of the groups, cipher suites and signature schemes that are not approved.

@@ -1,6 +1,10 @@
 package approved
 
 import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -64,6 +68,8 @@ func TestJudge(t *testing.T) {
 			"P-256, TLS_AES_128_GCM_SHA256, ecdsa_secp256r1_sha256, mldsa87"},
 		{"short RSA key", AWSLCFIPS3, func(c *Connection) { c.PeerLeaf = leaf(t, 1024) }, false,
 			"the peer's certificate: an RSA key of 1024 bits is not approved under FIPS 140-3: use 2048 or more"},
+		{"short RSA key of the type id-RSASSA-PSS", AWSLCFIPS3, func(c *Connection) { c.PeerLeaf = pssLeaf(t, 1024) }, false,
+			"the peer's certificate: an RSA key of 1024 bits is not approved under FIPS 140-3: use 2048 or more"},
 		{"outside", AWSLCFIPS3, func(c *Connection) { c.Outside = "elsewhere" }, false, "elsewhere"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,10 +82,43 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestKey checks the lengths of RSA keys, also those that crypto/x509 does not parse.
+func TestKey(t *testing.T) {
+	require.NoError(t, Go.Key(leaf(t, 2048)))
+	require.ErrorContains(t, Go.Key(leaf(t, 1024)), "RSA key of 1024 bits")
+	require.NoError(t, Go.Key(pssLeaf(t, 2048)))
+	require.ErrorContains(t, Go.Key(pssLeaf(t, 1024)), "RSA key of 1024 bits")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	require.NoError(t, Go.Key(issue(t, key)))
+
+	for name, der := range map[string][]byte{
+		"no certificate":                    []byte("junk"),
+		"a modulus that is not an integer":  bytes.Replace(pssLeaf(t, 1024), []byte{0x02, 0x81, 0x81}, []byte{0x04, 0x81, 0x81}, 1),
+		"a version that x509 does not know": bytes.Replace(leaf(t, 1024), []byte{0xa0, 3, 2, 1, 2}, []byte{0xa0, 3, 2, 1, 9}, 1),
+	} {
+		require.ErrorContains(t, Go.Key(der), "length of its key is unknown", name)
+	}
+}
+
+// pssLeaf returns a certificate whose key has the type id-RSASSA-PSS, which crypto/x509 does not know.
+func pssLeaf(t *testing.T, bits int) []byte {
+	t.Helper()
+	rsa, pss := []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"), []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a")
+	der := leaf(t, bits)
+	require.Equal(t, 1, bytes.Count(der, rsa))
+	return bytes.Replace(der, rsa, pss, 1)
+}
+
 func leaf(t *testing.T, bits int) []byte {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, bits)
 	require.NoError(t, err)
+	return issue(t, key)
+}
+
+func issue(t *testing.T, key crypto.Signer) []byte {
+	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
