@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
@@ -36,6 +37,7 @@ type session struct {
 
 	hello          messages.ClientHello // CRYPTO bytes before Continue, on a server
 	waitHello      bool                 // EventClientHello was returned
+	offered        []tlsprovider.Group  // by the client, on a server
 	wantPQ         bool                 // RequirePQ of any endpoint that the session has had
 	readLevel      tlsprovider.Level
 	input          []tlsprovider.CryptoData // not passed to crypto/tls yet
@@ -135,7 +137,7 @@ func (s *session) collect() ([]tlsprovider.Event, error) {
 	case ch == nil:
 		return nil, nil
 	}
-	s.state.ServerName = ch.ServerName
+	s.state.ServerName, s.offered = ch.ServerName, ch.Groups
 	s.waitHello = true
 	return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: ch}), nil
 }
@@ -167,6 +169,11 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		if p.external {
 			s.signing = newSigning()
 		}
+	}
+	if s.wantPQ && !slices.ContainsFunc(s.offered, tlsprovider.Group.PostQuantum) {
+		// crypto/tls would report that there is no common group if it does not support those of the client.
+		return nil, s.alert(tlsprovider.AlertInsufficientSecurity, "RequirePQ is set, but the client offers only %s",
+			tlsprovider.GroupList(s.offered))
 	}
 	if len(s.prepared.certs) == 0 && !hasCallback(s.e.cfg.TLS) {
 		return nil, s.alert(tlsprovider.AlertInternalError, "%w", errNoCertificates)

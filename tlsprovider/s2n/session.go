@@ -276,6 +276,10 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 	if err := s.decide(d); err != nil {
 		return nil, s.fail(tlsprovider.AlertInternalError, err)
 	}
+	if s.wantPQ && !slices.ContainsFunc(s.offered, tlsprovider.Group.PostQuantum) {
+		return nil, s.fail(tlsprovider.AlertInsufficientSecurity,
+			fmt.Errorf("s2n: RequirePQ is set, but the client offers only %s", tlsprovider.GroupList(s.offered)))
+	}
 	s.hello, s.alpn = nil, d.ALPN
 	return s.Advance(nil)
 }

@@ -75,6 +75,9 @@ func Faults() []Fault {
 		{"RequirePQ and a classical client", server, func(t *testing.T, f *faulty) {
 			f.client.Groups, f.server.RequirePQ = []tlsprovider.Group{tlsprovider.P256}, true
 		}},
+		{"RequirePQ and a classical client that offers P-521 only", server, func(t *testing.T, f *faulty) {
+			f.client.Groups, f.server.RequirePQ = []tlsprovider.Group{tlsprovider.P521}, true
+		}},
 		{"RequirePQ and a classical server", client, func(t *testing.T, f *faulty) {
 			f.server.Groups, f.client.RequirePQ = []tlsprovider.Group{tlsprovider.P256}, true
 		}},
