@@ -181,7 +181,7 @@ func TestBacklog(t *testing.T) {
 	})
 }
 
-func TestSlowGetTLSConfigStopsNobodyElse(t *testing.T) {
+func TestSlowGetTLSConfigDoesNotBlockOthers(t *testing.T) {
 	const stuck = 50
 	var answer chan struct{}
 	cfg := serverConfig()
@@ -225,7 +225,7 @@ func (s *slowSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts)
 	return s.Signer.Sign(rand, digest, opts)
 }
 
-func TestSlowSignerStopsNobodyElse(t *testing.T) {
+func TestSlowSignerDoesNotBlockOthers(t *testing.T) {
 	const stuck = 50
 	cfg := serverConfig()
 	cfg.GetTLSConfig = nil
@@ -280,7 +280,7 @@ func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
 	})
 }
 
-func TestForeignPacketsDoNoHarm(t *testing.T) {
+func TestUnrelatedPacketsAreHarmless(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		stranger := w.net.Listen("10.0.0.9:9")

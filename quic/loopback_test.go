@@ -172,7 +172,7 @@ func TestLoopbackUnspecifiedAddress(t *testing.T) {
 	}
 }
 
-func TestAddressesThatAreNone(t *testing.T) {
+func TestInvalidAddresses(t *testing.T) {
 	e, err := newTestEndpoint()
 	require.NoError(t, err)
 	defer e.Close()

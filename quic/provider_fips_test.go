@@ -10,7 +10,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-func TestFIPSBuildWantsAProviderByName(t *testing.T) {
+func TestFIPSBuildRequiresProvider(t *testing.T) {
 	cfg := &Config{TLS: &tlsprovider.Config{NextProtos: []string{"x"}}}
 	_, err := Listen("udp", "127.0.0.1:0", cfg)
 	require.ErrorContains(t, err, "Config.Provider is nil")

@@ -224,7 +224,7 @@ func TestBulkDoesNotStarveOthers(t *testing.T) {
 
 // The goroutines that receive, run TLS and fire timers leave all packets to senders, including those
 // without a connection: Retry, Version Negotiation, refusals, CONNECTION_CLOSE and retransmissions.
-func TestWhoSends(t *testing.T) {
+func TestOnlySendersSend(t *testing.T) {
 	cfg := serverConfig()
 	cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
 	refuse := false

@@ -62,7 +62,7 @@ func TestTransferUnderLoss(t *testing.T) {
 	})
 }
 
-func TestSlowReaderHoldsTheWriterBack(t *testing.T) {
+func TestSlowReaderBlocksWriter(t *testing.T) {
 	cfg, size := serverConfig(), 1<<20
 	cfg.StreamWindow, cfg.MaxStreamWindow = 64<<10, 64<<10
 	client := clientConfig()

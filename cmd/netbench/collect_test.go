@@ -39,7 +39,7 @@ func TestCollectDriverWithoutStatistics(t *testing.T) {
 }
 
 // As with s2n-netbench, lines go to standard output, and flags may follow the driver.
-func TestCollectAsUpstream(t *testing.T) {
+func TestCollectLikeS2NNetbench(t *testing.T) {
 	status, out := netbench(t, "collect", "true", "-s", "a.json")
 	require.Zero(t, status)
 	file := filepath.Join(t.TempDir(), "out.json")

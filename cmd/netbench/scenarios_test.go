@@ -49,7 +49,7 @@ func TestScenarioFlags(t *testing.T) {
 	require.Contains(t, string(text), `{"amount_ms":1042}`)
 }
 
-func TestScenarioThatCannotRun(t *testing.T) {
+func TestInvalidScenario(t *testing.T) {
 	_, problems, err := execute(t, "scenarios", t.TempDir(), "--request_response.request_size", "0")
 	require.NoError(t, err)
 	require.Contains(t, problems, "request_response.json cannot be run: servers[0].connections[0].peer_streams[0][0].profile.operations[0].profile.operations[0].receive: the number of bytes is 0")

@@ -111,7 +111,7 @@ func TestPeersRefuse(t *testing.T) {
 }
 
 // Servers on stacks that do not report handshake times report none.
-func TestServersOnPeersKnowNoConnectTime(t *testing.T) {
+func TestNoConnectTimeOnOtherServers(t *testing.T) {
 	dir := build(t)
 	netbench := filepath.Join(dir, "netbench")
 	out, err := exec.Command(netbench, "scenarios", dir, "--connect.connections", "3").CombinedOutput()

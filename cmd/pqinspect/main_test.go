@@ -61,7 +61,7 @@ var (
 	x  = []tlsprovider.Group{tlsprovider.X25519}
 )
 
-func TestTableForPeople(t *testing.T) {
+func TestTable(t *testing.T) {
 	r := capturetest.Record(t, capturetest.Setup{})
 	out, errs, status := pqinspect(t, write(t, "a.pcapng", r.Ng(t, false)))
 	require.Zero(t, status, errs)

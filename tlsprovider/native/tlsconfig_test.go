@@ -173,9 +173,9 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New("no randomness today") }
 
-// TestGODEBUGTakesHybridsAway checks that an endpoint for post-quantum groups cannot be made if
+// TestGODEBUGDisablesHybrids checks that an endpoint for post-quantum groups cannot be made if
 // GODEBUG=tlsmlkem=0 removes them from a tls.Config.
-func TestGODEBUGTakesHybridsAway(t *testing.T) {
+func TestGODEBUGDisablesHybrids(t *testing.T) {
 	p := New()
 	_, server, _ := tlstest.Configs(t)
 	client := &tlsprovider.Config{NextProtos: []string{"test"}}

@@ -63,8 +63,8 @@ func TestParamsAreChecked(t *testing.T) {
 	}
 }
 
-// TestUpdateThatFails checks that keys stay in their phase if an update fails.
-func TestUpdateThatFails(t *testing.T) {
+// TestFailedUpdate checks that keys stay in their phase if an update fails.
+func TestFailedUpdate(t *testing.T) {
 	p := params(t)
 	failing, calls := errors.New("no entropy"), 0
 	p.Next = func() (packetkeys.Phase, error) {

@@ -57,9 +57,9 @@ func TestPeerWithoutALPN(t *testing.T) {
 	}
 }
 
-// TestProtocolsThatS2NCannotNegotiate checks that configurations with protocols that s2n-tls cannot negotiate
+// TestUnsupportedProtocols checks that configurations with protocols that s2n-tls cannot negotiate
 // are errors: s2n-tls rejects a list with only a protocol of one byte, and ends a protocol at a zero byte.
-func TestProtocolsThatS2NCannotNegotiate(t *testing.T) {
+func TestUnsupportedProtocols(t *testing.T) {
 	for _, proto := range []string{"x", "a\x00b"} {
 		client, server, _ := tlstest.Configs(t)
 		client.NextProtos, server.NextProtos = []string{"test", proto}, []string{proto}

@@ -100,9 +100,9 @@ func TestSystemRoots(t *testing.T) {
 	require.ErrorContains(t, err, "SSL_CERT_FILE")
 }
 
-// TestSystemRootsAreGos checks that the system's roots are those that crypto/x509 finds. Both read the
+// TestSystemRootsMatchGo checks that the system's roots are those that crypto/x509 finds. Both read the
 // environment once, so each case runs in a child process.
-func TestSystemRootsAreGos(t *testing.T) {
+func TestSystemRootsMatchGo(t *testing.T) {
 	if os.Getenv("PQQUIC_TEST_ROOTS") != "" {
 		theirs, err := x509.SystemCertPool()
 		require.NoError(t, err)
@@ -142,7 +142,7 @@ func TestSystemRootsAreGos(t *testing.T) {
 		{"SSL_CERT_FILE=" + file, "SSL_CERT_DIR=" + dir + ":" + both},
 		{"SSL_CERT_FILE=" + junk, "SSL_CERT_DIR=" + both},
 	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestSystemRootsAreGos$")
+		cmd := exec.Command(os.Args[0], "-test.run=^TestSystemRootsMatchGo$")
 		cmd.Env = append(append(os.Environ(), "PQQUIC_TEST_ROOTS=1"), env...)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%q: %s", env, out)

@@ -38,7 +38,7 @@ func TestRatioOfSums(t *testing.T) {
 }
 
 // A round without a measurement does not spoil the ratio, and the result can be written as JSON.
-func TestRatioWithoutOne(t *testing.T) {
+func TestRatioOfNothing(t *testing.T) {
 	in := Ratio([]float64{0, 2, 3, 5}, []float64{1, 1, 0, 5}, 1)
 	require.InDelta(t, math.Sqrt2, in.Value, 1e-9)
 	require.Zero(t, Ratio([]float64{0}, []float64{0}, 1))

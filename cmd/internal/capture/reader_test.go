@@ -80,7 +80,7 @@ func TestByteOrders(t *testing.T) {
 }
 
 // A false length is not trusted: the data is missing, and nothing is allocated for it.
-func TestLies(t *testing.T) {
+func TestFalseLengths(t *testing.T) {
 	file := ngFile(binary.LittleEndian, make([]byte, 16), make([]byte, 16))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

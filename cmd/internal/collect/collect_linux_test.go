@@ -310,7 +310,7 @@ func TestKilledDriver(t *testing.T) {
 	require.Contains(t, run.Notes, "the driver ended with status 137")
 }
 
-func TestGrandchildDoesNotHoldUs(t *testing.T) {
+func TestGrandchildDoesNotDelayEnd(t *testing.T) {
 	_, status, out := collectFrom(t, "leaving", Options{})
 	require.Zero(t, status)
 	pid, err := strconv.Atoi(strings.TrimSpace(out))

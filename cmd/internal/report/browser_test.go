@@ -211,7 +211,7 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
-func TestPageIsUsed(t *testing.T) {
+func TestPageInteraction(t *testing.T) {
 	b := openBrowser(t)
 	file := t.TempDir() + "/report.html"
 	var page bytes.Buffer

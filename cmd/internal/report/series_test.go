@@ -54,7 +54,7 @@ func TestRates(t *testing.T) {
 }
 
 // s2n-netbench's files count too few connections, but have all the times that they took.
-func TestForeignConnections(t *testing.T) {
+func TestConnectionsOfS2NNetbench(t *testing.T) {
 	in := theirs(t, "x.json")
 	s := makeSeries([]Input{in})[0]
 	rate, n := metrics[0].estimate(s)

@@ -88,7 +88,7 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, bytes.ErrTooLarge }
 
-func TestRecorderThatCannotWrite(t *testing.T) {
+func TestRecorderWriteError(t *testing.T) {
 	stop := make(chan struct{})
 	close(stop)
 	err := NewRecorder(broken{}, new(Header)).Run(time.Hour, stop)

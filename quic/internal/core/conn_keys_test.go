@@ -147,7 +147,7 @@ func TestReorderingAroundAKeyUpdate(t *testing.T) {
 }
 
 // A packet whose key phase bit was changed on the way does not open and causes no key update.
-func TestBogusPhaseBit(t *testing.T) {
+func TestChangedPhaseBit(t *testing.T) {
 	r := connected(t, rigOptions{})
 	for i := range 50 {
 		d := r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, nil)
@@ -195,7 +195,7 @@ func TestWhenWeMayUpdate(t *testing.T) {
 }
 
 // After a key update by the peer, we also wait for the acknowledgement of a packet in the new phase.
-func TestUpdateAfterThePeers(t *testing.T) {
+func TestUpdateAfterPeersUpdate(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.updatePuppet()
 	for range 2 {

@@ -138,7 +138,7 @@ func TestKeepAliveOfTinyIdleTimeout(t *testing.T) {
 
 // A peer that has aborted many streams receives the withheld credit in time, even if it sends nothing that
 // prompts it.
-func TestWithheldStreamCreditComesByItself(t *testing.T) {
+func TestWithheldStreamCreditIsSent(t *testing.T) {
 	r := connected(t, rigOptions{})
 	blocked := 0
 	for blocked < 3 {

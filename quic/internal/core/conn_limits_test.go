@@ -62,7 +62,7 @@ func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 }
 
 // The peer can only retire a connection ID that was sent to it, even if we have prepared others.
-func TestRetirementOfAnUnsentID(t *testing.T) {
+func TestRetireUnsentConnID(t *testing.T) {
 	r := connected(t, rigOptions{})
 	var frames []byte
 	for seq := uint64(1); seq <= r.server.ids.announced; seq++ {

@@ -92,7 +92,7 @@ func TestAckOfUnsent(t *testing.T) {
 }
 
 // Numbers are also skipped after numbers that were used outside Loss.
-func TestSkippedNumbersAfterOthersNumbers(t *testing.T) {
+func TestSkippedNumbersAfterSetNextNumber(t *testing.T) {
 	lt := newLossTest(t, Config{Rand: func(b []byte) { clear(b) }})
 	lt.l.ConfirmHandshake(lt.now)
 	lt.l.SetNextNumber(SpaceApp, 1000)
@@ -198,7 +198,7 @@ func TestRealLossNotUndone(t *testing.T) {
 	require.Zero(t, lt.l.spaces[SpaceApp].sent.len(), "nothing is remembered")
 }
 
-func TestReorderingThresholdsRecede(t *testing.T) {
+func TestReorderingThresholdsDecrease(t *testing.T) {
 	var r reordering
 	r.init()
 	r.late(500, 70*ms, 40*ms)

@@ -24,7 +24,7 @@ func newTwoPathTest(t *testing.T) (lt *lossTest, first, second *Path) {
 // "Packets sent on the old path MUST NOT contribute to congestion control or RTT estimation for the new
 // path."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.4-1
-func TestPathsSampleRTTApart(t *testing.T) {
+func TestPathsSampleRTTSeparately(t *testing.T) {
 	lt, first, second := newTwoPathTest(t)
 	lt.send(SpaceApp, 1) // 1
 	lt.l.active = second
@@ -43,7 +43,7 @@ func TestPathsSampleRTTApart(t *testing.T) {
 }
 
 // Losses reduce the congestion window of the path on which the packets were sent.
-func TestPathsLoseApart(t *testing.T) {
+func TestPathsDetectLossSeparately(t *testing.T) {
 	lt, first, second := newTwoPathTest(t)
 	lt.send(SpaceApp, 4) // 1 to 4
 	lt.l.active = second
@@ -97,7 +97,7 @@ func TestProbeTimeoutOfActivePath(t *testing.T) {
 }
 
 // A server's limit before address validation applies to each path.
-func TestPathsAreValidatedApart(t *testing.T) {
+func TestPathsAreValidatedSeparately(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
 	lt.l.Path().ValidateAddress()
 	second := newPath(lt.now, &lt.l.cfg)

@@ -228,7 +228,7 @@ func TestAmplificationLimit(t *testing.T) {
 	require.Greater(t, lt.l.Path().AmplificationCredit(), 1<<30)
 }
 
-func TestAmplificationLimitIsServers(t *testing.T) {
+func TestAmplificationLimitIsForServersOnly(t *testing.T) {
 	lt := newLossTest(t, Config{})
 	lt.wantLimit("a client is not limited", SendAll)
 }

@@ -42,7 +42,7 @@ func TestSentRing(t *testing.T) {
 
 // While the oldest packet is outstanding, each ACK frame repeats the ranges of the previous ones. They are
 // skipped, because processing them again would make the work per round trip quadratic.
-func TestRepeatedRangesAreSteppedOver(t *testing.T) {
+func TestRepeatedRangesAreSkipped(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	lt.l.setWindow(lt.now, maxWindow, math.MaxInt)
 	lt.l.active.reo.packets = maxPacketThreshold
@@ -68,7 +68,7 @@ func (r *sentRing) steps(rg wire.PNRange) (n int) {
 
 // A peer that holds one packet back can acknowledge the others again and again, in ranges that begin at
 // another packet each time. A packet has room for hundreds of ACK frames, so each must be cheap.
-func TestRangesFromAnywhereAreSteppedOver(t *testing.T) {
+func TestScatteredAckedRangesAreSkipped(t *testing.T) {
 	const packets = 4000
 	for name, start := range map[string]func(i int) int{
 		"ascending":  func(i int) int { return 2 + i },

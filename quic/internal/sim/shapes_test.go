@@ -140,7 +140,7 @@ func dropCounts(p *Pair) map[string]uint64 {
 
 // Bytes behind the last packet count towards the anti-amplification limit, which a long chain exhausts.
 // They are not answered, in particular not with a stateless reset.
-func TestTrailingBytesCount(t *testing.T) {
+func TestTrailingBytesCountTowardsLimit(t *testing.T) {
 	p := fake.New(fake.Options{ChainLen: 20_000})
 	o := options(1, p, postQuantum...)
 	pair, err := NewPair(o)

@@ -338,7 +338,7 @@ func TestRequestReply(t *testing.T) {
 }
 
 // Empty and repeated frames cause no events.
-func TestNoEventsForNothing(t *testing.T) {
+func TestNoEventsWithoutChanges(t *testing.T) {
 	s := newServer(t)
 	s.events()
 	for range 10 {

@@ -123,7 +123,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestSourceAddressIsTheOneAskedFor(t *testing.T) {
+func TestRequestedSourceAddress(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("127.0.0.2 is a local address on Linux only")
 	}

@@ -228,7 +228,7 @@ func TestOtherErrorsKeepOffload(t *testing.T) {
 }
 
 // If single datagrams are too large, segmentation offload stays enabled.
-func TestTooLargeIsNoRefusal(t *testing.T) {
+func TestTooLargeIsNotRefused(t *testing.T) {
 	server, client := offloadPair(t, slog.DiscardHandler)
 	tooLarge := true
 	c := calls{fail: func([]byte, bool) error {

@@ -59,7 +59,7 @@ func TestVarintOfLongerEncodingThanNecessary(t *testing.T) {
 	}
 }
 
-func TestAppendVarintPanicsOnOurOwnError(t *testing.T) {
+func TestAppendVarintPanicsAboveMax(t *testing.T) {
 	require.Panics(t, func() { AppendVarint(nil, MaxVarint+1) })
 }
 

@@ -41,8 +41,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestEveryGroupIsJudged checks that every group but X25519 is in the table.
-func TestEveryGroupIsJudged(t *testing.T) {
+// TestEveryGroupIsInTable checks that every group but X25519 is in the table.
+func TestEveryGroupIsInTable(t *testing.T) {
 	for _, g := range tlsprovider.AllGroups() {
 		_, ok := AWSLCFIPS4.Group(g)
 		require.Equal(t, g != tlsprovider.X25519, ok, "%v", g)

@@ -79,8 +79,8 @@ func TestMessages(t *testing.T) {
 	require.NotEmpty(t, sig)
 }
 
-// TestCutOff checks that a message that is too short or too long is malformed.
-func TestCutOff(t *testing.T) {
+// TestWrongMessageLengths checks that a message that is too short or too long is malformed.
+func TestWrongMessageLengths(t *testing.T) {
 	p := flights(t)
 	parse := map[byte]func([]byte) error{
 		hello.TypeClientHello:         func(b []byte) error { _, err := hello.ParseClientHello(b); return err },

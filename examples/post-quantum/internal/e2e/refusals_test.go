@@ -167,7 +167,7 @@ func TestNoAuthority(t *testing.T) {
 }
 
 // A group that is unavailable: Go omits the hybrids when a setting disables them.
-func TestGroupThatTheBuildLacks(t *testing.T) {
+func TestUnavailableGroup(t *testing.T) {
 	h := newHome(t)
 	for _, program := range []string{"pq_server", "pq_client"} {
 		s := h.serve(t, "--provider", "native") // makes the authority
@@ -202,7 +202,7 @@ func peer(t *testing.T, answer func(pkt []byte) []byte) string {
 }
 
 // A port that refuses, without --provider, still gives one line.
-func TestNobodyListens(t *testing.T) {
+func TestNoServer(t *testing.T) {
 	h := newHome(t)
 	h.serve(t, "--provider", "native") // makes the authority
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -212,7 +212,7 @@ func TestNobodyListens(t *testing.T) {
 	h.run(t, "pq_client", "--connect", addr, "--timeout", "1s").requireRefusal(t, "quic: dial "+addr, "is pq_server running at "+addr)
 }
 
-func TestPeersThatAreNotOurs(t *testing.T) {
+func TestOtherPeers(t *testing.T) {
 	h := newHome(t)
 	h.serve(t, "--provider", "native") // makes the authority
 	silent := peer(t, func([]byte) []byte { return nil })

@@ -33,7 +33,7 @@ func (h home) dial(t *testing.T, s *server) *quic.Conn {
 }
 
 // A server that gets a signal ends, whatever its clients do, and its clients are notified.
-func TestServerStopsWhileClientsHoldOn(t *testing.T) {
+func TestServerStopsWithOpenConnections(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {
 		for _, tt := range []struct {
@@ -65,7 +65,7 @@ func TestServerStopsWhileClientsHoldOn(t *testing.T) {
 }
 
 // Many megabytes are echoed unchanged.
-func TestEchoOfMuch(t *testing.T) {
+func TestLargeEcho(t *testing.T) {
 	h := newHome(t)
 	for _, p := range providers(t) {
 		t.Run(p, func(t *testing.T) {
