@@ -15,13 +15,6 @@
  * cross-signed roots. A handshake message is limited to 64 KiB anyway. */
 #define MAX_CHAIN 64
 
-static int fail(int32_t *err)
-{
-	*err = s2n_errno;
-	pqq_crypto_clear_errors();
-	return 0;
-}
-
 static int set_up(pqq_config *cfg, const char *policy)
 {
 	struct s2n_config *s = cfg->s2n;
@@ -76,7 +69,7 @@ pqq_config *pqq_config_new(const char *policy, uint32_t flags, int32_t *err)
 	cfg->flags = flags;
 	cfg->s2n = s2n_config_new_minimal();
 	if (cfg->s2n == NULL || !set_up(cfg, policy)) {
-		fail(err);
+		pqq_s2n_failed(err);
 		pqq_config_free(cfg);
 		return NULL;
 	}
@@ -119,7 +112,7 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 	cfg->certs = certs;
 	struct s2n_cert_chain_and_key *cert = s2n_cert_chain_and_key_new();
 	if (cert == NULL) {
-		return fail(err);
+		return pqq_s2n_failed(err);
 	}
 	cfg->certs[cfg->n_certs++] = cert;
 	int rc;
@@ -139,7 +132,7 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 	void *ctx = key_len == 0 ? (void *)((uintptr_t)index + 1) : NULL;
 	if (rc != S2N_SUCCESS || s2n_cert_chain_and_key_set_ctx(cert, ctx) != S2N_SUCCESS
 		|| s2n_config_add_cert_chain_and_key_to_store(cfg->s2n, cert) != S2N_SUCCESS) {
-		return fail(err);
+		return pqq_s2n_failed(err);
 	}
 	return 1;
 }
@@ -147,7 +140,7 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 int pqq_config_add_root(pqq_config *cfg, const char *pem, int32_t *err)
 {
 	*err = 0;
-	return s2n_config_add_pem_to_trust_store(cfg->s2n, pem) == S2N_SUCCESS ? 1 : fail(err);
+	return s2n_config_add_pem_to_trust_store(cfg->s2n, pem) == S2N_SUCCESS ? 1 : pqq_s2n_failed(err);
 }
 
 int pqq_config_add_alpn(pqq_config *cfg, const uint8_t *proto, size_t len, int32_t *err)
@@ -156,7 +149,7 @@ int pqq_config_add_alpn(pqq_config *cfg, const uint8_t *proto, size_t len, int32
 	if (len == 0 || len > 255) {
 		return 0;
 	}
-	return s2n_config_append_protocol_preference(cfg->s2n, proto, (uint8_t)len) == S2N_SUCCESS ? 1 : fail(err);
+	return s2n_config_append_protocol_preference(cfg->s2n, proto, (uint8_t)len) == S2N_SUCCESS ? 1 : pqq_s2n_failed(err);
 }
 
 int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t *err)
@@ -176,7 +169,7 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 	int rc = s2n_config_add_ticket_crypto_key(cfg->s2n, name, sizeof(name), material, sizeof(material),
 		now > ago ? now - ago : 1);
 	pqq_crypto_wipe(material, sizeof(material));
-	return rc == S2N_SUCCESS ? 1 : fail(err);
+	return rc == S2N_SUCCESS ? 1 : pqq_s2n_failed(err);
 }
 
 size_t pqq_config_groups(pqq_config *cfg, uint16_t *out, size_t cap)

@@ -130,8 +130,7 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 	}
 	if (cfg != NULL && cfg != c->cfg) {
 		if (s2n_connection_set_config(c->s2n, cfg->s2n) != S2N_SUCCESS) {
-			*err = s2n_errno;
-			return 0;
+			return pqq_s2n_failed(err);
 		}
 		pqq_config *old = c->cfg;
 		c->cfg = pqq_config_ref(cfg);
@@ -139,15 +138,13 @@ int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t 
 		pqq_config_free(old);
 		/* Select the certificate of the new configuration for the server name. */
 		if (s2n_connection_server_name_extension_used(c->s2n) != S2N_SUCCESS) {
-			*err = s2n_errno;
-			return 0;
+			return pqq_s2n_failed(err);
 		}
 	}
 	if (s2n_connection_append_protocol_preference(c->s2n, alpn, (uint8_t)alpn_len) != S2N_SUCCESS
 		|| s2n_connection_set_quic_transport_parameters(c->s2n, params, (uint16_t)params_len) != S2N_SUCCESS
 		|| s2n_client_hello_cb_done(c->s2n) != S2N_SUCCESS) {
-		*err = s2n_errno;
-		return 0;
+		return pqq_s2n_failed(err);
 	}
 	c->waits_hello = 0;
 	return 1;
@@ -162,8 +159,7 @@ int pqq_conn_signed(pqq_conn *c, const uint8_t *sig, size_t len, int32_t *err)
 	int ok = s2n_async_pkey_op_set_output(c->sign, sig, (uint32_t)len) == S2N_SUCCESS
 		&& s2n_async_pkey_op_apply(c->sign, c->s2n) == S2N_SUCCESS;
 	if (!ok) {
-		*err = s2n_errno;
-		pqq_crypto_clear_errors();
+		pqq_s2n_failed(err);
 	}
 	s2n_async_pkey_op_free(c->sign);
 	c->sign = NULL;

@@ -55,6 +55,13 @@ uint8_t pqq_alert_of(int err)
 	return s2n_error_get_type(err) == S2N_ERR_T_PROTO ? ALERT_HANDSHAKE_FAILURE : ALERT_INTERNAL_ERROR;
 }
 
+int pqq_s2n_failed(int32_t *err)
+{
+	*err = s2n_errno;
+	pqq_crypto_clear_errors();
+	return 0;
+}
+
 void pqq_error_text(int32_t err, char *name, size_t name_cap, char *text, size_t text_cap)
 {
 	const char *n = s2n_strerror_name(err), *t = s2n_strerror(err, "EN");

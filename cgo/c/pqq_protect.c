@@ -17,7 +17,7 @@ void pqq_packet_nonce(const pqq_packet_key *k, uint64_t pn, uint8_t nonce[PQQ_NO
  * an empty packet 0 first and discards the result. It never seals number 0 again. */
 int pqq_packet_key_prime(pqq_packet_key *k, uint64_t first_pn)
 {
-	uint8_t nonce[PQQ_NONCE], tag[PQQ_TAG];
+	uint8_t nonce[PQQ_NONCE], tag[PQQ_TAG] = { 0 };
 
 	k->unprimed = 0;
 	if (first_pn == 0) {

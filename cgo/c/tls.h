@@ -119,6 +119,8 @@ extern __thread int64_t pqq_now;
 
 /* pqq_error.c. pqq_alert_of returns the alert for an error number of s2n-tls. */
 uint8_t pqq_alert_of(int err);
+/* pqq_s2n_failed sets err to the number of s2n-tls's error, clears the errors of libcrypto, and returns 0. */
+int pqq_s2n_failed(int32_t *err);
 
 enum {
 	ALERT_UNEXPECTED_MESSAGE = 10,

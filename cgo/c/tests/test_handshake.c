@@ -102,6 +102,24 @@ static void wrong_name(pqq_config *client, pqq_config *server)
 	pqq_conn_free(s.conn);
 }
 
+/* After a decision that s2n-tls does not accept, libcrypto's queue of errors is empty, even if it was not empty before. */
+static void refused_decision(pqq_config *client, pqq_config *server)
+{
+	static side c, s;
+	const uint8_t junk[] = { 1, 2, 3 }, *p = junk;
+	int32_t err;
+	memset(&c, 0, sizeof(c));
+	memset(&s, 0, sizeof(s));
+	c.conn = pqq_conn_new(client, "server.test", "server.test", 0, (const uint8_t *)"client", 6, &err);
+	s.conn = pqq_conn_new(server, NULL, NULL, 0, NULL, 0, &err);
+	CHECK(drive(&c, 0, NULL, 0) && drive(&s, 0, c.out[0], c.out_len[0]) && s.hello == 1);
+	CHECK(d2i_X509(NULL, &p, sizeof(junk)) == NULL && ERR_peek_error() != 0);
+	CHECK(!pqq_conn_continue(s.conn, NULL, (const uint8_t *)"test", 4, NULL, 6, &err) && err != 0);
+	CHECK(ERR_peek_error() == 0);
+	pqq_conn_free(c.conn);
+	pqq_conn_free(s.conn);
+}
+
 int main(void)
 {
 	int32_t err;
@@ -126,6 +144,7 @@ int main(void)
 		handshake(client, server, 200, budget);
 	}
 	wrong_name(client, server);
+	refused_decision(client, server);
 	pqq_live after = pqq_live_now();
 	CHECK(after.handles == before.handles && after.tls_bytes == before.tls_bytes);
 	CHECK(after.crypto_bytes == before.crypto_bytes);
