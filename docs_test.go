@@ -108,6 +108,36 @@ func TestLinks(t *testing.T) {
 	require.Greater(t, links, 40)
 }
 
+// TestArchitectureNamesEveryPackage checks that the table in docs/architecture.md has a row for each package.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	require.NoError(t, err)
+	// The rows of other folders describe these.
+	named := []string{".", "cgo/c/include", "tlsprovider/tlstest/fake", "tlsprovider/tlstest/internal/require"}
+	for line := range strings.Lines(string(page)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, code := range mdCode.FindAllString(cells[1], -1) {
+				named = append(named, strings.Trim(code, "`"))
+			}
+		}
+	}
+	files := 0
+	require.NoError(t, fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && slices.Contains([]string{".git", "build", "third_party", "examples", "cmd", "bench", "interop"}, name) {
+			return fs.SkipDir // or not packages of this module, or programs
+		}
+		if dir := path.Dir(name); path.Ext(name) == ".go" {
+			files++
+			require.Contains(t, named, dir, "%s", name)
+		}
+		return nil
+	}))
+	require.Greater(t, files, 300)
+}
+
 // TestLinksPlanted checks that each kind of fault is found, and that correct links are not faults.
 func TestLinksPlanted(t *testing.T) {
 	page := func(link string) string {
