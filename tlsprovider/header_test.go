@@ -33,14 +33,14 @@ func TestDecodePacketNumber(t *testing.T) {
 	}{
 		{0xa82f30ea, 0x9b32, 2, 0xa82f9b32}, // RFC 9000, A.3
 		{-1, 0, 1, 0},
-		{-1, 0xff, 1, 0xff}, // nothing lies below
+		{-1, 0xff, 1, 0xff}, // there is no lower window
 		{0, 0xff, 1, 0xff},
 		{0xff, 0, 1, 0x100},
 		{0x17f, 0, 1, 0x200},
 		{0x17e, 0, 1, 0x100},
 		{0x100, 0xff, 1, 0xff},
 		{1<<62 - 2, 0xff, 1, 1<<62 - 1},
-		{1<<62 - 2, 0, 1, 1<<62 - 256}, // nothing lies above
+		{1<<62 - 2, 0, 1, 1<<62 - 256}, // there is no higher window
 	} {
 		require.Equal(t, tt.want, decodePacketNumber(tt.largest, tt.truncated, tt.n), "%#x after %#x", tt.truncated, tt.largest)
 	}

@@ -170,7 +170,7 @@ func TestTicketKeyRotation(t *testing.T) {
 	require.NoError(t, err)
 	idle.Close()
 	now = now.Add(ticketKeyLife)
-	require.False(t, run(), "after two rotations the key is gone")
+	require.False(t, run(), "the key is discarded after two rotations")
 }
 
 // TestTicketKeysAreWiped checks that an endpoint overwrites its own ticket keys when they expire, and not those
@@ -184,7 +184,7 @@ func TestTicketKeysAreWiped(t *testing.T) {
 	require.NoError(t, err)
 	e := se.(*endpoint)
 	var keys [][]byte
-	for range 3 { // of which two are kept
+	for range 3 { // two keys are kept
 		keys = append(keys, e.current.ticketKeys.secrets[0])
 		now = now.Add(ticketKeyLife)
 		e.rotate(now)
@@ -227,7 +227,7 @@ func TestNotLinked(t *testing.T) {
 	}
 }
 
-// A library without post-quantum key exchange is used by those who say so, and then by default.
+// A library without post-quantum key exchange works only with AllowClassical, and then also as the default.
 func TestClassicalIsRefused(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)

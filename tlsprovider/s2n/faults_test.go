@@ -31,7 +31,7 @@ func TestErrorTable(t *testing.T) {
 			require.NotNil(t, row, "docs/tls-errors.md has no row for it")
 			require.Equal(t, fault.Side.String(), row[0])
 			if strings.HasPrefix(fault.Name, "RequirePQ") {
-				needPostQuantum(t, s) // or its configuration is refused
+				needPostQuantum(t, s) // otherwise its configuration is refused
 			}
 			for i, p := range []tlsprovider.Provider{n, s} {
 				// The peer uses the other provider.

@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// TestFinishedSessionsAreSmall checks that a session, which is kept for its exporter until the connection ends,
-// frees the 31 KB of s2n-tls after the handshake; on a client after the ticket or IgnoreTickets.
+// TestFinishedSessionsAreSmall checks that a session frees the 31 KB of s2n-tls after the handshake, or on a client
+// after a ticket or IgnoreTickets. The session itself is kept for its exporter until the connection ends.
 func TestFinishedSessionsAreSmall(t *testing.T) {
 	prov := newProvider(t)
 	runtime.LockOSThread() // AWS-LC keeps some memory for each thread

@@ -16,7 +16,7 @@ import (
 // newProvider skips a test if the C library is not linked, or fails it if PQQUIC_REQUIRE_LINKED is 1.
 func newProvider(t testing.TB) tlsprovider.Provider {
 	t.Helper()
-	p, err := New(AllowClassical()) // TestClassicalIsRefused has New without it
+	p, err := New(AllowClassical()) // TestClassicalIsRefused calls New without it
 	if errors.Is(err, ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
 		t.Skip("not linked: run `make build` first")
 	}

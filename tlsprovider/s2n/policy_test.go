@@ -26,7 +26,7 @@ func TestEveryRowPrefersAES128(t *testing.T) {
 	const classical = 1<<3 | 1<<4 | 1<<5 | 1<<7 // of policyBits
 	policies := []string{"default_pq", "default_fips"}
 	for mask := 1; mask < 256; mask++ {
-		if awslc.Variant != "openssl" || mask&classical != 0 { // s2n-tls leaves out rows without a group
+		if awslc.Variant != "openssl" || mask&classical != 0 { // s2n-tls omits rows without a group
 			policies = append(policies, fmt.Sprintf("pqquic_%02x", mask))
 		}
 	}
@@ -35,15 +35,15 @@ func TestEveryRowPrefersAES128(t *testing.T) {
 		require.NoError(t, err, policy)
 		require.Equal(t, tlsprovider.AES128GCM, o.CipherSuites[0], policy)
 		if strings.HasPrefix(awslc.Variant, "fips") && policy != "default_pq" {
-			// It is not approved: see cgo/c/tests/awslc/test_fips.c.
+			// ChaCha20-Poly1305 is not approved: see cgo/c/tests/awslc/test_fips.c.
 			require.NotContains(t, o.CipherSuites, tlsprovider.ChaCha20Poly1305, policy)
 		}
 	}
 }
 
-// TestDefaultTLS13Policy checks that s2n-tls's policy default_tls13 is post-quantum in the library that the build
-// makes. With PQ_DEFAULT_POLICY=OFF it is not, but the provider's default is. TestOverrides in scripts/checks runs
-// this test with such a library.
+// TestDefaultTLS13Policy checks that s2n-tls's policy default_tls13 is post-quantum in the linked library. With
+// PQ_DEFAULT_POLICY=OFF it is classical, and the provider's default is still post-quantum. TestOverrides in
+// scripts/checks runs this test with such a library.
 func TestDefaultTLS13Policy(t *testing.T) {
 	p := newProvider(t)
 	needPostQuantum(t, p)

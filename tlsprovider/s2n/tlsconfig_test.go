@@ -17,8 +17,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
-// accepted lists the fields of tls.Config that may be set, and why. Other fields, for example one that a later
-// release of Go adds, must be errors.
+// accepted lists the fields of tls.Config that may be set, with the reason. Setting another field, such as one that a
+// later release of Go adds, must be an error.
 var accepted = map[string]string{
 	"Time": "honoured", "NextProtos": "honoured", "InsecureSkipVerify": "honoured", "CurvePreferences": "honoured",
 	"SessionTicketsDisabled": "honoured", "SessionTicketKey": "honoured", "KeyLogWriter": "honoured",
@@ -30,7 +30,7 @@ var accepted = map[string]string{
 	"Renegotiation":               "TLS 1.3 has none",
 }
 
-// fill sets a field to something that is not its zero value.
+// fill sets a field to a value that is not zero.
 func fill(t *testing.T, name string, v reflect.Value) {
 	t.Helper()
 	switch name {
@@ -121,7 +121,7 @@ func TestTLSConfigFields(t *testing.T) {
 	}
 }
 
-// startWith makes an endpoint from a tls.Config that edit has changed.
+// startWith makes an endpoint from a tls.Config after edit has changed it.
 func startWith(t *testing.T, prov tlsprovider.Provider, side tlsprovider.Side, ca *tlstest.Authority, edit func(*tls.Config)) error {
 	t.Helper()
 	c := &tls.Config{NextProtos: []string{"test"}, Certificates: []tls.Certificate{goCertificate(t, ca)}}

@@ -45,7 +45,7 @@ func (a *Authority) Roots() *tlsprovider.Roots {
 	return r
 }
 
-// issue signs a leaf for key; edit, when not nil, changes the template.
+// Issue returns the chain of a leaf for key. edit, if not nil, changes the leaf's template.
 func (a *Authority) Issue(t testing.TB, key crypto.Signer, edit func(*x509.Certificate)) [][]byte {
 	t.Helper()
 	tmpl := &x509.Certificate{

@@ -62,7 +62,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 			require.Equal(t, tlsprovider.Client, side)
 			RequireAlert(t, tt.want, err)
 			require.ErrorContains(t, err, tt.text)
-			require.Empty(t, p.Flights[tlsprovider.Client][tlsprovider.LevelHandshake], "no Finished leaves")
+			require.Empty(t, p.Flights[tlsprovider.Client][tlsprovider.LevelHandshake], "no Finished is sent")
 			_, again := p.Client.Advance(nil)
 			require.Equal(t, err, again)
 
@@ -124,8 +124,8 @@ func (su *Suite) mutualTLS(t *testing.T) {
 	}
 }
 
-// authoritiesOfEachRole gives one Config, with one authority for servers and another for clients, to both
-// sides. A certificate of the wrong authority is refused in either role.
+// authoritiesOfEachRole checks that RootCAs and ClientCAs are separate. Both sides use one Config with an authority for
+// servers and another one for clients. A certificate of the wrong authority is refused in each role.
 func (su *Suite) authoritiesOfEachRole(t *testing.T) {
 	servers, clients := NewAuthority(t), NewAuthority(t)
 	cfg := func(cert tlsprovider.Certificate) *tlsprovider.Config {
@@ -157,7 +157,8 @@ func (su *Suite) authoritiesOfEachRole(t *testing.T) {
 	}
 }
 
-// clientWithTwoCertificates: a provider shows one of a client's certificates, or refuses the configuration.
+// clientWithTwoCertificates checks that a client presents one of its certificates, or that the provider refuses the
+// configuration.
 func (su *Suite) clientWithTwoCertificates(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()

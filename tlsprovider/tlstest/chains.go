@@ -32,7 +32,7 @@ func certificateMessage(context string, entries []entry, after string) []byte {
 // An entry is one certificate of the message.
 type entry struct {
 	der        []byte
-	extensions []byte // with their length
+	extensions []byte // including their length
 }
 
 func entriesOf(chain [][]byte) (out []entry) {
@@ -42,8 +42,8 @@ func entriesOf(chain [][]byte) (out []entry) {
 	return out
 }
 
-// A chainForm is a way to encode a chain. Those that are wrong are what a peer would try in order to show a
-// chain to the library that VerifyPeer does not see.
+// A chainForm is a way to encode a chain. With the invalid ones, a peer could present a chain to the library that
+// VerifyPeer does not receive.
 type chainForm struct {
 	name   string
 	good   bool
@@ -96,8 +96,8 @@ func chainForms() []chainForm {
 	}
 }
 
-// peerChains sends chains in right and wrong forms: VerifyPeer sees what was sent and verified, or the
-// handshake fails before.
+// peerChains sends chains in valid and invalid forms. VerifyPeer must receive the chain that was sent and verified, or
+// the handshake must fail before.
 func (su *Suite) peerChains(t *testing.T) {
 	groups := []tlsprovider.Group{tlsprovider.P256}
 	for _, form := range chainForms() {
@@ -152,7 +152,7 @@ func (su *Suite) peerChains(t *testing.T) {
 	}
 }
 
-// runScriptedServer runs a client of the suite's against a scripted server.
+// runScriptedServer runs a client of the suite against a scripted server.
 func (su *Suite) runScriptedServer(t *testing.T, cfg *tlsprovider.Config, certificate []byte, leaf tlsprovider.Certificate) (tlsprovider.State, error) {
 	t.Helper()
 	s, err := su.newClient(t, cfg).NewSession(tlsprovider.SessionParams{
@@ -165,7 +165,7 @@ func (su *Suite) runScriptedServer(t *testing.T, cfg *tlsprovider.Config, certif
 	return s.State(), err
 }
 
-// runScriptedClient runs a server of the suite's against a scripted client.
+// runScriptedClient runs a server of the suite against a scripted client.
 func (su *Suite) runScriptedClient(t *testing.T, cfg *tlsprovider.Config, certificate []byte, leaf tlsprovider.Certificate) (tlsprovider.State, error) {
 	t.Helper()
 	s, err := su.newServer(t, cfg).NewSession(tlsprovider.SessionParams{Version: 1})

@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
-// Closed at any moment, a pair leaves nothing behind.
+// nothingIsLeft checks that sessions that are closed at different moments leave nothing behind.
 func (su *Suite) nothingIsLeft(t *testing.T) {
 	client, server, _ := Configs(t)
 	ce, se := su.newEndpoints(t, client, server)
@@ -45,7 +45,7 @@ func (su *Suite) nothingIsLeft(t *testing.T) {
 	for stop := range 5 {
 		once(stop)
 	}
-	once(3) // a ticket is in the cache
+	once(3) // stores a ticket
 	handles, bytes := su.Live()
 	for range 20 {
 		for stop := range 5 {
@@ -58,7 +58,7 @@ func (su *Suite) nothingIsLeft(t *testing.T) {
 	require.InDelta(t, bytes, bytesAfter, 64, "tickets differ by bytes")
 }
 
-// Handshakes go on while certificates and ticket keys change, and while the endpoint closes.
+// concurrentUse runs handshakes while certificates and ticket keys change, and while the endpoint closes.
 func (su *Suite) concurrentUse(t *testing.T) {
 	client, server, ca := Configs(t)
 	ce, err := su.Client.NewClient(client)
@@ -93,7 +93,7 @@ func (su *Suite) concurrentUse(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 10 {
-				_ = Lean(ce, se) // fails once the endpoints are closed, and does nothing worse
+				_ = Lean(ce, se) // fails after the endpoints have been closed
 			}
 		})
 	}
@@ -103,7 +103,7 @@ func (su *Suite) concurrentUse(t *testing.T) {
 	require.Error(t, Lean(ce, se))
 }
 
-// manyHandshakes runs handshakes by the thousand: nothing stays.
+// manyHandshakes checks that thousands of handshakes leave nothing behind.
 func (su *Suite) manyHandshakes(t *testing.T) {
 	n := 10_000
 	if testing.Short() || raceEnabled {
@@ -121,7 +121,7 @@ func (su *Suite) manyHandshakes(t *testing.T) {
 	require.Equal(t, [2]int64{handles, bytes}, [2]int64{after, bytesAfter}, "after %d handshakes", n)
 }
 
-// abortAt closes both sessions when stop events have come, and returns how many did.
+// abortAt closes both sessions after stop events. It returns the number of events.
 func abortAt(t *testing.T, ce, se tlsprovider.Endpoint, stop int) (events int) {
 	t.Helper()
 	p := PairOf(t, ce, se, "server.test")
@@ -145,8 +145,8 @@ func abortAt(t *testing.T, ce, se tlsprovider.Endpoint, stop int) (events int) {
 
 var errAborted = errors.New("aborted by the test")
 
-// stuckSigners starts handshakes that wait for a private key which does not answer: others go on, and
-// closing frees them all.
+// stuckSigners starts handshakes that wait for a private key that never signs. Others must not be affected, and closing
+// must free all of them.
 func (su *Suite) stuckSigners(t *testing.T) {
 	client, server, ca := Configs(t)
 	key := NewAuthority(t).Key

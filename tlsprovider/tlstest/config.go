@@ -14,25 +14,25 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A ConfigFault is an edit of a good configuration that a provider has to refuse.
+// A ConfigFault is a change to a valid configuration that a provider must refuse.
 type ConfigFault struct {
 	name   string
 	server bool
 	edit   func(*tlsprovider.Config)
-	want   string // what the error says
+	want   string // text that the error contains
 }
 
-// ClientFault is a fault of a client's configuration.
+// ClientFault returns a fault of a client's configuration.
 func ClientFault(name string, edit func(*tlsprovider.Config), want string) ConfigFault {
 	return ConfigFault{name, false, edit, want}
 }
 
-// ServerFault is a fault of a server's configuration.
+// ServerFault returns a fault of a server's configuration.
 func ServerFault(name string, edit func(*tlsprovider.Config), want string) ConfigFault {
 	return ConfigFault{name, true, edit, want}
 }
 
-// ConfigFaults are those that every provider refuses in the same words.
+// ConfigFaults returns the faults for which all providers have the same error text.
 func ConfigFaults(t *testing.T) []ConfigFault {
 	return []ConfigFault{
 		ClientFault("no NextProtos", func(c *tlsprovider.Config) { c.NextProtos = nil }, "NextProtos is empty"),
@@ -73,7 +73,7 @@ func ConfigFaults(t *testing.T) []ConfigFault {
 	}
 }
 
-// KeyThatDoesNotSign edits a server's configuration.
+// KeyThatDoesNotSign returns a change to a server's configuration: an X25519 key, which cannot sign.
 func KeyThatDoesNotSign(t *testing.T) func(*tlsprovider.Config) {
 	return func(c *tlsprovider.Config) {
 		key, err := ecdh.X25519().GenerateKey(rand.Reader)
@@ -83,7 +83,7 @@ func KeyThatDoesNotSign(t *testing.T) func(*tlsprovider.Config) {
 	}
 }
 
-// RefuseConfigs has a provider refuse each of faults on one line, with nothing left of the attempt.
+// RefuseConfigs checks that a provider refuses each of faults with an error of one line and leaves nothing behind.
 func RefuseConfigs(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64), faults []ConfigFault) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func RefuseConfigs(t *testing.T, p tlsprovider.Provider, live func() (handles, b
 	}
 }
 
-// CertificateOf is a certificate for a key, self-made as the key's kind allows.
+// CertificateOf returns a self-signed certificate for a key.
 func CertificateOf(t *testing.T, key crypto.Signer) tlsprovider.Certificate {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)

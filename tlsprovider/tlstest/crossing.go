@@ -8,14 +8,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// crossing sends one message at two encryption levels: unauthenticated bytes must not become part of
+// crossing sends a message in two parts at different encryption levels. Unauthenticated bytes must not become part of
 // an authenticated flight.
 func (su *Suite) crossing(t *testing.T) {
 	client, server, _ := Configs(t)
 	t.Run("server flight", func(t *testing.T) {
 		p := su.NewPair(t, client, server)
 		out := p.serverFlight(t)
-		// The first bytes of EncryptedExtensions at the Initial level, the rest where it belongs.
+		// Send the first bytes of EncryptedExtensions at the Initial level and the rest at the Handshake level.
 		i := 0
 		for out[i].Level != tlsprovider.LevelHandshake {
 			i++
@@ -39,7 +39,7 @@ func (su *Suite) crossing(t *testing.T) {
 	})
 }
 
-// serverFlight runs a handshake to the point where the server has answered.
+// serverFlight runs a handshake until the server has sent its flight, and returns the flight.
 func (p *Pair) serverFlight(t testing.TB) (out []tlsprovider.CryptoData) {
 	t.Helper()
 	events, err := p.Client.Advance(nil)

@@ -9,13 +9,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// decide is for [Pair.Decide].
+// decide returns a function for [Pair.Decide] that selects an Endpoint.
 func decide(e tlsprovider.Endpoint) func(*tlsprovider.ClientHello) tlsprovider.Decision {
 	return func(*tlsprovider.ClientHello) tlsprovider.Decision { return decision(e) }
 }
 
-// The endpoint that a Decision brings signs with its own key, be that in this process or elsewhere, and has
-// to be a server's.
+// decisionSigns checks that a Decision's Endpoint signs with its own key, whether in memory or with a Signer, and that
+// it must be a server's.
 func (su *Suite) decisionSigns(t *testing.T) {
 	client, server, ca := Configs(t)
 	key := NewAuthority(t).Key
@@ -46,7 +46,8 @@ func (su *Suite) decisionSigns(t *testing.T) {
 	RequireAlert(t, tlsprovider.AlertInternalError, err)
 }
 
-// A server whose certificates are deferred takes them from its Decision, and fails without one.
+// decisionSuppliesCertificate checks that a server with DeferCertificates uses the certificates of its Decision's
+// Endpoint, and fails without one.
 func (su *Suite) decisionSuppliesCertificate(t *testing.T) {
 	client, server, _ := Configs(t)
 	ce, there := su.newEndpoints(t, client, server)
@@ -65,7 +66,7 @@ func (su *Suite) decisionSuppliesCertificate(t *testing.T) {
 	}
 }
 
-// Events of one call are all good until the next, however many pieces of input it had.
+// piecesInOneCall checks that the events of a call are valid until the next call, also if its input had several pieces.
 func (su *Suite) piecesInOneCall(t *testing.T) {
 	client, server, _ := Configs(t)
 	for _, cut := range []int{1, 100, 200, 400} {
@@ -97,8 +98,8 @@ func (su *Suite) piecesInOneCall(t *testing.T) {
 	}
 }
 
-// A Decision's endpoint counts in all it says: whether a client has to show a certificate, above all, even
-// to one who has a ticket of the first endpoint's.
+// decisionAsksForCertificate checks that the whole configuration of a Decision's Endpoint applies, in particular
+// ClientAuth, also to a client with a ticket of the first endpoint.
 func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.TicketKeys = [][]byte{make([]byte, 32)}
@@ -129,10 +130,10 @@ func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	p = PairOf(t, ce, closed, "server.test")
 	p.Decide = decide(open)
 	_, ss = p.MustRun(t)
-	require.Empty(t, ss.PeerChain, "the other way round")
+	require.Empty(t, ss.PeerChain, "the reverse order")
 }
 
-// RequirePQ of the first endpoint or of the Decision's is enough.
+// decisionKeepsRequirePQ checks that RequirePQ applies if the first endpoint or the Decision's Endpoint has it.
 func (su *Suite) decisionKeepsRequirePQ(t *testing.T) {
 	client, server, _ := Configs(t)
 	su.firstGroup(t, true)

@@ -12,28 +12,28 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Fault is something wrong in a handshake that one side has to notice. The same fault should have
-// the same error code whichever provider notices it; docs/tls-errors.md lists what each says.
+// A Fault is an error in a handshake that one side must detect. It should have the same error code with each provider.
+// docs/tls-errors.md lists the alerts.
 type Fault struct {
 	Name string
-	// Side notices it.
+	// Side is the side that detects it.
 	Side tlsprovider.Side
 	run  func(t *testing.T, f *faulty)
 }
 
-// faulty is what a Fault can spoil: configurations before, flights on their way.
+// faulty contains what a Fault can change: the configurations, and messages between the sides.
 type faulty struct {
 	su             *Suite
 	client, server *tlsprovider.Config
 	ca             *Authority
-	name           string                                    // that the client asks for
-	alpn           string                                    // that the server answers; "" is "test"
-	spoil          func(message []byte) []byte               // of the one that the other side sends
-	kind           byte                                      // type of the message to spoil
+	name           string                                    // server name of the client
+	alpn           string                                    // protocol of the server; "" means "test"
+	spoil          func(message []byte) []byte               // changes a message to Side
+	kind           byte                                      // type of the message to change
 	extra          func(p *Pair) (tlsprovider.Level, []byte) // sent to Side after the handshake
 }
 
-// Faults lists what is tried.
+// Faults returns all faults.
 func Faults() []Fault {
 	const client, server = tlsprovider.Client, tlsprovider.Server
 	return []Fault{
@@ -108,12 +108,12 @@ var errRefused = &tlsprovider.Error{Alert: tlsprovider.AlertAccessDenied}
 
 func expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }
 
-// spoil changes the message of a type on its way.
+// spoil returns a function that changes the message of a type between the sides.
 func spoil(kind byte, f func([]byte) []byte) func(*testing.T, *faulty) {
 	return func(_ *testing.T, x *faulty) { x.kind, x.spoil = kind, f }
 }
 
-// after sends bytes when the handshake is done.
+// after returns a function that sends bytes after the handshake.
 func after(level tlsprovider.Level, data []byte) func(*testing.T, *faulty) {
 	return func(_ *testing.T, x *faulty) {
 		x.extra = func(*Pair) (tlsprovider.Level, []byte) { return level, data }
@@ -127,7 +127,7 @@ func mutual(cert func(*testing.T, *faulty) tlsprovider.Certificate) func(*testin
 	}
 }
 
-// Alert runs the fault and returns the alert of the side that notices it.
+// Alert runs a handshake with the fault and returns the alert of the side that detects it.
 func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 	t.Helper()
 	f := &faulty{su: su, name: "server.test", alpn: "test"}
@@ -145,7 +145,7 @@ func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 			}
 			return d
 		}
-		defer func() { require.True(t, found, "no message of type %d went by", f.kind) }()
+		defer func() { require.True(t, found, "no message of type %d was sent", f.kind) }()
 	}
 	side, err := p.Run(t)
 	if f.extra != nil {
@@ -160,7 +160,7 @@ func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 	return e.Alert
 }
 
-// rewrite changes the messages of a type in a run of messages.
+// rewrite changes the messages of a type in a sequence of messages.
 func rewrite(data []byte, kind byte, f func([]byte) []byte) (out []byte) {
 	for len(data) >= 4 {
 		n := 4 + int(data[1])<<16 + int(data[2])<<8 + int(data[3])
@@ -179,7 +179,7 @@ func lastByte(m []byte) []byte {
 	return m
 }
 
-// extensionsAt is where a message's list of extensions begins, at its length.
+// extensionsAt returns the offset of a message's list of extensions, which begins with its length.
 func extensionsAt(m []byte) int {
 	at := 4
 	switch m[0] {
@@ -209,10 +209,10 @@ func setExtension(id uint16, body []byte) func([]byte) []byte {
 	return func(m []byte) []byte { return editExtension(m, id, body) }
 }
 
-// WithoutExtension leaves an extension out of a ClientHello.
+// WithoutExtension removes an extension from a ClientHello.
 func WithoutExtension(hello []byte, id uint16) []byte { return editExtension(hello, id, nil) }
 
-// editExtension replaces the body of an extension, or with nil leaves the extension out.
+// editExtension replaces the body of an extension. If body is nil, it removes the extension.
 func editExtension(m []byte, id uint16, body []byte) []byte {
 	at := extensionsAt(m)
 	out := append([]byte(nil), m[:at+2]...)
@@ -234,7 +234,7 @@ func editExtension(m []byte, id uint16, body []byte) []byte {
 	return out
 }
 
-// setSuites leaves a suite that no provider supports.
+// setSuites replaces the cipher suites by one that no provider supports.
 func setSuites(m []byte) []byte {
 	at := 4 + 2 + 32
 	at += 1 + int(m[at])

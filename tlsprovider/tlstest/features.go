@@ -9,9 +9,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
-// A feature is something that a provider may lack: a field of its Capabilities.
+// A feature is an optional part of a provider, as in a field of its Capabilities.
 type feature struct {
-	name string // of the field
+	name string // the field's name
 	has  func(*tlsprovider.Capabilities) bool
 }
 
@@ -27,26 +27,26 @@ var (
 	handshakeDetails   = feature{"HandshakeDetails", func(c *tlsprovider.Capabilities) bool { return c.HandshakeDetails }}
 )
 
-// group is the feature of having a key exchange group.
+// group returns the feature of supporting a key exchange group.
 func group(g tlsprovider.Group) feature {
 	return feature{"Groups with " + g.String(), func(c *tlsprovider.Capabilities) bool { _, ok := c.Group(g); return ok }}
 }
 
-// scheme is the feature of having a signature scheme.
+// scheme returns the feature of supporting a signature scheme.
 func scheme(s tlsprovider.SignatureScheme) feature {
 	return feature{"SignatureSchemes with " + s.String(), func(c *tlsprovider.Capabilities) bool {
 		return slices.Contains(c.SignatureSchemes, s)
 	}}
 }
 
-// Signature schemes of certificates that tests make (RFC 8446, 4.2.3).
+// The signature schemes of the certificates in tests (RFC 8446, 4.2.3).
 const (
 	ecdsaP256 tlsprovider.SignatureScheme = 0x0403
 	ecdsaP384 tlsprovider.SignatureScheme = 0x0503
 	rsaPSS    tlsprovider.SignatureScheme = 0x0804
 )
 
-// missing says which of needs one of the two providers lacks. It is empty if they have all.
+// missing returns a description of the first feature in needs that a provider lacks, or "" if both have all of them.
 func (su *Suite) missing(needs ...feature) string {
 	for _, p := range []tlsprovider.Provider{su.Client, su.Server} {
 		c := p.Capabilities()
@@ -106,8 +106,8 @@ func (su *Suite) firstGroup(t testing.TB, postQuantum bool) tlsprovider.Group {
 	return 0
 }
 
-// retryGroup returns a group that the client offers by default, without a share, and that the server has. A
-// server that takes no other asks for a share with a HelloRetryRequest. It is 0 if there is none.
+// retryGroup returns a group that the client offers by default without a key share and that the server supports. If a
+// server supports no other group, it sends a HelloRetryRequest. retryGroup returns 0 if there is no such group.
 func (su *Suite) retryGroup(t testing.TB) (retry tlsprovider.Group) {
 	t.Helper()
 	client, server, _ := Configs(t)
@@ -138,7 +138,7 @@ func (su *Suite) requireShares(t testing.TB, st tlsprovider.State) {
 	}
 }
 
-// absentFeatures checks that a provider refuses a configuration or a call that asks for what it lacks.
+// absentFeatures checks that a provider refuses configurations and calls that need a feature that it lacks.
 func (su *Suite) absentFeatures(t *testing.T) {
 	for _, p := range []tlsprovider.Provider{su.Client, su.Server} {
 		su := &Suite{Client: p, Server: p, Live: su.Live}
@@ -207,7 +207,7 @@ func (su *Suite) absentFeatures(t *testing.T) {
 	}
 }
 
-// refusal returns the error of an endpoint that must not come into being.
+// refusal returns the error of making an endpoint. If there is none, it closes the endpoint.
 func refusal(newEndpoint func(*tlsprovider.Config) (tlsprovider.Endpoint, error), cfg *tlsprovider.Config) error {
 	e, err := newEndpoint(cfg)
 	if err == nil {

@@ -9,8 +9,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// garbage gives both sides, at each level that they read at, what is no message, what is a message but
-// not one for them, and what is cut off in the middle.
+// garbage passes invalid, unexpected and truncated messages to both sides, at each level at which they read.
 func (su *Suite) garbage(t *testing.T) {
 	client, server, _ := Configs(t)
 	client.DisableTickets, server.DisableTickets = true, true
@@ -39,7 +38,7 @@ func (su *Suite) garbage(t *testing.T) {
 		_, err := p.Client.Advance(out)
 		RequireAlert(t, tlsprovider.AlertDecryptError, err)
 	})
-	t.Run("a message beyond all bounds", func(t *testing.T) {
+	t.Run("a message above every size limit", func(t *testing.T) {
 		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 			for _, level := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake} {
 				p := reading(t, ce, se, side, level)
@@ -58,7 +57,7 @@ func (su *Suite) garbage(t *testing.T) {
 	})
 }
 
-// reading is a handshake that has come to where side reads at level.
+// reading runs a handshake until side reads at level.
 func reading(t *testing.T, ce, se tlsprovider.Endpoint, side tlsprovider.Side, level tlsprovider.Level) *Pair {
 	t.Helper()
 	p := PairOf(t, ce, se, "server.test")
@@ -87,7 +86,7 @@ func reading(t *testing.T, ce, se tlsprovider.Endpoint, side tlsprovider.Side, l
 	return p
 }
 
-// junkMessage is random bytes behind a random header, often one that could be a message's.
+// junkMessage returns random bytes after a random header, which is often that of a valid message type.
 func junkMessage(random *rand.Rand) []byte {
 	kinds := []byte{0, 1, 2, 4, 5, 8, 11, 13, 15, 20, 24, 254}
 	n := random.IntN(600)
@@ -102,8 +101,8 @@ func junkMessage(random *rand.Rand) []byte {
 	return b
 }
 
-// feedGarbage expects that the session fails, or that it waits for the rest of a message: it is never
-// done with one, and goes on failing once it failed.
+// feedGarbage requires that the session fails, or waits for the rest of a message. It must not accept the message, and
+// after a failure each call must fail.
 func feedGarbage(t *testing.T, s tlsprovider.Session, level tlsprovider.Level, junk []byte) {
 	t.Helper()
 	done := s.State().HandshakeDone

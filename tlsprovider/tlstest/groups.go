@@ -17,7 +17,7 @@ func (su *Suite) eachGroupAlone(t *testing.T) {
 		if !ok {
 			continue
 		}
-		require.Equal(t, info, other, "both providers describe it alike")
+		require.Equal(t, info, other, "the providers' Capabilities differ")
 		t.Run(info.Name, func(t *testing.T) {
 			client, server := *client, *server
 			client.Groups = []tlsprovider.Group{g}
@@ -32,7 +32,7 @@ func (su *Suite) eachGroupAlone(t *testing.T) {
 	}
 }
 
-// groupsThatAreMissing names each group that a provider does not have.
+// groupsThatAreMissing checks that a configuration with a group that the provider lacks is an error that names it.
 func (su *Suite) groupsThatAreMissing(t *testing.T) {
 	caps := su.Client.Capabilities()
 	for _, g := range tlsprovider.AllGroups() {
@@ -62,8 +62,8 @@ func (su *Suite) helloRetryRequest(t *testing.T) {
 	require.NotContains(t, p.Hello.KeyShares, retry)
 }
 
-// requirePQ: a side with RequirePQ fails a classical handshake before it sends or accepts anything under
-// its keys.
+// requirePQ checks that a side with RequirePQ fails a classical handshake before it sends or accepts packets with its
+// keys.
 func (su *Suite) requirePQ(t *testing.T) {
 	client, server, _ := Configs(t)
 	classical := []tlsprovider.Group{su.firstGroup(t, false)}
@@ -80,7 +80,7 @@ func (su *Suite) requirePQ(t *testing.T) {
 		side, err := p.Run(t)
 		require.Equal(t, tlsprovider.Server, side)
 		RequireAlert(t, tlsprovider.AlertInsufficientSecurity, err)
-		require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello leaves")
+		require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello is sent")
 	})
 	t.Run("client", func(t *testing.T) {
 		c, s := *client, *server
@@ -95,7 +95,7 @@ func (su *Suite) requirePQ(t *testing.T) {
 	})
 }
 
-// noCommonGroup runs each pair of different groups.
+// noCommonGroup checks the error of a handshake for each pair of different groups.
 func (su *Suite) noCommonGroup(t *testing.T) {
 	groups := su.groups()
 	if len(groups) < 2 {

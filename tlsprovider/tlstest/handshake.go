@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
-// defaultHandshake runs a handshake of configurations that name no groups.
+// defaultHandshake runs a handshake with configurations that have no Groups.
 func (su *Suite) defaultHandshake(t *testing.T) {
 	client, server, ca := Configs(t)
 	p := su.NewPair(t, client, server)
@@ -85,7 +85,7 @@ func (su *Suite) keyEvents(t *testing.T) {
 	require.Error(t, err)
 }
 
-// RequireKeysFit checks that o opens what s seals.
+// RequireKeysFit checks that o opens packets that s has sealed.
 func RequireKeysFit(t testing.TB, s tlsprovider.Sealer, o tlsprovider.Opener) {
 	t.Helper()
 	slab := append([]byte("\x43destcid!\x00\x00\x00\x07payload"), make([]byte, 16)...)
@@ -208,7 +208,7 @@ func (su *Suite) wrongOrder(t *testing.T) {
 	require.Error(t, ce.SetCertificates(nil))
 }
 
-// A chain of 40 KB, longer than any flight that fits an amplification limit.
+// longChain runs a handshake with a chain of 40 KB, which exceeds every amplification limit.
 func (su *Suite) longChain(t *testing.T) {
 	client, server, ca := Configs(t)
 	leaf := ca.Leaf(t, nil)

@@ -23,12 +23,12 @@ func (su *Suite) alpn(t *testing.T) {
 		side, err := p.Run(t)
 		require.Equal(t, tlsprovider.Server, side)
 		RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
-		require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello leaves")
+		require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello is sent")
 	}
 }
 
-// negotiatedALPN: a server's handshake ends with the protocol that the Decision named, or fails, though the
-// client agrees to all. A library that ends strings at a zero byte negotiates another than this one.
+// negotiatedALPN checks that a server negotiates exactly the protocol of its Decision, or fails, with a client that
+// accepts every protocol. A library that ends strings at a zero byte would negotiate another protocol.
 func (su *Suite) negotiatedALPN(t *testing.T) {
 	_, server, _ := Configs(t)
 	server.Groups, server.DisableTickets = []tlsprovider.Group{tlsprovider.P256}, true

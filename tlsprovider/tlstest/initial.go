@@ -30,16 +30,16 @@ func vector(t testing.TB, name string) []byte {
 	return unhex(t, string(b))
 }
 
-// Versions that providers know.
+// The QUIC versions that providers may support.
 const (
 	version1 = 0x00000001
 	version2 = 0x6b3343cf
 )
 
-// rfcDCID is the connection ID of RFC 9001, appendix A.
+// rfcDCID is the client's destination connection ID in RFC 9001, appendix A.
 var rfcDCID = []byte{0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08}
 
-// clientInitial is RFC 9001, A.2.
+// clientInitial returns the packet of RFC 9001, A.2.
 func clientInitial(t testing.TB) (header, payload, packet []byte) {
 	header = unhex(t, "c300000001088394c8f03e5157080000449e00000002")
 	payload = append(vector(t, "a2-payload"), make([]byte, 1162)...)[:1162]
@@ -101,7 +101,7 @@ func (su *Suite) retryVectors(t *testing.T) {
 	}
 }
 
-// openInitial takes the packet of the RFC and anything else that may come, and keeps nothing.
+// openInitial checks OpenInitial with the packet of the RFC and with invalid packets, and that nothing is left.
 func (su *Suite) openInitial(t *testing.T) {
 	header, payload, packet := clientInitial(t)
 	p := su.Server
@@ -141,7 +141,7 @@ func (su *Suite) openInitial(t *testing.T) {
 	require.Equal(t, [2]int64{handles, held}, [2]int64{after, heldAfter})
 }
 
-// initialBothWays opens with one provider what the other sealed, in both versions.
+// initialBothWays checks that each provider opens Initial packets that the other one has sealed, in both versions.
 func (su *Suite) initialBothWays(t *testing.T) {
 	for _, version := range su.versions() {
 		for n := 0; n <= 20; n += 4 {
@@ -159,7 +159,7 @@ func (su *Suite) initialBothWays(t *testing.T) {
 	}
 }
 
-// tokensAndResets are one provider's own: what it sealed only it, or who shares its secret, opens.
+// tokensAndResets checks that a token opens only with the secret with which it was sealed.
 func (su *Suite) tokensAndResets(t *testing.T) {
 	p := su.Server
 	secret, other := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
@@ -181,7 +181,7 @@ func (su *Suite) tokensAndResets(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, token, again, "nonces are random")
 	got, ok := b.Open(nil, token, aad)
-	require.True(t, ok, "who shares the secret opens it")
+	require.True(t, ok, "another key from the same secret opens it")
 	require.Equal(t, plain, got)
 	_, ok = stranger.Open(nil, token, aad)
 	require.False(t, ok)
@@ -227,7 +227,7 @@ func (su *Suite) tokensAndResets(t *testing.T) {
 	require.NotEqual(t, x, y)
 }
 
-// chachaVector is RFC 9001, A.5.
+// chachaVector checks the packet of RFC 9001, A.5.
 func chachaVector(t *testing.T, seal, open KeyMaker) {
 	secret := unhex(t, "9ac312a7f877468ebe69422748ad00a1 5443f18203a07d6060f688f30f21632b")
 	s, o := seal(t, version1, tlsprovider.ChaCha20Poly1305, secret), open(t, version1, tlsprovider.ChaCha20Poly1305, secret)

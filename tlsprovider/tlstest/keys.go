@@ -11,12 +11,12 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// KeyMaker makes both directions' 1-RTT keys of one secret: what the Sealer seals the Opener opens.
-// Sessions never hand a secret out; this is for tests of packages that can.
+// A KeyMaker returns 1-RTT keys for one secret, so that the Opener opens packets of the Sealer. Sessions never return
+// secrets, so a provider needs another way to make such keys for tests.
 type KeyMaker func(t testing.TB, version uint32, suite tlsprovider.CipherSuite, secret []byte) tlsprovider.Keys
 
-// RunKeys tests packet protection with the cipher suites and the versions of QUIC in c: what seal's Sealers
-// seal, open's Openers open.
+// RunKeys tests packet protection with the cipher suites and QUIC versions in c. The Sealers of seal are tested with the
+// Openers of open.
 func RunKeys(t *testing.T, c tlsprovider.Capabilities, seal, open KeyMaker) {
 	versions := []uint32{version1}
 	if c.Version2 {
@@ -25,7 +25,7 @@ func RunKeys(t *testing.T, c tlsprovider.Capabilities, seal, open KeyMaker) {
 	for _, suite := range []tlsprovider.CipherSuite{tlsprovider.AES128GCM, tlsprovider.AES256GCM, tlsprovider.ChaCha20Poly1305} {
 		t.Run(suite.String(), func(t *testing.T) {
 			if !slices.Contains(c.CipherSuites, suite) {
-				t.Skip("Capabilities lack it")
+				t.Skip("Capabilities lack " + suite.String())
 			}
 			k := &keys{seal: seal, open: open, suite: suite, versions: versions}
 			t.Run("sizes", k.sizes)
@@ -37,7 +37,7 @@ func RunKeys(t *testing.T, c tlsprovider.Capabilities, seal, open KeyMaker) {
 			t.Run("first numbers", k.firstNumbers)
 			t.Run("skipped numbers", k.skippedNumbers)
 			t.Run("truncated numbers", k.truncatedNumbers)
-			t.Run("numbers must grow", k.numbersMustGrow)
+			t.Run("numbers must increase", k.numbersMustGrow)
 			t.Run("key updates", k.keyUpdates)
 			t.Run("forged phase", k.forgedPhase)
 			t.Run("our own update", k.ownUpdate)
@@ -52,7 +52,7 @@ func RunKeys(t *testing.T, c tlsprovider.Capabilities, seal, open KeyMaker) {
 	})
 }
 
-// keys is one cipher suite of a RunKeys.
+// keys is the state of RunKeys for a cipher suite.
 type keys struct {
 	seal, open KeyMaker
 	suite      tlsprovider.CipherSuite
@@ -74,7 +74,7 @@ func (k *keys) pair(t testing.TB) (tlsprovider.Sealer, tlsprovider.Opener) {
 
 const pnOffset = 1 + 8
 
-// A train is packets in a slab: an 8-byte connection ID and a packet number of pnLen bytes.
+// A train is a slab with packets. Their headers have an 8-byte connection ID and a packet number of pnLen bytes.
 type train struct {
 	slab  []byte
 	plain []byte
@@ -94,14 +94,14 @@ func (tr *train) add(pn uint64, pnLen int, phase uint8, payload []byte) {
 	tr.open = append(tr.open, tlsprovider.OpenDesc{Offset: uint32(off), Len: uint32(len(tr.slab) - off), PNOffset: pnOffset})
 }
 
-// sealAll seals the train and keeps what it was.
+// sealAll seals the train and keeps a copy of the plaintext.
 func (tr *train) sealAll(t testing.TB, s tlsprovider.Sealer) {
 	t.Helper()
 	tr.plain = bytes.Clone(tr.slab)
 	require.NoError(t, s.Seal(tr.slab, tr.seal))
 }
 
-// requireOpen checks one packet of a train.
+// requireOpen checks a packet of an opened train.
 func (tr *train) requireOpen(t testing.TB, i int, status tlsprovider.OpenStatus) {
 	t.Helper()
 	d, s := tr.open[i], tr.seal[i]
@@ -113,12 +113,12 @@ func (tr *train) requireOpen(t testing.TB, i int, status tlsprovider.OpenStatus)
 	require.Equal(t, tr.plain[from:to], tr.slab[from:to], "packet %d", i)
 }
 
-// sizes opens trains of every payload size to 9000 bytes.
+// sizes seals and opens trains of every payload size up to 9000 bytes.
 func (k *keys) sizes(t *testing.T) {
 	s, o := k.pair(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	pn, largest := uint64(0), int64(-1)
-	for size := 3; size <= 9000; { // with a one-byte number less leaves no room for the sample
+	for size := 3; size <= 9000; { // a smaller payload and a one-byte number have no sample
 		var tr train
 		for range 32 {
 			payload := make([]byte, size)
@@ -141,7 +141,7 @@ func (k *keys) sizes(t *testing.T) {
 	}
 }
 
-// tampered changes each byte of a packet in the middle of a train: it alone fails.
+// tampered changes each byte of a packet in the middle of a train. Only this packet must fail.
 func (k *keys) tampered(t *testing.T) {
 	s, o := k.pair(t)
 	pn := uint64(0)
@@ -180,7 +180,7 @@ func (k *keys) tampered(t *testing.T) {
 	}
 }
 
-// firstNumbers begins with every number to 4096: an AEAD that takes its first one for 0 shows here.
+// firstNumbers begins with every number up to 4096. An AEAD that takes the first number as 0 would fail.
 func (k *keys) firstNumbers(t *testing.T) {
 	step := uint64(1)
 	if testing.Short() || raceEnabled {
@@ -202,7 +202,7 @@ func (k *keys) firstNumbers(t *testing.T) {
 	}
 }
 
-// skippedNumbers jumps by random distances, to where numbers are large.
+// skippedNumbers skips random numbers of packets up to the largest ones.
 func (k *keys) skippedNumbers(t *testing.T) {
 	s, o := k.pair(t)
 	random := rand.New(rand.NewPCG(3, 4))
@@ -222,7 +222,7 @@ func (k *keys) skippedNumbers(t *testing.T) {
 	}
 }
 
-// truncatedNumbers decodes numbers at both ends of their windows (RFC 9000, A.3).
+// truncatedNumbers decodes the first and last numbers of windows (RFC 9000, A.3).
 func (k *keys) truncatedNumbers(t *testing.T) {
 	for _, tt := range []struct {
 		pn      uint64
@@ -252,11 +252,11 @@ func (k *keys) numbersMustGrow(t *testing.T) {
 		return s.Seal(tr.slab, tr.seal)
 	}
 	require.NoError(t, seal(5, 6))
-	require.Error(t, seal(6), "the same number would be the same nonce")
+	require.Error(t, seal(6), "the same number would use the same nonce")
 	require.Error(t, seal(4))
 	require.Error(t, seal(9, 9))
 	require.NoError(t, s.Update())
-	require.Error(t, seal(5), "across phases, too")
+	require.Error(t, seal(5), "also across phases")
 	require.NoError(t, seal(20))
 	require.Error(t, s.Seal(make([]byte, 20), []tlsprovider.SealDesc{{HeaderLen: 13, PayloadLen: 7, PacketNumber: 30}}),
 		"a descriptor that leaves the slab")

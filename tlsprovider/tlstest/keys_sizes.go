@@ -10,8 +10,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// tamperedSizes opens a train of each payload size to 9000 bytes whose packets in the middle were
-// changed on their way, one anywhere and one in its tag: the others open, around them.
+// tamperedSizes opens a train of each payload size up to 9000 bytes in which two packets in the middle were changed, one
+// at a random byte and one in its tag. The others must open.
 func (k *keys) tamperedSizes(t *testing.T) {
 	s, o := k.pair(t)
 	random := rand.New(rand.NewPCG(7, 8))
@@ -25,7 +25,7 @@ func (k *keys) tamperedSizes(t *testing.T) {
 		tr = train{slab: tr.slab[:0], seal: tr.seal[:0], open: tr.open[:0]}
 		pnLen := 1 + int(pn%4)
 		if size+pnLen < 4 {
-			pnLen = 4 // or there is no room for the sample
+			pnLen = 4 // otherwise the packet has no sample
 		}
 		for range 5 {
 			tr.add(pn, pnLen, 0, filling[:size])
@@ -51,7 +51,7 @@ func (k *keys) tamperedSizes(t *testing.T) {
 	}
 }
 
-// droppedPhase: packets of a phase whose key is gone fail, as those of a phase that never was.
+// droppedPhase checks that packets of a phase whose key was discarded fail, and packets of a phase that never existed.
 func (k *keys) droppedPhase(t *testing.T) {
 	s, o := k.pair(t)
 	var old, fresh train
@@ -75,7 +75,7 @@ func (k *keys) droppedPhase(t *testing.T) {
 	require.Equal(t, 1, o.Open(fresh.slab, fresh.open[1:], 10))
 	fresh.requireOpen(t, 1, tlsprovider.OpenOK)
 
-	// Sealed under the current phase's key, with the other phase's bit: no key fits that.
+	// Seal with the key of the current phase and the bit of the other one. No key opens that.
 	var forged train
 	forged.add(12, 4, 0, []byte("payload"))
 	forged.sealAll(t, s)
@@ -83,13 +83,13 @@ func (k *keys) droppedPhase(t *testing.T) {
 	require.Equal(t, tlsprovider.OpenFailed, forged.open[0].Status)
 	s2, o2 := k.pair(t)
 	forged = train{}
-	forged.add(0, 4, 1, []byte("payload")) // "previous" where there was none
+	forged.add(0, 4, 1, []byte("payload")) // looks like a previous phase, which does not exist
 	forged.sealAll(t, s2)
 	require.Equal(t, 1, o2.Open(forged.slab, forged.open, -1))
 	require.Equal(t, tlsprovider.OpenFailed, forged.open[0].Status)
 }
 
-// lastNumber opens, and what would follow it does not, even under the right key.
+// lastNumber checks that a packet with the largest number opens, and that one with the next number does not.
 func (k *keys) lastNumber(t *testing.T) {
 	const last = uint64(1)<<62 - 1
 	s, o := k.pair(t)

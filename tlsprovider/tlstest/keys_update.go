@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// keyUpdates updates at random numbers, with packets of two phases out of order around each update.
+// keyUpdates updates keys at random packet numbers. Around each update, packets of two phases arrive out of order.
 func (k *keys) keyUpdates(t *testing.T) {
 	for seed := range uint64(20) {
 		s, o := k.pair(t)
@@ -24,7 +24,7 @@ func (k *keys) keyUpdates(t *testing.T) {
 					pn += 1 + uint64(random.IntN(3))
 				}
 			}
-			// A peer updates when a packet of the phase was acknowledged: one has come.
+			// A peer updates only after a packet of the phase was acknowledged, so the opener has received one.
 			add(2 + random.IntN(5))
 			before := len(tr.seal)
 			slabBefore := tr
@@ -36,7 +36,7 @@ func (k *keys) keyUpdates(t *testing.T) {
 			add(1 + random.IntN(5))
 			tr.sealAll(t, s)
 
-			// The new phase's first packet overtakes the old phase's last ones.
+			// The first packet of the new phase arrives before the last packets of the old one.
 			late := slabBefore.open[before-1:]
 			require.Equal(t, before-1, o.Open(slabBefore.slab, slabBefore.open[:before-1], largest))
 			require.Equal(t, 1, o.Open(tr.slab, tr.open, largest), "the batch ends with the first packet of a phase")
@@ -62,7 +62,7 @@ func (k *keys) keyUpdates(t *testing.T) {
 	}
 }
 
-// forgedPhase flips the phase of packets on their way: none of them opens, and none moves the keys.
+// forgedPhase changes the key phase bit of sealed packets. None of them must open or cause a key update.
 func (k *keys) forgedPhase(t *testing.T) {
 	s, o := k.pair(t)
 	largest := int64(-1)
@@ -80,7 +80,7 @@ func (k *keys) forgedPhase(t *testing.T) {
 	tr.requireOpen(t, 0, tlsprovider.OpenOK)
 }
 
-// ownUpdate seals in the next phase while the peer goes on in the old one, as long as it likes.
+// ownUpdate updates our keys while the peer continues to send in the old phase.
 func (k *keys) ownUpdate(t *testing.T) {
 	s, o := k.pair(t)
 	peer, ours := k.pair(t)
@@ -105,7 +105,7 @@ func (k *keys) ownUpdate(t *testing.T) {
 	}
 }
 
-// limits are those of RFC 9001, 6.6.
+// limits checks the limits of RFC 9001, 6.6.
 func (k *keys) limits(t *testing.T) {
 	s, o := k.pair(t)
 	confidentiality, integrity := uint64(1)<<23, uint64(1)<<52
@@ -127,7 +127,7 @@ func (k *keys) limits(t *testing.T) {
 	require.NotEqual(t, tlsprovider.OpenOK, tr.open[0].Status)
 }
 
-// sessionKeys runs the same on keys that come out of handshakes, from one provider to the other.
+// sessionKeys runs these tests with keys from handshakes between the two providers.
 func (su *Suite) sessionKeys(t *testing.T) {
 	client, server, _ := Configs(t)
 	ce, se := su.newEndpoints(t, client, server)
@@ -149,7 +149,7 @@ func (su *Suite) sessionKeys(t *testing.T) {
 			k.open = func(testing.TB, uint32, tlsprovider.CipherSuite, []byte) tlsprovider.Keys { return take(from.Peer()) }
 			t.Run("tampered", k.tampered)
 			t.Run("skipped numbers", k.skippedNumbers)
-			t.Run("numbers must grow", k.numbersMustGrow)
+			t.Run("numbers must increase", k.numbersMustGrow)
 			t.Run("key updates", k.keyUpdates)
 			t.Run("forged phase", k.forgedPhase)
 		})

@@ -2,7 +2,7 @@ package tlstest
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// Lean is a handshake with nothing beside it.
+// Lean runs a handshake without checks, for benchmarks.
 func Lean(ce, se tlsprovider.Endpoint) error {
 	c, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "server.test", TransportParameters: []byte(ClientParams)})
 	if err != nil {

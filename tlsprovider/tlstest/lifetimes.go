@@ -11,8 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Endpoints, including one from a Decision, may be closed while their sessions run: a session
-// keeps what it needs.
+// closedEndpoints checks that endpoints, including one from a Decision, can be closed before their sessions end.
 func (su *Suite) closedEndpoints(t *testing.T) {
 	client, server, _ := Configs(t)
 	handles, _ := su.Live()
@@ -39,7 +38,7 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 		p.Client.Close()
 		p.Server.Close()
 	}
-	t.Run("the decision's, before the handshake goes on", func(t *testing.T) {
+	t.Run("the Decision's Endpoint is closed before the handshake continues", func(t *testing.T) {
 		su.need(t, decisionEndpoint)
 		ce, se := su.newEndpoints(t, client, server)
 		other, err := su.Server.NewServer(server)
@@ -61,10 +60,10 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 		RequireAlert(t, tlsprovider.AlertInternalError, err)
 	})
 	after, _ := su.Live()
-	require.LessOrEqual(t, after-handles, int64(2), "what the test's end will close")
+	require.LessOrEqual(t, after-handles, int64(2), "more handles are open than those that the end of the test closes")
 }
 
-// replacements returns whether a Decision may bring an endpoint: no, and yes if the providers can do it.
+// replacements returns false, and also true if the providers support an Endpoint in a Decision.
 func (su *Suite) replacements() []bool {
 	if su.has(decisionEndpoint) {
 		return []bool{false, true}
@@ -72,7 +71,7 @@ func (su *Suite) replacements() []bool {
 	return []bool{false}
 }
 
-// A server's clock that is set back, or forward, costs no resumption.
+// clockSetBack checks that sessions resume if the server's clock is set back or forward.
 func (su *Suite) clockSetBack(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
@@ -95,7 +94,7 @@ func (su *Suite) clockSetBack(t *testing.T) {
 	}
 }
 
-// Many certificates, for many names.
+// manyCertificates checks that a server with many certificates selects the one for the client's server name.
 func (su *Suite) manyCertificates(t *testing.T) {
 	client, server, ca := Configs(t)
 	for i := range 100 {
@@ -109,7 +108,7 @@ func (su *Suite) manyCertificates(t *testing.T) {
 	}
 }
 
-// floodWhileSigning sends on while a private key elsewhere takes its time: what is kept is bounded.
+// floodWhileSigning sends data while a session waits for a Signer, and checks that the kept data is bounded.
 func (su *Suite) floodWhileSigning(t *testing.T) {
 	client, server, ca := Configs(t)
 	key := NewAuthority(t).Key
@@ -131,8 +130,8 @@ func (su *Suite) floodWhileSigning(t *testing.T) {
 	}
 }
 
-// What a session does for the rest of a connection it does after IgnoreTickets, too. A ticket that comes too late
-// is dropped, though half of it came in time, and what must not come is refused as before.
+// settledSessions checks that a session works as before after IgnoreTickets. It drops a ticket that arrives later, even
+// if half of it arrived before, and still refuses messages that are not allowed.
 func (su *Suite) settledSessions(t *testing.T) {
 	client, server, _ := Configs(t)
 	for _, early := range []float64{0, 0.5, 1} {

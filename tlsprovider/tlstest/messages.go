@@ -24,7 +24,7 @@ func (su *Suite) wrongLevels(t *testing.T) {
 			RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
 		})
 	}
-	t.Run("bytes behind the ClientHello", func(t *testing.T) {
+	t.Run("bytes after the ClientHello", func(t *testing.T) {
 		p := su.NewPair(t, client, server)
 		events, err := p.Client.Advance(nil)
 		require.NoError(t, err)

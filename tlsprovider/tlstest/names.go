@@ -9,7 +9,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// alpnAndSNI runs every combination of what a client asks for and what a server answers.
+// alpnAndSNI runs handshakes with every combination of the protocols and names of a client and a server.
 func (su *Suite) alpnAndSNI(t *testing.T) {
 	client, server, _ := Configs(t)
 	for _, offered := range [][]string{{"test"}, {"h3"}, {"h3", "test"}, {"aa", "test", "bb"}} {
@@ -26,7 +26,7 @@ func (su *Suite) alpnAndSNI(t *testing.T) {
 						side, err := p.Run(t)
 						require.Equal(t, tlsprovider.Server, side)
 						RequireAlert(t, tlsprovider.AlertNoApplicationProtocol, err)
-						require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello leaves")
+						require.Empty(t, p.Flights[tlsprovider.Server], "no ServerHello is sent")
 						return
 					}
 					cs, ss := p.MustRun(t)
@@ -45,7 +45,7 @@ func (su *Suite) alpnAndSNI(t *testing.T) {
 	}
 }
 
-// firstCommon is what the transport chooses: the server's first protocol that the client offers.
+// firstCommon returns the protocol that the transport selects: the server's first one that the client offers.
 func firstCommon(offered, known []string) string {
 	for _, k := range known {
 		for _, o := range offered {
@@ -57,7 +57,7 @@ func firstCommon(offered, known []string) string {
 	return ""
 }
 
-// transportParameters are opaque here: any bytes arrive as they were sent.
+// transportParameters checks that arbitrary bytes arrive unchanged as transport parameters.
 func (su *Suite) transportParameters(t *testing.T) {
 	client, server, _ := Configs(t)
 	ce, se := su.newEndpoints(t, client, server)

@@ -2,5 +2,5 @@
 
 package tlstest
 
-// raceEnabled says that everything takes ten times as long.
+// raceEnabled reports whether the race detector is enabled, which makes tests about ten times slower.
 const raceEnabled = false

@@ -9,18 +9,18 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
-// A Pair is two sessions, and what a test does between them.
+// A Pair is a client session and a server session, with the options of a test.
 type Pair struct {
 	Client, Server tlsprovider.Session
 	ALPN           string // that the server chooses
 	ServerParams   []byte
-	Decide         func(*tlsprovider.ClientHello) tlsprovider.Decision                          // nil: ALPN and ServerParams
-	Chunk          int                                                                          // input is fed in pieces of this size; 0: whole
-	SplitAt        int                                                                          // each level's input is cut in two here; 0: not at all
-	Rewrite        func(from tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData // nil: as it is
+	Decide         func(*tlsprovider.ClientHello) tlsprovider.Decision                          // nil decides with ALPN and ServerParams
+	Chunk          int                                                                          // size of the pieces of input; 0 means no splitting
+	SplitAt        int                                                                          // offset at which each level's input is split; 0 means nowhere
+	Rewrite        func(from tlsprovider.Side, d tlsprovider.CryptoData) tlsprovider.CryptoData // changes data on the way, if not nil
 	OnEvent        func(tlsprovider.Side, tlsprovider.Event) error                              // an error ends Run
 
-	// What was seen, by side.
+	// What a test can inspect. Arrays are indexed by side.
 	Hello   *tlsprovider.ClientHello
 	Flights [2]map[tlsprovider.Level][]byte // everything that each side wrote
 	Keys    [2][]tlsprovider.Event
@@ -35,7 +35,7 @@ const (
 	ServerParams = "server transport parameters"
 )
 
-// newClient returns an endpoint that is closed at the end of the test.
+// newClient returns a client's endpoint that is closed at the end of the test.
 func (su *Suite) newClient(t testing.TB, cfg *tlsprovider.Config) tlsprovider.Endpoint {
 	t.Helper()
 	e, err := su.Client.NewClient(cfg)
@@ -44,7 +44,7 @@ func (su *Suite) newClient(t testing.TB, cfg *tlsprovider.Config) tlsprovider.En
 	return e
 }
 
-// newServer is newClient for servers.
+// newServer returns a server's endpoint that is closed at the end of the test.
 func (su *Suite) newServer(t testing.TB, cfg *tlsprovider.Config) tlsprovider.Endpoint {
 	t.Helper()
 	e, err := su.Server.NewServer(cfg)
@@ -58,14 +58,14 @@ func (su *Suite) newEndpoints(t testing.TB, client, server *tlsprovider.Config) 
 	return su.newClient(t, client), su.newServer(t, server)
 }
 
-// NewPair makes sessions of the suite's providers.
+// NewPair returns a Pair with new endpoints of the suite's providers.
 func (su *Suite) NewPair(t testing.TB, client, server *tlsprovider.Config) *Pair {
 	t.Helper()
 	ce, se := su.newEndpoints(t, client, server)
 	return PairOf(t, ce, se, "server.test")
 }
 
-// PairOf makes sessions of two endpoints; the client asks for name.
+// PairOf returns a Pair with new sessions of two endpoints. name is the client's server name.
 func PairOf(t testing.TB, ce, se tlsprovider.Endpoint, name string) *Pair {
 	t.Helper()
 	cs, err := ce.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: name, TransportParameters: []byte(ClientParams)})
@@ -77,7 +77,7 @@ func PairOf(t testing.TB, ce, se tlsprovider.Endpoint, name string) *Pair {
 	return &Pair{Client: cs, Server: ss, ALPN: "test", ServerParams: []byte(ServerParams)}
 }
 
-// decision returns the tests' Decision, with the Endpoint e, which may be nil.
+// decision returns the default Decision with the Endpoint e, which may be nil.
 func decision(e tlsprovider.Endpoint) tlsprovider.Decision {
 	return tlsprovider.Decision{Endpoint: e, ALPN: "test", TransportParameters: []byte(ServerParams), Version: 1}
 }
@@ -99,7 +99,7 @@ func (p *Pair) Session(side tlsprovider.Side) tlsprovider.Session {
 	return p.Server
 }
 
-// Run passes bytes to and fro until none are left or a side fails. It returns that side and its error.
+// Run passes messages between the sessions until there are no more or a side fails. It returns that side and its error.
 func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
 	t.Helper()
 	events, err := p.Client.Advance(nil)
@@ -128,7 +128,7 @@ func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
 	return 0, nil
 }
 
-// split turns a queue into calls: one for everything, or one for each piece.
+// split divides input into calls of Advance, by Chunk or SplitAt.
 func (p *Pair) split(in []tlsprovider.CryptoData) (calls [][]tlsprovider.CryptoData) {
 	switch {
 	case len(in) == 0:
@@ -221,7 +221,7 @@ func (p *Pair) Events(t testing.TB, side tlsprovider.Side, events []tlsprovider.
 	return nil
 }
 
-// MustRun runs a handshake that has to succeed, and checks that both sides came out alike.
+// MustRun runs a handshake that must succeed and checks that both sides have negotiated the same.
 func (p *Pair) MustRun(t testing.TB) (client, server tlsprovider.State) {
 	t.Helper()
 	side, err := p.Run(t)
@@ -249,7 +249,7 @@ func RequireAlert(t testing.TB, want tlsprovider.Alert, err error) {
 	require.Equal(t, want.String(), e.Alert.String(), "%v", err)
 }
 
-// Configs returns configurations of a client and a server that agree, and the authority that issued the
+// Configs returns configurations of a client and a server whose handshakes succeed, and the authority that issued the
 // server's certificate.
 func Configs(t testing.TB) (client, server *tlsprovider.Config, ca *Authority) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// panics has each function of a Config panic. The handshake that called it fails with internal_error and an
-// account of the panic, and the next one of the same endpoints succeeds.
+// panics makes each function of a Config panic. The handshake that called it must fail with internal_error and a
+// PanicError, and the next one with the same endpoints must succeed.
 func (su *Suite) panics(t *testing.T) {
 	key := NewAuthority(t).Key
 	for _, tt := range []struct {
@@ -40,7 +40,7 @@ func (su *Suite) panics(t *testing.T) {
 			armed := true
 			tt.set(cfg, ca, func() {
 				if armed {
-					panic("a mistake of the program's")
+					panic("a mistake of the program")
 				}
 			})
 			ce, se := su.newEndpoints(t, client, server)
@@ -51,7 +51,7 @@ func (su *Suite) panics(t *testing.T) {
 			var pe *tlsprovider.PanicError
 			require.ErrorAs(t, err, &pe)
 			require.Equal(t, tt.name, pe.Callback)
-			require.Equal(t, "a mistake of the program's", pe.Value)
+			require.Equal(t, "a mistake of the program", pe.Value)
 			require.Contains(t, string(pe.Stack), "tlstest/panics.go")
 			require.NotContains(t, err.Error(), "\n", "the stack is not part of the text")
 			require.False(t, p.Session(side).State().HandshakeDone)
@@ -83,7 +83,7 @@ func (su *Suite) clockPanics(t *testing.T) {
 			calls := -1 // that return before one panics; negative if none does
 			cfg.Time = func() time.Time {
 				if calls--; calls == -1 {
-					panic("a mistake of the program's")
+					panic("a mistake of the program")
 				}
 				return time.Now()
 			}

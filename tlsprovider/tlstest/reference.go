@@ -21,11 +21,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A reference protects packets in the plainest way that RFC 9001 can be read: one packet, one key, from
-// the secret each time.
+// A reference is a simple implementation of packet protection in RFC 9001. It derives the keys again for each packet.
 type reference struct {
 	suite  tlsprovider.CipherSuite
-	prefix string // of the labels, which differ by version
+	prefix string // prefix of the labels, which depends on the version
 	secret []byte
 }
 
@@ -59,7 +58,7 @@ func (r *reference) keyLen() int {
 
 func (r *reference) update(t testing.TB) { r.secret = r.expand(t, "ku", len(r.secret)) }
 
-// seal protects one packet, with header keys of hp: those of the first phase.
+// seal protects a packet. It uses the header protection key of hp, the reference of the first phase.
 func (r *reference) seal(t testing.TB, hp *reference, pkt []byte, headerLen int, pn uint64) {
 	t.Helper()
 	var aead cipher.AEAD
@@ -103,8 +102,8 @@ func (r *reference) mask(t testing.TB, sample []byte) []byte {
 	return mask
 }
 
-// againstReference compares every sealed byte with the reference's, in both versions, over random sizes,
-// numbers and key updates.
+// againstReference compares sealed packets with those of the reference, in both versions, with random sizes, numbers
+// and key updates.
 func (k *keys) againstReference(t *testing.T) {
 	for _, version := range k.versions {
 		random := rand.New(rand.NewPCG(uint64(version), 6))
@@ -128,7 +127,7 @@ func (k *keys) againstReference(t *testing.T) {
 					pn += 1 + uint64(random.IntN(3))
 				}
 				want := bytes.Clone(tr.slab)
-				// Outside of the approved mode: what is compared here is bytes.
+				// The reference may use algorithms that are not approved, because it only computes bytes to compare.
 				fips140.WithoutEnforcement(func() {
 					for i, d := range tr.seal {
 						now.seal(t, first, want[d.Offset:][:tr.open[i].Len], int(d.HeaderLen), d.PacketNumber)

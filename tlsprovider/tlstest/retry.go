@@ -9,8 +9,8 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// After a Retry a client has other Initial keys, and its packet numbers go on: keys whose first number
-// is not 0.
+// initialAfterRetry checks Initial keys whose first packet number is not 0. After a Retry, a client has new Initial
+// keys and does not reset its packet numbers.
 //
 // "A client MUST NOT reset the packet number for any packet number space after processing a Retry
 // packet."
@@ -49,7 +49,7 @@ func (tr *train) addLong(pn uint64, payload []byte) {
 	tr.slab[off] |= 0xc0
 }
 
-// retryTags agree for tokens of each length that a datagram can hold.
+// retryTags checks that both providers compute the same tags, for tokens of each length that fits in a datagram.
 func (su *Suite) retryTags(t *testing.T) {
 	long := bytes.Repeat([]byte{0xf7}, 65535)
 	for _, n := range []int{0, 1, 100, 1200, 2047, 2048, 2049, 9000, 65535} {

@@ -18,15 +18,14 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// A scripted peer is one side of a TLS 1.3 handshake whose messages a test makes. Its transcript, its
-// signature and its Finished are right, so that only the message itself can be wrong. It uses P-256 and
-// TLS_AES_128_GCM_SHA256, and does not verify the other side.
+// A scripted peer is one side of a TLS 1.3 handshake with messages from a test. Its transcript, signature and Finished
+// are valid for these messages. It uses P-256 and TLS_AES_128_GCM_SHA256 and does not verify the other side.
 type scripted struct {
 	t          testing.TB
 	alpn       string
 	key        *ecdh.PrivateKey
 	transcript []byte
-	secrets    [2][]byte // of the handshake, by side
+	secrets    [2][]byte // handshake traffic secrets, by side
 	schedule   []byte
 }
 
@@ -37,7 +36,7 @@ func newScripted(t testing.TB) *scripted {
 	return &scripted{t: t, alpn: "test", key: key}
 }
 
-// message wraps a handshake message's body, and adds it to the transcript.
+// message returns a handshake message with the given body and adds it to the transcript.
 func (s *scripted) message(kind uint8, body func(*cryptobyte.Builder)) []byte {
 	s.t.Helper()
 	var b cryptobyte.Builder
@@ -65,7 +64,7 @@ func (s *scripted) expand(secret []byte, label string, context []byte) []byte {
 	return out
 }
 
-// agree derives the handshake's secrets; the transcript ends with the ServerHello.
+// agree derives the handshake traffic secrets. The transcript must end with the ServerHello.
 func (s *scripted) agree(share []byte) {
 	s.t.Helper()
 	peer, err := ecdh.P256().NewPublicKey(share)
@@ -73,7 +72,7 @@ func (s *scripted) agree(share []byte) {
 	shared, err := s.key.ECDH(peer)
 	require.NoError(s.t, err)
 	empty := sha256.Sum256(nil)
-	// The early secret's inputs are no secrets; Go's approved mode refuses such a short key.
+	// The inputs of the early secret are constants. Go's FIPS mode refuses such short keys.
 	fips140.WithoutEnforcement(func() {
 		early, err := hkdf.Extract(sha256.New, make([]byte, 32), make([]byte, 32))
 		require.NoError(s.t, err)
@@ -84,7 +83,7 @@ func (s *scripted) agree(share []byte) {
 	s.secrets[tlsprovider.Server] = s.expand(s.schedule, "s hs traffic", s.hash())
 }
 
-// verify makes a CertificateVerify for the transcript so far.
+// verify returns a CertificateVerify message for the transcript so far.
 func (s *scripted) verify(side tlsprovider.Side, key crypto.Signer) []byte {
 	s.t.Helper()
 	content := make([]byte, 64)
@@ -125,7 +124,7 @@ func (s *scripted) protocols(b *cryptobyte.Builder) {
 	})
 }
 
-// serve answers a ClientHello with a whole flight in which the Certificate message is certificate.
+// serve returns a server's flight in answer to a ClientHello, with the given Certificate message.
 func (s *scripted) serve(clientHello, certificate []byte, key crypto.Signer) []tlsprovider.CryptoData {
 	s.t.Helper()
 	s.add(clientHello)
@@ -162,7 +161,7 @@ func (s *scripted) serve(clientHello, certificate []byte, key crypto.Signer) []t
 	return []tlsprovider.CryptoData{{Level: tlsprovider.LevelInitial, Data: sh}, {Level: tlsprovider.LevelHandshake, Data: flight}}
 }
 
-// hello makes a ClientHello.
+// hello returns a ClientHello.
 func (s *scripted) hello() []byte {
 	s.t.Helper()
 	return s.message(hello.TypeClientHello, func(b *cryptobyte.Builder) {
@@ -188,7 +187,7 @@ func (s *scripted) hello() []byte {
 	})
 }
 
-// answer reads a server's flight, and makes the client's. A nil certificate is for a server that asks for none.
+// answer reads a server's flight and returns the client's. certificate is nil if the server has not requested one.
 func (s *scripted) answer(flight []tlsprovider.CryptoData, certificate []byte, key crypto.Signer) []byte {
 	s.t.Helper()
 	for _, d := range flight {

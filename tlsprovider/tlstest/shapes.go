@@ -8,16 +8,16 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A shape is a kind of handshake, with messages and waits of its own.
+// A shape is a kind of handshake, which differs from others in its messages or in what it waits for.
 type shape struct {
 	name           string
 	client, server *tlsprovider.Config
-	resumed        bool // a handshake before brought a ticket
+	resumed        bool // an earlier handshake has stored a ticket
 	scope          scope
 	needs          []feature
 }
 
-// shapes returns handshakes that bring every message and every wait that there is.
+// shapes returns kinds of handshakes that together contain every message and every wait.
 func (su *Suite) shapes(t testing.TB) []shape {
 	t.Helper()
 	plain := shape{name: "plain"}
@@ -56,7 +56,7 @@ func (su *Suite) shapes(t testing.TB) []shape {
 	return append(out, resumed)
 }
 
-// endpoints are the two of a shape, for the length of the test.
+// endpoints returns endpoints for a shape, which are closed at the end of the test.
 func (su *Suite) endpoints(t testing.TB, sh shape) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	ce, err := su.Client.NewClient(sh.client)
@@ -68,11 +68,11 @@ func (su *Suite) endpoints(t testing.TB, sh shape) (ce, se tlsprovider.Endpoint)
 	return ce, se
 }
 
-// prepare brings a ticket where one is needed, and no more than one.
+// prepare removes all tickets and stores one if the shape needs it.
 func (sh shape) prepare(t testing.TB, ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	if !sh.client.DisableTickets {
-		require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // drops what there is
+		require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // removes all tickets
 	}
 	if sh.resumed {
 		p := PairOf(t, ce, se, "server.test")
@@ -116,10 +116,10 @@ func (su *Suite) fragments(t *testing.T) {
 	})
 }
 
-// everySplit cuts every flight of a handshake in two at every place: the outcome does not depend on it.
+// everySplit splits the flights of a handshake in two at every offset and checks that the outcome is the same.
 func (su *Suite) everySplit(t *testing.T) {
 	su.eachShape(t, func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint) {
-		// A certificate's signature may make a flight some bytes longer or shorter than the last one.
+		// The length of a flight can differ by some bytes, because the length of a signature does.
 		longest := 0
 		sh.prepare(t, ce, se)
 		p := PairOf(t, ce, se, "server.test")
@@ -146,8 +146,7 @@ func (su *Suite) everySplit(t *testing.T) {
 	})
 }
 
-// abortedAtEachEvent closes both sessions at each event of each kind of handshake, in the middle of their
-// work: nothing stays.
+// abortedAtEachEvent closes both sessions at each event of each kind of handshake and checks that nothing is left.
 func (su *Suite) abortedAtEachEvent(t *testing.T) {
 	n := 20
 	if testing.Short() || raceEnabled {
@@ -155,7 +154,7 @@ func (su *Suite) abortedAtEachEvent(t *testing.T) {
 	}
 	su.eachShape(t, func(t *testing.T, sh shape, ce, se tlsprovider.Endpoint) {
 		live := func() [2]int64 {
-			require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // tickets go
+			require.NoError(t, ce.SetCertificates(sh.client.Certificates)) // removes all tickets
 			handles, bytes := su.Live()
 			return [2]int64{handles, bytes}
 		}
@@ -170,6 +169,6 @@ func (su *Suite) abortedAtEachEvent(t *testing.T) {
 			}
 			require.Equal(t, before, live(), "aborted at event %d", stop)
 		}
-		require.Greater(t, steps, 8, "a handshake has more events than that")
+		require.Greater(t, steps, 8, "the handshake had too few events")
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 var errBroken = errors.New("the key store is broken")
 
-// A signer that is not *ecdsa.PrivateKey: a key that lives elsewhere.
+// remote is a signer of another type than *ecdsa.PrivateKey, like a key outside of the process.
 type remote struct {
 	crypto.Signer
 	err error
@@ -68,14 +68,14 @@ func (su *Suite) signer(t *testing.T) {
 		client, server, ca := Configs(t)
 		server.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, p256, nil), Signer: swapped{p256, other}}}
 		side, err := su.NewPair(t, client, server).Run(t)
-		// A library may verify what it signed, as a defence against faults, or leave it to the peer.
+		// A library may verify its own signature, as a defence against faults. Otherwise the peer detects it.
 		if side == tlsprovider.Server {
 			RequireAlert(t, tlsprovider.AlertInternalError, err)
 		} else {
 			RequireAlert(t, tlsprovider.AlertDecryptError, err)
 		}
 	})
-	t.Run("beside a key in memory", func(t *testing.T) {
+	t.Run("with another certificate that has a key in memory", func(t *testing.T) {
 		su.need(t, certificatesByName)
 		client, server, ca := Configs(t)
 		server.Certificates = append(server.Certificates, tlsprovider.Certificate{
@@ -91,7 +91,7 @@ func (su *Suite) signer(t *testing.T) {
 	})
 }
 
-// swapped claims one key and signs with another.
+// swapped is a signer that signs with another key than its public one.
 type swapped struct{ claimed, used crypto.Signer }
 
 func (s swapped) Public() crypto.PublicKey { return s.claimed.Public() }

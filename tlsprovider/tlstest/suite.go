@@ -1,6 +1,6 @@
 // Package tlstest is the conformance suite of TLS providers. Run tests one provider with itself, and RunPair
-// tests two with each other. Tests that need an optional feature ask the providers' Capabilities and are
-// skipped without it. See docs/writing-a-provider.md. Only tests import this package.
+// tests two with each other. Tests that need an optional feature are skipped if the providers' Capabilities lack it. See
+// docs/writing-a-provider.md. Only tests import this package.
 package tlstest
 
 import (
@@ -13,26 +13,25 @@ import (
 type Suite struct {
 	Client, Server tlsprovider.Provider
 
-	// Live returns what the two hold: handles that are not closed, and bytes outside of Go's heap.
+	// Live returns the number of open handles of both providers and their memory outside of Go's heap in bytes.
 	Live func() (handles, bytes int64)
 
 	fake bool // tests of the scope onlyTLS do not run
 }
 
-// Run tests one provider, with itself at both ends. live returns the number of its sessions and keys that
-// are not closed, and the bytes that it holds outside of Go's heap. It may be nil if the provider does not
-// count them; leaks are then not found.
+// Run tests a provider on both sides. live returns the number of its open sessions and keys and its memory outside of
+// Go's heap in bytes. If the provider does not count them, live may be nil. Leaks are then not detected.
 func Run(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
 	RunPair(t, p, p, live)
 }
 
-// RunPair tests two providers, one at each end.
+// RunPair tests two providers, one on each side.
 func RunPair(t *testing.T, client, server tlsprovider.Provider, live func() (handles, bytes int64)) {
 	newSuite(client, server, live).runAll(t)
 }
 
-// RunFake tests a provider that has no cryptography and sends no TLS messages: the order of its events, and
-// that nothing is left.
+// RunFake tests a provider without cryptography and certificates. It checks the order of its events and that nothing is
+// left.
 func RunFake(t *testing.T, p tlsprovider.Provider, live func() (handles, bytes int64)) {
 	su := newSuite(p, p, live)
 	su.fake = true
@@ -67,12 +66,12 @@ type namedTest struct {
 	needs []feature
 }
 
-// scope says which providers a test is for.
+// A scope is the set of providers that a test applies to.
 type scope int
 
 const (
-	anyProvider scope = iota // those that follow the interface
-	onlyTLS                  // those that speak TLS, with certificates and cryptography
+	anyProvider scope = iota // all providers
+	onlyTLS                  // providers of TLS with certificates and cryptography
 )
 
 func needs(f ...feature) []feature { return f }

@@ -28,8 +28,8 @@ func (su *Suite) resumption(t *testing.T) {
 		require.False(t, cs.Resumed, why)
 		require.NotZero(t, p.Tickets)
 	}
-	// collect makes the client's only tickets those of a full handshake: a ticket serves once, and a server
-	// may send none on a resumed connection.
+	// collect replaces the client's tickets by those of a new full handshake, because a ticket is used once and a
+	// server may send none on a resumed connection.
 	collect := func() {
 		t.Helper()
 		require.NoError(t, ce.SetCertificates(nil))
@@ -42,7 +42,7 @@ func (su *Suite) resumption(t *testing.T) {
 	}
 	collect()
 	cs, _ = PairOf(t, ce, se, "127.0.0.1").MustRun(t)
-	require.False(t, cs.Resumed, "a ticket is for one name")
+	require.False(t, cs.Resumed, "a ticket is valid for one name only")
 
 	key, newer := bytes.Repeat([]byte{7}, 32), bytes.Repeat([]byte{8}, 32)
 	require.NoError(t, se.SetTicketKeys([][]byte{key}))
@@ -72,7 +72,8 @@ func (su *Suite) ticketsOff(t *testing.T) {
 	}
 }
 
-// A server that asks for certificates knows its clients on every connection, resumed or not.
+// resumedClientsAreKnown checks that a server that requests certificates knows the client's chain, also after a
+// resumption.
 func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 	client, server, ca := Configs(t)
 	server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
@@ -92,8 +93,8 @@ func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 	}
 }
 
-// A session that began before SetCertificates stores no ticket for those that begin after it: the ticket
-// stands for the old identity.
+// ticketsAcrossSetCertificates checks that later sessions do not use a ticket of a session that began before
+// SetCertificates, because the ticket is for the old certificates.
 func (su *Suite) ticketsAcrossSetCertificates(t *testing.T) {
 	client, server, _ := Configs(t)
 	ce, se := su.newEndpoints(t, client, server)
@@ -114,6 +115,6 @@ func (su *Suite) ticketsAcrossSetCertificates(t *testing.T) {
 		require.False(t, cs.Resumed)
 		require.NotZero(t, p.Tickets)
 		cs, _ = PairOf(t, ce, se, "server.test").MustRun(t)
-		require.True(t, cs.Resumed, "the new identity has tickets of its own")
+		require.True(t, cs.Resumed, "there are new tickets for the new certificates")
 	}
 }

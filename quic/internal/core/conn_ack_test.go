@@ -11,8 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// midFlight returns a rig whose client has received the server's Initial packets, and the TLS job that the
-// client needs run.
+// midFlight returns a rig whose client has received the server's Initial packets, and the client's pending TLS job.
 func midFlight(t *testing.T) (*rig, *TLSJob) {
 	t.Helper()
 	r := newRig(t, rigOptions{})

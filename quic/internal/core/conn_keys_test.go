@@ -13,7 +13,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
 
-// updatePuppet updates the keys with which the test sends in the client's name.
+// updatePuppet updates the keys with which the test sends as the client.
 func (r *rig) updatePuppet() {
 	r.t.Helper()
 	require.NoError(r.t, r.client.spaces[recovery.SpaceApp].seal.Update())

@@ -53,7 +53,7 @@ func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 		return pad(wire.Crypto{Offset: uint64(offset), Data: make([]byte, n)}.Append(nil))
 	}
 	r.sayBytes(server, recovery.SpaceInitial, crypto(in.base-4, 4))
-	require.NoError(t, errOf(r.server), "a repetition")
+	require.NoError(t, errOf(r.server), "repeated data")
 	short := r.packet(server, recovery.SpaceInitial, crypto(in.base-1, 2)[:1000], nil)
 	r.give(server, short)
 	require.NoError(t, errOf(r.server), "an Initial packet in a datagram below 1200 bytes")

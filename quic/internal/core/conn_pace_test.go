@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// NextTimeout considers the pacer whenever a frame that the pacer may hold back is waiting.
+// NextTimeout includes the pacer's timeout if a waiting frame is subject to pacing.
 func TestPacerWakesForEveryFrame(t *testing.T) {
 	for name, want := range map[string]func(c *Conn){
 		"PATH_RESPONSE":        func(c *Conn) { c.pathResponses = append(c.pathResponses, [8]byte{1}) },

@@ -31,8 +31,8 @@ func testID(s string) wire.ConnID {
 // partOfHello is the beginning of a ClientHello of 1000 bytes.
 var partOfHello = wire.Crypto{Data: []byte{1, 0, 3, 0xe4, 3, 3}}.Append(nil)
 
-// Segmentation offload puts datagrams of one path into one train, whatever connections they are for. Each
-// reaches its own, in order, and those of none break the train without harm to the others.
+// With segmentation offload, a train contains datagrams of one path for any connections. Each datagram reaches its
+// connection, in order. Datagrams without a connection do not affect the others.
 func TestTrainOfSeveralConnections(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for ref, id := range map[ConnRef]string{101: "conn-one", 102: "conn-two"} {
@@ -234,7 +234,7 @@ func TestRetryToken(t *testing.T) {
 		bad := bytes.Clone(token)
 		bad[i] ^= 1
 		if i == 0 {
-			continue // no longer a Retry token of ours
+			continue // the first byte marks Retry tokens
 		}
 		refused(answer(clientAddr, retry.SrcID, bad), "tampered with")
 		refused(answer(clientAddr, retry.SrcID, token[:i]), "cut")
@@ -253,7 +253,7 @@ func TestRetryToken(t *testing.T) {
 	r.now = r.now.Add(4 * defaultHelloTimeout)
 	r.endpoint.HandleTimeout(r.now)
 	refused(answer(clientAddr, retry.SrcID, token), "expired")
-	other := answer(clientAddr, retry.SrcID, []byte("somebody else's"))
+	other := answer(clientAddr, retry.SrcID, []byte("another server's"))
 	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0]), "an unknown token is ignored")
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// floodHeap is how much the heap may grow for one connection.
+// floodHeap is the maximum by which the heap may grow for a connection.
 const floodHeap = 256 << 10
 
 // heapBytes returns the size of the live heap.

@@ -21,7 +21,7 @@ const (
 	opTime          // time passes, in milliseconds
 	opLose          // the next datagrams to the side are lost
 	opTamper        // a byte of the next datagram to the side is changed
-	opRepeat        // the datagram before comes again
+	opRepeat        // the previous datagram arrives again
 	opSay           // frames arrive at the side, in a space, sealed as its peer would
 	opOpen          // the side opens a stream
 	opWrite         // it writes

@@ -282,7 +282,7 @@ func (r *rig) packet(to tlsprovider.Side, s recovery.Space, frames []byte, edit 
 	return b
 }
 
-// say sends frames to a side in the name of the opposite side and returns the frames of the answer.
+// say sends frames to a side as its peer and returns the frames of the answer.
 func (r *rig) say(to tlsprovider.Side, s recovery.Space, frames ...wire.Frame) []wire.Frame {
 	r.t.Helper()
 	var b []byte

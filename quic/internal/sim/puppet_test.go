@@ -124,7 +124,7 @@ func (u *puppet) send(datagram []byte) {
 	require.NoError(u.t, u.pair.RunFor(time.Millisecond))
 }
 
-// ack is an ACK frame for all that came in a space.
+// ack returns an ACK frame for all received packets of a space.
 func (u *puppet) ack(s recovery.Space) []byte {
 	var ranges []wire.PNRange
 	for i := range u.seen[s].NumRanges() {
@@ -133,7 +133,7 @@ func (u *puppet) ack(s recovery.Space) []byte {
 	return wire.AppendAck(nil, ranges, 0, nil, 200)
 }
 
-// read opens all that the server has sent and runs TLS on it.
+// read opens all packets that the server has sent and passes their data to TLS.
 func (u *puppet) read() {
 	u.t.Helper()
 	received := u.received
@@ -206,7 +206,7 @@ func (u *puppet) crypto(s recovery.Space, f wire.Crypto) {
 
 var levelOf = [3]tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake, tlsprovider.LevelApp}
 
-// finish sends the client's flight in answer to the server's and reads the response.
+// finish sends the client's second flight and reads the server's response.
 func (u *puppet) finish() {
 	u.t.Helper()
 	u.read()

@@ -203,9 +203,9 @@ func TestWindowsTuneThemselves(t *testing.T) {
 	require.Greater(t, got, 0.9*rate)
 }
 
-// TestWindowsDoNotGrowWithTheQueue: windows follow the bandwidth-delay product of the path, not the time in a
-// queue that only they bound. 10 MB/s over 10 ms need 100 KB in flight. A window grows to at most
-// eight times as much, which is 80 ms of queue: the others who share the queue wait that long.
+// TestWindowsDoNotGrowWithTheQueue checks that windows follow the bandwidth-delay product of the path and not the length
+// of its queue. 10 MB/s over 10 ms need 100 KB in flight. A window grows to at most eight times as much, which fills the
+// queue with 80 ms of data. Others that share the queue wait that long.
 func TestWindowsDoNotGrowWithTheQueue(t *testing.T) {
 	o := options(1, fake.New(fake.Options{}))
 	o.Up = Link{Delay: 5 * time.Millisecond}

@@ -109,7 +109,7 @@ func TestReset(t *testing.T) {
 	_, err := s.Read(1, testRTT, peerUni, p)
 	require.NoError(t, err)
 	require.NoError(t, s.input(wire.ResetStream{ID: uint64(peerUni), Code: 9, FinalSize: 5}))
-	require.Equal(t, []string{"reset 2 with 9"}, s.events(), "nobody waits to read")
+	require.Equal(t, []string{"reset 2 with 9"}, s.events(), "no reader waits")
 	_, err = s.Read(1, testRTT, peerUni, p)
 	require.Equal(t, &ResetError{9}, err)
 	require.Nil(t, s.find(peerUni))

@@ -130,8 +130,8 @@ func TestFullBufferParks(t *testing.T) {
 	}
 }
 
-// Every error that Linux makes of an ICMP message says nothing about the socket: see icmp_err_convert and
-// icmpv6_err_convert.
+// The errors that Linux reports for ICMP messages do not concern the socket: see icmp_err_convert and
+// icmpv6_err_convert in the kernel.
 func TestErrorsOfICMP(t *testing.T) {
 	for _, err := range []error{
 		unix.ECONNREFUSED, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.EHOSTDOWN,

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The rows are table 3 of RFC 9000 as printed. "ih" is resolved.
+// The rows are those of table 3 of RFC 9000, with its abbreviation "ih" expanded.
 func TestFrameTable(t *testing.T) {
 	types := map[byte]PacketType{'I': PacketInitial, 'H': PacketHandshake, '0': Packet0RTT, '1': Packet1RTT}
 	for _, tt := range []struct {

@@ -1,6 +1,5 @@
-// Package require holds the assertions of the conformance suite. They stop the test, as those of testify's
-// package of the same name do; the suite has its own because it is imported by the tests of providers in
-// other modules, which should not depend on testify for it.
+// Package require contains the assertions of the conformance suite. Like those of testify's package of the same name,
+// they stop the test. The suite has its own because other modules import it, which should not depend on testify.
 //
 // The last arguments of every function are an optional message: a format and its operands.
 package require
@@ -15,7 +14,7 @@ import (
 	"testing"
 )
 
-// fail stops the test with a description and the caller's message.
+// fail stops the test with a description of the failure and the caller's message.
 func fail(t testing.TB, msg []any, format string, args ...any) {
 	t.Helper()
 	text := fmt.Sprintf(format, args...)
@@ -25,7 +24,7 @@ func fail(t testing.TB, msg []any, format string, args ...any) {
 	t.Fatal(text)
 }
 
-// equal compares deeply, and byte slices by their bytes.
+// equal reports whether two values are deeply equal. Byte slices are equal if their bytes are.
 func equal(a, b any) bool {
 	x, ok := a.([]byte)
 	if y, both := b.([]byte); ok && both {
@@ -50,7 +49,7 @@ func NotEqual(t testing.TB, a, b any, msg ...any) {
 	}
 }
 
-// show prints a value on one line, cut off where it is long.
+// show formats a value on one line and truncates a long one.
 func show(v any) string {
 	s := fmt.Sprintf("%#v", v)
 	if b, ok := v.([]byte); ok {
@@ -95,7 +94,7 @@ func ErrorAs(t testing.TB, err error, target any, msg ...any) {
 	}
 }
 
-// ErrorContains requires an error whose text holds part.
+// ErrorContains requires an error whose text contains part.
 func ErrorContains(t testing.TB, err error, part string, msg ...any) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), part) {
@@ -176,7 +175,7 @@ func isEmpty(v any) bool {
 	}
 }
 
-// Empty requires v to hold nothing.
+// Empty requires v to be empty: see isEmpty.
 func Empty(t testing.TB, v any, msg ...any) {
 	t.Helper()
 	if !isEmpty(v) {
@@ -184,7 +183,7 @@ func Empty(t testing.TB, v any, msg ...any) {
 	}
 }
 
-// NotEmpty requires v to hold something.
+// NotEmpty requires v not to be empty: see isEmpty.
 func NotEmpty(t testing.TB, v any, msg ...any) {
 	t.Helper()
 	if isEmpty(v) {
@@ -200,7 +199,7 @@ func Len(t testing.TB, v any, n int, msg ...any) {
 	}
 }
 
-// contains reports whether a string holds a part, or a slice an element.
+// contains reports whether a string contains a substring, or a slice an element.
 func contains(t testing.TB, in, part any) bool {
 	t.Helper()
 	if s, ok := in.(string); ok {

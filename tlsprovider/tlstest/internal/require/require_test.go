@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// recorder is a testing.TB that notes a failure and stops its goroutine, as a real one does.
+// recorder is a testing.TB that records a failure and stops its goroutine, as a real one does.
 type recorder struct {
 	testing.TB
 	text string
@@ -21,7 +21,7 @@ func (r *recorder) Fatal(args ...any) {
 	runtime.Goexit()
 }
 
-// failure returns what an assertion reports, and "" if it holds.
+// failure returns the report of an assertion, or "" if the assertion is true.
 func failure(assert func(testing.TB)) string {
 	r := new(recorder)
 	done := make(chan struct{})
@@ -33,7 +33,7 @@ func failure(assert func(testing.TB)) string {
 	return r.text
 }
 
-// TestAssertions runs each assertion where it holds and where it does not.
+// TestAssertions runs each assertion with values for which it is true and with values for which it is false.
 func TestAssertions(t *testing.T) {
 	wrapped := fmt.Errorf("read: %w", io.EOF)
 	var asked *fs
@@ -85,7 +85,7 @@ type fs struct{}
 
 func (*fs) Error() string { return "fs" }
 
-// TestMessage: a failure ends with the caller's message.
+// TestMessage checks that a failure ends with the caller's message.
 func TestMessage(t *testing.T) {
 	got := failure(func(t testing.TB) { NoError(t, errors.New("refused"), "at %d", 7) })
 	if want := "unexpected error: refused\nat 7"; got != want {
