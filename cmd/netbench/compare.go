@@ -18,6 +18,7 @@ import (
 
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
+	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
@@ -26,6 +27,7 @@ type compareOptions struct {
 	out         string
 	connections int
 	rounds      int
+	limit       time.Duration
 	seed        uint64
 	only        []string
 	configs     []string
@@ -33,6 +35,7 @@ type compareOptions struct {
 	response    int64
 	providers   []string
 	quiet       bool
+	pageOnly    bool
 }
 
 func newCompareCommand() *cobra.Command {
@@ -70,17 +73,22 @@ Failed connections are counted and reported; the exit status is 1 if there were 
 	f.StringVarP(&o.out, "output", "o", ".", "`folder` for NAME.html, NAME.svg and NAME.json")
 	f.IntVar(&o.connections, "connections", 0, "number of connections of each client in each round (default: the study's)")
 	f.IntVar(&o.rounds, "rounds", 0, "number of rounds (default: the study's)")
+	f.DurationVar(&o.limit, "limit", 0, "most `time` of a configuration in a round; slower ones make fewer connections (default: the study's)")
 	f.Uint64Var(&o.seed, "seed", 1, "seed for the order within rounds and the losses of a lossy path")
 	f.StringSliceVar(&o.only, "only", nil, "only configurations whose name ends with one of these, and their baselines")
 	f.StringSliceVar(&o.providers, "providers", nil, "only these providers (default: s2n, where it is linked, and native)")
 	f.StringArrayVar(&o.configs, "config", nil, "for custom: NAME=FLAGS for both drivers; flags after \"server:\" or \"client:\" go only to that driver")
 	f.Int64Var(&o.request, "request-size", 1, "for custom: bytes of each request")
 	f.Int64Var(&o.response, "response-size", 1, "for custom: bytes of each response")
+	f.BoolVar(&o.pageOnly, "page-only", false, "run nothing: write NAME.html and NAME.svg again from NAME.json")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "do not show a progress bar")
 	return c
 }
 
 func (o *compareOptions) run(cmd *cobra.Command, name string) error {
+	if o.pageOnly {
+		return o.writePageAgain(name)
+	}
 	study, err := o.study(name)
 	if err != nil {
 		return err
@@ -144,10 +152,34 @@ func (o *compareOptions) study(name string) (*compare.Study, error) {
 	if o.rounds > 0 {
 		study.Rounds = o.rounds
 	}
+	if o.limit > 0 {
+		study.Limit = o.limit
+	}
 	if o.only != nil {
 		study.Configs = only(study.Configs, o.only)
 	}
+	if err := requireGroups(study); err != nil {
+		return nil, err
+	}
 	return study, study.Validate()
+}
+
+// requireGroups returns an error if the study needs another variant of the C library than the linked one.
+func requireGroups(study *compare.Study) error {
+	if study.Variant == "" {
+		return nil
+	}
+	var linked []tlsprovider.GroupInfo
+	if p, err := s2n.New(); err == nil {
+		linked = p.Capabilities().Groups
+	}
+	for _, c := range study.Configs {
+		name := c.Name[strings.LastIndex(c.Name, " ")+1:]
+		if !slices.ContainsFunc(linked, func(g tlsprovider.GroupInfo) bool { return g.Name == name }) {
+			return fmt.Errorf("study %s needs group %s, which only variant %s of the C library has: run make %[1]s", study.Name, name, study.Variant)
+		}
+	}
+	return nil
 }
 
 func (o *compareOptions) custom() (*compare.Study, error) {
@@ -208,17 +240,4 @@ func (o *compareOptions) progress(w io.Writer) func(done, of int, next string) {
 		bar.Describe(next)
 		_ = bar.Set(done)
 	}
-}
-
-func (o *compareOptions) write(res *compare.Result) error {
-	for ext, write := range map[string]func(io.Writer) error{"html": res.WriteHTML, "svg": res.WriteSVG, "json": res.WriteJSON} {
-		f, err := os.Create(filepath.Join(o.out, res.Study.Name+"."+ext))
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(write(f), f.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
 }

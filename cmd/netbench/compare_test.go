@@ -23,6 +23,15 @@ func netbenchRuns(t *testing.T, program string, args ...string) (stdout, stderr 
 	return out.String(), problems.String(), cmd.ProcessState.ExitCode()
 }
 
+func readResult(t *testing.T, path string) *compare.Result {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	r := new(compare.Result)
+	require.NoError(t, json.Unmarshal(raw, r))
+	return r
+}
+
 func TestCompare(t *testing.T) {
 	program := buildNetbench(t)
 	t.Run("figure3, short", func(t *testing.T) {
@@ -35,10 +44,7 @@ func TestCompare(t *testing.T) {
 		for _, ext := range []string{"html", "svg", "json"} {
 			require.FileExists(t, filepath.Join(dir, "figure3."+ext))
 		}
-		raw, err := os.ReadFile(filepath.Join(dir, "figure3.json"))
-		require.NoError(t, err)
-		var r compare.Result
-		require.NoError(t, json.Unmarshal(raw, &r))
+		r := readResult(t, filepath.Join(dir, "figure3.json"))
 		require.Len(t, r.Rows, 3, "the two that were asked for, and their baseline")
 		require.Len(t, r.Outcomes, 6)
 		for _, o := range r.Outcomes {
@@ -50,6 +56,53 @@ func TestCompare(t *testing.T) {
 		require.Equal(t, "X25519MLKEM768", r.Rows[1].Group)
 		require.Equal(t, "SecP384r1MLKEM1024", r.Rows[2].Group)
 		require.Positive(t, r.Rows[1].RelativeRate.Value)
+		require.Equal(t, 1, r.Rows[0].Datagrams.ClientHello)
+		require.Equal(t, 2, r.Rows[1].Datagrams.ClientHello, "a ClientHello with ML-KEM-768 takes two datagrams")
+		require.Equal(t, 2, r.Rows[2].Datagrams.ClientHello)
+		for _, row := range r.Rows {
+			require.Greater(t, row.Datagrams.Client, row.Datagrams.ClientHello, "the client's Finished follows")
+			require.Positive(t, row.Datagrams.Server)
+		}
+	})
+	t.Run("limit", func(t *testing.T) {
+		dir := t.TempDir()
+		stdout, stderr, status := netbenchRuns(t, program, "compare", "figure3", "-q", "-o", dir, "--providers", "native",
+			"--connections", "20", "--rounds", "2", "--limit", "1us", "--only", "X25519MLKEM768")
+		require.Zero(t, status, stderr)
+		require.Contains(t, stdout, "1 (fewer than 20)")
+		require.Contains(t, stdout, "native X25519MLKEM768 made 1 connection in each round instead of 20")
+		r := readResult(t, filepath.Join(dir, "figure3.json"))
+		for _, o := range r.Outcomes {
+			require.EqualValues(t, 1, o.Client.Connections)
+		}
+		require.Equal(t, 1, r.Rows[1].Connections)
+	})
+	t.Run("page only", func(t *testing.T) {
+		dir := t.TempDir()
+		_, stderr, status := netbenchRuns(t, program, "compare", "figure3", "-q", "-o", dir, "--providers", "native",
+			"--connections", "5", "--rounds", "1", "--only", "X25519MLKEM768")
+		require.Zero(t, status, stderr)
+		page, err := os.ReadFile(filepath.Join(dir, "figure3.html"))
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(filepath.Join(dir, "figure3.html")))
+		_, stderr, status = netbenchRuns(t, program, "compare", "figure3", "-o", dir, "--page-only")
+		require.Zero(t, status, stderr)
+		again, err := os.ReadFile(filepath.Join(dir, "figure3.html"))
+		require.NoError(t, err)
+		require.Equal(t, string(page), string(again))
+
+		// A study's page has the result of the study that it names, if that is in the same folder.
+		r := readResult(t, filepath.Join(dir, "figure3.json"))
+		r.Study.Name, r.Study.Label, r.Study.Beside = "then", "Then", "figure3"
+		text, err := json.Marshal(r)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "then.json"), text, 0o600))
+		_, stderr, status = netbenchRuns(t, program, "compare", "then", "-o", dir, "--page-only")
+		require.Zero(t, status, stderr)
+		page, err = os.ReadFile(filepath.Join(dir, "then.html"))
+		require.NoError(t, err)
+		require.Contains(t, string(page), "Then: native X25519 is 100 %")
+		require.Contains(t, string(page), "Today&#39;s algorithms: native X25519 is 100 %")
 	})
 	t.Run("other studies", func(t *testing.T) {
 		for _, study := range []string{"concurrent", "open-loop", "long", "lossy", "mtls"} {
@@ -72,10 +125,7 @@ func TestCompare(t *testing.T) {
 		_, stderr, status := netbenchRuns(t, program, "compare", "custom", "-q", "-o", dir, "--connections", "1000", "--rounds", "1",
 			"--config", "quic=--provider native")
 		require.Zero(t, status, stderr)
-		raw, err := os.ReadFile(filepath.Join(dir, "custom.json"))
-		require.NoError(t, err)
-		var r compare.Result
-		require.NoError(t, json.Unmarshal(raw, &r))
+		r := readResult(t, filepath.Join(dir, "custom.json"))
 		require.Len(t, r.Outcomes, 2)
 		for i, o := range r.Outcomes {
 			require.Equal(t, i+1, o.Block)
@@ -87,7 +137,9 @@ func TestCompare(t *testing.T) {
 			`unknown study "figure4"`:                          {"figure4"},
 			"has no configurations":                            {"custom"},
 			`is not a configuration: use NAME=FLAGS`:           {"custom", "--config", "x"},
-			"all 5 connections failed":                         {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
+			"no connection completed: map[tls alert":           {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
+			"needs group X25519Kyber512R3, which only variant": {"figure3-2022"},
+			"figure3.json: no such file":                       {"figure3", "--page-only"},
 			`server --provider nobody: the driver ended: netb`: {"custom", "--config", "x=--provider nobody"},
 		} {
 			_, stderr, status := netbenchRuns(t, program, append([]string{"compare", "-q", "-o", t.TempDir()}, args...)...)

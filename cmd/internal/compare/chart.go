@@ -1,70 +1,72 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
-	"image/color"
-	"io"
+	"html"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"github.com/pqquic/pqquic/cmd/internal/report"
 )
 
-// palette holds colours that remain distinct for most kinds of colour blindness (Okabe and Ito).
-var palette = []color.RGBA{
-	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255},
-	{86, 180, 233, 255}, {230, 159, 0, 255}, {90, 90, 90, 255}, {148, 103, 189, 255},
+// A look distinguishes a Config in charts and tables. Colour is a number of the page's style. Each position
+// in a family, which is a baseline and the configurations that refer to it, has its own colour, and each
+// family has its own dashes.
+type look struct {
+	Colour int
+	Dash   string
 }
 
-// WriteSVG draws the connection rate over time: for each Config, the rate of each block of a round, as the
-// median over the rounds, at the time that its connections took up to that block.
-func (r *Result) WriteSVG(w io.Writer) error {
-	p := plot.New()
-	p.Title.Text = r.Study.Title
-	p.X.Label.Text = "seconds of a round, without the turns of other configurations"
-	p.Y.Label.Text = "connections per second"
-	p.Legend.Top = true
-	p.Legend.Padding = vg.Points(3)
-	p.Add(plotter.NewGrid())
-	// A family is a baseline and the configurations that refer to it. Each family has its own dashes, and
-	// each position in a family its own colour.
-	family, place, end := 0, 0, 0.0
-	for _, c := range r.Study.Configs {
+const colours = 8
+
+var dashes = []string{"", "8 4", "2 4", "10 4 2 4"}
+
+func looks(configs []Config) []look {
+	out := make([]look, len(configs))
+	family, place := -1, 0
+	for i, c := range configs {
 		place++
-		if c.Baseline == "" {
+		if c.Baseline == "" || family < 0 {
 			family, place = family+1, 0
 		}
-		xy := r.rates(c.Name)
-		if len(xy) == 0 {
-			continue
-		}
-		line, points, err := plotter.NewLinePoints(xy)
-		if err != nil {
-			return err
-		}
-		line.Color = palette[place%len(palette)]
-		line.Width = vg.Points(1.6)
-		if family > 1 {
-			line.Dashes = []vg.Length{vg.Points(float64(9 - 2*family)), vg.Points(3)}
-		}
-		end = max(end, xy[len(xy)-1].X)
-		points.Color, points.Shape, points.Radius = line.Color, draw.CircleGlyph{}, vg.Points(1.5)
-		p.Add(line, points)
-		p.Legend.Add(c.Name, line)
+		out[i] = look{Colour: place % colours, Dash: dashes[family%len(dashes)]}
 	}
-	p.X.Min, p.Y.Min = 0, 0
-	p.X.Max = 1.4 * end // room for the legend
-	canvas := vgsvg.New(9*vg.Inch, 5*vg.Inch)
-	p.Draw(draw.New(canvas))
-	_, err := canvas.WriteTo(w)
-	return err
+	return out
 }
 
-// rates returns the points of a Config's blocks. A study with one block has one rate, drawn over its whole
-// length.
-func (r *Result) rates(config string) (xy plotter.XYs) {
+// A line is the connection rate of a Config over time.
+type line struct {
+	look
+	Label  string
+	points []point
+}
+
+type point struct{ x, y float64 }
+
+// minPoints is the number of blocks from which on a study has a rate over time. With fewer, a line through
+// them would suggest a course that was not measured.
+const minPoints = 4
+
+// lines returns the rate over time of each Config: the rate of each block of a round, as the median over the
+// rounds, at the time that the Config's own connections took up to the middle of that block. It returns nil
+// if the study has too few blocks.
+func (r *Result) lines() (out []line) {
+	if r.Study.Blocks < minPoints {
+		return nil
+	}
+	look := looks(r.Study.Configs)
+	for i, c := range r.Study.Configs {
+		if ps := r.points(c.Name); len(ps) > 0 {
+			out = append(out, line{look: look[i], Label: c.Name, points: ps})
+		}
+	}
+	return out
+}
+
+func (r *Result) points(config string) (out []point) {
 	at := 0.0
 	for block := 1; block <= r.Study.Blocks; block++ {
 		var rates, lengths []float64
@@ -77,31 +79,79 @@ func (r *Result) rates(config string) (xy plotter.XYs) {
 			break
 		}
 		length := median(lengths)
-		if r.Study.Blocks == 1 {
-			xy = append(xy, plotter.XY{X: 0, Y: median(rates)})
-			length *= 2 // the middle of the only block becomes its end
-		}
-		xy = append(xy, plotter.XY{X: at + length/2, Y: median(rates)})
+		out = append(out, point{at + length/2, median(rates)})
 		at += length
 	}
-	return xy
+	return out
 }
 
-// summary returns a line about the result for the head of a page.
-func (r *Result) summary() string {
-	s := fmt.Sprintf("%d rounds of %d connections each", r.completeRounds(), r.Study.Connections)
-	if r.Interrupted {
-		s += fmt.Sprintf(", interrupted before round %d of %d was complete", r.completeRounds()+1, r.Study.Rounds)
-	}
-	if n := r.Failures(); n > 0 {
-		s += fmt.Sprintf("; %d connections failed", n)
-	}
-	return s
+// A canvas is the size of a drawing. A page has one for each range of window widths, so that its texts have
+// about the same size in all of them.
+type canvas struct {
+	Class         string
+	width, height int
 }
 
-func (r *Result) completeRounds() (n int) {
-	for i := range r.Outcomes {
-		n = max(n, r.Outcomes[i].Round)
+var canvases = []canvas{{"wide", 1120, 360}, {"middle", 720, 320}, {"narrow", 350, 280}}
+
+// The margins of a drawing.
+const marginLeft, marginRight, marginTop, marginBottom = 52, 14, 12, 46
+
+// draw draws the lines. The page's style colours them.
+func (c canvas) draw(lines []line) template.HTML {
+	var most, end float64
+	for _, l := range lines {
+		most = max(most, slices.MaxFunc(l.points, func(a, b point) int { return cmp.Compare(a.y, b.y) }).y)
+		end = max(end, l.points[len(l.points)-1].x)
 	}
-	return n
+	xs, ys := report.Ticks(end), report.Ticks(most)
+	right, top := xs[len(xs)-1], ys[len(ys)-1]
+	w, h := float64(c.width-marginLeft-marginRight), float64(c.height-marginTop-marginBottom)
+	x := func(v float64) float64 { return marginLeft + v/right*w }
+	y := func(v float64) float64 { return marginTop + h - v/top*h }
+
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" class="%s" viewBox="0 0 %d %d" role="img" aria-label="%s">`,
+		c.Class, c.width, c.height, html.EscapeString(describe(lines)))
+	for _, v := range ys {
+		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, marginLeft, c.width-marginRight, y(v), y(v))
+		fmt.Fprintf(&b, `<text class="tick" x="%d" y="%.1f" text-anchor="end" dy=".32em">%s</text>`, marginLeft-8, y(v), number(v))
+	}
+	for i, v := range xs {
+		anchor := "middle"
+		if i == len(xs)-1 {
+			anchor = "end"
+		}
+		fmt.Fprintf(&b, `<text class="tick" x="%.1f" y="%.0f" text-anchor="%s">%s</text>`, x(v), marginTop+h+18, anchor, number(v))
+	}
+	fmt.Fprintf(&b, `<line class="axis" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, marginLeft, c.width-marginRight, y(0), y(0))
+	fmt.Fprintf(&b, `<text class="tick" x="%.1f" y="%d" text-anchor="middle">seconds of a round</text>`, marginLeft+w/2, c.height-8)
+	for _, l := range lines {
+		fmt.Fprintf(&b, `<g class="line c%d"><polyline stroke-dasharray="%s" points="`, l.Colour, l.Dash)
+		for _, p := range l.points {
+			fmt.Fprintf(&b, "%.1f,%.1f ", x(p.x), y(p.y))
+		}
+		b.WriteString(`"/>`)
+		for _, p := range l.points {
+			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="2.5"/>`, x(p.x), y(p.y))
+		}
+		b.WriteString("</g>")
+	}
+	b.WriteString("</svg>")
+	return template.HTML(b.String())
 }
+
+// describe describes the lines in words for readers who cannot see them.
+func describe(lines []line) string {
+	parts := make([]string, len(lines))
+	for i, l := range lines {
+		least, most := l.points[0].y, l.points[0].y
+		for _, p := range l.points {
+			least, most = min(least, p.y), max(most, p.y)
+		}
+		parts[i] = fmt.Sprintf("%s: from %.0f to %.0f", l.Label, least, most)
+	}
+	return "Connections per second over the seconds of a round. " + strings.Join(parts, "; ")
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

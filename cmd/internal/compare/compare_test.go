@@ -2,7 +2,7 @@ package compare
 
 import (
 	"bytes"
-	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +23,7 @@ func TestStudiesAreValid(t *testing.T) {
 	fig := Studies([]string{"s2n", "native"})[0]
 	require.Equal(t, "figure3", fig.Name)
 	require.Len(t, fig.Configs, 8)
+	require.True(t, fig.CountDatagrams)
 	require.Equal(t, 10_000, fig.Connections)
 	require.Equal(t, "s2n X25519", fig.Configs[1].Baseline)
 	require.Equal(t, []string{"--provider", "native", "--groups", "SecP384r1MLKEM1024"}, fig.Configs[7].Client)
@@ -92,26 +93,25 @@ func TestEvaluate(t *testing.T) {
 	require.Equal(t, "G", other.Group)
 }
 
-func TestOutputs(t *testing.T) {
+// The result survives its file, which is all that --page-only has.
+func TestRead(t *testing.T) {
 	r := sampleResult(t)
-	var table, page, chart, raw bytes.Buffer
-	require.NoError(t, r.WriteTable(&table))
-	require.Contains(t, table.String(), "-10.0 %")
-	require.Contains(t, table.String(), "baseline")
-	require.NoError(t, r.WriteHTML(&page))
-	text := page.String()
-	require.Contains(t, text, "-10.0 %")
-	require.Contains(t, text, "2 handshake timeout")
-	require.Contains(t, text, "2 × a CPU")
-	require.Contains(t, text, "Title &lt;b&gt;")
-	require.NotContains(t, text, "<b>")
-	require.NotContains(t, text, "<script")
-	require.NotContains(t, text, "src=")
-	require.Contains(t, text, "<svg")
-	require.NoError(t, r.WriteSVG(&chart))
-	require.Contains(t, chart.String(), "base")
+	r.Connections = map[string]int{"other": 30}
+	r.Datagrams = map[string]*Datagrams{"base": {ClientHello: 2, Client: 3, Server: 4}}
+	r.Study.Configs[1].Published = 0.92
+	require.NoError(t, r.evaluate(r.Seed))
+	var raw bytes.Buffer
 	require.NoError(t, r.WriteJSON(&raw))
-	var back Result
-	require.NoError(t, json.Unmarshal(raw.Bytes(), &back))
-	require.Equal(t, r.Rows, back.Rows)
+	back, err := Read(bytes.NewReader(raw.Bytes()))
+	require.NoError(t, err)
+	require.Equal(t, r, back)
+	for text, want := range map[string]string{
+		"":   "EOF",
+		"{}": "has no configurations",
+		`{"study":{"name":"s","configs":[{"name":"a"}],"connections":1,"rounds":1}}`:                             "a has no outcome",
+		`{"study":{"name":"s","configs":[{"name":"a"}],"connections":1,"rounds":1},"outcomes":[{"config":"a"}]}`: "without figures",
+	} {
+		_, err := Read(strings.NewReader(text))
+		require.ErrorContains(t, err, want)
+	}
 }

@@ -2,9 +2,7 @@ package compare
 
 import (
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/pqquic/pqquic/cmd/internal/bootstrap"
@@ -17,13 +15,18 @@ type Result struct {
 	Seed        uint64    `json:"seed"`
 	Interrupted bool      `json:"interrupted,omitempty"` // it has fewer rounds than requested
 	Outcomes    []Outcome `json:"outcomes"`
-	Rows        []Row     `json:"rows"`
+	// Connections is the number of connections in each round and Datagrams the datagrams of a handshake, both by Config.
+	Connections map[string]int        `json:"connections,omitempty"`
+	Datagrams   map[string]*Datagrams `json:"handshake_datagrams,omitempty"`
+	Rows        []Row                 `json:"rows"`
 }
 
 // A Row is the result for one Config.
 type Row struct {
-	Config string   `json:"config"`
-	Rate   Interval `json:"connections_per_second"`
+	Config string `json:"config"`
+	// Connections is the number of connections in each round.
+	Connections int      `json:"connections"`
+	Rate        Interval `json:"connections_per_second"`
 	// CPU is the CPU time of both ends per connection, in microseconds.
 	CPU Interval `json:"cpu_us_per_connection"`
 	// Latency is the time from dial to completed handshake in microseconds: the median over the blocks of
@@ -32,6 +35,8 @@ type Row struct {
 	P99    float64          `json:"connect_p99_us"`
 	Failed map[string]int64 `json:"failed,omitempty"`
 	Group  string           `json:"group,omitempty"` // negotiated group
+	// Datagrams is set if the study counts the datagrams of a handshake.
+	Datagrams *Datagrams `json:"handshake_datagrams,omitempty"`
 
 	// RelativeRate and RelativeCPU are ratios to the baseline, each within the same block of a round.
 	Baseline     string    `json:"baseline,omitempty"`
@@ -55,11 +60,14 @@ func (r *Result) evaluate(seed uint64) error {
 			return fmt.Errorf("%s has no outcome", c.Name)
 		}
 		row := Row{
-			Config: c.Name, Baseline: c.Baseline,
+			Config: c.Name, Baseline: c.Baseline, Connections: r.Study.Connections, Datagrams: r.Datagrams[c.Name],
 			Rate: bootstrap.Mean(each(os, (*Outcome).rate), seed),
 			CPU:  bootstrap.Mean(each(os, func(o *Outcome) float64 { return o.cpu() * 1e6 }), seed),
 			P50:  median(each(os, func(o *Outcome) float64 { return float64(o.Client.Latency["connect"].P50) })),
 			P99:  median(each(os, func(o *Outcome) float64 { return float64(o.Client.Latency["connect"].P99) })),
+		}
+		if n := r.Connections[c.Name]; n > 0 {
+			row.Connections = n
 		}
 		for _, o := range os {
 			for class, n := range o.Client.Failed {
@@ -99,30 +107,6 @@ func (r *Result) Failures() (n int64) {
 	}
 	return n
 }
-
-// WriteTable writes the result as text.
-func (r *Result) WriteTable(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "configuration\tconnections/s\t95 % interval\trelative\t95 % interval\tCPU µs/conn\trelative CPU\tconnect p50/p99 µs\tfailed")
-	for _, row := range r.Rows {
-		rel, relCI, cpu := "1 (baseline)", "", ""
-		if row.RelativeRate != nil {
-			rel = percent(row.RelativeRate.Value)
-			relCI = percent(row.RelativeRate.Low) + " … " + percent(row.RelativeRate.High)
-			cpu = percent(row.RelativeCPU.Value)
-		}
-		var failed int64
-		for _, n := range row.Failed {
-			failed += n
-		}
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f … %.0f\t%s\t%s\t%.0f\t%s\t%.0f/%.0f\t%d\n", row.Config,
-			row.Rate.Value, row.Rate.Low, row.Rate.High, rel, relCI, row.CPU.Value, cpu, row.P50, row.P99, failed)
-	}
-	return t.Flush()
-}
-
-// percent formats a ratio as a change.
-func percent(ratio float64) string { return fmt.Sprintf("%+.1f %%", (ratio-1)*100) }
 
 func median(xs []float64) float64 {
 	if len(xs) == 0 {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/pqquic/pqquic/cmd/internal/relay"
@@ -52,9 +50,6 @@ func (o *Outcome) cpu() float64 {
 	return (o.Client.CPUSeconds + o.ServerCPU) / float64(o.Client.Connections)
 }
 
-// warmUp is the divisor for a Config's unmeasured connections: each first makes 1/warmUp of a round.
-const warmUp = 20
-
 // Run runs a study. It starts every server, lets every client warm up, and then, for each block of each
 // round, runs every client once, in a newly shuffled order.
 func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
@@ -68,9 +63,9 @@ func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &runner{study: &s, opt: opt, began: time.Now()}
+	r := &runner{study: &s, opt: opt, began: time.Now(), dir: dir}
 	defer r.stop()
-	if err := r.makeFiles(dir); err != nil {
+	if err := r.makeFiles(); err != nil {
 		return nil, err
 	}
 	if err := r.start(ctx); err != nil {
@@ -81,13 +76,15 @@ func Run(ctx context.Context, study *Study, opt Options) (*Result, error) {
 
 // runner is a running study.
 type runner struct {
-	study   *Study
-	opt     Options
-	began   time.Time
-	files   map[string]files // by type of certificate
-	servers []*server
-	relays  []*relay.Relay
-	addrs   []string // addresses for the clients, by Config
+	study     *Study
+	opt       Options
+	began     time.Time
+	dir       string                        // of the files
+	files     []files                       // by Config
+	scenarios map[string]*scenario.Scenario // by type of certificate
+	servers   []*server
+	relays    []*relay.Relay
+	addrs     []string // addresses for the clients, by Config
 }
 
 func (r *runner) program(c *Config) string {
@@ -97,52 +94,10 @@ func (r *runner) program(c *Config) string {
 	return r.opt.Program
 }
 
-// files holds the files of a scenario and of a shorter copy for the warm-up. The servers run the first.
-type files struct{ scenario, warming string }
-
-// makeFiles writes the files for each type of certificate.
-func (r *runner) makeFiles(dir string) error {
-	r.files = make(map[string]files)
-	for _, c := range r.study.Configs {
-		if _, ok := r.files[c.Certificate]; ok {
-			continue
-		}
-		f := files{filepath.Join(dir, c.Certificate+"request_response.json"), filepath.Join(dir, c.Certificate+"warm-up.json")}
-		if err := r.write(f, scenario.CertificateType(c.Certificate)); err != nil {
-			return fmt.Errorf("%s: %w", c.Name, err)
-		}
-		r.files[c.Certificate] = f
-	}
-	return nil
-}
-
-func (r *runner) write(f files, certificate scenario.CertificateType) error {
-	o := scenario.Defaults()
-	if certificate != "" {
-		o.Certificate = certificate
-	}
-	block := (r.study.Connections + r.study.Blocks - 1) / r.study.Blocks
-	o.RequestResponse.Connections = uint64(block)
-	o.RequestResponse.RequestSize = scenario.Bytes(r.study.Request)
-	o.RequestResponse.ResponseSize = scenario.Bytes(r.study.Response)
-	all, err := scenario.Generate(o)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(all, func(g scenario.Generated) bool { return g.Name == "request_response" })
-	s := *all[i].Scenario
-	if err := os.WriteFile(f.scenario, s.Marshal(), 0o600); err != nil {
-		return err
-	}
-	s.Clients = slices.Clone(s.Clients)
-	s.Clients[0].Scenario = s.Clients[0].Scenario[:min(block, max(1, r.study.Connections/warmUp))]
-	return os.WriteFile(f.warming, s.Marshal(), 0o600)
-}
-
 func (r *runner) start(ctx context.Context) error {
 	for i := range r.study.Configs {
 		c := &r.study.Configs[i]
-		s, err := startServer(ctx, r.program(c), r.files[c.Certificate].scenario, c.Server)
+		s, err := startServer(ctx, r.program(c), r.files[i].scenario, c.Server)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
@@ -174,8 +129,17 @@ func (r *runner) stop() {
 func (r *runner) rounds(ctx context.Context) (*Result, error) {
 	res := &Result{Study: *r.study, Began: r.began, Seed: r.opt.Seed}
 	random := rand.New(rand.NewPCG(r.opt.Seed, 1))
-	if _, err := r.block(ctx, random, 0, 1); err != nil {
+	warm, err := r.block(ctx, random, 0, 1)
+	if err != nil {
 		return nil, err
+	}
+	if res.Connections, err = r.limit(warm); err != nil {
+		return nil, err
+	}
+	if r.study.CountDatagrams {
+		if res.Datagrams, err = r.countDatagrams(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for round := 1; round <= r.study.Rounds; round++ {
 		var outcomes []Outcome
@@ -228,9 +192,9 @@ func (r *runner) block(ctx context.Context, random *rand.Rand, round, block int)
 // client runs the client of one Config in one round.
 func (r *runner) client(ctx context.Context, k, round int) (Outcome, error) {
 	c := &r.study.Configs[k]
-	file := r.files[c.Certificate].scenario
+	file := r.files[k].scenario
 	if round == 0 {
-		file = r.files[c.Certificate].warming
+		file = r.files[k].warming
 	}
 	pid := r.servers[k].cmd.Process.Pid
 	before, errBefore := cpuSeconds(pid)
@@ -239,7 +203,7 @@ func (r *runner) client(ctx context.Context, k, round int) (Outcome, error) {
 		return Outcome{}, err
 	}
 	if sum.Connections == 0 {
-		return Outcome{}, fmt.Errorf("all %d connections failed: %v", r.study.Connections, sum.Failed)
+		return Outcome{}, fmt.Errorf("no connection completed: %v", sum.Failed)
 	}
 	o := Outcome{Config: c.Name, Round: round, Client: sum}
 	if after, err := cpuSeconds(pid); errors.Join(err, errBefore) == nil {

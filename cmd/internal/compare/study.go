@@ -4,6 +4,7 @@
 package compare
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,12 +25,17 @@ type Config struct {
 	Certificate string `json:"certificate,omitempty"`
 	// Driver is a driver's program; empty means netbench itself.
 	Driver string `json:"driver,omitempty"`
+	// Published is the rate relative to the baseline that others have published; 0 if there is none.
+	Published float64 `json:"published_relative_rate,omitempty"`
 }
 
 // A Study is a question and the runs that answer it.
 type Study struct {
 	Name  string `json:"name"`
 	Title string `json:"title"`
+	// Label distinguishes the study's configurations from those of another study on the same page; empty means
+	// Title.
+	Label string `json:"label,omitempty"`
 	// About explains what is measured and how to read it.
 	About   string   `json:"about"`
 	Configs []Config `json:"configs"`
@@ -43,6 +49,18 @@ type Study struct {
 	// Blocks is the number of parts of a round. Each Config runs its part before any runs the next, so that
 	// a disturbance of some seconds affects all of them.
 	Blocks int `json:"blocks"`
+	// Limit, if set, bounds how long a Config takes for its part of a round. One that would take longer makes
+	// fewer connections.
+	Limit time.Duration `json:"limit_ns,omitempty"`
+	// CountDatagrams asks for the number of datagrams of a handshake.
+	CountDatagrams bool `json:"count_datagrams,omitempty"`
+	// Published says where the configurations' published rates come from.
+	Published string `json:"published,omitempty"`
+	// Variant names the variant of the C library that has the configurations' groups, if the default one does
+	// not.
+	Variant string `json:"variant,omitempty"`
+	// Beside names the study whose result belongs on the same page.
+	Beside string `json:"beside,omitempty"`
 
 	// Up and Down describe the path between client and server. If both are zero, it is plain loopback.
 	Up   relay.Link `json:"up,omitzero"`
@@ -55,15 +73,15 @@ var groups = []string{"X25519", "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r
 
 // Studies returns the named studies for the available providers.
 func Studies(providers []string) []Study {
-	keyExchange := byGroup(providers, nil)
+	keyExchange := byGroup(providers)
 	path := func(rtt time.Duration, loss float64) relay.Link { return relay.Link{Delay: rtt / 2, Loss: loss} }
 	return []Study{
 		{
-			Name: "figure3", Title: "Connection rate by key exchange",
+			Name: "figure3", Title: "Connection rate by key exchange", Label: "Today's algorithms",
 			About: "Sequential connections with one byte each way, ECDSA P-256 certificate, one key exchange " +
 				"group at a time: the cost of post-quantum key exchange in connections per second.",
-			Configs: keyExchange, Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
-		}, {
+			Configs: keyExchange, Connections: 10_000, Request: 1, Response: 1, Rounds: 5, CountDatagrams: true,
+		}, historic(), {
 			Name: "concurrent", Title: "Connection rate by key exchange, 32 concurrent connections",
 			About: "As figure3, with 32 concurrent connections: the machine is saturated, so the result depends on " +
 				"CPU time rather than latency.",
@@ -100,11 +118,10 @@ func Studies(providers []string) []Study {
 }
 
 // byGroup returns a Config for each provider and group. The first group is the baseline.
-func byGroup(providers, more []string) (out []Config) {
+func byGroup(providers []string) (out []Config) {
 	for _, p := range providers {
 		for i, g := range groups {
-			flags := append([]string{"--provider", p, "--groups", g}, more...)
-			c := Config{Name: p + " " + g, Server: flags, Client: flags}
+			c := withGroup(p, g)
 			if i > 0 {
 				c.Baseline = p + " " + groups[0]
 			}
@@ -112,6 +129,11 @@ func byGroup(providers, more []string) (out []Config) {
 		}
 	}
 	return out
+}
+
+func withGroup(provider, group string) Config {
+	flags := []string{"--provider", provider, "--groups", group}
+	return Config{Name: provider + " " + group, Server: flags, Client: flags}
 }
 
 func byCertificate(providers, types []string) (out []Config) {
@@ -181,6 +203,8 @@ func (s *Study) blocks() int {
 	}
 	return max(1, min(10, s.Connections/500))
 }
+
+func (s *Study) label() string { return cmp.Or(s.Label, s.Title) }
 
 // Validate returns an error if the study is invalid.
 func (s *Study) Validate() error {

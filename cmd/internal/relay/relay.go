@@ -41,6 +41,7 @@ type Relay struct {
 	clients map[netip.AddrPort]*client
 	pipes   [2]*pipe // to the server, to the clients
 	dropped [2]int64
+	tap     func(toServer bool, datagram []byte)
 	closed  bool
 	wait    sync.WaitGroup
 }
@@ -86,6 +87,13 @@ func (r *Relay) Dropped() (up, down int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped[0], r.dropped[1]
+}
+
+// Tap calls f for each datagram that arrives from now on, one call at a time. f must not keep the datagram.
+func (r *Relay) Tap(f func(toServer bool, datagram []byte)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tap = f
 }
 
 // Close stops forwarding and waits until all goroutines have ended. Queued datagrams are lost.
@@ -174,6 +182,9 @@ func (r *Relay) forward(i int, l *Link, b []byte, send func([]byte)) {
 	defer r.mu.Unlock()
 	if r.closed {
 		return
+	}
+	if r.tap != nil {
+		r.tap(i == 0, b)
 	}
 	wait := l.Delay
 	if l.Jitter > 0 {

@@ -67,7 +67,7 @@ func (m *metric) figure(all []*series) figure {
 		f.Lines = append(f.Lines, line{s.Label, s.Index, xs, ys})
 	}
 	f.scale()
-	for _, x := range ticks(f.right) {
+	for _, x := range Ticks(f.right) {
 		if x <= f.right*1.0001 {
 			f.xticks = append(f.xticks, tick{x, seconds(x)})
 		}
@@ -124,6 +124,6 @@ func (f *figure) scale() {
 	if f.right == 0 {
 		f.right = 1
 	}
-	ys := ticks(most)
+	ys := Ticks(most)
 	f.top = ys[len(ys)-1]
 }

@@ -49,8 +49,8 @@ func digits(v float64) string {
 	return text
 }
 
-// ticks returns about five round numbers from zero to at least most.
-func ticks(most float64) []float64 {
+// Ticks returns about five round numbers from zero to at least most.
+func Ticks(most float64) []float64 {
 	if most <= 0 || math.IsNaN(most) || math.IsInf(most, 0) {
 		most = 1
 	}

@@ -14,8 +14,16 @@ import (
 //go:embed page.html
 var pageText string
 
+// ChartStyle is the style of charts: colours for light and dark windows, and the font.
+//
+//go:embed chart.css
+var ChartStyle string
+
 //go:embed page.css
-var pageStyle string
+var pageRules string
+
+// Style is the style of a page, with that of its charts.
+var Style = ChartStyle + pageRules
 
 //go:embed page.js
 var pageScript string
@@ -41,8 +49,8 @@ func WritePage(w io.Writer, inputs []Input, version string) error {
 	all := makeSeries(inputs)
 	p := &page{
 		Title: title(inputs), Version: version,
-		Policy: fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", hash(pageStyle), hash(pageScript)),
-		Style:  template.CSS(pageStyle), Script: template.JS(pageScript),
+		Policy: fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; base-uri 'none'; form-action 'none'", hash(Style), hash(pageScript)),
+		Style:  template.CSS(Style), Script: template.JS(pageScript),
 		Remarks: remarks(all), Summary: summary(all), Figures: figures(all),
 		Latencies: latencyTable(all), Compared: compared(all),
 	}

@@ -90,7 +90,7 @@ func TestPageOfLongRun(t *testing.T) {
 // Each colour has the contrast with its background that WCAG requires of text (4.5) or of lines (3).
 func TestContrast(t *testing.T) {
 	vars := regexp.MustCompile(`--(\w+):#([0-9a-f]{3,6})`)
-	light, dark, ok := strings.Cut(pageStyle, "@media (prefers-color-scheme:dark)")
+	light, dark, ok := strings.Cut(Style, "@media (prefers-color-scheme:dark)")
 	require.True(t, ok)
 	for name, block := range map[string]string{"light": light, "dark": dark} {
 		c := make(map[string]string)

@@ -54,7 +54,7 @@ func (f *figure) write(w io.Writer, format string) error {
 	for _, t := range f.xticks {
 		xs = append(xs, plot.Tick{Value: t.at, Label: t.label})
 	}
-	for _, v := range ticks(f.top) {
+	for _, v := range Ticks(f.top) {
 		ys = append(ys, plot.Tick{Value: v, Label: si(v, f.unit)})
 	}
 	p.X.Tick.Marker, p.Y.Tick.Marker = xs, ys

@@ -86,9 +86,9 @@ func TestSI(t *testing.T) {
 }
 
 func TestTicks(t *testing.T) {
-	require.Equal(t, []float64{0, 200, 400, 600, 800}, ticks(760))
-	require.Equal(t, []float64{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}, ticks(0.9))
-	require.NotEmpty(t, ticks(math.Inf(1)))
+	require.Equal(t, []float64{0, 200, 400, 600, 800}, Ticks(760))
+	require.Equal(t, []float64{0, 0.2, 0.4, 0.6000000000000001, 0.8, 1}, Ticks(0.9))
+	require.NotEmpty(t, Ticks(math.Inf(1)))
 }
 
 // No percentile beyond the number of values is shown: a hundred values have no thousandth.

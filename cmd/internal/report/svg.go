@@ -37,7 +37,7 @@ func (f figure) SVG() template.HTML {
 	id := f.ID
 	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-labelledby="t-%s d-%s">`, figureWidth, figureHeight, id, id)
 	fmt.Fprintf(&b, `<title id="t-%s">%s</title><desc id="d-%s">%s</desc>`, id, html.EscapeString(f.Title), id, html.EscapeString(f.describe()))
-	for _, v := range ticks(f.top) {
+	for _, v := range Ticks(f.top) {
 		y := f.y(v)
 		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="tick" x="%d" y="%.1f" text-anchor="end" dy=".32em">%s</text>`,
 			plotLeft, plotRight, y, y, plotLeft-8, y, html.EscapeString(si(v, f.unit)))

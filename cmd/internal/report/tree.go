@@ -83,7 +83,7 @@ func WriteTree(in, out, version string) (written, skipped []string, err error) {
 		Policy  string
 		Entries []treeEntry
 		Version string
-	}{template.CSS(pageStyle), fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'", hash(pageStyle)), entries, version}); err != nil {
+	}{template.CSS(Style), fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'", hash(Style)), entries, version}); err != nil {
 		return written, skipped, err
 	}
 	file := filepath.Join(out, "index.html")
