@@ -59,6 +59,9 @@ func Faults() []Fault {
 				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 			})}
 		}},
+		{"client certificate for servers only", server, mutual(func(t *testing.T, f *faulty) tlsprovider.Certificate {
+			return f.ca.Leaf(t, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
+		})},
 		{"VerifyPeer returns an error", client, func(t *testing.T, f *faulty) {
 			f.client.VerifyPeer = func(*tlsprovider.State) error { return errors.New("refused") }
 		}},
