@@ -382,8 +382,14 @@ func (c *Conn) arm() {
 		if c.Drained {
 			return
 		}
-		c.HandleTimeout(w.now)
-		c.drive()
+		for range 4 {
+			c.HandleTimeout(w.now)
+			c.drive()
+			if t := c.NextTimeout(); t.IsZero() || t.After(w.now) {
+				return
+			}
+		}
+		w.Fail("%s connection: its timer expires again and again", c.node.Name)
 	})
 }
 
