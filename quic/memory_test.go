@@ -4,6 +4,7 @@ package quic
 
 import (
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -139,6 +140,42 @@ func TestMaxReceiveMemory(t *testing.T) {
 			requireSame(t, pattern(each, 3), got)
 		}
 		require.Zero(t, w.server.Stats().ReceiveMemory)
+	})
+}
+
+// Data that arrived before the peer closed the connection counts towards the budget until the application
+// reads it, closes the stream, or drops the connection.
+func TestReceiveMemoryAfterThePeersClose(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		const each = 100 << 10
+		ends := []func(*Conn, *Stream){
+			func(_ *Conn, s *Stream) {
+				n, err := io.Copy(io.Discard, s)
+				require.EqualValues(t, each, n)
+				requireApplicationError(t, err, 0, "", true)
+			},
+			func(_ *Conn, s *Stream) { _ = s.Close() },
+			func(_ *Conn, s *Stream) { require.NoError(t, s.StopSending(1)) },
+			func(*Conn, *Stream) { runtime.GC() },
+		}
+		for i, end := range ends {
+			func() {
+				client, server := w.connect()
+				c, s := w.stream(client, server)
+				_, err := c.Write(pattern(each, 3))
+				require.NoError(t, err)
+				require.NoError(t, client.Close())
+				<-server.Context().Done()
+				require.GreaterOrEqual(t, w.server.Stats().ReceiveMemory, int64(each))
+				end(server, s)
+			}()
+			for n := 0; n < 1000 && i == len(ends)-1 && w.server.Stats().ReceiveMemory > 0; n++ {
+				advance(time.Minute) // until the Endpoint has forgotten the connection
+				runtime.GC()
+				runtime.Gosched()
+			}
+			require.Zero(t, w.server.Stats().ReceiveMemory, i)
+		}
 	})
 }
 

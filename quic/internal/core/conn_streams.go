@@ -61,9 +61,10 @@ func (c *Conn) ResetStream(now monotime.Time, id streams.ID, code uint64) error 
 	return c.streams.Reset(id, code)
 }
 
-// StopSending asks the peer to stop sending on a stream.
+// StopSending asks the peer to stop sending on a stream. After the peer's application has closed the
+// connection, it drops the data that could still be read.
 func (c *Conn) StopSending(now monotime.Time, id streams.ID, code uint64) error {
-	if err := c.usable(now); err != nil {
+	if err := c.usable(now); err != nil && !c.closing.readable {
 		return err
 	}
 	return c.streams.StopSending(id, code)

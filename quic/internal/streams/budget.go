@@ -59,6 +59,9 @@ func (s *share) add(n int64) {
 	}
 }
 
+// release gives everything back.
+func (s *share) release() { s.add(-s.held) }
+
 // refuse counts a refusal.
 func (s *share) refuse() {
 	if s.b != nil {

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -273,4 +274,29 @@ func TestAdmits(t *testing.T) {
 	}
 	require.True(t, s.Admits(1, all(frame(other, 2000, 10))), "there is room again")
 	require.Equal(t, monotime.Time(0), s.NextTimeout())
+}
+
+// Data that the application never reads after the peer has closed the connection is in use until the
+// connection is garbage, and then no longer counts towards the budget.
+func TestUnreadDataIsReleasedByTheGarbageCollector(t *testing.T) {
+	cfg := testConfig()
+	cfg.RecvMemory = NewBudget(1 << 20)
+	c, s := newPair(t, testConfig(), cfg)
+	ids := openStreams(t, c, 2)
+	for _, id := range ids {
+		c.write(id, 10_000)
+	}
+	require.NoError(t, c.CloseWrite(ids[0]))
+	flow(t, 1, c, s)
+	s.CloseSending()
+	require.Len(t, readAll(t, s, ids[0], 700), 10_000)
+	require.GreaterOrEqual(t, cfg.RecvMemory.Used(), int64(10_000))
+	runtime.KeepAlive(s)
+	for range 1000 {
+		runtime.GC()
+		if runtime.Gosched(); cfg.RecvMemory.Used() == 0 {
+			return
+		}
+	}
+	require.Zero(t, cfg.RecvMemory.Used())
 }

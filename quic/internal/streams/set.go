@@ -1,6 +1,8 @@
 package streams
 
 import (
+	"runtime"
+
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -25,7 +27,7 @@ type Set struct {
 
 	// Receiving. recv includes what freed streams have received.
 	recv      window
-	recvShare share
+	recvShare *share
 	readable  int64 // bytes that the application can read, of all streams
 	// overdraft is the memory that was taken when recvShare had no room and is not released. overdraftAt is
 	// when the last packet was admitted to make the peer repeat what was lost.
@@ -52,7 +54,7 @@ type peerWindow struct{ bidiLocal, bidiRemote, uni int64 }
 // Init initializes a Set for one side of a connection. The Set keeps cfg.
 func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
 	*s = Set{cfg: cfg, side: side}
-	s.sendShare.b, s.recvShare.b = cfg.SendMemory, cfg.RecvMemory
+	s.sendShare.b, s.recvShare = cfg.SendMemory, &share{b: cfg.RecvMemory}
 	s.recv.init(cfg.ConnWindow, cfg.MaxConnWindow)
 	s.remote[0].init(cfg.MaxBidi)
 	s.remote[1].init(cfg.MaxUni)
@@ -167,11 +169,14 @@ func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
 	}
-	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats}
+	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, recvShare: new(share)}
 }
 
 // CloseSending frees all memory except for data that has arrived, which can still be read. It is called
 // when the peer has closed the connection. Afterwards nothing is received or sent.
+//
+// The data counts towards the receive budget until it is read, until its stream is stopped, or until the
+// garbage collector frees the Set: the application may never touch the connection again.
 func (s *Set) CloseSending() {
 	s.recv.max = s.recv.size
 	s.starvedAt = 0
@@ -183,6 +188,9 @@ func (s *Set) CloseSending() {
 		st.send = sendHalf{done: true}
 		st.recv.win.max = st.recv.win.size
 		s.maybeFree(st)
+	}
+	if s.recvShare.held > 0 {
+		runtime.AddCleanup(s, (*share).release, s.recvShare)
 	}
 }
 
