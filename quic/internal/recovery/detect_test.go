@@ -3,6 +3,7 @@ package recovery
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -176,6 +177,32 @@ func TestUndoneReductionLeavesNoRecoveryPeriod(t *testing.T) {
 	lt.ack(SpaceApp, 0, 0, 1, 4, 10)
 	require.EqualValues(t, 2, lt.l.Counters().CongestionEvents)
 	require.Less(t, lt.l.Path().CongestionWindow(), window)
+}
+
+// A lost packet is remembered for the peer's acknowledgement delay, too, but not for very long: a peer may
+// announce 16 seconds.
+func TestLostPacketsAreRememberedForThePeersDelay(t *testing.T) {
+	for _, tt := range []struct {
+		peer, after time.Duration
+		spurious    uint64
+	}{
+		{MaxAckDelay, 300 * ms, 0},
+		{300 * ms, 300 * ms, 1},
+		{16 * time.Second, 1500 * ms, 0},
+	} {
+		lt := newSampledTest(t, 40*ms)
+		lt.l.SetMaxAckDelay(tt.peer)
+		lt.send(SpaceApp, 5) // 1 to 5
+		lt.advance(40 * ms)
+		lt.ack(SpaceApp, 0, 2, -5)
+		require.Contains(t, lt.got, "App 1 lost")
+		lt.advance(tt.after - 40*ms)
+		lt.send(SpaceApp, 1)
+		lt.advance(40 * ms)
+		lt.ack(SpaceApp, 0, 2, -6)
+		lt.ack(SpaceApp, 0, 1, -6)
+		require.Equal(t, tt.spurious, lt.l.Counters().SpuriousLosses, "%v later, with a delay of %v", tt.after, tt.peer)
+	}
 }
 
 func TestRealLossNotUndone(t *testing.T) {

@@ -118,7 +118,7 @@ func (l *Loss) prune(now monotime.Time, sp *lossSpace) {
 	for sp.sent.len() > 0 {
 		p := sp.sent.at(sp.sent.head).p
 		if p != nil {
-			if !p.lost || now.Sub(p.lostTime) < p.path.reo.remember(&p.path.rtt) {
+			if !p.lost || now.Sub(p.lostTime) < p.path.reo.remember(&p.path.rtt, l.maxAckDelay) {
 				break
 			}
 			l.pool.put(p)

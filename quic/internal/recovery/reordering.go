@@ -27,6 +27,10 @@ const (
 	minTimeEighths     = 9
 	maxTimeEighths     = 16 // beyond two round trips, a probe is sent first
 
+	// maxRememberedDelay bounds the part of the time that the peer chooses with its max_ack_delay, which
+	// may be 16 s, and so the number of lost packets that are remembered.
+	maxRememberedDelay = time.Second
+
 	// calmEvents is the number of congestion events without a spurious loss after which the thresholds are
 	// reset, as in RACK (RFC 8985, section 6.2, step 4).
 	calmEvents = 16
@@ -45,9 +49,9 @@ func (r *reordering) delay(rtt *RTT) time.Duration {
 }
 
 // remember returns how long a lost packet is remembered in case it is acknowledged: a round trip, a probe
-// timeout and an acknowledgement delay.
-func (r *reordering) remember(rtt *RTT) time.Duration {
-	return rtt.larger() + rtt.pto() + MaxAckDelay
+// timeout and the peer's acknowledgement delay.
+func (r *reordering) remember(rtt *RTT, maxAckDelay time.Duration) time.Duration {
+	return rtt.larger() + rtt.pto() + min(maxAckDelay, maxRememberedDelay)
 }
 
 // late adapts the thresholds to a packet that was acknowledged after the given time, when the largest
