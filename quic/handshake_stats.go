@@ -94,6 +94,8 @@ func (h *handshakeCounts) failTransport(e *TransportError) {
 		count(&h.s.LocalAlerts, tlsprovider.Alert(alert))
 	case e.Code == ConnectionRefused && e.Remote:
 		h.s.Refused++
+	case e.Code == ApplicationErrorCode && e.Remote:
+		h.s.Other++ // the code stands for an application's error before the handshake is complete
 	default:
 		h.s.Transport++
 	}

@@ -82,6 +82,45 @@ func TestHandshakeStats(t *testing.T) {
 	}
 }
 
+// A client that closes right after Dial has completed a handshake, and the server's application learns its
+// error code.
+func TestDialThatClosesAtOnce(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, err := w.client.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		require.NoError(t, client.CloseWithError(7, "changed my mind"))
+		server, err := w.listener.Accept(t.Context())
+		require.NoError(t, err)
+		<-server.Context().Done()
+		requireApplicationError(t, context.Cause(server.Context()), 7, "changed my mind", true)
+		want := HandshakeStats{Completed: 1}
+		require.Equal(t, want, w.client.Stats().Handshakes)
+		require.Equal(t, want, w.server.Stats().Handshakes)
+	})
+}
+
+// If the server has not received the client's last flight, the handshake has failed because of the
+// client's application.
+func TestDialThatClosesBeforeItsFlightArrives(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		up := 0
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool {
+			if from.String() != clientAddr {
+				return false
+			}
+			up++
+			return up == 3 // after two datagrams with the ClientHello
+		})
+		client, err := w.client.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		advance(time.Millisecond) // the last flight is sent
+		require.NoError(t, client.CloseWithError(7, "changed my mind"))
+		advance(time.Second)
+		require.Equal(t, 4, up)
+		require.Equal(t, HandshakeStats{Failed: 1, Other: 1}, w.server.Stats().Handshakes)
+	})
+}
+
 func TestHandshakeStatsOfResumption(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		w.dialForTicket(nil)

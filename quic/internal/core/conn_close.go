@@ -22,6 +22,9 @@ type closeState struct {
 	drained bool
 	// readable is set if data that arrived before the end can still be read.
 	readable bool
+	// deferred is the peer's error if the peer has closed while the TLS job for its last flight runs. Until
+	// the job returns, nothing is sent.
+	deferred *CloseError
 }
 
 // maxReason is the maximum length of the reason phrases that we send and keep.
@@ -105,13 +108,32 @@ func (c *Conn) maybeDrained() {
 // "The draining state is entered once an endpoint receives a CONNECTION_CLOSE frame [...]. [...] an
 // endpoint in the draining state MUST NOT send any packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-1
-func (c *Conn) handleConnectionClose(f wire.ConnectionClose) {
+func (c *Conn) handleConnectionClose(s recovery.Space, f wire.ConnectionClose) {
 	reason := f.Reason
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
 	}
-	c.end(&CloseError{Remote: true, Application: f.Application, Code: f.Code, FrameType: f.FrameType,
-		Reason: string(reason)}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
+	err := &CloseError{Remote: true, Application: f.Application, Code: f.Code, FrameType: f.FrameType,
+		Reason: string(reason)}
+	if c.completing(s) {
+		// A client that closes right after its handshake sends the frame in a Handshake and in a 1-RTT
+		// packet. The latter has the application's error, and can be opened when the job returns.
+		c.closing.deferred = err
+		return
+	}
+	c.drain(err)
+}
+
+// completing reports whether a TLS job with the client's last flight, which usually completes the
+// handshake, runs or is due when a packet of s arrives.
+func (c *Conn) completing(s recovery.Space) bool {
+	return s == recovery.SpaceHandshake && c.side == tlsprovider.Server && !c.tls.complete &&
+		(c.tls.busy || c.spaces[s].in.ready())
+}
+
+// drain ends the connection because the peer has closed it.
+func (c *Conn) drain(err *CloseError) {
+	c.end(err, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
 }
 
 // HandleStatelessReset ends the connection because the peer sent a stateless reset.
@@ -122,18 +144,24 @@ func (c *Conn) HandleStatelessReset(now monotime.Time) {
 
 // pollClose builds the datagram with CONNECTION_CLOSE and ends the connection.
 //
-// "[...] it is possible that a server does not know whether the client has Handshake keys. Under these
-// circumstances, a server SHOULD send a CONNECTION_CLOSE frame in both Handshake and Initial packets
-// [...]"
+// "A client will always know whether the server has Handshake keys [...], but it is possible that a
+// server does not know whether the client has Handshake keys. Under these circumstances, a server SHOULD
+// send a CONNECTION_CLOSE frame in both Handshake and Initial packets [...]"
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-2.1
 func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], min(c.loss.Path().AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
-		if c.spaces[s].seal == nil || s == recovery.SpaceApp && !c.tls.complete && d.packets() > 0 {
+		switch {
+		case c.spaces[s].seal == nil,
+			s == recovery.SpaceInitial && c.side == tlsprovider.Client && c.spaces[recovery.SpaceHandshake].seal != nil,
+			s == recovery.SpaceApp && !c.tls.complete && d.packets() > 0:
 			continue
 		}
 		if !d.start(s) {
 			break
+		}
+		if s == recovery.SpaceHandshake && c.tls.complete {
+			c.appendLastFlight(d)
 		}
 		d.payload = c.closeFrame(s, d.room()).Append(d.payload)
 		d.finish(sentInfo{untracked: true}) // not ack-eliciting: a server need not pad it, and may not have the credit to
@@ -146,6 +174,15 @@ func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 	keep := append([]byte(nil), d.b...)
 	c.end(nil, Remnant{Close: keep, Expires: c.now.Add(3 * c.loss.PTO())})
 	return tx, true
+}
+
+// appendLastFlight appends the CRYPTO data of a client that closes before it has sent its last flight. With
+// it, the server completes the handshake, and can open the 1-RTT packet with the application's error.
+func (c *Conn) appendLastFlight(d *datagramBuilder) {
+	const s = recovery.SpaceHandshake
+	room := d.room() - c.closeFrame(s, d.room()).Size()
+	room -= minPacketRoom + c.closeFrame(recovery.SpaceApp, d.room()).Size() // of the 1-RTT packet
+	d.payload, _ = c.spaces[s].crypto.appendFrames(d.payload, room, nil)
 }
 
 // closeFrame returns the CONNECTION_CLOSE frame in the form that packets of space s may carry.

@@ -131,7 +131,7 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 	case wire.FrameConnectionClose, wire.FrameConnectionCloseApp:
 		var f wire.ConnectionClose
 		if f, n = wire.ConsumeConnectionClose(b); n > 0 {
-			c.handleConnectionClose(f)
+			c.handleConnectionClose(s, f)
 		}
 	case wire.FrameNewToken:
 		if _, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {

@@ -92,6 +92,50 @@ func TestCloseBeforeTheHandshakeIsDone(t *testing.T) {
 	}
 }
 
+// A client that closes before it has sent its last flight sends both together. The server sends nothing
+// until TLS has processed the flight, and then reports the application's error.
+func TestCloseWithTheLastFlight(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		r := newRig(t, rigOptions{})
+		r.step(r.client, tlsprovider.Client)
+		r.step(r.server, server)
+		for j := r.client.PollTLS(); j != nil; j = r.client.PollTLS() {
+			j.Run()
+			r.client.HandleTLSResult(r.now, j)
+		}
+		require.True(t, r.client.tls.complete)
+		r.client.Close(r.now, true, 7, "changed my mind")
+		tx, ok := r.client.PollTransmit(r.now, r.buf)
+		require.True(t, ok)
+		require.Equal(t, 1, tx.Segments())
+		r.deliver(tlsprovider.Client, bytes.Clone(tx.Data))
+
+		job := r.server.PollTLS()
+		require.NotNil(t, job)
+		for range 5 {
+			require.NoError(t, errOf(r.server))
+			require.False(t, r.server.HasTransmit(r.now))
+			_, ok = r.server.PollTransmit(r.now, r.buf)
+			require.False(t, ok, "nothing is sent after CONNECTION_CLOSE has been received")
+			require.True(t, r.server.NextTimeout().After(r.now))
+			r.now = r.server.NextTimeout()
+			r.server.HandleTimeout(r.now)
+		}
+		if job.Run(); fails {
+			job.err = errTest
+			job.out = nil
+		}
+		r.server.HandleTLSResult(r.now, job)
+		require.NotNil(t, r.server.Err())
+		require.Equal(t, !fails, r.server.tls.complete)
+		if !fails {
+			require.Equal(t, &CloseError{Remote: true, Application: true, Code: 7, Reason: "changed my mind"}, r.server.Err())
+		}
+		_, ok = r.server.PollTransmit(r.now, r.buf)
+		require.False(t, ok)
+	}
+}
+
 func TestIdleTimeout(t *testing.T) {
 	r := connected(t, rigOptions{client: func(c *Config) { c.IdleTimeout = 5 * time.Second }})
 	start := r.now

@@ -113,7 +113,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.ticketsUntil} {
 		t = monotime.Min(t, other)
 	}
-	if c.loss.SendLimit(c.now) == recovery.SendNothing {
+	if c.closing.deferred != nil || c.loss.SendLimit(c.now) == recovery.SendNothing {
 		return t // an acknowledgement that is due has to wait for the peer's next packet
 	}
 	for s := range c.spaces {

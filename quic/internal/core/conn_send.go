@@ -31,10 +31,10 @@ type sentPacket struct {
 // counts as lost.
 func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	c.clamp(now)
-	switch c.closing.state {
-	case stateClosing:
+	switch {
+	case c.closing.state == stateClosing:
 		return c.pollClose(buf)
-	case stateGone:
+	case c.closing.state == stateGone, c.closing.deferred != nil:
 		return Transmit{}, false
 	}
 	if c.spaces[recovery.SpaceApp].seal != nil && !c.maybeUpdateKeys() {
@@ -85,6 +85,9 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 	c.clamp(now)
 	if c.closing.state != stateOpen {
 		return c.closing.state == stateClosing
+	}
+	if c.closing.deferred != nil {
+		return false
 	}
 	limit := c.loss.SendLimit(c.now)
 	return limit != recovery.SendNothing && c.mayTransmit(limit)

@@ -97,6 +97,9 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 		c.closeTLS(j.err)
 	}
 	c.replayEarly()
+	if c.closing.deferred != nil && !c.completing(recovery.SpaceHandshake) {
+		c.drain(c.closing.deferred) // unless a 1-RTT packet has ended the connection
+	}
 }
 
 func (c *Conn) handleTLSOutput(o *tlsOutput) {
