@@ -48,9 +48,8 @@ func (c *Conn) maybeUpdateKeys() bool {
 		// "If a key update is not possible [...] the endpoint MUST stop using the connection"
 		// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 		c.abortf(wire.AEADLimitReached, 0, "confidentiality limit reached")
-		return false
 	}
-	return true
+	return c.closing.state == stateOpen
 }
 
 // spent reports whether the AEAD may seal no more in this phase, except for the packet that closes the

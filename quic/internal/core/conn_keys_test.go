@@ -212,3 +212,26 @@ func TestUpdateAfterPeersUpdate(t *testing.T) {
 	require.NoError(t, errOf(r.server))
 	require.True(t, r.server.UpdateKeys())
 }
+
+// unchangeable is a Sealer whose keys cannot be updated.
+type unchangeable struct{ tlsprovider.Sealer }
+
+func (unchangeable) Update() error { return errTest }
+
+// If our key update fails, nothing but CONNECTION_CLOSE is sent.
+func TestKeyUpdateThatFails(t *testing.T) {
+	r := connected(t, rigOptions{})
+	cfg := *r.server.cfg
+	cfg.KeyUpdateAfter = 1
+	r.server.cfg = &cfg
+	sp := &r.server.spaces[recovery.SpaceApp]
+	sp.seal = unchangeable{sp.seal}
+	id, err := r.server.OpenStream(r.now, false)
+	require.NoError(t, err)
+	_, err = r.server.Write(r.now, id, []byte("data"))
+	require.NoError(t, err)
+	answer := r.heard(r.server, r.client)
+	require.Len(t, answer, 1)
+	r.requireClosed(server, wire.InternalError, answer)
+	require.ErrorIs(t, r.server.Err(), errTest)
+}
