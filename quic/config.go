@@ -96,8 +96,8 @@ type Config struct {
 	// MaxHandshakes is the number of incomplete handshakes at which an Endpoint begins to require address
 	// validation (Retry) from new clients. 0 means 1024.
 	MaxHandshakes int
-	// AcceptBacklog is the number of connections that may wait for Accept. Further clients are refused. 0
-	// means 256.
+	// AcceptBacklog is the number of connections that may wait for Accept before clients are refused.
+	// Clients whose handshakes have begun by then are not refused. 0 means 256.
 	AcceptBacklog int
 	// RequireAddressValidation, if set, reports whether a client must prove its address with a Retry, which
 	// costs a round trip. It is called on the receive path for any packet that may be a client's first. It
@@ -141,7 +141,7 @@ type Config struct {
 
 	// Logger receives messages about connections that are established or closed (Debug), about handshakes
 	// that fail because of this server's configuration, such as a GetTLSConfig error or a certificate that
-	// clients reject (Warn), about socket buffers and offloads that the system refuses (Warn), and about
+	// clients reject (Warn), about clients that are refused because the backlog is full (Warn), about socket buffers and offloads that the system refuses (Warn), and about
 	// panics and socket failures (Error). Messages that clients can cause are logged at most once in ten
 	// seconds, except at Debug. Packets and secrets are never logged. Nil means no logging.
 	Logger *slog.Logger

@@ -19,6 +19,7 @@ const (
 	faultLocal                 // a handshake failed on this side with internal_error
 	faultRejected              // clients reject the server's certificate
 	faultTickets               // a new server configuration does not have the previous ticket keys
+	faultBacklog               // clients are refused because the backlog is full
 	numFaults
 )
 

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"errors"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -181,7 +182,12 @@ func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	case isFull:
 		e.counters.tooMany.Add(1)
 		return nil, errRefused
-	case l == nil, l.full():
+	case l == nil:
+		return nil, errRefused
+	case l.full():
+		e.counters.backlogFull.Add(1)
+		e.logFault(faultBacklog, slog.LevelWarn, "quic: clients are refused because connections wait for Listener.Accept",
+			"backlog", e.cfg.AcceptBacklog)
 		return nil, errRefused
 	case e.pool.full():
 		return nil, errBusy

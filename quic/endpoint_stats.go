@@ -14,9 +14,10 @@ type EndpointStats struct {
 	// because there was no Listener, because of Config.MaxConns, or because they would have waited too long
 	// for TLS.
 	Refused uint64
-	// TooManyConns is the number of clients that were refused because of Config.MaxConns.
-	TooManyConns uint64
-	Ignored      uint64 // clients that Config.Accept dropped without an answer, with ErrIgnore
+	// TooManyConns is the number of clients that were refused because of Config.MaxConns, and BacklogFull
+	// the number of those that were refused because of Config.AcceptBacklog.
+	TooManyConns, BacklogFull uint64
+	Ignored                   uint64 // clients that Config.Accept dropped without an answer, with ErrIgnore
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
 	// Panics is the number of handshakes that ended with a panic: in a callback of Config,
@@ -80,7 +81,7 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 }
 
 // counters are the Endpoint's own part of its stats.
-type counters struct{ accepted, refused, ignored, postponed, panics, tooMany atomic.Uint64 }
+type counters struct{ accepted, refused, ignored, postponed, panics, tooMany, backlogFull atomic.Uint64 }
 
 // Stats returns the current counters.
 func (e *Endpoint) Stats() EndpointStats {
@@ -88,8 +89,8 @@ func (e *Endpoint) Stats() EndpointStats {
 		Accepted: e.counters.accepted.Load(), Refused: e.counters.refused.Load(),
 		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
 		Panics: e.counters.panics.Load(), Handshakes: e.handshakes.stats(),
-		TooManyConns: e.counters.tooMany.Load(),
-		SendMemory:   e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
+		TooManyConns: e.counters.tooMany.Load(), BacklogFull: e.counters.backlogFull.Load(),
+		SendMemory: e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
 		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}
 	e.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"crypto"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -164,20 +165,35 @@ func TestShutdownEndsUnfinishedHandshakes(t *testing.T) {
 }
 
 func TestBacklog(t *testing.T) {
-	cfg := serverConfig()
-	cfg.AcceptBacklog = 2
+	cfg, book := serverConfig(), new(logBook)
+	cfg.AcceptBacklog, cfg.Logger = 2, slog.New(book)
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		for range 2 {
 			_, err := w.client.Dial(t.Context(), serverAddr, nil)
 			require.NoError(t, err)
 			advance(20 * time.Millisecond)
 		}
-		_, err := w.client.Dial(t.Context(), serverAddr, nil)
-		requireTransportError(t, err, ConnectionRefused, true)
-		_, err = w.listener.Accept(t.Context())
+		for range 3 {
+			_, err := w.client.Dial(t.Context(), serverAddr, nil)
+			requireTransportError(t, err, ConnectionRefused, true)
+		}
+		stats := w.server.Stats()
+		require.EqualValues(t, 3, stats.BacklogFull)
+		require.EqualValues(t, 3, stats.Refused)
+		lines := book.at(slog.LevelWarn)
+		require.Len(t, lines, 1, "clients do not cause many messages")
+		require.Contains(t, lines[0], "wait for Listener.Accept")
+		require.Contains(t, lines[0], "backlog=2")
+
+		_, err := w.listener.Accept(t.Context())
 		require.NoError(t, err)
 		_, err = w.client.Dial(t.Context(), serverAddr, nil)
 		require.NoError(t, err)
+
+		require.NoError(t, w.listener.Close())
+		_, err = w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, ConnectionRefused, true)
+		require.EqualValues(t, 3, w.server.Stats().BacklogFull, "no Listener is not a full backlog")
 	})
 }
 

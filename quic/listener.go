@@ -135,11 +135,11 @@ func (l *Listener) stop(err error) {
 	}
 }
 
-// full reports whether the backlog is full or the Listener is closed, so that no client should be admitted.
+// full reports whether as many connections wait for Accept as Config.AcceptBacklog allows.
 func (l *Listener) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.err != nil || len(l.queue) >= l.ep.cfg.AcceptBacklog
+	return len(l.queue) >= l.ep.cfg.AcceptBacklog
 }
 
 // deliver queues a connection for Accept. It returns false if there is no Listener.
