@@ -45,7 +45,7 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 		e.Close()
 		return nil, err
 	}
-	// From here on, a message tells nothing, and could cost a datagram.
+	// After the handshake, ICMP messages are of no use, and reporting one could cost a datagram.
 	e.sock.ReportErrors(false)
 	return c, nil
 }

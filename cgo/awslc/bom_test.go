@@ -65,7 +65,7 @@ func TestBillOfMaterials(t *testing.T) {
 	dir := filepath.Join("../../build/out", runtime.GOOS+"_"+runtime.GOARCH, variant)
 	text, err := os.ReadFile(filepath.Join(dir, "libpqquic.cdx.json"))
 	if errors.Is(err, fs.ErrNotExist) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
-		t.Skip("no bill of materials in " + dir + ": run `make build` in this checkout")
+		t.Skip("needs a bill of materials in " + dir + ": run `make build`")
 	}
 	require.NoError(t, err)
 	var b bom

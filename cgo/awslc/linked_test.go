@@ -13,7 +13,7 @@ func requireLinked(t testing.TB) {
 	t.Helper()
 	err := Linked()
 	if errors.Is(err, ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
-		t.Skip("not linked: run `make build` first")
+		t.Skip("needs the C library: run `make build`")
 	}
 	require.NoError(t, err)
 }

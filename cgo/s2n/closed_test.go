@@ -14,7 +14,7 @@ func requireLinked(t testing.TB) {
 	t.Helper()
 	err := awslc.Linked()
 	if errors.Is(err, awslc.ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
-		t.Skip("not linked: run `make build` first")
+		t.Skip("needs the C library: run `make build`")
 	}
 	require.NoError(t, err)
 }

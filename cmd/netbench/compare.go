@@ -52,7 +52,7 @@ in rounds, in an order that is shuffled each time. The report shows ratios of ru
 bootstrap confidence intervals, which are meaningful even on a noisy machine.
 
 Studies:
-` + list.String() + `  custom        the configurations given by --config, of which the first is the baseline
+` + list.String() + `  custom        the configurations given by --config; the first one is the baseline
 
 Failed connections are counted and reported; the exit status is 1 if there were any.`,
 		Example: `  netbench compare figure3 -o build/out

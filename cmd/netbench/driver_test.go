@@ -115,7 +115,7 @@ func TestFailFast(t *testing.T) {
 		flags := append([]string{"--driver", "tcp"}, load...)
 		c, status := client(t, program, file, refusing, flags...)
 		require.Equal(t, 1, status)
-		require.EqualValues(t, 20, c.summary(t).Failed["refused"], "without it the run goes on")
+		require.EqualValues(t, 20, c.summary(t).Failed["refused"], "without it the run continues")
 		c, status = client(t, program, file, refusing, append(flags, "--fail-fast")...)
 		require.Equal(t, 1, status)
 		failed := c.summary(t).Failed["refused"]
@@ -160,7 +160,7 @@ func TestInterruptWhileClosing(t *testing.T) {
 	program, file := buildNetbench(t), connectScenario(t, "1")
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	const end = `{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}}` // of which only the server ends its direction
+	const end = `{"send":{"stream_id":0,"bytes":1}},{"send_finish":{"stream_id":0}}` // only the server ends its direction
 	require.Equal(t, 1, bytes.Count(text, []byte(end)))
 	text = bytes.Replace(text, []byte(end), []byte(`{"send":{"stream_id":0,"bytes":1}},{"sleep":{"amount_ms":3600000}},{"send_finish":{"stream_id":0}}`), 1)
 	require.NoError(t, os.WriteFile(file, text, 0o600))

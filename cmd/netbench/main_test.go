@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	status := m.Run()
-	_ = os.RemoveAll(buildDir) // if it stays behind, it does no harm
+	_ = os.RemoveAll(buildDir) // an error is harmless
 	os.Exit(status)
 }
 

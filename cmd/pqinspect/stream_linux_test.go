@@ -23,8 +23,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
-// Reading gigabytes from standard input takes no memory that grows with the input, and nothing is on a
-// disk.
+// Reading gigabytes from standard input uses a constant amount of memory and no disk space.
 func TestStreamIsBounded(t *testing.T) {
 	r := capturetest.Record(t, capturetest.Setup{})
 	const size = 2 << 30

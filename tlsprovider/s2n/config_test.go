@@ -114,7 +114,7 @@ func TestSystemRootsMatchGo(t *testing.T) {
 			require.NoError(t, err)
 			ours.AddCert(c)
 		}
-		require.True(t, theirs.Equal(ours), "%d roots of ours", len(ders))
+		require.True(t, theirs.Equal(ours), "our %d roots differ", len(ders))
 		return
 	}
 	file, dir, both, junk := t.TempDir()+"/one.pem", t.TempDir(), t.TempDir(), t.TempDir()+"/junk.pem"

@@ -18,7 +18,7 @@ func newProvider(t testing.TB) tlsprovider.Provider {
 	t.Helper()
 	p, err := New(AllowClassical()) // TestClassicalIsRefused calls New without it
 	if errors.Is(err, ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") != "1" {
-		t.Skip("not linked: run `make build` first")
+		t.Skip("needs the C library: run `make build`")
 	}
 	require.NoError(t, err)
 	return p
@@ -30,7 +30,7 @@ func needPostQuantum(t testing.TB, p tlsprovider.Provider) {
 	c := p.Capabilities()
 	if !slices.ContainsFunc(c.GroupIDs(), tlsprovider.Group.PostQuantum) {
 		require.Equal(t, "openssl", awslc.Variant)
-		t.Skip("no post-quantum group in " + c.Library)
+		t.Skip("needs a post-quantum group, which s2n-tls lacks over " + c.Library)
 	}
 }
 

@@ -187,7 +187,7 @@ func (su *Suite) absentFeatures(t *testing.T) {
 		} {
 			t.Run(p.Name()+" "+tt.lacks.name, func(t *testing.T) {
 				if su.has(tt.lacks) {
-					t.Skip("the provider has it")
+					t.Skip("the provider supports it")
 				}
 				client, server, ca := Configs(t)
 				require.ErrorIs(t, tt.ask(client, server, ca), tlsprovider.ErrUnsupported)
@@ -195,7 +195,7 @@ func (su *Suite) absentFeatures(t *testing.T) {
 		}
 		t.Run(p.Name()+" Version2", func(t *testing.T) {
 			if su.has(quicVersion2) {
-				t.Skip("the provider has it")
+				t.Skip("the provider supports it")
 			}
 			_, err := p.InitialKeys(version2, rfcDCID, tlsprovider.Client)
 			require.Error(t, err)

@@ -50,7 +50,7 @@ func (su *Suite) groupsThatAreMissing(t *testing.T) {
 func (su *Suite) helloRetryRequest(t *testing.T) {
 	retry := su.retryGroup(t)
 	if retry == 0 {
-		t.Skipf("%s and %s have no group in common that the client offers without a share", su.Client.Name(), su.Server.Name())
+		t.Skipf("needs a common group of %s and %s that the client offers without a key share", su.Client.Name(), su.Server.Name())
 	}
 	client, server, _ := Configs(t)
 	server.Groups = []tlsprovider.Group{retry}
@@ -99,7 +99,7 @@ func (su *Suite) requirePQ(t *testing.T) {
 func (su *Suite) noCommonGroup(t *testing.T) {
 	groups := su.groups()
 	if len(groups) < 2 {
-		t.Skipf("%s and %s have one group in common", su.Client.Name(), su.Server.Name())
+		t.Skipf("needs two common groups of %s and %s", su.Client.Name(), su.Server.Name())
 	}
 	client, server, _ := Configs(t)
 	for _, offered := range groups {

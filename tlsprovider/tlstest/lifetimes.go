@@ -130,9 +130,9 @@ func (su *Suite) floodWhileSigning(t *testing.T) {
 	}
 }
 
-// settledSessions checks that a session works as before after IgnoreTickets. It drops a ticket that arrives later, even
+// afterIgnoreTickets checks that a session works as before after IgnoreTickets. It drops a ticket that arrives later, even
 // if half of it arrived before, and still refuses messages that are not allowed.
-func (su *Suite) settledSessions(t *testing.T) {
+func (su *Suite) afterIgnoreTickets(t *testing.T) {
 	client, server, _ := Configs(t)
 	for _, early := range []float64{0, 0.5, 1} {
 		t.Run(fmt.Sprint(early, " of the ticket in time"), func(t *testing.T) {

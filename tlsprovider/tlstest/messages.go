@@ -29,7 +29,7 @@ func (su *Suite) wrongLevels(t *testing.T) {
 		events, err := p.Client.Advance(nil)
 		require.NoError(t, err)
 		_, err = p.Server.Advance(Crypt(tlsprovider.LevelInitial, append(events[0].Data, 1, 0, 0)))
-		require.NoError(t, err, "the ClientHello stop comes first")
+		require.NoError(t, err, "the ClientHello event comes first")
 		_, err = p.Server.Continue(decision(nil))
 		RequireAlert(t, tlsprovider.AlertUnexpectedMessage, err)
 	})

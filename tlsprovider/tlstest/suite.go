@@ -126,7 +126,7 @@ func (su *Suite) handshake() []namedTest {
 		{"tickets across SetCertificates", su.ticketsAcrossSetCertificates, anyProvider, needs(tickets)},
 		{"clock set back", su.clockSetBack, onlyTLS, needs(tickets)},
 		{"tickets off", su.ticketsOff, anyProvider, needs(tickets)},
-		{"settled sessions", su.settledSessions, anyProvider, needs(tickets)},
+		{"sessions after IgnoreTickets", su.afterIgnoreTickets, anyProvider, needs(tickets)},
 		{"server certificate faults", su.serverCertificateFaults, onlyTLS, nil},
 		{"mutual TLS", su.mutualTLS, onlyTLS, needs(clientCertificates)},
 		{"authorities of each role", su.authoritiesOfEachRole, onlyTLS, needs(clientCertificates)},

@@ -27,7 +27,7 @@ func TestMeanCovers(t *testing.T) {
 	require.InDelta(t, 0.94, float64(hits)/worlds, 0.04)
 }
 
-// A disturbance of a whole round does not disturb the ratio of two runs in it.
+// A disturbance of a whole round does not affect the ratio of two runs in it.
 func TestRatioOfPairs(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var as, bs []float64

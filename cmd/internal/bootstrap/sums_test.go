@@ -37,7 +37,7 @@ func TestRatioOfSums(t *testing.T) {
 	require.Zero(t, RatioOfSums([]float64{1}, []float64{0}, 1))
 }
 
-// A round without a measurement does not spoil the ratio, and the result can be written as JSON.
+// A round without a measurement does not invalidate the ratio, and the result can be written as JSON.
 func TestRatioOfNothing(t *testing.T) {
 	in := Ratio([]float64{0, 2, 3, 5}, []float64{1, 1, 0, 5}, 1)
 	require.InDelta(t, math.Sqrt2, in.Value, 1e-9)

@@ -57,7 +57,7 @@ func Open(t *testing.T) *Browser {
 	}
 	if program == "" {
 		require.NotEqual(t, "true", os.Getenv("CI"), "Chromium is not installed: run scripts/bootstrap test")
-		t.Skip("Chromium is not installed")
+		t.Skip("needs Chromium: run scripts/bootstrap test")
 	}
 	theirIn, ourIn, err := os.Pipe()
 	require.NoError(t, err)

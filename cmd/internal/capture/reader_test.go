@@ -79,7 +79,7 @@ func TestByteOrders(t *testing.T) {
 	}
 }
 
-// A false length is not trusted: the data is missing, and nothing is allocated for it.
+// A length that exceeds the file causes an error and no allocation of that size.
 func TestFalseLengths(t *testing.T) {
 	file := ngFile(binary.LittleEndian, make([]byte, 16), make([]byte, 16))
 	var before, after runtime.MemStats

@@ -182,7 +182,7 @@ func TestSilentDriver(t *testing.T) {
 	}
 }
 
-// CPU time of a script's child is not the script's. A note reports it.
+// The CPU time of a script's child does not count as the script's. A note reports it.
 func TestScriptAsDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "script", Options{})
 	require.Zero(t, status)
@@ -226,7 +226,7 @@ func TestCountingDriver(t *testing.T) {
 	require.Contains(t, run.Notes, "1 damaged lines of the driver were left out")
 }
 
-// What a driver's recorder writes arrives, including its histograms.
+// The output of a driver's recorder arrives unchanged, including its histograms.
 func TestRecordingDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "recording", Options{})
 	require.Zero(t, status)
@@ -275,7 +275,7 @@ func TestEnvironment(t *testing.T) {
 	require.Equal(t, []string{"--x", "y"}, run.Header.Provenance.Flags)
 }
 
-// After an interrupt the driver ends in its own time, and its last line counts.
+// After an interrupt, the collector waits for the driver to end, and its last line counts.
 func TestSignalIsPassedOn(t *testing.T) {
 	r, w := io.Pipe()
 	status := make(chan int)

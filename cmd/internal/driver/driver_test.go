@@ -209,7 +209,7 @@ func TestFailuresSayWhere(t *testing.T) {
 			require.Contains(t, o.serverErrors, "error: peer closed: servers[0].connections[0].peer_streams[1]: the stream was not opened")
 			require.EqualValues(t, 1, o.server.Failed[driver.ClassPeerClosed])
 		})
-		t.Run("an unknown stream, and the run goes on", func(t *testing.T) {
+		t.Run("an unknown stream, and the run continues", func(t *testing.T) {
 			bad := `{"open_bidirectional_stream":{"stream_id":7}},` + send(7, 1) + `,` + receive(7, 1)
 			s := load(t, "unknown", connect(0)+","+connect(1), []string{bad, good}, goodPeer, goodPeer)
 			o := run(t, st, s, s, driver.Load{}, nil)

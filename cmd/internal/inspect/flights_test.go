@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// span is a CRYPTO frame; an empty one stands for a PING.
+// A span is a CRYPTO frame. An empty one is a PING frame.
 type span struct{ from, to int }
 
 // flight describes how a stack divides a hello into datagrams.

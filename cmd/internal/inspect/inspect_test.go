@@ -109,8 +109,8 @@ func TestRetry(t *testing.T) {
 	require.Equal(t, PostQuantum, c.Verdict.Result)
 }
 
-// With a key log, the report includes the encrypted part. With another connection's key log it does not,
-// and the report says so.
+// With a key log, the report includes the encrypted part. With another connection's key log, it reports that the
+// encrypted part cannot be read.
 func TestKeyLog(t *testing.T) {
 	r := record(t, setup{})
 	keys := new(KeyLog)
@@ -162,7 +162,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	for i := range 200_000 { // 250 MB of first halves of ClientHellos, none of which is completed
+	for i := range 200_000 { // 250 MB of first halves of ClientHellos that are never completed
 		src := d.src.Addr().As4()
 		src[1], src[2], src[3] = byte(i>>16), byte(i>>8), byte(i)
 		data := bytes.Clone(first.Data)

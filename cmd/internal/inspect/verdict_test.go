@@ -14,7 +14,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// The experiments before the standard have names, and halves where their shares consist of two.
+// The groups of experiments before the standard have names, and their hybrid shares are divided into halves.
 func TestHistoricGroups(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
@@ -122,8 +122,7 @@ func TestPortAgain(t *testing.T) {
 	}
 }
 
-// A server may answer each datagram of a ClientHello with a Retry packet, of which the client may follow
-// either.
+// A server may answer each datagram of a ClientHello with a Retry packet. The client may use any of them.
 func TestSeveralRetries(t *testing.T) {
 	p := native.New()
 	retry := func(src string) []byte {

@@ -256,8 +256,8 @@ type lines struct {
 	last bool // the line did not end with a newline
 }
 
-// next returns the next line, which is valid until the next call. whole is false for a line that was too
-// long, of which nothing is returned. At the end of the input the error is io.EOF.
+// next returns the next line, which is valid until the next call. For a line that was too long, text is empty and whole
+// is false. At the end of the input the error is io.EOF.
 func (l *lines) next() (text []byte, whole bool, err error) {
 	l.buf, l.last = l.buf[:0], false
 	var size int

@@ -42,7 +42,7 @@ func program(t *testing.T, names ...string) string {
 		}
 	}
 	require.NotEqual(t, "true", os.Getenv("CI"), "none of %v is installed: run scripts/bootstrap test", names)
-	t.Skipf("none of %v is installed", names)
+	t.Skipf("needs one of %v: run scripts/bootstrap test", names)
 	return ""
 }
 

@@ -83,7 +83,7 @@ func (r *tapped) compare(t *testing.T) {
 	r.inject(t, file, keys)
 }
 
-// inject has editcap, which comes with tshark, put the secrets into the capture, from where they are taken.
+// inject adds the secrets to the capture with editcap, which is part of tshark's package.
 func (r *tapped) inject(t *testing.T, file, keys string) {
 	t.Helper()
 	injected := file + ".secrets"
@@ -143,7 +143,7 @@ func helloRow(h *inspect.ClientHello) []string {
 	return []string{join(suites), join(groups), join(shares), join(sizes), h.ServerName, join(h.ALPN)}
 }
 
-// numbers converts a list of tshark's, hexadecimal or not, to decimal.
+// numbers converts a list of tshark, hexadecimal or not, to decimal.
 func numbers(s string) string {
 	if s == "" {
 		return ""

@@ -54,7 +54,7 @@ func TestRemnantsAreBounded(t *testing.T) {
 	require.Equal(t, maxRemnants, r.endpoint.closed.len())
 	require.Equal(t, maxRemnants, r.endpoint.refused.len())
 	r.endpoint.HandleTimeout(r.now.Add(time.Hour))
-	require.NoError(t, r.endpoint.CheckInvariants(), "what is routed belongs to connections and remnants")
+	require.NoError(t, r.endpoint.CheckInvariants(), "only connections and remnants have routes")
 	require.Zero(t, r.endpoint.NextTimeout(), "no remnant is left")
 }
 
@@ -121,5 +121,5 @@ func TestClientsConnIDIsForgotten(t *testing.T) {
 	require.NoError(t, r.endpoint.CheckInvariants())
 	require.NotEqual(t, RouteConn, r.receiveFrom(clientAddr, first).Kind, "it could be another client's now")
 	short := append([]byte{0x40}, r.server.ids.local[0].id.Bytes()...)
-	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, append(short, make([]byte, 100)...)).Kind, "the connection goes on")
+	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, append(short, make([]byte, 100)...)).Kind, "the connection stays open")
 }

@@ -31,7 +31,7 @@ func newLossTest(t *testing.T, cfg Config) *lossTest {
 	cfg.MaxDatagramSize = 1200
 	lt.l.Init(lt.now, cfg)
 	lt.fate = func(s Space, p *SentPacket, fate Fate) {
-		require.Equal(lt, fmt.Sprint(p.Num), string(p.Record), "the record comes back")
+		require.Equal(lt, fmt.Sprint(p.Num), string(p.Record), "the record is returned")
 		lt.got = append(lt.got, fmt.Sprintf("%v %d %v", s, p.Num, fate))
 	}
 	return lt

@@ -56,7 +56,7 @@ func newRandomPath(t *testing.T, seed uint64, server bool) *randomPath {
 	r.fate = func(s Space, p *SentPacket, fate Fate) {
 		was, known := r.fates[s][p.Num]
 		require.True(t, known, "packet %d was sent", p.Num)
-		require.Equal(t, fmt.Sprintf("%v %d", s, p.Num), string(p.Record), "the record comes back")
+		require.Equal(t, fmt.Sprintf("%v %d", s, p.Num), string(p.Record), "the record is returned")
 		if fate == Acked {
 			require.Contains(t, []string{"", "maybe", "lost"}, was, "packet %d acked", p.Num)
 		} else {

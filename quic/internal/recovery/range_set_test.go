@@ -247,7 +247,7 @@ func TestRangeSetMoves(t *testing.T) {
 		do   func(s *RangeSet[int64], i int64) // called for each i from 0 on
 		most int
 	}{
-		{"the first range goes", func(s *RangeSet[int64], i int64) { s.RemoveFirst() }, 0},
+		{"the first range is removed", func(s *RangeSet[int64], i int64) { s.RemoveFirst() }, 0},
 		{"the front advances", func(s *RangeSet[int64], i int64) { s.Sub(0, 10*i+9) }, 0},
 		{"the first range is cut", func(s *RangeSet[int64], i int64) { s.Sub(5+i/2, 6+i/2) }, 1},
 		{"the first hole is filled", func(s *RangeSet[int64], i int64) { s.Add(10*i, 10*i+5) }, maxBlock},
@@ -256,7 +256,7 @@ func TestRangeSetMoves(t *testing.T) {
 		{"ranges near the front, downwards", func(s *RangeSet[int64], i int64) { s.Add(10*(2000-i), 10*(2000-i)+1) }, maxBlock + 1},
 		{"ranges in the middle", func(s *RangeSet[int64], i int64) { s.Add(40960+2*i, 40961+2*i) }, maxBlock + 1},
 		{"holes everywhere", func(s *RangeSet[int64], i int64) { v := i * 7919 % holes; s.Sub(10*v+6, 10*v+7) }, maxBlock + 1},
-		{"ranges go everywhere", func(s *RangeSet[int64], i int64) { v := i * 7919 % holes; s.Sub(10*v, 10*v+10) }, maxBlock},
+		{"ranges are removed everywhere", func(s *RangeSet[int64], i int64) { v := i * 7919 % holes; s.Sub(10*v, 10*v+10) }, maxBlock},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSet()

@@ -12,8 +12,8 @@ import (
 const streamsPerConn = 4
 
 // A window is the receiver's side of flow control for a stream or a connection: the peer may send size
-// bytes ahead of what was consumed. Consumed data is data that the application has read or that nobody will
-// read any more.
+// bytes ahead of what was consumed. Consumed data is data that the application has read or will not read any
+// more.
 //
 // The invariant is: consumed ≤ received ≤ limit ≤ consumed + size.
 type window struct {

@@ -19,12 +19,18 @@ import (
 
 func listen(t testing.TB, network, addr string) *Conn {
 	t.Helper()
+	return newConn(t, listenPacket(t, network, addr), slog.DiscardHandler)
+}
+
+// listenPacket is net.ListenPacket. It skips the test if the address is IPv6 and the machine has no IPv6.
+func listenPacket(t testing.TB, network, addr string) net.PacketConn {
+	t.Helper()
 	pc, err := net.ListenPacket(network, addr)
 	if err != nil && strings.Contains(addr, "::") {
-		t.Skipf("IPv6 is not available: %v", err)
+		t.Skipf("needs IPv6: %v", err)
 	}
 	require.NoError(t, err)
-	return newConn(t, pc, slog.DiscardHandler)
+	return pc
 }
 
 func newConn(t testing.TB, pc net.PacketConn, log slog.Handler) *Conn {
@@ -39,12 +45,7 @@ func newConn(t testing.TB, pc net.PacketConn, log slog.Handler) *Conn {
 // net.PacketConn.
 func listenPlain(t testing.TB, network, addr string) *Conn {
 	t.Helper()
-	pc, err := net.ListenPacket(network, addr)
-	if err != nil && strings.Contains(addr, "::") {
-		t.Skipf("IPv6 is not available: %v", err)
-	}
-	require.NoError(t, err)
-	return newConn(t, struct{ net.PacketConn }{pc}, slog.DiscardHandler)
+	return newConn(t, struct{ net.PacketConn }{listenPacket(t, network, addr)}, slog.DiscardHandler)
 }
 
 func newTrains(c *Conn) []datagram.Train {
@@ -125,7 +126,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestRequestedSourceAddress(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("127.0.0.2 is a local address on Linux only")
+		t.Skip("needs 127.0.0.2, which is a local address on Linux only")
 	}
 	server, client := listen(t, "udp4", "0.0.0.0:0"), listen(t, "udp4", "127.0.0.1:0")
 	second := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), server.LocalAddr().Port())
@@ -152,7 +153,7 @@ func TestOneRefusedDatagramDoesNotStopTheNext(t *testing.T) {
 
 func TestEmptyAndTruncatedDatagramsAreSkipped(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux reports truncation")
+		t.Skip("needs the kernel to report truncated datagrams, which we read on Linux only")
 	}
 	t.Setenv(disableGRO, "1") // a slab for trains has room for every datagram
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")

@@ -15,10 +15,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// requireGSO skips the test if the kernel does not support UDP_SEGMENT, and requires that the Conn uses it otherwise.
 func requireGSO(t *testing.T, c *Conn) {
 	t.Helper()
-	if !c.os.gso.available {
-		t.Skip("this kernel has no UDP_SEGMENT")
+	needOption(t, "UDP_SEGMENT", unix.UDP_SEGMENT)
+	require.True(t, c.os.gso.available)
+}
+
+// requireGRO does the same for UDP_GRO.
+func requireGRO(t *testing.T, c *Conn) {
+	t.Helper()
+	needOption(t, "UDP_GRO", unix.UDP_GRO)
+	require.True(t, c.os.gro)
+}
+
+// needOption skips the test if UDP sockets do not have an option.
+func needOption(t *testing.T, name string, option int) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, option, 1); err != nil {
+		t.Skipf("needs a kernel with %s: %v", name, err)
 	}
 }
 
@@ -62,10 +80,9 @@ func TestOffloadMovesTheSameDatagrams(t *testing.T) {
 				} else {
 					require.Equal(t, 1, client.MaxSegments())
 				}
-				if gro && !server.os.gro {
-					t.Skip("this kernel has no UDP_GRO")
-				}
-				if !gro {
+				if gro {
+					requireGRO(t, server)
+				} else {
 					// Datagrams larger than the slab are dropped.
 					server.os.gro = true
 				}
@@ -105,9 +122,7 @@ func slicesEqual(a, b [][]byte) bool {
 func TestTrainArrivesInOneRead(t *testing.T) {
 	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
 	requireGSO(t, client)
-	if !server.os.gro {
-		t.Skip("this kernel has no UDP_GRO")
-	}
+	requireGRO(t, server)
 	tx := datagram.Transmit{Data: make([]byte, 50*1200-1), SegmentSize: 1200, Path: datagram.Path{Remote: server.LocalAddr()}}
 	require.NoError(t, client.Write(&tx))
 	ts := newTrains(server)

@@ -121,7 +121,7 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		_, _ = c.Write(frames(byte(tagInitialWindow), ^uint64(0), byte(tagOpen), uint64(0), byte(1)))
 		<-release
 	})
-	_, _, err := c.AcceptStream(t.Context()) // the window arrived before it
+	_, _, err := c.AcceptStream(t.Context()) // the window arrives before the stream
 	require.NoError(t, err)
 	s, err := c.OpenStream(t.Context(), 0, true)
 	require.NoError(t, err)

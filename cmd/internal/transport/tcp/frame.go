@@ -47,7 +47,7 @@ func flag(r io.ByteReader) (bool, error) {
 	return b == 1, noEOF(err)
 }
 
-// noEOF replaces io.EOF by io.ErrUnexpectedEOF: within a frame the end comes too early.
+// noEOF replaces io.EOF by io.ErrUnexpectedEOF, because the input ended within a frame.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
