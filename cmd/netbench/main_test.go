@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"testing"
 
@@ -25,9 +26,20 @@ func TestMain(m *testing.M) {
 
 var buildOnce = sync.OnceValues(func() (string, error) {
 	program := filepath.Join(buildDir, "netbench")
-	out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", buildTags(), "-o", program, ".").CombinedOutput()
 	return program + string(out), err
 })
+
+// buildTags returns the build tags of this test, which select the variant of the C library.
+func buildTags() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-tags" {
+			return s.Value
+		}
+	}
+	return ""
+}
 
 // buildNetbench builds the program, because compare runs itself as server and client.
 func buildNetbench(t *testing.T) string {
