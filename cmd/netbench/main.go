@@ -11,6 +11,8 @@ import (
 
 	"github.com/pqquic/pqquic/cmd/internal/about"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
+	"github.com/pqquic/pqquic/cmd/internal/transport/pq"
+	"github.com/pqquic/pqquic/cmd/internal/transport/tcp"
 )
 
 func main() { os.Exit(run(newCommand(), os.Stderr)) }
@@ -63,12 +65,17 @@ Exit status: 0; 1 if a connection failed; 2 for an invalid command line or file.
 	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(
 		newScenariosCommand(),
-		newServerCommand(),
-		newClientCommand(),
+		drivercli.NewServer(stacks()),
+		drivercli.NewClient(stacks()),
 		newCompareCommand(),
 		newCollectCommand(),
 		newReportCommand(),
 		newReportTreeCommand(),
 	)
 	return c
+}
+
+// stacks returns the built-in transports. The first is the default.
+func stacks() []drivercli.Stack {
+	return []drivercli.Stack{{Name: "pqquic", New: pq.New}, {Name: "tcp", New: tcp.New}}
 }
