@@ -12,23 +12,34 @@ func (s *session) judge() {
 	if !fips140.Enabled() {
 		return
 	}
-	st, own := &s.state, s.watch.Scheme(s.e.side)
+	st := &s.state
 	c := approved.Connection{Group: st.Group, Suite: st.CipherSuite,
 		Schemes: [2]tlsprovider.SignatureScheme{s.watch.Scheme(tlsprovider.Client), s.watch.Scheme(tlsprovider.Server)}}
 	if !st.Resumed && len(st.PeerChain) > 0 {
 		c.PeerLeaf = st.PeerChain[0]
 	}
-	switch {
-	case s.outside:
+	c.Outside = s.e.outside(s.watch.Scheme(s.e.side) != 0)
+	if s.outside {
 		c.Outside = "the signature was made by Certificate.Signer, outside of the module"
-	case own != 0 && s.e.choosesKey():
-		c.Outside = "the private key comes from a function of tls.Config, and may be outside of the module"
 	}
 	st.FIPS, st.FIPSDetail = approved.Go.Judge(c)
 }
 
-// choosesKey reports whether a callback of tls.Config may choose the private key of a handshake.
-func (e *endpoint) choosesKey() bool {
-	t := e.cfg.TLS
-	return t != nil && (t.GetCertificate != nil || t.GetClientCertificate != nil || t.GetConfigForClient != nil)
+// outside returns which function of tls.Config may have replaced a part of the module in a handshake, or "" if none
+// has. signed reports whether this side has made a signature.
+func (e *endpoint) outside(signed bool) string {
+	t, server := e.cfg.TLS, e.side == tlsprovider.Server
+	switch {
+	case t == nil:
+		return ""
+	case server && t.GetConfigForClient != nil:
+		return "tls.Config.GetConfigForClient may have supplied a private key or functions outside of the module"
+	case signed && (t.GetCertificate != nil || t.GetClientCertificate != nil):
+		return "the private key comes from a function of tls.Config, and may be outside of the module"
+	case t.Rand != nil:
+		return "random numbers come from tls.Config.Rand, outside of the module"
+	case server && !e.cfg.DisableTickets && (t.WrapSession != nil || t.UnwrapSession != nil):
+		return "session tickets are protected by a function of tls.Config, outside of the module"
+	}
+	return ""
 }

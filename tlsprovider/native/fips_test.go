@@ -30,12 +30,14 @@ func TestFIPS(t *testing.T) {
 		out, err := c.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		require.Contains(t, string(out), "--- PASS: TestFIPS/approved", "the cases ran")
+		require.Contains(t, string(out), "--- PASS: TestFIPS/functions_of_tls.Config", "the cases ran")
 		return
 	}
 	t.Run("approved", fipsApproved)
 	t.Run("refusals", fipsRefusals)
 	t.Run("signer", fipsSigner)
 	t.Run("GetCertificate", fipsGetCertificate)
+	t.Run("functions of tls.Config", fipsFunctions)
 }
 
 // newEndpoints returns a client's and a server's endpoint, which are closed at the end of the test.
@@ -108,4 +110,50 @@ func fipsGetCertificate(t *testing.T) {
 	_, ss := pairOf(t, client, server).MustRun(t)
 	require.False(t, ss.FIPS)
 	require.Contains(t, ss.FIPSDetail, "function of tls.Config")
+}
+
+// fipsFunctions checks that State.FIPS is false on a side whose tls.Config has a function that replaces a part of
+// the module, in a full handshake and in a resumed one.
+func fipsFunctions(t *testing.T) {
+	wrap := func(c *tls.Config) {
+		c.WrapSession = func(_ tls.ConnectionState, s *tls.SessionState) ([]byte, error) { return s.Bytes() }
+		c.UnwrapSession = func(b []byte, _ tls.ConnectionState) (*tls.SessionState, error) { return tls.ParseSessionState(b) }
+	}
+	for _, tt := range []struct {
+		name string
+		side tlsprovider.Side
+		set  func(*tls.Config)
+		why  string
+	}{
+		{"client Rand", tlsprovider.Client, func(c *tls.Config) { c.Rand = rand.Reader }, "tls.Config.Rand"},
+		{"server Rand", tlsprovider.Server, func(c *tls.Config) { c.Rand = rand.Reader }, "tls.Config.Rand"},
+		{"WrapSession", tlsprovider.Server, wrap, "session tickets"},
+		{"GetConfigForClient", tlsprovider.Server, func(c *tls.Config) {
+			other := c.Clone()
+			wrap(other)
+			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return other, nil }
+		}, "GetConfigForClient"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			cfg := w.client
+			if tt.side == tlsprovider.Server {
+				cfg = w.server
+			}
+			tt.set(cfg)
+			client, err := tlsprovider.FromTLSConfig(w.client)
+			require.NoError(t, err)
+			server, err := tlsprovider.FromTLSConfig(w.server)
+			require.NoError(t, err)
+			ce, se := newEndpoints(t, client, server)
+			for _, resumed := range []bool{false, true} {
+				var states [2]tlsprovider.State
+				states[tlsprovider.Client], states[tlsprovider.Server] = tlstest.PairOf(t, ce, se, "server.test").MustRun(t)
+				require.Equal(t, resumed, states[tt.side].Resumed)
+				require.False(t, states[tt.side].FIPS)
+				require.Contains(t, states[tt.side].FIPSDetail, tt.why)
+				require.True(t, states[tt.side.Peer()].FIPS, "the peer relies on its own module")
+			}
+		})
+	}
 }
