@@ -44,13 +44,8 @@ func TestFIPS(t *testing.T) {
 func newEndpoints(t *testing.T, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	p := New()
-	ce, err := p.NewClient(client)
-	require.NoError(t, err)
-	t.Cleanup(ce.Close)
-	se, err = p.NewServer(server)
-	require.NoError(t, err)
-	t.Cleanup(se.Close)
-	return ce, se
+	su := tlstest.Suite{Client: p, Server: p}
+	return su.Endpoints(t, client, server)
 }
 
 func pairOf(t *testing.T, client, server *tlsprovider.Config) *tlstest.Pair {

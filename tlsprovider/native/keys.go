@@ -15,31 +15,24 @@ type keyParams struct {
 }
 
 func newSealer(live *counters, p keyParams) (tlsprovider.Sealer, error) {
-	params, err := p.packetKeys(live)
-	if err != nil {
-		return nil, err
-	}
-	params.Limit = packetkeys.SealLimit(p.id)
-	s, err := packetkeys.NewSealer(params)
-	if err != nil {
-		return nil, err
-	}
-	live.keys.Add(1)
-	return s, nil
+	return newKey(live, p, packetkeys.SealLimit(p.id), packetkeys.NewSealer)
 }
 
 func newOpener(live *counters, p keyParams) (tlsprovider.Opener, error) {
+	return newKey(live, p, packetkeys.OpenLimit(p.id), packetkeys.NewOpener)
+}
+
+// newKey makes a Sealer or an Opener and counts it.
+func newKey[K any](live *counters, p keyParams, limit uint64, make func(packetkeys.Params) (K, error)) (key K, err error) {
 	params, err := p.packetKeys(live)
 	if err != nil {
-		return nil, err
+		return key, err
 	}
-	params.Limit = packetkeys.OpenLimit(p.id)
-	o, err := packetkeys.NewOpener(params)
-	if err != nil {
-		return nil, err
+	params.Limit = limit
+	if key, err = make(params); err == nil {
+		live.keys.Add(1)
 	}
-	live.keys.Add(1)
-	return o, nil
+	return key, err
 }
 
 // packetKeys returns the parameters of the keys, without Limit.

@@ -37,13 +37,8 @@ func needPostQuantum(t testing.TB, p tlsprovider.Provider) {
 // newEndpoints returns a client's and a server's endpoint, which are closed at the end of the test.
 func newEndpoints(t testing.TB, p tlsprovider.Provider, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
-	ce, err := p.NewClient(client)
-	require.NoError(t, err)
-	t.Cleanup(ce.Close)
-	se, err = p.NewServer(server)
-	require.NoError(t, err)
-	t.Cleanup(se.Close)
-	return ce, se
+	su := tlstest.Suite{Client: p, Server: p}
+	return su.Endpoints(t, client, server)
 }
 
 func newPair(t testing.TB, p tlsprovider.Provider, client, server *tlsprovider.Config) *tlstest.Pair {

@@ -52,7 +52,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 				client.RootCAs = tt.roots
 			}
 			client.Time = tt.clock
-			ce, se := su.newEndpoints(t, client, server)
+			ce, se := su.Endpoints(t, client, server)
 			name := tt.name2
 			if name == "" {
 				name = "server.test"

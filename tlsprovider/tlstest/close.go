@@ -12,7 +12,7 @@ import (
 // nothingIsLeft checks that sessions that are closed at different moments leave nothing behind.
 func (su *Suite) nothingIsLeft(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	once := func(stop int) {
 		p := PairOf(t, ce, se, "server.test")
 		p.Decide = func(*tlsprovider.ClientHello) tlsprovider.Decision {
@@ -111,7 +111,7 @@ func (su *Suite) manyHandshakes(t *testing.T) {
 	}
 	client, server, _ := Configs(t)
 	client.DisableTickets, server.DisableTickets = true, true
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	require.NoError(t, Lean(ce, se))
 	handles, bytes := su.Live()
 	for range n {
@@ -152,7 +152,7 @@ func (su *Suite) stuckSigners(t *testing.T) {
 	key := NewAuthority(t).Key
 	stuck := *server
 	stuck.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
-	ce, waiting := su.newEndpoints(t, client, &stuck)
+	ce, waiting := su.Endpoints(t, client, &stuck)
 	se := su.newServer(t, server)
 
 	require.NoError(t, Lean(ce, se))

@@ -21,7 +21,7 @@ func (su *Suite) decisionSigns(t *testing.T) {
 	key := NewAuthority(t).Key
 	elsewhere := *server
 	elsewhere.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: remote{key, nil}}}
-	ce, here := su.newEndpoints(t, client, server)
+	ce, here := su.Endpoints(t, client, server)
 	there := su.newServer(t, &elsewhere)
 	wrong, err := su.Server.NewClient(client)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func (su *Suite) decisionSigns(t *testing.T) {
 // Endpoint, and fails without one.
 func (su *Suite) decisionSuppliesCertificate(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, there := su.newEndpoints(t, client, server)
+	ce, there := su.Endpoints(t, client, server)
 	deferred := su.newServer(t, &tlsprovider.Config{DeferCertificates: true})
 	p := PairOf(t, ce, deferred, "server.test")
 	p.Decide = decide(there)
@@ -108,7 +108,7 @@ func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	ce := su.newClient(t, client)
 	with := *client
 	with.Certificates = []tlsprovider.Certificate{ca.Leaf(t, nil)}
-	cwith, open := su.newEndpoints(t, &with, server)
+	cwith, open := su.Endpoints(t, &with, server)
 	closed := su.newServer(t, &strict)
 	for _, ticket := range []bool{false, true} {
 		t.Run(fmt.Sprint("ticket ", ticket), func(t *testing.T) {

@@ -137,7 +137,7 @@ func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 	f.client, f.server, f.ca = Configs(t)
 	f.client.DisableTickets, f.server.DisableTickets = true, true
 	fault.run(t, f)
-	ce, se := su.newEndpoints(t, f.client, f.server)
+	ce, se := su.Endpoints(t, f.client, f.server)
 	p := PairOf(t, ce, se, f.name)
 	p.ALPN = f.alpn
 	if f.spoil != nil {

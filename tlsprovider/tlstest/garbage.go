@@ -13,7 +13,7 @@ import (
 func (su *Suite) garbage(t *testing.T) {
 	client, server, _ := Configs(t)
 	client.DisableTickets, server.DisableTickets = true, true
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	handles, _ := su.Live()
 	for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 		for _, level := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake, tlsprovider.LevelApp} {

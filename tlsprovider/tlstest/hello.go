@@ -61,7 +61,7 @@ func (su *Suite) namesThatMatch(t *testing.T) {
 	server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
 		c.DNSNames = []string{"server.test", "*.wild.test"}
 	})}
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for name, sni := range map[string]string{
 		"server.test": "server.test", "SERVER.test": "SERVER.test", "server.test.": "server.test", "a.wild.test": "a.wild.test",
 		"127.0.0.1": "", "::1": "", "[::1]": "", "::ffff:127.0.0.1": "", "::1%lo": "",
@@ -83,7 +83,7 @@ func (su *Suite) certificateByName(t *testing.T) {
 	for _, name := range []string{"a.test", "b.test"} {
 		server.Certificates = append(server.Certificates, ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{name} }))
 	}
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for i, name := range []string{"server.test", "a.test", "b.test"} {
 		cs, _ := PairOf(t, ce, se, name).MustRun(t)
 		require.Equal(t, server.Certificates[i].Chain, cs.PeerChain, name)

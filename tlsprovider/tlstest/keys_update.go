@@ -130,7 +130,7 @@ func (k *keys) limits(t *testing.T) {
 // sessionKeys runs these tests with keys from handshakes between the two providers.
 func (su *Suite) sessionKeys(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for _, from := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {
 		t.Run("from the "+from.String(), func(t *testing.T) {
 			var p *Pair

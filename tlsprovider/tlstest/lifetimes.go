@@ -40,7 +40,7 @@ func (su *Suite) closedEndpoints(t *testing.T) {
 	}
 	t.Run("the Decision's Endpoint is closed before the handshake continues", func(t *testing.T) {
 		su.need(t, decisionEndpoint)
-		ce, se := su.newEndpoints(t, client, server)
+		ce, se := su.Endpoints(t, client, server)
 		other, err := su.Server.NewServer(server)
 		require.NoError(t, err)
 		p := PairOf(t, ce, se, "server.test")
@@ -83,7 +83,7 @@ func (su *Suite) clockSetBack(t *testing.T) {
 			clock := func() time.Time { return time.Now().Add(ahead) }
 			c, s := *client, *server
 			c.Time, s.Time, s.TicketKeys = clock, clock, keys
-			ce, se := su.newEndpoints(t, &c, &s)
+			ce, se := su.Endpoints(t, &c, &s)
 			ahead = by
 			p := PairOf(t, ce, se, "server.test")
 			p.MustRun(t)
@@ -101,7 +101,7 @@ func (su *Suite) manyCertificates(t *testing.T) {
 		server.Certificates = append(server.Certificates,
 			ca.Leaf(t, func(c *x509.Certificate) { c.DNSNames = []string{fmt.Sprintf("n%d.test", i)} }))
 	}
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for i := range 100 {
 		cs, _ := PairOf(t, ce, se, fmt.Sprintf("n%d.test", i)).MustRun(t)
 		require.Equal(t, server.Certificates[1+i].Chain, cs.PeerChain)

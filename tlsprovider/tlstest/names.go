@@ -19,7 +19,7 @@ func (su *Suite) alpnAndSNI(t *testing.T) {
 					c, s := *client, *server
 					c.NextProtos, s.NextProtos = offered, known
 					c.InsecureSkipVerify = name == "other.test"
-					ce, se := su.newEndpoints(t, &c, &s)
+					ce, se := su.Endpoints(t, &c, &s)
 					p := PairOf(t, ce, se, name)
 					p.ALPN = firstCommon(offered, known)
 					if p.ALPN == "" {
@@ -60,7 +60,7 @@ func firstCommon(offered, known []string) string {
 // transportParameters checks that arbitrary bytes arrive unchanged as transport parameters.
 func (su *Suite) transportParameters(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for _, n := range []int{0, 1, 63, 255, 256, 1000, 10000} {
 		params := make([]byte, n)
 		for i := range params {

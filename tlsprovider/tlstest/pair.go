@@ -53,7 +53,8 @@ func (su *Suite) newServer(t testing.TB, cfg *tlsprovider.Config) tlsprovider.En
 	return e
 }
 
-func (su *Suite) newEndpoints(t testing.TB, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
+// Endpoints returns endpoints of the suite's providers, which are closed at the end of the test.
+func (su *Suite) Endpoints(t testing.TB, client, server *tlsprovider.Config) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	return su.newClient(t, client), su.newServer(t, server)
 }
@@ -61,7 +62,7 @@ func (su *Suite) newEndpoints(t testing.TB, client, server *tlsprovider.Config) 
 // NewPair returns a Pair with new endpoints of the suite's providers.
 func (su *Suite) NewPair(t testing.TB, client, server *tlsprovider.Config) *Pair {
 	t.Helper()
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	return PairOf(t, ce, se, "server.test")
 }
 

@@ -43,7 +43,7 @@ func (su *Suite) panics(t *testing.T) {
 					panic("a mistake of the program")
 				}
 			})
-			ce, se := su.newEndpoints(t, client, server)
+			ce, se := su.Endpoints(t, client, server)
 			p := PairOf(t, ce, se, "server.test")
 			side, err := p.Run(t)
 			require.Equal(t, tt.side, side)
@@ -87,7 +87,7 @@ func (su *Suite) clockPanics(t *testing.T) {
 				}
 				return time.Now()
 			}
-			ce, se := su.newEndpoints(t, client, server)
+			ce, se := su.Endpoints(t, client, server)
 			for n := 0; ; n++ {
 				before, _ := su.Live()
 				calls = n

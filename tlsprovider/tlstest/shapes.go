@@ -56,8 +56,8 @@ func (su *Suite) shapes(t testing.TB) []shape {
 	return append(out, resumed)
 }
 
-// endpoints returns endpoints for a shape, which are closed at the end of the test.
-func (su *Suite) endpoints(t testing.TB, sh shape) (ce, se tlsprovider.Endpoint) {
+// shapeEndpoints returns endpoints for a shape, which are closed at the end of the test.
+func (su *Suite) shapeEndpoints(t testing.TB, sh shape) (ce, se tlsprovider.Endpoint) {
 	t.Helper()
 	ce, err := su.Client.NewClient(sh.client)
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func (su *Suite) eachShape(t *testing.T, f func(t *testing.T, sh shape, ce, se t
 		if !su.fake || sh.scope == anyProvider {
 			t.Run(sh.name, func(t *testing.T) {
 				su.need(t, sh.needs...)
-				ce, se := su.endpoints(t, sh)
+				ce, se := su.shapeEndpoints(t, sh)
 				f(t, sh, ce, se)
 			})
 		}

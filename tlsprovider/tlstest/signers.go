@@ -82,7 +82,7 @@ func (su *Suite) signer(t *testing.T) {
 			Chain:  ca.Issue(t, p256, func(c *x509.Certificate) { c.DNSNames = []string{"hsm.test"} }),
 			Signer: remote{p256, nil},
 		})
-		ce, se := su.newEndpoints(t, client, server)
+		ce, se := su.Endpoints(t, client, server)
 		for name, signs := range map[string]int{"server.test": 0, "hsm.test": 1} {
 			p := PairOf(t, ce, se, name)
 			p.MustRun(t)

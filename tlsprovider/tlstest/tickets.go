@@ -10,7 +10,7 @@ import (
 
 func (su *Suite) resumption(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 
 	cs, _ := PairOf(t, ce, se, "server.test").MustRun(t)
 	require.False(t, cs.Resumed)
@@ -83,7 +83,7 @@ func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 		seen = append(seen, st.PeerChain)
 		return nil
 	}
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for i := range 3 {
 		_, ss := PairOf(t, ce, se, "server.test").MustRun(t)
 		require.Equal(t, client.Certificates[0].Chain, ss.PeerChain, "connection %d, resumed: %v", i, ss.Resumed)
@@ -97,7 +97,7 @@ func (su *Suite) resumedClientsAreKnown(t *testing.T) {
 // SetCertificates, because the ticket is for the old certificates.
 func (su *Suite) ticketsAcrossSetCertificates(t *testing.T) {
 	client, server, _ := Configs(t)
-	ce, se := su.newEndpoints(t, client, server)
+	ce, se := su.Endpoints(t, client, server)
 	for _, when := range []tlsprovider.EventKind{tlsprovider.EventWrite, tlsprovider.EventHandshakeDone} {
 		p := PairOf(t, ce, se, "server.test")
 		changed := false

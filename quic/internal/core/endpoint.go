@@ -200,15 +200,7 @@ func (e *Endpoint) HandleTimeout(now monotime.Time) {
 
 // PollTransmit returns a datagram to send that belongs to no connection. The caller owns its bytes.
 func (e *Endpoint) PollTransmit() (Transmit, bool) {
-	if len(e.outbox) == 0 {
-		return Transmit{}, false
-	}
-	tx := e.outbox[0]
-	e.outbox = e.outbox[1:]
-	if len(e.outbox) == 0 {
-		e.outbox = nil
-	}
-	return tx, true
+	return pop(&e.outbox)
 }
 
 // bucket is a token bucket that limits the work that peers without a connection can cause.

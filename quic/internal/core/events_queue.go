@@ -12,13 +12,7 @@ func (q *eventQueue) addEndpoint(e EndpointEvent) { q.endpoint = append(q.endpoi
 
 // PollEvent returns the next event for the application.
 func (c *Conn) PollEvent() (Event, bool) {
-	q := &c.events
-	if len(q.app) > 0 {
-		e := q.app[0]
-		q.app = q.app[1:]
-		if len(q.app) == 0 {
-			q.app = nil
-		}
+	if e, ok := pop(&c.events.app); ok {
 		return e, true
 	}
 	if e, ok := c.streams.PollEvent(); ok {
@@ -29,14 +23,18 @@ func (c *Conn) PollEvent() (Event, bool) {
 
 // PollEndpointEvent returns the next event for the Endpoint.
 func (c *Conn) PollEndpointEvent() (EndpointEvent, bool) {
-	q := &c.events
-	if len(q.endpoint) == 0 {
-		return EndpointEvent{}, false
+	return pop(&c.events.endpoint)
+}
+
+// pop removes the first element of a queue. It releases the array of a queue that becomes empty.
+func pop[T any](queue *[]T) (first T, ok bool) {
+	q := *queue
+	if len(q) == 0 {
+		return first, false
 	}
-	e := q.endpoint[0]
-	q.endpoint = q.endpoint[1:]
-	if len(q.endpoint) == 0 {
-		q.endpoint = nil
+	first, *queue = q[0], q[1:]
+	if len(q) == 1 {
+		*queue = nil
 	}
-	return e, true
+	return first, true
 }
