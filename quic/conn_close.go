@@ -92,11 +92,7 @@ func (c *Conn) discard() {
 	c.core.Close(now, false, uint64(NoError), "")
 	o := outputs.Get().(*output)
 	defer o.release()
-	for {
-		if _, ok := c.core.PollTransmit(now, o.buf); !ok {
-			break
-		}
-	}
+	c.dropPackets(now, o)
 	c.over, c.err = true, ErrEndpointClosed
 	c.cancel(c.err)
 	if c.ownTLS != nil {

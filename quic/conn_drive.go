@@ -145,14 +145,23 @@ func (c *Conn) becomeIdle(w *wakeSet) {
 	c.waitingSent.addAll(w)
 }
 
-// leaveQueue undoes stopDriving when the Endpoint is closed and sends nothing any more.
+// leaveQueue undoes stopDriving when the Endpoint is closed and sends nothing any more. The connection is
+// closed, too: when its packets are dropped, CONNECTION_CLOSE among them, it frees its keys.
 func (c *Conn) leaveQueue() {
-	var w wakeSet
+	o := outputs.Get().(*output)
+	defer o.release()
 	c.mu.Lock()
 	c.queued = false
-	c.becomeIdle(&w)
-	c.mu.Unlock()
-	w.wake()
+	now := c.ep.clock.now()
+	c.dropPackets(now, o)
+	c.dispatch(now, false)
+}
+
+// dropPackets polls packets of the core without sending them. mu is held.
+func (c *Conn) dropPackets(now monotime.Time, o *output) {
+	for ok := true; ok; {
+		_, ok = c.core.PollTransmit(now, o.buf)
+	}
 }
 
 // handOut passes on TLS jobs, events and endpoint events, and releases mu meanwhile. It reports whether

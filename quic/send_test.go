@@ -454,6 +454,20 @@ func requireIdle(t *testing.T, e *Endpoint) {
 	}
 }
 
+// A connection that is closed when the Endpoint sends nothing any more frees what it holds, although its
+// CONNECTION_CLOSE is never sent.
+func TestNothingIsKeptForAClosedQueue(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, _ := w.connect()
+		advance(time.Second)
+		w.client.sends.close()
+		client.abort(ErrEndpointClosed, uint64(NoError))
+		synctest.Wait()
+		require.Zero(t, w.client.Stats().Conns)
+		require.ErrorIs(t, context.Cause(client.Context()), ErrEndpointClosed)
+	})
+}
+
 // The number of waiting replies is bounded, and they are sent in order between the connections' turns.
 func TestRepliesAreBounded(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {

@@ -191,6 +191,9 @@ func TestResetAndStopSending(t *testing.T) {
 		require.Error(t, c.Reset(1<<62))
 		require.Error(t, c.StopSending(1<<62))
 
+		advance(time.Second)
+		require.Zero(t, client.Stats().Streams.OpenStreams)
+		require.Zero(t, server.Stats().Streams.OpenStreams)
 	})
 }
 
