@@ -286,3 +286,23 @@ func TestGoexitInGetTLSConfig(t *testing.T) {
 		w.stream(w.connect())
 	})
 }
+
+// exitingSigner ends the goroutine that asks it to sign.
+type exitingSigner struct{ crypto.Signer }
+
+func (exitingSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+// A Signer that ends its goroutine fails its handshake at once, and not after Config.SignTimeout.
+func TestGoexitInSigner(t *testing.T) {
+	cfg := serverConfig()
+	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().Provider().Chain, Signer: exitingSigner{testPKI().Key}}}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		began := time.Now()
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
+		require.Less(t, time.Since(began), time.Second)
+	})
+}

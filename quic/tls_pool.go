@@ -134,8 +134,8 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 		own := *req
 		done := make(chan struct{})
 		go func() {
+			defer close(done) // also after runtime.Goexit
 			own.Run(p.rand)
-			close(done)
 		}()
 		select {
 		case <-done:

@@ -98,8 +98,10 @@ func NewSignRequest(s crypto.Signer, digest []byte, opts crypto.SignerOpts) *Sig
 	return &SignRequest{signer: s, digest: digest, opts: opts}
 }
 
-// Run calls the Signer and keeps its result.
+// Run calls the Signer and keeps its result. If the Signer calls runtime.Goexit, which ends the goroutine,
+// the request fails.
 func (r *SignRequest) Run(rand io.Reader) {
+	r.err = errors.New("the Signer called runtime.Goexit")
 	r.err = Guard("Certificate.Signer", func() (err error) {
 		r.signature, err = r.signer.Sign(rand, r.digest, r.opts)
 		if err == nil && len(r.signature) == 0 {
