@@ -257,7 +257,7 @@ func TestShuffledClientHello(t *testing.T) {
 			}
 			cc, sc := connect(t, client, server,
 				options{groups: pq, alpn: alpn, via: via}, options{groups: pq, alpn: alpn})
-			require.Greater(t, s.pieces.Load(), int64(10), "the ClientHello was cut")
+			require.Greater(t, s.pieces.Load(), int64(10), "the ClientHello was divided")
 			require.Len(t, s.held, 2, "a post-quantum ClientHello takes two datagrams")
 			require.Equal(t, tlsprovider.X25519MLKEM768, cc.group())
 			require.Equal(t, tlsprovider.X25519MLKEM768, sc.group())

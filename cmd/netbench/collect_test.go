@@ -75,5 +75,5 @@ func TestReportFiles(t *testing.T) {
 		status, _ := netbench(t, args...)
 		require.Equal(t, 2, status, "%q", args)
 	}
-	require.NoFileExists(t, dir+"/x.svg", "nothing is written by halves")
+	require.NoFileExists(t, dir+"/x.svg", "no incomplete file is written")
 }

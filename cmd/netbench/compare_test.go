@@ -45,7 +45,7 @@ func TestCompare(t *testing.T) {
 			require.FileExists(t, filepath.Join(dir, "figure3."+ext))
 		}
 		r := readResult(t, filepath.Join(dir, "figure3.json"))
-		require.Len(t, r.Rows, 3, "the two that were asked for, and their baseline")
+		require.Len(t, r.Rows, 3, "the two requested configurations and their baseline")
 		require.Len(t, r.Outcomes, 6)
 		for _, o := range r.Outcomes {
 			require.EqualValues(t, 20, o.Client.Connections)

@@ -81,7 +81,7 @@ func TestTable(t *testing.T) {
 	} {
 		require.Contains(t, out, want)
 	}
-	require.NotContains(t, out, "certificate ", "that takes a key log")
+	require.NotContains(t, out, "certificate ", "the certificate is known only with a key log")
 
 	out, _, status = pqinspect(t, "--brief", write(t, "a.pcapng", r.Ng(t, false)))
 	require.Zero(t, status)
@@ -164,7 +164,7 @@ func TestRequirePQ(t *testing.T) {
 			require.Contains(t, errs, tt.errs)
 		}
 		_, _, status := pqinspect(t, tt.files...)
-		require.Zero(t, status, "nothing was required")
+		require.Zero(t, status, "nothing is required")
 	}
 }
 
@@ -180,7 +180,7 @@ func TestBrokenFiles(t *testing.T) {
 	require.Contains(t, errs, "the capture ends in the middle of a frame")
 	cs, _ := report(t, out)
 	require.Len(t, cs, 1)
-	require.Equal(t, inspect.PostQuantum, cs[0].Verdict.Result, "what stands before the cut")
+	require.Equal(t, inspect.PostQuantum, cs[0].Verdict.Result, "the part before the cut")
 
 	out, errs, status = pqinspect(t, "--json", junk, filepath.Join(t.TempDir(), "absent"), good)
 	require.Equal(t, statusError, status)
@@ -206,7 +206,7 @@ func TestFilteredCapture(t *testing.T) {
 	a, was := report(t, before)
 	b, is := report(t, after)
 	require.Equal(t, a, b)
-	require.Less(t, is.Frames, was.Frames-50, "the frames of after the handshake are gone, too")
+	require.Less(t, is.Frames, was.Frames-50, "frames after the handshake are not written")
 	require.Positive(t, is.Frames)
 
 	_, errs, status = pqinspect(t, "--pcap-out", in, in)

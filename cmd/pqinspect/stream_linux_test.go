@@ -153,5 +153,5 @@ func TestListen(t *testing.T) {
 	require.NoError(t, c.Process.Signal(os.Interrupt))
 	for range reported { // until the end of its output
 	}
-	require.NoError(t, c.Wait(), "an interrupt is how it ends")
+	require.NoError(t, c.Wait(), "an interrupt is the normal end")
 }

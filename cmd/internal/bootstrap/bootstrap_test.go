@@ -40,7 +40,7 @@ func TestRatioOfPairs(t *testing.T) {
 	require.InDelta(t, 0.8, in.Value, 1e-9)
 	require.InDelta(t, 0.8, in.Low, 1e-9)
 	require.InDelta(t, 0.8, in.High, 1e-9)
-	require.InDelta(t, 1.25, Ratio(bs, as, 1).Value, 1e-9, "and the other way round")
+	require.InDelta(t, 1.25, Ratio(bs, as, 1).Value, 1e-9, "the reverse ratio")
 }
 
 func TestRatioIsRepeatable(t *testing.T) {

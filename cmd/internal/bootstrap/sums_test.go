@@ -58,7 +58,7 @@ func TestRatioCovers(t *testing.T) {
 			bs = append(bs, common*math.Exp(0.05*random.NormFloat64()))
 		}
 		in := Ratio(as, bs, uint64(w))
-		require.Less(t, in.High-in.Low, 0.15, "the noise in common cancels out")
+		require.Less(t, in.High-in.Low, 0.15, "the common noise cancels out")
 		if in.Low <= truth && truth <= in.High {
 			hits++
 		}

@@ -72,7 +72,7 @@ func TestByteOrders(t *testing.T) {
 			if name[:5] == "pcapn" {
 				require.Equal(t, string(secrets), string(s.Secrets()), name)
 			}
-			require.Empty(t, s.Secrets(), "they come once")
+			require.Empty(t, s.Secrets(), "secrets are returned once")
 			_, err = s.Next()
 			require.Equal(t, io.EOF, err, name)
 		}

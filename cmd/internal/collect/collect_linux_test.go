@@ -149,7 +149,7 @@ func collectFrom(t *testing.T, driver string, o Options) (*stats.Run, int, strin
 
 func TestSilentDriver(t *testing.T) {
 	run, status, _ := collectFrom(t, "silent", Options{Interval: 50 * time.Millisecond})
-	require.Equal(t, 3, status, "the driver's status is passed on")
+	require.Equal(t, 3, status, "the driver's status is returned")
 	require.Contains(t, run.Header.Collector, "test")
 	require.False(t, run.FromS2N)
 	require.Empty(t, run.Header.Role)
@@ -161,18 +161,18 @@ func TestSilentDriver(t *testing.T) {
 	for _, s := range run.Samples {
 		cpu += s.CPUTime
 		most = max(most, s.Memory)
-		require.Less(t, s.Memory, int64(4<<30), "bytes, not a thousand times as many")
+		require.Less(t, s.Memory, int64(4<<30), "memory is in bytes")
 		require.Greater(t, s.VirtualMemory+1, s.Memory)
 		last = s.T
 	}
 	require.Greater(t, cpu, int64(290_000), "microseconds")
 	require.Less(t, cpu, int64(30_000_000))
-	require.Greater(t, most, int64(32<<20), "what the driver holds is resident")
+	require.Greater(t, most, int64(32<<20), "the driver's memory is resident")
 	end := run.Samples[len(run.Samples)-1]
 	require.Greater(t, end.Memory, int64(32<<20), "the last reading before the end")
 	require.GreaterOrEqual(t, end.PeakMemory, int64(32<<20))
 	require.Positive(t, end.CollectorCPU)
-	require.GreaterOrEqual(t, last, int64(299), "one core cannot give more than it has")
+	require.GreaterOrEqual(t, last, int64(299), "the run is shorter than its CPU time on one core")
 	notes := strings.Join(run.Notes, "\n")
 	require.Contains(t, notes, "the driver wrote no statistics to NETBENCH_STATS_FD")
 	require.Contains(t, notes, "the driver ended with status 3")
@@ -204,8 +204,8 @@ func TestCountingDriver(t *testing.T) {
 	p := run.Header.Provenance
 	require.Equal(t, "pqquic", p.Transport)
 	require.Equal(t, "as in the driver's header", p.Kernel)
-	require.NotZero(t, p.CPUs, "fields that the driver leaves out are filled in")
-	require.Equal(t, "X25519MLKEM768", p.Group, "that came late")
+	require.NotZero(t, p.CPUs, "missing fields of the driver's header are filled in")
+	require.Equal(t, "X25519MLKEM768", p.Group, "the group of the late header")
 
 	var connections, sent, failed, cpu int64
 	var withBoth int
@@ -254,7 +254,7 @@ func TestLateDriver(t *testing.T) {
 	require.Equal(t, "server", run.Header.Role)
 	require.Equal(t, []string{"lbl"}, run.Header.Traces)
 	require.Equal(t, "tcp", run.Header.Provenance.Transport)
-	require.Greater(t, len(run.Samples), 1, "with the samples before it")
+	require.Greater(t, len(run.Samples), 1, "samples from before the header are kept")
 	for i := range run.Samples[1:] {
 		require.GreaterOrEqual(t, run.Samples[i+1].T, run.Samples[i].T)
 	}
@@ -337,8 +337,8 @@ func TestCostOfSample(t *testing.T) {
 	require.Less(t, out.Len(), 400, "bytes a sample")
 	before = c.process.reads
 	c.probe()
-	require.Equal(t, 1, c.process.reads-before, "between samples memory alone is read")
-	require.LessOrEqual(t, int64(time.Second/probeInterval+time.Second/minInterval), int64(30), "times a second that we wake up, at most")
+	require.Equal(t, 1, c.process.reads-before, "between samples only memory is read")
+	require.LessOrEqual(t, int64(time.Second/probeInterval+time.Second/minInterval), int64(30), "wake-ups a second")
 	require.Zero(t, testing.AllocsPerRun(20, func() {
 		if _, ok := c.process.cpu(); !ok {
 			panic("no CPU clock")

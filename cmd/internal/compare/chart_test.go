@@ -33,7 +33,7 @@ func blocks(t *testing.T, n int) *Result {
 }
 
 func TestLines(t *testing.T) {
-	require.Nil(t, blocks(t, minPoints-1).lines(), "a line through so few points would suggest a course")
+	require.Nil(t, blocks(t, minPoints-1).lines(), "few points are not joined by a line")
 	lines := blocks(t, 10).lines()
 	require.Len(t, lines, 3)
 	require.Len(t, lines[0].points, 10)
@@ -43,7 +43,7 @@ func TestLines(t *testing.T) {
 	p := lines[0].points
 	require.InDelta(t, 1001, p[0].y, 1e-6)
 	require.InDelta(t, 0.5*100/1000, p[0].x, 1e-3, "the middle of the block")
-	require.InDelta(t, p[0].x+0.1, p[1].x, 2e-3, "only the own time counts")
+	require.InDelta(t, p[0].x+0.1, p[1].x, 2e-3, "the time of other configurations is not included")
 }
 
 // Everything that a drawing shows is inside it, at each size.

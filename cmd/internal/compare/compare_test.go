@@ -82,7 +82,7 @@ func TestEvaluate(t *testing.T) {
 	require.Nil(t, r.Rows[0].RelativeRate)
 	require.InDelta(t, 350.0/3, r.Rows[0].Rate.Value, 1e-6)
 	other := r.Rows[1]
-	require.InDelta(t, 0.9, other.RelativeRate.Value, 1e-6, "though the rounds differ by a factor of four")
+	require.InDelta(t, 0.9, other.RelativeRate.Value, 1e-6, "the interval is narrow although the rounds differ by a factor of four")
 	require.InDelta(t, 0.9, other.RelativeRate.Low, 1e-6)
 	require.InDelta(t, 0.9, other.RelativeRate.High, 1e-6)
 	require.InDelta(t, 1, other.RelativeCPU.Value, 1e-6)

@@ -69,7 +69,7 @@ func TestDatagramCounterIgnores(t *testing.T) {
 	}
 	var c datagramCounter
 	c.see(false, long(initialType, "aaaa", "server"))
-	require.Nil(t, c.median(), "the client's first datagram was before the count")
+	require.Nil(t, c.median(), "the client's first datagram was sent before the count")
 }
 
 // The counter sees what a relay forwards.

@@ -31,7 +31,7 @@ func TestPage(t *testing.T) {
 	require.NotContains(t, text, "<b>")
 	require.NotContains(t, text, "<script")
 	require.NotContains(t, text, "src=")
-	require.NotContains(t, text, "<polyline points=\"52", "one block has no course")
+	require.NotContains(t, text, "<polyline points=\"52", "one block has no line")
 	require.Contains(t, text, "3 rounds of 100 connections each; 2 connections failed")
 	require.NotContains(t, text, "ZgotmplZ")
 

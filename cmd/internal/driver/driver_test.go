@@ -216,7 +216,7 @@ func TestFailuresSayWhere(t *testing.T) {
 			require.Contains(t, o.serverErrors, "error: script: servers[0].connections[0].peer_streams: the peer opened stream 7, which has no script")
 			require.Contains(t, o.clientErrors, "clients[0].connections[0].ops[2].receive: ")
 			require.EqualValues(t, 1, o.failed)
-			require.EqualValues(t, 1, o.client.Connections, "the second one")
+			require.EqualValues(t, 1, o.client.Connections, "only the second connection succeeds")
 		})
 		t.Run("nothing to receive", func(t *testing.T) {
 			s := load(t, "nothing", connect(0), []string{open0 + "," + receive(0, 0)}, `[]`)
@@ -281,7 +281,7 @@ func TestResumption(t *testing.T) {
 			require.Empty(t, o.clientErrors+o.serverErrors)
 			require.EqualValues(t, 30, o.client.Connections)
 			require.Positive(t, o.client.Resumed)
-			require.Less(t, o.client.Resumed, int64(30), "the first one cannot be")
+			require.Less(t, o.client.Resumed, int64(30), "the first connection cannot be resumed")
 			require.Positive(t, o.server.Resumed)
 			for _, side := range []string{"client", "server"} {
 				o := run(t, st, s, s, driver.Load{}, func(this string, o *drivercli.Options) { o.Resumption = this == side })

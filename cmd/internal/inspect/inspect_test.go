@@ -38,7 +38,7 @@ func TestPostQuantum(t *testing.T) {
 			require.Equal(t, tt.halves, c.Hello.Shares[0].Halves)
 			require.Equal(t, tt.server, c.ServerHello.Share.Bytes)
 			require.Len(t, c.ServerHello.Share.Halves, 2)
-			require.GreaterOrEqual(t, c.ClientInitials.Datagrams, 2, "such a ClientHello takes two")
+			require.GreaterOrEqual(t, c.ClientInitials.Datagrams, 2, "a post-quantum ClientHello takes two datagrams")
 			require.Equal(t, 1200, c.ClientInitials.Bytes[0])
 			require.Positive(t, c.ServerInitials.Datagrams)
 			require.Nil(t, c.RetryRequest)

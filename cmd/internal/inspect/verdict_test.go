@@ -44,7 +44,7 @@ func TestHistoricGroups(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, []half{{"X25519", 32}, {"Kyber512", 800}}, share.Halves)
 	c := simple(t, makeClientHello(t, 0, false, offer{0x2f39, 836}), makeServerHello(offer{0x2f39, 800}, false))
-	require.True(t, c.Hello.Shares[0].WrongSize, "no lengths stand there")
+	require.True(t, c.Hello.Shares[0].WrongSize, "there are no lengths")
 	require.Empty(t, c.Hello.Shares[0].Halves)
 	// SIKE is broken: it is not post-quantum.
 	c = simple(t, makeClientHello(t, 0, false, offer{0x2f27, 362}), makeServerHello(offer{0x2f27, 378}, false))
@@ -59,7 +59,7 @@ func TestResumption(t *testing.T) {
 	require.True(t, c.Resumed)
 	require.Equal(t, PostQuantum, c.Verdict.Result)
 	c = simple(t, makeClientHello(t, 0, true, pq), makeServerHello(offer{0x11ec, 1120}, false))
-	require.False(t, c.Resumed, "the server did not take the ticket")
+	require.False(t, c.Resumed, "the server did not accept the ticket")
 	c = simple(t, makeClientHello(t, 0, true, pq), makeServerHello(offer{}, true))
 	require.True(t, c.Resumed)
 	require.Equal(t, CauseNoExchange, c.Verdict.Cause)

@@ -69,7 +69,7 @@ func TestPageInteraction(t *testing.T) {
 	require.Greater(t, shown, 5, "and shown again")
 	var unnamed int
 	b.Evaluate(`[...document.querySelectorAll("figure svg, button")].filter(e => e.tagName === "BUTTON" ? !e.textContent.trim() : !document.getElementById(e.getAttribute("aria-labelledby").split(" ")[0])).length`, &unnamed)
-	require.Zero(t, unnamed, "charts and buttons have names for those who do not see them")
+	require.Zero(t, unnamed, "charts and buttons have accessible names")
 
 	var colours [2]string
 	for i, scheme := range []string{"light", "dark"} {

@@ -44,7 +44,7 @@ func TestPage(t *testing.T) {
 	} {
 		require.Contains(t, text, want)
 	}
-	require.NotContains(t, text, "ZgotmplZ", "what the template refused")
+	require.NotContains(t, text, "ZgotmplZ", "the template rejected a value")
 }
 
 // The page loads nothing: it contains no address, and its policy forbids loading.
@@ -59,11 +59,11 @@ func TestPageIsSelfContained(t *testing.T) {
 // Texts from a file are never interpreted as markup.
 func TestPageOfHostileFile(t *testing.T) {
 	text := pageOf(t, []Input{hostile(t), hostile(t), theirs(t, "b.json")})
-	require.Equal(t, 1, strings.Count(text, "<script>"), "the page's own")
+	require.Equal(t, 1, strings.Count(text, "<script>"), "only the page's own")
 	for _, tag := range []string{"<img", "<b>", "<i>", "<u>", "<7>", "</style><b", "owned</script"} {
 		require.NotContains(t, text, tag)
 	}
-	require.NotContains(t, text, "\u202e", "what changes the direction of the text")
+	require.NotContains(t, text, "\u202e", "characters that change the direction of text")
 	require.NotContains(t, text, "\x00")
 	require.NotRegexp(t, `NaN|Inf\b|\+Inf`, text)
 	opened, closed := strings.Count(text, "<script"), strings.Count(text, "</script>")

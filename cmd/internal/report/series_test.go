@@ -50,7 +50,7 @@ func TestRates(t *testing.T) {
 	require.Equal(t, 2, n)
 	require.InDelta(t, 360/1.1, in.Value, 1e-9)
 	cpu, _ := metrics[3].estimate(s)
-	require.InDelta(t, 0.35/360, cpu.Value, 1e-12, "seconds a connection, of the time in which there were any")
+	require.InDelta(t, 0.35/360, cpu.Value, 1e-12, "seconds per connection, in the time with connections")
 }
 
 // s2n-netbench's files count too few connections, but have all the times that they took.
@@ -63,7 +63,7 @@ func TestConnectionsOfS2NNetbench(t *testing.T) {
 	require.Equal(t, "client-s2n-quic", s.Label)
 	require.False(t, s.sampledOnly())
 	_, ys := metrics[2].values(s.all)
-	require.InDelta(t, 0.615, ys[0], 1e-9, "cores, of a percentage")
+	require.InDelta(t, 0.615, ys[0], 1e-9, "cores, converted from a percentage")
 }
 
 func TestLabelsAreDistinct(t *testing.T) {

@@ -93,11 +93,11 @@ func TestEveryOption(t *testing.T) {
 	require.Len(t, s.Servers, 2)
 	require.Len(t, s.Clients[0].Scenario, 1, "one scope")
 	require.Len(t, s.Clients[0].Scenario[0].Threads, 2)
-	require.Len(t, s.Clients[0].Connections, 4, "checkpoints of their own keep connections apart")
+	require.Len(t, s.Clients[0].Connections, 4, "connections have separate checkpoints")
 	scope := s.Clients[0].Connections[1].Ops[0]
 	require.Equal(t, Scope, scope.Kind)
 	second := scope.Threads[1]
-	require.Equal(t, Op{Kind: Park, ID: 3}, second[0], "parked until the stream before has enough")
+	require.Equal(t, Op{Kind: Park, ID: 3}, second[0], "parked until the previous stream has received enough")
 	require.Equal(t, OpenBidirectionalStream, second[1].Kind)
 	require.Equal(t, []Kind{SendRate, ReceiveRate, Profile, Profile}, kinds(second[2].Operations))
 	response := second[2].Operations[3]
@@ -107,7 +107,7 @@ func TestEveryOption(t *testing.T) {
 
 	ping := generate(t, every(), "ping")
 	require.Equal(t, []string{"ping 1.50KB", "pong 1.50KB"}, ping.Traces)
-	require.Len(t, ping.Clients[0].Connections, 1, "equal connections are one")
+	require.Len(t, ping.Clients[0].Connections, 1, "equal connections are merged")
 	require.Len(t, ping.Clients[0].Scenario[0].Threads, 2)
 	require.Len(t, ping.Clients[0].Connections[0].Ops[0].Threads, 3)
 }

@@ -24,7 +24,7 @@ func TestReadS2N(t *testing.T) {
 	require.Equal(t, Time{1720807509, 123456789}, run.Header.StartTime)
 	require.Len(t, run.Samples, 2)
 	s := run.Samples[1]
-	require.EqualValues(t, 12288000, s.Memory, "bytes, not a thousand times as many")
+	require.EqualValues(t, 12288000, s.Memory, "memory is in bytes")
 	require.EqualValues(t, 90112000, s.VirtualMemory)
 	require.Equal(t, Stat{812, 901234}, s.ConnectTime)
 	require.Equal(t, Stat{1, 1}, s.Send["0:0"])
@@ -48,7 +48,7 @@ func TestReadTruncated(t *testing.T) {
 	for cut := 1; cut < 100; cut += 7 {
 		run, err := Read(strings.NewReader(s2nFile[:len(s2nFile)-1-cut]))
 		require.NoError(t, err)
-		require.Len(t, run.Samples, 1, "the rest is used")
+		require.Len(t, run.Samples, 1, "the other lines are used")
 		require.Contains(t, run.Problems[0], "the last line (3) is cut off")
 	}
 	run, err := Read(strings.NewReader(strings.TrimSuffix(s2nFile, "\n")))
@@ -155,7 +155,7 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		_, err = json.Marshal(run.Samples)
-		require.NoError(t, err, "what was read can be written")
+		require.NoError(t, err, "the result can be written")
 	})
 }
 
@@ -198,6 +198,6 @@ func TestRecorderIsRead(t *testing.T) {
 	for _, s := range run.Samples {
 		cpu += s.CPUTime
 	}
-	require.LessOrEqual(t, cpu, CPUTime().Microseconds(), "all that the process has used, and not more")
+	require.LessOrEqual(t, cpu, CPUTime().Microseconds(), "the process's total")
 	require.True(t, run.Samples[3].Final)
 }

@@ -58,7 +58,7 @@ func TestRecorder(t *testing.T) {
 	q, ok := sum.Latency[Connect].Quantile(0.5)
 	require.True(t, ok)
 	require.InEpsilon(t, 3000, q, 0.02)
-	require.Equal(t, "X25519MLKEM768", run.Header.Provenance.Group, "learned from the first connection")
+	require.Equal(t, "X25519MLKEM768", run.Header.Provenance.Group, "known from the first connection")
 
 	s := r.Summary()
 	require.EqualValues(t, 400, s.Connections)

@@ -41,7 +41,7 @@ func TestDelivery(t *testing.T) {
 	d.RecordEvent(acked(qlog.AckRange{Smallest: 6, Largest: 6}))
 	require.False(t, done(), "40 bytes are missing")
 	d.RecordEvent(acked(qlog.AckRange{Smallest: 2, Largest: 2}))
-	require.True(t, done(), "the first copy came late")
+	require.True(t, done(), "the first copy arrived late")
 	d.RecordEvent(acked(qlog.AckRange{Smallest: 1, Largest: 6}))
 	require.True(t, done())
 	require.True(t, d.streams[4].all())

@@ -154,6 +154,6 @@ func FuzzFrames(f *testing.F) {
 			require.LessOrEqual(t, s.sent, s.limit)
 			kept += s.in.Len()
 		}
-		require.LessOrEqual(t, kept, len(b), "no more than came")
+		require.LessOrEqual(t, kept, len(b), "more than was received")
 	})
 }

@@ -151,7 +151,7 @@ func keyLogOf(t *testing.T, file string) []string {
 	}
 	info, err := os.Stat(file)
 	require.NoError(t, err)
-	require.Zero(t, info.Mode().Perm()&0o077, "for the user alone")
+	require.Zero(t, info.Mode().Perm()&0o077, "only the user may read it")
 	return slices.Sorted(slices.Values(strings.Split(string(log), "\n")))
 }
 
