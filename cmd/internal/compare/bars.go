@@ -36,7 +36,7 @@ type bar struct {
 // Span returns the length of the interval.
 func (b bar) Span() float64 { return b.High - b.Low }
 
-// published is the value that somebody else has published for the same configuration.
+// published is the value that others have published for the same configuration.
 type published struct {
 	Width float64
 	Text  string

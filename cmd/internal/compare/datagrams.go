@@ -14,7 +14,7 @@ type Datagrams struct {
 	Server      int `json:"server"`
 }
 
-// A datagramCounter counts the datagrams of the handshakes that it sees. It tells connections apart by the
+// A datagramCounter counts the datagrams of the handshakes that it sees. It distinguishes connections by the
 // client's connection ID, and ignores those without one.
 type datagramCounter struct {
 	mu          sync.Mutex
