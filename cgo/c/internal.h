@@ -21,13 +21,6 @@ void pqq_handle_made(void);
 void pqq_handle_gone(void);
 int pqq_mem_install(void);
 
-/* The same allocator for a libcrypto that can use it. Memory is not initialized when it is allocated. It is
- * overwritten when it is freed. */
-enum { PQQ_TLS_BYTES, PQQ_CRYPTO_BYTES };
-void *pqq_block_new(size_t len, int kind);
-size_t pqq_block_len(const void *block);
-void pqq_block_free(void *block, int kind);
-
 /* pqq_libs.c checks that no other libcrypto interferes. */
 int pqq_libs_alone(char *err, size_t err_cap);
 

@@ -1,7 +1,5 @@
 /* AWS-LC's allocator, which counts its memory like that of s2n-tls and our C. */
-#include <string.h>
-
-#include "internal.h"
+#include "block.h"
 
 /* AWS-LC declares these functions as weak symbols, which are resolved when the archive is joined. Unlike
  * CRYPTO_set_mem_functions, they apply from the first allocation on, also to the FIPS module's self-test at load
