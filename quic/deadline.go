@@ -14,13 +14,29 @@ type deadline struct {
 	// that goroutines that wait for it wait for the new time.
 	passed   chan struct{}
 	isPassed bool
+	stopped  bool
 	moves    int // number of moves, by which a late timer detects that the deadline has moved
 }
 
-// set moves the deadline; the zero time means never.
+// set moves the deadline; the zero time means never. After stop, it has no effect.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.stopped {
+		d.move(t)
+	}
+}
+
+// stop ends the timer for good. A timer would keep the stream in memory until the deadline.
+func (d *deadline) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	d.move(time.Time{})
+}
+
+// move sets the timer. mu is held.
+func (d *deadline) move(t time.Time) {
 	d.moves++
 	if d.timer != nil {
 		d.timer.Stop()
@@ -72,6 +88,3 @@ func (d *deadline) expired() bool {
 	defer d.mu.Unlock()
 	return d.isPassed
 }
-
-// stop ends the timer.
-func (d *deadline) stop() { d.set(time.Time{}) }

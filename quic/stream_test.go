@@ -436,6 +436,9 @@ func TestFinishedStreamHasNoTimer(t *testing.T) {
 				tc.end(t, c, s)
 				require.Nil(t, s.recv.deadline.timer)
 				require.Nil(t, s.send.deadline.timer)
+				require.NoError(t, s.SetDeadline(time.Now().Add(time.Hour)))
+				require.Nil(t, s.recv.deadline.timer, "a later deadline has no effect")
+				require.Nil(t, s.send.deadline.timer)
 			})
 		})
 	}
