@@ -204,7 +204,7 @@ func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, 
 		if ip, host, err = literal(network, ip.Unmap(), host); err != nil {
 			return netip.AddrPort{}, "", err
 		}
-		return netip.AddrPortFrom(ip, uint16(port)), host, nil
+		return netip.AddrPortFrom(nameZone(ip), uint16(port)), host, nil
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, ipNetwork(network), host)
 	if err != nil {
@@ -236,6 +236,23 @@ func literal(network string, ip netip.Addr, host string) (netip.Addr, string, er
 		return netip.IPv6Loopback(), "localhost", nil
 	}
 	return ip, host, nil
+}
+
+// nameZone replaces the index of an interface by its name, as in the addresses of packets that are
+// received. The peer's address must be equal to them.
+func nameZone(ip netip.Addr) netip.Addr {
+	zone := ip.Zone()
+	index, err := strconv.Atoi(zone)
+	if err != nil {
+		return ip
+	}
+	if _, err := net.InterfaceByName(zone); err == nil {
+		return ip // the name is a number
+	}
+	if ifi, err := net.InterfaceByIndex(index); err == nil {
+		return ip.WithZone(ifi.Name)
+	}
+	return ip
 }
 
 func ipNetwork(network string) string {

@@ -172,6 +172,22 @@ func TestLoopbackUnspecifiedAddress(t *testing.T) {
 	}
 }
 
+// A zone may be the index of an interface. Packets are received with the name of the interface.
+func TestZoneOfDialedAddress(t *testing.T) {
+	all, err := net.Interfaces()
+	require.NoError(t, err)
+	for _, ifi := range all {
+		for _, zone := range []string{ifi.Name, strconv.Itoa(ifi.Index)} {
+			got, _, err := resolve(t.Context(), "udp", "[fe80::1%"+zone+"]:4433")
+			require.NoError(t, err)
+			require.Equal(t, "[fe80::1%"+ifi.Name+"]:4433", got.String())
+		}
+	}
+	got, _, err := resolve(t.Context(), "udp", "[fe80::1%4711471]:4433")
+	require.NoError(t, err)
+	require.Equal(t, "4711471", got.Addr().Zone(), "there is no such interface")
+}
+
 func TestInvalidAddresses(t *testing.T) {
 	e, err := newTestEndpoint()
 	require.NoError(t, err)
