@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -21,7 +22,8 @@ func hasCallbacks(t *tls.Config) bool {
 }
 
 // guardCallbacks wraps each callback of t, which belongs to this session alone. crypto/tls calls them on its
-// own goroutine, where a panic would end the process. A guarded callback fails the session instead.
+// own goroutine, where a panic would end the process and runtime.Goexit the handshake without a result. A guarded
+// callback fails the session instead.
 func (s *session) guardCallbacks(t *tls.Config) {
 	t.GetCertificate = guardedCertificate(s, "tls.Config.GetCertificate", t.GetCertificate)
 	t.GetClientCertificate = guardedCertificate(s, "tls.Config.GetClientCertificate", t.GetClientCertificate)
@@ -51,12 +53,21 @@ func (s *session) guardCallbacks(t *tls.Config) {
 	}
 }
 
-// guard calls f and records a panic in the session, because crypto/tls does not wrap the errors of all
+// guard calls f on a goroutine of its own, because runtime.Goexit would end that of crypto/tls, for whose result the
+// session waits. It records a panic or a Goexit in the session, because crypto/tls does not wrap the errors of all
 // callbacks, and some callbacks return no error.
-func (s *session) guard(callback string, f func() error) error {
-	err := tlsprovider.Guard(callback, f)
-	var p *tlsprovider.PanicError
-	if errors.As(err, &p) {
+func (s *session) guard(callback string, f func() error) (err error) {
+	done, returned := make(chan struct{}), false
+	go func() {
+		defer close(done)
+		err = tlsprovider.Guard(callback, f)
+		returned = true
+	}()
+	<-done
+	if !returned {
+		err = &tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: fmt.Errorf("native: %s called runtime.Goexit", callback)}
+	}
+	if !returned || errors.As(err, new(*tlsprovider.PanicError)) {
 		s.panicked = err
 	}
 	return err

@@ -47,7 +47,7 @@ type session struct {
 	ticketsIgnored bool          // conn is nil; exporter is still set
 	exporter       func(label string, context []byte, length int) ([]byte, error)
 	tickets        int   // number stored by a client
-	panicked       error // a panic in a callback
+	panicked       error // a callback panicked, or called runtime.Goexit
 	reported       int
 	failed         error
 	closed         bool

@@ -33,7 +33,7 @@ type sessionCache struct {
 // key returns the key of a session in the program's cache. It depends on the endpoint's certificates, because
 // SetCertificates cannot clear that cache.
 func (c *sessionCache) key(key string) string {
-	if n := c.generation; n > 0 && !c.own {
+	if n := c.generation; n > 0 {
 		return key + "#" + strconv.Itoa(n)
 	}
 	return key
@@ -59,7 +59,12 @@ func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 
 // Put implements tls.ClientSessionCache. crypto/tls calls it when a ticket arrives.
 func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
-	err := c.s.guard("tls.Config.ClientSessionCache", func() error { c.ClientSessionCache.Put(c.key(key), state); return nil })
+	var err error
+	if c.own {
+		c.ClientSessionCache.Put(key, state)
+	} else {
+		err = c.s.guard("tls.Config.ClientSessionCache", func() error { c.ClientSessionCache.Put(c.key(key), state); return nil })
+	}
 	if err == nil && state != nil {
 		c.s.tickets++
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -240,11 +241,10 @@ func TestPanicsInTLSConfig(t *testing.T) {
 		},
 		"Config.Time": func(t *testing.T, w *world) {
 			w.client.Time = func() time.Time {
-				stack := string(debug.Stack())
-				if strings.Contains(stack, "verifyServerCertificate") {
-					panic("mistake")
+				if strings.Contains(string(debug.Stack()), "(*Config).CurrentTime") { // not by crypto/tls
+					return time.Now()
 				}
-				return time.Now()
+				panic("mistake")
 			}
 		},
 	} {
@@ -259,6 +259,33 @@ func TestPanicsInTLSConfig(t *testing.T) {
 		})
 	}
 }
+
+// TestGoexitInTLSConfig checks that a callback of a tls.Config that calls runtime.Goexit, as testing.T.FailNow does,
+// fails its handshake. It would end crypto/tls's own goroutine, for whose result the session waits.
+func TestGoexitInTLSConfig(t *testing.T) {
+	for field, set := range map[string]func(w *world){
+		"tls.Config.GetCertificate": func(w *world) {
+			w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { runtime.Goexit(); return nil, nil }
+			w.server.Certificates = nil
+		},
+		"tls.Config.VerifyConnection": func(w *world) {
+			w.client.VerifyConnection = func(tls.ConnectionState) error { runtime.Goexit(); return nil }
+		},
+		"Config.KeyLogWriter": func(w *world) { w.server.KeyLogWriter = exitingWriter{} },
+	} {
+		t.Run(field, func(t *testing.T) {
+			w := newWorld(t)
+			set(w)
+			_, err := w.pair(t, "server.test").Run(t)
+			tlstest.RequireAlert(t, tlsprovider.AlertInternalError, err)
+			require.ErrorContains(t, err, field+" called runtime.Goexit")
+		})
+	}
+}
+
+type exitingWriter struct{}
+
+func (exitingWriter) Write([]byte) (int, error) { runtime.Goexit(); return 0, nil }
 
 type panickyCache struct{}
 
