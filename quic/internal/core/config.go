@@ -3,13 +3,15 @@ package core
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // Config is what a Conn needs from its driver. Any number of Conns may share a Config. It must not be
-// changed once a Conn uses it. Every field must be set: package quic fills in the defaults.
+// changed once a Conn uses it. Every field must be set unless its comment says otherwise: package quic fills
+// in the defaults.
 type Config struct {
 	Side     tlsprovider.Side
 	Provider tlsprovider.Provider
@@ -38,6 +40,8 @@ type Config struct {
 	KeyUpdateAfter uint64
 	// DatagramSize is the largest UDP payload to send, at least MinInitialSize.
 	DatagramSize int
+	// NewController returns the congestion controller for a path. nil means CUBIC.
+	NewController func() recovery.Controller
 
 	Streams streams.Config
 }

@@ -107,6 +107,7 @@ func (c *Conn) initCommon(now monotime.Time) {
 	c.loss.Init(now, recovery.Config{
 		Server:          c.side == tlsprovider.Server,
 		MaxDatagramSize: c.cfg.DatagramSize,
+		NewController:   c.cfg.NewController,
 		Rand:            c.cfg.Rand,
 	})
 	for i := range c.spaces {

@@ -22,9 +22,9 @@ type steadyState struct {
 	acks int
 }
 
-func newSteadyState() *steadyState {
+func newSteadyState(newController func() Controller) *steadyState {
 	s := &steadyState{now: testStart, buf: make([]byte, 0, 1500)}
-	s.l.Init(s.now, Config{MaxDatagramSize: 1200, Rand: func(b []byte) { clear(b) }})
+	s.l.Init(s.now, Config{MaxDatagramSize: 1200, NewController: newController, Rand: func(b []byte) { clear(b) }})
 	s.l.ConfirmHandshake(s.now)
 	s.a.Init(SpaceApp)
 	s.fate = func(_ Space, p *SentPacket, fate Fate) {
@@ -58,20 +58,27 @@ func (s *steadyState) roundTrip(t require.TestingT) {
 	s.l.HandleTimeout(s.now, s.fate)
 }
 
+// controllers are the congestion controllers by name.
+var controllers = map[string]func() Controller{"NewReno": NewReno, "CUBIC": NewCubic}
+
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
-	s := newSteadyState()
-	for range 2000 {
-		s.roundTrip(t)
+	for name, newController := range controllers {
+		t.Run(name, func(t *testing.T) {
+			s := newSteadyState(newController)
+			for range 2000 {
+				s.roundTrip(t)
+			}
+			lost, acks := s.lost, s.acks
+			require.Zero(t, testing.AllocsPerRun(500, func() { s.roundTrip(t) }))
+			require.Greater(t, s.lost, lost, "packets were lost")
+			require.Greater(t, s.acks, acks+400, "packets were acknowledged")
+			require.NoError(t, s.l.CheckInvariants())
+		})
 	}
-	lost, acks := s.lost, s.acks
-	require.Zero(t, testing.AllocsPerRun(500, func() { s.roundTrip(t) }))
-	require.Greater(t, s.lost, lost, "packets were lost")
-	require.Greater(t, s.acks, acks+400, "packets were acknowledged")
-	require.NoError(t, s.l.CheckInvariants())
 }
 
 func TestIdleConnectionIsSmall(t *testing.T) {
-	s := newSteadyState()
+	s := newSteadyState(nil)
 	s.l.setWindow(s.now, 4<<20, 4<<20)
 	for range 3000 {
 		p := s.l.NewSent()
@@ -89,12 +96,16 @@ func TestIdleConnectionIsSmall(t *testing.T) {
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
-	s := newSteadyState()
-	first := s.l.NextNumber(SpaceApp)
-	b.ReportAllocs()
-	for b.Loop() {
-		s.roundTrip(b)
+	for _, name := range []string{"NewReno", "CUBIC"} {
+		b.Run(name, func(b *testing.B) {
+			s := newSteadyState(controllers[name])
+			first := s.l.NextNumber(SpaceApp)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.roundTrip(b)
+			}
+			packets := s.l.NextNumber(SpaceApp) - first
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
+		})
 	}
-	packets := s.l.NextNumber(SpaceApp) - first
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(packets), "ns/packet")
 }

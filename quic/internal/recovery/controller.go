@@ -47,6 +47,9 @@ type Output struct {
 	Window int
 	// PacingRate is the rate at which to send, in bytes per second. 0 means that packets are not paced.
 	PacingRate int64
+	// MaxTrain is the largest number of bytes to send as one train. 0 means that the pacer alone decides. A
+	// receiver acknowledges a train once, so shorter trains bring more acknowledgements.
+	MaxTrain int
 	// RecoveryStart is when the latest recovery period began, or zero if there was none. The batches count
 	// bytes and packets that were sent later separately. A controller without recovery periods leaves it
 	// zero.
@@ -69,6 +72,8 @@ type AckBatch struct {
 	LatestSent monotime.Time
 	// RTT is the round-trip time sample from the frame, or 0.
 	RTT time.Duration
+	// SmoothedRTT is the path's estimate, which includes the sample.
+	SmoothedRTT time.Duration
 	// CE is the number of packets that the peer newly reports as marked with ECN-CE.
 	CE uint64
 	// Sample is the delivery rate sample from the newest of the packets.

@@ -26,9 +26,14 @@ type lossTest struct {
 // testStart is the time at which tests begin. It is not zero, because zero means never.
 const testStart = monotime.Time(time.Hour)
 
+// newLossTest returns a connection that uses NewReno, unless cfg has another controller: the tests of loss
+// detection and of RFC 9002 expect its windows.
 func newLossTest(t *testing.T, cfg Config) *lossTest {
 	lt := &lossTest{T: t, now: testStart, size: 1200}
 	cfg.MaxDatagramSize = 1200
+	if cfg.NewController == nil {
+		cfg.NewController = NewReno
+	}
 	lt.l.Init(lt.now, cfg)
 	lt.fate = func(s Space, p *SentPacket, fate Fate) {
 		require.Equal(lt, fmt.Sprint(p.Num), string(p.Record), "the record is returned")
@@ -61,12 +66,20 @@ func (t *lossTest) check() {
 	require.NoError(t, t.l.CheckInvariants())
 }
 
-// reno returns the congestion controller.
-func (l *Loss) reno() *newReno { return l.active.cc.(*newReno) }
+// window returns the window of the congestion controller.
+func (l *Loss) window() *lossBased {
+	switch c := l.active.cc.(type) {
+	case *newReno:
+		return &c.lossBased
+	case *cubic:
+		return &c.lossBased
+	}
+	panic("another controller")
+}
 
 // setWindow changes the congestion window.
 func (l *Loss) setWindow(now monotime.Time, window, ssthresh int) {
-	l.reno().cwnd, l.reno().ssthresh = window, ssthresh
+	l.window().cwnd, l.window().ssthresh = window, ssthresh
 	l.active.setRate(now)
 }
 

@@ -12,7 +12,7 @@ type Config struct {
 	Server          bool
 	MaxDatagramSize int           // UDP payload in bytes, at least 1200
 	InitialRTT      time.Duration // 0 means DefaultInitialRTT
-	// NewController returns the congestion controller for a path. nil means NewReno.
+	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() Controller
 	// Rand fills b with random bytes. If it is nil, no packet number is skipped.
 	Rand func(b []byte)

@@ -70,7 +70,7 @@ func (l *Loss) beginAck(now monotime.Time, s Space, f *wire.Ack) {
 func (l *Loss) endAck(now monotime.Time, pa *Path) {
 	b := &pa.ack
 	if b.largest != wire.NoPacket {
-		b.InFlight = pa.bytesInFlight
+		b.InFlight, b.SmoothedRTT = pa.bytesInFlight, pa.rtt.Smoothed
 		b.Sample = pa.delivery.sample(&b.newest, b.LatestSent, pa.rtt.Min)
 		if pa.cc.Acked(b) {
 			l.counters.CongestionEvents++

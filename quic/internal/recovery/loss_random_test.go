@@ -44,7 +44,8 @@ type flyingAck struct {
 
 func newRandomPath(t *testing.T, seed uint64, server bool) *randomPath {
 	r := &randomPath{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), now: 1}
-	r.l.Init(r.now, Config{Server: server, MaxDatagramSize: 1200, Rand: func(b []byte) {
+	newController := []func() Controller{NewCubic, NewReno}[seed/2%2]
+	r.l.Init(r.now, Config{Server: server, MaxDatagramSize: 1200, NewController: newController, Rand: func(b []byte) {
 		for i := range b {
 			b[i] = byte(r.rnd.Uint32())
 		}

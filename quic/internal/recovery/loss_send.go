@@ -91,9 +91,12 @@ func (l *Loss) SendQuantum(now monotime.Time) int {
 		return max(least, l.pto.probes*least)
 	}
 	n := maxQuantum
+	if pa.out.MaxTrain > 0 {
+		n = min(n, pa.out.MaxTrain)
+	}
 	if pa.pacer.rate > 0 {
 		pa.pacer.refill(now)
-		n = min(pa.pacer.quantum(), pa.pacer.tokens)
+		n = min(n, pa.pacer.quantum(), pa.pacer.tokens)
 	}
 	return max(least, min(n, pa.out.Window-pa.bytesInFlight))
 }

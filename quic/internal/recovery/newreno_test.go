@@ -170,7 +170,7 @@ func TestPersistentCongestionExample(t *testing.T) {
 		"App 7 lost", "App 8 lost")
 	require.EqualValues(t, 1, lt.l.Counters().PersistentCongestion)
 	require.Equal(t, 2400, lt.l.Path().CongestionWindow())
-	require.True(t, lt.l.reno().inSlowStart(), "slow start again")
+	require.True(t, lt.l.window().inSlowStart(), "slow start again")
 	require.Equal(t, 200*ms, lt.l.Path().RTT().Min, "set to the newest sample")
 }
 

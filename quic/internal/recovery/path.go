@@ -49,10 +49,11 @@ type pathSpace struct {
 const maxWindow = 16 << 20
 
 func newPath(now monotime.Time, cfg *Config) *Path {
-	p := &Path{datagramSize: cfg.MaxDatagramSize, cc: NewReno()}
-	if cfg.NewController != nil {
-		p.cc = cfg.NewController()
+	newController := cfg.NewController
+	if newController == nil {
+		newController = NewCubic
 	}
+	p := &Path{datagramSize: cfg.MaxDatagramSize, cc: newController()}
 	p.amp.validated = !cfg.Server
 	for s := range p.spaces {
 		p.spaces[s].largestAcked = wire.NoPacket

@@ -50,12 +50,12 @@ type pathTransfer struct {
 
 // transfer sends the data of n packets over a path, and again if it is lost, until all of it has arrived.
 // It returns how long that takes.
-func transfer(t *testing.T, cfg pathConfig, n int) (time.Duration, Counters) {
+func transfer(t *testing.T, newController func() Controller, cfg pathConfig, n int) (time.Duration, Counters) {
 	x := &pathTransfer{
 		cfg: cfg, rnd: rand.New(rand.NewPCG(7, 7)), now: testStart, free: testStart,
 		pending: n, missing: n, lost: map[wire.PacketNumber]bool{},
 	}
-	x.l.Init(x.now, Config{MaxDatagramSize: pathPacket})
+	x.l.Init(x.now, Config{MaxDatagramSize: pathPacket, NewController: newController})
 	x.l.ConfirmHandshake(x.now)
 	x.a.Init(SpaceApp)
 	for steps := 0; x.missing > 0; steps++ {
@@ -150,7 +150,7 @@ func (x *pathTransfer) deliver(t *testing.T) {
 
 // TestTransfer bounds the time for transferring 2 MB, of which the link alone needs 1.6 s. Without adaptive
 // thresholds and undone reductions, the paths that reorder take 17, 18 and 4 seconds. On paths with real
-// losses, NewReno's reductions take the time.
+// losses, the reductions of the window take the time.
 func TestTransfer(t *testing.T) {
 	const packets = 2_000_000 / 1200
 	for _, test := range []struct {
@@ -165,13 +165,16 @@ func TestTransfer(t *testing.T) {
 		{"one packet in fifty lost", pathConfig{loss: 0.02}, 10 * time.Second},
 		{"three packets in ten lost", pathConfig{loss: 0.3}, 60 * time.Second},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			took, counters := transfer(t, test.cfg, packets)
-			require.LessOrEqual(t, took, test.most, "%+v", counters)
-			require.Greater(t, took, 1600*ms, "the link's own time")
-			if test.cfg.reorder > 0 {
-				require.Positive(t, counters.SpuriousLosses)
-			}
-		})
+		for name, newController := range controllers {
+			t.Run(name+" "+test.name, func(t *testing.T) {
+				took, counters := transfer(t, newController, test.cfg, packets)
+				t.Log(took)
+				require.LessOrEqual(t, took, test.most, "%+v", counters)
+				require.Greater(t, took, 1600*ms, "the link's own time")
+				if test.cfg.reorder > 0 {
+					require.Positive(t, counters.SpuriousLosses)
+				}
+			})
+		}
 	}
 }
