@@ -87,19 +87,33 @@ func watch(t *testing.T, newController func() recovery.Controller, up, down Link
 	return w, stats, took
 }
 
-// On a path of 1 Gbit/s and 50 ms whose queue holds a quarter of its bandwidth-delay product, HyStart++ slows
-// the growth down before the first loss, and much less is lost.
-func TestHystartShallowQueue(t *testing.T) {
-	const rate, rtt = 1e9 / 8, 50 * time.Millisecond
-	up, down := Link{Delay: rtt / 2}, Link{Delay: rtt / 2, Rate: rate, Queue: rate / 20 / 4}
-	reno, renoStats, renoTook := watch(t, recovery.NewReno, up, down, 48<<20)
-	cubic, cubicStats, cubicTook := watch(t, recovery.NewCubic, up, down, 48<<20)
-	t.Logf("NewReno: %d lost, %v; CUBIC: %d lost, %v", renoStats.PacketsLost, renoTook, cubicStats.PacketsLost, cubicTook)
-	require.True(t, reno.lost)
-	require.InDelta(t, 1, reno.growth, 0.01, "NewReno doubles its window until the first loss")
-	require.LessOrEqual(t, cubic.growth, 0.26, "CUBIC has slowed down")
-	require.Less(t, cubicStats.PacketsLost, renoStats.PacketsLost*3/4)
-	require.LessOrEqual(t, cubicTook, renoTook)
+// HyStart++ slows the growth down before the first loss, and much less is lost. The shallowest queue holds a
+// quarter of the path's bandwidth-delay product.
+func TestHystartBeforeLoss(t *testing.T) {
+	for _, test := range []struct {
+		mbit  int64
+		rtt   time.Duration
+		queue float64 // in bandwidth-delay products
+		size  int
+	}{
+		{1000, 50 * time.Millisecond, 0.25, 48 << 20},
+		{1000, 20 * time.Millisecond, 1, 48 << 20},
+		{100, 20 * time.Millisecond, 0.5, 16 << 20},
+		{100, 50 * time.Millisecond, 1, 16 << 20},
+	} {
+		rate := test.mbit * 1e6 / 8
+		queue := int(test.queue * float64(rate) * test.rtt.Seconds())
+		up, down := Link{Delay: test.rtt / 2}, Link{Delay: test.rtt / 2, Rate: rate, Queue: queue}
+		reno, renoStats, renoTook := watch(t, recovery.NewReno, up, down, test.size)
+		cubic, cubicStats, cubicTook := watch(t, recovery.NewCubic, up, down, test.size)
+		t.Logf("%d Mbit/s, %v, queue %v: NewReno loses %d packets and takes %v, CUBIC %d and %v", test.mbit, test.rtt,
+			test.queue, renoStats.PacketsLost, renoTook, cubicStats.PacketsLost, cubicTook)
+		require.True(t, reno.lost)
+		require.InDelta(t, 1, reno.growth, 0.01, "NewReno doubles its window until the first loss")
+		require.LessOrEqual(t, cubic.growth, 0.26, "CUBIC has slowed down")
+		require.Less(t, cubicStats.PacketsLost, renoStats.PacketsLost*3/4)
+		require.LessOrEqual(t, cubicTook, renoTook)
+	}
 }
 
 // With a queue of three bandwidth-delay products, HyStart++ ends slow start without any loss.
