@@ -52,10 +52,11 @@ func (c *cubic) Reset(now monotime.Time, mds int) {
 const minTrains = sampleCount
 
 // Output returns twice the window's rate in slow start, in which the window is about to double, except
-// during its conservative phase.
+// during its conservative phase. Trains are short only while HyStart++ needs the samples: the window grows,
+// and it is not the initial one.
 func (c *cubic) Output(rtt *RTT) Output {
 	o := c.output(rtt, c.inSlowStart() && !c.conservative())
-	if c.firstSlowStart() && !c.atInitialWindow() {
+	if c.firstSlowStart() && c.limits() && !c.atInitialWindow() {
 		o.MaxTrain = c.cwnd / minTrains
 	}
 	return o

@@ -269,11 +269,14 @@ func TestCubicOutput(t *testing.T) {
 	require.EqualValues(t, 100*segment*10*5/4, ct.Output(rtt).PacingRate)
 	require.Zero(t, ct.Output(rtt).MaxTrain)
 	ct.ssthresh = math.MaxInt
+	require.Zero(t, ct.Output(rtt).MaxTrain, "the application limits the sender")
+	ct.PacketSent(ct.now, segment, 100*segment)
 	require.EqualValues(t, 100*segment*10*2, ct.Output(rtt).PacingRate, "slow start")
 	require.Equal(t, 100*segment/8, ct.Output(rtt).MaxTrain, "at least eight acknowledgements")
 	ct.hystart.baseline = 100 * ms
 	require.EqualValues(t, 100*segment*10*5/4, ct.Output(rtt).PacingRate, "conservative slow start")
 	ct.Reset(ct.now, segment)
+	ct.PacketSent(ct.now, segment, 10*segment)
 	require.Zero(t, ct.Output(rtt).MaxTrain, "the initial window is one train")
 }
 
