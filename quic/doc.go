@@ -56,8 +56,9 @@
 // # Concurrency
 //
 // All methods are safe for concurrent use. Concurrent Writes on a stream are performed one after another,
-// and so are concurrent Reads. An Endpoint has two goroutines, and workers while handshakes are in
-// progress. Connections have no goroutines.
+// and so are concurrent Reads. An Endpoint has three goroutines, which read, send and fire timers, further
+// ones while there is much to send, and workers while handshakes are in progress. Connections have no
+// goroutines.
 //
 // Functions in a Config are called without holding a lock. Accept and RequireAddressValidation run on the
 // goroutine that reads the socket, so they must neither block nor close the Endpoint. GetTLSConfig,

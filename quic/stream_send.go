@@ -103,7 +103,10 @@ func (s *Stream) doneError(d *side, otherwise error) error {
 }
 
 // CloseWrite ends the sending direction after what was written. The peer then reads io.EOF. CloseWrite does
-// not wait. After Reset, it does nothing.
+// not wait. After Reset, it does nothing. The error is the connection's.
+//
+// Write sends at once what the network permits, so the end often takes a packet of its own. It shares a
+// packet with data that has not been sent yet.
 func (s *Stream) CloseWrite() error {
 	c := s.c
 	c.mu.Lock()
