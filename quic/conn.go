@@ -117,7 +117,7 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 		}
 		out, err := c.core.Export(label, context, n)
 		if !errors.Is(err, core.ErrTLSBusy) {
-			return out, err
+			return out, endError(err)
 		}
 		w := c.exporting.enter()
 		c.mu.Unlock()

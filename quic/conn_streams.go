@@ -82,7 +82,7 @@ func (c *Conn) openLocked(uni bool) (*Stream, error) {
 	}
 	id, err := c.core.OpenStream(c.ep.clock.now(), uni)
 	if err != nil {
-		return nil, err
+		return nil, endError(err)
 	}
 	s := c.newStream(StreamID(id))
 	s.recv.isDone = uni

@@ -203,6 +203,16 @@ func by(remote bool) string {
 	return "locally"
 }
 
+// endError converts an error of a call of the core. If building a packet has ended the connection, calls can
+// return the core's error before the driver has processed the end.
+func endError(err error) error {
+	var ended *core.CloseError
+	if errors.As(err, &ended) {
+		return closeError(ended)
+	}
+	return err
+}
+
 // closeError converts the core's error of a connection that has ended.
 func closeError(e *core.CloseError) error {
 	switch {

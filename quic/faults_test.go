@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // A faultySock is a socket whose reads or writes fail, either from the nth on or only the nth.
@@ -352,5 +353,85 @@ func TestGetTLSConfigHangs(t *testing.T) {
 		wg.Wait()
 		require.NoError(t, err)
 		require.NoError(t, conn.Close())
+	})
+}
+
+// A shortLived provider makes clients whose keys may seal only few packets.
+type shortLived struct{ tlsprovider.Provider }
+
+type shortLivedEndpoint struct{ tlsprovider.Endpoint }
+
+type shortLivedSession struct{ tlsprovider.Session }
+
+type shortLivedSealer struct{ tlsprovider.Sealer }
+
+func (p shortLived) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	e, err := p.Provider.NewClient(cfg)
+	return shortLivedEndpoint{e}, err
+}
+
+func (e shortLivedEndpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	s, err := e.Endpoint.NewSession(p)
+	return shortLivedSession{s}, err
+}
+
+func (s shortLivedSession) TakeKeys(l tlsprovider.Level, version uint32) (tlsprovider.Keys, error) {
+	k, err := s.Session.TakeKeys(l, version)
+	if l == tlsprovider.LevelApp && k.Sealer != nil {
+		k.Sealer = shortLivedSealer{k.Sealer}
+	}
+	return k, err
+}
+
+func (shortLivedSealer) ConfidentialityLimit() uint64 { return 30 }
+
+// A watchedSock calls watch before each datagram that it sends.
+type watchedSock struct {
+	net.PacketConn
+	watch func()
+}
+
+func (s *watchedSock) WriteTo(p []byte, to net.Addr) (int, error) {
+	if s.watch != nil {
+		s.watch()
+	}
+	return s.PacketConn.WriteTo(p, to)
+}
+
+// Building a packet can end the connection. Calls on other goroutines that come between that and the sending
+// of CONNECTION_CLOSE return the connection's error.
+func TestCallsWhileTheConnectionEnds(t *testing.T) {
+	cfg := clientConfig()
+	cfg.Provider = shortLived{native.New()}
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		sock := &watchedSock{PacketConn: w.net.Listen("10.0.0.3:1")}
+		e, err := NewEndpoint(sock, cfg)
+		require.NoError(t, err)
+		defer e.Close()
+		client, err := e.Dial(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		c, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		other, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		advance(time.Second)
+		// Without acknowledgements, the client cannot update its keys.
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return from.String() == serverAddr })
+		var opened, written, exported error
+		sock.watch = func() {
+			if opened == nil {
+				_, opened = client.TryOpenStream()
+				_, written = other.Write(nil)
+				_, exported = client.ExportKeyingMaterial("label", nil, 32)
+			}
+		}
+		for client.Context().Err() == nil {
+			_, _ = c.Write([]byte{1})
+			advance(10 * time.Millisecond)
+		}
+		requireTransportError(t, context.Cause(client.Context()), AEADLimitReached, false)
+		for _, err := range []error{opened, written, exported} {
+			requireTransportError(t, err, AEADLimitReached, false)
+		}
 	})
 }

@@ -178,5 +178,8 @@ func (s *Stream) streamError(err error) error {
 	case s.c.over:
 		return s.c.err
 	}
+	if ended := endError(err); ended != err {
+		return ended
+	}
 	return fmt.Errorf("quic: stream %d: %w", s.id, err)
 }
