@@ -1,4 +1,4 @@
-# Copies a source tree and patches it. Run as a script: -DFROM=… -DTO=… -DPATCH=ON|OFF -DFIPS=…
+# Copies a source tree and patches it. Run as a script: -DFROM=… -DTO=… -DPATCH=ON|OFF -DFIPS=… -DHISTORIC=…
 file(REMOVE_RECURSE ${TO})
 file(COPY ${FROM}/ DESTINATION ${TO})
 if(PATCH)
@@ -6,4 +6,4 @@ if(PATCH)
 	include(${CMAKE_CURRENT_LIST_DIR}/Policies.cmake)
 endif()
 # A copied file keeps its date, so objects that were built from a patched copy would look up to date.
-file(TOUCH ${TO}/tls/s2n_security_policies.c)
+file(TOUCH ${TO}/tls/s2n_security_policies.c ${TO}/tls/s2n_client_hello.c ${TO}/tls/extensions/s2n_client_key_share.c)

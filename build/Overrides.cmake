@@ -52,15 +52,15 @@ elseif(S2N_TLS_LIB_DIR OR S2N_TLS_INCLUDE_DIR)
 	override_library(OVERRIDE_S2N_LIB ${S2N_TLS_LIB_DIR} s2n)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_INCLUDE_DIR} s2n.h)
 endif()
-# The variant openssl uses the system's OpenSSL, or the one in OPENSSL_ROOT_DIR.
-if(VARIANT STREQUAL "openssl")
+# The variants openssl and historic use the system's OpenSSL, or the one in OPENSSL_ROOT_DIR.
+if(SYSTEM_OPENSSL)
 	if(AWS_LC_DIR)
-		message(FATAL_ERROR "AWS_LC_DIR=\"${AWS_LC_DIR}\" is set, but the variant openssl does not use AWS-LC: unset it")
+		message(FATAL_ERROR "AWS_LC_DIR=\"${AWS_LC_DIR}\" is set, but the variant ${VARIANT} does not use AWS-LC: unset it")
 	endif()
 	find_package(OpenSSL 3.0)
 	if(NOT OPENSSL_CRYPTO_LIBRARY MATCHES "\\.so$")
-		message(FATAL_ERROR "the variant openssl needs OpenSSL 3.0 or newer, with headers and libcrypto.so: install libssl-dev "
-			"(scripts/bootstrap build openssl), or name a folder in OPENSSL_ROOT_DIR")
+		message(FATAL_ERROR "the variant ${VARIANT} needs OpenSSL 3.0 or newer, with headers and libcrypto.so: install libssl-dev "
+			"(scripts/bootstrap build ${VARIANT}), or name a folder in OPENSSL_ROOT_DIR")
 	endif()
 	set(OVERRIDE_CRYPTO_LIB ${OPENSSL_CRYPTO_LIBRARY})
 	set(OVERRIDE_CRYPTO_INCLUDE ${OPENSSL_INCLUDE_DIR})
@@ -77,7 +77,7 @@ if(OVERRIDE_S2N_LIB MATCHES "\\.so$" AND NOT OVERRIDE_CRYPTO_LIB MATCHES "\\.so$
 	message(FATAL_ERROR "${OVERRIDE_S2N_LIB} is a shared library and cannot use a static AWS-LC: name a folder with "
 		"a static libs2n.a, or the shared libcrypto.so that it was linked with in AWS_LC_DIR")
 endif()
-if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$" AND NOT VARIANT STREQUAL "openssl")
+if(OVERRIDE_CRYPTO_LIB MATCHES "\\.so$" AND NOT SYSTEM_OPENSSL)
 	message(WARNING "${OVERRIDE_CRYPTO_LIB} is a shared library. Its symbols clash with those of any other libcrypto that "
 		"a program loads; such programs are refused at start. A static AWS-LC has no such limit")
 endif()

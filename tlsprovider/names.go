@@ -20,7 +20,7 @@ const (
 )
 
 // knownGroups describes the groups of this package in the providers' order of preference, hybrids first.
-var knownGroups = []GroupInfo{
+var knownGroups = append(historicGroups, []GroupInfo{
 	{X25519MLKEM768, "X25519MLKEM768", true},
 	{SecP256r1MLKEM768, "SecP256r1MLKEM768", true},
 	{SecP384r1MLKEM1024, "SecP384r1MLKEM1024", true},
@@ -29,7 +29,7 @@ var knownGroups = []GroupInfo{
 	{P256, "P-256", false},
 	{P384, "P-384", false},
 	{P521, "P-521", false},
-}
+}...)
 
 // A GroupInfo describes a key exchange group.
 type GroupInfo struct {

@@ -47,6 +47,7 @@ func (s State) PeerCertificates() ([]*x509.Certificate, error) {
 // the feature.
 type Capabilities struct {
 	Library          string      // name and version of the TLS library
+	Warning          string      // what programs must tell their users about this build; usually empty
 	Groups           []GroupInfo // the groups that Config.Groups can contain, in order of preference
 	CipherSuites     []CipherSuite
 	SignatureSchemes []SignatureScheme
@@ -58,6 +59,8 @@ type Capabilities struct {
 	Tickets bool
 	// Exporters reports whether Session.Export is supported.
 	Exporters bool
+	// VerifyPeer reports whether Config.VerifyPeer is supported.
+	VerifyPeer bool
 	// Signers reports whether a Certificate may have a Signer.
 	Signers bool
 	// ClientCertificates reports whether clients can present certificates and servers request them.

@@ -56,6 +56,8 @@ func libInit() (Info, string, bool) {
 		Crypto:    C.GoString(&info.crypto_linked[0]),
 		Compiled:  C.GoString(&info.crypto_compiled[0]),
 		S2N:       C.GoString(&info.tls_compiled[0]),
+
+		HistoricKEMs: C.GoString(&info.historic_kems[0]),
 	}, C.GoString((*C.char)(unsafe.Pointer(&problem[0]))), ok == 1
 }
 

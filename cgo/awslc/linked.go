@@ -37,6 +37,9 @@ type Info struct {
 	Crypto, Compiled string
 	// S2N is the version of s2n-tls.
 	S2N string
+	// HistoricKEMs names the code that computes each KEM of the variant historic on this processor. It is empty in
+	// other variants.
+	HistoricKEMs string
 }
 
 var load = sync.OnceValues(func() (Info, error) {
@@ -61,7 +64,7 @@ func Linked() error {
 // Library describes the libraries in this program.
 func Library() (Info, error) { return load() }
 
-// Variant is the build tag that selected the C library: "" (default), "fips", "fips4" or "openssl".
+// Variant is the build tag that selected the C library: "" (default), "fips", "fips4", "openssl" or "historic".
 const Variant = variant
 
 // LiveCounts counts the memory and the handles of the C library.

@@ -150,7 +150,8 @@ func TestLibrary(t *testing.T) {
 	info, err := Library()
 	require.NoError(t, err)
 	require.Contains(t, info.Crypto, info.Compiled)
-	require.Equal(t, Variant == "openssl", strings.HasPrefix(info.Crypto, "OpenSSL "))
+	require.Equal(t, Variant == "openssl" || Variant == "historic", strings.HasPrefix(info.Crypto, "OpenSSL "))
+	require.Equal(t, Variant == "historic", info.HistoricKEMs != "")
 	require.Equal(t, strings.HasPrefix(Variant, "fips"), info.FIPSBuild)
 	if info.FIPSBuild {
 		require.True(t, info.FIPSMode)

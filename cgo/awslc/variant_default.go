@@ -1,4 +1,4 @@
-//go:build !pqquic_fips && !pqquic_fips4 && !pqquic_openssl
+//go:build !pqquic_fips && !pqquic_fips4 && !pqquic_openssl && !pqquic_historic
 
 package awslc
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tls.h"
+#include "glue.h"
 
 __thread int64_t pqq_now;
 
@@ -139,11 +139,11 @@ int pqq_cb_secret(void *ctx, struct s2n_connection *conn, s2n_secret_type_t type
 		return keep_secret(c, PQQ_APP, type == S2N_CLIENT_APPLICATION_TRAFFIC_SECRET, secret, len)
 				? app_keys(c, conn)
 				: S2N_SUCCESS;
-	case S2N_EXPORTER_SECRET:
-		memcpy(c->exporter, secret, len);
-		c->have_exporter = 1;
-		return S2N_SUCCESS;
 	default:
+		if (pqq_glue_is_exporter(type)) {
+			memcpy(c->exporter, secret, len);
+			c->have_exporter = 1;
+		}
 		return S2N_SUCCESS;
 	}
 }
@@ -236,29 +236,13 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	return S2N_SUCCESS;
 }
 
-/* Accepts every name. s2n-tls passes the names of a certificate without their types and falls back to the
- * common name, so pqq_cb_verify_cert checks the name with libcrypto after the chain has been verified. */
-uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx)
-{
-	(void)name;
-	(void)len;
-	(void)ctx;
-	return 1;
-}
-
-static int leaf_matches(const pqq_conn *c)
+int pqq_name_matches(pqq_conn *c)
 {
 	const pqq_bytes *der = &c->leaf.der;
-	return der->len > 0 && der->len == c->leaf.want
-		&& pqq_crypto_leaf_matches(der->data, der->len, c->verify_name, c->verify_ip);
-}
-
-int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx)
-{
-	(void)ctx;
-	pqq_conn *c = s2n_connection_get_ctx(conn);
-	if (c->verify_name[0] == '\0' || leaf_matches(c)) {
-		return s2n_cert_validation_accept(info);
+	if (c->verify_name[0] == '\0') {
+		return 1;
 	}
-	return s2n_cert_validation_reject(info);
+	c->wrong_name = der->len == 0 || der->len != c->leaf.want
+		|| !pqq_crypto_leaf_matches(der->data, der->len, c->verify_name, c->verify_ip);
+	return !c->wrong_name;
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tls.h"
+#include "glue.h"
 
 /* The time in seconds for which a ticket key seals tickets, and the time after that for which it only opens
  * them. The caller rotates keys, so they never expire here: the first key seals and the others only open. Each
@@ -23,12 +23,11 @@ static int set_up(pqq_config *cfg, const char *policy)
 	if (s2n_config_set_cipher_preferences(s, policy) != S2N_SUCCESS
 		|| s2n_config_enable_quic(s) != S2N_SUCCESS
 		|| s2n_config_set_wall_clock(s, pqq_cb_clock, NULL) != S2N_SUCCESS
-		|| s2n_config_set_max_cert_chain_depth(s, MAX_CHAIN) != S2N_SUCCESS
-		|| s2n_config_set_verify_host_callback(s, pqq_cb_any_host, NULL) != S2N_SUCCESS) {
+		|| s2n_config_set_max_cert_chain_depth(s, MAX_CHAIN) != S2N_SUCCESS) {
 		return 0;
 	}
 	if ((flags & PQQ_SKIP_VERIFY) ? s2n_config_disable_x509_verification(s) != S2N_SUCCESS
-				      : s2n_config_set_cert_validation_cb(s, pqq_cb_verify_cert, NULL) != S2N_SUCCESS) {
+				      : !pqq_glue_verify_config(s)) {
 		return 0;
 	}
 	if ((flags & PQQ_KEY_LOG) && s2n_config_set_key_log_cb(s, pqq_cb_key_log, NULL) != S2N_SUCCESS) {
@@ -59,15 +58,15 @@ static int set_up(pqq_config *cfg, const char *policy)
 
 pqq_config *pqq_config_new(const char *policy, uint32_t flags, int32_t *err)
 {
-	pqq_config *cfg = pqq_alloc(sizeof(*cfg));
+	*err = 0;
+	pqq_config *cfg = pqq_glue_flags(flags) ? pqq_alloc(sizeof(*cfg)) : NULL;
 	if (cfg == NULL) {
-		*err = 0;
 		return NULL;
 	}
 	pqq_handle_made();
 	cfg->refs = 1;
 	cfg->flags = flags;
-	cfg->s2n = s2n_config_new_minimal();
+	cfg->s2n = pqq_glue_config();
 	if (cfg->s2n == NULL || !set_up(cfg, policy)) {
 		pqq_s2n_failed(err);
 		pqq_config_free(cfg);
@@ -172,11 +171,4 @@ int pqq_config_add_ticket_key(pqq_config *cfg, const uint8_t secret[32], int32_t
 	return rc == S2N_SUCCESS ? 1 : pqq_s2n_failed(err);
 }
 
-size_t pqq_config_groups(pqq_config *cfg, uint16_t *out, size_t cap)
-{
-	uint16_t n = 0;
-	if (cap > UINT16_MAX || s2n_config_get_supported_groups(cfg->s2n, out, (uint16_t)cap, &n) != S2N_SUCCESS) {
-		return 0;
-	}
-	return n;
-}
+size_t pqq_config_groups(pqq_config *cfg, uint16_t *out, size_t cap) { return pqq_glue_groups(cfg->s2n, out, cap); }

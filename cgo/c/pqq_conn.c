@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tls.h"
+#include "glue.h"
 
 /* The maximum input that is kept while the handshake waits for a decision. A correct peer sends far less. */
 #define MAX_HELD 65536
@@ -19,7 +19,8 @@ static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, s
 		|| s2n_connection_set_recv_cb(s, pqq_cb_recv) != S2N_SUCCESS
 		|| s2n_connection_set_recv_ctx(s, c) != S2N_SUCCESS
 		|| s2n_connection_set_send_cb(s, pqq_cb_send) != S2N_SUCCESS
-		|| s2n_connection_set_send_ctx(s, c) != S2N_SUCCESS) {
+		|| s2n_connection_set_send_ctx(s, c) != S2N_SUCCESS
+		|| !pqq_glue_verify_conn(c)) {
 		return 0;
 	}
 	if (params_len > 0
@@ -182,11 +183,9 @@ static void copy_name(char *out, size_t cap, const char *in)
 /* Saves the connection's state so far. Fields that have not been negotiated are zero. */
 static void snapshot(pqq_conn *c)
 {
-	const char *name = NULL;
-
 	c->state.suite = c->suite == NULL ? 0 : c->suite->id;
-	if (c->suite != NULL && s2n_connection_get_key_exchange_group(c->s2n, &name) == S2N_SUCCESS) {
-		copy_name(c->state.group, sizeof(c->state.group), name);
+	if (c->suite != NULL) {
+		copy_name(c->state.group, sizeof(c->state.group), pqq_glue_group(c->s2n));
 	}
 	const char *alpn = s2n_get_application_protocol(c->s2n);
 	copy_name(c->state.alpn, sizeof(c->state.alpn), alpn);
@@ -236,7 +235,7 @@ static void fail_with(pqq_conn *c, int err)
 	if (!c->failed) {
 		c->failed = 1;
 		c->err = err;
-		c->alert = pqq_alert_of(err);
+		c->alert = c->wrong_name ? ALERT_BAD_CERTIFICATE : pqq_alert_of(err);
 	}
 }
 
@@ -266,8 +265,7 @@ static void post_handshake(pqq_conn *c)
 		return;
 	}
 	while (c->s2n != NULL && c->in_len > 0) {
-		s2n_blocked_status blocked = S2N_NOT_BLOCKED;
-		if (s2n_recv_quic_post_handshake_message(c->s2n, &blocked) != S2N_SUCCESS) {
+		if (!pqq_glue_read_ticket(c->s2n)) {
 			int err = s2n_errno;
 			if (s2n_error_get_type(err) != S2N_ERR_T_BLOCKED) {
 				fail_with(c, err);

@@ -1,9 +1,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include <s2n.h>
-
-#include "internal.h"
+#include "glue.h"
 
 #ifndef PQQ_S2N_VERSION
 #define PQQ_S2N_VERSION "unknown"
@@ -24,8 +22,8 @@ static void copy_text(char *out, size_t cap, const char *text)
 /* s2n-tls has no function that returns its version. It is new enough if it has the policies that we use. */
 static int s2n_new_enough(void)
 {
-	const char *policy = init_info.fips_build ? "default_fips" : "default_pq";
-	struct s2n_config *config = s2n_config_new_minimal();
+	const char *policy = pqq_glue_policy(init_info.fips_build);
+	struct s2n_config *config = pqq_glue_config();
 	int ok = config != NULL && s2n_config_set_cipher_preferences(config, policy) == S2N_SUCCESS;
 	if (config != NULL) {
 		s2n_config_free(config);
@@ -49,6 +47,7 @@ static void init_once(void)
 		snprintf(init_err, sizeof(init_err), "s2n_init: %s", s2n_strerror(s2n_errno, "EN"));
 		return;
 	}
+	pqq_glue_kems(&init_info);
 	init_ok = s2n_new_enough();
 }
 

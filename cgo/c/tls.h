@@ -4,7 +4,6 @@
 
 #include <s2n.h>
 #include <tls/s2n_quic_support.h>
-#include <unstable/crl.h>
 
 #include "internal.h"
 
@@ -90,6 +89,7 @@ struct pqq_conn {
 	pqq_leaf leaf; /* used by a client that verifies the server's name */
 	char verify_name[256];
 	uint8_t verify_ip;
+	uint8_t wrong_name; /* the certificate is for another name */
 };
 
 struct pqq_ticket {
@@ -110,9 +110,10 @@ int pqq_cb_client_hello(struct s2n_connection *conn, void *ctx);
 int pqq_cb_pkey(struct s2n_connection *conn, struct s2n_async_pkey_op *op);
 int pqq_cb_key_log(void *ctx, struct s2n_connection *conn, uint8_t *line, size_t len);
 int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_ticket *ticket);
-int pqq_cb_verify_cert(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx);
-uint8_t pqq_cb_any_host(const char *name, size_t len, void *ctx);
 int pqq_cb_clock(void *ctx, uint64_t *nanoseconds);
+
+/* pqq_name_matches reports whether the peer's certificate is for the name that the connection verifies, if any. */
+int pqq_name_matches(pqq_conn *c);
 
 /* The time at which certificates must be valid, during the current call on this thread; 0 means the system's. */
 extern __thread int64_t pqq_now;

@@ -138,7 +138,7 @@ func TestNothingBuilt(t *testing.T) {
 		s.run("go", "test", "./quic/internal/wire", "./tlsprovider/native")
 		s.run("go", "build", "-o", "pq_client", "./examples/post-quantum/pq_client")
 		s.mustFail("make build", "./pq_client", "--provider", "s2n")
-		for _, tag := range []string{"pqquic_fips", "pqquic_fips4", "pqquic_openssl", "pqquic_s2n"} {
+		for _, tag := range []string{"pqquic_fips", "pqquic_fips4", "pqquic_openssl", "pqquic_historic", "pqquic_s2n"} {
 			// With these tags the compiler reports a missing library.
 			out, err := s.try("go", "build", "-tags", tag, "./examples/post-quantum/pq_client")
 			require.Error(t, err, "CGO_ENABLED=%s -tags %s", cgo, tag)

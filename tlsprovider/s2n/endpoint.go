@@ -107,7 +107,23 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return fmt.Errorf("s2n: TicketKeys of a server with ClientAuth: %w: s2n-tls's tickets do not say who the client is",
 			tlsprovider.ErrUnsupported)
 	}
+	if err := checkHistoric(cfg); err != nil {
+		return err
+	}
 	return checkTicketKeys(cfg.TicketKeys)
+}
+
+// checkHistoric returns an error if a configuration asks for what the s2n-tls of 2022 does not have.
+func checkHistoric(cfg *tlsprovider.Config) error {
+	switch {
+	case awslc.Variant != historic:
+		return nil
+	case cfg.VerifyPeer != nil:
+		return fmt.Errorf("s2n: VerifyPeer: %w: the s2n-tls of the variant historic has no callback for certificates", tlsprovider.ErrUnsupported)
+	case cfg.TicketKeys != nil:
+		return fmt.Errorf("s2n: TicketKeys: %w: the s2n-tls of the variant historic does not resume sessions in QUIC", tlsprovider.ErrUnsupported)
+	}
+	return nil
 }
 
 func checkTicketKeys(keys [][]byte) error {
@@ -122,7 +138,8 @@ func checkTicketKeys(keys [][]byte) error {
 // sendsTickets reports whether a server sends tickets. A server that requests client certificates does not,
 // because s2n-tls does not put them into tickets.
 func (e *endpoint) sendsTickets() bool {
-	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert
+	return e.side == tlsprovider.Server && !e.cfg.DisableTickets && e.cfg.ClientAuth == tlsprovider.NoClientCert &&
+		awslc.Variant != historic
 }
 
 func (e *endpoint) firstTicketKeys() (ticketKeys, error) {
@@ -173,7 +190,7 @@ func (e *endpoint) flags() (f s2n.Flags) {
 		if e.cfg.InsecureSkipVerify {
 			f |= s2n.SkipVerify
 		}
-		if !e.cfg.DisableTickets {
+		if !e.cfg.DisableTickets && awslc.Variant != historic {
 			f |= s2n.Tickets
 		}
 		return f

@@ -13,14 +13,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
-// policyBits lists the groups in the order of the bits in the names of our policies. build/Policies.cmake has the
-// same list.
-var policyBits = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.SecP256r1MLKEM768,
-	tlsprovider.SecP384r1MLKEM1024, tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384,
-	tlsprovider.MLKEM1024, tlsprovider.P521}
-
 // policyOf returns the policy for a set of groups. In s2n-tls groups are part of a security policy and cannot be
-// set. The C build adds a policy for each set, pqquic_01 to pqquic_ff.
+// set. The C build adds a policy for each set, pqquic_01 to pqquic_ff (pqquic_1ff in the variant historic). Each bit
+// of the name is a group of policyBits.
 func policyOf(groups []tlsprovider.Group) string {
 	mask := 0
 	for i, g := range policyBits {
@@ -147,7 +142,7 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 // an algorithm that the module does not approve.
 func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) error {
 	for _, g := range o.Groups {
-		if !slices.Contains(policyBits, g) {
+		if !slices.Contains(policyBits, g) && !slices.Contains(policyOnly, g) {
 			return fmt.Errorf("s2n: policy %s offers %v: %w (known: %s)", name, g, tlsprovider.ErrUnsupported,
 				tlsprovider.GroupList(policyBits))
 		}

@@ -42,8 +42,8 @@ func AllowClassical() Option { return func(p *provider) { p.allowClassical = tru
 
 // New returns the provider, which is safe for concurrent use. It returns [ErrNotLinked] if the C library is not
 // linked, [ErrClassical] if it has no post-quantum key exchange, and other errors if the versions of libraries and
-// headers differ or, with the tags pqquic_fips, pqquic_fips4 and pqquic_openssl, if the linked libcrypto is not the
-// one that the tag names.
+// headers differ or, with the tags pqquic_fips, pqquic_fips4, pqquic_openssl and pqquic_historic, if the linked
+// libraries are not those that the tag names.
 func New(options ...Option) (tlsprovider.Provider, error) {
 	info, err := awslc.Library()
 	if err != nil {
@@ -63,6 +63,12 @@ func New(options ...Option) (tlsprovider.Provider, error) {
 	}
 	return p, nil
 }
+
+// historic is the variant with the s2n-tls and the key exchanges of 2022.
+const historic = "historic"
+
+const historicWarning = "FOR MEASUREMENT ONLY: this is the variant historic, with an s2n-tls of 2022 and the key exchanges " +
+	"of that year. SIKE is broken, and these versions of Kyber and BIKE were withdrawn: no connection is post-quantum, and none is safe"
 
 // moduleOf returns whether the program is a FIPS variant, and its module. A FIPS build of AWS-LC in the default
 // variant (AWS_LC_DIR) does not count: our C uses its plain AEADs there and does not run the self-test.
@@ -85,6 +91,10 @@ func (p *provider) checkDefault() error {
 	if p.allowClassical || slices.ContainsFunc(o.Groups, tlsprovider.Group.PostQuantum) {
 		return nil
 	}
+	if awslc.Variant == historic {
+		return fmt.Errorf("s2n: s2n-tls %s has %w in use today. %s. Use the default variant (make build, no tag), or pass s2n.AllowClassical()",
+			p.info.S2N, ErrClassical, historicWarning)
+	}
 	return fmt.Errorf("s2n: s2n-tls %s over %s has %w: its default policy offers only %s, so an attacker who records a "+
 		"connection today can decrypt it with a quantum computer later. Use the default variant (make build, no tag), or allow "+
 		"classical connections with s2n.New(s2n.AllowClassical())", p.info.S2N, p.info.Crypto, ErrClassical, tlsprovider.GroupList(o.Groups))
@@ -94,7 +104,11 @@ func (p *provider) checkDefault() error {
 func checkVariant(variant string, info awslc.Info) error {
 	major := map[string]string{"fips": "3.", "fips4": "4."}[variant]
 	switch {
-	case variant == "":
+	case variant == historic && info.HistoricKEMs == "":
+		return fmt.Errorf("s2n: the tag pqquic_historic requires the s2n-tls of 2022, but s2n-tls %q is linked: run `make build VARIANT=historic`", info.S2N)
+	case variant != historic && info.HistoricKEMs != "":
+		return fmt.Errorf("s2n: s2n-tls %s of the variant historic is linked, which is for measurement only: link another variant, or use the tag pqquic_historic", info.S2N)
+	case variant == "", variant == historic:
 		return nil
 	case variant == "openssl":
 		if !strings.HasPrefix(info.Crypto, "OpenSSL ") {
@@ -134,7 +148,12 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 			Version:  p.info.Crypto,
 		},
 		Tickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
-		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
+		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true, VerifyPeer: true,
+	}
+	if awslc.Variant == historic {
+		c.Library += " (" + p.info.HistoricKEMs + ")"
+		c.Warning = historicWarning
+		c.Tickets, c.Exporters, c.VerifyPeer = false, false, false
 	}
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"
@@ -170,8 +189,11 @@ func infoOf(groups []tlsprovider.Group) []tlsprovider.GroupInfo {
 }
 
 func (p *provider) defaultPolicy() string {
-	if p.fips {
+	switch {
+	case p.fips:
 		return "default_fips"
+	case awslc.Variant == historic:
+		return "PQ-TLS-1-0-2021-05-26" // that of AWS's study
 	}
 	return "default_pq"
 }

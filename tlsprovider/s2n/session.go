@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
@@ -171,6 +172,10 @@ func (s *session) driveError(err error) error {
 	var e *s2n.Error
 	if errors.As(f.Err, &e) {
 		switch e.Name {
+		case "S2N_ERR_CERT_UNTRUSTED": // of an untrusted chain, and in the variant historic of a wrong name
+			if tlsprovider.Alert(f.Alert) == tlsprovider.AlertBadCertificate {
+				err = fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name)
+			}
 		case "S2N_ERR_CERT_REJECTED":
 			err = fmt.Errorf("s2n: the server's certificate is not valid for %q", s.name)
 		case "S2N_ERR_INVALID_SUPPORTED_GROUP_STATE", "S2N_ERR_ECDHE_UNSUPPORTED_CURVE":
@@ -318,6 +323,9 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider
 }
 
 func (s *session) Export(label string, context []byte, length int) ([]byte, error) {
+	if awslc.Variant == historic {
+		return nil, fmt.Errorf("s2n: Export: %w: the s2n-tls of the variant historic has no exporter", tlsprovider.ErrUnsupported)
+	}
 	out, ok := s.conn.Export(label, context, length)
 	if !ok {
 		return nil, errors.New("s2n: Export failed: the handshake is not complete, or the label, context or length is too long")

@@ -13,7 +13,7 @@ func (s *session) checkGroup() error {
 		return nil
 	}
 	s.checked = true
-	g, err := tlsprovider.ParseGroup(s.conn.State().Group)
+	g, err := parseGroup(s.conn.State().Group)
 	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}
@@ -28,7 +28,7 @@ func (s *session) checkGroup() error {
 // written, such as a client's Finished, are not sent.
 func (s *session) done() error {
 	st := s.conn.State()
-	g, err := tlsprovider.ParseGroup(st.Group)
+	g, err := parseGroup(st.Group)
 	if err != nil {
 		return s.fail(tlsprovider.AlertInternalError, err)
 	}

@@ -18,6 +18,7 @@ type feature struct {
 var (
 	tickets            = feature{"Tickets", func(c *tlsprovider.Capabilities) bool { return c.Tickets }}
 	exporters          = feature{"Exporters", func(c *tlsprovider.Capabilities) bool { return c.Exporters }}
+	verifiesPeer       = feature{"VerifyPeer", func(c *tlsprovider.Capabilities) bool { return c.VerifyPeer }}
 	signers            = feature{"Signers", func(c *tlsprovider.Capabilities) bool { return c.Signers }}
 	clientCertificates = feature{"ClientCertificates", func(c *tlsprovider.Capabilities) bool { return c.ClientCertificates }}
 	certificatesByName = feature{"CertificatesByName", func(c *tlsprovider.Capabilities) bool { return c.CertificatesByName }}
@@ -149,6 +150,10 @@ func (su *Suite) absentFeatures(t *testing.T) {
 			{tickets, func(_, s *tlsprovider.Config, _ *Authority) error {
 				s.TicketKeys = [][]byte{make([]byte, 32)}
 				return refusal(p.NewServer, s)
+			}},
+			{verifiesPeer, func(c, _ *tlsprovider.Config, _ *Authority) error {
+				c.VerifyPeer = func(*tlsprovider.State) error { return nil }
+				return refusal(p.NewClient, c)
 			}},
 			{signers, func(_, s *tlsprovider.Config, ca *Authority) error {
 				s.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, ca.Key, nil), Signer: remote{ca.Key, nil}}}

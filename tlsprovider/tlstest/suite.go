@@ -131,7 +131,7 @@ func (su *Suite) handshake() []namedTest {
 		{"mutual TLS", su.mutualTLS, onlyTLS, needs(clientCertificates)},
 		{"authorities of each role", su.authoritiesOfEachRole, onlyTLS, needs(clientCertificates)},
 		{"client with two certificates", su.clientWithTwoCertificates, onlyTLS, needs(clientCertificates, certificatesByName, scheme(rsaPSS))},
-		{"VerifyPeer", su.verifyPeer, anyProvider, nil},
+		{"VerifyPeer", su.verifyPeer, anyProvider, needs(verifiesPeer)},
 		{"peer chains", su.peerChains, onlyTLS, needs(group(tlsprovider.P256))},
 		{"panics", su.panics, anyProvider, nil},
 		{"clock that panics", su.clockPanics, onlyTLS, nil},

@@ -38,6 +38,8 @@ typedef struct {
 	char crypto_linked[64];
 	char crypto_compiled[64];
 	char tls_compiled[64];
+	/* The code that computes the KEMs of 2022 on this processor; empty unless the variant is historic. */
+	char historic_kems[128];
 } pqq_info;
 
 /* pqq_init prepares both libraries. It must be called before any other function. Safe for concurrent

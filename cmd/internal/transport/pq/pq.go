@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cmd/internal/driver"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
@@ -58,7 +60,7 @@ func parseGroups(list string) ([]tlsprovider.Group, error) {
 func provider(name string) (tlsprovider.Provider, error) {
 	switch name {
 	case "", "s2n":
-		p, err := s2n.New()
+		p, err := newS2N()
 		if name == "" && errors.Is(err, s2n.ErrNotLinked) {
 			return native.New(), nil
 		}
@@ -67,6 +69,19 @@ func provider(name string) (tlsprovider.Provider, error) {
 		return native.New(), nil
 	}
 	return nil, fmt.Errorf("unknown provider %q: use s2n or native", name)
+}
+
+// newS2N returns the s2n provider. In the variant historic, which is for measurements, it prints the warning of the
+// provider and accepts key exchanges that are not post-quantum.
+func newS2N() (tlsprovider.Provider, error) {
+	p, err := s2n.New()
+	if !errors.Is(err, s2n.ErrClassical) || awslc.Variant != "historic" {
+		return p, err
+	}
+	if p, err = s2n.New(s2n.AllowClassical()); err == nil {
+		fmt.Fprintln(os.Stderr, p.Capabilities().Warning)
+	}
+	return p, err
 }
 
 type transport struct {

@@ -1,0 +1,5 @@
+//go:build pqquic_historic
+
+package awslc
+
+const variant = "historic"

@@ -1,0 +1,68 @@
+/* s2n-tls 1.7. */
+#include <unstable/crl.h>
+
+#include "glue.h"
+
+struct s2n_config *pqq_glue_config(void) { return s2n_config_new_minimal(); }
+
+int pqq_glue_flags(uint32_t flags)
+{
+	(void)flags;
+	return 1;
+}
+
+/* s2n-tls passes the text of a name without its type, and falls back to the common name. We ask libcrypto
+ * instead, in verify, after the chain is verified. */
+static uint8_t any_host(const char *name, size_t len, void *ctx)
+{
+	(void)name;
+	(void)len;
+	(void)ctx;
+	return 1;
+}
+
+static int verify(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx)
+{
+	(void)ctx;
+	return pqq_name_matches(s2n_connection_get_ctx(conn)) ? s2n_cert_validation_accept(info)
+							      : s2n_cert_validation_reject(info);
+}
+
+int pqq_glue_verify_config(struct s2n_config *s)
+{
+	return s2n_config_set_verify_host_callback(s, any_host, NULL) == S2N_SUCCESS
+		&& s2n_config_set_cert_validation_cb(s, verify, NULL) == S2N_SUCCESS;
+}
+
+int pqq_glue_verify_conn(pqq_conn *c)
+{
+	(void)c;
+	return 1;
+}
+
+size_t pqq_glue_groups(struct s2n_config *s, uint16_t *out, size_t cap)
+{
+	uint16_t n = 0;
+	if (cap > UINT16_MAX || s2n_config_get_supported_groups(s, out, (uint16_t)cap, &n) != S2N_SUCCESS) {
+		return 0;
+	}
+	return n;
+}
+
+const char *pqq_glue_group(struct s2n_connection *s)
+{
+	const char *name = NULL;
+	return s2n_connection_get_key_exchange_group(s, &name) == S2N_SUCCESS ? name : NULL;
+}
+
+int pqq_glue_is_exporter(s2n_secret_type_t type) { return type == S2N_EXPORTER_SECRET; }
+
+int pqq_glue_read_ticket(struct s2n_connection *s)
+{
+	s2n_blocked_status blocked = S2N_NOT_BLOCKED;
+	return s2n_recv_quic_post_handshake_message(s, &blocked) == S2N_SUCCESS;
+}
+
+const char *pqq_glue_policy(int fips_build) { return fips_build ? "default_fips" : "default_pq"; }
+
+void pqq_glue_kems(pqq_info *info) { info->historic_kems[0] = '\0'; }
