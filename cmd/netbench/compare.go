@@ -127,7 +127,7 @@ func (o *compareOptions) study(name string) (*compare.Study, error) {
 	providers := o.providers
 	if providers == nil {
 		providers = []string{"native"}
-		if _, err := s2n.New(); err == nil {
+		if _, err := s2n.New(s2n.AllowClassical()); err == nil {
 			providers = []string{"s2n", "native"}
 		}
 	}
@@ -170,7 +170,7 @@ func requireGroups(study *compare.Study) error {
 		return nil
 	}
 	var linked []tlsprovider.GroupInfo
-	if p, err := s2n.New(); err == nil {
+	if p, err := s2n.New(s2n.AllowClassical()); err == nil {
 		linked = p.Capabilities().Groups
 	}
 	for _, c := range study.Configs {
