@@ -15,6 +15,7 @@ import (
 // TestDemo runs scripts/demo while its port is in use, with one side that is not post-quantum, and with the FIPS
 // modules.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	built(t, "default", "fips")
 	// The error is ignored: another program may already use the port.
 	if c, err := net.ListenPacket("udp", "127.0.0.1:4433"); err == nil {

@@ -57,10 +57,33 @@ func (s *shell) with(env ...string) *shell {
 // at returns a shell in another folder.
 func (s *shell) at(dir string) *shell { return &shell{s.t, dir, s.env} }
 
+// command returns a command. scripts/build gets the variables of compiler.
 func (s *shell) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), args[0], args[1:]...)
 	cmd.Dir, cmd.Env = s.dir, s.env
+	if args[0] == "scripts/build" {
+		cmd.Env = s.with(compiler()...).env
+	}
 	return cmd
+}
+
+// keptObjects is the folder of the objects that testdata/cc.sh keeps until the tests end.
+var keptObjects string
+
+func TestMain(m *testing.M) {
+	var err error
+	if keptObjects, err = os.MkdirTemp("", "objects"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(keptObjects)
+	os.Exit(code)
+}
+
+// compiler returns the variables with which scripts/build compiles the sources of s2n-tls once for all trees.
+// They are not for Go, which would compile its own packages again for another compiler.
+func compiler() []string {
+	return []string{"CC=" + root + "/scripts/checks/testdata/cc.sh", "KEPT_OBJECTS=" + keptObjects}
 }
 
 // try runs a command and returns its standard output and error, joined.

@@ -140,7 +140,7 @@ func TestUsingInYourModule(t *testing.T) {
 	s.mustFail("make install", "go", "build", "-tags", "pqquic_s2n", ".")
 
 	home := filepath.Dir(s.dir)
-	clone := s.at(home).with(append(repository(t), "AWS_LC_DIR="+awslc)...)
+	clone := s.at(home).with(append(repository(t), "AWS_LC_DIR="+awslc)...).with(compiler()...)
 	sh(clone, block(t, blocks, "git clone"))
 	for _, f := range []string{"lib/libpqquic-default.a", "include/pqquic.h", "share/pqquic/env", "share/pqquic/LICENSE",
 		"share/pqquic/THIRD_PARTY_NOTICES", "share/pqquic/stamp-default", "share/pqquic/libpqquic-default.cdx.json"} {

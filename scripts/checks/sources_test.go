@@ -43,6 +43,7 @@ func pins(t *testing.T) (out []pinned) {
 // TestTreesOfPinnedCrates checks that the source tree hashes in third_party/pins are those of the crates with the
 // pinned checksums. cargo keeps downloaded crates. Those of default and fips must be there.
 func TestTreesOfPinnedCrates(t *testing.T) {
+	t.Parallel()
 	home := os.Getenv("CARGO_HOME")
 	if home == "" {
 		dir, err := os.UserHomeDir()
@@ -133,6 +134,7 @@ func TestObjectsAreHardened(t *testing.T) {
 // TestGoEnvironmentOfFIPSBuild checks that a developer's settings for Go do not reach the Go programs of a FIPS
 // module's build. A script in place of go records the environment of its first call, by AWS-LC's configuration.
 func TestGoEnvironmentOfFIPSBuild(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	dir := t.TempDir()
