@@ -134,11 +134,11 @@ func (o *overrides) versions() {
 		write(t, base, line.ReplaceAllString(read(t, base), `#define AWSLC_VERSION_NUMBER_STRING "`+v+`"`))
 	}
 	header("5.0.99")
-	o.refusesToBuild("compiled for AWS-LC 5.0.99, but linked with \"AWS-LC "+version+"\"", "AWS_LC_DIR="+dir)
+	o.refusesToBuild("compiled for AWS-LC 5.0.99, but linked with \"AWS-LC "+version+"\"", "AWS_LC_DIR="+dir, "S2N_TLS_DIR="+o.work+"/s2n")
 	old := regexp.MustCompile("[1-9]").ReplaceAllString(version, "1") // has the same length
 	header(old)
 	replaceBytes(t, dir+"/lib/libcrypto.a", "AWS-LC "+version, "AWS-LC "+old)
-	o.refusesToBuild("\"AWS-LC "+old+"\" is linked, but version 5.0 or newer is needed", "AWS_LC_DIR="+dir)
+	o.refusesToBuild("\"AWS-LC "+old+"\" is linked, but version 5.0 or newer is needed", "AWS_LC_DIR="+dir, "S2N_TLS_DIR="+o.work+"/s2n")
 	copyDir(t, o.work+"/s2n", o.work+"/old")
 	replaceBytes(t, o.work+"/old/lib/libs2n.a", "default_pq\x00", "default_zz\x00")
 	o.refusesToBuild(`the linked s2n-tls is too old: it has no policy "default_pq"`,
@@ -169,7 +169,7 @@ func (o *overrides) mismatched() {
 	o.with("S2N_TLS_DIR="+o.work+"/lacks", awslc).mustFail("has no s2n_connection_enable_quic, which", "scripts/build")
 
 	// A FIPS build of AWS-LC works in the default variant, but FIPS mode is not reported.
-	o.with("AWS_LC_DIR=" + fips + "/awslc").run("scripts/build")
+	o.with("AWS_LC_DIR="+fips+"/awslc", "S2N_TLS_DIR="+fips+"/s2n").run("scripts/build")
 	require.False(t, o.buildPair().connect().FIPS)
 }
 
