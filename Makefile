@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench figure3 figure3-2022 install clean
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers figure3 figure3-2022 install clean
 
 build:
 	scripts/build $(VARIANT)
@@ -60,6 +60,16 @@ bench: bootstrap build
 	$(CMAKE_BUILD) --target pqq-bench
 	cd bench && GOWORK=off go run $(TAGS) . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-250ms}" -run "$${RUN:-}"
+
+# Measures pqquic side by side with quic-go, x/net, s2n-quic and quinn, in separate processes, and writes the figures
+# and ratios to build/out/bench-peers.md. What cannot be built is reported and left out. ROUNDS=, TIME= and DATAGRAM=
+# set its length and the largest datagram, STACKS= and WORKLOADS= select by name.
+bench-peers:
+	$(MAKE) bootstrap build || echo "bench-peers: the C library is not built: the s2n provider is not measured" >&2
+	cd bench && GOWORK=off go build $(TAGS) -o "$(BIN)/bench-peers" ./peers
+	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
+		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
+		-stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
 
 # Measures the cost of post-quantum key exchange in connections per second: AWS's study of s2n-quic in 2022, with
 # today's algorithms. Writes build/out/figure3.{html,svg,json} and prints the relative rates. CONNECTIONS= and

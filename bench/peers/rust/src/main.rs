@@ -1,0 +1,155 @@
+//! A driver of s2n-quic and quinn. The runner in the folder above starts it as a server and as a client. Its
+//! protocol.go describes the arguments, the requests and the messages on streams.
+
+mod quinn_stack;
+mod s2n_quic_stack;
+mod system;
+mod tls;
+mod workloads;
+
+use std::{collections::HashMap, io::BufRead, net::SocketAddr, sync::Arc};
+use workloads::{Client, Done};
+
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a stack is configured with.
+pub struct Settings {
+    pub cert: String,
+    pub cert_file: String,
+    /// The key of a server.
+    pub key: String,
+    pub key_file: String,
+    /// The largest UDP payload.
+    pub datagram: u16,
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let role = args
+        .first()
+        .ok_or("the first argument must be server or client")?
+        .clone();
+    let flags = parse_flags(&args[1..])?;
+    let flag = |name: &str| flags.get(name).cloned().unwrap_or_default();
+    let mut settings = Settings {
+        cert_file: flag("cert"),
+        cert: std::fs::read_to_string(flag("cert"))?,
+        key_file: flag("key"),
+        key: String::new(),
+        datagram: flag("datagram").parse()?,
+    };
+    let socket = system::Socket::new()?;
+    let buffers = socket.buffers();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let _context = runtime.enter();
+    let stack = flag("stack");
+    if role == "server" {
+        settings.key = std::fs::read_to_string(&settings.key_file)?;
+        let ready = format!("ready addr={} {buffers}", socket.addr);
+        match stack.as_str() {
+            "s2n-quic-s2n-tls" => {
+                let server =
+                    s2n_quic_stack::server(tls::s2n_server(&settings)?, socket, &settings)?;
+                runtime.spawn(workloads::serve(server));
+            }
+            "s2n-quic-rustls" => {
+                let server = s2n_quic_stack::server(
+                    tls::s2n_quic_rustls_server(&settings)?,
+                    socket,
+                    &settings,
+                )?;
+                runtime.spawn(workloads::serve(server));
+            }
+            "quinn" => {
+                runtime.spawn(workloads::serve(quinn_stack::server(socket, &settings)?));
+            }
+            _ => return Err(format!("there is no stack {stack:?} in Rust").into()),
+        }
+        println!("{ready}");
+        return answer_requests(|_| Err("a server has no workloads".into()));
+    }
+    let addr: SocketAddr = flag("addr").parse()?;
+    match stack.as_str() {
+        "s2n-quic-s2n-tls" => {
+            let client =
+                s2n_quic_stack::client(tls::s2n_client(&settings)?, socket, addr, &settings)?;
+            run_client(&runtime, client, buffers)
+        }
+        "s2n-quic-rustls" => {
+            let client = s2n_quic_stack::client(
+                tls::s2n_quic_rustls_client(&settings)?,
+                socket,
+                addr,
+                &settings,
+            )?;
+            run_client(&runtime, client, buffers)
+        }
+        "quinn" => run_client(
+            &runtime,
+            quinn_stack::client(socket, addr, &settings)?,
+            buffers,
+        ),
+        _ => Err(format!("there is no stack {stack:?} in Rust").into()),
+    }
+}
+
+/// Parses "-name value" pairs.
+fn parse_flags(args: &[String]) -> Result<HashMap<String, String>> {
+    let mut flags = HashMap::new();
+    for pair in args.chunks(2) {
+        match pair {
+            [name, value] if name.starts_with('-') => {
+                flags.insert(name.trim_start_matches('-').to_string(), value.clone());
+            }
+            _ => return Err(format!("{pair:?} is not a flag with a value").into()),
+        }
+    }
+    Ok(flags)
+}
+
+/// Answers the runner's requests until the standard input ends.
+fn answer_requests(mut handle: impl FnMut(&str) -> Result<Done>) -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        if line == "cpu" {
+            println!("cpu {}", system::cpu_time().as_nanos());
+            continue;
+        }
+        match handle(&line) {
+            Ok(done) => println!("{done}"),
+            Err(err) => println!("error {}", err.to_string().replace('\n', " ")),
+        }
+    }
+    Ok(())
+}
+
+fn run_client<C: Client>(
+    runtime: &tokio::runtime::Runtime,
+    client: C,
+    buffers: String,
+) -> Result<()> {
+    let client = Arc::new(client);
+    let (group, suite) = runtime.block_on(workloads::check(client.as_ref()))?;
+    println!("ready {buffers} group={group} suite={suite}");
+    answer_requests(|line| {
+        let (client, line) = (client.clone(), line.to_string());
+        // A task runs on the runtime's threads. block_on would run the workload on this one.
+        runtime.block_on(runtime.spawn(async move { handle(client, &line).await }))?
+    })
+}
+
+/// Carries out a workload.
+async fn handle<C: Client>(client: Arc<C>, line: &str) -> Result<Done> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["connect", n, concurrent] => {
+            workloads::connections(client, n.parse()?, concurrent.parse()?).await
+        }
+        ["bulk", direction @ ("down" | "up"), streams, size] => {
+            workloads::bulk(client, *direction == "up", streams.parse()?, size.parse()?).await
+        }
+        ["request", n] => workloads::requests(client, n.parse()?).await,
+        _ => Err(format!("unknown request {line:?}").into()),
+    }
+}

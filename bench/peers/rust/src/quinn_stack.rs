@@ -1,0 +1,146 @@
+//! quinn.
+
+use crate::{
+    Result, Settings,
+    system::Socket,
+    tls,
+    workloads::{Client, Connection, Server, Stream},
+};
+use bytes::Bytes;
+use quinn::{
+    ClientConfig, Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use std::{net::SocketAddr, sync::Arc};
+
+pub struct QuinnServer(Endpoint);
+
+pub struct QuinnClient {
+    endpoint: Endpoint,
+    server: SocketAddr,
+}
+
+pub struct QuinnStream {
+    send: quinn::SendStream,
+    receive: quinn::RecvStream,
+}
+
+fn transport(s: &Settings) -> Arc<TransportConfig> {
+    let mut config = TransportConfig::default();
+    config.initial_mtu(s.datagram).mtu_discovery_config(None);
+    Arc::new(config)
+}
+
+pub fn server(socket: Socket, s: &Settings) -> Result<QuinnServer> {
+    let crypto = QuicServerConfig::try_from(tls::rustls_server(s)?)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(transport(s));
+    let endpoint = Endpoint::new(
+        EndpointConfig::default(),
+        Some(config),
+        socket.udp,
+        Arc::new(TokioRuntime),
+    )?;
+    Ok(QuinnServer(endpoint))
+}
+
+pub fn client(socket: Socket, server: SocketAddr, s: &Settings) -> Result<QuinnClient> {
+    let crypto = QuicClientConfig::try_from(tls::rustls_client(s)?)?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport(s));
+    let mut endpoint = Endpoint::new(
+        EndpointConfig::default(),
+        None,
+        socket.udp,
+        Arc::new(TokioRuntime),
+    )?;
+    endpoint.set_default_client_config(config);
+    Ok(QuinnClient { endpoint, server })
+}
+
+impl Server for QuinnServer {
+    type Connection = PendingConnection;
+
+    async fn accept(&mut self) -> Option<PendingConnection> {
+        loop {
+            // An error is about this client alone.
+            if let Ok(connecting) = self.0.accept().await?.accept() {
+                return Some(PendingConnection::Connecting(Some(connecting)));
+            }
+        }
+    }
+}
+
+impl Client for QuinnClient {
+    type Connection = PendingConnection;
+
+    async fn connect(&self) -> Result<PendingConnection> {
+        let connection = self
+            .endpoint
+            .connect(self.server, tls::SERVER_NAME)?
+            .await?;
+        Ok(PendingConnection::Connected(connection))
+    }
+}
+
+/// A connection. The server completes the handshake when it waits for the first stream, so that it does not keep
+/// others waiting.
+pub enum PendingConnection {
+    Connecting(Option<quinn::Connecting>),
+    Connected(quinn::Connection),
+}
+
+impl PendingConnection {
+    fn connected(&self) -> Result<&quinn::Connection> {
+        match self {
+            PendingConnection::Connected(connection) => Ok(connection),
+            PendingConnection::Connecting(_) => Err("the handshake is not complete".into()),
+        }
+    }
+}
+
+impl Connection for PendingConnection {
+    type Stream = QuinnStream;
+
+    async fn accept_stream(&mut self) -> Option<QuinnStream> {
+        if let PendingConnection::Connecting(connecting) = self {
+            *self = PendingConnection::Connected(connecting.take()?.await.ok()?);
+        }
+        let (send, receive) = self.connected().ok()?.accept_bi().await.ok()?;
+        Some(QuinnStream { send, receive })
+    }
+
+    async fn open_stream(&self) -> Result<QuinnStream> {
+        let (send, receive) = self.connected()?.open_bi().await?;
+        Ok(QuinnStream { send, receive })
+    }
+
+    /// quinn does not report the group and the suite, but nothing else was offered.
+    fn negotiated(&self) -> Result<(String, String)> {
+        Ok(tls::only())
+    }
+
+    fn abort(self) {
+        if let PendingConnection::Connected(connection) = self {
+            connection.close(0u32.into(), b"");
+        }
+    }
+}
+
+impl Stream for QuinnStream {
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        Ok(self
+            .receive
+            .read_chunk(usize::MAX, true)
+            .await?
+            .map(|chunk| chunk.bytes))
+    }
+
+    async fn write(&mut self, data: Bytes) -> Result<()> {
+        Ok(self.send.write_chunk(data).await?)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(self.send.finish()?)
+    }
+}

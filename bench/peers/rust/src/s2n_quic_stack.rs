@@ -1,0 +1,165 @@
+//! s2n-quic, with either of its TLS implementations.
+
+use crate::{
+    Result, Settings,
+    system::Socket,
+    tls::SERVER_NAME,
+    workloads::{Client, Connection, Server, Stream},
+};
+use bytes::Bytes;
+use s2n_quic::{
+    client::Connect,
+    provider::{
+        event::{self, events},
+        io, tls,
+    },
+    stream::BidirectionalStream,
+};
+use std::net::SocketAddr;
+
+pub struct S2nServer(s2n_quic::Server);
+
+pub struct S2nClient {
+    client: s2n_quic::Client,
+    server: SocketAddr,
+}
+
+/// The size of the IP and UDP headers, which s2n-quic counts.
+const HEADERS: u16 = 28;
+
+fn io(socket: Socket, s: &Settings) -> Result<io::Default> {
+    let mtu = s.datagram + HEADERS;
+    Ok(io::Default::builder()
+        .with_rx_socket(socket.udp)?
+        .with_max_mtu(mtu)?
+        .with_initial_mtu(mtu)?
+        .build()?)
+}
+
+pub fn server<T: tls::Provider + 'static>(
+    tls: T,
+    socket: Socket,
+    s: &Settings,
+) -> Result<S2nServer> {
+    let server = s2n_quic::Server::builder()
+        .with_tls(tls)
+        .map_err(|err| err.to_string())?
+        .with_io(io(socket, s)?)?
+        .start()?;
+    Ok(S2nServer(server))
+}
+
+pub fn client<T: tls::Provider + 'static>(
+    tls: T,
+    socket: Socket,
+    server: SocketAddr,
+    s: &Settings,
+) -> Result<S2nClient> {
+    let client = s2n_quic::Client::builder()
+        .with_tls(tls)
+        .map_err(|err| err.to_string())?
+        .with_io(io(socket, s)?)?
+        .with_event(Recorder)?
+        .start()?;
+    Ok(S2nClient { client, server })
+}
+
+/// Records what each connection negotiates.
+struct Recorder;
+
+#[derive(Clone, Default)]
+struct Negotiated {
+    group: String,
+    suite: Option<events::CipherSuite>,
+}
+
+impl event::Subscriber for Recorder {
+    type ConnectionContext = Negotiated;
+
+    fn create_connection_context(
+        &mut self,
+        _: &events::ConnectionMeta,
+        _: &events::ConnectionInfo,
+    ) -> Negotiated {
+        Negotiated::default()
+    }
+
+    fn on_key_exchange_group(
+        &mut self,
+        context: &mut Negotiated,
+        _: &events::ConnectionMeta,
+        event: &events::KeyExchangeGroup,
+    ) {
+        context.group = event.chosen_group_name.to_string();
+    }
+
+    fn on_key_update(
+        &mut self,
+        context: &mut Negotiated,
+        _: &events::ConnectionMeta,
+        event: &events::KeyUpdate,
+    ) {
+        // The keys of Initial packets are for a suite that was not negotiated.
+        if let events::KeyType::OneRtt { .. } = event.key_type {
+            context.suite = Some(event.cipher_suite.clone());
+        }
+    }
+}
+
+impl Server for S2nServer {
+    type Connection = s2n_quic::Connection;
+
+    async fn accept(&mut self) -> Option<s2n_quic::Connection> {
+        self.0.accept().await
+    }
+}
+
+impl Client for S2nClient {
+    type Connection = s2n_quic::Connection;
+
+    async fn connect(&self) -> Result<s2n_quic::Connection> {
+        let connect = Connect::new(self.server).with_server_name(SERVER_NAME);
+        Ok(self.client.connect(connect).await?)
+    }
+}
+
+impl Connection for s2n_quic::Connection {
+    type Stream = BidirectionalStream;
+
+    async fn accept_stream(&mut self) -> Option<BidirectionalStream> {
+        self.accept_bidirectional_stream().await.ok()?
+    }
+
+    async fn open_stream(&self) -> Result<BidirectionalStream> {
+        Ok(self.handle().open_bidirectional_stream().await?)
+    }
+
+    fn negotiated(&self) -> Result<(String, String)> {
+        let n = self
+            .query_event_context(|n: &Negotiated| n.clone())
+            .map_err(|err| format!("{err:?}"))?;
+        let suite = n
+            .suite
+            .map(|suite| suite.as_str().to_string())
+            .unwrap_or_default();
+        Ok((n.group, suite))
+    }
+
+    fn abort(self) {
+        self.close(0u32.into());
+    }
+}
+
+impl Stream for BidirectionalStream {
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        Ok(self.receive().await?)
+    }
+
+    async fn write(&mut self, data: Bytes) -> Result<()> {
+        Ok(self.send(data).await?)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(BidirectionalStream::finish(self)?)
+    }
+}

@@ -1,0 +1,93 @@
+//! Sockets with large buffers, and CPU time.
+
+use crate::Result;
+use std::{
+    mem::size_of,
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
+    time::Duration,
+};
+
+/// The size of the socket buffers of all stacks, in bytes.
+const SOCKET_BUFFER: libc::c_int = 7 << 20;
+
+/// A UDP socket on the loopback interface.
+pub struct Socket {
+    pub udp: UdpSocket,
+    pub addr: SocketAddr,
+}
+
+impl Socket {
+    pub fn new() -> Result<Socket> {
+        let udp = UdpSocket::bind("127.0.0.1:0")?;
+        udp.set_nonblocking(true)?;
+        let socket = Socket {
+            addr: udp.local_addr()?,
+            udp,
+        };
+        // Beyond the system's limit if this process may do that.
+        for (force, limited) in [
+            (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF),
+            (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF),
+        ] {
+            if !socket.set(force) && !socket.set(limited) {
+                return Err(std::io::Error::last_os_error().into());
+            }
+        }
+        Ok(socket)
+    }
+
+    fn set(&self, option: libc::c_int) -> bool {
+        let value = SOCKET_BUFFER;
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: the pointer is to a local variable of the given size.
+        unsafe {
+            libc::setsockopt(
+                self.udp.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const value).cast(),
+                size,
+            ) == 0
+        }
+    }
+
+    fn get(&self, option: libc::c_int) -> libc::c_int {
+        let mut value: libc::c_int = 0;
+        let mut size = size_of::<libc::c_int>() as libc::socklen_t;
+        // SAFETY: both pointers are to local variables, and size is that of value.
+        unsafe {
+            libc::getsockopt(
+                self.udp.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw mut value).cast(),
+                &raw mut size,
+            )
+        };
+        value
+    }
+
+    /// Returns the sizes of the buffers that the kernel reports, for the line that says that the driver is ready.
+    pub fn buffers(&self) -> String {
+        format!(
+            "rcvbuf={} sndbuf={}",
+            self.get(libc::SO_RCVBUF),
+            self.get(libc::SO_SNDBUF)
+        )
+    }
+}
+
+/// Returns the user and system time of this process.
+pub fn cpu_time() -> Duration {
+    // SAFETY: a rusage may consist of zeros, and getrusage writes to nothing else.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    [usage.ru_utime, usage.ru_stime]
+        .iter()
+        .map(|t| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64))
+        .sum()
+}

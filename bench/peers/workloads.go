@@ -1,0 +1,238 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// An endpoint is a stack's socket, which accepts or makes connections.
+type endpoint interface {
+	addr() string
+	buffers() (receive, send string)
+	accept() (connection, error)
+	dial(addr string) (connection, error)
+	close()
+}
+
+// A connection is a connection of any stack.
+type connection interface {
+	acceptStream() (stream, error)
+	openStream() (stream, error)
+	// negotiated returns the names of the key exchange group and the cipher suite.
+	negotiated() (group, suite string)
+	// abort closes the connection at once.
+	abort()
+}
+
+// A stream is a stream of any stack.
+type stream interface {
+	io.ReadWriter
+	CloseWrite() error
+}
+
+// bufferSize is the size of the pieces in which drivers read and write.
+const bufferSize = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+// serve answers all streams of all connections until the endpoint is closed.
+func serve(e endpoint) {
+	for {
+		c, err := e.accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			for {
+				s, err := c.acceptStream()
+				if err != nil {
+					return
+				}
+				go func() {
+					// The client reports an answer that is missing or too short.
+					_ = answer(s)
+				}()
+			}
+		}()
+	}
+}
+
+// answer reads a message to its end and answers it.
+func answer(s stream) error {
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	var header [headerSize]byte
+	total, err := readAll(s, buf[:], header[:])
+	if err != nil {
+		return err
+	}
+	var n int64
+	switch {
+	case total > 0 && header[0] == answerByte:
+		n = 1
+	case total > 0 && header[0] == answerResponse:
+		n = messageSize
+	case total >= headerSize && header[0] == answerCount:
+		n = int64(binary.BigEndian.Uint64(header[1:]))
+	default:
+		return fmt.Errorf("a message of %d bytes that begins with %x asks for no answer", total, header[0])
+	}
+	if err := write(s, buf[:], n); err != nil {
+		return err
+	}
+	return s.CloseWrite()
+}
+
+// readAll reads s to its end into buf, again and again, copies the first bytes to head and returns their number.
+func readAll(s io.Reader, buf, head []byte) (total int64, err error) {
+	for {
+		n, err := s.Read(buf)
+		if total < int64(len(head)) {
+			copy(head[total:], buf[:n])
+		}
+		total += int64(n)
+		if err == io.EOF {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// write writes n bytes of any value from buf.
+func write(s io.Writer, buf []byte, n int64) error {
+	for n > 0 {
+		k, err := s.Write(buf[:min(n, int64(len(buf)))])
+		if err != nil {
+			return err
+		}
+		n -= int64(k)
+	}
+	return nil
+}
+
+// A client carries out workloads.
+type client struct {
+	endpoint
+	server string // address
+}
+
+// exchange sends a message of size bytes that begins with head on a new stream, and reads an answer of want bytes.
+func exchange(c connection, head []byte, size, want int64) error {
+	s, err := c.openStream()
+	if err != nil {
+		return err
+	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
+	copy(buf[:], head)
+	if err := write(s, buf[:], size); err != nil {
+		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	got, err := readAll(s, buf[:], nil)
+	if err == nil && got != want {
+		err = fmt.Errorf("the answer has %d of %d bytes", got, want)
+	}
+	return err
+}
+
+// check makes one connection and returns what it negotiated.
+func (c *client) check() (group, suite string, err error) {
+	conn, err := c.dial(c.server)
+	if err != nil {
+		return "", "", err
+	}
+	defer conn.abort()
+	if err := exchange(conn, []byte{answerByte}, 1, 1); err != nil {
+		return "", "", err
+	}
+	group, suite = conn.negotiated()
+	return group, suite, nil
+}
+
+// connections makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
+func (c *client) connections(n, concurrent int) (done, error) {
+	work := make(chan struct{})
+	errs := make([]error, concurrent)
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := range concurrent {
+		wg.Go(func() {
+			for range work {
+				if errs[i] == nil {
+					errs[i] = c.connect()
+				}
+			}
+		})
+	}
+	for range n {
+		work <- struct{}{}
+	}
+	close(work)
+	wg.Wait()
+	return done{amount: int64(n), elapsed: time.Since(began)}, errors.Join(errs...)
+}
+
+func (c *client) connect() error {
+	conn, err := c.dial(c.server)
+	if err != nil {
+		return err
+	}
+	defer conn.abort()
+	return exchange(conn, []byte{answerByte}, 1, 1)
+}
+
+// bulk moves size bytes on each of several streams of one connection.
+func (c *client) bulk(up bool, streams int, size int64) (done, error) {
+	conn, err := c.dial(c.server)
+	if err != nil {
+		return done{}, err
+	}
+	defer conn.abort()
+	head := []byte{answerByte}
+	sent, want := size, int64(1)
+	if !up {
+		head = binary.BigEndian.AppendUint64([]byte{answerCount}, uint64(size))
+		sent, want = headerSize, size
+	}
+	errs := make([]error, streams)
+	var wg sync.WaitGroup
+	began := time.Now()
+	for i := range streams {
+		wg.Go(func() { errs[i] = exchange(conn, head, sent, want) })
+	}
+	wg.Wait()
+	return done{amount: int64(streams) * size, elapsed: time.Since(began)}, errors.Join(errs...)
+}
+
+// requests sends n requests on one connection, each after the response to the one before.
+func (c *client) requests(n int) (done, error) {
+	conn, err := c.dial(c.server)
+	if err != nil {
+		return done{}, err
+	}
+	defer conn.abort()
+	times := make([]time.Duration, n)
+	began := time.Now()
+	for i := range times {
+		start := time.Now()
+		if err := exchange(conn, []byte{answerResponse}, messageSize, messageSize); err != nil {
+			return done{}, err
+		}
+		times[i] = time.Since(start)
+	}
+	elapsed := time.Since(began)
+	slices.Sort(times)
+	return done{amount: int64(n), elapsed: elapsed, p50: percentile(times, 50), p99: percentile(times, 99)}, nil
+}
