@@ -6,4 +6,5 @@ if(PATCH)
 	include(${CMAKE_CURRENT_LIST_DIR}/Policies.cmake)
 endif()
 # A copied file keeps its date, so objects that were built from a patched copy would look up to date.
-file(TOUCH ${TO}/tls/s2n_security_policies.c ${TO}/tls/s2n_client_hello.c ${TO}/tls/extensions/s2n_client_key_share.c)
+file(TOUCH ${TO}/tls/s2n_security_policies.c ${TO}/tls/s2n_client_hello.c ${TO}/tls/extensions/s2n_client_key_share.c
+	${TO}/tls/extensions/s2n_quic_transport_params.c)

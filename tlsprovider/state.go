@@ -61,6 +61,12 @@ type Capabilities struct {
 	Exporters bool
 	// VerifyPeer reports whether Config.VerifyPeer is supported.
 	VerifyPeer bool
+	// CertificatePurposes reports whether a peer's certificate is refused if its extended key usage
+	// is for the other side only.
+	CertificatePurposes bool
+	// SpecificAlerts reports whether handshakes fail with the alerts of docs/tls-errors.md. If not,
+	// the alert can be a more general one.
+	SpecificAlerts bool
 	// Signers reports whether a Certificate may have a Signer.
 	Signers bool
 	// ClientCertificates reports whether clients can present certificates and servers request them.

@@ -57,6 +57,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 			Version:  fips140.Version(),
 		},
 		Tickets: true, Exporters: true, VerifyPeer: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
+		CertificatePurposes: true, SpecificAlerts: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
 	}
 	o, err := offered()

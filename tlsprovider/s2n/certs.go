@@ -81,7 +81,7 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &e) && e.Name == "S2N_ERR_KEY_MISMATCH":
+	case errors.As(err, &e) && (e.Name == "S2N_ERR_KEY_MISMATCH" || e.Name == "S2N_ERR_VERIFY_SIGNATURE"): // historic
 		return errors.New("the private key does not belong to the certificate")
 	}
 	return fmt.Errorf("s2n-tls does not accept the chain or its private key: %w", err)

@@ -38,7 +38,7 @@ func TestConfigErrors(t *testing.T) {
 			c.CipherSuites = []tlsprovider.CipherSuite{tlsprovider.ChaCha20Poly1305}
 		}, "CipherSuites without"),
 		tlstest.ClientFault("classical policy with RequirePQ", func(c *tlsprovider.Config) {
-			c.Policy, c.RequirePQ = "20240503", true
+			c.Policy, c.RequirePQ = classicalPolicy(), true
 		}, "RequirePQ"),
 		tlstest.ServerFault("ticket keys and client auth", func(c *tlsprovider.Config) {
 			c.TicketKeys, c.ClientAuth, c.ClientCAs = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
@@ -70,10 +70,7 @@ func TestConfigErrors(t *testing.T) {
 func TestClassicalByName(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)
-	client.Policy = "20240503" // what default_tls13 is upstream
-	if awslc.Variant != "" {
-		client.Policy = "20250414" // which has no X25519
-	}
+	client.Policy = classicalPolicy()
 	p := newPair(t, prov, client, server)
 	cs, _ := p.MustRun(t)
 	require.False(t, cs.Group.PostQuantum())
@@ -151,6 +148,7 @@ func TestSystemRootsMatchGo(t *testing.T) {
 
 func TestTicketKeyRotation(t *testing.T) {
 	prov := newProvider(t)
+	needTickets(t, prov)
 	client, server, _ := tlstest.Configs(t)
 	now := time.Now()
 	server.Time = func() time.Time { return now }
@@ -177,6 +175,7 @@ func TestTicketKeyRotation(t *testing.T) {
 // of a Config.
 func TestTicketKeysAreWiped(t *testing.T) {
 	prov := newProvider(t)
+	needTickets(t, prov)
 	_, server, _ := tlstest.Configs(t)
 	now := time.Now()
 	server.Time = func() time.Time { return now }
@@ -217,6 +216,12 @@ func TestVariants(t *testing.T) {
 	broken := fips
 	broken.SelfTest = false
 	require.ErrorContains(t, checkVariant("fips", broken), "self-test")
+	old := awslc.Info{Crypto: "OpenSSL 3.0.19", S2N: "0.0.8", HistoricKEMs: "Kyber512 R3 AVX2"}
+	require.NoError(t, checkVariant(historic, old))
+	for _, variant := range []string{"", "fips", "openssl"} {
+		require.ErrorContains(t, checkVariant(variant, old), "for measurement only", variant)
+	}
+	require.ErrorContains(t, checkVariant(historic, awslc.Info{Crypto: "OpenSSL 3.0.19"}), "VARIANT=historic")
 }
 
 func TestNotLinked(t *testing.T) {
@@ -232,6 +237,9 @@ func TestClassicalIsRefused(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)
 	_, err := New()
+	if awslc.Variant == historic {
+		t.Skip("see TestHistoricIsRefused")
+	}
 	if awslc.Variant != "openssl" {
 		require.NoError(t, err)
 		cs, _ := newPair(t, prov, client, server).MustRun(t)
@@ -260,8 +268,11 @@ func TestCapabilities(t *testing.T) {
 	if c.FIPS.Enabled {
 		want = slices.DeleteFunc(want, func(g tlsprovider.Group) bool { return g == tlsprovider.X25519 })
 	}
-	if awslc.Variant == "openssl" {
+	switch awslc.Variant {
+	case "openssl":
 		want = slices.DeleteFunc(want, tlsprovider.Group.PostQuantum)
+	case historic:
+		want = policyBits
 	}
 	require.ElementsMatch(t, want, c.GroupIDs())
 	for _, g := range c.Groups {
@@ -272,8 +283,10 @@ func TestCapabilities(t *testing.T) {
 	require.True(t, c.Policies)
 	require.False(t, c.ZeroRTT)
 	require.Equal(t, strings.HasPrefix(awslc.Variant, "fips"), c.FIPS.Enabled)
-	require.Equal(t, awslc.Variant == "openssl", strings.Contains(c.Library, ", OpenSSL 3."))
-	require.Equal(t, awslc.Variant != "openssl", strings.Contains(c.Library, ", AWS-LC"))
+	openSSL := awslc.Variant == "openssl" || awslc.Variant == historic
+	require.Equal(t, openSSL, strings.Contains(c.Library, ", OpenSSL 3."))
+	require.Equal(t, !openSSL, strings.Contains(c.Library, ", AWS-LC"))
+	require.Equal(t, awslc.Variant == historic, c.Warning != "")
 	require.Equal(t, Name, prov.Name())
 }
 

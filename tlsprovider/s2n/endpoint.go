@@ -107,10 +107,10 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return fmt.Errorf("s2n: TicketKeys of a server with ClientAuth: %w: s2n-tls's tickets do not say who the client is",
 			tlsprovider.ErrUnsupported)
 	}
-	if err := checkHistoric(cfg); err != nil {
+	if err := checkTicketKeys(cfg.TicketKeys); err != nil {
 		return err
 	}
-	return checkTicketKeys(cfg.TicketKeys)
+	return checkHistoric(cfg)
 }
 
 // checkHistoric returns an error if a configuration asks for what the s2n-tls of 2022 does not have.

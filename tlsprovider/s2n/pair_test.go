@@ -29,7 +29,7 @@ func needPostQuantum(t testing.TB, p tlsprovider.Provider) {
 	t.Helper()
 	c := p.Capabilities()
 	if !slices.ContainsFunc(c.GroupIDs(), tlsprovider.Group.PostQuantum) {
-		require.Equal(t, "openssl", awslc.Variant)
+		require.Contains(t, []string{"openssl", historic}, awslc.Variant)
 		t.Skip("needs a post-quantum group, which s2n-tls lacks over " + c.Library)
 	}
 }
@@ -45,6 +45,26 @@ func newPair(t testing.TB, p tlsprovider.Provider, client, server *tlsprovider.C
 	t.Helper()
 	su := tlstest.Suite{Client: p, Server: p}
 	return su.NewPair(t, client, server)
+}
+
+// classicalPolicy returns the name of a policy without post-quantum groups.
+func classicalPolicy() string {
+	switch awslc.Variant {
+	case "":
+		return "20240503" // what default_tls13 is upstream
+	case historic:
+		return "pqquic_p-256"
+	}
+	return "20250414" // which has no X25519
+}
+
+// needTickets skips a test in the variant historic, which has no tickets.
+func needTickets(t testing.TB, p tlsprovider.Provider) {
+	t.Helper()
+	if c := p.Capabilities(); !c.Tickets {
+		require.Equal(t, historic, awslc.Variant)
+		t.Skip("no tickets in " + c.Library)
+	}
 }
 
 // sealerOf returns a sealer for a secret. Only tests have secrets.

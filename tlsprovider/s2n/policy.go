@@ -79,7 +79,7 @@ func probeOnce(policy string) (*offer, error) {
 	}
 	ch, err := hello.ParseClientHello(e.Data[hello.HeaderLen:])
 	if err != nil {
-		return nil, fmt.Errorf("parsing the ClientHello of policy %q: %w", policy, err)
+		return nil, fmt.Errorf("%w (parsing its ClientHello: %w)", noTLS13, err)
 	}
 	if !ch.Offers(hello.VersionTLS13) || len(ch.CipherSuites) == 0 {
 		return nil, noTLS13

@@ -148,12 +148,13 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 			Version:  p.info.Crypto,
 		},
 		Tickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
-		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true, VerifyPeer: true,
+		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true, VerifyPeer: true, CertificatePurposes: true,
+		SpecificAlerts: true,
 	}
 	if awslc.Variant == historic {
 		c.Library += " (" + p.info.HistoricKEMs + ")"
 		c.Warning = historicWarning
-		c.Tickets, c.Exporters, c.VerifyPeer = false, false, false
+		c.Tickets, c.Exporters, c.VerifyPeer, c.CertificatePurposes, c.SpecificAlerts = false, false, false, false, false
 	}
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"

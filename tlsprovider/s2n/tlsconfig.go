@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -43,6 +44,9 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	}
 	if t.ClientAuth == tls.RequestClientCert || t.ClientAuth == tls.RequireAnyClientCert {
 		return refuse("ClientAuth", "client certificates are always verified: use VerifyClientCertIfGiven or RequireAndVerifyClientCert")
+	}
+	if awslc.Variant == historic && t.SessionTicketKey != [32]byte{} {
+		return refuse("SessionTicketKey", "the s2n-tls of the variant historic does not resume sessions")
 	}
 	if side == tlsprovider.Server && t.SessionTicketKey != [32]byte{} && t.ClientAuth != tls.NoClientCert {
 		return refuse("SessionTicketKey", "a server with ClientAuth sends no tickets, because s2n-tls does not put the client's certificate into them")

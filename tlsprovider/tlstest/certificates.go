@@ -23,6 +23,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 		clock func() time.Time
 		want  tlsprovider.Alert
 		text  string
+		needs []feature
 	}{
 		{name: "untrusted", roots: other.Roots(), want: tlsprovider.AlertUnknownCA},
 		{name: "expired", edit: func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) },
@@ -42,10 +43,11 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 		}, want: tlsprovider.AlertBadCertificate},
 		{name: "for clients only", edit: func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		}, want: tlsprovider.AlertBadCertificate},
+		}, want: tlsprovider.AlertBadCertificate, needs: needs(purposes)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			su.need(t, tt.needs...)
 			client, server, ca := Configs(t)
 			server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, tt.edit)}
 			if tt.roots != nil {
@@ -60,7 +62,7 @@ func (su *Suite) serverCertificateFaults(t *testing.T) {
 			p := PairOf(t, ce, se, name)
 			side, err := p.Run(t)
 			require.Equal(t, tlsprovider.Client, side)
-			RequireAlert(t, tt.want, err)
+			su.requireAlert(t, side, tt.want, err)
 			require.ErrorContains(t, err, tt.text)
 			require.Empty(t, p.Flights[tlsprovider.Client][tlsprovider.LevelHandshake], "no Finished is sent")
 			_, again := p.Client.Advance(nil)
@@ -108,7 +110,7 @@ func (su *Suite) mutualTLS(t *testing.T) {
 			if tt.want != 0 {
 				side, err := p.Run(t)
 				require.Equal(t, tlsprovider.Server, side)
-				RequireAlert(t, tt.want, err)
+				su.requireAlert(t, side, tt.want, err)
 				return
 			}
 			_, ss := p.MustRun(t)

@@ -102,7 +102,9 @@ func (su *Suite) piecesInOneCall(t *testing.T) {
 // ClientAuth, also to a client with a ticket of the first endpoint.
 func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	client, server, ca := Configs(t)
-	server.TicketKeys = [][]byte{make([]byte, 32)}
+	if su.has(tickets) {
+		server.TicketKeys = [][]byte{make([]byte, 32)}
+	}
 	strict := *server
 	strict.ClientAuth, strict.ClientCAs, strict.TicketKeys = tlsprovider.RequireClientCert, ca.Roots(), nil
 	ce := su.newClient(t, client)
@@ -113,13 +115,14 @@ func (su *Suite) decisionAsksForCertificate(t *testing.T) {
 	for _, ticket := range []bool{false, true} {
 		t.Run(fmt.Sprint("ticket ", ticket), func(t *testing.T) {
 			if ticket {
+				su.need(t, tickets)
 				PairOf(t, ce, open, "server.test").MustRun(t)
 			}
 			p := PairOf(t, ce, open, "server.test")
 			p.Decide = decide(closed)
 			side, err := p.Run(t)
 			require.Equal(t, tlsprovider.Server, side)
-			RequireAlert(t, tlsprovider.AlertCertificateRequired, err)
+			su.requireAlert(t, side, tlsprovider.AlertCertificateRequired, err)
 		})
 	}
 	p := PairOf(t, cwith, open, "server.test")

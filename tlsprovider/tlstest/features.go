@@ -19,6 +19,7 @@ var (
 	tickets            = feature{"Tickets", func(c *tlsprovider.Capabilities) bool { return c.Tickets }}
 	exporters          = feature{"Exporters", func(c *tlsprovider.Capabilities) bool { return c.Exporters }}
 	verifiesPeer       = feature{"VerifyPeer", func(c *tlsprovider.Capabilities) bool { return c.VerifyPeer }}
+	purposes           = feature{"CertificatePurposes", func(c *tlsprovider.Capabilities) bool { return c.CertificatePurposes }}
 	signers            = feature{"Signers", func(c *tlsprovider.Capabilities) bool { return c.Signers }}
 	clientCertificates = feature{"ClientCertificates", func(c *tlsprovider.Capabilities) bool { return c.ClientCertificates }}
 	certificatesByName = feature{"CertificatesByName", func(c *tlsprovider.Capabilities) bool { return c.CertificatesByName }}
@@ -69,6 +70,23 @@ func (su *Suite) need(t testing.TB, needs ...feature) {
 	if why := su.missing(needs...); why != "" {
 		t.Skip(why)
 	}
+}
+
+// requireAlert checks that err is a *tlsprovider.Error with an alert. If the provider of the side that failed has no
+// SpecificAlerts, any alert will do.
+func (su *Suite) requireAlert(t testing.TB, side tlsprovider.Side, want tlsprovider.Alert, err error) {
+	t.Helper()
+	p := su.Client
+	if side == tlsprovider.Server {
+		p = su.Server
+	}
+	if !p.Capabilities().SpecificAlerts {
+		var e *tlsprovider.Error
+		require.ErrorAs(t, err, &e)
+		require.NotZero(t, e.Alert)
+		return
+	}
+	RequireAlert(t, want, err)
 }
 
 // versions returns the versions of QUIC that both providers have keys for.

@@ -36,7 +36,7 @@ func (su *Suite) garbage(t *testing.T) {
 		last := out[len(out)-1].Data
 		last[len(last)-1] ^= 1
 		_, err := p.Client.Advance(out)
-		RequireAlert(t, tlsprovider.AlertDecryptError, err)
+		su.requireAlert(t, tlsprovider.Client, tlsprovider.AlertDecryptError, err)
 	})
 	t.Run("a message above every size limit", func(t *testing.T) {
 		for _, side := range []tlsprovider.Side{tlsprovider.Client, tlsprovider.Server} {

@@ -21,8 +21,8 @@ func (su *Suite) panics(t *testing.T) {
 		set  func(cfg *tlsprovider.Config, ca *Authority, run func())
 		need []feature
 	}{
-		{"Config.VerifyPeer", tlsprovider.Client, verifyPeerRuns, nil},
-		{"Config.VerifyPeer", tlsprovider.Server, verifyPeerRuns, nil},
+		{"Config.VerifyPeer", tlsprovider.Client, verifyPeerRuns, needs(verifiesPeer)},
+		{"Config.VerifyPeer", tlsprovider.Server, verifyPeerRuns, needs(verifiesPeer)},
 		{"Certificate.Signer", tlsprovider.Server, func(cfg *tlsprovider.Config, ca *Authority, run func()) {
 			cfg.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, key, nil), Signer: before{key, run}}}
 		}, needs(signers)},

@@ -106,7 +106,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 		Groups:           allGroups(),
 		CipherSuites:     allSuites(),
 		SignatureSchemes: []tlsprovider.SignatureScheme{scheme},
-		Tickets:          true, Exporters: true, VerifyPeer: true, Signers: true, ClientCertificates: true, DecisionEndpoint: true,
+		Tickets:          true, Exporters: true, VerifyPeer: true, SpecificAlerts: true, Signers: true, ClientCertificates: true, DecisionEndpoint: true,
 		KeyLog: true, Version2: true, HandshakeDetails: true,
 	}
 }
