@@ -42,12 +42,13 @@ func (p *provider) Rand() io.Reader { return rand.Reader }
 
 var exampleGroups = []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.P384, tlsprovider.P256}
 
-// Capabilities names no optional feature.
+// Capabilities names only the optional features that crypto/tls has on its own.
 func (p *provider) Capabilities() tlsprovider.Capabilities {
 	c := tlsprovider.Capabilities{
 		Library:          "crypto/tls",
 		CipherSuites:     []tlsprovider.CipherSuite{tlsprovider.AES128GCM, tlsprovider.AES256GCM, tlsprovider.ChaCha20Poly1305},
 		SignatureSchemes: []tlsprovider.SignatureScheme{0x0403, 0x0503, 0x0804},
+		VerifyPeer:       true, CertificatePurposes: true, SpecificAlerts: true,
 	}
 	for _, g := range exampleGroups {
 		c.Groups = append(c.Groups, g.Info())

@@ -16,6 +16,14 @@
 		}                                                                    \
 	} while (0)
 
+/* Reports whether s2n-tls is that of the variant historic, which has neither tickets nor an exporter. */
+static inline int is_historic(void)
+{
+	pqq_info info;
+	char err[256];
+	return pqq_init(&info, err, sizeof(err)) && info.historic_kems[0] != '\0';
+}
+
 static inline void check_init(void)
 {
 	pqq_info info;

@@ -2,7 +2,11 @@
 #ifndef PQQ_SIDE_H
 #define PQQ_SIDE_H
 
+#include "../glue.h"
 #include "check.h"
+
+/* The policy of the tests, which is the provider's default. */
+#define POLICY pqq_glue_policy(0)
 
 typedef struct {
 	pqq_conn *conn;
