@@ -62,6 +62,9 @@ void pqq_packet_nonce(const pqq_packet_key *k, uint64_t pn, uint8_t nonce[PQQ_NO
 int pqq_header_key_init(pqq_crypto_mask *h, const pqq_suite *s, const pqq_version *v,
 	const uint8_t *secret);
 
+/* pqq_host.c: reports whether a dNSName of a certificate, which may begin with a wildcard, is that of a host. */
+int pqq_host_matches(const uint8_t *pattern, size_t len, const char *host);
+
 #define PQQ_BATCH 64
 
 /* pqq_seal.c, pqq_open.c */
