@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -60,7 +62,13 @@ func TestRunsEachWorkload(t *testing.T) {
 	require.Equal(t, missing, r.missing)
 	for _, w := range workloads {
 		require.Contains(t, out.String(), "### "+w.name)
-		require.Len(t, r.results[w.name], len(r.stacks)-len(missing))
+		var want []string
+		for _, stack := range r.stacks {
+			if supports(stack, w.name) && (stack != "pqquic-s2n" || missing == nil) {
+				want = append(want, stack)
+			}
+		}
+		require.ElementsMatch(t, want, slices.Collect(maps.Keys(r.results[w.name])), w.name)
 		for stack, samples := range r.results[w.name] {
 			require.Len(t, samples, 1)
 			require.Contains(t, out.String(), fmt.Sprintf("| %s | %.4g |", stack, w.metrics[0].value(samples[0])))
@@ -69,7 +77,9 @@ func TestRunsEachWorkload(t *testing.T) {
 			require.Positive(t, s.elapsed, stack)
 			require.Positive(t, s.clientCPU, stack)
 			require.Positive(t, s.serverCPU, stack)
-			require.Positive(t, s.datagrams, stack)
+			if stack != tlsTCP {
+				require.Positive(t, s.datagrams, stack)
+			}
 			if w.name == "request" {
 				require.Positive(t, s.p50, stack)
 				require.GreaterOrEqual(t, s.p99, s.p50, stack)

@@ -133,6 +133,9 @@ func startPair(program, stack, cert, key string, datagram int) (*pair, error) {
 		return nil, fmt.Errorf("the client does not connect: %w", err)
 	}
 	p := &pair{server, client}
+	if stack == rawFloor { // has no handshake
+		return p, nil
+	}
 	if err := p.check(); err != nil {
 		p.stop()
 		return nil, err

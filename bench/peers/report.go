@@ -55,10 +55,11 @@ func (r *runner) overview() {
 			head += " " + w.name + ": " + m.name + " |"
 			line += "---|"
 			cells = append(cells, func(stack string) string {
-				if len(results[stack]) == 0 {
+				values := valuesOf(m, results[stack])
+				if len(values) == 0 || median(values) <= 0 {
 					return "–"
 				}
-				return fmt.Sprintf("%.4g", median(valuesOf(m, results[stack])))
+				return fmt.Sprintf("%.4g", median(values))
 			})
 		}
 	}
@@ -94,6 +95,9 @@ func (r *runner) table(m metric, results map[string][]sample) {
 			continue
 		}
 		values := valuesOf(m, samples)
+		if slices.Min(values) <= 0 { // no datagrams
+			continue
+		}
 		low, high := interval(values)
 		fmt.Fprintf(r.out, "| %s | %.4g | %.4g – %.4g |", stack, median(values), low, high)
 		for _, name := range base {
@@ -158,7 +162,7 @@ func (r *runner) provenance() {
 		}
 	}
 	for _, size := range slices.Sorted(maps.Keys(sizes)) {
-		fmt.Fprintf(r.out, "Socket buffers (receive and send) of %s bytes: %s.\n", size, strings.Join(sizes[size], ", "))
+		fmt.Fprintf(r.out, "Socket buffers (receive and send), in bytes: %s: %s.\n", size, strings.Join(sizes[size], ", "))
 	}
 }
 

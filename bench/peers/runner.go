@@ -161,6 +161,9 @@ func (r *runner) measure(w workload, stacks []string, cert, key string) map[stri
 		}
 	}
 	for _, stack := range stacks {
+		if !supports(stack, w.name) {
+			continue
+		}
 		p, err := startPair(r.program(stack), stack, cert, key, r.datagram)
 		if err != nil {
 			drop(stack, err)

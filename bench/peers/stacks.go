@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	quicgo "github.com/quic-go/quic-go"
 	xquic "golang.org/x/net/quic"
@@ -31,6 +32,8 @@ var goStacks = map[string]func(*settings) (endpoint, error){
 	"pqquic-native": func(s *settings) (endpoint, error) { return openOurs(native.New(), s) },
 	"quic-go":       openQuicGo,
 	"x/net":         openXNet,
+	tlsTCP:          openTLSTCP,
+	rawFloor:        openFloor,
 }
 
 // rustStacks are the stacks of the driver in Rust.
@@ -40,7 +43,19 @@ func isRust(stack string) bool { return slices.Contains(rustStacks, stack) }
 
 // stackNames returns all stacks in the order of the report.
 func stackNames() []string {
-	return append([]string{"pqquic-s2n", "pqquic-native"}, append(slices.Clone(rustStacks), "quic-go", "x/net")...)
+	return append([]string{"pqquic-s2n", "pqquic-native"}, append(slices.Clone(rustStacks),
+		"quic-go", "x/net", tlsTCP, rawFloor)...)
+}
+
+// supports reports whether a stack can carry out a workload.
+func supports(stack, workload string) bool {
+	switch stack {
+	case tlsTCP: // one stream a connection
+		return workload != "request" && !strings.HasSuffix(workload, "-10")
+	case rawFloor:
+		return workload == "bulk-down-1"
+	}
+	return true
 }
 
 var background = context.Background()

@@ -1,0 +1,249 @@
+//go:build linux
+
+package main
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawFloor is what a bulk transfer costs at least: AES-128-GCM (crypto/aes) over packets of the size of a datagram,
+// and UDP with GSO and GRO. There is no handshake and nothing is retransmitted. The receiver acknowledges each train
+// of packets with one datagram, so that the socket buffer never overflows.
+const rawFloor = "raw-floor"
+
+const (
+	trainBytes  = 64000 // of UDP payload that one system call sends at most
+	trainsAhead = 16    // that are not acknowledged
+	tagBytes    = 16
+)
+
+type floorEndpoint struct {
+	socket
+	aead   cipher.AEAD
+	packet int // size of a UDP payload
+	free   chan struct{}
+}
+
+func openFloor(s *settings) (endpoint, error) {
+	block, err := aes.NewCipher(make([]byte, 16))
+	if err != nil {
+		return nil, err
+	}
+	e := &floorEndpoint{packet: s.datagram, free: make(chan struct{}, 1)}
+	e.free <- struct{}{}
+	if e.aead, err = cipher.NewGCM(block); err != nil {
+		return nil, err
+	}
+	if e.socket, err = newSocket(); err != nil {
+		return nil, err
+	}
+	if err := e.setBuffers(); err != nil {
+		return nil, err
+	}
+	return e, e.control(func(fd int) error {
+		return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, e.packet),
+			unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1))
+	})
+}
+
+// accept waits for a message after the one before was answered.
+func (e *floorEndpoint) accept() (connection, error) {
+	<-e.free
+	c := &floorConn{floorEndpoint: e, in: make([]byte, trainBytes)}
+	for {
+		n, peer, err := e.ReadFromUDPAddrPort(c.in)
+		if err != nil {
+			return nil, err
+		}
+		if n > 1 { // shorter datagrams are late acknowledgements
+			c.peer, c.message = peer, c.in[:n]
+			return c, nil
+		}
+	}
+}
+
+func (e *floorEndpoint) dial(addr string) (connection, error) {
+	peer, err := netip.ParseAddrPort(addr)
+	return &floorConn{floorEndpoint: e, peer: peer, in: make([]byte, trainBytes)}, err
+}
+
+func (e *floorEndpoint) close() { e.UDPConn.Close() }
+
+// A floorConn is a connection and its only stream.
+type floorConn struct {
+	*floorEndpoint
+	peer     netip.AddrPort
+	message  []byte // of the client
+	in, out  []byte
+	sent     uint64 // packets sealed
+	opened   uint64 // packets opened
+	ahead    int    // trains that are not acknowledged
+	got      int64
+	want     int64 // bytes of the answer
+	accepted bool
+}
+
+func (c *floorConn) openStream() (stream, error) { return c, nil }
+
+func (c *floorConn) acceptStream() (stream, error) {
+	if c.accepted {
+		return nil, net.ErrClosed
+	}
+	c.accepted = true
+	return &floorAnswer{floorConn: c}, nil
+}
+
+func (c *floorConn) negotiated() (group, suite string) { return "none", wantSuite }
+func (c *floorConn) abort()                            {}
+
+// Write adds to the message.
+func (c *floorConn) Write(p []byte) (int, error) {
+	c.message = append(c.message, p...)
+	return len(p), nil
+}
+
+// CloseWrite sends the message, to which a byte is added: one byte alone is an acknowledgement.
+func (c *floorConn) CloseWrite() error {
+	switch {
+	case c.message[0] == answerCount && len(c.message) == headerSize:
+		c.want = int64(binary.BigEndian.Uint64(c.message[1:]))
+	case c.message[0] == answerByte && len(c.message) == 1:
+		c.want = 1
+	default:
+		return fmt.Errorf("%s cannot send a message of %d bytes", rawFloor, len(c.message))
+	}
+	_, err := c.WriteToUDPAddrPort(append(c.message, 0), c.peer)
+	return err
+}
+
+// nonce returns the nonce of a packet.
+func nonce(buf *[12]byte, packet uint64) []byte {
+	binary.BigEndian.PutUint64(buf[4:], packet)
+	return buf[:]
+}
+
+// Read receives a train of packets, which fits in p, and opens it.
+func (c *floorConn) Read(p []byte) (int, error) {
+	if c.got == c.want {
+		return 0, io.EOF
+	}
+	n, _, err := c.ReadFromUDPAddrPort(c.in)
+	if err != nil {
+		return 0, err
+	}
+	var buf [12]byte
+	out := p[:0]
+	for train := c.in[:n]; len(train) > 0; {
+		packet := train[:min(c.packet, len(train))]
+		train = train[len(packet):]
+		if out, err = c.aead.Open(out, nonce(&buf, c.opened), packet, nil); err != nil {
+			return 0, err
+		}
+		c.opened++
+	}
+	if _, err := c.WriteToUDPAddrPort([]byte{0}, c.peer); err != nil {
+		return 0, err
+	}
+	c.got += int64(len(out))
+	return len(out), nil
+}
+
+// A floorAnswer is the server's side of the stream.
+type floorAnswer struct {
+	*floorConn
+	rest []byte // plaintext that does not fill a packet
+}
+
+func (a *floorAnswer) Read(p []byte) (int, error) {
+	if a.message == nil {
+		return 0, io.EOF
+	}
+	n := copy(p, a.message[:len(a.message)-1])
+	a.message = nil
+	return n, nil
+}
+
+// Write seals p as packets and sends them in trains. It keeps what does not fill a packet or a train.
+func (a *floorAnswer) Write(p []byte) (int, error) {
+	payload := a.packet - tagBytes
+	for left := p; len(left) > 0; {
+		packet := left
+		if len(a.rest) > 0 || len(left) < payload {
+			n := min(payload-len(a.rest), len(left))
+			a.rest = append(a.rest, left[:n]...)
+			left = left[n:]
+			packet = a.rest
+			if len(packet) < payload {
+				break
+			}
+			a.rest = a.rest[:0]
+		} else {
+			packet, left = left[:payload], left[payload:]
+		}
+		if err := a.seal(packet); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// seal adds a packet to the train.
+func (a *floorAnswer) seal(packet []byte) error {
+	if len(a.out)+a.packet > trainBytes {
+		if err := a.send(); err != nil {
+			return err
+		}
+	}
+	var buf [12]byte
+	a.out = a.aead.Seal(a.out, nonce(&buf, a.sent), packet, nil)
+	a.sent++
+	return nil
+}
+
+// send sends a train when few enough are not acknowledged.
+func (a *floorAnswer) send() error {
+	for a.ahead >= trainsAhead {
+		if err := a.acknowledged(); err != nil {
+			return err
+		}
+	}
+	_, err := a.WriteToUDPAddrPort(a.out, a.peer)
+	a.out = a.out[:0]
+	a.ahead++
+	return err
+}
+
+// acknowledged waits for an acknowledgement. GRO may join several.
+func (a *floorAnswer) acknowledged() error {
+	n, _, err := a.ReadFromUDPAddrPort(a.in)
+	a.ahead -= n
+	return err
+}
+
+// CloseWrite sends the rest, waits until everything has arrived, and makes way for the next message.
+func (a *floorAnswer) CloseWrite() error {
+	if len(a.rest) > 0 {
+		if err := a.seal(a.rest); err != nil {
+			return err
+		}
+	}
+	if err := a.send(); err != nil {
+		return err
+	}
+	for a.ahead > 0 {
+		if err := a.acknowledged(); err != nil {
+			return err
+		}
+	}
+	a.free <- struct{}{}
+	return nil
+}
