@@ -1,9 +1,8 @@
 package compare
 
 import (
+	"cmp"
 	"encoding/binary"
-	"maps"
-	"slices"
 	"sync"
 )
 
@@ -55,27 +54,22 @@ func (c *datagramCounter) see(toServer bool, b []byte) {
 	}
 }
 
-// median returns the median of each count over all connections, or nil if there was none.
-func (c *datagramCounter) median() *Datagrams {
+// fewest returns the counts of the connection with the fewest datagrams, which repeated none because of a delay. It
+// returns nil if there was no connection.
+func (c *datagramCounter) fewest() *Datagrams {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := slices.Collect(maps.Values(c.connections))
-	if len(all) == 0 {
-		return nil
-	}
-	middle := func(count func(*Datagrams) int) int {
-		counts := make([]int, len(all))
-		for i, d := range all {
-			counts[i] = count(d)
+	var least *Datagrams
+	for _, d := range c.connections {
+		if d.Server > 0 && (least == nil || d.less(least)) {
+			least = d
 		}
-		slices.Sort(counts)
-		return counts[len(counts)/2]
 	}
-	return &Datagrams{
-		ClientHello: middle(func(d *Datagrams) int { return d.ClientHello }),
-		Client:      middle(func(d *Datagrams) int { return d.Client }),
-		Server:      middle(func(d *Datagrams) int { return d.Server }),
-	}
+	return least
+}
+
+func (d *Datagrams) less(o *Datagrams) bool {
+	return cmp.Or(cmp.Compare(d.Client+d.Server, o.Client+o.Server), cmp.Compare(d.ClientHello, o.ClientHello), cmp.Compare(d.Client, o.Client)) < 0
 }
 
 // handshakePacket returns the connection IDs of the Initial or Handshake packet of QUIC version 1 with which a

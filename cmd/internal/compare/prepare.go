@@ -139,5 +139,5 @@ func (r *runner) countHandshake(ctx context.Context, i int) (*Datagrams, error) 
 	if sum.Connections == 0 {
 		return nil, fmt.Errorf("no connection completed: %v", sum.Failed)
 	}
-	return counter.median(), nil
+	return counter.fewest(), nil
 }

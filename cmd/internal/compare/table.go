@@ -124,7 +124,7 @@ func (r *Result) notes() (out []string) {
 	}
 	if r.hasDatagrams() {
 		out = append(out, "Handshake datagrams are those with Initial or Handshake packets, of the client / of the server, "+
-			"in the median of connections through a relay before the rounds.")
+			"in the connection with the fewest of those that passed a relay before the rounds.")
 	}
 	if r.hasPublished() {
 		out = append(out, "Published rates: "+r.Study.Published+".")
