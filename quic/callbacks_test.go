@@ -306,3 +306,21 @@ func TestGoexitInSigner(t *testing.T) {
 		require.Less(t, time.Since(began), time.Second)
 	})
 }
+
+// Accept and RequireAddressValidation run on the goroutine that receives. If they end it, another one continues.
+func TestGoexitInReceiveLoop(t *testing.T) {
+	exits := map[string]int{"Accept": 2, "RequireAddressValidation": 2}
+	exit := func(callback string) {
+		if exits[callback] > 0 {
+			exits[callback]--
+			runtime.Goexit()
+		}
+	}
+	cfg := serverConfig()
+	cfg.Accept = func(ClientInfo) error { exit("Accept"); return nil }
+	cfg.RequireAddressValidation = func(netip.AddrPort) bool { exit("RequireAddressValidation"); return false }
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		w.stream(w.connect()) // the client repeats its ClientHello
+		require.Equal(t, map[string]int{"Accept": 0, "RequireAddressValidation": 0}, exits)
+	})
+}

@@ -100,7 +100,7 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	e.core = core.NewEndpoint(e.coreConfig())
 	e.loops.Add(2)
 	go e.receiveLoop()
-	go e.timerLoop()
+	go e.timerLoop(nil)
 	return e, nil
 }
 

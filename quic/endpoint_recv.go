@@ -28,7 +28,15 @@ const longTrain = 4 << 10
 // receiveLoop reads until the socket is closed. It serves all connections, so it does not send: see
 // Conn.dispatch and sendQueue.reply.
 func (e *Endpoint) receiveLoop() {
-	defer e.loops.Done()
+	ended := false
+	defer func() {
+		if !ended {
+			// A callback has called runtime.Goexit, as testing.T.FailNow does. Only its datagram is lost.
+			go e.receiveLoop()
+			return
+		}
+		e.loops.Done()
+	}()
 	trains := make([]datagram.Train, e.sock.BatchSize())
 	for i := range trains {
 		trains[i].Slab = make([]byte, e.sock.SlabSize())
@@ -45,11 +53,13 @@ func (e *Endpoint) receiveLoop() {
 			errorsInARow = 0
 		case udp.ClassClosed:
 			e.fail(err)
+			ended = true
 			return
 		case udp.ClassRefused, udp.ClassTooLarge:
 		default:
 			if errorsInARow++; errorsInARow == maxReadErrors {
 				e.fail(err)
+				ended = true
 				return
 			}
 			time.Sleep(min(time.Duration(errorsInARow-1)*time.Millisecond, maxReadPause))

@@ -132,24 +132,34 @@ func (t *timers) remove(it *timerItem) {
 
 // timerLoop handles deadlines until the Endpoint closes. It serves all connections, so it does not send:
 // see Conn.dispatch.
-func (e *Endpoint) timerLoop() {
-	defer e.loops.Done()
+//
+// due are items that an earlier call took and did not handle, because a callback called runtime.Goexit.
+func (e *Endpoint) timerLoop(due []*timerItem) {
+	ended := false
+	defer func() {
+		if !ended {
+			go e.timerLoop(due)
+			return
+		}
+		e.loops.Done()
+	}()
 	clockTimer := time.NewTimer(time.Hour)
 	defer clockTimer.Stop()
-	var due []*timerItem
+	batch := due
 	for {
 		now := e.clock.now()
-		var next monotime.Time
-		due, next = e.timers.expire(now, due[:0])
-		for i, it := range due {
-			due[i] = nil
+		for len(due) > 0 {
+			it := due[0]
+			due[0], due = nil, due[1:]
 			if it.conn == nil {
 				e.handleTimeout(now)
 			} else {
 				it.conn.handleTimeout(now)
 			}
 		}
-		if len(due) > 0 {
+		var next monotime.Time
+		batch, next = e.timers.expire(now, batch[:0])
+		if due = batch; len(due) > 0 {
 			continue
 		}
 		var tick <-chan time.Time
@@ -161,6 +171,7 @@ func (e *Endpoint) timerLoop() {
 		case <-tick:
 		case <-e.timers.wake:
 		case <-e.closed:
+			ended = true
 			return
 		}
 	}
