@@ -86,6 +86,7 @@ type runner struct {
 	rustError         error                     // why there is no driver in Rust
 	out, log          io.Writer
 
+	commit   string
 	missing  []string // what was not measured, and why
 	isolated error    // nil if the drivers have a network namespace of their own
 	buffers  map[string]string
@@ -102,6 +103,7 @@ func (r *runner) run() error {
 	if err != nil {
 		return err
 	}
+	r.commit = commit()
 	r.isolated = isolate()
 	r.buffers = make(map[string]string)
 	r.results = make(map[string]map[string][]sample)
