@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -56,14 +57,15 @@ func start(program string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// failed ends the process and adds the last line of its standard error to err.
+// failed ends the process and returns the end of its standard error, or err if that is empty.
 func (p *process) failed(err error) error {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait() // the error is that it was killed
-	if text := strings.TrimSpace(p.stderr.String()); text != "" {
-		return fmt.Errorf("%s", text[strings.LastIndexByte(text, '\n')+1:])
+	text := strings.TrimSpace(p.stderr.String())
+	if text == "" {
+		return err
 	}
-	return err
+	return errors.New(strings.ReplaceAll(text[max(0, len(text)-500):], "\n", "; "))
 }
 
 // read returns the next line. The process is killed if it takes longer than limit.

@@ -148,8 +148,8 @@ func interval(values []float64) (low, high float64) {
 
 // provenance prints what was measured, and where.
 func (r *runner) provenance() {
-	fmt.Fprintf(r.out, "%s, load average at the end %s. %d rounds of %v. pqquic %s.\n",
-		machine(), load(), r.rounds, r.time, r.commit)
+	fmt.Fprintf(r.out, "%s, load average %s before the run and %s after it. %d rounds of %v. pqquic %s.\n",
+		machine(), r.load, load(), r.rounds, r.time, r.commit)
 	fmt.Fprintf(r.out, "%s, %s, ECDSA P-256, no tickets, datagrams of at most %d bytes. %s.\n",
 		wantGroup, wantSuite, r.datagram, strings.Join(versions(), ", "))
 	if r.isolated != nil {

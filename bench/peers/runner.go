@@ -87,6 +87,7 @@ type runner struct {
 	out, log          io.Writer
 
 	commit   string
+	load     string   // load average before the run
 	missing  []string // what was not measured, and why
 	isolated error    // nil if the drivers have a network namespace of their own
 	buffers  map[string]string
@@ -103,7 +104,7 @@ func (r *runner) run() error {
 	if err != nil {
 		return err
 	}
-	r.commit = commit()
+	r.commit, r.load = commit(), load()
 	r.isolated = isolate()
 	r.buffers = make(map[string]string)
 	r.results = make(map[string]map[string][]sample)

@@ -15,11 +15,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What a stack is configured with.
 pub struct Settings {
+    /// The certificate of the server, in PEM.
     pub cert: String,
-    pub cert_file: String,
-    /// The key of a server.
+    /// The key of a server, in PEM.
     pub key: String,
-    pub key_file: String,
     /// The largest UDP payload.
     pub datagram: u16,
 }
@@ -33,9 +32,7 @@ fn main() -> Result<()> {
     let flags = parse_flags(&args[1..])?;
     let flag = |name: &str| flags.get(name).cloned().unwrap_or_default();
     let mut settings = Settings {
-        cert_file: flag("cert"),
         cert: std::fs::read_to_string(flag("cert"))?,
-        key_file: flag("key"),
         key: String::new(),
         datagram: flag("datagram").parse()?,
     };
@@ -45,7 +42,7 @@ fn main() -> Result<()> {
     let _context = runtime.enter();
     let stack = flag("stack");
     if role == "server" {
-        settings.key = std::fs::read_to_string(&settings.key_file)?;
+        settings.key = std::fs::read_to_string(flag("key"))?;
         let ready = format!("ready addr={} {buffers}", socket.addr);
         match stack.as_str() {
             "s2n-quic-s2n-tls" => {
