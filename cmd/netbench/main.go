@@ -50,7 +50,7 @@ Exit status: 0; 1 if a connection failed; 2 for an invalid command line or file.
     --request_response.request_size 1 --request_response.response_size 1
   netbench server build/scenarios/request_response.json
   SERVER_0=localhost:4433 netbench client --summary build/scenarios/request_response.json`,
-		Version:       about.Version(),
+		Version:       about.Version() + pq.VersionNote(),
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -177,6 +177,9 @@ func share(s *inspect.Share) string {
 	out := fmt.Sprintf("%s, %d bytes", s.Group.String(), s.Bytes)
 	var sizes, names []string
 	for _, h := range s.Halves {
+		if s.Prefixed {
+			sizes = append(sizes, "2")
+		}
 		sizes, names = append(sizes, strconv.Itoa(h.Bytes)), append(names, h.Name)
 	}
 	if len(sizes) > 0 {

@@ -46,6 +46,8 @@ type Share struct {
 	// Halves are the two parts of a hybrid in wire order. It is empty if the share is not a hybrid or has
 	// the wrong size.
 	Halves []half `json:"halves,omitempty"`
+	// Prefixed reports whether each half has its length in front of it, in two bytes.
+	Prefixed bool `json:"halves_have_lengths,omitempty"`
 	// WrongSize reports whether the size differs from that of the group's shares.
 	WrongSize bool `json:"wrong_size,omitempty"`
 }
@@ -245,12 +247,12 @@ func readShare(s *cryptobyte.String, server bool) (*Share, bool) {
 		sum += h.Bytes
 	}
 	// The first draft of the hybrid design put a length of two bytes before each half.
-	prefixed := strings.HasSuffix(share.Name, experiment) && len(key) == sum+4 &&
+	prefixed := (strings.HasSuffix(share.Name, experiment) || strings.HasSuffix(share.Name, broken)) && len(key) == sum+4 &&
 		int(key[0])<<8+int(key[1]) == halves[0].Bytes
 	switch {
 	case sum == 0:
 	case sum == len(key), prefixed:
-		share.Halves = halves
+		share.Halves, share.Prefixed = halves, prefixed
 	default:
 		share.WrongSize = true
 	}

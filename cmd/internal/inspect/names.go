@@ -42,7 +42,16 @@ var (
 	kyber512  = kem{"Kyber512", 800, 768}
 	kyber768  = kem{"Kyber768", 1184, 1088}
 	kyber1024 = kem{"Kyber1024", 1568, 1568}
+	bikeL1    = kem{"BIKE-L1", 1541, 1573}
+	sikep434  = kem{"SIKEp434", 330, 346}
 )
+
+// brokenHybrid returns a hybrid whose KEM is broken.
+func brokenHybrid(name string, point half, k kem) groupInfo {
+	g := hybrid(name, point, k)
+	g.pq = false
+	return g
+}
 
 // hybrid returns a group whose shares have the point first.
 func hybrid(name string, point half, k kem) groupInfo {
@@ -78,15 +87,18 @@ var groups = map[uint16]groupInfo{
 	0x11ed: hybrid("SecP384r1MLKEM1024", p384, mlKEM1024),
 	0x11ee: {name: "curveSM2MLKEM768", pq: true},
 
-	// Experiments that have been replaced: Kyber is not ML-KEM. Those of 2020 are s2n-tls's, of rounds 2
+	// Experiments that have been replaced: Kyber is not ML-KEM. Those below 0x3000 are s2n-tls's, of rounds 2
 	// and 3 of NIST's competition. SIKE was broken in 2022, by a classical computer too.
 	0x2f0f: {name: "SecP256r1Kyber512R2" + experiment, pq: true},
 	0x2f26: {name: "X25519Kyber512R2" + experiment, pq: true},
-	0x2f1f: {name: "SecP256r1SIKEp434" + broken}, 0x2f27: {name: "X25519SIKEp434" + broken},
+	0x2f1f: brokenHybrid("SecP256r1SIKEp434R3"+broken, p256, sikep434),
+	0x2f27: brokenHybrid("X25519SIKEp434R3"+broken, x25519, sikep434),
 	0x2f23: {name: "SecP256r1BIKE1L1" + experiment, pq: true},
 	0x2f28: {name: "X25519BIKE1L1" + experiment, pq: true},
-	0x2f39: hybrid("X25519Kyber512"+experiment, x25519, kyber512),
-	0x2f3a: hybrid("SecP256r1Kyber512"+experiment, p256, kyber512),
+	0x2f37: hybrid("X25519BIKEL1R3"+experiment, x25519, bikeL1),
+	0x2f38: hybrid("SecP256r1BIKEL1R3"+experiment, p256, bikeL1),
+	0x2f39: hybrid("X25519Kyber512R3"+experiment, x25519, kyber512),
+	0x2f3a: hybrid("SecP256r1Kyber512R3"+experiment, p256, kyber512),
 	0x2f3c: hybrid("SecP384r1Kyber768"+experiment, p384, kyber768),
 	0x2f3d: hybrid("SecP521r1Kyber1024"+experiment, p521, kyber1024),
 	0x6399: hybrid("X25519Kyber768Draft00"+experiment, x25519, kyber768),

@@ -22,8 +22,10 @@ func TestHistoricGroups(t *testing.T) {
 		client, server int
 		halves         []half
 	}{
-		{"X25519Kyber512 (experiment)", 0x2f39, 832, 800, []half{{"X25519", 32}, {"Kyber512", 800}}},
-		{"SecP256r1Kyber512 (experiment)", 0x2f3a, 865, 833, []half{{"P-256", 65}, {"Kyber512", 800}}},
+		{"X25519BIKEL1R3 (experiment)", 0x2f37, 1573, 1605, []half{{"X25519", 32}, {"BIKE-L1", 1541}}},
+		{"SecP256r1BIKEL1R3 (experiment)", 0x2f38, 1606, 1638, []half{{"P-256", 65}, {"BIKE-L1", 1541}}},
+		{"X25519Kyber512R3 (experiment)", 0x2f39, 832, 800, []half{{"X25519", 32}, {"Kyber512", 800}}},
+		{"SecP256r1Kyber512R3 (experiment)", 0x2f3a, 865, 833, []half{{"P-256", 65}, {"Kyber512", 800}}},
 		{"SecP384r1Kyber768 (experiment)", 0x2f3c, 1281, 1185, []half{{"P-384", 97}, {"Kyber768", 1184}}},
 		{"SecP521r1Kyber1024 (experiment)", 0x2f3d, 1701, 1701, []half{{"P-521", 133}, {"Kyber1024", 1568}}},
 		{"X25519Kyber768Draft00 (experiment)", 0x6399, 1216, 1120, []half{{"X25519", 32}, {"Kyber768", 1184}}},
@@ -43,6 +45,11 @@ func TestHistoricGroups(t *testing.T) {
 	share, ok := readShare(ptr(cryptobyte.String(append([]byte{0x2f, 0x39, 3, 0x44, 0, 32}, make([]byte, 834)...))), false)
 	require.True(t, ok)
 	require.Equal(t, []half{{"X25519", 32}, {"Kyber512", 800}}, share.Halves)
+	require.True(t, share.Prefixed)
+	share, ok = readShare(ptr(cryptobyte.String(append([]byte{0x2f, 0x1f, 1, 159, 0, 65}, make([]byte, 413)...))), true)
+	require.True(t, ok)
+	require.Equal(t, []half{{"P-256", 65}, {"SIKEp434", 346}}, share.Halves)
+	require.True(t, share.Prefixed)
 	c := simple(t, makeClientHello(t, 0, false, offer{0x2f39, 836}), makeServerHello(offer{0x2f39, 800}, false))
 	require.True(t, c.Hello.Shares[0].WrongSize, "there are no lengths")
 	require.Empty(t, c.Hello.Shares[0].Halves)

@@ -71,6 +71,14 @@ func provider(name string) (tlsprovider.Provider, error) {
 	return nil, fmt.Errorf("unknown provider %q: use s2n or native", name)
 }
 
+// VersionNote returns what the program's version must say about the linked libraries. It is empty in most variants.
+func VersionNote() string {
+	if p, err := s2n.New(s2n.AllowClassical()); err == nil && p.Capabilities().Warning != "" {
+		return "\n" + p.Capabilities().Library + "\n" + p.Capabilities().Warning
+	}
+	return ""
+}
+
 // newS2N returns the s2n provider. In the variant historic, which is for measurements, it prints the warning of the
 // provider and accepts key exchanges that are not post-quantum.
 func newS2N() (tlsprovider.Provider, error) {

@@ -37,6 +37,8 @@ type Flags struct {
 
 	keyLog *keyLog
 	choice string // of the provider, in words
+	// warning is what the provider says about its own build.
+	warning string
 }
 
 // Register defines the flags.
@@ -50,7 +52,7 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; with it, a server asks clients for a certificate")
 	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client requests and verifies; a demo certificate is valid for it and for localhost")
 	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
-	fs.BoolVar(&f.AllowClassical, "allow-classical", false, "use an s2n-tls without post-quantum key exchange (VARIANT=openssl)")
+	fs.BoolVar(&f.AllowClassical, "allow-classical", false, "use an s2n-tls without post-quantum key exchange (VARIANT=openssl or historic)")
 	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
 	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
 	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of this program's parts and exit")
@@ -101,6 +103,9 @@ func (f *Flags) printVersion(w io.Writer) {
 			groups += "; NO POST-QUANTUM KEY EXCHANGE"
 		}
 		fmt.Fprintf(w, "%-6s  %s; %s; %s\n", name, c.Library, FIPSText(c.FIPS), groups)
+		if c.Warning != "" {
+			fmt.Fprintf(w, "%-6s  %s\n", name, c.Warning)
+		}
 	}
 }
 
@@ -122,6 +127,7 @@ func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.warning = p.Capabilities().Warning
 	t := &tlsprovider.Config{Policy: f.Policy, RequirePQ: f.RequirePQ, NextProtos: []string{f.ALPN}}
 	if f.Groups != "" {
 		if t.Groups, err = tlsprovider.ParseGroups(f.Groups); err != nil {

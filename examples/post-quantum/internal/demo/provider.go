@@ -45,9 +45,12 @@ func (f *Flags) pickProvider() (tlsprovider.Provider, error) {
 	return nil, err
 }
 
-// Say prints which provider was chosen if --provider did not name one, and that secrets are written. It is
+// Say prints the provider's warning, which provider was chosen if --provider did not name one, and that secrets are written. It is
 // called after success, so that a failure prints only one line.
 func (f *Flags) Say(stderr io.Writer) {
+	if f.warning != "" {
+		fmt.Fprintf(stderr, "%s: %s\n", f.Program, f.warning)
+	}
 	if f.choice != "" {
 		fmt.Fprintf(stderr, "%s: %s\n", f.Program, f.choice)
 	}

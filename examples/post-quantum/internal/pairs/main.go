@@ -1,7 +1,8 @@
 // Command pairs runs pq_server and pq_client for every pair of providers and prints what each pair
 // negotiated. Its exit status is 0 only if every pair agreed on X25519MLKEM768 (0x11EC) and exchanged data.
 // With --classical, for an s2n-tls without post-quantum key exchange, pairs with s2n have to agree on another
-// group. scripts/demo builds the programs and runs it.
+// group. With --historic, for the s2n-tls of 2022, s2n has to agree on X25519 with Kyber512 (0x2F39) with itself.
+// scripts/demo builds the programs and runs it.
 package main
 
 import (
@@ -23,18 +24,22 @@ import (
 
 func main() {
 	classical := flag.Bool("classical", false, "s2n has no post-quantum key exchange")
+	historic := flag.Bool("historic", false, "s2n has the key exchanges of 2022")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: pairs [--classical] DIR (the folder of pq_server and pq_client)")
+		fmt.Fprintln(os.Stderr, "usage: pairs [--classical|--historic] DIR (the folder of pq_server and pq_client)")
 		os.Exit(2)
 	}
-	switch ok := run(flag.Arg(0), *classical); {
-	case !ok && *classical:
+	switch ok := run(flag.Arg(0), *classical || *historic, *historic); {
+	case !ok && (*classical || *historic):
 		fmt.Fprintln(os.Stderr, "NOT every pair exchanged data as this variant has to")
 		os.Exit(1)
 	case !ok:
 		fmt.Fprintln(os.Stderr, "NOT every pair is post-quantum")
 		os.Exit(1)
+	case *historic:
+		fmt.Println("every pair exchanged data; s2n negotiated X25519 with Kyber512 R3 (0x2F39) with itself, with the shares of 2022; " +
+			"it is NOT post-quantum by today's standards")
 	case *classical:
 		fmt.Println("every pair exchanged data; pairs with s2n are CLASSICAL, because its library has no post-quantum key exchange")
 	default:
@@ -44,8 +49,17 @@ func main() {
 
 const format = "%-8s %-8s %-24s %-12s %-24s %12s  %s\n"
 
+// kyber2022 is the outcome of two s2n providers of the variant historic: X25519 with Kyber512 of the third round,
+// each half after its length.
+var kyber2022 = demo.Outcome{GroupID: 0x2f39, ClientShareBytes: 2 + 32 + 2 + 800, ServerShareBytes: 2 + 32 + 2 + 768}
+
+// matches reports whether an outcome has the group and the shares of want.
+func matches(o *demo.Outcome, want demo.Outcome) bool {
+	return o.GroupID == want.GroupID && o.ClientShareBytes == want.ClientShareBytes && o.ServerShareBytes == want.ServerShareBytes
+}
+
 // run tries every pair and reports whether all of them succeeded.
-func run(dir string, classical bool) bool {
+func run(dir string, classical, historic bool) bool {
 	all, rows := true, []string{fmt.Sprintf(format, "server", "client", "key exchange", "share bytes", "cipher suite",
 		"handshake us", "post-quantum, data exchanged")}
 	addr := "127.0.0.1:4433"
@@ -64,7 +78,8 @@ func run(dir string, classical bool) bool {
 			wantClassical := classical && (server == "s2n" || client == "s2n")
 			switch {
 			case err != nil || o.Reply == "" || wantClassical == tlsprovider.Group(o.GroupID).PostQuantum(),
-				!wantClassical && tlsprovider.Group(o.GroupID) != tlsprovider.X25519MLKEM768:
+				!wantClassical && tlsprovider.Group(o.GroupID) != tlsprovider.X25519MLKEM768,
+				historic && server == "s2n" && client == "s2n" && !matches(o, kyber2022):
 				all, verdict = false, "no"
 			case wantClassical:
 				verdict = "no, data exchanged"
