@@ -1,4 +1,4 @@
-# The commands for users and developers. VARIANT is default, fips, fips4, asan or openssl; see docs/c-build.md.
+# The commands for users and developers. VARIANT is default, fips, fips4, asan, openssl or historic; see docs/c-build.md.
 VARIANT ?= default
 PREFIX  ?= /usr/local
 

@@ -23,7 +23,7 @@ func TestNotices(t *testing.T) {
 	t.Parallel()
 	built(t, "default", "fips")
 	s := in(t, root)
-	for _, variant := range []string{"default", "fips", "fips4", "asan", "openssl"} {
+	for _, variant := range []string{"default", "fips", "fips4", "asan", "openssl", "historic"} {
 		s.run("scripts/unpack", variant)
 		notices := s.run("scripts/install", "--notices", variant)
 		var licences []string
@@ -40,7 +40,7 @@ func TestNotices(t *testing.T) {
 				require.Fail(t, "no notice for "+crate)
 			}
 		}
-		if variant == "openssl" { // the system's library is not part of the programs
+		if variant == "openssl" || variant == "historic" { // the system's library is not part of the programs
 			require.Empty(t, licences)
 			require.NotContains(t, notices, "AWS-LC 5.x [")
 			continue

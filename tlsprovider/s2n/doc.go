@@ -4,7 +4,8 @@
 // [ErrNotLinked]. Key exchange is post-quantum by default: the provider uses the security policy default_pq, or
 // default_fips in a FIPS variant, by name, so that it does not depend on the default of the s2n-tls that is
 // linked. s2n-tls has no post-quantum key exchange with OpenSSL: New returns [ErrClassical] there, unless the
-// program passes [AllowClassical].
+// program passes [AllowClassical]. The variant historic has an s2n-tls of 2022 and the key exchanges of that year, for
+// measurement only; docs/c-build.md lists what it lacks.
 //
 // The differences from the native provider are:
 //
