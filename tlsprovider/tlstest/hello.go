@@ -2,6 +2,10 @@ package tlstest
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"net"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -75,6 +79,94 @@ func (su *Suite) namesThatMatch(t *testing.T) {
 	for _, name := range []string{"", ".", "a\x00b", string(make([]byte, 300)), ".server.test", ".wild.test", "a..wild.test"} {
 		_, err := ce.NewSession(tlsprovider.SessionParams{ServerName: name})
 		require.Error(t, err, "%q", name)
+	}
+}
+
+// namesInCertificates checks that a provider compares names by the rules of x509.Certificate.VerifyHostname.
+func (su *Suite) namesInCertificates(t *testing.T) {
+	for _, tt := range []struct {
+		in, asked string
+		match     bool
+	}{
+		{"host.test", "host.test", true},
+		{"Host.TEST", "hOST.test", true},
+		{"host.test", "host.test.", true},
+		{"host.test", "ahost.test", false},
+		{"host.test", "host.tes", false},
+		{"my_host.test", "my_host.test", true},
+		{"localhost", "localhost", true},
+		{"*.internal", "host.internal", true},
+		{"*.internal", "my_host.internal", true},
+		{"*.internal", "a.b.internal", false},
+		{"*.internal", "internal", false},
+		{"*.wild.test", "a.wild.test", true},
+		{"*.wild.test", "A.WILD.test.", true},
+		{"*.wild.test", "my_host.wild.test", true},
+		{"*.wild.test", "xn--bcher-kva.wild.test", true},
+		{"*.wild.test", "a.b.wild.test", false},
+		{"*.wild.test", "wild.test", false},
+		{"*.wild.test", "*.wild.test", true},
+		{"*.my_zone.test", "a.my_zone.test", true},
+		{"*.xn--bcher-kva.test", "a.xn--bcher-kva.test", true},
+		{"*", "host", false},
+		{"*.*.test", "a.b.test", false},
+		{"a.*.test", "a.b.test", false},
+		{"w*.test", "www.test", false},
+		{"*w.test", "www.test", false},
+		{"-odd.test", "-odd.test", true},
+		{"odd name.test", "odd name.test", true},
+		{"*.odd name.test", "a.odd name.test", false},
+		{"*.-odd.test", "a.-odd.test", false},
+	} {
+		t.Run(tt.in+" for "+tt.asked, func(t *testing.T) {
+			client, server, ca := Configs(t)
+			server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
+				c.DNSNames = []string{"other.test", tt.in}
+			})}
+			leaf, err := x509.ParseCertificate(server.Certificates[0].Chain[0])
+			require.NoError(t, err)
+			require.Equal(t, tt.match, leaf.VerifyHostname(tt.asked) == nil, "the rule itself")
+			ce, se := su.Endpoints(t, client, server)
+			p := PairOf(t, ce, se, tt.asked)
+			if tt.match {
+				p.MustRun(t)
+				return
+			}
+			side, err := p.Run(t)
+			require.Equal(t, tlsprovider.Client, side)
+			RequireAlert(t, tlsprovider.AlertBadCertificate, err)
+			require.ErrorContains(t, err, tt.asked)
+		})
+	}
+}
+
+// namesOfClients checks that a server verifies a client's chain, and ignores the names in it, which are for VerifyPeer.
+func (su *Suite) namesOfClients(t *testing.T) {
+	_, id, err := net.ParseCIDR("192.0.2.0/24")
+	require.NoError(t, err)
+	uri, err := url.Parse("spiffe://test/client")
+	require.NoError(t, err)
+	for name, edit := range map[string]func(*x509.Certificate){
+		"none":                     func(c *x509.Certificate) { c.Subject = pkix.Name{Organization: []string{"test"}} },
+		"an address as CommonName": func(c *x509.Certificate) { c.Subject.CommonName = "192.0.2.1" },
+		"e-mail":                   func(c *x509.Certificate) { c.EmailAddresses = []string{"a@client.test"} },
+		"e-mail and an address as CommonName": func(c *x509.Certificate) {
+			c.EmailAddresses, c.Subject.CommonName = []string{"a@client.test"}, "2001:db8::1"
+		},
+		"long CommonName": func(c *x509.Certificate) { c.Subject.CommonName = strings.Repeat("a", 300) },
+		"URI":             func(c *x509.Certificate) { c.URIs = []*url.URL{uri} },
+		"address":         func(c *x509.Certificate) { c.IPAddresses = []net.IP{id.IP} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server, ca := Configs(t)
+			server.ClientAuth, server.ClientCAs = tlsprovider.RequireClientCert, ca.Roots()
+			client.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
+				c.DNSNames, c.IPAddresses = nil, nil
+				edit(c)
+			})}
+			_, ss := su.NewPair(t, client, server).MustRun(t)
+			require.Equal(t, client.Certificates[0].Chain, ss.PeerChain)
+		})
 	}
 }
 

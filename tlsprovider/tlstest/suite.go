@@ -119,6 +119,8 @@ func (su *Suite) handshake() []namedTest {
 		{"ALPN and SNI", su.alpnAndSNI, onlyTLS, nil},
 		{"transport parameters", su.transportParameters, anyProvider, nil},
 		{"names that match", su.namesThatMatch, onlyTLS, nil},
+		{"names in certificates", su.namesInCertificates, onlyTLS, nil},
+		{"names of clients", su.namesOfClients, onlyTLS, needs(clientCertificates)},
 		{"certificate by name", su.certificateByName, onlyTLS, needs(certificatesByName)},
 		{"many certificates", su.manyCertificates, onlyTLS, needs(certificatesByName)},
 		{"resumption", su.resumption, onlyTLS, needs(tickets)},
