@@ -42,6 +42,10 @@ function(override_header variable dir header)
 	message(FATAL_ERROR "${dir} holds no ${header} (looked in it and in its include)")
 endfunction()
 
+if(HISTORIC AND (S2N_TLS_DIR OR S2N_TLS_LIB_DIR OR S2N_TLS_INCLUDE_DIR))
+	message(FATAL_ERROR "S2N_TLS_DIR, S2N_TLS_LIB_DIR or S2N_TLS_INCLUDE_DIR is set, but the variant historic works only "
+		"with the s2n-tls that it builds: unset it")
+endif()
 if(S2N_TLS_DIR)
 	override_library(OVERRIDE_S2N_LIB ${S2N_TLS_DIR} s2n)
 	override_header(OVERRIDE_S2N_INCLUDE ${S2N_TLS_DIR} s2n.h)

@@ -34,3 +34,12 @@ func TestHistoricNeedsOptimisedCode(t *testing.T) {
 		s.mustFail("probe for "+p+" failed", "cmake", cache(p+" is missing"), "-P", "build/Historic.cmake")
 	}
 }
+
+// TestHistoricRefusesInstalledLibraries checks that the variant historic never links another s2n-tls.
+func TestHistoricRefusesInstalledLibraries(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"S2N_TLS_DIR", "S2N_TLS_LIB_DIR", "S2N_TLS_INCLUDE_DIR"} {
+		in(t, root).mustFail("only with the s2n-tls that it builds: unset it", "cmake", "-S", ".", "-B", t.TempDir(),
+			"-DVARIANT=historic", "-D"+name+"=/usr")
+	}
+}
