@@ -39,40 +39,34 @@ func (r *runner) report() {
 	}
 }
 
-// overview prints the medians of the metrics that matter most.
+// overview prints the medians of the metrics that matter most, with a column for each stack.
 func (r *runner) overview() {
-	head, line := "| stack |", "|---|"
-	var cells []func(stack string) string
-	for _, w := range workloads {
-		results := r.results[w.name]
-		if len(results) == 0 {
-			continue
-		}
-		for _, m := range w.metrics {
-			if m.detail {
-				continue
-			}
-			head += " " + w.name + ": " + m.name + " |"
+	head, line := "| median |", "|---|"
+	var stacks []string
+	for _, stack := range r.stacks {
+		if _, ok := r.buffers[stack]; ok {
+			stacks = append(stacks, stack)
+			head += " " + stack + " |"
 			line += "---|"
-			cells = append(cells, func(stack string) string {
-				values := valuesOf(m, results[stack])
-				if len(values) == 0 || median(values) <= 0 {
-					return "–"
-				}
-				return fmt.Sprintf("%.4g", median(values))
-			})
 		}
 	}
 	fmt.Fprintf(r.out, "\n%s\n%s\n", head, line)
-	for _, stack := range r.stacks {
-		if _, ok := r.buffers[stack]; !ok {
-			continue
+	for _, w := range workloads {
+		results := r.results[w.name]
+		for _, m := range w.metrics {
+			if m.detail || len(results) == 0 {
+				continue
+			}
+			fmt.Fprintf(r.out, "| %s: %s |", w.name, m.name)
+			for _, stack := range stacks {
+				cell := "–"
+				if values := valuesOf(m, results[stack]); len(values) > 0 && median(values) > 0 {
+					cell = fmt.Sprintf("%.4g", median(values))
+				}
+				fmt.Fprintf(r.out, " %s |", cell)
+			}
+			fmt.Fprintln(r.out)
 		}
-		fmt.Fprintf(r.out, "| %s |", stack)
-		for _, cell := range cells {
-			fmt.Fprintf(r.out, " %s |", cell(stack))
-		}
-		fmt.Fprintln(r.out)
 	}
 }
 
