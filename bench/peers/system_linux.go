@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -8,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,30 +63,37 @@ func (s socket) control(f func(fd int) error) error {
 }
 
 // isolate moves this thread, and so the processes that it starts, into a network namespace of its own, where
-// nothing else sends datagrams. The caller keeps the thread with runtime.LockOSThread; a thread that cannot be moved
-// back ends with its goroutine.
+// nothing else sends datagrams. It locks the calling goroutine to the thread.
 func isolate() error {
 	runtime.LockOSThread()
+	before, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer before.Close()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("a new network namespace: %w", err)
 	}
+	if err := loopbackUp(); err != nil {
+		return errors.Join(fmt.Errorf("setting up the loopback interface: %w", err),
+			unix.Setns(int(before.Fd()), unix.CLONE_NEWNET))
+	}
+	return nil
+}
+
+// loopbackUp enables the loopback interface of this thread's network namespace.
+func loopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	// struct ifreq: a name of 16 bytes, then a union that begins with the flags.
-	var up struct {
-		name  [unix.IFNAMSIZ]byte
-		flags uint16
-		_     [22]byte
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
 	}
-	copy(up.name[:], "lo")
-	up.flags = unix.IFF_UP
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&up))); errno != 0 {
-		return fmt.Errorf("setting up the loopback interface: %w", errno)
-	}
-	return nil
+	request.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
 }
 
 // udpSent returns how many UDP datagrams the kernel has sent in this thread's network namespace. Datagrams that one
