@@ -80,7 +80,7 @@ figure3: bootstrap build
 
 # The same study with the key exchanges of 2022, which only the variant historic has. Writes
 # build/out/figure3-2022.{html,svg,json}; the page also shows today's algorithms. If `make figure3` has not measured
-# them, a shorter run does so here. A key exchange that would take longer than 25 s in a round makes fewer
+# them, a shorter run does so here. A key exchange that would take longer than 40 s in a round makes fewer
 # connections.
 figure3-2022: VARIANT = historic
 figure3-2022: bootstrap build

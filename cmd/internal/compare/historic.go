@@ -12,7 +12,7 @@ func historic() Study {
 			"each way, ECDSA P-256 certificate, one key exchange at a time. For measurement only: these are drafts " +
 			"of their time that no standard has adopted, and SIKE has been broken.",
 		Connections: 10_000, Request: 1, Response: 1, Rounds: 5,
-		Limit: 25 * time.Second, CountDatagrams: true, Variant: "historic", Beside: "figure3",
+		Limit: 40 * time.Second, CountDatagrams: true, Variant: "historic", Beside: "figure3",
 		Published: "AWS, 2022, on other hardware, with s2n-quic as the transport",
 	}
 	for _, e := range []struct {
