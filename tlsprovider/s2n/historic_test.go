@@ -3,7 +3,11 @@
 package s2n
 
 import (
+	"crypto/x509"
+	"fmt"
+	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,4 +85,31 @@ func TestHistoricShares(t *testing.T) {
 			require.Equal(t, 2+curve+2+kems[i/2].ciphertext, s.ServerShareLen, g)
 		}
 	}
+}
+
+// TestHistoricManyNames checks that the cost of a certificate's names does not grow with the square of their number:
+// s2n-tls of 2022 asks for each of them, before it has verified who signed the certificate.
+func TestHistoricManyNames(t *testing.T) {
+	prov := newProvider(t)
+	shortest := func(names int) time.Duration {
+		client, server, ca := tlstest.Configs(t)
+		server.Certificates = []tlsprovider.Certificate{ca.Leaf(t, func(c *x509.Certificate) {
+			c.DNSNames = nil
+			for i := range names {
+				c.DNSNames = append(c.DNSNames, fmt.Sprintf("n%d.test", i))
+			}
+		})}
+		least := time.Duration(math.MaxInt64)
+		for range 3 {
+			p := newPair(t, prov, client, server)
+			began := time.Now()
+			side, err := p.Run(t)
+			least = min(least, time.Since(began))
+			require.Equal(t, tlsprovider.Client, side)
+			tlstest.RequireAlert(t, tlsprovider.AlertBadCertificate, err)
+		}
+		return least
+	}
+	few, many := shortest(250), shortest(4000)
+	require.Less(t, many.Seconds()/few.Seconds(), 50.0, "16 times the names took %v instead of %v", many, few)
 }

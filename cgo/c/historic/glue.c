@@ -23,12 +23,13 @@ int pqq_glue_flags(uint32_t flags) { return (flags & PQQ_TICKETS) == 0; }
 
 /* There is no callback for the end of a verification. s2n-tls calls this one for each name of the certificate,
  * before it verifies the chain, until it returns 1. It passes a name without its type, so we ask libcrypto for all
- * names at once, as in the current version. */
+ * names at once, as in the current version, and only in the first call: a certificate can have thousands of names. */
 static uint8_t host_matches(const char *name, size_t len, void *ctx)
 {
+	pqq_conn *c = ctx;
 	(void)name;
 	(void)len;
-	return pqq_name_matches(ctx) ? 1 : 0;
+	return !c->wrong_name && pqq_name_matches(c) ? 1 : 0;
 }
 
 int pqq_glue_verify_config(struct s2n_config *s)
