@@ -67,6 +67,9 @@ type subject struct {
 func (b *bench) run() error {
 	fmt.Printf("goos: %s\ngoarch: %s\npkg: github.com/pqquic/pqquic/bench\ncpu: %s\n", runtime.GOOS, runtime.GOARCH, cpu())
 	b.results = make(map[string][]result)
+	if ps, err := providers(); err == nil && ps[0].Capabilities().Warning != "" {
+		fmt.Fprintln(os.Stderr, ps[0].Capabilities().Warning)
+	}
 	for _, group := range []func() ([]subject, error){b.handshakes, b.packets, b.junk, b.connections, b.streams, b.besideBulk} {
 		subjects, err := group()
 		if err != nil {

@@ -1,7 +1,7 @@
 /* crypto.h declares everything that our C uses of a libcrypto. There are two implementations, cgo/c/awslc and
  * cgo/c/ossl. Each has the functions that are declared here and an impl.h with the types and the inline
  * functions that run for each packet. CMake compiles one of the folders and adds it to the include path.
- * Besides these folders, only two test sources include a header of libcrypto.
+ * Besides these folders, only tests include headers of libcrypto.
  *
  * Functions return 1 for success and 0 for failure, except where it says otherwise. A failure leaves no
  * error in libcrypto's queue, except in pqq_crypto_seal and pqq_crypto_open: call

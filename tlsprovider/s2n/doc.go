@@ -14,7 +14,7 @@
 //     because s2n-tls does not keep the client's support for tickets.
 //   - A client has at most one certificate.
 //   - Application protocols of one byte, or with a zero byte, cannot be negotiated by s2n-tls and are errors.
-//   - AWS-LC verifies certificates. The callbacks and certificate pools of a tls.Config have no effect on it;
+//   - libcrypto verifies certificates. The callbacks and certificate pools of a tls.Config have no effect on it;
 //     setting them is an error.
 //   - There is no 0-RTT, because s2n-tls sends EndOfEarlyData in QUIC, too.
 package s2n

@@ -1,5 +1,5 @@
-/* pqquic.h is the whole interface of our C library: QUIC packet protection on AWS-LC and the TLS 1.3
- * handshake on s2n-tls.
+/* pqquic.h is the whole interface of our C library: QUIC packet protection on AWS-LC or OpenSSL, and the
+ * TLS 1.3 handshake on s2n-tls.
  *
  * Conventions
  *   - A function returns 1 (or a handle) on success and 0 (or NULL) on failure, unless its comment
@@ -8,7 +8,7 @@
  *     accepts NULL. No function keeps a pointer to a caller's memory.
  *   - A handle must not be used by two threads at once, unless its comment says that it is safe for
  *     concurrent use.
- *   - There are no callbacks. A function reads the errors of s2n-tls and AWS-LC in the call that fails,
+ *   - There are no callbacks. A function reads the errors of s2n-tls and libcrypto in the call that fails,
  *     because they are thread-local and a goroutine may continue on another thread.
  *   - Secrets stay in C; the caller gets handles. The key log, if it is enabled, is the exception.
  *
