@@ -53,6 +53,7 @@ func libInit() (Info, string, bool) {
 		FIPSMode:  info.fips_mode != 0,
 		SelfTest:  info.self_test != 0,
 		FIPSBuild: info.fips_build != 0,
+		MLDSA:     info.mldsa != 0,
 		Crypto:    C.GoString(&info.crypto_linked[0]),
 		Compiled:  C.GoString(&info.crypto_compiled[0]),
 		S2N:       C.GoString(&info.tls_compiled[0]),

@@ -32,6 +32,9 @@ type Info struct {
 	SelfTest bool
 	// FIPSBuild reports whether the C library was built as a FIPS variant.
 	FIPSBuild bool
+	// MLDSA reports whether s2n-tls supports ML-DSA certificates. It offers them in either case. It is true for a
+	// shared s2n-tls that does not export the answer.
+	MLDSA bool
 	// Crypto is the name and version of the linked libcrypto, and Compiled the version of the headers
 	// that our C was compiled with.
 	Crypto, Compiled string

@@ -28,8 +28,7 @@ int pqq_glue_read_ticket(struct s2n_connection *s);
 
 /* pqq_glue_policy returns the name of a policy that every release has which is new enough. */
 const char *pqq_glue_policy(int fips_build);
-/* pqq_glue_kems sets info's description of the code that computes the KEMs of the historic version. It is called
- * after s2n_init. */
-void pqq_glue_kems(pqq_info *info);
+/* pqq_glue_info sets what info says about s2n-tls besides its version. It is called after s2n_init. */
+void pqq_glue_info(pqq_info *info);
 
 #endif

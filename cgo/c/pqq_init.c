@@ -47,7 +47,7 @@ static void init_once(void)
 		snprintf(init_err, sizeof(init_err), "s2n_init: %s", s2n_strerror(s2n_errno, "EN"));
 		return;
 	}
-	pqq_glue_kems(&init_info);
+	pqq_glue_info(&init_info);
 	init_ok = s2n_new_enough();
 }
 

@@ -147,6 +147,10 @@ func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) er
 				tlsprovider.GroupList(policyBits))
 		}
 	}
+	if len(p.supported(o.SignatureSchemes)) == 0 {
+		return fmt.Errorf("s2n: policy %s allows no other signatures than %v, which s2n-tls over %s does not support: %w", name,
+			o.SignatureSchemes, p.info.Crypto, tlsprovider.ErrUnsupported)
+	}
 	if !p.fips {
 		return nil
 	}
@@ -155,6 +159,14 @@ func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) er
 			policyLabel(cfg, name), strings.Join(bad, ", "), p.info.Crypto, tlsprovider.ErrUnsupported, p.defaultPolicy(), awslc.Variant)
 	}
 	return nil
+}
+
+// supported returns the signature schemes that s2n-tls can use. It offers ML-DSA even without support in libcrypto.
+func (p *provider) supported(offered []tlsprovider.SignatureScheme) []tlsprovider.SignatureScheme {
+	if p.info.MLDSA {
+		return offered
+	}
+	return slices.DeleteFunc(slices.Clone(offered), func(s tlsprovider.SignatureScheme) bool { return s >= 0x0904 && s <= 0x0906 })
 }
 
 func policyLabel(cfg *tlsprovider.Config, name string) string {

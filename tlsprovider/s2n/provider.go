@@ -161,7 +161,7 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 	}
 	def, _ := probe(p.defaultPolicy()) // New has checked the error
 	c.CipherSuites = def.CipherSuites
-	c.SignatureSchemes = def.SignatureSchemes
+	c.SignatureSchemes = p.supported(def.SignatureSchemes)
 	c.Groups = infoOf(def.Groups)
 	// An s2n-tls without our policies supports only the groups of its default policy.
 	var named []tlsprovider.Group

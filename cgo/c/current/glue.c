@@ -50,4 +50,12 @@ int pqq_glue_read_ticket(struct s2n_connection *s)
 
 const char *pqq_glue_policy(int fips_build) { return fips_build ? "default_fips" : "default_pq"; }
 
-void pqq_glue_kems(pqq_info *info) { info->historic_kems[0] = '\0'; }
+/* s2n-tls offers ML-DSA even if its probes have not found it in libcrypto. This function of s2n-tls is not part of its
+ * API: a shared library may hide it, or have another one some day. */
+extern bool s2n_mldsa_is_supported(void) __attribute__((weak));
+
+void pqq_glue_info(pqq_info *info)
+{
+	info->mldsa = s2n_mldsa_is_supported == NULL || s2n_mldsa_is_supported();
+	info->historic_kems[0] = '\0';
+}

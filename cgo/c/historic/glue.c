@@ -89,7 +89,7 @@ bool s2n_bike_r3_is_avx512_enabled(void);
 bool s2n_bike_r3_is_pclmul_enabled(void);
 bool s2n_kyber512r3_is_avx2_bmi2_enabled(void);
 
-void pqq_glue_kems(pqq_info *info)
+void pqq_glue_info(pqq_info *info)
 {
 	const char *bike = "portable C";
 	if (s2n_bike_r3_is_avx512_enabled() && s2n_bike_r3_is_pclmul_enabled()) {

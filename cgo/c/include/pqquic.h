@@ -35,6 +35,7 @@ typedef struct {
 	int32_t fips_mode;  /* the module is in its approved mode */
 	int32_t self_test;  /* its self-test passed; set in FIPS builds only */
 	int32_t fips_build; /* this library was built as a FIPS variant */
+	int32_t mldsa;      /* s2n-tls supports ML-DSA certificates, as far as is known */
 	char crypto_linked[64];
 	char crypto_compiled[64];
 	char tls_compiled[64];
