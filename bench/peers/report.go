@@ -70,8 +70,8 @@ func (r *runner) overview() {
 	}
 }
 
-// table prints a metric: the median of the rounds, then the median of the ratios of ours to it in the same round,
-// both with their 95 % confidence intervals.
+// table prints the results of a metric, one row for each stack. A row has the median of the rounds and the ratios of
+// our stacks to this one, which are medians of the rounds' ratios, each with its 95 % confidence interval.
 func (r *runner) table(m metric, results map[string][]sample) {
 	var base []string
 	head, line := "| stack | "+m.name+" | 95 % |", "|---|---|---|"

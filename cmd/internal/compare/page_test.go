@@ -44,7 +44,7 @@ func historicResult(t *testing.T) (then, now *Result) {
 	t.Helper()
 	then, now = blocks(t, 10), blocks(t, 10)
 	then.Study.Label, now.Study.Label = "2022's algorithms", "Today's algorithms"
-	then.Study.Beside, then.Study.Limit, then.Study.Published = "now", 25*time.Second, "somebody"
+	then.Study.Beside, then.Study.Limit, then.Study.Published = "now", 25*time.Second, "Example University"
 	then.Study.Configs[1].Published = 0.05
 	then.Connections = map[string]int{then.Study.Configs[1].Name: 500}
 	then.Datagrams = map[string]*Datagrams{then.Study.Configs[1].Name: {ClientHello: 2, Client: 3, Server: 4}}
@@ -56,7 +56,7 @@ func TestPageOfTwoResults(t *testing.T) {
 	then, now := historicResult(t)
 	text := pageOf(t, then, now)
 	for _, want := range []string{"2022&#39;s algorithms: s2n X25519 is 100 %", "Today&#39;s algorithms: s2n X25519 is 100 %", "−95 % published",
-		"fewer than 1000", "3 / 4", "ClientHello: 2", "Published rates: somebody."} {
+		"fewer than 1000", "3 / 4", "ClientHello: 2", "Published rates: Example University."} {
 		require.Contains(t, text, want)
 	}
 	require.NotContains(t, text, "Remarks")

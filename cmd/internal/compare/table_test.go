@@ -40,7 +40,7 @@ func TestTable(t *testing.T) {
 // What a study of other algorithms adds: published rates, datagrams, and fewer connections of a slow exchange.
 func TestTableOfHistoricStudy(t *testing.T) {
 	r := sampleResult(t)
-	r.Study.Limit, r.Study.Published = 25*time.Second, "somebody, in 2022"
+	r.Study.Limit, r.Study.Published = 25*time.Second, "Example University, 2022"
 	r.Study.Configs[1].Published = 0.63
 	r.Connections = map[string]int{"other": 30}
 	r.Datagrams = map[string]*Datagrams{"base": {ClientHello: 1, Client: 2, Server: 3}}
@@ -57,7 +57,7 @@ func TestTableOfHistoricStudy(t *testing.T) {
 	require.NoError(t, r.WriteTable(&text))
 	require.Contains(t, text.String(), "30 (fewer than 100)")
 	require.Contains(t, text.String(), "other made 30 connections in each round instead of 100: more would take longer than 25s a round.")
-	require.Contains(t, text.String(), "Published rates: somebody, in 2022.")
+	require.Contains(t, text.String(), "Published rates: Example University, 2022.")
 	require.Contains(t, text.String(), "Handshake datagrams are")
 }
 
