@@ -153,6 +153,11 @@ func (c *client) handle(line string) (string, error) {
 		if n, err = positive(words[1:]); err == nil {
 			d, err = c.requests(int(n[0]))
 		}
+	case len(words) == 3 && words[0] == "streams":
+		var n [2]int64
+		if n, err = positive(words[1:]); err == nil {
+			d, err = c.streams(int(n[0]), int(n[1]))
+		}
 	default:
 		err = fmt.Errorf("unknown request %q", line)
 	}

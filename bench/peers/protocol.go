@@ -21,9 +21,10 @@ import (
 //	connect COUNT CONCURRENT          COUNT connections, CONCURRENT at a time
 //	bulk down|up STREAMS BYTES        a transfer of BYTES on each of STREAMS streams of one connection
 //	request COUNT                     COUNT requests of 100 bytes and responses of 100 bytes on one connection
+//	streams COUNT CONCURRENT          COUNT streams of one byte each way on one connection, CONCURRENT at a time
 //
-// A client answers the last three with "done AMOUNT NANOSECONDS P50 P99": the number of connections, bytes or
-// requests, the time that they took, and the percentiles of the requests' times, which are 0 for other workloads.
+// A client answers the last four with "done AMOUNT NANOSECONDS P50 P99": the number of connections, bytes, requests
+// or streams, the time that they took, and the percentiles of the requests' times, which are 0 for other workloads.
 // The time excludes the handshake of the one connection. A request that failed is answered with "error TEXT".
 //
 // On each stream the client sends a message and ends its direction. The first byte of the message selects the

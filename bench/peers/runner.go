@@ -15,7 +15,7 @@ import (
 // A workload is something that a pair does.
 type workload struct {
 	name string
-	// request returns the request for an amount of connections, bytes or requests.
+	// request returns the request for an amount of connections, bytes, requests or streams.
 	request func(amount int64) string
 	least   int64 // smallest amount of a run
 	metrics []metric
@@ -49,6 +49,10 @@ var (
 		{"p99 µs", false, func(s sample) float64 { return float64(s.p99) / float64(time.Microsecond) }},
 		{"CPU µs a request, both", true, func(s sample) float64 { return perUnit(s.clientCPU+s.serverCPU, s, time.Microsecond) }},
 	}
+	streamMetrics = []metric{
+		{"streams/s", false, func(s sample) float64 { return float64(s.amount) / s.elapsed.Seconds() }},
+		{"CPU µs a stream, both", false, func(s sample) float64 { return perUnit(s.clientCPU+s.serverCPU, s, time.Microsecond) }},
+	}
 )
 
 func connectWorkload(concurrent int64) workload {
@@ -66,6 +70,8 @@ var workloads = []workload{
 	bulkWorkload("down", 1), bulkWorkload("down", 10), bulkWorkload("up", 1), bulkWorkload("up", 10),
 	{name: "request", least: 10, metrics: requestMetrics,
 		request: func(n int64) string { return fmt.Sprintf("request %d", n) }},
+	{name: "streams-32", least: 32, metrics: streamMetrics,
+		request: func(n int64) string { return fmt.Sprintf("streams %d 32", n) }},
 }
 
 func workloadNames() (names []string) {

@@ -51,7 +51,7 @@ func stackNames() []string {
 func supports(stack, workload string) bool {
 	switch stack {
 	case tlsTCP: // one stream a connection
-		return workload != "request" && !strings.HasSuffix(workload, "-10")
+		return workload != "request" && workload != "streams-32" && !strings.HasSuffix(workload, "-10")
 	case rawFloor:
 		return workload == "bulk-down-1"
 	}

@@ -161,8 +161,8 @@ func (c *client) check() (group, suite string, err error) {
 	return group, suite, nil
 }
 
-// connections makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
-func (c *client) connections(n, concurrent int) (done, error) {
+// repeat calls f n times, concurrent times at once. A worker whose call fails makes no more calls.
+func repeat(n, concurrent int, f func() error) (done, error) {
 	work := make(chan struct{})
 	errs := make([]error, concurrent)
 	var wg sync.WaitGroup
@@ -171,7 +171,7 @@ func (c *client) connections(n, concurrent int) (done, error) {
 		wg.Go(func() {
 			for range work {
 				if errs[i] == nil {
-					errs[i] = c.connect()
+					errs[i] = f()
 				}
 			}
 		})
@@ -182,6 +182,11 @@ func (c *client) connections(n, concurrent int) (done, error) {
 	close(work)
 	wg.Wait()
 	return done{amount: int64(n), elapsed: time.Since(began)}, errors.Join(errs...)
+}
+
+// connections makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
+func (c *client) connections(n, concurrent int) (done, error) {
+	return repeat(n, concurrent, c.connect)
 }
 
 func (c *client) connect() error {
@@ -214,6 +219,16 @@ func (c *client) bulk(up bool, streams int, size int64) (done, error) {
 	}
 	wg.Wait()
 	return done{amount: int64(streams) * size, elapsed: time.Since(began)}, errors.Join(errs...)
+}
+
+// streams opens n streams on one connection, some of them at a time. Each moves one byte in each direction.
+func (c *client) streams(n, concurrent int) (done, error) {
+	conn, err := c.dial(c.server)
+	if err != nil {
+		return done{}, err
+	}
+	defer conn.abort()
+	return repeat(n, concurrent, func() error { return exchange(conn, []byte{answerByte}, 1, 1) })
 }
 
 // requests sends n requests on one connection, each after the response to the one before.

@@ -146,6 +146,9 @@ async fn handle<C: Client>(client: Arc<C>, line: &str) -> Result<Done> {
         ["bulk", direction @ ("down" | "up"), streams, size] => {
             workloads::bulk(client, *direction == "up", streams.parse()?, size.parse()?).await
         }
+        ["streams", n, concurrent] => {
+            workloads::streams(client, n.parse()?, concurrent.parse()?).await
+        }
         ["request", n] => workloads::requests(client, n.parse()?).await,
         _ => Err(format!("unknown request {line:?}").into()),
     }

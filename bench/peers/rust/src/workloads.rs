@@ -148,18 +148,20 @@ pub async fn check<C: Client>(client: &C) -> Result<(String, String)> {
     Ok(negotiated)
 }
 
-/// Makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
-pub async fn connections<C: Client>(client: Arc<C>, n: usize, concurrent: usize) -> Result<Done> {
+/// Calls f n times, concurrent times at once. A task whose call fails makes no more calls.
+async fn repeat<F, R>(n: usize, concurrent: usize, f: F) -> Result<Done>
+where
+    F: Fn() -> R + Clone + Send + 'static,
+    R: Future<Output = Result<()>> + Send,
+{
     let began = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..concurrent)
         .map(|_| {
-            let (client, next) = (client.clone(), next.clone());
+            let (f, next) = (f.clone(), next.clone());
             tokio::spawn(async move {
                 while next.fetch_add(1, Ordering::Relaxed) < n {
-                    let connection = client.connect().await?;
-                    exchange_byte(&connection).await?;
-                    connection.abort();
+                    f().await?;
                 }
                 Result::Ok(())
             })
@@ -173,6 +175,35 @@ pub async fn connections<C: Client>(client: Arc<C>, n: usize, concurrent: usize)
         elapsed: began.elapsed(),
         ..Done::default()
     })
+}
+
+/// Makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
+pub async fn connections<C: Client>(client: Arc<C>, n: usize, concurrent: usize) -> Result<Done> {
+    repeat(n, concurrent, move || {
+        let client = client.clone();
+        async move {
+            let connection = client.connect().await?;
+            exchange_byte(&connection).await?;
+            connection.abort();
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Opens n streams on one connection, some of them at a time. Each moves one byte in each direction.
+pub async fn streams<C: Client>(client: Arc<C>, n: usize, concurrent: usize) -> Result<Done> {
+    let connection = Arc::new(client.connect().await?);
+    let shared = connection.clone();
+    let done = repeat(n, concurrent, move || {
+        let connection = shared.clone();
+        async move { exchange_byte(connection.as_ref()).await }
+    })
+    .await?;
+    if let Some(connection) = Arc::into_inner(connection) {
+        connection.abort();
+    }
+    Ok(done)
 }
 
 /// Moves size bytes on each of several streams of one connection.
