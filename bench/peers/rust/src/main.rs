@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         key: String::new(),
         datagram: flag("datagram").parse()?,
     };
-    let socket = system::Socket::new()?;
+    let socket = system::Socket::new(flag("bind").parse()?)?;
     let buffers = socket.buffers();
     let runtime = tokio::runtime::Runtime::new()?;
     let _context = runtime.enter();

@@ -3,7 +3,7 @@
 use crate::Result;
 use std::{
     mem::size_of,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -11,15 +11,16 @@ use std::{
 /// The size of the socket buffers of all stacks, in bytes.
 const SOCKET_BUFFER: libc::c_int = 7 << 20;
 
-/// A UDP socket on the loopback interface.
+/// A UDP socket.
 pub struct Socket {
     pub udp: UdpSocket,
     pub addr: SocketAddr,
 }
 
 impl Socket {
-    pub fn new() -> Result<Socket> {
-        let udp = UdpSocket::bind("127.0.0.1:0")?;
+    /// Opens a socket on a local address, with a port of the kernel's choice.
+    pub fn new(local: IpAddr) -> Result<Socket> {
+        let udp = UdpSocket::bind((local, 0))?;
         udp.set_nonblocking(true)?;
         let socket = Socket {
             addr: udp.local_addr()?,
