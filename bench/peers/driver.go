@@ -26,6 +26,7 @@ func drive(role string, args []string) error {
 	fs.StringVar(&s.certFile, "cert", "", "certificate of the server, in PEM, which is also the client's root")
 	fs.StringVar(&s.keyFile, "key", "", "key of the server, in PEM")
 	fs.IntVar(&s.datagram, "datagram", 1200, "largest UDP payload, if the stack can set it")
+	fs.StringVar(&s.bind, "bind", "127.0.0.1", "local IPv4 address of sockets")
 	fs.StringVar(&addr, "addr", "", "address of the server that a client connects to")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -84,6 +85,7 @@ func answerRequests(in io.Reader, out io.Writer, handle func(string) (string, er
 type settings struct {
 	certFile, keyFile string
 	datagram          int
+	bind              string // local address
 
 	certPEM, keyPEM []byte
 	certDER         []byte

@@ -43,7 +43,7 @@ func openFloor(s *settings) (endpoint, error) {
 	if e.aead, err = cipher.NewGCM(block); err != nil {
 		return nil, err
 	}
-	if e.socket, err = newSocket(); err != nil {
+	if e.socket, err = newSocket(s); err != nil {
 		return nil, err
 	}
 	if err := e.setBuffers(); err != nil {

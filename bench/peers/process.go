@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pqquic/pqquic/bench/peers/link"
 )
 
 const (
@@ -120,21 +122,16 @@ func (p *process) stop() {
 // A pair is a server and a client of one stack.
 type pair struct {
 	server, client *process
+	link           *link.Link // between them; nil for loopback
 }
 
-// startPair starts both and checks what they negotiated.
-func startPair(program, stack, cert, key string, datagram int) (*pair, error) {
-	common := []string{"-stack", stack, "-cert", cert, "-datagram", fmt.Sprint(datagram)}
-	server, err := start(program, append([]string{"server", "-key", key}, common...)...)
-	if err != nil {
-		return nil, fmt.Errorf("the server does not start: %w", err)
+// startPair starts both and checks what they negotiated. They are at the ends of a new link, unless that is nil.
+func startPair(program, stack, cert, key string, datagram int, over *link.Config) (*pair, error) {
+	p := new(pair)
+	if err := p.start(program, stack, cert, key, datagram, over); err != nil {
+		p.stop()
+		return nil, err
 	}
-	client, err := start(program, append([]string{"client", "-addr", server.ready["addr"]}, common...)...)
-	if err != nil {
-		server.stop()
-		return nil, fmt.Errorf("the client does not connect: %w", err)
-	}
-	p := &pair{server, client}
 	if stack == rawFloor { // has no handshake
 		return p, nil
 	}
@@ -143,6 +140,44 @@ func startPair(program, stack, cert, key string, datagram int) (*pair, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (p *pair) start(program, stack, cert, key string, datagram int, over *link.Config) (err error) {
+	atServer, atClient := loopback, loopback
+	if over != nil {
+		if p.link, err = link.New(*over); err != nil {
+			return fmt.Errorf("the emulated link: %w", err)
+		}
+		s, c := p.link.Ends()
+		atServer, atClient = place{s.Addr().String(), s.Do}, place{c.Addr().String(), c.Do}
+	}
+	common := []string{"-stack", stack, "-cert", cert, "-datagram", fmt.Sprint(datagram)}
+	if p.server, err = atServer.start(program, append([]string{"server", "-key", key}, common...)); err != nil {
+		return fmt.Errorf("the server does not start: %w", err)
+	}
+	p.client, err = atClient.start(program, append([]string{"client", "-addr", p.server.ready["addr"]}, common...))
+	if err != nil {
+		return fmt.Errorf("the client does not connect: %w", err)
+	}
+	return nil
+}
+
+// A place is where a driver runs.
+type place struct {
+	addr string // local address of its sockets
+	do   func(func() error) error
+}
+
+// loopback is the network namespace of the runner.
+var loopback = place{"127.0.0.1", func(f func() error) error { return f() }}
+
+// start starts a driver in this place.
+func (at place) start(program string, args []string) (p *process, err error) {
+	err = at.do(func() error {
+		p, err = start(program, append(args, "-bind", at.addr)...)
+		return err
+	})
+	return p, err
 }
 
 // check returns an error if the connection that the client has made cannot be compared with those of other stacks.
@@ -156,9 +191,17 @@ func (p *pair) check() error {
 	return nil
 }
 
+// stop ends what was started.
 func (p *pair) stop() {
-	p.client.stop()
-	p.server.stop()
+	if p.client != nil {
+		p.client.stop()
+	}
+	if p.server != nil {
+		p.server.stop()
+	}
+	if p.link != nil {
+		p.link.Close()
+	}
 }
 
 // cpu returns the CPU time of each process.
@@ -178,6 +221,7 @@ func (p *pair) run(request string, settle time.Duration) (sample, error) {
 		return sample{}, err
 	}
 	sent, counted := udpSent()
+	counted = counted && p.link == nil // the datagrams are sent in other namespaces
 	line, err := p.client.ask(request)
 	if err != nil {
 		return sample{}, err

@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/pqquic/pqquic/bench/peers/link"
 )
 
 // A workload is something that a pair does.
@@ -19,6 +21,10 @@ type workload struct {
 	request func(amount int64) string
 	least   int64 // smallest amount of a run
 	metrics []metric
+	// link is what a workload runs over, or nil for loopback. Each stack then moves the same amount, in proportion to
+	// the time of a measurement, of which rate is the amount a second.
+	link *link.Config
+	rate int64
 }
 
 // A metric is a figure of a workload.
@@ -72,6 +78,8 @@ var workloads = []workload{
 		request: func(n int64) string { return fmt.Sprintf("request %d", n) }},
 	{name: "streams-32", least: 32, metrics: streamMetrics,
 		request: func(n int64) string { return fmt.Sprintf("streams %d 32", n) }},
+	linkWorkload("15ms-1%", 2e6, link.Config{Delay: 15 * time.Millisecond, Loss: 0.01, Queue: 375e3}),
+	linkWorkload("50ms-0.1%", 4e6, link.Config{Delay: 50 * time.Millisecond, Loss: 0.001, Queue: 1250e3}),
 }
 
 func workloadNames() (names []string) {
@@ -120,9 +128,14 @@ func (r *runner) run() error {
 		return errors.New("no stack can be measured")
 	}
 	for _, w := range workloads {
-		if slices.Contains(r.workloads, w.name) {
-			r.results[w.name] = r.measure(w, usable, cert, key)
+		if !slices.Contains(r.workloads, w.name) {
+			continue
 		}
+		if err := w.possible(); err != nil {
+			r.skip(w.name, err.Error())
+			continue
+		}
+		r.results[w.name] = r.measure(w, usable, cert, key)
 	}
 	r.report()
 	return nil
@@ -136,7 +149,7 @@ func (r *runner) usable(cert, key string) (stacks []string) {
 			r.skip(stack, fmt.Sprintf("its driver is not built: %v", r.rustError))
 			continue
 		}
-		p, err := startPair(program, stack, cert, key, r.datagram)
+		p, err := startPair(program, stack, cert, key, r.datagram, nil)
 		if err != nil {
 			r.skip(stack, err.Error())
 			continue
@@ -173,7 +186,7 @@ func (r *runner) measure(w workload, stacks []string, cert, key string) map[stri
 		if !supports(stack, w.name) {
 			continue
 		}
-		p, err := startPair(r.program(stack), stack, cert, key, r.datagram)
+		p, err := startPair(r.program(stack), stack, cert, key, r.datagram, w.link)
 		if err != nil {
 			drop(stack, err)
 			continue
@@ -195,6 +208,9 @@ func (r *runner) measure(w workload, stacks []string, cert, key string) map[stri
 			if !ok {
 				continue
 			}
+			if p.link != nil { // loses the same packets of every stack, and others in each round
+				p.link.Reseed(uint64(round))
+			}
 			s, err := p.run(w.request(p.amount), r.settle)
 			if err != nil {
 				drop(stack, err)
@@ -214,6 +230,10 @@ func (r *runner) measure(w workload, stacks []string, cert, key string) map[stri
 // calibrate warms a pair up and returns the amount of work that takes about r.time.
 func (r *runner) calibrate(p *pair, w workload) (int64, error) {
 	amount := w.least
+	if w.link != nil {
+		_, err := p.run(w.request(amount), 0)
+		return max(w.least, int64(r.time.Seconds()*float64(w.rate))), err
+	}
 	for _, target := range []time.Duration{r.time / 16, r.time / 4, r.time} {
 		s, err := p.run(w.request(amount), 0)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// goStacks open an endpoint on a new loopback socket.
+// goStacks open an endpoint on a new socket.
 var goStacks = map[string]func(*settings) (endpoint, error){
 	"pqquic-s2n": func(s *settings) (endpoint, error) {
 		p, err := s2n.New()
@@ -52,7 +53,7 @@ func supports(stack, workload string) bool {
 	switch stack {
 	case tlsTCP: // one stream a connection
 		return workload != "request" && workload != "streams-32" && !strings.HasSuffix(workload, "-10")
-	case rawFloor:
+	case rawFloor: // retransmits nothing
 		return workload == "bulk-down-1"
 	}
 	return true
@@ -60,11 +61,15 @@ func supports(stack, workload string) bool {
 
 var background = context.Background()
 
-// A socket is a UDP socket on the loopback interface.
+// A socket is a UDP socket.
 type socket struct{ *net.UDPConn }
 
-func newSocket() (socket, error) {
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func newSocket(s *settings) (socket, error) {
+	local, err := netip.ParseAddr(s.bind)
+	if err != nil {
+		return socket{}, fmt.Errorf("the local address %q: %w", s.bind, err)
+	}
+	c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0)))
 	return socket{c}, err
 }
 
@@ -86,7 +91,7 @@ func openOurs(p tlsprovider.Provider, s *settings) (endpoint, error) {
 		cfg.TLS.RootCAs = new(tlsprovider.Roots)
 		cfg.TLS.RootCAs.AddDER(s.certDER)
 	}
-	sock, err := newSocket()
+	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +143,7 @@ type quicGoEndpoint struct {
 }
 
 func openQuicGo(s *settings) (endpoint, error) {
-	sock, err := newSocket()
+	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +214,7 @@ type xNetEndpoint struct {
 
 // openXNet opens an endpoint of x/net, which always sends datagrams of at most 1200 bytes.
 func openXNet(s *settings) (endpoint, error) {
-	sock, err := newSocket()
+	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func openTLSTCP(s *settings) (endpoint, error) {
 		return nil, err
 	}
 	if s.server() {
-		e.Listener, err = net.Listen("tcp4", "127.0.0.1:0")
+		e.Listener, err = net.Listen("tcp4", net.JoinHostPort(s.bind, "0"))
 	}
 	return e, err
 }

@@ -86,6 +86,15 @@ func (l *Link) Close() (err error) {
 	return err
 }
 
+// Reseed makes both directions lose from now on the packets that a seed selects, as a new link does.
+func (l *Link) Reseed(seed uint64) {
+	for _, e := range l.ends {
+		e.mu.Lock()
+		e.shaper.reseed(seed)
+		e.mu.Unlock()
+	}
+}
+
 // Addr returns the address of this end.
 func (e *End) Addr() netip.Addr { return e.addr }
 

@@ -47,9 +47,10 @@ type Counts struct {
 type shaper struct {
 	Config
 	Counts
-	random *rand.Rand
-	idle   time.Time // when everything in the queue is transmitted
-	flying []flight  // accepted and not lost, in the order of their arrival
+	direction uint64
+	random    *rand.Rand
+	idle      time.Time // when everything in the queue is transmitted
+	flying    []flight  // accepted and not lost, in the order of their arrival
 }
 
 // A flight is a packet and the time of its arrival at the far end.
@@ -59,8 +60,13 @@ type flight struct {
 }
 
 func newShaper(c Config, direction uint64) *shaper {
-	return &shaper{Config: c, random: rand.New(rand.NewPCG(c.Seed, direction))}
+	s := &shaper{Config: c, direction: direction}
+	s.reseed(c.Seed)
+	return s
 }
+
+// reseed begins the sequence of random losses that a seed selects.
+func (s *shaper) reseed(seed uint64) { s.random = rand.New(rand.NewPCG(seed, s.direction)) }
 
 // add takes a packet, which it keeps, from the near end.
 func (s *shaper) add(now time.Time, packet []byte) {

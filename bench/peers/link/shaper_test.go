@@ -63,9 +63,12 @@ func TestFullQueueDrops(t *testing.T) {
 
 func TestLossIsSeeded(t *testing.T) {
 	const packets = 100000
-	lost := func(seed, direction uint64) (which []int) {
-		s := newShaper(Config{Rate: 1e9, Queue: 1000, Loss: 0.01, Seed: seed}, direction)
-		now := start
+	now := start
+	shaperOf := func(seed, direction uint64) *shaper {
+		return newShaper(Config{Rate: 1e9, Queue: 1000, Loss: 0.01, Seed: seed}, direction)
+	}
+	lost := func(s *shaper) (which []int) {
+		s.Counts = Counts{}
 		for i := range packets {
 			before := s.Lost
 			s.add(now, make([]byte, 100))
@@ -78,11 +81,15 @@ func TestLossIsSeeded(t *testing.T) {
 		require.Len(t, arrivals(t, s), packets-len(which))
 		return which
 	}
-	first := lost(1, 0)
+	s := shaperOf(1, 0)
+	first := lost(s)
 	require.InDelta(t, 1000, len(first), 150, "1 % of %d packets", packets)
-	require.Equal(t, first, lost(1, 0), "the same seed selects the same packets")
-	require.NotEqual(t, first, lost(2, 0))
-	require.NotEqual(t, first, lost(1, 1), "the directions are independent")
+	require.Equal(t, first, lost(shaperOf(1, 0)), "the same seed selects the same packets")
+	require.NotEqual(t, first, lost(shaperOf(2, 0)))
+	require.NotEqual(t, first, lost(shaperOf(1, 1)), "the directions are independent")
+	require.NotEqual(t, first, lost(s), "the sequence continues")
+	s.reseed(1)
+	require.Equal(t, first, lost(s), "a seed begins the sequence again")
 }
 
 // A lost packet has used the link: loss does not make it faster.
