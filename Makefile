@@ -63,13 +63,14 @@ bench: bootstrap build
 
 # Measures pqquic side by side with quic-go, x/net, s2n-quic and quinn, in separate processes, and writes the figures
 # and ratios to build/out/bench-peers.md. What cannot be built is reported and left out. ROUNDS=, TIME= and DATAGRAM=
-# set its length and the largest datagram, STACKS= and WORKLOADS= select by name.
+# set its length and the largest datagram, CONNECTIONS= and IDLE= are those of the workload memory, STACKS= and
+# WORKLOADS= select by name.
 bench-peers:
 	$(MAKE) bootstrap build || echo "bench-peers: the C library is not built: the s2n provider is not measured" >&2
 	cd bench && GOWORK=off go build $(TAGS) -o "$(BIN)/bench-peers" ./peers
 	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
-		-stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
+		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
 
 # Measures the cost of post-quantum key exchange in connections per second: AWS's study of s2n-quic in 2022, with
 # today's algorithms. Writes build/out/figure3.{html,svg,json} and prints the relative rates. CONNECTIONS= and

@@ -72,6 +72,10 @@ func answerRequests(in io.Reader, out io.Writer, handle func(string) (string, er
 			fmt.Fprintf(out, "cpu %d\n", cpuTime().Nanoseconds())
 			continue
 		}
+		if lines.Text() == "memory" {
+			fmt.Fprintln(out, processMemory())
+			continue
+		}
 		answer, err := handle(lines.Text())
 		if err != nil {
 			answer = "error " + strings.ReplaceAll(err.Error(), "\n", " ")
@@ -154,6 +158,11 @@ func (c *client) handle(line string) (string, error) {
 		var n [2]int64
 		if n, err = positive(words[1:]); err == nil {
 			d, err = c.requests(int(n[0]))
+		}
+	case len(words) == 3 && words[0] == "hold":
+		var n [2]int64
+		if n, err = positive(words[1:]); err == nil {
+			d, err = c.hold(int(n[0]), int(n[1]))
 		}
 	case len(words) == 3 && words[0] == "streams":
 		var n [2]int64

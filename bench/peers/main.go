@@ -41,6 +41,8 @@ func benchmark(args []string) error {
 	fs.IntVar(&r.rounds, "rounds", 5, "number of rounds, in each of which every stack runs once")
 	fs.DurationVar(&r.time, "time", time.Second, "approximate duration of one measurement")
 	fs.IntVar(&r.datagram, "datagram", 1200, "largest UDP payload, for stacks that can set it")
+	fs.Int64Var(&r.connections, "connections", 1000, "number of connections of the workload memory")
+	fs.DurationVar(&r.idle, "idle", time.Second, "time for which these connections are idle")
 	fs.StringVar(&stacks, "stacks", "", "comma-separated stacks; empty means all")
 	fs.StringVar(&workloads, "workloads", "", "comma-separated workloads; empty means all")
 	fs.StringVar(&crate, "rust", "", "folder of the crate of the stacks in Rust, which is built first")
@@ -61,6 +63,9 @@ func benchmark(args []string) error {
 	}
 	if r.rounds < 1 || r.time <= 0 {
 		return fmt.Errorf("-rounds %d and -time %v must be positive", r.rounds, r.time)
+	}
+	if r.connections < 1 {
+		return fmt.Errorf("-connections %d must be positive", r.connections)
 	}
 	rust := ""
 	if slices.ContainsFunc(r.stacks, isRust) {

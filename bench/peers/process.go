@@ -245,4 +245,5 @@ type sample struct {
 	done
 	clientCPU, serverCPU time.Duration
 	datagrams            float64 // -1 if unknown
+	memory                       // growth of the server's, of the workload memory
 }

@@ -19,12 +19,15 @@ import (
 // Before it is ready, the client makes one connection and reports its group and suite. The requests are:
 //
 //	cpu                               user and system time of the process: "cpu NANOSECONDS"
+//	memory                            resident memory of the process: "memory BYTES BYTES", the second after it has
+//	                                  returned unused memory to the system
 //	connect COUNT CONCURRENT          COUNT connections, CONCURRENT at a time
 //	bulk down|up STREAMS BYTES        a transfer of BYTES on each of STREAMS streams of one connection
 //	request COUNT                     COUNT requests of 100 bytes and responses of 100 bytes on one connection
 //	streams COUNT CONCURRENT          COUNT streams of one byte each way on one connection, CONCURRENT at a time
+//	hold COUNT CONCURRENT             like connect, but the connections stay open until the client ends
 //
-// A client answers the last four with "done AMOUNT NANOSECONDS P50 P99": the number of connections, bytes, requests
+// A client answers the last five with "done AMOUNT NANOSECONDS P50 P99": the number of connections, bytes, requests
 // or streams, the time that they took, and the percentiles of the requests' times, which are 0 for other workloads.
 // The time excludes the handshake of the one connection. A request that failed is answered with "error TEXT".
 //

@@ -78,6 +78,8 @@ var workloads = []workload{
 		request: func(n int64) string { return fmt.Sprintf("request %d", n) }},
 	{name: "streams-32", least: 32, metrics: streamMetrics,
 		request: func(n int64) string { return fmt.Sprintf("streams %d 32", n) }},
+	{name: memoryWorkload, least: 1, metrics: memoryMetrics,
+		request: func(n int64) string { return fmt.Sprintf("hold %d 32", n) }},
 	linkWorkload("15ms-1%", 2e6, link.Config{Delay: 15 * time.Millisecond, Loss: 0.01, Queue: 375e3}),
 	linkWorkload("50ms-0.1%", 4e6, link.Config{Delay: 50 * time.Millisecond, Loss: 0.001, Queue: 1250e3}),
 }
@@ -95,6 +97,8 @@ type runner struct {
 	time              time.Duration // of a measurement
 	settle            time.Duration // after a measurement, in which CPU time still counts for it
 	datagram          int
+	connections       int64         // of the workload memory
+	idle              time.Duration // between the last of these connections and the measurement
 	stacks, workloads []string
 	program           func(stack string) string // the driver of a stack; empty if it is not built
 	rustError         error                     // why there is no driver in Rust
@@ -135,7 +139,11 @@ func (r *runner) run() error {
 			r.skip(w.name, err.Error())
 			continue
 		}
-		r.results[w.name] = r.measure(w, usable, cert, key)
+		if w.name == memoryWorkload {
+			r.results[w.name] = r.measureMemory(w, usable, cert, key)
+		} else {
+			r.results[w.name] = r.measure(w, usable, cert, key)
+		}
 	}
 	r.report()
 	return nil

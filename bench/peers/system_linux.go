@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,27 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// processMemory returns the resident memory of this process, before and after Go returns what it can.
+func processMemory() memory {
+	m := memory{resident: residentMemory()}
+	debug.FreeOSMemory()
+	m.freed = residentMemory()
+	return m
+}
+
+// residentMemory returns the size of the resident set of this process, or 0 if it is unknown.
+func residentMemory() int64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
 }
 
 // setBuffers sets the sizes of the buffers, beyond the system's limit if this process may do that.

@@ -123,6 +123,9 @@ func write(s io.Writer, buf []byte, n int64) error {
 type client struct {
 	endpoint
 	server string // address
+
+	mu   sync.Mutex
+	held []connection // of hold
 }
 
 // exchange sends a message of size bytes that begins with head on a new stream, and reads an answer of want bytes.
@@ -196,6 +199,20 @@ func (c *client) connect() error {
 	}
 	defer conn.abort()
 	return exchange(conn, []byte{answerByte}, 1, 1)
+}
+
+// hold makes n connections, some of them at a time, and keeps them open.
+func (c *client) hold(n, concurrent int) (done, error) {
+	return repeat(n, concurrent, func() error {
+		conn, err := c.dial(c.server)
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.held = append(c.held, conn)
+		c.mu.Unlock()
+		return exchange(conn, []byte{answerByte}, 1, 1)
+	})
 }
 
 // bulk moves size bytes on each of several streams of one connection.

@@ -10,6 +10,9 @@ mod workloads;
 use std::{collections::HashMap, io::BufRead, net::SocketAddr, sync::Arc};
 use workloads::{Client, Done};
 
+/// The idle timeout of all stacks, which is the Go driver's.
+pub const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
+
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -113,6 +116,12 @@ fn answer_requests(mut handle: impl FnMut(&str) -> Result<Done>) -> Result<()> {
             println!("cpu {}", system::cpu_time().as_nanos());
             continue;
         }
+        if line == "memory" {
+            let resident = system::resident_memory();
+            system::free_memory();
+            println!("memory {resident} {}", system::resident_memory());
+            continue;
+        }
         match handle(&line) {
             Ok(done) => println!("{done}"),
             Err(err) => println!("error {}", err.to_string().replace('\n', " ")),
@@ -146,6 +155,7 @@ async fn handle<C: Client>(client: Arc<C>, line: &str) -> Result<Done> {
         ["bulk", direction @ ("down" | "up"), streams, size] => {
             workloads::bulk(client, *direction == "up", streams.parse()?, size.parse()?).await
         }
+        ["hold", n, concurrent] => workloads::hold(client, n.parse()?, concurrent.parse()?).await,
         ["streams", n, concurrent] => {
             workloads::streams(client, n.parse()?, concurrent.parse()?).await
         }

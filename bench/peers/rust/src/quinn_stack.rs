@@ -1,7 +1,7 @@
 //! quinn.
 
 use crate::{
-    Result, Settings,
+    IDLE_TIMEOUT, Result, Settings,
     system::Socket,
     tls,
     workloads::{Client, Connection, Server, Stream},
@@ -25,16 +25,17 @@ pub struct QuinnStream {
     receive: quinn::RecvStream,
 }
 
-fn transport(s: &Settings) -> Arc<TransportConfig> {
+fn transport(s: &Settings) -> Result<Arc<TransportConfig>> {
     let mut config = TransportConfig::default();
     config.initial_mtu(s.datagram).mtu_discovery_config(None);
-    Arc::new(config)
+    config.max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?));
+    Ok(Arc::new(config))
 }
 
 pub fn server(socket: Socket, s: &Settings) -> Result<QuinnServer> {
     let crypto = QuicServerConfig::try_from(tls::rustls_server(s)?)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(transport(s));
+    config.transport_config(transport(s)?);
     let endpoint = Endpoint::new(
         EndpointConfig::default(),
         Some(config),
@@ -47,7 +48,7 @@ pub fn server(socket: Socket, s: &Settings) -> Result<QuinnServer> {
 pub fn client(socket: Socket, server: SocketAddr, s: &Settings) -> Result<QuinnClient> {
     let crypto = QuicClientConfig::try_from(tls::rustls_client(s)?)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(transport(s));
+    config.transport_config(transport(s)?);
     let mut endpoint = Endpoint::new(
         EndpointConfig::default(),
         None,

@@ -1,7 +1,7 @@
 //! s2n-quic, with either of its TLS implementations.
 
 use crate::{
-    Result, Settings,
+    IDLE_TIMEOUT, Result, Settings,
     system::Socket,
     tls::SERVER_NAME,
     workloads::{Client, Connection, Server, Stream},
@@ -11,7 +11,9 @@ use s2n_quic::{
     client::Connect,
     provider::{
         event::{self, events},
-        io, tls,
+        io,
+        limits::Limits,
+        tls,
     },
     stream::BidirectionalStream,
 };
@@ -36,6 +38,10 @@ fn io(socket: Socket, s: &Settings) -> Result<io::Default> {
         .build()?)
 }
 
+fn limits() -> Result<Limits> {
+    Ok(Limits::new().with_max_idle_timeout(IDLE_TIMEOUT)?)
+}
+
 pub fn server<T: tls::Provider + 'static>(
     tls: T,
     socket: Socket,
@@ -45,6 +51,7 @@ pub fn server<T: tls::Provider + 'static>(
         .with_tls(tls)
         .map_err(|err| err.to_string())?
         .with_io(io(socket, s)?)?
+        .with_limits(limits()?)?
         .start()?;
     Ok(S2nServer(server))
 }
@@ -59,6 +66,7 @@ pub fn client<T: tls::Provider + 'static>(
         .with_tls(tls)
         .map_err(|err| err.to_string())?
         .with_io(io(socket, s)?)?
+        .with_limits(limits()?)?
         .with_event(Recorder)?
         .start()?;
     Ok(S2nClient { client, server })

@@ -1,4 +1,4 @@
-//! Sockets with large buffers, and CPU time.
+//! Sockets with large buffers, CPU time and memory.
 
 use crate::Result;
 use std::{
@@ -91,4 +91,25 @@ pub fn cpu_time() -> Duration {
         .iter()
         .map(|t| Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64))
         .sum()
+}
+
+/// Returns the size of the resident set of this process in bytes, or 0 if it is unknown.
+pub fn resident_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|field| field.parse().ok())
+        .unwrap_or_default();
+    // SAFETY: sysconf has no preconditions.
+    pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as u64
+}
+
+/// Returns unused memory to the system, if the C library can do that.
+pub fn free_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim has no preconditions.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }

@@ -191,6 +191,21 @@ pub async fn connections<C: Client>(client: Arc<C>, n: usize, concurrent: usize)
     .await
 }
 
+/// Makes n connections, some of them at a time, and keeps them open until the process ends.
+pub async fn hold<C: Client>(client: Arc<C>, n: usize, concurrent: usize) -> Result<Done> {
+    repeat(n, concurrent, move || {
+        let client = client.clone();
+        async move {
+            let connection = client.connect().await?;
+            let result = exchange_byte(&connection).await;
+            // Both stacks close a connection that is dropped.
+            std::mem::forget(connection);
+            result
+        }
+    })
+    .await
+}
+
 /// Opens n streams on one connection, some of them at a time. Each moves one byte in each direction.
 pub async fn streams<C: Client>(client: Arc<C>, n: usize, concurrent: usize) -> Result<Done> {
     let connection = Arc::new(client.connect().await?);
