@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers figure3 figure3-2022 install clean
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-compare figure3 figure3-2022 install clean
 
 build:
 	scripts/build $(VARIANT)
@@ -71,6 +71,13 @@ bench-peers:
 	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
 		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
+
+# Measures pqquic of this tree beside that of the commit BASE, as bench-peers does, and writes the figures and ratios
+# to build/out/bench-compare.md. The other variables are those of bench-peers.
+bench-compare: bootstrap build
+	scripts/bench-compare "$(BASE)" -o build/out/bench-compare.md \
+		-rounds "$${ROUNDS:-9}" -time "$${TIME:-1s}" -connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" \
+		-stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
 
 # Measures the cost of post-quantum key exchange in connections per second: AWS's study of s2n-quic in 2022, with
 # today's algorithms. Writes build/out/figure3.{html,svg,json} and prints the relative rates. CONNECTIONS= and

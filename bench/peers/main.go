@@ -36,7 +36,7 @@ func main() {
 // benchmark parses the runner's flags and runs it.
 func benchmark(args []string) error {
 	r := &runner{out: os.Stdout, log: os.Stderr, settle: 300 * time.Millisecond}
-	var stacks, workloads, crate, target, file string
+	var stacks, workloads, crate, target, file, base string
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
 	fs.IntVar(&r.rounds, "rounds", 5, "number of rounds, in each of which every stack runs once")
 	fs.DurationVar(&r.time, "time", time.Second, "approximate duration of one measurement")
@@ -47,6 +47,8 @@ func benchmark(args []string) error {
 	fs.StringVar(&workloads, "workloads", "", "comma-separated workloads; empty means all")
 	fs.StringVar(&crate, "rust", "", "folder of the crate of the stacks in Rust, which is built first")
 	fs.StringVar(&target, "target", "target", "folder for what cargo builds")
+	fs.StringVar(&base, "base", "", "driver with pqquic of another commit: only pqquic of both commits is measured")
+	fs.StringVar(&r.baseCommit, "base-commit", "", "name of that commit, for the report")
 	fs.StringVar(&file, "o", "", "file that the report is also written to")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -55,7 +57,11 @@ func benchmark(args []string) error {
 	if err != nil {
 		return err
 	}
-	if r.stacks, err = choose("stack", stackNames(), stacks); err != nil {
+	known := stackNames()
+	if base != "" {
+		known = comparedNames()
+	}
+	if r.stacks, err = choose("stack", known, stacks); err != nil {
 		return err
 	}
 	if r.workloads, err = choose("workload", workloadNames(), workloads); err != nil {
@@ -85,6 +91,9 @@ func benchmark(args []string) error {
 	r.program = func(stack string) string {
 		if isRust(stack) {
 			return rust
+		}
+		if strings.HasSuffix(stack, baseSuffix) {
+			return base
 		}
 		return self
 	}

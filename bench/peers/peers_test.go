@@ -124,6 +124,28 @@ func TestReportsWhatIsMissing(t *testing.T) {
 	}
 }
 
+// The stacks of another commit are run by its driver, under the names that the driver knows.
+func TestComparesWithBase(t *testing.T) {
+	r, out := testRunner(t)
+	r.stacks, r.workloads, r.baseCommit = []string{"pqquic-native", "pqquic-native@base"}, []string{"request", memoryWorkload}, "abcdef012"
+	var asked []string
+	self := r.program("pqquic-native")
+	r.program = func(stack string) string {
+		asked = append(asked, stack)
+		return self
+	}
+	require.NoError(t, r.run())
+	require.Empty(t, r.missing)
+	require.Contains(t, asked, "pqquic-native@base")
+	for _, name := range r.workloads {
+		require.ElementsMatch(t, r.stacks, slices.Collect(maps.Keys(r.results[name])), name)
+	}
+	require.Contains(t, out.String(), "are pqquic at commit abcdef012.\n")
+	ratio := r.results["request"]["pqquic-native"][0].p50.Seconds() / r.results["request"]["pqquic-native@base"][0].p50.Seconds()
+	row := fmt.Sprintf(`\| pqquic-native@base \| [^|]+ \| [^|]+ \| %.2f \|`, ratio)
+	require.Regexp(t, row, out.String(), "the ratio of this commit to the other")
+}
+
 // A client that fails in the middle of a run ends the measurements of its stack.
 func TestReportsFailedRequest(t *testing.T) {
 	r, _ := testRunner(t)

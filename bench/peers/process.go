@@ -151,7 +151,7 @@ func (p *pair) start(program, stack, cert, key string, datagram int, over *link.
 		s, c := p.link.Ends()
 		atServer, atClient = place{s.Addr().String(), s.Do}, place{c.Addr().String(), c.Do}
 	}
-	common := []string{"-stack", stack, "-cert", cert, "-datagram", fmt.Sprint(datagram)}
+	common := []string{"-stack", strings.TrimSuffix(stack, baseSuffix), "-cert", cert, "-datagram", fmt.Sprint(datagram)}
 	if p.server, err = atServer.start(program, append([]string{"server", "-key", key}, common...)); err != nil {
 		return fmt.Errorf("the server does not start: %w", err)
 	}

@@ -146,6 +146,9 @@ func (r *runner) provenance() {
 		machine(), r.load, load(), r.rounds, r.time, r.commit)
 	fmt.Fprintf(r.out, "%s, %s, ECDSA P-256, no tickets, datagrams of at most %d bytes. %s.\n",
 		wantGroup, wantSuite, r.datagram, strings.Join(versions(), ", "))
+	if r.baseCommit != "" {
+		fmt.Fprintf(r.out, "Stacks that end in %s are pqquic at commit %s.\n", baseSuffix, r.baseCommit)
+	}
 	if r.isolated != nil {
 		fmt.Fprintf(r.out, "Counts of datagrams include those of other programs: %v.\n", r.isolated)
 	}

@@ -104,12 +104,13 @@ type runner struct {
 	rustError         error                     // why there is no driver in Rust
 	out, log          io.Writer
 
-	commit   string
-	load     string   // load average before the run
-	missing  []string // what was not measured, and why
-	isolated error    // nil if the drivers have a network namespace of their own
-	buffers  map[string]string
-	results  map[string]map[string][]sample // by workload and stack; nil for a round that failed
+	commit     string
+	baseCommit string   // of the stacks whose names end in baseSuffix
+	load       string   // load average before the run
+	missing    []string // what was not measured, and why
+	isolated   error    // nil if the drivers have a network namespace of their own
+	buffers    map[string]string
+	results    map[string]map[string][]sample // by workload and stack; nil for a round that failed
 }
 
 func (r *runner) run() error {

@@ -48,6 +48,17 @@ func stackNames() []string {
 		"quic-go", "x/net", tlsTCP, rawFloor)...)
 }
 
+// baseSuffix is the end of the names of our stacks at the commit that make bench-compare compares with.
+const baseSuffix = "@base"
+
+// comparedNames returns the names of our stacks at both commits.
+func comparedNames() (names []string) {
+	for _, stack := range ours {
+		names = append(names, stack, stack+baseSuffix)
+	}
+	return names
+}
+
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
 	switch stack {
