@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type workload struct {
 	// the time of a measurement, of which rate is the amount a second.
 	link *link.Config
 	rate int64
+	// datagram is the largest UDP payload, or 0 for that of the runner.
+	datagram int
 }
 
 // A metric is a figure of a workload.
@@ -80,6 +83,7 @@ var workloads = []workload{
 		request: func(n int64) string { return fmt.Sprintf("streams %d 32", n) }},
 	{name: memoryWorkload, least: 1, metrics: memoryMetrics,
 		request: func(n int64) string { return fmt.Sprintf("hold %d 32", n) }},
+	jumboWorkload(),
 	linkWorkload("15ms-1%", 2e6, link.Config{Delay: 15 * time.Millisecond, Loss: 0.01, Queue: 375e3}),
 	linkWorkload("50ms-0.1%", 4e6, link.Config{Delay: 50 * time.Millisecond, Loss: 0.001, Queue: 1250e3}),
 }
@@ -195,7 +199,7 @@ func (r *runner) measure(w workload, stacks []string, cert, key string) map[stri
 		if !supports(stack, w.name) {
 			continue
 		}
-		p, err := startPair(r.program(stack), stack, cert, key, r.datagram, w.link)
+		p, err := startPair(r.program(stack), stack, cert, key, cmp.Or(w.datagram, r.datagram), w.link)
 		if err != nil {
 			drop(stack, err)
 			continue

@@ -63,9 +63,9 @@ func comparedNames() (names []string) {
 func supports(stack, workload string) bool {
 	switch stack {
 	case tlsTCP: // one stream a connection, whose end closes the connection
-		return !slices.Contains([]string{"request", "streams-32", memoryWorkload}, workload) && !strings.HasSuffix(workload, "-10")
+		return !slices.Contains([]string{"request", "streams-32", memoryWorkload, jumbo}, workload) && !strings.HasSuffix(workload, "-10")
 	case rawFloor: // retransmits nothing
-		return workload == "bulk-down-1"
+		return workload == "bulk-down-1" || workload == jumbo
 	}
 	return true
 }
