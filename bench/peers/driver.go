@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -28,9 +29,11 @@ func drive(role string, args []string) error {
 	fs.IntVar(&s.datagram, "datagram", 1200, "largest UDP payload, if the stack can set it")
 	fs.StringVar(&s.bind, "bind", "127.0.0.1", "local IPv4 address of sockets")
 	fs.StringVar(&addr, "addr", "", "address of the server that a client connects to")
+	procs := fs.Int("procs", 0, "GOMAXPROCS; 0 means what the environment says")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	runtime.GOMAXPROCS(*procs)
 	open, ok := goStacks[stack]
 	if !ok {
 		return fmt.Errorf("there is no stack %q in Go", stack)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// memoryWorkload is the workload of measureMemory.
+// memoryWorkload is the workload of holdConnections.
 const memoryWorkload = "memory"
 
 // idleTimeout is that of all stacks. It is long enough for 10,000 connections that are made and then idle for 30 s.
@@ -39,9 +39,9 @@ func (p *process) memory() (m memory, err error) {
 	return m, nil
 }
 
-// measureMemory measures how much a server's resident memory grows by connections that are open and idle. In each
-// round every stack runs once, in random order, with new processes.
-func (r *runner) measureMemory(w workload, stacks []string, cert, key string) map[string][]sample {
+// measureFresh runs a workload that starts new processes each time. In each round every stack runs once, in random
+// order.
+func (r *runner) measureFresh(w workload, stacks []string, cert, key string) map[string][]sample {
 	results := make(map[string][]sample)
 	failed := make(map[string]bool)
 	var order []string
@@ -56,7 +56,7 @@ func (r *runner) measureMemory(w workload, stacks []string, cert, key string) ma
 			if failed[stack] {
 				continue
 			}
-			s, err := r.holdConnections(w, stack, cert, key)
+			s, err := w.fresh(r, w, stack, cert, key)
 			if err != nil {
 				r.skip(stack+", "+w.name, err.Error())
 				failed[stack] = true
@@ -70,8 +70,8 @@ func (r *runner) measureMemory(w workload, stacks []string, cert, key string) ma
 	return results
 }
 
-// holdConnections starts a pair, opens connections, and measures the server's memory before them and when they
-// have been idle for some time. Connections that are closed before the first measurement warm the server up.
+// holdConnections measures how much a server's resident memory grows by connections that are open and idle. It
+// starts a pair, opens connections, and measures the server's memory before them and when they have been idle for some time. Connections that are closed before the first measurement warm the server up.
 func (r *runner) holdConnections(w workload, stack, cert, key string) (sample, error) {
 	p, err := startPair(r.program(stack), stack, cert, key, r.datagram, w.link)
 	if err != nil {

@@ -126,9 +126,10 @@ type pair struct {
 }
 
 // startPair starts both and checks what they negotiated. They are at the ends of a new link, unless that is nil.
-func startPair(program, stack, cert, key string, datagram int, over *link.Config) (*pair, error) {
+// The server also gets the arguments serverArgs.
+func startPair(program, stack, cert, key string, datagram int, over *link.Config, serverArgs ...string) (*pair, error) {
 	p := new(pair)
-	if err := p.start(program, stack, cert, key, datagram, over); err != nil {
+	if err := p.start(program, stack, cert, key, datagram, over, serverArgs); err != nil {
 		p.stop()
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func startPair(program, stack, cert, key string, datagram int, over *link.Config
 	return p, nil
 }
 
-func (p *pair) start(program, stack, cert, key string, datagram int, over *link.Config) (err error) {
+func (p *pair) start(program, stack, cert, key string, datagram int, over *link.Config, serverArgs []string) (err error) {
 	atServer, atClient := loopback, loopback
 	if over != nil {
 		if p.link, err = link.New(*over); err != nil {
@@ -152,7 +153,8 @@ func (p *pair) start(program, stack, cert, key string, datagram int, over *link.
 		atServer, atClient = place{s.Addr().String(), s.Do}, place{c.Addr().String(), c.Do}
 	}
 	common := []string{"-stack", strings.TrimSuffix(stack, baseSuffix), "-cert", cert, "-datagram", fmt.Sprint(datagram)}
-	if p.server, err = atServer.start(program, append([]string{"server", "-key", key}, common...)); err != nil {
+	args := append(append([]string{"server", "-key", key}, common...), serverArgs...)
+	if p.server, err = atServer.start(program, args); err != nil {
 		return fmt.Errorf("the server does not start: %w", err)
 	}
 	p.client, err = atClient.start(program, append([]string{"client", "-addr", p.server.ready["addr"]}, common...))
@@ -244,6 +246,7 @@ func (p *pair) run(request string, settle time.Duration) (sample, error) {
 type sample struct {
 	done
 	clientCPU, serverCPU time.Duration
-	datagrams            float64 // -1 if unknown
-	memory                       // growth of the server's, of the workload memory
+	datagrams            float64       // -1 if unknown
+	memory                             // growth of the server's, of the workload memory
+	oneCPU               time.Duration // of the server with GOMAXPROCS=1, of the workload locks
 }

@@ -13,7 +13,7 @@ import (
 //	DRIVER server -stack NAME -cert FILE -datagram BYTES -bind IP -key FILE
 //	DRIVER client -stack NAME -cert FILE -datagram BYTES -bind IP -addr ADDRESS
 //
-// Its sockets are bound to the address IP.
+// A server in Go also has -procs N, its GOMAXPROCS, for the workload locks. The sockets are bound to the address IP.
 // It prints "ready" and NAME=VALUE pairs, then answers each line of its standard input with one line, and exits when
 // that ends. The server reports addr; both report rcvbuf and sndbuf, the kernel's sizes of their socket buffers.
 // Before it is ready, the client makes one connection and reports its group and suite. The requests are:

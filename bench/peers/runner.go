@@ -22,6 +22,9 @@ type workload struct {
 	request func(amount int64) string
 	least   int64 // smallest amount of a run
 	metrics []metric
+	// fresh measures a stack once, in processes that it starts itself. If it is nil, the same processes run in all
+	// rounds.
+	fresh func(r *runner, w workload, stack, cert, key string) (sample, error)
 	// link is what a workload runs over, or nil for loopback. Each stack then moves the same amount, in proportion to
 	// the time of a measurement, of which rate is the amount a second.
 	link *link.Config
@@ -81,8 +84,10 @@ var workloads = []workload{
 		request: func(n int64) string { return fmt.Sprintf("request %d", n) }},
 	{name: "streams-32", least: 32, metrics: streamMetrics,
 		request: func(n int64) string { return fmt.Sprintf("streams %d 32", n) }},
-	{name: memoryWorkload, least: 1, metrics: memoryMetrics,
+	{name: memoryWorkload, least: 1, metrics: memoryMetrics, fresh: (*runner).holdConnections,
 		request: func(n int64) string { return fmt.Sprintf("hold %d 32", n) }},
+	{name: locksWorkload, least: 32, metrics: locksMetrics, fresh: (*runner).contend,
+		request: func(n int64) string { return fmt.Sprintf("connect %d 32", n) }},
 	jumboWorkload(),
 	linkWorkload("15ms-1%", 2e6, link.Config{Delay: 15 * time.Millisecond, Loss: 0.01, Queue: 375e3}),
 	linkWorkload("50ms-0.1%", 4e6, link.Config{Delay: 50 * time.Millisecond, Loss: 0.001, Queue: 1250e3}),
@@ -144,8 +149,8 @@ func (r *runner) run() error {
 			r.skip(w.name, err.Error())
 			continue
 		}
-		if w.name == memoryWorkload {
-			r.results[w.name] = r.measureMemory(w, usable, cert, key)
+		if w.fresh != nil {
+			r.results[w.name] = r.measureFresh(w, usable, cert, key)
 		} else {
 			r.results[w.name] = r.measure(w, usable, cert, key)
 		}

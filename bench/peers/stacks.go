@@ -61,6 +61,9 @@ func comparedNames() (names []string) {
 
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
+	if workload == locksWorkload {
+		return slices.Contains(ours, strings.TrimSuffix(stack, baseSuffix))
+	}
 	switch stack {
 	case tlsTCP: // one stream a connection, whose end closes the connection
 		return !slices.Contains([]string{"request", "streams-32", memoryWorkload, jumbo}, workload) && !strings.HasSuffix(workload, "-10")
