@@ -70,8 +70,9 @@ func (r *runner) measureFresh(w workload, stacks []string, cert, key string) map
 	return results
 }
 
-// holdConnections measures how much a server's resident memory grows by connections that are open and idle. It
-// starts a pair, opens connections, and measures the server's memory before them and when they have been idle for some time. Connections that are closed before the first measurement warm the server up.
+// holdConnections measures how much a server's resident memory grows by connections that are open and idle. It starts
+// a pair, opens connections, and measures the server's memory before them and when they have been idle for some time.
+// Connections that are closed before the first measurement warm the server up.
 func (r *runner) holdConnections(w workload, stack, cert, key string) (sample, error) {
 	p, err := startPair(r.program(stack), stack, cert, key, r.datagram, w.link)
 	if err != nil {
