@@ -204,7 +204,7 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 	}
 	e.setTimer()
 	e.mu.Unlock()
-	var reply [core.MaxDatagramSize]byte
+	var reply [core.MaxUnknownSize]byte
 	e.admitPostponed(reply[:])
 }
 

@@ -41,7 +41,7 @@ func (e *Endpoint) receiveLoop() {
 	for i := range trains {
 		trains[i].Slab = make([]byte, e.sock.SlabSize())
 	}
-	reply := make([]byte, core.MaxDatagramSize)
+	reply := make([]byte, core.MaxUnknownSize)
 	errorsInARow := 0
 	for {
 		n, err := e.sock.Read(trains)

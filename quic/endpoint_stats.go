@@ -47,7 +47,7 @@ type DatagramDrops struct {
 	IncompleteHello uint64
 
 	// Dropped.
-	Malformed       uint64 // also those of more than 1472 bytes
+	Malformed       uint64 // also those of more than 8972 bytes, or 1472 with a long header
 	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
 	UnknownVersion  uint64 // too small for an answer with Version Negotiation
 	UnknownConnID   uint64 // long headers whose connection ID belongs to no connection

@@ -72,7 +72,7 @@ const (
 
 var (
 	outputs      = sync.Pool{New: func() any { return &output{buf: make([]byte, sendBufferSize)} }}
-	replyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, core.MaxDatagramSize); return &b }}
+	replyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, core.MaxUnknownSize); return &b }}
 )
 
 func (q *sendQueue) init(sock *udp.Conn, senders int) {

@@ -5,7 +5,7 @@ type DropReason uint8
 
 const (
 	DropNone           DropReason = iota
-	DropMalformed                 // on an Endpoint also: larger than MaxDatagramSize
+	DropMalformed                 // on an Endpoint also: larger than MaxDatagramSize or MaxUnknownSize
 	DropTooSmall                  // an Initial packet in a datagram below MinInitialSize
 	DropUnknownVersion            // on an Endpoint: too small for an answer with Version Negotiation
 	DropUnknownConnID             // the destination connection ID belongs to no connection

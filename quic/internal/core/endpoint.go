@@ -117,7 +117,7 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 		initials: make(map[initialKey]idEntry), tokens: make(map[[16]byte]tokenEntry),
 		attempts: bucket{rate: attemptRate, burst: attemptBurst},
 		resets:   bucket{rate: resetRate, burst: resetBurst},
-		scratch:  make([]byte, 0, MaxDatagramSize),
+		scratch:  make([]byte, 0, MaxUnknownSize),
 	}
 	c := &e.cfg
 	if c.HelloBytes <= 0 {

@@ -35,12 +35,11 @@ type Routed struct {
 }
 
 // Receive removes the longest run of datagrams with one destination from the front of t. The driver calls
-// it until t.Data is empty. Replies are built in reply, which must have MaxDatagramSize bytes.
+// it until t.Data is empty. Replies are built in reply, which must have MaxUnknownSize bytes.
 func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
 	d := t.Next()
-	// Every limit on the work for a datagram rests on its size.
 	if len(d) == 0 || len(d) > MaxDatagramSize {
 		return e.drop(DropMalformed)
 	}
@@ -104,7 +103,7 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d, reply []byte) Routed {
 	}
 	inv, ok := wire.ParseInvariant(d, ConnIDLen)
 	switch {
-	case !ok:
+	case !ok, len(d) > MaxUnknownSize:
 		return e.drop(DropMalformed)
 	case !e.cfg.Accept || inv.Version == 0:
 		return e.drop(DropNotAccepting)

@@ -17,7 +17,7 @@ import (
 func (r *rig) receiveFrom(from netip.AddrPort, d []byte) Routed {
 	r.t.Helper()
 	train := Train{Path: Path{Remote: from}, Data: bytes.Clone(d), SegmentSize: len(d)}
-	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
 	require.Empty(r.t, train.Data)
 	require.NoError(r.t, r.endpoint.CheckInvariants())
 	return got
@@ -63,7 +63,7 @@ func TestTrainOfSeveralConnections(t *testing.T) {
 	all := bytes.Clone(train.Data)
 	for len(train.Data) > 0 {
 		before := train.Data
-		res := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+		res := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
 		taken := before[:len(before)-len(train.Data)]
 		if res.Kind == RouteConn {
 			require.Equal(t, taken, res.Train.Data)

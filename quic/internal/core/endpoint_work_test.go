@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"testing"
@@ -174,29 +175,45 @@ func TestHelloGapsAreBounded(t *testing.T) {
 	}
 }
 
-// A datagram may not be larger than we say in max_udp_payload_size. The socket can receive larger ones since it
-// reads whole trains, and every limit on the work for a datagram rests on its size.
+// A datagram may not be larger than max_udp_payload_size announces. The socket can receive larger ones, since
+// it reads whole trains. The limit is lower for a datagram with a long header that belongs to no connection,
+// because the limits on the work and the memory for it rest on its size.
 func TestLargeDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	s := newStranger(t, r.serverConfig.Provider, "12345678")
 	hello := wire.Crypto{Data: []byte{1, 0, 6, 0}}.Append(nil)
-	for _, size := range []int{MaxDatagramSize + 1, 9000, 16000} {
+	for _, size := range []int{MaxUnknownSize + 1, MaxDatagramSize, MaxDatagramSize + 1, 16000} {
 		got := r.receiveFrom(clientAddr, s.packet(nil, hello, size))
 		require.Equal(t, DropMalformed, got.Drop, "%d bytes", size)
 		require.Zero(t, r.endpoint.hellos.len())
 	}
-	got := r.receiveFrom(clientAddr, s.packet(nil, hello, MaxDatagramSize))
+	got := r.receiveFrom(clientAddr, s.packet(nil, hello, MaxUnknownSize))
 	require.Equal(t, DropIncompleteHello, got.Drop)
 
 	r = connected(t, rigOptions{})
-	pings := make([]byte, 2*MaxDatagramSize)
-	for i := range pings {
-		pings[i] = byte(wire.FramePing)
+	pings := func(size int) []byte {
+		overhead := len(r.packet(tlsprovider.Server, recovery.SpaceApp, make([]byte, 100), nil)) - 100
+		return r.packet(tlsprovider.Server, recovery.SpaceApp, bytes.Repeat([]byte{byte(wire.FramePing)}, size-overhead), nil)
 	}
-	d := r.packet(tlsprovider.Server, recovery.SpaceApp, pings, nil)
-	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
-	require.Equal(t, DropMalformed, r.endpoint.Receive(r.now, &train, r.buf).Drop)
-	require.Empty(t, train.Data)
+	d := pings(MaxDatagramSize + 1)
+	require.Len(t, d, MaxDatagramSize+1)
+	require.Equal(t, DropMalformed, r.receiveFrom(clientAddr, d).Drop)
+	d = pings(MaxDatagramSize)
+	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, d).Kind)
+	before := r.server.Stats().PacketsReceived
+	r.server.HandleTrain(r.now, Train{Path: r.server.path, Data: d, SegmentSize: len(d)})
+	require.Equal(t, before+1, r.server.Stats().PacketsReceived)
+}
+
+// A peer with a connection that this Endpoint does not know, because it has restarted, receives a stateless
+// reset for a datagram of any size that we allow.
+func TestStatelessResetOfLargeDatagrams(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	for _, size := range []int{100, MaxUnknownSize, MaxUnknownSize + 1, MaxDatagramSize} {
+		d := make([]byte, size)
+		d[0] = 0x40
+		require.Equal(t, RouteReply, r.receiveFrom(clientAddr, d).Kind, "%d bytes", size)
+	}
 }
 
 // A client that is ignored costs no key derivation, and one that is refused costs one. All keys are freed.
@@ -216,7 +233,7 @@ func TestKeysOfClients(t *testing.T) {
 	}{
 		{"ignored", func(in *Incoming) { r.endpoint.Ignore(r.now, in) }, 0},
 		{"refused", func(in *Incoming) {
-			tx, ok := r.endpoint.Refuse(r.now, in, uint64(wire.ConnectionRefused), "", make([]byte, MaxDatagramSize))
+			tx, ok := r.endpoint.Refuse(r.now, in, uint64(wire.ConnectionRefused), "", make([]byte, MaxUnknownSize))
 			require.True(t, ok)
 			require.Equal(t, clientAddr, tx.Path.Remote)
 		}, 2},
@@ -275,7 +292,7 @@ func BenchmarkInitialDatagram(b *testing.B) {
 				Versions: []wire.Version{wire.Version1}, MaxHandshakes: 100})
 			s := newStranger(b, p, "12345678")
 			first, worst := s.hello(), tt.d(s)
-			d, reply := make([]byte, MinInitialSize), make([]byte, MaxDatagramSize)
+			d, reply := make([]byte, MinInitialSize), make([]byte, MaxUnknownSize)
 			now := monotime.Time(time.Second)
 			receive := func(datagram []byte) {
 				copy(d, datagram)

@@ -188,7 +188,7 @@ func (r *rig) deliver(from tlsprovider.Side, d []byte) {
 	}
 	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
 	for len(train.Data) > 0 {
-		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxDatagramSize))
+		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
 		r.routed[got.Kind]++
 		require.NoError(r.t, r.endpoint.CheckInvariants())
 		switch got.Kind {

@@ -19,8 +19,14 @@ type (
 // assumed to support it.
 const MinInitialSize = 1200
 
-// MaxDatagramSize is the largest UDP payload that a Conn receives or sends.
-const MaxDatagramSize = 1472
+// MaxDatagramSize is the largest UDP payload that a Conn receives or sends: what fits in an IPv4 packet of
+// 9000 bytes. An Endpoint's buffers for receiving must have room for it.
+const MaxDatagramSize = 9000 - 20 - 8
+
+// MaxUnknownSize is the largest UDP payload with a long header that is processed although it belongs to no
+// connection: what fits in an IPv4 packet of 1500 bytes. The limits on the work and the memory for clients
+// without a connection rest on it. It is also the size of the buffers for replies.
+const MaxUnknownSize = 1500 - 20 - 8
 
 // ConnIDLen is the length of the connection IDs that we issue.
 const ConnIDLen = 8
