@@ -40,6 +40,9 @@ type EndpointConfig struct {
 	// Epoch is the Unix time, in nanoseconds, at which the monotonic clock was zero. Endpoints
 	// that share a TokenKey have no other clock in common.
 	Epoch int64
+	// Shares is the number of Endpoints that serve one address together. Each gets an equal part of
+	// MaxHandshakes, of HelloBytes and of the fixed limits. 0 means 1.
+	Shares int
 }
 
 const (
@@ -71,6 +74,9 @@ type Endpoint struct {
 	outbox      []Transmit // for PollTransmit
 	scratch     []byte
 	opening     [1]tlsprovider.OpenDesc
+
+	maxPostponed int // this Endpoint's part of the constant
+	maxRemnants  int // the same; bounds closed and refused each
 }
 
 // oldInitial is an entry of Endpoint.initials whose handshake is complete.
@@ -115,9 +121,7 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	e := &Endpoint{
 		cfg: *cfg, conns: make(map[ConnRef]*connEntry), ids: make(map[wire.ConnID]idEntry),
 		initials: make(map[initialKey]idEntry), tokens: make(map[[16]byte]tokenEntry),
-		attempts: bucket{rate: attemptRate, burst: attemptBurst},
-		resets:   bucket{rate: resetRate, burst: resetBurst},
-		scratch:  make([]byte, 0, MaxUnknownSize),
+		scratch: make([]byte, 0, MaxUnknownSize),
 	}
 	c := &e.cfg
 	if c.HelloBytes <= 0 {
@@ -129,8 +133,18 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	if c.TokenLifetime <= 0 {
 		c.TokenLifetime = defaultTokenLifetime
 	}
+	e.divideLimits(max(c.Shares, 1))
 	e.hellos.init()
 	return e
+}
+
+// divideLimits sets the part of each limit that this Endpoint has if n Endpoints share them. It is at least 1.
+func (e *Endpoint) divideLimits(n int) {
+	part := func(limit int) int { return max(limit/n, min(limit, 1)) }
+	e.cfg.MaxHandshakes, e.cfg.HelloBytes = part(e.cfg.MaxHandshakes), part(e.cfg.HelloBytes)
+	e.maxRemnants, e.maxPostponed = part(maxRemnants), part(maxPostponed)
+	e.attempts = bucket{rate: attemptRate / float64(n), burst: attemptBurst / float64(n)}
+	e.resets = bucket{rate: resetRate / float64(n), burst: max(resetBurst/float64(n), 1)}
 }
 
 // Close frees what the Endpoint holds of the provider. The Endpoint must not be used afterwards.

@@ -38,7 +38,7 @@ func (e *Endpoint) Postpone(now monotime.Time, in *Incoming) bool {
 	e.clamp(now)
 	k := in.hello
 	switch {
-	case k.state == helloTaken && due(k.expires, e.now), e.hellos.waiting >= maxPostponed:
+	case k.state == helloTaken && due(k.expires, e.now), e.hellos.waiting >= e.maxPostponed:
 		return false
 	case !k.listed:
 		if e.hellos.bytes+k.bytes > e.cfg.HelloBytes {

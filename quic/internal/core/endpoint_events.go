@@ -120,7 +120,7 @@ func (e *Endpoint) CheckInvariants() error {
 		return fmt.Errorf("%d connection IDs of clients are routed, but connections have %d", len(e.initials), initials)
 	case unfinished != e.handshakes:
 		return fmt.Errorf("%d handshakes are counted, but there are %d", e.handshakes, unfinished)
-	case e.closed.len() > maxRemnants || e.refused.len() > maxRemnants:
+	case e.closed.len() > e.maxRemnants || e.refused.len() > e.maxRemnants:
 		return fmt.Errorf("too many remnants: %d of connections, %d of clients", e.closed.len(), e.refused.len())
 	}
 	return e.hellos.check(e.cfg.HelloBytes)

@@ -77,7 +77,7 @@ func (e *Endpoint) keepRefused(in *Incoming, b []byte) {
 
 // addRemnant routes the packets of a closed connection to its remnant.
 func (e *Endpoint) addRemnant(h *expiryHeap[*remnant], k *remnant) {
-	if h.len() == maxRemnants {
+	if h.len() == e.maxRemnants {
 		e.forgetRemnant(h, h.first())
 	}
 	for _, id := range k.ids {

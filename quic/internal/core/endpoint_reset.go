@@ -3,16 +3,28 @@ package core
 // minReset is the smallest datagram that can be a stateless reset.
 const minReset = 21
 
+// FindReset returns the connection that a stateless reset ends. The Endpoint looks for it itself in datagrams
+// that it receives. If several Endpoints serve an address, the driver asks the others: the connection ID of a
+// stateless reset is random, so it may reach any of them.
+func (e *Endpoint) FindReset(p Path, d []byte) (ConnRef, bool) {
+	if len(d) < minReset || d[0]&0x80 != 0 {
+		return 0, false
+	}
+	// The tokens are random, so the duration of a lookup reveals nothing about other tokens.
+	var tail [16]byte
+	copy(tail[:], d[len(d)-16:])
+	t, ok := e.tokens[tail]
+	if !ok || t.remote != p.Remote {
+		return 0, false
+	}
+	return t.ref, true
+}
+
 // receiveUnknownShort handles a short header packet that belongs to no connection. It is a stateless reset
 // from a peer, or it is answered with one.
 func (e *Endpoint) receiveUnknownShort(p Path, d, reply []byte) Routed {
-	if len(d) >= minReset {
-		// The tokens are random, so the duration of a lookup reveals nothing about other tokens.
-		var tail [16]byte
-		copy(tail[:], d[len(d)-16:])
-		if t, ok := e.tokens[tail]; ok && t.remote == p.Remote {
-			return Routed{Kind: RouteReset, Conn: t.ref}
-		}
+	if ref, ok := e.FindReset(p, d); ok {
+		return Routed{Kind: RouteReset, Conn: ref}
 	}
 	if len(d) <= minReset || e.cfg.ResetKey == nil {
 		return e.drop(DropUnknownConnID)
