@@ -119,9 +119,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	if own {
-		e.mu.Lock()
-		e.autoClose = true
-		e.mu.Unlock()
+		e.autoClose.Store(true)
 	}
 	c.mu.Lock()
 	c.drive()

@@ -21,49 +21,57 @@ import (
 // An Endpoint is a socket with its QUIC connections, dialed and accepted. Its methods are safe for
 // concurrent use.
 type Endpoint struct {
-	cfg   *Config // with defaults filled in
-	sock  *udp.Conn
-	clock clock
-	log   *slog.Logger
+	// With Config.Loops, an Endpoint is one of several, each with a socket and connections of its own. The
+	// application has the first of them. See docs/several-loops.md.
+	*common
 
+	sock   *udp.Conn
 	timers timers
-	pool   tlsPool
 	sends  sendQueue
-
-	sendMemory, recvMemory *streams.Budget // shared by all connections
-
-	counters counters
-	faults   faultLog
-
-	handshakes handshakeCounts
 	// wantRetry is the result of RequireAddressValidation for the datagram that is being received. It
 	// belongs to the receive goroutine.
 	wantRetry bool
+	tokenKey  tlsprovider.TokenKey
 
-	resetKey tlsprovider.ResetKey
-	tokenKey tlsprovider.TokenKey
-	tls      tlsConfigs
+	// mu guards the fields below. It is never held together with a Conn's mu: see docs/execution-contract.md.
+	mu      sync.Mutex
+	core    *core.Endpoint
+	timer   timerItem
+	conns   map[core.ConnRef]*Conn
+	lastRef core.ConnRef
+	serverC *core.Config // for accepted connections; set by Listen
+	noMore  bool         // no connection may be added
+	empty   waitList     // Shutdown waits here for conns to become empty
+}
+
+// common is what the loops of an Endpoint share. Most Endpoints have one loop.
+type common struct {
+	cfg   *Config // with defaults filled in
+	clock clock
+	log   *slog.Logger
+	loops []*Endpoint // does not change
+
+	pool                   tlsPool
+	tls                    tlsConfigs
+	resetKey               tlsprovider.ResetKey
+	sendMemory, recvMemory *streams.Budget // shared by all connections
+	numConns               atomic.Int64    // number of connections of all loops
+
+	counters   counters
+	faults     faultLog
+	handshakes handshakeCounts
+
+	listener atomic.Pointer[Listener]
+	// autoClose is set if Listen or Dial made the Endpoint. It then closes once its Listener and its
+	// connections are closed.
+	autoClose atomic.Bool
 
 	closed    chan struct{}  // closed when Close begins
 	done      chan struct{}  // closed when Close has finished
-	loops     sync.WaitGroup // the receive and timer goroutines
+	running   sync.WaitGroup // the receive and timer goroutines
 	active    sync.WaitGroup // TLS workers and signers, and other goroutines that hold connections
 	closeOnce sync.Once
 	draining  atomic.Pointer[ApplicationError] // set by Shutdown: the error that ends idle connections
-
-	// mu guards the fields below. It is never held together with a Conn's mu: see docs/execution-contract.md.
-	mu       sync.Mutex
-	core     *core.Endpoint
-	timer    timerItem
-	conns    map[core.ConnRef]*Conn
-	lastRef  core.ConnRef
-	listener *Listener
-	serverC  *core.Config // for accepted connections; set by Listen
-	noMore   bool         // no connection may be added
-	empty    waitList     // Shutdown waits here for conns to become empty
-	// autoClose is set if Listen or Dial made the Endpoint. It then closes once its Listener and its
-	// connections are closed.
-	autoClose bool
 }
 
 // NewEndpoint returns an Endpoint on a socket, for dialing and, after Endpoint.Listen, for accepting. The
@@ -75,36 +83,46 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	sock, err := udp.New(pc, full.Logger)
-	if err != nil {
-		return nil, fmt.Errorf("quic: %w", err)
-	}
-	e := &Endpoint{
-		cfg: full, sock: sock, clock: newClock(), log: full.Logger,
+	return newEndpoint([]net.PacketConn{pc}, full)
+}
+
+// newEndpoint returns an Endpoint with a loop for each socket.
+func newEndpoint(pcs []net.PacketConn, full *Config) (*Endpoint, error) {
+	g := &common{
+		cfg: full, clock: newClock(), log: full.Logger,
 		sendMemory: streams.NewBudget(full.MaxSendMemory),
 		recvMemory: streams.NewBudget(full.MaxReceiveMemory),
 		closed:     make(chan struct{}), done: make(chan struct{}),
-		conns: make(map[core.ConnRef]*Conn),
 	}
-	e.tls.init(full)
-	e.timers.wake = make(waker, 1)
+	g.tls.init(full)
 	workers := runtime.GOMAXPROCS(0)
-	e.sends.init(sock, workers)
-	e.pool = tlsPool{
+	g.pool = tlsPool{
 		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
-		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: e.closed, active: &e.active,
+		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: g.closed, active: &g.active,
 	}
-	if err := e.initKeys(); err != nil {
+	for _, pc := range pcs {
+		sock, err := udp.New(pc, full.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("quic: %w", err)
+		}
+		e := &Endpoint{common: g, sock: sock, conns: make(map[core.ConnRef]*Conn)}
+		e.timers.wake = make(waker, 1)
+		e.sends.init(sock, max(workers/len(pcs), 1))
+		g.loops = append(g.loops, e)
+	}
+	if err := g.initKeys(); err != nil {
 		return nil, err
 	}
-	e.core = core.NewEndpoint(e.coreConfig())
-	e.loops.Add(2)
-	go e.receiveLoop()
-	go e.timerLoop(nil)
-	return e, nil
+	for _, e := range g.loops {
+		e.core = core.NewEndpoint(e.coreConfig())
+		g.running.Add(2)
+		go e.receiveLoop()
+		go e.timerLoop(nil)
+	}
+	return g.loops[0], nil
 }
 
-func (e *Endpoint) initKeys() (err error) {
+func (g *common) initKeys() (err error) {
 	var random [2 * minSecret]byte
 	defer clear(random[:])
 	unused := random[:]
@@ -114,45 +132,67 @@ func (e *Endpoint) initKeys() (err error) {
 		}
 		b := unused[:minSecret:minSecret]
 		unused = unused[minSecret:]
-		_, err := io.ReadFull(e.cfg.Provider.Rand(), b)
+		_, err := io.ReadFull(g.cfg.Provider.Rand(), b)
 		return b, err
 	}
-	s, err := secret(e.cfg.ResetSecret)
+	s, err := secret(g.cfg.ResetSecret)
 	if err != nil {
 		return fmt.Errorf("quic: random generator: %w", err)
 	}
-	if e.resetKey, err = e.cfg.Provider.NewResetKey(s); err != nil {
+	if g.resetKey, err = g.cfg.Provider.NewResetKey(s); err != nil {
 		return fmt.Errorf("quic: reset key: %w", err)
 	}
-	if s, err = secret(e.cfg.TokenSecret); err == nil {
-		e.tokenKey, err = e.cfg.Provider.NewTokenKey(s)
+	s, err = secret(g.cfg.TokenSecret)
+	for i := 0; i < len(g.loops) && err == nil; i++ {
+		// A TokenKey is not safe for concurrent use, so each loop has its own.
+		g.loops[i].tokenKey, err = g.cfg.Provider.NewTokenKey(s)
 	}
 	if err != nil {
-		e.resetKey.Close()
+		g.closeKeys()
 		return fmt.Errorf("quic: token key: %w", err)
 	}
 	return nil
 }
 
+func (g *common) closeKeys() {
+	g.resetKey.Close()
+	for _, e := range g.loops {
+		if e.tokenKey != nil {
+			e.tokenKey.Close()
+		}
+	}
+}
+
 // Listen starts accepting connections. Config.TLS must have a certificate, or Config.GetTLSConfig must be
 // set. An Endpoint has at most one Listener at a time.
 func (e *Endpoint) Listen() (*Listener, error) {
+	l := newListener(e)
+	if !e.listener.CompareAndSwap(nil, l) {
+		return nil, errors.New("quic: the endpoint is already listening")
+	}
+	for _, m := range e.loops {
+		if err := m.accepts(); err != nil {
+			l.stop(err)
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// accepts lets a loop accept connections for the Listener.
+func (e *Endpoint) accepts() error {
 	cc, err := e.serverConfig()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case e.noMore:
-		return nil, ErrEndpointClosed
-	case e.listener != nil:
-		return nil, errors.New("quic: the endpoint is already listening")
+	if e.noMore {
+		return ErrEndpointClosed
 	}
 	e.serverC = cc
 	e.core.SetAccept(true) // permanently: clients that arrive after Listener.Close are refused
-	e.listener = newListener(e)
-	return e.listener, nil
+	return nil
 }
 
 // Addr returns the local address of the socket.
@@ -163,11 +203,12 @@ func (e *Endpoint) Addr() net.Addr { return net.UDPAddrFromAddrPort(e.sock.Local
 func (e *Endpoint) add(c *Conn, in *core.Incoming) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case e.noMore:
+	if e.noMore {
 		return ErrEndpointClosed
-	case len(e.conns) >= e.cfg.MaxConns:
-		return fmt.Errorf("quic: the endpoint has %d connections, as many as Config.MaxConns allows", len(e.conns))
+	}
+	if n := e.numConns.Add(1); n > int64(e.cfg.MaxConns) {
+		e.numConns.Add(-1)
+		return fmt.Errorf("quic: the endpoint has %d connections, as many as Config.MaxConns allows", n-1)
 	}
 	e.lastRef++
 	c.ref = e.lastRef
@@ -183,6 +224,7 @@ func (e *Endpoint) remove(c *Conn) {
 	var w wakeSet
 	e.mu.Lock()
 	delete(e.conns, c.ref)
+	e.numConns.Add(-1)
 	if len(e.conns) == 0 {
 		e.empty.addAll(&w)
 	}

@@ -2,13 +2,14 @@ package quic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // unused reports whether nothing keeps the Endpoint open. mu is held.
 func (e *Endpoint) unused() bool {
-	return e.autoClose && len(e.conns) == 0 && e.listener == nil && !e.noMore
+	return e.autoClose.Load() && e.numConns.Load() == 0 && e.listener.Load() == nil && !e.noMore
 }
 
 // closeIfUnused closes an Endpoint that was made for a Listener or a Conn if that is closed.
@@ -22,14 +23,16 @@ func (e *Endpoint) closeIfUnused() {
 }
 
 // stopConns stops new connections from being added and returns the existing ones.
-func (e *Endpoint) stopConns() (conns []*Conn, l *Listener) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.noMore = true
-	for _, c := range e.conns {
-		conns = append(conns, c)
+func (g *common) stopConns() (conns []*Conn, l *Listener) {
+	for _, e := range g.loops {
+		e.mu.Lock()
+		e.noMore = true
+		for _, c := range e.conns {
+			conns = append(conns, c)
+		}
+		e.mu.Unlock()
 	}
-	return conns, e.listener
+	return conns, g.listener.Load()
 }
 
 // Close ends every connection at once, notifies the peers, and closes the socket. Calls that wait for
@@ -55,16 +58,19 @@ func (e *Endpoint) closeBecause(cause error) error {
 		for _, c := range conns {
 			c.waitSent(ctx)
 		}
-		err = e.sock.Close()
-		e.loops.Wait()
+		for _, m := range e.loops {
+			err = errors.Join(err, m.sock.Close())
+		}
+		e.running.Wait()
 		e.active.Wait()
-		e.sends.close()
-		e.mu.Lock()
-		e.core.Close()
-		e.mu.Unlock()
+		for _, m := range e.loops {
+			m.sends.close()
+			m.mu.Lock()
+			m.core.Close()
+			m.mu.Unlock()
+		}
 		e.tls.close()
-		e.resetKey.Close()
-		e.tokenKey.Close()
+		e.closeKeys()
 		close(e.done)
 	})
 	<-e.done
@@ -90,11 +96,21 @@ func (e *Endpoint) ShutdownWithError(ctx context.Context, code uint64, reason st
 	for _, c := range conns {
 		c.closeIfIdle()
 	}
+	for _, m := range e.loops {
+		if err := m.waitEmpty(ctx); err != nil {
+			return err
+		}
+	}
+	return e.Close()
+}
+
+// waitEmpty waits until a loop has no connection. stopConns has been called.
+func (e *Endpoint) waitEmpty(ctx context.Context) error {
 	for {
 		e.mu.Lock()
 		if len(e.conns) == 0 {
 			e.mu.Unlock()
-			return e.Close()
+			return nil
 		}
 		w := e.empty.enter()
 		e.mu.Unlock()

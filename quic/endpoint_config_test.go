@@ -160,14 +160,14 @@ func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 	})
 	// The same holds if Config.TLS has no certificate, so that no session begins with it.
 	server.TLS.Certificates = nil
-	e := new(Endpoint)
+	var tls tlsConfigs
 	full, err := server.withDefaults()
 	require.NoError(t, err)
-	e.tls.init(full)
-	defer e.tls.close()
+	tls.init(full)
+	defer tls.close()
 	classical := *other
 	classical.Groups = []tlsprovider.Group{tlsprovider.P256}
-	_, err = e.tls.server(&classical)
+	_, err = tls.server(&classical)
 	require.ErrorContains(t, err, "RequirePQ")
 }
 

@@ -35,7 +35,7 @@ func (e *Endpoint) receiveLoop() {
 			go e.receiveLoop()
 			return
 		}
-		e.loops.Done()
+		e.running.Done()
 	}()
 	trains := make([]datagram.Train, e.sock.BatchSize())
 	for i := range trains {
@@ -186,8 +186,9 @@ func (e *Endpoint) admitPostponed(reply []byte) {
 // admission decides whether to admit a client before any TLS work.
 func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	e.mu.Lock()
-	l, cc, isFull := e.listener, e.serverC, len(e.conns) >= e.cfg.MaxConns
+	cc := e.serverC
 	e.mu.Unlock()
+	l, isFull := e.listener.Load(), e.numConns.Load() >= int64(e.cfg.MaxConns)
 	switch {
 	case isFull:
 		e.counters.tooMany.Add(1)

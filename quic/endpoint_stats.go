@@ -93,9 +93,15 @@ func (e *Endpoint) Stats() EndpointStats {
 		SendMemory: e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
 		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s.Conns = len(e.conns)
-	s.Drops = datagramDrops(e.core.Drops())
+	s.Conns = int(e.numConns.Load())
+	var drops core.DropCounts
+	for _, m := range e.loops {
+		m.mu.Lock()
+		for reason, n := range m.core.Drops() {
+			drops[reason] += n
+		}
+		m.mu.Unlock()
+	}
+	s.Drops = datagramDrops(drops)
 	return s
 }

@@ -306,7 +306,7 @@ func TestLastPacketIsSentBeforeSocketCloses(t *testing.T) {
 		require.NoError(t, err)
 		client, err := e.Dial(t.Context(), serverAddr, nil)
 		require.NoError(t, err)
-		e.autoClose = true // as in Dial without an Endpoint
+		e.autoClose.Store(true) // as in Dial without an Endpoint
 		server, err := w.listener.Accept(t.Context())
 		require.NoError(t, err)
 		c, err := client.OpenStream(t.Context())

@@ -34,9 +34,7 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 		e.Close()
 		return nil, err
 	}
-	e.mu.Lock()
-	e.autoClose = true
-	e.mu.Unlock()
+	e.autoClose.Store(true)
 	return l, nil
 }
 
@@ -110,11 +108,7 @@ func (l *Listener) Close() error {
 }
 
 func (l *Listener) stop(err error) {
-	l.ep.mu.Lock()
-	if l.ep.listener == l {
-		l.ep.listener = nil
-	}
-	l.ep.mu.Unlock()
+	l.ep.listener.CompareAndSwap(l, nil)
 	var w wakeSet
 	l.mu.Lock()
 	if l.err == nil {
@@ -144,9 +138,7 @@ func (l *Listener) full() bool {
 
 // deliver queues a connection for Accept. It returns false if there is no Listener.
 func (e *Endpoint) deliver(c *Conn) bool {
-	e.mu.Lock()
-	l := e.listener
-	e.mu.Unlock()
+	l := e.listener.Load()
 	if l == nil {
 		return false
 	}

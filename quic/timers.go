@@ -141,7 +141,7 @@ func (e *Endpoint) timerLoop(due []*timerItem) {
 			go e.timerLoop(due)
 			return
 		}
-		e.loops.Done()
+		e.running.Done()
 	}()
 	clockTimer := time.NewTimer(time.Hour)
 	defer clockTimer.Stop()
