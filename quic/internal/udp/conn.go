@@ -104,7 +104,7 @@ func (c *Conn) readOne(t *datagram.Train) (bool, error) {
 	var n int
 	var err error
 	if c.udp != nil {
-		n, err = c.os.read(c.udp, t)
+		n, err = c.os.read(t)
 	} else {
 		n, err = c.readFrom(t)
 	}

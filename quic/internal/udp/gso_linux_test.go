@@ -139,12 +139,12 @@ type calls struct {
 }
 
 func (c *calls) intercept(conn *Conn) {
-	conn.os.sendmsg = func(fd int, p, oob []byte, to unix.Sockaddr, flags int) (int, error) {
+	conn.os.sendmsg = func(fd int, p, oob []byte, to *sockaddr) error {
 		isRun := false
 		for b := oob; len(b) > 0; {
 			h, _, rest, err := unix.ParseOneSocketControlMessage(b)
 			if err != nil {
-				return 0, err
+				return err
 			}
 			isRun = isRun || h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_SEGMENT
 			b = rest
@@ -155,9 +155,9 @@ func (c *calls) intercept(conn *Conn) {
 			c.singles++
 		}
 		if err := c.fail(p, isRun); err != nil {
-			return 0, err
+			return err
 		}
-		return unix.SendmsgN(fd, p, oob, to, flags)
+		return sendmsg(fd, p, oob, to)
 	}
 }
 

@@ -7,16 +7,15 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"golang.org/x/sys/unix"
 )
 
 // osConn is the Linux-specific part of a Conn: control messages in both directions and a Write that does
 // not block.
 type osConn struct {
-	raw syscall.RawConn
-	oob [oobSize]byte // for Read, which is not called concurrently
-	v6  bool          // an AF_INET6 socket, which may also serve IPv4
+	raw  syscall.RawConn
+	recv recvOp // for Read, which is not called concurrently
+	v6   bool   // an AF_INET6 socket, which may also serve IPv4
 	// wildcard is set if the socket is bound to an unspecified address, so that the local address of a
 	// datagram comes from pktinfo.
 	wildcard bool
@@ -25,8 +24,9 @@ type osConn struct {
 	gso      gso
 	gro      bool
 	sends    sync.Pool // of *sendOp
-	// sendmsg is unix.SendmsgN. Tests replace it to simulate refusals of a kernel or a network card.
-	sendmsg func(fd int, p, oob []byte, to unix.Sockaddr, flags int) (int, error)
+	// sendmsg is the function of this name. Tests replace it to simulate refusals of a kernel or a network
+	// card.
+	sendmsg func(fd int, p, oob []byte, to *sockaddr) error
 }
 
 func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort, log *slog.Logger) error {
@@ -35,7 +35,8 @@ func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort, log *slog.Logger) e
 		return err
 	}
 	o.raw, o.wildcard, o.port = raw, local.Addr().IsUnspecified(), local.Port()
-	o.sendmsg = unix.SendmsgN
+	o.sendmsg = sendmsg
+	o.recv.init()
 	return raw.Control(func(fd uintptr) {
 		o.setOptions(int(fd))
 		o.gso.init(int(fd), log)
@@ -85,22 +86,4 @@ func (o *osConn) maxSegments() int {
 		return maxSegments
 	}
 	return 1
-}
-
-// read reads a train and returns its length, or 0 if it is truncated.
-func (o *osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
-	n, oobn, flags, addr, err := uc.ReadMsgUDPAddrPort(t.Slab, o.oob[:])
-	if err != nil {
-		return 0, err
-	}
-	if flags&unix.MSG_TRUNC != 0 {
-		return 0, nil
-	}
-	t.Path.Remote = unmap(addr)
-	info := parseOOB(o.oob[:oobn])
-	t.ECN, t.SegmentSize = info.ecn, info.segment
-	if o.wildcard && info.local.IsValid() {
-		t.Path.Local = netip.AddrPortFrom(info.local, o.port)
-	}
-	return n, nil
 }

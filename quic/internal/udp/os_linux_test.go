@@ -77,7 +77,7 @@ func TestLinkLocalDestinationDoesNotWait(t *testing.T) {
 	require.NoError(t, c.Write(&tx), "the zone of the previous datagram is not used")
 }
 
-func TestZoneIndex(t *testing.T) {
+func TestZones(t *testing.T) {
 	lo, err := net.InterfaceByName("lo")
 	require.NoError(t, err)
 	var c zoneCache
@@ -85,11 +85,15 @@ func TestZoneIndex(t *testing.T) {
 		require.Equal(t, lo.Index, c.index("lo"))
 		require.Equal(t, 7, c.index("7"))
 		require.Zero(t, c.index("nonesuch"))
+		require.Equal(t, "lo", c.name(lo.Index))
+		require.Equal(t, "1000000", c.name(1_000_000))
 	}
 	for i := range 2 * maxZones {
 		c.index("zone" + strconv.Itoa(i))
+		c.name(1_000_000 + i)
 	}
-	require.LessOrEqual(t, len(c.zones), maxZones)
+	require.LessOrEqual(t, len(c.byName), maxZones)
+	require.LessOrEqual(t, len(c.byIndex), maxZones)
 }
 
 // A datagram socketpair fills up if it is not read. Loopback UDP never does, because it drops at the
@@ -105,7 +109,7 @@ func TestFullBufferParks(t *testing.T) {
 	raw, err := writer.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
 
-	o := osConn{sendmsg: unix.SendmsgN}
+	o := osConn{sendmsg: sendmsg}
 	op := o.newSendOp()
 	op.most = 1
 	sent := 0

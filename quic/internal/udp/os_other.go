@@ -21,8 +21,8 @@ func (o *osConn) init(uc *net.UDPConn, _ netip.AddrPort, _ *slog.Logger) error {
 func (*osConn) slabSize() int    { return slabSize }
 func (*osConn) maxSegments() int { return 1 }
 
-func (*osConn) read(uc *net.UDPConn, t *datagram.Train) (int, error) {
-	n, addr, err := uc.ReadFromUDPAddrPort(t.Slab)
+func (o *osConn) read(t *datagram.Train) (int, error) {
+	n, addr, err := o.udp.ReadFromUDPAddrPort(t.Slab)
 	t.Path.Remote = unmap(addr)
 	return n, err
 }

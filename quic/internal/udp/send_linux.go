@@ -14,9 +14,7 @@ type sendOp struct {
 	try     func(fd uintptr)
 	wait    func(fd uintptr) bool
 	tx      *datagram.Transmit
-	to      unix.Sockaddr
-	sa4     unix.SockaddrInet4
-	sa6     unix.SockaddrInet6
+	to      sockaddr
 	oob     [oobSize]byte
 	single  int // length of the control messages for one datagram
 	run     int // length of the control messages for a run
@@ -100,15 +98,13 @@ func (op *sendOp) setAddress() error {
 				return unix.ENODEV
 			}
 		}
-		op.sa6.Addr, op.sa6.Port, op.sa6.ZoneId = addr.As16(), int(remote.Port()), uint32(index)
-		op.to = &op.sa6
+		op.to.setIPv6(remote, uint32(index))
 		return nil
 	}
 	if !addr.Is4() {
 		return unix.EAFNOSUPPORT
 	}
-	op.sa4.Addr, op.sa4.Port = addr.As4(), int(remote.Port())
-	op.to = &op.sa4
+	op.to.setIPv4(remote)
 	return nil
 }
 
@@ -122,7 +118,7 @@ func (op *sendOp) sendAll(fd uintptr) {
 		if isRun {
 			data, oob = tx.Data[:min(op.most*tx.SegmentSize, len(tx.Data))], op.oob[:op.run]
 		}
-		_, err := op.os.sendmsg(int(fd), data, oob, op.to, unix.MSG_DONTWAIT)
+		err := op.os.sendmsg(int(fd), data, oob, &op.to)
 		switch {
 		case err == nil:
 			op.proven = op.refusal != nil
