@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,31 @@ func (b *bench) besideBulk() (out []subject, err error) {
 			close: c.remove,
 		})
 	}
-	return out, nil
+	return append(out, subject{name: "PingBesideBulk/timers", run: timersBesideWork, close: func() {}}), nil
+}
+
+// timersBesideWork returns what remains of the exchange times without a network: how late timers are that are due when
+// exchanges would begin, while every processor has work. It is the floor of the exchange times: a machine that stops
+// its threads for some milliseconds, as virtual ones do, stops those of every stack.
+func timersBesideWork(d time.Duration) (result, error) {
+	const work = 50 * time.Microsecond // about as long as a train of 64 KiB takes
+	var wg sync.WaitGroup
+	var done atomic.Bool
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !done.Load() {
+				for end := time.Now().Add(work); time.Now().Before(end); {
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	used, begin := cpuTime(), time.Now()
+	times := atRegularTimes(begin, pings(d), func(int) error { return nil }, nil)
+	used = cpuTime() - used
+	done.Store(true)
+	wg.Wait()
+	return pingResult(times, used, ""), nil
 }
 
 // pingBesideBulk returns the 99th percentile of the exchange times. The time of an exchange is measured from when it
@@ -81,7 +106,6 @@ func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 		bulk, unused atomic.Int64
 		done         atomic.Bool
 		errs         = make(chan error, len(sessions))
-		times        = make([][]time.Duration, pingers)
 	)
 	wg.Go(func() {
 		for !done.Load() {
@@ -95,23 +119,7 @@ func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 	})
 	time.Sleep(d) // until the connection is at full rate
 	before, used, begin := bulk.Load(), cpuTime(), time.Now()
-	n := max(int(4*d/pingPeriod), 5)
-	var pings sync.WaitGroup
-	for i := range pingers {
-		pings.Go(func() {
-			next := begin.Add(pingPeriod * time.Duration(i) / pingers)
-			for range n {
-				time.Sleep(time.Until(next))
-				if err := sessions[i].exchange(1, &unused); err != nil {
-					errs <- err
-					return
-				}
-				times[i] = append(times[i], time.Since(next))
-				next = next.Add(pingPeriod)
-			}
-		})
-	}
-	pings.Wait()
+	times := atRegularTimes(begin, pings(d), func(i int) error { return sessions[i].exchange(1, &unused) }, errs)
 	done.Store(true)
 	moved := bulk.Load() - before
 	spent := time.Since(begin)
@@ -125,11 +133,41 @@ func pingBesideBulk(s sessionStack, c *creds, d time.Duration) (result, error) {
 		return result{}, err
 	default:
 	}
-	all := slices.Concat(times...)
-	slices.Sort(all)
-	p := func(percent int) float64 { return float64(all[(len(all)-1)*percent/100].Nanoseconds()) }
-	return result{n: len(all), ns: p(99), cpu: float64(used.Nanoseconds()) / float64(len(all)), allocs: -1,
-		note: fmt.Sprintf("%.0f p50-ns\t%.1f bulk-MB/s", p(50), float64(moved)/1e6/spent.Seconds())}, nil
+	return pingResult(times, used, fmt.Sprintf("\t%.1f bulk-MB/s", float64(moved)/1e6/spent.Seconds())), nil
+}
+
+// pings returns the number of exchanges of each connection.
+func pings(d time.Duration) int { return max(int(4*d/pingPeriod), 5) }
+
+// atRegularTimes calls ping n times for each connection, and returns how long after it was due each call returned. A
+// connection's first error goes to errs and ends its calls.
+func atRegularTimes(begin time.Time, n int, ping func(i int) error, errs chan<- error) []time.Duration {
+	times := make([][]time.Duration, pingers)
+	var wg sync.WaitGroup
+	for i := range pingers {
+		wg.Go(func() {
+			next := begin.Add(pingPeriod * time.Duration(i) / pingers)
+			for range n {
+				time.Sleep(time.Until(next))
+				if err := ping(i); err != nil {
+					errs <- err
+					return
+				}
+				times[i] = append(times[i], time.Since(next))
+				next = next.Add(pingPeriod)
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(times...)
+}
+
+// pingResult sorts times, which must not be empty.
+func pingResult(times []time.Duration, used time.Duration, note string) result {
+	slices.Sort(times)
+	p := func(percent int) float64 { return float64(times[(len(times)-1)*percent/100].Nanoseconds()) }
+	return result{n: len(times), ns: p(99), cpu: float64(used.Nanoseconds()) / float64(len(times)), allocs: -1,
+		note: fmt.Sprintf("%.0f p50-ns\t%.0f p90-ns%s", p(50), p(90), note)}
 }
 
 // exchange performs a client's part of an exchange on a stream.

@@ -38,6 +38,7 @@ var ratios = []ratio{
 	{what: "one stream, s2n provider / x/net", of: "Stream/s2n", to: "Stream/xnet"},
 	{what: "p99 of 100 pings beside bulk, s2n / quic-go", of: "PingBesideBulk/s2n", to: "PingBesideBulk/quic-go", atMost: 1},
 	{what: "p99 of 100 pings beside bulk, native / quic-go", of: "PingBesideBulk/native", to: "PingBesideBulk/quic-go", atMost: 1},
+	{what: "p99 of 100 pings beside bulk, quic-go / timers alone", of: "PingBesideBulk/quic-go", to: "PingBesideBulk/timers"},
 }
 
 // ratios prints the medians of the rounds' ratios. The two figures of a ratio come from the same round.
