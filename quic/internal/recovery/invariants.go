@@ -52,9 +52,25 @@ func (p *Path) check() error {
 		return fmt.Errorf("%d bytes were sent for %d received", p.amp.sent, p.amp.received)
 	case p.out.Window < least || p.out.Window > max(maxWindow, least):
 		return fmt.Errorf("the congestion window is %d", p.out.Window)
+	case p.datagramSize != p.mtu.size:
+		return fmt.Errorf("the datagram size is %d, but the path carries %d", p.datagramSize, p.mtu.size)
 	case p.reo.packets < minPacketThreshold || p.reo.packets > maxPacketThreshold ||
 		p.reo.eighths < minTimeEighths || p.reo.eighths > maxTimeEighths:
 		return fmt.Errorf("the reordering thresholds are %+v", p.reo)
+	}
+	return p.mtu.check()
+}
+
+// check verifies that sizes stay between the base and the limit, and that a probe belongs to a search.
+func (m *mtuSearch) check() error {
+	most := max(m.base, m.limit)
+	switch {
+	case m.size < m.base || m.size > most:
+		return fmt.Errorf("the datagram size is %d, outside of %d to %d", m.size, m.base, most)
+	case m.want != 0 && (m.want <= m.size || m.want > m.high || m.high > most):
+		return fmt.Errorf("a probe has %d bytes, outside of %d to %d to %d", m.want, m.size+1, m.high, most)
+	case m.want == 0 && m.probe != wire.NoPacket, m.tries >= maxMTUProbes, m.suspects >= blackHoleSuspects:
+		return fmt.Errorf("the search is %+v", *m)
 	}
 	return nil
 }

@@ -76,6 +76,7 @@ func (l *Loss) endAck(now monotime.Time, pa *Path) {
 			l.counters.CongestionEvents++
 			pa.oneMore = true
 		}
+		pa.mtu.start(now)
 	}
 	pa.setRate(now)
 }
@@ -122,6 +123,9 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 	}
 	if p.InFlight {
 		pa.delivery.acked(now, p.Size)
+	}
+	if s == SpaceApp {
+		pa.mtu.acked(now, p)
 	}
 	if p.lost {
 		l.refute(now, s, p)

@@ -66,6 +66,16 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 	pa := p.path
 	l.leaveFlight(&l.spaces[s], p)
 	p.lost, p.lostTime, p.lossID = true, now, pa.losses.ID
+	if s == SpaceApp {
+		pa.mtu.lost(now, p)
+	}
+	if p.MTUProbe {
+		// "Loss of a QUIC packet that is carried in a PMTU probe is therefore not a reliable indication of
+		// congestion and SHOULD NOT trigger a congestion control reaction".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-14.4-2
+		fate(s, p, Lost)
+		return
+	}
 	if p.InFlight {
 		l.counters.Lost++
 		b := &pa.losses
@@ -89,6 +99,7 @@ func (l *Loss) endLosses(now monotime.Time) {
 		b := &pa.losses
 		if b.Packets > 0 {
 			l.endPathLosses(pa, b)
+			pa.mtu.endLosses(now)
 		}
 		pa.setRate(now)
 	}

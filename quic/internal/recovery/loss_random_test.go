@@ -27,6 +27,7 @@ type randomPath struct {
 	// forgotten, then "lost" or "acked".
 	fates [NumSpaces]map[wire.PacketNumber]string
 	fate  FateFunc
+	mtu   int // larger packets are lost; 0 means that the MTU is not searched
 }
 
 type flyingPacket struct {
@@ -89,14 +90,17 @@ func (r *randomPath) send(s Space) {
 	}
 	p := r.l.NewSent()
 	p.Num, p.Time = r.l.NextNumber(s), r.now
-	p.Size = min(30+r.rnd.IntN(1171), r.l.Path().AmplificationCredit())
+	p.Size = min(30+r.rnd.IntN(r.l.DatagramSize()-29), r.l.Path().AmplificationCredit())
 	p.AckEliciting = limit == SendAll && r.rnd.IntN(8) > 0
+	if n := r.l.Path().MTUProbeSize(); n > 0 && s == SpaceApp && limit == SendAll && r.l.ProbesPending() == 0 {
+		p.Size, p.AckEliciting, p.MTUProbe = n, true, true
+	}
 	p.InFlight = p.AckEliciting
 	p.Record = fmt.Appendf(p.Record[:0], "%v %d", s, p.Num)
-	if r.fates[s][p.Num] = ""; !p.AckEliciting {
+	if r.fates[s][p.Num] = ""; !p.AckEliciting || p.MTUProbe {
 		r.fates[s][p.Num] = "maybe"
 	}
-	if !r.lostOnTheWay() {
+	if !r.lostOnTheWay() && (r.mtu == 0 || p.Size <= r.mtu) {
 		r.packets = append(r.packets, flyingPacket{r.now.Add(r.delay()), s, p.Num, p.AckEliciting})
 	}
 	eliciting, size := p.AckEliciting, p.Size
@@ -154,12 +158,37 @@ func (r *randomPath) deliver() {
 	}
 }
 
+// disturbMTU changes the path's MTU, reports ICMP messages, forged or not, and refuses datagrams.
+func (r *randomPath) disturbMTU() {
+	path := r.l.Path()
+	switch r.rnd.IntN(200) {
+	case 0:
+		r.mtu = 1200 + r.rnd.IntN(7800)
+	case 1:
+		r.l.HandleTooBig(r.now, r.mtu)
+	case 2:
+		r.l.HandleTooBig(r.now, r.rnd.IntN(9000))
+	case 3:
+		r.l.HandleRefused(r.now, []int{path.mtu.want, path.MaxDatagramSize()}[r.rnd.IntN(2)])
+	}
+	r.check()
+}
+
 func TestRandomPath(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			r := newRandomPath(t, seed, seed%2 == 1)
 			space := SpaceInitial
+			if seed/4%2 == 1 {
+				r.mtu = 9000
+				r.l.Path().EnableMTUSearch(1472, 8972)
+			}
+			largest := 0
 			for step := range 1000 {
+				if r.mtu > 0 {
+					r.disturbMTU()
+					largest = max(largest, r.l.Path().MaxDatagramSize())
+				}
 				r.now = r.now.Add(time.Duration(r.rnd.IntN(3000)) * time.Microsecond)
 				r.deliver()
 				for range r.rnd.IntN(12) {
@@ -190,6 +219,7 @@ func TestRandomPath(t *testing.T) {
 			}
 			require.Greater(t, r.l.Counters().Lost, uint64(20), "the path loses")
 			require.Greater(t, r.l.Counters().SpuriousLosses, uint64(0), "the path reorders")
+			require.Equal(t, r.mtu > 0, largest > 1200, "the datagrams grow if they may")
 			for pn, fate := range r.fates[SpaceApp] {
 				require.NotEmpty(t, fate, "packet %d", pn)
 			}

@@ -39,6 +39,9 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	if p.AckEliciting {
 		sp.lastEliciting = now
 	}
+	if p.MTUProbe {
+		l.active.mtu.probe = p.Num
+	}
 	if p.InFlight {
 		l.pto.restart = now
 		l.active.sent(now, p)
@@ -82,11 +85,20 @@ func (l *Loss) windowOpen() bool {
 	return l.active.windowOpen()
 }
 
+// DatagramSize returns the maximum size of the next datagram. Probes for a timeout have the size that every
+// path carries, because larger datagrams may be what was lost.
+func (l *Loss) DatagramSize() int {
+	if l.pto.probes > 0 {
+		return l.active.mtu.base
+	}
+	return l.active.datagramSize
+}
+
 // SendQuantum returns the maximum size of the next train in bytes. It is at least the size of one datagram,
 // because SendLimit decides about each datagram of the train.
 func (l *Loss) SendQuantum(now monotime.Time) int {
 	pa := l.active
-	least := pa.datagramSize
+	least := l.DatagramSize()
 	if l.pto.probes > 0 {
 		return max(least, l.pto.probes*least)
 	}

@@ -19,7 +19,8 @@ type Path struct {
 	reo          reordering
 	amp          amplification
 	delivery     delivery
-	datagramSize int // the maximum UDP payload to send
+	mtu          mtuSearch
+	datagramSize int // the maximum UDP payload to send: mtu.size when the batches were last complete
 
 	bytesInFlight int
 	firstSample   monotime.Time // when the first RTT sample was taken
@@ -54,6 +55,7 @@ func newPath(now monotime.Time, cfg *Config) *Path {
 		newController = NewCubic
 	}
 	p := &Path{datagramSize: cfg.MaxDatagramSize, cc: newController()}
+	p.mtu.init(cfg.MaxDatagramSize)
 	p.amp.validated = !cfg.Server
 	for s := range p.spaces {
 		p.spaces[s].largestAcked = wire.NoPacket
@@ -80,8 +82,11 @@ func (p *Path) readOutput() {
 	p.out.Window = min(max(p.out.Window, least), max(maxWindow, least))
 }
 
-// setRate stores the controller's decisions and sets the pacer's rate.
+// setRate applies a new datagram size, stores the controller's decisions and sets the pacer's rate.
 func (p *Path) setRate(now monotime.Time) {
+	if p.datagramSize != p.mtu.size {
+		p.applyDatagramSize(p.mtu.size)
+	}
 	p.readOutput()
 	p.pacer.setRate(now, p.out.PacingRate)
 }
@@ -100,17 +105,25 @@ func (p *Path) sent(now monotime.Time, pkt *SentPacket) {
 	p.pacer.sent(now, pkt.Size)
 }
 
-// windowOpen reports whether the congestion window has room for a datagram.
+// windowOpen reports whether the congestion window has room for a datagram. If a probe of the path's MTU is
+// due, there must be room for the probe. Otherwise, a sender with bulk data would fill the window with smaller
+// datagrams forever.
 func (p *Path) windowOpen() bool {
-	return p.bytesInFlight+p.datagramSize <= p.out.Window || p.oneMore
+	return p.bytesInFlight+max(p.datagramSize, p.MTUProbeSize()) <= p.out.Window || p.oneMore
 }
 
-// SetMaxDatagramSize sets the maximum size of our datagrams in bytes of UDP payload.
+// SetMaxDatagramSize sets the maximum size of our datagrams in bytes of UDP payload. The path is assumed to
+// carry it; EnableMTUSearch allows them to grow beyond it.
 func (p *Path) SetMaxDatagramSize(n int) {
+	p.mtu.init(n)
+	p.applyDatagramSize(n)
+	p.readOutput()
+}
+
+func (p *Path) applyDatagramSize(n int) {
 	p.datagramSize = n
 	p.cc.SetDatagramSize(n)
 	p.pacer.mds = n
-	p.readOutput()
 }
 
 // MaxDatagramSize returns the maximum size of our datagrams in bytes of UDP payload.

@@ -52,6 +52,9 @@ type SentPacket struct {
 	InFlight bool
 	// ECT reports whether the packet was sent with ECT(0).
 	ECT bool
+	// MTUProbe reports whether the packet is a datagram of its own that tests a size (Path.MTUProbeSize). Its
+	// loss shows nothing but that, and nothing that it contains is sent again.
+	MTUProbe bool
 	// Record lists what the packet contains. Only the sender reads it.
 	Record []byte
 
