@@ -100,6 +100,7 @@ func newEndpoint(pcs []net.PacketConn, full *Config) (*Endpoint, error) {
 		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
 		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: g.closed, active: &g.active,
 	}
+	g.pool.init()
 	for _, pc := range pcs {
 		sock, err := udp.New(pc, full.Logger)
 		if err != nil {

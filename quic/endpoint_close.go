@@ -62,6 +62,7 @@ func (e *Endpoint) closeBecause(cause error) error {
 			err = errors.Join(err, m.sock.Close())
 		}
 		e.running.Wait()
+		e.pool.end()
 		e.active.Wait()
 		for _, m := range e.loops {
 			m.sends.close()

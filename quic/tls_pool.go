@@ -17,9 +17,11 @@ var errSignTimeout = errors.New("quic: Certificate.Signer did not answer within 
 // errSignClosed is the error of a handshake that waits for a Signer when its Endpoint closes.
 var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer was running")
 
-// tlsPool runs the TLS jobs of an Endpoint. It has a bounded number of workers, which end when there is
-// nothing to do, and a queue. Each connection has at most one job, so the queue holds no more jobs than
-// there are connections. The Endpoint admits no clients while the pool is full.
+// tlsPool runs the TLS jobs of an Endpoint. It has a queue and a bounded number of workers. A worker starts
+// when there is a job and none is idle, and stays until the Endpoint closes, because waking a goroutine
+// costs less than starting one whose stack must grow for each job. (The workload connect-32 of bench/peers
+// shows the difference.) Each connection has at most one job, so the queue holds no more jobs than there are
+// connections. The Endpoint admits no clients while the pool is full.
 //
 // The application's code may block. It has its own limit (slow) and passes the worker's slot to another
 // job, so handshakes that hang in a Signer or in GetTLSConfig only delay each other.
@@ -36,9 +38,18 @@ type tlsPool struct {
 	active  *sync.WaitGroup // the Endpoint's wait group; counts workers and signers
 
 	mu      sync.Mutex
+	work    sync.Cond // wakes an idle worker
 	queue   []tlsTask
-	running int
+	few     [8]tlsTask   // the array of a short queue
+	running int          // workers that are not idle and not in code of the application
+	idle    int          // workers that wait for a job, at most as many as may run
+	ending  bool         // workers end instead of waiting
 	waiting atomic.Int64 // len(queue), which can be read without mu
+}
+
+func (p *tlsPool) init() {
+	p.work.L = &p.mu
+	p.queue = p.few[:0]
 }
 
 // A tlsTask is a job and its connection.
@@ -61,38 +72,66 @@ func (p *tlsPool) submit(t tlsTask) {
 	p.startWorker()
 }
 
-// startWorker starts a worker. mu is held.
+// startWorker wakes or starts a worker, if one may run and there is a job. mu is held.
 func (p *tlsPool) startWorker() {
-	if p.running < p.workers && len(p.queue) > 0 {
-		p.running++
-		p.active.Add(1)
-		go p.work()
+	if p.running >= p.workers || len(p.queue) == 0 {
+		return
 	}
+	p.running++
+	if p.idle > 0 {
+		p.idle--
+		p.work.Signal()
+		return
+	}
+	p.active.Add(1)
+	go p.runTasks()
 }
 
-// work runs jobs until none is left, or until a job returns from the application's code and needs the slot.
-func (p *tlsPool) work() {
+// runTasks is the main function of a worker.
+func (p *tlsPool) runTasks() {
 	defer p.active.Done()
 	for {
-		p.mu.Lock()
-		if len(p.queue) == 0 || p.running > p.workers {
-			p.running--
-			if len(p.queue) == 0 {
-				p.queue = nil
-			}
-			p.mu.Unlock()
+		t, ok := p.next()
+		if !ok {
 			return
 		}
-		t := p.queue[0]
-		p.queue[0] = tlsTask{}
-		p.queue = p.queue[1:]
-		p.waiting.Add(-1)
-		p.mu.Unlock()
 		p.run(t)
 	}
 }
 
-// leave passes on the slot of a worker that ends outside work.
+// next waits for a job. It returns false if the worker must end.
+func (p *tlsPool) next() (t tlsTask, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// More workers than may run exist when one has returned from the application's code.
+	for len(p.queue) == 0 || p.running > p.workers {
+		p.running--
+		if p.ending || p.idle >= p.workers {
+			return t, false
+		}
+		p.idle++
+		p.work.Wait() // startWorker or end has counted this worker as running again
+	}
+	t = p.queue[0]
+	p.queue[0] = tlsTask{}
+	if p.queue = p.queue[1:]; len(p.queue) == 0 {
+		p.queue = p.few[:0]
+	}
+	p.waiting.Add(-1)
+	return t, true
+}
+
+// end lets the workers end once there is no job.
+func (p *tlsPool) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ending = true
+	p.running += p.idle
+	p.idle = 0
+	p.work.Broadcast()
+}
+
+// leave passes on the slot of a worker that ends outside next.
 func (p *tlsPool) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +201,7 @@ func (p *tlsPool) callUser(f func()) {
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
-		p.running++ // may exceed workers; the next worker that finishes a job then ends
+		p.running++ // may exceed workers; the next worker that finishes a job then takes no other
 		p.mu.Unlock()
 	}()
 	select {
