@@ -2,7 +2,8 @@
  *
  * By default s2n-tls locks each allocation into memory. That costs a page and a system call each (300 of the
  * 700 µs that a pair of handshakes takes) and fails at RLIMIT_MEMLOCK. This allocator locks nothing, so keys
- * may reach swap or a core dump, as with crypto/tls. It wipes all memory that it frees. */
+ * may reach swap or a core dump, as with crypto/tls. It wipes all memory that it frees. Each thread keeps some of
+ * it for its next allocations: block.h. */
 #include <pthread.h>
 
 #include <s2n.h>
@@ -15,10 +16,23 @@ static pthread_key_t shard_key;
 static int shard_key_made;
 static pthread_once_t shard_once = PTHREAD_ONCE_INIT;
 
+void pqq_shard_trim(pqq_shard *s)
+{
+	for (size_t i = 0; i < PQQ_SPARE_CLASSES; i++) {
+		while (s->spares[i] != NULL) {
+			pqq_block *b = s->spares[i];
+			s->spares[i] = b->next;
+			s->room += pqq_spare_size(i);
+			free(b);
+		}
+	}
+}
+
 /* Runs when a thread ends. If later destructors of the thread free memory, they take a shard again. */
 static void shard_leave(void *taken)
 {
 	pqq_own_shard = NULL;
+	pqq_shard_trim(taken);
 	__atomic_store_n(&((pqq_shard *)taken)->taken, 0, __ATOMIC_RELEASE);
 }
 
@@ -27,7 +41,9 @@ static void shard_key_make(void) { shard_key_made = pthread_key_create(&shard_ke
 
 static pqq_shard *shard_find(void)
 {
-	static pqq_shard last_resort; /* used if there is no memory for a shard; counts may then be wrong */
+	/* It is used if there is no memory for a shard. Several threads can use it at the same time, so its counts may
+	 * be wrong, and it has no room for spares. */
+	static pqq_shard last_resort;
 	pthread_once(&shard_once, shard_key_make);
 	for (pqq_shard *s = __atomic_load_n(&shards, __ATOMIC_ACQUIRE); s != NULL; s = s->next) {
 		int is_free = 0;
@@ -41,6 +57,7 @@ static pqq_shard *shard_find(void)
 	}
 	memset(s, 0, sizeof(*s));
 	s->taken = 1;
+	s->room = shard_key_made ? PQQ_SPARE_LIMIT : 0; /* without a key nothing would free the spares */
 	s->next = __atomic_load_n(&shards, __ATOMIC_RELAXED);
 	while (!__atomic_compare_exchange_n(&shards, &s->next, s, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
 	}
