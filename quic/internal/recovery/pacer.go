@@ -60,11 +60,11 @@ func (p *pacer) refill(now monotime.Time) {
 		p.last = now
 		return
 	}
-	// If less time passed than filling the bucket takes, the product does not overflow. The rounding error
-	// is carried over.
+	// If less time passed than filling the bucket takes, the product does not overflow. The time that is not
+	// enough for another byte is carried over.
 	n := int(int64(d) * int64(p.rate) / int64(time.Millisecond))
 	p.tokens += n
-	p.last = p.last.Add(time.Duration(int64(n) * int64(time.Millisecond) / int64(p.rate)))
+	p.last = p.last.Add(p.after(n))
 }
 
 // after returns how long n bytes take to accrue, rounded up.

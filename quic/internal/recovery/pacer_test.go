@@ -143,3 +143,23 @@ func TestPacerNeverOverdrawn(t *testing.T) {
 	until := lt.l.active.pacer.until(lt.now).Sub(lt.now)
 	require.LessOrEqual(t, until, 2*100*ms*10, "the debt of probes is bounded")
 }
+
+// A pacer that is asked twice at the same time answers the same. Otherwise, a connection that has just found
+// that it must wait for a timer could send after all.
+func TestPacerIsIdempotent(t *testing.T) {
+	for rate := int64(1000); rate < 2_000_000; rate += 997 {
+		var p pacer
+		p.init(testStart, 1536)
+		p.setRate(testStart, rate)
+		p.sent(testStart, 10*1536)
+		for d := time.Duration(1); d < 3*time.Millisecond; d += 7919 {
+			p.refill(testStart.Add(d))
+			tokens := p.tokens
+			p.refill(testStart.Add(d))
+			require.Equal(t, tokens, p.tokens, "rate %d, after %v", rate, d)
+		}
+		at := p.until(p.last)
+		p.refill(at)
+		require.GreaterOrEqual(t, p.tokens, p.enough(), "rate %d", rate)
+	}
+}
