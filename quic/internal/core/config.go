@@ -38,8 +38,13 @@ type Config struct {
 	// KeyUpdateAfter is the number of packets to seal in one key phase before a key update; 0 means that
 	// keys are updated only when the AEAD's limit requires it.
 	KeyUpdateAfter uint64
-	// DatagramSize is the largest UDP payload to send, at least MinInitialSize.
+	// DatagramSize is the largest UDP payload to send, at least MinInitialSize, until the path has been found
+	// to carry more.
 	DatagramSize int
+	// MaxProbeSize is the largest UDP payload to try over IPv4, at most MaxDatagramSize. Over IPv6, it is 20
+	// bytes less. The socket must not allow datagrams to be fragmented. 0 means that nothing above
+	// DatagramSize is tried.
+	MaxProbeSize int
 	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() recovery.Controller
 

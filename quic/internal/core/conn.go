@@ -172,6 +172,7 @@ func (c *Conn) Stats() Stats {
 	rtt := path.RTT()
 	s.SmoothedRTT, s.LatestRTT, s.MinRTT = rtt.Smoothed, rtt.Latest, rtt.Min
 	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()
+	s.DatagramSize = path.MaxDatagramSize()
 	s.Streams = c.streams.Stats()
 	return s
 }

@@ -48,6 +48,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
+	c.enableMTUSearch()
 	c.idle.setPeer(p.MaxIdleTimeout)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

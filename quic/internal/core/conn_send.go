@@ -27,8 +27,8 @@ type sentPacket struct {
 }
 
 // PollTransmit builds the next train of datagrams in buf and seals it. buf must have room for one datagram
-// of Config.DatagramSize. The driver sends each train before the next call; a train that it cannot send
-// counts as lost.
+// of Config.DatagramSize, and of Config.MaxProbeSize for the connection to use larger ones. The driver sends
+// each train before the next call; a train that it cannot send counts as lost.
 func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	c.clamp(now)
 	switch {
@@ -40,12 +40,15 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	if c.spaces[recovery.SpaceApp].seal != nil && !c.maybeUpdateKeys() {
 		return c.pollClose(buf)
 	}
-	quantum := min(len(buf), c.loss.SendQuantum(c.now))
 	c.send.sent = c.send.sent[:0]
+	if size := c.mtuProbeSize(len(buf)); size > 0 {
+		return c.buildMTUProbe(buf, size)
+	}
+	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
 	d := newDatagram(c, buf[:0], 0)
 	segment := 0
 	for {
-		size := min(c.loss.Path().MaxDatagramSize(), len(buf)-len(d.b))
+		size := min(largest, len(buf)-len(d.b))
 		if segment > 0 {
 			size = segment
 		}
@@ -59,7 +62,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 		if segment == 0 {
 			segment = d.size()
 		}
-		if d.size() < segment || segment < c.loss.Path().MaxDatagramSize() {
+		if d.size() < segment || segment < largest {
 			break
 		}
 	}

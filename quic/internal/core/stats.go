@@ -17,6 +17,7 @@ type Stats struct {
 	KeyUpdates                       uint64
 	SmoothedRTT, LatestRTT, MinRTT   time.Duration
 	CongestionWindow, BytesInFlight  int
+	DatagramSize                     int // the largest UDP payload to send now
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
 

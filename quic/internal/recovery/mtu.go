@@ -25,7 +25,7 @@ type mtuSearch struct {
 	step  int
 	tries int               // probes of the size want that were lost
 	probe wire.PacketNumber // the probe in flight, or NoPacket
-	// The next search begins when unproven bytes have been acknowledged, at begin or later.
+	// The next search begins when unproven bytes of data have been acknowledged, at begin or later.
 	unproven int
 	begin    monotime.Time
 	pause    time.Duration // from the end of this search to the next one
@@ -91,7 +91,9 @@ func (m *mtuSearch) acked(now monotime.Time, p *SentPacket) {
 	if !m.enabled() {
 		return
 	}
-	m.unproven = max(0, m.unproven-p.Size)
+	if 2*p.Size > m.base { // not an acknowledgement
+		m.unproven = max(0, m.unproven-p.Size)
+	}
 	if m.large(p.Size) && p.Num >= m.since {
 		m.since, m.suspects = p.Num+1, 0
 	}

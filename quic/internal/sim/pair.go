@@ -19,6 +19,8 @@ type Options struct {
 	ClientTLS, ServerTLS           *tlsprovider.Config
 	// Up and Down are the two directions. The client sends on Up.
 	Up, Down Link
+	// IPv6 makes the addresses those of IPv6.
+	IPv6 bool
 	// TLSDelay is the maximum of the random duration of a TLS job.
 	TLSDelay time.Duration
 	// Config, if set, changes the configuration of each side.
@@ -93,8 +95,11 @@ func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bo
 	if accept && p.opts.Endpoint != nil {
 		p.opts.Endpoint(cfg)
 	}
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, host}), 4433)
-	n := p.newNode(name, addr, cfg)
+	addr := netip.AddrFrom4([4]byte{10, 0, 0, host})
+	if p.opts.IPv6 {
+		addr = netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: host})
+	}
+	n := p.newNode(name, netip.AddrPortFrom(addr, 4433), cfg)
 	if d := p.opts.TLSDelay; d > 0 {
 		n.TLSDelay = func() time.Duration { return time.Duration(p.Rand.Int64N(int64(d) + 1)) }
 	}

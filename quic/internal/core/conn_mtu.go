@@ -1,0 +1,84 @@
+package core
+
+import (
+	"bytes"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// usualPayload is the UDP payload of a packet of 1500 bytes over IPv4, and longerHeader is what IPv6 adds to
+// the IP header.
+const (
+	usualPayload = 1500 - 20 - 8
+	longerHeader = 20
+)
+
+// enableMTUSearch allows datagrams to grow if the configuration and the peer do.
+func (c *Conn) enableMTUSearch() {
+	usual, limit := usualPayload, c.cfg.MaxProbeSize
+	if !c.path.Remote.Addr().Is4() {
+		usual, limit = usual-longerHeader, limit-longerHeader
+	}
+	c.loss.Path().EnableMTUSearch(usual, min(limit, int(c.peer.MaxUDPPayloadSize)))
+}
+
+// mtuProbeSize returns the size of the probe of the path's MTU to send now, or 0. A connection that has nothing
+// to send needs no larger datagrams, so it sends no probes.
+func (c *Conn) mtuProbeSize(room int) int {
+	size := c.loss.Path().MTUProbeSize()
+	if size == 0 || size > room || !c.tls.confirmed || c.keys.spent() || c.loss.ProbesPending() > 0 ||
+		c.loss.SendLimit(c.now) != recovery.SendAll || !c.hasPending() {
+		return 0
+	}
+	return size
+}
+
+// buildMTUProbe builds a probe of the path's MTU, which is a train of its own.
+func (c *Conn) buildMTUProbe(buf []byte, size int) (Transmit, bool) {
+	d := newDatagram(c, buf[:0], size)
+	if !d.start(recovery.SpaceApp) {
+		return Transmit{}, false
+	}
+	// "Endpoints could limit the content of PMTU probes to PING and PADDING frames, since packets that are
+	// larger than the current maximum datagram size are more likely to be dropped by the network."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-14.4-2
+	d.payload = append(d.payload, byte(wire.FramePing))
+	c.send.rec = appendRecord0(c.send.rec[:0], recPing)
+	padding := d.room()
+	d.payload = d.payload[:len(d.payload)+padding]
+	clear(d.payload[len(d.payload)-padding:])
+	d.finish(sentInfo{eliciting: true, padded: true})
+	d.lastSent.MTUProbe = true
+	c.packetSent(recovery.SpaceApp, d.lastSent)
+	if !d.seal() {
+		return c.pollClose(buf)
+	}
+	return c.transmit(d.b, len(d.b)), true
+}
+
+// HandleTooLarge handles the refusal of the system to send datagrams of size bytes to the peer.
+func (c *Conn) HandleTooLarge(now monotime.Time, size int) {
+	if c.clamp(now); c.closing.state == stateOpen {
+		c.loss.HandleRefused(c.now, size)
+	}
+}
+
+// HandlePacketTooBig handles an ICMP message according to which a router forwards no datagrams of more than
+// size bytes to the peer. quoted is the beginning of the datagram that was too big. The message is ignored
+// unless that has the connection's current destination connection ID, which only those who see its packets
+// know.
+//
+// "QUIC validates an ICMP message by using other PL information (e.g., validation of connection IDs in the
+// quoted packet of any received ICMP message)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.3.3-1
+func (c *Conn) HandlePacketTooBig(now monotime.Time, size int, quoted []byte) {
+	c.clamp(now)
+	id := c.ids.dst()
+	if c.closing.state != stateOpen || id.Len() == 0 || len(quoted) < 1+id.Len() || quoted[0]&0xc0 != 0x40 ||
+		!bytes.Equal(quoted[1:1+id.Len()], id.Bytes()) {
+		return
+	}
+	c.loss.HandleTooBig(c.now, size)
+}
