@@ -89,6 +89,13 @@ type Config struct {
 	// often the limit applied. 0 means 200. A negative value means no limit.
 	MaxAbortedStreams int64
 
+	// DisablePathMTUDiscovery limits datagrams to 1200 bytes of UDP payload, which every path carries.
+	// Otherwise, a connection with bulk data to send probes for the largest datagrams that its path carries,
+	// up to packets of 9000 bytes. This needs a *net.UDPConn of which the system does not fragment datagrams,
+	// as on Linux; with other sockets, datagrams are limited as well. ConnStats.DatagramSize shows the result.
+	// See docs/path-mtu.md.
+	DisablePathMTUDiscovery bool
+
 	// KeyUpdateInterval is the number of packets after which keys are updated. 0 means as late as the
 	// AEAD's limit permits.
 	KeyUpdateInterval uint64

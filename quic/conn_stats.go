@@ -22,6 +22,8 @@ type ConnStats struct {
 	KeyUpdates                      uint64
 	SmoothedRTT, LatestRTT, MinRTT  time.Duration
 	CongestionWindow, BytesInFlight int // in bytes
+	// DatagramSize is the largest UDP payload that is sent now, in bytes. See Config.DisablePathMTUDiscovery.
+	DatagramSize int
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
 	// Streams shows what blocks the streams of both sides.
@@ -70,6 +72,7 @@ func connStats(s core.Stats) ConnStats {
 		KeyUpdates:  s.KeyUpdates,
 		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT,
 		CongestionWindow: s.CongestionWindow, BytesInFlight: s.BytesInFlight,
+		DatagramSize:  s.DatagramSize,
 		HandshakeTime: s.HandshakeTime,
 		Streams:       StreamStats(s.Streams),
 	}

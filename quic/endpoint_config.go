@@ -261,6 +261,9 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			SendMemory: e.sendMemory, RecvMemory: e.recvMemory,
 		},
 	}
+	if !cfg.DisablePathMTUDiscovery && e.sock.DontFragment() {
+		cc.MaxProbeSize = core.MaxDatagramSize
+	}
 	if idle := cc.IdleTimeout; idle > 0 && cc.KeepAlive > 0 {
 		cc.KeepAlive = min(cc.KeepAlive, idle/2)
 	}

@@ -78,7 +78,11 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 
 // handleSendResult reports the result of sending a train to the core. mu is held.
 func (c *Conn) handleSendResult(o *output, err error) {
-	c.core.HandleSendResult(c.ep.clock.now(), o.polled, err)
+	now := c.ep.clock.now()
+	if udp.Classify(err) == udp.ClassTooLarge {
+		c.core.HandleTooLarge(now, o.polled.SegmentSize)
+	}
+	c.core.HandleSendResult(now, o.polled, err)
 	c.sendErr = err
 }
 

@@ -97,7 +97,9 @@ type ourEndpoint struct {
 }
 
 func openOurs(p tlsprovider.Provider, s *settings) (endpoint, error) {
-	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout, TLS: &tlsprovider.Config{
+	// pqquic finds out itself what the path carries: 1200 bytes or more, up to packets of 9000 bytes.
+	const largest = 9000 - 20 - 8
+	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout, DisablePathMTUDiscovery: s.datagram < largest, TLS: &tlsprovider.Config{
 		Groups: []tlsprovider.Group{tlsprovider.X25519MLKEM768}, NextProtos: []string{alpn}, DisableTickets: true}}
 	if s.server() {
 		cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: [][]byte{s.certDER}, KeyDER: s.keyDER}}

@@ -76,6 +76,10 @@ func (c *Conn) BatchSize() int { return 1 }
 // SlabSize returns the minimum length of a Train's Slab.
 func (c *Conn) SlabSize() int { return c.os.slabSize() }
 
+// DontFragment reports whether neither this host nor a router fragments the socket's datagrams, so that those
+// that are too large for the path are lost.
+func (c *Conn) DontFragment() bool { return c.udp != nil && c.os.dontFragment() }
+
 // MaxSegments returns the maximum number of datagrams that one system call sends. A longer Transmit is
 // split.
 func (c *Conn) MaxSegments() int { return c.os.maxSegments() }

@@ -23,6 +23,7 @@ type osConn struct {
 	zones    zoneCache
 	gso      gso
 	gro      bool
+	df       bool      // the system fragments no datagrams
 	sends    sync.Pool // of *sendOp
 	// sendmsg is the function of this name. Tests replace it to simulate refusals of a kernel or a network
 	// card.
@@ -53,11 +54,12 @@ func (o *osConn) setOptions(fd int) {
 	}
 	// PROBE sets DF and sends datagrams that are larger than the path MTU that the kernel has recorded.
 	// With DO, spoofed ICMP messages could reduce our datagram size; with DONT, routers could fragment.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+	o.df = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE) == nil
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 	if o.v6 {
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+		v6 := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
+		o.df = o.df && v6 == nil
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	}
@@ -73,6 +75,8 @@ func checkBuffers(fd int, log *slog.Logger) {
 			"receive", recv/2, "send", send/2, "wanted", socketBuffer)
 	}
 }
+
+func (o *osConn) dontFragment() bool { return o.df }
 
 func (o *osConn) slabSize() int {
 	if o.gro {

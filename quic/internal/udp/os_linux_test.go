@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -49,6 +50,7 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 
 func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
 	c := listen(t, "udp4", "127.0.0.1:0")
+	require.True(t, c.DontFragment())
 	raw, err := c.udp.SyscallConn()
 	require.NoError(t, err)
 	require.NoError(t, raw.Control(func(fd uintptr) {
@@ -56,6 +58,16 @@ func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, unix.IP_PMTUDISC_PROBE, v)
 	}))
+}
+
+// Where DF cannot be set, larger datagrams than every path carries must not be sent: a router would fragment
+// them.
+func TestDontFragment(t *testing.T) {
+	var o osConn
+	o.setOptions(-1) // every option fails
+	require.False(t, o.dontFragment())
+	require.False(t, newConn(t, struct{ net.PacketConn }{listenPacket(t, "udp4", "127.0.0.1:0")}, slog.DiscardHandler).DontFragment())
+	require.True(t, listen(t, "udp6", "[::]:0").DontFragment())
 }
 
 // Like any other datagram, one to a destination with a zone is sent without waiting. A write through the

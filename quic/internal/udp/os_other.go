@@ -21,6 +21,9 @@ func (o *osConn) init(uc *net.UDPConn, _ netip.AddrPort, _ *slog.Logger) error {
 func (*osConn) slabSize() int    { return slabSize }
 func (*osConn) maxSegments() int { return 1 }
 
+// dontFragment returns false: datagrams larger than every path carries are not sent on these systems.
+func (*osConn) dontFragment() bool { return false }
+
 func (o *osConn) read(t *datagram.Train) (int, error) {
 	n, addr, err := o.udp.ReadFromUDPAddrPort(t.Slab)
 	t.Path.Remote = unmap(addr)

@@ -22,7 +22,7 @@ type sendOp struct {
 	block   bool
 	first   error // the first error of a refused datagram, or of an earlier one
 	refusal error // a possible refusal of segmentation offload
-	proven  bool  // a datagram was sent individually after refusal
+	proven  bool  // a datagram of full size was sent individually after refusal
 }
 
 func (o *osConn) newSendOp() *sendOp {
@@ -121,7 +121,8 @@ func (op *sendOp) sendAll(fd uintptr) {
 		err := op.os.sendmsg(int(fd), data, oob, &op.to)
 		switch {
 		case err == nil:
-			op.proven = op.refusal != nil
+			// The last datagram, which may be shorter, proves nothing: the others may be too large for the path.
+			op.proven = op.proven || op.refusal != nil && len(data) == tx.SegmentSize
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
