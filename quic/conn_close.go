@@ -69,7 +69,7 @@ func (c *Conn) linger() error {
 func (c *Conn) closeWith(application bool, code uint64, reason string) {
 	c.mu.Lock()
 	c.core.Close(c.ep.clock.now(), application, code, reason)
-	c.drive()
+	c.leave()
 }
 
 // abort closes the connection with a transport error code. Afterwards, calls on the connection return err.
@@ -135,5 +135,5 @@ func (c *Conn) closeIfIdle() {
 		c.override = ErrEndpointClosed
 		c.core.Close(c.ep.clock.now(), false, uint64(ConnectionRefused), "")
 	}
-	c.drive()
+	c.leave()
 }

@@ -25,9 +25,9 @@ import (
 //
 // The transitions, each made with mu held:
 //
-//	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines). It never
-//	                         builds a train.
-//	idle → driving           drive, for a call of the application. It sends one train at most.
+//	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines), and leave, for
+//	                         a call of the application. They never build a train.
+//	idle → driving           drive, for a large Write. It sends one train at most.
 //	queued → driving         takeTurn, by a sender, for one turn (see send_queue.go).
 //	driving → parked         the socket is full. Only a sender leaves this state again.
 //	driving → queued         there is more to send: stopDriving.
@@ -68,8 +68,14 @@ func (c *Conn) dispatch(now monotime.Time, fired bool) {
 	c.stopDriving(&out, c.core.HasTransmit(now))
 }
 
-// drive follows a call of the application. It passes on everything but packets, and sends a train itself if
-// no other goroutine is about to. It is called with mu held and returns without it.
+// leave follows a call of the application that adds little. It leaves packets to a sender, which runs when
+// the application waits, so that what the application's next calls add travels in the same packets: a
+// request and the end of its stream, or the streams of several goroutines. (The workloads request and
+// streams-32 of bench/peers show the difference.) It is called with mu held and returns without it.
+func (c *Conn) leave() { c.dispatch(c.ep.clock.now(), false) }
+
+// drive follows a call of the application that adds a large piece. It is like leave, but sends a train
+// itself if no other goroutine is about to, which avoids waking a sender.
 func (c *Conn) drive() {
 	var out outcome
 	c.pollEvents(&out)

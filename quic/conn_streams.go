@@ -68,7 +68,7 @@ func (c *Conn) tryOpen(uni bool) (*Stream, error) {
 	if err != nil && c.over {
 		err = c.err
 	}
-	c.drive() // STREAMS_BLOCKED may have to be sent
+	c.leave() // STREAMS_BLOCKED may have to be sent
 	if errors.Is(err, streams.ErrLimit) {
 		err = c.limitError(uni, nil)
 	}
@@ -165,7 +165,7 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 		s, err := try()
 		switch {
 		case err == nil:
-			c.drive()
+			c.leave()
 			return s, nil
 		case c.over:
 			err := c.err
@@ -176,11 +176,11 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 			return nil, err
 		}
 		if ctx.Err() != nil {
-			c.drive() // STREAMS_BLOCKED may have to be sent
+			c.leave() // STREAMS_BLOCKED may have to be sent
 			return nil, context.Cause(ctx)
 		}
 		w := list.enter()
-		c.drive() // as above
+		c.leave() // as above
 		if err := w.sleep(ctx); err != nil {
 			c.mu.Lock()
 			list.leave(w)

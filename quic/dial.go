@@ -122,7 +122,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		e.autoClose.Store(true)
 	}
 	c.mu.Lock()
-	c.drive()
+	c.leave()
 	return c.awaitHandshake(ctx, remote, host)
 }
 

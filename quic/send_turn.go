@@ -21,8 +21,7 @@ var (
 	// delay another one by this time. The time limit is for sockets that are slow or that block.
 	senderTurn = turn{trains: 4, bytes: sendBufferSize, time: time.Millisecond}
 
-	// callTurn is the turn of an application's call. One train is enough for a request or a response and
-	// avoids the cost and delay of waking a sender. The call must return soon.
+	// callTurn is the turn of a Write that sends in its own call. The call must return soon.
 	callTurn = turn{trains: 1, bytes: sendBufferSize, time: time.Millisecond}
 )
 
@@ -86,18 +85,17 @@ func (c *Conn) handleSendResult(o *output, err error) {
 	c.sendErr = err
 }
 
-// takeTurn is called by a sender for a connection that it took from the queue. It reports whether there is
-// more to send.
-func (c *Conn) takeTurn(o *output) (more bool) {
+// takeTurn is called by a sender for a connection that it took from the queue.
+func (c *Conn) takeTurn(o *output) {
 	c.mu.Lock()
 	c.queued = false
 	if c.driving {
 		// dispatch is handing out events and will queue the connection again.
 		c.mu.Unlock()
-		return false
+		return
 	}
 	c.driving = true
-	return c.continueTurn(o)
+	c.continueTurn(o)
 }
 
 // resumeTurn is called by a sender for a parked train. It waits for room in the socket.
@@ -108,9 +106,8 @@ func (c *Conn) resumeTurn(o *output) {
 	c.continueTurn(o)
 }
 
-// continueTurn is called with mu held and driving set. It returns without mu and reports whether there is
-// more to send.
-func (c *Conn) continueTurn(o *output) (more bool) {
+// continueTurn is called with mu held and driving set, and returns without mu.
+func (c *Conn) continueTurn(o *output) {
 	var out outcome
 	result := c.sendTrains(o, &out, senderTurn)
 	if result == sendBlocked {
@@ -126,7 +123,6 @@ func (c *Conn) continueTurn(o *output) (more bool) {
 		}
 	}
 	c.stopDriving(&out, result == sendMore)
-	return result == sendMore
 }
 
 // sendBufferSize is the size of the largest train: the maximum for segmentation offload.

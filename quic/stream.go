@@ -33,6 +33,9 @@ const copyPiece = 64 << 10
 
 type recvSide struct{ side }
 
+// ownTrain is the minimum number of bytes for which Write sends a train itself: see Conn.leave.
+const ownTrain = 16 << 10
+
 type sendSide struct {
 	side
 	// wasStopped reports whether the peer has stopped us and the application has not learned of it yet. The

@@ -33,14 +33,14 @@ func (s *Stream) Read(p []byte) (int, error) {
 		n, err := s.tryRead(piece)
 		read += n
 		if n > 0 && n == len(piece) && read < len(p) {
-			c.drive() // there may be more
+			c.leave() // there may be more
 			continue
 		}
 		if read > 0 {
 			err = nil // returned by the next call
 		}
 		if read > 0 || err != nil || len(p) == 0 {
-			c.drive() // flow control credit may have to be sent
+			c.leave() // flow control credit may have to be sent
 			return read, err
 		}
 		ready := d.enter()
@@ -93,7 +93,7 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 	s.recv.finish(readErr)
 	c.forgetIfDone(s)
 	ready := s.recv.ready
-	c.drive()
+	c.leave()
 	if ready != nil {
 		ready.wake()
 	}

@@ -30,18 +30,27 @@ func (s *Stream) Write(p []byte) (int, error) {
 		n, err := s.tryWrite(piece)
 		written += n
 		if err != nil || written == len(p) {
-			c.drive()
+			c.follow(n)
 			return written, err
 		}
 		if n == len(piece) {
-			c.drive()
+			c.follow(n)
 			continue
 		}
 		ready := d.enter()
-		c.drive()
+		c.follow(n)
 		if !d.sleep(ready) {
 			return written, os.ErrDeadlineExceeded
 		}
+	}
+}
+
+// follow follows a Write of n bytes. It is called with mu held and returns without it.
+func (c *Conn) follow(n int) {
+	if n < ownTrain {
+		c.leave()
+	} else {
+		c.drive()
 	}
 }
 
@@ -105,14 +114,13 @@ func (s *Stream) doneError(d *side, otherwise error) error {
 // CloseWrite ends the sending direction after what was written. The peer then reads io.EOF. CloseWrite does
 // not wait. After Reset, it does nothing. The error is the connection's.
 //
-// Write sends at once what the network permits, so the end often takes a packet of its own. It shares a
-// packet with data that has not been sent yet.
+// The end usually shares a packet with the data of a Write just before.
 func (s *Stream) CloseWrite() error {
 	c := s.c
 	c.mu.Lock()
 	if s.send.isDone {
 		s.learnStopped()
-		c.drive() // the peer may get credit for another stream
+		c.leave() // the peer may get credit for another stream
 		return nil
 	}
 	if c.over {
@@ -152,7 +160,7 @@ func (s *Stream) endSend(err error) {
 	s.send.finish(err)
 	s.c.forgetIfDone(s)
 	ready := s.send.ready
-	s.c.drive()
+	s.c.leave()
 	if ready != nil {
 		ready.wake()
 	}
