@@ -42,6 +42,7 @@ type outcome struct {
 	wakeSet
 	connected, closed, drained bool
 	fired                      bool // the connection's timer fired
+	bySender                   bool // the driver is a sender, in its turn
 	events                     []core.EndpointEvent
 }
 
@@ -121,8 +122,14 @@ func (c *Conn) stopDriving(out *outcome, more bool) {
 		c.becomeIdle(&out.wakeSet)
 	}
 	c.mu.Unlock()
-	if push && !c.ep.sends.push(&c.inQueue) {
-		c.leaveQueue()
+	if push {
+		put := c.ep.sends.push
+		if out.bySender {
+			put = c.ep.sends.requeue
+		}
+		if !put(&c.inQueue) {
+			c.leaveQueue()
+		}
 	}
 	c.report(out)
 }

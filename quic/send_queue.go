@@ -92,6 +92,23 @@ func (q *sendQueue) push(it *queueItem) bool {
 	return true
 }
 
+// requeue is push for a sender, after a turn. The sender takes the item itself if nothing else is in the
+// queue, so it calls another one only for what it leaves. Otherwise each turn of a connection with bulk data
+// would start a goroutine and end another.
+func (q *sendQueue) requeue(it *queueItem) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	isOnly := q.front == nil
+	q.append(it)
+	if !isOnly {
+		q.callSender()
+	}
+	return true
+}
+
 // append appends an item. mu is held.
 func (q *sendQueue) append(it *queueItem) {
 	if q.back == nil {

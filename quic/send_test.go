@@ -29,8 +29,9 @@ type roleSock struct {
 	net.PacketConn
 	pause time.Duration // time that each datagram takes
 
-	mu   sync.Mutex
-	sent map[string]int
+	mu      sync.Mutex
+	sent    map[string]int
+	senders map[string]int // the datagrams that each sender has sent, by the name of its goroutine
 }
 
 // roles are the functions that identify a goroutine, the outermost last.
@@ -57,9 +58,14 @@ func (s *roleSock) WriteTo(p []byte, to net.Addr) (int, error) {
 	role := roleOfCaller()
 	s.mu.Lock()
 	if s.sent == nil {
-		s.sent = make(map[string]int)
+		s.sent, s.senders = make(map[string]int), make(map[string]int)
 	}
 	s.sent[role]++
+	if role == "(*sendQueue).send" {
+		stack := make([]byte, 64)
+		name, _, _ := strings.Cut(string(stack[:runtime.Stack(stack, false)]), " [")
+		s.senders[name]++
+	}
 	s.mu.Unlock()
 	if s.pause > 0 {
 		advance(s.pause)
@@ -219,6 +225,24 @@ func TestBulkDoesNotStarveOthers(t *testing.T) {
 		// a few turns of the bulk connection of at most 64 datagrams.
 		require.Less(t, time.Since(begin), (others*5+5*64)*time.Millisecond+100*time.Millisecond)
 		sock.requireOnlySenders(t)
+	})
+}
+
+// A sender keeps a connection that always has something to send. No goroutine is started for its turns.
+func TestBulkKeepsItsSender(t *testing.T) {
+	busyWorld(t, 1, func(t *testing.T, w *world, e *Endpoint, sock *roleSock) {
+		sock.mu.Lock()
+		clear(sock.senders)
+		sock.mu.Unlock()
+		advance(5 * time.Second)
+		sock.mu.Lock()
+		defer sock.mu.Unlock()
+		datagrams := 0
+		for _, n := range sock.senders {
+			datagrams += n
+		}
+		require.Greater(t, datagrams, 1000, "the connection has something to send for most of the time")
+		require.Equal(t, 1, len(sock.senders), "number of senders") // Len would print all of them
 	})
 }
 

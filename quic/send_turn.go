@@ -108,7 +108,7 @@ func (c *Conn) resumeTurn(o *output) {
 
 // continueTurn is called with mu held and driving set, and returns without mu.
 func (c *Conn) continueTurn(o *output) {
-	var out outcome
+	out := outcome{bySender: true}
 	result := c.sendTrains(o, &out, senderTurn)
 	if result == sendBlocked {
 		err := c.ep.sends.writeWait(o)
