@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-compare figure3 figure3-2022 install clean
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-compare figure3 figure3-2022 install clean ledger
 
 build:
 	scripts/build $(VARIANT)
@@ -102,3 +102,8 @@ install: build
 
 clean:
 	rm -rf build/out cgo/*/zlinked_*.go
+
+# Lists the normative sentences of the RFCs with the code and tests that quote them. RFC_DIR has their texts.
+ledger:
+	cd cmd && GOWORK="$$(../scripts/workspace)" go run ./rfcledger -root .. \
+		-reasons ../docs/conformance-reasons.txt >../docs/conformance.md
