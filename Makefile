@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-compare figure3 figure3-2022 install clean ledger
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare figure3 figure3-2022 install clean ledger
 
 build:
 	scripts/build $(VARIANT)
@@ -61,16 +61,26 @@ bench: bootstrap build
 	cd bench && GOWORK=off go run $(TAGS) . -c "$(CURDIR)/$(OUT)/cmake/pqq-bench" \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-250ms}" -run "$${RUN:-}"
 
-# Measures pqquic side by side with quic-go, x/net, s2n-quic and quinn, in separate processes, and writes the figures
-# and ratios to build/out/bench-peers.md. What cannot be built is reported and left out. ROUNDS=, TIME= and DATAGRAM=
-# set its length and the largest datagram, CONNECTIONS= and IDLE= are those of the workload memory, STACKS= and
-# WORKLOADS= select by name.
+# Measures pqquic side by side with quic-go, x/net, s2n-quic and quinn, in separate processes, and writes the figures,
+# the ratios and the aims to build/out/bench-peers.md. What cannot be built is reported and left out. ROUNDS=, TIME= and
+# DATAGRAM= set its length and the largest datagram, CONNECTIONS= and IDLE= are those of the workload memory, STACKS=
+# and WORKLOADS= select by name. RESULTS= is a JSON file with which several runs, each of some workloads, make one
+# report. DOCUMENT= is a document in which the summary is replaced: docs/performance.md.
 bench-peers:
 	$(MAKE) bootstrap build || echo "bench-peers: the C library is not built: the s2n provider is not measured" >&2
 	cd bench && GOWORK=off go build $(TAGS) -o "$(BIN)/bench-peers" ./peers
 	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
-		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}"
+		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}" \
+		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}"
+
+# All aims of the project as they are defined, in the summary of docs/performance.md: the workloads with 7 rounds, and
+# memory with 10,000 connections that are idle for 30 s with 3. Takes about an hour and a half on an idle machine.
+bench-aims: export RESULTS = build/out/bench-aims.json
+bench-aims: export DOCUMENT = docs/performance.md
+bench-aims:
+	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" WORKLOADS="$${WORKLOADS:--memory}"
+	$(MAKE) bench-peers ROUNDS="$${MEMORY_ROUNDS:-3}" WORKLOADS=memory CONNECTIONS=10000 IDLE=30s
 
 # Measures pqquic of this tree beside that of the commit BASE, as bench-peers does, and writes the figures and ratios
 # to build/out/bench-compare.md. The other variables are those of bench-peers.

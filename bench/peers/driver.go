@@ -18,47 +18,80 @@ import (
 	"time"
 )
 
-// drive runs a driver of a Go stack: the role is "server" or "client".
+// roles are the first arguments with which this program is a driver.
+var roles = map[string]func(*settings) error{"server": driveServer, "client": driveClient, "pair": drivePair}
+
+// drive runs a driver of a Go stack.
 func drive(role string, args []string) error {
-	var stack, addr string
 	var s settings
 	fs := flag.NewFlagSet(role, flag.ContinueOnError)
-	fs.StringVar(&stack, "stack", "", "name of the stack")
+	fs.StringVar(&s.stack, "stack", "", "name of the stack")
 	fs.StringVar(&s.certFile, "cert", "", "certificate of the server, in PEM, which is also the client's root")
 	fs.StringVar(&s.keyFile, "key", "", "key of the server, in PEM")
 	fs.IntVar(&s.datagram, "datagram", 1200, "largest UDP payload, if the stack can set it")
+	fs.StringVar(&s.group, "group", wantGroup, "key exchange")
 	fs.StringVar(&s.bind, "bind", "127.0.0.1", "local IPv4 address of sockets")
-	fs.StringVar(&addr, "addr", "", "address of the server that a client connects to")
+	fs.StringVar(&s.peer, "addr", "", "address of the server that a client connects to")
 	procs := fs.Int("procs", 0, "GOMAXPROCS; 0 means what the environment says")
+	mutex := fs.Bool("mutex", false, "record a mutex profile")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	runtime.GOMAXPROCS(*procs)
-	open, ok := goStacks[stack]
-	if !ok {
-		return fmt.Errorf("there is no stack %q in Go", stack)
+	if *mutex {
+		runtime.SetMutexProfileFraction(1)
 	}
-	if role == "server" && s.keyFile == "" {
-		return errors.New("a server needs -key")
+	if _, ok := groups[s.group]; !ok {
+		return fmt.Errorf("there is no group %q", s.group)
+	}
+	if (role != "client") != s.server() {
+		return errors.New("a server and a pair need -key, and a client has none")
 	}
 	if err := s.load(); err != nil {
 		return err
 	}
-	e, err := open(&s)
+	return roles[role](&s)
+}
+
+// open opens the endpoint of the stack.
+func (s *settings) open() (endpoint, map[string]string, error) {
+	open, ok := goStacks[s.stack]
+	if !ok {
+		return nil, nil, fmt.Errorf("there is no stack %q in Go", s.stack)
+	}
+	e, err := open(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	fields := map[string]string{"addr": e.addr()}
+	fields["rcvbuf"], fields["sndbuf"] = e.buffers()
+	return e, fields, nil
+}
+
+func driveServer(s *settings) error {
+	e, fields, err := s.open()
 	if err != nil {
 		return err
 	}
 	defer e.close()
-	fields := map[string]string{"addr": e.addr()}
-	fields["rcvbuf"], fields["sndbuf"] = e.buffers()
-	if role == "server" {
-		go serve(e)
-		fmt.Println("ready" + pairs(fields, "addr", "rcvbuf", "sndbuf"))
-		return answerRequests(os.Stdin, os.Stdout, func(string) (string, error) {
+	go serve(e)
+	fmt.Println("ready" + pairs(fields, "addr", "rcvbuf", "sndbuf"))
+	return answerRequests(os.Stdin, os.Stdout, func(line string) (string, error) {
+		if line != "refusals" {
 			return "", errors.New("a server has no workloads")
-		})
+		}
+		refused, validated := e.refusals()
+		return fmt.Sprintf("refusals %d %d", refused, validated), nil
+	})
+}
+
+func driveClient(s *settings) error {
+	e, fields, err := s.open()
+	if err != nil {
+		return err
 	}
-	c := &client{endpoint: e, server: addr}
+	defer e.close()
+	c := &client{endpoint: e, server: s.peer}
 	fields["group"], fields["suite"], err = c.check()
 	if err != nil {
 		return err
@@ -71,15 +104,26 @@ func drive(role string, args []string) error {
 func answerRequests(in io.Reader, out io.Writer, handle func(string) (string, error)) error {
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		if lines.Text() == "cpu" {
-			fmt.Fprintf(out, "cpu %d\n", cpuTime().Nanoseconds())
-			continue
+		var answer string
+		var err error
+		switch line := lines.Text(); line {
+		case "cpu":
+			answer = fmt.Sprintf("cpu %d", cpuTime().Nanoseconds())
+		case "memory":
+			answer = processMemory().String()
+		case "mallocs":
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			answer = fmt.Sprintf("mallocs %d", m.Mallocs)
+		case "mutex":
+			var waited time.Duration
+			var name string
+			if waited, name, err = longestWaits(); err == nil {
+				answer = fmt.Sprintf("mutex %d %s", waited.Nanoseconds(), name)
+			}
+		default:
+			answer, err = handle(line)
 		}
-		if lines.Text() == "memory" {
-			fmt.Fprintln(out, processMemory())
-			continue
-		}
-		answer, err := handle(lines.Text())
 		if err != nil {
 			answer = "error " + strings.ReplaceAll(err.Error(), "\n", " ")
 		}
@@ -90,9 +134,12 @@ func answerRequests(in io.Reader, out io.Writer, handle func(string) (string, er
 
 // settings are what a stack is configured with.
 type settings struct {
+	stack             string
 	certFile, keyFile string
 	datagram          int
+	group             string
 	bind              string // local address
+	peer              string // address of the server, of a client
 
 	certPEM, keyPEM []byte
 	certDER         []byte
@@ -127,7 +174,7 @@ func readPEM(file string) (text, der []byte, err error) {
 // TLS 1.3: on processors with AES instructions AES-128-GCM comes first.
 func (s *settings) tlsConfig() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}, ServerName: serverName,
-		CurvePreferences: []tls.CurveID{tls.X25519MLKEM768}, SessionTicketsDisabled: true, RootCAs: x509.NewCertPool()}
+		CurvePreferences: []tls.CurveID{tls.CurveID(groups[s.group])}, SessionTicketsDisabled: true, RootCAs: x509.NewCertPool()}
 	if !c.RootCAs.AppendCertsFromPEM(s.certPEM) {
 		return nil, fmt.Errorf("%s contains no certificate", s.certFile)
 	}
@@ -144,51 +191,54 @@ func (s *settings) tlsConfig() (*tls.Config, error) {
 // handle carries out a workload.
 func (c *client) handle(line string) (string, error) {
 	words := strings.Fields(line)
+	if len(words) == 0 {
+		return "", errors.New("empty request")
+	}
+	name, words := words[0], words[1:]
+	if name == "bulk" && len(words) == 3 && (words[0] == "down" || words[0] == "up") {
+		name, words = name+"-"+words[0], words[1:]
+	}
+	n, err := positive(words)
+	if err != nil {
+		return "", err
+	}
 	var d done
-	var err error
 	switch {
-	case len(words) == 3 && words[0] == "connect":
-		var n [2]int64
-		if n, err = positive(words[1:]); err == nil {
-			d, err = c.connections(int(n[0]), int(n[1]))
-		}
-	case len(words) == 4 && words[0] == "bulk" && (words[1] == "down" || words[1] == "up"):
-		var n [2]int64
-		if n, err = positive(words[2:]); err == nil {
-			d, err = c.bulk(words[1] == "up", int(n[0]), n[1])
-		}
-	case len(words) == 2 && words[0] == "request":
-		var n [2]int64
-		if n, err = positive(words[1:]); err == nil {
-			d, err = c.requests(int(n[0]))
-		}
-	case len(words) == 3 && words[0] == "hold":
-		var n [2]int64
-		if n, err = positive(words[1:]); err == nil {
-			d, err = c.hold(int(n[0]), int(n[1]))
-		}
-	case len(words) == 3 && words[0] == "streams":
-		var n [2]int64
-		if n, err = positive(words[1:]); err == nil {
-			d, err = c.streams(int(n[0]), int(n[1]))
-		}
+	case name == "connect" && len(n) == 2:
+		d, err = c.connections(int(n[0]), int(n[1]))
+	case name == "bulk-down" && len(n) == 2:
+		d, err = c.bulk(false, int(n[0]), n[1])
+	case name == "bulk-up" && len(n) == 2:
+		d, err = c.bulk(true, int(n[0]), n[1])
+	case name == "request" && len(n) == 1:
+		d, err = c.requests(int(n[0]))
+	case name == "streams" && len(n) == 2:
+		d, err = c.streams(int(n[0]), int(n[1]))
+	case name == "hold" && len(n) == 2:
+		d, err = c.hold(int(n[0]), int(n[1]))
+	case name == "offer" && len(n) == 3:
+		d = c.offer(int(n[0]), time.Duration(n[1]), time.Duration(n[2]))
+	case name == "probe" && len(n) == 3:
+		d, err = c.probe(int(n[0]), time.Duration(n[1]), time.Duration(n[2]))
 	default:
 		err = fmt.Errorf("unknown request %q", line)
 	}
 	return d.String(), err
 }
 
-// positive parses up to two positive numbers.
-func positive(words []string) (n [2]int64, err error) {
-	for i, word := range words {
-		if n[i], err = strconv.ParseInt(word, 10, 64); err != nil {
-			return n, err
+// positive parses positive numbers.
+func positive(words []string) (numbers []int64, err error) {
+	for _, word := range words {
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return nil, err
 		}
-		if n[i] < 1 {
-			return n, fmt.Errorf("%d is not positive", n[i])
+		if n < 1 {
+			return nil, fmt.Errorf("%d is not positive", n)
 		}
+		numbers = append(numbers, n)
 	}
-	return n, nil
+	return numbers, nil
 }
 
 // percentile returns a percentile of sorted durations.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -71,12 +72,13 @@ func (e *floorEndpoint) accept() (connection, error) {
 	}
 }
 
-func (e *floorEndpoint) dial(addr string) (connection, error) {
+func (e *floorEndpoint) dial(_ context.Context, addr string) (connection, error) {
 	peer, err := netip.ParseAddrPort(addr)
 	return &floorConn{floorEndpoint: e, peer: peer, in: make([]byte, trainBytes)}, err
 }
 
-func (e *floorEndpoint) close() { e.UDPConn.Close() }
+func (e *floorEndpoint) refusals() (refused, validated int64) { return -1, -1 }
+func (e *floorEndpoint) close()                               { e.UDPConn.Close() }
 
 // A floorConn is a connection and its only stream.
 type floorConn struct {

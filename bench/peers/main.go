@@ -5,11 +5,12 @@
 // the results.
 //
 // A client and a server of each stack run as separate processes. The same executable is the runner and, with the
-// arguments "server" and "client", the driver of the Go stacks. protocol.go describes how the runner and the
+// arguments "server", "client" and "pair", the driver of the Go stacks. protocol.go describes how the runner and the
 // drivers communicate.
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 
 func main() {
 	var err error
-	if len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "client") {
+	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
 		err = drive(os.Args[1], os.Args[2:])
 	} else {
 		err = benchmark(os.Args[1:])
@@ -33,91 +34,167 @@ func main() {
 	}
 }
 
-// benchmark parses the runner's flags and runs it.
+// options are the runner's flags that are not fields of a runner.
+type options struct {
+	stacks, workloads   string
+	crate, target, base string
+	report, document    string
+	reportOnly          bool
+}
+
+// benchmark parses the runner's flags, runs it, and writes the report.
 func benchmark(args []string) error {
-	r := &runner{out: os.Stdout, log: os.Stderr, settle: 300 * time.Millisecond}
-	var stacks, workloads, crate, target, file, base string
+	r := &runner{log: os.Stderr, settle: 300 * time.Millisecond}
+	o, err := parseFlags(r, args)
+	if err != nil {
+		return err
+	}
+	if r.file != "" {
+		if r.results, err = loadResults(r.file); err != nil {
+			return err
+		}
+	}
+	if !o.reportOnly {
+		if err := r.choosePrograms(o); err != nil {
+			return err
+		}
+		if err := r.run(); err != nil {
+			return err
+		}
+	}
+	return o.write(&r.results, os.Stdout)
+}
+
+func parseFlags(r *runner, args []string) (*options, error) {
+	var o options
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
 	fs.IntVar(&r.rounds, "rounds", 5, "number of rounds, in each of which every stack runs once")
 	fs.DurationVar(&r.time, "time", time.Second, "approximate duration of one measurement")
 	fs.IntVar(&r.datagram, "datagram", 1200, "largest UDP payload, for stacks that can set it")
 	fs.Int64Var(&r.connections, "connections", 1000, "number of connections of the workload memory")
 	fs.DurationVar(&r.idle, "idle", time.Second, "time for which these connections are idle")
-	fs.StringVar(&stacks, "stacks", "", "comma-separated stacks; empty means all")
-	fs.StringVar(&workloads, "workloads", "", "comma-separated workloads; empty means all")
-	fs.StringVar(&crate, "rust", "", "folder of the crate of the stacks in Rust, which is built first")
-	fs.StringVar(&target, "target", "target", "folder for what cargo builds")
-	fs.StringVar(&base, "base", "", "driver with pqquic of another commit: only pqquic of both commits is measured")
+	fs.StringVar(&o.stacks, "stacks", "", "comma-separated stacks; empty means all")
+	fs.StringVar(&o.workloads, "workloads", "", "comma-separated workloads; empty means all")
+	fs.StringVar(&o.crate, "rust", "", "folder of the crate of the stacks in Rust, which is built first")
+	fs.StringVar(&o.target, "target", "target", "folder for what cargo builds")
+	fs.StringVar(&o.base, "base", "", "driver with pqquic of another commit: only pqquic of both commits is measured")
 	fs.StringVar(&r.baseCommit, "base-commit", "", "name of that commit, for the report")
-	fs.StringVar(&file, "o", "", "file that the report is also written to")
+	fs.StringVar(&r.file, "results", "", "JSON file of results: the report also has those of its workloads that do not run now")
+	fs.BoolVar(&o.reportOnly, "report", false, "measure nothing: write the report of -results again")
+	fs.StringVar(&o.report, "o", "", "file that the report is also written to")
+	fs.StringVar(&o.document, "document", "", "Markdown document in which the summary of the report is replaced")
 	if err := fs.Parse(args); err != nil {
-		return err
+		return nil, err
 	}
+	switch {
+	case r.rounds < 1 || r.time <= 0:
+		return nil, fmt.Errorf("-rounds %d and -time %v must be positive", r.rounds, r.time)
+	case r.connections < 1:
+		return nil, fmt.Errorf("-connections %d must be positive", r.connections)
+	case o.reportOnly && r.file == "":
+		return nil, errors.New("-report needs -results")
+	}
+	return &o, nil
+}
+
+// choosePrograms selects stacks and workloads and finds the drivers.
+func (r *runner) choosePrograms(o *options) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	known := stackNames()
-	if base != "" {
+	if o.base != "" {
 		known = comparedNames()
 	}
-	if r.stacks, err = choose("stack", known, stacks); err != nil {
+	if r.stacks, err = choose("stack", known, o.stacks); err != nil {
 		return err
 	}
-	if r.workloads, err = choose("workload", workloadNames(), workloads); err != nil {
+	if r.workloads, err = choose("workload", workloadNames(), o.workloads); err != nil {
 		return err
-	}
-	if r.rounds < 1 || r.time <= 0 {
-		return fmt.Errorf("-rounds %d and -time %v must be positive", r.rounds, r.time)
-	}
-	if r.connections < 1 {
-		return fmt.Errorf("-connections %d must be positive", r.connections)
 	}
 	rust := ""
-	if slices.ContainsFunc(r.stacks, isRust) {
-		r.rustError = errors.New("it was not asked for with -rust")
-		if crate != "" {
-			rust, r.rustError = buildRust(crate, target, r.log)
-		}
-	}
-	if file != "" {
-		f, err := os.Create(file)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		r.out = io.MultiWriter(r.out, f)
+	r.rustError = errors.New("it was not asked for with -rust")
+	if o.crate != "" { // also the load generator
+		rust, r.rustError = buildRust(o.crate, o.target, r.log)
 	}
 	r.program = func(stack string) string {
-		if isRust(stack) {
+		switch {
+		case isRust(stack):
 			return rust
+		case strings.HasSuffix(stack, baseSuffix):
+			return o.base
+		default:
+			return self
 		}
-		if strings.HasSuffix(stack, baseSuffix) {
-			return base
-		}
-		return self
 	}
-	return r.run()
+	return nil
 }
 
-// choose returns the elements of all that list names, in the order of all. An empty list means all.
+// write writes the report to out and to the files that the options name.
+func (o *options) write(r *results, out io.Writer) error {
+	var summary, tables bytes.Buffer
+	r.writeSummary(&summary)
+	r.writeTables(&tables)
+	text := append(bytes.Clone(summary.Bytes()), tables.Bytes()...)
+	if _, err := out.Write(text); err != nil {
+		return err
+	}
+	if o.report != "" {
+		if err := os.WriteFile(o.report, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if o.document != "" {
+		return replaceSummary(o.document, summary.Bytes())
+	}
+	return nil
+}
+
+// The marks between which a document has the summary of a report.
+const (
+	summaryBegins = "<!-- make bench-peers: the summary begins -->\n"
+	summaryEnds   = "<!-- make bench-peers: the summary ends -->\n"
+)
+
+// replaceSummary replaces what is between the marks in a document.
+func replaceSummary(file string, summary []byte) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := bytes.Cut(text, []byte(summaryBegins))
+	_, after, ends := bytes.Cut(rest, []byte(summaryEnds))
+	if !begins || !ends {
+		return fmt.Errorf("%s has no lines %q and %q", file, strings.TrimSpace(summaryBegins), strings.TrimSpace(summaryEnds))
+	}
+	text = slices.Concat(before, []byte(summaryBegins), summary, []byte("\n"+summaryEnds), after)
+	return os.WriteFile(file, text, 0o644)
+}
+
+// choose returns the elements of all that list names, in the order of all. An empty list means all, and one whose
+// names begin with "-" all but these.
 func choose(what string, all []string, list string) ([]string, error) {
 	if list == "" {
 		return all, nil
 	}
-	wanted := make(map[string]bool)
+	without := strings.HasPrefix(list, "-")
+	named := make(map[string]bool)
 	for name := range strings.SplitSeq(list, ",") {
-		wanted[strings.TrimSpace(name)] = true
+		name = strings.TrimSpace(name)
+		if without {
+			name = strings.TrimPrefix(name, "-")
+		}
+		if !slices.Contains(all, name) {
+			return nil, fmt.Errorf("there is no %s %q; known are %s", what, name, strings.Join(all, ", "))
+		}
+		named[name] = true
 	}
 	var out []string
 	for _, name := range all {
-		if wanted[name] {
+		if named[name] != without {
 			out = append(out, name)
-			delete(wanted, name)
 		}
-	}
-	for name := range wanted {
-		return nil, fmt.Errorf("there is no %s %q; known are %s", what, name, strings.Join(all, ", "))
 	}
 	return out, nil
 }

@@ -5,8 +5,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,92 +22,105 @@ import (
 
 // TestMain makes this program also the driver of the stacks in Go.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "server" || os.Args[1] == "client") {
+	if len(os.Args) > 1 && roles[os.Args[1]] != nil {
 		main()
 		return
+	}
+	flag.Parse()
+	// Workloads over a link wait most of the time.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
 	}
 	os.Exit(m.Run())
 }
 
 // testRunner returns a runner of one round that is as short as possible.
-func testRunner(t *testing.T) (*runner, *bytes.Buffer) {
+func testRunner(t *testing.T) *runner {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	rust, err := filepath.Abs(rustProgram("../../build/out/rust"))
 	require.NoError(t, err)
-	out := new(bytes.Buffer)
-	r := &runner{rounds: 1, time: time.Millisecond, datagram: 1200, connections: 64, stacks: stackNames(), workloads: workloadNames(),
-		out: out, log: t.Output(), program: func(stack string) string {
+	if _, err := os.Stat(rust); err != nil {
+		t.Log("the stacks in Rust are not built: make bench-peers")
+		rust = ""
+	}
+	r := &runner{rounds: 1, time: time.Millisecond, datagram: 1200, connections: 64, log: t.Output(),
+		program: func(stack string) string {
 			if isRust(stack) {
 				return rust
 			}
 			return self
 		}}
-	if _, err := os.Stat(rust); err != nil {
-		t.Log("the stacks in Rust are not built: make bench-peers")
-		r.stacks = stackNames()[:0]
-		for _, stack := range stackNames() {
-			if !isRust(stack) {
-				r.stacks = append(r.stacks, stack)
-			}
+	for _, stack := range stackNames() {
+		if r.program(stack) != "" {
+			r.stacks = append(r.stacks, stack)
 		}
 	}
-	return r, out
+	return r
 }
 
+// report returns what a run prints.
+func (r *runner) report() string {
+	var out bytes.Buffer
+	r.results.writeSummary(&out)
+	r.results.writeTables(&out)
+	return out.String()
+}
+
+// Each stack carries out each workload that it can, and the report has all metrics.
 func TestRunsEachWorkload(t *testing.T) {
-	r, out := testRunner(t)
+	shared := testRunner(t)
+	var err error
+	shared.cert, shared.key, err = writeCertificate(t.TempDir())
+	require.NoError(t, err)
+	current := &provenance{Buffers: make(map[string]string)}
+	usable := shared.usable(current)
 	var missing []string
-	_, linked := s2n.New()
-	if errors.Is(linked, s2n.ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") == "" {
+	if _, linked := s2n.New(); errors.Is(linked, s2n.ErrNotLinked) && os.Getenv("PQQUIC_REQUIRE_LINKED") == "" {
 		missing = []string{"pqquic-s2n: the server does not start: peers: " + linked.Error()}
 	}
+	require.Equal(t, missing, current.Missing)
 	for _, w := range workloads {
-		if err := w.possible(); err != nil {
-			missing = append(missing, w.name+": "+err.Error())
-		}
-	}
-	require.NoError(t, r.run())
-	require.Equal(t, missing, r.missing)
-	for _, w := range workloads {
-		if w.possible() != nil {
-			continue
-		}
-		require.Contains(t, out.String(), "### "+w.name)
-		var want []string
-		for _, stack := range r.stacks {
-			if supports(stack, w.name) && (stack != "pqquic-s2n" || linked == nil) {
-				want = append(want, stack)
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			r := *shared
+			r.log, r.results = t.Output(), results{}
+			if err := w.possible(); err != nil {
+				t.Skip(err)
 			}
-		}
-		require.ElementsMatch(t, want, slices.Collect(maps.Keys(r.results[w.name])), w.name)
-		for stack, samples := range r.results[w.name] {
-			require.Len(t, samples, 1)
-			s := samples[0]
-			if w.name == memoryWorkload { // so few connections may fit in memory that the server already has
-				require.EqualValues(t, r.connections, s.amount, stack)
-				require.NotZero(t, s.memory, stack)
-			} else {
-				require.Contains(t, out.String(), fmt.Sprintf("| %s | %.4g |", stack, w.metrics[0].value(s)))
+			m := r.measure(w, usable, current)
+			r.results.replace(w.name, m)
+			require.Empty(t, m.Missing)
+			var want []string
+			for _, stack := range usable {
+				if supports(stack, w.name) {
+					want = append(want, stack)
+				}
 			}
-			require.GreaterOrEqual(t, s.amount, int64(1), stack)
-			require.Positive(t, s.elapsed, stack)
-			require.Positive(t, s.clientCPU, stack)
-			require.Positive(t, s.serverCPU, stack)
-			if stack != tlsTCP && w.link == nil {
-				require.Positive(t, s.datagrams, stack)
+			require.ElementsMatch(t, want, slices.Collect(maps.Keys(m.Stacks)))
+			report := r.report()
+			for _, metric := range w.metrics {
+				measured := 0
+				for stack := range m.Stacks {
+					values := m.values(metric.name, stack)
+					measured += len(values)
+					for _, v := range values {
+						require.False(t, math.IsNaN(v) || math.IsInf(v, 0), "%s: %s", stack, metric.name)
+						if !metric.signed && w.name != "memory" { // few connections fit in memory that the server has
+							require.Positive(t, v, "%s: %s", stack, metric.name)
+						}
+						require.Contains(t, report, fmt.Sprintf("\n| %s | %s | ", stack, figure(v)))
+					}
+				}
+				require.Positive(t, measured, metric.name)
 			}
-			if w.name == "request" {
-				require.Positive(t, s.p50, stack)
-				require.GreaterOrEqual(t, s.p99, s.p50, stack)
-			}
-		}
+		})
 	}
 }
 
 // A stack that cannot be measured is reported, and the others are measured.
 func TestReportsWhatIsMissing(t *testing.T) {
-	r, out := testRunner(t)
+	r := testRunner(t)
 	r.stacks, r.workloads = []string{"pqquic-native", "quinn", "s2n-quic-rustls", "x/net"}, []string{"request"}
 	r.rustError = errors.New("cargo is not installed")
 	self := r.program("x/net")
@@ -113,21 +128,22 @@ func TestReportsWhatIsMissing(t *testing.T) {
 		return map[string]string{"pqquic-native": self, "quinn": "", "s2n-quic-rustls": self, "x/net": "/bin/false"}[stack]
 	}
 	require.NoError(t, r.run())
-	require.Equal(t, []string{
+	missing := []string{
 		"quinn: its driver is not built: cargo is not installed",
 		`s2n-quic-rustls: the server does not start: peers: there is no stack "s2n-quic-rustls" in Go`,
 		"x/net: the server does not start: the driver ended: EOF",
-	}, r.missing)
-	require.Len(t, r.results["request"], 1)
-	for _, text := range r.missing {
-		require.Contains(t, out.String(), "* "+text+"\n")
+	}
+	require.Equal(t, missing, r.results.missing())
+	require.Len(t, r.results.Workloads["request"].Stacks, 1)
+	for _, text := range missing {
+		require.Contains(t, r.report(), "* "+text+"\n")
 	}
 }
 
 // The stacks of another commit are run by its driver, under the names that the driver knows.
 func TestComparesWithBase(t *testing.T) {
-	r, out := testRunner(t)
-	r.stacks, r.workloads, r.baseCommit = []string{"pqquic-native", "pqquic-native@base"}, []string{"request", memoryWorkload}, "abcdef012"
+	r := testRunner(t)
+	r.stacks, r.workloads, r.baseCommit = []string{"pqquic-native", "pqquic-native@base"}, []string{"request", "memory"}, "abcdef012"
 	var asked []string
 	self := r.program("pqquic-native")
 	r.program = func(stack string) string {
@@ -135,32 +151,45 @@ func TestComparesWithBase(t *testing.T) {
 		return self
 	}
 	require.NoError(t, r.run())
-	require.Empty(t, r.missing)
+	require.Empty(t, r.results.missing())
 	require.Contains(t, asked, "pqquic-native@base")
 	for _, name := range r.workloads {
-		require.ElementsMatch(t, r.stacks, slices.Collect(maps.Keys(r.results[name])), name)
+		require.ElementsMatch(t, r.stacks, slices.Collect(maps.Keys(r.results.Workloads[name].Stacks)), name)
 	}
-	require.Contains(t, out.String(), "are pqquic at commit abcdef012.\n")
-	ratio := r.results["request"]["pqquic-native"][0].p50.Seconds() / r.results["request"]["pqquic-native@base"][0].p50.Seconds()
+	report := r.report()
+	require.Contains(t, report, "are pqquic at commit abcdef012.\n")
+	m := r.results.Workloads["request"]
+	ratio := m.values(requestP50, "pqquic-native")[0] / m.values(requestP50, "pqquic-native@base")[0]
 	row := fmt.Sprintf(`\| pqquic-native@base \| [^|]+ \| [^|]+ \| %.2f \|`, ratio)
-	require.Regexp(t, row, out.String(), "the ratio of this commit to the other")
+	require.Regexp(t, row, report, "the ratio of this commit to the other")
 }
 
 // A client that fails in the middle of a run ends the measurements of its stack.
 func TestReportsFailedRequest(t *testing.T) {
-	r, _ := testRunner(t)
-	r.stacks = []string{"pqquic-native", "quic-go"}
-	r.workloads = []string{"request"}
-	dir := t.TempDir()
-	cert, key, err := writeCertificate(dir)
+	r := testRunner(t)
+	var err error
+	r.cert, r.key, err = writeCertificate(t.TempDir())
 	require.NoError(t, err)
-	results := r.measure(workload{name: "nonsense", least: 1, request: func(int64) string { return "nonsense" },
-		metrics: requestMetrics}, r.stacks, cert, key)
-	require.Empty(t, results)
+	nonsense := steady{least: 1, request: func(int64) string { return "nonsense" }}
+	stacks := []string{"pqquic-native", "quic-go"}
+	m := r.measure(workload{name: "nonsense", metrics: bulkMetrics, open: nonsense.open}, stacks, nil)
+	require.Empty(t, m.Stacks)
 	require.Equal(t, []string{
 		`pqquic-native, nonsense: nonsense: unknown request "nonsense"`,
 		`quic-go, nonsense: nonsense: unknown request "nonsense"`,
-	}, r.missing)
+	}, m.Missing)
+	failing := func(*runner, string) (*session, error) {
+		return fresh(func(round int) (figures, error) {
+			if round == 1 {
+				return nil, errors.New("broken")
+			}
+			return figures{bulkRate: 1}, nil
+		}), nil
+	}
+	r.rounds = 3
+	m = r.measure(workload{name: "late", metrics: bulkMetrics, open: failing}, stacks[:1], nil)
+	require.Empty(t, m.Stacks)
+	require.Equal(t, []string{"pqquic-native, late: broken"}, m.Missing)
 }
 
 func TestRefusesOtherNegotiations(t *testing.T) {
@@ -173,9 +202,9 @@ func TestRefusesOtherNegotiations(t *testing.T) {
 	} {
 		p := &pair{client: &process{ready: parsePairs("ready group=" + test.group + " suite=" + test.suite)}}
 		if test.want == "" {
-			require.NoError(t, p.check())
+			require.NoError(t, p.check(wantGroup))
 		} else {
-			require.EqualError(t, p.check(), test.want)
+			require.EqualError(t, p.check(wantGroup), test.want)
 		}
 	}
 }
@@ -201,6 +230,9 @@ func TestChoose(t *testing.T) {
 	got, err = choose("stack", all, "c, a")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "c"}, got)
+	got, err = choose("stack", all, "-a, -b")
+	require.NoError(t, err)
+	require.Equal(t, []string{"c"}, got)
 	_, err = choose("stack", all, "a,d")
 	require.EqualError(t, err, `there is no stack "d"; known are a, b, c`)
 }
@@ -222,7 +254,7 @@ func TestResidentMemory(t *testing.T) {
 }
 
 func TestDoneLine(t *testing.T) {
-	want := done{amount: 3, elapsed: 4 * time.Second, p50: 5, p99: 6}
+	want := done{amount: 3, elapsed: 4 * time.Second, p50: 5, p99: 6, failed: 7, late: 8}
 	got, err := parseDone(want.String())
 	require.NoError(t, err)
 	require.Equal(t, want, got)

@@ -10,26 +10,52 @@ import (
 
 // A driver is started as
 //
-//	DRIVER server -stack NAME -cert FILE -datagram BYTES -bind IP -key FILE
-//	DRIVER client -stack NAME -cert FILE -datagram BYTES -bind IP -addr ADDRESS
+//	DRIVER server -stack NAME -cert FILE -datagram BYTES -group NAME -bind IP -key FILE
+//	DRIVER client -stack NAME -cert FILE -datagram BYTES -group NAME -bind IP -addr ADDRESS
+//	DRIVER pair   -stack NAME -cert FILE -datagram BYTES -group NAME -bind IP -key FILE
 //
-// A server in Go also has -procs N, its GOMAXPROCS, for the workload locks. The sockets are bound to the address IP.
-// It prints "ready" and NAME=VALUE pairs, then answers each line of its standard input with one line, and exits when
-// that ends. The server reports addr; both report rcvbuf and sndbuf, the kernel's sizes of their socket buffers.
-// Before it is ready, the client makes one connection and reports its group and suite. The requests are:
+// A server in Go also has -procs N, its GOMAXPROCS, and -mutex, which records a mutex profile, for the workload locks.
+// The sockets are bound to the address IP. A driver prints "ready" and NAME=VALUE pairs, then answers each line of its
+// standard input with one line, and exits when that ends. The server reports addr; server and client report rcvbuf and
+// sndbuf, the kernel's sizes of their socket buffers. Before it is ready, the client makes one connection and reports
+// its group and suite. A pair has no socket: it is a client and a server of the stack's TLS library in one process.
+// All drivers answer:
 //
 //	cpu                               user and system time of the process: "cpu NANOSECONDS"
 //	memory                            resident memory of the process: "memory BYTES BYTES", the second after it has
 //	                                  returned unused memory to the system
+//
+// Drivers in Go also answer:
+//
+//	mallocs                           "mallocs COUNT", the heap objects that it has allocated
+//	mutex                             "mutex NANOSECONDS NAME", the time for which goroutines have waited for the lock
+//	                                  with the longest waits since the start, and the function that unlocks it
+//
+// Servers answer:
+//
+//	refusals                          "refusals REFUSED VALIDATED", the number of clients that were refused and that
+//	                                  were sent a Retry, each -1 if the stack does not count them
+//
+// A pair answers:
+//
+//	pair COUNT                        COUNT handshakes in memory
+//
+// Clients answer:
+//
 //	connect COUNT CONCURRENT          COUNT connections, CONCURRENT at a time
 //	bulk down|up STREAMS BYTES        a transfer of BYTES on each of STREAMS streams of one connection
 //	request COUNT                     COUNT requests of 100 bytes and responses of 100 bytes on one connection
 //	streams COUNT CONCURRENT          COUNT streams of one byte each way on one connection, CONCURRENT at a time
 //	hold COUNT CONCURRENT             like connect, but the connections stay open until the client ends
+//	offer COUNT INTERVAL LIMIT        COUNT connections, one after each INTERVAL whether or not others are done
+//	probe COUNT INTERVAL LIMIT        COUNT requests like those of request, one after each INTERVAL, on one connection
+//	                                  that stays open for the next probe
 //
-// A client answers the last five with "done AMOUNT NANOSECONDS P50 P99": the number of connections, bytes, requests
-// or streams, the time that they took, and the percentiles of the requests' times, which are 0 for other workloads.
-// The time excludes the handshake of the one connection. A request that failed is answered with "error TEXT".
+// INTERVAL and LIMIT are in nanoseconds. These and pair are answered with "done AMOUNT NANOSECONDS P50 P99 FAILED
+// LATE": the number of connections, bytes, requests or streams, the time that they took, and, of request, offer and
+// probe, percentiles of the time that each took. AMOUNT counts only what succeeded. For offer and probe NANOSECONDS is the
+// time from the first start to the last, FAILED counts what ended with an error, and LATE what took longer than LIMIT;
+// with other workloads a failure is answered with "error TEXT". The time excludes the handshake of the one connection.
 //
 // On each stream the client sends a message and ends its direction. The first byte of the message selects the
 // answer, after which the server ends its direction:
@@ -54,8 +80,9 @@ const (
 	// sets if it finds a smaller one.
 	socketBuffer = 7 << 20
 
-	wantGroup = "X25519MLKEM768"
-	wantSuite = "TLS_AES_128_GCM_SHA256"
+	wantGroup      = "X25519MLKEM768"
+	classicalGroup = "X25519" // of the workload tls
+	wantSuite      = "TLS_AES_128_GCM_SHA256"
 )
 
 // pairs formats the fields of a ready line.
@@ -80,18 +107,21 @@ func parsePairs(line string) map[string]string {
 
 // A done is a client's answer to a workload.
 type done struct {
-	amount   int64
-	elapsed  time.Duration
-	p50, p99 time.Duration
+	amount       int64
+	elapsed      time.Duration
+	p50, p99     time.Duration
+	failed, late int64
 }
 
 func (d done) String() string {
-	return fmt.Sprintf("done %d %d %d %d", d.amount, d.elapsed.Nanoseconds(), d.p50.Nanoseconds(), d.p99.Nanoseconds())
+	return fmt.Sprintf("done %d %d %d %d %d %d", d.amount, d.elapsed.Nanoseconds(), d.p50.Nanoseconds(),
+		d.p99.Nanoseconds(), d.failed, d.late)
 }
 
 // parseDone is the inverse of done.String.
 func parseDone(line string) (d done, err error) {
-	if _, err = fmt.Sscanf(line, "done %d %d %d %d", &d.amount, &d.elapsed, &d.p50, &d.p99); err != nil {
+	_, err = fmt.Sscanf(line, "done %d %d %d %d %d %d", &d.amount, &d.elapsed, &d.p50, &d.p99, &d.failed, &d.late)
+	if err != nil {
 		return d, fmt.Errorf("the answer %q is no result: %w", line, err)
 	}
 	return d, nil

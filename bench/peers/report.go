@@ -5,6 +5,7 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os/exec"
@@ -14,107 +15,107 @@ import (
 	"strings"
 )
 
-// ours are the stacks to which the others are compared.
-var ours = []string{"pqquic-s2n", "pqquic-native"}
+// writeSummary prints what was measured and where, the aims, the medians that matter most, and what is missing.
+func (r *results) writeSummary(out io.Writer) {
+	for _, run := range r.Runs {
+		run.write(out, r.of(run))
+	}
+	r.writeAims(out)
+	r.writeOverview(out)
+	if missing := r.missing(); len(missing) > 0 {
+		fmt.Fprintf(out, "\nNot measured:\n\n")
+		for _, text := range missing {
+			fmt.Fprintf(out, "* %s\n", text)
+		}
+	}
+}
 
-// report prints the results as Markdown.
-func (r *runner) report() {
-	r.provenance()
-	r.overview()
+// writeTables prints every metric.
+func (r *results) writeTables(out io.Writer) {
 	for _, w := range workloads {
-		results := r.results[w.name]
-		if len(results) == 0 {
+		m := r.Workloads[w.name]
+		if m == nil || len(m.Stacks) == 0 {
 			continue
 		}
-		fmt.Fprintf(r.out, "\n### %s\n", w.name)
-		for _, m := range w.metrics {
-			r.table(m, results)
-		}
-	}
-	if len(r.missing) > 0 {
-		fmt.Fprintf(r.out, "\nNot measured:\n\n")
-		for _, text := range r.missing {
-			fmt.Fprintf(r.out, "* %s\n", text)
+		fmt.Fprintf(out, "\n### %s\n", w.name)
+		for _, metric := range w.metrics {
+			r.writeTable(out, metric, m)
 		}
 	}
 }
 
-// overview prints the medians of the metrics that matter most, with a column for each stack.
-func (r *runner) overview() {
-	head, line := "| median |", "|---|"
-	var stacks []string
-	for _, stack := range r.stacks {
-		if _, ok := r.buffers[stack]; ok {
-			stacks = append(stacks, stack)
-			head += " " + stack + " |"
-			line += "---|"
+// of returns the workloads that a run has measured.
+func (r *results) of(run *provenance) (names []string) {
+	for _, w := range workloads {
+		if m := r.Workloads[w.name]; m != nil && m.run == run {
+			names = append(names, w.name)
 		}
 	}
-	fmt.Fprintf(r.out, "\n%s\n%s\n", head, line)
+	return names
+}
+
+// writeOverview prints the medians of the metrics that matter most, with a column for each stack.
+func (r *results) writeOverview(out io.Writer) {
+	head, line := "| median |", "|---|"
+	stacks := r.stacks()
+	for _, stack := range stacks {
+		head += " " + stack + " |"
+		line += "---|"
+	}
+	fmt.Fprintf(out, "\n%s\n%s\n", head, line)
 	for _, w := range workloads {
-		results := r.results[w.name]
-		for _, m := range w.metrics {
-			if m.detail || len(results) == 0 {
+		m := r.Workloads[w.name]
+		for _, metric := range w.metrics {
+			if metric.detail || m == nil || len(m.Stacks) == 0 {
 				continue
 			}
-			fmt.Fprintf(r.out, "| %s: %s |", w.name, m.name)
+			fmt.Fprintf(out, "| %s: %s |", w.name, metric.name)
 			for _, stack := range stacks {
 				cell := "–"
-				if values := valuesOf(m, results[stack]); len(values) > 0 && median(values) > 0 {
-					cell = fmt.Sprintf("%.4g", median(values))
+				if values := m.values(metric.name, stack); len(values) > 0 {
+					cell = figure(median(values))
 				}
-				fmt.Fprintf(r.out, " %s |", cell)
+				fmt.Fprintf(out, " %s |", cell)
 			}
-			fmt.Fprintln(r.out)
+			fmt.Fprintln(out)
 		}
 	}
 }
 
-// table prints the results of a metric, one row for each stack. A row has the median of the rounds and the ratios of
-// our stacks to this one, which are medians of the rounds' ratios, each with its 95 % confidence interval.
-func (r *runner) table(m metric, results map[string][]sample) {
+// writeTable prints the results of a metric, one row for each stack. A row has the median of the rounds and the ratios
+// of our stacks to this one, which are medians of the rounds' ratios, each with its 95 % confidence interval.
+func (r *results) writeTable(out io.Writer, metric metric, m *measured) {
 	var base []string
-	head, line := "| stack | "+m.name+" | 95 % |", "|---|---|---|"
+	head, line := "| stack | "+metric.name+" | 95 % |", "|---|---|---|"
 	for _, name := range ours {
-		if len(results[name]) > 0 {
+		if len(m.values(metric.name, name)) > 0 && !metric.signed {
 			base = append(base, name)
 			head += " " + name + " / stack | 95 % |"
 			line += "---|---|"
 		}
 	}
-	fmt.Fprintf(r.out, "\n%s\n%s\n", head, line)
-	for _, stack := range r.stacks {
-		samples := results[stack]
-		if len(samples) == 0 {
-			continue
-		}
-		values := valuesOf(m, samples)
-		if slices.Min(values) <= 0 { // no datagrams
+	fmt.Fprintf(out, "\n%s\n%s\n", head, line)
+	for _, stack := range r.stacks() {
+		values := m.values(metric.name, stack)
+		if len(values) == 0 {
 			continue
 		}
 		low, high := interval(values)
-		fmt.Fprintf(r.out, "| %s | %.4g | %.4g – %.4g |", stack, median(values), low, high)
+		fmt.Fprintf(out, "| %s | %s | %s – %s |", stack, figure(median(values)), figure(low), figure(high))
 		for _, name := range base {
 			if name == stack {
-				fmt.Fprint(r.out, " 1 | |")
+				fmt.Fprint(out, " 1 | |")
 				continue
 			}
-			ratios := valuesOf(m, results[name])
+			ratios := m.values(metric.name, name)
 			for i := range ratios {
 				ratios[i] /= values[i]
 			}
 			low, high := interval(ratios)
-			fmt.Fprintf(r.out, " %.2f | %.2f – %.2f |", median(ratios), low, high)
+			fmt.Fprintf(out, " %.2f | %.2f – %.2f |", median(ratios), low, high)
 		}
-		fmt.Fprintln(r.out)
+		fmt.Fprintln(out)
 	}
-}
-
-func valuesOf(m metric, samples []sample) (values []float64) {
-	for _, s := range samples {
-		values = append(values, m.value(s))
-	}
-	return values
 }
 
 func median(values []float64) float64 {
@@ -140,26 +141,26 @@ func interval(values []float64) (low, high float64) {
 	return medians[draws*25/1000], medians[draws*975/1000-1]
 }
 
-// provenance prints what was measured, and where.
-func (r *runner) provenance() {
-	fmt.Fprintf(r.out, "%s, load average %s before the run and %s after it. %d rounds of %v. pqquic %s.\n",
-		machine(), r.load, load(), r.rounds, r.time, r.commit)
-	fmt.Fprintf(r.out, "%s, %s, ECDSA P-256, no tickets, datagrams of at most %d bytes. %s.\n",
-		wantGroup, wantSuite, r.datagram, strings.Join(versions(), ", "))
-	if r.baseCommit != "" {
-		fmt.Fprintf(r.out, "Stacks that end in %s are pqquic at commit %s.\n", baseSuffix, r.baseCommit)
+// write prints what a run has measured, and where.
+func (p *provenance) write(out io.Writer, workloads []string) {
+	fmt.Fprintf(out, "\n%s, on %s: %s, load average %s before the run and %s after it. %d rounds of %v. pqquic %s.\n",
+		strings.Join(workloads, ", "), p.Date, p.Machine, p.LoadBefore, p.LoadAfter, p.Rounds, p.Time, p.Commit)
+	fmt.Fprintf(out, "%s, %s, ECDSA P-256, no tickets, datagrams of at most %d bytes. %s.\n",
+		wantGroup, wantSuite, p.Datagram, strings.Join(p.Versions, ", "))
+	fmt.Fprintf(out, "The load generator is the client of %s. The workload memory has %d connections, idle for %v.\n",
+		p.Generator, p.Connections, p.Idle)
+	if p.BaseCommit != "" {
+		fmt.Fprintf(out, "Stacks that end in %s are pqquic at commit %s.\n", baseSuffix, p.BaseCommit)
 	}
-	if r.isolated != nil {
-		fmt.Fprintf(r.out, "Counts of datagrams include those of other programs: %v.\n", r.isolated)
+	if p.Shared != "" {
+		fmt.Fprintf(out, "Counts of datagrams include those of other programs: %s.\n", p.Shared)
 	}
 	sizes := make(map[string][]string)
-	for _, stack := range r.stacks {
-		if size, ok := r.buffers[stack]; ok {
-			sizes[size] = append(sizes[size], stack)
-		}
+	for _, stack := range slices.Sorted(maps.Keys(p.Buffers)) {
+		sizes[p.Buffers[stack]] = append(sizes[p.Buffers[stack]], stack)
 	}
 	for _, size := range slices.Sorted(maps.Keys(sizes)) {
-		fmt.Fprintf(r.out, "Socket buffers (receive and send), in bytes: %s: %s.\n", size, strings.Join(sizes[size], ", "))
+		fmt.Fprintf(out, "Socket buffers (receive and send), in bytes: %s: %s.\n", size, strings.Join(sizes[size], ", "))
 	}
 }
 

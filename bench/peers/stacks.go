@@ -23,19 +23,16 @@ import (
 
 // goStacks open an endpoint on a new socket.
 var goStacks = map[string]func(*settings) (endpoint, error){
-	"pqquic-s2n": func(s *settings) (endpoint, error) {
-		p, err := s2n.New()
-		if err != nil {
-			return nil, err
-		}
-		return openOurs(p, s)
-	},
-	"pqquic-native": func(s *settings) (endpoint, error) { return openOurs(native.New(), s) },
+	"pqquic-s2n":    openOurs,
+	"pqquic-native": openOurs,
 	"quic-go":       openQuicGo,
 	"x/net":         openXNet,
 	tlsTCP:          openTLSTCP,
 	rawFloor:        openFloor,
 }
+
+// groups are the key exchanges that the runner asks for.
+var groups = map[string]tlsprovider.Group{wantGroup: tlsprovider.X25519MLKEM768, classicalGroup: tlsprovider.X25519}
 
 // rustStacks are the stacks of the driver in Rust.
 var rustStacks = []string{"s2n-quic-s2n-tls", "s2n-quic-rustls", "quinn"}
@@ -61,12 +58,16 @@ func comparedNames() (names []string) {
 
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
-	if workload == locksWorkload {
+	switch workload {
+	case locks:
 		return slices.Contains(ours, strings.TrimSuffix(stack, baseSuffix))
+	case allocations:
+		return !isRust(stack) && stack != rawFloor
 	}
 	switch stack {
 	case tlsTCP: // one stream a connection, whose end closes the connection
-		return !slices.Contains([]string{"request", "streams-32", memoryWorkload, jumbo}, workload) && !strings.HasSuffix(workload, "-10")
+		return slices.Contains([]string{"connect-1", "connect-32", "bulk-down-1", "bulk-up-1", allocations}, workload) ||
+			strings.HasPrefix(workload, "link-")
 	case rawFloor: // retransmits nothing
 		return workload == "bulk-down-1" || workload == jumbo
 	}
@@ -96,17 +97,35 @@ type ourEndpoint struct {
 	*quic.Listener
 }
 
-func openOurs(p tlsprovider.Provider, s *settings) (endpoint, error) {
-	// pqquic finds out itself what the path carries: 1200 bytes or more, up to packets of 9000 bytes.
-	const largest = 9000 - 20 - 8
-	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout, DisablePathMTUDiscovery: s.datagram < largest, TLS: &tlsprovider.Config{
-		Groups: []tlsprovider.Group{tlsprovider.X25519MLKEM768}, NextProtos: []string{alpn}, DisableTickets: true}}
-	if s.server() {
-		cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: [][]byte{s.certDER}, KeyDER: s.keyDER}}
-	} else {
-		cfg.TLS.RootCAs = new(tlsprovider.Roots)
-		cfg.TLS.RootCAs.AddDER(s.certDER)
+// provider returns the TLS provider of one of our stacks.
+func (s *settings) provider() (tlsprovider.Provider, error) {
+	switch {
+	case s.stack == "pqquic-native":
+		return native.New(), nil
+	case s.group == classicalGroup:
+		return s2n.New(s2n.AllowClassical())
+	default:
+		return s2n.New()
 	}
+}
+
+// providerConfig returns the TLS configuration of one of our stacks for both ends.
+func (s *settings) providerConfig() *tlsprovider.Config {
+	c := &tlsprovider.Config{Groups: []tlsprovider.Group{groups[s.group]}, NextProtos: []string{alpn}, DisableTickets: true,
+		RootCAs: new(tlsprovider.Roots)}
+	c.RootCAs.AddDER(s.certDER)
+	if s.server() {
+		c.Certificates = []tlsprovider.Certificate{{Chain: [][]byte{s.certDER}, KeyDER: s.keyDER}}
+	}
+	return c
+}
+
+func openOurs(s *settings) (endpoint, error) {
+	p, err := s.provider()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout, TLS: s.providerConfig()}
 	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
@@ -129,9 +148,14 @@ func (e ourEndpoint) accept() (connection, error) {
 	return ourConn{c}, err
 }
 
-func (e ourEndpoint) dial(addr string) (connection, error) {
-	c, err := e.Endpoint.Dial(background, addr, nil)
+func (e ourEndpoint) dial(ctx context.Context, addr string) (connection, error) {
+	c, err := e.Endpoint.Dial(ctx, addr, nil)
 	return ourConn{c}, err
+}
+
+func (e ourEndpoint) refusals() (refused, validated int64) {
+	stats := e.Stats()
+	return int64(stats.Refused + stats.Ignored), int64(stats.Drops.Retried)
 }
 
 func (e ourEndpoint) close() {
@@ -185,14 +209,16 @@ func (e quicGoEndpoint) accept() (connection, error) {
 	return quicGoConn{c}, err
 }
 
-func (e quicGoEndpoint) dial(addr string) (connection, error) {
+func (e quicGoEndpoint) dial(ctx context.Context, addr string) (connection, error) {
 	to, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.Dial(background, to, e.tls, e.cfg)
+	c, err := e.Dial(ctx, to, e.tls, e.cfg)
 	return quicGoConn{c}, err
 }
+
+func (e quicGoEndpoint) refusals() (refused, validated int64) { return -1, -1 }
 
 func (e quicGoEndpoint) close() {
 	e.Transport.Close()
@@ -255,10 +281,12 @@ func (e xNetEndpoint) accept() (connection, error) {
 	return xNetConn{c}, err
 }
 
-func (e xNetEndpoint) dial(addr string) (connection, error) {
-	c, err := e.Dial(background, "udp", addr, e.cfg)
+func (e xNetEndpoint) dial(ctx context.Context, addr string) (connection, error) {
+	c, err := e.Dial(ctx, "udp", addr, e.cfg)
 	return xNetConn{c}, err
 }
+
+func (e xNetEndpoint) refusals() (refused, validated int64) { return -1, -1 }
 
 func (e xNetEndpoint) close() {
 	gone, cancel := context.WithCancel(background)

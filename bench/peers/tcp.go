@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -48,13 +49,15 @@ func (e tcpEndpoint) accept() (connection, error) {
 	return &tcpConn{Conn: tls.Server(c, e.tls), server: true}, nil
 }
 
-func (e tcpEndpoint) dial(addr string) (connection, error) {
-	c, err := tls.Dial("tcp", addr, e.tls)
+func (e tcpEndpoint) dial(ctx context.Context, addr string) (connection, error) {
+	c, err := (&tls.Dialer{Config: e.tls}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return &tcpConn{Conn: c}, nil
+	return &tcpConn{Conn: c.(*tls.Conn)}, nil
 }
+
+func (e tcpEndpoint) refusals() (refused, validated int64) { return -1, -1 }
 
 func (e tcpEndpoint) close() {
 	if e.Listener != nil {

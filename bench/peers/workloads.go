@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,10 @@ type endpoint interface {
 	addr() string
 	buffers() (receive, send string)
 	accept() (connection, error)
-	dial(addr string) (connection, error)
+	dial(ctx context.Context, addr string) (connection, error)
+	// refusals returns how many clients were refused and asked to validate their address, each -1 if the stack does
+	// not count them.
+	refusals() (refused, validated int64)
 	close()
 }
 
@@ -126,6 +130,8 @@ type client struct {
 
 	mu   sync.Mutex
 	held []connection // of hold
+
+	probed connection // of probe; nil before the first one
 }
 
 // exchange sends a message of size bytes that begins with head on a new stream, and reads an answer of want bytes.
@@ -152,7 +158,7 @@ func exchange(c connection, head []byte, size, want int64) error {
 
 // check makes one connection and returns what it negotiated.
 func (c *client) check() (group, suite string, err error) {
-	conn, err := c.dial(c.server)
+	conn, err := c.dial(background, c.server)
 	if err != nil {
 		return "", "", err
 	}
@@ -189,22 +195,24 @@ func repeat(n, concurrent int, f func() error) (done, error) {
 
 // connections makes n connections, some of them at a time. Each moves one byte in each direction of one stream.
 func (c *client) connections(n, concurrent int) (done, error) {
-	return repeat(n, concurrent, c.connect)
+	return repeat(n, concurrent, func() error { return c.connect(background) })
 }
 
-func (c *client) connect() error {
-	conn, err := c.dial(c.server)
+// connect makes a connection and closes it, when the context ends at the latest.
+func (c *client) connect(ctx context.Context) error {
+	conn, err := c.dial(ctx, c.server)
 	if err != nil {
 		return err
 	}
 	defer conn.abort()
+	defer context.AfterFunc(ctx, conn.abort)()
 	return exchange(conn, []byte{answerByte}, 1, 1)
 }
 
 // hold makes n connections, some of them at a time, and keeps them open.
 func (c *client) hold(n, concurrent int) (done, error) {
 	return repeat(n, concurrent, func() error {
-		conn, err := c.dial(c.server)
+		conn, err := c.dial(background, c.server)
 		if err != nil {
 			return err
 		}
@@ -217,7 +225,7 @@ func (c *client) hold(n, concurrent int) (done, error) {
 
 // bulk moves size bytes on each of several streams of one connection.
 func (c *client) bulk(up bool, streams int, size int64) (done, error) {
-	conn, err := c.dial(c.server)
+	conn, err := c.dial(background, c.server)
 	if err != nil {
 		return done{}, err
 	}
@@ -240,7 +248,7 @@ func (c *client) bulk(up bool, streams int, size int64) (done, error) {
 
 // streams opens n streams on one connection, some of them at a time. Each moves one byte in each direction.
 func (c *client) streams(n, concurrent int) (done, error) {
-	conn, err := c.dial(c.server)
+	conn, err := c.dial(background, c.server)
 	if err != nil {
 		return done{}, err
 	}
@@ -250,7 +258,7 @@ func (c *client) streams(n, concurrent int) (done, error) {
 
 // requests sends n requests on one connection, each after the response to the one before.
 func (c *client) requests(n int) (done, error) {
-	conn, err := c.dial(c.server)
+	conn, err := c.dial(background, c.server)
 	if err != nil {
 		return done{}, err
 	}

@@ -1,17 +1,25 @@
 //! A driver of s2n-quic and quinn. The runner in the folder above starts it as a server and as a client. Its
 //! protocol.go describes the arguments, the requests and the messages on streams.
 
+mod open_loop;
+mod pairs;
 mod quinn_stack;
 mod s2n_quic_stack;
 mod system;
 mod tls;
 mod workloads;
 
-use std::{collections::HashMap, io::BufRead, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::BufRead,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use workloads::{Client, Done};
 
 /// The idle timeout of all stacks, which is the Go driver's.
-pub const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
@@ -24,6 +32,21 @@ pub struct Settings {
     pub key: String,
     /// The largest UDP payload.
     pub datagram: u16,
+    pub group: tls::Group,
+}
+
+/// How many clients a server has turned away, and how many it has asked to validate their address.
+pub struct Refusals {
+    pub refused: i64,
+    pub validated: i64,
+}
+
+static REFUSALS: OnceLock<Box<dyn Fn() -> Refusals + Send + Sync>> = OnceLock::new();
+
+/// Sets the function that counts the refusals of this process's server.
+pub fn count_refusals(count: impl Fn() -> Refusals + Send + Sync + 'static) {
+    // A process has one server.
+    let _ = REFUSALS.set(Box::new(count));
 }
 
 fn main() -> Result<()> {
@@ -38,12 +61,23 @@ fn main() -> Result<()> {
         cert: std::fs::read_to_string(flag("cert"))?,
         key: String::new(),
         datagram: flag("datagram").parse()?,
+        group: tls::Group::from_name(&flag("group"))?,
     };
+    let stack = flag("stack");
+    if role == "pair" {
+        settings.key = std::fs::read_to_string(flag("key"))?;
+        let pair = pairs::of(&stack, &settings)?;
+        pair()?;
+        println!("ready");
+        return answer_requests(|line| match line.split_once(' ') {
+            Some(("pair", n)) => pairs::repeat(n.parse()?, pair.as_ref()),
+            _ => Err(format!("unknown request {line:?}").into()),
+        });
+    }
     let socket = system::Socket::new(flag("bind").parse()?)?;
     let buffers = socket.buffers();
     let runtime = tokio::runtime::Runtime::new()?;
     let _context = runtime.enter();
-    let stack = flag("stack");
     if role == "server" {
         settings.key = std::fs::read_to_string(flag("key"))?;
         let ready = format!("ready addr={} {buffers}", socket.addr);
@@ -122,6 +156,15 @@ fn answer_requests(mut handle: impl FnMut(&str) -> Result<Done>) -> Result<()> {
             println!("memory {resident} {}", system::resident_memory());
             continue;
         }
+        if line == "refusals" {
+            let r = REFUSALS.get().map(|count| count());
+            let r = r.unwrap_or(Refusals {
+                refused: -1,
+                validated: -1,
+            });
+            println!("refusals {} {}", r.refused, r.validated);
+            continue;
+        }
         match handle(&line) {
             Ok(done) => println!("{done}"),
             Err(err) => println!("error {}", err.to_string().replace('\n', " ")),
@@ -136,17 +179,23 @@ fn run_client<C: Client>(
     buffers: String,
 ) -> Result<()> {
     let client = Arc::new(client);
+    let probe = Arc::new(open_loop::Probe::default());
     let (group, suite) = runtime.block_on(workloads::check(client.as_ref()))?;
     println!("ready {buffers} group={group} suite={suite}");
     answer_requests(|line| {
-        let (client, line) = (client.clone(), line.to_string());
+        let (client, probe, line) = (client.clone(), probe.clone(), line.to_string());
         // A task runs on the runtime's threads. block_on would run the workload on this one.
-        runtime.block_on(runtime.spawn(async move { handle(client, &line).await }))?
+        runtime.block_on(runtime.spawn(async move { handle(client, probe, &line).await }))?
     })
 }
 
 /// Carries out a workload.
-async fn handle<C: Client>(client: Arc<C>, line: &str) -> Result<Done> {
+async fn handle<C: Client>(
+    client: Arc<C>,
+    probe: Arc<open_loop::Probe<C>>,
+    line: &str,
+) -> Result<Done> {
+    let nanos = |text: &str| text.parse().map(Duration::from_nanos);
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["connect", n, concurrent] => {
@@ -160,6 +209,12 @@ async fn handle<C: Client>(client: Arc<C>, line: &str) -> Result<Done> {
             workloads::streams(client, n.parse()?, concurrent.parse()?).await
         }
         ["request", n] => workloads::requests(client, n.parse()?).await,
+        ["offer", n, interval, limit] => {
+            open_loop::connections(client, n.parse()?, nanos(interval)?, nanos(limit)?).await
+        }
+        ["probe", n, interval, limit] => {
+            open_loop::probe(client, &probe, n.parse()?, nanos(interval)?, nanos(limit)?).await
+        }
         _ => Err(format!("unknown request {line:?}").into()),
     }
 }

@@ -1,7 +1,7 @@
 //! quinn.
 
 use crate::{
-    IDLE_TIMEOUT, Result, Settings,
+    IDLE_TIMEOUT, Refusals, Result, Settings,
     system::Socket,
     tls,
     workloads::{Client, Connection, Server, Stream},
@@ -18,6 +18,7 @@ pub struct QuinnServer(Endpoint);
 pub struct QuinnClient {
     endpoint: Endpoint,
     server: SocketAddr,
+    group: tls::Group,
 }
 
 pub struct QuinnStream {
@@ -42,6 +43,11 @@ pub fn server(socket: Socket, s: &Settings) -> Result<QuinnServer> {
         socket.udp,
         Arc::new(TokioRuntime),
     )?;
+    let counted = endpoint.clone();
+    crate::count_refusals(move || Refusals {
+        refused: counted.stats().refused_handshakes as i64,
+        validated: 0, // the driver accepts all
+    });
     Ok(QuinnServer(endpoint))
 }
 
@@ -56,7 +62,11 @@ pub fn client(socket: Socket, server: SocketAddr, s: &Settings) -> Result<QuinnC
         Arc::new(TokioRuntime),
     )?;
     endpoint.set_default_client_config(config);
-    Ok(QuinnClient { endpoint, server })
+    Ok(QuinnClient {
+        endpoint,
+        server,
+        group: s.group,
+    })
 }
 
 impl Server for QuinnServer {
@@ -81,6 +91,11 @@ impl Client for QuinnClient {
             .connect(self.server, tls::SERVER_NAME)?
             .await?;
         Ok(PendingConnection::Connected(connection))
+    }
+
+    /// quinn does not report the group and the suite, but nothing else was offered.
+    fn negotiated(&self, _: &PendingConnection) -> Result<(String, String)> {
+        Ok(tls::only(self.group))
     }
 }
 
@@ -114,11 +129,6 @@ impl Connection for PendingConnection {
     async fn open_stream(&self) -> Result<QuinnStream> {
         let (send, receive) = self.connected()?.open_bi().await?;
         Ok(QuinnStream { send, receive })
-    }
-
-    /// quinn does not report the group and the suite, but nothing else was offered.
-    fn negotiated(&self) -> Result<(String, String)> {
-        Ok(tls::only())
     }
 
     fn abort(self) {

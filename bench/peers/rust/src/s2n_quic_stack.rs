@@ -1,7 +1,7 @@
 //! s2n-quic, with either of its TLS implementations.
 
 use crate::{
-    IDLE_TIMEOUT, Result, Settings,
+    IDLE_TIMEOUT, Refusals, Result, Settings,
     system::Socket,
     tls::SERVER_NAME,
     workloads::{Client, Connection, Server, Stream},
@@ -17,7 +17,10 @@ use s2n_quic::{
     },
     stream::BidirectionalStream,
 };
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 pub struct S2nServer(s2n_quic::Server);
 
@@ -56,7 +59,12 @@ pub fn server<T: tls::Provider + 'static>(
         .map_err(|err| err.to_string())?
         .with_io(io(socket, s)?)?
         .with_limits(limits()?)?
+        .with_event(RetryCounter)?
         .start()?;
+    crate::count_refusals(|| Refusals {
+        refused: 0, // its limits have Retry and Ignore alone
+        validated: RETRIES.load(Ordering::Relaxed),
+    });
     Ok(S2nServer(server))
 }
 
@@ -74,6 +82,33 @@ pub fn client<T: tls::Provider + 'static>(
         .with_event(Recorder)?
         .start()?;
     Ok(S2nClient { client, server })
+}
+
+/// The number of Retry packets that this process has sent.
+static RETRIES: AtomicI64 = AtomicI64::new(0);
+
+/// Counts Retry packets.
+struct RetryCounter;
+
+impl event::Subscriber for RetryCounter {
+    type ConnectionContext = ();
+
+    fn create_connection_context(
+        &mut self,
+        _: &events::ConnectionMeta,
+        _: &events::ConnectionInfo,
+    ) {
+    }
+
+    fn on_endpoint_packet_sent(
+        &mut self,
+        _: &events::EndpointMeta,
+        event: &events::EndpointPacketSent,
+    ) {
+        if let events::PacketHeader::Retry { .. } = event.packet_header {
+            RETRIES.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Records what each connection negotiates.
@@ -133,6 +168,17 @@ impl Client for S2nClient {
         let connect = Connect::new(self.server).with_server_name(SERVER_NAME);
         Ok(self.client.connect(connect).await?)
     }
+
+    fn negotiated(&self, connection: &s2n_quic::Connection) -> Result<(String, String)> {
+        let n = connection
+            .query_event_context(|n: &Negotiated| n.clone())
+            .map_err(|err| format!("{err:?}"))?;
+        let suite = n
+            .suite
+            .map(|suite| suite.as_str().to_string())
+            .unwrap_or_default();
+        Ok((n.group, suite))
+    }
 }
 
 impl Connection for s2n_quic::Connection {
@@ -144,17 +190,6 @@ impl Connection for s2n_quic::Connection {
 
     async fn open_stream(&self) -> Result<BidirectionalStream> {
         Ok(self.handle().open_bidirectional_stream().await?)
-    }
-
-    fn negotiated(&self) -> Result<(String, String)> {
-        let n = self
-            .query_event_context(|n: &Negotiated| n.clone())
-            .map_err(|err| format!("{err:?}"))?;
-        let suite = n
-            .suite
-            .map(|suite| suite.as_str().to_string())
-            .unwrap_or_default();
-        Ok((n.group, suite))
     }
 
     fn abort(self) {

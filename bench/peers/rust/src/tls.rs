@@ -1,9 +1,9 @@
-//! TLS configurations: X25519MLKEM768 and TLS_AES_128_GCM_SHA256, one certificate that is its own root, no tickets.
+//! TLS configurations: one group and TLS_AES_128_GCM_SHA256, one certificate that is its own root, no tickets.
 
 use crate::{Result, Settings};
 use rustls::{
     RootCertStore,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use s2n_quic::provider::tls as s2n_quic_tls;
@@ -13,9 +13,39 @@ use std::sync::Arc;
 pub const ALPN: &str = "bench";
 pub const SERVER_NAME: &str = "server.test";
 
-/// The s2n-tls policy of the s2n provider of pqquic. It prefers X25519MLKEM768 and AES-128-GCM; s2n-tls has no policy
-/// with these alone, so that the runner compares what was negotiated.
-const POLICY: &str = "default_pq";
+/// A key exchange group that the runner can ask for.
+#[derive(Clone, Copy)]
+pub enum Group {
+    X25519MLKEM768,
+    X25519,
+}
+
+impl Group {
+    pub fn from_name(name: &str) -> Result<Group> {
+        match name {
+            "" | "X25519MLKEM768" => Ok(Group::X25519MLKEM768),
+            "X25519" => Ok(Group::X25519),
+            _ => Err(format!("there is no group {name:?}").into()),
+        }
+    }
+
+    /// Returns a policy of s2n-tls that prefers the group and AES-128-GCM. s2n-tls has no policies with these alone, so
+    /// that the runner compares what was negotiated. "default_pq" is the policy of the s2n provider of pqquic, and
+    /// "20240603" a classical one that prefers X25519 to P-256.
+    pub fn policy(self) -> Result<Policy> {
+        Ok(Policy::from_version(match self {
+            Group::X25519MLKEM768 => "default_pq",
+            Group::X25519 => "20240603",
+        })?)
+    }
+
+    fn rustls(self) -> &'static dyn SupportedKxGroup {
+        match self {
+            Group::X25519MLKEM768 => aws_lc_rs::kx_group::X25519MLKEM768,
+            Group::X25519 => aws_lc_rs::kx_group::X25519,
+        }
+    }
+}
 
 pub fn s2n_server(s: &Settings) -> Result<s2n_quic_tls::s2n_tls::Server> {
     let mut builder = s2n_quic_tls::s2n_tls::Server::builder()
@@ -23,7 +53,7 @@ pub fn s2n_server(s: &Settings) -> Result<s2n_quic_tls::s2n_tls::Server> {
         .with_application_protocols([ALPN])?;
     builder
         .config_mut()
-        .set_security_policy(&Policy::from_version(POLICY)?)?;
+        .set_security_policy(&s.group.policy()?)?;
     builder.build().map_err(|err| err.to_string().into())
 }
 
@@ -34,7 +64,7 @@ pub fn s2n_client(s: &Settings) -> Result<s2n_quic_tls::s2n_tls::Client> {
         .with_application_protocols([ALPN])?;
     builder
         .config_mut()
-        .set_security_policy(&Policy::from_version(POLICY)?)?;
+        .set_security_policy(&s.group.policy()?)?;
     builder.build().map_err(|err| err.to_string().into())
 }
 
@@ -49,17 +79,17 @@ pub fn s2n_quic_rustls_client(s: &Settings) -> Result<s2n_quic_tls::rustls::Clie
 }
 
 /// Returns a provider of the group and the cipher suite alone, so that a handshake negotiates them or fails.
-fn provider() -> Arc<CryptoProvider> {
+fn provider(group: Group) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
-        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        kx_groups: vec![group.rustls()],
         ..aws_lc_rs::default_provider()
     })
 }
 
 /// Returns the names of what provider offers.
-pub fn only() -> (String, String) {
-    let p = provider();
+pub fn only(group: Group) -> (String, String) {
+    let p = provider(group);
     let suite = format!("{:?}", p.cipher_suites[0].suite()).replace("TLS13_", "TLS_");
     (format!("{:?}", p.kx_groups[0].name()), suite)
 }
@@ -67,7 +97,7 @@ pub fn only() -> (String, String) {
 pub fn rustls_server(s: &Settings) -> Result<rustls::ServerConfig> {
     let chain = vec![CertificateDer::from_pem_slice(s.cert.as_bytes())?];
     let key = PrivateKeyDer::from_pem_slice(s.key.as_bytes())?;
-    let mut config = rustls::ServerConfig::builder_with_provider(provider())
+    let mut config = rustls::ServerConfig::builder_with_provider(provider(s.group))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
@@ -79,7 +109,7 @@ pub fn rustls_server(s: &Settings) -> Result<rustls::ServerConfig> {
 pub fn rustls_client(s: &Settings) -> Result<rustls::ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(s.cert.as_bytes())?)?;
-    let mut config = rustls::ClientConfig::builder_with_provider(provider())
+    let mut config = rustls::ClientConfig::builder_with_provider(provider(s.group))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -22,14 +22,14 @@ pub trait Server: Send + 'static {
 pub trait Client: Send + Sync + 'static {
     type Connection: Connection;
     fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
+    /// Returns the names of the key exchange group and the cipher suite of a connection.
+    fn negotiated(&self, connection: &Self::Connection) -> Result<(String, String)>;
 }
 
 pub trait Connection: Send + Sync + 'static {
     type Stream: Stream;
     fn accept_stream(&mut self) -> impl Future<Output = Option<Self::Stream>> + Send;
     fn open_stream(&self) -> impl Future<Output = Result<Self::Stream>> + Send;
-    /// Returns the names of the key exchange group and the cipher suite.
-    fn negotiated(&self) -> Result<(String, String)>;
     /// Closes the connection at once.
     fn abort(self);
 }
@@ -44,16 +44,22 @@ pub trait Stream: Send + 'static {
 /// A client's answer to a workload.
 #[derive(Default)]
 pub struct Done {
-    amount: u64,
-    elapsed: Duration,
-    p50: Duration,
-    p99: Duration,
+    pub amount: u64,
+    pub elapsed: Duration,
+    pub p50: Duration,
+    pub p99: Duration,
+    pub failed: u64,
+    pub late: u64,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [elapsed, p50, p99] = [self.elapsed, self.p50, self.p99].map(|d| d.as_nanos());
-        write!(f, "done {} {elapsed} {p50} {p99}", self.amount)
+        write!(
+            f,
+            "done {} {elapsed} {p50} {p99} {} {}",
+            self.amount, self.failed, self.late
+        )
     }
 }
 
@@ -135,15 +141,20 @@ async fn exchange<C: Connection>(connection: &C, head: Bytes, zeros: u64, want: 
     Ok(())
 }
 
-async fn exchange_byte<C: Connection>(connection: &C) -> Result<()> {
+pub async fn exchange_byte<C: Connection>(connection: &C) -> Result<()> {
     exchange(connection, Bytes::from_static(&[ANSWER_BYTE]), 0, 1).await
+}
+
+pub async fn exchange_request<C: Connection>(connection: &C) -> Result<()> {
+    let request = Bytes::from_static(&REQUEST);
+    exchange(connection, request, 0, MESSAGE_SIZE as u64).await
 }
 
 /// Makes one connection and returns what it negotiated.
 pub async fn check<C: Client>(client: &C) -> Result<(String, String)> {
     let connection = client.connect().await?;
     exchange_byte(&connection).await?;
-    let negotiated = connection.negotiated()?;
+    let negotiated = client.negotiated(&connection)?;
     connection.abort();
     Ok(negotiated)
 }
@@ -259,28 +270,25 @@ pub async fn requests<C: Client>(client: Arc<C>, n: usize) -> Result<Done> {
     let began = Instant::now();
     for _ in 0..n {
         let start = Instant::now();
-        exchange(
-            &connection,
-            Bytes::from_static(&REQUEST),
-            0,
-            MESSAGE_SIZE as u64,
-        )
-        .await?;
+        exchange_request(&connection).await?;
         times.push(start.elapsed());
     }
     let elapsed = began.elapsed();
     connection.abort();
     times.sort();
-    let percentile = |p: usize| {
-        times
-            .get(times.len().saturating_sub(1) * p / 100)
-            .copied()
-            .unwrap_or_default()
-    };
     Ok(Done {
         amount: n as u64,
         elapsed,
-        p50: percentile(50),
-        p99: percentile(99),
+        p50: percentile(&times, 50),
+        p99: percentile(&times, 99),
+        ..Done::default()
     })
+}
+
+/// Returns a percentile of sorted times.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted
+        .get(sorted.len().saturating_sub(1) * percent / 100)
+        .copied()
+        .unwrap_or_default()
 }

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import "fmt"
+
+const allocations = "allocations"
+
+const (
+	allocationsDown = "heap allocations a packet, both, down"
+	allocationsUp   = "heap allocations a packet, both, up"
+)
+
+// allocationsWorkload counts the heap allocations of both processes while a stream transfers data, for stacks in Go.
+// The unit is what fills a packet: as many bytes as the largest datagram.
+func allocationsWorkload() workload {
+	return workload{
+		name:    allocations,
+		metrics: []metric{{name: allocationsDown, signed: true}, {name: allocationsUp, signed: true}},
+		open:    (*runner).openAllocations,
+	}
+}
+
+func (r *runner) openAllocations(stack string) (*session, error) {
+	p, err := r.start(stack, setup{})
+	if err != nil {
+		return nil, err
+	}
+	amount, err := r.calibrate(p, bulkSteady("down", 1, setup{}))
+	if err != nil {
+		p.stop()
+		return nil, err
+	}
+	measure := func(int) (figures, error) {
+		f := make(figures)
+		for _, way := range [][2]string{{"down", allocationsDown}, {"up", allocationsUp}} {
+			perByte, err := p.allocations(way[0], amount)
+			if err != nil {
+				return nil, err
+			}
+			f[way[1]] = perByte * float64(r.datagram)
+		}
+		return f, nil
+	}
+	return &session{measure, p.stop}, nil
+}
+
+// allocations returns the heap allocations for a byte of a transfer in progress. It makes a short and a long transfer:
+// the start and the end of a connection cost both the same.
+func (p *pair) allocations(direction string, amount int64) (float64, error) {
+	var mallocs [2]int64
+	sizes := [2]int64{max(amount/4, 1), amount}
+	for i, size := range sizes {
+		before, err := p.mallocs()
+		if err != nil {
+			return 0, err
+		}
+		if _, err := p.client.ask(fmt.Sprintf("bulk %s 1 %d", direction, size)); err != nil {
+			return 0, err
+		}
+		after, err := p.mallocs()
+		if err != nil {
+			return 0, err
+		}
+		mallocs[i] = after - before
+	}
+	return float64(mallocs[1]-mallocs[0]) / float64(sizes[1]-sizes[0]), nil
+}
+
+// mallocs returns how many heap objects both processes have allocated.
+func (p *pair) mallocs() (sum int64, err error) {
+	for _, process := range []*process{p.client, p.server} {
+		var n int64
+		if err := process.scan("mallocs", "mallocs %d", &n); err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
