@@ -125,7 +125,10 @@ func openOurs(s *settings) (endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout, TLS: s.providerConfig()}
+	// pqquic finds out itself what the path carries: 1200 bytes or more, up to packets of 9000 bytes.
+	const largest = 9000 - 20 - 8
+	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout,
+		DisablePathMTUDiscovery: s.datagram < largest, TLS: s.providerConfig()}
 	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
