@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/udp"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -66,6 +67,12 @@ type Config struct {
 	// leave a quarter of it to the others, which are then limited to small buffers: a proxy with many
 	// slow readers should set a smaller value.
 	StreamSendBuffer int64
+
+	// Loops is the number of loops of an Endpoint that Listen opens, from 1 to 256. Each has a socket with
+	// the same address, a goroutine that reads it, and its own connections, so that several CPUs can receive
+	// at the same time. The limits of this Config apply to all of them together. 0 means 1. More than one
+	// loop needs Linux, and the Endpoint can then not dial. Dial ignores Loops. See docs/several-loops.md.
+	Loops int
 
 	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,
 	// clients are refused (CONNECTION_REFUSED) and Dial fails. 0 means 65,536.
@@ -206,6 +213,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.MaxStreamWindow, max(16<<20, d.StreamWindow))
 	setDefault(&d.ConnWindow, max(16<<20, d.StreamWindow))
 	setDefault(&d.MaxConnWindow, max(64<<20, d.ConnWindow))
+	setDefault(&d.Loops, 1)
 	setDefault(&d.MaxConns, 1<<16)
 	setDefault(&d.MaxSendMemory, 256<<20)
 	setDefault(&d.MaxReceiveMemory, 256<<20)
@@ -228,6 +236,9 @@ func setDefault[T comparable](field *T, value T) {
 
 // validate checks a Config in which every field is set.
 func (c *Config) validate() error {
+	if c.Loops < 1 || c.Loops > udp.MaxGroup {
+		return fmt.Errorf("quic: Config.Loops is %d; it must be from 0 to %d", c.Loops, udp.MaxGroup)
+	}
 	for _, f := range []struct {
 		name   string
 		secret []byte

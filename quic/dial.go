@@ -35,7 +35,11 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 	} else {
 		network = "udp6"
 	}
-	e, err := open(network, ":0", cfg)
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e, err := open(network, ":0", full, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +59,9 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 // be nil or the Endpoint's. Connections with the same pointer cfg.TLS share a store of session tickets, so
 // later ones resume. An Endpoint keeps the 64 stores that were used last. See the function Dial for ctx.
 func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, error) {
+	if len(e.loops) > 1 {
+		return nil, fmt.Errorf("quic: an Endpoint with several loops (Config.Loops is %d) cannot dial: use the function Dial or another Endpoint", len(e.loops))
+	}
 	network := "udp"
 	switch local := e.sock.LocalAddr().Addr(); {
 	case local.Is4():

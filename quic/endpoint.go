@@ -24,6 +24,8 @@ type Endpoint struct {
 	// With Config.Loops, an Endpoint is one of several, each with a socket and connections of its own. The
 	// application has the first of them. See docs/several-loops.md.
 	*common
+	index int   // of this loop in common.loops
+	inbox inbox // datagrams from other loops
 
 	sock   *udp.Conn
 	timers timers
@@ -50,6 +52,7 @@ type common struct {
 	clock clock
 	log   *slog.Logger
 	loops []*Endpoint // does not change
+	ids   loopIDs     // used if there are several loops
 
 	pool                   tlsPool
 	tls                    tlsConfigs
@@ -83,13 +86,16 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEndpoint([]net.PacketConn{pc}, full)
+	if full.Loops > 1 {
+		return nil, fmt.Errorf("quic: Config.Loops is %d, but NewEndpoint has one socket: use Listen, which opens a socket for each loop", full.Loops)
+	}
+	return newEndpoint([]net.PacketConn{pc}, loopIDs{}, full)
 }
 
-// newEndpoint returns an Endpoint with a loop for each socket.
-func newEndpoint(pcs []net.PacketConn, full *Config) (*Endpoint, error) {
+// newEndpoint returns an Endpoint with a loop for each socket. ids is not used if there is one.
+func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, error) {
 	g := &common{
-		cfg: full, clock: newClock(), log: full.Logger,
+		cfg: full, clock: newClock(), log: full.Logger, ids: ids,
 		sendMemory: streams.NewBudget(full.MaxSendMemory),
 		recvMemory: streams.NewBudget(full.MaxReceiveMemory),
 		closed:     make(chan struct{}), done: make(chan struct{}),
@@ -101,13 +107,14 @@ func newEndpoint(pcs []net.PacketConn, full *Config) (*Endpoint, error) {
 		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: g.closed, active: &g.active,
 	}
 	g.pool.init()
-	for _, pc := range pcs {
+	for i, pc := range pcs {
 		sock, err := udp.New(pc, full.Logger)
 		if err != nil {
 			return nil, fmt.Errorf("quic: %w", err)
 		}
-		e := &Endpoint{common: g, sock: sock, conns: make(map[core.ConnRef]*Conn)}
+		e := &Endpoint{common: g, index: i, sock: sock, conns: make(map[core.ConnRef]*Conn)}
 		e.timers.wake = make(waker, 1)
+		e.inbox.init(len(pcs))
 		e.sends.init(sock, max(workers/len(pcs), 1))
 		g.loops = append(g.loops, e)
 	}
@@ -119,6 +126,10 @@ func newEndpoint(pcs []net.PacketConn, full *Config) (*Endpoint, error) {
 		g.running.Add(2)
 		go e.receiveLoop()
 		go e.timerLoop(nil)
+		if len(pcs) > 1 {
+			g.running.Add(1)
+			go e.inboxLoop()
+		}
 	}
 	return g.loops[0], nil
 }

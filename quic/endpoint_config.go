@@ -173,14 +173,18 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		MaxHandshakes: e.cfg.MaxHandshakes,
 		Versions:      []wire.Version{wire.Version1},
 		Epoch:         e.clock.start.UnixNano(),
+		Shares:        len(e.loops),
 		RequireRetry:  func(netip.AddrPort) bool { return e.wantRetry || e.pool.busy() },
 	}
 }
 
-// newConnID returns a random connection ID.
+// newConnID returns a random connection ID. If there are several loops, it names this one.
 func (e *Endpoint) newConnID() wire.ConnID {
 	var b [core.ConnIDLen]byte
 	e.fillRandom(b[:])
+	if len(e.loops) > 1 {
+		e.ids.name(b[:], e.index)
+	}
 	id, _ := wire.MakeConnID(b[:])
 	return id
 }

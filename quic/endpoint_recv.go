@@ -77,28 +77,42 @@ func (e *Endpoint) receiveLoop() {
 // receive routes a train, run by run, and passes each connection its part.
 func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	for len(t.Data) > 0 {
-		now := e.clock.now()
-		e.wantRetry = e.wantsRetry(t)
-		e.mu.Lock()
-		r := e.core.Receive(now, t, reply)
-		c := e.conns[r.Conn]
-		if len(t.Data) == 0 || r.Kind != core.RouteDrop {
-			e.setTimer() // set once for both halves of a ClientHello
+		if len(e.loops) > 1 && e.forward(t) {
+			continue
 		}
-		e.mu.Unlock()
-		switch r.Kind {
-		case core.RouteConn:
-			if c != nil {
-				c.handleTrain(now, r.Train)
-			}
-		case core.RouteReset:
-			if c != nil {
-				c.handleStatelessReset(now)
-			}
-		case core.RouteReply:
+		e.wantRetry = e.wantsRetry(t)
+		e.route(t, reply)
+	}
+}
+
+// route removes a run of datagrams with one destination from the front of t and passes it on.
+func (e *Endpoint) route(t *datagram.Train, reply []byte) {
+	now, data := e.clock.now(), t.Data
+	e.mu.Lock()
+	r := e.core.Receive(now, t, reply)
+	c := e.conns[r.Conn]
+	if len(t.Data) == 0 || r.Kind != core.RouteDrop {
+		e.setTimer() // set once for both halves of a ClientHello
+	}
+	e.mu.Unlock()
+	switch r.Kind {
+	case core.RouteConn:
+		if c != nil {
+			c.handleTrain(now, r.Train)
+		}
+	case core.RouteReset:
+		if c != nil {
+			c.handleStatelessReset(now)
+		}
+	case core.RouteReply:
+		if len(e.loops) == 1 || !e.resetElsewhere(t, data) {
 			e.sends.reply(r.Reply)
-		case core.RouteAdmit:
-			e.admit(r.Incoming, reply)
+		}
+	case core.RouteAdmit:
+		e.admit(r.Incoming, reply)
+	case core.RouteDrop:
+		if len(e.loops) > 1 {
+			e.resetElsewhere(t, data)
 		}
 	}
 }

@@ -31,6 +31,10 @@ type EndpointStats struct {
 	// SendMemoryWaits counts how often a stream had to wait for send memory. ReceiveMemoryDrops is the
 	// number of packets that were dropped for lack of receive memory.
 	SendMemoryWaits, ReceiveMemoryDrops uint64
+	// Forwarded is the number of datagrams that arrived at the socket of one loop (Config.Loops) for a
+	// connection of another, and were passed to it. ForwardDrops is the number of those that were dropped
+	// because too many waited.
+	Forwarded, ForwardDrops uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -81,7 +85,10 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 }
 
 // counters are the Endpoint's own part of its stats.
-type counters struct{ accepted, refused, ignored, postponed, panics, tooMany, backlogFull atomic.Uint64 }
+type counters struct {
+	accepted, refused, ignored, postponed, panics, tooMany, backlogFull atomic.Uint64
+	forwarded, forwardDrops                                             atomic.Uint64 // datagrams
+}
 
 // Stats returns the current counters.
 func (e *Endpoint) Stats() EndpointStats {
@@ -90,6 +97,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		Ignored: e.counters.ignored.Load(), Postponed: e.counters.postponed.Load(),
 		Panics: e.counters.panics.Load(), Handshakes: e.handshakes.stats(),
 		TooManyConns: e.counters.tooMany.Load(), BacklogFull: e.counters.backlogFull.Load(),
+		Forwarded: e.counters.forwarded.Load(), ForwardDrops: e.counters.forwardDrops.Load(),
 		SendMemory: e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
 		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}

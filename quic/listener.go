@@ -25,7 +25,14 @@ func newListener(e *Endpoint) *Listener { return &Listener{ep: e} }
 // cfg.GetTLSConfig supplies them. The socket is closed once the Listener and all its connections are
 // closed. To close everything at once, use Shutdown or Close of Listener.Endpoint.
 func Listen(network, addr string, cfg *Config) (*Listener, error) {
-	e, err := open(network, addr, cfg)
+	if err := checkNetwork(network); err != nil {
+		return nil, err
+	}
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	e, err := open(network, addr, full, full.Loops)
 	if err != nil {
 		return nil, err
 	}
@@ -38,21 +45,25 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	return l, nil
 }
 
-// open returns an Endpoint on a new socket.
-func open(network, addr string, cfg *Config) (*Endpoint, error) {
-	if err := checkNetwork(network); err != nil {
+// open returns an Endpoint with a number of loops, each on a new socket.
+func open(network, addr string, cfg *Config, loops int) (e *Endpoint, err error) {
+	var pcs []net.PacketConn
+	var ids loopIDs
+	if loops == 1 {
+		pc, err := net.ListenPacket(network, addr)
+		if err != nil {
+			return nil, err
+		}
+		pcs = append(pcs, pc)
+	} else if pcs, ids, err = openLoops(network, addr, cfg, loops); err != nil {
 		return nil, err
 	}
-	pc, err := net.ListenPacket(network, addr)
-	if err != nil {
-		return nil, err
+	if e, err = newEndpoint(pcs, ids, cfg); err != nil {
+		for _, pc := range pcs {
+			pc.Close()
+		}
 	}
-	e, err := NewEndpoint(pc, cfg)
-	if err != nil {
-		pc.Close()
-		return nil, err
-	}
-	return e, nil
+	return e, err
 }
 
 func checkNetwork(network string) error {

@@ -1,0 +1,83 @@
+package quic
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// openLoops opens the sockets of an Endpoint with several loops.
+func openLoops(network, addr string, cfg *Config, loops int) ([]net.PacketConn, loopIDs, error) {
+	var key [4]byte
+	if _, err := io.ReadFull(cfg.Provider.Rand(), key[:]); err != nil {
+		return nil, loopIDs{}, fmt.Errorf("quic: random generator: %w", err)
+	}
+	ids := newLoopIDs(binary.BigEndian.Uint32(key[:]), loops)
+	pcs, err := udp.ListenGroup(network, addr, ids.Selector, cfg.Logger)
+	if err != nil {
+		return nil, loopIDs{}, fmt.Errorf("quic: Config.Loops is %d: %w", loops, err)
+	}
+	return pcs, ids, nil
+}
+
+// loopIDs makes connection IDs that name a loop. The first four bytes of an ID are w; loop number
+// (w × Key mod 2^32) >> 16 mod Sockets has the connection.
+//
+// "Connection IDs MUST NOT contain any information that can be used by an external observer [...] to
+// correlate them with other connection IDs for the same connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1-4
+//
+// The number of the loop is such information, so it is not in the ID as it is. The key is random and known to
+// the process and the kernel only. It hides the number, but not from an observer who has the IDs of many
+// connections and searches for the key: see docs/several-loops.md.
+type loopIDs struct {
+	udp.Selector
+	inverse uint32 // of Key, modulo 2^32
+}
+
+func newLoopIDs(random uint32, loops int) loopIDs {
+	key := random | 1 // only odd numbers have an inverse
+	inverse := key    // correct in the lowest 3 bits; each step doubles the number of correct bits
+	for range 4 {
+		inverse *= 2 - key*inverse
+	}
+	return loopIDs{udp.Selector{Key: key, Sockets: loops}, inverse}
+}
+
+// loopOf returns the number of the loop that an ID of at least 4 bytes names.
+func (l *loopIDs) loopOf(id []byte) int { return l.Select(binary.BigEndian.Uint32(id)) }
+
+// name changes the first four bytes of a random ID so that it names a loop.
+func (l *loopIDs) name(id []byte, loop int) {
+	product := binary.BigEndian.Uint32(id)
+	high, n := product>>16, uint32(l.Sockets)
+	high = high - high%n + uint32(loop)
+	if high > 0xffff {
+		high -= n
+	}
+	binary.BigEndian.PutUint32(id, (high<<16|product&0xffff)*l.inverse)
+}
+
+// ownerOf returns the loop that must handle a datagram that e has received. Packets with a short header and
+// Handshake packets have a connection ID of ours, which names the loop. Other packets may have one that the
+// client chose. They belong to the loop that received them: the kernel passes all packets of a client to the
+// same socket, by a hash of the addresses.
+func (e *Endpoint) ownerOf(d []byte) *Endpoint {
+	const (
+		longHandshake, mask = 0xa0, 0xb0 // RFC 9000, 17.2.4
+		atVersion, atID     = 1, 6
+	)
+	switch {
+	case len(d) >= 1+core.ConnIDLen && d[0]&0x80 == 0:
+		return e.loops[e.ids.loopOf(d[1:])]
+	case len(d) >= atID+core.ConnIDLen && d[0]&mask == longHandshake && d[atID-1] == core.ConnIDLen &&
+		wire.Version(binary.BigEndian.Uint32(d[atVersion:])) == wire.Version1:
+		return e.loops[e.ids.loopOf(d[atID:])]
+	}
+	return e
+}
