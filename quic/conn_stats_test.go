@@ -49,10 +49,11 @@ func TestConnStatsAreComplete(t *testing.T) {
 	v := reflect.ValueOf(&in).Elem()
 	fill(v)
 	out := reflect.ValueOf(connStats(in))
-	for i := range v.NumField() {
-		if f := v.Type().Field(i); f.Name != "Drops" {
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		if !f.Anonymous && f.Name != "Drops" {
 			got := out.FieldByName(f.Name)
-			require.Equal(t, v.Field(i).Interface(), got.Convert(f.Type).Interface(), f.Name)
+			require.True(t, got.IsValid(), f.Name)
+			require.Equal(t, v.FieldByIndex(f.Index).Interface(), got.Convert(f.Type).Interface(), f.Name)
 		}
 	}
 }

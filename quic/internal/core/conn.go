@@ -21,7 +21,9 @@ type Conn struct {
 	path    Path
 	now     monotime.Time // the latest time seen
 
-	spaces  [recovery.NumSpaces]space
+	// spaces refers to app and, until they are discarded, to the spaces of the handshake.
+	spaces  [recovery.NumSpaces]*space
+	app     space
 	loss    recovery.Loss
 	onFate  recovery.FateFunc // c.packetFate as a value, made once
 	keys    keyState
@@ -30,18 +32,18 @@ type Conn struct {
 	streams streams.Set
 	idle    idleState
 	closing closeState
-	recv    recvState
-	early   earlyState
-	send    sendState
+	early   *earlyState // nil unless packets wait
 	events  eventQueue
-	stats   Stats
+	stats   Counts
+	drops   *DropCounts // nil until something is dropped
 
-	peer wire.TransportParameters
+	*scratch               // nil while the connection rests: see conn_rest.go
+	active   monotime.Time // when a packet was last received or sent
+	restAt   monotime.Time // when the connection rests, unless it is active; zero while it does
 
 	// Control information about the connection as a whole.
 	handshakeDone  recovery.SentVal // the HANDSHAKE_DONE frame
-	pathResponses  [][8]byte
-	doneRepeatedAt monotime.Time // when a late Handshake packet last caused HANDSHAKE_DONE to be sent again
+	doneRepeatedAt monotime.Time    // when a late Handshake packet last caused HANDSHAKE_DONE to be sent again
 	started        monotime.Time
 	lastEliciting  monotime.Time // when we last sent an ack-eliciting packet
 	elicitedSince  int           // ack-eliciting packets received since then
@@ -56,6 +58,9 @@ type space struct {
 	in        cryptoRecv
 	discarded bool
 }
+
+// discardedSpace stands for the spaces that connections have discarded. It is never written.
+var discardedSpace = space{discarded: true}
 
 // maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. PATH_CHALLENGE frames beyond it
 // are ignored, as if they had been lost.
@@ -80,7 +85,7 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c.initCommon(now)
 	c.ids.initServer(c, in)
 	if in.keys.Sealer != nil {
-		sp := &c.spaces[recovery.SpaceInitial]
+		sp := c.spaces[recovery.SpaceInitial]
 		sp.seal, sp.open = in.keys.Sealer, in.keys.Opener
 		in.keys = tlsprovider.Keys{}
 	} else if err := c.setInitialKeys(in.DstID); err != nil {
@@ -104,11 +109,17 @@ func (c *Conn) initCommon(now monotime.Time) {
 	c.now, c.started = now, now
 	c.onFate = c.packetFate
 	c.keys.firstSent = wire.NoPacket
+	h := new(handshake)
+	c.spaces = [recovery.NumSpaces]*space{&h.spaces[recovery.SpaceInitial], &h.spaces[recovery.SpaceHandshake], &c.app}
+	c.scratch = &h.scratch
+	c.scratch.init()
+	c.active, c.restAt = now, now.Add(restAfter)
 	c.loss.Init(now, recovery.Config{
 		Server:          c.side == tlsprovider.Server,
 		MaxDatagramSize: c.cfg.DatagramSize,
 		NewController:   c.cfg.NewController,
 		Rand:            c.cfg.Rand,
+		Handshake:       &h.loss,
 	})
 	for i := range c.spaces {
 		c.spaces[i].acks.Init(recovery.Space(i))
@@ -126,7 +137,7 @@ func (c *Conn) setInitialKeys(dst wire.ConnID) error {
 	if err != nil {
 		return err
 	}
-	sp := &c.spaces[recovery.SpaceInitial]
+	sp := c.spaces[recovery.SpaceInitial]
 	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
 	sp.seal, sp.open = k.Sealer, k.Opener
 	return nil
@@ -146,14 +157,12 @@ func (c *Conn) clamp(now monotime.Time) monotime.Time {
 // encryption levels can be discarded."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.9-1
 func (c *Conn) discardSpace(s recovery.Space) {
-	sp := &c.spaces[s]
+	sp := c.spaces[s]
 	if sp.discarded {
 		return
 	}
-	sp.discarded = true
 	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
-	sp.seal, sp.open = nil, nil
-	sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+	c.spaces[s] = &discardedSpace
 	c.loss.DiscardSpace(c.now, s)
 }
 
@@ -165,7 +174,10 @@ func (c *Conn) Version() wire.Version { return c.version }
 
 // Stats returns the connection's counters.
 func (c *Conn) Stats() Stats {
-	s := c.stats
+	s := Stats{Counts: c.stats}
+	if c.drops != nil {
+		s.Drops = *c.drops
+	}
 	lost := c.loss.Counters()
 	s.PacketsLost, s.SpuriousLosses = lost.Lost, lost.SpuriousLosses
 	path := c.loss.Path()

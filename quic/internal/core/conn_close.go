@@ -17,14 +17,14 @@ const (
 
 // closeState records how the connection ends.
 type closeState struct {
-	state   int
-	err     *CloseError
-	drained bool
-	// readable is set if data that arrived before the end can still be read.
-	readable bool
+	err *CloseError
 	// deferred is the peer's error if the peer has closed while the TLS job for its last flight runs. Until
 	// the job returns, nothing is sent.
 	deferred *CloseError
+	state    uint8
+	drained  bool
+	// readable is set if data that arrived before the end can still be read.
+	readable bool
 }
 
 // maxReason is the maximum length of the reason phrases that we send and keep.
@@ -77,12 +77,13 @@ func (c *Conn) end(err *CloseError, remnant Remnant) {
 // release frees everything that the connection holds except its events.
 func (c *Conn) release() {
 	for s := range c.spaces {
-		sp := &c.spaces[s]
-		tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
-		sp.seal, sp.open = nil, nil
-		sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+		if sp := c.spaces[s]; !sp.discarded {
+			tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
+			sp.seal, sp.open = nil, nil
+			sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+		}
 	}
-	c.recv, c.early = recvState{}, earlyState{}
+	c.early = nil
 	if c.closing.readable {
 		c.streams.CloseSending()
 	} else {

@@ -23,7 +23,10 @@ type earlyPacket struct {
 
 // bufferEarly keeps a packet until its keys arrive.
 func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
-	e := &c.early
+	if c.early == nil {
+		c.early = new(earlyState)
+	}
+	e := c.early
 	if len(e.packets) >= maxEarlyPackets || e.bytes+len(pkt) > maxEarlyBytes {
 		c.drop(DropKeysUnavailable)
 		return
@@ -35,6 +38,9 @@ func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 // replayEarly processes the packets whose keys have arrived. The keys of a space always arrive before the
 // space is discarded, so no packet waits forever.
 func (c *Conn) replayEarly() {
+	if c.early == nil {
+		return
+	}
 	var ready, waiting []earlyPacket
 	for _, p := range c.early.packets {
 		if c.spaces[p.space].open != nil && (p.space != recovery.SpaceApp || c.mayOpenApp()) {
@@ -44,7 +50,12 @@ func (c *Conn) replayEarly() {
 			waiting = append(waiting, p)
 		}
 	}
-	c.early.packets = waiting
+	if c.early.packets = waiting; len(waiting) == 0 {
+		c.early = nil
+	}
+	if len(ready) > 0 {
+		c.wake()
+	}
 	for i, p := range ready {
 		if c.closing.state != stateOpen {
 			c.dropN(DropClosedConn, len(ready)-i)

@@ -29,7 +29,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		c.abortf(wire.ProtocolViolation, 0, "reserved bits are not zero")
 		return
 	}
-	sp := &c.spaces[s]
+	sp := c.spaces[s]
 	if !sp.acks.ShouldProcess(pn) {
 		c.drop(DropDuplicate)
 		return

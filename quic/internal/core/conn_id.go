@@ -31,6 +31,7 @@ type idState struct {
 	local     []localID
 	nextLocal uint64
 	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
+	limit     uint8  // the most that the peer takes, at most maxLocalIDs
 
 	remote      []remoteID
 	retirePrior uint64 // the largest Retire Prior To value received
@@ -111,7 +112,7 @@ func (s *idState) setFirstToken(c *Conn, token [16]byte) {
 
 // issue issues connection IDs until the peer has as many as it may have.
 func (s *idState) issue(c *Conn) {
-	n := int(min(c.peer.ActiveConnIDLimit, maxLocalIDs))
+	n := int(s.limit)
 	for len(s.local) < n {
 		s.addLocal(c, c.cfg.NewConnID()).sent.Set()
 	}

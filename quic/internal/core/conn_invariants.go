@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -19,7 +20,7 @@ func (c *Conn) CheckInvariants() error {
 		return err
 	}
 	for s := range c.spaces {
-		sp := &c.spaces[s]
+		sp := c.spaces[s]
 		if n := sp.in.buffered(); int64(n) > sp.in.limit {
 			return fmt.Errorf("%v: %d CRYPTO bytes are buffered", recovery.Space(s), n)
 		}
@@ -30,19 +31,13 @@ func (c *Conn) CheckInvariants() error {
 			return fmt.Errorf("%v: the space is discarded but its keys remain", recovery.Space(s))
 		}
 	}
-	early := 0
-	for _, p := range c.early.packets {
-		early += len(p.data)
-		if c.spaces[p.space].discarded {
-			return fmt.Errorf("%v: a packet waits for keys that are discarded", p.space)
-		}
+	if err := c.checkEarly(); err != nil {
+		return err
 	}
 	switch {
-	case early != c.early.bytes:
-		return fmt.Errorf("%d bytes wait for keys, %d are counted", early, c.early.bytes)
-	case len(c.early.packets) > maxEarlyPackets || c.early.bytes > maxEarlyBytes:
-		return fmt.Errorf("%d packets with %d bytes wait for keys", len(c.early.packets), c.early.bytes)
-	case len(c.pathResponses) > maxPathResponses:
+	case discardedSpace.crypto.base+int64(len(discardedSpace.crypto.buf)) > 0 || discardedSpace.in.base+int64(len(discardedSpace.in.buf)) > 0:
+		return errors.New("a discarded space has CRYPTO data")
+	case c.scratch != nil && len(c.pathResponses) > maxPathResponses:
 		return fmt.Errorf("%d PATH_RESPONSE frames are queued", len(c.pathResponses))
 	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring:
 		return fmt.Errorf("%d connection IDs, %d retiring", len(c.ids.remote), len(c.ids.retiring))
@@ -50,6 +45,27 @@ func (c *Conn) CheckInvariants() error {
 		return fmt.Errorf("%d connection IDs are issued", len(c.ids.local))
 	case c.NextTimeout().IsZero():
 		return fmt.Errorf("the connection is open but no timer is armed")
+	}
+	return nil
+}
+
+// checkEarly verifies the packets that wait for their keys.
+func (c *Conn) checkEarly() error {
+	if c.early == nil {
+		return nil
+	}
+	n := 0
+	for _, p := range c.early.packets {
+		n += len(p.data)
+		if c.spaces[p.space].discarded {
+			return fmt.Errorf("%v: a packet waits for keys that are discarded", p.space)
+		}
+	}
+	switch {
+	case n != c.early.bytes:
+		return fmt.Errorf("%d bytes wait for keys, %d are counted", n, c.early.bytes)
+	case len(c.early.packets) > maxEarlyPackets || n > maxEarlyBytes:
+		return fmt.Errorf("%d packets with %d bytes wait for keys", len(c.early.packets), n)
 	}
 	return nil
 }

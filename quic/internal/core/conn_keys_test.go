@@ -224,7 +224,7 @@ func TestKeyUpdateThatFails(t *testing.T) {
 	cfg := *r.server.cfg
 	cfg.KeyUpdateAfter = 1
 	r.server.cfg = &cfg
-	sp := &r.server.spaces[recovery.SpaceApp]
+	sp := r.server.spaces[recovery.SpaceApp]
 	sp.seal = unchangeable{sp.seal}
 	id, err := r.server.OpenStream(r.now, false)
 	require.NoError(t, err)

@@ -248,7 +248,7 @@ func TestParametersAreAuthenticated(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := r.client.peer
+			p := peerParams(t, r.server)
 			tt.edit(&p)
 			fresh := newRig(t, rigOptions{})
 			fresh.client.ids.peerFirst, fresh.client.ids.havePeer = r.client.ids.peerFirst, true
@@ -258,7 +258,7 @@ func TestParametersAreAuthenticated(t *testing.T) {
 		})
 	}
 	t.Run("a server's parameter from a client", func(t *testing.T) {
-		p := r.client.peer // with original_destination_connection_id
+		p := peerParams(t, r.server) // with original_destination_connection_id
 		fresh := connected(t, rigOptions{})
 		fresh.server.handlePeerParams(p.Append(nil))
 		require.Equal(t, uint64(wire.TransportParameterError), fresh.server.Err().Code)
@@ -434,4 +434,12 @@ func FuzzFrames(f *testing.F) {
 		require.LessOrEqual(t, len(c.ids.retiring), maxRetiring+1)
 		require.LessOrEqual(t, len(c.ids.remote), activeConnIDLimit+1)
 	})
+}
+
+// peerParams returns the transport parameters that c sends.
+func peerParams(t *testing.T, c *Conn) wire.TransportParameters {
+	t.Helper()
+	p, code := wire.ParseTransportParameters(c.localParams(), c.side == tlsprovider.Server)
+	require.Zero(t, code)
+	return p
 }

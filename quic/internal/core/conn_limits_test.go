@@ -80,7 +80,7 @@ func TestConfidentialityLimitInATrain(t *testing.T) {
 	const limit = 24
 	r := connected(t, rigOptions{provider: fake.Options{ConfidentialityLimit: limit},
 		client: func(c *Config) { c.IdleTimeout = time.Hour }, server: func(c *Config) { c.IdleTimeout = time.Hour }})
-	sp := &r.server.spaces[recovery.SpaceApp]
+	sp := r.server.spaces[recovery.SpaceApp]
 	count := &countingSealer{Sealer: sp.seal}
 	sp.seal = count
 	already := r.server.keys.sealed

@@ -29,7 +29,7 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 	if fate == recovery.Acked && s == recovery.SpaceApp {
 		c.keys.ackedApp(p.Num)
 	}
-	sp := &c.spaces[s]
+	sp := c.spaces[s]
 	for rec := p.Record; len(rec) > 0; {
 		kind := rec[0]
 		if kind >= recStreams {
@@ -74,7 +74,7 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	}
 	if due(c.keys.dropPrevious, c.now) {
 		c.keys.dropPrevious = 0
-		if sp := &c.spaces[recovery.SpaceApp]; sp.open != nil {
+		if sp := c.spaces[recovery.SpaceApp]; sp.open != nil {
 			sp.open.DropPrevious()
 		}
 	}
@@ -83,6 +83,9 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	}
 	if due(c.streams.NextTimeout(), c.now) {
 		c.streams.HandleTimeout(c.now)
+	}
+	if due(c.restAt, c.now) {
+		c.maybeRest()
 	}
 	before := c.loss.ProbesPending()
 	c.loss.HandleTimeout(c.now, c.onFate)
@@ -97,7 +100,7 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 func (c *Conn) prepareProbes() {
 	left := int64(probeBytes)
 	for s := range c.spaces {
-		if sp := &c.spaces[s]; sp.seal != nil && left > 0 {
+		if sp := c.spaces[s]; sp.seal != nil && left > 0 {
 			left -= sp.crypto.probe(left)
 		}
 	}
@@ -110,7 +113,7 @@ func (c *Conn) NextTimeout() monotime.Time {
 		return 0
 	}
 	t := c.loss.NextTimeout()
-	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.ticketsUntil} {
+	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.ticketsUntil, c.restAt} {
 		t = monotime.Min(t, other)
 	}
 	if c.closing.deferred != nil || c.loss.SendLimit(c.now) == recovery.SendNothing {
@@ -130,10 +133,10 @@ func (c *Conn) NextTimeout() monotime.Time {
 // hasPending reports whether there is something to send other than acknowledgements.
 func (c *Conn) hasPending() bool {
 	for s := range c.spaces {
-		if sp := &c.spaces[s]; sp.seal != nil && sp.crypto.hasPending() {
+		if sp := c.spaces[s]; sp.seal != nil && sp.crypto.hasPending() {
 			return true
 		}
 	}
-	return c.streams.HasPending() || c.handshakeDone.ShouldSend(false) || len(c.pathResponses) > 0 ||
+	return c.streams.HasPending() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
 		c.idle.ping || c.ids.hasPending()
 }

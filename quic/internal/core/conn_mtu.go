@@ -15,13 +15,14 @@ const (
 	longerHeader = 20
 )
 
-// enableMTUSearch allows datagrams to grow if the configuration and the peer do.
-func (c *Conn) enableMTUSearch() {
+// enableMTUSearch allows datagrams to grow if the configuration and the peer do. maxPayload is the peer's
+// max_udp_payload_size.
+func (c *Conn) enableMTUSearch(maxPayload uint64) {
 	usual, limit := usualPayload, c.cfg.MaxProbeSize
 	if !c.path.Remote.Addr().Is4() {
 		usual, limit = usual-longerHeader, limit-longerHeader
 	}
-	c.loss.Path().EnableMTUSearch(usual, min(limit, int(c.peer.MaxUDPPayloadSize)))
+	c.loss.Path().EnableMTUSearch(usual, min(limit, int(maxPayload)))
 }
 
 // mtuProbeSize returns the size of the probe of the path's MTU to send now, or 0. A connection that has nothing

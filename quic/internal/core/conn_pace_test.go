@@ -10,7 +10,7 @@ import (
 // NextTimeout includes the pacer's timeout if a waiting frame is subject to pacing.
 func TestPacerWakesForEveryFrame(t *testing.T) {
 	for name, want := range map[string]func(c *Conn){
-		"PATH_RESPONSE":        func(c *Conn) { c.pathResponses = append(c.pathResponses, [8]byte{1}) },
+		"PATH_RESPONSE":        func(c *Conn) { c.wake(); c.pathResponses = append(c.pathResponses, [8]byte{1}) },
 		"PING":                 func(c *Conn) { c.idle.ping = true },
 		"HANDSHAKE_DONE":       func(c *Conn) { c.handshakeDone.Set() },
 		"NEW_CONNECTION_ID":    func(c *Conn) { c.ids.local[len(c.ids.local)-1].sent.Set() },

@@ -43,12 +43,12 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 		return
 	}
 	c.tls.gotParams = true
-	c.peer = p
+	c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
 	c.streams.SetPeerParams(&p)
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
-	c.enableMTUSearch()
+	c.enableMTUSearch(p.MaxUDPPayloadSize)
 	c.idle.setPeer(p.MaxIdleTimeout)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

@@ -13,9 +13,9 @@ const maxOpenTrain = 64
 // recvState is scratch space for received packets.
 type recvState struct {
 	descs []tlsprovider.OpenDesc
-	one   []tlsprovider.OpenDesc // the long header packet that is being opened
-	tails [][16]byte             // the last 16 bytes of each datagram, saved because opening overwrites them
-	phase uint64                 // key phase of the 1-RTT packet that is being processed
+	one   [1]tlsprovider.OpenDesc // the long header packet that is being opened
+	tails [][16]byte              // the last 16 bytes of each datagram, saved because opening overwrites them
+	phase uint64                  // key phase of the 1-RTT packet that is being processed
 }
 
 // HandleTrain processes a run of datagrams. It opens runs of 1-RTT packets in one call of the provider.
@@ -29,6 +29,8 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 		c.dropN(DropWrongPath, t.Segments())
 		return
 	}
+	c.wake()
+	c.active = c.now
 	run := t // the train at the start of a run of 1-RTT packets
 	c.recv.descs = c.recv.descs[:0]
 	slab, off := t.Data, 0
@@ -98,7 +100,7 @@ func (c *Conn) checkShort(d []byte) DropReason {
 func (c *Conn) openRun(slab []byte, ecn ECN) {
 	descs := c.recv.descs
 	c.recv.descs = descs[:0]
-	sp := &c.spaces[recovery.SpaceApp]
+	sp := c.spaces[recovery.SpaceApp]
 	for i := 0; i < len(descs); {
 		if c.closing.state != stateOpen {
 			c.dropN(DropClosedConn, len(descs)-i)
@@ -245,7 +247,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 			return
 		}
 	}
-	sp := &c.spaces[s]
+	sp := c.spaces[s]
 	switch {
 	case sp.discarded:
 		c.handleLate(s)
@@ -254,9 +256,8 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		c.bufferEarly(s, pkt, ecn)
 		return
 	}
-	desc := [1]tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}}
-	c.recv.one = append(c.recv.one[:0], desc[:]...)
-	sp.open.Open(pkt, c.recv.one, int64(sp.acks.Largest()))
+	c.recv.one[0] = tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}
+	sp.open.Open(pkt, c.recv.one[:], int64(sp.acks.Largest()))
 	d := &c.recv.one[0]
 	if d.Status == tlsprovider.OpenOK && s == recovery.SpaceInitial && c.side == tlsprovider.Client {
 		if len(h.Token) > 0 {

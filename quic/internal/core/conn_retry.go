@@ -44,7 +44,7 @@ func (c *Conn) handleRetry(d []byte) {
 	}
 	// Packet numbers continue. Everything that was sent is sent again under the new keys.
 	c.loss.ResetForRetry(c.now)
-	sp := &c.spaces[recovery.SpaceInitial]
+	sp := c.spaces[recovery.SpaceInitial]
 	sp.crypto.probe(int64(len(sp.crypto.buf)))
 }
 

@@ -231,17 +231,17 @@ func TestDropsOfConnection(t *testing.T) {
 	require.EqualValues(t, 3, c.Stats().Drops[DropWrongPath], "one for each datagram")
 	c.HandleTrain(r.now, Train{Path: c.path, Data: bytes.Clone(data[:60]), SegmentSize: 60})
 	require.EqualValues(t, 1, c.Stats().Drops[DropUnknownConnID])
-	total := c.stats.Drops.Total()
+	total := c.drops.Total()
 	c.Close(r.now, true, 0, "")
 	c.HandleTrain(r.now, Train{Path: c.path, Data: data, SegmentSize: 60})
 	require.EqualValues(t, 3, c.Stats().Drops[DropClosedConn])
-	require.EqualValues(t, total+3, c.stats.Drops.Total())
+	require.EqualValues(t, total+3, c.drops.Total())
 }
 
 // The connection ID of a server's preferred address counts towards the limit.
 func TestPreferredAddressID(t *testing.T) {
 	r := connected(t, rigOptions{})
-	p := r.client.peer
+	p := peerParams(t, r.server)
 	p.HasPreferredAddress = true
 	p.PreferredAddress.ConnID = r.connID()
 	p.PreferredAddress.ResetToken = [16]byte{1}

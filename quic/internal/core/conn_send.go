@@ -34,9 +34,10 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	switch {
 	case c.closing.state == stateClosing:
 		return c.pollClose(buf)
-	case c.closing.state == stateGone, c.closing.deferred != nil:
+	case c.closing.state == stateGone, c.closing.deferred != nil, c.scratch == nil && !c.HasTransmit(now):
 		return Transmit{}, false
 	}
+	c.wake()
 	if c.spaces[recovery.SpaceApp].seal != nil && !c.maybeUpdateKeys() {
 		return c.pollClose(buf)
 	}
@@ -99,6 +100,7 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 // transmit returns a Transmit for b and counts its datagrams.
 func (c *Conn) transmit(b []byte, segment int) Transmit {
 	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}
+	c.active = c.now
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(b))
 	c.loss.Path().DatagramSent(len(b))
@@ -199,7 +201,7 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 		return
 	}
 	c.send.rec = c.send.rec[:0]
-	sp := &c.spaces[s]
+	sp := c.spaces[s]
 	probe := c.loss.ProbesPending() > 0
 	ackDue := sp.acks.ShouldSendAck(c.now) && !(s != recovery.SpaceApp && c.send.holdAcks)
 	var info sentInfo

@@ -66,7 +66,7 @@ func (c *Conn) PollTLS() *TLSJob {
 	if in == nil && !c.tls.wanted && !c.tls.ignoreTickets {
 		return nil
 	}
-	if c.tls.params == nil {
+	if c.tls.params == nil && !c.tls.confirmed {
 		c.tls.params = c.localParams()
 	}
 	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in,
@@ -105,7 +105,9 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 func (c *Conn) handleTLSOutput(o *tlsOutput) {
 	switch o.kind {
 	case tlsprovider.EventWrite:
-		c.spaces[spaceOf(o.level)].crypto.write(o.data)
+		if sp := c.spaces[spaceOf(o.level)]; !sp.discarded {
+			sp.crypto.write(o.data)
+		}
 	case tlsprovider.EventKeys:
 		c.installKeys(o.level, o.keys)
 	case tlsprovider.EventTransportParameters, tlsprovider.EventClientHello:
@@ -116,7 +118,7 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 }
 
 func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
-	sp := &c.spaces[spaceOf(level)]
+	sp := c.spaces[spaceOf(level)]
 	if level == tlsprovider.LevelEarly || sp.discarded {
 		k.Close()
 		return
@@ -202,6 +204,7 @@ func (c *Conn) confirmHandshake() {
 	// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.2-1
 	c.discardSpace(recovery.SpaceInitial)
 	c.discardSpace(recovery.SpaceHandshake)
+	c.tls.params = nil
 }
 
 // closeTLS closes the connection with the alert of a failed handshake.

@@ -37,6 +37,7 @@ type sentInfo struct {
 }
 
 func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
+	c.wake()
 	d := &c.send.d
 	*d = datagramBuilder{c: c, b: b, begin: len(b), limit: limit, descs: d.descs}
 	for s := range d.descs {

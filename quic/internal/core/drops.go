@@ -85,4 +85,12 @@ func (e *Endpoint) Drops() DropCounts { return e.drops }
 // drop counts a received packet that is not processed, or a datagram without a valid packet.
 func (c *Conn) drop(r DropReason) { c.dropN(r, 1) }
 
-func (c *Conn) dropN(r DropReason, n int) { c.stats.Drops[r] += uint64(n) }
+func (c *Conn) dropN(r DropReason, n int) {
+	if n == 0 {
+		return
+	}
+	if c.drops == nil {
+		c.drops = new(DropCounts)
+	}
+	c.drops[r] += uint64(n)
+}

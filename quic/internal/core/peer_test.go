@@ -341,7 +341,7 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 		}
 		pkt := d[:n]
 		d = d[n:]
-		sp := &puppet.spaces[s]
+		sp := puppet.spaces[s]
 		if sp.open == nil {
 			continue
 		}

@@ -13,8 +13,7 @@ func (l *Loss) CheckInvariants() error {
 	for _, p := range l.paths {
 		p.counted = 0
 	}
-	for s := range l.spaces {
-		sp := &l.spaces[s]
+	for s, sp := range l.spaces {
 		b, n, err := sp.check(len(l.paths) == 1)
 		if err != nil {
 			return fmt.Errorf("%v: %w", Space(s), err)
@@ -109,8 +108,8 @@ func (sp *lossSpace) check(onePath bool) (bytes, packets int, err error) {
 		return 0, 0, fmt.Errorf("there are %d ack-eliciting and %d untimed packets, but %d and %d were counted",
 			sp.eliciting, sp.untimed, eliciting, untimed)
 	}
-	if sp.discarded && sp.sent.len() > 0 {
-		return 0, 0, fmt.Errorf("the space is discarded but has %d packets", sp.sent.len())
+	if sp.discarded && (sp.sent.tail > 0 || sp.next > 0 || sp.breaks > 0 || sp.lossTime > 0) {
+		return 0, 0, fmt.Errorf("a discarded space was changed: %d packets, next number %d", sp.sent.tail, sp.next)
 	}
 	return bytes, packets, nil
 }

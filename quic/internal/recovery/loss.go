@@ -16,6 +16,16 @@ type Config struct {
 	NewController func() Controller
 	// Rand fills b with random bytes. If it is nil, no packet number is skipped.
 	Rand func(b []byte)
+	// Handshake is memory for what a Loss needs until the Initial and Handshake spaces are discarded and the
+	// connection rests. If it is nil, Init allocates it.
+	Handshake *HandshakeState
+}
+
+// HandshakeState is the part of a Loss that only the handshake needs. The caller makes it a part of its own
+// state for the handshake, so that both are one allocation.
+type HandshakeState struct {
+	spaces  [SpaceApp]lossSpace
+	batches batches
 }
 
 // Loss is the loss detection of one connection: its packet number spaces with the packets sent, its probe
@@ -30,8 +40,10 @@ type Config struct {
 // is bounded; and a server never sends more than three times what it received on a path whose peer address
 // is not validated.
 type Loss struct {
-	cfg    Config
-	spaces [NumSpaces]lossSpace
+	initialRTT time.Duration
+	// spaces refers to app and, until they are discarded, to the spaces of Config.Handshake.
+	spaces [NumSpaces]*lossSpace
+	app    lossSpace
 	pool   sentPool
 	pto    ptoState
 	paths  []*Path // paths in use or with outstanding packets
@@ -73,8 +85,14 @@ type lossSpace struct {
 
 // Init initializes l for a connection that begins now.
 func (l *Loss) Init(now monotime.Time, cfg Config) {
-	*l = Loss{cfg: cfg, maxAckDelay: MaxAckDelay, ackDelayExponent: AckDelayExponent}
+	h := cfg.Handshake
+	if h == nil {
+		h = new(HandshakeState)
+	}
+	*l = Loss{initialRTT: cfg.InitialRTT, maxAckDelay: MaxAckDelay, ackDelayExponent: AckDelayExponent}
+	l.spaces = [NumSpaces]*lossSpace{&h.spaces[SpaceInitial], &h.spaces[SpaceHandshake], &l.app}
 	l.active = newPath(now, &cfg)
+	l.active.batches = &h.batches
 	l.paths = []*Path{l.active}
 	l.pto.peerValidated = cfg.Server
 	for s := range l.spaces {
@@ -93,7 +111,7 @@ func (l *Loss) NextNumber(s Space) wire.PacketNumber { return l.spaces[s].next }
 // SetNextNumber skips to pn: smaller numbers were used by another sender. An acknowledgement of these
 // numbers is accepted and has no effect.
 func (l *Loss) SetNextNumber(s Space, pn wire.PacketNumber) {
-	if sp := &l.spaces[s]; pn > sp.next {
+	if sp := l.spaces[s]; pn > sp.next && !sp.discarded {
 		sp.next = pn
 		sp.skip.schedule(pn)
 	}
@@ -104,7 +122,7 @@ func (l *Loss) LargestAcked(s Space) wire.PacketNumber { return l.spaces[s].larg
 
 // OldestUnacked returns the smallest packet number that is neither acknowledged nor lost, or wire.NoPacket.
 func (l *Loss) OldestUnacked(s Space) wire.PacketNumber {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
 	for i := sp.live; i < sp.sent.tail; i++ {
 		if e := sp.sent.at(i); e.p != nil && !e.p.lost {
 			return e.num
@@ -131,18 +149,20 @@ func (l *Loss) Counters() Counters { return l.counters }
 // from the count of bytes in flight."
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.4-1
 func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
-	sp := &l.spaces[s]
-	if sp.discarded {
+	if l.spaces[s].discarded {
 		return
 	}
-	sp.discarded = true
 	l.forget(s)
+	l.spaces[s] = &discardedSpace
 	// "When Initial or Handshake keys are discarded, the PTO and loss detection timers MUST be
 	// reset, because discarding keys indicates forward progress".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
 	l.resetPTO(now)
 	l.checkIdle()
 }
+
+// discardedSpace stands for the spaces that connections have discarded. It is never written.
+var discardedSpace = lossSpace{discarded: true, largestAcked: wire.NoPacket}
 
 // ResetForRetry forgets what a client has sent, because the server asks it to start again. Packet numbers
 // continue. The fate of the packets is not reported.
@@ -155,12 +175,14 @@ func (l *Loss) ResetForRetry(now monotime.Time) {
 	// first Initial packet was sent to when a Retry or a Version Negotiation packet is received."
 	// With more than one Initial packet out it is not known which was answered.
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.3-3
-	initial := l.cfg.InitialRTT
+	initial := l.initialRTT
 	if first := l.pto.firstSent; !first.IsZero() && l.counters.ProbeTimeouts == 0 {
 		initial = max(now.Sub(first), minRetryRTT)
 	}
-	for s := range l.spaces {
-		l.forget(Space(s))
+	for s, sp := range l.spaces {
+		if !sp.discarded {
+			l.forget(Space(s))
+		}
 	}
 	l.active.reset(now, initial)
 	l.resetPTO(now)
@@ -172,9 +194,11 @@ const minRetryRTT = 50 * time.Millisecond
 
 // Close forgets everything and frees the memory. The getters remain usable.
 func (l *Loss) Close() {
-	for s := range l.spaces {
-		l.forget(Space(s))
-		l.spaces[s].discarded = true
+	for s, sp := range l.spaces {
+		if !sp.discarded {
+			l.forget(Space(s))
+			l.spaces[s] = &discardedSpace
+		}
 	}
 	l.pto.probes, l.pto.peerValidated = 0, true
 	l.pool = sentPool{}
@@ -182,7 +206,7 @@ func (l *Loss) Close() {
 
 // forget removes the packets of a space.
 func (l *Loss) forget(s Space) {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
 	for i := sp.sent.head; i < sp.sent.tail; i++ {
 		if p := sp.sent.at(i).p; p != nil {
 			if !p.lost {
@@ -220,6 +244,24 @@ func (l *Loss) leaveFlight(sp *lossSpace, p *SentPacket) {
 	if p.AckEliciting {
 		sp.eliciting--
 	}
+}
+
+// Rest frees the memory that a connection needs only while it exchanges packets, unless packets are
+// outstanding, and reports whether it did. The next packet allocates it again.
+func (l *Loss) Rest() bool {
+	if l.packetsInFlight > 0 {
+		return false
+	}
+	l.pool = sentPool{}
+	for _, sp := range l.spaces {
+		if sp.sent.len() == 0 && !sp.discarded {
+			sp.sent.release()
+		}
+	}
+	for _, pa := range l.paths {
+		pa.batches = nil
+	}
+	return true
 }
 
 // checkIdle frees memory that a connection without outstanding packets does not need.

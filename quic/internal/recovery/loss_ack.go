@@ -18,7 +18,10 @@ var (
 // packet that is then declared lost. The work is bounded by the number of ranges and of outstanding
 // packets. If it returns an error, nothing has changed.
 func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc) error {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
+	if sp.discarded {
+		return nil
+	}
 	if f.Largest >= sp.next {
 		return ErrAckUnsent
 	}
@@ -26,9 +29,6 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 		if sp.skip.covers(r) {
 			return ErrAckSkipped
 		}
-	}
-	if sp.discarded {
-		return nil
 	}
 	l.beginAck(now, s, f)
 	acked := false
@@ -55,13 +55,14 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 
 // beginAck prepares the paths' batches for an ACK frame.
 func (l *Loss) beginAck(now monotime.Time, s Space, f *wire.Ack) {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
 	sp.largestAcked = max(sp.largestAcked, f.Largest)
 	if len(l.paths) == 1 {
 		// The frame's largest packet may be forgotten. It is then assumed to have been sent on this path.
 		l.active.spaces[s].largestAcked = sp.largestAcked
 	}
 	for _, pa := range l.paths {
+		pa.wake()
 		pa.ack = AckBatch{Now: now, largest: wire.NoPacket}
 	}
 }
@@ -83,7 +84,7 @@ func (l *Loss) endAck(now monotime.Time, pa *Path) {
 
 // ackRange acknowledges the outstanding packets of one range and reports whether there are any.
 func (l *Loss) ackRange(now monotime.Time, s Space, r wire.PNRange, fate FateFunc) (acked bool) {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
 	if sp.sent.len() == 0 {
 		return false
 	}
@@ -130,7 +131,7 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 	if p.lost {
 		l.refute(now, s, p)
 	} else {
-		l.leaveFlight(&l.spaces[s], p)
+		l.leaveFlight(l.spaces[s], p)
 		if p.InFlight {
 			b.Bytes += p.Size
 			if !pa.inRecovery(p.Time) {

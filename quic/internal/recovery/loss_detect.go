@@ -13,9 +13,10 @@ import (
 // in the past (Section 6.1.2)."
 // https://www.rfc-editor.org/rfc/rfc9002#section-6.1-2
 func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
 	sp.lossTime = 0
 	for _, pa := range l.paths {
+		pa.wake()
 		pa.losses = LossBatch{Now: now, ID: l.lossID + 1}
 		pa.delay = pa.reo.delay(&pa.rtt)
 	}
@@ -64,7 +65,7 @@ func (sp *lossSpace) spares(now monotime.Time, s Space, p *SentPacket) bool {
 // declareLost declares a packet lost. The packet stays in the ring in case it is acknowledged later.
 func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateFunc) {
 	pa := p.path
-	l.leaveFlight(&l.spaces[s], p)
+	l.leaveFlight(l.spaces[s], p)
 	p.lost, p.lostTime, p.lossID = true, now, pa.losses.ID
 	if s == SpaceApp {
 		pa.mtu.lost(now, p)

@@ -17,7 +17,11 @@ const (
 // PacketSent records a packet that is sent now and takes ownership of it. Its number must be the one that
 // NextNumber returned.
 func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
-	sp := &l.spaces[s]
+	sp := l.spaces[s]
+	if sp.discarded {
+		l.pool.put(p)
+		return
+	}
 	if p.Num != sp.next {
 		panic("BUG: packet sent out of order")
 	}
@@ -26,7 +30,7 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	if l.pto.firstSent.IsZero() {
 		l.pto.firstSent = now
 	}
-	if sp.discarded || !p.InFlight && sp.untimed >= maxUntimed {
+	if !p.InFlight && sp.untimed >= maxUntimed {
 		l.pool.put(p)
 		return
 	}

@@ -80,7 +80,7 @@ func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 	if t, s := l.lossTimer(); !t.IsZero() {
 		if !now.Before(t) {
 			l.detectLost(now, s, fate)
-			l.prune(now, &l.spaces[s])
+			l.prune(now, l.spaces[s])
 			l.checkIdle()
 		}
 		return
@@ -118,7 +118,7 @@ func (l *Loss) probeTimer() (at monotime.Time, space Space) {
 		return 0, 0
 	}
 	for s := range l.spaces {
-		sp := &l.spaces[s]
+		sp := l.spaces[s]
 		if sp.eliciting == 0 || !l.timesProbes(Space(s)) {
 			continue
 		}

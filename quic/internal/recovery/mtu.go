@@ -246,7 +246,7 @@ func (l *Loss) HandleTooBig(now monotime.Time, n int) {
 
 // forgetProbe removes a probe that is not going to arrive.
 func (l *Loss) forgetProbe(pn wire.PacketNumber) {
-	sp := &l.spaces[SpaceApp]
+	sp := l.spaces[SpaceApp]
 	i := sp.sent.search(pn)
 	if i == sp.sent.tail || sp.sent.at(i).num != pn || sp.sent.at(i).p == nil {
 		return

@@ -201,7 +201,8 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 			lt.ack(SpaceApp, 0, pn)
 		}, 0},
 		{"a packet of another space was acknowledged", func(lt *lossTest) {
-			lt.l.spaces[SpaceHandshake].discarded = false
+			kept := newLossTest(lt.T, Config{}) // lt has discarded the space
+			lt.l.spaces[SpaceHandshake] = kept.l.spaces[SpaceHandshake]
 			lt.send(SpaceApp, 1)
 			lt.advance(2 * lt.l.PTO())
 			lt.send(SpaceHandshake, 1)

@@ -30,13 +30,24 @@ type Path struct {
 	// The state of this path's packets in each packet number space.
 	spaces [NumSpaces]pathSpace
 
-	// The batches for cc from the ACK frame and the losses that are being processed.
+	*batches // nil while the connection rests: see wake
+
+	counted int // bytes in flight as counted by CheckInvariants
+}
+
+// batches are a path's batches for its Controller, from the ACK frame and the losses that are being processed.
+type batches struct {
 	ack      AckBatch
 	losses   LossBatch
 	spurious SpuriousLoss
 	delay    time.Duration // the time threshold for the losses being processed
+}
 
-	counted int // bytes in flight as counted by CheckInvariants
+// wake allocates the batches if the connection has rested.
+func (p *Path) wake() {
+	if p.batches == nil {
+		p.batches = new(batches)
+	}
 }
 
 // pathSpace is the state of a Path's packets in one packet number space.

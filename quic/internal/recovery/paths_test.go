@@ -14,7 +14,7 @@ import (
 // path that is not in use yet.
 func newTwoPathTest(t *testing.T) (lt *lossTest, first, second *Path) {
 	lt = newSampledTest(t, 100*ms)
-	first, second = lt.l.active, newPath(lt.now, &lt.l.cfg)
+	first, second = lt.l.active, newPath(lt.now, &Config{MaxDatagramSize: 1200, NewController: NewReno})
 	lt.l.paths = append(lt.l.paths, second)
 	return lt, first, second
 }
@@ -100,7 +100,7 @@ func TestProbeTimeoutOfActivePath(t *testing.T) {
 func TestPathsAreValidatedSeparately(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
 	lt.l.Path().ValidateAddress()
-	second := newPath(lt.now, &lt.l.cfg)
+	second := newPath(lt.now, &Config{Server: true, MaxDatagramSize: 1200, NewController: NewReno})
 	lt.l.paths = append(lt.l.paths, second)
 	lt.l.active = second
 	lt.wantLimit("nothing was received from there", SendNothing)

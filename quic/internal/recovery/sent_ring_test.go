@@ -49,7 +49,7 @@ func TestRepeatedRangesAreSkipped(t *testing.T) {
 	lt.send(SpaceApp, 1002) // 1 to 1002
 	for pn := wire.PacketNumber(3); pn <= 1001; pn += 2 {
 		lt.ack(SpaceApp, 0, 2, -pn)
-		sp := &lt.l.spaces[SpaceApp]
+		sp := lt.l.spaces[SpaceApp]
 		first := sp.sent.search(2)
 		require.Equal(t, first+int(pn)-1, first+sp.sent.at(first).run, "the next frame begins behind packet %d", pn)
 	}
@@ -91,7 +91,7 @@ func TestScatteredAckedRangesAreSkipped(t *testing.T) {
 			for at := 2; at <= packets; at += chunk {
 				ack(at, min(at+chunk-1, packets))
 			}
-			sp, total := &lt.l.spaces[SpaceApp], 0
+			sp, total := lt.l.spaces[SpaceApp], 0
 			for i := range packets - 1 {
 				total += sp.sent.steps(wire.PNRange{Start: wire.PacketNumber(start(i)), End: packets + 1})
 				ack(start(i), packets)

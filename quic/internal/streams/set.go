@@ -215,3 +215,10 @@ func (s *Set) setTime(now monotime.Time) {
 		s.releaseWithheld()
 	}
 }
+
+// Rest frees the memory that a connection without streams does not need.
+func (s *Set) Rest() {
+	if len(s.all) == 0 {
+		s.streams, s.all, s.recent = nil, nil, nil
+	}
+}

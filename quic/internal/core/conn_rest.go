@@ -1,0 +1,77 @@
+package core
+
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Memory of idle connections
+//
+// A server may have many connections that are open and exchange nothing. What only the handshake needs and the
+// first scratch space for packets are one allocation, so that a short connection allocates once for both. A
+// connection without packets rests: it drops that allocation, or the scratch space that replaced it, and the
+// buffers that it keeps for reuse. The next packet allocates the scratch space again.
+// `make bench-peers WORKLOADS=memory` measures the memory of an idle connection.
+
+// restAfter is the time without packets after which a connection rests.
+const restAfter = 500 * time.Millisecond
+
+// handshake is what a connection needs until the handshake is confirmed, and its first scratch space.
+type handshake struct {
+	spaces  [recovery.SpaceApp]space
+	loss    recovery.HandshakeState
+	scratch scratch
+}
+
+// scratch is what a connection needs only while it exchanges packets.
+type scratch struct {
+	recv          recvState
+	send          sendState
+	pathResponses [][8]byte // PATH_RESPONSE frames that wait to be sent
+
+	// The first arrays of the slices in recv and send. They are enough for a short connection.
+	openDescs [2]tlsprovider.OpenDesc
+	tails     [2][16]byte
+	sealDescs [recovery.NumSpaces][2]tlsprovider.SealDesc
+	rec       [64]byte
+	sent      [4]sentPacket
+}
+
+func (s *scratch) init() {
+	s.recv.descs, s.recv.tails = s.openDescs[:0], s.tails[:0]
+	for i := range s.sealDescs {
+		s.send.d.descs[i] = s.sealDescs[i][:0]
+	}
+	s.send.rec, s.send.sent = s.rec[:0], s.sent[:0]
+}
+
+// wake allocates what the connection dropped when it rested.
+func (c *Conn) wake() {
+	if c.scratch == nil {
+		c.scratch = new(scratch)
+		c.scratch.init()
+		c.restAt = c.now.Add(restAfter)
+	}
+}
+
+// Resting reports whether the connection has dropped what it needs only while it exchanges packets.
+func (c *Conn) Resting() bool { return c.scratch == nil }
+
+// maybeRest has the connection rest if it was not active for some time, or else sets the time for the next
+// attempt. The timer is not moved with each packet, so that it costs nothing.
+func (c *Conn) maybeRest() {
+	c.restAt = 0
+	switch {
+	case !c.tls.confirmed || c.tls.busy:
+		c.restAt = c.now.Add(restAfter)
+	case c.now.Sub(c.active) < restAfter:
+		c.restAt = c.active.Add(restAfter)
+	case c.hasPending() || !c.loss.Rest():
+		c.restAt = c.now.Add(restAfter)
+	default:
+		c.scratch = nil
+		c.streams.Rest()
+	}
+}

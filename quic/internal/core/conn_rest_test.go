@@ -1,0 +1,86 @@
+package core
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A connection without packets drops what it needs only while it exchanges packets. The next packet brings it
+// back.
+func TestRest(t *testing.T) {
+	r := connected(t, rigOptions{})
+	for round := range 3 {
+		r.wait(2 * restAfter)
+		r.pump()
+		for _, c := range []*Conn{r.client, r.server} {
+			require.True(t, c.Resting())
+			require.Zero(t, c.restAt, "no timer is set while the connection rests")
+			require.NoError(t, c.CheckInvariants())
+			_, ok := c.PollTransmit(r.now, make([]byte, 1500))
+			require.False(t, ok)
+			require.True(t, c.Resting(), "a poll without a packet does not end the rest")
+		}
+		id, err := r.client.OpenStream(r.now, true)
+		require.NoError(t, err)
+		data := bytes.Repeat([]byte{byte(round)}, 3000)
+		n, err := r.client.Write(r.now, id, data)
+		require.NoError(t, err)
+		require.Equal(t, len(data), n)
+		require.NoError(t, r.client.CloseWrite(r.now, id))
+		r.pump()
+		require.False(t, r.client.Resting())
+		require.False(t, r.server.Resting())
+		got := make([]byte, 4000)
+		n, err = r.server.Read(r.now, id, got)
+		require.NoError(t, err)
+		require.Equal(t, data, got[:n])
+	}
+}
+
+// A connection does not rest while a packet is in flight, and not before the handshake is confirmed.
+func TestNoRestWhileBusy(t *testing.T) {
+	r := connected(t, rigOptions{})
+	r.wait(2 * restAfter)
+	r.pump()
+	id, err := r.client.OpenStream(r.now, true)
+	require.NoError(t, err)
+	_, err = r.client.Write(r.now, id, []byte("lost"))
+	require.NoError(t, err)
+	_, ok := r.client.PollTransmit(r.now, make([]byte, 1500))
+	require.True(t, ok)
+	for range 3 {
+		r.now = r.now.Add(restAfter)
+		r.client.HandleTimeout(r.now)
+		require.False(t, r.client.Resting(), "a packet is in flight")
+		require.NotZero(t, r.client.restAt)
+	}
+
+	fresh := newRig(t, rigOptions{})
+	fresh.now = fresh.now.Add(2 * restAfter)
+	fresh.client.HandleTimeout(fresh.now)
+	require.False(t, fresh.client.Resting(), "the handshake is not confirmed")
+}
+
+// All connections share the state of a space that they have discarded, so nothing may change it: not even a
+// provider that writes a handshake message after the handshake.
+func TestDiscardedSpaceIsNotWritten(t *testing.T) {
+	before := discardedSpace
+	r := connected(t, rigOptions{})
+	for _, l := range []tlsprovider.Level{tlsprovider.LevelInitial, tlsprovider.LevelHandshake} {
+		r.server.handleTLSOutput(&tlsOutput{kind: tlsprovider.EventWrite, level: l, data: []byte("late")})
+	}
+	r.wait(time.Second)
+	r.pump()
+	r.server.Close(r.now, true, 0, "")
+	r.pump()
+	require.True(t, reflect.DeepEqual(before, discardedSpace))
+	require.Same(t, &discardedSpace, r.server.spaces[recovery.SpaceInitial])
+	require.Same(t, &discardedSpace, r.client.spaces[recovery.SpaceHandshake])
+}
