@@ -69,7 +69,7 @@ func (c *Conn) linger() error {
 func (c *Conn) closeWith(application bool, code uint64, reason string) {
 	c.mu.Lock()
 	c.core.Close(c.ep.clock.now(), application, code, reason)
-	c.leave()
+	c.drive() // nothing follows that could share the packet
 }
 
 // abort closes the connection with a transport error code. Afterwards, calls on the connection return err.

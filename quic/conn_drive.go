@@ -27,7 +27,7 @@ import (
 //
 //	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines), and leave, for
 //	                         a call of the application. They never build a train.
-//	idle → driving           drive, for a large Write. It sends one train at most.
+//	idle → driving           drive, for a large Write or a close. It sends one train at most.
 //	queued → driving         takeTurn, by a sender, for one turn (see send_queue.go).
 //	driving → parked         the socket is full. Only a sender leaves this state again.
 //	driving → queued         there is more to send: stopDriving.
@@ -75,7 +75,7 @@ func (c *Conn) dispatch(now monotime.Time, fired bool) {
 // streams-32 of bench/peers show the difference.) It is called with mu held and returns without it.
 func (c *Conn) leave() { c.dispatch(c.ep.clock.now(), false) }
 
-// drive follows a call of the application that adds a large piece. It is like leave, but sends a train
+// drive follows a call of the application that adds a large piece or the last one. It is like leave, but sends a train
 // itself if no other goroutine is about to, which avoids waking a sender.
 func (c *Conn) drive() {
 	var out outcome
