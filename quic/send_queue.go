@@ -15,9 +15,8 @@ import (
 // if it has more to send. A connection is in the queue at most once, and one goroutine at a time drives it,
 // so its trains are sent in the order in which they were built.
 //
-// There are at most max senders. One starts when there is work and no other is free. The first sender stays
-// until the queue is closed, because waking a goroutine costs less than starting one. The others end when
-// they find nothing to do.
+// There are at most max senders. One starts when there is work and no other is free. They stay until the queue
+// is closed, because waking a goroutine costs less than starting one.
 //
 // When the socket is full, the sender that detects it waits for room, and no other sender takes anything
 // from the queue. Meanwhile, applications that send in their own calls pass their train to a sender.
@@ -265,7 +264,7 @@ func (q *sendQueue) take(replies []reply) (j job, ok bool) {
 			}
 			return j, true
 		}
-		if q.closed || q.running > 1 {
+		if q.closed {
 			q.running--
 			return j, false
 		}
