@@ -68,13 +68,13 @@ func (g Group) String() string { return g.Info().Name }
 // ParseGroup returns the group with a name, ignoring case. It accepts the names that other libraries use for
 // curves, such as secp256r1, P256 and prime256v1.
 func ParseGroup(name string) (Group, error) {
-	n := strings.ToLower(strings.TrimSpace(name))
+	n := strings.TrimSpace(name)
 	for _, g := range knownGroups {
-		if n == strings.ToLower(g.Name) {
+		if strings.EqualFold(n, g.Name) {
 			return g.ID, nil
 		}
 	}
-	switch n {
+	switch strings.ToLower(n) {
 	case "secp256r1", "p256", "prime256v1":
 		return P256, nil
 	case "secp384r1", "p384":

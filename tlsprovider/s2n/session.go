@@ -229,7 +229,12 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 	return nil
 }
 
-func (s *session) emit(e tlsprovider.Event) { s.events = append(s.events, e) }
+func (s *session) emit(e tlsprovider.Event) {
+	if s.events == nil {
+		s.events = make([]tlsprovider.Event, 0, 4) // a server's flight has four
+	}
+	s.events = append(s.events, e)
+}
 
 func (s *session) clientHello(body []byte) error {
 	ch, err := hello.ParseClientHello(body)

@@ -61,10 +61,8 @@ func (ch *ClientHello) Offers(version uint16) bool {
 func ParseClientHello(b []byte) (*ClientHello, error) {
 	ch := new(ClientHello)
 	s := cryptobyte.String(b)
-	var session, suites, compression cryptobyte.String
-	if !s.Skip(2) || !s.ReadBytes(&ch.Random, 32) || !s.ReadUint8LengthPrefixed(&session) ||
-		len(session) > 32 || !s.ReadUint16LengthPrefixed(&suites) || len(suites) == 0 ||
-		!s.ReadUint8LengthPrefixed(&compression) || len(compression) == 0 {
+	var session, suites cryptobyte.String
+	if !readClientHelloStart(&s, &ch.Random, &session, &suites) {
 		return nil, ErrMalformed
 	}
 	ch.SessionID = session
@@ -82,6 +80,28 @@ func ParseClientHello(b []byte) (*ClientHello, error) {
 		return nil, ErrMalformed
 	}
 	return ch, nil
+}
+
+// readClientHelloStart reads what precedes the extensions.
+func readClientHelloStart(s *cryptobyte.String, random *[]byte, session, suites *cryptobyte.String) bool {
+	var compression cryptobyte.String
+	return s.Skip(2) && s.ReadBytes(random, 32) && s.ReadUint8LengthPrefixed(session) && len(*session) <= 32 &&
+		s.ReadUint16LengthPrefixed(suites) && len(*suites) > 0 &&
+		s.ReadUint8LengthPrefixed(&compression) && len(compression) > 0
+}
+
+// clientShares calls f for each key share of a ClientHello's body. It reports whether it could read them all. Unlike
+// ParseClientHello it allocates nothing, and does not look into other extensions.
+func clientShares(b []byte, f func(group tlsprovider.Group, data []byte)) bool {
+	s := cryptobyte.String(b)
+	var random []byte
+	var session, suites cryptobyte.String
+	if !readClientHelloStart(&s, &random, &session, &suites) {
+		return false
+	}
+	return s.Empty() || extensions(&s, func(id uint16, data cryptobyte.String) bool {
+		return id != ExtKeyShare || readShares(data, f)
+	}) && s.Empty()
 }
 
 // extensions calls f for each extension of a list.
@@ -115,11 +135,9 @@ func (ch *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 	case ExtServerName:
 		return ch.serverName(data)
 	case ExtSupportedGroups:
-		return uint16List(data, func(v uint16) { ch.Groups = append(ch.Groups, tlsprovider.Group(v)) })
+		return readUint16List(data, &ch.Groups)
 	case ExtSignatureAlgorithms:
-		return uint16List(data, func(v uint16) {
-			ch.SignatureSchemes = append(ch.SignatureSchemes, tlsprovider.SignatureScheme(v))
-		})
+		return readUint16List(data, &ch.SignatureSchemes)
 	case ExtALPN:
 		return readProtos(data, &ch.ALPN)
 	case ExtSupportedVersions:
@@ -127,7 +145,10 @@ func (ch *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 		return data.ReadUint8LengthPrefixed(&list) && data.Empty() &&
 			readUint16s(list, func(v uint16) { ch.Versions = append(ch.Versions, v) })
 	case ExtKeyShare:
-		return ch.keyShares(data)
+		return readShares(data, func(group tlsprovider.Group, share []byte) {
+			ch.KeyShares = append(ch.KeyShares, group)
+			ch.Shares = append(ch.Shares, Share{group, share})
+		})
 	case ExtTransportParameters:
 		ch.TransportParameters, ch.HasParameters = data, true
 	case ExtPreSharedKey:
@@ -167,7 +188,8 @@ func (ch *ClientHello) serverName(data cryptobyte.String) bool {
 	return true
 }
 
-func (ch *ClientHello) keyShares(data cryptobyte.String) bool {
+// readShares calls f for each entry of a ClientHello's key_share.
+func readShares(data cryptobyte.String, f func(group tlsprovider.Group, share []byte)) bool {
 	var list cryptobyte.String
 	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() {
 		return false
@@ -178,8 +200,7 @@ func (ch *ClientHello) keyShares(data cryptobyte.String) bool {
 		if !list.ReadUint16(&group) || !list.ReadUint16LengthPrefixed(&share) || share.Empty() {
 			return false
 		}
-		ch.KeyShares = append(ch.KeyShares, tlsprovider.Group(group))
-		ch.Shares = append(ch.Shares, Share{tlsprovider.Group(group), share})
+		f(tlsprovider.Group(group), share)
 	}
 	return true
 }
@@ -199,10 +220,14 @@ func readProtos(data cryptobyte.String, out *[]string) bool {
 	return true
 }
 
-// uint16List calls f for each number of a list that is preceded by its length in bytes.
-func uint16List(data cryptobyte.String, f func(uint16)) bool {
+// readUint16List reads a list of numbers that is preceded by its length in bytes. The list must not be empty.
+func readUint16List[T ~uint16](data cryptobyte.String, out *[]T) bool {
 	var list cryptobyte.String
-	return data.ReadUint16LengthPrefixed(&list) && data.Empty() && !list.Empty() && readUint16s(list, f)
+	if !data.ReadUint16LengthPrefixed(&list) || !data.Empty() || list.Empty() {
+		return false
+	}
+	*out = make([]T, 0, len(list)/2)
+	return readUint16s(list, func(v uint16) { *out = append(*out, T(v)) })
 }
 
 func readUint16s(s cryptobyte.String, f func(uint16)) bool {

@@ -145,6 +145,46 @@ func TestWatchEverySplit(t *testing.T) {
 	}
 }
 
+// message returns a handshake message with its header.
+func message(kind byte, body []byte) []byte {
+	n := len(body)
+	return append([]byte{kind, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
+}
+
+// requireSameShares checks that a Watch finds the key shares that ParseClientHello has found.
+func requireSameShares(t *testing.T, body []byte, shares []hello.Share) {
+	t.Helper()
+	seen := make(map[tlsprovider.Group]bool)
+	for _, s := range shares {
+		if s.Group == 0 || seen[s.Group] { // a Watch reports the first share of a group
+			continue
+		}
+		seen[s.Group] = true
+		answer := append(make([]byte, 35), 0x13, 0x01, 0, 0, 9, 0, hello.ExtKeyShare, 0, 5, byte(s.Group>>8), byte(s.Group), 0, 1, 7)
+		var w hello.Watch
+		w.Add(tlsprovider.Client, tlsprovider.LevelInitial, message(hello.TypeClientHello, body))
+		w.Add(tlsprovider.Server, tlsprovider.LevelInitial, message(hello.TypeServerHello, answer))
+		client, server := w.Shares()
+		require.Equal(t, [2]int{len(s.Data), 1}, [2]int{client, server})
+	}
+}
+
+// TestWatchAllocations checks that a Watch keeps the sizes of a ClientHello's key shares and nothing else.
+func TestWatchAllocations(t *testing.T) {
+	p := flights(t)
+	hellos := bodies(t, p.Flights[tlsprovider.Client][tlsprovider.LevelInitial])[hello.TypeClientHello]
+	for _, body := range hellos {
+		ch, err := hello.ParseClientHello(body)
+		require.NoError(t, err)
+		requireSameShares(t, body, ch.Shares)
+		whole := message(hello.TypeClientHello, body)
+		require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+			var w hello.Watch
+			w.Add(tlsprovider.Client, tlsprovider.LevelInitial, whole)
+		}), 3.0)
+	}
+}
+
 // FuzzMessages checks that parsers do not panic, and that the slices that they return are part of the input.
 func FuzzMessages(f *testing.F) {
 	p := flights(f)
@@ -164,6 +204,7 @@ func FuzzMessages(f *testing.F) {
 				require.True(t, bytes.Contains(b, ch.TransportParameters))
 				require.True(t, bytes.Contains(b, []byte(ch.ServerName)))
 				require.Len(t, ch.Shares, len(ch.KeyShares))
+				requireSameShares(t, b, ch.Shares)
 			}
 		case hello.TypeServerHello:
 			if sh, err := hello.ParseServerHello(b); err == nil {

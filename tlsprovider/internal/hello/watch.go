@@ -90,11 +90,11 @@ func wanted(kind uint8) int {
 func (w *Watch) message(side tlsprovider.Side, kind uint8, body []byte) {
 	switch {
 	case kind == TypeClientHello && side == tlsprovider.Client:
-		if ch, err := ParseClientHello(body); err == nil {
-			w.shares = w.shares[:0]
-			for _, s := range ch.Shares {
-				w.shares = append(w.shares, shareLen{s.Group, len(s.Data)})
-			}
+		w.shares = w.shares[:0]
+		if !clientShares(body, func(group tlsprovider.Group, data []byte) {
+			w.shares = append(w.shares, shareLen{group, len(data)})
+		}) {
+			w.shares = nil
 		}
 	case kind == TypeServerHello && side == tlsprovider.Server:
 		sh, err := ParseServerHello(body)
