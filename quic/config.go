@@ -71,7 +71,8 @@ type Config struct {
 	// Loops is the number of loops of an Endpoint that Listen opens, from 1 to 256. Each has a socket with
 	// the same address, a goroutine that reads it, and its own connections, so that several CPUs can receive
 	// at the same time. The limits of this Config apply to all of them together. 0 means 1. More than one
-	// loop needs Linux, and the Endpoint can then not dial. Dial ignores Loops. See docs/several-loops.md.
+	// loop needs Linux, and the Endpoint can then not dial. Several loops may call Accept and
+	// RequireAddressValidation at the same time. Dial ignores Loops. See docs/several-loops.md.
 	Loops int
 
 	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,

@@ -115,7 +115,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		e := &Endpoint{common: g, index: i, sock: sock, conns: make(map[core.ConnRef]*Conn)}
 		e.timers.wake = make(waker, 1)
 		e.inbox.init(len(pcs))
-		e.sends.init(sock, max(workers/len(pcs), 1))
+		e.sends.init(sock, workers, len(pcs))
 		g.loops = append(g.loops, e)
 	}
 	if err := g.initKeys(); err != nil {

@@ -201,6 +201,43 @@ func TestLoopIDs(t *testing.T) {
 	}
 }
 
+// Only packets whose connection ID is certainly ours belong to the loop that the ID names.
+func TestOwnerOf(t *testing.T) {
+	g := &common{ids: newLoopIDs(rand.Uint32(), 2)}
+	g.loops = []*Endpoint{{common: g, index: 0}, {common: g, index: 1}}
+	id := make([]byte, core.ConnIDLen)
+	g.ids.name(id, 1)
+	long := func(first byte, version string, idLen byte) []byte {
+		return append(append(append([]byte{first}, version...), idLen), id...)
+	}
+	for _, tt := range []struct {
+		name string
+		d    []byte
+		want int
+	}{
+		{"short header", append([]byte{0x40}, id...), 1},
+		{"short header without the fixed bit", append([]byte{0}, id...), 1},
+		{"too short", append([]byte{0x40}, id[:core.ConnIDLen-1]...), 0},
+		{"one byte", []byte{0x40}, 0},
+		{"Handshake", long(0xe0, "\x00\x00\x00\x01", core.ConnIDLen), 1},
+		{"Initial", long(0xc0, "\x00\x00\x00\x01", core.ConnIDLen), 0},
+		{"0-RTT", long(0xd0, "\x00\x00\x00\x01", core.ConnIDLen), 0},
+		{"Retry", long(0xf0, "\x00\x00\x00\x01", core.ConnIDLen), 0},
+		{"another version", long(0xe0, "\x6b\x33\x43\xcf", core.ConnIDLen), 0},
+		{"an ID of another length", long(0xe0, "\x00\x00\x00\x01", core.ConnIDLen-1), 0},
+		{"a long header that is cut off", long(0xe0, "\x00\x00\x00\x01", core.ConnIDLen)[:13], 0},
+	} {
+		require.Equal(t, tt.want, g.loops[0].ownerOf(tt.d).index, tt.name)
+	}
+	for n := range 200 {
+		d := make([]byte, n)
+		for i := range d {
+			d[i] = byte(rand.Uint32())
+		}
+		require.NotNil(t, g.loops[0].ownerOf(d))
+	}
+}
+
 func TestLoopsErrors(t *testing.T) {
 	for loops, want := range map[int]string{
 		-1: "quic: Config.Loops is -1; it must be from 0 to 256", 257: "quic: Config.Loops is 257",
@@ -244,6 +281,7 @@ func TestPacketsAreForwarded(t *testing.T) {
 		require.Greater(t, stats.Forwarded, uint64(8*100_000/1200))
 		require.Zero(t, stats.ForwardDrops)
 		for i, sock := range w.socks {
+			require.Equal(t, maxReplies/2, w.server.loops[i].sends.maxReplies)
 			require.Greater(t, sock.sent.Load(), int64(4*100_000/1200), "socket %d", i)
 			require.Zero(t, w.server.loops[i].inbox.bytes.Load())
 		}

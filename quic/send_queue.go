@@ -24,6 +24,8 @@ import (
 type sendQueue struct {
 	sock *udp.Conn
 	max  int32 // maximum number of senders, and of buffers lent to applications
+	// maxReplies is this queue's part of the constant.
+	maxReplies int
 
 	lent atomic.Int32 // buffers from which applications send, or that wait in parked
 	full atomic.Int32 // senders that wait for room in the socket
@@ -74,8 +76,9 @@ var (
 	replyBuffers = sync.Pool{New: func() any { b := make([]byte, 0, core.MaxUnknownSize); return &b }}
 )
 
-func (q *sendQueue) init(sock *udp.Conn, senders int) {
-	q.sock, q.max = sock, int32(senders)
+// init makes the queue of one of a number of loops, which divide the limits.
+func (q *sendQueue) init(sock *udp.Conn, senders, loops int) {
+	q.sock, q.max, q.maxReplies = sock, int32(max(senders/loops, 1)), max(maxReplies/loops, 1)
 	q.work.L = &q.mu
 }
 
@@ -168,7 +171,7 @@ func (q *sendQueue) park(c *Conn, o *output) bool {
 func (q *sendQueue) reply(tx datagram.Transmit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(q.replies) >= maxReplies {
+	if q.closed || len(q.replies) >= q.maxReplies {
 		return
 	}
 	buf := replyBuffers.Get().(*[]byte)
