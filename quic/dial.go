@@ -21,7 +21,7 @@ import (
 //
 // On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
 // that nothing listens on the port. On other systems, and on the shared socket of Endpoint.Dial, such a
-// Dial times out: a shared socket cannot receive ICMP messages without losing datagrams to other peers.
+// Dial times out: a shared socket does not receive ICMP messages.
 func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
@@ -43,14 +43,15 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	e.sock.ReportErrors(true)
+	e.sock.ReportErrors(e.noteICMP)
 	c, err := e.dial(ctx, remote, host, e.cfg, true)
 	if err != nil {
 		e.Close()
 		return nil, err
 	}
-	// After the handshake, ICMP messages are of no use, and reporting one could cost a datagram.
-	e.sock.ReportErrors(false)
+	if e.cfg.DisablePathMTUDiscovery {
+		e.sock.ReportErrors(nil) // after the handshake, other ICMP messages are of no use
+	}
 	return c, nil
 }
 

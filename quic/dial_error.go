@@ -74,12 +74,11 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 }
 
 // noteICMP processes the ICMP messages about the datagrams of the Endpoint's only connection: see
-// ReportErrors. If a message reports that nothing listens on the peer's port, quotes a datagram of the
-// connection, and nothing was received from the peer, the handshake fails. Other messages explain a
-// timeout. No lock is held.
+// ReportErrors. It takes a bounded number of them, because anyone can send more; if there are any left, the
+// next Read fails at once. No lock is held.
 func (e *Endpoint) noteICMP() {
 	buf := make([]byte, 64)
-	for {
+	for range maxICMP {
 		icmp, ok := e.sock.NextError(buf)
 		if !ok {
 			return
@@ -93,9 +92,24 @@ func (e *Endpoint) noteICMP() {
 	}
 }
 
+const maxICMP = 64
+
+// handleICMP processes an ICMP message. After the handshake, it may report the path's MTU. Before, if it reports
+// that nothing listens on the peer's port, quotes a datagram of the connection, and nothing was received from
+// the peer, the handshake fails. Other messages explain a timeout.
 func (c *Conn) handleICMP(icmp udp.ICMPError) {
 	c.mu.Lock()
-	if c.isUp || c.over || c.core.Path().Remote != icmp.Remote || !c.core.Quotes(icmp.Quoted) {
+	if c.over || c.core.Path().Remote != icmp.Remote {
+		c.mu.Unlock()
+		return
+	}
+	if c.isUp && icmp.Payload > 0 {
+		now := c.ep.clock.now()
+		c.core.HandlePacketTooBig(now, icmp.Payload, icmp.Quoted)
+		c.dispatch(now, false)
+		return
+	}
+	if c.isUp || !c.core.Quotes(icmp.Quoted) {
 		c.mu.Unlock()
 		return
 	}

@@ -3,6 +3,7 @@
 package quic
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"sync"
@@ -37,24 +38,34 @@ func TestLoopbackDialToClosedPort(t *testing.T) {
 // relay passes the datagrams of one client on to a server and back, until stop closes its sockets.
 func relay(t *testing.T, server string) (addr string, stop func()) {
 	t.Helper()
+	addr, _, stop = tappedRelay(t, server)
+	return addr, stop
+}
+
+// tappedRelay is a relay that remembers the beginning of the client's last datagram.
+func tappedRelay(t *testing.T, server string) (addr string, last func() []byte, stop func()) {
+	t.Helper()
 	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	back, err := net.Dial("udp4", server)
 	require.NoError(t, err)
 	var client atomic.Pointer[netip.AddrPort]
+	var seen atomic.Pointer[[]byte]
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for b := make([]byte, 2048); ; {
+		for b := make([]byte, 1<<16); ; {
 			n, from, err := front.ReadFromUDPAddrPort(b)
 			if err != nil {
 				return
 			}
 			client.Store(&from)
+			begin := bytes.Clone(b[:min(n, 64)])
+			seen.Store(&begin)
 			back.Write(b[:n])
 		}
 	})
 	wg.Go(func() {
-		for b := make([]byte, 2048); ; {
+		for b := make([]byte, 1<<16); ; {
 			n, err := back.Read(b)
 			if err != nil {
 				return
@@ -62,7 +73,7 @@ func relay(t *testing.T, server string) (addr string, stop func()) {
 			front.WriteToUDPAddrPort(b[:n], *client.Load())
 		}
 	})
-	return front.LocalAddr().String(), func() {
+	return front.LocalAddr().String(), func() []byte { return *seen.Load() }, func() {
 		front.Close()
 		back.Close()
 		wg.Wait()

@@ -3,11 +3,15 @@
 package quic
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // On the loopback interface, whose MTU is 65,536, datagrams grow to what fits in packets of 9000 bytes.
@@ -55,4 +59,59 @@ func TestLoopbackPathMTU(t *testing.T) {
 			wg.Wait()
 		})
 	}
+}
+
+// tooBigMessage returns the ICMP message "fragmentation needed" (RFC 1191, section 4) about a datagram from one
+// address to another that begins with payload.
+func tooBigMessage(from, to netip.AddrPort, mtu uint16, payload []byte) []byte {
+	b := []byte{3, 4, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}
+	b = append(b, 0x45, 0, 0x23, 0x28, 0, 0, 0x40, 0, 64, unix.IPPROTO_UDP, 0, 0)
+	b = append(append(b, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, from.Port()), to.Port())
+	b = append(append(b, 0x23, 0x14, 0, 0), payload[:len(payload)&^1]...)
+	sum := uint32(0)
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	sum = sum>>16 + sum&0xffff
+	binary.BigEndian.PutUint16(b[2:], ^uint16(sum>>16+sum))
+	return b
+}
+
+// A connection that Dial made uses the kernel's reports of ICMP messages. One that does not quote a packet of the
+// connection has no effect.
+func TestLoopbackPacketTooBig(t *testing.T) {
+	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
+	if err != nil {
+		t.Skipf("needs CAP_NET_RAW: %v", err)
+	}
+	defer unix.Close(raw)
+	l := echoServer(t)
+	addr, seen, stop := tappedRelay(t, l.Addr().String())
+	defer stop()
+	conn, err := Dial(t.Context(), "udp", addr, clientConfig())
+	require.NoError(t, err)
+	grow := func(to int) {
+		for n := 0; conn.Stats().DatagramSize != to; n++ {
+			require.Less(t, n, 1000, "the size is %d instead of %d", conn.Stats().DatagramSize, to)
+			require.NoError(t, echo(conn, 64<<10, byte(n)))
+		}
+	}
+	grow(8972)
+	send := func(quoted []byte) {
+		from, to := netip.MustParseAddrPort(conn.LocalAddr().String()), netip.MustParseAddrPort(addr)
+		from = netip.AddrPortFrom(to.Addr(), from.Port())
+		require.NoError(t, unix.Sendto(raw, tooBigMessage(from, to, 1400, quoted), 0, &unix.SockaddrInet4{Addr: to.Addr().As4()}))
+	}
+	forged := bytes.Clone(seen())
+	forged[3] ^= 1
+	for range 10 {
+		send(forged)
+		require.NoError(t, echo(conn, 10_000, 1))
+	}
+	require.Equal(t, 8972, conn.Stats().DatagramSize)
+	send(seen())
+	grow(1400 - 20 - 8)
+	require.Zero(t, conn.Stats().SendErrors)
+	conn.abort(ErrEndpointClosed, 0)
 }

@@ -64,11 +64,8 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 		c.report(out)
 		o.polled, o.rest = tx, tx
 		err := c.ep.sock.Write(&o.rest)
-		switch udp.Classify(err) {
-		case udp.ClassWouldBlock:
+		if udp.Classify(err) == udp.ClassWouldBlock {
 			return sendBlocked
-		case udp.ClassRefused:
-			c.ep.noteICMP() // Write may return the error that would have woken the reader
 		}
 		c.mu.Lock()
 		c.handleSendResult(o, err)

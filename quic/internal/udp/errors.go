@@ -55,6 +55,9 @@ func Classify(err error) Class {
 type ICMPError struct {
 	Remote netip.AddrPort // the destination of the datagram
 	Err    error          // a syscall.Errno
+	// Payload is the largest UDP payload that a router forwards to Remote, if the message says that the
+	// datagram was too large and reports the size, and 0 otherwise.
+	Payload int
 	// Quoted is the beginning of the datagram, as far as the message quotes it. Anyone can send an ICMP
 	// message, but only someone who saw the datagram can quote it.
 	Quoted []byte

@@ -10,17 +10,20 @@ import (
 
 func init() { errsRefused = append(errsRefused, unix.ENONET) }
 
-// ReportErrors sets whether the system queues ICMP messages about this socket's datagrams for NextError. If the
-// system does not support it, NextError returns none. ReportErrors is meant for a socket with one peer: the
-// next Read or Write also fails with an error of ClassRefused, whichever datagram the message is about, and
-// the datagram of that Write is lost. Messages that are not taken use up the receive buffer.
-func (c *Conn) ReportErrors(on bool) {
+// ReportErrors makes the system queue ICMP messages about this socket's datagrams for NextError. If the system
+// does not support it, NextError returns none. Each message also fails one system call on the socket, whichever
+// datagram the message is about: a Read, whose caller must then call NextError, or one of a Write, which repeats
+// it and calls notify before it returns. Messages that are not taken use up the receive buffer. Anyone can send
+// them, so ReportErrors is meant for a socket with one peer. If notify is nil, messages are ignored from now on.
+func (c *Conn) ReportErrors(notify func()) {
 	if c.udp == nil {
 		return
 	}
 	value := 0
-	if on {
+	c.os.notify.Store(nil)
+	if notify != nil {
 		value = 1
+		c.os.notify.Store(&notify)
 	}
 	_ = c.os.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, value)
@@ -46,30 +49,47 @@ func (c *Conn) NextError(buf []byte) (e ICMPError, ok bool) {
 			if err != nil {
 				return
 			}
-			if e.Err = icmpErrno(oob[:oobn]); e.Err != nil {
-				e.Remote, e.Quoted, ok = addressOf(from), buf[:n], true
+			if e, ok = parseICMP(oob[:oobn]); ok {
+				e.Remote, e.Quoted = addressOf(from), buf[:n]
 			}
 		}
 	})
 	return e, ok
 }
 
-// icmpErrno returns the error in a struct sock_extended_err if it originates from ICMP, and nil otherwise.
-func icmpErrno(b []byte) error {
+// parseICMP returns the error and the payload size of the struct sock_extended_err in control messages. It
+// returns false if there is none or if it does not originate from ICMP.
+func parseICMP(b []byte) (e ICMPError, ok bool) {
 	for len(b) >= unix.SizeofCmsghdr {
 		h, data, rest, err := unix.ParseOneSocketControlMessage(b)
 		if err != nil {
-			return nil
+			return e, false
 		}
 		b = rest
 		isError := h.Level == unix.IPPROTO_IP && h.Type == unix.IP_RECVERR ||
 			h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_RECVERR
-		// The origin follows the errno.
-		if isError && len(data) >= 8 && (data[4] == unix.SO_EE_ORIGIN_ICMP || data[4] == unix.SO_EE_ORIGIN_ICMP6) {
-			return syscall.Errno(binary.NativeEndian.Uint32(data))
+		if !isError || len(data) < 12 {
+			continue
 		}
+		// The origin and the type of the message follow the errno. The last field is the MTU that a router
+		// reports.
+		errno := syscall.Errno(binary.NativeEndian.Uint32(data))
+		origin, mtu := data[4], int64(binary.NativeEndian.Uint32(data[8:]))
+		headers := int64(20 + 8)
+		switch origin {
+		case unix.SO_EE_ORIGIN_ICMP:
+		case unix.SO_EE_ORIGIN_ICMP6:
+			headers = 40 + 8
+		default:
+			continue
+		}
+		e.Err = errno
+		if errno == syscall.EMSGSIZE {
+			e.Payload = int(max(0, min(mtu-headers, maxRun)))
+		}
+		return e, true
 	}
-	return nil
+	return e, false
 }
 
 func addressOf(from unix.Sockaddr) netip.AddrPort {

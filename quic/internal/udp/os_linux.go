@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +24,9 @@ type osConn struct {
 	zones    zoneCache
 	gso      gso
 	gro      bool
-	df       bool      // the system fragments no datagrams
-	sends    sync.Pool // of *sendOp
+	df       bool                   // the system fragments no datagrams
+	sends    sync.Pool              // of *sendOp
+	notify   atomic.Pointer[func()] // see ReportErrors
 	// sendmsg is the function of this name. Tests replace it to simulate refusals of a kernel or a network
 	// card.
 	sendmsg func(fd int, p, oob []byte, to *sockaddr) error

@@ -33,7 +33,7 @@ func (o *osConn) read(t *datagram.Train) (int, error) {
 func (o *osConn) write(tx *datagram.Transmit) error { return o.writeWait(tx) }
 
 // ReportErrors does nothing, because only Linux reports ICMP messages on unconnected sockets.
-func (c *Conn) ReportErrors(bool) {}
+func (c *Conn) ReportErrors(func()) {}
 
 // NextError always reports that there is no message.
 func (c *Conn) NextError([]byte) (ICMPError, bool) { return ICMPError{}, false }

@@ -22,6 +22,9 @@ type sendOp struct {
 	block   bool
 	first   error // the first error of a refused datagram, or of an earlier one
 	refusal error // a possible refusal of segmentation offload
+	reports bool  // errors may be about earlier datagrams: see Conn.ReportErrors
+	again   bool  // the datagrams that are next have failed once with such an error
+	noted   bool  // an error was such a report
 	proven  bool  // a datagram of full size was sent individually after refusal
 }
 
@@ -56,8 +59,13 @@ func (o *osConn) send(tx *datagram.Transmit, do func(*sendOp) error) error {
 		tx.Data = nil
 		return err
 	}
+	notify := o.notify.Load()
+	op.reports = notify != nil
 	err = do(op)
 	op.tx = nil
+	if op.noted && notify != nil {
+		(*notify)()
+	}
 	if op.refusal != nil && op.proven {
 		o.gso.refuse(tx.Path.Remote.Addr(), op.refusal)
 	}
@@ -73,6 +81,7 @@ func (o *osConn) send(tx *datagram.Transmit, do func(*sendOp) error) error {
 // begin sets the address and the control messages.
 func (op *sendOp) begin(tx *datagram.Transmit) error {
 	op.tx, op.block, op.first, op.refusal, op.proven = tx, false, nil, nil, false
+	op.again, op.noted = false, false
 	if err := op.setAddress(); err != nil {
 		return err
 	}
@@ -128,8 +137,11 @@ func (op *sendOp) sendAll(fd uintptr) {
 		case err == syscall.EAGAIN:
 			op.block = true
 			return
+		case op.reports && !op.again && mayBeReport(err):
+			op.again, op.noted = true, true // repeat: the system reports each message once
+			continue
 		case isRun:
-			op.most = 1
+			op.most, op.again = 1, false
 			if refusesGSO(err) {
 				op.refusal = err
 			} else {
@@ -140,5 +152,12 @@ func (op *sendOp) sendAll(fd uintptr) {
 			op.first = err
 		}
 		tx.Data = tx.Data[len(data):]
+		op.again = false
 	}
+}
+
+// mayBeReport reports whether err may come from an ICMP message about an earlier datagram.
+func mayBeReport(err error) bool {
+	class := Classify(err)
+	return class == ClassRefused || class == ClassTooLarge
 }
