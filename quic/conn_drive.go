@@ -43,7 +43,6 @@ type outcome struct {
 	connected, closed, drained bool
 	fired                      bool // the connection's timer fired
 	bySender                   bool // the driver is a sender, in its turn
-	events                     []core.EndpointEvent
 }
 
 // busyTimerPause is the time after which a timer that fires on a busy connection fires again. The
@@ -183,22 +182,14 @@ func (c *Conn) dropPackets(now monotime.Time, o *output) {
 func (c *Conn) handOut(out *outcome) bool {
 	job := c.core.PollTLS()
 	c.pollEvents(out)
-	for {
-		ev, ok := c.core.PollEndpointEvent()
-		if !ok {
-			break
-		}
-		out.events = append(out.events, ev)
-	}
-	if job == nil && len(out.events) == 0 {
+	events := c.core.PollEndpointEvents()
+	if job == nil && len(events) == 0 {
 		return false
 	}
 	c.mu.Unlock()
 	connected := out.connected
 	c.report(out)
-	c.ep.applyEvents(c, out.events)
-	clear(out.events)
-	out.events = out.events[:0]
+	c.ep.applyEvents(c, events)
 	if job != nil {
 		c.ep.pool.submit(tlsTask{c, job})
 	}

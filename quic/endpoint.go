@@ -258,8 +258,7 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 	}
 	e.setTimer()
 	e.mu.Unlock()
-	var reply [core.MaxUnknownSize]byte
-	e.admitPostponed(reply[:])
+	e.admitPostponed()
 }
 
 // setTimer sets the Endpoint's timer. It is called with mu held after anything that may change the

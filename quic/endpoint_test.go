@@ -369,3 +369,11 @@ func TestRetryTokenOfAnotherEndpoint(t *testing.T) {
 		require.NoError(t, <-dialed)
 	})
 }
+
+// The Endpoint's own deadline, which passes at least once for most clients, allocates nothing.
+func TestEndpointTimeoutAllocations(t *testing.T) {
+	e, err := newTestEndpoint()
+	require.NoError(t, err)
+	defer e.Close()
+	require.Zero(t, testing.AllocsPerRun(100, func() { e.handleTimeout(e.clock.now()) }))
+}

@@ -57,22 +57,32 @@ func (c *Conn) PollTLS() *TLSJob {
 	if c.tls.busy || c.closing.state != stateOpen {
 		return nil
 	}
-	var in []tlsprovider.CryptoData
-	for s := range c.spaces {
-		if c.spaces[s].in.ready() {
-			in = append(in, tlsprovider.CryptoData{Level: levelOf[s], Data: c.spaces[s].in.take()})
-		}
-	}
-	if in == nil && !c.tls.wanted && !c.tls.ignoreTickets {
+	if !c.tls.wanted && !c.tls.ignoreTickets && !c.hasCryptoData() {
 		return nil
 	}
 	if c.tls.params == nil && !c.tls.confirmed {
 		c.tls.params = c.localParams()
 	}
-	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params, in: in,
+	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params,
 		ignoreTickets: c.tls.ignoreTickets}
+	j.in, j.out = j.inBuf[:0], j.outBuf[:0]
+	for s := range c.spaces {
+		if c.spaces[s].in.ready() {
+			j.in = append(j.in, tlsprovider.CryptoData{Level: levelOf[s], Data: c.spaces[s].in.take()})
+		}
+	}
 	c.tls.wanted, c.tls.ignoreTickets, c.tls.busy = false, false, true
 	return j
+}
+
+// hasCryptoData reports whether there is CRYPTO data for TLS.
+func (c *Conn) hasCryptoData() bool {
+	for s := range c.spaces {
+		if c.spaces[s].in.ready() {
+			return true
+		}
+	}
+	return false
 }
 
 // HandleTLSResult processes a job that has run.
@@ -113,7 +123,7 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 	case tlsprovider.EventTransportParameters, tlsprovider.EventClientHello:
 		c.handlePeerParams(o.data)
 	case tlsprovider.EventHandshakeDone:
-		c.handleHandshakeComplete(o.state)
+		c.handleHandshakeComplete(*o.state)
 	}
 }
 

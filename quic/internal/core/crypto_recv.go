@@ -65,20 +65,20 @@ func (r *cryptoRecv) ready() bool {
 	return r.have.NumRanges() > 0 && r.have.Range(0).Start == r.base
 }
 
-// take removes the contiguous data at the front and returns a copy of it.
+// take removes the contiguous data at the front and returns it. The caller owns it.
 func (r *cryptoRecv) take() []byte {
 	if !r.ready() {
 		return nil
 	}
 	end := r.have.Range(0).End
 	n := int(end - r.base)
-	out := append([]byte(nil), r.buf[:n]...)
 	r.have.Sub(r.base, end)
 	r.base = end
-	if rest := copy(r.buf, r.buf[n:]); rest > 0 {
-		r.buf = r.buf[:rest]
-	} else {
+	out := r.buf[:n:n]
+	if rest := r.buf[n:]; len(rest) == 0 {
 		r.buf = nil
+	} else { // data behind a gap
+		r.buf = append([]byte(nil), rest...)
 	}
 	return out
 }

@@ -14,9 +14,14 @@ type cryptoSend struct {
 	unacked recovery.RangeSet[int64] // ranges not yet acknowledged
 }
 
+// write appends data, which belongs to s from then on.
 func (s *cryptoSend) write(p []byte) {
 	start := s.base + int64(len(s.buf))
-	s.buf = append(s.buf, p...)
+	if s.buf == nil {
+		s.buf = p
+	} else {
+		s.buf = append(s.buf, p...)
+	}
 	s.pending.Add(start, start+int64(len(p)))
 	s.unacked.Add(start, start+int64(len(p)))
 }

@@ -12,7 +12,7 @@
 //
 //	inputs    HandleTrain, HandleSendResult, HandleTimeout, HandleTLSResult, HandleStatelessReset
 //	calls     OpenStream, AcceptStream, Read, Write, …, Close: the application's
-//	outputs   PollTLS, PollEvent, PollEndpointEvent, PollTransmit, NextTimeout
+//	outputs   PollTLS, PollEvent, PollEndpointEvents, PollTransmit, NextTimeout
 //	getters   State, Stats, HasTransmit …
 //
 // After any number of inputs and calls, the driver polls each output in the order above until it is empty.

@@ -21,9 +21,12 @@ func (c *Conn) PollEvent() (Event, bool) {
 	return Event{}, false
 }
 
-// PollEndpointEvent returns the next event for the Endpoint.
-func (c *Conn) PollEndpointEvent() (EndpointEvent, bool) {
-	return pop(&c.events.endpoint)
+// PollEndpointEvents returns the events for the Endpoint that it has not returned yet, in order. The caller
+// owns the slice.
+func (c *Conn) PollEndpointEvents() []EndpointEvent {
+	evs := c.events.endpoint
+	c.events.endpoint = nil
+	return evs
 }
 
 // pop removes the first element of a queue. It releases the array of a queue that becomes empty.

@@ -172,7 +172,7 @@ func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
 func (r *rig) events(c *Conn, side tlsprovider.Side) {
 	for _, ok := c.PollEvent(); ok; _, ok = c.PollEvent() {
 	}
-	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+	for _, ev := range c.PollEndpointEvents() {
 		if side == tlsprovider.Server {
 			r.endpoint.HandleConnEvent(r.now, r.ref, ev)
 		}

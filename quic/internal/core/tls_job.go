@@ -21,6 +21,10 @@ type TLSJob struct {
 	signing *tlsprovider.SignRequest
 	out     []tlsOutput
 	err     error
+
+	// The arrays of in and out, which suffice for all jobs but unusual ones.
+	inBuf  [2]tlsprovider.CryptoData
+	outBuf [6]tlsOutput
 }
 
 // A tlsOutput is an event of a session that stays valid after the next call of the session.
@@ -29,7 +33,7 @@ type tlsOutput struct {
 	level tlsprovider.Level
 	data  []byte
 	keys  tlsprovider.Keys
-	state tlsprovider.State
+	state *tlsprovider.State
 }
 
 // Run runs the job until the session waits for the peer or for a private key operation: see Signing. It may
@@ -119,7 +123,8 @@ func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
 			case tlsprovider.EventKeys:
 				err = j.takeKeys(ev.Level)
 			case tlsprovider.EventHandshakeDone:
-				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: j.session.State()})
+				state := j.session.State()
+				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: &state})
 				// A client waits for tickets: see ticketWait.
 				j.ignoreTickets = j.ignoreTickets || j.cfg.Side == tlsprovider.Server
 			default:

@@ -109,3 +109,14 @@ func BenchmarkRoundTrip(b *testing.B) {
 		})
 	}
 }
+
+// A packet with a few frames takes one allocation, its record included.
+func TestSentPacketAllocations(t *testing.T) {
+	record := make([]byte, 20)
+	var p *SentPacket // outside of the function, so that it is on the heap
+	require.EqualValues(t, 1, testing.AllocsPerRun(100, func() {
+		var pool sentPool
+		p = pool.take()
+		p.Record = append(p.Record, record...)
+	}))
+}

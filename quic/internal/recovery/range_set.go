@@ -31,6 +31,12 @@ type block[T ~int64] struct {
 	head int
 }
 
+// A firstBlock is the memory of a set with few ranges, in one allocation.
+type firstBlock[T ~int64] struct {
+	blocks [1]block[T]
+	ranges [2]Range[T]
+}
+
 // maxBlock is the maximum number of ranges in a block. The ranges of an ACK frame fit in a single block.
 const maxBlock = 128
 
@@ -95,7 +101,9 @@ func (s *RangeSet[T]) first(i int) position {
 func (s *RangeSet[T]) insert(p position, r Range[T]) {
 	s.n++
 	if len(s.blocks) == 0 {
-		s.blocks = append(s.blocks, block[T]{})
+		f := new(firstBlock[T])
+		f.blocks[0].r = f.ranges[:0]
+		s.blocks = f.blocks[:]
 	}
 	if p.block == len(s.blocks) {
 		p.block--

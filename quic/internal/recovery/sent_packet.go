@@ -64,6 +64,7 @@ type SentPacket struct {
 	lossID   uint32        // the LossBatch in which it was declared lost
 	lostTime monotime.Time // when it was declared lost
 	next     *SentPacket   // in the free list
+	few      [24]byte      // the array of a short Record
 }
 
 // maxRecord is the maximum size of a record buffer that is kept for reuse.
@@ -82,13 +83,15 @@ const idleSent = 16
 func (f *sentPool) take() *SentPacket {
 	p := f.free
 	if p == nil {
-		return &SentPacket{}
+		p = new(SentPacket)
+		p.Record = p.few[:0]
+		return p
 	}
 	f.free = p.next
 	f.n--
 	rec := p.Record[:0]
 	if cap(rec) > maxRecord {
-		rec = nil
+		rec = p.few[:0]
 	}
 	*p = SentPacket{Record: rec}
 	return p

@@ -293,7 +293,7 @@ func (c *Conn) driveOnce() {
 		c.event(ev)
 	}
 	c.App.run(c)
-	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+	for _, ev := range c.PollEndpointEvents() {
 		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
 	}
 	for {
@@ -312,7 +312,7 @@ func (c *Conn) driveOnce() {
 	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
 		c.event(ev)
 	}
-	for ev, ok := c.PollEndpointEvent(); ok; ev, ok = c.PollEndpointEvent() {
+	for _, ev := range c.PollEndpointEvents() {
 		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
 	}
 	n.armEndpoint()
