@@ -20,7 +20,7 @@ func TestLoopbackLoops(t *testing.T) {
 	for _, bpf := range []string{"", "off"} {
 		t.Run("BPF "+bpf, func(t *testing.T) {
 			t.Setenv("PQQUIC_DISABLE_BPF", bpf)
-			l := listenLoops(t)
+			l := listenLoops(t, ":0")
 			e := l.Endpoint()
 			var serving sync.WaitGroup
 			serveConns(&serving, l, echoConn)
@@ -59,7 +59,7 @@ func TestLoopbackOtherAddress(t *testing.T) {
 	for _, bpf := range []string{"", "off"} {
 		t.Run("BPF "+bpf, func(t *testing.T) {
 			t.Setenv("PQQUIC_DISABLE_BPF", bpf)
-			l := listenLoops(t)
+			l := listenLoops(t, "127.0.0.1:0")
 			e := l.Endpoint()
 			answered := 0
 			for i := range 64 {
@@ -96,10 +96,10 @@ func TestLoopbackOtherAddress(t *testing.T) {
 	}
 }
 
-func listenLoops(t *testing.T) *Listener {
+func listenLoops(t *testing.T, addr string) *Listener {
 	cfg := serverConfig()
 	cfg.Loops = 2
-	l, err := Listen("udp", "127.0.0.1:0", cfg)
+	l, err := Listen("udp", addr, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Endpoint().Close() })
 	return l

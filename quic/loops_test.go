@@ -119,23 +119,29 @@ func withLoops(t *testing.T, server *Config, test func(*testing.T, *loopsWorld))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		w := &loopsWorld{world: &world{T: t, net: &simnet.Net{Latency: 5 * time.Millisecond}}}
-		w.splitter = newSplitter(w.net.Listen(serverAddr), 2)
-		full, err := server.withDefaults()
-		require.NoError(t, err)
-		var pcs []net.PacketConn
-		for _, s := range w.socks {
-			pcs = append(pcs, s)
-		}
-		w.server, err = newEndpoint(pcs, w.ids, full)
-		require.NoError(t, err)
-		w.listener, err = w.server.Listen()
-		require.NoError(t, err)
+		w.open(server, 2)
 		t.Cleanup(func() {
 			require.NoError(t, w.server.Close())
 			require.Zero(t, w.net.Open(), "sockets left open")
 		})
 		test(t, w)
 	})
+}
+
+// open starts the server.
+func (w *loopsWorld) open(cfg *Config, loops int) {
+	w.Helper()
+	w.splitter = newSplitter(w.net.Listen(serverAddr), loops)
+	full, err := cfg.withDefaults()
+	require.NoError(w, err)
+	var pcs []net.PacketConn
+	for _, s := range w.socks {
+		pcs = append(pcs, s)
+	}
+	w.server, err = newEndpoint(pcs, w.ids, full)
+	require.NoError(w, err)
+	w.listener, err = w.server.Listen()
+	require.NoError(w, err)
 }
 
 // clientAt returns a client with its own address. Clients with an even and an odd number have their
@@ -428,6 +434,33 @@ func TestResetsFromLoops(t *testing.T) {
 	})
 }
 
+// A server that restarts with the same ResetSecret, and another number of loops, ends old connections. Their
+// connection IDs name any of the new loops, because the key is another one.
+func TestResetAfterRestartWithLoops(t *testing.T) {
+	cfg := serverConfig()
+	cfg.ResetSecret = make([]byte, minSecret)
+	withLoops(t, cfg, func(t *testing.T, w *loopsWorld) {
+		var streams []*Stream
+		for i := range 8 {
+			client, server := w.connectAt(i)
+			c, _ := w.stream(client, server)
+			streams = append(streams, c)
+		}
+		advance(time.Second)
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return from.String() == serverAddr })
+		require.NoError(t, w.server.Close())
+		w.net.SetDrop(nil)
+		w.open(cfg, 3)
+		for _, c := range streams {
+			_, err := c.Write([]byte("is anybody there?"))
+			require.NoError(t, err)
+			_, err = c.Read(make([]byte, 1))
+			require.ErrorIs(t, err, ErrStatelessReset)
+		}
+		require.Equal(t, uint64(len(streams)), w.server.Stats().Drops.StatelessReset)
+	})
+}
+
 // A stateless reset from a client has a random connection ID, so it may reach any loop.
 func TestResetReachesItsLoop(t *testing.T) {
 	for _, named := range []int{0, 1} {
@@ -479,6 +512,29 @@ func TestLimitsOfAllLoops(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Each loop has its part of Config.MaxHandshakes. If that is used up, its new clients need a Retry.
+func TestLoopsDivideHandshakes(t *testing.T) {
+	cfg := serverConfig()
+	cfg.MaxHandshakes = 2
+	withLoops(t, cfg, func(t *testing.T, w *loopsWorld) {
+		silent := w.clientAt(0, nil)
+		w.net.SetDrop(func(_, to netip.AddrPort, _ []byte) bool { return to == silent.sock.LocalAddr() })
+		ctx, cancel := context.WithCancel(t.Context())
+		dialed := start(func() error { _, err := silent.Dial(ctx, serverAddr, nil); return err })
+		advance(100 * time.Millisecond)
+		for i, want := range []uint64{0, 1} {
+			_, err := w.clientAt(1+i, nil).Dial(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			server, err := w.listener.Accept(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 1-i, server.ep.index)
+			require.Equal(t, want, w.server.Stats().Handshakes.Retried)
+		}
+		cancel()
+		require.ErrorIs(t, <-dialed, context.Canceled)
+	})
 }
 
 // A token from one loop is valid at the others.
