@@ -188,7 +188,7 @@ func (a *avoidance) growReno(bytes, cwnd, mds int) {
 
 // maxCube bounds the time for which cube computes the curve. In this time it rises above the largest window
 // from any smaller one.
-const maxCube = 64 * time.Second
+const maxCube = 67 * time.Second
 
 // cube returns C * t^3 in bytes, where C is 0.4 segments per second cubed.
 func cube(t time.Duration, mds int) int64 {

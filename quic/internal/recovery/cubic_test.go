@@ -152,7 +152,7 @@ func TestTargetIsBounded(t *testing.T) {
 		require.Greater(t, ct.cwnd, was*14/10)
 		require.Less(t, ct.cwnd, was*17/10, "half a window for each window acknowledged, compounded")
 	}
-	ct.run(10 * time.Second)
+	ct.run(20 * time.Second)
 	require.Equal(t, maxWindow, ct.cwnd)
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
@@ -257,6 +258,39 @@ func TestUnacknowledgedStateIsBounded(t *testing.T) {
 		lt.l.PacketSent(lt.now, SpaceApp, p)
 	}
 	require.Equal(t, maxInFlight, sent, "small packets are bounded by number")
+	lt.check()
+	lt.l.Close()
+	require.Zero(t, lt.l.Path().BytesInFlight())
+	lt.wantNoTimer("closed")
+}
+
+// The largest window permits 10 Gbit/s with a round-trip time of 100 ms. What is remembered of the packets
+// is small beside what they carry.
+func TestLargeWindowsAreUsed(t *testing.T) {
+	lt := newConfirmedTest(t)
+	lt.l.setWindow(lt.now, maxWindow, math.MaxInt)
+	send := func(size int) (sent int) {
+		for ; lt.l.SendLimit(lt.now) == SendAll; sent++ {
+			p := lt.l.NewSent()
+			p.Num, p.Time, p.Size, p.AckEliciting, p.InFlight = lt.l.NextNumber(SpaceApp), lt.now, size, true, true
+			lt.l.PacketSent(lt.now, SpaceApp, p)
+		}
+		return sent
+	}
+	send(1200)
+	inFlight := lt.l.Path().BytesInFlight()
+	require.Greater(t, inFlight, 125_000_000)
+	require.LessOrEqual(t, inFlight, maxWindow)
+	packets := lt.l.spaces[SpaceApp].sent.len()
+	f := lt.frame(0, nil, 1, -wire.PacketNumber(packets/2))
+	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, f, func(Space, *SentPacket, Fate) {}))
+	send(40)
+	packets = lt.l.packetsInFlight
+	require.LessOrEqual(t, packets, max(maxInFlight, lt.l.Path().BytesInFlight()/bytesPerPacket)+1)
+
+	const record = 64 // SentPacket.Record, of which most have less
+	size := int(unsafe.Sizeof(SentPacket{})+2*unsafe.Sizeof(sentEntry{})) + record
+	require.Less(t, size, bytesPerPacket/3)
 	lt.check()
 	lt.l.Close()
 	require.Zero(t, lt.l.Path().BytesInFlight())

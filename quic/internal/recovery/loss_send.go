@@ -6,9 +6,11 @@ import (
 
 // The limits on what is remembered about packets that a peer does not acknowledge.
 const (
-	// maxInFlight bounds the number of packets in flight regardless of their size. It corresponds to a
-	// window of 16 MiB in packets of full size.
-	maxInFlight = 1 << 14
+	// There may be maxInFlight packets in flight, whatever their size, and more while they have
+	// bytesPerPacket bytes on average. What is remembered of them then takes less memory than a third of
+	// what they carry, which counts as memory for bytes that are written and not acknowledged.
+	maxInFlight    = 1 << 14
+	bytesPerPacket = 1 << 10
 	// maxUntimed bounds, in each space, the packets that are not in flight. Their acknowledgement only
 	// shows which of our own acknowledgements have arrived.
 	maxUntimed = 256
@@ -83,7 +85,7 @@ func (l *Loss) SendLimit(now monotime.Time) SendLimit {
 
 // windowOpen reports whether the congestion window has room for a datagram.
 func (l *Loss) windowOpen() bool {
-	if l.packetsInFlight >= maxInFlight {
+	if l.packetsInFlight >= max(maxInFlight, l.active.bytesInFlight/bytesPerPacket) {
 		return false
 	}
 	return l.active.windowOpen()
