@@ -96,8 +96,8 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 		c.loss.Path().ValidateAddress()
 	}
 	c.loss.Path().DatagramSent(in.Sent)
-	for _, d := range in.Datagrams {
-		c.HandleTrain(now, Train{Path: in.Path, ECN: d.ECN, Data: d.Data})
+	for i := range in.Datagrams {
+		c.handleKept(&in.Datagrams[i])
 	}
 	if in.hello != nil { // the Endpoint does not keep datagrams that only repeat CRYPTO data
 		c.spaces[recovery.SpaceInitial].acks.Merge(c.now, &in.hello.acks)

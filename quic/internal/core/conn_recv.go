@@ -36,9 +36,7 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	slab, off := t.Data, 0
 	for len(t.Data) > 0 {
 		d := t.Next()
-		c.stats.DatagramsReceived++
-		c.stats.BytesReceived += uint64(len(d))
-		c.loss.Path().DatagramReceived(len(d))
+		c.receivedDatagram(len(d))
 		short := d[0]&0x80 == 0
 		if short && c.mayOpenApp() {
 			c.addShort(off, d)
@@ -146,10 +144,37 @@ func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDe
 		pkt[d.HeaderLen:d.HeaderLen+d.PayloadLen], ecn)
 }
 
+// handleKept processes a datagram that the Endpoint kept.
+func (c *Conn) handleKept(d *ReceivedDatagram) {
+	if c.closing.state != stateOpen {
+		c.drop(DropClosedConn)
+		return
+	}
+	c.receivedDatagram(len(d.Data))
+	for i := range d.opened[:d.nOpened] {
+		p := &d.opened[i]
+		pkt := d.Data[p.offset:][:p.size]
+		c.handlePacket(recovery.SpaceInitial, p.pn, pkt, p.payload(pkt), d.ECN)
+		if c.closing.state != stateOpen {
+			return
+		}
+	}
+	c.handlePackets(d.Data[d.rest:], len(d.Data), d.ECN)
+}
+
+// receivedDatagram counts a datagram.
+func (c *Conn) receivedDatagram(size int) {
+	c.stats.DatagramsReceived++
+	c.stats.BytesReceived += uint64(size)
+	c.loss.Path().DatagramReceived(size)
+}
+
 // handleDatagram processes a datagram that starts with a long header or that arrived before the 1-RTT keys.
-func (c *Conn) handleDatagram(d []byte, ecn ECN) {
+func (c *Conn) handleDatagram(d []byte, ecn ECN) { c.handlePackets(d, len(d), ecn) }
+
+// handlePackets processes the packets in d, which is the end of a datagram of the size whole.
+func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 	var first wire.ConnID
-	whole := len(d)
 	for n := 0; len(d) > 0 && c.closing.state == stateOpen; n++ {
 		if d[0]&0x80 == 0 {
 			c.handleEarlyShort(d, ecn)

@@ -48,7 +48,8 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 		return e.drop(DropHelloBytes)
 	}
 	had := k.have.Len()
-	if reason := e.readInitials(k, d, ecn, known); reason != DropNone {
+	kept, reason := e.readInitials(k, d, ecn, known)
+	if reason != DropNone {
 		switch {
 		case !known:
 			k.in.closeKeys()
@@ -60,7 +61,7 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 	}
 	// A repetition of the same half needs no more room.
 	if !known || k.have.Len() > had {
-		e.keepDatagram(k, d, ecn)
+		e.keepDatagram(k, kept)
 	}
 	if !known {
 		k.in.LocalID = e.cfg.NewConnID()
@@ -83,12 +84,13 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 	return e.drop(DropIncompleteHello)
 }
 
-// keepDatagram stores a datagram for the connection that may follow.
-func (e *Endpoint) keepDatagram(k *hello, d []byte, ecn ECN) {
-	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{append([]byte(nil), d...), ecn})
-	k.bytes += len(d)
+// keepDatagram stores a copy of a datagram for the connection that may follow.
+func (e *Endpoint) keepDatagram(k *hello, d ReceivedDatagram) {
+	d.Data = append([]byte(nil), d.Data...)
+	k.in.Datagrams = append(k.in.Datagrams, d)
+	k.bytes += len(d.Data)
 	if k.listed {
-		e.hellos.bytes += len(d)
+		e.hellos.bytes += len(d.Data)
 	}
 }
 
@@ -133,63 +135,68 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 	case k.bytes+len(d) > maxHelloBytes || e.hellos.bytes+len(d) > e.cfg.HelloBytes:
 		return e.drop(DropHelloBytes)
 	}
-	e.keepDatagram(k, d, ecn)
+	e.keepDatagram(k, ReceivedDatagram{Data: d, ECN: ecn})
 	return e.drop(DropIncompleteHello)
 }
 
 // readInitials opens the Initial packets of a datagram, in a copy, and records what they contain. The
-// caller has paid for the first attempt.
-func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) DropReason {
+// caller has paid for the first attempt. The copy, which is valid until the next call, is for the connection,
+// so that the packets need not be opened again.
+func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) (ReceivedDatagram, DropReason) {
+	kept := ReceivedDatagram{Data: append(e.scratch[:0], d...), ECN: ecn}
 	opened := false
-	for i := 0; i < maxInitialPackets && len(d) > 0; i++ {
-		h, n := wire.ParseLongHeader(d)
+	for i := 0; i < maxInitialPackets && kept.rest < len(d); i++ {
+		h, n := wire.ParseLongHeader(d[kept.rest:])
 		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID && h.DstID != k.in.LocalID ||
 			i > 0 && !e.attempts.take(e.now) {
 			break
 		}
-		pkt := append(e.scratch[:0], d[:h.Len]...)
-		d = d[h.Len:]
-		pn, payload, ok := e.openInitial(k, pkt, h.PNOffset, known || opened)
-		if !ok {
+		p := openedInitial{offset: uint16(kept.rest), size: uint16(h.Len)}
+		pkt := kept.Data[kept.rest:][:h.Len:h.Len]
+		kept.rest += h.Len
+		if h.SrcID != k.in.PeerID || !e.openInitial(k, pkt, h.PNOffset, known || opened, &p) {
 			continue
 		}
 		opened = true
-		if !k.acks.ShouldProcess(pn) {
+		if !k.acks.ShouldProcess(p.pn) {
 			continue
 		}
-		eliciting, ok := k.readFrames(payload)
+		eliciting, ok := k.readFrames(p.payload(pkt))
 		if !ok {
-			return DropBadHello
+			return kept, DropBadHello
 		}
-		k.acks.Receive(e.now, pn, eliciting, ecn)
+		k.acks.Receive(e.now, p.pn, eliciting, ecn)
+		kept.opened[kept.nOpened] = p
+		kept.nOpened++
 	}
 	if !opened {
-		return DropUndecryptable
+		return kept, DropUndecryptable
 	}
-	return DropNone
+	return kept, DropNone
 }
+
+// payload returns the plaintext of the packet pkt.
+func (p *openedInitial) payload(pkt []byte) []byte { return pkt[p.headerLen:][:p.payloadLen] }
 
 // openInitial opens one packet in place. Until a packet of a client has authenticated, no keys outlive the
 // call. Afterwards the keys are kept, so that they are derived only once.
-func (e *Endpoint) openInitial(k *hello, pkt []byte, pnOffset int, authentic bool) (pn wire.PacketNumber, payload []byte, ok bool) {
+func (e *Endpoint) openInitial(k *hello, pkt []byte, pnOffset int, authentic bool, out *openedInitial) bool {
 	if !authentic {
 		id := k.in.DstID
 		p, ok := e.cfg.Provider.OpenInitial(uint32(k.in.Version), id.Bytes(), pkt, pnOffset)
-		if !ok {
-			return 0, nil, false
-		}
-		return wire.PacketNumber(p.PacketNumber), pkt[p.HeaderLen:][:p.PayloadLen], true
+		out.pn = wire.PacketNumber(p.PacketNumber)
+		out.headerLen, out.payloadLen = uint16(p.HeaderLen), uint16(p.PayloadLen)
+		return ok
 	}
 	if !e.deriveKeys(k.in) {
-		return 0, nil, false
+		return false
 	}
 	p := &e.opening[0]
 	*p = tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(pnOffset)}
 	k.in.keys.Opener.Open(pkt, e.opening[:], int64(k.acks.Largest()))
-	if p.Status != tlsprovider.OpenOK {
-		return 0, nil, false
-	}
-	return wire.PacketNumber(p.PacketNumber), pkt[p.HeaderLen:][:p.PayloadLen], true
+	out.pn = wire.PacketNumber(p.PacketNumber)
+	out.headerLen, out.payloadLen = uint16(p.HeaderLen), uint16(p.PayloadLen)
+	return p.Status == tlsprovider.OpenOK
 }
 
 // deriveKeys derives a client's Initial keys if they do not exist.

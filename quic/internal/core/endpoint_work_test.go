@@ -267,6 +267,61 @@ func TestKeysOfClients(t *testing.T) {
 	}
 }
 
+// The packets of a ClientHello are opened once, although first the Endpoint reads them and then the
+// connection.
+func TestHelloPacketsAreOpenedOnce(t *testing.T) {
+	hello := make([]byte, 4+1000)
+	copy(hello, []byte{1, 0, 1000 >> 8, 1000 & 0xff})
+	piece := func(start, end int) []byte {
+		return wire.Crypto{Offset: uint64(start), Data: hello[start:end]}.Append(nil)
+	}
+	for _, tt := range []struct {
+		name      string
+		datagrams [][][]byte // packets by datagram
+		packets   uint64
+	}{
+		{"one datagram", [][][]byte{{piece(0, 1004)}}, 1},
+		{"two datagrams", [][][]byte{{piece(0, 500)}, {piece(500, 1004)}}, 2},
+		{"reordered", [][][]byte{{piece(500, 1004)}, {piece(0, 500)}}, 2},
+		{"two packets in a datagram", [][][]byte{{piece(0, 500), piece(500, 1004)}}, 2},
+		// The Endpoint opens three packets of a datagram, and the connection the fourth.
+		{"four packets in a datagram", [][][]byte{{piece(0, 300), piece(300, 600), piece(600, 1004), {1}}}, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var p *countingProvider
+			r := newRig(t, rigOptions{
+				endpoint: func(c *EndpointConfig) {
+					p = &countingProvider{Provider: c.Provider}
+					c.Provider = p
+				},
+				server: func(c *Config) { c.Provider = p },
+			})
+			s := newStranger(t, p.Provider, "a client")
+			var got Routed
+			for _, packets := range tt.datagrams {
+				var d []byte
+				for i, frames := range packets {
+					size := 0
+					if i == len(packets)-1 {
+						size = MinInitialSize - len(d)
+					}
+					d = s.packet(d, frames, size)
+				}
+				got = r.receiveFrom(clientAddr, d)
+			}
+			require.Equal(t, RouteAdmit, got.Kind)
+			var err error
+			r.server, err = NewServerConn(r.now, r.serverConfig, got.Incoming)
+			require.NoError(t, err)
+			require.EqualValues(t, tt.packets, p.opens)
+			require.Equal(t, tt.packets, r.server.Stats().PacketsReceived)
+			require.EqualValues(t, len(tt.datagrams), r.server.Stats().DatagramsReceived)
+			require.Equal(t, hello, r.server.spaces[recovery.SpaceInitial].in.take())
+			require.Equal(t, wire.PacketNumber(tt.packets-1), r.server.spaces[recovery.SpaceInitial].acks.Largest())
+		})
+	}
+}
+
 // BenchmarkInitialDatagram reports the cost of the most expensive datagrams that an unknown client can
 // send, as multiples of the cost of half a ClientHello with its acknowledgement. It takes the fastest
 // round.

@@ -7,7 +7,7 @@ import (
 )
 
 // maxHelloBytes is the maximum size of the datagrams kept for one client until its ClientHello is complete.
-// Datagrams are kept as received; post-quantum ClientHellos of a few kilobytes fit easily.
+// Datagrams are kept with their padding; post-quantum ClientHellos of a few kilobytes fit easily.
 const maxHelloBytes = 16 << 10
 
 // maxHelloGaps bounds the number of gaps in a ClientHello, and so the cost of a CRYPTO frame. Chromium cuts

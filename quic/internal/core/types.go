@@ -56,7 +56,7 @@ type Incoming struct {
 	NextInitial wire.PacketNumber
 	// Sent is the total size of these packets in bytes.
 	Sent int
-	// Datagrams are the client's datagrams, as received, for the new Conn.
+	// Datagrams are the client's datagrams for the new Conn.
 	Datagrams []ReceivedDatagram
 
 	hello *hello           // what the Endpoint knows about the client
@@ -68,8 +68,20 @@ func (in *Incoming) closeKeys() {
 	in.keys = tlsprovider.Keys{}
 }
 
-// A ReceivedDatagram is a datagram that was kept.
+// A ReceivedDatagram is a datagram that was kept. Initial packets at its beginning may be open already, which
+// means that Data has their header and payload in plaintext.
 type ReceivedDatagram struct {
 	Data []byte
 	ECN  ECN
+
+	opened  [maxInitialPackets]openedInitial
+	nOpened int
+	rest    int // offset of the first packet that was not tried
+}
+
+// An openedInitial is an Initial packet that the Endpoint has opened.
+type openedInitial struct {
+	pn                    wire.PacketNumber
+	offset, size          uint16 // of the packet in its datagram
+	headerLen, payloadLen uint16
 }
