@@ -75,7 +75,7 @@ bench-peers:
 		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}"
 
 # All aims of the project as they are defined, in the summary of docs/performance.md: the workloads with 7 rounds, and
-# memory with 10,000 connections that are idle for 30 s with 3. Takes about an hour and a half on an idle machine.
+# memory with 10,000 connections that are idle for 30 s with 3. Takes about an hour.
 bench-aims: export RESULTS = build/out/bench-aims.json
 bench-aims: export DOCUMENT = docs/performance.md
 bench-aims:
