@@ -77,22 +77,29 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestIdleConnectionIsSmall(t *testing.T) {
+// Between exchanges a connection keeps what it needs for packets, and frees it when it rests.
+func TestRestFreesPackets(t *testing.T) {
 	s := newSteadyState(nil)
 	s.l.setWindow(s.now, 4<<20, 4<<20)
-	for range 3000 {
-		p := s.l.NewSent()
-		p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
-		p.AckEliciting, p.InFlight = true, true
-		s.l.PacketSent(s.now, SpaceApp, p)
-		s.a.Receive(s.now, p.Num, true, datagram.NotECT)
+	var b []byte
+	exchange := func() {
+		for range 3000 {
+			p := s.l.NewSent()
+			p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
+			p.AckEliciting, p.InFlight = true, true
+			s.l.PacketSent(s.now, SpaceApp, p)
+			s.a.Receive(s.now, p.Num, true, datagram.NotECT)
+		}
+		b = s.a.AppendAck(b[:0], s.now, 1200)
+		f, _ := wire.ConsumeAck(b)
+		require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
+		require.Zero(t, s.l.Path().BytesInFlight())
 	}
-	b := s.a.AppendAck(nil, s.now, 1200)
-	f, _ := wire.ConsumeAck(b)
-	require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
-	require.Zero(t, s.l.Path().BytesInFlight())
-	require.LessOrEqual(t, s.l.pool.n, idleSent)
-	require.LessOrEqual(t, len(s.l.spaces[SpaceApp].sent.buf), idleRing)
+	exchange()
+	require.Less(t, testing.AllocsPerRun(3, exchange), 100.0, "the packets of the exchange before are used again")
+	require.True(t, s.l.Rest())
+	require.Nil(t, s.l.pool.free)
+	require.Empty(t, s.l.spaces[SpaceApp].sent.buf)
 }
 
 func BenchmarkRoundTrip(b *testing.B) {

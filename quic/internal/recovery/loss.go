@@ -158,7 +158,6 @@ func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
 	// reset, because discarding keys indicates forward progress".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
 	l.resetPTO(now)
-	l.checkIdle()
 }
 
 // discardedSpace stands for the spaces that connections have discarded. It is never written.
@@ -262,11 +261,4 @@ func (l *Loss) Rest() bool {
 		pa.batches = nil
 	}
 	return true
-}
-
-// checkIdle frees memory that a connection without outstanding packets does not need.
-func (l *Loss) checkIdle() {
-	if l.packetsInFlight == 0 {
-		l.pool.trim()
-	}
 }

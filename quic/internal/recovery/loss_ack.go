@@ -49,7 +49,6 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 	}
 	l.ptoAcked(now, s)
 	l.prune(now, sp)
-	l.checkIdle()
 	return nil
 }
 

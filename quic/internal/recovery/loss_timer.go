@@ -81,7 +81,6 @@ func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 		if !now.Before(t) {
 			l.detectLost(now, s, fate)
 			l.prune(now, l.spaces[s])
-			l.checkIdle()
 		}
 		return
 	}

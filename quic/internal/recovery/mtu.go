@@ -256,5 +256,4 @@ func (l *Loss) forgetProbe(pn wire.PacketNumber) {
 	l.pool.put(e.p)
 	e.p = nil
 	sp.sent.link(i, i+1)
-	l.checkIdle()
 }

@@ -71,14 +71,8 @@ type SentPacket struct {
 const maxRecord = 256
 
 // sentPool is the free list of a connection. It is not shared, so it needs no lock and behaves the same in
-// every simulation.
-type sentPool struct {
-	free *SentPacket
-	n    int
-}
-
-// idleSent is the number of unused packets that a connection without outstanding packets keeps.
-const idleSent = 16
+// every simulation. It grows to the largest number of packets outstanding, and [Loss.Rest] frees it.
+type sentPool struct{ free *SentPacket }
 
 func (f *sentPool) take() *SentPacket {
 	p := f.free
@@ -88,7 +82,6 @@ func (f *sentPool) take() *SentPacket {
 		return p
 	}
 	f.free = p.next
-	f.n--
 	rec := p.Record[:0]
 	if cap(rec) > maxRecord {
 		rec = p.few[:0]
@@ -100,13 +93,4 @@ func (f *sentPool) take() *SentPacket {
 func (f *sentPool) put(p *SentPacket) {
 	p.next = f.free
 	f.free = p
-	f.n++
-}
-
-// trim frees the packets that a connection without outstanding packets does not need.
-func (f *sentPool) trim() {
-	for f.n > idleSent {
-		f.free = f.free.next
-		f.n--
-	}
 }

@@ -19,9 +19,6 @@ type sentEntry struct {
 	run int
 }
 
-// idleRing is the maximum size of the buffer that an empty ring keeps.
-const idleRing = 128
-
 func (r *sentRing) len() int { return r.tail - r.head }
 
 func (r *sentRing) at(i int) *sentEntry { return &r.buf[i&(len(r.buf)-1)] }
@@ -41,9 +38,6 @@ func (r *sentRing) push(p *SentPacket) {
 func (r *sentRing) pop() {
 	*r.at(r.head) = sentEntry{}
 	r.head++
-	if r.head == r.tail && len(r.buf) > idleRing {
-		r.buf = nil
-	}
 }
 
 // search returns the position of the first entry with a number of at least pn.
