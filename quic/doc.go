@@ -73,8 +73,8 @@
 //
 // # Limitations
 //
-// There is no 0-RTT, no connection migration, no unreliable datagrams, and no QUIC version 2. Packets carry
-// 1200 bytes: there is no path MTU discovery. [Dial] tries one address of a host. If a socket is closed
+// There is no 0-RTT, no connection migration, no unreliable datagrams, and no QUIC version 2. Path MTU
+// discovery works on Linux only; elsewhere, datagrams have at most 1200 bytes. [Dial] tries one address of a host. If a socket is closed
 // right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated,
 // and the peer detects the end of the connection by its idle timeout.
 package quic

@@ -69,11 +69,11 @@ func (c *Conn) HandleTooLarge(now monotime.Time, size int) {
 // HandlePacketTooBig handles an ICMP message according to which a router forwards no datagrams of more than
 // size bytes to the peer. quoted is the beginning of the datagram that was too big. The message is ignored
 // unless that has the connection's current destination connection ID, which only those who see its packets
-// know.
+// know. The caller has compared the addresses and ports.
 //
-// "QUIC validates an ICMP message by using other PL information (e.g., validation of connection IDs in the
-// quoted packet of any received ICMP message)."
-// https://www.rfc-editor.org/rfc/rfc9000#section-14.3.3-1
+// "ICMP message validation MUST include matching IP addresses and UDP ports [RFC8085] and, when possible,
+// connection IDs to an active QUIC session."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-4
 func (c *Conn) HandlePacketTooBig(now monotime.Time, size int, quoted []byte) {
 	c.clamp(now)
 	id := c.ids.dst()

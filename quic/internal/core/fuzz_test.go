@@ -29,6 +29,7 @@ const (
 	opEnd           // it ends a stream in one of several ways
 	opUpdate        // it updates its keys
 	opClose         // it closes
+	opMTU           // it writes enough for a probe, or its system or a router refuses datagrams
 	numOps
 )
 
@@ -138,6 +139,15 @@ func (e *events) call(c *Conn, op byte, n int) {
 		}
 	case opUpdate:
 		c.UpdateKeys()
+	case opMTU:
+		switch size := MinInitialSize + 70*n; n % 4 {
+		case 0, 1:
+			_, _ = c.Write(e.now, id, make([]byte, 60_000))
+		case 2:
+			c.HandleTooLarge(e.now, size)
+		case 3:
+			c.HandlePacketTooBig(e.now, size, c.ids.dst().AppendTo([]byte{0x40}))
+		}
 	case opClose:
 		if n > 100 {
 			c.Close(e.now, n&1 == 1, uint64(n), "reason")
@@ -185,11 +195,14 @@ func FuzzEvents(f *testing.F) {
 		op(opEnd, server, 3), both, opFrames(server, recovery.SpaceApp, wire.StopSending{ID: 3}, wire.MaxData{Max: 1 << 40}), both))
 	f.Add(false, program(shake, opFrames(client, recovery.SpaceApp, wire.HandshakeDone{}, wire.NewToken{Token: []byte("token")}),
 		opFrames(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: 1}, wire.PathChallenge{}), both, op(opTime, client, 127), both))
+	f.Add(false, program(shake, op(opOpen, client, 1), op(opMTU, client, 0), bytes.Repeat(both, 40), op(opMTU, client, 0), op(opTime, client, 3),
+		op(opLose, server, 1), both, both, op(opMTU, client, 3), both, op(opMTU, client, 6), bytes.Repeat(both, 10)))
 	f.Fuzz(func(t *testing.T, classical bool, b []byte) {
 		if len(b) > 2000 {
 			return
 		}
-		e := &events{rig: newRig(t, rigOptions{provider: fake.Options{Classical: classical}}), b: b}
+		o := rigOptions{provider: fake.Options{Classical: classical}, client: allowProbes, server: allowProbes}
+		e := &events{rig: newRig(t, o), b: b}
 		e.onDatagram = e.onWay
 		e.run()
 	})

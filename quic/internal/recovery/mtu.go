@@ -201,6 +201,8 @@ func (m *mtuSearch) tooBig(now monotime.Time, n int) (probe bool) {
 		// allowed maximum datagram size."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-2
 	case n < m.size:
+		// "An endpoint MUST NOT increase the PMTU based on ICMP messages".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-5
 		m.fallBack()
 		m.search(now, n, true, mtuPause)
 	case m.probe != wire.NoPacket && n < m.want:

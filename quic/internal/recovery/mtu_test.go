@@ -309,6 +309,13 @@ func TestRefusedDatagrams(t *testing.T) {
 
 // An ICMP message ends a probe, or lowers the size to the base, from where a search begins. It never raises
 // the size or lowers it further, and its effect does not last.
+//
+// "An endpoint MUST ignore an ICMP message that claims the PMTU has decreased below QUIC's smallest allowed
+// maximum datagram size."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-2
+//
+// "An endpoint MUST NOT increase the PMTU based on ICMP messages".
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-5
 func TestPacketTooBig(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

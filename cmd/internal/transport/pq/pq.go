@@ -30,7 +30,7 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 		return nil, fmt.Errorf("--congestion-control %s is not supported: package quic has only newreno", o.CongestionControl)
 	}
 	if o.MaxMTU != 0 && o.MaxMTU != 1200 {
-		return nil, fmt.Errorf("--max-mtu %d is not supported: package quic sends packets of 1200 bytes", o.MaxMTU)
+		return nil, fmt.Errorf("--max-mtu %d is not supported: package quic finds out itself what the path carries, unless it is 1200", o.MaxMTU)
 	}
 	if err := o.RefuseTCP(); err != nil {
 		return nil, err
@@ -121,7 +121,8 @@ func (t *transport) config(m *drivercli.Materials) (*quic.Config, error) {
 	// s2n-netbench's scenarios need this many streams. A stream beyond the limit would wait for others to
 	// end, which may wait for it.
 	return &quic.Config{Provider: t.provider, TLS: tls, HandshakeTimeout: t.opt.HandshakeTimeout,
-		MaxIdleTimeout: t.opt.IdleTimeout, MaxIncomingStreams: 1 << 20, MaxIncomingUniStreams: 1 << 20}, nil
+		MaxIdleTimeout: t.opt.IdleTimeout, MaxIncomingStreams: 1 << 20, MaxIncomingUniStreams: 1 << 20,
+		DisablePathMTUDiscovery: t.opt.MaxMTU != 0}, nil
 }
 
 func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener, error) {
