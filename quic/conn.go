@@ -145,6 +145,7 @@ func (c *Conn) handleStatelessReset(now monotime.Time) {
 
 func (c *Conn) handleTimeout(now monotime.Time) {
 	c.mu.Lock()
+	c.timer.last = 0
 	c.core.HandleTimeout(now)
 	if len(c.streams) == 0 && c.core.Resting() {
 		c.streams = nil // the map of a connection that had many streams is large

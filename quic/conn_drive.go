@@ -143,7 +143,7 @@ func (c *Conn) keepTimer(out *outcome) {
 		if next.Before(earliest) {
 			next = earliest
 		}
-		c.ep.timers.set(&c.timer, next)
+		c.ep.timers.update(&c.timer, next)
 	}
 }
 
@@ -153,7 +153,7 @@ func (c *Conn) becomeIdle(w *wakeSet) {
 	if !c.over {
 		next = c.core.NextTimeout()
 	}
-	c.ep.timers.set(&c.timer, next)
+	c.ep.timers.update(&c.timer, next)
 	c.waitingSent.addAll(w)
 }
 

@@ -252,6 +252,7 @@ func (e *Endpoint) remove(c *Conn) {
 // handleTimeout is called by the timer goroutine when the Endpoint's own deadline passes.
 func (e *Endpoint) handleTimeout(now monotime.Time) {
 	e.mu.Lock()
+	e.timer.last = 0
 	e.core.HandleTimeout(now)
 	for tx, ok := e.core.PollTransmit(); ok; tx, ok = e.core.PollTransmit() {
 		e.sends.reply(tx)
@@ -263,7 +264,7 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 
 // setTimer sets the Endpoint's timer. It is called with mu held after anything that may change the
 // deadline.
-func (e *Endpoint) setTimer() { e.timers.set(&e.timer, e.core.NextTimeout()) }
+func (e *Endpoint) setTimer() { e.timers.update(&e.timer, e.core.NextTimeout()) }
 
 // applyEvents passes events of a connection to the core's Endpoint.
 func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) {

@@ -11,8 +11,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
 const messageSize = 100
@@ -88,4 +92,41 @@ func TestDatagramsOfRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The datagrams of a connection do not set the Endpoint's deadline, and calls that change nothing do not set
+// the connection's. The items are marked, and setting one would overwrite the mark.
+func TestUnchangedDeadlinesAreNotSet(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		advance(time.Second)
+		_, err := s.Write([]byte{1, 2})
+		require.NoError(t, err)
+		advance(time.Second)
+		const mark = monotime.Time(1<<63 - 1)
+		setMark := func(it *timerItem) (old monotime.Time) {
+			client.ep.timers.mu.Lock()
+			defer client.ep.timers.mu.Unlock()
+			old, it.want = it.want, mark
+			return old
+		}
+		endpoint := setMark(&client.ep.timer)
+		setMark(&client.timer)
+		for range 2 {
+			_, err = c.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		require.Equal(t, mark, client.timer.want, "a Read has set the connection's deadline")
+		for range 10 {
+			_, err = s.Write([]byte{1})
+			require.NoError(t, err)
+			_, err = c.Read(make([]byte, 1))
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Equal(t, mark, client.ep.timer.want, "a datagram has set the endpoint's deadline")
+		require.NotEqual(t, mark, client.timer.want, "a datagram sets the connection's deadline")
+		client.ep.timer.want = endpoint
+	})
 }

@@ -34,6 +34,20 @@ type timerItem struct {
 	want  monotime.Time // zero if there is no deadline
 	at    monotime.Time // the key in the heap, not after want
 	index int           // place in the heap, from 1; 0 if it is not in the heap
+
+	// last is the deadline that the owner set last, or zero after it has fired. The mutex of the Conn or the
+	// Endpoint guards it.
+	last monotime.Time
+}
+
+// update is set for the owner of a deadline, which it rarely changes: most packets leave the Endpoint's as it
+// is, and most calls of the application their connection's. These do not take the lock of the timers, which
+// all connections share. The owner sets last to zero when the deadline fires.
+func (t *timers) update(it *timerItem, want monotime.Time) {
+	if want != it.last {
+		it.last = want
+		t.set(it, want)
+	}
 }
 
 // set moves a deadline; the zero Time removes it.

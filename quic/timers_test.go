@@ -86,3 +86,19 @@ func TestTimersWakeForEarlierDeadlinesOnly(t *testing.T) {
 	ts.set(b, 50)
 	require.True(t, woken())
 }
+
+// A deadline that does not change is not set again, unless it has fired.
+func TestTimersUpdate(t *testing.T) {
+	ts := timers{wake: make(waker, 1)}
+	it := new(timerItem)
+	ts.update(it, 5)
+	due, _ := ts.expire(5, nil)
+	require.Equal(t, []*timerItem{it}, due)
+	ts.update(it, 5)
+	require.Zero(t, it.index, "the item was set again")
+	it.last = 0 // as the owner does when the deadline fires
+	ts.update(it, 5)
+	require.NotZero(t, it.index)
+	ts.update(it, 0)
+	require.Zero(t, it.index, "the item was not removed")
+}
