@@ -121,8 +121,10 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 	if err := g.initKeys(); err != nil {
 		return nil, err
 	}
-	for _, e := range g.loops {
+	for _, e := range g.loops { // before any of them runs, because it uses the others
 		e.core = core.NewEndpoint(e.coreConfig())
+	}
+	for _, e := range g.loops {
 		g.running.Add(2)
 		go e.receiveLoop()
 		go e.timerLoop(nil)
