@@ -7,7 +7,10 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,49 +19,88 @@ import (
 
 // On the loopback interface, whose MTU is 65,536, datagrams grow to what fits in packets of 9000 bytes.
 func TestLoopbackPathMTU(t *testing.T) {
-	for _, tt := range []struct {
-		name, addr string
-		off        bool
-		want       int
-	}{
-		{"IPv4", "127.0.0.1:0", false, 8972},
-		{"IPv6", "[::1]:0", false, 8952},
-		{"dual stack", "[::]:0", false, 8972},
-		{"off", "127.0.0.1:0", true, 1200},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			server := serverConfig()
-			server.DisablePathMTUDiscovery = tt.off
-			l, err := Listen("udp", tt.addr, server)
-			if err != nil {
-				t.Skipf("cannot listen on %s: %v", tt.addr, err)
-			}
-			addr := l.Addr().(*net.UDPAddr)
-			if addr.IP.IsUnspecified() {
-				addr.IP = net.IPv4(127, 0, 0, 1)
-			}
-			client := clientConfig()
-			client.DisablePathMTUDiscovery = tt.off
-			conn, err := Dial(t.Context(), "udp", addr.String(), client)
-			require.NoError(t, err)
-			peer, err := l.Accept(t.Context())
-			require.NoError(t, err)
-			var wg sync.WaitGroup
-			wg.Go(func() { echoConn(&wg, peer) })
-			size := func() int { return min(conn.Stats().DatagramSize, peer.Stats().DatagramSize) }
-			// The socket's buffer has room for each echo, so no probe is lost.
-			rounds := 0
-			for ; rounds < 20 || size() != tt.want && rounds < 200; rounds++ {
-				require.NoError(t, echo(conn, 64<<10, byte(rounds)))
-				require.LessOrEqual(t, size(), tt.want)
-			}
-			require.Equal(t, tt.want, size(), "after %d rounds", rounds)
-			require.Zero(t, conn.Stats().SendErrors)
-			require.NoError(t, l.Endpoint().Close())
-			conn.abort(ErrEndpointClosed, 0)
-			wg.Wait()
-		})
+	t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 8972, false) })
+	t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 8952, false) })
+	t.Run("dual stack", func(t *testing.T) { growTo(t, "[::]:0", 8972, false) })
+	t.Run("off", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1200, true) })
+}
+
+// growTo requires that the datagrams of a client and a server that listens on addr grow to want bytes.
+func growTo(t *testing.T, addr string, want int, off bool) {
+	t.Helper()
+	server, client := serverConfig(), clientConfig()
+	server.DisablePathMTUDiscovery, client.DisablePathMTUDiscovery = off, off
+	l, err := Listen("udp", addr, server)
+	if err != nil {
+		t.Skipf("cannot listen on %s: %v", addr, err)
 	}
+	to := l.Addr().(*net.UDPAddr)
+	if to.IP.IsUnspecified() {
+		to.IP = net.IPv4(127, 0, 0, 1)
+	}
+	conn, err := Dial(t.Context(), "udp", to.String(), client)
+	require.NoError(t, err)
+	peer, err := l.Accept(t.Context())
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() { echoConn(&wg, peer) })
+	size := func() int { return min(conn.Stats().DatagramSize, peer.Stats().DatagramSize) }
+	// The socket's buffer has room for each echo, so no probe is lost.
+	rounds := 0
+	for ; rounds < 20 || size() != want && rounds < 200; rounds++ {
+		require.NoError(t, echo(conn, 64<<10, byte(rounds)))
+		require.LessOrEqual(t, size(), want)
+	}
+	require.Equal(t, want, size(), "after %d rounds", rounds)
+	require.Zero(t, conn.Stats().SendErrors)
+	require.Zero(t, peer.Stats().SendErrors)
+	require.NoError(t, l.Endpoint().Close())
+	conn.abort(ErrEndpointClosed, 0)
+	wg.Wait()
+}
+
+// On an interface whose MTU is 1500, the system refuses larger probes. The test runs again in a network namespace of
+// its own, in which it may set the MTU.
+func TestInterfaceMTU(t *testing.T) {
+	const inside = "PQQUIC_INSIDE_NAMESPACE"
+	if os.Getenv(inside) != "" {
+		setLoopbackMTU(t, 1500)
+		t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1472, false) })
+		t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 1452, false) })
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestInterfaceMTU$", "-test.v")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil && len(out) == 0 {
+		t.Skipf("needs a user namespace: %v", err)
+	}
+	require.NoError(t, err, "%s", out)
+	if bytes.Contains(out, []byte("may not set the MTU")) {
+		t.Skipf("needs a network namespace: %s", out)
+	}
+	require.Contains(t, string(out), "PASS: TestInterfaceMTU/IPv4")
+}
+
+// setLoopbackMTU sets the MTU of the loopback interface and starts it.
+func setLoopbackMTU(t *testing.T, mtu uint32) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	require.NoError(t, err)
+	lo.SetUint32(mtu)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, lo); err != nil {
+		t.Skipf("may not set the MTU: %v", err)
+	}
+	lo.SetUint16(unix.IFF_UP)
+	require.NoError(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
 }
 
 // tooBigMessage returns the ICMP message "fragmentation needed" (RFC 1191, section 4) about a datagram from one

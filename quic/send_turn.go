@@ -75,8 +75,8 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 // handleSendResult reports the result of sending a train to the core. mu is held.
 func (c *Conn) handleSendResult(o *output, err error) {
 	now := c.ep.clock.now()
-	if udp.Classify(err) == udp.ClassTooLarge {
-		c.core.HandleTooLarge(now, o.polled.SegmentSize)
+	if udp.Classify(err) == udp.ClassTooLarge && c.core.HandleTooLarge(now, o.polled.SegmentSize) {
+		err = nil
 	}
 	c.core.HandleSendResult(now, o.polled, err)
 	c.sendErr = err

@@ -59,11 +59,11 @@ func (c *Conn) buildMTUProbe(buf []byte, size int) (Transmit, bool) {
 	return c.transmit(d.b, len(d.b)), true
 }
 
-// HandleTooLarge handles the refusal of the system to send datagrams of size bytes to the peer.
-func (c *Conn) HandleTooLarge(now monotime.Time, size int) {
-	if c.clamp(now); c.closing.state == stateOpen {
-		c.loss.HandleRefused(c.now, size)
-	}
+// HandleTooLarge handles the refusal of the system to send datagrams of size bytes to the peer. It reports
+// whether the datagram was a probe, for which a refusal is an answer and no error.
+func (c *Conn) HandleTooLarge(now monotime.Time, size int) (wasProbe bool) {
+	c.clamp(now)
+	return c.closing.state == stateOpen && c.loss.HandleRefused(c.now, size)
 }
 
 // HandlePacketTooBig handles an ICMP message according to which a router forwards no datagrams of more than

@@ -105,7 +105,7 @@ func TestTooLargeAfterClose(t *testing.T) {
 	r.pump()
 	for _, c := range []*Conn{r.client, r.server} {
 		before := c.Stats()
-		c.HandleTooLarge(r.now, MaxDatagramSize)
+		require.False(t, c.HandleTooLarge(r.now, MaxDatagramSize))
 		c.HandlePacketTooBig(r.now, 1400, quoted)
 		require.Equal(t, before, c.Stats())
 		_, ok := c.PollTransmit(r.now, r.buf)

@@ -227,13 +227,14 @@ func (p *Path) EnableMTUSearch(usual, limit int) { p.mtu.usual, p.mtu.limit = us
 
 // HandleRefused handles the system's refusal to send 1-RTT packets in datagrams of n bytes on the active path
 // because they are too large. The packets are repeated when they are found to be lost. A probe is given up at
-// once.
-func (l *Loss) HandleRefused(now monotime.Time, n int) {
+// once. HandleRefused reports whether it was a probe.
+func (l *Loss) HandleRefused(now monotime.Time, n int) (wasProbe bool) {
 	probe := l.active.mtu.probe
-	if l.active.mtu.refused(now, n) {
+	if wasProbe = l.active.mtu.refused(now, n); wasProbe {
 		l.forgetProbe(probe)
 	}
 	l.active.setRate(now)
+	return wasProbe
 }
 
 // HandleTooBig handles a validated ICMP message: a router of the active path forwards no datagrams of more

@@ -288,18 +288,18 @@ func TestRefusedDatagrams(t *testing.T) {
 	m.sizeIs(1472)
 	m.probe()
 	inFlight := m.l.Path().BytesInFlight()
-	m.l.HandleRefused(m.now, 8972)
+	require.True(t, m.l.HandleRefused(m.now, 8972))
 	m.check()
 	require.Equal(t, inFlight-8972, m.l.Path().BytesInFlight())
 	require.Equal(t, 1472+mtuStep, m.l.Path().MTUProbeSize())
 	m.sizeIs(1472)
-	m.l.HandleRefused(m.now, 8000) // not sent
-	m.l.HandleRefused(m.now, 1200) // the path is of no use
+	require.False(t, m.l.HandleRefused(m.now, 8000), "not sent")
+	require.False(t, m.l.HandleRefused(m.now, 1200), "the path is of no use")
 	m.sizeIs(1472)
 	require.Equal(t, 1472+mtuStep, m.l.Path().MTUProbeSize())
 	m.size = 1472
 	m.send(SpaceApp, 3)
-	m.l.HandleRefused(m.now, 1472)
+	require.False(t, m.l.HandleRefused(m.now, 1472))
 	m.check()
 	m.sizeIs(1200)
 	require.Equal(t, 3*1472, m.l.Path().BytesInFlight(), "they are found to be lost, and repeated")
