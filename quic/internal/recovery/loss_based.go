@@ -43,7 +43,7 @@ func (c *lossBased) output(rtt *RTT, doubling bool) Output {
 		if doubling {
 			quarters = 8
 		}
-		// The window has at most 24 bits, so this fits: 24 + 1 + 30.
+		// The window has at most 28 bits, so this fits: 28 + 1 + 30.
 		o.PacingRate = max(1, int64(c.cwnd)*int64(quarters)/4*int64(time.Second)/int64(rtt.Smoothed))
 	}
 	return o

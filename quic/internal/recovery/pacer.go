@@ -10,7 +10,7 @@ import (
 // the rate that the congestion controller chooses. When the bucket has run out, it waits until it has the
 // tokens of a millisecond, or for one datagram if that takes longer. Timers thus need not be finer than a
 // millisecond, and trains stay long at rates at which their length matters. A train has at most clamp(1 ms
-// * rate, 10 datagrams, 64 KiB). The bucket holds the tokens of two milliseconds, so a late timer costs
+// * rate, initial window, 64 KiB). The bucket holds the tokens of two milliseconds, so a late timer costs
 // nothing.
 //
 // Before the first round-trip time sample there is no rate, and the initial window is not paced.
@@ -23,13 +23,12 @@ type pacer struct {
 }
 
 const (
-	burstPackets = 10       // minimum of the maximum train, in datagrams: the initial window
-	maxQuantum   = 64 << 10 // maximum train: one segmentation offload
-	maxRate      = 1 << 29  // bytes per millisecond; above any real rate, and twice it fits in 32 bits
+	maxQuantum = 64 << 10 // maximum train: one segmentation offload
+	maxRate    = 1 << 29  // bytes per millisecond; above any real rate, and twice it fits in 32 bits
 )
 
 func (p *pacer) init(now monotime.Time, mds int) {
-	*p = pacer{mds: mds, tokens: burstPackets * mds, last: now}
+	*p = pacer{mds: mds, tokens: initialWindow(mds), last: now}
 }
 
 // setRate changes the rate, which is in bytes per second. 0 leaves it unchanged.
@@ -42,13 +41,17 @@ func (p *pacer) setRate(now monotime.Time, perSecond int64) {
 }
 
 // quantum returns the maximum size of a train.
-func (p *pacer) quantum() int { return min(max(p.rate, burstPackets*p.mds), maxQuantum) }
+//
+// "Senders SHOULD limit bursts to the initial congestion window [...]. A sender with knowledge that the network
+// path to the receiver can absorb larger bursts MAY use a higher limit."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-2
+func (p *pacer) quantum() int { return min(max(p.rate, initialWindow(p.mds)), maxQuantum) }
 
 // enough returns how many bytes have to accrue before an empty bucket allows the next train. A smaller
 // value would make trains of one packet at rates that fill longer ones in a millisecond.
 func (p *pacer) enough() int { return min(max(p.rate, p.mds), p.quantum()) }
 
-func (p *pacer) capacity() int { return max(2*p.rate, burstPackets*p.mds) }
+func (p *pacer) capacity() int { return max(2*p.rate, initialWindow(p.mds)) }
 
 func (p *pacer) refill(now monotime.Time) {
 	d := now.Sub(p.last)

@@ -51,6 +51,23 @@ func TestPacingRate(t *testing.T) {
 	}
 }
 
+// Large datagrams do not make larger bursts: the initial window is two of them.
+func TestPacingLargeDatagrams(t *testing.T) {
+	lt := newPacedTest(t, 100*ms, 240_000) // 3000 bytes a millisecond
+	p := lt.l.Path()
+	p.EnableMTUSearch(1472, 8972)
+	p.mtu.size = 8972
+	p.setRate(lt.now)
+	require.Equal(t, 2*8972, p.pacer.quantum())
+	lt.advance(time.Second)
+	lt.size = 8972
+	for range 2 {
+		lt.wantLimit("a burst of the initial window", SendAll)
+		lt.send(SpaceApp, 1)
+	}
+	lt.wantLimit("the burst is over", SendAckOnly)
+}
+
 func TestPacing(t *testing.T) {
 	lt := newPacedTest(t, 100*ms, 240_000) // 3000 bytes a millisecond
 	for range 10 {
