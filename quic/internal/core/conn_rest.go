@@ -60,9 +60,11 @@ func (c *Conn) wake() {
 func (c *Conn) Resting() bool { return c.scratch == nil }
 
 // maybeRest has the connection rest if it was not active for some time, or else sets the time for the next
-// attempt. The timer is not moved with each packet, so that it costs nothing.
+// attempt. The timer is not moved with each packet, so that it costs nothing. A connection that does not rest
+// frees memory for packets that it has not needed since the attempt before.
 func (c *Conn) maybeRest() {
 	c.restAt = 0
+	c.loss.Trim()
 	switch {
 	case !c.tls.confirmed || c.tls.busy:
 		c.restAt = c.now.Add(restAfter)

@@ -3,12 +3,15 @@ package core
 import (
 	"bytes"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -66,6 +69,35 @@ func TestNoRestWhileBusy(t *testing.T) {
 	fresh.now = fresh.now.Add(2 * restAfter)
 	fresh.client.HandleTimeout(fresh.now)
 	require.False(t, fresh.client.Resting(), "the handshake is not confirmed")
+}
+
+// A connection whose peer never lets it rest frees the packets that it does not use any more.
+func TestBusyConnectionFreesPackets(t *testing.T) {
+	r := connected(t, rigOptions{})
+	const packets = 50
+	var first weak.Pointer[recovery.SentPacket]
+	for i := range packets {
+		p := r.client.loss.NewSent()
+		p.Num, p.Time, p.Size = r.client.loss.NextNumber(recovery.SpaceApp), r.now, 1200
+		p.AckEliciting, p.InFlight = true, true
+		r.client.loss.PacketSent(r.now, recovery.SpaceApp, p)
+		if i == 0 {
+			first = weak.Make(p)
+		}
+	}
+	ack := wire.AppendVarint([]byte{byte(wire.FrameAck)}, uint64(r.client.loss.NextNumber(recovery.SpaceApp)-1))
+	r.sayBytes(tlsprovider.Client, recovery.SpaceApp, append(ack, 0, 0, packets-1)) // delay, more ranges, first range
+	require.Zero(t, r.client.loss.Path().BytesInFlight())
+	runtime.GC()
+	require.NotNil(t, first.Value(), "the packet is kept for reuse")
+	for range 6 {
+		r.now = r.now.Add(restAfter / 2)
+		r.client.HandleTimeout(r.now)
+		r.say(tlsprovider.Client, recovery.SpaceApp, wire.Ping{})
+		require.False(t, r.client.Resting())
+	}
+	runtime.GC()
+	require.Nil(t, first.Value())
 }
 
 // All connections share the state of a space that they have discarded, so nothing may change it: not even a

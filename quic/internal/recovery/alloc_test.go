@@ -82,8 +82,8 @@ func TestRestFreesPackets(t *testing.T) {
 	s := newSteadyState(nil)
 	s.l.setWindow(s.now, 4<<20, 4<<20)
 	var b []byte
-	exchange := func() {
-		for range 3000 {
+	exchange := func(packets int) {
+		for range packets {
 			p := s.l.NewSent()
 			p.Num, p.Time, p.Size = s.l.NextNumber(SpaceApp), s.now, 1200
 			p.AckEliciting, p.InFlight = true, true
@@ -95,11 +95,33 @@ func TestRestFreesPackets(t *testing.T) {
 		require.NoError(t, s.l.HandleAck(s.now, SpaceApp, &f, s.fate))
 		require.Zero(t, s.l.Path().BytesInFlight())
 	}
-	exchange()
-	require.Less(t, testing.AllocsPerRun(3, exchange), 100.0, "the packets of the exchange before are used again")
+	const many, few = 3000, 10
+	exchange(many)
+	repeat := func() {
+		s.l.Trim()
+		exchange(many)
+	}
+	require.Less(t, testing.AllocsPerRun(3, repeat), 100.0, "the packets of the exchange before are used again")
+	require.Equal(t, many, kept(&s.l.pool))
+	s.l.Trim()
+	require.Equal(t, many, kept(&s.l.pool), "all were used since the last call")
+	exchange(few)
+	s.l.Trim()
+	require.Equal(t, few, kept(&s.l.pool))
+	require.LessOrEqual(t, len(s.l.spaces[SpaceApp].sent.buf), 8*few)
+	exchange(many)
+	require.NoError(t, s.l.CheckInvariants())
 	require.True(t, s.l.Rest())
 	require.Nil(t, s.l.pool.free)
 	require.Empty(t, s.l.spaces[SpaceApp].sent.buf)
+}
+
+// kept returns the length of a free list.
+func kept(f *sentPool) (n int) {
+	for p := f.free; p != nil; p = p.next {
+		n++
+	}
+	return n
 }
 
 func BenchmarkRoundTrip(b *testing.B) {

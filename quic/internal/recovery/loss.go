@@ -245,6 +245,17 @@ func (l *Loss) leaveFlight(sp *lossSpace, p *SentPacket) {
 	}
 }
 
+// Trim frees memory for packets that was not needed since the last call, so that a connection that once had many
+// packets in flight, and is never idle for long enough to rest, does not keep memory for as many.
+func (l *Loss) Trim() {
+	l.pool.trim()
+	for _, sp := range l.spaces {
+		if !sp.discarded {
+			sp.sent.trim()
+		}
+	}
+}
+
 // Rest frees the memory that a connection needs only while it exchanges packets, unless packets are
 // outstanding, and reports whether it did. The next packet allocates it again.
 func (l *Loss) Rest() bool {

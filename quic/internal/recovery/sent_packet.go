@@ -71,8 +71,13 @@ type SentPacket struct {
 const maxRecord = 256
 
 // sentPool is the free list of a connection. It is not shared, so it needs no lock and behaves the same in
-// every simulation. It grows to the largest number of packets outstanding, and [Loss.Rest] frees it.
-type sentPool struct{ free *SentPacket }
+// every simulation. It grows to the largest number of packets outstanding. [Loss.Trim] makes it smaller and
+// [Loss.Rest] frees it.
+type sentPool struct {
+	free *SentPacket
+	n    int
+	low  int // the smallest n since trim was called
+}
 
 func (f *sentPool) take() *SentPacket {
 	p := f.free
@@ -82,6 +87,8 @@ func (f *sentPool) take() *SentPacket {
 		return p
 	}
 	f.free = p.next
+	f.n--
+	f.low = min(f.low, f.n)
 	rec := p.Record[:0]
 	if cap(rec) > maxRecord {
 		rec = p.few[:0]
@@ -93,4 +100,14 @@ func (f *sentPool) take() *SentPacket {
 func (f *sentPool) put(p *SentPacket) {
 	p.next = f.free
 	f.free = p
+	f.n++
+}
+
+// trim frees as many packets as were not taken since the last call.
+func (f *sentPool) trim() {
+	for ; f.low > 0; f.low-- {
+		f.free = f.free.next
+		f.n--
+	}
+	f.low = f.n
 }

@@ -19,20 +19,38 @@ type sentEntry struct {
 	run int
 }
 
+// minRing is the minimum size of a buffer.
+const minRing = 8
+
 func (r *sentRing) len() int { return r.tail - r.head }
 
 func (r *sentRing) at(i int) *sentEntry { return &r.buf[i&(len(r.buf)-1)] }
 
 func (r *sentRing) push(p *SentPacket) {
 	if r.len() == len(r.buf) {
-		buf := make([]sentEntry, max(8, 2*len(r.buf)))
-		for i := r.head; i < r.tail; i++ {
-			buf[i&(len(buf)-1)] = *r.at(i)
-		}
-		r.buf = buf
+		r.resize(max(minRing, 2*len(r.buf)))
 	}
 	*r.at(r.tail) = sentEntry{num: p.Num, p: p}
 	r.tail++
+}
+
+func (r *sentRing) resize(n int) {
+	buf := make([]sentEntry, n)
+	for i := r.head; i < r.tail; i++ {
+		buf[i&(n-1)] = *r.at(i)
+	}
+	r.buf = buf
+}
+
+// trim makes a buffer smaller of which less than an eighth is used.
+func (r *sentRing) trim() {
+	n := len(r.buf)
+	for n > minRing && r.len() < n/8 {
+		n /= 2
+	}
+	if n < len(r.buf) {
+		r.resize(n)
+	}
 }
 
 func (r *sentRing) pop() {
