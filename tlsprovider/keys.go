@@ -109,3 +109,12 @@ type Opener interface {
 
 	Close()
 }
+
+// A RestingOpener is an Opener that can free memory while no packets arrive. Its implementation is optional.
+type RestingOpener interface {
+	Opener
+
+	// Rest frees what can be made again, such as the key of the next phase. The next call of Open or Update
+	// makes it again before it looks at the packets, so that the time does not depend on their key phase.
+	Rest()
+}

@@ -161,6 +161,13 @@ func (o *Opener) DropPrevious() {
 	}
 }
 
+// Rest frees the key of the next phase, which the next Open or Update makes again.
+func (o *Opener) Rest() {
+	if o.p != nil {
+		openerRest(o.p)
+	}
+}
+
 // Limit returns the number of packets that may fail to open in all key phases together.
 func (o *Opener) Limit() uint64 {
 	if o.p == nil {

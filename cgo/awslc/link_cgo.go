@@ -111,6 +111,7 @@ func openerUpdate(p unsafe.Pointer, firstPN uint64) bool {
 	return C.pqq_opener_update((*C.pqq_opener)(p), C.uint64_t(firstPN)) == 1
 }
 func openerDropPrevious(p unsafe.Pointer) { C.pqq_opener_drop_previous((*C.pqq_opener)(p)) }
+func openerRest(p unsafe.Pointer)         { C.pqq_opener_rest((*C.pqq_opener)(p)) }
 func openerLimit(p unsafe.Pointer) uint64 {
 	return uint64(C.pqq_opener_limit((*C.pqq_opener)(p)))
 }

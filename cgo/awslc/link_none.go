@@ -26,6 +26,7 @@ func sealerLimit(unsafe.Pointer) uint64                  { return 0 }
 func open(unsafe.Pointer, []byte, []OpenDesc, int64) int { return 0 }
 func openerUpdate(unsafe.Pointer, uint64) bool           { return false }
 func openerDropPrevious(unsafe.Pointer)                  {}
+func openerRest(unsafe.Pointer)                          {}
 func openerLimit(unsafe.Pointer) uint64                  { return 0 }
 
 func openInitial(uint32, []byte, []byte, int) (Initial, bool) { return Initial{}, false }

@@ -49,14 +49,18 @@ int pqq_initial_secret(const pqq_version *v, const uint8_t *dcid, size_t dcid_le
 typedef struct {
 	pqq_crypto_aead aead;
 	uint8_t iv[PQQ_NONCE];
-	uint8_t ready;
 	uint8_t unprimed; /* the AEAD counts packets (pqq_crypto_aead_counts) and has sealed none yet */
 } pqq_packet_key;
 
+int pqq_packet_key_prime(pqq_packet_key *k, uint64_t first_pn);
+/* A key must not move. pqq_packet_key_clear accepts a key whose set-up failed. pqq_packet_key_new allocates a key,
+ * and returns NULL on failure; pqq_packet_key_free frees the key at *k, if any, and sets *k to NULL. */
 int pqq_packet_key_init(pqq_packet_key *k, const pqq_suite *s, const pqq_version *v,
 	const uint8_t *secret, int aead_kind, pqq_direction dir);
-int pqq_packet_key_prime(pqq_packet_key *k, uint64_t first_pn);
 void pqq_packet_key_clear(pqq_packet_key *k);
+pqq_packet_key *pqq_packet_key_new(const pqq_suite *s, const pqq_version *v, const uint8_t *secret,
+	int aead_kind, pqq_direction dir);
+void pqq_packet_key_free(pqq_packet_key **k);
 void pqq_packet_nonce(const pqq_packet_key *k, uint64_t pn, uint8_t nonce[PQQ_NONCE]);
 
 int pqq_header_key_init(pqq_crypto_mask *h, const pqq_suite *s, const pqq_version *v,

@@ -40,7 +40,7 @@ int pqq_cb_recv(void *ctx, uint8_t *buf, uint32_t len)
 		return S2N_FAILURE;
 	}
 	memcpy(buf, c->in, n);
-	if (c->verify_name[0] != '\0' && !c->leaf.over) {
+	if (c->verify_name != NULL && !c->leaf.over) {
 		pqq_leaf_read(&c->leaf, buf, n);
 	}
 	c->in += n;
@@ -239,7 +239,7 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 int pqq_name_matches(pqq_conn *c)
 {
 	const pqq_bytes *der = &c->leaf.der;
-	if (c->verify_name[0] == '\0') {
+	if (c->verify_name == NULL) {
 		return 1;
 	}
 	c->wrong_name = der->len == 0 || der->len != c->leaf.want

@@ -7,6 +7,8 @@
 /* The maximum input that is kept while the handshake waits for a decision. A correct peer sends far less. */
 #define MAX_HELD 65536
 
+#define MAX_NAME 255 /* of the name to verify */
+
 static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, size_t params_len)
 {
 	struct s2n_connection *s = c->s2n;
@@ -34,7 +36,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	const uint8_t *params, size_t params_len, int32_t *err)
 {
 	*err = 0;
-	if (params_len > UINT16_MAX || (verify_name != NULL && strlen(verify_name) >= sizeof(((pqq_conn *)0)->verify_name))) {
+	if (params_len > UINT16_MAX || (verify_name != NULL && strlen(verify_name) > MAX_NAME)) {
 		return NULL;
 	}
 	pqq_conn *c = pqq_alloc(sizeof(*c));
@@ -46,9 +48,17 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	c->flags = cfg->flags;
 	c->server = (cfg->flags & PQQ_SERVER) != 0;
 	c->last_write = SIZE_MAX;
+	c->secrets = pqq_alloc(4 * sizeof(*c->secrets));
 	if (verify_name != NULL) {
-		memcpy(c->verify_name, verify_name, strlen(verify_name) + 1);
+		size_t len = strlen(verify_name) + 1;
+		if ((c->verify_name = pqq_alloc(len)) != NULL) {
+			memcpy(c->verify_name, verify_name, len);
+		}
 		c->verify_ip = verify_ip != 0;
+	}
+	if (c->secrets == NULL || (verify_name != NULL && c->verify_name == NULL)) {
+		pqq_conn_free(c);
+		return NULL;
 	}
 	c->s2n = s2n_connection_new(c->server ? S2N_SERVER : S2N_CLIENT);
 	if (c->s2n == NULL || !set_up(c, server_name, params, params_len)) {
@@ -75,6 +85,8 @@ static void free_s2n(pqq_conn *c)
 	c->cfg = NULL;
 	pqq_bytes_clear(&c->held);
 	pqq_bytes_clear(&c->leaf.der);
+	pqq_release(c->verify_name);
+	c->verify_name = NULL;
 }
 
 void pqq_conn_free(pqq_conn *c)
@@ -85,14 +97,20 @@ void pqq_conn_free(pqq_conn *c)
 	free_s2n(c);
 	pqq_bytes_clear(&c->log);
 	pqq_ticket_free(c->ticket);
+	pqq_release(c->secrets);
 	pqq_release(c);
 	pqq_handle_gone();
 }
 
 void pqq_conn_settle(pqq_conn *c)
 {
-	if (c->done && !c->failed) {
-		free_s2n(c);
+	if (!c->done || c->failed) {
+		return;
+	}
+	free_s2n(c);
+	if (c->secrets != NULL && !(c->secrets[PQQ_APP].ready & (PQQ_READ | PQQ_WRITE))) {
+		pqq_release(c->secrets);
+		c->secrets = NULL;
 	}
 }
 

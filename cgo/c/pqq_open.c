@@ -8,8 +8,8 @@
 struct pqq_opener {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	/* The key of phase n is at n%3, because an AEAD key must not move. */
-	pqq_packet_key keys[3];
+	/* The key of phase n is at n%3. Those of the previous and the next phase may be missing. */
+	pqq_packet_key *keys[3];
 	pqq_crypto_mask header;
 	/* The lowest packet number authenticated in the current phase, or NEVER. While it is NEVER, the peer
 	 * cannot be in the next phase, so packets with the other phase bit are of the previous one. */
@@ -18,12 +18,13 @@ struct pqq_opener {
 	uint64_t next_from;
 	unsigned phase; /* modulo 6, so that both phase%2 and phase%3 are right */
 	int aead_kind, app;
+	int resting; /* the next phase's key was freed */
 	uint8_t next_secret[PQQ_MAX_SECRET];
 };
 
-static pqq_packet_key *previous(pqq_opener *o) { return &o->keys[(o->phase + 2) % 3]; }
-static pqq_packet_key *current(pqq_opener *o) { return &o->keys[o->phase % 3]; }
-static pqq_packet_key *next(pqq_opener *o) { return &o->keys[(o->phase + 1) % 3]; }
+static pqq_packet_key **previous(pqq_opener *o) { return &o->keys[(o->phase + 2) % 3]; }
+static pqq_packet_key **current(pqq_opener *o) { return &o->keys[o->phase % 3]; }
+static pqq_packet_key **next(pqq_opener *o) { return &o->keys[(o->phase + 1) % 3]; }
 
 static int derive_next(pqq_opener *o, const uint8_t *secret)
 {
@@ -31,7 +32,7 @@ static int derive_next(pqq_opener *o, const uint8_t *secret)
 	size_t len = o->suite->hash_len;
 	int ok = pqq_expand_label(o->suite->hash, secret, len, o->version->ku, strlen(o->version->ku), NULL, 0,
 			updated, len)
-		&& pqq_packet_key_init(next(o), o->suite, o->version, updated, o->aead_kind, PQQ_OPENS);
+		&& (*next(o) = pqq_packet_key_new(o->suite, o->version, updated, o->aead_kind, PQQ_OPENS)) != NULL;
 	if (ok) {
 		memcpy(o->next_secret, updated, len);
 	}
@@ -53,7 +54,7 @@ pqq_opener *pqq_opener_make(const pqq_suite *s, const pqq_version *v, const uint
 	o->app = app;
 	o->next_from = NEVER;
 	if (!pqq_header_key_init(&o->header, s, v, secret)
-		|| !pqq_packet_key_init(current(o), s, v, secret, aead_kind, PQQ_OPENS)
+		|| (*current(o) = pqq_packet_key_new(s, v, secret, aead_kind, PQQ_OPENS)) == NULL
 		|| (app && !derive_next(o, secret))) {
 		pqq_opener_free(o);
 		return NULL;
@@ -89,7 +90,7 @@ void pqq_opener_free(pqq_opener *o)
 		return;
 	}
 	for (int i = 0; i < 3; i++) {
-		pqq_packet_key_clear(&o->keys[i]);
+		pqq_packet_key_free(&o->keys[i]);
 	}
 	pqq_crypto_mask_clear(&o->header);
 	pqq_release(o);
@@ -99,18 +100,40 @@ void pqq_opener_free(pqq_opener *o)
 void pqq_opener_drop_previous(pqq_opener *o)
 {
 	if (o->app) {
-		pqq_packet_key_clear(previous(o));
+		pqq_packet_key_free(previous(o));
+	}
+}
+
+void pqq_opener_rest(pqq_opener *o)
+{
+	if (o->app && *next(o) != NULL) {
+		pqq_packet_key_free(next(o));
+		o->resting = 1;
+	}
+}
+
+/* Makes the next phase's key again after a rest. Callers do so before they know a packet's phase, so that the time
+ * does not depend on it: "Endpoints responding to an apparent key update MUST NOT generate a timing side-channel
+ * signal that might indicate that the Key Phase bit was invalid".
+ * https://www.rfc-editor.org/rfc/rfc9001#section-6.3-1
+ * On failure the key stays missing until the next call. */
+static void wake(pqq_opener *o)
+{
+	if (o->resting) {
+		*next(o) = pqq_packet_key_new(o->suite, o->version, o->next_secret, o->aead_kind, PQQ_OPENS);
+		o->resting = *next(o) == NULL;
 	}
 }
 
 int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
 {
-	if (!o->app || !next(o)->ready) {
+	wake(o);
+	if (!o->app || *next(o) == NULL) {
 		return 0;
 	}
 	uint8_t secret[PQQ_MAX_SECRET];
 	memcpy(secret, o->next_secret, sizeof(secret));
-	pqq_packet_key_clear(previous(o));
+	pqq_packet_key_free(previous(o));
 	o->phase = (o->phase + 1) % 6;
 	/* If the peer started the update, a packet of the new phase has been authenticated. If we started it,
 	 * none has, and first_pn is ignored: the peer stays in its old phase until it receives our update. */
@@ -148,12 +171,12 @@ uint64_t pqq_decode_pn(int64_t largest, uint64_t truncated, unsigned bytes)
 static pqq_packet_key *phase_key(pqq_opener *o, const pqq_open_desc *d)
 {
 	if (!o->app || d->phase == o->phase % 2) {
-		return current(o);
+		return *current(o);
 	}
 	if (d->packet_number < o->current_from) {
-		return previous(o);
+		return *previous(o);
 	}
-	return next(o);
+	return *next(o);
 }
 
 /* Removes header protection and fills in the packet number, the header's length and the phase. */
@@ -178,7 +201,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	uint8_t nonce[PQQ_NONCE];
 	size_t sealed = d->len - d->header_len;
 	/* Decoding can return a number above the largest packet number. */
-	int lost = !k->ready || d->packet_number >> 62 != 0;
+	int lost = k == NULL || d->packet_number >> 62 != 0;
 
 	/* "For authentication to be free from side channels, the entire process of header protection
 	 * removal, packet number recovery, and packet protection removal MUST be applied together
@@ -186,8 +209,8 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 	 * https://www.rfc-editor.org/rfc/rfc9001#section-9.5-1
 	 *
 	 * If the key of a phase is missing, the packet is opened with another one, which fails in the same time. */
-	if (!k->ready) {
-		k = current(o);
+	if (k == NULL) {
+		k = *current(o);
 	}
 	d->status = PQQ_OPEN_FAILED;
 	pqq_packet_nonce(k, d->packet_number, nonce);
@@ -199,7 +222,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 		return;
 	}
 	d->payload_len = (uint32_t)(sealed - PQQ_TAG);
-	if (k == next(o)) {
+	if (k == *next(o)) {
 		d->status = PQQ_OPEN_NEXT_PHASE;
 		if (d->packet_number < o->next_from) {
 			o->next_from = d->packet_number;
@@ -207,7 +230,7 @@ static void open_one(pqq_opener *o, uint8_t *pkt, pqq_open_desc *d)
 		return;
 	}
 	d->status = PQQ_OPEN_OK;
-	if (k == current(o) && d->packet_number < o->current_from) {
+	if (k == *current(o) && d->packet_number < o->current_from) {
 		o->current_from = d->packet_number;
 	}
 }
@@ -229,6 +252,7 @@ size_t pqq_open(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *tr
 	uint8_t masks[PQQ_BATCH * PQQ_SAMPLE];
 	uint8_t fits[PQQ_BATCH];
 
+	wake(o);
 	for (size_t from = 0; from < n; from += PQQ_BATCH) {
 		size_t batch = n - from < PQQ_BATCH ? n - from : PQQ_BATCH;
 		for (size_t i = 0; i < batch; i++) {

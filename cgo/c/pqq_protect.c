@@ -31,27 +31,39 @@ int pqq_packet_key_init(pqq_packet_key *k, const pqq_suite *s, const pqq_version
 	const uint8_t *secret, int aead_kind, pqq_direction dir)
 {
 	uint8_t key[32];
-	int ok;
 
 	memset(k, 0, sizeof(*k));
-	ok = pqq_expand_label(s->hash, secret, s->hash_len, v->key, strlen(v->key), NULL, 0, key, s->key_len)
+	int ok = pqq_expand_label(s->hash, secret, s->hash_len, v->key, strlen(v->key), NULL, 0, key, s->key_len)
 		&& pqq_expand_label(s->hash, secret, s->hash_len, v->iv, strlen(v->iv), NULL, 0, k->iv, sizeof(k->iv))
 		&& pqq_crypto_aead_init(&k->aead, s->cipher, aead_kind, key, dir);
 	pqq_crypto_wipe(key, sizeof(key));
-	if (!ok) {
-		return 0;
-	}
-	k->ready = 1;
 	k->unprimed = dir == PQQ_SEALS && pqq_crypto_aead_counts(s->cipher, aead_kind);
-	return 1;
+	return ok;
 }
 
 void pqq_packet_key_clear(pqq_packet_key *k)
 {
-	if (k->ready) {
-		pqq_crypto_aead_clear(&k->aead);
-	}
+	pqq_crypto_aead_clear(&k->aead);
 	pqq_crypto_wipe(k, sizeof(*k));
+}
+
+pqq_packet_key *pqq_packet_key_new(const pqq_suite *s, const pqq_version *v, const uint8_t *secret,
+	int aead_kind, pqq_direction dir)
+{
+	pqq_packet_key *k = pqq_alloc(sizeof(*k));
+	if (k != NULL && !pqq_packet_key_init(k, s, v, secret, aead_kind, dir)) {
+		pqq_packet_key_free(&k);
+	}
+	return k;
+}
+
+void pqq_packet_key_free(pqq_packet_key **k)
+{
+	if (*k != NULL) {
+		pqq_crypto_aead_clear(&(*k)->aead);
+		pqq_release(*k);
+		*k = NULL;
+	}
 }
 
 int pqq_header_key_init(pqq_crypto_mask *h, const pqq_suite *s, const pqq_version *v,

@@ -6,11 +6,10 @@
 struct pqq_sealer {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	pqq_packet_key keys[2]; /* two key phases; an AEAD key must not move, so turn is the current index */
+	pqq_packet_key *key; /* of the current phase */
 	pqq_crypto_mask header;
 	uint64_t next_pn;
 	int aead_kind, app;
-	unsigned turn;
 	uint8_t secret[PQQ_MAX_SECRET];
 };
 
@@ -27,7 +26,7 @@ pqq_sealer *pqq_sealer_make(const pqq_suite *s, const pqq_version *v, const uint
 	k->aead_kind = aead_kind;
 	k->app = app;
 	if (!pqq_header_key_init(&k->header, s, v, secret)
-		|| !pqq_packet_key_init(&k->keys[0], s, v, secret, aead_kind, PQQ_SEALS)) {
+		|| (k->key = pqq_packet_key_new(s, v, secret, aead_kind, PQQ_SEALS)) == NULL) {
 		pqq_sealer_free(k);
 		return NULL;
 	}
@@ -64,8 +63,7 @@ void pqq_sealer_free(pqq_sealer *s)
 	if (s == NULL) {
 		return;
 	}
-	pqq_packet_key_clear(&s->keys[0]);
-	pqq_packet_key_clear(&s->keys[1]);
+	pqq_packet_key_free(&s->key);
 	pqq_crypto_mask_clear(&s->header);
 	pqq_release(s);
 	pqq_handle_gone();
@@ -75,14 +73,14 @@ int pqq_sealer_update(pqq_sealer *s)
 {
 	uint8_t next[PQQ_MAX_SECRET];
 	size_t len = s->suite->hash_len;
+	pqq_packet_key *key = NULL;
 	int ok = s->app
 		&& pqq_expand_label(s->suite->hash, s->secret, len, s->version->ku, strlen(s->version->ku), NULL, 0,
 			next, len)
-		&& pqq_packet_key_init(&s->keys[s->turn ^ 1], s->suite, s->version, next, s->aead_kind,
-			PQQ_SEALS);
+		&& (key = pqq_packet_key_new(s->suite, s->version, next, s->aead_kind, PQQ_SEALS)) != NULL;
 	if (ok) {
-		pqq_packet_key_clear(&s->keys[s->turn]);
-		s->turn ^= 1;
+		pqq_packet_key_free(&s->key);
+		s->key = key;
 		memcpy(s->secret, next, len);
 	}
 	pqq_crypto_wipe(next, sizeof(next));
@@ -111,7 +109,7 @@ static int desc_ok(const pqq_seal_desc *d, const uint8_t *slab, size_t slab_len)
 
 static int seal_one(pqq_sealer *s, uint8_t *pkt, const pqq_seal_desc *d)
 {
-	pqq_packet_key *k = &s->keys[s->turn];
+	pqq_packet_key *k = s->key;
 	uint8_t nonce[PQQ_NONCE];
 
 	if (k->unprimed && !pqq_packet_key_prime(k, d->packet_number)) {

@@ -5,7 +5,7 @@
 
 static const uint8_t *take(pqq_conn *c, uint32_t level, uint8_t direction)
 {
-	if (level > PQQ_APP || c->failed || !(c->secrets[level].ready & direction)) {
+	if (level > PQQ_APP || c->failed || c->secrets == NULL || !(c->secrets[level].ready & direction)) {
 		return NULL;
 	}
 	c->secrets[level].ready &= (uint8_t)~direction;

@@ -71,7 +71,7 @@ struct pqq_conn {
 	size_t log_read;
 	size_t last_write; /* offset of the log's last record if that is a PQQ_EV_WRITE, else SIZE_MAX */
 
-	pqq_secrets secrets[4];
+	pqq_secrets *secrets; /* by level; NULL once the keys have been taken */
 	uint8_t exporter[PQQ_MAX_SECRET];
 	uint8_t have_exporter;
 
@@ -87,7 +87,7 @@ struct pqq_conn {
 	pqq_post post;
 
 	pqq_leaf leaf; /* used by a client that verifies the server's name */
-	char verify_name[256];
+	char *verify_name; /* NULL if no name is verified */
 	uint8_t verify_ip;
 	uint8_t wrong_name; /* the certificate is for another name */
 };

@@ -47,7 +47,7 @@ func (p keyParams) packetKeys(live *counters) (out packetkeys.Params, err error)
 	out.Close = func() { live.keys.Add(-1) }
 	if p.app {
 		u := &updates{suite: su, version: p.version, secret: append([]byte(nil), p.secret...)}
-		out.Next = u.next
+		out.Next, out.Again = u.next, u.again
 		out.Close = func() { clear(u.secret); live.keys.Add(-1) }
 	}
 	return out, nil
@@ -67,5 +67,10 @@ func (u *updates) next() (packetkeys.Phase, error) {
 	}
 	clear(u.secret)
 	u.secret = secret
-	return newPhase(u.suite, u.version, secret, true)
+	return u.again()
+}
+
+// again derives the keys of the phase that next returned last.
+func (u *updates) again() (packetkeys.Phase, error) {
+	return newPhase(u.suite, u.version, u.secret, true)
 }

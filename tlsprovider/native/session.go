@@ -29,9 +29,9 @@ type session struct {
 	name     tlsprovider.ServerName // of the server, on a client
 	params   []byte                 // transport parameters of a client
 	conn     *tls.QUICConn
-	signing  *signing // nil unless a private key is external
-	outside  bool     // a signature was requested from a Signer
-	watch    hello.Watch
+	signing  *signing     // nil unless a private key is external
+	outside  bool         // a signature was requested from a Signer
+	watch    *hello.Watch // nil once tickets are ignored
 	post     messages.PostHandshake
 	state    tlsprovider.State
 
@@ -63,7 +63,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{e: e, prepared: prepared, version: v, params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
+	s := &session{e: e, prepared: prepared, version: v, watch: new(hello.Watch), params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
 	if prepared.external {
 		s.signing = newSigning()
@@ -261,6 +261,7 @@ func (s *session) IgnoreTickets() {
 	_ = s.conn.Close()
 	s.signing.close()
 	s.conn, s.prepared, s.input, s.signing = nil, nil, nil, nil
+	s.watch, s.events = nil, nil // the events refer to the bytes of the last flight
 }
 
 // Close implements tlsprovider.Session.

@@ -21,15 +21,23 @@ type opener struct {
 	// the previous phase if its number is lower, or else to the next.
 	currentFrom uint64
 	closed      bool
+	resting     bool // the key of the next phase was freed
 }
 
 // NewOpener returns an Opener with the given keys.
 func NewOpener(p Params) (tlsprovider.Opener, error) {
-	first, next, err := p.phases()
-	if err != nil {
+	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return &opener{params: p, current: first, next: next, header: header{make: p.Mask}, currentFrom: never}, nil
+	o := &opener{params: p, current: p.First, header: header{make: p.Mask}, currentFrom: never}
+	o.params.First = Phase{} // so that an update releases it
+	if p.Next != nil {
+		var err error
+		if o.next, err = derive(p.Next); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
 }
 
 // OpenInitial opens the first packet of a client as [tlsprovider.Provider] describes, with keys that the
@@ -58,6 +66,7 @@ func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) 
 	if o.closed {
 		return 0
 	}
+	o.wake()
 	for i := range train {
 		d := &train[i]
 		if uint64(d.Offset)+uint64(d.Len) > uint64(len(slab)) || d.PNOffset == 0 ||
@@ -133,7 +142,10 @@ func (o *opener) Update(firstPN uint64) error {
 	case o.params.Next == nil:
 		return errUpdate
 	}
-	next, err := o.params.nextPhase()
+	if o.wake(); o.resting {
+		return errRest
+	}
+	next, err := derive(o.params.Next)
 	if err != nil {
 		return err
 	}
@@ -145,6 +157,29 @@ func (o *opener) Update(firstPN uint64) error {
 
 // DropPrevious implements tlsprovider.Opener.
 func (o *opener) DropPrevious() { o.previous = Phase{} }
+
+// Rest implements tlsprovider.RestingOpener.
+func (o *opener) Rest() {
+	if !o.closed && o.params.Next != nil && o.params.Again != nil {
+		o.next, o.resting = Phase{}, true
+	}
+}
+
+// wake derives the key of the next phase again after a rest. It does so whatever the phase of the packets.
+//
+// "Endpoints responding to an apparent key update MUST NOT generate a timing side-channel signal that might
+// indicate that the Key Phase bit was invalid [...]."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.3-1
+//
+// If that fails, packets of the next phase fail to open until it succeeds.
+func (o *opener) wake() {
+	if o.resting {
+		next, err := derive(o.params.Again)
+		if err == nil {
+			o.next, o.resting = next, false
+		}
+	}
+}
 
 // IntegrityLimit implements tlsprovider.Opener.
 func (o *opener) IntegrityLimit() uint64 { return o.params.Limit }

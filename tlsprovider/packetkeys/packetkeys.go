@@ -14,6 +14,7 @@ import (
 var (
 	errDesc   = errors.New("packetkeys: Seal: invalid descriptor, or a packet number that does not increase")
 	errUpdate = errors.New("packetkeys: Update: only 1-RTT keys can be updated")
+	errRest   = errors.New("packetkeys: Update: the next phase cannot be derived after a rest")
 	errClosed = errors.New("packetkeys: the keys are closed")
 	errPhase  = errors.New("packetkeys: a key phase has no AEAD, an AEAD with a tag other than 16 bytes, or one with a nonce of a wrong length")
 	errParams = errors.New("packetkeys: Params without a Mask or without a limit")
@@ -50,9 +51,12 @@ type Params struct {
 	// Mask computes header protection masks. It is the same in all phases.
 	Mask Mask
 	// Next derives the phase after the one that it returned last, or after First (RFC 9001, 6.1). It is nil
-	// for keys that are not 1-RTT keys. It is called in advance, so that the first packet of a key update
-	// takes no longer than any other.
+	// for keys that are not 1-RTT keys. An Opener calls it in advance, so that the first packet of a key
+	// update takes no longer than any other; a Sealer calls it in Update.
 	Next func() (Phase, error)
+	// Again derives the phase that Next returned last once more. If it is set, an Opener that rests frees
+	// the key of the next phase. It may be nil.
+	Again func() (Phase, error)
 	// Limit is the number of packets after which the keys must no longer be used (RFC 9001, 6.6): those that
 	// one phase of a Sealer may seal, or that may fail to open in all phases of an Opener. [SealLimit] and
 	// [OpenLimit] return it for a cipher suite.
@@ -86,24 +90,20 @@ func OpenLimit(suite tlsprovider.CipherSuite) uint64 {
 	return 1 << 52
 }
 
-// phases returns the first two phases of p; the second is empty if there are no updates.
-func (p *Params) phases() (first, next Phase, err error) {
+func (p *Params) check() error {
 	if p.Mask == nil || p.Limit == 0 {
-		return first, next, errParams
+		return errParams
 	}
-	if err := p.First.check(); err != nil || p.Next == nil {
-		return p.First, next, err
-	}
-	next, err = p.nextPhase()
-	return p.First, next, err
+	return p.First.check()
 }
 
-func (p *Params) nextPhase() (Phase, error) {
-	next, err := p.Next()
+// derive calls Next or Again and checks the phase that it returns.
+func derive(f func() (Phase, error)) (Phase, error) {
+	k, err := f()
 	if err != nil {
 		return Phase{}, err
 	}
-	return next, next.check()
+	return k, k.check()
 }
 
 func (p *Params) close() {

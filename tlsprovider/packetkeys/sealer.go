@@ -2,12 +2,10 @@ package packetkeys
 
 import "github.com/pqquic/pqquic/tlsprovider"
 
-// A sealer protects one direction's packets. The key of the next phase is derived when the current phase
-// starts.
+// A sealer protects one direction's packets.
 type sealer struct {
 	params  Params
 	current Phase
-	next    Phase // empty unless there are updates
 	header  header
 	nonce   [12]byte
 	lowest  uint64 // packet number that may still be sealed
@@ -16,11 +14,12 @@ type sealer struct {
 
 // NewSealer returns a Sealer with the given keys.
 func NewSealer(p Params) (tlsprovider.Sealer, error) {
-	first, next, err := p.phases()
-	if err != nil {
+	if err := p.check(); err != nil {
 		return nil, err
 	}
-	return &sealer{params: p, current: first, next: next, header: header{make: p.Mask}}, nil
+	s := &sealer{params: p, current: p.First, header: header{make: p.Mask}}
+	s.params.First = Phase{} // so that an update releases it
+	return s, nil
 }
 
 // Seal implements tlsprovider.Sealer.
@@ -68,11 +67,11 @@ func (s *sealer) Update() error {
 	case s.params.Next == nil:
 		return errUpdate
 	}
-	next, err := s.params.nextPhase()
+	next, err := derive(s.params.Next)
 	if err != nil {
 		return err
 	}
-	s.current, s.next = s.next, next
+	s.current = next
 	return nil
 }
 
@@ -86,5 +85,5 @@ func (s *sealer) Close() {
 	}
 	s.closed = true
 	s.params.close()
-	s.current, s.next, s.header = Phase{}, Phase{}, header{}
+	s.current, s.header = Phase{}, header{}
 }

@@ -30,10 +30,10 @@ type session struct {
 	alpn    string              // the protocol of the server's Decision
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
-	watch   watch
-	wantPQ  bool // RequirePQ of any endpoint that the session has had
-	checked bool // the group was checked for wantPQ
-	outside bool // a signature was requested from a Signer
+	watch   *watch // nil once tickets are ignored
+	wantPQ  bool   // RequirePQ of any endpoint that the session has had
+	checked bool   // the group was checked for wantPQ
+	outside bool   // a signature was requested from a Signer
 	failed  error
 }
 
@@ -56,7 +56,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{ep: e, signers: e.current.signers, conn: conn, name: p.ServerName, wantPQ: e.cfg.RequirePQ}
+	s := &session{ep: e, signers: e.current.signers, conn: conn, watch: new(watch), name: p.ServerName, wantPQ: e.cfg.RequirePQ}
 	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
@@ -139,7 +139,7 @@ func (s *session) signed() error {
 // drive makes one call into C and processes its log. If keep is true, the log's bytes stay valid during the next
 // call of the same Advance.
 func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
-	if len(d.Data) > 0 {
+	if len(d.Data) > 0 && s.watch != nil {
 		if err := s.watch.peer(s.ep.side.Peer(), d.Level, d.Data); err != nil {
 			return s.fail(tlsprovider.AlertDecodeError, err)
 		}
@@ -192,7 +192,9 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 	level := tlsprovider.Level(e.Level)
 	switch e.Kind {
 	case s2n.EventWrite:
-		s.watch.Add(s.ep.side, level, e.Data)
+		if s.watch != nil {
+			s.watch.Add(s.ep.side, level, e.Data)
+		}
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: e.Data})
 	case s2n.EventKeys:
 		if err := s.checkGroup(); err != nil {
@@ -340,8 +342,12 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 
 // IgnoreTickets implements tlsprovider.Session. C frees the memory of a server on its own.
 func (s *session) IgnoreTickets() {
-	if s.failed == nil {
-		s.conn.IgnoreTickets()
+	if s.failed != nil {
+		return
+	}
+	s.conn.IgnoreTickets()
+	if s.state.HandshakeDone {
+		s.watch, s.events = nil, nil // the events refer to the bytes of the last flight
 	}
 }
 

@@ -14,6 +14,11 @@ func (k *keys) keyUpdates(t *testing.T) {
 	for seed := range uint64(20) {
 		s, o := k.pair(t)
 		random := rand.New(rand.NewPCG(seed, 5))
+		rest := func() {
+			if r, ok := o.(tlsprovider.RestingOpener); ok && random.IntN(2) == 0 {
+				r.Rest()
+			}
+		}
 		pn, largest, phase := uint64(random.IntN(300)), int64(-1), uint8(0)
 		for range 6 {
 			var tr train
@@ -38,10 +43,13 @@ func (k *keys) keyUpdates(t *testing.T) {
 
 			// The first packet of the new phase arrives before the last packets of the old one.
 			late := slabBefore.open[before-1:]
+			rest()
 			require.Equal(t, before-1, o.Open(slabBefore.slab, slabBefore.open[:before-1], largest))
+			rest()
 			require.Equal(t, 1, o.Open(tr.slab, tr.open, largest), "the batch ends with the first packet of a phase")
 			tr.requireOpen(t, 0, tlsprovider.OpenNextPhase)
 			require.Equal(t, phase, tr.open[0].Phase)
+			rest()
 			require.NoError(t, o.Update(uint64(firstNew)))
 			largest = int64(tr.seal[0].PacketNumber)
 			require.Equal(t, len(tr.open)-1, o.Open(tr.slab, tr.open[1:], largest))
@@ -49,6 +57,7 @@ func (k *keys) keyUpdates(t *testing.T) {
 				tr.requireOpen(t, i, tlsprovider.OpenOK)
 			}
 			largest = int64(tr.seal[len(tr.seal)-1].PacketNumber)
+			rest()
 			require.Equal(t, 1, o.Open(slabBefore.slab, late, largest), "the previous phase still opens")
 			for i := range slabBefore.open {
 				slabBefore.requireOpen(t, i, tlsprovider.OpenOK)

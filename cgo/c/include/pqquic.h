@@ -115,6 +115,8 @@ PQQ_FN(size_t, pqq_open,
 	(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *train, size_t n, int64_t largest))
 PQQ_FN(int, pqq_opener_update, (pqq_opener *o, uint64_t first_pn))
 PQQ_VOID(pqq_opener_drop_previous, (pqq_opener *o))
+/* pqq_opener_rest frees the key of the next phase. The next call of pqq_open or pqq_opener_update makes it again. */
+PQQ_VOID(pqq_opener_rest, (pqq_opener *o))
 
 /* pqq_sealer_limit returns how many packets may be sealed in one key phase. pqq_opener_limit returns how many
  * packets may fail to open in all phases together (RFC 9001, 6.6). */

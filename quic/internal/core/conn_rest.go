@@ -75,5 +75,8 @@ func (c *Conn) maybeRest() {
 	default:
 		c.scratch = nil
 		c.streams.Rest()
+		if o, ok := c.app.open.(tlsprovider.RestingOpener); ok {
+			o.Rest()
+		}
 	}
 }
