@@ -145,16 +145,24 @@ func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) R
 func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) (ReceivedDatagram, DropReason) {
 	kept := ReceivedDatagram{Data: append(e.scratch[:0], d...), ECN: ecn}
 	opened := false
+	var first wire.ConnID
 	for i := 0; i < maxInitialPackets && kept.rest < len(d); i++ {
 		h, n := wire.ParseLongHeader(d[kept.rest:])
-		if n < 0 || h.Type != wire.PacketInitial || h.DstID != k.in.DstID && h.DstID != k.in.LocalID ||
-			i > 0 && !e.attempts.take(e.now) {
+		if n < 0 || h.Type != wire.PacketInitial {
+			break
+		}
+		if i == 0 {
+			first = h.DstID
+		} else if h.DstID != first {
+			kept.rest = len(d) // as in Conn.handlePackets
+			break
+		} else if !e.attempts.take(e.now) {
 			break
 		}
 		p := openedInitial{offset: uint16(kept.rest), size: uint16(h.Len)}
 		pkt := kept.Data[kept.rest:][:h.Len:h.Len]
 		kept.rest += h.Len
-		if h.SrcID != k.in.PeerID || !e.openInitial(k, pkt, h.PNOffset, known || opened, &p) {
+		if h.Version != k.in.Version || h.SrcID != k.in.PeerID || !e.openInitial(k, pkt, h.PNOffset, known || opened, &p) {
 			continue
 		}
 		opened = true

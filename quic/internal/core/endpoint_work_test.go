@@ -49,12 +49,13 @@ func (o *countingOpener) Open(slab []byte, train []tlsprovider.OpenDesc, largest
 // A stranger makes the Initial packets of a client without a connection.
 type stranger struct {
 	dst, src wire.ConnID
+	version  wire.Version
 	keys     tlsprovider.Keys
 	pn       wire.PacketNumber
 }
 
 func newStranger(t testing.TB, p tlsprovider.Provider, dst string) *stranger {
-	s := &stranger{dst: testID(dst), src: testID("stranger")}
+	s := &stranger{dst: testID(dst), src: testID("stranger"), version: wire.Version1}
 	var err error
 	s.keys, err = p.InitialKeys(uint32(wire.Version1), s.dst.Bytes(), client)
 	require.NoError(t, err)
@@ -65,7 +66,7 @@ func newStranger(t testing.TB, p tlsprovider.Provider, dst string) *stranger {
 // packet appends an Initial packet. It is padded to size bytes, unless size is 0.
 func (s *stranger) packet(b, frames []byte, size int) []byte {
 	begin := len(b)
-	b = wire.AppendLongHeader(b, wire.PacketInitial, wire.Version1, s.dst, s.src, nil, s.pn, 4)
+	b = wire.AppendLongHeader(b, wire.PacketInitial, s.version, s.dst, s.src, nil, s.pn, 4)
 	headerLen := len(b) - begin
 	b = append(b, frames...)
 	for len(b)-begin < size-tlsprovider.TagLen {
@@ -114,6 +115,37 @@ func (s *stranger) bytewise(from int) []byte {
 		frames = wire.Crypto{Offset: uint64(from + 2*n), Data: []byte{1}}.Append(frames)
 	}
 	return s.packet(nil, frames, MinInitialSize)
+}
+
+// A packet behind the first of a datagram does not count if its version or its destination connection ID is another.
+func TestInitialsOfOneDatagramAgree(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*stranger)
+		want   RouteKind
+	}{
+		"same":                 {func(*stranger) {}, RouteAdmit},
+		"other version":        {func(s *stranger) { s.version++ }, RouteDrop},
+		"other source ID":      {func(s *stranger) { s.src = testID("another") }, RouteDrop},
+		"other destination ID": {func(s *stranger) { s.dst = testID("another1") }, RouteDrop},
+		"empty connection IDs": {func(s *stranger) { s.dst = wire.ConnID{} }, RouteDrop},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := native.New()
+			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(),
+				Versions: []wire.Version{wire.Version1}, MaxHandshakes: 100})
+			defer e.Close()
+			s := newStranger(t, p, "12345678")
+			d := s.packet(nil, wire.Crypto{Data: []byte{1, 0, 0, 4}}.Append(nil), 0)
+			tt.change(s)
+			d = s.packet(d, wire.Crypto{Offset: 4, Data: make([]byte, 4)}.Append(nil), MinInitialSize-len(d))
+			r := e.Receive(monotime.Time(time.Second), &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)},
+				make([]byte, MaxUnknownSize))
+			require.Equal(t, tt.want, r.Kind)
+			if r.Kind == RouteAdmit {
+				r.Incoming.closeKeys()
+			}
+		})
+	}
 }
 
 // The cost of one datagram of an unknown client is bounded: keys are derived once, a few packets are
