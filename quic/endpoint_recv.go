@@ -105,13 +105,13 @@ func (e *Endpoint) route(t *datagram.Train, reply []byte) {
 			c.handleStatelessReset(now)
 		}
 	case core.RouteReply:
-		if len(e.loops) == 1 || !e.resetElsewhere(t, data) {
+		if !r.MaybeReset || !e.resetElsewhere(t, data) {
 			e.sends.reply(r.Reply)
 		}
 	case core.RouteAdmit:
 		e.admit(r.Incoming, reply)
 	case core.RouteDrop:
-		if len(e.loops) > 1 {
+		if r.MaybeReset {
 			e.resetElsewhere(t, data)
 		}
 	}

@@ -106,10 +106,7 @@ func (e *Endpoint) inboxLoop() {
 	for {
 		select {
 		case f := <-e.inbox.trains:
-			for len(f.train.Data) > 0 {
-				e.route(&f.train, reply) // no datagram in it begins a connection
-			}
-			e.inbox.done(f)
+			e.handleForwarded(f, reply)
 		case <-e.closed:
 			ended = true
 			return
@@ -117,13 +114,17 @@ func (e *Endpoint) inboxLoop() {
 	}
 }
 
-// resetElsewhere ends a connection of another loop if the first datagram of data, which belongs to no
-// connection of this loop, is a stateless reset for it. Its connection ID is random, so it names any loop. t is
-// the train that data was the front of.
-func (e *Endpoint) resetElsewhere(t *datagram.Train, data []byte) bool {
-	if data[0]&0x80 != 0 {
-		return false
+// handleForwarded handles a train from the inbox. No datagram in it begins a connection.
+func (e *Endpoint) handleForwarded(f *forwarded, reply []byte) {
+	defer e.inbox.done(f) // also if a callback calls runtime.Goexit
+	for len(f.train.Data) > 0 {
+		e.route(&f.train, reply)
 	}
+}
+
+// resetElsewhere ends a connection of another loop if the first datagram of data, which belongs to no
+// connection of this loop, is a stateless reset for it. t is the train that data was the front of.
+func (e *Endpoint) resetElsewhere(t *datagram.Train, data []byte) bool {
 	d := (&datagram.Train{Data: data, SegmentSize: t.SegmentSize}).Next()
 	for _, m := range e.loops {
 		if m == e {

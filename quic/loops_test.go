@@ -319,6 +319,38 @@ func TestResetReachesItsLoop(t *testing.T) {
 	}
 }
 
+// A loop asks the others for a limited number of datagrams a second, so that packets that belong to no connection
+// do not make it take their locks without end.
+func TestLimitOfQuestions(t *testing.T) {
+	withLoops(t, nil, func(t *testing.T, w *loopsWorld) {
+		client, server := w.connectAt(0)
+		w.set(func(net.Addr, []byte) int { return 1 })
+		token := [16]byte{1, 2, 3}
+		remote := client.LocalAddr().(*net.UDPAddr).AddrPort()
+		server.ep.applyEvents(server, []core.EndpointEvent{
+			{Kind: core.AddResetToken, Token: token, Path: datagram.Path{Remote: remote}},
+		})
+		send := func(last [16]byte) {
+			reset := append([]byte{0x40, 0, 0, 0, 0}, last[:]...) // too short to be answered
+			w.ids.name(reset[1:], 1)
+			tx := datagram.Transmit{Data: reset, SegmentSize: len(reset)}
+			tx.Path.Remote = netip.MustParseAddrPort(serverAddr)
+			require.NoError(t, client.ep.sock.Write(&tx))
+		}
+		for range 200 {
+			send([16]byte{})
+		}
+		advance(time.Millisecond)
+		send(token)
+		advance(20 * time.Millisecond)
+		require.NoError(t, server.Context().Err(), "the other loop was asked again")
+		advance(time.Second)
+		send(token)
+		<-server.Context().Done()
+		require.ErrorIs(t, context.Cause(server.Context()), ErrStatelessReset)
+	})
+}
+
 // Config.MaxConns and Config.AcceptBacklog are limits of all loops together.
 func TestLimitsOfAllLoops(t *testing.T) {
 	for name, limit := range map[string]func(*Config){

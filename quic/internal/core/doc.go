@@ -10,7 +10,8 @@
 //
 // A Conn's methods fall into four classes.
 //
-//	inputs    HandleTrain, HandleSendResult, HandleTimeout, HandleTLSResult, HandleStatelessReset
+//	inputs    HandleTrain, HandleSendResult, HandleTimeout, HandleTLSResult, HandleStatelessReset,
+//	          HandleTooLarge, HandlePacketTooBig
 //	calls     OpenStream, AcceptStream, Read, Write, …, Close: the application's
 //	outputs   PollTLS, PollEvent, PollEndpointEvents, PollTransmit, NextTimeout
 //	getters   State, Stats, HasTransmit …

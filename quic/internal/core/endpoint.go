@@ -70,6 +70,7 @@ type Endpoint struct {
 	handshakes  int
 	attempts    bucket
 	resets      bucket
+	questions   bucket // limits Routed.MaybeReset
 	drops       DropCounts
 	outbox      []Transmit // for PollTransmit
 	scratch     []byte
@@ -145,6 +146,7 @@ func (e *Endpoint) divideLimits(n int) {
 	e.maxRemnants, e.maxPostponed = part(maxRemnants), part(maxPostponed)
 	e.attempts = bucket{rate: attemptRate / float64(n), burst: attemptBurst / float64(n)}
 	e.resets = bucket{rate: resetRate / float64(n), burst: max(resetBurst/float64(n), 1)}
+	e.questions = e.resets
 }
 
 // Close frees what the Endpoint holds of the provider. The Endpoint must not be used afterwards.
@@ -224,7 +226,8 @@ type bucket struct {
 	last        monotime.Time
 }
 
-// A connection attempt costs a few microseconds. A reset goes to an address that may be spoofed.
+// A connection attempt costs a few microseconds. A reset goes to an address that may be spoofed. To look for a
+// connection in every other Endpoint takes the lock of each.
 const (
 	attemptRate, attemptBurst = 100_000, 10_000
 	resetRate, resetBurst     = 1_000, 100

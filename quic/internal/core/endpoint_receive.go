@@ -32,6 +32,9 @@ type Routed struct {
 	Reply    Transmit
 	Incoming *Incoming
 	Drop     DropReason
+	// MaybeReset is set if the datagram may be a stateless reset for a connection of another Endpoint: see
+	// FindReset. It is set for a limited number of datagrams a second.
+	MaybeReset bool
 }
 
 // Receive removes the longest run of datagrams with one destination from the front of t. The driver calls

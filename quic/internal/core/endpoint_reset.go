@@ -4,8 +4,8 @@ package core
 const minReset = 21
 
 // FindReset returns the connection that a stateless reset ends. The Endpoint looks for it itself in datagrams
-// that it receives. If several Endpoints serve an address, the driver asks the others: the connection ID of a
-// stateless reset is random, so it may reach any of them.
+// that it receives. If several Endpoints serve an address, the driver asks the others about a datagram with
+// Routed.MaybeReset: the connection ID of a stateless reset is random, so it may reach any of them.
 func (e *Endpoint) FindReset(p Path, d []byte) (ConnRef, bool) {
 	if len(d) < minReset || d[0]&0x80 != 0 {
 		return 0, false
@@ -26,6 +26,13 @@ func (e *Endpoint) receiveUnknownShort(p Path, d, reply []byte) Routed {
 	if ref, ok := e.FindReset(p, d); ok {
 		return Routed{Kind: RouteReset, Conn: ref}
 	}
+	r := e.answerShort(p, d, reply)
+	r.MaybeReset = e.cfg.Shares > 1 && len(d) >= minReset && e.questions.take(e.now)
+	return r
+}
+
+// answerShort answers a short header packet that belongs to no connection with a stateless reset.
+func (e *Endpoint) answerShort(p Path, d, reply []byte) Routed {
 	if len(d) <= minReset || e.cfg.ResetKey == nil {
 		return e.drop(DropUnknownConnID)
 	}

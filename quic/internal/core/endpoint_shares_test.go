@@ -45,6 +45,20 @@ func TestSharesDivideLimits(t *testing.T) {
 		}
 		require.Equal(t, resetBurst/n, resets)
 	})
+	t.Run("questions about stateless resets", func(t *testing.T) {
+		for shares, want := range map[int]int{1: 0, n: resetBurst / n} {
+			r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.Shares = shares }})
+			asked := 0
+			for range 2 * resetBurst {
+				if r.receiveFrom(clientAddr, append([]byte{0x40}, make([]byte, minReset-1)...)).MaybeReset {
+					asked++
+				}
+			}
+			require.Equal(t, want, asked, "%d shares", shares)
+			short := r.receiveFrom(netip.AddrPortFrom(clientAddr.Addr(), 1), append([]byte{0x40}, make([]byte, minReset-2)...))
+			require.False(t, short.MaybeReset)
+		}
+	})
 	t.Run("remnants", func(t *testing.T) {
 		r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.Shares = n }})
 		for i := range maxRemnants {

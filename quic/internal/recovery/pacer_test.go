@@ -33,7 +33,7 @@ func TestPacingRate(t *testing.T) {
 		rate      int // bytes a millisecond
 		quantum   int
 	}{
-		{"at least 10 datagrams", 100 * ms, 240_000, false, 3000, 12000},
+		{"at least the initial window", 100 * ms, 240_000, false, 3000, 12000},
 		{"twice the window in slow start", 100 * ms, 240_000, true, 4800, 12000},
 		{"a millisecond", 100 * ms, 2_400_000, false, 30_000, 30_000},
 		{"at most 64 KiB", 10 * ms, 2_400_000, false, 300_000, 64 << 10},
