@@ -31,11 +31,12 @@
 // [Side]. A session takes [CryptoData] and returns [Event] values (see [EventKind]) of a [Level]. A server's
 // session waits for a [Decision] after the ClientHello, and for a [SignRequest] (see [NewSignRequest]) if the
 // private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
-// [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An
-// [InitialPacket], a [TokenKey] and a [ResetKey] serve packets that belong to no session. [Guard] runs
-// callbacks, and [ParseServerName] parses what a client asks for as a [ServerName]. Package tlsprovider/packetkeys
-// implements a Sealer and an Opener on a cipher.AEAD, tlsprovider/messages checks TLS messages, and
-// tlsprovider/tlstest is the conformance suite that every provider must pass. See docs/writing-a-provider.md.
+// [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An Opener that
+// is a [RestingOpener] needs less memory while its connection is idle. An [InitialPacket], a [TokenKey] and a
+// [ResetKey] serve packets that belong to no session. [Guard] runs callbacks, and [ParseServerName] parses what a
+// client asks for as a [ServerName]. Package tlsprovider/packetkeys implements a Sealer and an Opener on a
+// cipher.AEAD, tlsprovider/messages checks TLS messages, and tlsprovider/tlstest is the conformance suite that every
+// provider must pass. See docs/writing-a-provider.md.
 //
 // # Concurrency and ownership
 //
