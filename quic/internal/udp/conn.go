@@ -18,11 +18,12 @@ const socketBuffer = 4 << 20
 // slabSize is enough for every datagram on a path of 9000 bytes. Larger ones are dropped.
 const slabSize = 9000
 
-// The environment variables that disable segmentation offload, for sending and for receiving, if they are
-// not empty. They help to find out whether it causes a problem.
+// The environment variables that disable segmentation offload, for sending and for receiving, and reading the ECN
+// field of what arrives, if they are not empty. They help to find out whether one of these causes a problem.
 const (
 	disableGSO = "PQQUIC_DISABLE_GSO"
 	disableGRO = "PQQUIC_DISABLE_GRO"
+	disableECN = "PQQUIC_DISABLE_ECN"
 )
 
 // A Conn is a socket. The methods Write and WriteWait are safe for concurrent use.

@@ -152,3 +152,30 @@ func TestErrorsOfICMP(t *testing.T) {
 		require.Equal(t, ClassRefused, Classify(os.NewSyscallError("recvmsg", err)), "%v", err)
 	}
 }
+
+// PQQUIC_DISABLE_ECN hides the ECN field of what arrives.
+func TestDisableECN(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		for env, want := range map[string]datagram.ECN{"": 0b10, "1": 0} {
+			t.Run(addr+env, func(t *testing.T) {
+				t.Setenv(disableECN, env)
+				sock := func() *Conn {
+					pc, err := net.ListenPacket("udp", addr)
+					require.NoError(t, err)
+					c, err := New(pc, slog.New(slog.DiscardHandler))
+					require.NoError(t, err)
+					t.Cleanup(func() { c.Close() })
+					return c
+				}
+				from, to := sock(), sock()
+				tx := datagram.Transmit{Data: []byte("marked"), SegmentSize: 6, Path: datagram.Path{Remote: to.LocalAddr()}, ECN: 0b10}
+				require.NoError(t, from.Write(&tx))
+				trains := newTrains(to)
+				n, err := to.Read(trains)
+				require.NoError(t, err)
+				require.Equal(t, 1, n)
+				require.Equal(t, want, trains[0].ECN)
+			})
+		}
+	}
+}
