@@ -152,12 +152,18 @@ func (s *server) stop(t *testing.T) string {
 	t.Helper()
 	if s.cmd.ProcessState == nil {
 		_ = s.cmd.Process.Signal(syscall.SIGTERM)
-		for s.stderr.Scan() {
-			require.NotContains(t, s.stderr.Text(), "goroutine ")
-		}
-		require.NoError(t, s.cmd.Wait())
+		s.wait(t)
 	}
 	return s.stdout.String()
+}
+
+// wait waits until the server has ended without an error.
+func (s *server) wait(t *testing.T) {
+	t.Helper()
+	for s.stderr.Scan() {
+		require.NotContains(t, s.stderr.Text(), "goroutine ")
+	}
+	require.NoError(t, s.cmd.Wait())
 }
 
 // outcome is the client's JSON. Each field must be present, with its type.
