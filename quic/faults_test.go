@@ -430,6 +430,7 @@ func TestCallsWhileTheConnectionEnds(t *testing.T) {
 			advance(10 * time.Millisecond)
 		}
 		requireTransportError(t, context.Cause(client.Context()), AEADLimitReached, false)
+		require.NoError(t, e.Close()) // waits for the sender, which calls watch
 		for _, err := range []error{opened, written, exported} {
 			requireTransportError(t, err, AEADLimitReached, false)
 		}
