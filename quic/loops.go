@@ -64,8 +64,8 @@ func (l *loopIDs) name(id []byte, loop int) {
 }
 
 // ownerOf returns the loop that must handle a datagram that e has received. Packets with a short header and
-// Handshake packets have a connection ID of ours, which names the loop. Other packets may have one that the
-// client chose. They belong to the loop that received them: the kernel passes all packets of a client to the
+// Handshake packets have a connection ID that this server chose and that names the loop. The client may have
+// chosen the ID of other packets. They belong to the loop that received them: the kernel passes all packets of a client to the
 // same socket, by a hash of the addresses.
 func (e *Endpoint) ownerOf(d []byte) *Endpoint {
 	const (

@@ -4,7 +4,6 @@ package quic
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pqquic/pqquic/quic/internal/udp/icmptest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -103,31 +103,9 @@ func setLoopbackMTU(t *testing.T, mtu uint32) {
 	require.NoError(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
 }
 
-// tooBigMessage returns the ICMP message "fragmentation needed" (RFC 1191, section 4) about a datagram from one
-// address to another that begins with payload.
-func tooBigMessage(from, to netip.AddrPort, mtu uint16, payload []byte) []byte {
-	b := []byte{3, 4, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}
-	b = append(b, 0x45, 0, 0x23, 0x28, 0, 0, 0x40, 0, 64, unix.IPPROTO_UDP, 0, 0)
-	b = append(append(b, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
-	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, from.Port()), to.Port())
-	b = append(append(b, 0x23, 0x14, 0, 0), payload[:len(payload)&^1]...)
-	sum := uint32(0)
-	for i := 0; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(b[2:], ^uint16(sum>>16+sum))
-	return b
-}
-
 // A connection that Dial made uses the kernel's reports of ICMP messages. One that does not quote a packet of the
 // connection has no effect.
 func TestLoopbackPacketTooBig(t *testing.T) {
-	raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
-	if err != nil {
-		t.Skipf("needs CAP_NET_RAW: %v", err)
-	}
-	defer unix.Close(raw)
 	l := echoServer(t)
 	addr, seen, stop := tappedRelay(t, l.Addr().String())
 	defer stop()
@@ -143,7 +121,7 @@ func TestLoopbackPacketTooBig(t *testing.T) {
 	send := func(quoted []byte) {
 		from, to := netip.MustParseAddrPort(conn.LocalAddr().String()), netip.MustParseAddrPort(addr)
 		from = netip.AddrPortFrom(to.Addr(), from.Port())
-		require.NoError(t, unix.Sendto(raw, tooBigMessage(from, to, 1400, quoted), 0, &unix.SockaddrInet4{Addr: to.Addr().As4()}))
+		icmptest.SendTooBig(t, from, to, 1400, quoted)
 	}
 	forged := bytes.Clone(seen())
 	forged[3] ^= 1

@@ -27,7 +27,7 @@ type target struct {
 	to    []string
 }
 
-// A relation is how a figure of ours is compared with that of another stack.
+// A relation describes how pqquic's figure is compared with that of another stack.
 type relation int
 
 const (

@@ -67,7 +67,8 @@ func (r *results) replace(workload string, m *measured) {
 	}
 	r.Workloads[workload] = m
 	r.Runs = nil
-	for _, w := range workloads { // in their order; runs of which nothing is left are forgotten
+	// The runs stay in the order of the workloads. A run without a remaining result is dropped.
+	for _, w := range workloads {
 		if m := r.Workloads[w.name]; m != nil && !slices.Contains(r.Runs, m.run) {
 			r.Runs = append(r.Runs, m.run)
 		}

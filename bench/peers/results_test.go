@@ -48,7 +48,7 @@ func TestResultsOfSeveralRuns(t *testing.T) {
 	require.Equal(t, []string{"quinn: not built", "x/net, request: broken"}, r.missing())
 
 	r.replace("connect-1", &measured{run: r.Runs[1]})
-	require.Len(t, r.Runs, 1, "a run of which nothing is left is forgotten")
+	require.Len(t, r.Runs, 1, "a run without a remaining result is dropped")
 
 	require.NoError(t, os.WriteFile(file, []byte(`{"workloads": {"request": {"run": 1}}}`), 0o600))
 	_, err = loadResults(file)

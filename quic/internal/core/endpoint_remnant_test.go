@@ -38,16 +38,20 @@ func TestRemnantsExpireInOrder(t *testing.T) {
 	require.True(t, r.endpoint.NextTimeout().IsZero())
 }
 
+// addRemnants makes the endpoint keep a remnant of a refused client and of a closed connection.
+func (r *rig) addRemnants(ref ConnRef) {
+	in := &Incoming{Path: Path{Remote: clientAddr}, DstID: r.connID(), LocalID: r.connID()}
+	r.endpoint.keepRefused(in, nil)
+	r.endpoint.Add(r.now, ref, nil)
+	r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
+	r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(time.Minute)}})
+}
+
 // The number of remnants is bounded. A further one replaces the one that expires first.
 func TestRemnantsAreBounded(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for i := range maxRemnants + 100 {
-		in := &Incoming{Path: Path{Remote: clientAddr}, DstID: r.connID(), LocalID: r.connID()}
-		r.endpoint.keepRefused(in, nil)
-		ref := ConnRef(1000 + i)
-		r.endpoint.Add(r.now, ref, nil)
-		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
-		r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(time.Minute)}})
+		r.addRemnants(ConnRef(1000 + i))
 		r.now++
 	}
 	require.NoError(t, r.endpoint.CheckInvariants())

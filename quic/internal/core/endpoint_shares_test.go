@@ -3,7 +3,6 @@ package core
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -62,12 +61,7 @@ func TestSharesDivideLimits(t *testing.T) {
 	t.Run("remnants", func(t *testing.T) {
 		r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.Shares = n }})
 		for i := range maxRemnants {
-			in := &Incoming{Path: Path{Remote: clientAddr}, DstID: r.connID(), LocalID: r.connID()}
-			r.endpoint.keepRefused(in, nil)
-			ref := ConnRef(1000 + i)
-			r.endpoint.Add(r.now, ref, nil)
-			r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
-			r.endpoint.HandleConnEvent(r.now, ref, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(time.Minute)}})
+			r.addRemnants(ConnRef(1000 + i))
 		}
 		require.NoError(t, r.endpoint.CheckInvariants())
 		require.Equal(t, maxRemnants/n, r.endpoint.closed.len())

@@ -49,7 +49,7 @@ func TestPathMTU(t *testing.T) {
 	}
 }
 
-// The limit is the smaller one of ours and of the peer's max_udp_payload_size, which is core.MaxDatagramSize.
+// The search ends at MaxProbeSize or at the peer's max_udp_payload_size, core.MaxDatagramSize, whichever is smaller.
 func TestPathMTULimit(t *testing.T) {
 	for limit, want := range map[int]int{0: 1200, 1199: 1200, 1200: 1200, 1300: 1300, 1472: 1472, 5000: 5000, 60000: 8972} {
 		o := mtuOptions(1, Link{Delay: 10 * time.Millisecond, Rate: 10e6}, 4<<20)

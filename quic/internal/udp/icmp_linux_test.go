@@ -3,9 +3,9 @@ package udp
 import (
 	"encoding/binary"
 	"log/slog"
-	"net/netip"
 	"testing"
 
+	"github.com/pqquic/pqquic/quic/internal/udp/icmptest"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
@@ -54,37 +54,6 @@ func TestParseICMP(t *testing.T) {
 	}
 }
 
-// forgeTooBig sends an ICMP message "fragmentation needed" about a datagram from one address to another that
-// begins with payload. It needs a privilege.
-func forgeTooBig(t *testing.T, from, to netip.AddrPort, mtu uint16, payload []byte) {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
-	if err != nil {
-		t.Skipf("needs CAP_NET_RAW: %v", err)
-	}
-	defer unix.Close(fd)
-	require.NoError(t, unix.Sendto(fd, tooBigMessage(from, to, mtu, payload), 0, &unix.SockaddrInet4{Addr: from.Addr().As4()}))
-}
-
-// tooBigMessage returns an ICMP message: RFC 1191, section 4.
-func tooBigMessage(from, to netip.AddrPort, mtu uint16, payload []byte) []byte {
-	b := []byte{3, 4, 0, 0, 0, 0, byte(mtu >> 8), byte(mtu)}
-	b = append(b, 0x45, 0, 0x23, 0x28, 0, 0, 0x40, 0, 64, unix.IPPROTO_UDP, 0, 0)
-	b = append(append(b, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
-	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, from.Port()), to.Port())
-	b = append(append(b, 0x23, 0x14, 0, 0), payload...)
-	if len(b)%2 == 1 {
-		b = append(b, 0)
-	}
-	sum := uint32(0)
-	for i := 0; i < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	sum = sum>>16 + sum&0xffff
-	binary.BigEndian.PutUint16(b[2:], ^uint16(sum>>16+sum))
-	return b
-}
-
 // The kernel's report of an ICMP message has the size, the destination and the beginning of the datagram. The
 // datagram that is sent next is not lost.
 func TestPacketTooBig(t *testing.T) {
@@ -92,7 +61,7 @@ func TestPacketTooBig(t *testing.T) {
 	noted := 0
 	client.ReportErrors(func() { noted++ })
 	quoted := []byte("the beginning of a datagram")
-	forgeTooBig(t, client.LocalAddr(), server.LocalAddr(), 1400, quoted)
+	icmptest.SendTooBig(t, client.LocalAddr(), server.LocalAddr(), 1400, quoted)
 	for n := 0; noted == 0; n++ {
 		require.Less(t, n, 100_000, "no message")
 		tx := datagram.Transmit{Data: []byte("next"), Path: datagram.Path{Remote: server.LocalAddr()}}
@@ -110,7 +79,7 @@ func TestPacketTooBig(t *testing.T) {
 	require.False(t, ok)
 
 	client.ReportErrors(nil)
-	forgeTooBig(t, client.LocalAddr(), server.LocalAddr(), 1400, quoted)
+	icmptest.SendTooBig(t, client.LocalAddr(), server.LocalAddr(), 1400, quoted)
 	tx := datagram.Transmit{Data: []byte("next"), Path: datagram.Path{Remote: server.LocalAddr()}}
 	require.NoError(t, client.Write(&tx))
 	require.Equal(t, 1, noted)
