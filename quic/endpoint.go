@@ -30,6 +30,7 @@ type Endpoint struct {
 	sock   *udp.Conn
 	timers timers
 	sends  sendQueue
+	routes routes // the connections of packets with a short header
 	// wantRetry is the result of RequireAddressValidation for the datagram that is being received. It
 	// belongs to the receive goroutine.
 	wantRetry bool

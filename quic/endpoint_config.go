@@ -168,6 +168,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		Provider:      e.cfg.Provider,
 		TokenKey:      e.tokenKey,
 		ResetKey:      e.resetKey,
+		SetRoute:      func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
 		NewConnID:     e.newConnID,
 		Rand:          e.fillRandom,
 		MaxHandshakes: e.cfg.MaxHandshakes,

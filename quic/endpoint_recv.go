@@ -77,7 +77,7 @@ func (e *Endpoint) receiveLoop() {
 // receive routes a train, run by run, and passes each connection its part.
 func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	for len(t.Data) > 0 {
-		if len(e.loops) > 1 && e.forward(t) {
+		if e.receiveEstablished(t) || len(e.loops) > 1 && e.forward(t) {
 			continue
 		}
 		e.wantRetry = e.wantsRetry(t)

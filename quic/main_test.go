@@ -116,6 +116,7 @@ func inBubble(t *testing.T, server, client *Config, test func(*testing.T, *world
 			require.NoError(t, w.client.Close())
 			require.NoError(t, w.server.Close())
 			require.Zero(t, w.net.Open(), "sockets left open")
+			require.Zero(t, w.client.routes.len()+w.server.routes.len(), "routes left to closed connections")
 		})
 		w.listener, err = w.server.Listen()
 		require.NoError(t, err)

@@ -18,6 +18,11 @@ type EndpointConfig struct {
 	TokenKey tlsprovider.TokenKey
 	ResetKey tlsprovider.ResetKey
 
+	// SetRoute, if set, is called when a connection ID becomes one of a connection, and with ref 0 when it is
+	// none any more. The driver can then find the connection of a packet with a short header itself: it
+	// must route such a packet as Receive does.
+	SetRoute func(id wire.ConnID, ref ConnRef)
+
 	// NewConnID returns a new connection ID of ConnIDLen bytes. Rand fills b with random bytes.
 	NewConnID func() wire.ConnID
 	Rand      func([]byte)
@@ -104,6 +109,25 @@ type idEntry struct {
 	ref     ConnRef
 	remnant *remnant
 	retired bool // the peer has retired the connection ID, so packets to it were reordered
+}
+
+// setID routes the packets to a connection ID, and deleteID forgets it. All changes of Endpoint.ids are made here, so
+// that the driver knows them.
+func (e *Endpoint) setID(id wire.ConnID, entry idEntry) {
+	e.ids[id] = entry
+	if entry.remnant != nil || entry.retired {
+		entry.ref = 0
+	}
+	if e.cfg.SetRoute != nil {
+		e.cfg.SetRoute(id, entry.ref)
+	}
+}
+
+func (e *Endpoint) deleteID(id wire.ConnID) {
+	delete(e.ids, id)
+	if e.cfg.SetRoute != nil {
+		e.cfg.SetRoute(id, 0)
+	}
 }
 
 // initialKey identifies a client that does not know a connection ID of ours yet.

@@ -22,7 +22,7 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 	switch ev.Kind {
 	case AddConnID:
 		c.ids = append(c.ids, ev.ConnID)
-		e.ids[ev.ConnID] = idEntry{ref: ref}
+		e.setID(ev.ConnID, idEntry{ref: ref})
 	case RetireConnID:
 		if i := slices.Index(c.ids, ev.ConnID); i >= 0 {
 			c.ids = slices.Delete(c.ids, i, i+1)
@@ -54,11 +54,11 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 // be answered with a stateless reset, which would end the connection if the peer still compares its token.
 func (e *Endpoint) keepRetired(c *connEntry, id wire.ConnID) {
 	if len(c.retired) == maxLocalIDs {
-		delete(e.ids, c.retired[0])
+		e.deleteID(c.retired[0])
 		c.retired = slices.Delete(c.retired, 0, 1)
 	}
 	c.retired = append(c.retired, id)
-	e.ids[id] = idEntry{ref: c.ref, retired: true}
+	e.setID(id, idEntry{ref: c.ref, retired: true})
 }
 
 // finishHandshake removes a connection from the count of incomplete handshakes. Its client knows a

@@ -81,7 +81,7 @@ func (e *Endpoint) addRemnant(h *expiryHeap[*remnant], k *remnant) {
 		e.forgetRemnant(h, h.first())
 	}
 	for _, id := range k.ids {
-		e.ids[id] = idEntry{remnant: k}
+		e.setID(id, idEntry{remnant: k})
 	}
 	if k.hasInitial {
 		e.initials[k.initial] = idEntry{remnant: k}
@@ -96,7 +96,7 @@ func (e *Endpoint) forgetRemnant(h *expiryHeap[*remnant], k *remnant) {
 
 func (e *Endpoint) unroute(k *remnant) {
 	for _, id := range k.ids {
-		delete(e.ids, id)
+		e.deleteID(id)
 	}
 	if k.hasInitial {
 		delete(e.initials, k.initial)

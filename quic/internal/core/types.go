@@ -31,7 +31,7 @@ const MaxUnknownSize = 1500 - 20 - 8
 // ConnIDLen is the length of the connection IDs that we issue.
 const ConnIDLen = 8
 
-// A ConnRef identifies a connection to the driver.
+// A ConnRef identifies a connection to the driver. It is not 0.
 type ConnRef uint64
 
 // An Incoming is a client's connection attempt that an Endpoint admitted after its ClientHello had arrived
