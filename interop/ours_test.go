@@ -55,6 +55,9 @@ func (s ours) config(o options) *quic.Config {
 		Provider: s.provider, ServerName: serverName,
 		TLS: &tlsprovider.Config{NextProtos: []string{o.alpn}, Groups: s.has(o.groups), RootCAs: s.c.Roots()},
 	}
+	if o.datagrams {
+		cfg.MaxDatagramFrameSize = 65535
+	}
 	if o.noRoots {
 		cfg.TLS.RootCAs = s.c.other.Roots()
 	}

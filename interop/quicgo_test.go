@@ -12,7 +12,7 @@ import (
 type quicGo struct{ c *creds }
 
 func (s quicGo) dial(ctx context.Context, addr string, o options) (conn, error) {
-	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{})
+	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams})
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func (s quicGo) listen(o options) (listener, error) {
 		return nil, err
 	}
 	tr := &quicgo.Transport{Conn: pc, VerifySourceAddress: func(net.Addr) bool { return o.retry }}
-	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{})
+	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams})
 	return &goListener{tr, pc, l}, err
 }
 

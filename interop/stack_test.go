@@ -47,4 +47,6 @@ type options struct {
 	// via, on a client, routes its packets through a relay in front of the server.
 	via   func(addr string) string
 	retry bool // the server validates addresses
+	// datagrams enables DATAGRAM frames.
+	datagrams bool
 }

@@ -97,6 +97,15 @@ type Config struct {
 	// often the limit applied. 0 means 200. A negative value means no limit.
 	MaxAbortedStreams int64
 
+	// MaxDatagramFrameSize is the size of the largest DATAGRAM frame (RFC 9221) that the peer may send, and enables
+	// Conn.ReceiveDatagram. 65535 accepts every datagram that fits into a packet. 0 means that no datagrams are
+	// accepted. Sending datagrams needs only the peer's permission.
+	MaxDatagramFrameSize int64
+	// DatagramSendQueue is the number of datagrams of a connection that may wait to be sent before SendDatagram
+	// fails. DatagramReceiveQueue is the number that may wait for ReceiveDatagram before the oldest are dropped.
+	// The bytes count towards MaxSendMemory and MaxReceiveMemory. 0 means 32 and 128.
+	DatagramSendQueue, DatagramReceiveQueue int
+
 	// DisablePathMTUDiscovery limits datagrams to 1200 bytes of UDP payload, which every path carries.
 	// Otherwise, a connection with bulk data to send probes for the largest datagrams that its path carries,
 	// up to packets of 9000 bytes. This needs a *net.UDPConn of which the system does not fragment datagrams,
@@ -222,6 +231,8 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.MaxIncomingStreams, 100)
 	setDefault(&d.MaxIncomingUniStreams, 100)
 	setDefault(&d.MaxAbortedStreams, 200)
+	setDefault(&d.DatagramSendQueue, 32)
+	setDefault(&d.DatagramReceiveQueue, 128)
 	setDefault(&d.MaxHandshakes, defaultHandshake)
 	setDefault(&d.AcceptBacklog, defaultBacklog)
 	setDefault(&d.MaxSigners, defaultSigners)
@@ -268,7 +279,8 @@ func (c *Config) validate() error {
 		{"StreamSendBuffer", c.StreamSendBuffer, 0}, {"MaxReceiveMemory", c.MaxReceiveMemory, 0},
 		{"MaxSendMemory", c.MaxSendMemory, 0}, {"MaxConns", int64(c.MaxConns), 0},
 		{"MaxHandshakes", int64(c.MaxHandshakes), 0}, {"AcceptBacklog", int64(c.AcceptBacklog), 0},
-		{"MaxSigners", int64(c.MaxSigners), 0},
+		{"MaxSigners", int64(c.MaxSigners), 0}, {"MaxDatagramFrameSize", c.MaxDatagramFrameSize, 0},
+		{"DatagramSendQueue", int64(c.DatagramSendQueue), 1}, {"DatagramReceiveQueue", int64(c.DatagramReceiveQueue), 1},
 	} {
 		if f.value < f.smallest || f.value > maxVarint {
 			return fmt.Errorf("quic: Config.%s is %d; it must be from %d to 2^62-1", f.name, f.value, f.smallest)

@@ -54,6 +54,7 @@ type Conn struct {
 	flushing    waitList
 	waitingSent waitList
 	exporting   waitList
+	datagrams   *connDatagrams // nil until a call waits for datagrams
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
@@ -94,13 +95,19 @@ type ConnectionState struct {
 	TLS tlsprovider.State
 	// Version is the QUIC version.
 	Version Version
+	// SendsDatagrams reports whether the peer accepts datagrams. ReceivesDatagrams reports whether this side
+	// does: see Config.MaxDatagramFrameSize.
+	SendsDatagrams, ReceivesDatagrams bool
 }
 
 // ConnectionState returns what has been negotiated so far.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ConnectionState{TLS: c.core.State(), Version: Version(c.core.Version())}
+	return ConnectionState{
+		TLS: c.core.State(), Version: Version(c.core.Version()),
+		SendsDatagrams: c.core.PeerAcceptsDatagrams(), ReceivesDatagrams: c.cfg.MaxDatagramFrameSize > 0,
+	}
 }
 
 // ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, section 7.5). It waits while a session
@@ -212,6 +219,8 @@ func (c *Conn) wakeAll(w *wakeSet) {
 		c.opening[i].addAll(w)
 	}
 	c.flushing.addAll(w)
+	c.wakeDatagrams(core.EventDatagram, w)
+	c.wakeDatagrams(core.EventDatagramRoom, w)
 	for _, s := range c.streams {
 		w.add(s.recv.ready)
 		w.add(s.send.ready)

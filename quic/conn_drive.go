@@ -217,6 +217,8 @@ func (c *Conn) pollEvents(out *outcome) {
 			c.isUp, out.connected = true, true
 		case core.EventStream:
 			c.handleStreamEvent(ev.Stream, &out.wakeSet)
+		case core.EventDatagram, core.EventDatagramRoom:
+			c.wakeDatagrams(ev.Kind, &out.wakeSet)
 		case core.EventFlushed:
 			c.flushing.addAll(&out.wakeSet)
 		case core.EventClosed:

@@ -28,6 +28,26 @@ type ConnStats struct {
 	HandshakeTime time.Duration
 	// Streams shows what blocks the streams of both sides.
 	Streams StreamStats
+	// Datagrams counts the datagrams of the application (RFC 9221).
+	Datagrams DatagramStats
+}
+
+// DatagramStats count the datagrams of a connection's application. DatagramsSent and DatagramsReceived of ConnStats
+// count UDP datagrams instead.
+type DatagramStats struct {
+	Sent, Received uint64
+	// Lost is the number of datagrams in packets that were declared lost. They are not sent again. A few of them
+	// may have arrived all the same.
+	Lost uint64
+	// SendTooLarge is the number of datagrams that were accepted and then dropped, because the path's MTU had
+	// shrunk below their size before they were sent.
+	SendTooLarge uint64
+	// ReceiveOverflows is the number of datagrams that arrived and were dropped before ReceiveDatagram, because
+	// more than Config.DatagramReceiveQueue were waiting. ReceiveNoMemory is the number of those for which
+	// Config.MaxReceiveMemory had no room.
+	ReceiveOverflows, ReceiveNoMemory uint64
+	// SendQueueOverflow is the number of attempts to send a datagram that found the queue full.
+	SendQueueOverflow uint64
 }
 
 // StreamStats are the counters of a connection's streams and of flow control.
@@ -75,6 +95,7 @@ func connStats(s core.Stats) ConnStats {
 		DatagramSize:  s.DatagramSize,
 		HandshakeTime: s.HandshakeTime,
 		Streams:       StreamStats(s.Streams),
+		Datagrams:     DatagramStats(s.Datagrams),
 	}
 }
 

@@ -35,6 +35,9 @@
 // does not wait. A stream ends with Close, or with CloseWrite for the sending direction only. A stream that
 // is neither closed nor read to its end continues to count against the peer's limit.
 //
+// [Conn.SendDatagram] and [Conn.ReceiveDatagram] exchange datagrams, which may be lost (RFC 9221), if
+// Config.MaxDatagramFrameSize of the receiving side enables them.
+//
 // # Errors
 //
 // Calls on something that is closed return an error for which errors.Is(err, net.ErrClosed) is true. The
@@ -73,7 +76,7 @@
 //
 // # Limitations
 //
-// There is no 0-RTT, no connection migration, no unreliable datagrams, and no QUIC version 2. Path MTU
+// There is no 0-RTT, no connection migration, and no QUIC version 2. Path MTU
 // discovery works on Linux only; elsewhere, datagrams have at most 1200 bytes. [Dial] tries one address of a host. If a socket is closed
 // right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated,
 // and the peer detects the end of the connection by its idle timeout.

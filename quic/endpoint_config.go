@@ -265,6 +265,8 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			AbortRate:  max(cfg.MaxAbortedStreams, 0),
 			SendMemory: e.sendMemory, RecvMemory: e.recvMemory,
 		},
+		MaxDatagramFrame:  uint64(cfg.MaxDatagramFrameSize),
+		DatagramSendQueue: cfg.DatagramSendQueue, DatagramReceiveQueue: cfg.DatagramReceiveQueue,
 	}
 	if !cfg.DisablePathMTUDiscovery && e.sock.DontFragment() {
 		cc.MaxProbeSize = core.MaxDatagramSize

@@ -69,6 +69,18 @@ func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
 	}
 }
 
+// conn.SendDatagram(p), conn.ReceiveDatagram(ctx)
+func portDatagrams(ctx context.Context, conn *quic.Conn, p []byte) ([]byte, error) {
+	if err := conn.SendDatagramWait(ctx, p); err != nil { // conn.SendDatagram(p) does not wait
+		var tooLarge *quic.DatagramTooLargeError
+		if !errors.As(err, &tooLarge) {
+			return nil, err
+		}
+		fmt.Println("at most", tooLarge.Max, "bytes, now", conn.MaxDatagramSize())
+	}
+	return conn.ReceiveDatagram(ctx)
+}
+
 // conn.OpenStreamSync(ctx), conn.OpenUniStreamSync(ctx), conn.AcceptStream(ctx)
 func portStreams(ctx context.Context, conn *quic.Conn) error {
 	stream, err := conn.OpenStream(ctx)
@@ -169,6 +181,6 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 }
 
 var _ = []any{
-	portDialAddr, portListenAddr, portTransport, portConfig, portStreams, portOpenWithoutWaiting, portStream,
+	portDialAddr, portListenAddr, portTransport, portConfig, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portServer, portClose, portStats, portErrors, portState,
 }

@@ -49,6 +49,12 @@ type Config struct {
 	NewController func() recovery.Controller
 
 	Streams streams.Config
+
+	// MaxDatagramFrame is the largest DATAGRAM frame that the peer may send; 0 means none.
+	MaxDatagramFrame uint64
+	// DatagramSendQueue and DatagramReceiveQueue are the numbers of datagrams that may wait to be sent, and to
+	// be read. Both must be positive.
+	DatagramSendQueue, DatagramReceiveQueue int
 }
 
 // TLSChoice is the result of SelectTLS. Zero fields keep the Config's values.

@@ -22,20 +22,21 @@ type Conn struct {
 	now     monotime.Time // the latest time seen
 
 	// spaces refers to app and, until they are discarded, to the spaces of the handshake.
-	spaces  [recovery.NumSpaces]*space
-	app     space
-	loss    recovery.Loss
-	onFate  recovery.FateFunc // c.packetFate as a value, made once
-	keys    keyState
-	ids     idState
-	tls     tlsState
-	streams streams.Set
-	idle    idleState
-	closing closeState
-	early   *earlyState // nil unless packets wait
-	events  eventQueue
-	stats   Counts
-	drops   *DropCounts // nil until something is dropped
+	spaces    [recovery.NumSpaces]*space
+	app       space
+	loss      recovery.Loss
+	onFate    recovery.FateFunc // c.packetFate as a value, made once
+	keys      keyState
+	ids       idState
+	tls       tlsState
+	streams   streams.Set
+	idle      idleState
+	closing   closeState
+	early     *earlyState    // nil unless packets wait
+	datagrams *datagramState // nil unless the peer sends or accepts datagrams
+	events    eventQueue
+	stats     Counts
+	drops     *DropCounts // nil until something is dropped
 
 	*scratch               // nil while the connection rests: see conn_rest.go
 	active   monotime.Time // when a packet was last received or sent
@@ -186,6 +187,9 @@ func (c *Conn) Stats() Stats {
 	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()
 	s.DatagramSize = path.MaxDatagramSize()
 	s.Streams = c.streams.Stats()
+	if c.datagrams != nil {
+		s.Datagrams = c.datagrams.stats
+	}
 	return s
 }
 

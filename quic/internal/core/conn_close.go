@@ -84,6 +84,7 @@ func (c *Conn) release() {
 		}
 	}
 	c.early = nil
+	c.releaseDatagrams()
 	if c.closing.readable {
 		c.streams.CloseSending()
 	} else {

@@ -165,6 +165,11 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		} else {
 			c.confirmHandshake()
 		}
+	case wire.FrameDatagram, wire.FrameDatagramLen:
+		var f wire.Datagram
+		if f, n = wire.ConsumeDatagram(b); n > 0 {
+			c.handleDatagramFrame(f, n)
+		}
 	default:
 		return c.handleStreamFrame(t, b)
 	}

@@ -34,6 +34,11 @@ func (c *Conn) CheckInvariants() error {
 	if err := c.checkEarly(); err != nil {
 		return err
 	}
+	if c.datagrams != nil {
+		if err := c.datagrams.check(c.cfg); err != nil {
+			return err
+		}
+	}
 	switch {
 	case discardedSpace.crypto.base+int64(len(discardedSpace.crypto.buf)) > 0 || discardedSpace.in.base+int64(len(discardedSpace.in.buf)) > 0:
 		return errors.New("a discarded space has CRYPTO data")

@@ -57,6 +57,9 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 			v, rec = consumeRecordVarint(rec)
 			c.ids.retireFate(v, p.Num, fate)
 		case recPing:
+		case recDatagrams:
+			v, rec = consumeRecordVarint(rec)
+			c.datagrams.fate(v, fate)
 		default:
 			panic("BUG: record of unknown kind")
 		}
@@ -137,6 +140,6 @@ func (c *Conn) hasPending() bool {
 			return true
 		}
 	}
-	return c.streams.HasPending() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
+	return c.streams.HasPending() || c.hasDatagrams() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
 		c.idle.ping || c.ids.hasPending()
 }

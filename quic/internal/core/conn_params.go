@@ -17,6 +17,7 @@ func (c *Conn) localParams() []byte {
 	c.streams.LocalParams(&p)
 	p.MaxAckDelay = recovery.MaxAckDelay
 	p.ActiveConnIDLimit = activeConnIDLimit
+	p.MaxDatagramFrameSize = c.cfg.MaxDatagramFrame
 	// Connection migration is not supported: packets from another address are dropped.
 	p.DisableActiveMigration = true
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
@@ -50,6 +51,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
 	c.enableMTUSearch(p.MaxUDPPayloadSize)
 	c.idle.setPeer(p.MaxIdleTimeout)
+	c.setPeerDatagrams(p.MaxDatagramFrameSize)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)
 	}

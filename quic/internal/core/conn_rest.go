@@ -75,6 +75,9 @@ func (c *Conn) maybeRest() {
 	default:
 		c.scratch = nil
 		c.streams.Rest()
+		if c.datagrams != nil {
+			c.datagrams.rest()
+		}
 		if o, ok := c.app.open.(tlsprovider.RestingOpener); ok {
 			o.Rest()
 		}

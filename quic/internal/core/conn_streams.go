@@ -70,8 +70,8 @@ func (c *Conn) StopSending(now monotime.Time, id streams.ID, code uint64) error 
 	return c.streams.StopSending(id, code)
 }
 
-// Flushed reports whether all data that was written has been acknowledged.
-func (c *Conn) Flushed() bool { return c.streams.Flushed() }
+// Flushed reports whether all data that was written has been acknowledged and no datagram waits to be sent.
+func (c *Conn) Flushed() bool { return c.streams.Flushed() && !c.hasDatagrams() }
 
 func (c *Conn) usable(now monotime.Time) error {
 	c.clamp(now)

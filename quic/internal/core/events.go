@@ -13,9 +13,13 @@ const (
 	EventConnected EventKind = iota + 1
 	// EventStream means that the state of a stream has changed; see Event.Stream.
 	EventStream
-	// EventFlushed means that all data written has been acknowledged. It is returned each time that this
+	// EventFlushed means that all data written has been acknowledged and no datagram waits to be sent. It is returned each time that this
 	// becomes true.
 	EventFlushed
+	// EventDatagram means that ReceiveDatagram, which has returned nothing, will return a datagram.
+	EventDatagram
+	// EventDatagramRoom means that SendDatagram, which has returned ErrDatagramQueueFull, may succeed.
+	EventDatagramRoom
 	// EventClosed means that the connection has ended for the application; Conn.Err returns why. It is
 	// returned once.
 	EventClosed

@@ -18,6 +18,9 @@ func (c *Conn) PollEvent() (Event, bool) {
 	if e, ok := c.streams.PollEvent(); ok {
 		return Event{Kind: EventStream, Stream: e}, true
 	}
+	if c.datagrams != nil {
+		return c.datagrams.pollEvent(c.streams.Flushed())
+	}
 	return Event{}, false
 }
 

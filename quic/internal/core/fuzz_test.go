@@ -17,19 +17,20 @@ import (
 // The operations of FuzzEvents. Each is followed by an argument of one byte, whose lowest bit selects the
 // side.
 const (
-	opStep   = iota // the side sends what it has to send
-	opTime          // time passes, in milliseconds
-	opLose          // the next datagrams to the side are lost
-	opTamper        // a byte of the next datagram to the side is changed
-	opRepeat        // the previous datagram arrives again
-	opSay           // frames arrive at the side, in a space, sealed as its peer would
-	opOpen          // the side opens a stream
-	opWrite         // it writes
-	opRead          // it reads what has arrived
-	opEnd           // it ends a stream in one of several ways
-	opUpdate        // it updates its keys
-	opClose         // it closes
-	opMTU           // it writes enough for a probe, or its system or a router refuses datagrams
+	opStep     = iota // the side sends what it has to send
+	opTime            // time passes, in milliseconds
+	opLose            // the next datagrams to the side are lost
+	opTamper          // a byte of the next datagram to the side is changed
+	opRepeat          // the previous datagram arrives again
+	opSay             // frames arrive at the side, in a space, sealed as its peer would
+	opOpen            // the side opens a stream
+	opWrite           // it writes
+	opRead            // it reads what has arrived
+	opEnd             // it ends a stream in one of several ways
+	opUpdate          // it updates its keys
+	opClose           // it closes
+	opMTU             // it writes enough for a probe, or its system or a router refuses datagrams
+	opDatagram        // it sends or receives a datagram
 	numOps
 )
 
@@ -148,6 +149,12 @@ func (e *events) call(c *Conn, op byte, n int) {
 		case 3:
 			c.HandlePacketTooBig(e.now, size, c.ids.dst().AppendTo([]byte{0x40}))
 		}
+	case opDatagram:
+		if n&1 == 0 {
+			_ = c.SendDatagram(e.now, make([]byte, 9*n))
+		} else {
+			_, _ = c.ReceiveDatagram()
+		}
 	case opClose:
 		if n > 100 {
 			c.Close(e.now, n&1 == 1, uint64(n), "reason")
@@ -197,11 +204,15 @@ func FuzzEvents(f *testing.F) {
 		opFrames(server, recovery.SpaceApp, wire.RetireConnectionID{Seq: 1}, wire.PathChallenge{}), both, op(opTime, client, 127), both))
 	f.Add(false, program(shake, op(opOpen, client, 1), op(opMTU, client, 0), bytes.Repeat(both, 40), op(opMTU, client, 0), op(opTime, client, 3),
 		op(opLose, server, 1), both, both, op(opMTU, client, 3), both, op(opMTU, client, 6), bytes.Repeat(both, 10)))
+	f.Add(true, program(shake, bytes.Repeat(op(opDatagram, client, 100), 6), op(opOpen, client, 0), op(opWrite, client, 100), both, op(opLose, server, 1),
+		op(opDatagram, server, 2), both, op(opDatagram, server, 1), opFrames(server, recovery.SpaceApp, wire.Datagram{Data: make([]byte, 60)}),
+		op(opTime, client, 60), both, op(opMTU, client, 2), op(opDatagram, client, 126), both))
+	allowAll := func(c *Config) { allowProbes(c); c.MaxDatagramFrame = 1000 }
 	f.Fuzz(func(t *testing.T, classical bool, b []byte) {
 		if len(b) > 2000 {
 			return
 		}
-		o := rigOptions{provider: fake.Options{Classical: classical}, client: allowProbes, server: allowProbes}
+		o := rigOptions{provider: fake.Options{Classical: classical}, client: allowAll, server: allowAll}
 		e := &events{rig: newRig(t, o), b: b}
 		e.onDatagram = e.onWay
 		e.run()

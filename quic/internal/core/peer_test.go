@@ -79,6 +79,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 			HandshakeTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, DatagramSize: MinInitialSize,
 			Streams: streams.Config{RecvWindow: 64 << 10, MaxRecvWindow: 1 << 20, ConnWindow: 128 << 10, MaxConnWindow: 2 << 20,
 				SendBuffer: 1 << 20, MaxBidi: 10, MaxUni: 10, AbortRate: 200, SendMemory: streams.NewBudget(1 << 30), RecvMemory: streams.NewBudget(1 << 30)},
+			DatagramSendQueue: 4, DatagramReceiveQueue: 4,
 		}
 		if edit != nil {
 			edit(cfg)

@@ -14,6 +14,7 @@ const (
 	recNewConnID                     // sequence number
 	recRetireConnID                  // sequence number
 	recPing                          //
+	recDatagrams                     // number of datagrams
 
 	recStreams byte = 0x40
 )

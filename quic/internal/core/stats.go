@@ -15,7 +15,8 @@ type Stats struct {
 	CongestionWindow, BytesInFlight int
 	DatagramSize                    int // the largest UDP payload to send now
 
-	Streams streams.Stats
+	Streams   streams.Stats
+	Datagrams DatagramStats
 }
 
 // Counts are the counters that a connection keeps itself.

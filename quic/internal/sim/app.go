@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 
+	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
@@ -17,12 +19,18 @@ type App struct {
 	// Pause, if set, returns how many bytes may have been read in total so far. It makes a slow reader.
 	Pause func() int
 
+	// Datagrams is the number of datagrams to send, of DatagramSize bytes or, if that is 0, the largest possible
+	// size. The first four bytes of each are its number.
+	Datagrams, DatagramSize int
+
 	// Results.
 	Received int // bytes
 	Finished int // streams that ended with the peer's FIN, including answers
 	Resets   int
+	Got      []uint32 // the numbers of the datagrams that were received, in order
 
 	opened  int
+	thrown  int // datagrams sent so far
 	sending []*sending
 	reading []*reading
 }
@@ -71,6 +79,37 @@ func (a *App) run(c *Conn) {
 	}
 	a.readAll(c)
 	a.writeAll(c)
+	a.exchangeDatagrams(c)
+}
+
+// exchangeDatagrams receives what has arrived and sends as many datagrams as fit into the queue.
+func (a *App) exchangeDatagrams(c *Conn) {
+	for b, ok := c.ReceiveDatagram(); ok; b, ok = c.ReceiveDatagram() {
+		for i := range b[4:] {
+			if b[4+i] != pattern(i) {
+				c.node.w.Fail("%s: wrong byte in a datagram", c.node.Name)
+				return
+			}
+		}
+		a.Got = append(a.Got, binary.BigEndian.Uint32(b))
+	}
+	for a.thrown < a.Datagrams {
+		size := a.DatagramSize
+		if size == 0 {
+			size = c.MaxDatagram()
+		}
+		b := binary.BigEndian.AppendUint32(nil, uint32(a.thrown))
+		for i := range size - 4 {
+			b = append(b, pattern(i))
+		}
+		if err := c.SendDatagram(c.node.w.now, b); err != nil {
+			if !errors.Is(err, core.ErrDatagramQueueFull) {
+				c.node.w.Fail("%s: send datagram: %w", c.node.Name, err)
+			}
+			return
+		}
+		a.thrown++
+	}
 }
 
 func (a *App) readAll(c *Conn) {

@@ -121,6 +121,7 @@ func (p *Pair) config(side tlsprovider.Side, prov tlsprovider.Provider, te tlspr
 			RecvWindow: 512 << 10, MaxRecvWindow: 16 << 20, ConnWindow: 768 << 10, MaxConnWindow: 24 << 20,
 			SendBuffer: 1 << 20, MaxBidi: 100, MaxUni: 100, AbortRate: 200, SendMemory: streams.NewBudget(1 << 30), RecvMemory: streams.NewBudget(1 << 30),
 		},
+		DatagramSendQueue: 32, DatagramReceiveQueue: 128,
 	}
 	if p.opts.Config != nil {
 		p.opts.Config(cfg)

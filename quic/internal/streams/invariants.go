@@ -37,7 +37,7 @@ func (s *Set) CheckInvariants() error {
 		return fmt.Errorf("%d bytes are counted as unread, but %d are", w.received-w.consumed, received-consumed)
 	case received > w.received || sent > s.sent || s.sent > s.sendMax:
 		return fmt.Errorf("received %d of %d, sent %d of %d, limit %d", received, w.received, sent, s.sent, s.sendMax)
-	case sendHeld != s.sendShare.held || recvHeld != s.recvShare.held:
+	case sendHeld+s.datagramsSend != s.sendShare.held || recvHeld+s.datagramsRecv != s.recvShare.held:
 		return fmt.Errorf("%d and %d bytes are charged, but %d and %d are held", s.sendShare.held, s.recvShare.held, sendHeld, recvHeld)
 	case readable != s.readable:
 		return fmt.Errorf("%d bytes are counted as readable, but %d are", s.readable, readable)

@@ -59,6 +59,29 @@ func (s *Set) chargeRecv(st *stream) {
 	}
 }
 
+// Datagrams of the application count towards the same budgets as streams. The caller counts them.
+
+// HasSendMemory reports whether the send budget has room for n bytes of datagrams.
+func (s *Set) HasSendMemory(n int64) bool { return s.sendShare.room() >= n }
+
+// ChargeSend changes the bytes of datagrams that wait to be sent by n.
+func (s *Set) ChargeSend(n int64) {
+	s.datagramsSend += n
+	s.sendShare.add(n)
+	if n < 0 {
+		s.wakeStarved()
+	}
+}
+
+// HasReceiveMemory reports whether the receive budget has room for n bytes of datagrams.
+func (s *Set) HasReceiveMemory(n int64) bool { return s.recvShare.room() >= n }
+
+// ChargeReceived changes the bytes of datagrams that wait to be read by n.
+func (s *Set) ChargeReceived(n int64) {
+	s.datagramsRecv += n
+	s.recvShare.add(n)
+}
+
 // sendRoom returns how many bytes the budget lets a stream add to its send buffer.
 //
 // Streams whose peer does not read keep what they hold. So that some of them do not use up the memory of

@@ -44,6 +44,8 @@ type Set struct {
 	starvedAt monotime.Time // when starved streams check for room again; zero if there are none
 	promised  int64         // room for starved streams that were woken and have not written yet
 
+	datagramsSend, datagramsRecv int64 // bytes of datagrams in the shares
+
 	unflushed int // number of streams with something that is not acknowledged
 	flushed   bool
 }

@@ -55,6 +55,8 @@ func ParseFrame(b []byte) (f Frame, n int) {
 		return sized(ConsumeConnectionClose(b))
 	case FrameHandshakeDone:
 		return HandshakeDone{}, 1
+	case FrameDatagram, FrameDatagramLen:
+		return sized(ConsumeDatagram(b))
 	}
 	return sized(ConsumeStream(b)) // 0x08 to 0x0f
 }

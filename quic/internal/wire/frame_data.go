@@ -111,6 +111,46 @@ func (f Stream) AppendHeader(b []byte, n int) []byte {
 	return b
 }
 
+// Datagram is a DATAGRAM frame of either type. Data is borrowed.
+type Datagram struct {
+	Data []byte
+	// ToEnd reports whether the frame has no length and fills the rest of its packet.
+	ToEnd bool
+}
+
+// ConsumeDatagram parses a DATAGRAM frame.
+//
+// "The least significant bit of the Type field in the DATAGRAM frame is the LEN bit (0x01), which
+// indicates whether there is a Length field present: if this bit is set to 0, the Length field is absent
+// and the Datagram Data field extends to the end of the packet".
+// https://www.rfc-editor.org/rfc/rfc9221#section-4-1
+func ConsumeDatagram(b []byte) (f Datagram, n int) {
+	r := reader{b: b}
+	f.ToEnd = r.varint() == FrameDatagram
+	length := uint64(len(b) - r.n)
+	if !f.ToEnd {
+		length = r.varint()
+	}
+	f.Data = r.bytes(length)
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f Datagram) Size() int {
+	if f.ToEnd {
+		return 1 + len(f.Data)
+	}
+	return 1 + SizeVarint(uint64(len(f.Data))) + len(f.Data)
+}
+
+// Append appends the frame.
+func (f Datagram) Append(b []byte) []byte {
+	if f.ToEnd {
+		return append(append(b, byte(FrameDatagram)), f.Data...)
+	}
+	return append(AppendVarint(append(b, byte(FrameDatagramLen)), uint64(len(f.Data))), f.Data...)
+}
+
 // NewToken is a NEW_TOKEN frame. Token is borrowed.
 type NewToken struct {
 	Token []byte

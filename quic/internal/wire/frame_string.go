@@ -46,6 +46,8 @@ func (f Stream) String() string {
 	return s
 }
 
+func (f Datagram) String() string { return fmt.Sprintf("DATAGRAM length=%d", len(f.Data)) }
+
 func (f MaxData) String() string { return fmt.Sprintf("MAX_DATA max=%d", f.Max) }
 
 func (f MaxStreamData) String() string {

@@ -13,7 +13,8 @@ const (
 	token16 = "000102030405060708090a0b0c0d0e0f"
 )
 
-// frameTests contains every frame type with each of its flags. The bytes follow the figures of RFC 9000.
+// frameTests contains every frame type with each of its flags. The bytes follow the figures of RFC 9000 and of the
+// documents of extensions.
 var frameTests = []struct {
 	name, hex string
 	frame     Frame
@@ -62,6 +63,10 @@ var frameTests = []struct {
 	{`CONNECTION_CLOSE application code=256 reason=""`, "1d 4100 00",
 		ConnectionClose{Application: true, Code: 256, Reason: []byte{}}},
 	{"HANDSHAKE_DONE", "1e", HandshakeDone{}},
+	{"DATAGRAM length=2", "30 abcd", Datagram{Data: unhex("abcd"), ToEnd: true}},
+	{"DATAGRAM length=0", "30", Datagram{Data: []byte{}, ToEnd: true}},
+	{"DATAGRAM length=2", "31 02 abcd", Datagram{Data: unhex("abcd")}},
+	{"DATAGRAM length=0", "31 00", Datagram{Data: []byte{}}},
 }
 
 func TestFrames(t *testing.T) {
@@ -88,6 +93,10 @@ func endless(f Frame) (shortest int) {
 	case Stream:
 		if f.ToEnd {
 			return f.Size() - len(f.Data)
+		}
+	case Datagram:
+		if f.ToEnd {
+			return 1
 		}
 	}
 	return -1
@@ -147,6 +156,9 @@ func TestMalformedFrames(t *testing.T) {
 		{"NEW_CONNECTION_ID without ID", "18 02 00 00" + token16},
 		{"NEW_CONNECTION_ID of 21 bytes", "18 02 00 15 000000000000000000000000000000000000000000" + token16},
 		{"NEW_CONNECTION_ID retires itself", "18 02 03 01 aa" + token16},
+		{"DATAGRAM longer than the packet", "31 03 abcd"},
+		{"DATAGRAM without its length", "31"},
+		{"DATAGRAM of 2^62-1 bytes", "31 ffffffffffffffff aa"},
 		{"CONNECTION_CLOSE longer than the packet", "1c 00 00 02 aa"},
 		{"CONNECTION_CLOSE longer than the packet", "1d 00 ffffffffffffffff aa"},
 	} {

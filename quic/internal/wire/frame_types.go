@@ -1,6 +1,6 @@
 package wire
 
-// Frame types (RFC 9000, 19).
+// Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM).
 const (
 	FramePadding            uint64 = 0x00
 	FramePing               uint64 = 0x01
@@ -27,6 +27,8 @@ const (
 	FrameConnectionClose    uint64 = 0x1c
 	FrameConnectionCloseApp uint64 = 0x1d
 	FrameHandshakeDone      uint64 = 0x1e
+	FrameDatagram           uint64 = 0x30 // extends to the end of the packet
+	FrameDatagramLen        uint64 = 0x31
 )
 
 // ConsumeFrameType reads a frame type. n is -1 if it is truncated or not in the shortest encoding.
@@ -54,7 +56,8 @@ const (
 	inAppSpace   = in0RTT | in1RTT
 )
 
-// frameInfo contains RFC 9000, table 3, indexed by frame type.
+// frameInfo contains RFC 9000, table 3, and the frames of extensions, indexed by frame type. Types without a name are
+// unknown.
 var frameInfo = [...]struct {
 	name string
 	pkts uint8
@@ -74,14 +77,15 @@ var frameInfo = [...]struct {
 	0x1a: {"PATH_CHALLENGE", inAppSpace}, 0x1b: {"PATH_RESPONSE", in1RTT},
 	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inAppSpace},
 	0x1e: {"HANDSHAKE_DONE", in1RTT},
+	0x30: {"DATAGRAM", inAppSpace}, 0x31: {"DATAGRAM", inAppSpace},
 }
 
-// FrameKnown reports whether t is a frame type of RFC 9000.
+// FrameKnown reports whether t is a frame type of RFC 9000 or of an extension that is implemented.
 //
 // "An endpoint MUST treat the receipt of a frame of unknown type as a connection error of type
 // FRAME_ENCODING_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-16
-func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) }
+func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) && frameInfo[t].pkts != 0 }
 
 // FrameAllowed reports whether packets of type p may contain frames of type t.
 //

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The rows are those of table 3 of RFC 9000, with its abbreviation "ih" expanded.
+// The rows are those of table 3 of RFC 9000, with its abbreviation "ih" expanded, and of extensions.
 func TestFrameTable(t *testing.T) {
 	types := map[byte]PacketType{'I': PacketInitial, 'H': PacketHandshake, '0': Packet0RTT, '1': Packet1RTT}
 	for _, tt := range []struct {
@@ -36,6 +36,7 @@ func TestFrameTable(t *testing.T) {
 		{0x1c, 0x1c, "CONNECTION_CLOSE", "IH01", "N"},
 		{0x1d, 0x1d, "CONNECTION_CLOSE", "__01", "N"},
 		{0x1e, 0x1e, "HANDSHAKE_DONE", "___1", ""},
+		{0x30, 0x31, "DATAGRAM", "__01", ""},
 	} {
 		for ft := tt.first; ft <= tt.last; ft++ {
 			require.True(t, FrameKnown(ft), "%#x", ft)
@@ -49,7 +50,7 @@ func TestFrameTable(t *testing.T) {
 			require.Equal(t, strings.Contains(tt.spec, "P"), Probing(ft), tt.name)
 		}
 	}
-	for _, ft := range []uint64{0x1f, 0x30, 0x40, MaxVarint} {
+	for _, ft := range []uint64{0x1f, 0x2f, 0x32, 0x40, MaxVarint} {
 		require.False(t, FrameKnown(ft))
 		require.False(t, FrameAllowed(ft, Packet1RTT))
 		require.Equal(t, "unknown frame", FrameName(ft))

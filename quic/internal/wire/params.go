@@ -2,7 +2,7 @@ package wire
 
 import "time"
 
-// The identifiers of transport parameters (RFC 9000, section 18.2).
+// The identifiers of transport parameters (RFC 9000, section 18.2, unless a comment says otherwise).
 const (
 	paramOriginalDstConnID   = 0x00
 	paramMaxIdleTimeout      = 0x01
@@ -21,6 +21,7 @@ const (
 	paramActiveConnIDLimit   = 0x0e
 	paramInitialSrcConnID    = 0x0f
 	paramRetrySrcConnID      = 0x10
+	paramMaxDatagramFrame    = 0x20 // RFC 9221, section 3
 )
 
 // The limits that the RFC sets for the values.
@@ -55,6 +56,9 @@ type TransportParameters struct {
 
 	PreferredAddress    PreferredAddress
 	HasPreferredAddress bool
+
+	// MaxDatagramFrameSize is the largest DATAGRAM frame that is accepted. 0 means none.
+	MaxDatagramFrameSize uint64
 }
 
 // DefaultTransportParameters returns the values that apply if no parameters are sent.
@@ -103,5 +107,6 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	number(paramActiveConnIDLimit, p.ActiveConnIDLimit, d.ActiveConnIDLimit)
 	connID(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
 	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
+	number(paramMaxDatagramFrame, p.MaxDatagramFrameSize, 0)
 	return b
 }

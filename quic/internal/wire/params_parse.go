@@ -83,7 +83,7 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	}
 	// "An endpoint MUST ignore transport parameters that it does not support."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.2-1
-	if key > paramActiveConnIDLimit {
+	if key > paramActiveConnIDLimit && key != paramMaxDatagramFrame {
 		return true
 	}
 	v, n := ConsumeVarint(val)
@@ -125,6 +125,8 @@ func (p *TransportParameters) setNumber(key, v uint64) bool {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
 		p.ActiveConnIDLimit = v
 		return v >= minActiveConnIDLimit
+	case paramMaxDatagramFrame:
+		p.MaxDatagramFrameSize = v
 	}
 	return true
 }

@@ -50,7 +50,8 @@ func allParameters() TransportParameters {
 			IPv4: netip.MustParseAddrPort("192.0.2.1:4433"), IPv6: netip.MustParseAddrPort("[2001:db8::1]:4434"),
 			ConnID: connID("aabbccdd"), ResetToken: [16]byte{4, 5, 6},
 		},
-		HasPreferredAddress: true,
+		HasPreferredAddress:  true,
+		MaxDatagramFrameSize: 65535,
 	}
 }
 
@@ -69,7 +70,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 17, whole, "it is valid only if cut between parameters")
+	require.Equal(t, 18, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
@@ -110,6 +111,8 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"ack_delay_exponent of 21", "0a 01 15"},
 		{"max_ack_delay of 2^14", "0b 04 80004000"},
 		{"max_ack_delay of 2^62-1", "0b 08 ffffffffffffffff"},
+		{"max_datagram_frame_size without value", "20 00"},
+		{"max_datagram_frame_size with a trailing byte", "20 02 01 00"},
 		{"disable_active_migration with value", "0c 01 00"},
 		{"active_connection_id_limit of 1", "0e 01 01"},
 		{"empty preferred_address", "0d 00"},
