@@ -21,6 +21,8 @@ type Conn struct {
 	server bool
 	// ownTLS is a client's configuration. It is closed with the connection.
 	ownTLS *preparedTLS
+	// quickTLS means that TLS steps call no code that may block: see tls_here.go.
+	quickTLS bool
 
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
@@ -141,7 +143,7 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()
 	c.core.HandleTrain(now, t)
-	c.dispatch(now, false)
+	c.advance(now)
 }
 
 func (c *Conn) handleStatelessReset(now monotime.Time) {
@@ -160,11 +162,12 @@ func (c *Conn) handleTimeout(now monotime.Time) {
 	c.dispatch(now, true)
 }
 
+// handleTLSResult is called by a TLS worker.
 func (c *Conn) handleTLSResult(j *core.TLSJob) {
 	now := c.ep.clock.now()
 	c.mu.Lock()
 	c.core.HandleTLSResult(now, j)
-	c.dispatch(now, false)
+	c.dispatchAs(now, &outcome{byWorker: true})
 }
 
 // handleStreamEvent adds the goroutines that wait for a change of streams to w.

@@ -27,7 +27,8 @@ import (
 //
 //	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines), and leave, for
 //	                         a call of the application. They never build a train.
-//	idle → driving           drive, for a large Write or a close. It sends one train at most.
+//	idle → driving           drive, for a large Write, a close, or a TLS step that runs where it is
+//	                         (tls_here.go). It sends one train at most.
 //	queued → driving         takeTurn, by a sender, for one turn (see send_queue.go).
 //	driving → parked         the socket is full. Only a sender leaves this state again.
 //	driving → queued         there is more to send: stopDriving.
@@ -43,6 +44,8 @@ type outcome struct {
 	connected, closed, drained bool
 	fired                      bool // the connection's timer fired
 	bySender                   bool // the driver is a sender, in its turn
+	byWorker                   bool // the driver is a TLS worker, which takes its next job afterwards
+	runsTLS                    bool // the driver runs TLS jobs itself if it can: see tls_here.go
 }
 
 // busyTimerPause is the time after which a timer that fires on a busy connection fires again. The
@@ -53,19 +56,21 @@ const busyTimerPause = 50 * time.Millisecond
 // dispatch follows an input on a receive, timer or TLS goroutine. It passes on everything but packets, and
 // leaves packets to a sender. fired is set if the input was the connection's timer. dispatch is called with
 // mu held and returns without it.
-func (c *Conn) dispatch(now monotime.Time, fired bool) {
-	out := outcome{fired: fired}
-	c.pollEvents(&out)
+func (c *Conn) dispatch(now monotime.Time, fired bool) { c.dispatchAs(now, &outcome{fired: fired}) }
+
+// dispatchAs is dispatch for a driver that out describes.
+func (c *Conn) dispatchAs(now monotime.Time, out *outcome) {
+	c.pollEvents(out)
 	if c.driving {
-		c.keepTimer(&out)
+		c.keepTimer(out)
 		c.mu.Unlock()
-		c.report(&out)
+		c.report(out)
 		return
 	}
 	c.driving = true
-	for c.handOut(&out) {
+	for c.handOut(out) {
 	}
-	c.stopDriving(&out, c.core.HasTransmit(now))
+	c.stopDriving(out, c.core.HasTransmit(now))
 }
 
 // leave follows a call of the application that adds little. It leaves packets to a sender, which runs when
@@ -76,21 +81,23 @@ func (c *Conn) leave() { c.dispatch(c.ep.clock.now(), false) }
 
 // drive follows a call of the application that adds a large piece or the last one. It is like leave, but sends a train
 // itself if no other goroutine is about to, which avoids waking a sender.
-func (c *Conn) drive() {
-	var out outcome
-	c.pollEvents(&out)
+func (c *Conn) drive() { c.driveAs(&outcome{}) }
+
+// driveAs is drive for a driver that out describes.
+func (c *Conn) driveAs(out *outcome) {
+	c.pollEvents(out)
 	if c.driving || c.queued {
 		c.mu.Unlock()
-		c.report(&out)
+		c.report(out)
 		return
 	}
 	c.driving = true
-	for c.handOut(&out) {
+	for c.handOut(out) {
 	}
 	more := c.core.HasTransmit(c.ep.clock.now())
 	if more {
 		if o := c.ep.sends.borrow(); o != nil {
-			result := c.sendTrains(o, &out, callTurn)
+			result := c.sendTrains(o, out, callTurn)
 			if result == sendBlocked {
 				if !c.ep.sends.park(c, o) {
 					c.resumeTurn(o) // the socket is closed and does not block
@@ -102,7 +109,7 @@ func (c *Conn) drive() {
 			more = result == sendMore
 		}
 	}
-	c.stopDriving(&out, more)
+	c.stopDriving(out, more)
 }
 
 // stopDriving makes the connection idle, or queued if there is more to send. It is called with mu held and
@@ -190,8 +197,8 @@ func (c *Conn) handOut(out *outcome) bool {
 	connected := out.connected
 	c.report(out)
 	c.ep.applyEvents(c, events)
-	if job != nil {
-		c.ep.pool.submit(tlsTask{c, job})
+	if job != nil && !(out.runsTLS && c.runHere(job)) {
+		c.ep.pool.submit(tlsTask{c, job}, out.byWorker)
 	}
 	if connected {
 		// Let the goroutine that waited for the handshake run now. What it writes at once is then sent in

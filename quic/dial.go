@@ -129,8 +129,9 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	if own {
 		e.autoClose.Store(true)
 	}
+	c.quickTLS = isQuick(tls, tlsprovider.Client)
 	c.mu.Lock()
-	c.leave()
+	c.driveAs(&outcome{runsTLS: c.quickTLS})
 	return c.awaitHandshake(ctx, remote, host)
 }
 

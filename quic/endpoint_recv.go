@@ -240,7 +240,8 @@ func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 		c.discard()
 		return errRefused
 	}
+	c.quickTLS = e.cfg.GetTLSConfig == nil && isQuick(e.cfg.TLS, tlsprovider.Server)
 	c.mu.Lock()
-	c.dispatch(e.clock.now(), false)
+	c.advance(e.clock.now())
 	return nil
 }

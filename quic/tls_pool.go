@@ -64,12 +64,29 @@ func (p *tlsPool) full() bool { return p.waiting.Load() >= int64(p.limit) }
 // busy reports whether so many jobs wait that new clients must prove their address first.
 func (p *tlsPool) busy() bool { return p.waiting.Load() >= int64(p.limit/2) }
 
-func (p *tlsPool) submit(t tlsTask) {
+// submit queues a job. byWorker means that a worker calls it within a job. The worker takes the only job of the queue
+// itself, which saves waking another one.
+func (p *tlsPool) submit(t tlsTask, byWorker bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue = append(p.queue, t)
 	p.waiting.Add(1)
-	p.startWorker()
+	if !byWorker || len(p.queue) > 1 {
+		p.startWorker()
+	}
+}
+
+// enter takes the place of a worker for a goroutine that runs a job itself, if one is free and no job waits. The
+// goroutine must call leave and active.Done.
+func (p *tlsPool) enter() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ending || p.running >= p.workers || len(p.queue) > 0 {
+		return false
+	}
+	p.running++
+	p.active.Add(1)
+	return true
 }
 
 // startWorker wakes or starts a worker, if one may run and there is a job. mu is held.
@@ -89,10 +106,17 @@ func (p *tlsPool) startWorker() {
 
 // runTasks is the main function of a worker.
 func (p *tlsPool) runTasks() {
-	defer p.active.Done()
+	ended := false
+	defer func() {
+		if !ended { // runtime.Goexit
+			p.leave()
+		}
+		p.active.Done()
+	}()
 	for {
 		t, ok := p.next()
 		if !ok {
+			ended = true
 			return
 		}
 		p.run(t)
@@ -131,7 +155,7 @@ func (p *tlsPool) end() {
 	p.work.Broadcast()
 }
 
-// leave passes on the slot of a worker that ends outside next.
+// leave passes on the place of a worker that ends outside next, or of a goroutine that has entered.
 func (p *tlsPool) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,25 +163,30 @@ func (p *tlsPool) leave() {
 	p.startWorker()
 }
 
+// run runs a job on a worker and returns the result to the connection.
 func (p *tlsPool) run(t tlsTask) {
-	if !isClosed(p.closed) {
-		returned := false
-		defer func() {
-			if !returned { // runtime.Goexit is ending the worker
-				t.conn.handleTLSResult(t.job)
-				p.leave()
-			}
-		}()
-		t.job.Run()
-		returned = true
-		if req := t.job.Signing(); req != nil {
-			p.active.Add(1)
-			go p.sign(t, req)
-			return
+	done := true // also after runtime.Goexit, which ends the worker
+	defer func() {
+		if done {
+			t.conn.handleTLSResult(t.job)
 		}
+	}()
+	done = p.step(t)
+}
+
+// step runs a job. It reports whether there is a result, and false if the job waits for a signature.
+func (p *tlsPool) step(t tlsTask) bool {
+	if isClosed(p.closed) {
+		return true // the job is returned without being run, and the connection frees what it holds
 	}
-	// After Close, a job is returned without being run, and the connection frees what it holds.
-	t.conn.handleTLSResult(t.job)
+	t.job.Run()
+	req := t.job.Signing()
+	if req == nil {
+		return true
+	}
+	p.active.Add(1)
+	go p.sign(t, req)
+	return false
 }
 
 // sign runs a private key operation. A Signer that never returns keeps its goroutine, because Go cannot end
@@ -189,7 +218,7 @@ func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
 	case <-p.closed:
 		req.Fail(errSignClosed)
 	}
-	p.submit(t)
+	p.submit(t, false)
 }
 
 // callUser calls a function of the application from within a job. Another job may use the worker's slot
