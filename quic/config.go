@@ -123,9 +123,11 @@ type Config struct {
 	// AcceptBacklog is the number of connections that may wait for Accept before clients are refused.
 	// Clients whose handshakes have begun by then are not refused. 0 means 256.
 	AcceptBacklog int
-	// RequireAddressValidation, if set, reports whether a client must prove its address with a Retry, which
-	// costs a round trip. It is called on the receive path for any packet that may be a client's first. It
-	// must not block.
+	// AddressValidation is a server's policy for the addresses of new clients.
+	AddressValidation AddressValidation
+	// RequireAddressValidation, if set, reports whether a client must prove its address with a Retry although
+	// the server is not under load. It is called on the receive path for any packet that may be a client's
+	// first, before the client's token is checked. It must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
 
 	// Accept, if set, decides whether to admit a client before any TLS work is done for it. An error
@@ -150,9 +152,18 @@ type Config struct {
 	// SignTimeout bounds a call of a Certificate.Signer. 0 means 5 s.
 	SignTimeout time.Duration
 
-	// TokenSecret protects address validation tokens. It must have at least 32 bytes. Endpoints with the
-	// same secret accept each other's tokens. Nil means a random secret.
-	TokenSecret []byte
+	// TokenSecrets protect the tokens by which clients prove their addresses. Each must have at least 32 bytes.
+	// The first seals new tokens; all of them open tokens. Endpoints with the same secrets accept each other's
+	// tokens: see Endpoint.SetTokenSecrets. Nil means a random secret that is replaced every day.
+	TokenSecrets [][]byte
+	// TokenLifetime is how long a client can use the token that a server gives it for its next connection. The
+	// token can be used once at each Endpoint, from the IP address of the client. 0 means 24 hours. A negative
+	// value means that no tokens are given and none but those of Retry packets are accepted.
+	TokenLifetime time.Duration
+	// TokenStore keeps the tokens that a client gets from servers. Nil means that the Endpoint keeps some for
+	// its own connections; the function Dial, whose Endpoint has one connection, needs a TokenStore to use them.
+	// A token lets the server recognize the client.
+	TokenStore tlsprovider.ClientStore
 	// ResetSecret is the secret from which stateless reset tokens are derived. It must have at least 32
 	// bytes. Set it to let peers of a restarted server learn that their connections are gone. Nil means a
 	// random secret.
@@ -190,6 +201,7 @@ const (
 	maxTLSConfigs    = 1024 // of servers
 	maxClientTLS     = 64   // of clients, each of which may hold a store of roots
 	maxClientKinds   = 64   // kinds of clients whose last configuration is remembered
+	maxTokenServers  = 256  // servers of which an Endpoint without a TokenStore keeps tokens
 	defaultDatagram  = 1200
 	defaultSigners   = 1024
 	defaultBacklog   = 256
@@ -219,6 +231,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.MaxIdleTimeout, 30*time.Second)
 	setDefault(&d.CloseTimeout, 5*time.Second)
 	setDefault(&d.SignTimeout, 5*time.Second)
+	setDefault(&d.TokenLifetime, 24*time.Hour)
 	setDefault(&d.StreamWindow, 512<<10)
 	setDefault(&d.MaxStreamWindow, max(16<<20, d.StreamWindow))
 	setDefault(&d.ConnWindow, max(16<<20, d.StreamWindow))
@@ -251,13 +264,17 @@ func (c *Config) validate() error {
 	if c.Loops < 1 || c.Loops > udp.MaxGroup {
 		return fmt.Errorf("quic: Config.Loops is %d; it must be from 0 to %d", c.Loops, udp.MaxGroup)
 	}
-	for _, f := range []struct {
-		name   string
-		secret []byte
-	}{{"TokenSecret", c.TokenSecret}, {"ResetSecret", c.ResetSecret}} {
-		if f.secret != nil && len(f.secret) < minSecret {
-			return fmt.Errorf("quic: Config.%s has %d bytes; it needs at least %d", f.name, len(f.secret), minSecret)
-		}
+	if c.ResetSecret != nil && len(c.ResetSecret) < minSecret {
+		return fmt.Errorf("quic: Config.ResetSecret has %d bytes; it needs at least %d", len(c.ResetSecret), minSecret)
+	}
+	if err := checkTokenSecrets(c.TokenSecrets); err != nil {
+		return err
+	}
+	switch {
+	case c.AddressValidation > ValidateNever:
+		return fmt.Errorf("quic: Config.AddressValidation is %d; it must be one of the constants", c.AddressValidation)
+	case c.AddressValidation != ValidateUnderLoad && c.RequireAddressValidation != nil:
+		return errors.New("quic: Config.AddressValidation and RequireAddressValidation are both set")
 	}
 	for _, f := range []struct {
 		name  string
@@ -284,6 +301,15 @@ func (c *Config) validate() error {
 	} {
 		if f.value < f.smallest || f.value > maxVarint {
 			return fmt.Errorf("quic: Config.%s is %d; it must be from %d to 2^62-1", f.name, f.value, f.smallest)
+		}
+	}
+	return nil
+}
+
+func checkTokenSecrets(secrets [][]byte) error {
+	for i, s := range secrets {
+		if len(s) < minSecret {
+			return fmt.Errorf("quic: Config.TokenSecrets[%d] has %d bytes; it needs at least %d", i, len(s), minSecret)
 		}
 	}
 	return nil

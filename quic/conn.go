@@ -19,8 +19,7 @@ type Conn struct {
 	ref    core.ConnRef
 	cfg    *Config
 	server bool
-	// ownTLS is a client's configuration. It is closed with the connection.
-	ownTLS *preparedTLS
+	dialed *dialed // nil on a server
 	// quickTLS means that TLS steps call no code that may block: see tls_here.go.
 	quickTLS bool
 

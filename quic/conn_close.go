@@ -95,8 +95,8 @@ func (c *Conn) discard() {
 	c.dropPackets(now, o)
 	c.over, c.err = true, ErrEndpointClosed
 	c.cancel(c.err)
-	if c.ownTLS != nil {
-		c.ownTLS.Close()
+	if c.dialed != nil {
+		c.dialed.tls.Close()
 	}
 }
 

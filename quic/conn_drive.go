@@ -42,10 +42,11 @@ import (
 type outcome struct {
 	wakeSet
 	connected, closed, drained bool
-	fired                      bool // the connection's timer fired
-	bySender                   bool // the driver is a sender, in its turn
-	byWorker                   bool // the driver is a TLS worker, which takes its next job afterwards
-	runsTLS                    bool // the driver runs TLS jobs itself if it can: see tls_here.go
+	tokens                     [][]byte // of NEW_TOKEN frames
+	fired                      bool     // the connection's timer fired
+	bySender                   bool     // the driver is a sender, in its turn
+	byWorker                   bool     // the driver is a TLS worker, which takes its next job afterwards
+	runsTLS                    bool     // the driver runs TLS jobs itself if it can: see tls_here.go
 }
 
 // busyTimerPause is the time after which a timer that fires on a busy connection fires again. The
@@ -222,6 +223,8 @@ func (c *Conn) pollEvents(out *outcome) {
 		switch ev.Kind {
 		case core.EventConnected:
 			c.isUp, out.connected = true, true
+		case core.EventToken:
+			out.tokens = append(out.tokens, c.core.TakeToken())
 		case core.EventStream:
 			c.handleStreamEvent(ev.Stream, &out.wakeSet)
 		case core.EventDatagram, core.EventDatagramRoom:
@@ -250,6 +253,10 @@ func (c *Conn) pollEvents(out *outcome) {
 // report acts on an outcome. No lock is held.
 func (c *Conn) report(out *outcome) {
 	out.wake()
+	if out.tokens != nil {
+		c.storeTokens(out.tokens)
+		out.tokens = nil
+	}
 	if out.connected {
 		out.connected = false
 		c.reportConnected()
@@ -267,8 +274,8 @@ func (c *Conn) report(out *outcome) {
 	}
 	if out.drained {
 		out.drained = false
-		if c.ownTLS != nil {
-			c.ownTLS.Close()
+		if c.dialed != nil {
+			c.dialed.tls.Close()
 		}
 		c.ep.remove(c)
 	}

@@ -115,13 +115,15 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
+	store, tokenKey := e.tokenStoreFor(cfg, own), tokenKeyOf(name, remote)
+	cc.Token = e.takeToken(store, tokenKey)
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
 	if err != nil {
 		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(e, k, cfg, false)
-	c.ownTLS = prepared
+	c.dialed = &dialed{tls: prepared, tokens: store, tokenKey: tokenKey}
 	if err := e.add(c, nil); err != nil {
 		c.discard()
 		return nil, err
@@ -133,6 +135,13 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	c.mu.Lock()
 	c.driveAs(&outcome{runsTLS: c.quickTLS})
 	return c.awaitHandshake(ctx, remote, host)
+}
+
+// dialed is what a client's connection needs and a server's does not.
+type dialed struct {
+	tls      *preparedTLS            // closed with the connection
+	tokens   tlsprovider.ClientStore // nil if tokens are not kept
+	tokenKey string                  // of the server in tokens
 }
 
 // awaitHandshake waits until the handshake of a client is complete or has failed. If ctx ends first, the

@@ -31,10 +31,6 @@ type Endpoint struct {
 	timers timers
 	sends  sendQueue
 	routes routes // the connections of packets with a short header
-	// wantRetry is the result of RequireAddressValidation for the datagram that is being received. It
-	// belongs to the receive goroutine.
-	wantRetry bool
-	tokenKey  tlsprovider.TokenKey
 
 	// mu guards the fields below. It is never held together with a Conn's mu: see docs/execution-contract.md.
 	mu      sync.Mutex
@@ -45,6 +41,8 @@ type Endpoint struct {
 	serverC *core.Config // for accepted connections; set by Listen
 	noMore  bool         // no connection may be added
 	empty   waitList     // Shutdown waits here for conns to become empty
+	// tokenStore keeps the tokens of dialed connections whose Config has no TokenStore. Dial makes it.
+	tokenStore tlsprovider.ClientStore
 }
 
 // common is what the loops of an Endpoint share. Most Endpoints have one loop.
@@ -58,6 +56,8 @@ type common struct {
 	pool                   tlsPool
 	tls                    tlsConfigs
 	resetKey               tlsprovider.ResetKey
+	tokens                 tokenKeys
+	usedTokens             usedOnce
 	sendMemory, recvMemory *streams.Budget // shared by all connections
 	numConns               atomic.Int64    // number of connections of all loops
 
@@ -138,44 +138,29 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 }
 
 func (g *common) initKeys() (err error) {
-	var random [2 * minSecret]byte
-	defer clear(random[:])
-	unused := random[:]
-	secret := func(given []byte) ([]byte, error) {
-		if given != nil {
-			return given, nil
+	secret := g.cfg.ResetSecret
+	if secret == nil {
+		secret = make([]byte, minSecret)
+		defer clear(secret)
+		if _, err := io.ReadFull(g.cfg.Provider.Rand(), secret); err != nil {
+			return fmt.Errorf("quic: random generator: %w", err)
 		}
-		b := unused[:minSecret:minSecret]
-		unused = unused[minSecret:]
-		_, err := io.ReadFull(g.cfg.Provider.Rand(), b)
-		return b, err
 	}
-	s, err := secret(g.cfg.ResetSecret)
-	if err != nil {
-		return fmt.Errorf("quic: random generator: %w", err)
-	}
-	if g.resetKey, err = g.cfg.Provider.NewResetKey(s); err != nil {
+	if g.resetKey, err = g.cfg.Provider.NewResetKey(secret); err != nil {
 		return fmt.Errorf("quic: reset key: %w", err)
 	}
-	s, err = secret(g.cfg.TokenSecret)
-	for i := 0; i < len(g.loops) && err == nil; i++ {
-		// A TokenKey is not safe for concurrent use, so each loop has its own.
-		g.loops[i].tokenKey, err = g.cfg.Provider.NewTokenKey(s)
-	}
-	if err != nil {
+	g.tokens.provider, g.tokens.clock = g.cfg.Provider, g.clock
+	if err := g.tokens.set(g.cfg.TokenSecrets); err != nil {
 		g.closeKeys()
-		return fmt.Errorf("quic: token key: %w", err)
+		return err
 	}
+	g.usedTokens = usedOnce{lifetime: g.cfg.tokenLifetime() + maxClockSkew, limit: usedLimit}
 	return nil
 }
 
 func (g *common) closeKeys() {
 	g.resetKey.Close()
-	for _, e := range g.loops {
-		if e.tokenKey != nil {
-			e.tokenKey.Close()
-		}
-	}
+	g.tokens.Close()
 }
 
 // Listen starts accepting connections. Config.TLS must have a certificate, or Config.GetTLSConfig must be

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -166,7 +165,9 @@ func (t *tlsConfigs) close() {
 func (e *Endpoint) coreConfig() *core.EndpointConfig {
 	return &core.EndpointConfig{
 		Provider:      e.cfg.Provider,
-		TokenKey:      e.tokenKey,
+		TokenKey:      &e.tokens,
+		TokenLifetime: e.cfg.tokenLifetime(),
+		UseToken:      e.useToken,
 		ResetKey:      e.resetKey,
 		SetRoute:      func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
 		NewConnID:     e.newConnID,
@@ -175,7 +176,6 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		Versions:      []wire.Version{wire.Version1},
 		Epoch:         e.clock.start.UnixNano(),
 		Shares:        len(e.loops),
-		RequireRetry:  func(netip.AddrPort) bool { return e.wantRetry || e.pool.busy() },
 	}
 }
 
@@ -273,6 +273,9 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 	}
 	if idle := cc.IdleTimeout; idle > 0 && cc.KeepAlive > 0 {
 		cc.KeepAlive = min(cc.KeepAlive, idle/2)
+	}
+	if side == tlsprovider.Server && e.cfg.tokenLifetime() > 0 && e.cfg.AddressValidation != ValidateNever {
+		cc.TokenKey, cc.Epoch = &e.tokens, e.clock.start.UnixNano()
 	}
 	if side == tlsprovider.Server && e.cfg.GetTLSConfig != nil {
 		cc.SelectTLS = e.selectTLS

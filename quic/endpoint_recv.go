@@ -80,16 +80,15 @@ func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 		if e.receiveEstablished(t) || len(e.loops) > 1 && e.forward(t) {
 			continue
 		}
-		e.wantRetry = e.wantsRetry(t)
-		e.route(t, reply)
+		e.route(t, e.validation(t), reply)
 	}
 }
 
 // route removes a run of datagrams with one destination from the front of t and passes it on.
-func (e *Endpoint) route(t *datagram.Train, reply []byte) {
+func (e *Endpoint) route(t *datagram.Train, v core.Validation, reply []byte) {
 	now, data := e.clock.now(), t.Data
 	e.mu.Lock()
-	r := e.core.Receive(now, t, reply)
+	r := e.core.Receive(now, t, v, reply)
 	c := e.conns[r.Conn]
 	if len(t.Data) == 0 || r.Kind != core.RouteDrop {
 		e.setTimer() // set once for both halves of a ClientHello
@@ -115,21 +114,6 @@ func (e *Endpoint) route(t *datagram.Train, reply []byte) {
 			e.resetElsewhere(t, data)
 		}
 	}
-}
-
-// wantsRetry calls RequireAddressValidation, without holding a lock, for a datagram that may be the first
-// packet of a client. If the function panics, the client must validate its address.
-func (e *Endpoint) wantsRetry(t *datagram.Train) (want bool) {
-	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
-	if e.cfg.RequireAddressValidation == nil || t.Data[0]&mask != longInitial {
-		return false
-	}
-	err := tlsprovider.Guard("Config.RequireAddressValidation", func() error {
-		want = e.cfg.RequireAddressValidation(t.Path.Remote)
-		return nil
-	})
-	e.notePanic(t.Path.Remote, err)
-	return want || err != nil
 }
 
 // admit makes a connection from a complete ClientHello, or refuses it.

@@ -24,6 +24,9 @@ type EndpointStats struct {
 	// tlsprovider.Config or tls.Config, in a Certificate.Signer, or in the provider. Each is logged at
 	// Error.
 	Panics uint64
+	// ValidatedByToken is the number of clients whose address was validated by the token of an earlier
+	// connection.
+	ValidatedByToken uint64
 	// Handshakes counts the handshakes of the Endpoint's connections.
 	Handshakes HandshakeStats
 	// SendMemory and ReceiveMemory are the bytes in use of Config.MaxSendMemory and MaxReceiveMemory.
@@ -108,6 +111,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		for reason, n := range m.core.Drops() {
 			drops[reason] += n
 		}
+		s.ValidatedByToken += m.core.ValidatedByToken()
 		m.mu.Unlock()
 	}
 	s.Drops = datagramDrops(drops)

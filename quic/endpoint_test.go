@@ -32,7 +32,10 @@ func TestConfigErrors(t *testing.T) {
 		}}, "application protocol"},
 		{"deferred certificates without GetTLSConfig", &Config{TLS: &tlsprovider.Config{DeferCertificates: true}}, "Config.GetTLSConfig is nil"},
 		{"short reset secret", &Config{ResetSecret: make([]byte, 31)}, "Config.ResetSecret has 31 bytes; it needs at least 32"},
-		{"short token secret", &Config{TokenSecret: []byte{}}, "Config.TokenSecret has 0 bytes; it needs at least 32"},
+		{"short token secret", &Config{TokenSecrets: [][]byte{make([]byte, 32), {}}}, "Config.TokenSecrets[1] has 0 bytes; it needs at least 32"},
+		{"two policies", &Config{AddressValidation: ValidateAlways, RequireAddressValidation: func(netip.AddrPort) bool { return true }},
+			"Config.AddressValidation and RequireAddressValidation are both set"},
+		{"unknown policy", &Config{AddressValidation: 3}, "Config.AddressValidation is 3"},
 		{"negative timeout", &Config{HandshakeTimeout: -1}, "Config.HandshakeTimeout is negative: -1ns"},
 		{"negative period", &Config{KeepAlivePeriod: -time.Second}, "Config.KeepAlivePeriod is negative: -1s"},
 		{"negative limit", &Config{MaxHandshakes: -1}, "Config.MaxHandshakes is -1; it must be from 0 to"},
@@ -338,7 +341,7 @@ func TestErrorTexts(t *testing.T) {
 // A Retry token is valid at every Endpoint with the same secret, however long each has been running.
 func TestRetryTokenOfAnotherEndpoint(t *testing.T) {
 	cfg := serverConfig()
-	cfg.TokenSecret = pattern(32, 1)
+	cfg.TokenSecrets = [][]byte{pattern(32, 1)}
 	cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		advance(time.Hour)

@@ -122,7 +122,8 @@ func portStream(stream *quic.Stream) (quic.StreamID, net.Conn, bool) {
 // quic.Transport{StatelessResetKey: …, TokenGeneratorKey: …}, conf.GetConfigForClient,
 // conf.AllowConnectionWindowIncrease
 func portServer(cfg *quic.Config, resetKey, tokenKey []byte, choose func(name string) *tlsprovider.Config) {
-	cfg.ResetSecret, cfg.TokenSecret = resetKey, tokenKey
+	cfg.ResetSecret, cfg.TokenSecrets = resetKey, [][]byte{tokenKey}
+	cfg.TokenLifetime = time.Hour // Transport.MaxTokenAge
 	cfg.MaxReceiveMemory = 64 << 20
 	cfg.Accept = func(info quic.ClientInfo) error {
 		if !info.AddrValidated && info.RemoteAddr.Addr().IsMulticast() {

@@ -118,7 +118,7 @@ func (e *Endpoint) inboxLoop() {
 func (e *Endpoint) handleForwarded(f *forwarded, reply []byte) {
 	defer e.inbox.done(f) // also if a callback calls runtime.Goexit
 	for len(f.train.Data) > 0 {
-		e.route(&f.train, reply)
+		e.route(&f.train, core.ValidateUnderLoad, reply)
 	}
 }
 

@@ -43,12 +43,12 @@ func TestDialWithManyConfigs(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		oldest, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
 		require.NoError(t, err)
-		held := oldest.ownTLS
+		held := oldest.dialed.tls
 		var prepared []tlsprovider.Endpoint
 		for range maxClientTLS + 1 {
 			conn, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
 			require.NoError(t, err)
-			prepared = append(prepared, conn.ownTLS.te)
+			prepared = append(prepared, conn.dialed.tls.te)
 			require.NoError(t, conn.Close())
 		}
 		advance(time.Second)

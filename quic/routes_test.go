@@ -121,7 +121,7 @@ func (m *routesModel) destinations(t datagram.Train, fast bool) (to []*Conn) {
 		}
 		if c == nil {
 			require.Equal(m, len(before), len(t.Data))
-			r := m.core.Receive(m.now, &t, reply)
+			r := m.core.Receive(m.now, &t, core.ValidateUnderLoad, reply)
 			c, run = nil, r.Train
 			if r.Kind == core.RouteConn {
 				c = m.conns[r.Conn]
@@ -152,7 +152,7 @@ func TestRoutesAgreeWithCore(t *testing.T) {
 			m.step()
 			for _, id := range m.ids {
 				d := append(id.AppendTo([]byte{0x40}), 0)
-				r := m.core.Receive(m.now, &datagram.Train{Data: d}, make([]byte, core.MaxUnknownSize))
+				r := m.core.Receive(m.now, &datagram.Train{Data: d}, core.ValidateUnderLoad, make([]byte, core.MaxUnknownSize))
 				got := m.routes.find(id)
 				require.Equal(t, r.Kind == core.RouteConn, got != nil)
 				if got != nil {

@@ -25,6 +25,13 @@ type Config struct {
 	// so it may block and may call the application's code.
 	SelectTLS func(*tlsprovider.ClientHello) (TLSChoice, error)
 
+	// Token is the token of a NEW_TOKEN frame that a client sends in its Initial packets, or nil.
+	Token []byte
+	// TokenKey seals the token that a server sends to its client for the next connection; nil means that it
+	// sends none. Epoch is EndpointConfig.Epoch.
+	TokenKey tlsprovider.TokenKey
+	Epoch    int64
+
 	// Rand fills b with random bytes.
 	Rand func(b []byte)
 	// NewConnID returns a new connection ID of ConnIDLen bytes.

@@ -134,8 +134,14 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 			c.handleConnectionClose(s, f)
 		}
 	case wire.FrameNewToken:
-		if _, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {
+		var f wire.NewToken
+		if f, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {
+			// "A server MUST treat receipt of a NEW_TOKEN frame as a connection error of type
+			// PROTOCOL_VIOLATION."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-7
 			c.abortf(wire.ProtocolViolation, t, "NEW_TOKEN received from a client")
+		} else if n > 0 {
+			c.handleNewToken(f)
 		}
 	case wire.FrameNewConnectionID:
 		var f wire.NewConnectionID

@@ -26,7 +26,7 @@ type idState struct {
 	// heardInitial is set when a client has opened an Initial packet of the server. The packet's source
 	// connection ID is final. Before that, peerFirst may be the source of a Retry.
 	heardInitial bool
-	token        []byte // on a client, the token from Retry
+	token        []byte // on a client, the token of its Initial packets
 
 	local     []localID
 	nextLocal uint64
@@ -58,6 +58,10 @@ type retiringID struct {
 
 func (s *idState) initClient(c *Conn) {
 	s.originalDst = c.cfg.NewConnID()
+	// "The client MUST include the token in all Initial packets it sends, unless a Retry replaces the token with
+	// a newer one."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-2
+	s.token = c.cfg.Token
 	s.addLocal(c, c.cfg.NewConnID())
 	s.remote = append(s.remote, remoteID{id: s.originalDst})
 }

@@ -116,7 +116,7 @@ func TestVersionNegotiationIsLimited(t *testing.T) {
 	replies := 0
 	for range 2 * attemptBurst {
 		train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
-		if r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize)).Kind == RouteReply {
+		if r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize)).Kind == RouteReply {
 			replies++
 		}
 	}

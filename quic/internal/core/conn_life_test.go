@@ -42,7 +42,7 @@ func TestCloseAndRemnant(t *testing.T) {
 	for range 64 {
 		pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 200), nil)
 		train := Train{Path: Path{Remote: clientAddr}, Data: pkt, SegmentSize: len(pkt)}
-		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+		got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 		if got.Kind == RouteReply {
 			replies++
 			require.LessOrEqual(t, len(got.Reply.Data), 3*len(pkt))
@@ -70,7 +70,7 @@ func TestDraining(t *testing.T) {
 	r.events(r.server, server)
 	pkt := r.packet(server, recovery.SpaceApp, bytes.Repeat([]byte{1}, 100), nil)
 	train := Train{Path: Path{Remote: clientAddr}, Data: pkt, SegmentSize: len(pkt)}
-	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+	got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 	require.Equal(t, RouteDrop, got.Kind)
 	require.Equal(t, DropClosedConn, got.Drop)
 }

@@ -56,6 +56,8 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 		case recRetireConnID:
 			v, rec = consumeRecordVarint(rec)
 			c.ids.retireFate(v, p.Num, fate)
+		case recNewToken:
+			c.tokenFate(p.Num, fate)
 		case recPing:
 		case recDatagrams:
 			v, rec = consumeRecordVarint(rec)
@@ -141,5 +143,5 @@ func (c *Conn) hasPending() bool {
 		}
 	}
 	return c.streams.HasPending() || c.hasDatagrams() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
-		c.idle.ping || c.ids.hasPending()
+		c.idle.ping || c.ids.hasPending() || c.token.pending(false)
 }

@@ -280,6 +280,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 		c.pathResponses = c.pathResponses[1:]
 	}
 	d.payload, c.send.rec = c.appendIDFrames(d.payload, d.room(), d.pn, c.send.rec, probe)
+	d.payload, c.send.rec = c.appendToken(d.payload, d.room(), d.pn, c.send.rec, probe)
 	c.appendData(d, probe)
 }
 

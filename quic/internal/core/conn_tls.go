@@ -200,6 +200,7 @@ func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 		// is complete."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.2-1
 		c.handshakeDone.Set()
+		c.offerToken()
 		c.confirmHandshake()
 	}
 }

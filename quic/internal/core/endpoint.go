@@ -37,11 +37,14 @@ type EndpointConfig struct {
 	// many of them, and four times that in total. When there are few, these are four and ten times
 	// HelloTimeout. 0 means 3 s.
 	HelloTimeout time.Duration
-	// RequireRetry, if set, reports whether a client must validate its address with Retry regardless of the
-	// load.
-	RequireRetry func(netip.AddrPort) bool
-	// TokenLifetime is how long a Retry token is valid; 0 means 10 s.
+	// RetryLifetime is how long the token of a Retry packet is valid; 0 means 10 s.
+	RetryLifetime time.Duration
+	// TokenLifetime is how long the token of a NEW_TOKEN frame is valid; 0 means that none is.
 	TokenLifetime time.Duration
+	// UseToken is called with a valid token of a NEW_TOKEN frame. It reports whether the token is used for the
+	// first time, and remembers it until it expires. issued is a Unix time in nanoseconds. UseToken must be
+	// set if TokenLifetime is not 0.
+	UseToken func(id TokenID, issued int64) bool
 	// Epoch is the Unix time, in nanoseconds, at which the monotonic clock was zero. Endpoints
 	// that share a TokenKey have no other clock in common.
 	Epoch int64
@@ -53,7 +56,7 @@ type EndpointConfig struct {
 const (
 	defaultHelloBytes    = 16 << 20
 	defaultHelloTimeout  = 3 * time.Second
-	defaultTokenLifetime = 10 * time.Second
+	defaultRetryLifetime = 10 * time.Second
 )
 
 // An Endpoint serves a set of sockets. It finds the connection that a datagram belongs to and handles
@@ -77,6 +80,7 @@ type Endpoint struct {
 	resets      bucket
 	questions   bucket // limits Routed.MaybeReset
 	drops       DropCounts
+	byToken     uint64     // clients whose address a token of a NEW_TOKEN frame validated
 	outbox      []Transmit // for PollTransmit
 	scratch     []byte
 	opening     [1]tlsprovider.OpenDesc
@@ -155,8 +159,8 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	if c.HelloTimeout <= 0 {
 		c.HelloTimeout = defaultHelloTimeout
 	}
-	if c.TokenLifetime <= 0 {
-		c.TokenLifetime = defaultTokenLifetime
+	if c.RetryLifetime <= 0 {
+		c.RetryLifetime = defaultRetryLifetime
 	}
 	e.divideLimits(max(c.Shares, 1))
 	e.hellos.init()

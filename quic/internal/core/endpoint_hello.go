@@ -25,7 +25,7 @@ const (
 )
 
 // receiveInitial handles an Initial packet of a client that belongs to no connection.
-func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply []byte) Routed {
+func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d []byte, v Validation, reply []byte) Routed {
 	if !e.attempts.take(e.now) {
 		return e.drop(DropRateLimit)
 	}
@@ -36,7 +36,7 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d, reply 
 	}
 	if !known {
 		in := &Incoming{Path: p, Version: h.Version, DstID: h.DstID, OriginalDstID: h.DstID, PeerID: h.SrcID}
-		if r, done := e.admitAddress(in, h, d, reply); done {
+		if r, done := e.admitAddress(in, h, d, v, reply); done {
 			return r
 		}
 		k = &hello{in: in, key: key, began: e.now}

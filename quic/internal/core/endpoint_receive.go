@@ -38,8 +38,9 @@ type Routed struct {
 }
 
 // Receive removes the longest run of datagrams with one destination from the front of t. The driver calls
-// it until t.Data is empty. Replies are built in reply, which must have MaxUnknownSize bytes.
-func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
+// it until t.Data is empty. v is the answer for the first datagram, if that is the first of a client. Replies
+// are built in reply, which must have MaxUnknownSize bytes.
+func (e *Endpoint) Receive(now monotime.Time, t *Train, v Validation, reply []byte) Routed {
 	e.clamp(now)
 	rest := *t
 	d := t.Next()
@@ -49,7 +50,7 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, reply []byte) Routed {
 	entry, ok := e.find(t.Path, d)
 	switch {
 	case !ok:
-		return e.receiveUnknown(t.Path, t.ECN, d, reply)
+		return e.receiveUnknown(t.Path, t.ECN, d, v, reply)
 	case entry.remnant != nil:
 		return e.receiveRemnant(t.Path, d, entry.remnant, reply)
 	case entry.retired:
@@ -100,7 +101,7 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 }
 
 // receiveUnknown handles a datagram that belongs to no connection.
-func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d, reply []byte) Routed {
+func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply []byte) Routed {
 	if d[0]&0x80 == 0 {
 		return e.receiveUnknownShort(p, d, reply)
 	}
@@ -129,7 +130,7 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d, reply []byte) Routed {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
 		return e.drop(DropShortConnID)
 	}
-	return e.receiveInitial(p, ecn, &h, d, reply)
+	return e.receiveInitial(p, ecn, &h, d, v, reply)
 }
 
 // reply returns a Routed that sends b.

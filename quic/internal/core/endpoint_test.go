@@ -17,7 +17,7 @@ import (
 func (r *rig) receiveFrom(from netip.AddrPort, d []byte) Routed {
 	r.t.Helper()
 	train := Train{Path: Path{Remote: from}, Data: bytes.Clone(d), SegmentSize: len(d)}
-	got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+	got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 	require.Empty(r.t, train.Data)
 	require.NoError(r.t, r.endpoint.CheckInvariants())
 	return got
@@ -63,7 +63,7 @@ func TestTrainOfSeveralConnections(t *testing.T) {
 	all := bytes.Clone(train.Data)
 	for len(train.Data) > 0 {
 		before := train.Data
-		res := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+		res := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 		taken := before[:len(before)-len(train.Data)]
 		if res.Kind == RouteConn {
 			require.Equal(t, taken, res.Train.Data)
@@ -213,7 +213,7 @@ func TestRetryOverBudget(t *testing.T) {
 
 // A Retry token is valid for one address and one connection, and only for a short time.
 func TestRetryToken(t *testing.T) {
-	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) { c.RequireRetry = func(netip.AddrPort) bool { return true } }})
+	r := newRig(t, rigOptions{validation: ValidateAlways})
 	got := r.receiveFrom(clientAddr, r.firstFlight(testID("12345678"), nil, partOfHello))
 	require.Equal(t, RouteReply, got.Kind)
 	require.LessOrEqual(t, len(got.Reply.Data), 3*MinInitialSize)
@@ -243,7 +243,7 @@ func TestRetryToken(t *testing.T) {
 	refused(answer(serverAddr, retry.SrcID, token), "another address")
 	refused(answer(clientAddr, testID("12345678"), token), "another connection")
 	require.Greater(t, r.endpoint.drops[DropInvalidToken], before)
-	r.now = r.now.Add(defaultTokenLifetime)
+	r.now = r.now.Add(defaultRetryLifetime)
 	require.NotEqual(t, RouteAdmit, answer(clientAddr, retry.SrcID, token).Kind)
 	require.Equal(t, 1, r.endpoint.hellos.len(), "the token is valid until it expires")
 	for _, h := range r.endpoint.hellos.byKey {

@@ -138,7 +138,7 @@ func TestInitialsOfOneDatagramAgree(t *testing.T) {
 			d := s.packet(nil, wire.Crypto{Data: []byte{1, 0, 0, 4}}.Append(nil), 0)
 			tt.change(s)
 			d = s.packet(d, wire.Crypto{Offset: 4, Data: make([]byte, 4)}.Append(nil), MinInitialSize-len(d))
-			r := e.Receive(monotime.Time(time.Second), &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)},
+			r := e.Receive(monotime.Time(time.Second), &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}, ValidateUnderLoad,
 				make([]byte, MaxUnknownSize))
 			require.Equal(t, tt.want, r.Kind)
 			if r.Kind == RouteAdmit {
@@ -383,7 +383,7 @@ func BenchmarkInitialDatagram(b *testing.B) {
 			now := monotime.Time(time.Second)
 			receive := func(datagram []byte) {
 				copy(d, datagram)
-				e.Receive(now, &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}, reply)
+				e.Receive(now, &Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}, ValidateUnderLoad, reply)
 			}
 			fastest := time.Duration(math.MaxInt64)
 			for b.Loop() {

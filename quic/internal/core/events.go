@@ -20,6 +20,8 @@ const (
 	EventDatagram
 	// EventDatagramRoom means that SendDatagram, which has returned ErrDatagramQueueFull, may succeed.
 	EventDatagramRoom
+	// EventToken means that a client can use a token for its next connection: see Conn.TakeToken.
+	EventToken
 	// EventClosed means that the connection has ended for the application; Conn.Err returns why. It is
 	// returned once.
 	EventClosed

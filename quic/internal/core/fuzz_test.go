@@ -257,7 +257,7 @@ func FuzzFirstDatagrams(f *testing.F) {
 			sent := len(d)
 			train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: max(len(d), 1)}
 			for len(train.Data) > 0 {
-				got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+				got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 				require.LessOrEqual(t, len(got.Reply.Data), 3*sent)
 				require.NoError(t, r.endpoint.CheckInvariants())
 				if got.Kind != RouteAdmit {

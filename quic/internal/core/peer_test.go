@@ -32,7 +32,9 @@ type rig struct {
 	routed map[RouteKind]int
 	ref    ConnRef
 	pn     [recovery.NumSpaces]wire.PacketNumber
-	buf    []byte
+	// validation is passed to Endpoint.Receive.
+	validation Validation
+	buf        []byte
 }
 
 var (
@@ -47,12 +49,14 @@ type rigOptions struct {
 	client   func(*Config)
 	server   func(*Config)
 	endpoint func(*EndpointConfig)
+	// validation is the server's policy for clients' addresses.
+	validation Validation
 }
 
 func newRig(t *testing.T, o rigOptions) *rig {
 	t.Helper()
 	o.provider.Misuse = func(err error) { t.Errorf("%v", err) }
-	r := &rig{t: t, now: monotime.Time(time.Second), routed: make(map[RouteKind]int), buf: make([]byte, 64<<10)}
+	r := &rig{t: t, validation: o.validation, now: monotime.Time(time.Second), routed: make(map[RouteKind]int), buf: make([]byte, 64<<10)}
 	p := fake.New(o.provider)
 	t.Cleanup(func() {
 		for _, c := range []*Conn{r.client, r.server} {
@@ -189,7 +193,7 @@ func (r *rig) deliver(from tlsprovider.Side, d []byte) {
 	}
 	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
 	for len(train.Data) > 0 {
-		got := r.endpoint.Receive(r.now, &train, make([]byte, MaxUnknownSize))
+		got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 		r.routed[got.Kind]++
 		require.NoError(r.t, r.endpoint.CheckInvariants())
 		switch got.Kind {

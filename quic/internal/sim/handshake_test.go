@@ -41,7 +41,7 @@ func TestEveryLossPattern(t *testing.T) {
 				}
 				o := options(pattern, fake.New(fake.Options{Seed: pattern, HelloRetry: helloRetry}), groups...)
 				if retry {
-					o.Endpoint = requireRetry
+					o.Validation = core.ValidateAlways
 				}
 				lossPattern(&o, pattern, serverFirst)
 				c := runPattern(t, o, pattern)
@@ -120,7 +120,7 @@ func TestLongerHandshakeRoundTrips(t *testing.T) {
 		o := options(1, fake.New(fake.Options{HelloRetry: helloRetry == 1}), postQuantum...)
 		o.Up.Delay, o.Down.Delay = oneWay, oneWay
 		if retry == 1 {
-			o.Endpoint = requireRetry
+			o.Validation = core.ValidateAlways
 		}
 		o.Client.Send = []Transfer{{Size: 10}}
 		_, c := run(t, o, time.Minute)
@@ -144,7 +144,7 @@ func TestRetry(t *testing.T) {
 	for seed := range seeds(t, 200) {
 		o := options(seed, fake.New(fake.Options{Seed: seed, HelloRetry: seed%2 == 1}))
 		o.Up, o.Down = Link{Delay: oneWay, Loss: 0.2}, Link{Delay: oneWay, Loss: 0.2}
-		o.Endpoint = requireRetry
+		o.Validation = core.ValidateAlways
 		o.Client.Send = []Transfer{{Size: 1000}}
 		p, _ := run(t, o, 120*time.Second)
 		require.Positive(t, dropCount(p, core.DropRetried))

@@ -22,13 +22,15 @@ type Node struct {
 	Endpoint *core.Endpoint
 	Conns    map[core.ConnRef]*Conn
 
-	peer    *Node
-	link    direction // towards the peer
-	accept  *core.Config
-	app     func() *App
-	nextRef core.ConnRef
-	timer   monotime.Time
-	buf     []byte
+	peer   *Node
+	link   direction // towards the peer
+	accept *core.Config
+	app    func() *App
+	// validation is the policy of a server for clients' addresses.
+	validation core.Validation
+	nextRef    core.ConnRef
+	timer      monotime.Time
+	buf        []byte
 
 	// TLSDelay, if set, returns how long a TLS job takes.
 	TLSDelay func() time.Duration
@@ -165,7 +167,7 @@ func (n *Node) receive(b []byte) {
 	n.BytesIn += len(b)
 	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
 	for len(t.Data) > 0 {
-		r := n.Endpoint.Receive(n.w.now, &t, n.buf)
+		r := n.Endpoint.Receive(n.w.now, &t, n.validation, n.buf)
 		switch r.Kind {
 		case core.RouteConn:
 			if c := n.Conns[r.Conn]; c != nil {

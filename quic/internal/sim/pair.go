@@ -27,6 +27,8 @@ type Options struct {
 	Config func(*core.Config)
 	// Endpoint, if set, changes the configuration of the server's Endpoint.
 	Endpoint func(*core.EndpointConfig)
+	// Validation is the server's policy for clients' addresses.
+	Validation core.Validation
 	// CheckAlways sets World.CheckAlways.
 	CheckAlways bool
 	// Client and Server are the applications.
@@ -73,6 +75,7 @@ func NewPair(o Options) (*Pair, error) {
 	p.ClientConfig = p.config(tlsprovider.Client, o.ClientProvider, ce)
 	p.Server.accept = p.config(tlsprovider.Server, o.ServerProvider, se)
 	p.Server.app = o.Server
+	p.Server.validation = o.Validation
 	return p, nil
 }
 

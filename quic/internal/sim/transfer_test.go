@@ -2,7 +2,6 @@ package sim
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -14,10 +13,6 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
 )
-
-func requireRetry(cfg *core.EndpointConfig) {
-	cfg.RequireRetry = func(netip.AddrPort) bool { return true }
-}
 
 func dropCount(p *Pair, reason core.DropReason) uint64 {
 	return p.Server.Endpoint.Drops()[reason]
@@ -73,7 +68,7 @@ func randomOptions(seed uint64, p tlsprovider.Provider) Options {
 		o.Config = func(c *core.Config) { c.KeyUpdateAfter = every }
 	}
 	if rng.IntN(4) == 0 {
-		o.Endpoint = requireRetry
+		o.Validation = core.ValidateAlways
 	}
 	return o
 }

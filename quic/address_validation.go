@@ -1,0 +1,131 @@
+package quic
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// AddressValidation is a server's policy for the addresses of new clients. A source address can be spoofed. A client
+// proves that it receives what is sent to its address by returning the token of a Retry packet, which costs a round
+// trip, or a token that it got in an earlier connection, which costs nothing. See docs/address-validation.md.
+type AddressValidation uint8
+
+const (
+	// ValidateUnderLoad asks for proof while Config.MaxHandshakes handshakes are not complete, while many
+	// ClientHellos are incomplete, or while many TLS jobs wait.
+	ValidateUnderLoad AddressValidation = iota
+	// ValidateAlways asks every client.
+	ValidateAlways
+	// ValidateNever asks no client. Beyond its limits, the server drops new clients.
+	ValidateNever
+)
+
+// SetTokenSecrets replaces Config.TokenSecrets. To rotate secrets in a fleet, first append the new secret on every
+// server, then move it to the front on every server, and later remove the old one. Tokens that no secret opens are
+// ignored.
+func (e *Endpoint) SetTokenSecrets(secrets [][]byte) error {
+	if len(secrets) == 0 {
+		return errors.New("quic: SetTokenSecrets without a secret")
+	}
+	if err := checkTokenSecrets(secrets); err != nil {
+		return err
+	}
+	if isClosed(e.closed) {
+		return ErrEndpointClosed
+	}
+	return e.tokens.set(secrets)
+}
+
+// validation returns the policy for a datagram that may be the first packet of a client. It calls
+// RequireAddressValidation without holding a lock. If the function panics, the client must validate its address.
+func (e *Endpoint) validation(t *datagram.Train) core.Validation {
+	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
+	switch {
+	case t.Data[0]&mask != longInitial || e.cfg.AddressValidation == ValidateNever:
+		return core.ValidateNever
+	case e.cfg.AddressValidation == ValidateAlways || e.pool.busy():
+		return core.ValidateAlways
+	case e.cfg.RequireAddressValidation == nil:
+		return core.ValidateUnderLoad
+	}
+	want := false
+	err := tlsprovider.Guard("Config.RequireAddressValidation", func() error {
+		want = e.cfg.RequireAddressValidation(t.Path.Remote)
+		return nil
+	})
+	e.notePanic(t.Path.Remote, err)
+	if want || err != nil {
+		return core.ValidateAlways
+	}
+	return core.ValidateUnderLoad
+}
+
+// useToken reports whether a client's token is used for the first time.
+func (g *common) useToken(id core.TokenID, issued int64) bool {
+	return g.usedTokens.use(id, issued, g.clock.start.UnixNano()+int64(g.clock.now()))
+}
+
+// tokenLifetime returns the lifetime of the tokens that servers issue, or 0 if they issue none.
+func (c *Config) tokenLifetime() time.Duration { return max(c.TokenLifetime, 0) }
+
+// tokenKeyOf returns the key of a server's tokens in a TokenStore.
+//
+// "A client MUST NOT include a token that is not applicable to the server that it is connecting to [...]".
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-6
+func tokenKeyOf(name string, remote netip.AddrPort) string {
+	return "token " + net.JoinHostPort(name, strconv.Itoa(int(remote.Port())))
+}
+
+// tokenStoreFor returns the store for the tokens of a connection, or nil. own means that the Endpoint was made for
+// this connection.
+func (e *Endpoint) tokenStoreFor(cfg *Config, own bool) tlsprovider.ClientStore {
+	switch {
+	case cfg.TokenStore != nil:
+		return cfg.TokenStore
+	case own:
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.tokenStore == nil {
+		e.tokenStore = tlsprovider.NewClientStore(maxTokenServers, 0)
+	}
+	return e.tokenStore
+}
+
+// takeToken returns a token for a server, or nil.
+//
+// "A client SHOULD NOT reuse a token from a NEW_TOKEN frame for different connection attempts."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-8
+func (e *Endpoint) takeToken(store tlsprovider.ClientStore, key string) []byte {
+	if store == nil {
+		return nil
+	}
+	var token []byte
+	err := tlsprovider.Guard("Config.TokenStore", func() error { token = store.Take(key); return nil })
+	e.notePanic(nil, err)
+	if len(token) > core.MaxTokenLen {
+		return nil // a token that long would leave no room for the ClientHello
+	}
+	return bytes.Clone(token)
+}
+
+// storeTokens keeps the tokens that a server has sent. No lock is held.
+func (c *Conn) storeTokens(tokens [][]byte) {
+	d := c.dialed
+	if d.tokens == nil {
+		return
+	}
+	for _, token := range tokens {
+		err := tlsprovider.Guard("Config.TokenStore", func() error { d.tokens.Put(d.tokenKey, token); return nil })
+		c.ep.notePanic(c.RemoteAddr(), err)
+	}
+}

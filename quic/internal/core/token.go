@@ -1,0 +1,135 @@
+package core
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// A token proves that its client received it at some address. A sealed token is a mark, which is also
+// authenticated, and what the TokenKey makes of the contents: the Unix time of its issue in nanoseconds and, in
+// Retry packets, two connection IDs.
+//
+// "A token sent in a NEW_TOKEN frame or a Retry packet MUST be constructed in a way that allows the server to
+// identify how it was provided to a client."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.1-1
+type tokenMark byte
+
+const (
+	// retryToken marks the tokens of our Retry packets. A client that returns such a token accepts no second
+	// Retry, so it receives INVALID_TOKEN if the token is not valid.
+	retryToken tokenMark = 'R'
+	// newToken marks the tokens of our NEW_TOKEN frames.
+	newToken tokenMark = 'N'
+)
+
+// A TokenID identifies a token of a NEW_TOKEN frame. It is a part of the token that is random and
+// authenticated.
+type TokenID [tlsprovider.TagLen]byte
+
+// sealToken seals the contents of a token for a client's address.
+func sealToken(k tlsprovider.TokenKey, mark tokenMark, contents []byte, remote netip.AddrPort) ([]byte, error) {
+	return k.Seal([]byte{byte(mark)}, contents, tokenAAD(mark, remote))
+}
+
+// openToken returns the contents of a token and the time of its issue, if it is authentic and not older than
+// lifetime at the time now.
+func (e *Endpoint) openToken(mark tokenMark, token []byte, remote netip.AddrPort, lifetime time.Duration) (rest []byte, issued int64, ok bool) {
+	if e.cfg.TokenKey == nil {
+		return nil, 0, false
+	}
+	p, ok := e.cfg.TokenKey.Open(nil, token[1:], tokenAAD(mark, remote))
+	if !ok || len(p) < 8 {
+		return nil, 0, false
+	}
+	issued = int64(binary.BigEndian.Uint64(p))
+	// The clocks of endpoints that share a key may differ a little in either direction.
+	age := time.Duration(unixNano(e.cfg.Epoch, e.now) - issued)
+	return p[8:], issued, age >= -defaultRetryLifetime && age <= lifetime
+}
+
+// unixNano returns the Unix time of a monotonic time, in nanoseconds.
+func unixNano(epoch int64, now monotime.Time) int64 { return epoch + int64(now) }
+
+// tokenAAD binds a token to its kind and to an address.
+//
+// "Tokens sent in Retry packets SHOULD include information that allows the server to verify that the source IP
+// address and port in client packets remain constant."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-3
+//
+// "Tokens sent in NEW_TOKEN frames MUST include information that allows the server to verify that the client IP
+// address has not changed from when the token was issued."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-4
+func tokenAAD(mark tokenMark, remote netip.AddrPort) []byte {
+	b := []byte{byte(mark)}
+	if mark == retryToken {
+		b = binary.BigEndian.AppendUint16(b, remote.Port())
+	}
+	ip, _ := remote.Addr().Unmap().MarshalBinary()
+	return append(b, ip...)
+}
+
+// sealRetryToken returns the token of a Retry packet. It contains the source connection ID of the packet and
+// the client's original destination.
+func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
+	p := binary.BigEndian.AppendUint64(nil, uint64(unixNano(e.cfg.Epoch, e.now)))
+	p = src.AppendTo(append(p, byte(src.Len())))
+	p = in.OriginalDstID.AppendTo(p)
+	return sealToken(e.cfg.TokenKey, retryToken, p, in.Path.Remote)
+}
+
+// openRetryToken sets the fields of in that sealRetryToken put into a token. It returns false if the token
+// is not valid.
+//
+// "Servers SHOULD ensure that tokens sent in Retry packets are only accepted for a short time, as they are
+// returned immediately by clients."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-5
+func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
+	p, _, ok := e.openToken(retryToken, token, in.Path.Remote, e.cfg.RetryLifetime)
+	if !ok || len(p) < 1 || len(p) < 1+int(p[0]) {
+		return false
+	}
+	var ok1, ok2 bool
+	in.RetrySrcID, ok1 = wire.MakeConnID(p[1 : 1+int(p[0])])
+	in.OriginalDstID, ok2 = wire.MakeConnID(p[1+int(p[0]):])
+	in.Retried, in.Validated = true, true
+	// The client sends to the connection ID of our Retry packet.
+	return ok1 && ok2 && in.RetrySrcID == in.DstID
+}
+
+// sealNewToken returns the token of a NEW_TOKEN frame.
+//
+// "A token issued with NEW_TOKEN MUST NOT include information that would allow values to be linked by an
+// observer to the connection on which it was issued."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-4
+//
+// An observer sees which key sealed it, which all clients have in common. The rest is random or encrypted.
+func (c *Conn) sealNewToken() ([]byte, error) {
+	p := binary.BigEndian.AppendUint64(nil, uint64(unixNano(c.cfg.Epoch, c.now)))
+	return sealToken(c.cfg.TokenKey, newToken, p, c.path.Remote)
+}
+
+// acceptNewToken reports whether a token of a NEW_TOKEN frame proves the client's address. It does so once.
+//
+// "[...] servers MUST ensure that replay of tokens is prevented or limited. [...] Tokens that are provided in
+// NEW_TOKEN frames (Section 19.7) need to be valid for longer but SHOULD NOT be accepted multiple times."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-5
+func (e *Endpoint) acceptNewToken(in *Incoming, token []byte) bool {
+	if e.cfg.TokenLifetime <= 0 || len(token) < len(TokenID{}) {
+		return false
+	}
+	_, issued, ok := e.openToken(newToken, token, in.Path.Remote, e.cfg.TokenLifetime)
+	if !ok || !e.cfg.UseToken(TokenID(token[len(token)-len(TokenID{}):]), issued) {
+		return false
+	}
+	in.Validated = true
+	e.byToken++
+	return true
+}
+
+// ValidatedByToken returns the number of clients whose address was validated by a token of a NEW_TOKEN frame.
+func (e *Endpoint) ValidatedByToken() uint64 { return e.byToken }
