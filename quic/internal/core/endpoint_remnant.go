@@ -19,6 +19,10 @@ type Remnant struct {
 // clients. Those that expire first are forgotten first.
 const maxRemnants = 8192
 
+// remnantRound is what a remnant's deadline is rounded up to a multiple of, so that one timeout removes many. Without
+// it, each short connection wakes the timer goroutine (the workload connect-1 of bench/peers).
+const remnantRound = 50 * time.Millisecond
+
 // repeatAfter is the time after which a packet to a closed connection is answered again, regardless of the
 // number of packets.
 const repeatAfter = 200 * time.Millisecond
@@ -86,6 +90,8 @@ func (e *Endpoint) addRemnant(h *expiryHeap[*remnant], k *remnant) {
 	if k.hasInitial {
 		e.initials[k.initial] = idEntry{remnant: k}
 	}
+	const round = monotime.Time(remnantRound)
+	k.Expires = (k.Expires + round - 1) / round * round
 	h.push(k)
 }
 

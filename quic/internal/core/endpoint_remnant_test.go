@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -36,6 +37,28 @@ func TestRemnantsExpireInOrder(t *testing.T) {
 		require.Equal(t, left, r.endpoint.closed.len(), "after %v", elapsed)
 	}
 	require.True(t, r.endpoint.NextTimeout().IsZero())
+}
+
+// Connections that end at about the same time share a timeout, after the one at which each would expire.
+func TestRemnantsShareTimeouts(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	const n, spacing = 100, time.Millisecond
+	var last monotime.Time
+	for i := range ConnRef(n) {
+		r.endpoint.Add(r.now, 1000+i, nil)
+		r.endpoint.HandleConnEvent(r.now, 1000+i, EndpointEvent{Kind: AddConnID, ConnID: r.connID()})
+		last = r.now.Add(90 * time.Millisecond)
+		r.endpoint.HandleConnEvent(r.now, 1000+i, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: last}})
+		r.now = r.now.Add(spacing)
+	}
+	timeouts := 0
+	for next := r.endpoint.NextTimeout(); !next.IsZero(); next = r.endpoint.NextTimeout() {
+		r.now = next
+		r.endpoint.HandleTimeout(r.now)
+		timeouts++
+	}
+	require.LessOrEqual(t, timeouts, int(n*spacing/remnantRound)+1)
+	require.False(t, r.now.Before(last))
 }
 
 // addRemnants makes the endpoint keep a remnant of a refused client and of a closed connection.
