@@ -215,6 +215,9 @@ func (c *Conn) pollEvents(out *outcome) {
 	if !c.core.TLSBusy() {
 		c.exporting.addAll(&out.wakeSet)
 	}
+	if l := c.core.PollReturned(); l != nil {
+		c.ep.returns.push(l)
+	}
 	for {
 		ev, ok := c.core.PollEvent()
 		if !ok {

@@ -65,7 +65,8 @@
 //
 // Functions in a Config are called without holding a lock. Accept and RequireAddressValidation run on the
 // goroutine that reads the socket, so they must neither block nor close the Endpoint. GetTLSConfig,
-// VerifyPeer and a Certificate.Signer may block. Endpoint.Close waits for the first two.
+// VerifyPeer and a Certificate.Signer may block. Endpoint.Close waits for the first two. The release functions of
+// Stream.WriteNoCopy have a goroutine of their own, and delay only each other.
 //
 // # Cancellation
 //

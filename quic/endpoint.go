@@ -64,6 +64,7 @@ type common struct {
 	counters   counters
 	faults     faultLog
 	handshakes handshakeCounts
+	returns    returnQueue
 
 	listener atomic.Pointer[Listener]
 	// autoClose is set if Listen or Dial made the Endpoint. It then closes once its Listener and its

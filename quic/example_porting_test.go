@@ -119,6 +119,12 @@ func portStream(stream *quic.Stream) (quic.StreamID, net.Conn, bool) {
 	return stream.ID(), stream, stopped
 }
 
+// stream.Peek(b), which returns io.EOF if the stream has fewer bytes
+func portPeek(stream *quic.Stream, b []byte) (int, error) {
+	peeked, err := stream.Peek(len(b))
+	return copy(b, peeked), err
+}
+
 // quic.Transport{StatelessResetKey: …, TokenGeneratorKey: …}, conf.GetConfigForClient,
 // conf.AllowConnectionWindowIncrease
 func portServer(cfg *quic.Config, resetKey, tokenKey []byte, choose func(name string) *tlsprovider.Config) {
@@ -183,5 +189,6 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 
 var _ = []any{
 	portDialAddr, portListenAddr, portTransport, portConfig, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
+	portPeek,
 	portServer, portClose, portStats, portErrors, portState,
 }

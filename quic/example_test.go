@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/pqquic/pqquic/internal/testcert"
@@ -89,6 +90,62 @@ func ExampleEndpoint_Shutdown() {
 	_, err = listener.Accept(ctx)
 	fmt.Println(err)
 	// Output: quic: endpoint closed
+}
+
+// A server sends the same contents to many clients, and keeps one copy of them.
+func ExampleStream_WriteNoCopy() {
+	contents := make([]byte, 1<<20) // never changes
+	serve := func(stream *quic.Stream) error {
+		if _, err := stream.WriteNoCopy(contents, nil); err != nil {
+			return err
+		}
+		return stream.Close()
+	}
+
+	// A program that produces what it sends reuses its buffers.
+	buffers := sync.Pool{New: func() any { return new([64 << 10]byte) }}
+	release := func(p []byte) { buffers.Put((*[64 << 10]byte)(p[:cap(p)])) }
+	produce := func(stream *quic.Stream, next func(p []byte) int) error {
+		for {
+			buf := buffers.Get().(*[64 << 10]byte)
+			n := next(buf[:])
+			if n == 0 {
+				return stream.Close()
+			}
+			// From here on, buf belongs to the stream, even if there is an error.
+			if _, err := stream.WriteNoCopy(buf[:n], release); err != nil {
+				return err
+			}
+		}
+	}
+	_, _ = serve, produce
+}
+
+// The frames of a protocol have a byte with their length and a body. They are parsed where they are, without a
+// buffer.
+func ExampleStream_Peek() {
+	parse := func(stream *quic.Stream, handle func(body []byte)) error {
+		for {
+			b, err := stream.Peek(1)
+			if err == io.EOF {
+				return nil // after the last frame
+			} else if err != nil {
+				return err
+			}
+			size := 1 + int(b[0])
+			b, err = stream.Peek(size)
+			if err == io.EOF {
+				return io.ErrUnexpectedEOF // within a frame
+			} else if err != nil {
+				return err
+			}
+			handle(b[1:size]) // which must not keep it
+			if _, err := stream.Discard(size); err != nil {
+				return err
+			}
+		}
+	}
+	_ = parse
 }
 
 // Many connections use one socket.

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -143,6 +144,14 @@ func (s *SendStream) Context() context.Context { return s.s.Context() }
 // Write is like Stream.Write.
 func (s *SendStream) Write(p []byte) (int, error) { return s.s.Write(p) }
 
+// WriteNoCopy is like Stream.WriteNoCopy.
+func (s *SendStream) WriteNoCopy(p []byte, release func(p []byte)) (int, error) {
+	return s.s.WriteNoCopy(p, release)
+}
+
+// ReadFrom is like Stream.ReadFrom.
+func (s *SendStream) ReadFrom(r io.Reader) (int64, error) { return s.s.ReadFrom(r) }
+
 // Close ends the stream after what was written. It does not wait.
 func (s *SendStream) Close() error { return s.s.CloseWrite() }
 
@@ -163,6 +172,15 @@ func (s *ReceiveStream) Conn() *Conn { return s.s.c }
 
 // Read is like Stream.Read.
 func (s *ReceiveStream) Read(p []byte) (int, error) { return s.s.Read(p) }
+
+// Peek is like Stream.Peek.
+func (s *ReceiveStream) Peek(n int) ([]byte, error) { return s.s.Peek(n) }
+
+// Discard is like Stream.Discard.
+func (s *ReceiveStream) Discard(n int) (int, error) { return s.s.Discard(n) }
+
+// WriteTo is like Stream.WriteTo.
+func (s *ReceiveStream) WriteTo(w io.Writer) (int64, error) { return s.s.WriteTo(w) }
 
 // Close asks a peer that is still sending to stop, with code 0.
 func (s *ReceiveStream) Close() error { return s.s.closeRead(ErrReadClosed, 0) }

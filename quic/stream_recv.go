@@ -58,18 +58,21 @@ func (s *Stream) tryRead(p []byte) (int, error) {
 		return 0, s.doneError(&d.side, ErrReadClosed)
 	}
 	n, err := c.core.Read(c.ep.clock.now(), streams.ID(s.id), p)
+	return n, s.readError(err)
+}
+
+// readError converts the core's error of a read, and finishes the receiving direction. It returns nil if
+// the read has to wait. The connection's mu is held.
+func (s *Stream) readError(err error) error {
 	switch {
-	case err == nil, errors.Is(err, streams.ErrBlocked) && !c.over:
-		return n, nil
+	case err == nil, errors.Is(err, streams.ErrBlocked) && !s.c.over:
+		return nil
 	case err != io.EOF:
 		err = s.streamError(err)
 	}
-	d.finish(err)
-	c.forgetIfDone(s)
-	if n > 0 {
-		return n, nil // the end is returned by the next call
-	}
-	return 0, err
+	s.recv.finish(err)
+	s.c.forgetIfDone(s)
+	return err
 }
 
 // StopSending asks the peer to stop sending, because the application will not read any more. The peer's

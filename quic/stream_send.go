@@ -17,10 +17,14 @@ import (
 // ErrWriteClosed after Close, or the connection's error. A part of p may be in the buffer even if Write
 // fails.
 func (s *Stream) Write(p []byte) (int, error) {
-	d := &s.send
-	d.turn.Lock()
-	defer d.turn.Unlock()
-	c, written := s.c, 0
+	s.send.turn.Lock()
+	defer s.send.turn.Unlock()
+	return s.write(p)
+}
+
+// write is Write. turn is held.
+func (s *Stream) write(p []byte) (int, error) {
+	c, d, written := s.c, &s.send, 0
 	for {
 		if d.deadline.expired() {
 			return written, os.ErrDeadlineExceeded
@@ -57,24 +61,37 @@ func (c *Conn) follow(n int) {
 // tryWrite writes as much of p as there is room for. If it returns no error, the rest must wait. The
 // connection's mu is held.
 func (s *Stream) tryWrite(p []byte) (int, error) {
-	c, d := s.c, &s.send
-	switch {
-	case d.isDone:
-		s.learnStopped()
-		return 0, s.doneError(&d.side, ErrWriteClosed)
-	case c.over:
-		return 0, c.err
-	case c.closing:
-		return 0, errClosing
+	if err := s.canWrite(); err != nil {
+		return 0, err
 	}
-	n, err := c.core.Write(c.ep.clock.now(), streams.ID(s.id), p)
+	n, err := s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), p)
+	return n, s.writeError(err)
+}
+
+// canWrite returns the error of a write that cannot be given to the core, or nil. The connection's mu is held.
+func (s *Stream) canWrite() error {
+	switch c := s.c; {
+	case s.send.isDone:
+		s.learnStopped()
+		return s.doneError(&s.send.side, ErrWriteClosed)
+	case c.over:
+		return c.err
+	case c.closing:
+		return errClosing
+	}
+	return nil
+}
+
+// writeError converts the core's error of a write, and finishes the sending direction. It returns nil if
+// the write has to wait. The connection's mu is held.
+func (s *Stream) writeError(err error) error {
 	if err == nil || errors.Is(err, streams.ErrBlocked) {
-		return n, nil
+		return nil
 	}
 	err = s.streamError(err)
-	d.finish(err)
-	c.forgetIfDone(s)
-	return n, err
+	s.send.finish(err)
+	s.c.forgetIfDone(s)
+	return err
 }
 
 // noteStopped ends our direction of a stream if the peer asked us to stop sending before the stream was

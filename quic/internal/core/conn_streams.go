@@ -37,6 +37,43 @@ func (c *Conn) Read(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	return 0, c.closing.err
 }
 
+// Peek returns at least n bytes of a stream without consuming them, like streams.Set.Peek. After the peer's
+// application has closed the connection, it returns the data that had arrived before, and then the
+// connection's error.
+func (c *Conn) Peek(id streams.ID, n int) ([]byte, error) {
+	if c.closing.state == stateOpen {
+		return c.streams.Peek(id, n)
+	}
+	if c.closing.readable {
+		b, err := c.streams.Peek(id, n)
+		if err != streams.ErrBlocked {
+			return b, err
+		}
+		return b, c.closing.err
+	}
+	return nil, c.closing.err
+}
+
+// PeekBehind returns unread bytes behind the next skip ones: see streams.Set.PeekBehind.
+func (c *Conn) PeekBehind(id streams.ID, skip int) []byte { return c.streams.PeekBehind(id, skip) }
+
+// MaxPeek returns the maximum number of bytes for Peek.
+func (c *Conn) MaxPeek() int { return c.streams.MaxPeek() }
+
+// Discard is like Read, but does not copy the data.
+func (c *Conn) Discard(now monotime.Time, id streams.ID, n int64) (int64, error) {
+	c.clamp(now)
+	if c.closing.state == stateOpen {
+		return c.streams.Discard(c.now, c.rtt(), id, n)
+	}
+	if c.closing.readable {
+		if n, err := c.streams.Discard(c.now, c.rtt(), id, n); n > 0 || err != streams.ErrBlocked {
+			return n, err
+		}
+	}
+	return 0, c.closing.err
+}
+
 // Write writes as much of p to a stream as its buffer holds.
 func (c *Conn) Write(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	if err := c.usable(now); err != nil {
@@ -44,6 +81,28 @@ func (c *Conn) Write(now monotime.Time, id streams.ID, p []byte) (int, error) {
 	}
 	return c.streams.Write(id, p)
 }
+
+// WriteChunk writes a chunk to a stream if its buffer has room for all of it: see streams.Set.WriteChunk.
+func (c *Conn) WriteChunk(now monotime.Time, id streams.ID, chunk *streams.Chunk, n int) error {
+	if err := c.usable(now); err != nil {
+		return err
+	}
+	return c.streams.WriteChunk(id, chunk, n)
+}
+
+// Lend writes as much of a loan to a stream as its buffer holds: see streams.Set.Lend.
+func (c *Conn) Lend(now monotime.Time, id streams.ID, l *streams.Loan) (int, error) {
+	if err := c.usable(now); err != nil {
+		return 0, err
+	}
+	return c.streams.Lend(id, l)
+}
+
+// EndLoan is called when no more of a loan will be written, also after the connection has ended.
+func (c *Conn) EndLoan(l *streams.Loan) { c.streams.EndLoan(l) }
+
+// PollReturned returns the loans that were returned. Driving a connection polls it together with the events.
+func (c *Conn) PollReturned() *streams.Loan { return c.streams.PollReturned() }
 
 // CloseWrite ends the sending part of a stream after the data written so far.
 func (c *Conn) CloseWrite(now monotime.Time, id streams.ID) error {

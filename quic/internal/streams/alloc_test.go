@@ -42,13 +42,13 @@ func TestSendBufferAllocs(t *testing.T) {
 			b.write(off, in)
 			b.read(out, off)
 			off += int64(size)
-			b.release(off - int64(size/2))
+			b.release(off-int64(size/2), nil)
 		}
 		for range 1000 {
 			round()
 		}
 		// A garbage collection empties the pools, which costs a chunk now and then.
 		require.Less(t, testing.AllocsPerRun(1000, round), 0.5, "writes of %d bytes", size)
-		b.free()
+		b.free(nil)
 	}
 }

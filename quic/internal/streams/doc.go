@@ -4,7 +4,8 @@
 // and is not safe for concurrent use. HandleFrame processes frames from the peer, and Append builds frames
 // for the peer. ConsumeRecord processes the fate of a sent packet. It is called once for each entry that
 // Append wrote into the packet's record. Between these calls, the application may call its methods. A Set
-// does not retain its arguments: it copies data, once, into pooled chunks.
+// does not retain its arguments: it copies data, once, into pooled chunks. The exceptions are WriteChunk and
+// Lend, which take data without copying it.
 //
 // # Memory
 //

@@ -9,8 +9,8 @@ const (
 	// EventOpened means that the peer has opened the stream and Accept returns another one. It is returned
 	// once for each stream, in order.
 	EventOpened EventKind = iota + 1
-	// EventReadable means that Read, which has returned ErrBlocked or was never called, will return
-	// something else: data, the end, or a ResetError.
+	// EventReadable means that Read or Peek, which has returned ErrBlocked, will return something else: data, the
+	// end, or a ResetError. Read may never have been called.
 	EventReadable
 	// EventWritable means that Write, which has returned ErrBlocked, will return something else.
 	EventWritable
@@ -76,8 +76,8 @@ func (s *Set) report(st *stream, k EventKind) {
 
 // wakeReader reports a stream as readable if the application waits for that.
 func (s *Set) wakeReader(st *stream) {
-	if r := &st.recv; r.waiting && (r.reset || r.next > r.win.consumed || r.final == r.win.consumed) {
-		r.waiting = false
+	if r := &st.recv; r.wants > 0 && (r.reset || r.next-r.win.consumed >= r.wants || r.next == r.final) {
+		r.wants = 0
 		s.report(st, EventReadable)
 	}
 }

@@ -12,7 +12,10 @@ import (
 )
 
 // A script reads numbers from fuzz input.
-type script struct{ b []byte }
+type script struct {
+	b     []byte
+	loans int // not returned
+}
 
 func (s *script) next() int {
 	if len(s.b) == 0 {
@@ -45,7 +48,7 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 		return err == nil
 	}
 	id := s.id()
-	switch s.next() % 20 {
+	switch s.next() % 24 {
 	case 0, 1, 2:
 		v := s.next()
 		return frame(wire.Stream{ID: uint64(id), Offset: s.size(), Data: make([]byte, v&0x7f*20), Fin: v&0x80 != 0})
@@ -84,6 +87,27 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 			pkt := (*pkts)[s.next()%n]
 			p.fate(pkt, recovery.Fate(s.next()%2))
 		}
+	case 20:
+		l := NewLoan(make([]byte, s.size()&0xffff), nil)
+		_, _ = p.Lend(id, l)
+		p.EndLoan(l)
+		s.loans++
+	case 21:
+		c := NewChunk(s.next()%2 == 0)
+		if p.WriteChunk(id, c, len(c.Bytes())-s.next()*16) != nil {
+			c.Free()
+		}
+	case 22:
+		want := s.next() * 64
+		if b, err := p.Peek(id, want); err == nil {
+			require.GreaterOrEqual(t, len(b), want)
+		}
+		p.PeekBehind(id, s.next()*64)
+	case 23:
+		_, _ = p.Discard(now, testRTT, id, int64(s.size()&0xffff))
+	}
+	for l := p.PollReturned(); l != nil; l = l.Next() {
+		s.loans--
 	}
 	return true
 }
@@ -103,7 +127,7 @@ func FuzzOps(f *testing.F) {
 		p.Init(cfg, tlsprovider.Server)
 		p.SetPeerParams(&wire.TransportParameters{MaxData: 5000, MaxStreamDataBidiLocal: 1000,
 			MaxStreamDataBidiRemote: 2000, MaxStreamDataUni: 3000, MaxStreamsBidi: 3, MaxStreamsUni: 3})
-		s := script{b}
+		s := script{b: b}
 		var pkts []*packet
 		for len(s.b) > 0 && s.op(t, p, &pkts) {
 			require.NoError(t, p.CheckInvariants())
@@ -112,6 +136,10 @@ func FuzzOps(f *testing.F) {
 			}
 		}
 		p.Close()
+		for l := p.PollReturned(); l != nil; l = l.Next() {
+			s.loans--
+		}
+		require.Zero(t, s.loans, "each loan is returned once")
 		require.Zero(t, cfg.SendMemory.Used())
 		require.Zero(t, cfg.RecvMemory.Used())
 		require.NoError(t, p.CheckInvariants())

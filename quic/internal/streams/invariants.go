@@ -88,7 +88,7 @@ func (s *Set) checkSend(st *stream) error {
 		return fmt.Errorf("acked %d, sent %d, end %d, limit %d", h.acked, h.sent, h.end, h.max)
 	case h.end-h.acked > s.cfg.SendBuffer:
 		return fmt.Errorf("the send buffer should hold %d bytes", h.end-h.acked)
-	case h.buf.size() > h.end-h.acked+2*maxChunk:
+	case h.buf.size() > 2*(h.end-h.acked)+2*maxChunk: // chunks of WriteChunk are at least half full
 		return fmt.Errorf("%d bytes of memory are used for %d bytes", h.buf.size(), h.end-h.acked)
 	case h.unflushed == h.isFlushed():
 		return fmt.Errorf("the stream is miscounted as flushed or unflushed")

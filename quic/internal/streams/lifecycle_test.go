@@ -386,3 +386,23 @@ func TestCloseSending(t *testing.T) {
 	require.NoError(t, s.CheckInvariants())
 	require.Empty(t, s.events())
 }
+
+// A Peek that waits for several bytes is woken when all of them have arrived, or when they will not.
+func TestPeekEvents(t *testing.T) {
+	for name, last := range map[string]wire.Frame{
+		"all have arrived": wire.Stream{ID: 0, Offset: 2, Data: []byte("c")},
+		"the end":          wire.Stream{ID: 0, Offset: 2, Fin: true},
+		"reset":            wire.ResetStream{ID: 0, Code: 7, FinalSize: 2},
+	} {
+		s := newServer(t)
+		require.NoError(t, s.input(wire.Stream{ID: 0, Data: []byte("a")}), name)
+		s.events()
+		b, err := s.Peek(0, 3)
+		require.ErrorIs(t, err, ErrBlocked, name)
+		require.Equal(t, "a", string(b))
+		require.NoError(t, s.input(wire.Stream{ID: 0, Offset: 1, Data: []byte("b")}))
+		require.Empty(t, s.events(), name)
+		require.NoError(t, s.input(last))
+		require.Contains(t, s.events(), "readable 0", name)
+	}
+}

@@ -20,6 +20,10 @@ type model struct {
 	closed  [2]bool
 	aborted [2]bool // this direction was reset or stopped by either side
 	done    [2]bool // this direction was read to its end
+
+	loan   [2]*Loan  // of this side, with a rest that is not written yet
+	peeked [2][]byte // the unread bytes that Peek has returned at the other side
+	behind [2][]byte // what PeekBehind has returned for these
 }
 
 // A world runs a pair of Sets over a network that loses, reorders and duplicates packets.
@@ -33,13 +37,23 @@ type world struct {
 	streams map[ID]*model
 	loss    float64
 
+	lent    map[*Loan]lent
+	parts   int  // loans of which a part was written
+	held    int  // streams that were aborted while peeked bytes were in use
 	lazy    bool // the applications seldom read
 	refused int  // packets for which there was no memory
 	starved uint64
 }
 
+// A lent slice contains what its stream has from off on.
+type lent struct {
+	id  ID
+	off int64
+}
+
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: 1, streams: make(map[ID]*model)}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: 1, streams: make(map[ID]*model),
+		lent: make(map[*Loan]lent)}
 	cfg := func() *Config {
 		c := testConfig()
 		c.RecvWindow, c.ConnWindow = 1+w.rng.Int64N(20000), 1+w.rng.Int64N(30000)
@@ -120,13 +134,59 @@ func (w *world) open(side int) {
 	}
 }
 
+// put writes up to n bytes in one of three ways: by copying them, by lending them, or in a chunk.
+func (w *world) put(m *model, side int, n int64) (int, error) {
+	p, way := w.sides[side], w.rng.IntN(3)
+	chunk := NewChunk(w.rng.IntN(2) == 0)
+	if l := m.loan[side]; l != nil || way == 1 && n > 0 {
+		if l == nil {
+			l = NewLoan(fill(make([]byte, n), m.id, m.written[side]), nil)
+			w.lent[l] = lent{m.id, m.written[side]}
+			m.loan[side] = l
+		}
+		got, err := p.Lend(m.id, l)
+		if err != ErrBlocked || w.rng.IntN(10) == 0 { // as if a deadline passed
+			p.EndLoan(l)
+			m.loan[side] = nil
+		} else if got > 0 {
+			w.parts++
+		}
+		return got, err
+	} else if full := int64(len(chunk.Bytes())); way == 2 && n >= full/2 {
+		n = min(n, full)
+		fill(chunk.Bytes()[:n], m.id, m.written[side])
+		if err := p.WriteChunk(m.id, chunk, int(n)); err != nil {
+			chunk.Free()
+			return 0, err
+		}
+		return int(n), nil
+	}
+	return p.Write(m.id, fill(make([]byte, n), m.id, m.written[side]))
+}
+
+// takeLoans checks that the slices that a side has returned are unchanged, and reuses them.
+func (w *world) takeLoans(side int) {
+	for l := w.sides[side].PollReturned(); l != nil; l = l.Next() {
+		require.Contains(w.t, w.lent, l, "the loan is returned once")
+		checkPattern(w.t, l.Bytes(), w.lent[l].id, w.lent[l].off)
+		delete(w.lent, l)
+		clear(l.Bytes())
+	}
+}
+
 func (w *world) write(m *model, side int) {
-	if !m.exists(side) || m.closed[side] || w.rng.IntN(2) == 0 {
+	if !m.exists(side) || w.rng.IntN(2) == 0 {
 		return
 	}
 	p := w.sides[side]
-	n := min(m.size[side]-m.written[side], w.rng.Int64N(20000))
-	got, err := p.Write(m.id, fill(make([]byte, n), m.id, m.written[side]))
+	if l := m.loan[side]; l != nil && m.closed[side] {
+		p.EndLoan(l) // the stream was reset
+		m.loan[side] = nil
+	}
+	if m.closed[side] {
+		return
+	}
+	got, err := w.put(m, side, min(m.size[side]-m.written[side], w.rng.Int64N(20000)))
 	m.written[side] += int64(got)
 	var stopped *StoppedError
 	switch {
@@ -150,10 +210,8 @@ func (w *world) read(m *model, side int) {
 	if !m.exists(side) || m.done[side] || w.lazy && w.rng.IntN(50) > 0 {
 		return
 	}
-	p := make([]byte, w.rng.IntN(20000))
-	n, err := w.sides[1-side].Read(w.now, testRTT, m.id, p)
-	checkPattern(w.t, p[:n], m.id, m.read[side])
-	m.read[side] += int64(n)
+	n, err := w.get(m, side, w.rng.Int64N(20000))
+	m.read[side] += n
 	require.LessOrEqual(w.t, m.read[side], m.written[side])
 	var reset *ResetError
 	switch {
@@ -172,10 +230,50 @@ func (w *world) read(m *model, side int) {
 	}
 }
 
+// checkPeeked checks the bytes that were peeked. They follow what was read and some that were consumed since.
+func (w *world) checkPeeked(m *model, side int, consumed int64) {
+	at := m.read[side] + consumed
+	checkPattern(w.t, m.peeked[side], m.id, at)
+	checkPattern(w.t, m.behind[side], m.id, at+int64(len(m.peeked[side])))
+}
+
+// get consumes up to n bytes by one of Read, Peek and Discard.
+func (w *world) get(m *model, side int, n int64) (int64, error) {
+	q := w.sides[1-side]
+	w.checkPeeked(m, side, 0)
+	if w.rng.IntN(2) == 0 {
+		n = min(n, int64(len(m.peeked[side])))
+		m.peeked[side], m.behind[side] = nil, nil
+		n, err := q.Discard(w.now, testRTT, m.id, n)
+		if err == ErrClosed && m.done[side] || err == io.EOF || m.aborted[side] {
+			return n, err
+		}
+		want := int(w.rng.Int64N(int64(q.MaxPeek()) + 1))
+		b, peekErr := q.Peek(m.id, want)
+		require.True(w.t, len(b) >= want || peekErr != nil)
+		m.peeked[side], m.behind[side] = b, q.PeekBehind(m.id, len(b))
+		w.checkPeeked(m, side, n)
+		if len(b) == 0 && peekErr != nil {
+			err = peekErr
+		}
+		return n, err
+	}
+	p := make([]byte, n)
+	got, err := q.Read(w.now, testRTT, m.id, p)
+	if m.peeked[side], m.behind[side] = nil, nil; got == 0 {
+		return 0, err
+	}
+	checkPattern(w.t, p[:got], m.id, m.read[side])
+	return int64(got), err
+}
+
 // abort resets or stops a direction.
 func (w *world) abort(m *model, side int) {
 	if !m.exists(side) {
 		return
+	}
+	if !m.done[side] && len(m.peeked[side]) > 0 {
+		w.held++
 	}
 	if w.rng.IntN(2) == 0 {
 		if w.sides[side].Reset(m.id, 7) == nil {
@@ -216,6 +314,9 @@ func (w *world) step(open bool) {
 		for _, m := range w.ids() {
 			w.write(m, side)
 			w.read(m, side)
+			if m.aborted[side] { // what was peeked stays valid
+				w.checkPeeked(m, side, 0)
+			}
 			if open && w.rng.IntN(200) == 0 {
 				w.abort(m, side)
 			}
@@ -223,6 +324,7 @@ func (w *world) step(open bool) {
 		w.transmit(side)
 		w.sides[side].events()
 		w.sides[side].HandleTimeout(w.now)
+		w.takeLoans(side)
 		require.NoError(w.t, w.sides[side].CheckInvariants())
 	}
 }
@@ -230,7 +332,7 @@ func (w *world) step(open bool) {
 // Whatever the network and the applications do, each stream delivers what was written or reports that it
 // does not. In the end no state is left.
 func TestModel(t *testing.T) {
-	refused, starved := 0, uint64(0)
+	refused, parts, held, starved := 0, 0, 0, uint64(0)
 	seeds := uint64(60)
 	if testing.Short() {
 		seeds = 5
@@ -241,10 +343,14 @@ func TestModel(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 		refused += w.refused
+		parts += w.parts
+		held += w.held
 		starved += w.starved
 	}
 	require.Positive(t, refused, "no packet met an exhausted budget")
 	require.Positive(t, starved, "no writer met an exhausted budget")
+	require.Positive(t, parts, "no loan was written in parts")
+	require.Positive(t, held, "no stream was aborted while peeked bytes were in use")
 }
 
 func runModel(t *testing.T, seed uint64) *world {
@@ -278,6 +384,7 @@ func runModel(t *testing.T, seed uint64) *world {
 		w.starved += p.cfg.SendMemory.Refused()
 		p.Close()
 	}
+	require.Empty(t, w.lent, "loans are not returned")
 	return w
 }
 

@@ -123,7 +123,7 @@ func (s *Set) dataAcked(st *stream, start, end int64, fin bool) {
 			h.acked = max(h.acked, h.above.Range(0).End)
 			h.above.Sub(0, h.acked)
 		}
-		h.buf.release(h.acked)
+		h.buf.release(h.acked, &s.returned)
 		s.chargeSend(st)
 		s.wakeWriter(st)
 	}

@@ -182,6 +182,12 @@ func (s *Set) endRecv(st *stream) {
 // stream, a *ResetError if the peer has reset it, and otherwise ErrBlocked, in which case EventReadable
 // follows. After the end or StopSending, it returns ErrClosed.
 func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, error) {
+	n, err := s.receive(now, rtt, id, int64(len(p)), p)
+	return int(n), err
+}
+
+// receive consumes up to n bytes of a stream. It copies them to p, of length n, unless that is nil.
+func (s *Set) receive(now monotime.Time, rtt time.Duration, id ID, n int64, p []byte) (int64, error) {
 	s.setTime(now)
 	st := s.find(id)
 	if st == nil || st.recv.done || st.recv.stopped {
@@ -192,25 +198,28 @@ func (s *Set) Read(now monotime.Time, rtt time.Duration, id ID, p []byte) (int, 
 		s.endRecv(st)
 		return 0, &ResetError{r.code}
 	}
-	if n := int(min(int64(len(p)), r.next-r.win.consumed)); n > 0 {
-		r.buf.read(p[:n], r.win.consumed)
-		s.consume(st, int64(n), rtt)
-		return n, nil
+	if some := min(n, r.next-r.win.consumed); some > 0 {
+		if p != nil {
+			r.buf.read(p[:some], r.win.consumed)
+		}
+		s.consume(st, some, rtt)
+		return some, nil
 	}
 	switch {
 	case r.win.consumed == r.final:
 		s.endRecv(st)
 		return 0, io.EOF
-	case len(p) == 0 && r.next > r.win.consumed:
+	case n == 0 && r.next > r.win.consumed:
 		return 0, nil
 	}
-	r.waiting = true
+	r.wants = 1
 	return 0, ErrBlocked
 }
 
 // consume counts n bytes that were read as consumed in both windows.
 func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	r := &st.recv
+	r.buf.reclaim()
 	r.win.consume(n)
 	s.readable -= n
 	r.buf.release(r.win.consumed, r.win.received)

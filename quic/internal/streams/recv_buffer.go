@@ -6,10 +6,13 @@ import "math/bits"
 // and are allocated when the first byte of their range arrives. It can be written out of order. Its memory
 // is bounded by the window, however the peer splits and orders its frames.
 type recvBuffer struct {
-	chunks []*chunk // chunks[head:] are in use, from index first on; nil if nothing was written
+	chunks []*Chunk // chunks[head:] are in use, from index first on; nil if nothing was written
 	head   int
 	first  int
 	mem    int64 // bytes in all chunks
+	// lent is the number of chunks, from the first on, of which the application may use bytes that peek has
+	// returned. If they are dropped meanwhile, they are left to the garbage collector.
+	lent int
 }
 
 // The first chunk of a stream has the smallest size, and each further one is of the next larger class. A
@@ -30,7 +33,7 @@ func chunkAt(off int64) (index int, start int64) {
 }
 
 // slot returns the slot of the chunk with an index, which must not be below first.
-func (b *recvBuffer) slot(index int) **chunk {
+func (b *recvBuffer) slot(index int) **Chunk {
 	i := b.head + index - b.first
 	if i >= cap(b.chunks) && b.head > len(b.chunks)/2 {
 		// Move the slots in use to the front instead of growing.
@@ -68,6 +71,20 @@ func (b *recvBuffer) read(p []byte, off int64) {
 	}
 }
 
+// peek returns the data from off to end, or as much of it as is in the chunk that covers off. All of it
+// must have been written and not released. It stays valid until reclaim is called, even if it is released
+// before.
+func (b *recvBuffer) peek(off, end int64) []byte {
+	index, start := chunkAt(off)
+	mem := b.chunks[b.head+index-b.first].mem
+	mem = mem[off-start : min(end-start, int64(len(mem)))]
+	b.lent = max(b.lent, index-b.first+1)
+	return mem[:len(mem):len(mem)]
+}
+
+// reclaim is called when the application does not use what peek has returned any more.
+func (b *recvBuffer) reclaim() { b.lent = 0 }
+
 // release frees the chunks that end at or below off. end is the end of the written data: if there is none
 // from off on, the chunk that covers off is freed as well.
 func (b *recvBuffer) release(off, end int64) {
@@ -88,9 +105,12 @@ func (b *recvBuffer) release(off, end int64) {
 func (b *recvBuffer) drop() {
 	if c := b.chunks[b.head]; c != nil {
 		b.mem -= int64(len(c.mem))
-		c.free()
+		if b.lent == 0 {
+			c.free()
+		}
 		b.chunks[b.head] = nil
 	}
+	b.lent = max(b.lent-1, 0)
 }
 
 // free frees everything.

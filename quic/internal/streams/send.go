@@ -18,10 +18,8 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 	n := int(min(int64(len(p)), room, memory))
 	if n > 0 {
 		h.buf.write(h.end, p[:n])
-		h.end += int64(n)
 		s.chargeSend(st)
-		s.countUnflushed(st)
-		s.schedule(st)
+		s.extend(st, int64(n))
 	}
 	if n < len(p) {
 		h.waiting = true
@@ -31,6 +29,13 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 		return n, ErrBlocked
 	}
 	return n, nil
+}
+
+// extend makes n bytes due that were added to a stream's send buffer.
+func (s *Set) extend(st *stream, n int64) {
+	st.send.end += n
+	s.countUnflushed(st)
+	s.schedule(st)
 }
 
 // sendError returns the reason why the application cannot send on a stream, or nil. st may be nil.
@@ -89,7 +94,7 @@ func (s *Set) reset(st *stream, code uint64) {
 	h.resetting, h.code = true, code
 	h.reset.Set()
 	h.end, h.acked = h.sent, h.sent
-	h.buf.free()
+	h.buf.free(&s.returned)
 	s.chargeSend(st)
 	h.above.Clear()
 	h.lost.Clear()
@@ -182,7 +187,7 @@ func (s *Set) maybeEndSend(st *stream) {
 	}
 	if h := &st.send; h.isKnown && (h.fin || h.resetting) && h.isFlushed() {
 		h.done = true
-		h.buf.free()
+		h.buf.free(&s.returned)
 		s.chargeSend(st)
 		s.maybeFree(st)
 	}

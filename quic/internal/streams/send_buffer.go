@@ -19,13 +19,13 @@ type sendBuffer struct {
 	mem    int64 // bytes in the chunks of all segments
 }
 
-// A segment is a run of data of a stream. The data is either copied into a chunk, which may have room for
-// more, or belongs to the caller of handOver.
+// A segment is a run of data of a stream. The data is either in a chunk, which may have room for more, or a
+// part of a Loan.
 type segment struct {
-	off      int64
-	data     []byte // cap(data) is the capacity of the chunk, or len(data) without one
-	chunk    *chunk
-	released func([]byte) // from handOver
+	off   int64
+	data  []byte // cap(data) is the capacity of the chunk, or len(data) without one
+	chunk *Chunk
+	loan  *Loan
 }
 
 func (g *segment) end() int64 { return g.off + int64(len(g.data)) }
@@ -57,10 +57,17 @@ func (g *segment) fill(p []byte) (copied int) {
 	return copy(g.data[at:], p)
 }
 
-// handOver appends p, which must not be empty, without copying it. The bytes must not change until released
-// is called with p. That happens once, within the call of release or free that drops the last of them.
-func (b *sendBuffer) handOver(off int64, p []byte, released func([]byte)) {
-	b.push(segment{off: off, data: p[:len(p):len(p)], released: released})
+// add appends the first n bytes of a chunk, which must not be 0, without copying them.
+func (b *sendBuffer) add(off int64, c *Chunk, n int) {
+	b.mem += int64(len(c.mem))
+	b.push(segment{off: off, data: c.mem[:n], chunk: c})
+}
+
+// lend appends the next n bytes of a loan, which must not be 0, without copying them.
+func (b *sendBuffer) lend(off int64, l *Loan, n int) {
+	b.push(segment{off: off, data: l.rest[:n:n], loan: l})
+	l.rest = l.rest[n:]
+	l.segments++
 }
 
 // push appends a segment.
@@ -105,10 +112,11 @@ func (b *sendBuffer) find(off int64) int {
 	return b.head + sort.Search(len(b.segs)-b.head, func(i int) bool { return b.segs[b.head+i].end() > off })
 }
 
-// release drops the segments that end at or below off. Segments above off are not changed.
-func (b *sendBuffer) release(off int64) {
+// release drops the segments that end at or below off. Segments above off are not changed. It adds loans of
+// which no segment is left to returned.
+func (b *sendBuffer) release(off int64, returned *loanList) {
 	for b.head < len(b.segs) && b.segs[b.head].end() <= off {
-		b.drop()
+		b.drop(returned)
 	}
 	if b.head == len(b.segs) {
 		b.segs, b.head, b.cursor = b.segs[:0], 0, 0
@@ -117,27 +125,28 @@ func (b *sendBuffer) release(off int64) {
 }
 
 // drop frees the first segment.
-func (b *sendBuffer) drop() {
+func (b *sendBuffer) drop(returned *loanList) {
 	g := &b.segs[b.head]
 	if g.chunk != nil {
 		b.mem -= int64(len(g.chunk.mem))
 		g.chunk.free()
 	} else {
-		g.released(g.data)
+		g.loan.segments--
+		returned.addIfDone(g.loan)
 	}
 	*g = segment{}
 	b.head++
 }
 
-// free drops everything.
-func (b *sendBuffer) free() {
+// free drops everything. It adds loans to returned, like release.
+func (b *sendBuffer) free(returned *loanList) {
 	for b.head < len(b.segs) {
-		b.drop()
+		b.drop(returned)
 	}
 	*b = sendBuffer{}
 }
 
-// size returns the size of the chunks in use. Data that was handed over is not included.
+// size returns the size of the chunks in use. Data that was lent is not included.
 func (b *sendBuffer) size() int64 { return b.mem }
 
 // check returns an error unless the buffer holds exactly the data from start to end. start may lie within

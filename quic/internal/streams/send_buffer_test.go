@@ -16,8 +16,8 @@ type bufferModel struct {
 	sent int
 	rel  int // everything below this offset is released
 
-	lent     [][]byte // slices that were handed over and not returned
-	returned int
+	lent     []*Loan // not returned
+	returned loanList
 	fill     byte
 }
 
@@ -38,20 +38,40 @@ func (m *bufferModel) write(n int) {
 	clear(p) // the buffer has its own copy
 }
 
-func (m *bufferModel) handOver(n int) {
+// lend lends n bytes in one or two parts.
+func (m *bufferModel) lend(n int) {
 	if n == 0 {
 		return
 	}
-	p := m.bytes(n)
-	m.buf.handOver(int64(len(m.all)), p, func(q []byte) {
-		require.Same(m.t, &m.lent[0][0], &q[0], "slices are returned in order")
-		require.Len(m.t, q, len(m.lent[0]))
+	l := NewLoan(m.bytes(n), nil)
+	m.lent = append(m.lent, l)
+	for _, part := range []int{n / 3, n - n/3} {
+		if part > 0 {
+			m.buf.lend(int64(len(m.all)), l, part)
+			m.all = append(m.all, l.p[n-len(l.rest)-part:n-len(l.rest)]...)
+		}
+	}
+	l.ended = true
+}
+
+// add adds n bytes in a chunk of their own.
+func (m *bufferModel) add(n int) {
+	if n == 0 {
+		return
+	}
+	c := NewChunk(n > maxChunk)
+	n = copy(c.Bytes(), m.bytes(n))
+	m.buf.add(int64(len(m.all)), c, n)
+	m.all = append(m.all, c.Bytes()[:n]...)
+}
+
+// take checks the loans that were returned.
+func (m *bufferModel) take() {
+	for l := m.returned.take(); l != nil; l = l.Next() {
+		require.Same(m.t, m.lent[0], l, "loans are returned in order")
 		m.lent = m.lent[1:]
-		m.returned++
-		clear(q) // the application reuses it
-	})
-	m.lent = append(m.lent, p)
-	m.all = append(m.all, p...)
+		clear(l.Bytes()) // the application reuses it
+	}
 }
 
 // read reads up to n bytes from an offset.
@@ -71,22 +91,23 @@ func (m *bufferModel) send(n int) {
 // release releases up to n bytes of those that were sent.
 func (m *bufferModel) release(n int) {
 	m.rel = min(m.rel+n, m.sent)
-	m.buf.release(int64(m.rel))
+	m.buf.release(int64(m.rel), &m.returned)
+	m.take()
 }
 
 func (m *bufferModel) check() {
 	require.NoError(m.t, m.buf.check(int64(m.rel), int64(len(m.all))))
 	lent := 0
-	for _, p := range m.lent {
-		lent += len(p)
+	for _, l := range m.lent {
+		lent += len(l.p)
 	}
-	require.GreaterOrEqual(m.t, lent, len(m.all)-m.rel-int(m.buf.size()), "data that was handed over is missing")
+	require.GreaterOrEqual(m.t, lent, len(m.all)-m.rel-int(m.buf.size()), "data that was lent is missing")
 }
 
 // dirtyChunks fills the pools with chunks that contain other data.
 func dirtyChunks() {
 	for class := range numClasses {
-		var held []*chunk
+		var held []*Chunk
 		for range 4 {
 			c := newChunk(class)
 			for i := range c.mem {
@@ -100,7 +121,7 @@ func dirtyChunks() {
 	}
 }
 
-// TestSendBuffer compares a buffer with a slice while data is written, handed over, sent, sent again and
+// TestSendBuffer compares a buffer with a slice while data is written, lent, added, sent, sent again and
 // released in pieces of random sizes.
 func TestSendBuffer(t *testing.T) {
 	for seed := range uint64(40) {
@@ -109,17 +130,19 @@ func TestSendBuffer(t *testing.T) {
 		m := bufferModel{t: t}
 		dirtyChunks()
 		for range 400 {
-			switch rng.IntN(6) {
+			switch rng.IntN(7) {
 			case 0, 1:
 				m.write(size())
 			case 2:
-				m.handOver(size())
+				m.lend(size())
 			case 3:
 				m.send(size())
 			case 4:
 				m.read(m.rel+rng.IntN(len(m.all)-m.rel+1), size())
 			case 5:
 				m.release(size())
+			case 6:
+				m.add(size())
 			}
 			m.check()
 		}
@@ -138,22 +161,25 @@ func FuzzSendBuffer(f *testing.F) {
 		m := bufferModel{t: t}
 		for ; len(script) >= 2 && len(m.all) < 1<<20; script = script[2:] {
 			n := int(script[1]&15) << (script[1] >> 4)
-			switch script[0] % 5 {
+			switch script[0] % 6 {
 			case 0:
 				m.write(n)
 			case 1:
-				m.handOver(n)
+				m.lend(n)
 			case 2:
 				m.send(n)
 			case 3:
 				m.read(min(m.rel+n, len(m.all)), 1500)
 			case 4:
 				m.release(n)
+			case 5:
+				m.add(n)
 			}
 			m.check()
 		}
-		m.buf.free()
-		require.Empty(t, m.lent, "free returns what was handed over")
+		m.buf.free(&m.returned)
+		m.take()
+		require.Empty(t, m.lent, "free returns what was lent")
 	})
 }
 
@@ -168,24 +194,38 @@ func TestSmallWrites(t *testing.T) {
 		require.LessOrEqual(t, b.size(), 3*off+minChunk)
 	}
 	require.LessOrEqual(t, len(b.segs), 8)
-	b.release(off)
+	b.release(off, nil)
 	require.Zero(t, b.size(), "an empty buffer holds no chunk")
 	b.write(off, make([]byte, 5000))
 	require.EqualValues(t, 8192, b.size(), "a large write does not begin with small chunks")
-	b.free()
+	b.free(nil)
 }
 
-// A slice that is handed over is neither copied nor appended to, and is returned when its last byte is
-// released.
-func TestHandOver(t *testing.T) {
+// A slice that is lent is neither copied nor appended to, and is returned when its last byte is released.
+func TestLend(t *testing.T) {
 	var b sendBuffer
+	var list loanList
 	var returned []string
-	back := func(p []byte) { returned = append(returned, string(p)) }
+	release := func(off int64) {
+		b.release(off, &list)
+		for l := list.take(); l != nil; l = l.Next() {
+			returned = append(returned, string(l.Bytes()))
+		}
+	}
+	lend := func(off int64, p []byte, parts ...int) *Loan {
+		l := NewLoan(p, nil)
+		for _, n := range parts {
+			b.lend(off, l, n)
+			off += int64(n)
+		}
+		l.ended = true
+		return l
+	}
 	mem := []byte("first.......")
-	b.handOver(0, mem[:5], back)
-	b.handOver(5, []byte("second"), back)
+	lend(0, mem[:5], 5)
+	second := lend(5, []byte("second"), 2, 4)
 	b.write(11, []byte("copied"))
-	b.handOver(17, []byte("third"), back)
+	lend(17, []byte("third"), 5)
 	require.Equal(t, "first.......", string(mem), "the buffer writes to the rest of the array")
 	require.EqualValues(t, minChunk, b.size())
 	require.Same(t, &mem[0], &b.segs[0].data[0])
@@ -193,14 +233,18 @@ func TestHandOver(t *testing.T) {
 	p := make([]byte, 22)
 	b.read(p, 0)
 	require.Equal(t, "firstsecondcopiedthird", string(p))
-	b.release(4)
+	release(4)
 	require.Empty(t, returned)
-	b.release(11)
+	second.ended = false // its call has not returned yet
+	release(11)
+	require.Equal(t, []string{"first"}, returned)
+	second.ended = true
+	list.addIfDone(second)
+	release(11)
 	require.Equal(t, []string{"first", "second"}, returned)
-	b.free()
-	require.Equal(t, []string{"first", "second", "third"}, returned)
-	b.release(22)
-	require.Len(t, returned, 3, "once")
+	b.free(&list)
+	release(22)
+	require.Equal(t, []string{"first", "second", "third"}, returned, "once")
 }
 
 // New data is found without a search, however many segments there are.
@@ -208,7 +252,7 @@ func TestSendBufferSteps(t *testing.T) {
 	var b sendBuffer
 	const segments, size = 1000, 100
 	for i := range int64(segments) {
-		b.handOver(i*size, make([]byte, size), func([]byte) {})
+		b.lend(i*size, NewLoan(make([]byte, size), nil), size)
 	}
 	p := make([]byte, 30)
 	for off := int64(0); off+30 <= segments*size; off += 30 {
@@ -217,5 +261,5 @@ func TestSendBufferSteps(t *testing.T) {
 		b.read(p, off/2) // a retransmission does not move the cursor
 		require.EqualValues(t, (off+29)/size, b.cursor)
 	}
-	b.free()
+	b.free(&loanList{})
 }

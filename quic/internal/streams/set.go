@@ -48,6 +48,7 @@ type Set struct {
 
 	unflushed int // number of streams with something that is not acknowledged
 	flushed   bool
+	returned  loanList // loans that wait for PollReturned
 }
 
 // peerWindow contains the peer's initial limits for the streams of each type.
@@ -104,7 +105,7 @@ func (s *Set) firstMax(id ID) int64 {
 func (s *Set) add(id ID) *stream {
 	st := &stream{id: id, index: len(s.all)}
 	st.recv.final = -1
-	st.recv.waiting = true
+	st.recv.wants = 1
 	ours := id.Initiator() == s.side
 	st.recv.done = id.Uni() && ours
 	st.send.done = id.Uni() && !ours
@@ -154,7 +155,7 @@ func (s *Set) maybeFree(st *stream) {
 
 func (s *Set) free(st *stream) {
 	st.gone = true
-	st.send.buf.free()
+	st.send.buf.free(&s.returned)
 	st.recv.buf.free()
 	st.send.above.Release()
 	st.send.lost.Release()
@@ -171,7 +172,7 @@ func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
 	}
-	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, recvShare: new(share)}
+	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, recvShare: new(share), returned: s.returned}
 }
 
 // CloseSending frees all memory except for data that has arrived, which can still be read. It is called
@@ -185,7 +186,7 @@ func (s *Set) CloseSending() {
 	s.unflushed, s.flushed = 0, false
 	for i := len(s.all) - 1; i >= 0; i-- { // from the end, because freeing changes what follows
 		st := s.all[i]
-		st.send.buf.free()
+		st.send.buf.free(&s.returned)
 		s.chargeSend(st)
 		st.send = sendHalf{done: true}
 		st.recv.win.max = st.recv.win.size

@@ -78,7 +78,7 @@ type recvHalf struct {
 	stop     recovery.SentVal
 	stopCode uint64
 
-	waiting bool // the application waits for something to read
+	wants int64 // unread bytes for which the application waits, or 0
 }
 
 // The queues of a Set. A stream that no longer belongs in a queue stays until its turn comes.
