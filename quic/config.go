@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -181,6 +182,11 @@ type Config struct {
 	// Messages that clients can cause are logged at most once in ten seconds, except at Debug. Packets and
 	// secrets are never logged. Nil means no logging.
 	Logger *slog.Logger
+
+	// Qlog says where the events of connections are logged: packets, frames, congestion control and keys. Nil
+	// means the directory that the environment variable QLOGDIR names, if it is set. A Config for dialing has
+	// its own. See docs/observability.md.
+	Qlog *qlog.Config
 }
 
 // ClientInfo describes a client that wants to connect, before TLS.
@@ -226,6 +232,9 @@ func (c *Config) withDefaults() (*Config, error) {
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Qlog == nil {
+		d.Qlog = qlog.FromEnvironment()
 	}
 	setDefault(&d.HandshakeTimeout, 10*time.Second)
 	setDefault(&d.MaxIdleTimeout, 30*time.Second)

@@ -73,6 +73,14 @@ func (c *Conn) HandshakeComplete() <-chan struct{} { return c.connected }
 // calls return from then on.
 func (c *Conn) Context() context.Context { return c.ctx }
 
+// ID returns the destination connection ID of the client's first packet, in hexadecimal. It identifies the
+// connection in logs: both sides know it, it does not change, and it is the name of the connection's qlog.
+func (c *Conn) ID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.OriginalDstID().String()
+}
+
 // LocalAddr returns the local address. Its IP is unspecified if the socket does not report it.
 func (c *Conn) LocalAddr() net.Addr {
 	c.mu.Lock()

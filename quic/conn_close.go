@@ -41,6 +41,9 @@ func (c *Conn) finish() {
 	defer cancel()
 	c.waitSent(ctx)
 	c.ep.closeIfUnused()
+	if !c.server && c.ep.autoClose.Load() && c.ep.listener.Load() == nil {
+		c.ep.qlogs.wait(ctx) // the Endpoint may be closing on another goroutine
+	}
 }
 
 // linger waits until everything that was written is acknowledged.

@@ -71,6 +71,8 @@ type common struct {
 	// connections are closed.
 	autoClose atomic.Bool
 
+	qlogs qlogs
+
 	closed    chan struct{}  // closed when Close begins
 	done      chan struct{}  // closed when Close has finished
 	running   sync.WaitGroup // the receive and timer goroutines

@@ -72,6 +72,7 @@ func (e *Endpoint) closeBecause(cause error) error {
 		}
 		e.tls.close()
 		e.closeKeys()
+		e.qlogs.wait(ctx)
 		close(e.done)
 	})
 	<-e.done

@@ -257,6 +257,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		KeepAlive:        cfg.KeepAlivePeriod,
 		KeyUpdateAfter:   cfg.KeyUpdateInterval,
 		DatagramSize:     defaultDatagram,
+		NewTrace:         e.newTrace(cfg.Qlog, side),
 		Streams: streams.Config{
 			RecvWindow: cfg.StreamWindow, MaxRecvWindow: cfg.MaxStreamWindow,
 			ConnWindow: cfg.ConnWindow, MaxConnWindow: cfg.MaxConnWindow,

@@ -20,6 +20,7 @@ const (
 	faultRejected              // clients reject the server's certificate
 	faultTickets               // a new server configuration does not have the previous ticket keys
 	faultBacklog               // clients are refused because the backlog is full
+	faultQlog                  // the log of a connection cannot be written
 	numFaults
 )
 

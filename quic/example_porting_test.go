@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -58,6 +59,7 @@ func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
 		HandshakeTimeout:   5 * time.Second,
 		MaxIdleTimeout:     30 * time.Second,
 		KeepAlivePeriod:    15 * time.Second,
+		Qlog:               &qlog.Config{Open: qlog.Dir("/var/log/qlog")}, // Tracer
 		StreamWindow:       512 << 10,
 		MaxStreamWindow:    6 << 20,
 		ConnWindow:         512 << 10,

@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -54,6 +55,9 @@ type Config struct {
 	MaxProbeSize int
 	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() recovery.Controller
+	// NewTrace, if set, returns the function that receives what happens to a connection, or nil. odcid is
+	// the destination connection ID of the client's first packet.
+	NewTrace func(now monotime.Time, odcid wire.ConnID) TraceFunc
 
 	Streams streams.Config
 

@@ -38,6 +38,7 @@ type Conn struct {
 	events    eventQueue
 	stats     Counts
 	drops     *DropCounts // nil until something is dropped
+	trace     *tracer     // nil unless the connection is traced
 
 	*scratch               // nil while the connection rests: see conn_rest.go
 	active   monotime.Time // when a packet was last received or sent
@@ -73,6 +74,7 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: wire.Version1, path: path}
 	c.initCommon(now)
 	c.ids.initClient(c)
+	c.startTrace()
 	if err := c.setInitialKeys(c.ids.originalDst); err != nil {
 		return nil, err
 	}
@@ -86,10 +88,12 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
 	c.ids.initServer(c, in)
+	c.startTrace()
 	if in.keys.Sealer != nil {
 		sp := c.spaces[recovery.SpaceInitial]
 		sp.seal, sp.open = in.keys.Sealer, in.keys.Opener
 		in.keys = tlsprovider.Keys{}
+		c.traceKeys(TraceKeyUpdated, recovery.SpaceInitial)
 	} else if err := c.setInitialKeys(in.DstID); err != nil {
 		return nil, err
 	}
@@ -100,6 +104,9 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c.loss.Path().DatagramSent(in.Sent)
 	for i := range in.Datagrams {
 		c.handleKept(&in.Datagrams[i])
+	}
+	if c.trace != nil {
+		c.traceChanges()
 	}
 	if in.hello != nil { // the Endpoint does not keep datagrams that only repeat CRYPTO data
 		c.spaces[recovery.SpaceInitial].acks.Merge(c.now, &in.hello.acks)
@@ -142,6 +149,7 @@ func (c *Conn) setInitialKeys(dst wire.ConnID) error {
 	sp := c.spaces[recovery.SpaceInitial]
 	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
 	sp.seal, sp.open = k.Sealer, k.Opener
+	c.traceKeys(TraceKeyUpdated, recovery.SpaceInitial)
 	return nil
 }
 
@@ -166,10 +174,14 @@ func (c *Conn) discardSpace(s recovery.Space) {
 	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
 	c.spaces[s] = &discardedSpace
 	c.loss.DiscardSpace(c.now, s)
+	c.traceKeys(TraceKeyDiscarded, s)
 }
 
 // Path returns the addresses in use.
 func (c *Conn) Path() Path { return c.path }
+
+// OriginalDstID returns the destination connection ID of the client's first packet.
+func (c *Conn) OriginalDstID() wire.ConnID { return c.ids.originalDst }
 
 // Version returns the QUIC version in use.
 func (c *Conn) Version() wire.Version { return c.version }

@@ -55,6 +55,7 @@ func (c *Conn) abort(err *CloseError) {
 	}
 	c.closing.state, c.closing.err = stateClosing, err
 	c.events.add(Event{Kind: EventClosed})
+	c.traced(TraceEvent{Kind: TraceClosed, Close: err})
 }
 
 // end ends the connection without sending anything.
@@ -62,6 +63,7 @@ func (c *Conn) end(err *CloseError, remnant Remnant) {
 	if c.closing.state == stateOpen {
 		c.closing.err = err
 		c.events.add(Event{Kind: EventClosed})
+		c.traced(TraceEvent{Kind: TraceClosed, Close: err})
 	}
 	if c.closing.state == stateGone {
 		return
@@ -102,6 +104,8 @@ func (c *Conn) maybeDrained() {
 	if c.closing.state == stateGone && !c.tls.busy && !c.closing.drained {
 		c.closing.drained = true
 		c.events.add(Event{Kind: EventDrained})
+		c.traced(TraceEvent{Kind: TraceEnd})
+		c.trace = nil
 	}
 }
 

@@ -31,6 +31,9 @@ func (c *Conn) bufferEarly(s recovery.Space, pkt []byte, ecn ECN) {
 		c.drop(DropKeysUnavailable)
 		return
 	}
+	if c.trace != nil {
+		c.traced(TraceEvent{Kind: TracePacketBuffered, Type: packetTypeOf[s], Size: len(pkt)})
+	}
 	e.bytes += len(pkt)
 	e.packets = append(e.packets, earlyPacket{s, ecn, append([]byte(nil), pkt...)})
 }

@@ -53,6 +53,10 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		return
 	}
 	c.stats.PacketsReceived++
+	if c.trace != nil {
+		c.traced(TraceEvent{Kind: TracePacketReceived, Space: s, Number: pn, Header: pkt[:len(pkt)-len(payload)-tlsprovider.TagLen],
+			Payload: payload, Size: len(pkt), ECN: ecn})
+	}
 	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
 		// "Once an endpoint has successfully processed a Handshake packet from the peer, it
 		// can consider the peer address to have been validated."

@@ -42,7 +42,7 @@ func (c *Conn) maybeUpdateKeys() bool {
 	urgent := k.limit > 0 && k.sealed+updateMargin >= k.limit
 	wanted := c.cfg.KeyUpdateAfter > 0 && k.sealed >= c.cfg.KeyUpdateAfter
 	if (urgent || wanted) && c.mayUpdate() {
-		c.updateSealer()
+		c.updateSealer(KeyUpdateByLocal)
 	}
 	if k.spent() {
 		// "If a key update is not possible [...] the endpoint MUST stop using the connection"
@@ -61,11 +61,12 @@ func (c *Conn) UpdateKeys() bool {
 	if c.closing.state != stateOpen || !c.mayUpdate() {
 		return false
 	}
-	c.updateSealer()
+	c.updateSealer(KeyUpdateByLocal)
 	return true
 }
 
-func (c *Conn) updateSealer() {
+// updateSealer starts to send in the next key phase.
+func (c *Conn) updateSealer(trigger string) {
 	k := &c.keys
 	if err := c.spaces[recovery.SpaceApp].seal.Update(); err != nil {
 		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "key update failed", Cause: err})
@@ -74,6 +75,7 @@ func (c *Conn) updateSealer() {
 	k.sealPhase++
 	k.sealed, k.acked, k.firstSent = 0, false, wire.NoPacket
 	c.stats.KeyUpdates++
+	c.traced(TraceEvent{Kind: TraceKeyUpdated, Space: recovery.SpaceApp, Local: true, Phase: k.sealPhase, Trigger: trigger})
 }
 
 // handleNextPhase handles the first packet that was opened with the keys of the next phase.
@@ -92,8 +94,10 @@ func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 		c.abortf(wire.KeyUpdateError, 0, "the peer updated keys twice without an acknowledgement")
 		return
 	}
+	trigger := KeyUpdateByLocal
 	if k.sealPhase == k.openPhase {
-		c.updateSealer()
+		c.updateSealer(KeyUpdateByRemote)
+		trigger = KeyUpdateByRemote
 	}
 	if err := c.spaces[recovery.SpaceApp].open.Update(uint64(pn)); err != nil {
 		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "key update failed", Cause: err})
@@ -102,6 +106,7 @@ func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 	k.openPhase++
 	k.firstOpened, k.answered = pn, false
 	k.dropPrevious = c.now.Add(3 * c.loss.PTO())
+	c.traced(TraceEvent{Kind: TraceKeyUpdated, Space: recovery.SpaceApp, Phase: k.openPhase, Trigger: trigger})
 }
 
 // sealedApp counts a packet that will be sealed in the current phase.

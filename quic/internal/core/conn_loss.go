@@ -29,6 +29,9 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 	if fate == recovery.Acked && s == recovery.SpaceApp {
 		c.keys.ackedApp(p.Num)
 	}
+	if fate == recovery.Lost && c.trace != nil {
+		c.traced(TraceEvent{Kind: TracePacketLost, Space: s, Number: p.Num, MTUProbe: p.MTUProbe})
+	}
 	sp := c.spaces[s]
 	for rec := p.Record; len(rec) > 0; {
 		kind := rec[0]
@@ -81,6 +84,7 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 		c.keys.dropPrevious = 0
 		if sp := c.spaces[recovery.SpaceApp]; sp.open != nil {
 			sp.open.DropPrevious()
+			c.traced(TraceEvent{Kind: TraceKeyDiscarded, Space: recovery.SpaceApp, Phase: c.keys.openPhase - 1})
 		}
 	}
 	if due(c.tls.ticketsUntil, c.now) {
@@ -92,10 +96,16 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	if due(c.restAt, c.now) {
 		c.maybeRest()
 	}
+	if c.trace != nil {
+		c.traceTimeout()
+	}
 	before := c.loss.ProbesPending()
 	c.loss.HandleTimeout(c.now, c.onFate)
 	if c.loss.ProbesPending() > before {
 		c.prepareProbes()
+	}
+	if c.trace != nil {
+		c.traceChanges()
 	}
 }
 

@@ -44,6 +44,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 		return
 	}
 	c.tls.gotParams = true
+	c.traced(TraceEvent{Kind: TraceParams, Params: encoded})
 	c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
 	c.streams.SetPeerParams(&p)
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)

@@ -50,6 +50,9 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 		off += len(d)
 	}
 	c.openRun(slab, run.ECN)
+	if c.trace != nil {
+		c.traceChanges()
+	}
 }
 
 // mayOpenApp reports whether 1-RTT packets may be opened.
@@ -65,6 +68,9 @@ func (c *Conn) mayOpenApp() bool {
 
 // addShort queues the 1-RTT packet d, which begins at off in the train, for openRun.
 func (c *Conn) addShort(off int, d []byte) {
+	if c.trace != nil {
+		c.trace.packet = d
+	}
 	if reason := c.checkShort(d); reason != DropNone {
 		c.drop(reason)
 		return
@@ -121,6 +127,9 @@ func (c *Conn) openRun(slab []byte, ecn ECN) {
 
 // handleOpened processes a packet that the provider has opened or failed to open.
 func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDesc, ecn ECN, tail [16]byte) {
+	if c.trace != nil {
+		c.trace.packet = slab[d.Offset:][:d.Len]
+	}
 	switch d.Status {
 	case tlsprovider.OpenOK:
 	case tlsprovider.OpenNextPhase:
@@ -176,6 +185,9 @@ func (c *Conn) handleDatagram(d []byte, ecn ECN) { c.handlePackets(d, len(d), ec
 func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 	var first wire.ConnID
 	for n := 0; len(d) > 0 && c.closing.state == stateOpen; n++ {
+		if c.trace != nil {
+			c.trace.packet = d
+		}
 		if d[0]&0x80 == 0 {
 			c.handleEarlyShort(d, ecn)
 			return

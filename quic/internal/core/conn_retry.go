@@ -35,6 +35,7 @@ func (c *Conn) handleRetry(d []byte) {
 		c.drop(DropInvalidRetry)
 		return
 	}
+	c.traced(TraceEvent{Kind: TraceUnprotected, Header: d})
 	c.ids.retried, c.ids.retrySrc = true, r.SrcID
 	c.ids.token = append([]byte(nil), r.Token...)
 	c.ids.setPeerFirst(r.SrcID)
@@ -65,5 +66,7 @@ func (c *Conn) handleVersionNegotiation(d []byte) {
 			return
 		}
 	}
+	c.traced(TraceEvent{Kind: TraceUnprotected, Header: d})
+	c.traced(TraceEvent{Kind: TraceVersion, Version: c.version, Versions: versions})
 	c.end(&CloseError{Silent: ErrVersionNegotiation, Versions: versions}, Remnant{})
 }

@@ -104,6 +104,9 @@ func (c *Conn) transmit(b []byte, segment int) Transmit {
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(b))
 	c.loss.Path().DatagramSent(len(b))
+	if c.trace != nil {
+		c.traceChanges()
+	}
 	return tx
 }
 

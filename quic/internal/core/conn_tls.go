@@ -62,6 +62,7 @@ func (c *Conn) PollTLS() *TLSJob {
 	}
 	if c.tls.params == nil && !c.tls.confirmed {
 		c.tls.params = c.localParams()
+		c.traced(TraceEvent{Kind: TraceParams, Local: true, Params: c.tls.params})
 	}
 	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params,
 		ignoreTickets: c.tls.ignoreTickets}
@@ -107,6 +108,9 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 		c.closeTLS(j.err)
 	}
 	c.replayEarly()
+	if c.trace != nil {
+		c.traceChanges()
+	}
 	if c.closing.deferred != nil && !c.completing(recovery.SpaceHandshake) {
 		c.drain(c.closing.deferred) // unless a 1-RTT packet has ended the connection
 	}
@@ -135,6 +139,7 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 	}
 	if k.Sealer != nil {
 		sp.seal = k.Sealer
+		c.traced(TraceEvent{Kind: TraceKeyUpdated, Space: spaceOf(level), Local: true, Trigger: KeyFromTLS})
 		if level == tlsprovider.LevelHandshake {
 			c.loss.SetHandshakeKeys()
 		}
@@ -148,6 +153,7 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 			return
 		}
 		sp.open = k.Opener
+		c.traced(TraceEvent{Kind: TraceKeyUpdated, Space: spaceOf(level), Trigger: KeyFromTLS})
 		if level == tlsprovider.LevelApp {
 			c.keys.integrityLimit = k.Opener.IntegrityLimit()
 		}
@@ -189,6 +195,7 @@ func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 	}
 	c.tls.complete, c.tls.state = true, state
 	c.stats.HandshakeTime = c.now.Sub(c.started)
+	c.traced(TraceEvent{Kind: TraceHandshakeComplete, TLS: &c.tls.state})
 	c.events.add(Event{Kind: EventConnected})
 	c.events.addEndpoint(EndpointEvent{Kind: HandshakeComplete})
 	c.ids.issue(c)
@@ -210,6 +217,7 @@ func (c *Conn) confirmHandshake() {
 		return
 	}
 	c.tls.confirmed = true
+	c.traced(TraceEvent{Kind: TraceHandshakeConfirmed})
 	c.loss.ConfirmHandshake(c.now)
 	// "An endpoint MUST discard its Handshake keys when the TLS handshake is confirmed [...]."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.2-1

@@ -171,6 +171,9 @@ func (d *datagramBuilder) end() {
 // seal completes the headers and seals every packet of the slab.
 func (d *datagramBuilder) seal() bool {
 	d.end()
+	if d.c.trace != nil {
+		d.c.traceSent(d)
+	}
 	for s := range d.descs {
 		train := d.descs[s]
 		if len(train) == 0 {

@@ -93,4 +93,7 @@ func (c *Conn) dropN(r DropReason, n int) {
 		c.drops = new(DropCounts)
 	}
 	c.drops[r] += uint64(n)
+	if c.trace != nil {
+		c.traceDrop(r, n)
+	}
 }

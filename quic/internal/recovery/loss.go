@@ -140,6 +140,9 @@ func (l *Loss) SetAckDelayExponent(e uint8) { l.ackDelayExponent = e }
 // Path returns the path to send on.
 func (l *Loss) Path() *Path { return l.active }
 
+// PacketsInFlight returns the number of packets in flight on all paths.
+func (l *Loss) PacketsInFlight() int { return l.packetsInFlight }
+
 // Counters returns a copy of the counters.
 func (l *Loss) Counters() Counters { return l.counters }
 

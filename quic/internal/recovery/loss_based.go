@@ -54,6 +54,14 @@ func (c *lossBased) minWindow() int { return 2 * c.mds }
 
 func (c *lossBased) inSlowStart() bool { return c.cwnd < c.ssthresh }
 
+// State returns the name of the state outside recovery periods.
+func (c *lossBased) State() string {
+	if c.inSlowStart() {
+		return "slow_start"
+	}
+	return "congestion_avoidance"
+}
+
 // SetDatagramSize changes the datagram size, the unit in which the window grows.
 //
 // "If the maximum datagram size changes during the connection, the initial congestion window SHOULD

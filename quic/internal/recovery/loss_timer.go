@@ -75,6 +75,19 @@ func (l *Loss) NextTimeout() monotime.Time {
 	return t
 }
 
+// Timer returns NextTimeout's time, the space that it concerns, and whether it is the probe timeout instead
+// of the time threshold of loss detection.
+func (l *Loss) Timer() (at monotime.Time, s Space, probe bool) {
+	if at, s = l.lossTimer(); !at.IsZero() {
+		return at, s, false
+	}
+	at, s = l.probeTimer()
+	return at, s, true
+}
+
+// PTOCount returns how often the probe timeout has expired since the last progress.
+func (l *Loss) PTOCount() int { return l.pto.count }
+
 // HandleTimeout handles the timer that has expired, if any: it declares packets lost or requests probes.
 func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 	if t, s := l.lossTimer(); !t.IsZero() {

@@ -149,6 +149,26 @@ func (p *Path) SmoothedRTT() time.Duration { return p.rtt.Smoothed }
 // CongestionWindow returns the congestion window in bytes.
 func (p *Path) CongestionWindow() int { return p.out.Window }
 
+// PacingRate returns the rate at which packets are sent, in bytes per second, or 0 if they are not paced.
+func (p *Path) PacingRate() int64 { return p.out.PacingRate }
+
+// CongestionState returns the name of the controller's state. A controller with recovery periods is in
+// recovery until a packet is acknowledged that was sent after the period began. Otherwise it has the state
+// that its method State returns, if it has one.
+func (p *Path) CongestionState() string {
+	var newest monotime.Time // when the newest packet that was acknowledged was sent
+	for s := range p.spaces {
+		newest = max(newest, p.spaces[s].lastAckedSent)
+	}
+	if !p.out.RecoveryStart.IsZero() && p.inRecovery(newest) {
+		return "recovery"
+	}
+	if c, ok := p.cc.(interface{ State() string }); ok {
+		return c.State()
+	}
+	return "unknown"
+}
+
 // BytesInFlight returns the number of bytes in flight.
 func (p *Path) BytesInFlight() int { return p.bytesInFlight }
 
