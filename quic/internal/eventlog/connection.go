@@ -187,6 +187,9 @@ func (l *Log) params(e *core.TraceEvent) {
 	l.uint("initial_max_stream_data_uni", p.MaxStreamDataUni)
 	l.uint("initial_max_streams_bidi", p.MaxStreamsBidi)
 	l.uint("initial_max_streams_uni", p.MaxStreamsUni)
+	if p.MaxDatagramFrameSize > 0 {
+		l.uint("max_datagram_frame_size", p.MaxDatagramFrameSize)
+	}
 	if p.HasPreferredAddress {
 		l.begin("preferred_address", '{')
 		l.addr(p.PreferredAddress.IPv4)

@@ -48,6 +48,9 @@ func (l *Log) frame(f wire.Frame, b []byte, n int, exponent uint64) {
 			l.bool("fin", true)
 		}
 		l.length(n, len(f.Data))
+	case wire.Datagram:
+		l.str("frame_type", "datagram")
+		l.length(n, len(f.Data))
 	case wire.ResetStream:
 		l.str("frame_type", "reset_stream")
 		l.uint("stream_id", f.ID)
