@@ -61,8 +61,7 @@ func (e *encoder) uint(k string, v uint64) {
 	e.number(v)
 }
 
-// number appends an integer. "[...] serializers MAY encode uint64 values using JSON strings", which they need
-// to do where a number would lose digits.
+// number appends an integer: as a string, which the drafts allow, if a number would lose digits.
 func (e *encoder) number(v uint64) {
 	if v > maxSafe {
 		e.b = append(strconv.AppendUint(append(e.b, '"'), v, 10), '"')
