@@ -96,8 +96,9 @@ figure3: bootstrap build
 	cd cmd && GOWORK="$$(../scripts/workspace)" go build $(TAGS) -o "$(BIN)/" ./netbench
 	"$(BIN)/netbench" compare figure3 -o build/out --connections "$${CONNECTIONS:-10000}" --rounds "$${ROUNDS:-5}"
 
-# Shows pqquic beside quic-go, x/net and TLS over TCP in netbench's own reports, in build/out/netbench-peers: rates,
-# CPU time, memory and latencies. CONNECTIONS= and ROUNDS= set its length.
+# Shows pqquic beside quic-go, x/net, s2n-quic, quinn and TLS over TCP in netbench's own reports, in
+# build/out/netbench-peers: rates, CPU time, memory and latencies. CONNECTIONS= and ROUNDS= set its length, and
+# CONCURRENCY= the number of connections at a time. Without cargo it says that s2n-quic and quinn are left out.
 netbench-peers: tools
 	scripts/netbench-peers
 

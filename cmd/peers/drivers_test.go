@@ -29,6 +29,25 @@ func build(t *testing.T) string {
 	return dir
 }
 
+// rustDrivers are the stacks of the crate in bench/peers/rust.
+var rustDrivers = []string{"s2n-quic", "s2n-quic-rustls", "quinn"}
+
+// linkRust adds the drivers in Rust to the folder and returns their names. They are missing if cargo has not built
+// them.
+func linkRust(t *testing.T, dir string) []string {
+	t.Helper()
+	program, err := filepath.Abs("../../build/out/rust/release/peers-driver")
+	require.NoError(t, err)
+	if _, err := os.Stat(program); err != nil {
+		t.Log("the drivers in Rust are not built: make netbench-peers")
+		return nil
+	}
+	for _, stack := range rustDrivers {
+		require.NoError(t, os.Symlink(program, filepath.Join(dir, "netbench-driver-"+stack)))
+	}
+	return rustDrivers
+}
+
 // begin starts a server and returns its address and the rest of its standard error.
 func begin(t *testing.T, program string, args ...string) (c *exec.Cmd, addr string, rest io.Reader) {
 	t.Helper()
@@ -92,7 +111,7 @@ func TestDriversWithOneAnother(t *testing.T) {
 		"--request_response.connections", "3").CombinedOutput()
 	require.NoError(t, err, string(out))
 	netbench := filepath.Join(dir, "netbench")
-	drivers := []string{"pqquic", "quic-go", "xnet"}
+	drivers := append([]string{"pqquic", "quic-go", "xnet"}, linkRust(t, dir)...)
 	for _, server := range drivers {
 		for _, name := range []string{"connect", "request_response"} {
 			t.Run(server+" serves "+name, func(t *testing.T) {
@@ -107,6 +126,31 @@ func TestDriversWithOneAnother(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A driver in Rust refuses what it does not support, and counts the connections that fail.
+func TestExitStatusOfDriversInRust(t *testing.T) {
+	dir := build(t)
+	names := linkRust(t, dir)
+	if names == nil {
+		t.Skip("the drivers in Rust are not built: make netbench-peers")
+	}
+	netbench := filepath.Join(dir, "netbench")
+	out, err := exec.Command(netbench, "scenarios", dir, "--connect.connections", "2").CombinedOutput()
+	require.NoError(t, err, string(out))
+	file := filepath.Join(dir, "connect.json")
+	for _, name := range names {
+		_, problems, status := client(t, netbench, file, "127.0.0.1:1", "--driver", name, "--mtls")
+		require.Equal(t, 2, status)
+		require.Contains(t, problems, "--mtls is not supported by the driver on "+name)
+		_, problems, status = client(t, netbench, filepath.Join(dir, "none.json"), "127.0.0.1:1", "--driver", name)
+		require.Equal(t, 2, status)
+		require.Contains(t, problems, "none.json")
+		addr := serve(t, netbench, file, "--driver", name, "--groups", "X25519MLKEM768")
+		sum, problems, status := client(t, netbench, file, addr, "--driver", name, "--concurrency", "32")
+		require.Zero(t, status, problems)
+		require.EqualValues(t, 2, sum.Connections)
 	}
 }
 

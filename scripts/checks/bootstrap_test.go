@@ -20,14 +20,19 @@ type machine struct {
 }
 
 func newMachine(t *testing.T) *machine {
-	m := &machine{bin: t.TempDir()}
+	m := &machine{shell: &shell{t: t}, bin: t.TempDir()}
 	for _, p := range []string{"bash", "env", "sh", "awk", "sed", "sort", "head", "printf", "dirname", "uname", "cat", "grep", "chmod"} {
-		path, err := exec.LookPath(p)
-		require.NoError(t, err)
-		require.NoError(t, os.Symlink(path, filepath.Join(m.bin, p)))
+		m.link(p)
 	}
 	m.shell = &shell{t, root, []string{"PATH=" + m.bin, "HOME=" + t.TempDir()}}
 	return m
+}
+
+// link adds a program of this machine.
+func (m *machine) link(name string) {
+	path, err := exec.LookPath(name)
+	require.NoError(m.t, err)
+	require.NoError(m.t, os.Symlink(path, filepath.Join(m.bin, name)))
 }
 
 // program adds a program, which is a shell script.

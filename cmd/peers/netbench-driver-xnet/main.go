@@ -47,11 +47,36 @@ func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener
 	if err != nil {
 		return nil, err
 	}
-	e, err := xquic.Listen("udp", addr, t.config(c))
+	e, _, err := listen(addr, t.config(c))
 	if err != nil {
 		return nil, err
 	}
 	return &listener{e}, nil
+}
+
+// socketBuffer is the size of the socket's buffers, as those of package quic, quic-go and the drivers in Rust. Those of
+// the system's default overflow with the first flights of 32 clients when the server is not scheduled for some
+// milliseconds. A client whose datagrams were lost waits for a second or more, up to the handshake timeout.
+const socketBuffer = 4 << 20
+
+// listen returns an endpoint on a local address, and its socket. x/net leaves the socket's buffers as they are.
+func listen(addr string, c *xquic.Config) (*xquic.Endpoint, *net.UDPConn, error) {
+	a, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := net.ListenUDP("udp", a)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The system may grant less.
+	_ = u.SetReadBuffer(socketBuffer)
+	_ = u.SetWriteBuffer(socketBuffer)
+	e, err := xquic.NewEndpoint(u, c)
+	if err != nil {
+		return nil, nil, errors.Join(err, u.Close())
+	}
+	return e, u, nil
 }
 
 type listener struct{ e *xquic.Endpoint }
@@ -84,7 +109,7 @@ func (t *transport) Client(local string, m *drivercli.Materials) (driver.Transpo
 	if err != nil {
 		return nil, err
 	}
-	e, err := xquic.Listen("udp", net.JoinHostPort(local, "0"), nil)
+	e, _, err := listen(net.JoinHostPort(local, "0"), nil)
 	if err != nil {
 		return nil, err
 	}

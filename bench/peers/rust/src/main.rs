@@ -1,6 +1,8 @@
 //! A driver of s2n-quic and quinn. The runner in the folder above starts it as a server and as a client. Its
-//! protocol.go describes the arguments, the requests and the messages on streams.
+//! protocol.go describes the arguments, the requests and the messages on streams. Under the name of one of netbench's
+//! drivers, such as netbench-driver-quinn, it runs netbench's scenarios.
 
+mod netbench;
 mod open_loop;
 mod pairs;
 mod quinn_stack;
@@ -13,6 +15,7 @@ use std::{
     collections::HashMap,
     io::BufRead,
     net::SocketAddr,
+    process::ExitCode,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -26,13 +29,15 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What a stack is configured with.
 pub struct Settings {
-    /// The certificate of the server, in PEM.
+    /// The certificates that a server sends or a client trusts, in PEM.
     pub cert: String,
     /// The key of a server, in PEM.
     pub key: String,
-    /// The largest UDP payload.
+    /// The largest UDP payload; 0 for the stack's default.
     pub datagram: u16,
     pub group: tls::Group,
+    /// The application protocol.
+    pub alpn: &'static str,
 }
 
 /// How many clients a server has turned away, and how many it has asked to validate their address.
@@ -49,8 +54,20 @@ pub fn count_refusals(count: impl Fn() -> Refusals + Send + Sync + 'static) {
     let _ = REFUSALS.set(Box::new(count));
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(stack) = std::env::args()
+        .next()
+        .and_then(|program| netbench::stack_of(&program))
+    {
+        return Ok(netbench::main(&stack, &args));
+    }
+    run(args)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the driver of bench/peers.
+fn run(args: Vec<String>) -> Result<()> {
     let role = args
         .first()
         .ok_or("the first argument must be server or client")?
@@ -62,6 +79,7 @@ fn main() -> Result<()> {
         key: String::new(),
         datagram: flag("datagram").parse()?,
         group: tls::Group::from_name(&flag("group"))?,
+        alpn: tls::ALPN,
     };
     let stack = flag("stack");
     if role == "pair" {
@@ -74,7 +92,7 @@ fn main() -> Result<()> {
             _ => Err(format!("unknown request {line:?}").into()),
         });
     }
-    let socket = system::Socket::new(flag("bind").parse()?)?;
+    let socket = system::Socket::new(SocketAddr::new(flag("bind").parse()?, 0))?;
     let buffers = socket.buffers();
     let runtime = tokio::runtime::Runtime::new()?;
     let _context = runtime.enter();

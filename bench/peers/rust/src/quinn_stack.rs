@@ -28,7 +28,9 @@ pub struct QuinnStream {
 
 fn transport(s: &Settings) -> Result<Arc<TransportConfig>> {
     let mut config = TransportConfig::default();
-    config.initial_mtu(s.datagram).mtu_discovery_config(None);
+    if s.datagram > 0 {
+        config.initial_mtu(s.datagram).mtu_discovery_config(None);
+    }
     config.max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?));
     Ok(Arc::new(config))
 }
@@ -69,16 +71,40 @@ pub fn client(socket: Socket, server: SocketAddr, s: &Settings) -> Result<QuinnC
     })
 }
 
+impl QuinnServer {
+    /// Waits for a client whose handshake has begun.
+    pub async fn accept_connecting(&self) -> Option<quinn::Connecting> {
+        loop {
+            // An error is about this client alone.
+            if let Ok(connecting) = self.0.accept().await?.accept() {
+                return Some(connecting);
+            }
+        }
+    }
+}
+
+impl QuinnClient {
+    pub async fn connect_to(&self, server: SocketAddr, name: &str) -> Result<quinn::Connection> {
+        Ok(self.endpoint.connect(server, name)?.await?)
+    }
+
+    /// Returns the names of the group and the cipher suite. quinn does not report them, but nothing else was offered.
+    pub fn only(&self) -> (String, String) {
+        tls::only(self.group)
+    }
+
+    /// Waits until all connections have closed.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
 impl Server for QuinnServer {
     type Connection = PendingConnection;
 
     async fn accept(&mut self) -> Option<PendingConnection> {
-        loop {
-            // An error is about this client alone.
-            if let Ok(connecting) = self.0.accept().await?.accept() {
-                return Some(PendingConnection::Connecting(Some(connecting)));
-            }
-        }
+        let connecting = self.accept_connecting().await?;
+        Some(PendingConnection::Connecting(Some(connecting)))
     }
 }
 
@@ -86,16 +112,12 @@ impl Client for QuinnClient {
     type Connection = PendingConnection;
 
     async fn connect(&self) -> Result<PendingConnection> {
-        let connection = self
-            .endpoint
-            .connect(self.server, tls::SERVER_NAME)?
-            .await?;
+        let connection = self.connect_to(self.server, tls::SERVER_NAME).await?;
         Ok(PendingConnection::Connected(connection))
     }
 
-    /// quinn does not report the group and the suite, but nothing else was offered.
     fn negotiated(&self, _: &PendingConnection) -> Result<(String, String)> {
-        Ok(tls::only(self.group))
+        Ok(self.only())
     }
 }
 

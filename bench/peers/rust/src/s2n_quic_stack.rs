@@ -22,7 +22,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-pub struct S2nServer(s2n_quic::Server);
+pub struct S2nServer(pub s2n_quic::Server);
 
 pub struct S2nClient {
     client: s2n_quic::Client,
@@ -37,9 +37,12 @@ const HEADERS: u16 = 28;
 const INITIAL_MTU: u16 = 1500;
 
 fn io(socket: Socket, s: &Settings) -> Result<io::Default> {
+    let builder = io::Default::builder().with_rx_socket(socket.udp)?;
+    if s.datagram == 0 {
+        return Ok(builder.build()?);
+    }
     let mtu = s.datagram + HEADERS;
-    Ok(io::Default::builder()
-        .with_rx_socket(socket.udp)?
+    Ok(builder
         .with_max_mtu(mtu)?
         .with_initial_mtu(mtu.min(INITIAL_MTU))?
         .build()?)
@@ -153,6 +156,19 @@ impl event::Subscriber for Recorder {
     }
 }
 
+impl S2nClient {
+    pub async fn connect_to(&self, server: SocketAddr, name: &str) -> Result<s2n_quic::Connection> {
+        let connect = Connect::new(server).with_server_name(name);
+        Ok(self.client.connect(connect).await?)
+    }
+
+    /// Waits until all connections have closed.
+    pub async fn wait_idle(&self) {
+        // It fails if the endpoint has ended, and then there are no connections.
+        let _ = self.client.clone().wait_idle().await;
+    }
+}
+
 impl Server for S2nServer {
     type Connection = s2n_quic::Connection;
 
@@ -165,8 +181,7 @@ impl Client for S2nClient {
     type Connection = s2n_quic::Connection;
 
     async fn connect(&self) -> Result<s2n_quic::Connection> {
-        let connect = Connect::new(self.server).with_server_name(SERVER_NAME);
-        Ok(self.client.connect(connect).await?)
+        self.connect_to(self.server, SERVER_NAME).await
     }
 
     fn negotiated(&self, connection: &s2n_quic::Connection) -> Result<(String, String)> {

@@ -3,7 +3,7 @@
 use crate::Result;
 use std::{
     mem::size_of,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -18,9 +18,9 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket on a local address, with a port of the kernel's choice.
-    pub fn new(local: IpAddr) -> Result<Socket> {
-        let udp = UdpSocket::bind((local, 0))?;
+    /// Opens a socket on a local address. The kernel chooses a port that is 0.
+    pub fn new(local: SocketAddr) -> Result<Socket> {
+        let udp = UdpSocket::bind(local)?;
         udp.set_nonblocking(true)?;
         let socket = Socket {
             addr: udp.local_addr()?,

@@ -1,4 +1,4 @@
-//! TLS configurations: one group and TLS_AES_128_GCM_SHA256, one certificate that is its own root, no tickets.
+//! TLS configurations: one group and TLS_AES_128_GCM_SHA256, no tickets.
 
 use crate::{Result, Settings};
 use rustls::{
@@ -50,7 +50,7 @@ impl Group {
 pub fn s2n_server(s: &Settings) -> Result<s2n_quic_tls::s2n_tls::Server> {
     let mut builder = s2n_quic_tls::s2n_tls::Server::builder()
         .with_certificate(s.cert.as_str(), s.key.as_str())?
-        .with_application_protocols([ALPN])?;
+        .with_application_protocols([s.alpn])?;
     builder
         .config_mut()
         .set_security_policy(&s.group.policy()?)?;
@@ -61,7 +61,7 @@ pub fn s2n_client(s: &Settings) -> Result<s2n_quic_tls::s2n_tls::Client> {
     let mut builder = s2n_quic_tls::s2n_tls::Client::builder()
         .with_empty_trust_store()?
         .with_certificate(s.cert.as_str())?
-        .with_application_protocols([ALPN])?;
+        .with_application_protocols([s.alpn])?;
     builder
         .config_mut()
         .set_security_policy(&s.group.policy()?)?;
@@ -95,25 +95,28 @@ pub fn only(group: Group) -> (String, String) {
 }
 
 pub fn rustls_server(s: &Settings) -> Result<rustls::ServerConfig> {
-    let chain = vec![CertificateDer::from_pem_slice(s.cert.as_bytes())?];
+    let chain =
+        CertificateDer::pem_slice_iter(s.cert.as_bytes()).collect::<std::result::Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(s.key.as_bytes())?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider(s.group))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.into()];
+    config.alpn_protocols = vec![s.alpn.into()];
     config.send_tls13_tickets = 0;
     Ok(config)
 }
 
 pub fn rustls_client(s: &Settings) -> Result<rustls::ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(s.cert.as_bytes())?)?;
+    for cert in CertificateDer::pem_slice_iter(s.cert.as_bytes()) {
+        roots.add(cert?)?;
+    }
     let mut config = rustls::ClientConfig::builder_with_provider(provider(s.group))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN.into()];
+    config.alpn_protocols = vec![s.alpn.into()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(config)
 }
