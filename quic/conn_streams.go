@@ -139,20 +139,44 @@ func (e *streamLimitError) Timeout() bool {
 }
 func (e *streamLimitError) Temporary() bool { return false }
 
+// accept waits for a stream of the peer. A goroutine that does so is a part of what a server holds for an idle
+// connection. It does not drive the connection, so that its stack stays small.
 func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
-	list := &c.accepting[uniIndex(uni)]
-	return c.wait(ctx, list, func() (*Stream, error) {
-		queue := &c.incoming[uniIndex(uni)]
-		if len(*queue) == 0 {
-			return nil, streams.ErrBlocked
+	i := uniIndex(uni)
+	for {
+		c.mu.Lock()
+		switch {
+		case len(c.incoming[i]) > 0:
+			return c.acceptLocked(i), nil
+		case c.over:
+			err := c.err
+			c.mu.Unlock()
+			return nil, err
+		case ctx.Err() != nil:
+			c.mu.Unlock()
+			return nil, context.Cause(ctx)
 		}
-		s := c.newStream((*queue)[0])
-		*queue = (*queue)[1:]
-		if s.send.isDone = uni; !uni {
-			s.noteStopped() // the peer may have lost interest already
+		w := c.accepting[i].enter()
+		c.mu.Unlock()
+		if err := w.sleep(ctx); err != nil {
+			c.mu.Lock()
+			c.accepting[i].leave(w)
+			c.mu.Unlock()
+			return nil, err
 		}
-		return s, nil
-	})
+	}
+}
+
+// acceptLocked returns the first stream that the peer has opened. It is called with mu held and returns without it.
+func (c *Conn) acceptLocked(i int) *Stream {
+	s := c.newStream(c.incoming[i][0])
+	c.incoming[i] = c.incoming[i][1:]
+	if s.send.isDone = i == 1; i == 0 && s.noteStopped() { // the peer may have lost interest already
+		c.leave() // a credit for another stream may have to be sent
+		return s
+	}
+	c.mu.Unlock()
+	return s
 }
 
 // errClosing is the error of opening a stream or writing while Close waits.

@@ -6,9 +6,12 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
 // maxIdleHeap is the heap of a connection that is open and idle, with its part of the Endpoint's tables, by
@@ -55,6 +58,30 @@ func TestIdleMemory(t *testing.T) {
 			})
 		})
 	}
+}
+
+// AcceptStream only takes a stream and does not drive the connection. Otherwise the goroutine with which a server accepts
+// the streams of an idle connection would keep a stack of 4 KiB instead of 2.
+func TestAcceptDoesNotDrive(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		reply, err := server.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		s, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write([]byte{1})
+		require.NoError(t, err)
+		advance(time.Second)
+		sent := server.Stats().PacketsSent
+		server.mu.Lock() // bytes to send, without a goroutine that has been told to send them
+		_, err = server.core.Write(w.server.clock.now(), streams.ID(reply.ID()), []byte{1})
+		server.mu.Unlock()
+		require.NoError(t, err)
+		_, err = server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		synctest.Wait()
+		require.Equal(t, sent, server.Stats().PacketsSent)
+	})
 }
 
 // liveHeap returns the number of bytes of heap in use after a garbage collection.

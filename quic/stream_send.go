@@ -95,17 +95,16 @@ func (s *Stream) writeError(err error) error {
 }
 
 // noteStopped ends our direction of a stream if the peer asked us to stop sending before the stream was
-// accepted. The connection's mu is held.
-func (s *Stream) noteStopped() {
-	if s.send.isDone {
-		return
-	}
+// accepted, and reports whether it did. The connection's mu is held.
+func (s *Stream) noteStopped() bool {
 	_, err := s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), nil)
 	var stopped *streams.StoppedError
-	if errors.As(err, &stopped) {
-		s.send.finish(s.streamError(err))
-		s.c.forgetIfDone(s)
+	if !errors.As(err, &stopped) {
+		return false
 	}
+	s.send.finish(s.streamError(err))
+	s.c.forgetIfDone(s)
+	return true
 }
 
 // learnStopped tells the core that the application knows that the peer has stopped us. Until then the
