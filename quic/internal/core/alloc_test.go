@@ -17,7 +17,7 @@ func TestHandshakeAllocations(t *testing.T) {
 	c := &Conn{cfg: &Config{}}
 	c.tls.params = []byte{0}
 	for i := range c.spaces {
-		c.spaces[i] = new(space)
+		c.spaces[i] = &space{cryptoStreams: new(cryptoStreams)}
 	}
 	sp := c.spaces[recovery.SpaceInitial]
 	require.EqualValues(t, 1+1+1, testing.AllocsPerRun(100, func() { // data, ranges, job

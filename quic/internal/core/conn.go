@@ -40,9 +40,11 @@ type Conn struct {
 	drops     *DropCounts // nil until something is dropped
 	trace     *tracer     // nil unless the connection is traced
 
-	*scratch               // nil while the connection rests: see conn_rest.go
-	active   monotime.Time // when a packet was last received or sent
-	restAt   monotime.Time // when the connection rests, unless it is active; zero while it does
+	*scratch // nil while the connection rests: see conn_rest.go
+	// cryptoSent and cryptoRead are the offsets at which the CRYPTO data of app continues after a rest.
+	cryptoSent, cryptoRead int64
+	active                 monotime.Time // when a packet was last received or sent
+	restAt                 monotime.Time // when the connection rests, unless it is active; zero while it does
 
 	// Control information about the connection as a whole.
 	handshakeDone  recovery.SentVal // the HANDSHAKE_DONE frame
@@ -57,13 +59,22 @@ type space struct {
 	seal      tlsprovider.Sealer
 	open      tlsprovider.Opener
 	acks      recovery.AckState
-	crypto    cryptoSend
-	in        cryptoRecv
 	discarded bool
+	*cryptoStreams
 }
 
-// discardedSpace stands for the spaces that connections have discarded. It is never written.
-var discardedSpace = space{discarded: true}
+// cryptoStreams are both directions of the CRYPTO data of a packet number space.
+type cryptoStreams struct {
+	crypto cryptoSend
+	in     cryptoRecv
+}
+
+// noCrypto stands for the CRYPTO data of discarded spaces and of connections that rest or have closed, and
+// discardedSpace for the spaces that connections have discarded. They are never written.
+var (
+	noCrypto       cryptoStreams
+	discardedSpace = space{discarded: true, cryptoStreams: &noCrypto}
+)
 
 // maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. PATH_CHALLENGE frames beyond it
 // are ignored, as if they had been lost.
@@ -122,6 +133,10 @@ func (c *Conn) initCommon(now monotime.Time) {
 	c.spaces = [recovery.NumSpaces]*space{&h.spaces[recovery.SpaceInitial], &h.spaces[recovery.SpaceHandshake], &c.app}
 	c.scratch = &h.scratch
 	c.scratch.init()
+	for i := range h.crypto {
+		h.spaces[i].cryptoStreams = &h.crypto[i]
+	}
+	c.app.cryptoStreams = &h.scratch.crypto
 	c.active, c.restAt = now, now.Add(restAfter)
 	c.loss.Init(now, recovery.Config{
 		Server:          c.side == tlsprovider.Server,

@@ -82,7 +82,7 @@ func (c *Conn) release() {
 		if sp := c.spaces[s]; !sp.discarded {
 			tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
 			sp.seal, sp.open = nil, nil
-			sp.crypto, sp.in = cryptoSend{}, cryptoRecv{}
+			sp.cryptoStreams = &noCrypto
 		}
 	}
 	c.early = nil

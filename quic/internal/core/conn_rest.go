@@ -21,6 +21,7 @@ const restAfter = 500 * time.Millisecond
 // handshake is what a connection needs until the handshake is confirmed, and its first scratch space.
 type handshake struct {
 	spaces  [recovery.SpaceApp]space
+	crypto  [recovery.SpaceApp]cryptoStreams // of spaces
 	loss    recovery.HandshakeState
 	scratch scratch
 }
@@ -29,7 +30,8 @@ type handshake struct {
 type scratch struct {
 	recv          recvState
 	send          sendState
-	pathResponses [][8]byte // PATH_RESPONSE frames that wait to be sent
+	crypto        cryptoStreams // of 1-RTT packets: see restCrypto
+	pathResponses [][8]byte     // PATH_RESPONSE frames that wait to be sent
 
 	// The first arrays of the slices in recv and send. They are enough for a short connection.
 	openDescs [2]tlsprovider.OpenDesc
@@ -52,6 +54,7 @@ func (c *Conn) wake() {
 	if c.scratch == nil {
 		c.scratch = new(scratch)
 		c.scratch.init()
+		c.wakeCrypto()
 		c.restAt = c.now.Add(restAfter)
 	}
 }
@@ -73,6 +76,7 @@ func (c *Conn) maybeRest() {
 	case c.hasPending() || !c.loss.Rest():
 		c.restAt = c.now.Add(restAfter)
 	default:
+		c.restCrypto()
 		c.scratch = nil
 		c.streams.Rest()
 		if c.datagrams != nil {
@@ -81,5 +85,25 @@ func (c *Conn) maybeRest() {
 		if o, ok := c.app.open.(tlsprovider.RestingOpener); ok {
 			o.Rest()
 		}
+	}
+}
+
+// restCrypto drops the CRYPTO data of 1-RTT packets but for the offsets at which it continues. If the peer has left a gap
+// in its data, what follows the gap is kept.
+func (c *Conn) restCrypto() {
+	s := c.app.cryptoStreams
+	if s.crypto.unacked.NumRanges() > 0 || s.in.have.NumRanges() > 0 {
+		own := *s
+		c.app.cryptoStreams = &own
+		return
+	}
+	c.cryptoSent, c.cryptoRead = s.crypto.base, s.in.base
+	c.app.cryptoStreams = &noCrypto
+}
+
+func (c *Conn) wakeCrypto() {
+	if c.app.cryptoStreams == &noCrypto && c.closing.state == stateOpen {
+		c.app.cryptoStreams = &c.scratch.crypto
+		c.app.crypto.base, c.app.in.base, c.app.in.limit = c.cryptoSent, c.cryptoRead, maxAppCrypto
 	}
 }

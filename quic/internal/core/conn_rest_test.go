@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 	"weak"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +46,41 @@ func TestRest(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, data, got[:n])
 	}
+}
+
+// CRYPTO data continues after a rest where it was, in both directions, and a rest does not lose data behind a gap.
+func TestCryptoDataContinuesAfterRest(t *testing.T) {
+	r := connected(t, rigOptions{})
+	c := r.client
+	rest := func() {
+		c.app.in.take()
+		r.wait(2 * restAfter)
+		r.pump()
+		require.True(t, c.Resting())
+		require.Equal(t, noCrypto, cryptoStreams{}, "it is shared by all connections")
+	}
+	c.wake()
+	base := uint64(c.app.in.base)
+	require.True(t, c.app.in.receive(wire.Crypto{Offset: base, Data: []byte("one")}))
+	c.app.crypto.base = 4 // of four bytes that the server has acknowledged
+	rest()
+	require.Same(t, &noCrypto, c.app.cryptoStreams)
+	c.wake()
+	require.NotSame(t, &noCrypto, c.app.cryptoStreams)
+	require.Equal(t, int64(4), c.app.crypto.base)
+	require.Equal(t, int64(base+3), c.app.in.base)
+	require.Equal(t, int64(maxAppCrypto), c.app.in.limit)
+	require.True(t, c.app.in.receive(wire.Crypto{Offset: base + 6, Data: []byte("three")}))
+	rest()
+	c.wake()
+	require.True(t, c.app.in.receive(wire.Crypto{Offset: base + 3, Data: []byte("two")}))
+	require.Equal(t, []byte("twothree"), c.app.in.take())
+}
+
+// The size of a connection is that of a class of Go's allocator, 2304, less the 8 bytes that objects of this size have in
+// front. The next class has 2688.
+func TestConnFitsItsSizeClass(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(Conn{}), uintptr(2304-8))
 }
 
 // A connection does not rest while a packet is in flight, and not before the handshake is confirmed.
