@@ -5,6 +5,9 @@ package quic
 import (
 	"errors"
 	"io"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,4 +116,68 @@ func testPacketsDoNotAllocate(t *testing.T, open func() (tlsprovider.Provider, e
 	}
 	require.NoError(t, s.CloseWrite())
 	require.NoError(t, <-echoed)
+}
+
+// A goroutine that serves one message on a stream does not outgrow its first stack. Growing it costs more CPU time
+// than all the rest of its calls. (The workload streams-32 of bench/peers shows it.)
+func TestServingStack(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("stack frames have other sizes")
+	}
+	sc := serverConfig()
+	sc.MaxIncomingStreams = 1000
+	l, err := Listen("udp", "127.0.0.1:0", sc)
+	require.NoError(t, err)
+	defer l.Endpoint().Close()
+	client, err := Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
+	require.NoError(t, err)
+	defer client.CloseWithError(0, "")
+	server, err := l.Accept(t.Context())
+	require.NoError(t, err)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which shrinks stacks
+
+	const streams = 500
+	served, end := make(chan error, streams), make(chan struct{})
+	defer close(end)
+	var list []*Stream
+	for range streams {
+		c, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = c.Write([]byte{1})
+		require.NoError(t, err)
+		s, err := server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		list = append(list, s)
+	}
+	before := stackMemory()
+	for _, s := range list {
+		go func() {
+			served <- serveByte(s)
+			<-end
+		}()
+	}
+	for range streams {
+		require.NoError(t, <-served)
+	}
+	const first, second = 2048, 4096
+	require.Less(t, stackMemory()-before, int64(streams*(first+second)/2), "most goroutines have outgrown their first stack")
+}
+
+// serveByte reads a byte, writes another, and ends the stream.
+func serveByte(s *Stream) error {
+	var b [1]byte
+	if _, err := s.Read(b[:]); err != nil {
+		return err
+	}
+	if _, err := s.Write(b[:]); err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+// stackMemory returns the memory of all stacks.
+func stackMemory() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
 }

@@ -27,6 +27,7 @@ import (
 //
 //	idle, queued → driving   dispatch, for an input (receive, timer and TLS goroutines), and leave, for
 //	                         a call of the application. They never build a train.
+//	idle → queued            leave, if it has nothing to hand out.
 //	idle → driving           drive, for a large Write, a close, or a TLS step that runs where it is
 //	                         (tls_here.go). It sends one train at most.
 //	queued → driving         takeTurn, by a sender, for one turn (see send_queue.go).
@@ -56,7 +57,9 @@ const busyTimerPause = 50 * time.Millisecond
 
 // dispatch follows an input on a receive, timer or TLS goroutine. It passes on everything but packets, and
 // leaves packets to a sender. fired is set if the input was the connection's timer. dispatch is called with
-// mu held and returns without it.
+// mu held and returns without it. It is not inlined, so that leave needs less of the stack.
+//
+//go:noinline
 func (c *Conn) dispatch(now monotime.Time, fired bool) { c.dispatchAs(now, &outcome{fired: fired}) }
 
 // dispatchAs is dispatch for a driver that out describes.
@@ -78,7 +81,35 @@ func (c *Conn) dispatchAs(now monotime.Time, out *outcome) {
 // the application waits, so that what the application's next calls add travels in the same packets: a
 // request and the end of its stream, or the streams of several goroutines. (The workloads request and
 // streams-32 of bench/peers show the difference.) It is called with mu held and returns without it.
-func (c *Conn) leave() { c.dispatch(c.ep.clock.now(), false) }
+//
+// Most calls leave nothing to hand out. leave then does what dispatch would do with less work, and with less of the
+// stack: a goroutine of a server that serves one stream and ends does not outgrow its first stack, which costs more
+// than the rest of the call. (The workload streams-32 of bench/peers shows it.)
+func (c *Conn) leave() {
+	if c.hasOutput() {
+		c.dispatch(c.ep.clock.now(), false)
+		return
+	}
+	push := false
+	if !c.driving && !c.queued { // otherwise a driver or a sender checks everything again
+		// The core keeps the time of the call, which was just now: its time does not run backwards.
+		push = c.core.HasTransmit(0)
+		if push {
+			c.queued = true
+		} else {
+			c.setTimer()
+		}
+	}
+	c.mu.Unlock()
+	if push && !c.ep.sends.push(&c.inQueue) {
+		c.leaveQueue()
+	}
+}
+
+// hasOutput reports whether dispatch may have something to hand out or someone to wake. mu is held.
+func (c *Conn) hasOutput() bool {
+	return c.core.HasOutput() || len(c.exporting) > 0 || len(c.waitingSent) > 0 || c.ep.draining.Load() != nil
+}
 
 // drive follows a call of the application that adds a large piece or the last one. It is like leave, but sends a train
 // itself if no other goroutine is about to, which avoids waking a sender.
@@ -157,12 +188,17 @@ func (c *Conn) keepTimer(out *outcome) {
 
 // becomeIdle is called with mu held when nothing is left to send.
 func (c *Conn) becomeIdle(w *wakeSet) {
+	c.setTimer()
+	c.waitingSent.addAll(w)
+}
+
+// setTimer sets the timer of a connection that becomes idle. mu is held.
+func (c *Conn) setTimer() {
 	var next monotime.Time
 	if !c.over {
 		next = c.core.NextTimeout()
 	}
 	c.ep.timers.update(&c.timer, next)
-	c.waitingSent.addAll(w)
 }
 
 // leaveQueue undoes stopDriving when the Endpoint is closed and sends nothing any more. The connection is

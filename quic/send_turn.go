@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
@@ -38,9 +39,10 @@ const (
 // returns with both, except for sendBlocked, when mu is released.
 func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 	now := c.ep.clock.now()
-	for end, quiet := now.Add(limit.time), false; ; now = c.ep.clock.now() {
+	for end, quiet := now.Add(limit.time), false; ; {
 		for c.handOut(out) {
 			quiet = false
+			now = c.ep.clock.now()
 		}
 		if quiet {
 			return sendQuiet
@@ -68,18 +70,19 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 			return sendBlocked
 		}
 		c.mu.Lock()
-		c.handleSendResult(o, err)
+		now = c.handleSendResult(o, err)
 	}
 }
 
-// handleSendResult reports the result of sending a train to the core. mu is held.
-func (c *Conn) handleSendResult(o *output, err error) {
+// handleSendResult reports the result of sending a train to the core, and returns the time. mu is held.
+func (c *Conn) handleSendResult(o *output, err error) monotime.Time {
 	now := c.ep.clock.now()
 	if udp.Classify(err) == udp.ClassTooLarge && c.core.HandleTooLarge(now, o.polled.SegmentSize) {
 		err = nil
 	}
 	c.core.HandleSendResult(now, o.polled, err)
 	c.sendErr = err
+	return now
 }
 
 // takeTurn is called by a sender for a connection that it took from the queue.

@@ -64,7 +64,10 @@ func (d *side) finish(err error) {
 	}
 }
 
-// sleep waits for a token. It returns false if the deadline passes first. ready comes from enter.
+// sleep waits for a token. It returns false if the deadline passes first. ready comes from enter. It is not inlined,
+// so that its callers need less of the stack while they do not wait: see Conn.leave.
+//
+//go:noinline
 func (d *side) sleep(ready waker) bool {
 	select {
 	case <-ready:

@@ -18,8 +18,9 @@ import (
 // fails.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.send.turn.Lock()
-	defer s.send.turn.Unlock()
-	return s.write(p)
+	n, err := s.write(p) // no deferred Unlock, for a smaller stack: see Conn.leave
+	s.send.turn.Unlock()
+	return n, err
 }
 
 // write is Write. turn is held.

@@ -243,6 +243,9 @@ func (q *datagramState) fate(n uint64, fate recovery.Fate) {
 	}
 }
 
+// hasEvent reports whether pollEvent may return an event.
+func (q *datagramState) hasEvent() bool { return q.readable || q.room || q.flushed }
+
 // pollEvent returns the next event about datagrams.
 func (q *datagramState) pollEvent(streamsFlushed bool) (Event, bool) {
 	switch {

@@ -54,10 +54,7 @@ var levelOf = [recovery.NumSpaces]tlsprovider.Level{
 
 // PollTLS returns the next step of the handshake to run, or nil. At most one job exists at a time.
 func (c *Conn) PollTLS() *TLSJob {
-	if c.tls.busy || c.closing.state != stateOpen {
-		return nil
-	}
-	if !c.tls.wanted && !c.tls.ignoreTickets && !c.hasCryptoData() {
+	if !c.wantsTLS() {
 		return nil
 	}
 	if c.tls.params == nil && !c.tls.confirmed {
@@ -74,6 +71,11 @@ func (c *Conn) PollTLS() *TLSJob {
 	}
 	c.tls.wanted, c.tls.ignoreTickets, c.tls.busy = false, false, true
 	return j
+}
+
+// wantsTLS reports whether there is a job for PollTLS.
+func (c *Conn) wantsTLS() bool {
+	return !c.tls.busy && c.closing.state == stateOpen && (c.tls.wanted || c.tls.ignoreTickets || c.hasCryptoData())
 }
 
 // hasCryptoData reports whether there is CRYPTO data for TLS.

@@ -24,6 +24,13 @@ func (c *Conn) PollEvent() (Event, bool) {
 	return Event{}, false
 }
 
+// HasOutput reports whether PollTLS, PollEvent, PollEndpointEvents or PollReturned may return something. If it
+// returns false, they return nothing.
+func (c *Conn) HasOutput() bool {
+	return len(c.events.app) > 0 || len(c.events.endpoint) > 0 || c.streams.HasOutput() || c.wantsTLS() ||
+		c.datagrams != nil && c.datagrams.hasEvent()
+}
+
 // PollEndpointEvents returns the events for the Endpoint that it has not returned yet, in order. The caller
 // owns the slice.
 func (c *Conn) PollEndpointEvents() []EndpointEvent {

@@ -175,9 +175,12 @@ func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
 }
 
 func (r *rig) events(c *Conn, side tlsprovider.Side) {
-	for _, ok := c.PollEvent(); ok; _, ok = c.PollEvent() {
+	has := c.HasOutput()
+	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
+		require.True(r.t, has, "HasOutput missed %v", ev)
 	}
 	for _, ev := range c.PollEndpointEvents() {
+		require.True(r.t, has, "HasOutput missed %v", ev)
 		if side == tlsprovider.Server {
 			r.endpoint.HandleConnEvent(r.now, r.ref, ev)
 		}

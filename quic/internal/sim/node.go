@@ -288,10 +288,18 @@ func (c *Conn) check() {
 
 func (c *Conn) driveOnce() {
 	n, w := c.node, c.node.w
+	has := c.HasOutput()
 	for j := c.PollTLS(); j != nil; j = c.PollTLS() {
+		if !has {
+			w.Fail("%s connection: HasOutput is false, but PollTLS returns a job", n.Name)
+		}
 		c.startTLS(j)
 	}
+	has = c.HasOutput()
 	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
+		if !has {
+			w.Fail("%s connection: HasOutput is false, but PollEvent returns %v", n.Name, ev)
+		}
 		c.event(ev)
 	}
 	c.App.run(c)

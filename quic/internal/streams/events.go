@@ -68,6 +68,16 @@ func (s *Set) PollEvent() (Event, bool) {
 	return Event{}, false
 }
 
+// HasOutput reports whether PollEvent or PollReturned may return something. If it returns false, they return nothing.
+func (s *Set) HasOutput() bool {
+	for k := range s.remote {
+		if s.remote[k].announced < s.remote[k].opened || s.local[k].event {
+			return true
+		}
+	}
+	return s.queues[qEvents].head != nil || s.flushed || s.returned.last != nil
+}
+
 // report queues an event about a stream.
 func (s *Set) report(st *stream, k EventKind) {
 	st.events |= 1 << k

@@ -166,7 +166,9 @@ func (w *world) put(m *model, side int, n int64) (int, error) {
 
 // takeLoans checks that the slices that a side has returned are unchanged, and reuses them.
 func (w *world) takeLoans(side int) {
+	has := w.sides[side].HasOutput()
 	for l := w.sides[side].PollReturned(); l != nil; l = l.Next() {
+		require.True(w.t, has, "HasOutput missed a loan")
 		require.Contains(w.t, w.lent, l, "the loan is returned once")
 		checkPattern(w.t, l.Bytes(), w.lent[l].id, w.lent[l].off)
 		delete(w.lent, l)

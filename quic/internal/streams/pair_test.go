@@ -131,11 +131,13 @@ func (pkt *packet) frames(t testing.TB) (list []string) {
 
 // events polls all events.
 func (p *peer) events() (list []string) {
+	has := p.HasOutput()
 	for {
 		e, ok := p.PollEvent()
 		if !ok {
 			return list
 		}
+		require.True(p.t, has, "HasOutput missed %v", e)
 		list = append(list, e.String())
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // A sendBuffer holds the data of a stream that is written but not acknowledged, as a list of segments
-// without gaps.
+// without gaps. It must not be copied.
 //
 //   - Writing appends to the last segment while it has room.
 //   - Reading new data continues at the segment where reading new data stopped; reading older data,
@@ -15,8 +15,9 @@ import (
 type sendBuffer struct {
 	segs   []segment // segs[head:] are in use, in the order of their offsets
 	head   int
-	cursor int   // index of the furthest segment that was read
-	mem    int64 // bytes in the chunks of all segments
+	cursor int        // index of the furthest segment that was read
+	mem    int64      // bytes in the chunks of all segments
+	first  [1]segment // the array of segs at first: most streams send one message, and need no other
 }
 
 // A segment is a run of data of a stream. The data is either in a chunk, which may have room for more, or a
@@ -42,10 +43,8 @@ func (b *sendBuffer) write(off int64, p []byte) {
 	}
 	for len(p) > 0 {
 		c := newChunk(sizeClass(max(len(p), least)))
-		b.mem += int64(len(c.mem))
-		g := segment{off: off, data: c.mem[:0], chunk: c}
-		copied := g.fill(p)
-		b.push(g)
+		copied := copy(c.mem, p)
+		b.add(off, c, copied)
 		p, off = p[copied:], off+int64(copied)
 	}
 }
@@ -60,18 +59,23 @@ func (g *segment) fill(p []byte) (copied int) {
 // add appends the first n bytes of a chunk, which must not be 0, without copying them.
 func (b *sendBuffer) add(off int64, c *Chunk, n int) {
 	b.mem += int64(len(c.mem))
-	b.push(segment{off: off, data: c.mem[:n], chunk: c})
+	g := b.push()
+	g.off, g.data, g.chunk = off, c.mem[:n], c
 }
 
 // lend appends the next n bytes of a loan, which must not be 0, without copying them.
 func (b *sendBuffer) lend(off int64, l *Loan, n int) {
-	b.push(segment{off: off, data: l.rest[:n:n], loan: l})
+	g := b.push()
+	g.off, g.data, g.loan = off, l.rest[:n:n], l
 	l.rest = l.rest[n:]
 	l.segments++
 }
 
-// push appends a segment.
-func (b *sendBuffer) push(g segment) {
+// push appends an empty segment.
+func (b *sendBuffer) push() *segment {
+	if b.segs == nil {
+		b.segs = b.first[:0]
+	}
 	if len(b.segs) == cap(b.segs) && b.head > len(b.segs)/2 {
 		// Move the segments in use to the front instead of growing.
 		n := copy(b.segs, b.segs[b.head:])
@@ -79,7 +83,8 @@ func (b *sendBuffer) push(g segment) {
 		b.segs = b.segs[:n]
 		b.head, b.cursor = 0, b.cursor-b.head
 	}
-	b.segs = append(b.segs, g)
+	b.segs = append(b.segs, segment{})
+	return &b.segs[len(b.segs)-1]
 }
 
 // read copies data from off on to p. All of it must have been written and not released.
