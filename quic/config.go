@@ -183,6 +183,12 @@ type Config struct {
 	// secrets are never logged. Nil means no logging.
 	Logger *slog.Logger
 
+	// OnConn, if set, is called when a connection begins, when its handshake is complete, and when it has
+	// ended, even if the handshake has failed. It must not block. It may be called on any goroutine. If a
+	// connection ends at the moment at which it is established, the last two calls may overlap or come in the
+	// other order.
+	OnConn func(*Conn, ConnEvent)
+
 	// Qlog says where the events of connections are logged: packets, frames, congestion control and keys. Nil
 	// means the directory that the environment variable QLOGDIR names, if it is set. A Config for dialing has
 	// its own. See docs/observability.md.

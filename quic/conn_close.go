@@ -90,17 +90,18 @@ func (c *Conn) abort(err error, code uint64) {
 // discard ends a connection that was not added to the Endpoint. Its packets are dropped.
 func (c *Conn) discard() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	now := c.ep.clock.now()
 	c.core.Close(now, false, uint64(NoError), "")
 	o := outputs.Get().(*output)
 	defer o.release()
 	c.dropPackets(now, o)
 	c.over, c.err = true, ErrEndpointClosed
+	c.mu.Unlock()
 	c.cancel(c.err)
 	if c.dialed != nil {
 		c.dialed.tls.Close()
 	}
+	c.notify(ConnEnded)
 }
 
 // waitSent waits until the connection is idle, which means that its last packet has been sent. Connections

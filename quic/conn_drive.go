@@ -310,6 +310,7 @@ func (c *Conn) report(out *outcome) {
 		}
 		c.ep.notePanic(c.RemoteAddr(), c.err)
 		c.cancel(c.err)
+		c.notify(ConnEnded)
 	}
 	if out.drained {
 		out.drained = false
@@ -323,6 +324,7 @@ func (c *Conn) report(out *outcome) {
 func (c *Conn) reportConnected() {
 	close(c.connected)
 	c.noteComplete()
+	c.notify(ConnEstablished)
 	if c.ep.logs() {
 		s := c.ConnectionState()
 		c.ep.log.Debug("quic: connection established", "remote", c.RemoteAddr(), "server", c.server,

@@ -6,30 +6,24 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/core"
 )
 
-// ConnStats are the counters of a connection.
+// ConnStats are the counters and the state of a connection.
 type ConnStats struct {
-	DatagramsSent, DatagramsReceived uint64
-	BytesSent, BytesReceived         uint64
-	PacketsSent, PacketsReceived     uint64
-	// PacketsLost is the number of packets that were declared lost. SpuriousLosses is the number of those
-	// that were acknowledged later.
-	PacketsLost, SpuriousLosses uint64
-	SendErrors                  uint64 // trains that the socket failed to send
-	// PacketsDropped is the number of packets that were received but not processed. Drops counts them by
-	// reason.
-	PacketsDropped                  uint64
-	Drops                           PacketDrops
-	KeyUpdates                      uint64
-	SmoothedRTT, LatestRTT, MinRTT  time.Duration
-	CongestionWindow, BytesInFlight int // in bytes
+	TrafficStats
+
+	// The state of the path in use. RTTVariance is the mean deviation of the round-trip time.
+	SmoothedRTT, LatestRTT, MinRTT, RTTVariance time.Duration
+	CongestionWindow, BytesInFlight             int // in bytes
+	PacketsInFlight                             int
+	PacingRate                                  int64 // in bytes per second; 0 means that packets are not paced
+	// CongestionState is slow_start, congestion_avoidance or recovery, or a state of another controller.
+	CongestionState string
 	// DatagramSize is the largest UDP payload that is sent now, in bytes. See Config.DisablePathMTUDiscovery.
 	DatagramSize int
+
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
 	// Streams shows what blocks the streams of both sides.
 	Streams StreamStats
-	// Datagrams counts the datagrams of the application (RFC 9221).
-	Datagrams DatagramStats
 }
 
 // DatagramStats count the datagrams of a connection's application. DatagramsSent and DatagramsReceived of ConnStats
@@ -69,9 +63,11 @@ type StreamStats struct {
 	// BytesUnacknowledged is the number of bytes that were written but not acknowledged. SendCredit is the
 	// number of new bytes that the peer's connection window allows.
 	BytesUnacknowledged, SendCredit int64
-	// OpenStreams is the number of streams of both sides. BidiCredit and UniCredit are the numbers of
-	// streams that the peer allows this side to open now.
-	OpenStreams, BidiCredit, UniCredit int64
+	// OpenStreams is the number of streams of both sides that are open. LocalStreams and PeerStreams are the
+	// numbers of streams that this side and the peer have opened so far.
+	OpenStreams, LocalStreams, PeerStreams int64
+	// BidiCredit and UniCredit are the numbers of streams that the peer allows this side to open now.
+	BidiCredit, UniCredit int64
 }
 
 // Stats returns the current counters. It may also be called on a closed connection.
@@ -83,19 +79,24 @@ func (c *Conn) Stats() ConnStats {
 
 func connStats(s core.Stats) ConnStats {
 	return ConnStats{
-		DatagramsSent: s.DatagramsSent, DatagramsReceived: s.DatagramsReceived,
-		BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,
-		PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived,
-		PacketsLost: s.PacketsLost, SpuriousLosses: s.SpuriousLosses,
-		SendErrors:     s.SendErrors,
-		PacketsDropped: s.Drops.Total(), Drops: packetDrops(&s.Drops),
-		KeyUpdates:  s.KeyUpdates,
-		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT,
+		TrafficStats: TrafficStats{
+			DatagramsSent: s.DatagramsSent, DatagramsReceived: s.DatagramsReceived,
+			BytesSent: s.BytesSent, BytesReceived: s.BytesReceived,
+			PacketsSent: s.PacketsSent, PacketsReceived: s.PacketsReceived,
+			PacketsLost: s.PacketsLost, BytesLost: s.BytesLost, SpuriousLosses: s.SpuriousLosses,
+			SendErrors:     s.SendErrors,
+			PacketsDropped: s.Drops.Total(), Drops: packetDrops(&s.Drops),
+			KeyUpdates:    s.KeyUpdates,
+			ProbeTimeouts: s.ProbeTimeouts, CongestionEvents: s.CongestionEvents, PersistentCongestion: s.PersistentCongestion,
+			HandshakeFlights: s.HandshakeFlights, HandshakeBytesSent: s.HandshakeBytesSent, HandshakeBytesReceived: s.HandshakeBytesReceived,
+			Datagrams: DatagramStats(s.Datagrams),
+		},
+		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT, RTTVariance: s.RTTVariance,
 		CongestionWindow: s.CongestionWindow, BytesInFlight: s.BytesInFlight,
+		PacketsInFlight: s.PacketsInFlight, PacingRate: s.PacingRate, CongestionState: s.CongestionState,
 		DatagramSize:  s.DatagramSize,
 		HandshakeTime: s.HandshakeTime,
 		Streams:       StreamStats(s.Streams),
-		Datagrams:     DatagramStats(s.Datagrams),
 	}
 }
 

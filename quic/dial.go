@@ -124,6 +124,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	}
 	c := newConn(e, k, cfg, false)
 	c.dialed = &dialed{tls: prepared, tokens: store, tokenKey: tokenKey}
+	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
 		c.discard()
 		return nil, err

@@ -37,6 +37,7 @@ type Endpoint struct {
 	core    *core.Endpoint
 	timer   timerItem
 	conns   map[core.ConnRef]*Conn
+	ended   TrafficStats // of connections that are gone
 	lastRef core.ConnRef
 	serverC *core.Config // for accepted connections; set by Listen
 	noMore  bool         // no connection may be added
@@ -225,8 +226,10 @@ func (e *Endpoint) add(c *Conn, in *core.Incoming) error {
 func (e *Endpoint) remove(c *Conn) {
 	e.timers.set(&c.timer, 0)
 	var w wakeSet
+	stats := c.Stats()
 	e.mu.Lock()
 	delete(e.conns, c.ref)
+	e.ended.add(&stats.TrafficStats)
 	e.numConns.Add(-1)
 	if len(e.conns) == 0 {
 		e.empty.addAll(&w)

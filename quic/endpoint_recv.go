@@ -220,6 +220,7 @@ func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 		return err
 	}
 	c := newConn(e, k, e.cfg, true)
+	c.notify(ConnBegun)
 	if e.add(c, in) != nil {
 		c.discard()
 		return errRefused

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -15,7 +16,11 @@ type HandshakeStats struct {
 	Completed uint64
 	Resumed   uint64 // completed with a session ticket
 	Retried   uint64 // completed after a Retry
-	Failed    uint64 // the sum of the counters below
+	// Groups counts the completed handshakes by their key exchange. Downgraded is the number of those whose
+	// key exchange is classical although this side offers post-quantum ones: the peer has none in common.
+	Groups     map[tlsprovider.Group]uint64
+	Downgraded uint64
+	Failed     uint64 // the sum of the counters below
 
 	TimedOut           uint64 // not complete within Config.HandshakeTimeout, or idle
 	Canceled           uint64 // ended by the context of Dial, Close or Shutdown
@@ -40,15 +45,19 @@ func (h *handshakeCounts) stats() HandshakeStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.s
-	s.LocalAlerts, s.PeerAlerts = maps.Clone(s.LocalAlerts), maps.Clone(s.PeerAlerts)
+	s.LocalAlerts, s.PeerAlerts, s.Groups = maps.Clone(s.LocalAlerts), maps.Clone(s.PeerAlerts), maps.Clone(s.Groups)
 	return s
 }
 
-func (h *handshakeCounts) complete(resumed, retried bool) {
+func (h *handshakeCounts) complete(state *tlsprovider.State, retried, downgraded bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.s.Completed++
-	if resumed {
+	count(&h.s.Groups, state.Group)
+	if downgraded {
+		h.s.Downgraded++
+	}
+	if state.Resumed {
 		h.s.Resumed++
 	}
 	if retried {
@@ -101,19 +110,35 @@ func (h *handshakeCounts) failTransport(e *TransportError) {
 	}
 }
 
-func count(m *map[tlsprovider.Alert]uint64, a tlsprovider.Alert) {
+func count[K comparable](m *map[K]uint64, key K) {
 	if *m == nil {
-		*m = make(map[tlsprovider.Alert]uint64)
+		*m = make(map[K]uint64)
 	}
-	(*m)[a]++
+	(*m)[key]++
 }
 
 // noteComplete counts a handshake that is complete. No lock is held.
 func (c *Conn) noteComplete() {
 	c.mu.Lock()
-	resumed, retried := c.core.State().Resumed, c.core.Retried()
+	state, retried := c.core.State(), c.core.Retried()
 	c.mu.Unlock()
-	c.ep.handshakes.complete(resumed, retried)
+	cfg := c.cfg.TLS
+	if !c.server {
+		cfg = c.cfg.dialTLS()
+	}
+	c.ep.handshakes.complete(&state, retried, !state.Group.PostQuantum() && offersPQ(c.ep.cfg.Provider, cfg))
+}
+
+// offersPQ reports whether a configuration has post-quantum key exchanges. Without Groups it has the
+// provider's default ones. The groups of a Policy are not known, and count as post-quantum if the provider has
+// such groups.
+func offersPQ(p tlsprovider.Provider, cfg *tlsprovider.Config) bool {
+	groups := cfg.Groups
+	if len(groups) == 0 {
+		caps := p.Capabilities()
+		groups = caps.GroupIDs()
+	}
+	return slices.ContainsFunc(groups, tlsprovider.Group.PostQuantum)
 }
 
 // noteFailure counts a handshake that failed. A fault that only the server's operator can fix is logged at

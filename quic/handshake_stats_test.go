@@ -20,6 +20,8 @@ import (
 func TestHandshakeStats(t *testing.T) {
 	const internal, unknownCA, noALPN = tlsprovider.AlertInternalError, tlsprovider.AlertUnknownCA, tlsprovider.AlertNoApplicationProtocol
 	type alerts = map[tlsprovider.Alert]uint64
+	type groups = map[tlsprovider.Group]uint64
+	hybrid, classical := groups{tlsprovider.X25519MLKEM768: 1}, groups{tlsprovider.X25519: 1}
 	for _, tc := range []struct {
 		name           string
 		edit           func(server, client *Config)
@@ -27,10 +29,20 @@ func TestHandshakeStats(t *testing.T) {
 		cancel         bool
 		client, server HandshakeStats
 	}{
-		{name: "complete", client: HandshakeStats{Completed: 1}, server: HandshakeStats{Completed: 1}},
+		{name: "complete", client: HandshakeStats{Completed: 1, Groups: hybrid}, server: HandshakeStats{Completed: 1, Groups: hybrid}},
 		{
-			name: "Retry", client: HandshakeStats{Completed: 1, Retried: 1}, server: HandshakeStats{Completed: 1, Retried: 1},
+			name: "Retry", client: HandshakeStats{Completed: 1, Retried: 1, Groups: hybrid}, server: HandshakeStats{Completed: 1, Retried: 1, Groups: hybrid},
 			edit: func(s, _ *Config) { s.RequireAddressValidation = func(netip.AddrPort) bool { return true } },
+		},
+		{
+			name: "classical client", client: HandshakeStats{Completed: 1, Groups: classical},
+			server: HandshakeStats{Completed: 1, Groups: classical, Downgraded: 1},
+			edit:   func(_, c *Config) { c.TLS.Groups = []tlsprovider.Group{tlsprovider.X25519} },
+		},
+		{
+			name: "classical server", client: HandshakeStats{Completed: 1, Groups: classical, Downgraded: 1},
+			server: HandshakeStats{Completed: 1, Groups: classical},
+			edit:   func(s, _ *Config) { s.TLS.Groups = []tlsprovider.Group{tlsprovider.X25519} },
 		},
 		{
 			name: "GetTLSConfig", client: HandshakeStats{Failed: 1, PeerAlerts: alerts{internal: 1}},
@@ -93,7 +105,7 @@ func TestDialThatClosesAtOnce(t *testing.T) {
 		require.NoError(t, err)
 		<-server.Context().Done()
 		requireApplicationError(t, context.Cause(server.Context()), 7, "changed my mind", true)
-		want := HandshakeStats{Completed: 1}
+		want := HandshakeStats{Completed: 1, Groups: map[tlsprovider.Group]uint64{tlsprovider.X25519MLKEM768: 1}}
 		require.Equal(t, want, w.client.Stats().Handshakes)
 		require.Equal(t, want, w.server.Stats().Handshakes)
 	})
@@ -125,7 +137,7 @@ func TestHandshakeStatsOfResumption(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		w.dialForTicket(nil)
 		w.dialForTicket(nil)
-		want := HandshakeStats{Completed: 2, Resumed: 1}
+		want := HandshakeStats{Completed: 2, Resumed: 1, Groups: map[tlsprovider.Group]uint64{tlsprovider.X25519MLKEM768: 2}}
 		require.Equal(t, want, w.client.Stats().Handshakes)
 		require.Equal(t, want, w.server.Stats().Handshakes)
 	})

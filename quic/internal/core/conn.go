@@ -99,6 +99,9 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
 	c.ids.initServer(c, in)
+	if in.Retried { // the client's first flight and the Retry packet, which the Endpoint has handled
+		c.stats.HandshakeFlights = 2
+	}
 	c.startTrace()
 	if in.keys.Sealer != nil {
 		sp := c.spaces[recovery.SpaceInitial]
@@ -208,11 +211,13 @@ func (c *Conn) Stats() Stats {
 		s.Drops = *c.drops
 	}
 	lost := c.loss.Counters()
-	s.PacketsLost, s.SpuriousLosses = lost.Lost, lost.SpuriousLosses
+	s.PacketsLost, s.SpuriousLosses, s.BytesLost = lost.Lost, lost.SpuriousLosses, lost.LostBytes
+	s.ProbeTimeouts, s.CongestionEvents, s.PersistentCongestion = lost.ProbeTimeouts, lost.CongestionEvents, lost.PersistentCongestion
 	path := c.loss.Path()
 	rtt := path.RTT()
-	s.SmoothedRTT, s.LatestRTT, s.MinRTT = rtt.Smoothed, rtt.Latest, rtt.Min
+	s.SmoothedRTT, s.LatestRTT, s.MinRTT, s.RTTVariance = rtt.Smoothed, rtt.Latest, rtt.Min, rtt.Variance
 	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()
+	s.PacketsInFlight, s.PacingRate, s.CongestionState = c.loss.PacketsInFlight(), path.PacingRate(), path.CongestionState()
 	s.DatagramSize = path.MaxDatagramSize()
 	s.Streams = c.streams.Stats()
 	if c.datagrams != nil {

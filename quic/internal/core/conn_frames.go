@@ -67,6 +67,10 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	if !ok || c.closing.state != stateOpen {
 		return
 	}
+	if s != recovery.SpaceApp {
+		c.stats.HandshakeBytesReceived += uint64(len(pkt))
+		c.countFlight(peerFlight, eliciting)
+	}
 	sp.acks.Receive(c.now, pn, eliciting, ecn)
 	if eliciting {
 		c.elicitedSince++

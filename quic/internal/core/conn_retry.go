@@ -37,6 +37,7 @@ func (c *Conn) handleRetry(d []byte) {
 	}
 	c.traced(TraceEvent{Kind: TraceUnprotected, Header: d})
 	c.ids.retried, c.ids.retrySrc = true, r.SrcID
+	c.countFlight(peerFlight, true)
 	c.ids.token = append([]byte(nil), r.Token...)
 	c.ids.setPeerFirst(r.SrcID)
 	if err := c.setInitialKeys(r.SrcID); err != nil {

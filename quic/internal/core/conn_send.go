@@ -291,6 +291,10 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 func (c *Conn) packetSent(s recovery.Space, p *recovery.SentPacket) {
 	c.stats.PacketsSent++
 	eliciting := p.AckEliciting
+	if s != recovery.SpaceApp {
+		c.stats.HandshakeBytesSent += uint64(p.Size)
+		c.countFlight(ourFlight, eliciting)
+	}
 	c.loss.PacketSent(c.now, s, p)
 	if eliciting {
 		c.lastEliciting, c.elicitedSince = c.now, 0

@@ -17,6 +17,7 @@ const ticketWait = 5 * time.Second
 
 // tlsState is the state of the TLS handshake.
 type tlsState struct {
+	flight        flight
 	wanted        bool // a job should run although no CRYPTO data waits
 	busy          bool // a job is running
 	ignoreTickets bool // the next job calls Session.IgnoreTickets

@@ -9,11 +9,17 @@ import (
 // Stats are the statistics of one connection.
 type Stats struct {
 	Counts
-	PacketsLost, SpuriousLosses     uint64
-	Drops                           DropCounts // packets received but not processed
-	SmoothedRTT, LatestRTT, MinRTT  time.Duration
-	CongestionWindow, BytesInFlight int
-	DatagramSize                    int // the largest UDP payload to send now
+	PacketsLost, SpuriousLosses, BytesLost                uint64
+	ProbeTimeouts, CongestionEvents, PersistentCongestion uint64
+	Drops                                                 DropCounts // packets received but not processed
+
+	// Of the active path.
+	SmoothedRTT, LatestRTT, MinRTT, RTTVariance time.Duration
+	CongestionWindow, BytesInFlight             int
+	PacketsInFlight                             int // on all paths
+	PacingRate                                  int64
+	CongestionState                             string
+	DatagramSize                                int // the largest UDP payload to send now
 
 	Streams   streams.Stats
 	Datagrams DatagramStats
@@ -26,6 +32,28 @@ type Counts struct {
 	PacketsSent, PacketsReceived     uint64
 	SendErrors                       uint64 // trains that the socket failed to send
 	KeyUpdates                       uint64
+	// HandshakeFlights is the number of flights of both sides in the handshake, and the bytes are those of
+	// Initial and Handshake packets.
+	HandshakeFlights                           uint64
+	HandshakeBytesSent, HandshakeBytesReceived uint64
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
+}
+
+// A flight is what one side sends in Initial and Handshake packets until it receives something from the
+// other side that advances the handshake.
+type flight uint8
+
+const (
+	noFlight flight = iota
+	ourFlight
+	peerFlight
+)
+
+// countFlight counts a packet of the handshake. Packets that only acknowledge do not begin a flight.
+func (c *Conn) countFlight(f flight, eliciting bool) {
+	if eliciting && c.tls.flight != f {
+		c.tls.flight = f
+		c.stats.HandshakeFlights++
+	}
 }

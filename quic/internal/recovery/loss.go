@@ -59,6 +59,7 @@ type Loss struct {
 // Counters count the events of a connection.
 type Counters struct {
 	Lost                 uint64 // packets declared lost
+	LostBytes            uint64 // their size
 	SpuriousLosses       uint64 // packets declared lost and acknowledged later
 	ProbeTimeouts        uint64
 	CongestionEvents     uint64 // recovery periods begun

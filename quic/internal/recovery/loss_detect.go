@@ -79,6 +79,7 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 	}
 	if p.InFlight {
 		l.counters.Lost++
+		l.counters.LostBytes += uint64(p.Size)
 		b := &pa.losses
 		b.Packets++
 		b.Bytes += p.Size

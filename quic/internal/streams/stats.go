@@ -18,6 +18,8 @@ type Stats struct {
 	BytesUnacknowledged, SendCredit int64
 	// OpenStreams is the number of streams of both sides.
 	OpenStreams int64
+	// LocalStreams and PeerStreams are the numbers of streams that each side has opened so far.
+	LocalStreams, PeerStreams int64
 	// BidiCredit and UniCredit are the numbers of streams that the peer allows us to open.
 	BidiCredit, UniCredit int64
 }
@@ -31,6 +33,8 @@ func (s *Set) Stats() Stats {
 	}
 	t.SendCredit = s.sendMax - s.sent
 	t.OpenStreams = int64(len(s.all))
+	t.LocalStreams = s.local[0].opened + s.local[1].opened
+	t.PeerStreams = s.remote[0].opened + s.remote[1].opened
 	t.BidiCredit, t.UniCredit = s.local[0].max-s.local[0].opened, s.local[1].max-s.local[1].opened
 	return t
 }
