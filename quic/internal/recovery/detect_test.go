@@ -148,7 +148,7 @@ func TestSpuriousLossUndone(t *testing.T) {
 	lt.ack(SpaceApp, 0, 1, -8)
 	lt.want("App 2 acked")
 	require.Equal(t, window, lt.l.Path().CongestionWindow(), "nothing was lost")
-	require.Equal(t, Counters{Lost: 2, SpuriousLosses: 2, CongestionEvents: 1, UndoneReductions: 1}, lt.l.Counters())
+	require.Equal(t, Counters{Lost: 2, LostBytes: 2400, SpuriousLosses: 2, CongestionEvents: 1, UndoneReductions: 1}, lt.l.Counters())
 
 	// The path may do the same again without any packet being declared lost.
 	lt.send(SpaceApp, 8) // 9 to 16
