@@ -114,6 +114,27 @@ func (t *tlsConfigs) prepare(
 	return p, nil
 }
 
+// SetTicketKeys replaces the TicketKeys of Config.TLS for new handshakes. To rotate the keys of a fleet, first append
+// the new key on every server, then move it to the front on every server, and later remove the old one. It does not
+// affect configurations of GetTLSConfig: return a new one instead.
+func (e *Endpoint) SetTicketKeys(keys [][]byte) error {
+	if isClosed(e.closed) {
+		return ErrEndpointClosed
+	}
+	cfg := e.tls.own
+	if e.tls.deferred != nil {
+		return errors.New("quic: SetTicketKeys of an Endpoint without Config.TLS.Certificates: return a Config with other TicketKeys from GetTLSConfig")
+	}
+	te, err := e.tls.server(cfg)
+	if err != nil {
+		return err
+	}
+	if err := te.SetTicketKeys(keys); err != nil {
+		return fmt.Errorf("quic: %w", err)
+	}
+	return nil
+}
+
 // losesTickets reports whether cfg generates its own ticket keys and replaces a configuration that an
 // earlier client of the same kind received. It remembers a bounded number of kinds.
 func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovider.Config) bool {

@@ -111,3 +111,50 @@ func TestReloadWithoutTicketKeys(t *testing.T) {
 		})
 	}
 }
+
+// The function Dial, which makes an Endpoint for each connection, resumes with a ClientStore.
+func TestDialWithStoreResumes(t *testing.T) {
+	cfg := serverConfig()
+	l, err := Listen("udp", "127.0.0.1:0", cfg)
+	require.NoError(t, err)
+	defer l.Endpoint().Close()
+	store := tlsprovider.NewClientStore(0, 0)
+	tls := *clientConfig().TLS
+	tls.ClientStore = store
+	for i := range 3 {
+		conn, err := Dial(t.Context(), "udp", l.Addr().String(), &Config{TLS: &tls, ServerName: "localhost"})
+		require.NoError(t, err)
+		require.Equal(t, i > 0, conn.ConnectionState().TLS.Resumed)
+		// The server's first bytes follow its ticket.
+		accepted, err := l.Accept(t.Context())
+		require.NoError(t, err)
+		stream, err := accepted.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, stream.Close())
+		_, err = conn.AcceptUniStream(t.Context())
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			saved, err := store.MarshalBinary()
+			return err == nil && len(saved) > 1
+		}, 10*time.Second, time.Millisecond)
+		require.NoError(t, conn.Close())
+	}
+}
+
+// Servers replace their ticket keys without a restart. Sessions stay valid while their key is known.
+func TestSetTicketKeys(t *testing.T) {
+	one, two := pattern(32, 1), pattern(32, 2)
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		require.NoError(t, w.server.SetTicketKeys([][]byte{one}))
+		require.False(t, w.dialForTicket(nil))
+		require.NoError(t, w.server.SetTicketKeys([][]byte{two, one}))
+		require.True(t, w.dialForTicket(nil))
+		require.NoError(t, w.server.SetTicketKeys([][]byte{two}))
+		require.True(t, w.dialForTicket(nil), "the newer key sealed the last ticket")
+		require.NoError(t, w.server.SetTicketKeys([][]byte{one}))
+		require.False(t, w.dialForTicket(nil))
+		require.ErrorContains(t, w.server.SetTicketKeys([][]byte{{1}}), "ticket key 0 has 1 bytes")
+		require.NoError(t, w.server.Close())
+		require.ErrorIs(t, w.server.SetTicketKeys([][]byte{one}), ErrEndpointClosed)
+	})
+}

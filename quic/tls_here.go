@@ -26,6 +26,9 @@ func isQuick(cfg *tlsprovider.Config, side tlsprovider.Side) bool {
 	if cfg.TLS != nil || cfg.VerifyPeer != nil || cfg.KeyLogWriter != nil || cfg.Time != nil {
 		return false
 	}
+	if _, ours := cfg.ClientStore.(*tlsprovider.ClientCache); cfg.ClientStore != nil && !ours {
+		return false
+	}
 	systemVerifies := runtime.GOOS == "windows" || runtime.GOOS == "darwin" || runtime.GOOS == "ios"
 	return side == tlsprovider.Server || cfg.RootCAs != nil || !systemVerifies
 }

@@ -73,12 +73,19 @@ type Config struct {
 	// concurrently.
 	KeyLogWriter io.Writer
 
+	// ClientStore keeps a client's sessions. Nil means that the endpoint keeps some until it is closed. A session in
+	// a store that several clients share is used only by those whose configurations agree in how they verify the
+	// server and in what they offer. The provider s2n keeps the secrets of sessions in the memory of the C library,
+	// so its sessions can be shared by the clients of a process, but not saved.
+	ClientStore ClientStore
+
 	// DisableTickets disables session tickets.
 	DisableTickets bool
 
 	// TicketKeys are a server's session ticket keys of 32 bytes each. The first seals new
 	// tickets; all of them open tickets. Nil means a random key that is replaced every day.
-	// Servers that share their keys resume one another's sessions.
+	// Servers that share their keys resume one another's sessions, if their configurations agree
+	// in how they verify clients and in what they offer.
 	TicketKeys [][]byte
 
 	// Time returns the current time for the verification of certificates. Nil means time.Now.

@@ -35,7 +35,7 @@
 // [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An Opener that
 // is a [RestingOpener] needs less memory while its connection is idle. An [InitialPacket], a [TokenKey] and a
 // [ResetKey] serve packets that belong to no session. [Guard] runs callbacks, and [ParseServerName] parses what a
-// client asks for as a [ServerName]. Package tlsprovider/packetkeys implements a Sealer and an Opener on a
+// client asks for as a [ServerName]. [SessionKey] names a session in a ClientStore. Package tlsprovider/packetkeys implements a Sealer and an Opener on a
 // cipher.AEAD, tlsprovider/messages checks TLS messages, and tlsprovider/tlstest is the conformance suite that every
 // provider must pass. See docs/writing-a-provider.md.
 //

@@ -57,6 +57,8 @@ type Capabilities struct {
 
 	// Tickets reports whether sessions can resume. If not, Config.DisableTickets has no effect.
 	Tickets bool
+	// SavedTickets reports whether a session in Config.ClientStore can be saved and used by another process.
+	SavedTickets bool
 	// Exporters reports whether Session.Export is supported.
 	Exporters bool
 	// VerifyPeer reports whether Config.VerifyPeer is supported.

@@ -1,7 +1,9 @@
 package native
 
 import (
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -44,6 +46,7 @@ type prepared struct {
 	certs    []tls.Certificate
 	external bool
 	cache    *ticketCache // of a client
+	binding  [32]byte     // of a client's sessions in Config.ClientStore
 
 	mu     sync.Mutex
 	byALPN map[string]*tls.Config // of a server
@@ -117,14 +120,21 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	return checkTLSConfig(cfg, side)
 }
 
-// setTicketKeys sets the configured ticket keys, or makes one if there are none.
+// setTicketKeys sets the keys that the configured ticket keys and the configuration make, or a random one if there are
+// none.
 func (e *endpoint) setTicketKeys(keys [][]byte, now time.Time) error {
 	out := make([][32]byte, 0, len(keys))
+	binding := e.cfg.ServerBinding()
 	for i, k := range keys {
 		if len(k) != 32 {
 			return fmt.Errorf("native: ticket key %d has %d bytes; it must have 32", i, len(k))
 		}
-		out = append(out, [32]byte(k))
+		bound, err := hkdf.Key(sha256.New, k, nil, "pqquic ticket key "+string(binding[:]), 32)
+		if err != nil {
+			return err
+		}
+		out = append(out, [32]byte(bound))
+		clear(bound)
 	}
 	e.ownKeys = len(out) == 0
 	if e.ownKeys && e.side == tlsprovider.Server {
@@ -150,7 +160,7 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.certs, e.external = out, external
+	e.certs, e.external, e.cfg.Certificates = out, external, certs
 	e.generation++
 	return e.replaceLocked()
 }

@@ -23,17 +23,18 @@ var errOutOfTurn = errors.New("native: Advance while the session waits for Conti
 
 // A session is one handshake. It implements tlsprovider.Session.
 type session struct {
-	e        *endpoint
-	prepared *prepared
-	version  *version
-	name     tlsprovider.ServerName // of the server, on a client
-	params   []byte                 // transport parameters of a client
-	conn     *tls.QUICConn
-	signing  *signing     // nil unless a private key is external
-	outside  bool         // a signature was requested from a Signer
-	watch    *hello.Watch // nil once tickets are ignored
-	post     messages.PostHandshake
-	state    tlsprovider.State
+	e            *endpoint
+	prepared     *prepared
+	version      *version
+	name         tlsprovider.ServerName // of the server, on a client
+	firstVersion uint32                 // SessionParams.Version
+	params       []byte                 // transport parameters of a client
+	conn         *tls.QUICConn
+	signing      *signing     // nil unless a private key is external
+	outside      bool         // a signature was requested from a Signer
+	watch        *hello.Watch // nil once tickets are ignored
+	post         messages.PostHandshake
+	state        tlsprovider.State
 
 	hello          messages.ClientHello // CRYPTO bytes before Continue, on a server
 	waitHello      bool                 // EventClientHello was returned
@@ -63,7 +64,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{e: e, prepared: prepared, version: v, watch: new(hello.Watch), params: p.TransportParameters, wantPQ: e.cfg.RequirePQ}
+	s := &session{e: e, prepared: prepared, version: v, watch: new(hello.Watch), params: p.TransportParameters,
+		firstVersion: p.Version, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
 	if prepared.external {
 		s.signing = newSigning()

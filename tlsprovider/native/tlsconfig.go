@@ -20,6 +20,10 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		(t == nil || t.ClientCAs == nil) {
 		return errors.New("native: ClientAuth without ClientCAs: set ClientCAs to the authorities that issue client certificates")
 	}
+	if side == tlsprovider.Client && cfg.ClientStore != nil && t != nil && t.RootCAs != nil && cfg.RootCAs == nil {
+		return fmt.Errorf("native: ClientStore with tls.Config.RootCAs: %w: the certificates of a pool cannot be compared: set Config.RootCAs to the same ones",
+			tlsprovider.ErrUnsupported)
+	}
 	if t == nil {
 		return nil
 	}
@@ -68,6 +72,7 @@ func (e *endpoint) prepare() (*prepared, error) {
 		}
 		if !e.cfg.DisableTickets {
 			p.cache = newTicketCache(t.ClientSessionCache, e.generation)
+			p.binding = e.cfg.ClientBinding()
 		}
 		return p, nil
 	}
@@ -103,7 +108,10 @@ func (p *prepared) clientConfig(s *session) *tls.Config {
 	s.guardCallbacks(t)
 	t.ServerName = s.name.Verify // crypto/tls does not send an address
 	t.ClientSessionCache = nil
-	if p.cache != nil {
+	switch {
+	case p.cache != nil && s.e.cfg.ClientStore != nil:
+		t.ClientSessionCache = &storedSessions{s.e.cfg.ClientStore, s}
+	case p.cache != nil:
 		t.ClientSessionCache = &sessionCache{p.cache, s}
 	}
 	certs := s.signing.wrap(p.certs)

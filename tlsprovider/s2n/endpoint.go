@@ -29,6 +29,7 @@ type endpoint struct {
 	mu      sync.RWMutex
 	current *prepared // nil once closed
 	tickets ticketCache
+	binding [32]byte // of the tickets in Config.ClientStore; SetCertificates changes it
 }
 
 // A prepared is a configuration of s2n-tls with the Go values that belong to it.
@@ -65,7 +66,7 @@ func (p *provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg}
+	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg, binding: cfg.ClientBinding()}
 	keys, err := e.firstTicketKeys()
 	if err != nil {
 		return nil, err
@@ -254,12 +255,30 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*p
 		}
 	}
 	for _, k := range keys.secrets {
-		if err := c.AddTicketKey(k); err != nil {
+		if err := e.addTicketKey(c, k); err != nil {
 			c.Close()
 			return nil, fmt.Errorf("s2n: ticket keys: %w", err)
 		}
 	}
 	return p, nil
+}
+
+// addTicketKey adds the key that a ticket key and the configuration make. The module derives it, with the function that
+// also derives the tokens of stateless resets.
+func (e *endpoint) addTicketKey(c *s2n.Config, secret []byte) error {
+	prf, err := awslc.NewResetKey(secret)
+	if err != nil {
+		return err
+	}
+	defer prf.Close()
+	binding := e.cfg.ServerBinding()
+	var key []byte
+	for i := range byte(2) {
+		part := prf.Token(append([]byte{'t', i}, binding[:]...))
+		key = append(key, part[:]...)
+	}
+	defer clear(key)
+	return c.AddTicketKey(key)
 }
 
 // wipe overwrites the endpoint's own ticket keys, except those in inUse.
@@ -314,6 +333,9 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 		return err
 	}
 	e.tickets.clear() // they belong to the previous certificates
+	bound := e.cfg
+	bound.Certificates = certs
+	e.binding = bound.ClientBinding()
 	return nil
 }
 

@@ -22,7 +22,10 @@ type session struct {
 	conn    *s2n.Conn
 	name    string // SessionParams.ServerName
 
-	generation int // of the client's tickets
+	generation int      // of the client's tickets
+	binding    [32]byte // of the client's tickets
+	version    uint32   // SessionParams.Version
+	storeFault error    // of Config.ClientStore
 
 	events  []tlsprovider.Event
 	hello   *hello.ClientHello  // while the server waits for Continue
@@ -61,7 +64,8 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
 		var t *s2n.Ticket
-		if t, s.generation = e.tickets.take(p.ServerName, now); t != nil {
+		s.binding, s.version = e.binding, p.Version
+		if t, s.generation = s.takeTicket(now); t != nil {
 			// If s2n-tls does not accept the ticket, the handshake is a full one.
 			conn.Resume(t, e.nanoseconds(now))
 			t.Close()
@@ -101,6 +105,9 @@ func (s *session) fail(alert tlsprovider.Alert, err error) error {
 func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
 	if s.failed != nil {
 		return nil, s.failed
+	}
+	if s.storeFault != nil {
+		return nil, s.fail(tlsprovider.AlertInternalError, s.storeFault)
 	}
 	clear(s.events) // they refer to bytes that are no longer valid
 	s.events = s.events[:0]
@@ -214,7 +221,7 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 		}
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone, Level: level})
 	case s2n.EventTicket:
-		if t := s.conn.TakeTicket(); t != nil && s.ep.tickets.put(s.name, s.generation, t, now) {
+		if t := s.conn.TakeTicket(); t != nil && s.putTicket(t, now) {
 			s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: level})
 		}
 	case s2n.EventKeyLog:

@@ -1,10 +1,13 @@
 package s2n
 
 import (
+	"encoding/hex"
 	"sync"
 	"time"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cgo/s2n"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // maxTickets is the maximum number of tickets of an endpoint. Each takes a few hundred bytes of C memory.
@@ -100,4 +103,49 @@ func (c *ticketCache) close() {
 	c.closed = true
 	c.mu.Unlock()
 	c.clear()
+}
+
+// stored are the tickets of clients that have a Config.ClientStore. The store gets a random name for each, because the
+// secret of a ticket stays in C. A ticket whose name a store drops is freed when its time has passed or there are too
+// many. If there is no ticket of a name, because another process made it, the handshake is a full one.
+var stored ticketCache
+
+// storeKey returns the key of the session's server in Config.ClientStore.
+func (s *session) storeKey() string {
+	return tlsprovider.SessionKey(Name, s.version, s.binding, s.name)
+}
+
+// takeTicket returns a ticket, which the caller closes, or nil.
+func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
+	store := s.ep.cfg.ClientStore
+	if store == nil {
+		return s.ep.tickets.take(s.name, now)
+	}
+	var name []byte
+	err := tlsprovider.Guard("Config.ClientStore", func() error { name = store.Take(s.storeKey()); return nil })
+	if err != nil || name == nil {
+		s.storeFault = err
+		return nil, 0
+	}
+	t, _ = stored.take(string(name), now)
+	return t, 0
+}
+
+// putTicket stores a ticket, of which it takes ownership, and reports whether it did.
+func (s *session) putTicket(t *s2n.Ticket, now time.Time) bool {
+	store := s.ep.cfg.ClientStore
+	if store == nil {
+		return s.ep.tickets.put(s.name, s.generation, t, now)
+	}
+	var random [16]byte
+	if _, err := awslc.Rand.Read(random[:]); err != nil {
+		t.Close()
+		return false
+	}
+	name := hex.EncodeToString(random[:])
+	if !stored.put(name, 0, t, now) {
+		return false
+	}
+	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { store.Put(s.storeKey(), []byte(name)); return nil })
+	return s.storeFault == nil
 }
