@@ -58,6 +58,7 @@ func (s ours) config(o options) *quic.Config {
 	if o.datagrams {
 		cfg.MaxDatagramFrameSize = 65535
 	}
+	cfg.EnableResetStreamAt = o.resetAt
 	if o.noRoots {
 		cfg.TLS.RootCAs = s.c.other.Roots()
 	}
@@ -138,12 +139,12 @@ type ourConn struct{ *quic.Conn }
 
 func (c ourConn) open(ctx context.Context) (stream, error) {
 	s, err := c.OpenStream(ctx)
-	return ourStream{s}, err
+	return ourStream{s, new(int64)}, err
 }
 
 func (c ourConn) accept(ctx context.Context) (stream, error) {
 	s, err := c.AcceptStream(ctx)
-	return ourStream{s}, err
+	return ourStream{s, new(int64)}, err
 }
 
 func (c ourConn) closeCode(code uint64, reason string) { _ = c.CloseWithError(code, reason) }
@@ -157,6 +158,25 @@ func (c ourConn) gone(ctx context.Context) error {
 	}
 }
 
-type ourStream struct{ *quic.Stream }
+type ourStream struct {
+	*quic.Stream
+	written *int64
+}
 
 func (s ourStream) closeWrite() error { return s.CloseWrite() }
+
+func (s ourStream) Write(p []byte) (int, error) {
+	n, err := s.Stream.Write(p)
+	*s.written += int64(n)
+	return n, err
+}
+
+func (s ourStream) resetAt(code uint64) error { return s.ResetAt(code, *s.written) }
+
+func (s ourStream) resetCode(err error) (code uint64, ok bool) {
+	var reset *quic.StreamError
+	if errors.As(err, &reset) {
+		return reset.Code, reset.Remote
+	}
+	return 0, false
+}

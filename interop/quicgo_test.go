@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	quicgo "github.com/quic-go/quic-go"
@@ -12,7 +13,7 @@ import (
 type quicGo struct{ c *creds }
 
 func (s quicGo) dial(ctx context.Context, addr string, o options) (conn, error) {
-	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams})
+	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams, EnableStreamResetPartialDelivery: o.resetAt})
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +26,7 @@ func (s quicGo) listen(o options) (listener, error) {
 		return nil, err
 	}
 	tr := &quicgo.Transport{Conn: pc, VerifySourceAddress: func(net.Addr) bool { return o.retry }}
-	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams})
+	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams, EnableStreamResetPartialDelivery: o.resetAt})
 	return &goListener{tr, pc, l}, err
 }
 
@@ -89,3 +90,18 @@ func (c goConn) gone(ctx context.Context) error {
 type goStream struct{ *quicgo.Stream }
 
 func (s goStream) closeWrite() error { return s.Close() }
+
+// resetAt resets a stream of which all has been written that must arrive.
+func (s goStream) resetAt(code uint64) error {
+	s.SetReliableBoundary()
+	s.CancelWrite(quicgo.StreamErrorCode(code))
+	return nil
+}
+
+func (s goStream) resetCode(err error) (code uint64, ok bool) {
+	var reset *quicgo.StreamError
+	if errors.As(err, &reset) {
+		return uint64(reset.ErrorCode), reset.Remote
+	}
+	return 0, false
+}

@@ -49,4 +49,6 @@ type options struct {
 	retry bool // the server validates addresses
 	// datagrams enables DATAGRAM frames.
 	datagrams bool
+	// resetAt enables RESET_STREAM_AT.
+	resetAt bool
 }

@@ -107,6 +107,11 @@ type Config struct {
 	// The bytes count towards MaxSendMemory and MaxReceiveMemory. 0 means 32 and 128.
 	DatagramSendQueue, DatagramReceiveQueue int
 
+	// EnableResetStreamAt permits the peer to abort streams whose first bytes must still be read (RESET_STREAM_AT,
+	// draft-ietf-quic-reliable-stream-reset). Read returns these bytes before the *StreamError. Stream.ResetAt needs
+	// the setting of the peer.
+	EnableResetStreamAt bool
+
 	// DisablePathMTUDiscovery limits datagrams to 1200 bytes of UDP payload, which every path carries.
 	// Otherwise, a connection with bulk data to send probes for the largest datagrams that its path carries,
 	// up to packets of 9000 bytes. This needs a *net.UDPConn of which the system does not fragment datagrams,

@@ -107,6 +107,8 @@ type ConnectionState struct {
 	// SendsDatagrams reports whether the peer accepts datagrams. ReceivesDatagrams reports whether this side
 	// does: see Config.MaxDatagramFrameSize.
 	SendsDatagrams, ReceivesDatagrams bool
+	// SupportsResetAt reports whether the peer accepts RESET_STREAM_AT, which Stream.ResetAt needs.
+	SupportsResetAt bool
 }
 
 // ConnectionState returns what has been negotiated so far.
@@ -115,7 +117,8 @@ func (c *Conn) ConnectionState() ConnectionState {
 	defer c.mu.Unlock()
 	return ConnectionState{
 		TLS: c.core.State(), Version: Version(c.core.Version()),
-		SendsDatagrams: c.core.PeerAcceptsDatagrams(), ReceivesDatagrams: c.cfg.MaxDatagramFrameSize > 0,
+		SupportsResetAt: c.core.PeerAcceptsResetAt(),
+		SendsDatagrams:  c.core.PeerAcceptsDatagrams(), ReceivesDatagrams: c.cfg.MaxDatagramFrameSize > 0,
 	}
 }
 

@@ -71,6 +71,16 @@ func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
 	}
 }
 
+// stream.SetPriority(urgency, incremental); stream.SetReliableBoundary(), stream.CancelWrite(code)
+func portResetAt(stream *quic.Stream, header []byte) error {
+	stream.SetPriority(1, false)
+	n, err := stream.Write(header)
+	if err != nil {
+		return err
+	}
+	return stream.ResetAt(7, int64(n))
+}
+
 // conn.SendDatagram(p), conn.ReceiveDatagram(ctx)
 func portDatagrams(ctx context.Context, conn *quic.Conn, p []byte) ([]byte, error) {
 	if err := conn.SendDatagramWait(ctx, p); err != nil { // conn.SendDatagram(p) does not wait
@@ -190,7 +200,7 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 }
 
 var _ = []any{
-	portDialAddr, portListenAddr, portTransport, portConfig, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
+	portDialAddr, portListenAddr, portTransport, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portPeek,
 	portServer, portClose, portStats, portErrors, portState,
 }

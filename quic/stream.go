@@ -161,6 +161,14 @@ func (s *SendStream) Close() error { return s.s.CloseWrite() }
 // Reset is like Stream.Reset.
 func (s *SendStream) Reset(code uint64) error { return s.s.Reset(code) }
 
+// ResetAt is like Stream.ResetAt.
+func (s *SendStream) ResetAt(code uint64, size int64) error { return s.s.ResetAt(code, size) }
+
+// SetPriority is like Stream.SetPriority.
+func (s *SendStream) SetPriority(urgency int, incremental bool) {
+	s.s.SetPriority(urgency, incremental)
+}
+
 // SetWriteDeadline is like Stream.SetWriteDeadline.
 func (s *SendStream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
 

@@ -171,6 +171,53 @@ func (s *Stream) Reset(code uint64) error {
 	return nil
 }
 
+// ResetAt aborts the sending direction like Reset, but still delivers the first size bytes that were written: the peer
+// reads them before its Read fails with code. Applications use it if the beginning of a stream says what the stream is
+// (RESET_STREAM_AT, draft-ietf-quic-reliable-stream-reset). It may be called again with a smaller size, and after Close
+// and CloseWrite; the peer then sees the first code.
+//
+// If the peer does not accept RESET_STREAM_AT (Config.EnableResetStreamAt), the error wraps errors.ErrUnsupported and
+// nothing happens. The same goes for a size above the number of bytes that were written.
+func (s *Stream) ResetAt(code uint64, size int64) error {
+	if code > maxVarint {
+		return fmt.Errorf("quic: stream error code %#x exceeds 2^62-1", code)
+	}
+	c := s.c
+	c.mu.Lock()
+	if c.over {
+		err := c.err
+		c.mu.Unlock()
+		return err
+	}
+	err := c.core.ResetStreamAt(c.ep.clock.now(), streams.ID(s.id), code, size)
+	switch {
+	case errors.Is(err, streams.ErrResetAtUnsupported):
+		c.mu.Unlock()
+		return fmt.Errorf("quic: the peer does not accept RESET_STREAM_AT: %w", errors.ErrUnsupported)
+	case errors.Is(err, streams.ErrResetAtSize):
+		c.mu.Unlock()
+		return fmt.Errorf("quic: stream %d has fewer than %d bytes to be delivered", s.id, size)
+	}
+	// Other errors mean that the stream is finished.
+	s.endSend(&StreamError{ID: s.id, Code: code})
+	return nil
+}
+
+// SetPriority sets the priority of the data that this side sends on the stream, with the parameters of RFC 9218.
+// urgency is from 0, the most urgent, to 7; other values are changed to the nearest of these. A stream sends nothing
+// while one of a lower number has something to send, except for data that was lost. Streams of the same urgency share
+// the bandwidth if they are incremental; the others send one after another, in the order of their IDs. If an urgency has
+// both kinds of streams, the two kinds take turns.
+//
+// All streams begin with urgency 3, incremental. Priorities concern the streams of one connection, in one direction: the
+// peer does not learn of them.
+func (s *Stream) SetPriority(urgency int, incremental bool) {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.core.SetStreamPriority(streams.ID(s.id), uint8(min(max(urgency, 0), 7)), incremental)
+}
+
 // endSend finishes the sending direction and wakes a waiting Write. It is called with the connection's mu
 // held and releases it.
 func (s *Stream) endSend(err error) {

@@ -219,7 +219,7 @@ func (c *Conn) readBeyond(s recovery.Space) bool {
 
 // handleStreamFrame processes a frame about streams or flow control.
 func (c *Conn) handleStreamFrame(t uint64, b []byte) int {
-	if t == wire.FrameResetStream || t&^7 == wire.FrameStream {
+	if t == wire.FrameResetStream || t == wire.FrameResetStreamAt || t&^7 == wire.FrameStream {
 		c.idle.setStarved(c, false)
 	}
 	n, err := c.streams.HandleFrame(c.now, c.rtt(), t, b)

@@ -54,6 +54,7 @@ func TestPeerBreaksARule(t *testing.T) {
 		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, wire.AppendVarint(nil, 1<<60+1)...), wire.FrameEncodingError},
 		{"STOP_SENDING for a stream that only the peer sends on", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
 		{"MAX_STREAM_DATA for a stream that only receives", server, []wire.Frame{wire.MaxStreamData{ID: 2, Max: 1}}, nil, wire.StreamStateError},
+		{"RESET_STREAM_AT without support", server, []wire.Frame{wire.ResetStreamAt{ID: 2}}, nil, wire.FrameEncodingError},
 		{"too many connection IDs", server, []wire.Frame{
 			wire.NewConnectionID{Seq: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(11)},
 			wire.NewConnectionID{Seq: 12, ConnID: id(12)}}, nil, wire.ConnectionIDLimitError},

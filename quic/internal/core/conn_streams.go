@@ -120,6 +120,24 @@ func (c *Conn) ResetStream(now monotime.Time, id streams.ID, code uint64) error 
 	return c.streams.Reset(id, code)
 }
 
+// ResetStreamAt is like ResetStream, but the first size bytes are delivered.
+func (c *Conn) ResetStreamAt(now monotime.Time, id streams.ID, code uint64, size int64) error {
+	if err := c.usable(now); err != nil {
+		return err
+	}
+	return c.streams.ResetAt(id, code, size)
+}
+
+// SetStreamPriority sets the priority of a stream's data: see package streams.
+func (c *Conn) SetStreamPriority(id streams.ID, urgency uint8, incremental bool) {
+	if c.closing.state == stateOpen {
+		c.streams.SetPriority(id, urgency, incremental)
+	}
+}
+
+// PeerAcceptsResetAt reports whether the peer accepts RESET_STREAM_AT frames.
+func (c *Conn) PeerAcceptsResetAt() bool { return c.streams.PeerAcceptsResetAt() }
+
 // StopSending asks the peer to stop sending on a stream. After the peer's application has closed the
 // connection, it drops the data that could still be read.
 func (c *Conn) StopSending(now monotime.Time, id streams.ID, code uint64) error {

@@ -130,13 +130,16 @@ func (e *events) call(c *Conn, op byte, n int) {
 		_, _ = c.AcceptStream(n&1 == 1)
 		_, _ = c.Read(e.now, id, make([]byte, 1<<14))
 	case opEnd:
-		switch n % 3 {
+		switch n % 4 {
 		case 0:
 			_ = c.CloseWrite(e.now, id)
 		case 1:
 			_ = c.ResetStream(e.now, id, uint64(n))
 		case 2:
 			_ = c.StopSending(e.now, id, uint64(n))
+		case 3:
+			_ = c.ResetStreamAt(e.now, id, uint64(n), int64(10*n))
+			c.SetStreamPriority(id+4, uint8(n&7), n&8 != 0)
 		}
 	case opUpdate:
 		c.UpdateKeys()
@@ -207,7 +210,10 @@ func FuzzEvents(f *testing.F) {
 	f.Add(true, program(shake, bytes.Repeat(op(opDatagram, client, 100), 6), op(opOpen, client, 0), op(opWrite, client, 100), both, op(opLose, server, 1),
 		op(opDatagram, server, 2), both, op(opDatagram, server, 1), opFrames(server, recovery.SpaceApp, wire.Datagram{Data: make([]byte, 60)}),
 		op(opTime, client, 60), both, op(opMTU, client, 2), op(opDatagram, client, 126), both))
-	allowAll := func(c *Config) { allowProbes(c); c.MaxDatagramFrame = 1000 }
+	f.Add(false, program(shake, op(opOpen, client, 1), op(opWrite, client, 12), op(opOpen, client, 1), op(opWrite, client, 16), op(opEnd, client, 15),
+		both, op(opLose, server, 1), both, op(opRead, server, 1), opFrames(server, recovery.SpaceApp, wire.ResetStreamAt{ID: 2, Code: 3, FinalSize: 100, ReliableSize: 50}),
+		both, op(opTime, client, 60), both))
+	allowAll := func(c *Config) { allowProbes(c); c.MaxDatagramFrame = 1000; c.Streams.ResetStreamAt = true }
 	f.Fuzz(func(t *testing.T, classical bool, b []byte) {
 		if len(b) > 2000 {
 			return

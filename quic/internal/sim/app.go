@@ -27,10 +27,13 @@ type App struct {
 	Received int // bytes
 	Finished int // streams that ended with the peer's FIN, including answers
 	Resets   int
-	Got      []uint32 // the numbers of the datagrams that were received, in order
+	// ResetSizes are the numbers of bytes that were read of the streams that were reset.
+	ResetSizes []int
+	Got        []uint32 // the numbers of the datagrams that were received, in order
 
 	opened  int
-	thrown  int // datagrams sent so far
+	thrown  int     // datagrams sent so far
+	order   []int64 // the numbers of the streams that ended, in order
 	sending []*sending
 	reading []*reading
 }
@@ -39,12 +42,19 @@ type App struct {
 type Transfer struct {
 	Uni  bool
 	Size int
+	// ResetAt, if positive, is the reliable size of a reset in place of the end of the stream. More bytes than these may
+	// arrive.
+	ResetAt int
+	// Urgency and Ordered are the priority of the stream, if Priority is set.
+	Priority, Ordered bool
+	Urgency           uint8
 }
 
 type sending struct {
-	id   streams.ID
-	left int
-	at   int
+	id      streams.ID
+	left    int
+	at      int
+	resetAt int
 }
 
 type reading struct {
@@ -64,7 +74,10 @@ func (a *App) run(c *Conn) {
 			break
 		}
 		a.opened++
-		a.sending = append(a.sending, &sending{id: id, left: t.Size})
+		a.sending = append(a.sending, &sending{id: id, left: t.Size, resetAt: t.ResetAt})
+		if t.Priority {
+			c.SetStreamPriority(id, t.Urgency, !t.Ordered)
+		}
 		if !t.Uni {
 			a.reading = append(a.reading, &reading{id: id})
 		}
@@ -146,12 +159,14 @@ func (a *App) read(c *Conn, r *reading, buf []byte) bool {
 		switch {
 		case errors.Is(err, io.EOF):
 			a.Finished++
+			a.order = append(a.order, r.id.Num())
 			if a.Echo && c.Side() != r.id.Initiator() && !r.id.Uni() {
 				a.sending = append(a.sending, &sending{id: r.id, left: r.at})
 			}
 			return true
 		case errors.As(err, &reset):
 			a.Resets++
+			a.ResetSizes = append(a.ResetSizes, r.at)
 			return true
 		case errors.Is(err, streams.ErrBlocked):
 			return false
@@ -189,9 +204,18 @@ func (a *App) write(c *Conn, s *sending, buf []byte) bool {
 			return true
 		}
 	}
+	if s.resetAt > 0 {
+		if err := c.ResetStreamAt(c.node.w.now, s.id, resetCode, int64(s.resetAt)); err != nil {
+			c.node.w.Fail("%s: reset stream %d: %w", c.node.Name, s.id, err)
+		}
+		return true
+	}
 	_ = c.CloseWrite(c.node.w.now, s.id)
 	return true
 }
+
+// resetCode is the error code of all resets.
+const resetCode = 7
 
 // pattern returns byte i of every stream.
 func pattern(i int) byte { return byte(i*7 + i>>8*13 + i>>16*29) }

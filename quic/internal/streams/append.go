@@ -50,8 +50,8 @@ func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe
 
 // HasPending reports whether Append, with enough room and without probe, would append anything.
 func (s *Set) HasPending() bool {
-	return s.limitsDue() || s.peek(qControl) != nil || s.peek(qResend) != nil ||
-		s.sent < s.sendMax && s.peek(qFresh) != nil
+	return s.limitsDue() || s.peek(qControl) != nil || s.peekData(qResend) != nil ||
+		s.sent < s.sendMax && s.peekData(qFresh) != nil
 }
 
 func (s *Set) limitsDue() bool {
@@ -108,18 +108,15 @@ func (s *Set) putControl(p *packer) bool {
 // controlDue reports whether putControl would append something.
 func (st *stream) controlDue(probe bool) bool {
 	h, r := &st.send, &st.recv
-	return !h.done && (h.reset.ShouldSend(probe) || h.blocked.ShouldSend(probe)) ||
+	return !h.done && (h.resetDue(probe) || h.blocked.ShouldSend(probe)) ||
 		!r.done && (r.stop.ShouldSend(probe) || r.win.update.ShouldSend(probe))
 }
 
 // putControl appends the control frames of one stream. It returns false if not all of them fit.
 func (st *stream) putControl(p *packer) bool {
 	h, r, id := &st.send, &st.recv, uint64(st.id)
-	if !h.done && h.reset.ShouldSend(p.probe) {
-		f := wire.ResetStream{ID: id, Code: h.code, FinalSize: uint64(h.sent)}
-		if !put(p, &h.reset, f, recReset, id) {
-			return false
-		}
+	if !h.done && h.resetDue(p.probe) && !st.putReset(p) {
+		return false
 	}
 	if !h.done && h.blocked.ShouldSend(p.probe) {
 		f := wire.StreamDataBlocked{ID: id, Limit: uint64(h.blockedAt)}
@@ -146,17 +143,17 @@ func (st *stream) putControl(p *packer) bool {
 // each, which fills a packet if the stream has enough data.
 func (s *Set) putData(p *packer) {
 	for {
-		st := s.peek(qResend)
+		st := s.peekData(qResend)
 		if st == nil {
 			break
 		}
 		if !s.putLost(p, st) {
 			return
 		}
-		s.rotate(qResend)
+		s.rotateData(qResend)
 	}
 	for s.sent < s.sendMax {
-		st := s.peek(qFresh)
+		st := s.peekData(qFresh)
 		if st == nil {
 			break
 		}
@@ -167,7 +164,7 @@ func (s *Set) putData(p *packer) {
 		}
 		h.sent += n
 		s.sent += n
-		s.rotate(qFresh)
+		s.rotateData(qFresh)
 		s.schedule(st)
 	}
 }
@@ -259,10 +256,10 @@ func (s *Set) putProbe(p *packer) {
 	}
 }
 
-// unacked returns the first range, from an offset on, that was sent but not acknowledged, or an empty range
-// at the end of what was sent.
+// unacked returns the first range, from an offset on, that was sent but not acknowledged and must arrive, or an empty
+// range at the end of that.
 func (h *sendHalf) unacked(from int64) (start, end int64) {
-	start, end = from, h.sent
+	start, end = from, h.reliableEnd()
 	if r, ok := h.above.Behind(start); ok && r.Start <= start {
 		start = r.End
 	}

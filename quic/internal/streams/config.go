@@ -15,6 +15,8 @@ type Config struct {
 	// AbortRate is the number of streams per second that the peer may open and abort; 0 means no limit. It
 	// may exceed the rate for a few seconds. Streams that we asked it to abort do not count.
 	AbortRate int64
+	// ResetStreamAt allows the peer to send RESET_STREAM_AT.
+	ResetStreamAt bool
 	// SendMemory and RecvMemory, if set, bound the memory for data that was written but not acknowledged,
 	// and for data that has arrived but was not read.
 	SendMemory, RecvMemory *Budget

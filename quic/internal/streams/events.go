@@ -86,7 +86,7 @@ func (s *Set) report(st *stream, k EventKind) {
 
 // wakeReader reports a stream as readable if the application waits for that.
 func (s *Set) wakeReader(st *stream) {
-	if r := &st.recv; r.wants > 0 && (r.reset || r.next-r.win.consumed >= r.wants || r.next == r.final) {
+	if r := &st.recv; r.wants > 0 && (r.reset || r.next-r.win.consumed >= r.wants || r.next == r.end()) {
 		r.wants = 0
 		s.report(st, EventReadable)
 	}
@@ -96,7 +96,7 @@ func (s *Set) wakeReader(st *stream) {
 // free. A writer is therefore not woken for each acknowledgement.
 func (s *Set) wakeWriter(st *stream) {
 	h := &st.send
-	if h.waiting && (h.resetting || !h.starved && h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {
+	if h.waiting && (h.resetting || h.resettingAt || !h.starved && h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {
 		h.waiting = false
 		s.report(st, EventWritable)
 	}

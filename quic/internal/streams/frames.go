@@ -17,6 +17,11 @@ func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []by
 		if f, n = wire.ConsumeResetStream(b); n > 0 {
 			err = s.handleReset(f)
 		}
+	case wire.FrameResetStreamAt:
+		var f wire.ResetStreamAt
+		if f, n = wire.ConsumeResetStreamAt(b); n > 0 {
+			err = s.handleResetAt(f)
+		}
 	case wire.FrameStopSending:
 		var f wire.StopSending
 		if f, n = wire.ConsumeStopSending(b); n > 0 {

@@ -48,7 +48,7 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 		return err == nil
 	}
 	id := s.id()
-	switch s.next() % 24 {
+	switch s.next() % 27 {
 	case 0, 1, 2:
 		v := s.next()
 		return frame(wire.Stream{ID: uint64(id), Offset: s.size(), Data: make([]byte, v&0x7f*20), Fin: v&0x80 != 0})
@@ -105,6 +105,14 @@ func (s *script) op(t *testing.T, p *peer, pkts *[]*packet) bool {
 		p.PeekBehind(id, s.next()*64)
 	case 23:
 		_, _ = p.Discard(now, testRTT, id, int64(s.size()&0xffff))
+	case 24:
+		final := s.size()
+		return frame(wire.ResetStreamAt{ID: uint64(id), Code: 1, FinalSize: final, ReliableSize: min(s.size(), final)})
+	case 25:
+		_ = p.ResetAt(id, 5, int64(s.size()))
+	case 26:
+		v := s.next()
+		p.SetPriority(id, uint8(v&7), v&8 != 0)
 	}
 	for l := p.PollReturned(); l != nil; l = l.Next() {
 		s.loans--
@@ -119,14 +127,18 @@ func FuzzOps(f *testing.F) {
 	f.Add([]byte{1, 16, 1, 9, 0xa1, 1, 17, 255, 1, 1, 19, 0, 1, 1, 17, 255, 1, 1, 4, 1, 12, 1, 17, 9, 0})
 	f.Add([]byte{6, 0, 3, 0x23, 6, 13, 6, 17, 99, 1, 6, 19, 0, 1, 6, 3, 0x41, 6, 17, 99, 0})
 	f.Add([]byte{2, 0, 0x9f, 0x31, 2, 0, 0x1f, 0x21, 2, 14, 0xff, 2, 14, 0xff, 2, 14, 0xff})
+	f.Add([]byte{1, 16, 1, 9, 0xa1, 1, 17, 255, 1, 1, 25, 0x41, 1, 17, 255, 1, 1, 25, 0x21, 1, 17, 255, 1, 1, 19, 0, 1, 1, 19, 1, 0, 1, 12, 1, 17, 255, 1})
+	f.Add([]byte{0, 0, 0x1f, 0, 0, 24, 0x6f, 0x4f, 0, 14, 0x42, 0, 24, 0x6f, 0x2f, 0, 14, 0xff, 0, 14, 0xff})
+	f.Add([]byte{1, 16, 1, 9, 0xa1, 1, 26, 2, 5, 16, 5, 9, 0xa1, 5, 26, 9, 1, 17, 200, 1, 1, 26, 7, 1, 17, 200, 1, 5, 25, 0x31, 1, 17, 200, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := &peer{t: t}
 		cfg := testConfig()
 		cfg.RecvWindow, cfg.ConnWindow, cfg.SendBuffer = 10000, 30000, 20000
 		cfg.SendMemory, cfg.RecvMemory = NewBudget(50000), NewBudget(50000)
+		cfg.ResetStreamAt = true
 		p.Init(cfg, tlsprovider.Server)
 		p.SetPeerParams(&wire.TransportParameters{MaxData: 5000, MaxStreamDataBidiLocal: 1000,
-			MaxStreamDataBidiRemote: 2000, MaxStreamDataUni: 3000, MaxStreamsBidi: 3, MaxStreamsUni: 3})
+			MaxStreamDataBidiRemote: 2000, MaxStreamDataUni: 3000, MaxStreamsBidi: 3, MaxStreamsUni: 3, ResetStreamAt: true})
 		s := script{b: b}
 		var pkts []*packet
 		for len(s.b) > 0 && s.op(t, p, &pkts) {
@@ -152,6 +164,7 @@ func FuzzFrames(f *testing.F) {
 		wire.Stream{ID: 0, Offset: 5, Data: []byte("abc"), Fin: true},
 		wire.ResetStream{ID: 2, Code: 1, FinalSize: 10},
 		wire.StopSending{ID: 0, Code: 1},
+		wire.ResetStreamAt{ID: 2, Code: 1, FinalSize: 10, ReliableSize: 5},
 		wire.MaxStreamData{ID: 0, Max: 1 << 40},
 		wire.MaxData{Max: 1 << 40},
 		wire.MaxStreams{Max: 1 << 60},
@@ -163,7 +176,7 @@ func FuzzFrames(f *testing.F) {
 		p := newServer(t)
 		for len(b) > 0 {
 			typ, n := wire.ConsumeFrameType(b)
-			if n < 0 || typ < wire.FrameResetStream || typ > wire.FrameStreamsBlockedUni ||
+			if n < 0 || typ < wire.FrameResetStream || typ > wire.FrameStreamsBlockedUni && typ != wire.FrameResetStreamAt ||
 				typ == wire.FrameCrypto || typ == wire.FrameNewToken {
 				return
 			}

@@ -90,6 +90,8 @@ func (s *Set) checkSend(st *stream) error {
 		return fmt.Errorf("the send buffer should hold %d bytes", h.end-h.acked)
 	case h.buf.size() > 2*(h.end-h.acked)+2*maxChunk: // chunks of WriteChunk are at least half full
 		return fmt.Errorf("%d bytes of memory are used for %d bytes", h.buf.size(), h.end-h.acked)
+	case h.resettingAt && !h.resetting && (h.reliable > h.end || h.fin):
+		return fmt.Errorf("RESET_STREAM_AT for %d of %d bytes, fin %t", h.reliable, h.end, h.fin)
 	case h.unflushed == h.isFlushed():
 		return fmt.Errorf("the stream is miscounted as flushed or unflushed")
 	}
@@ -104,8 +106,8 @@ func (s *Set) checkSend(st *stream) error {
 		}
 	}
 	for i := range h.lost.NumRanges() {
-		if r := h.lost.Range(i); r.Start < h.acked || r.End > h.sent {
-			return fmt.Errorf("lost [%d, %d) of [%d, %d)", r.Start, r.End, h.acked, h.sent)
+		if r := h.lost.Range(i); r.Start < h.acked || r.End > h.reliableEnd() {
+			return fmt.Errorf("lost [%d, %d) of [%d, %d)", r.Start, r.End, h.acked, h.reliableEnd())
 		}
 	}
 	for q := range numQueues {
@@ -127,6 +129,8 @@ func (s *Set) checkRecv(st *stream) error {
 	switch {
 	case r.next < r.win.consumed || r.next > r.win.received || r.final >= 0 && r.win.received > r.final:
 		return fmt.Errorf("consumed %d, next %d, received %d, final %d", r.win.consumed, r.next, r.win.received, r.final)
+	case r.resettingAt && !r.reset && r.next > max(r.reliable, r.win.consumed):
+		return fmt.Errorf("data up to %d is kept of a stream that is reset at %d", r.next, r.reliable)
 	case r.buf.size() > r.win.received-r.win.consumed+2*maxChunk:
 		return fmt.Errorf("%d bytes of memory are used for %d bytes", r.buf.size(), r.win.received-r.win.consumed)
 	case int64(r.later.NumRanges()) > max(maxGaps, r.win.size/bytesPerGap):

@@ -215,6 +215,9 @@ func (s *Set) needsMemory(f wire.Stream) bool {
 	}
 	r := &st.recv
 	start, end := int64(f.Offset), int64(f.Offset)+int64(len(f.Data))
+	if r.resettingAt {
+		end = min(end, r.reliable)
+	}
 	return !r.done && !r.reset && !r.stopped && end > r.next && !r.later.Covers(max(start, r.next), end)
 }
 

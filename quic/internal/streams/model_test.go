@@ -18,8 +18,10 @@ type model struct {
 	read    [2]int64
 	size    [2]int64 // size to be written
 	closed  [2]bool
-	aborted [2]bool // this direction was reset or stopped by either side
-	done    [2]bool // this direction was read to its end
+	aborted [2]bool  // this direction was reset or stopped by either side
+	resetAt [2]bool  // it was reset with a reliable size
+	minimum [2]int64 // what must arrive although this direction was reset
+	done    [2]bool  // this direction was read to its end
 
 	loan   [2]*Loan  // of this side, with a rest that is not written yet
 	peeked [2][]byte // the unread bytes that Peek has returned at the other side
@@ -58,6 +60,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		c := testConfig()
 		c.RecvWindow, c.ConnWindow = 1+w.rng.Int64N(20000), 1+w.rng.Int64N(30000)
 		c.SendBuffer = 1 + w.rng.Int64N(50000)
+		c.ResetStreamAt = true
 		c.MaxBidi, c.MaxUni = w.rng.Int64N(4), w.rng.Int64N(4)
 		c.SendMemory, c.RecvMemory = NewBudget(w.rng.Int64N(1<<16)), NewBudget(w.rng.Int64N(1<<16))
 		if w.rng.IntN(2) == 0 { // budgets limit more than windows do
@@ -228,6 +231,7 @@ func (w *world) read(m *model, side int) {
 	default:
 		require.ErrorAs(w.t, err, &reset)
 		require.True(w.t, m.aborted[side])
+		require.GreaterOrEqual(w.t, m.read[side], m.minimum[side], "less than the reliable size was delivered")
 		m.done[side] = true
 	}
 }
@@ -277,9 +281,16 @@ func (w *world) abort(m *model, side int) {
 	if !m.done[side] && len(m.peeked[side]) > 0 {
 		w.held++
 	}
-	if w.rng.IntN(2) == 0 {
+	if w.rng.IntN(3) == 0 {
 		if w.sides[side].Reset(m.id, 7) == nil {
-			m.aborted[side], m.closed[side] = true, true
+			m.aborted[side], m.closed[side], m.minimum[side] = true, true, 0
+		}
+	} else if w.rng.IntN(2) == 0 {
+		if size := w.rng.Int64N(m.written[side] + 1); w.sides[side].ResetAt(m.id, 7, size) == nil {
+			if !m.resetAt[side] || size < m.minimum[side] {
+				m.minimum[side] = size
+			}
+			m.aborted[side], m.closed[side], m.resetAt[side] = true, true, true
 		}
 	} else if !m.done[side] && w.sides[1-side].StopSending(m.id, 8) == nil {
 		m.aborted[side], m.done[side] = true, true
@@ -309,6 +320,11 @@ func (w *world) ids() (list []*model) {
 func (w *world) step(open bool) {
 	w.now = w.now.Add(testRTT / 8)
 	for side := range 2 {
+		if open && w.rng.IntN(8) == 0 {
+			for _, m := range w.ids() {
+				w.sides[side].SetPriority(m.id, uint8(w.rng.IntN(8)), w.rng.IntN(2) == 0)
+			}
+		}
 		if open && w.rng.IntN(4) == 0 {
 			w.open(side)
 		}

@@ -37,6 +37,8 @@ func (s *Set) Peek(id ID, n int) ([]byte, error) {
 	switch {
 	case len(b) > 0 && len(b) >= n:
 		return b, nil
+	case r.resettingAt && r.next >= r.reliable:
+		return b, &ResetError{r.code}
 	case r.next == r.final && len(b) > 0:
 		return b, io.EOF
 	case r.next == r.final:

@@ -17,6 +17,7 @@ const (
 	recDataBlocked                          // 0
 	recMaxStreams                           // 1 if unidirectional
 	recStreamsBlocked                       // 1 if unidirectional
+	recResetAt                              // stream
 )
 
 func appendDataRecord(rec []byte, id ID, off, n int64, fin bool) []byte {
@@ -78,6 +79,13 @@ func (s *Set) controlFate(st *stream, kind byte, pn wire.PacketNumber, fate reco
 		fixedFate(&st.send.reset, pn, fate)
 		s.uncountFlushed(st)
 		s.maybeEndSend(st)
+	case recResetAt:
+		// Only the frame with the smallest reliable size counts, which was sent last.
+		if !st.send.resetting {
+			st.send.reset.AckOrLoss(pn, fate)
+			s.uncountFlushed(st)
+			s.maybeEndSend(st)
+		}
 	case recStop:
 		if r := &st.recv; r.stop.IsSet() && !r.done {
 			fixedFate(&r.stop, pn, fate)
@@ -139,6 +147,9 @@ func (s *Set) dataLost(st *stream, start, end int64, fin bool, pn wire.PacketNum
 		h.finVal.AckOrLoss(pn, recovery.Lost)
 	}
 	start = max(start, h.acked)
+	if h.resettingAt {
+		end = min(end, h.reliable)
+	}
 	for start < end {
 		r, ok := h.above.Behind(start)
 		if !ok {

@@ -36,9 +36,14 @@ func (s *Set) handleStream(f wire.Stream) error {
 	case r.stopped:
 		s.discard(st)
 		s.maybeEndStopped(st)
+	case r.resettingAt && start >= r.reliable:
 	default:
+		data := f.Data
+		if r.resettingAt && end > r.reliable {
+			end, data = r.reliable, data[:r.reliable-start]
+		}
 		s.readable -= r.next
-		ok := r.store(start, end, f.Data)
+		ok := r.store(start, end, data)
 		s.readable += r.next
 		if !ok {
 			return &Error{wire.ProtocolViolation, "too many gaps in a stream"}
@@ -124,8 +129,11 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 		return err
 	}
 	r := &st.recv
-	complete := r.final >= 0 && r.next == r.final // the FIN and all data before it have arrived
+	complete := r.final >= 0 && r.next == r.final && !r.resettingAt // the FIN and all data before it have arrived
 	if err := s.account(st, int64(f.FinalSize), true); err != nil {
+		return err
+	}
+	if err := r.checkCode(f.Code); err != nil && r.resettingAt {
 		return err
 	}
 	if r.reset || complete && !r.stopped {
@@ -134,18 +142,25 @@ func (s *Set) handleReset(f wire.ResetStream) error {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-13
 		return nil
 	}
-	r.reset, r.code = true, f.Code
+	r.code = f.Code
+	s.applyReset(st)
+	return nil
+}
+
+// applyReset lets a reset take effect: data that was not read is dropped.
+func (s *Set) applyReset(st *stream) {
+	r := &st.recv
+	r.reset = true
 	r.stop.Clear()
 	s.discard(st)
 	if r.stopped {
 		// Our application has asked for the reset, so it does not count as an abort by the peer.
 		s.maybeEndStopped(st)
-		return nil
+		return
 	}
 	st.aborted = true
 	s.report(st, EventReset)
 	s.wakeReader(st)
-	return nil
 }
 
 // discard drops data that has arrived but was not read, and returns its credit to the connection.
@@ -203,6 +218,7 @@ func (s *Set) receive(now monotime.Time, rtt time.Duration, id ID, n int64, p []
 			r.buf.read(p[:some], r.win.consumed)
 		}
 		s.consume(st, some, rtt)
+		s.maybeApplyReset(st)
 		return some, nil
 	}
 	switch {

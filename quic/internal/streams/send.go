@@ -48,7 +48,7 @@ func (st *stream) sendError() error {
 	case st.send.stopped:
 		st.send.isKnown = true
 		return &StoppedError{st.send.stopCode}
-	case st.send.fin || st.send.resetting:
+	case st.send.fin || st.send.resetting || st.send.resettingAt:
 		return ErrClosed
 	}
 	return nil
@@ -91,7 +91,10 @@ func (s *Set) Reset(id ID, code uint64) error {
 // https://www.rfc-editor.org/rfc/rfc9000#section-3.3-2
 func (s *Set) reset(st *stream, code uint64) {
 	h := &st.send
-	h.resetting, h.code = true, code
+	if !h.resettingAt { // the code cannot change once RESET_STREAM_AT has been sent
+		h.code = code
+	}
+	h.resetting = true
 	h.reset.Set()
 	h.end, h.acked = h.sent, h.sent
 	h.buf.free(&s.returned)
@@ -118,7 +121,7 @@ func (s *Set) handleStopSending(f wire.StopSending) error {
 	}
 	h := &st.send
 	h.stopped, h.stopCode = true, f.Code
-	if !h.fin && !h.resetting {
+	if !h.fin && !h.resetting && !h.resettingAt {
 		// Otherwise our application has finished its work for the peer, so this is not an abort.
 		st.aborted = true
 	}
@@ -176,6 +179,9 @@ func (h *sendHalf) isFlushed() bool {
 	if h.resetting {
 		return h.reset.IsReceived()
 	}
+	if h.resettingAt {
+		return h.acked >= h.reliable && h.reset.IsReceived()
+	}
 	return h.acked == h.end && (!h.fin || h.finVal.IsReceived())
 }
 
@@ -185,7 +191,7 @@ func (s *Set) maybeEndSend(st *stream) {
 	if st == nil || st.send.done {
 		return
 	}
-	if h := &st.send; h.isKnown && (h.fin || h.resetting) && h.isFlushed() {
+	if h := &st.send; h.isKnown && (h.fin || h.resetting || h.resettingAt) && h.isFlushed() {
 		h.done = true
 		h.buf.free(&s.returned)
 		s.chargeSend(st)

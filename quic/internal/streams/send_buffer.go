@@ -131,7 +131,11 @@ func (b *sendBuffer) release(off int64, returned *loanList) {
 
 // drop frees the first segment.
 func (b *sendBuffer) drop(returned *loanList) {
-	g := &b.segs[b.head]
+	b.freeSegment(&b.segs[b.head], returned)
+	b.head++
+}
+
+func (b *sendBuffer) freeSegment(g *segment, returned *loanList) {
 	if g.chunk != nil {
 		b.mem -= int64(len(g.chunk.mem))
 		g.chunk.free()
@@ -140,7 +144,24 @@ func (b *sendBuffer) drop(returned *loanList) {
 		returned.addIfDone(g.loan)
 	}
 	*g = segment{}
-	b.head++
+}
+
+// truncate drops the data from end on. Nothing may be written afterwards. It adds loans to returned, like release.
+func (b *sendBuffer) truncate(end int64, returned *loanList) {
+	n := len(b.segs)
+	for n > b.head && b.segs[n-1].off >= end {
+		n--
+		b.freeSegment(&b.segs[n], returned)
+	}
+	b.segs = b.segs[:n]
+	if n == b.head {
+		b.segs, b.head, b.cursor = b.segs[:0], 0, 0
+		return
+	}
+	if g := &b.segs[n-1]; g.end() > end {
+		g.data = g.data[:end-g.off]
+	}
+	b.cursor = min(b.cursor, n-1)
 }
 
 // free drops everything. It adds loans to returned, like release.

@@ -19,6 +19,7 @@ type Set struct {
 	all     []*stream // the same streams in a deterministic order
 	recent  *stream   // the stream that was looked up last
 	queues  [numQueues]queue
+	prio    *priorities // in place of qResend and qFresh; nil until SetPriority is called
 
 	local  [2]localType  // streams that we open; index 1 is unidirectional
 	remote [2]remoteType // streams that the peer opens
@@ -35,10 +36,11 @@ type Set struct {
 	overdraftAt monotime.Time
 
 	// Sending.
-	sendMax   int64 // the peer's limit
-	sent      int64 // bytes sent for the first time, on all streams including freed ones
-	blocked   recovery.SentVal
-	blockedAt int64
+	sendMax     int64 // the peer's limit
+	sent        int64 // bytes sent for the first time, on all streams including freed ones
+	blocked     recovery.SentVal
+	blockedAt   int64
+	peerResetAt bool // the peer accepts RESET_STREAM_AT
 	peerWindow
 	sendShare share
 	starvedAt monotime.Time // when starved streams check for room again; zero if there are none
@@ -67,6 +69,7 @@ func (s *Set) Init(cfg *Config, side tlsprovider.Side) {
 // LocalParams sets our limits in p.
 func (s *Set) LocalParams(p *wire.TransportParameters) {
 	p.MaxData = uint64(s.cfg.ConnWindow)
+	p.ResetStreamAt = s.cfg.ResetStreamAt
 	w := uint64(s.cfg.RecvWindow)
 	p.MaxStreamDataBidiLocal, p.MaxStreamDataBidiRemote, p.MaxStreamDataUni = w, w, w
 	p.MaxStreamsBidi, p.MaxStreamsUni = uint64(s.remote[0].limit), uint64(s.remote[1].limit)
@@ -74,6 +77,7 @@ func (s *Set) LocalParams(p *wire.TransportParameters) {
 
 // SetPeerParams sets the peer's limits from p. Limits never decrease.
 func (s *Set) SetPeerParams(p *wire.TransportParameters) {
+	s.peerResetAt = p.ResetStreamAt
 	s.peerWindow = peerWindow{
 		bidiLocal:  int64(p.MaxStreamDataBidiLocal),
 		bidiRemote: int64(p.MaxStreamDataBidiRemote),
@@ -103,7 +107,7 @@ func (s *Set) firstMax(id ID) int64 {
 
 // add creates a stream.
 func (s *Set) add(id ID) *stream {
-	st := &stream{id: id, index: len(s.all)}
+	st := &stream{id: id, index: len(s.all), urgency: defaultUrgency}
 	st.recv.final = -1
 	st.recv.wants = 1
 	ours := id.Initiator() == s.side

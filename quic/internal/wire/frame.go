@@ -55,6 +55,8 @@ func ParseFrame(b []byte) (f Frame, n int) {
 		return sized(ConsumeConnectionClose(b))
 	case FrameHandshakeDone:
 		return HandshakeDone{}, 1
+	case FrameResetStreamAt:
+		return sized(ConsumeResetStreamAt(b))
 	case FrameDatagram, FrameDatagramLen:
 		return sized(ConsumeDatagram(b))
 	}

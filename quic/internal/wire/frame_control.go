@@ -23,6 +23,35 @@ func (f ResetStream) Append(b []byte) []byte {
 	return appendVarints(b, FrameResetStream, f.ID, f.Code, f.FinalSize)
 }
 
+// ResetStreamAt is a RESET_STREAM_AT frame (draft-ietf-quic-reliable-stream-reset).
+type ResetStreamAt struct {
+	ID, Code, FinalSize, ReliableSize uint64
+}
+
+// ConsumeResetStreamAt parses a RESET_STREAM_AT frame.
+//
+// "If the Reliable Size is larger than the Final Size, the receiver MUST close the connection with a connection
+// error of type FRAME_ENCODING_ERROR." (draft-ietf-quic-reliable-stream-reset, RESET_STREAM_AT Frame)
+func ConsumeResetStreamAt(b []byte) (f ResetStreamAt, n int) {
+	r := reader{b: b}
+	r.varint()
+	f.ID, f.Code, f.FinalSize, f.ReliableSize = r.varint(), r.varint(), r.varint(), r.varint()
+	if f.ReliableSize > f.FinalSize {
+		return f, -1
+	}
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f ResetStreamAt) Size() int {
+	return 1 + SizeVarint(f.ID) + SizeVarint(f.Code) + SizeVarint(f.FinalSize) + SizeVarint(f.ReliableSize)
+}
+
+// Append appends the frame.
+func (f ResetStreamAt) Append(b []byte) []byte {
+	return appendVarints(b, FrameResetStreamAt, f.ID, f.Code, f.FinalSize, f.ReliableSize)
+}
+
 // StopSending is a STOP_SENDING frame.
 type StopSending struct {
 	ID, Code uint64

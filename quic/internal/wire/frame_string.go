@@ -46,6 +46,10 @@ func (f Stream) String() string {
 	return s
 }
 
+func (f ResetStreamAt) String() string {
+	return fmt.Sprintf("RESET_STREAM_AT id=%d code=%d final_size=%d reliable_size=%d", f.ID, f.Code, f.FinalSize, f.ReliableSize)
+}
+
 func (f Datagram) String() string { return fmt.Sprintf("DATAGRAM length=%d", len(f.Data)) }
 
 func (f MaxData) String() string { return fmt.Sprintf("MAX_DATA max=%d", f.Max) }

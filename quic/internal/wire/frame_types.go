@@ -1,6 +1,6 @@
 package wire
 
-// Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM).
+// Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM; draft-ietf-quic-reliable-stream-reset for RESET_STREAM_AT).
 const (
 	FramePadding            uint64 = 0x00
 	FramePing               uint64 = 0x01
@@ -27,6 +27,7 @@ const (
 	FrameConnectionClose    uint64 = 0x1c
 	FrameConnectionCloseApp uint64 = 0x1d
 	FrameHandshakeDone      uint64 = 0x1e
+	FrameResetStreamAt      uint64 = 0x24
 	FrameDatagram           uint64 = 0x30 // extends to the end of the packet
 	FrameDatagramLen        uint64 = 0x31
 )
@@ -77,6 +78,7 @@ var frameInfo = [...]struct {
 	0x1a: {"PATH_CHALLENGE", inAppSpace}, 0x1b: {"PATH_RESPONSE", in1RTT},
 	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inAppSpace},
 	0x1e: {"HANDSHAKE_DONE", in1RTT},
+	0x24: {"RESET_STREAM_AT", inAppSpace},
 	0x30: {"DATAGRAM", inAppSpace}, 0x31: {"DATAGRAM", inAppSpace},
 }
 

@@ -21,7 +21,11 @@ const (
 	paramActiveConnIDLimit   = 0x0e
 	paramInitialSrcConnID    = 0x0f
 	paramRetrySrcConnID      = 0x10
+	paramResetStreamAt       = 0x1d // draft-ietf-quic-reliable-stream-reset-08 and later
 	paramMaxDatagramFrame    = 0x20 // RFC 9221, section 3
+
+	// paramResetStreamAt07 is reset_stream_at in draft-ietf-quic-reliable-stream-reset-07, with the same frame.
+	paramResetStreamAt07 = 0x17f7586d2cb571
 )
 
 // The limits that the RFC sets for the values.
@@ -59,6 +63,9 @@ type TransportParameters struct {
 
 	// MaxDatagramFrameSize is the largest DATAGRAM frame that is accepted. 0 means none.
 	MaxDatagramFrameSize uint64
+
+	// ResetStreamAt reports whether RESET_STREAM_AT frames are accepted.
+	ResetStreamAt bool
 }
 
 // DefaultTransportParameters returns the values that apply if no parameters are sent.
@@ -108,5 +115,9 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	connID(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
 	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
 	number(paramMaxDatagramFrame, p.MaxDatagramFrameSize, 0)
+	if p.ResetStreamAt {
+		b = AppendVarint(AppendVarint(b, paramResetStreamAt), 0)
+		b = AppendVarint(AppendVarint(b, paramResetStreamAt07), 0)
+	}
 	return b
 }

@@ -76,6 +76,12 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	case paramDisableMigration:
 		p.DisableActiveMigration = true
 		return len(val) == 0
+	case paramResetStreamAt, paramResetStreamAt07:
+		// "An implementation that understands this transport parameter MUST treat the receipt of a non-empty value
+		// as a connection error of type TRANSPORT_PARAMETER_ERROR." (draft-ietf-quic-reliable-stream-reset,
+		// Transport Parameter)
+		p.ResetStreamAt = true
+		return len(val) == 0
 	case paramPreferredAddress:
 		p.PreferredAddress, ok = parsePreferredAddress(val)
 		p.HasPreferredAddress = ok

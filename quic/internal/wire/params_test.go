@@ -52,6 +52,7 @@ func allParameters() TransportParameters {
 		},
 		HasPreferredAddress:  true,
 		MaxDatagramFrameSize: 65535,
+		ResetStreamAt:        true,
 	}
 }
 
@@ -70,7 +71,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 18, whole, "it is valid only if cut between parameters")
+	require.Equal(t, 20, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
@@ -113,6 +114,8 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"max_ack_delay of 2^62-1", "0b 08 ffffffffffffffff"},
 		{"max_datagram_frame_size without value", "20 00"},
 		{"max_datagram_frame_size with a trailing byte", "20 02 01 00"},
+		{"reset_stream_at with value", "1d 01 00"},
+		{"reset_stream_at of draft 07 with value", "c017f7586d2cb571 01 00"},
 		{"disable_active_migration with value", "0c 01 00"},
 		{"active_connection_id_limit of 1", "0e 01 01"},
 		{"empty preferred_address", "0d 00"},
@@ -139,6 +142,12 @@ func TestParsePreferredAddress(t *testing.T) {
 		ResetToken: [16]byte(unhex(token16))}, p.PreferredAddress)
 	require.False(t, p.PreferredAddress.IPv6.IsValid())
 	require.Equal(t, unhex("0d 2a"+address+"01 aa"+token16), p.Append(nil))
+}
+
+func TestResetStreamAtOfDraft07(t *testing.T) {
+	p, code := ParseTransportParameters(unhex("c017f7586d2cb571 00"), false)
+	require.Equal(t, NoError, code)
+	require.True(t, p.ResetStreamAt)
 }
 
 func TestServerOnlyTransportParameters(t *testing.T) {
