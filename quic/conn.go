@@ -32,6 +32,7 @@ type Conn struct {
 	core    *core.Conn
 	timer   timerItem
 	isUp    bool // the handshake is complete
+	upAt    monotime.Time
 	closing bool // Close waits for acknowledgements, and no new data is accepted
 	over    bool // the core has closed
 	err     error
@@ -153,6 +154,9 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()
 	c.core.HandleTrain(now, t)
+	if c.isUp && now.Sub(c.upAt) > settledAfter {
+		c.ep.pool.reserve(now)
+	}
 	c.advance(now)
 }
 

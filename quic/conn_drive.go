@@ -262,6 +262,7 @@ func (c *Conn) pollEvents(out *outcome) {
 		switch ev.Kind {
 		case core.EventConnected:
 			c.isUp, out.connected = true, true
+			c.upAt = c.ep.clock.now()
 		case core.EventToken:
 			out.tokens = append(out.tokens, c.core.TakeToken())
 		case core.EventStream:

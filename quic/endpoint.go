@@ -110,6 +110,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 	g.pool = tlsPool{
 		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
 		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: g.closed, active: &g.active,
+		clock: g.clock,
 	}
 	g.pool.init()
 	for i, pc := range pcs {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -28,14 +29,21 @@ var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer w
 //
 // A job's result is passed to the connection by Conn.handleTLSResult, which leaves packets to a sender. A
 // connection with much to send therefore does not occupy a worker.
+//
+// A step takes hundreds of microseconds, in which Go's scheduler does not interrupt it. If steps ran on all processors,
+// each packet of an established connection would wait for one. So while such connections exchange packets, one processor
+// is kept free of steps: see reserve. (The workload isolation of bench/peers shows the difference.)
 type tlsPool struct {
-	workers int // the number that may run
+	workers int // the number that may run if no processor is reserved
 	limit   int // number of waiting jobs at which no client is admitted
 	slow    chan struct{}
 	timeout time.Duration // maximum duration of a Signer call
 	rand    io.Reader
 	closed  <-chan struct{}
 	active  *sync.WaitGroup // the Endpoint's wait group; counts workers and signers
+	clock   clock
+
+	reserved atomic.Int64 // the time of the last reserve, a monotime.Time
 
 	mu      sync.Mutex
 	work    sync.Cond // wakes an idle worker
@@ -64,6 +72,30 @@ func (p *tlsPool) full() bool { return p.waiting.Load() >= int64(p.limit) }
 // busy reports whether so many jobs wait that new clients must prove their address first.
 func (p *tlsPool) busy() bool { return p.waiting.Load() >= int64(p.limit/2) }
 
+// A connection is established for reserve settledAfter after its handshake. Its packets then reserve a processor for
+// reservedFor. Servers whose connections are all short use all processors for TLS.
+const (
+	settledAfter = time.Second
+	reservedFor  = time.Second
+)
+
+// reserve keeps a processor free of TLS steps for some time.
+func (p *tlsPool) reserve(now monotime.Time) {
+	// All goroutines that receive share the variable, so it is not written for each packet.
+	if last := monotime.Time(p.reserved.Load()); last.IsZero() || now.Sub(last) > reservedFor/8 {
+		p.reserved.Store(int64(now))
+	}
+}
+
+// most returns the number of workers that may run now.
+func (p *tlsPool) most() int {
+	last := monotime.Time(p.reserved.Load())
+	if p.workers == 1 || last.IsZero() || p.clock.now().Sub(last) > reservedFor {
+		return p.workers
+	}
+	return p.workers - 1
+}
+
 // submit queues a job. byWorker means that a worker calls it within a job. The worker takes the only job of the queue
 // itself, which saves waking another one.
 func (p *tlsPool) submit(t tlsTask, byWorker bool) {
@@ -81,7 +113,7 @@ func (p *tlsPool) submit(t tlsTask, byWorker bool) {
 func (p *tlsPool) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ending || p.running >= p.workers || len(p.queue) > 0 {
+	if p.ending || p.running >= p.most() || len(p.queue) > 0 {
 		return false
 	}
 	p.running++
@@ -91,7 +123,7 @@ func (p *tlsPool) enter() bool {
 
 // startWorker wakes or starts a worker, if one may run and there is a job. mu is held.
 func (p *tlsPool) startWorker() {
-	if p.running >= p.workers || len(p.queue) == 0 {
+	if len(p.queue) == 0 || p.running >= p.most() {
 		return
 	}
 	p.running++
@@ -127,8 +159,8 @@ func (p *tlsPool) runTasks() {
 func (p *tlsPool) next() (t tlsTask, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// More workers than may run exist when one has returned from the application's code.
-	for len(p.queue) == 0 || p.running > p.workers {
+	// More workers than may run exist when one has returned from the application's code, or a processor is reserved.
+	for len(p.queue) == 0 || p.running > p.most() {
 		p.running--
 		if p.ending || p.idle >= p.workers {
 			return t, false
@@ -142,6 +174,7 @@ func (p *tlsPool) next() (t tlsTask, ok bool) {
 		p.queue = p.few[:0]
 	}
 	p.waiting.Add(-1)
+	p.startWorker() // if a processor is no longer reserved
 	return t, true
 }
 

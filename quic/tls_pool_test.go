@@ -3,10 +3,17 @@
 package quic
 
 import (
+	"runtime"
 	"runtime/metrics"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // goroutinesCreated returns the number of goroutines that the process has started.
@@ -40,4 +47,86 @@ func TestHandshakesStartNoGoroutines(t *testing.T) {
 		connect()
 	}
 	require.Less(t, goroutinesCreated()-before, uint64(2*n+slack))
+}
+
+// gatedSteps is a provider whose servers' TLS steps wait until may is closed.
+type gatedSteps struct {
+	tlsprovider.Provider
+	waiting atomic.Int64
+	may     atomic.Pointer[chan struct{}] // nil if steps do not wait
+}
+
+type gatedEndpoint struct {
+	tlsprovider.Endpoint
+	p *gatedSteps
+}
+
+type gatedSession struct {
+	tlsprovider.Session
+	p *gatedSteps
+}
+
+func (p *gatedSteps) NewServer(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
+	e, err := p.Provider.NewServer(c)
+	return gatedEndpoint{e, p}, err
+}
+
+func (e gatedEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
+	s, err := e.Endpoint.NewSession(sp)
+	return gatedSession{s, e.p}, err
+}
+
+func (s gatedSession) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
+	if may := s.p.may.Load(); may != nil {
+		s.p.waiting.Add(1)
+		<-*may
+		s.p.waiting.Add(-1)
+	}
+	return s.Session.Advance(in)
+}
+
+// While established connections exchange packets, TLS steps do not run on all processors. Afterwards they do.
+func TestPacketsReserveAProcessor(t *testing.T) {
+	const procs = 3
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+	p := &gatedSteps{Provider: native.New()}
+	cfg := serverConfig()
+	cfg.Provider = p
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		exchange := func() { w.stream(client, server) }
+		// handshakes begins more handshakes than there are processors, and returns how many of their steps run.
+		handshakes := func() int64 {
+			may := make(chan struct{})
+			p.may.Store(&may)
+			var dials sync.WaitGroup
+			for range 2 * procs {
+				dials.Go(func() {
+					conn, err := w.client.Dial(t.Context(), serverAddr, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					conn.CloseWithError(0, "")
+				})
+			}
+			advance(100 * time.Millisecond)
+			running := p.waiting.Load()
+			p.may.Store(nil)
+			close(may)
+			dials.Wait()
+			for range 2 * procs {
+				_, err := w.listener.Accept(t.Context())
+				require.NoError(t, err)
+			}
+			return running
+		}
+		exchange()
+		require.Equal(t, int64(procs), handshakes(), "the connection may be a short one")
+		advance(2 * settledAfter)
+		exchange()
+		require.Equal(t, int64(procs-1), handshakes())
+		advance(2 * reservedFor)
+		require.Equal(t, int64(procs), handshakes(), "the connection is idle")
+	})
 }
