@@ -86,7 +86,8 @@ func connStats(s core.Stats) ConnStats {
 			PacketsLost: s.PacketsLost, BytesLost: s.BytesLost, SpuriousLosses: s.SpuriousLosses,
 			SendErrors:     s.SendErrors,
 			PacketsDropped: s.Drops.Total(), Drops: packetDrops(&s.Drops),
-			KeyUpdates:    s.KeyUpdates,
+			KeyUpdates:  s.KeyUpdates,
+			PathChanges: s.PathChanges, FailedPaths: s.FailedPaths,
 			ProbeTimeouts: s.ProbeTimeouts, CongestionEvents: s.CongestionEvents, PersistentCongestion: s.PersistentCongestion,
 			HandshakeFlights: s.HandshakeFlights, HandshakeBytesSent: s.HandshakeBytesSent, HandshakeBytesReceived: s.HandshakeBytesReceived,
 			Datagrams: DatagramStats(s.Datagrams),
@@ -104,7 +105,7 @@ func connStats(s core.Stats) ConnStats {
 type PacketDrops struct {
 	Duplicate       uint64 // received before, or too old to know
 	Undecryptable   uint64 // failed to authenticate
-	WrongPath       uint64 // received from another address than the connection's
+	WrongPath       uint64 // received from an address from which the connection expects nothing
 	Malformed       uint64
 	TooSmall        uint64 // Initial packets in datagrams of less than 1200 bytes
 	WrongVersion    uint64 // of another QUIC version than the connection's

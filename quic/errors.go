@@ -52,6 +52,9 @@ var (
 	ErrHandshakeTimeout error = &closedError{text: "handshake timeout", timeout: true}
 	// ErrStatelessReset means that the peer has lost the connection's state.
 	ErrStatelessReset error = &closedError{text: "stateless reset by the peer"}
+	// ErrNoPath means that the peer's address has changed, could not be validated, and the one before it is not usable
+	// any more.
+	ErrNoPath error = &closedError{text: "no validated network path to the peer is left"}
 	// ErrEndpointClosed means that Endpoint.Close or Shutdown was called.
 	ErrEndpointClosed error = &closedError{text: "endpoint closed"}
 	// ErrListenerClosed means that Listener.Close was called.
@@ -224,6 +227,8 @@ func closeError(e *core.CloseError) error {
 		return ErrHandshakeTimeout
 	case errors.Is(e.Silent, core.ErrStatelessReset):
 		return ErrStatelessReset
+	case errors.Is(e.Silent, core.ErrNoPath):
+		return ErrNoPath
 	case errors.Is(e.Silent, core.ErrVersionNegotiation):
 		v := &VersionNegotiationError{}
 		for _, version := range e.Versions {

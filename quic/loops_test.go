@@ -282,7 +282,7 @@ func TestResetAfterRestartWithLoops(t *testing.T) {
 			c, _ := w.stream(client, server)
 			streams = append(streams, c)
 		}
-		advance(time.Second)
+		advance(5 * time.Second) // the clients, which expect data, first send some PING frames
 		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool { return from.String() == serverAddr })
 		require.NoError(t, w.server.Close())
 		w.net.SetDrop(nil)

@@ -103,7 +103,7 @@ func TestUnchangedDeadlinesAreNotSet(t *testing.T) {
 		advance(time.Second)
 		_, err := s.Write([]byte{1, 2})
 		require.NoError(t, err)
-		advance(time.Second)
+		advance(5 * time.Second) // the client, which expects more, first sends some PING frames
 		const mark = monotime.Time(1<<63 - 1)
 		setMark := func(it *timerItem) (old monotime.Time) {
 			client.ep.timers.mu.Lock()

@@ -14,6 +14,9 @@ type TrafficStats struct {
 	PacketsDropped uint64
 	Drops          PacketDrops
 	KeyUpdates     uint64
+	// PathChanges is the number of changes of the addresses in use, and FailedPaths that of paths that could not be
+	// validated. See docs/migration.md.
+	PathChanges, FailedPaths uint64
 	// ProbeTimeouts counts the expirations of the probe timeout, CongestionEvents how often the congestion
 	// window was reduced, and PersistentCongestion how often it was reduced to the minimum.
 	ProbeTimeouts, CongestionEvents, PersistentCongestion uint64
@@ -42,6 +45,8 @@ func (t *TrafficStats) add(c *TrafficStats) {
 		t.Drops.add(&c.Drops)
 	}
 	t.KeyUpdates += c.KeyUpdates
+	t.PathChanges += c.PathChanges
+	t.FailedPaths += c.FailedPaths
 	t.ProbeTimeouts += c.ProbeTimeouts
 	t.CongestionEvents += c.CongestionEvents
 	t.PersistentCongestion += c.PersistentCongestion

@@ -13,6 +13,7 @@ var (
 	ErrHandshakeTimeout   = errors.New("handshake timeout")
 	ErrStatelessReset     = errors.New("stateless reset by peer")
 	ErrVersionNegotiation = errors.New("no version in common with the peer")
+	ErrNoPath             = errors.New("no validated network path to the peer is left")
 )
 
 // A CloseError describes how a connection ended: with a CONNECTION_CLOSE frame from either side, or without

@@ -53,6 +53,8 @@ type Config struct {
 	// bytes less. The socket must not allow datagrams to be fragmented. 0 means that nothing above
 	// DatagramSize is tried.
 	MaxProbeSize int
+	// DisableActiveMigration asks the peer not to change its address on purpose. A NAT may still change it.
+	DisableActiveMigration bool
 	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() recovery.Controller
 	// NewTrace, if set, returns the function that receives what happens to a connection, or nil. odcid is

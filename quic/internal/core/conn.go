@@ -35,6 +35,7 @@ type Conn struct {
 	early     *earlyState    // nil unless packets wait
 	token     *tokenState    // nil unless a NEW_TOKEN frame was sent or received
 	datagrams *datagramState // nil unless the peer sends or accepts datagrams
+	mig       *migration     // nil until there is a second path
 	events    eventQueue
 	stats     Counts
 	drops     *DropCounts // nil until something is dropped
@@ -76,7 +77,7 @@ var (
 	discardedSpace = space{discarded: true, cryptoStreams: &noCrypto}
 )
 
-// maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent. PATH_CHALLENGE frames beyond it
+// maxPathResponses bounds the PATH_RESPONSE frames that wait to be sent on the path in use. PATH_CHALLENGE frames beyond it
 // are ignored, as if they had been lost.
 const maxPathResponses = 8
 
@@ -209,6 +210,9 @@ func (c *Conn) Stats() Stats {
 	s := Stats{Counts: c.stats}
 	if c.drops != nil {
 		s.Drops = *c.drops
+	}
+	if c.mig != nil {
+		s.PathChanges, s.FailedPaths = c.mig.changes, c.mig.failed
 	}
 	lost := c.loss.Counters()
 	s.PacketsLost, s.SpuriousLosses, s.BytesLost = lost.Lost, lost.SpuriousLosses, lost.LostBytes

@@ -63,13 +63,20 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-1
 		c.loss.Path().ValidateAddress()
 	}
-	eliciting, ok := c.handleFrames(s, payload, pkt)
+	if c.recv.other.set {
+		c.arriveElsewhere()
+	}
+	eliciting, probing, ok := c.handleFrames(s, payload, pkt)
 	if !ok || c.closing.state != stateOpen {
 		return
 	}
 	if s != recovery.SpaceApp {
 		c.stats.HandshakeBytesReceived += uint64(len(pkt))
 		c.countFlight(peerFlight, eliciting)
+	}
+	if c.migrating() {
+		c.followPeer(pn, probing)
+		c.endMigration()
 	}
 	sp.acks.Receive(c.now, pn, eliciting, ecn)
 	if eliciting {
@@ -84,8 +91,10 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	}
 }
 
-// handleFrames processes the frames of a packet in order and stops if one closes the connection.
-func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool) {
+// handleFrames processes the frames of a packet in order and stops if one closes the connection. probing reports
+// whether all of them are probing frames (RFC 9000, section 9.1).
+func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, probing, ok bool) {
+	probing = true
 	for len(b) > 0 {
 		if b[0] == 0 { // a run of PADDING
 			n := 1
@@ -99,26 +108,27 @@ func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, ok bool
 		switch {
 		case n < 0:
 			c.abortf(wire.FrameEncodingError, 0, "malformed frame type")
-			return eliciting, false
+			return eliciting, probing, false
 		case !wire.FrameAllowed(t, packetTypeOf[s]):
 			code := wire.ProtocolViolation
 			if !wire.FrameKnown(t) {
 				code = wire.FrameEncodingError
 			}
 			c.abortf(code, t, "frame type is not allowed in this packet type")
-			return eliciting, false
+			return eliciting, probing, false
 		}
 		eliciting = eliciting || wire.AckEliciting(t)
+		probing = probing && wire.Probing(t)
 		n = c.handleFrame(s, t, b, pkt)
 		if n < 0 {
 			c.abortf(wire.FrameEncodingError, t, "malformed frame")
 		}
 		if c.closing.state != stateOpen {
-			return eliciting, false
+			return eliciting, probing, false
 		}
 		b = b[n:]
 	}
-	return eliciting, true
+	return eliciting, probing, true
 }
 
 // handleFrame processes one frame and returns its length, or -1 if it is malformed.
@@ -164,11 +174,14 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 	case wire.FramePathChallenge:
 		var f wire.PathChallenge
-		if f, n = wire.ConsumePathChallenge(b); n > 0 && len(c.pathResponses) < maxPathResponses {
-			c.pathResponses = append(c.pathResponses, f.Data)
+		if f, n = wire.ConsumePathChallenge(b); n > 0 {
+			c.handlePathChallenge(f.Data)
 		}
 	case wire.FramePathResponse:
-		_, n = wire.ConsumePathResponse(b) // we send no challenges, so there is nothing to match
+		var f wire.PathResponse
+		if f, n = wire.ConsumePathResponse(b); n > 0 && c.migrating() {
+			c.handlePathResponse(f.Data)
+		}
 	case wire.FrameHandshakeDone:
 		n = 1
 		if c.side == tlsprovider.Server {

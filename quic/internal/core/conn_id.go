@@ -8,10 +8,10 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// maxLocalIDs is the maximum number of connection IDs that the peer can use, even if it would accept more:
-// the one in use and a spare one for another path. Each one costs bytes in the first flight after the
-// handshake.
-const maxLocalIDs = 2
+// maxLocalIDs is the maximum number of connection IDs that the peer can use, even if it would accept more. A spare one
+// is issued whenever the peer has used all of them: at first there are two, because each one costs bytes in the first
+// flight after the handshake.
+const maxLocalIDs = 4
 
 // maxRetiring is the maximum number of RETIRE_CONNECTION_ID frames that wait to be sent or acknowledged.
 const maxRetiring = 4 * activeConnIDLimit
@@ -33,6 +33,7 @@ type idState struct {
 	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
 	limit     uint8  // the most that the peer takes, at most maxLocalIDs
 
+	// remote has the peer's connection IDs. The first one is that of the path in use.
 	remote      []remoteID
 	retirePrior uint64 // the largest Retire Prior To value received
 	retiring    []retiringID
@@ -42,6 +43,7 @@ type localID struct {
 	seq  uint64
 	id   wire.ConnID
 	sent recovery.SentVal // the NEW_CONNECTION_ID frame
+	used bool             // the peer has sent packets to it
 }
 
 type remoteID struct {
@@ -62,14 +64,14 @@ func (s *idState) initClient(c *Conn) {
 	// a newer one."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-2
 	s.token = c.cfg.Token
-	s.addLocal(c, c.cfg.NewConnID())
+	s.addLocal(c, c.cfg.NewConnID()).used = true
 	s.remote = append(s.remote, remoteID{id: s.originalDst})
 }
 
 func (s *idState) initServer(c *Conn, in *Incoming) {
 	s.originalDst = in.OriginalDstID
 	s.retrySrc, s.retried = in.RetrySrcID, in.Retried
-	s.addLocal(c, in.LocalID)
+	s.addLocal(c, in.LocalID).used = true
 	s.peerFirst, s.havePeer = in.PeerID, true
 	s.remote = append(s.remote, remoteID{id: in.PeerID})
 }
@@ -91,6 +93,9 @@ func (s *idState) src() wire.ConnID { return s.local[0].id }
 func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 	for i := range s.local {
 		if s.local[i].id == id {
+			if !s.local[i].used {
+				c.localIDUsed(i)
+			}
 			return true
 		}
 	}
@@ -114,12 +119,31 @@ func (s *idState) setFirstToken(c *Conn, token [16]byte) {
 	}
 }
 
-// issue issues connection IDs until the peer has as many as it may have.
+// issue issues a connection ID if the peer has used all of them and takes another one.
+//
+// "An endpoint SHOULD ensure that its peer has a sufficient number of available and unused connection IDs. [...] An
+// endpoint MUST NOT provide more connection IDs than the peer's limit."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-4
 func (s *idState) issue(c *Conn) {
-	n := int(s.limit)
-	for len(s.local) < n {
+	for i := range s.local {
+		if !s.local[i].used {
+			return
+		}
+	}
+	if len(s.local) < int(s.limit) {
 		s.addLocal(c, c.cfg.NewConnID()).sent.Set()
 	}
+}
+
+// localIDUsed handles the first packet to the connection ID local[i]. Only the peer knows the ID, so the packet need
+// not have authenticated.
+func (c *Conn) localIDUsed(i int) {
+	if c.recv.other.set {
+		c.recv.other.unused = i // it is used if the packet authenticates
+		return
+	}
+	c.ids.local[i].used = true
+	c.ids.issue(c)
 }
 
 // handleNewConnID handles a NEW_CONNECTION_ID frame.
@@ -141,6 +165,9 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 			return
 		}
 	}
+	if c.mig != nil && !c.mig.seen.add(f.Seq) {
+		return // we have retired it
+	}
 	if f.RetirePriorTo > s.retirePrior {
 		s.retirePrior = f.RetirePriorTo
 		c.retireBelow(f.RetirePriorTo)
@@ -158,6 +185,7 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	case len(s.retiring) > maxRetiring:
 		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many retired connection IDs")
 	default:
+		c.assignIDs()
 		c.announceToken()
 	}
 }
@@ -295,13 +323,19 @@ func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fat
 	}
 }
 
-// isResetToken reports whether tail is the stateless reset token of the connection ID in use. It compares
-// in constant time because tail comes from the network.
+// isResetToken reports whether tail is the stateless reset token of the connection ID that is used on the path from
+// which a datagram came. It compares in constant time because tail comes from the network.
 //
 // "An endpoint MUST NOT check for any stateless reset tokens associated with connection IDs it has not
 // used or for connection IDs that have been retired."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-3
-func (s *idState) isResetToken(tail [16]byte) bool {
-	r := &s.remote[0]
+func (c *Conn) isResetToken(tail [16]byte) bool {
+	r := &c.ids.remote[0]
+	if o := &c.recv.other; o.set {
+		if o.path == nil {
+			return false
+		}
+		r = c.ids.findRemote(o.path.dst)
+	}
 	return r.hasToken && subtle.ConstantTimeCompare(r.token[:], tail[:]) == 1
 }

@@ -14,7 +14,9 @@ type idleState struct {
 	keepAlive monotime.Time
 	armed     bool // an ack-eliciting packet was sent since the last packet was received
 	starved   bool // packets are dropped for lack of memory: the peer gets no acknowledgements
-	ping      bool // a keep-alive PING is due
+	ping      bool // a PING is due that shows that the connection exists
+	// silencePings is the number of such PING frames since the server has become silent: see missesData.
+	silencePings uint8
 }
 
 func (s *idleState) init(c *Conn) {

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 )
@@ -39,6 +40,9 @@ func (c *Conn) CheckInvariants() error {
 			return err
 		}
 	}
+	if err := c.checkPaths(); err != nil {
+		return err
+	}
 	switch {
 	case discardedSpace.crypto.base+int64(len(discardedSpace.crypto.buf)) > 0 || discardedSpace.in.base+int64(len(discardedSpace.in.buf)) > 0:
 		return errors.New("a discarded space has CRYPTO data")
@@ -71,6 +75,42 @@ func (c *Conn) checkEarly() error {
 		return fmt.Errorf("%d bytes wait for keys, %d are counted", n, c.early.bytes)
 	case len(c.early.packets) > maxEarlyPackets || n > maxEarlyBytes:
 		return fmt.Errorf("%d packets with %d bytes wait for keys", len(c.early.packets), n)
+	}
+	return nil
+}
+
+// checkPaths verifies the list of paths.
+func (c *Conn) checkPaths() error {
+	m := c.mig
+	switch {
+	case !c.migrating() && c.loss.NumPaths() > 1:
+		return fmt.Errorf("the congestion state of %d paths is kept for one", c.loss.NumPaths())
+	case !c.migrating():
+		return nil
+	}
+	actives := 0
+	for _, p := range m.paths {
+		if p == m.active {
+			actives++
+		}
+		switch r := c.ids.findRemote(p.dst); {
+		case r == nil:
+			return fmt.Errorf("path %v uses connection ID %d, which the peer has retired", p.addrs, p.dst)
+		case p == m.active && (r != &c.ids.remote[0] || p.addrs != c.path || p.rec != c.loss.Path()):
+			return fmt.Errorf("the path in use is not %v", p.addrs)
+		case p != m.active && p.amp.Credit() < 0:
+			return fmt.Errorf("path %v: more than three times the bytes received were sent", p.addrs)
+		case len(p.responses) > maxOtherResponses:
+			return fmt.Errorf("path %v: %d PATH_RESPONSE frames are queued", p.addrs, len(p.responses))
+		}
+	}
+	switch {
+	case actives != 1 || len(m.paths) > maxPaths:
+		return fmt.Errorf("there are %d paths, %d of them in use", len(m.paths), actives)
+	case c.loss.NumPaths() > len(m.paths):
+		return fmt.Errorf("the congestion state of %d paths is kept for %d", c.loss.NumPaths(), len(m.paths))
+	case len(m.paths) == 1 && m.active.validated && !m.active.check.running() && c.now.After(m.active.check.next.Add(time.Second)):
+		return errors.New("the list of paths is not needed")
 	}
 	return nil
 }

@@ -93,6 +93,11 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 	if due(c.streams.NextTimeout(), c.now) {
 		c.streams.HandleTimeout(c.now)
 	}
+	if c.migrating() {
+		if c.expirePaths(); c.closing.state != stateOpen {
+			return
+		}
+	}
 	if due(c.restAt, c.now) {
 		c.maybeRest()
 	}
@@ -130,6 +135,9 @@ func (c *Conn) NextTimeout() monotime.Time {
 	t := c.loss.NextTimeout()
 	for _, other := range [...]monotime.Time{c.idle.next(c), c.streams.NextTimeout(), c.keys.dropPrevious, c.tls.ticketsUntil, c.restAt} {
 		t = monotime.Min(t, other)
+	}
+	if c.migrating() {
+		t = monotime.Min(t, c.pathTimeout())
 	}
 	if c.closing.deferred != nil || c.loss.SendLimit(c.now) == recovery.SendNothing {
 		return t // an acknowledgement that is due has to wait for the peer's next packet

@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"net/netip"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -15,14 +16,14 @@ const (
 	longerHeader = 20
 )
 
-// enableMTUSearch allows datagrams to grow if the configuration and the peer do. maxPayload is the peer's
-// max_udp_payload_size.
-func (c *Conn) enableMTUSearch(maxPayload uint64) {
+// enableMTUSearch allows the datagrams of a path to grow if the configuration and the peer do. most is the limit that
+// follows from the peer's max_udp_payload_size.
+func (c *Conn) enableMTUSearch(pa *recovery.Path, remote netip.Addr, most int) {
 	usual, limit := usualPayload, c.cfg.MaxProbeSize
-	if !c.path.Remote.Addr().Is4() {
+	if !remote.Is4() {
 		usual, limit = usual-longerHeader, limit-longerHeader
 	}
-	c.loss.Path().EnableMTUSearch(usual, min(limit, int(maxPayload)))
+	pa.EnableMTUSearch(usual, min(limit, most))
 }
 
 // mtuProbeSize returns the size of the probe of the path's MTU to send now, or 0. A connection that has nothing

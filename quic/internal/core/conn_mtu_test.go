@@ -44,7 +44,7 @@ func (r *rig) upload(n int) {
 // The size does not exceed the peer's max_udp_payload_size.
 func TestPeerLimitsProbes(t *testing.T) {
 	r := connected(t, rigOptions{client: allowProbes})
-	r.client.enableMTUSearch(1300)
+	r.client.enableMTUSearch(r.client.loss.Path(), r.client.path.Remote.Addr(), 1300)
 	r.upload(200_000)
 	require.Equal(t, 1300, r.client.Stats().DatagramSize)
 	require.Equal(t, MinInitialSize, r.server.Stats().DatagramSize)

@@ -18,8 +18,7 @@ func (c *Conn) localParams() []byte {
 	p.MaxAckDelay = recovery.MaxAckDelay
 	p.ActiveConnIDLimit = activeConnIDLimit
 	p.MaxDatagramFrameSize = c.cfg.MaxDatagramFrame
-	// Connection migration is not supported: packets from another address are dropped.
-	p.DisableActiveMigration = true
+	p.DisableActiveMigration = c.cfg.DisableActiveMigration
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
 	if c.side == tlsprovider.Server {
 		p.OriginalDstConnID, p.HasOriginalDstConnID = c.ids.originalDst, true
@@ -50,7 +49,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
-	c.enableMTUSearch(p.MaxUDPPayloadSize)
+	c.enableMTUSearch(c.loss.Path(), c.path.Remote.Addr(), int(p.MaxUDPPayloadSize))
 	c.idle.setPeer(p.MaxIdleTimeout)
 	c.setPeerDatagrams(p.MaxDatagramFrameSize)
 	if p.HasStatelessResetToken {

@@ -16,6 +16,7 @@ type recvState struct {
 	one   [1]tlsprovider.OpenDesc // the long header packet that is being opened
 	tails [][16]byte              // the last 16 bytes of each datagram, saved because opening overwrites them
 	phase uint64                  // key phase of the 1-RTT packet that is being processed
+	other otherPath               // where it came from, if not from the path in use
 }
 
 // HandleTrain processes a run of datagrams. It opens runs of 1-RTT packets in one call of the provider.
@@ -25,8 +26,8 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	case c.closing.state != stateOpen:
 		c.dropN(DropClosedConn, t.Segments())
 		return
-	case t.Path.Remote != c.path.Remote:
-		c.dropN(DropWrongPath, t.Segments())
+	case t.Path.Remote != c.path.Remote || c.migrating() && !samePath(&c.path, &t.Path):
+		c.handleOtherPath(t)
 		return
 	}
 	c.wake()
@@ -138,7 +139,7 @@ func (c *Conn) handleOpened(s recovery.Space, slab []byte, d *tlsprovider.OpenDe
 			return
 		}
 	default:
-		if s == recovery.SpaceApp && c.ids.isResetToken(tail) {
+		if s == recovery.SpaceApp && c.isResetToken(tail) {
 			c.HandleStatelessReset(c.now)
 			return
 		}

@@ -73,6 +73,9 @@ func (c *Conn) maybeRest() {
 		c.restAt = c.now.Add(restAfter)
 	case c.now.Sub(c.active) < restAfter:
 		c.restAt = c.active.Add(restAfter)
+	case c.missesData():
+		c.idle.ping = true
+		c.restAt = c.now.Add(restAfter)
 	case c.hasPending() || !c.loss.Rest():
 		c.restAt = c.now.Add(restAfter)
 	default:
@@ -106,4 +109,26 @@ func (c *Conn) wakeCrypto() {
 		c.app.cryptoStreams = &c.scratch.crypto
 		c.app.crypto.base, c.app.in.base, c.app.in.limit = c.cryptoSent, c.cryptoRead, maxAppCrypto
 	}
+}
+
+// maxSilencePings is the number of PING frames that a silent server gets from a client that expects data. The first
+// may not show that a NAT has taken the client's address, because that may happen while the server answers it.
+const maxSilencePings = 3
+
+// missesData reports whether a client that expects data on a stream has heard nothing for restAfter, and the server owes
+// it no acknowledgement. The server may be sending to an address that a NAT has taken from the client. A PING frame shows
+// it the new one, and is repeated until it is acknowledged.
+//
+// "[...] a receiver could send a PING or other small ack-eliciting frame occasionally, such as once per round trip, to
+// elicit an ACK from the peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-2
+func (c *Conn) missesData() bool {
+	if c.side == tlsprovider.Server || c.loss.Path().BytesInFlight() > 0 || !c.streams.Expecting() {
+		return false
+	}
+	if c.elicitedSince > 0 {
+		c.idle.silencePings = 0
+	}
+	c.idle.silencePings = min(c.idle.silencePings+1, maxSilencePings+1)
+	return c.idle.silencePings <= maxSilencePings
 }

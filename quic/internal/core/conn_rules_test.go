@@ -222,9 +222,12 @@ func TestNoiseIsDropped(t *testing.T) {
 }
 
 // Packets that a connection does not process are counted by reason.
+//
+// "If a client receives packets from an unknown server address, the client MUST discard these packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9-6
 func TestDropsOfConnection(t *testing.T) {
 	r := connected(t, rigOptions{})
-	c := r.server
+	c := r.client
 	elsewhere := c.path
 	elsewhere.Remote = netip.MustParseAddrPort("192.0.2.77:1")
 	data := bytes.Repeat([]byte{0x40}, 150)

@@ -42,6 +42,11 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 		return c.pollClose(buf)
 	}
 	c.send.sent = c.send.sent[:0]
+	if c.migrating() {
+		if p := c.dueProbe(); p != nil {
+			return c.buildPathProbe(p, buf)
+		}
+	}
 	if size := c.mtuProbeSize(len(buf)); size > 0 {
 		return c.buildMTUProbe(buf, size)
 	}
@@ -92,6 +97,9 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 	}
 	if c.closing.deferred != nil {
 		return false
+	}
+	if c.migrating() && c.dueProbe() != nil {
+		return true
 	}
 	limit := c.loss.SendLimit(c.now)
 	return limit != recovery.SendNothing && c.mayTransmit(limit)

@@ -10,7 +10,8 @@ import (
 // each with room for its tag, and seals them at the end, when the size of the padding is known.
 type datagramBuilder struct {
 	c     *Conn
-	b     []byte // the train so far; the datagram starts at begin
+	dst   wire.ConnID // the peer's connection ID
+	b     []byte      // the train so far; the datagram starts at begin
 	begin int
 	limit int // maximum size of this datagram
 
@@ -39,7 +40,7 @@ type sentInfo struct {
 func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
 	c.wake()
 	d := &c.send.d
-	*d = datagramBuilder{c: c, b: b, begin: len(b), limit: limit, descs: d.descs}
+	*d = datagramBuilder{c: c, dst: c.ids.dst(), b: b, begin: len(b), limit: limit, descs: d.descs}
 	for s := range d.descs {
 		d.descs[s] = d.descs[s][:0]
 	}
@@ -73,13 +74,13 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	pnLen := c.packetNumberLen(s, d.pn)
 	switch s {
 	case recovery.SpaceApp:
-		d.payload = wire.AppendShortHeader(d.b, c.ids.dst(), false, c.keys.sealPhase&1 == 1, d.pn, pnLen)
+		d.payload = wire.AppendShortHeader(d.b, d.dst, false, c.keys.sealPhase&1 == 1, d.pn, pnLen)
 	default:
 		var token []byte
 		if s == recovery.SpaceInitial {
 			token = c.ids.token
 		}
-		d.payload = wire.AppendLongHeader(d.b, packetTypeOf[s], c.version, c.ids.dst(), c.ids.src(), token, d.pn, pnLen)
+		d.payload = wire.AppendLongHeader(d.b, packetTypeOf[s], c.version, d.dst, c.ids.src(), token, d.pn, pnLen)
 	}
 	d.headerLen = len(d.payload) - d.hdr
 	return true

@@ -31,7 +31,7 @@ const (
 	DropClosedConn    // the connection has closed
 
 	// Reasons of a Conn.
-	DropWrongPath          // received from another address than the connection's
+	DropWrongPath          // received from an address from which the connection expects nothing
 	DropDuplicate          // received before, or too old to know
 	DropUnexpectedPacket   // of a type that is not expected, such as 0-RTT
 	DropKeysUnavailable    // arrived before its keys when too many such packets were kept

@@ -29,8 +29,12 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 			e.keepRetired(c, ev.ConnID)
 		}
 	case AddResetToken:
-		if len(c.tokens) < maxTokens && !slices.Contains(c.tokens, ev.Token) {
+		known := slices.Contains(c.tokens, ev.Token)
+		if !known && len(c.tokens) < maxTokens {
 			c.tokens = append(c.tokens, ev.Token)
+			known = true
+		}
+		if known {
 			e.tokens[ev.Token] = tokenEntry{ref, ev.Path.Remote}
 		}
 	case RemoveResetToken:

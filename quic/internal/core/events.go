@@ -44,7 +44,8 @@ const (
 	AddConnID EndpointEventKind = iota + 1
 	// RetireConnID means that packets to ConnID no longer belong to this connection.
 	RetireConnID
-	// AddResetToken means that a datagram from Path.Remote that ends in Token is a stateless reset.
+	// AddResetToken means that a datagram from Path.Remote that ends in Token is a stateless reset. It replaces an
+	// earlier event with the same Token.
 	AddResetToken
 	// RemoveResetToken undoes AddResetToken.
 	RemoveResetToken

@@ -9,6 +9,8 @@ import (
 // Stats are the statistics of one connection.
 type Stats struct {
 	Counts
+	PathChanges                                           uint64 // changes of the path in use
+	FailedPaths                                           uint64 // paths that could not be validated
 	PacketsLost, SpuriousLosses, BytesLost                uint64
 	ProbeTimeouts, CongestionEvents, PersistentCongestion uint64
 	Drops                                                 DropCounts // packets received but not processed

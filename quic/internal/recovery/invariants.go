@@ -14,7 +14,7 @@ func (l *Loss) CheckInvariants() error {
 		p.counted = 0
 	}
 	for s, sp := range l.spaces {
-		b, n, err := sp.check(len(l.paths) == 1)
+		b, n, err := sp.check(!l.mixed && len(l.paths) == 1)
 		if err != nil {
 			return fmt.Errorf("%v: %w", Space(s), err)
 		}
@@ -47,7 +47,7 @@ func (p *Path) check() error {
 	switch {
 	case p.counted != p.bytesInFlight:
 		return fmt.Errorf("%d bytes are in flight, but %d were counted", p.bytesInFlight, p.counted)
-	case p.AmplificationCredit() < 0:
+	case !p.background && p.AmplificationCredit() < 0:
 		return fmt.Errorf("%d bytes were sent for %d received", p.amp.sent, p.amp.received)
 	case p.out.Window < least || p.out.Window > max(maxWindow, least):
 		return fmt.Errorf("the congestion window is %d", p.out.Window)
@@ -75,7 +75,7 @@ func (m *mtuSearch) check() error {
 }
 
 // check verifies the counts of a space, counts what is in flight on each path, and returns the sum. If
-// there is only one path, no packet that may still arrive precedes a lost one.
+// there was only one path, no packet that may still arrive precedes a lost one.
 func (sp *lossSpace) check(onePath bool) (bytes, packets int, err error) {
 	eliciting, untimed := 0, 0
 	last := wire.NoPacket

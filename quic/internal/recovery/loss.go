@@ -48,6 +48,7 @@ type Loss struct {
 	pto    ptoState
 	paths  []*Path // paths in use or with outstanding packets
 	active *Path   // the path to send on
+	mixed  bool    // there was more than one path
 
 	packetsInFlight  int
 	maxAckDelay      time.Duration // the peer's

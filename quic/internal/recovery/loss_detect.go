@@ -19,6 +19,9 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 		pa.wake()
 		pa.losses = LossBatch{Now: now, ID: l.lossID + 1}
 		pa.delay = pa.reo.delay(&pa.rtt)
+		if pa.background {
+			pa.delay = max(pa.delay, l.active.reo.delay(&l.active.rtt))
+		}
 	}
 	spared := false
 	for i := sp.live; i < sp.sent.tail; i++ {
@@ -50,12 +53,13 @@ func (l *Loss) detectLost(now monotime.Time, s Space, fate FateFunc) {
 // spares reports whether a packet is not lost yet, and records when it will be.
 func (sp *lossSpace) spares(now monotime.Time, s Space, p *SentPacket) bool {
 	pa := p.path
-	largest := pa.spaces[s].largestAcked
-	if p.Num > largest {
+	ahead := pa.spaces[s].largestAcked - p.Num
+	if ahead < 0 && !pa.background {
 		return true // no packet sent later on its path was acknowledged
 	}
+	// A packet of a path that is no longer in use has been overtaken by one of another path.
 	late := p.Time.Add(pa.delay)
-	if largest-p.Num >= pa.reo.packets || !now.Before(late) {
+	if ahead >= pa.reo.packets || !now.Before(late) {
 		return false
 	}
 	sp.lossTime = monotime.Min(sp.lossTime, late)
@@ -69,6 +73,13 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 	p.lost, p.lostTime, p.lossID = true, now, pa.losses.ID
 	if s == SpaceApp {
 		pa.mtu.lost(now, p)
+	}
+	if p.PathProbe {
+		// "A sender can make exceptions for probe packets so that their loss detection is independent and
+		// does not unduly cause the congestion controller to reduce its sending rate."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
+		fate(s, p, Lost)
+		return
 	}
 	if p.MTUProbe {
 		// "Loss of a QUIC packet that is carried in a PMTU probe is therefore not a reliable indication of

@@ -36,7 +36,9 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 		l.pool.put(p)
 		return
 	}
-	p.path = l.active
+	if p.path == nil {
+		p.path = l.active
+	}
 	sp.sent.push(p)
 	l.enterFlight(sp, p)
 	if p.ECT {
@@ -50,7 +52,7 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	}
 	if p.InFlight {
 		l.pto.restart = now
-		l.active.sent(now, p)
+		p.path.sent(now, p)
 	}
 }
 

@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"math"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -17,7 +16,7 @@ type Path struct {
 	out          Output // the output of cc after the latest event
 	pacer        pacer
 	reo          reordering
-	amp          amplification
+	amp          Amplification // while the path is the active one
 	delivery     delivery
 	mtu          mtuSearch
 	datagramSize int // the maximum UDP payload to send: mtu.size when the batches were last complete
@@ -26,6 +25,7 @@ type Path struct {
 	firstSample   monotime.Time // when the first RTT sample was taken
 	ecnFailed     bool
 	oneMore       bool // one packet may be sent although the window is full
+	background    bool // another path is the active one: see Loss.Use
 
 	// The state of this path's packets in each packet number space.
 	spaces [NumSpaces]pathSpace
@@ -175,43 +175,3 @@ func (p *Path) BytesInFlight() int { return p.bytesInFlight }
 // ECNFailed reports whether the path or the peer does not support ECN, so that packets must not be marked
 // any more.
 func (p *Path) ECNFailed() bool { return p.ecnFailed }
-
-// amplification counts what a server has received from and sent to a client whose address is not validated.
-//
-// "Prior to validating the client address, servers MUST NOT send more than three times as many bytes
-// as the number of bytes they have received."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
-type amplification struct {
-	validated      bool
-	received, sent int // bytes of UDP payload
-}
-
-// minCredit is the minimum credit for sending: a header, a tag and a small frame.
-const minCredit = 64
-
-// DatagramReceived counts a datagram of n bytes from the peer's address. Every datagram that belongs to the
-// connection counts, whatever it contains.
-func (p *Path) DatagramReceived(n int) {
-	if !p.amp.validated {
-		p.amp.received += n
-	}
-}
-
-// DatagramSent counts n bytes sent.
-func (p *Path) DatagramSent(n int) {
-	if !p.amp.validated {
-		p.amp.sent += n
-	}
-}
-
-// ValidateAddress lifts a server's limit because the peer has shown that it owns its address.
-func (p *Path) ValidateAddress() { p.amp.validated = true }
-
-// AmplificationCredit returns how many bytes may be sent: math.MaxInt if the peer's address is validated. A
-// datagram must fit into the credit; it is not enough that some credit remains.
-func (p *Path) AmplificationCredit() int {
-	if p.amp.validated {
-		return math.MaxInt
-	}
-	return 3*p.amp.received - p.amp.sent
-}

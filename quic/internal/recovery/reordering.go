@@ -72,7 +72,7 @@ func (r *reordering) congestion() {
 // refute handles the acknowledgement of a packet that was declared lost.
 func (l *Loss) refute(now monotime.Time, s Space, p *SentPacket) {
 	l.spaces[s].breaks++
-	if !p.InFlight || p.MTUProbe {
+	if !p.InFlight || p.MTUProbe || p.PathProbe {
 		return
 	}
 	l.counters.SpuriousLosses++

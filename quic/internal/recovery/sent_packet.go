@@ -55,6 +55,9 @@ type SentPacket struct {
 	// MTUProbe reports whether the packet is a datagram of its own that tests a size (Path.MTUProbeSize). Its
 	// loss shows nothing but that, and nothing that it contains is sent again.
 	MTUProbe bool
+	// PathProbe reports whether the packet validates a path (RFC 9000, section 8.2). Its loss may be due to the
+	// path, so congestion control ignores it.
+	PathProbe bool
 	// Record lists what the packet contains. Only the sender reads it.
 	Record []byte
 
@@ -66,6 +69,9 @@ type SentPacket struct {
 	next     *SentPacket   // in the free list
 	few      [24]byte      // the array of a short Record
 }
+
+// On sets the path on which the packet is sent, if that is not the active one.
+func (p *SentPacket) On(pa *Path) { p.path = pa }
 
 // maxRecord is the maximum size of a record buffer that is kept for reuse.
 const maxRecord = 256

@@ -174,7 +174,7 @@ func TestLateHelloAfterHandshake(t *testing.T) {
 	require.NoError(t, p.Run(time.Second, func() bool { return !c.Connected.IsZero() }))
 	require.NoError(t, p.RunFor(2*time.Second))
 	for _, b := range hello {
-		p.Server.receive(append([]byte(nil), b...))
+		p.Server.receive(append([]byte(nil), b...), p.Client.Addr)
 	}
 	require.NoError(t, p.RunFor(time.Second))
 	require.Len(t, p.Server.Conns, 1)

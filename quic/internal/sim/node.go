@@ -19,6 +19,7 @@ type Node struct {
 	w        *World
 	Name     string
 	Addr     netip.AddrPort
+	nat      nat
 	Endpoint *core.Endpoint
 	Conns    map[core.ConnRef]*Conn
 
@@ -69,7 +70,7 @@ func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConf
 	cfg.Rand = w.fill
 	cfg.NewConnID = w.connID
 	n := &Node{
-		w: w, Name: name, Addr: addr, Endpoint: core.NewEndpoint(cfg),
+		w: w, Name: name, Addr: addr, nat: nat{public: addr}, Endpoint: core.NewEndpoint(cfg),
 		Conns: make(map[core.ConnRef]*Conn), buf: make([]byte, 64<<10),
 	}
 	w.nodes = append(w.nodes, n)
@@ -115,18 +116,22 @@ func (n *Node) add(cc *core.Conn, app *App) *Conn {
 
 // transmit sends a train on the link.
 func (n *Node) transmit(tx datagram.Transmit) {
+	from, to := n.nat.public, tx.Path.Remote
 	for b := tx.Data; len(b) > 0; {
 		size := min(len(b), max(1, tx.SegmentSize))
 		n.BytesOut += size
 		n.w.sent(b[:size])
 		n.checkAmplification()
+		n.sentTo(to, size)
 		if n.Tap != nil {
 			n.Tap(n.w.now, b[:size])
 		}
 		for _, a := range n.link.send(n.w.now, b[:size], n.w.Rand) {
 			n.w.At(a.at, func() {
-				n.peer.validated = n.peer.validated || validates(a.data, a.sent)
-				n.peer.receive(a.data)
+				if n.peer.admits(n, to) {
+					n.peer.validated = n.peer.validated || validates(a.data, a.sent)
+					n.peer.receive(a.data, from)
+				}
 			})
 		}
 		b = b[size:]
@@ -163,9 +168,10 @@ func validates(arrived, sent []byte) bool {
 }
 
 // receive processes a datagram from the peer.
-func (n *Node) receive(b []byte) {
+func (n *Node) receive(b []byte, from netip.AddrPort) {
 	n.BytesIn += len(b)
-	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: n.peer.Addr}, Data: b, SegmentSize: len(b)}
+	n.receivedFrom(from, len(b))
+	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: from}, Data: b, SegmentSize: len(b)}
 	for len(t.Data) > 0 {
 		r := n.Endpoint.Receive(n.w.now, &t, n.validation, n.buf)
 		switch r.Kind {

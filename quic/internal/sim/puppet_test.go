@@ -120,7 +120,7 @@ func (u *puppet) packet(s recovery.Space, payload []byte) []byte {
 func (u *puppet) send(datagram []byte) {
 	u.t.Helper()
 	u.pair.Server.validated = u.pair.Server.validated || validates(datagram, datagram)
-	u.pair.Server.receive(append([]byte(nil), datagram...))
+	u.pair.Server.receive(append([]byte(nil), datagram...), u.pair.Client.Addr)
 	require.NoError(u.t, u.pair.RunFor(time.Millisecond))
 }
 

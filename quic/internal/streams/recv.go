@@ -193,6 +193,16 @@ func (s *Set) endRecv(st *stream) {
 	s.maybeFree(st)
 }
 
+// Expecting reports whether the peer has to send data on a stream before our application can read its end.
+func (s *Set) Expecting() bool {
+	for _, st := range s.all {
+		if r := &st.recv; !r.done && !r.reset && (r.final < 0 || r.next < r.final) {
+			return true
+		}
+	}
+	return false
+}
+
 // Read copies data of a stream, in order, to p. If there is none, it returns io.EOF at the end of the
 // stream, a *ResetError if the peer has reset it, and otherwise ErrBlocked, in which case EventReadable
 // follows. After the end or StopSending, it returns ErrClosed.

@@ -1,0 +1,301 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// Paths
+//
+// The path in use is that of Conn.path, Conn.loss.Path() and the first connection ID of idState.remote, which are all
+// that most connections ever need. While there are other paths, or the path in use is not validated, the connection has
+// a migration, which lists all paths. docs/migration.md describes the design and the attacks that it withstands.
+
+const (
+	// maxPaths is the maximum number of paths: the one in use, the last one that was validated, and two others.
+	maxPaths = 4
+	// maxOtherResponses bounds the PATH_RESPONSE frames that wait to be sent on a path that is not in use.
+	maxOtherResponses = 2
+	// pathLinger is how long a path that is not in use is kept after the last packet has arrived from it.
+	pathLinger = 30 * time.Second
+)
+
+// A migration is what a connection needs while it has several paths. The last three fields are kept afterwards.
+type migration struct {
+	paths  []*netPath // nil if there is one path, which is validated
+	active *netPath   // the path in use
+	// fallback is the validated path that was in use before, until the one in use has been validated.
+	fallback *netPath
+	largest  wire.PacketNumber // of packets with other than probing frames
+
+	seen            seqWindow // the sequence numbers of the peer's connection IDs that were received
+	changes, failed uint64    // see Stats
+}
+
+// migrating reports whether there are several paths, or one that is not validated.
+func (c *Conn) migrating() bool { return c.mig != nil && c.mig.paths != nil }
+
+// A netPath is one network path: a pair of addresses.
+type netPath struct {
+	addrs Path
+	// rec is nil until something is sent on the path. Paths that differ only in the peer's port may share it.
+	rec       *recovery.Path
+	dst       uint64 // sequence number of the peer's connection ID that is used on the path
+	amp       recovery.Amplification
+	validated bool // the peer has shown that it receives what is sent here
+	check     validation
+	responses [][8]byte     // PATH_RESPONSE frames that wait to be sent
+	heard     monotime.Time // when a packet last arrived from here while the path was not in use
+}
+
+// An otherPath describes where the packet that is being processed came from, if not from the path in use.
+type otherPath struct {
+	set    bool
+	addrs  Path
+	path   *netPath // nil if it is not known
+	size   int      // of the datagram
+	unused int      // index of the connection ID that the packet is the first one for, or -1
+}
+
+// samePath reports whether a packet that arrived on path b belongs to path a. A local address without an IP
+// address fits all addresses of the host, and an invalid one fits everything.
+func samePath(a, b *Path) bool {
+	if a.Remote != b.Remote {
+		return false
+	}
+	if !a.Local.IsValid() || !b.Local.IsValid() || a.Local == b.Local {
+		return true
+	}
+	return a.Local.Port() == b.Local.Port() && (a.Local.Addr().IsUnspecified() || b.Local.Addr().IsUnspecified())
+}
+
+// knownPath returns the path with the given addresses, or nil.
+func (c *Conn) knownPath(addrs *Path) *netPath {
+	if !c.migrating() {
+		return nil
+	}
+	for _, p := range c.mig.paths {
+		if samePath(&p.addrs, addrs) {
+			return p
+		}
+	}
+	return nil
+}
+
+// handleOtherPath processes a train that has not arrived on the path in use.
+func (c *Conn) handleOtherPath(t Train) {
+	if !c.tls.confirmed || c.side == tlsprovider.Client && c.knownPath(&t.Path) == nil {
+		// "If a client receives packets from an unknown server address, the client MUST discard these packets."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9-6
+		c.dropN(DropWrongPath, t.Segments())
+		return
+	}
+	c.wake()
+	for len(t.Data) > 0 && c.closing.state == stateOpen {
+		d := t.Next()
+		switch {
+		case samePath(&c.path, &t.Path): // since the packet before
+			c.active = c.now
+			c.receivedDatagram(len(d))
+			c.handleDatagram(d, t.ECN)
+		case d[0]&0x80 != 0:
+			c.drop(DropWrongPath)
+		default:
+			c.stats.DatagramsReceived++
+			c.stats.BytesReceived += uint64(len(d))
+			c.recv.other = otherPath{set: true, addrs: t.Path, path: c.knownPath(&t.Path), size: len(d), unused: -1}
+			if p := c.recv.other.path; p != nil {
+				p.amp.DatagramReceived(len(d))
+			}
+			c.handleEarlyShort(d, t.ECN)
+			c.recv.other = otherPath{}
+		}
+	}
+}
+
+// arriveElsewhere handles a packet that has authenticated and that did not arrive on the path in use, before its frames
+// are processed.
+//
+// "An endpoint MUST perform path validation (Section 8.2) if it detects any change to a peer's address, unless it has
+// previously validated that address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9-4
+func (c *Conn) arriveElsewhere() {
+	o := &c.recv.other
+	c.active = c.now
+	if o.path == nil {
+		if o.path = c.addPath(o.addrs, o.unused >= 0); o.path == nil {
+			return
+		}
+		o.path.amp.DatagramReceived(o.size)
+		// "Servers SHOULD initiate path validation to the client's new address upon receiving a probe packet from a
+		// different address".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-4
+		c.validate(o.path)
+	}
+	if o.unused >= 0 {
+		c.ids.local[o.unused].used = true
+		c.ids.issue(c)
+	}
+	o.path.heard = c.now
+}
+
+// addPath returns a new path. newID is set if it needs a connection ID of its own. It returns nil if the peer has not
+// provided one.
+//
+// "If the recipient has no unused connection IDs from the peer, it will not be able to send anything on the new path
+// until the peer provides one".
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-2
+func (c *Conn) addPath(addrs Path, newID bool) *netPath {
+	dst := c.ids.remote[0].seq
+	if newID && c.ids.dst().Len() > 0 {
+		var ok bool
+		if dst, ok = c.unusedRemote(); !ok {
+			return nil
+		}
+	}
+	c.beginMigration()
+	c.makeRoom()
+	p := &netPath{addrs: addrs, dst: dst}
+	c.mig.paths = append(c.mig.paths, p)
+	return p
+}
+
+// beginMigration lists the path in use, which the handshake has validated.
+func (c *Conn) beginMigration() {
+	if c.migrating() {
+		return
+	}
+	if c.mig == nil {
+		c.mig = new(migration)
+		for i := range c.ids.remote {
+			c.mig.seen.add(c.ids.remote[i].seq)
+		}
+	}
+	p := &netPath{addrs: c.path, rec: c.loss.Path(), dst: c.ids.remote[0].seq, validated: true}
+	c.mig.paths, c.mig.active, c.mig.fallback = []*netPath{p}, p, nil
+	c.mig.largest = c.spaces[recovery.SpaceApp].acks.Largest()
+}
+
+// makeRoom removes a path if there is no room for another one: the oldest one that is neither in use nor needed in case
+// the path in use fails.
+func (c *Conn) makeRoom() {
+	m := c.mig
+	if len(m.paths) < maxPaths {
+		return
+	}
+	for _, p := range m.paths {
+		if p != m.active && p != m.fallback {
+			c.removePath(p)
+			return
+		}
+	}
+}
+
+// followPeer sends to the path on which a packet has arrived if it shows that the peer has moved there.
+//
+// "An endpoint only changes the address to which it sends packets in response to the highest-numbered non-probing
+// packet. This ensures that an endpoint does not send packets to an old peer address in the case that it receives
+// reordered packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-3
+func (c *Conn) followPeer(pn wire.PacketNumber, probing bool) {
+	m := c.mig
+	if probing || pn <= m.largest {
+		return
+	}
+	m.largest = pn
+	if p := c.recv.other.path; p != nil && p != m.active && c.side == tlsprovider.Server {
+		c.switchPath(p)
+	}
+}
+
+// switchPath makes p the path in use.
+func (c *Conn) switchPath(p *netPath) {
+	m := c.mig
+	old := m.active
+	m.changes++
+	if onlyPortDiffers(&old.addrs, &p.addrs) && p.rec != old.rec {
+		// "Because port-only changes are commonly the result of NAT rebinding or other middlebox activity, the
+		// endpoint MAY instead retain its congestion control state and round-trip estimate in those cases".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-2
+		c.dropRecovery(p)
+		p.rec = old.rec
+	}
+	old.amp = c.loss.Use(c.now, c.recoveryOf(p), p.amp)
+	old.heard = c.now
+	m.active, c.path = p, p.addrs
+	old.responses = c.pathResponses[:min(len(c.pathResponses), maxOtherResponses)]
+	c.pathResponses, p.responses = p.responses, nil
+	c.ids.useRemote(p.dst)
+	c.announceToken()
+	switch {
+	case old.validated:
+		// "In response to an apparent migration, endpoints MUST validate the previously active path using a
+		// PATH_CHALLENGE frame."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3.3-4
+		m.fallback = old
+		c.validate(old)
+	default:
+		// "After changing the address to which it sends non-probing packets, an endpoint can abandon any path
+		// validation for other addresses."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-5
+		c.removePath(old)
+	}
+	if p == m.fallback {
+		m.fallback = nil
+	}
+	if !p.validated {
+		c.validate(p)
+	}
+}
+
+// onlyPortDiffers reports whether two paths have the same IP addresses.
+func onlyPortDiffers(a, b *Path) bool {
+	return a.Remote.Addr() == b.Remote.Addr() && a.Local.Addr() == b.Local.Addr()
+}
+
+// recoveryOf returns the measurements of a path. They start with the first packet sent on it.
+func (c *Conn) recoveryOf(p *netPath) *recovery.Path {
+	if p.rec == nil {
+		limit := c.loss.Path().MTULimit()
+		p.rec = c.loss.AddPath(c.now, c.cfg.NewController)
+		c.enableMTUSearch(p.rec, p.addrs.Remote.Addr(), limit)
+	}
+	return p.rec
+}
+
+// dropRecovery forgets the measurements of a path unless another path shares them.
+func (c *Conn) dropRecovery(p *netPath) {
+	rec := p.rec
+	p.rec = nil
+	if rec == nil || slices.ContainsFunc(c.mig.paths, func(o *netPath) bool { return o.rec == rec }) {
+		return
+	}
+	c.loss.RemovePath(c.now, rec, c.onFate)
+}
+
+// removePath gives up a path that is not in use. What was sent on it and is not acknowledged counts as lost.
+func (c *Conn) removePath(p *netPath) {
+	m := c.mig
+	m.paths = slices.DeleteFunc(m.paths, func(o *netPath) bool { return o == p })
+	if m.fallback == p {
+		m.fallback = nil
+	}
+	if c.recv.other.path == p {
+		c.recv.other.path = nil
+	}
+	c.dropRecovery(p)
+	c.releaseRemote(p.dst)
+}
+
+// endMigration drops the list of paths if there is only one, which is validated, and which may be challenged again at
+// any time. It is called after everything that may have removed a path, when nothing refers to the list.
+func (c *Conn) endMigration() {
+	if m := c.mig; len(m.paths) == 1 && m.active.validated && !m.active.check.running() && !c.now.Before(m.active.check.next) {
+		m.paths, m.active, m.fallback = nil, nil, nil
+	}
+}
