@@ -43,7 +43,7 @@ type Controller interface {
 // Output contains a Controller's decisions.
 type Output struct {
 	// Window is the congestion window: the largest number of bytes in flight. The path keeps it
-	// between two datagrams and 16 MiB.
+	// between two datagrams and 128 MiB.
 	Window int
 	// PacingRate is the rate at which to send, in bytes per second. 0 means that packets are not paced.
 	PacingRate int64
@@ -54,6 +54,9 @@ type Output struct {
 	// bytes and packets that were sent later separately. A controller without recovery periods leaves it
 	// zero.
 	RecoveryStart monotime.Time
+	// AppLimited marks the samples of what is in flight as limited by the application, because the
+	// controller sends less than the path can carry.
+	AppLimited bool
 }
 
 // An AckBatch describes the packets of one path that one ACK frame newly acknowledges.
@@ -76,13 +79,19 @@ type AckBatch struct {
 	SmoothedRTT time.Duration
 	// CE is the number of packets that the peer newly reports as marked with ECN-CE.
 	CE uint64
-	// Sample is the delivery rate sample from the newest of the packets.
+	// Sample is the delivery rate sample from the newest of the packets that was in flight. It is zero if none
+	// was.
 	Sample RateSample
 
 	eliciting bool
 	ect       uint64            // packets sent with ECT(0)
 	largest   wire.PacketNumber // NoPacket if the batch is empty
-	newest    rateState         // the state when that packet was sent
+
+	// The newest of the packets that was in flight, if sampled is set.
+	sampled    bool
+	newestNum  wire.PacketNumber
+	newestSent monotime.Time
+	newest     rateState
 }
 
 // A LossBatch describes the packets of one path that are declared lost together.
@@ -93,7 +102,9 @@ type LossBatch struct {
 	// Packets is the number of packets. NewPackets is the number of packets that were sent after the
 	// recovery period began.
 	Packets, NewPackets int
-	Bytes               int
+	// Ranges is the number of runs of consecutive packet numbers that the packets form.
+	Ranges int
+	Bytes  int
 	// InFlight is the number of bytes that remain in flight.
 	InFlight int
 	// LatestSent is when the newest of the packets was sent.
@@ -104,6 +115,7 @@ type LossBatch struct {
 	Sample RateSample
 
 	newest rateState
+	last   wire.PacketNumber // the packet that was added last
 }
 
 // A SpuriousLoss is the acknowledgement of a packet that was declared lost.

@@ -71,7 +71,9 @@ func (l *Loss) endAck(now monotime.Time, pa *Path) {
 	b := &pa.ack
 	if b.largest != wire.NoPacket {
 		b.InFlight, b.SmoothedRTT = pa.bytesInFlight, pa.rtt.Smoothed
-		b.Sample = pa.delivery.sample(&b.newest, b.LatestSent, pa.rtt.Min)
+		if b.sampled {
+			b.Sample = pa.delivery.sample(&b.newest, b.newestSent, pa.rtt.Min)
+		}
 		if pa.cc.Acked(b) {
 			l.counters.CongestionEvents++
 			pa.oneMore = true
@@ -113,7 +115,7 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 	pa := p.path
 	b, ps := &pa.ack, &pa.spaces[s]
 	if p.Num > b.largest {
-		b.largest, b.LatestSent, b.newest = p.Num, p.Time, p.rate
+		b.largest, b.LatestSent = p.Num, p.Time
 		ps.largestAcked = max(ps.largestAcked, p.Num)
 		ps.lastAckedSent = max(ps.lastAckedSent, p.Time)
 	}
@@ -123,6 +125,9 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 	}
 	if p.InFlight {
 		pa.delivery.acked(now, p.Size)
+		if !b.sampled || p.Num > b.newestNum {
+			b.sampled, b.newestNum, b.newestSent, b.newest = true, p.Num, p.Time, p.rate
+		}
 	}
 	if s == SpaceApp {
 		pa.mtu.acked(now, p)

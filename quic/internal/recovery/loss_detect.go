@@ -92,6 +92,10 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 		l.counters.Lost++
 		l.counters.LostBytes += uint64(p.Size)
 		b := &pa.losses
+		if b.Packets == 0 || p.Num != b.last+1 {
+			b.Ranges++
+		}
+		b.last = p.Num
 		b.Packets++
 		b.Bytes += p.Size
 		if !pa.inRecovery(p.Time) {

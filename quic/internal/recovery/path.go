@@ -91,6 +91,9 @@ func (p *Path) readOutput() {
 	p.out = p.cc.Output(&p.rtt)
 	least := 2 * p.datagramSize
 	p.out.Window = min(max(p.out.Window, least), max(maxWindow, least))
+	if p.out.AppLimited {
+		p.delivery.limited(p.bytesInFlight)
+	}
 }
 
 // setRate applies a new datagram size, stores the controller's decisions and sets the pacer's rate.
