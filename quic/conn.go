@@ -110,18 +110,25 @@ type ConnectionState struct {
 	SendsDatagrams, ReceivesDatagrams bool
 	// SupportsResetAt reports whether the peer accepts RESET_STREAM_AT, which Stream.ResetAt needs.
 	SupportsResetAt bool
+	// Downgraded reports whether the key exchange is classical although this side offers post-quantum ones.
+	Downgraded bool
 }
 
 // ConnectionState returns what has been negotiated so far.
 func (c *Conn) ConnectionState() ConnectionState {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return ConnectionState{
+	s := ConnectionState{
 		TLS: c.core.State(), Version: Version(c.core.Version()),
 		SupportsResetAt: c.core.PeerAcceptsResetAt(),
 		SendsDatagrams:  c.core.PeerAcceptsDatagrams(), ReceivesDatagrams: c.cfg.MaxDatagramFrameSize > 0,
 	}
+	s.Downgraded = c.downgraded(&s.TLS)
+	return s
 }
+
+// IsServer reports whether this side is the server.
+func (c *Conn) IsServer() bool { return c.server }
 
 // ExportKeyingMaterial derives n bytes from the handshake (RFC 8446, section 7.5). It waits while a session
 // ticket is being processed.

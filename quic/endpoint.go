@@ -230,7 +230,7 @@ func (e *Endpoint) remove(c *Conn) {
 	stats := c.Stats()
 	e.mu.Lock()
 	delete(e.conns, c.ref)
-	e.ended.add(&stats.TrafficStats)
+	e.ended.Add(&stats.TrafficStats)
 	e.numConns.Add(-1)
 	if len(e.conns) == 0 {
 		e.empty.addAll(&w)

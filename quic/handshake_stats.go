@@ -122,11 +122,20 @@ func (c *Conn) noteComplete() {
 	c.mu.Lock()
 	state, retried := c.core.State(), c.core.Retried()
 	c.mu.Unlock()
+	c.ep.handshakes.complete(&state, retried, c.downgraded(&state))
+}
+
+// downgraded reports whether a handshake is complete whose key exchange is classical although this side offers
+// post-quantum ones.
+func (c *Conn) downgraded(state *tlsprovider.State) bool {
+	if !state.HandshakeDone || state.Group.PostQuantum() {
+		return false
+	}
 	cfg := c.cfg.TLS
 	if !c.server {
 		cfg = c.cfg.dialTLS()
 	}
-	c.ep.handshakes.complete(&state, retried, !state.Group.PostQuantum() && offersPQ(c.ep.cfg.Provider, cfg))
+	return offersPQ(c.ep.cfg.Provider, cfg)
 }
 
 // offersPQ reports whether a configuration has post-quantum key exchanges. Without Groups it has the

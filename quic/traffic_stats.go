@@ -28,8 +28,8 @@ type TrafficStats struct {
 	Datagrams DatagramStats
 }
 
-// add adds the counters of a connection.
-func (t *TrafficStats) add(c *TrafficStats) {
+// Add adds other counters.
+func (t *TrafficStats) Add(c *TrafficStats) {
 	t.DatagramsSent += c.DatagramsSent
 	t.DatagramsReceived += c.DatagramsReceived
 	t.BytesSent += c.BytesSent
@@ -91,12 +91,12 @@ func (e *Endpoint) Traffic() TrafficStats {
 	var sum TrafficStats
 	for _, m := range e.loops {
 		m.mu.Lock()
-		sum.add(&m.ended)
+		sum.Add(&m.ended)
 		conns := m.listConns()
 		m.mu.Unlock()
 		for _, c := range conns {
 			s := c.Stats()
-			sum.add(&s.TrafficStats)
+			sum.Add(&s.TrafficStats)
 		}
 	}
 	return sum

@@ -31,7 +31,7 @@ func TestTrafficIsAdded(t *testing.T) {
 	for factor, s := range map[uint64]*TrafficStats{1: &sum, 10: &one, 11: &want} {
 		fill(reflect.ValueOf(s).Elem(), factor, new(uint64))
 	}
-	sum.add(&one)
+	sum.Add(&one)
 	require.Equal(t, want, sum)
 }
 
@@ -45,7 +45,7 @@ func TestEndpointTraffic(t *testing.T) {
 			require.Equal(t, []*Conn{client}, w.client.Conns())
 			require.Equal(t, []*Conn{server}, w.server.Conns())
 			live := client.Stats().TrafficStats
-			live.add(&want)
+			live.Add(&want)
 			require.Equal(t, live, w.client.Traffic())
 			require.NoError(t, client.CloseWithError(0, ""))
 			synctest.Wait()
@@ -53,7 +53,7 @@ func TestEndpointTraffic(t *testing.T) {
 			ended := client.Stats().TrafficStats
 			require.Positive(t, ended.BytesSent)
 			require.Equal(t, uint64(3), ended.HandshakeFlights)
-			want.add(&ended)
+			want.Add(&ended)
 			require.Equal(t, want, w.client.Traffic(), "after %d connections", n+1)
 			advance(time.Second)
 		}

@@ -406,3 +406,14 @@ func TestPeekEvents(t *testing.T) {
 		require.Contains(t, s.events(), "readable 0", name)
 	}
 }
+
+// The numbers of streams that each side has opened remain when the Set is closed.
+func TestOpenedStreamsAreCounted(t *testing.T) {
+	c, ids := newClient(t, wide, 3)
+	require.NoError(t, c.input(wire.Stream{ID: 1, Fin: true}))
+	for range 2 {
+		require.EqualValues(t, len(ids), c.Stats().LocalStreams)
+		require.EqualValues(t, 1, c.Stats().PeerStreams)
+		c.Close()
+	}
+}

@@ -176,6 +176,8 @@ func (s *Set) Close() {
 	for _, st := range s.all {
 		s.free(st)
 	}
+	t := s.Stats()
+	s.stats.LocalStreams, s.stats.PeerStreams = t.LocalStreams, t.PeerStreams
 	*s = Set{cfg: s.cfg, side: s.side, stats: s.stats, recvShare: new(share), returned: s.returned}
 }
 

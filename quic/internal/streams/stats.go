@@ -33,8 +33,8 @@ func (s *Set) Stats() Stats {
 	}
 	t.SendCredit = s.sendMax - s.sent
 	t.OpenStreams = int64(len(s.all))
-	t.LocalStreams = s.local[0].opened + s.local[1].opened
-	t.PeerStreams = s.remote[0].opened + s.remote[1].opened
+	t.LocalStreams += s.local[0].opened + s.local[1].opened // Close adds them to the counters
+	t.PeerStreams += s.remote[0].opened + s.remote[1].opened
 	t.BidiCredit, t.UniCredit = s.local[0].max-s.local[0].opened, s.local[1].max-s.local[1].opened
 	return t
 }
