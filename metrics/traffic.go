@@ -19,6 +19,8 @@ var trafficCounters = []struct {
 	{dirCounter("pqquic_spurious_losses_total", "Packets declared lost and acknowledged later."), func(t *quic.TrafficStats) uint64 { return t.SpuriousLosses }},
 	{dirCounter("pqquic_probe_timeouts_total", "Expirations of the probe timeout."), func(t *quic.TrafficStats) uint64 { return t.ProbeTimeouts }},
 	{dirCounter("pqquic_congestion_events_total", "Reductions of the congestion window."), func(t *quic.TrafficStats) uint64 { return t.CongestionEvents }},
+	{dirCounter("pqquic_path_changes_total", "Changes of the addresses in use."), func(t *quic.TrafficStats) uint64 { return t.PathChanges }},
+	{dirCounter("pqquic_failed_paths_total", "Paths that could not be validated."), func(t *quic.TrafficStats) uint64 { return t.FailedPaths }},
 	{dirCounter("pqquic_key_updates_total", "Updates of the 1-RTT keys."), func(t *quic.TrafficStats) uint64 { return t.KeyUpdates }},
 	{dirCounter("pqquic_handshake_flights_total", "Flights of both sides in handshakes."), func(t *quic.TrafficStats) uint64 { return t.HandshakeFlights }},
 	{dirCounter("pqquic_handshake_sent_bytes_total", "Bytes of Initial and Handshake packets sent."), func(t *quic.TrafficStats) uint64 { return t.HandshakeBytesSent }},

@@ -190,6 +190,9 @@ func (l *Log) params(e *core.TraceEvent) {
 	if p.MaxDatagramFrameSize > 0 {
 		l.uint("max_datagram_frame_size", p.MaxDatagramFrameSize)
 	}
+	if p.ResetStreamAt {
+		l.bool("reset_stream_at", true)
+	}
 	if p.HasPreferredAddress {
 		l.begin("preferred_address", '{')
 		l.addr(p.PreferredAddress.IPv4)

@@ -56,6 +56,12 @@ func (l *Log) frame(f wire.Frame, b []byte, n int, exponent uint64) {
 		l.uint("stream_id", f.ID)
 		l.streamError(f.Code)
 		l.uint("final_size", f.FinalSize)
+	case wire.ResetStreamAt:
+		l.str("frame_type", "reset_stream_at")
+		l.uint("stream_id", f.ID)
+		l.streamError(f.Code)
+		l.uint("final_size", f.FinalSize)
+		l.uint("reliable_size", f.ReliableSize)
 	case wire.StopSending:
 		l.str("frame_type", "stop_sending")
 		l.uint("stream_id", f.ID)

@@ -21,6 +21,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add(uint8(2), wire.Ack{Largest: 1<<62 - 1, Delay: 1<<62 - 1}.Append(nil))
 	f.Add(uint8(2), wire.Stream{ID: 1<<62 - 1, Offset: 1 << 61, Data: []byte("x"), Fin: true}.Append(nil))
 	f.Add(uint8(2), wire.Datagram{Data: []byte("datagram")}.Append(nil))
+	f.Add(uint8(2), wire.ResetStreamAt{ID: 4, Code: 7, FinalSize: 10, ReliableSize: 5}.Append(nil))
 	f.Add(uint8(2), wire.ConnectionClose{Code: 1 << 61, FrameType: 1 << 61, Reason: []byte("\xff\"\\\n\x1e")}.Append(nil))
 	f.Add(uint8(0), wire.ConnectionClose{Code: 0x12a}.Append(nil))
 	f.Add(uint8(1), append(wire.Ping{}.Append(nil), 0x40, 0xff, 1, 2, 3))

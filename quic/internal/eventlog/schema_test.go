@@ -52,6 +52,7 @@ Frame.padding ?raw:RawInfo
 Frame.ping ?raw:RawInfo
 Frame.ack ?ack_delay:float ?acked_ranges:[any ?ect1:uint ?ect0:uint ?ce:uint ?raw:RawInfo
 Frame.reset_stream stream_id:uint error:unknown ?error_code:uint final_size:uint ?raw:RawInfo
+Frame.reset_stream_at stream_id:uint error:unknown ?error_code:uint final_size:uint reliable_size:uint ?raw:RawInfo
 Frame.stop_sending stream_id:uint error:unknown ?error_code:uint ?raw:RawInfo
 Frame.crypto offset:uint raw:RawInfo
 Frame.new_token token:Token ?raw:RawInfo
