@@ -79,6 +79,11 @@ type Config struct {
 	// so its sessions can be shared by the clients of a process, but not saved.
 	ClientStore ClientStore
 
+	// EarlyData permits early data (0-RTT): a client that resumes may send before the handshake is complete, and a
+	// server accepts it. Anybody who records early data can send them to servers again, so an application must use them
+	// only for what may happen twice: see docs/early-data.md. Only providers with Capabilities.ZeroRTT support it.
+	EarlyData bool
+
 	// DisableTickets disables session tickets.
 	DisableTickets bool
 

@@ -60,6 +60,11 @@ const (
 	EventHandshakeDone
 	// EventTicket means that the client has received and stored a session ticket.
 	EventTicket
+	// EventEarlyParameters means that the client may send early data. Data is the server's encoded transport
+	// parameters of the connection that the session comes from. EventKeys with the keys of LevelEarly follows.
+	EventEarlyParameters
+	// EventEarlyRejected means that the server has rejected the client's early data.
+	EventEarlyRejected
 )
 
 // An Event is one step of a handshake. Data and ClientHello are valid until the next call of a method of the
@@ -82,6 +87,7 @@ type ClientHello struct {
 	SignatureSchemes    []SignatureScheme
 	CipherSuites        []CipherSuite
 	TransportParameters []byte
+	EarlyData           bool // the client offers early data (0-RTT)
 }
 
 // A SignRequest is one signature to be made by Certificate.Signer, outside of the provider's module.

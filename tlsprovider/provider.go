@@ -1,6 +1,9 @@
 package tlsprovider
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // A Provider is one TLS 1.3 implementation together with its cryptographic module.
 type Provider interface {
@@ -120,6 +123,23 @@ type Decision struct {
 	TransportParameters []byte
 	// Version is the QUIC version that the connection will use.
 	Version uint32
+	// TicketData is kept in the tickets of this session, encrypted, for AcceptEarlyData of a later session.
+	TicketData []byte
+	// AcceptEarlyData decides whether to accept the early data that a client offers; nil means that they are rejected.
+	// The provider calls it at most once, within Continue, if the configuration permits early data.
+	AcceptEarlyData func(*EarlyDataOffer) bool
+}
+
+// An EarlyDataOffer describes a session whose client offers early data.
+type EarlyDataOffer struct {
+	// TicketData is that of the Decision of the session that the ticket comes from.
+	TicketData []byte
+	// TicketID identifies the ticket. It is random, and authenticated.
+	TicketID [16]byte
+	// Issued is when the ticket was issued.
+	Issued time.Time
+	// ServerName and ALPN are those of both sessions.
+	ServerName, ALPN string
 }
 
 // An InitialPacket is the result of OpenInitial.

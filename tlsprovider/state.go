@@ -26,7 +26,32 @@ type State struct {
 	// ClientHello.
 	ClientShareLen, ServerShareLen int
 	HandshakeDone                  bool
+	// EarlyData reports what happened to early data (0-RTT).
+	EarlyData EarlyDataState
 }
+
+// EarlyDataState says what happened to the early data (0-RTT) of a connection.
+type EarlyDataState uint8
+
+const (
+	// EarlyDataNone means that the client offered none.
+	EarlyDataNone EarlyDataState = iota
+	// EarlyDataOffered means that a client may send early data, and the server has not decided.
+	EarlyDataOffered
+	// EarlyDataAccepted means that the server accepted them.
+	EarlyDataAccepted
+	// EarlyDataRejected means that the server rejected them. A client sends them again after the handshake.
+	EarlyDataRejected
+)
+
+func (s EarlyDataState) String() string {
+	if int(s) < len(earlyDataNames) {
+		return earlyDataNames[s]
+	}
+	return "unknown"
+}
+
+var earlyDataNames = [...]string{"none", "offered", "accepted", "rejected"}
 
 // PeerCertificates parses PeerChain. It returns an error if the standard library cannot parse a certificate
 // that the provider has accepted.
@@ -51,7 +76,7 @@ type Capabilities struct {
 	Groups           []GroupInfo // the groups that Config.Groups can contain, in order of preference
 	CipherSuites     []CipherSuite
 	SignatureSchemes []SignatureScheme
-	ZeroRTT          bool
+	ZeroRTT          bool // Config.EarlyData is supported
 	Policies         bool // Config.Policy is supported
 	FIPS             FIPS
 

@@ -56,7 +56,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 			Module:   "Go Cryptographic Module",
 			Version:  fips140.Version(),
 		},
-		Tickets: true, SavedTickets: true, Exporters: true, VerifyPeer: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
+		ZeroRTT: true, Tickets: true, SavedTickets: true, Exporters: true, VerifyPeer: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
 		CertificatePurposes: true, SpecificAlerts: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
 	}

@@ -23,18 +23,18 @@ var errOutOfTurn = errors.New("native: Advance while the session waits for Conti
 
 // A session is one handshake. It implements tlsprovider.Session.
 type session struct {
-	e            *endpoint
-	prepared     *prepared
-	version      *version
-	name         tlsprovider.ServerName // of the server, on a client
-	firstVersion uint32                 // SessionParams.Version
-	params       []byte                 // transport parameters of a client
-	conn         *tls.QUICConn
-	signing      *signing     // nil unless a private key is external
-	outside      bool         // a signature was requested from a Signer
-	watch        *hello.Watch // nil once tickets are ignored
-	post         messages.PostHandshake
-	state        tlsprovider.State
+	e           *endpoint
+	prepared    *prepared
+	version     *version
+	name        tlsprovider.ServerName // of the server, on a client
+	quicVersion uint32                 // SessionParams.Version, and on a server Decision.Version
+	params      []byte                 // transport parameters of a client
+	conn        *tls.QUICConn
+	signing     *signing     // nil unless a private key is external
+	outside     bool         // a signature was requested from a Signer
+	watch       *hello.Watch // nil once tickets are ignored
+	post        messages.PostHandshake
+	state       tlsprovider.State
 
 	hello          messages.ClientHello // CRYPTO bytes before Continue, on a server
 	waitHello      bool                 // EventClientHello was returned
@@ -47,11 +47,20 @@ type session struct {
 	secrets        [4][2]*secret // by level and direction: read, write
 	ticketsIgnored bool          // conn is nil; exporter is still set
 	exporter       func(label string, context []byte, length int) ([]byte, error)
-	tickets        int   // number stored by a client
-	panicked       error // a callback panicked, or called runtime.Goexit
-	reported       int
-	failed         error
-	closed         bool
+	tickets        int // number stored by a client
+
+	// Early data. The fields are set if Config.EarlyData is.
+	early       *earlyEntry // of the session that a client resumes with early data
+	peerParams  []byte      // transport parameters of a client's server
+	offersEarly bool        // the client offers early data, on a server
+	ticketData  []byte      // Decision.TicketData
+	chosenALPN  string      // Decision.ALPN
+	acceptEarly func(*tlsprovider.EarlyDataOffer) bool
+
+	panicked error // a callback panicked, or called runtime.Goexit
+	reported int
+	failed   error
+	closed   bool
 }
 
 // NewSession implements tlsprovider.Endpoint.
@@ -65,7 +74,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		return nil, err
 	}
 	s := &session{e: e, prepared: prepared, version: v, watch: new(hello.Watch), params: p.TransportParameters,
-		firstVersion: p.Version, wantPQ: e.cfg.RequirePQ}
+		quicVersion: p.Version, wantPQ: e.cfg.RequirePQ}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
 	if prepared.external {
 		s.signing = newSigning()
@@ -121,7 +130,8 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		if s.e.side == tlsprovider.Server {
 			return s.collect()
 		}
-		s.conn = tls.QUICClient(&tls.QUICConfig{TLSConfig: s.prepared.clientConfig(s)})
+		// Without session events, crypto/tls offers and accepts early data whenever the session permits them.
+		s.conn = tls.QUICClient(&tls.QUICConfig{TLSConfig: s.prepared.clientConfig(s), EnableSessionEvents: true})
 		s.conn.SetTransportParameters(s.params)
 		return s.after(s.signing.call(func() error { return s.conn.Start(context.Background()) }))
 	}
@@ -139,7 +149,7 @@ func (s *session) collect() ([]tlsprovider.Event, error) {
 	case ch == nil:
 		return nil, nil
 	}
-	s.state.ServerName, s.offered = ch.ServerName, ch.Groups
+	s.state.ServerName, s.offered, s.offersEarly = ch.ServerName, ch.Groups, ch.EarlyData
 	s.waitHello = true
 	return append(s.events, tlsprovider.Event{Kind: tlsprovider.EventClientHello, ClientHello: ch}), nil
 }
@@ -185,7 +195,9 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		return nil, s.alert(tlsprovider.AlertInternalError, "%w", err)
 	}
 	s.version = v
-	s.conn = tls.QUICServer(&tls.QUICConfig{TLSConfig: s.prepared.serverConfig(s, d.ALPN)})
+	s.quicVersion, s.chosenALPN = d.Version, d.ALPN
+	s.ticketData, s.acceptEarly = d.TicketData, d.AcceptEarlyData
+	s.conn = tls.QUICServer(&tls.QUICConfig{TLSConfig: s.prepared.serverConfig(s, d.ALPN), EnableSessionEvents: true})
 	params := d.TransportParameters
 	if params == nil {
 		params = []byte{}

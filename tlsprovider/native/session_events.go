@@ -35,10 +35,22 @@ func (s *session) drain() error {
 			s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventWrite, Level: level, Data: data})
 		case tls.QUICTransportParameters:
 			if s.e.side == tlsprovider.Client {
+				if s.e.cfg.EarlyData {
+					s.peerParams = append([]byte(nil), ev.Data...)
+				}
 				s.events = append(s.events, tlsprovider.Event{
 					Kind: tlsprovider.EventTransportParameters, Data: append([]byte(nil), ev.Data...),
 				})
 			}
+		case tls.QUICResumeSession:
+			s.resuming(ev.SessionState)
+		case tls.QUICStoreSession:
+			if err := s.storeSession(ev.SessionState); err != nil {
+				return err
+			}
+		case tls.QUICRejectedEarlyData:
+			s.state.EarlyData = tlsprovider.EarlyDataRejected
+			s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventEarlyRejected, Level: tlsprovider.LevelEarly})
 		case tls.QUICHandshakeDone:
 			if err := s.finish(); err != nil {
 				return err
@@ -72,9 +84,19 @@ func (s *session) finish() error {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}
 	}
+	if st.EarlyData == tlsprovider.EarlyDataOffered {
+		st.EarlyData = tlsprovider.EarlyDataAccepted
+	}
 	s.judge()
 	if s.e.side == tlsprovider.Client && st.ALPN == "" {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
+	}
+	if st.EarlyData == tlsprovider.EarlyDataRejected && s.early != nil && st.ALPN != s.early.alpn {
+		// "When 0-RTT is rejected, all connection characteristics that the client assumed might be incorrect. This
+		// includes the choice of application protocol".
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.6.2-3
+		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol,
+			Err: fmt.Errorf("native: the server rejected early data of protocol %q and chose %q", s.early.alpn, st.ALPN)}
 	}
 	if err := s.checkGroup(); err != nil {
 		return err
@@ -86,7 +108,11 @@ func (s *session) finish() error {
 	s.exporter = exporterOf(&cs)
 	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
 	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
-		return s.conn.SendSessionTicket(tls.QUICSessionTicketOptions{})
+		o, err := s.ticketOptions()
+		if err != nil {
+			return err
+		}
+		return s.conn.SendSessionTicket(o)
 	}
 	return nil
 }

@@ -22,9 +22,6 @@ const (
 // keepSecret keeps a traffic secret until TakeKeys derives keys from it.
 func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	level := levelOf(ev.Level)
-	if level == tlsprovider.LevelEarly {
-		return nil
-	}
 	su := tlsprovider.CipherSuite(ev.Suite)
 	if suites[su] == nil {
 		return fmt.Errorf("native: crypto/tls negotiated cipher suite 0x%04x, which package native does not support", ev.Suite)
@@ -33,7 +30,14 @@ func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	dir := write
 	if ev.Kind == tls.QUICSetReadSecret {
 		dir = read
-		s.readLevel = level
+		if level != tlsprovider.LevelEarly { // there are no CRYPTO frames in 0-RTT packets
+			s.readLevel = level
+		}
+	}
+	if level == tlsprovider.LevelEarly {
+		if !s.offerEarly() {
+			return nil
+		}
 	}
 	e.Read, e.Write = dir == read, dir == write
 	s.secrets[level][dir] = &secret{su, append([]byte(nil), ev.Data...)}

@@ -18,7 +18,7 @@ type storedSessions struct {
 
 // key returns the key of the server's sessions. crypto/tls has a key of its own, which says less.
 func (c *storedSessions) key() string {
-	return tlsprovider.SessionKey(Name, c.s.firstVersion, c.s.prepared.binding, c.s.name.Verify)
+	return tlsprovider.SessionKey(Name, c.s.quicVersion, c.s.prepared.binding, c.s.name.Verify)
 }
 
 // Get implements tls.ClientSessionCache.

@@ -98,6 +98,10 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates {
 		return errNoCertificates
 	}
+	if cfg.EarlyData {
+		return fmt.Errorf("s2n: EarlyData: %w: s2n-tls cannot send or receive early data (0-RTT) over QUIC: leave it false, or use the provider native",
+			tlsprovider.ErrUnsupported)
+	}
 	if cfg.ClientAuth > tlsprovider.RequireClientCert {
 		return fmt.Errorf("s2n: ClientAuth %d: %w", cfg.ClientAuth, tlsprovider.ErrUnsupported)
 	}

@@ -18,6 +18,7 @@ type feature struct {
 var (
 	tickets            = feature{"Tickets", func(c *tlsprovider.Capabilities) bool { return c.Tickets }}
 	savedTickets       = feature{"SavedTickets", func(c *tlsprovider.Capabilities) bool { return c.SavedTickets }}
+	zeroRTT            = feature{"ZeroRTT", func(c *tlsprovider.Capabilities) bool { return c.ZeroRTT }}
 	exporters          = feature{"Exporters", func(c *tlsprovider.Capabilities) bool { return c.Exporters }}
 	verifiesPeer       = feature{"VerifyPeer", func(c *tlsprovider.Capabilities) bool { return c.VerifyPeer }}
 	purposes           = feature{"CertificatePurposes", func(c *tlsprovider.Capabilities) bool { return c.CertificatePurposes }}

@@ -19,6 +19,7 @@ const (
 	ExtALPN                = 16
 	ExtPreSharedKey        = 41
 	ExtSupportedVersions   = 43
+	ExtEarlyData           = 42
 	ExtCookie              = 44
 	ExtPSKModes            = 45
 	ExtKeyShare            = 51
@@ -151,6 +152,9 @@ func (ch *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 		})
 	case ExtTransportParameters:
 		ch.TransportParameters, ch.HasParameters = data, true
+	case ExtEarlyData:
+		ch.EarlyData = true
+		return data.Empty()
 	case ExtPreSharedKey:
 		var identities, identity cryptobyte.String
 		ok := data.ReadUint16LengthPrefixed(&identities) && identities.ReadUint16LengthPrefixed(&identity) &&
