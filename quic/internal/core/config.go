@@ -33,6 +33,11 @@ type Config struct {
 	TokenKey tlsprovider.TokenKey
 	Epoch    int64
 
+	// AcceptEarlyData, if set, decides about the early data that a client offers to a server. own reports whether the
+	// ticket was issued with this TicketIssuer. It is called within a TLSJob, like SelectTLS.
+	AcceptEarlyData func(o *tlsprovider.EarlyDataOffer, own bool) bool
+	TicketIssuer    [8]byte
+
 	// Rand fills b with random bytes.
 	Rand func(b []byte)
 	// NewConnID returns a new connection ID of ConnIDLen bytes.

@@ -33,6 +33,7 @@ type Conn struct {
 	idle      idleState
 	closing   closeState
 	early     *earlyState    // nil unless packets wait
+	zero      *zeroState     // nil unless early data can be sent or received
 	token     *tokenState    // nil unless a NEW_TOKEN frame was sent or received
 	datagrams *datagramState // nil unless the peer sends or accepts datagrams
 	mig       *migration     // nil until there is a second path

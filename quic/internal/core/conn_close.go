@@ -86,6 +86,7 @@ func (c *Conn) release() {
 		}
 	}
 	c.early = nil
+	c.zero.close()
 	c.releaseDatagrams()
 	if c.closing.readable {
 		c.streams.CloseSending()

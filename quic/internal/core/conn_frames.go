@@ -109,7 +109,7 @@ func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, probing
 		case n < 0:
 			c.abortf(wire.FrameEncodingError, 0, "malformed frame type")
 			return eliciting, probing, false
-		case !wire.FrameAllowed(t, packetTypeOf[s]):
+		case !wire.FrameAllowed(t, c.packetType(s)):
 			code := wire.ProtocolViolation
 			if !wire.FrameKnown(t) {
 				code = wire.FrameEncodingError
@@ -236,6 +236,9 @@ func (c *Conn) handleStreamFrame(t uint64, b []byte) int {
 		c.idle.setStarved(c, false)
 	}
 	n, err := c.streams.HandleFrame(c.now, c.rtt(), t, b)
+	if t&^7 == wire.FrameStream && c.recv.zeroRTT && err == nil {
+		c.markEarly(b)
+	}
 	if err != nil {
 		var se *streams.Error
 		if !errors.As(err, &se) {

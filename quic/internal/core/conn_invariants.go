@@ -71,10 +71,11 @@ func (c *Conn) checkEarly() error {
 		}
 	}
 	switch {
-	case n != c.early.bytes:
-		return fmt.Errorf("%d bytes wait for keys, %d are counted", n, c.early.bytes)
-	case len(c.early.packets) > maxEarlyPackets || n > maxEarlyBytes:
-		return fmt.Errorf("%d packets with %d bytes wait for keys", len(c.early.packets), n)
+	case n != c.early.zeroRTT.bytes+c.early.others.bytes || len(c.early.packets) != c.early.zeroRTT.packets+c.early.others.packets:
+		return fmt.Errorf("%d packets with %d bytes wait for keys; counted are %v and %v", len(c.early.packets), n, c.early.zeroRTT, c.early.others)
+	case c.early.others.packets > maxEarlyPackets || c.early.others.bytes > maxEarlyBytes ||
+		c.early.zeroRTT.packets > maxZeroRTTPackets || c.early.zeroRTT.bytes > maxZeroRTTBytes:
+		return fmt.Errorf("too many packets wait for keys: %v and %v", c.early.zeroRTT, c.early.others)
 	}
 	return nil
 }

@@ -315,7 +315,7 @@ func TestUndecryptablePackets(t *testing.T) {
 		wire.PatchLength(h, n, 1000)
 		r.client.HandleTrain(r.now, Train{Path: r.client.path, Data: h, SegmentSize: len(h)})
 		require.LessOrEqual(t, len(r.client.early.packets), maxEarlyPackets)
-		require.LessOrEqual(t, r.client.early.bytes, maxEarlyBytes)
+		require.LessOrEqual(t, r.client.early.others.bytes, maxEarlyBytes)
 	}
 	require.NotEmpty(t, held)
 	r.onDatagram = nil

@@ -12,6 +12,13 @@ const probeBytes = 2 * MinInitialSize
 
 // handleAck processes an ACK frame.
 func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
+	if z := c.zero; z != nil && z.rejected && s == recovery.SpaceApp && acksUpTo(f, z.lastSent) {
+		// "When 0-RTT was rejected, a client SHOULD treat receipt of an acknowledgment for a 0-RTT packet as a
+		// connection error of type PROTOCOL_VIOLATION, if it is able to detect the condition."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.6.2-2
+		c.abortf(wire.ProtocolViolation, wire.FrameAck, "a packet of rejected early data is acknowledged")
+		return
+	}
 	if err := c.loss.HandleAck(c.now, s, f, c.onFate); err != nil {
 		// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not
 		// send as a connection error of type PROTOCOL_VIOLATION"
@@ -22,6 +29,16 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 	if s == recovery.SpaceApp && c.keys.ackedTooEarly(f.Largest, c.recv.phase) {
 		c.abortf(wire.KeyUpdateError, wire.FrameAck, "a packet is acknowledged under older keys than its own")
 	}
+}
+
+// acksUpTo reports whether an ACK frame acknowledges a packet up to pn.
+func acksUpTo(f *wire.Ack, pn wire.PacketNumber) bool {
+	for r := range f.Ranges {
+		if r.Start <= pn {
+			return true
+		}
+	}
+	return false
 }
 
 // packetFate handles the acknowledgement or loss of each piece of information in a packet.
@@ -87,6 +104,9 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 			c.traced(TraceEvent{Kind: TraceKeyDiscarded, Space: recovery.SpaceApp, Phase: c.keys.openPhase - 1})
 		}
 	}
+	if c.zero != nil && due(c.zero.dropAt, c.now) {
+		c.zero.close()
+	}
 	if due(c.tls.ticketsUntil, c.now) {
 		c.tls.ticketsUntil, c.tls.ignoreTickets = 0, true
 	}
@@ -139,6 +159,9 @@ func (c *Conn) NextTimeout() monotime.Time {
 	if c.migrating() {
 		t = monotime.Min(t, c.pathTimeout())
 	}
+	if c.zero != nil {
+		t = monotime.Min(t, c.zero.dropAt)
+	}
 	if c.closing.deferred != nil || c.loss.SendLimit(c.now) == recovery.SendNothing {
 		return t // an acknowledgement that is due has to wait for the peer's next packet
 	}
@@ -159,6 +182,9 @@ func (c *Conn) hasPending() bool {
 		if sp := c.spaces[s]; sp.seal != nil && sp.crypto.hasPending() {
 			return true
 		}
+	}
+	if !c.maySendApp() {
+		return c.idle.ping
 	}
 	return c.streams.HasPending() || c.hasDatagrams() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
 		c.idle.ping || c.ids.hasPending() || c.token.pending(false)

@@ -45,7 +45,13 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.tls.gotParams = true
 	c.traced(TraceEvent{Kind: TraceParams, Params: encoded})
 	c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
-	c.streams.SetPeerParams(&p)
+	if c.sendsZeroRTT() {
+		// "When sending frames in 0-RTT packets, a client MUST only use remembered transport parameters".
+		// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-11
+		c.zero.params = &p
+	} else {
+		c.streams.SetPeerParams(&p)
+	}
 	c.loss.SetMaxAckDelay(p.MaxAckDelay)
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))

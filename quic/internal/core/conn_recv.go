@@ -12,11 +12,12 @@ const maxOpenTrain = 64
 
 // recvState is scratch space for received packets.
 type recvState struct {
-	descs []tlsprovider.OpenDesc
-	one   [1]tlsprovider.OpenDesc // the long header packet that is being opened
-	tails [][16]byte              // the last 16 bytes of each datagram, saved because opening overwrites them
-	phase uint64                  // key phase of the 1-RTT packet that is being processed
-	other otherPath               // where it came from, if not from the path in use
+	descs   []tlsprovider.OpenDesc
+	one     [1]tlsprovider.OpenDesc // the long header packet that is being opened
+	tails   [][16]byte              // the last 16 bytes of each datagram, saved because opening overwrites them
+	phase   uint64                  // key phase of the 1-RTT packet that is being processed
+	other   otherPath               // where it came from, if not from the path in use
+	zeroRTT bool                    // a 0-RTT packet is being processed
 }
 
 // HandleTrain processes a run of datagrams. It opens runs of 1-RTT packets in one call of the provider.
@@ -272,9 +273,8 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		s = recovery.SpaceInitial
 	case wire.PacketHandshake:
 		s = recovery.SpaceHandshake
-	default: // 0-RTT, which we do not offer
-		c.drop(DropUnexpectedPacket)
-		return
+	default:
+		s = recovery.SpaceApp
 	}
 	// "[...] if subsequent Initial packets include a different Source Connection ID, they MUST be
 	// discarded."
@@ -284,6 +284,10 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 			c.drop(DropSourceConnID)
 			return
 		}
+	}
+	if h.Type == wire.Packet0RTT {
+		c.handleZeroRTT(&h, pkt, ecn)
+		return
 	}
 	sp := c.spaces[s]
 	switch {

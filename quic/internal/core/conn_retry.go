@@ -46,6 +46,11 @@ func (c *Conn) handleRetry(d []byte) {
 	}
 	// Packet numbers continue. Everything that was sent is sent again under the new keys.
 	c.loss.ResetForRetry(c.now)
+	if c.zero != nil {
+		// "A client SHOULD attempt to resend data in 0-RTT packets after it sends a new Initial packet."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.3-8
+		c.streams.Rewind()
+	}
 	sp := c.spaces[recovery.SpaceInitial]
 	sp.crypto.probe(int64(len(sp.crypto.buf)))
 }

@@ -131,7 +131,7 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	ackOnly := limit == recovery.SendAckOnly
 	c.send.holdAcks = c.holdsAcks(limit)
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {
-		if c.spaces[s].seal == nil || s == recovery.SpaceApp && (!c.maySendApp() || c.keys.spent()) {
+		if !c.maySend(s) {
 			continue
 		}
 		c.buildPacket(d, s, ackOnly, credit)
@@ -197,9 +197,19 @@ func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
 	return limit == recovery.SendAll && (c.loss.ProbesPending() > 0 || c.hasPending())
 }
 
-// maySendApp reports whether 1-RTT packets may be sent. A server has the keys before the handshake is
-// complete, but its application has not accepted the connection at that time.
-func (c *Conn) maySendApp() bool { return c.tls.complete }
+// maySendApp reports whether 0-RTT or 1-RTT packets may be sent. A server has the keys before the handshake is
+// complete, but its application accepts the connection at that time only if there are early data.
+func (c *Conn) maySendApp() bool {
+	return c.tls.complete || c.sendsZeroRTT() || c.zero != nil && c.side == tlsprovider.Server && c.app.seal != nil
+}
+
+// maySend reports whether packets of a space may be sent.
+func (c *Conn) maySend(s recovery.Space) bool {
+	if s == recovery.SpaceApp {
+		return c.maySendApp() && !c.keys.spent() && (c.app.seal != nil || c.sendsZeroRTT())
+	}
+	return c.spaces[s].seal != nil
+}
 
 // buildPacket adds a packet of one space if the space has something to send.
 func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, credit int) {
@@ -272,6 +282,11 @@ func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
 	if s != recovery.SpaceApp {
+		return
+	}
+	if c.sendsZeroRTT() {
+		// 0-RTT packets can carry other frames as well, but there are none at this time.
+		d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
 		return
 	}
 	if c.handshakeDone.ShouldSend(probe) && d.room() > 0 {

@@ -125,6 +125,9 @@ func (c *Conn) ResetStreamAt(now monotime.Time, id streams.ID, code uint64, size
 	if err := c.usable(now); err != nil {
 		return err
 	}
+	if !c.tls.complete {
+		return streams.ErrResetAtUnsupported // for early data, whose server may reject them and not support it then
+	}
 	return c.streams.ResetAt(id, code, size)
 }
 
@@ -155,7 +158,7 @@ func (c *Conn) usable(now monotime.Time) error {
 	switch {
 	case c.closing.state != stateOpen:
 		return c.closing.err
-	case !c.tls.complete:
+	case !c.tls.complete && c.zero == nil:
 		return ErrHandshake
 	}
 	return nil

@@ -126,7 +126,15 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 			sp.crypto.write(o.data)
 		}
 	case tlsprovider.EventKeys:
-		c.installKeys(o.level, o.keys)
+		if o.level == tlsprovider.LevelEarly {
+			c.installEarlyKeys(o.keys, o.state)
+		} else {
+			c.installKeys(o.level, o.keys)
+		}
+	case tlsprovider.EventEarlyParameters:
+		c.handleEarlyParams(o.data)
+	case tlsprovider.EventEarlyRejected:
+		c.rejectEarly()
 	case tlsprovider.EventTransportParameters, tlsprovider.EventClientHello:
 		c.handlePeerParams(o.data)
 	case tlsprovider.EventHandshakeDone:
@@ -136,7 +144,7 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 
 func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 	sp := c.spaces[spaceOf(level)]
-	if level == tlsprovider.LevelEarly || sp.discarded {
+	if sp.discarded {
 		k.Close()
 		return
 	}
@@ -147,6 +155,12 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 			c.loss.SetHandshakeKeys()
 		}
 		if level == tlsprovider.LevelApp {
+			if c.side == tlsprovider.Client {
+				// "[A] client SHOULD discard 0-RTT keys as soon as it installs 1-RTT keys as they have no use
+				// after that moment."
+				// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.3-2
+				c.zero.close()
+			}
 			c.keys.limit = k.Sealer.ConfidentialityLimit()
 		}
 	}
@@ -197,6 +211,9 @@ func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 		return
 	}
 	c.tls.complete, c.tls.state = true, state
+	if c.applyParams(); c.closing.state != stateOpen {
+		return
+	}
 	c.stats.HandshakeTime = c.now.Sub(c.started)
 	c.traced(TraceEvent{Kind: TraceHandshakeComplete, TLS: &c.tls.state})
 	c.events.add(Event{Kind: EventConnected})

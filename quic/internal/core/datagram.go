@@ -72,15 +72,15 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	d.space, d.hdr = s, len(d.b)
 	d.pn = c.loss.NextNumber(s)
 	pnLen := c.packetNumberLen(s, d.pn)
-	switch s {
-	case recovery.SpaceApp:
+	switch {
+	case s == recovery.SpaceApp && !c.sendsZeroRTT():
 		d.payload = wire.AppendShortHeader(d.b, d.dst, false, c.keys.sealPhase&1 == 1, d.pn, pnLen)
 	default:
 		var token []byte
 		if s == recovery.SpaceInitial {
 			token = c.ids.token
 		}
-		d.payload = wire.AppendLongHeader(d.b, packetTypeOf[s], c.version, d.dst, c.ids.src(), token, d.pn, pnLen)
+		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.version, d.dst, c.ids.src(), token, d.pn, pnLen)
 	}
 	d.headerLen = len(d.payload) - d.hdr
 	return true
@@ -99,6 +99,14 @@ func (c *Conn) packetNumberLen(s recovery.Space, pn wire.PacketNumber) int {
 		acked = pn - 8*(pn-acked)
 	}
 	return wire.PacketNumberLen(pn, acked)
+}
+
+// packetType returns the type of the long header packets that are sent in a space.
+func (d *datagramBuilder) packetType(s recovery.Space) wire.PacketType {
+	if s == recovery.SpaceApp {
+		return wire.Packet0RTT
+	}
+	return packetTypeOf[s]
 }
 
 // room returns the number of payload bytes that still fit.
@@ -146,7 +154,11 @@ func (d *datagramBuilder) finish(info sentInfo) {
 	p.Record = append(p.Record[:0], c.send.rec...)
 	d.lastSent = p
 	c.send.sent = append(c.send.sent, sentPacket{d.space, p})
-	if d.space == recovery.SpaceApp {
+	switch {
+	case d.space != recovery.SpaceApp:
+	case c.sendsZeroRTT():
+		c.zero.lastSent = d.pn
+	default:
 		c.keys.sealedApp(d.pn)
 	}
 }
@@ -180,13 +192,18 @@ func (d *datagramBuilder) seal() bool {
 		if len(train) == 0 {
 			continue
 		}
-		if recovery.Space(s) != recovery.SpaceApp {
+		seal := d.c.spaces[s].seal
+		zero := recovery.Space(s) == recovery.SpaceApp && d.c.sendsZeroRTT()
+		if zero {
+			seal = d.c.zero.seal
+		}
+		if recovery.Space(s) != recovery.SpaceApp || zero {
 			for i := range train {
 				p := &train[i]
 				wire.PatchLength(d.b[p.Offset:], int(p.HeaderLen), int(p.PayloadLen)+tlsprovider.TagLen)
 			}
 		}
-		if err := d.c.spaces[s].seal.Seal(d.b, train); err != nil {
+		if err := seal.Seal(d.b, train); err != nil {
 			d.c.sealFailed(err)
 			return false
 		}

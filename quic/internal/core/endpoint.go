@@ -37,6 +37,9 @@ type EndpointConfig struct {
 	// many of them, and four times that in total. When there are few, these are four and ten times
 	// HelloTimeout. 0 means 3 s.
 	HelloTimeout time.Duration
+	// EarlyData is set if connections may accept early data. 0-RTT packets that arrive before the whole ClientHello are
+	// then kept.
+	EarlyData bool
 	// RetryLifetime is how long the token of a Retry packet is valid; 0 means 10 s.
 	RetryLifetime time.Duration
 	// TokenLifetime is how long the token of a NEW_TOKEN frame is valid; 0 means that none is.

@@ -123,19 +123,22 @@ func (e *Endpoint) expireHello(k *hello) {
 	k.in.closeKeys()
 }
 
-// receiveEarly keeps a packet of another type that belongs to an incomplete ClientHello, such as a 0-RTT
-// packet that overtook the second half.
+// receiveEarly keeps a datagram with a 0-RTT packet that overtook a part of the ClientHello.
 func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) Routed {
 	k := e.hellos.byKey[initialKey{h.DstID, p.Remote}]
 	switch {
 	case k == nil:
 		return e.drop(DropUnknownConnID)
+	case h.Type != wire.Packet0RTT || !e.cfg.EarlyData:
+		return e.drop(DropUnknownConnID)
 	case k.state == helloTaken:
 		return e.drop(DropIncompleteHello)
-	case k.bytes+len(d) > maxHelloBytes || e.hellos.bytes+len(d) > e.cfg.HelloBytes:
+	case k.early+len(d) > maxHelloEarly || e.hellos.early+len(d) > e.cfg.HelloBytes/4:
 		return e.drop(DropHelloBytes)
 	}
-	e.keepDatagram(k, ReceivedDatagram{Data: d, ECN: ecn})
+	k.in.Datagrams = append(k.in.Datagrams, ReceivedDatagram{Data: append([]byte(nil), d...), ECN: ecn})
+	k.early += len(d)
+	e.hellos.early += len(d)
 	return e.drop(DropIncompleteHello)
 }
 

@@ -11,6 +11,9 @@ type EventKind uint8
 const (
 	// EventConnected means that the handshake is complete and streams can be used.
 	EventConnected EventKind = iota + 1
+	// EventEarlyData means that streams can be used although the handshake is not complete: a client can send early
+	// data, or a server has accepted them.
+	EventEarlyData
 	// EventStream means that the state of a stream has changed; see Event.Stream.
 	EventStream
 	// EventFlushed means that all data written has been acknowledged and no datagram waits to be sent. It is returned each time that this

@@ -10,6 +10,11 @@ import (
 // Datagrams are kept with their padding; post-quantum ClientHellos of a few kilobytes fit easily.
 const maxHelloBytes = 16 << 10
 
+// maxHelloEarly is the maximum size of the 0-RTT packets kept for one client until its ClientHello is complete. Those of
+// all clients get a quarter of what ClientHellos may use. They have limits of their own, so that they do not take the
+// place of the ClientHello.
+const maxHelloEarly = 16 << 10
+
 // maxHelloGaps bounds the number of gaps in a ClientHello, and so the cost of a CRYPTO frame. Chromium cuts
 // a ClientHello into some dozens of shuffled pieces. A datagram of 1200 bytes has room for fewer than 300
 // frames, so its cost is bounded too.
@@ -25,6 +30,7 @@ type hello struct {
 	expires monotime.Time
 	ackAt   monotime.Time // when an acknowledgement is due; zero means never
 	bytes   int
+	early   int                      // bytes of 0-RTT packets, which are not in bytes
 	have    recovery.RangeSet[int64] // CRYPTO data received
 	head    [4]byte                  // type and length of the handshake message
 	acks    recovery.AckState

@@ -13,6 +13,7 @@ type helloTable struct {
 	byKey    map[initialKey]*hello
 	byExpiry expiryHeap[*hello]
 	bytes    int
+	early    int // bytes of 0-RTT packets, which are not in bytes
 	// acks lists the clients that are due an acknowledgement, and postponed those with a complete
 	// ClientHello, both ordered by time. Clients that have been removed from the table are skipped.
 	acks, postponed []*hello
@@ -28,6 +29,7 @@ func (t *helloTable) add(h *hello) {
 	t.byKey[h.key] = h
 	t.byKey[h.localKey()] = h
 	t.bytes += h.bytes
+	t.early += h.early
 	h.listed = true
 	t.byExpiry.push(h)
 }
@@ -36,6 +38,7 @@ func (t *helloTable) remove(h *hello) {
 	delete(t.byKey, h.key)
 	delete(t.byKey, h.localKey())
 	t.bytes -= h.bytes
+	t.early -= h.early
 	t.byExpiry.remove(h)
 	h.listed, h.ackAt = false, 0
 	if h.state == helloWaiting {
@@ -104,15 +107,18 @@ func (t *helloTable) takePostponed() *hello {
 }
 
 func (t *helloTable) check(limit int) error {
-	sum, waiting := 0, 0
+	sum, early, waiting := 0, 0, 0
 	for i, h := range t.byExpiry.items {
 		sum += h.bytes
+		early += h.early
 		if h.state == helloWaiting {
 			waiting++
 		}
 		switch {
 		case h.at != i || t.byKey[h.key] != h || t.byKey[h.localKey()] != h || !h.listed:
 			return fmt.Errorf("ClientHello %d of %d is not in the table", i, t.len())
+		case h.early > maxHelloEarly:
+			return fmt.Errorf("ClientHello with %d bytes of 0-RTT packets", h.early)
 		case h.bytes > maxHelloBytes || h.have.NumRanges() > maxHelloGaps:
 			return fmt.Errorf("ClientHello with %d bytes, %d gaps", h.bytes, h.have.NumRanges())
 		}
@@ -120,6 +126,8 @@ func (t *helloTable) check(limit int) error {
 	switch {
 	case sum != t.bytes || sum > limit:
 		return fmt.Errorf("%d bytes of ClientHellos are counted, but there are %d, and %d are allowed", t.bytes, sum, limit)
+	case early != t.early || early > limit/4:
+		return fmt.Errorf("%d bytes of 0-RTT packets are counted, but there are %d, and %d are allowed", t.early, early, limit/4)
 	case waiting != t.waiting || waiting > len(t.postponed) || len(t.postponed) > 2*waiting+16:
 		return fmt.Errorf("%d postponed clients are counted, but there are %d, and %d are queued", t.waiting, waiting, len(t.postponed))
 	}

@@ -149,7 +149,12 @@ func (j *TLSJob) add(kind tlsprovider.EventKind, level tlsprovider.Level, data [
 func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 	keys, err := j.session.TakeKeys(level, uint32(j.version))
 	if err == nil {
-		j.out = append(j.out, tlsOutput{kind: tlsprovider.EventKeys, level: level, keys: keys})
+		o := tlsOutput{kind: tlsprovider.EventKeys, level: level, keys: keys}
+		if level == tlsprovider.LevelEarly {
+			state := j.session.State()
+			o.state = &state
+		}
+		j.out = append(j.out, o)
 	}
 	return err
 }
@@ -157,6 +162,10 @@ func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 // decide chooses the configuration for a ClientHello.
 func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, error) {
 	d := tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
+	if j.cfg.AcceptEarlyData != nil {
+		d.TicketData = j.cfg.ticketData(j.params)
+		d.AcceptEarlyData = func(o *tlsprovider.EarlyDataOffer) bool { return j.cfg.acceptEarlyData(o, d.TicketData) }
+	}
 	protos := j.cfg.NextProtos
 	if j.cfg.SelectTLS != nil {
 		choice, err := j.cfg.SelectTLS(hello)

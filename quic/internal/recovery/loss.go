@@ -168,6 +168,13 @@ func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
 // discardedSpace stands for the spaces that connections have discarded. It is never written.
 var discardedSpace = lossSpace{discarded: true, largestAcked: wire.NoPacket}
 
+// Forget forgets what was sent in a space, because the peer has discarded it. The fate of the packets is not reported.
+// Packet numbers continue.
+func (l *Loss) Forget(now monotime.Time, s Space) {
+	l.forget(s)
+	l.resetPTO(now)
+}
+
 // ResetForRetry forgets what a client has sent, because the server asks it to start again. Packet numbers
 // continue. The fate of the packets is not reported.
 //

@@ -64,7 +64,7 @@ type reading struct {
 
 // run performs all operations that do not block.
 func (a *App) run(c *Conn) {
-	if a == nil || c.Connected.IsZero() || c.Err() != nil {
+	if a == nil || c.Connected.IsZero() && c.Early.IsZero() || c.Err() != nil {
 		return
 	}
 	for a.opened < len(a.Send) {
@@ -92,7 +92,9 @@ func (a *App) run(c *Conn) {
 	}
 	a.readAll(c)
 	a.writeAll(c)
-	a.exchangeDatagrams(c)
+	if !c.Connected.IsZero() {
+		a.exchangeDatagrams(c)
+	}
 }
 
 // exchangeDatagrams receives what has arrived and sends as many datagrams as fit into the queue.

@@ -55,6 +55,7 @@ type Conn struct {
 	*core.Conn
 	App       *App
 	Connected monotime.Time
+	Early     monotime.Time // when streams could first be used, if that was before the end of the handshake
 	Drained   bool
 
 	node    *Node
@@ -377,6 +378,8 @@ func (c *Conn) event(ev core.Event) {
 	switch ev.Kind {
 	case core.EventConnected:
 		c.Connected = c.node.w.now
+	case core.EventEarlyData:
+		c.Early = c.node.w.now
 	case core.EventDrained:
 		c.Drained = true
 		delete(c.node.Conns, c.ref)

@@ -227,6 +227,9 @@ func grow(b []byte, n int) []byte {
 func (s *Set) putProbe(p *packer) {
 	for _, st := range s.all {
 		h := &st.send
+		if st.withheld {
+			continue
+		}
 		if st.controlDue(true) {
 			before := len(p.b)
 			if !st.putControl(p) || len(p.b) > before {

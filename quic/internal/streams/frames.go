@@ -41,6 +41,7 @@ func (s *Set) HandleFrame(now monotime.Time, rtt time.Duration, t uint64, b []by
 		var f wire.MaxStreams
 		if f, n = wire.ConsumeMaxStreams(b); n > 0 {
 			s.local[typeIndex(f.Uni)].raise(int64(f.Max))
+			s.releaseStreams()
 		}
 	// "[A] receiver MUST NOT wait for a STREAM_DATA_BLOCKED or DATA_BLOCKED frame before sending
 	// a MAX_STREAM_DATA or MAX_DATA frame". We send these when they are due, and not before.

@@ -69,7 +69,7 @@ func (s *Set) checkLimits() error {
 			return fmt.Errorf("accepted %d, opened %d, limit %d", r.accepted, r.opened, r.limit)
 		case open < 0 || open > r.size:
 			return fmt.Errorf("%d streams of the peer are open, but %d are allowed", open, r.size)
-		case l.opened > l.max:
+		case l.opened > l.max && !s.hasWithheld:
 			return fmt.Errorf("%d streams were opened, but %d are allowed", l.opened, l.max)
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Set) peek(q int) *stream { return s.queues[q].peek(q) }
 func (st *stream) belongs(q int) bool {
 	h := &st.send
 	switch {
-	case st.gone:
+	case st.gone, st.withheld && q != qEvents && q != qStarved:
 		return false
 	case q == qControl:
 		return st.controlDue(false)
@@ -126,7 +126,7 @@ func (s *Set) schedule(st *stream) {
 		}
 	}
 	h := &st.send
-	if h.resetting || h.done || h.sent == h.end {
+	if h.resetting || h.done || h.sent == h.end || st.withheld {
 		return
 	}
 	// "A sender SHOULD send a STREAM_DATA_BLOCKED or DATA_BLOCKED frame to indicate to the

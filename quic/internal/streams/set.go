@@ -50,7 +50,9 @@ type Set struct {
 
 	unflushed int // number of streams with something that is not acknowledged
 	flushed   bool
-	returned  loanList // loans that wait for PollReturned
+	// hasWithheld is set if there are streams that wait in releaseStreams.
+	hasWithheld bool
+	returned    loanList // loans that wait for PollReturned
 }
 
 // peerWindow contains the peer's initial limits for the streams of each type.
@@ -89,6 +91,7 @@ func (s *Set) SetPeerParams(p *wire.TransportParameters) {
 	s.local[0].raise(int64(p.MaxStreamsBidi))
 	s.local[1].raise(int64(p.MaxStreamsUni))
 	s.raiseSendMax(int64(p.MaxData))
+	s.releaseStreams()
 	for _, st := range s.all {
 		s.schedule(st)
 	}

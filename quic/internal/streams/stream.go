@@ -9,11 +9,14 @@ type stream struct {
 	gone  bool // freed, but a queue may still contain it
 	// aborted reports whether the peer has aborted the stream while our application was working for it.
 	aborted bool
-	events  uint8 // events to be polled, one bit for each kind
-	queued  uint8 // queues that contain the stream, one bit for each
-	urgency uint8
-	ordered bool // not incremental: see priority.go
-	next    [numQueues]*stream
+	// withheld is set while the peer does not allow the stream, which was opened before it lowered its limit: see
+	// ReplacePeerParams.
+	withheld bool
+	events   uint8 // events to be polled, one bit for each kind
+	queued   uint8 // queues that contain the stream, one bit for each
+	urgency  uint8
+	ordered  bool // not incremental: see priority.go
+	next     [numQueues]*stream
 
 	send sendHalf
 	recv recvHalf
