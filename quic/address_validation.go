@@ -70,7 +70,7 @@ func (e *Endpoint) validation(t *datagram.Train) core.Validation {
 
 // useToken reports whether a client's token is used for the first time.
 func (g *common) useToken(id core.TokenID, issued int64) bool {
-	return g.usedTokens.use(id, issued, g.clock.start.UnixNano()+int64(g.clock.now()))
+	return g.usedTokens.use(id, issued, g.unixNano())
 }
 
 // tokenLifetime returns the lifetime of the tokens that servers issue, or 0 if they issue none.

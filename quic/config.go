@@ -152,6 +152,13 @@ type Config struct {
 	// HandshakeTimeout.
 	GetTLSConfig func(*tlsprovider.ClientHello) (*tlsprovider.Config, error)
 
+	// AcceptEarlyData, if set, decides whether a server accepts the early data (0-RTT) that a client offers. The TLS
+	// configuration must permit early data as well (tlsprovider.Config.EarlyData). Nil means that each ticket is
+	// accepted once, by the Endpoint that issued it, within 24 hours. Servers of a fleet that should accept each
+	// other's tickets must agree, for example in a database, which TicketIDs have been used. AcceptEarlyData may block
+	// for as long as HandshakeTimeout. If it panics, the early data are rejected.
+	AcceptEarlyData func(EarlyDataOffer) bool
+
 	// MaxSigners is the number of handshakes that may be inside a Certificate.Signer or GetTLSConfig at a
 	// time. Others wait for their turn. 0 means 1024.
 	MaxSigners int

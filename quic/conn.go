@@ -32,6 +32,7 @@ type Conn struct {
 	core    *core.Conn
 	timer   timerItem
 	isUp    bool // the handshake is complete
+	isEarly bool // streams can be used, although the handshake may not be complete
 	upAt    monotime.Time
 	closing bool // Close waits for acknowledgements, and no new data is accepted
 	over    bool // the core has closed

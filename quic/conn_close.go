@@ -52,7 +52,7 @@ func (c *Conn) linger() error {
 	defer timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.isUp && !c.over && !c.core.Flushed() {
+	for (c.isUp || c.isEarly) && !c.over && !c.core.Flushed() {
 		c.closing = true
 		w := c.flushing.enter()
 		c.mu.Unlock()
@@ -127,7 +127,7 @@ func closeFlushContext() (context.Context, context.CancelFunc) {
 // idle reports whether the connection has no stream open and nothing to deliver, so that Shutdown may
 // close it.
 func (c *Conn) idle() bool {
-	return c.isUp && !c.over &&
+	return (c.isUp || c.isEarly) && !c.over &&
 		len(c.streams) == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
 }
 
@@ -135,7 +135,7 @@ func (c *Conn) idle() bool {
 // idle.
 func (c *Conn) closeIfIdle() {
 	c.mu.Lock()
-	if !c.isUp {
+	if !c.isUp && !c.isEarly {
 		c.override = ErrEndpointClosed
 		c.core.Close(c.ep.clock.now(), false, uint64(ConnectionRefused), "")
 	}

@@ -43,6 +43,7 @@ import (
 type outcome struct {
 	wakeSet
 	connected, closed, drained bool
+	early                      bool     // EventEarlyData
 	tokens                     [][]byte // of NEW_TOKEN frames
 	fired                      bool     // the connection's timer fired
 	bySender                   bool     // the driver is a sender, in its turn
@@ -263,6 +264,8 @@ func (c *Conn) pollEvents(out *outcome) {
 		case core.EventConnected:
 			c.isUp, out.connected = true, true
 			c.upAt = c.ep.clock.now()
+		case core.EventEarlyData:
+			c.isEarly, out.early = true, true
 		case core.EventToken:
 			out.tokens = append(out.tokens, c.core.TakeToken())
 		case core.EventStream:
@@ -296,6 +299,10 @@ func (c *Conn) report(out *outcome) {
 	if out.tokens != nil {
 		c.storeTokens(out.tokens)
 		out.tokens = nil
+	}
+	if out.early {
+		out.early = false
+		c.reportEarly()
 	}
 	if out.connected {
 		out.connected = false
@@ -331,7 +338,17 @@ func (c *Conn) reportConnected() {
 		c.ep.log.Debug("quic: connection established", "remote", c.RemoteAddr(), "server", c.server,
 			"provider", s.TLS.Provider, "group", s.TLS.Group.String(), "alpn", s.TLS.ALPN)
 	}
-	if c.server && !c.ep.deliver(c) {
+	c.mu.Lock()
+	delivered := c.isEarly
+	c.mu.Unlock()
+	if c.server && !delivered {
+		c.deliver()
+	}
+}
+
+// deliver passes a server's connection to the Listener.
+func (c *Conn) deliver() {
+	if !c.ep.deliver(c) {
 		c.abort(&TransportError{Code: ConnectionRefused, err: net.ErrClosed}, uint64(ConnectionRefused))
 	}
 }

@@ -23,6 +23,11 @@ import (
 // that nothing listens on the port. On other systems, and on the shared socket of Endpoint.Dial, such a
 // Dial times out: a shared socket does not receive ICMP messages.
 func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
+	return dialNew(ctx, network, addr, cfg, false)
+}
+
+// dialNew dials from a new Endpoint. early means that it returns when the connection can send.
+func dialNew(ctx context.Context, network, addr string, cfg *Config, early bool) (*Conn, error) {
 	if err := checkNetwork(network); err != nil {
 		return nil, err
 	}
@@ -44,7 +49,7 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 		return nil, err
 	}
 	e.sock.ReportErrors(e.noteICMP)
-	c, err := e.dial(ctx, remote, host, e.cfg, true)
+	c, err := e.dial(ctx, remote, host, e.cfg, dialMode{own: true, early: early})
 	if err != nil {
 		e.Close()
 		return nil, err
@@ -60,6 +65,11 @@ func Dial(ctx context.Context, network, addr string, cfg *Config) (*Conn, error)
 // be nil or the Endpoint's. Connections with the same pointer cfg.TLS share a store of session tickets, so
 // later ones resume. An Endpoint keeps the 64 stores that were used last. See the function Dial for ctx.
 func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, error) {
+	return e.dialShared(ctx, addr, cfg, false)
+}
+
+// dialShared dials from the Endpoint's socket. early means that it returns when the connection can send.
+func (e *Endpoint) dialShared(ctx context.Context, addr string, cfg *Config, early bool) (*Conn, error) {
 	if len(e.loops) > 1 {
 		return nil, fmt.Errorf("quic: an Endpoint with several loops (Config.Loops is %d) cannot dial: use the function Dial or another Endpoint", len(e.loops))
 	}
@@ -86,7 +96,7 @@ func (e *Endpoint) Dial(ctx context.Context, addr string, cfg *Config) (*Conn, e
 			return nil, err
 		}
 	}
-	return e.dial(ctx, remote, host, full, false)
+	return e.dial(ctx, remote, host, full, dialMode{early: early})
 }
 
 // same reports whether a and b are the same provider. Values that are not comparable are different.
@@ -94,14 +104,23 @@ func same(a, b tlsprovider.Provider) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// dial dials and waits for the handshake. own means that the Endpoint was made for this connection.
-func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, own bool) (*Conn, error) {
+// dialMode says how a connection is dialed.
+type dialMode struct {
+	own   bool // the Endpoint was made for this connection
+	early bool // dial returns when the connection can send, which may be before the handshake is complete
+}
+
+// dial dials and waits for the handshake.
+func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	tls := cfg.dialTLS()
 	if err := e.checkDialTLS(tls); err != nil {
 		return nil, err
+	}
+	if mode.early && !tls.EarlyData {
+		return nil, errEarlyDataOff
 	}
 	name := cfg.ServerName
 	if name == "" && tls.TLS != nil {
@@ -115,7 +134,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
-	store, tokenKey := e.tokenStoreFor(cfg, own), tokenKeyOf(name, remote)
+	store, tokenKey := e.tokenStoreFor(cfg, mode.own), tokenKeyOf(name, remote)
 	cc.Token = e.takeToken(store, tokenKey)
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
 	if err != nil {
@@ -123,19 +142,19 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(e, k, cfg, false)
-	c.dialed = &dialed{tls: prepared, tokens: store, tokenKey: tokenKey}
+	c.dialed = &dialed{tls: prepared, tokens: store, tokenKey: tokenKey, ready: make(chan struct{})}
 	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
 		c.discard()
 		return nil, err
 	}
-	if own {
+	if mode.own {
 		e.autoClose.Store(true)
 	}
 	c.quickTLS = isQuick(tls, tlsprovider.Client)
 	c.mu.Lock()
 	c.driveAs(&outcome{runsTLS: c.quickTLS})
-	return c.awaitHandshake(ctx, remote, host)
+	return c.awaitHandshake(ctx, remote, host, mode.early)
 }
 
 // dialed is what a client's connection needs and a server's does not.
@@ -143,12 +162,19 @@ type dialed struct {
 	tls      *preparedTLS            // closed with the connection
 	tokens   tlsprovider.ClientStore // nil if tokens are not kept
 	tokenKey string                  // of the server in tokens
+	ready    chan struct{}           // closed when early data can be sent
 }
 
-// awaitHandshake waits until the handshake of a client is complete or has failed. If ctx ends first, the
-// connection is closed.
-func (c *Conn) awaitHandshake(ctx context.Context, remote netip.AddrPort, host string) (*Conn, error) {
+// awaitHandshake waits until the handshake of a client is complete or has failed or, if early is set, until early data
+// can be sent. If ctx ends first, the connection is closed.
+func (c *Conn) awaitHandshake(ctx context.Context, remote netip.AddrPort, host string, early bool) (*Conn, error) {
+	var ready chan struct{}
+	if early {
+		ready = c.dialed.ready
+	}
 	select {
+	case <-ready:
+		return c, nil
 	case <-c.connected:
 		return c, nil
 	case <-c.ctx.Done():

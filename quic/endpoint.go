@@ -59,6 +59,8 @@ type common struct {
 	resetKey               tlsprovider.ResetKey
 	tokens                 tokenKeys
 	usedTokens             usedOnce
+	usedTickets            usedOnce // for early data
+	ticketIssuer           [8]byte
 	sendMemory, recvMemory *streams.Budget // shared by all connections
 	numConns               atomic.Int64    // number of connections of all loops
 
@@ -159,6 +161,11 @@ func (g *common) initKeys() (err error) {
 		g.closeKeys()
 		return err
 	}
+	if _, err := io.ReadFull(g.cfg.Provider.Rand(), g.ticketIssuer[:]); err != nil {
+		g.closeKeys()
+		return fmt.Errorf("quic: random generator: %w", err)
+	}
+	g.usedTickets = usedOnce{lifetime: earlyDataWindow + maxClockSkew, limit: usedLimit}
 	g.usedTokens = usedOnce{lifetime: g.cfg.tokenLifetime() + maxClockSkew, limit: usedLimit}
 	return nil
 }

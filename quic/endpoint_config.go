@@ -189,6 +189,7 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		TokenKey:      &e.tokens,
 		TokenLifetime: e.cfg.tokenLifetime(),
 		UseToken:      e.useToken,
+		EarlyData:     e.cfg.permitsEarlyData(),
 		ResetKey:      e.resetKey,
 		SetRoute:      func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
 		NewConnID:     e.newConnID,
@@ -299,6 +300,9 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 	}
 	if side == tlsprovider.Server && e.cfg.tokenLifetime() > 0 && e.cfg.AddressValidation != ValidateNever {
 		cc.TokenKey, cc.Epoch = &e.tokens, e.clock.start.UnixNano()
+	}
+	if side == tlsprovider.Server && e.cfg.permitsEarlyData() {
+		cc.AcceptEarlyData, cc.TicketIssuer = e.acceptEarlyData, e.ticketIssuer
 	}
 	if side == tlsprovider.Server && e.cfg.GetTLSConfig != nil {
 		cc.SelectTLS = e.selectTLS

@@ -225,7 +225,7 @@ func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
 		c.discard()
 		return errRefused
 	}
-	c.quickTLS = e.cfg.GetTLSConfig == nil && isQuick(e.cfg.TLS, tlsprovider.Server)
+	c.quickTLS = e.cfg.GetTLSConfig == nil && e.cfg.AcceptEarlyData == nil && isQuick(e.cfg.TLS, tlsprovider.Server)
 	c.mu.Lock()
 	c.advance(e.clock.now())
 	return nil

@@ -81,7 +81,8 @@ type Config struct {
 
 	// EarlyData permits early data (0-RTT): a client that resumes may send before the handshake is complete, and a
 	// server accepts it. Anybody who records early data can send them to servers again, so an application must use them
-	// only for what may happen twice: see docs/early-data.md. Only providers with Capabilities.ZeroRTT support it.
+	// only for what may happen twice: see docs/early-data.md. Only providers with Capabilities.ZeroRTT support it. A server with EarlyData cannot verify
+	// clients (ClientAuth, VerifyPeer), because early data arrive before.
 	EarlyData bool
 
 	// DisableTickets disables session tickets.

@@ -2,6 +2,7 @@ package native
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -22,5 +23,14 @@ func TestConfigErrors(t *testing.T) {
 		tlstest.ClientFault("tls.Config without TLS 1.3", func(c *tlsprovider.Config) {
 			c.TLS = &tls.Config{MaxVersion: tls.VersionTLS12}
 		}, "MaxVersion"),
+		tlstest.ServerFault("early data before VerifyPeer", func(c *tlsprovider.Config) {
+			c.EarlyData, c.VerifyPeer = true, func(*tlsprovider.State) error { return nil }
+		}, "EarlyData of a server that verifies clients"),
+		tlstest.ServerFault("early data before VerifyConnection", func(c *tlsprovider.Config) {
+			c.EarlyData, c.TLS = true, &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}
+		}, "EarlyData of a server that verifies clients"),
+		tlstest.ClientFault("store with a pool of roots", func(c *tlsprovider.Config) {
+			c.ClientStore, c.RootCAs, c.TLS = tlsprovider.NewClientStore(0, 0), nil, &tls.Config{RootCAs: x509.NewCertPool()}
+		}, "ClientStore with tls.Config.RootCAs"),
 	}...))
 }

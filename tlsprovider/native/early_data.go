@@ -111,13 +111,15 @@ func (s *session) resuming(st *tls.SessionState) {
 
 // offerEarly prepares for the keys of early data. It returns false if they must not be used.
 func (s *session) offerEarly() bool {
-	s.state.EarlyData = tlsprovider.EarlyDataOffered
+	if s.e.side == tlsprovider.Client && s.early == nil {
+		return false // crypto/tls offers early data of our sessions only, and resuming has set early for those
+	}
+	// Until the handshake is complete, the state describes the session that is resumed.
+	s.state.EarlyData, s.state.Resumed, s.state.ALPN = tlsprovider.EarlyDataOffered, true, s.chosenALPN
 	if s.e.side == tlsprovider.Server {
 		return true
 	}
-	if s.early == nil {
-		return false // crypto/tls offers early data of our sessions only, and resuming has set early for those
-	}
+	s.state.ALPN = s.early.alpn
 	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventEarlyParameters, Level: tlsprovider.LevelEarly, Data: s.early.data})
 	return true
 }

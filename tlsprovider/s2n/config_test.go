@@ -40,6 +40,8 @@ func TestConfigErrors(t *testing.T) {
 		tlstest.ClientFault("classical policy with RequirePQ", func(c *tlsprovider.Config) {
 			c.Policy, c.RequirePQ = classicalPolicy(), true
 		}, "RequirePQ"),
+		tlstest.ClientFault("early data", func(c *tlsprovider.Config) { c.EarlyData = true }, "s2n-tls cannot send or receive early data"),
+		tlstest.ServerFault("early data", func(c *tlsprovider.Config) { c.EarlyData = true }, "s2n-tls cannot send or receive early data"),
 		tlstest.ServerFault("ticket keys and client auth", func(c *tlsprovider.Config) {
 			c.TicketKeys, c.ClientAuth, c.ClientCAs = [][]byte{make([]byte, 32)}, tlsprovider.RequireClientCert, tlstest.NewAuthority(t).Roots()
 		}, "TicketKeys of a server with ClientAuth"),

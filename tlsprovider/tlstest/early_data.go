@@ -48,6 +48,13 @@ func (e *earlyPair) connect(name string) (client, server tlsprovider.EarlyDataSt
 				return e.accept(o)
 			}}
 	}
+	early := func(side tlsprovider.Side) {
+		st := p.Session(side).State()
+		require.Equal(e.t, tlsprovider.EarlyDataOffered.String(), st.EarlyData.String())
+		require.Equal(e.t, e.alpn, st.ALPN)
+		require.True(e.t, st.Resumed)
+		require.False(e.t, st.HandshakeDone)
+	}
 	p.OnEvent = func(side tlsprovider.Side, ev tlsprovider.Event) error {
 		switch {
 		case ev.Kind == tlsprovider.EventEarlyParameters:
@@ -59,6 +66,7 @@ func (e *earlyPair) connect(name string) (client, server tlsprovider.EarlyDataSt
 			keys, err := p.Session(side).TakeKeys(ev.Level, 1)
 			require.NoError(e.t, err)
 			e.t.Cleanup(keys.Close)
+			early(side)
 			if side == tlsprovider.Client {
 				require.NotEmpty(e.t, e.params, "the parameters come before the keys")
 				require.Nil(e.t, keys.Opener)
