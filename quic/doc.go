@@ -77,7 +77,7 @@
 //
 // # Limitations
 //
-// There is no 0-RTT, no connection migration, and no QUIC version 2. Path MTU
+// There is no connection migration, and no QUIC version 2. Path MTU
 // discovery works on Linux only; elsewhere, datagrams have at most 1200 bytes. [Dial] tries one address of a host. If a socket is closed
 // right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated,
 // and the peer detects the end of the connection by its idle timeout.

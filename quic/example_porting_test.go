@@ -202,5 +202,16 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 var _ = []any{
 	portDialAddr, portListenAddr, portTransport, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portPeek,
-	portServer, portClose, portStats, portErrors, portState,
+	portServer, portEarly, portClose, portStats, portErrors, portState,
+}
+
+// quic.DialAddrEarly(…), conn.ConnectionState().Used0RTT
+func portEarly(ctx context.Context, cfg *quic.Config) (bool, error) {
+	cfg.TLS.EarlyData = true
+	conn, err := quic.DialEarly(ctx, "udp", "example.com:4433", cfg)
+	if err != nil {
+		return false, err
+	}
+	<-conn.HandshakeComplete()
+	return conn.ConnectionState().TLS.EarlyData == tlsprovider.EarlyDataAccepted, conn.Close()
 }
