@@ -167,6 +167,14 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 			c.handleNewConnID(f)
 		}
 	case wire.FrameRetireConnectionID:
+		if c.recv.zeroRTT {
+			// "Note that it is not possible to send the following frames in 0-RTT packets for various reasons: ACK,
+			// CRYPTO, HANDSHAKE_DONE, NEW_TOKEN, PATH_RESPONSE, and RETIRE_CONNECTION_ID. A server MAY treat
+			// receipt of these frames in 0-RTT packets as a connection error of type PROTOCOL_VIOLATION."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-12.5-4
+			c.abortf(wire.ProtocolViolation, t, "RETIRE_CONNECTION_ID in a 0-RTT packet")
+			return 0
+		}
 		var f wire.RetireConnectionID
 		if f, n = wire.ConsumeRetireConnectionID(b); n > 0 {
 			dst, _ := wire.MakeConnID(pkt[1 : 1+ConnIDLen])
