@@ -27,7 +27,7 @@ type pkg struct {
 func layer(path string) int {
 	path = strings.TrimPrefix(path, module)
 	switch {
-	case strings.HasPrefix(path, "examples/"):
+	case strings.HasPrefix(path, "examples/"), path == "quic/debug":
 		return 5
 	case path == "quic":
 		return 4
@@ -128,6 +128,8 @@ func TestImportsPlanted(t *testing.T) {
 		{ImportPath: module + "quic/internal/core", Imports: []string{module + "tlsprovider/native"}},
 		{ImportPath: module + "quic/internal/core", Imports: []string{module + "quic"}},
 		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/s2n"}},
+		{ImportPath: module + "quic", Imports: []string{module + "quic/debug"}},
+		{ImportPath: module + "quic/qlog", Imports: []string{module + "quic/internal/core"}},
 		{ImportPath: module + "quic", Imports: []string{module + "cgo/s2n"}},
 		{ImportPath: module + "tlsprovider", Imports: []string{module + "tlsprovider/native"}},
 		{ImportPath: module + "tlsprovider/native", Imports: []string{module + "tlsprovider/s2n"}},
