@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers figure3 figure3-2022 install clean ledger
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean ledger
 
 build:
 	scripts/build $(VARIANT)
@@ -95,6 +95,12 @@ bench-compare: bootstrap build
 figure3: bootstrap build
 	cd cmd && GOWORK="$$(../scripts/workspace)" go build $(TAGS) -o "$(BIN)/" ./netbench
 	"$(BIN)/netbench" compare figure3 -o build/out --connections "$${CONNECTIONS:-10000}" --rounds "$${ROUNDS:-5}"
+
+# Draws how the congestion window, the bytes in flight and the round-trip time of each congestion controller develop in
+# some situations, in build/out/curves.
+curves:
+	go test ./quic/internal/recovery -run TestCurves -count 1 -plot-curves "$(CURDIR)/build/out/curves"
+	@echo build/out/curves
 
 # Shows pqquic beside quic-go, x/net, s2n-quic, quinn and TLS over TCP in netbench's own reports, in
 # build/out/netbench-peers: rates, CPU time, memory and latencies. CONNECTIONS= and ROUNDS= set its length, and

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -111,6 +112,9 @@ type Config struct {
 	// draft-ietf-quic-reliable-stream-reset). Read returns these bytes before the *StreamError. Stream.ResetAt needs
 	// the setting of the peer.
 	EnableResetStreamAt bool
+
+	// CongestionControl chooses how fast connections send. The zero value means CUBIC. See package congestion.
+	CongestionControl congestion.Algorithm
 
 	// DisablePathMTUDiscovery limits datagrams to 1200 bytes of UDP payload, which every path carries.
 	// Otherwise, a connection with bulk data to send probes for the largest datagrams that its path carries,

@@ -15,7 +15,8 @@ type ConnStats struct {
 	CongestionWindow, BytesInFlight             int // in bytes
 	PacketsInFlight                             int
 	PacingRate                                  int64 // in bytes per second; 0 means that packets are not paced
-	// CongestionState is slow_start, congestion_avoidance or recovery, or a state of another controller.
+	// CongestionState is slow_start, congestion_avoidance or recovery; with BBR its state, such as probe_bw_up; and with
+	// a controller of the program its name.
 	CongestionState string
 	// DatagramSize is the largest UDP payload that is sent now, in bytes. See Config.DisablePathMTUDiscovery.
 	DatagramSize int

@@ -38,6 +38,8 @@
 // [Conn.SendDatagram] and [Conn.ReceiveDatagram] exchange datagrams, which may be lost (RFC 9221), if
 // Config.MaxDatagramFrameSize of the receiving side enables them.
 //
+// Config.CongestionControl chooses how fast connections send: see package congestion.
+//
 // # Errors
 //
 // Calls on something that is closed return an error for which errors.Is(err, net.ErrClosed) is true. The

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -279,6 +280,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		KeepAlive:        cfg.KeepAlivePeriod,
 		KeyUpdateAfter:   cfg.KeyUpdateInterval,
 		DatagramSize:     defaultDatagram,
+		NewController:    recovery.ForAlgorithm(cfg.CongestionControl, e.controllerPanicked),
 		NewTrace:         e.newTrace(cfg.Qlog, side),
 		Streams: streams.Config{
 			RecvWindow: cfg.StreamWindow, MaxRecvWindow: cfg.MaxStreamWindow,

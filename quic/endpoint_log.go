@@ -74,3 +74,11 @@ func (e *Endpoint) notePanic(remote any, err error) {
 	e.logFault(faultPanic, slog.LevelError, "quic: panic in a handshake",
 		"remote", remote, "callback", p.Callback, "value", p.Value, "stack", string(p.Stack))
 }
+
+// controllerPanicked counts and logs a panic of a program's congestion controller. The connection goes on with CUBIC,
+// and its lock is held, so the message is written by another goroutine.
+func (e *Endpoint) controllerPanicked(p *tlsprovider.PanicError) {
+	e.counters.panics.Add(1)
+	go e.logFault(faultPanic, slog.LevelError, "quic: panic in a congestion controller; the path goes on with CUBIC",
+		"callback", p.Callback, "value", p.Value, "stack", string(p.Stack))
+}

@@ -21,8 +21,8 @@ type EndpointStats struct {
 	// Postponed counts how often a client had to wait because too many TLS jobs were queued.
 	Postponed uint64
 	// Panics is the number of handshakes that ended with a panic: in a callback of Config,
-	// tlsprovider.Config or tls.Config, in a Certificate.Signer, or in the provider. Each is logged at
-	// Error.
+	// tlsprovider.Config or tls.Config, in a Certificate.Signer, or in the provider. Panics of a program's
+	// congestion controller, which end nothing, count as well. Each is logged at Error.
 	Panics uint64
 	// ValidatedByToken is the number of clients whose address was validated by the token of an earlier
 	// connection.

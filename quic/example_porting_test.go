@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -55,6 +56,7 @@ func portTransport(ctx context.Context, pc net.PacketConn, cfg *quic.Config) err
 // quic.Config{…}
 func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
 	return &quic.Config{
+		CongestionControl:  congestion.BBR(),
 		TLS:                tlsConf,
 		HandshakeTimeout:   5 * time.Second,
 		MaxIdleTimeout:     30 * time.Second,

@@ -252,7 +252,7 @@ func TestRefusals(t *testing.T) {
 		{"--multiplex=false", "--multiplex=false applies only to the tcp driver"},
 		{"--max-mtu 9001", "--max-mtu 9001 is not supported: package quic"},
 		{"--max-mtu -5", "--max-mtu -5 is not supported: package quic"},
-		{"--congestion-control bbr", "--congestion-control bbr is not supported"},
+		{"--congestion-control vegas", "--congestion-control vegas is not supported: use cubic, bbr or newreno"},
 		{"--provider native --policy default_pq", "provider native has no security policies"},
 		{"--provider nothing", `unknown provider "nothing"`},
 		{"--groups X25519 --policy x", "--groups and --policy cannot be combined"},

@@ -169,7 +169,7 @@ func TestExitStatus(t *testing.T) {
 	_, problems, status = client(t, netbench, filepath.Join(dir, "none.json"), "127.0.0.1:1")
 	require.Equal(t, 2, status)
 	require.Contains(t, problems, "none.json")
-	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--congestion-control", "bbr")
+	_, problems, status = client(t, netbench, file, "127.0.0.1:1", "--congestion-control", "vegas")
 	require.Equal(t, 2, status)
-	require.Contains(t, problems, "--congestion-control bbr is not supported: package quic has only newreno")
+	require.Contains(t, problems, "--congestion-control vegas is not supported: use cubic, bbr or newreno")
 }

@@ -75,7 +75,7 @@ func TestBBRStartupIgnoresFewLosses(t *testing.T) {
 	r := newBBRRoute(t, func(l *link) { l.drop = every(100) })
 	r.left(bbrStartup)
 	r.wantNear("max_bw", 10*mbit, int(r.b.maxBW()), 2)
-	require.EqualValues(t, bbrUnlimited, r.b.inflightLong)
+	require.EqualValues(t, int64(bbrUnlimited), r.b.inflightLong)
 }
 
 func TestBBRDrainEndsWithTheQueue(t *testing.T) {
@@ -364,8 +364,8 @@ func TestBBRLossBetweenProbes(t *testing.T) {
 	r.wantNear("bw_shortterm", int(r.b.bwShort), r.throughput(200*ms), 25)
 	r.drop = nil
 	r.in(bbrRefill)
-	require.EqualValues(t, bbrUnlimited, r.b.bwShort, "the short-term model is forgotten")
-	require.EqualValues(t, bbrUnlimited, r.b.inflightShort)
+	require.EqualValues(t, int64(bbrUnlimited), r.b.bwShort, "the short-term model is forgotten")
+	require.EqualValues(t, int64(bbrUnlimited), r.b.inflightShort)
 }
 
 // "When persistent congestion is declared, the sender's congestion window MUST be reduced to the minimum congestion

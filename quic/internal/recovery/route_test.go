@@ -21,7 +21,7 @@ type route struct {
 	events events
 	seq    int
 	ends   monotime.Time // when what waits at the bottleneck has left
-	tokens float64       // of the policer
+	tokens int64         // of the policer, in billionths of a byte
 	filled monotime.Time
 	number int // data packets so far
 
@@ -78,7 +78,7 @@ func newRoute(t *testing.T, newController func() Controller, l link) *route {
 	lt.l.DiscardSpace(lt.now, SpaceInitial)
 	lt.l.DiscardSpace(lt.now, SpaceHandshake)
 	lt.l.ConfirmHandshake(lt.now)
-	r := &route{lossTest: lt, link: l, filled: lt.now, newest: -1, tokens: float64(l.burst)}
+	r := &route{lossTest: lt, link: l, filled: lt.now, newest: -1, tokens: int64(l.burst) * 1e9}
 	lt.fate = func(_ Space, p *SentPacket, fate Fate) {
 		if fate == Lost {
 			r.lostBytes += p.Size
@@ -198,12 +198,12 @@ func (r *route) conforms() bool {
 	if r.policy == 0 {
 		return true
 	}
-	r.tokens = min(r.tokens+r.now.Sub(r.filled).Seconds()*float64(r.policy), float64(r.burst))
+	r.tokens = min(r.tokens+int64(r.now.Sub(r.filled))*int64(r.policy), int64(r.burst)*1e9)
 	r.filled = r.now
-	if r.tokens < float64(r.size) {
+	if r.tokens < int64(r.size)*1e9 {
 		return false
 	}
-	r.tokens -= float64(r.size)
+	r.tokens -= int64(r.size) * 1e9
 	return true
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 	"github.com/pqquic/pqquic/cmd/internal/stats"
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
@@ -24,10 +25,9 @@ import (
 
 // New returns the stack for a command line.
 func New(o *drivercli.Options) (drivercli.Transport, error) {
-	switch o.CongestionControl {
-	case "", "newreno":
-	default:
-		return nil, fmt.Errorf("--congestion-control %s is not supported: package quic has only newreno", o.CongestionControl)
+	algorithm, err := algorithm(o.CongestionControl)
+	if err != nil {
+		return nil, err
 	}
 	if o.MaxMTU != 0 && o.MaxMTU != 1200 {
 		return nil, fmt.Errorf("--max-mtu %d is not supported: package quic finds out itself what the path carries, unless it is 1200", o.MaxMTU)
@@ -39,7 +39,7 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &transport{opt: o, provider: p}
+	t := &transport{opt: o, provider: p, algorithm: algorithm}
 	if o.Policy != "" && !p.Capabilities().Policies {
 		return nil, fmt.Errorf("--policy is not supported: provider %s has no security policies; use --groups", p.Name())
 	}
@@ -47,6 +47,19 @@ func New(o *drivercli.Options) (drivercli.Transport, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// algorithm returns the congestion control with this name.
+func algorithm(name string) (congestion.Algorithm, error) {
+	if name == "" {
+		return congestion.CUBIC(), nil
+	}
+	for _, a := range []congestion.Algorithm{congestion.CUBIC(), congestion.BBR(), congestion.NewReno()} {
+		if a.String() == name {
+			return a, nil
+		}
+	}
+	return congestion.Algorithm{}, fmt.Errorf("--congestion-control %s is not supported: use cubic, bbr or newreno", name)
 }
 
 func parseGroups(list string) ([]tlsprovider.Group, error) {
@@ -93,9 +106,10 @@ func newS2N() (tlsprovider.Provider, error) {
 }
 
 type transport struct {
-	opt      *drivercli.Options
-	provider tlsprovider.Provider
-	groups   []tlsprovider.Group
+	opt       *drivercli.Options
+	provider  tlsprovider.Provider
+	groups    []tlsprovider.Group
+	algorithm congestion.Algorithm
 }
 
 func (t *transport) Stack() driver.Stack {
@@ -122,7 +136,7 @@ func (t *transport) config(m *drivercli.Materials) (*quic.Config, error) {
 	// end, which may wait for it.
 	return &quic.Config{Provider: t.provider, TLS: tls, HandshakeTimeout: t.opt.HandshakeTimeout,
 		MaxIdleTimeout: t.opt.IdleTimeout, MaxIncomingStreams: 1 << 20, MaxIncomingUniStreams: 1 << 20,
-		DisablePathMTUDiscovery: t.opt.MaxMTU != 0}, nil
+		CongestionControl: t.algorithm, DisablePathMTUDiscovery: t.opt.MaxMTU != 0}, nil
 }
 
 func (t *transport) Listen(addr string, m *drivercli.Materials) (driver.Listener, error) {
