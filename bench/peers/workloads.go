@@ -94,7 +94,8 @@ func answer(s stream) error {
 	return s.CloseWrite()
 }
 
-// readAll reads s to its end into buf, again and again, copies the first bytes to head and returns their number.
+// readAll reads s to its end into buf, again and again, copies the first bytes to head and returns the number of all
+// bytes. Once it has filled buf, it reads without copying if the stack can, as the drivers in Rust do.
 func readAll(s io.Reader, buf, head []byte) (total int64, err error) {
 	for {
 		n, err := s.Read(buf)
@@ -108,11 +109,31 @@ func readAll(s io.Reader, buf, head []byte) (total int64, err error) {
 		if err != nil {
 			return total, err
 		}
+		if w, ok := s.(io.WriterTo); ok && n == len(buf) {
+			more, err := w.WriteTo(io.Discard)
+			return total + more, err
+		}
 	}
 }
 
-// write writes n bytes of any value from buf.
+// A lender is a stream that sends without copying.
+type lender interface {
+	WriteNoCopy(p []byte, release func([]byte)) (int, error)
+}
+
+// constant is what is sent without copying.
+var constant [1 << 20]byte
+
+// write writes n bytes of any value from buf, or without copying if they are many and the stack can.
 func write(s io.Writer, buf []byte, n int64) error {
+	l, ok := s.(lender)
+	for ok && n > int64(len(buf)) {
+		k, err := l.WriteNoCopy(constant[:min(n, int64(len(constant)))], nil)
+		if err != nil {
+			return err
+		}
+		n -= int64(k)
+	}
 	for n > 0 {
 		k, err := s.Write(buf[:min(n, int64(len(buf)))])
 		if err != nil {
