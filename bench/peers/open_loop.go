@@ -4,30 +4,37 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 )
 
+// errRefusedByServer is the error of a connection that the server has refused.
+var errRefusedByServer = errors.New("the server refuses the connection")
+
 // offer starts n calls of f, one after each interval, however long they take. A call has to return when its context
-// ends, after limit; it is late then.
+// ends, limit after it was due; it is late then. The time that a call takes counts from when it was due, so that a delay of
+// this process does not hide that of the server.
 func offer(n int, interval, limit time.Duration, f func(context.Context) error) (d done) {
 	var mu sync.Mutex
 	var times []time.Duration
 	var wg sync.WaitGroup
 	began := time.Now()
 	for i := range n {
-		time.Sleep(time.Until(began.Add(time.Duration(i) * interval)))
+		due := began.Add(time.Duration(i) * interval)
+		time.Sleep(time.Until(due))
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(background, limit)
+			ctx, cancel := context.WithDeadline(background, due.Add(limit))
 			defer cancel()
-			start := time.Now()
 			err := f(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err == nil:
-				times = append(times, time.Since(start))
+				times = append(times, time.Since(due))
+			case errors.Is(err, errRefusedByServer):
+				d.refused++
 			case ctx.Err() != nil:
 				d.late++
 			default:

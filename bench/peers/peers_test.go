@@ -254,7 +254,7 @@ func TestResidentMemory(t *testing.T) {
 }
 
 func TestDoneLine(t *testing.T) {
-	want := done{amount: 3, elapsed: 4 * time.Second, p50: 5, p99: 6, failed: 7, late: 8}
+	want := done{amount: 3, elapsed: 4 * time.Second, p50: 5, p99: 6, failed: 7, late: 8, refused: 9}
 	got, err := parseDone(want.String())
 	require.NoError(t, err)
 	require.Equal(t, want, got)

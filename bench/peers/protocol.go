@@ -52,9 +52,10 @@ import (
 //	                                  that stays open for the next probe
 //
 // INTERVAL and LIMIT are in nanoseconds. These and pair are answered with "done AMOUNT NANOSECONDS P50 P99 FAILED
-// LATE": the number of connections, bytes, requests or streams, the time that they took, and, of request, offer and
+// LATE REFUSED": the number of connections, bytes, requests or streams, the time that they took, and, of request, offer and
 // probe, percentiles of the time that each took. AMOUNT counts only what succeeded. For offer and probe NANOSECONDS is the
-// time from the first start to the last, FAILED counts what ended with an error, and LATE what took longer than LIMIT;
+// time from the first start to the last, the time that each took counts from when it was due, REFUSED counts connections
+// that the server closed with CONNECTION_REFUSED, LATE what took longer than LIMIT, and FAILED other errors;
 // with other workloads a failure is answered with "error TEXT". The time excludes the handshake of the one connection.
 //
 // On each stream the client sends a message and ends its direction. The first byte of the message selects the
@@ -111,16 +112,18 @@ type done struct {
 	elapsed      time.Duration
 	p50, p99     time.Duration
 	failed, late int64
+	refused      int64
 }
 
 func (d done) String() string {
-	return fmt.Sprintf("done %d %d %d %d %d %d", d.amount, d.elapsed.Nanoseconds(), d.p50.Nanoseconds(),
-		d.p99.Nanoseconds(), d.failed, d.late)
+	return fmt.Sprintf("done %d %d %d %d %d %d %d", d.amount, d.elapsed.Nanoseconds(), d.p50.Nanoseconds(),
+		d.p99.Nanoseconds(), d.failed, d.late, d.refused)
 }
 
 // parseDone is the inverse of done.String.
 func parseDone(line string) (d done, err error) {
-	_, err = fmt.Sscanf(line, "done %d %d %d %d %d %d", &d.amount, &d.elapsed, &d.p50, &d.p99, &d.failed, &d.late)
+	_, err = fmt.Sscanf(line, "done %d %d %d %d %d %d %d", &d.amount, &d.elapsed, &d.p50, &d.p99, &d.failed, &d.late,
+		&d.refused)
 	if err != nil {
 		return d, fmt.Errorf("the answer %q is no result: %w", line, err)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -153,6 +154,10 @@ func (e ourEndpoint) accept() (connection, error) {
 
 func (e ourEndpoint) dial(ctx context.Context, addr string) (connection, error) {
 	c, err := e.Endpoint.Dial(ctx, addr, nil)
+	var closed *quic.TransportError
+	if errors.As(err, &closed) && closed.Code == quic.ConnectionRefused {
+		err = errRefusedByServer
+	}
 	return ourConn{c}, err
 }
 
@@ -218,6 +223,10 @@ func (e quicGoEndpoint) dial(ctx context.Context, addr string) (connection, erro
 		return nil, err
 	}
 	c, err := e.Dial(ctx, to, e.tls, e.cfg)
+	var closed *quicgo.TransportError
+	if errors.As(err, &closed) && closed.ErrorCode == quicgo.ConnectionRefused {
+		err = errRefusedByServer
+	}
 	return quicGoConn{c}, err
 }
 

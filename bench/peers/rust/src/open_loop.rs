@@ -5,6 +5,7 @@ use crate::{
     workloads::{Client, Connection, Done, exchange_byte, exchange_request, percentile},
 };
 use std::{
+    fmt,
     future::Future,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -20,8 +21,24 @@ impl<C: Client> Default for Probe<C> {
     }
 }
 
-/// Starts count calls of f, one after each interval, however long they take. A call that takes longer than limit is
-/// late.
+/// The error of a connection that the server has refused.
+#[derive(Debug)]
+pub struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server refuses the connection")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The code of CONNECTION_REFUSED.
+pub const CONNECTION_REFUSED: u64 = 2;
+
+/// Starts count calls of f, one after each interval, however long they take. A call that is not done when limit has
+/// passed since it was due is late. The time that a call takes counts from when it was due, so that a delay of this
+/// process does not hide that of the server.
 async fn offer<F, R>(count: u64, interval: Duration, limit: Duration, f: F) -> Result<Done>
 where
     F: Fn() -> R,
@@ -36,9 +53,8 @@ where
         }
         let call = f();
         calls.spawn(async move {
-            let start = Instant::now();
-            let result = time::timeout(limit, call).await;
-            result.map(|result| result.map(|()| start.elapsed()))
+            let result = time::timeout_at((due + limit).into(), call).await;
+            result.map(|result| result.map(|()| due.elapsed()))
         });
     }
     let mut done = Done {
@@ -49,6 +65,7 @@ where
     while let Some(result) = calls.join_next().await {
         match result? {
             Ok(Ok(time)) => times.push(time),
+            Ok(Err(err)) if err.is::<Refused>() => done.refused += 1,
             Ok(Err(_)) => done.failed += 1,
             Err(_) => done.late += 1,
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     IDLE_TIMEOUT, Refusals, Result, Settings,
+    open_loop::{CONNECTION_REFUSED, Refused},
     system::Socket,
     tls::SERVER_NAME,
     workloads::{Client, Connection, Server, Stream},
@@ -159,7 +160,13 @@ impl event::Subscriber for Recorder {
 impl S2nClient {
     pub async fn connect_to(&self, server: SocketAddr, name: &str) -> Result<s2n_quic::Connection> {
         let connect = Connect::new(server).with_server_name(name);
-        Ok(self.client.connect(connect).await?)
+        use s2n_quic::connection::Error;
+        match self.client.connect(connect).await {
+            Err(Error::Transport { code, .. }) if code.as_u64() == CONNECTION_REFUSED => {
+                Err(Box::new(Refused))
+            }
+            result => Ok(result?),
+        }
     }
 
     /// Waits until all connections have closed.

@@ -50,6 +50,7 @@ pub struct Done {
     pub p99: Duration,
     pub failed: u64,
     pub late: u64,
+    pub refused: u64,
 }
 
 impl fmt::Display for Done {
@@ -57,8 +58,8 @@ impl fmt::Display for Done {
         let [elapsed, p50, p99] = [self.elapsed, self.p50, self.p99].map(|d| d.as_nanos());
         write!(
             f,
-            "done {} {elapsed} {p50} {p99} {} {}",
-            self.amount, self.failed, self.late
+            "done {} {elapsed} {p50} {p99} {} {} {}",
+            self.amount, self.failed, self.late, self.refused
         )
     }
 }
