@@ -118,3 +118,30 @@ func TestAckWaitsForFlight(t *testing.T) {
 	_, ok = c.PollTransmit(r.now, r.buf)
 	require.True(t, ok)
 }
+
+// A peer that acknowledges everything that we might have sent acknowledges a packet number that was skipped.
+//
+// "An endpoint that acknowledges packets it has not received might cause a congestion controller to permit sending at
+// rates beyond what the network supports. An endpoint MAY skip packet numbers when sending packets to detect this
+// behavior."
+// https://www.rfc-editor.org/rfc/rfc9000#section-21.4-1
+func TestOptimisticAcks(t *testing.T) {
+	r := connected(t, rigOptions{})
+	next := func() wire.PacketNumber { return r.server.loss.NextNumber(recovery.SpaceApp) }
+	id, err := r.server.OpenStream(r.now, true)
+	require.NoError(t, err)
+	for next() < 150 { // the first number is skipped before the 128th
+		_, err = r.server.Write(r.now, id, []byte("something"))
+		require.NoError(t, err)
+		r.pump()
+		r.wait(100 * time.Millisecond)
+	}
+	require.NoError(t, errOf(r.server))
+	// "An endpoint SHOULD treat receipt of an acknowledgment for a packet it did not send as a connection error of
+	// type PROTOCOL_VIOLATION"
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-3
+	last := next() - 1
+	answer := r.sayBytes(tlsprovider.Server, recovery.SpaceApp, wire.AppendAck(nil, []wire.PNRange{{Start: last - 120, End: last + 1}}, 0, nil, 100))
+	r.requireClosed(tlsprovider.Server, wire.ProtocolViolation, answer)
+	require.Contains(t, r.server.Err().Reason, "skipped")
+}

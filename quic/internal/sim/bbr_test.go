@@ -2,11 +2,13 @@ package sim
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
@@ -111,5 +113,40 @@ func TestBBRFairness(t *testing.T) {
 		require.InDelta(t, 0.5, a, 0.1)
 		require.InDelta(t, 0.5, b, 0.1)
 		require.Less(t, math.Max(a, b), 0.6)
+	}
+}
+
+// A chaotic controller decides at random, and panics now and then.
+type chaotic struct{ rng *rand.Rand }
+
+func (c chaotic) event() {
+	if c.rng.IntN(500) == 0 {
+		panic("chaos")
+	}
+}
+
+func (c chaotic) PacketSent(*congestion.Path, int)        { c.event() }
+func (c chaotic) Acked(*congestion.Path, *congestion.Ack) { c.event() }
+func (c chaotic) Lost(*congestion.Path, *congestion.Loss) { c.event() }
+
+func (c chaotic) Decide(*congestion.Path) congestion.Decision {
+	number := func() int64 { return int64(c.rng.Uint64()) >> c.rng.IntN(64) }
+	return congestion.Decision{Window: int(number()), Rate: number()}
+}
+
+// On a bad path, every transfer is completed, whatever the controller decides. The invariants hold at each step.
+func TestTransfersWithAnyController(t *testing.T) {
+	for seed := range seeds(t, atMost(100, 20)) {
+		for name, algorithm := range map[string]congestion.Algorithm{"bbr": congestion.BBR(),
+			"chaotic": congestion.Custom("chaotic", func() congestion.Controller { return chaotic{rand.New(rand.NewPCG(seed, 1))} })} {
+			o := options(seed, fake.New(fake.Options{Seed: seed}))
+			l := Link{Delay: oneWay, Loss: 0.05, Reorder: 0.1, ReorderBy: 2 * oneWay, Duplicate: 0.02, Rate: 5 * megabit, Queue: 40_000}
+			o.Up, o.Down, o.CheckAlways = l, l, true
+			o.Config = func(c *core.Config) { c.NewController = recovery.ForAlgorithm(algorithm, nil) }
+			o.Client.Send = []Transfer{{Size: 200_000}, {Size: 50_000}}
+			o.Server = func() *App { return &App{Echo: true} }
+			_, c := run(t, o, 10*time.Minute)
+			require.EqualValues(t, 250_000, c.App.Received, name)
+		}
 	}
 }
