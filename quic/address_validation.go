@@ -3,6 +3,7 @@ package quic
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -76,12 +78,20 @@ func (g *common) useToken(id core.TokenID, issued int64) bool {
 // tokenLifetime returns the lifetime of the tokens that servers issue, or 0 if they issue none.
 func (c *Config) tokenLifetime() time.Duration { return max(c.TokenLifetime, 0) }
 
-// tokenKeyOf returns the key of a server's tokens in a TokenStore.
+// tokenServer returns the name of a server in the keys of its tokens.
 //
 // "A client MUST NOT include a token that is not applicable to the server that it is connecting to [...]".
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-6
-func tokenKeyOf(name string, remote netip.AddrPort) string {
-	return "token " + net.JoinHostPort(name, strconv.Itoa(int(remote.Port())))
+func tokenServer(name string, remote netip.AddrPort) string {
+	return net.JoinHostPort(name, strconv.Itoa(int(remote.Port())))
+}
+
+// tokenKeyOf returns the key of a server's tokens in a TokenStore.
+//
+// "Clients MAY use tokens obtained on one connection for any connection attempt using the same version."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-13
+func tokenKeyOf(server string, v wire.Version) string {
+	return fmt.Sprintf("token %08x %s", uint32(v), server)
 }
 
 // tokenStoreFor returns the store for the tokens of a connection, or nil. own means that the Endpoint was made for
@@ -124,8 +134,9 @@ func (c *Conn) storeTokens(tokens [][]byte) {
 	if d.tokens == nil {
 		return
 	}
+	key := tokenKeyOf(d.server, wire.Version(c.ConnectionState().Version))
 	for _, token := range tokens {
-		err := tlsprovider.Guard("Config.TokenStore", func() error { d.tokens.Put(d.tokenKey, token); return nil })
+		err := tlsprovider.Guard("Config.TokenStore", func() error { d.tokens.Put(key, token); return nil })
 		c.ep.notePanic(c.RemoteAddr(), err)
 	}
 }

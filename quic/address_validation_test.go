@@ -33,7 +33,7 @@ func TestTokenReplacesRetry(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, conn.core.Retried(), "a store of its own has no token")
 			if store != nil {
-				require.NotNil(t, store.Take("token localhost:4433"))
+				require.NotNil(t, store.Take("token 00000001 localhost:4433"))
 			}
 		})
 	}
@@ -154,4 +154,35 @@ func TestUsedOnce(t *testing.T) {
 		require.True(t, u.use(id(i), int64(i*life), int64(i*life)))
 	}
 	require.True(t, u.use(id(99), 9*life-life+1, 9*life), "few uses: nothing that is valid is refused")
+}
+
+// A token is accepted once. A store that returns one again costs its client a Retry.
+//
+// "Tokens that are provided in NEW_TOKEN frames (Section 19.7) need to be valid for longer but SHOULD NOT be accepted
+// multiple times."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-5
+func TestTokenReplayed(t *testing.T) {
+	cfg, client := serverConfig(), clientConfig()
+	cfg.AddressValidation = ValidateAlways
+	client.TokenStore = new(stubbornStore)
+	inBubble(t, cfg, client, func(t *testing.T, w *world) {
+		for i := range 4 {
+			conn, err := w.client.Dial(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			advance(time.Second)
+			require.NoError(t, conn.Close())
+			require.Equal(t, i != 1, conn.core.Retried(), "connection %d", i)
+		}
+		require.EqualValues(t, 1, w.server.Stats().ValidatedByToken)
+	})
+}
+
+// A stubbornStore returns the first value again and again.
+type stubbornStore struct{ first []byte }
+
+func (s *stubbornStore) Take(string) []byte { return s.first }
+func (s *stubbornStore) Put(_ string, value []byte) {
+	if s.first == nil {
+		s.first = value
+	}
 }

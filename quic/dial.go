@@ -11,6 +11,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -134,15 +135,15 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
-	store, tokenKey := e.tokenStoreFor(cfg, mode.own), tokenKeyOf(name, remote)
-	cc.Token = e.takeToken(store, tokenKey)
+	store, server := e.tokenStoreFor(cfg, mode.own), tokenServer(name, remote)
+	cc.Token = e.takeToken(store, tokenKeyOf(server, wire.Version1))
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
 	if err != nil {
 		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(e, k, cfg, false)
-	c.dialed = &dialed{tls: prepared, tokens: store, tokenKey: tokenKey, ready: make(chan struct{})}
+	c.dialed = &dialed{tls: prepared, tokens: store, server: server, ready: make(chan struct{})}
 	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
 		c.discard()
@@ -159,10 +160,10 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 
 // dialed is what a client's connection needs and a server's does not.
 type dialed struct {
-	tls      *preparedTLS            // closed with the connection
-	tokens   tlsprovider.ClientStore // nil if tokens are not kept
-	tokenKey string                  // of the server in tokens
-	ready    chan struct{}           // closed when early data can be sent
+	tls    *preparedTLS            // closed with the connection
+	tokens tlsprovider.ClientStore // nil if tokens are not kept
+	server string                  // its name in the keys of tokens
+	ready  chan struct{}           // closed when early data can be sent
 }
 
 // awaitHandshake waits until the handshake of a client is complete or has failed or, if early is set, until early data

@@ -224,6 +224,9 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 		if t := s.conn.TakeTicket(); t != nil && s.putTicket(t, now) {
 			s.emit(tlsprovider.Event{Kind: tlsprovider.EventTicket, Level: level})
 		}
+		if s.storeFault != nil {
+			return s.fail(tlsprovider.AlertInternalError, s.storeFault)
+		}
 	case s2n.EventKeyLog:
 		if w := s.ep.cfg.KeyLogWriter; w != nil {
 			err := tlsprovider.Guard("Config.KeyLogWriter", func() error {

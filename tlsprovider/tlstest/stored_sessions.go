@@ -123,3 +123,35 @@ func (su *Suite) ticketKeysOfAFleet(t *testing.T) {
 		require.Equal(t, tt.want, cs.Resumed, name)
 	}
 }
+
+// A brokenStore panics in one of its methods.
+type brokenStore struct{ take, put bool }
+
+func (s brokenStore) Take(string) []byte {
+	if s.take {
+		panic("a mistake of the program")
+	}
+	return nil
+}
+
+func (s brokenStore) Put(string, []byte) {
+	if s.put {
+		panic("a mistake of the program")
+	}
+}
+
+// clientStorePanics checks that a store that panics fails the client's session, and nothing else.
+func (su *Suite) clientStorePanics(t *testing.T) {
+	for _, store := range []brokenStore{{take: true}, {put: true}} {
+		client, server, _ := Configs(t)
+		client.ClientStore = store
+		p := su.NewPair(t, client, server)
+		side, err := p.Run(t)
+		require.Equal(t, tlsprovider.Client, side)
+		RequireAlert(t, tlsprovider.AlertInternalError, err)
+		var pe *tlsprovider.PanicError
+		require.ErrorAs(t, err, &pe)
+		require.Equal(t, "Config.ClientStore", pe.Callback)
+		require.Equal(t, store.put, p.Done[tlsprovider.Client], "a ticket arrives after the handshake")
+	}
+}

@@ -125,6 +125,7 @@ func (su *Suite) handshake() []namedTest {
 		{"many certificates", su.manyCertificates, onlyTLS, needs(certificatesByName)},
 		{"resumption", su.resumption, onlyTLS, needs(tickets)},
 		{"client store", su.clientStore, onlyTLS, needs(tickets)},
+		{"client store that panics", su.clientStorePanics, onlyTLS, needs(tickets)},
 		{"saved sessions", su.savedSessions, onlyTLS, needs(tickets, savedTickets)},
 		{"ticket keys of a fleet", su.ticketKeysOfAFleet, onlyTLS, needs(tickets)},
 		{"early data", su.earlyData, onlyTLS, needs(tickets, zeroRTT)},

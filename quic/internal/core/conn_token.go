@@ -20,8 +20,8 @@ type tokenState struct {
 	token []byte
 	sent  recovery.SentVal
 
-	received [][]byte
-	taken    int // TakeToken has returned received[:taken]
+	received     [maxNewTokens][]byte
+	count, taken int // TakeToken has returned the first taken of count tokens
 }
 
 // offerToken has a server send a token for the client's next connection.
@@ -76,22 +76,23 @@ func (c *Conn) handleNewToken(f wire.NewToken) {
 		c.token = new(tokenState)
 	}
 	t := c.token
-	if len(t.received) >= maxNewTokens || len(f.Token) > MaxTokenLen {
+	if t.count == maxNewTokens || len(f.Token) > MaxTokenLen {
 		return
 	}
-	for _, old := range t.received {
+	for _, old := range t.received[:t.count] {
 		if bytes.Equal(old, f.Token) {
 			return
 		}
 	}
-	t.received = append(t.received, bytes.Clone(f.Token))
+	t.received[t.count] = bytes.Clone(f.Token)
+	t.count++
 	c.events.add(Event{Kind: EventToken})
 }
 
 // TakeToken returns a token that EventToken has announced.
 func (c *Conn) TakeToken() []byte {
 	t := c.token
-	if t == nil || t.taken == len(t.received) {
+	if t == nil || t.taken == t.count {
 		return nil
 	}
 	t.taken++

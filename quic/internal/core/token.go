@@ -31,9 +31,15 @@ const (
 // authenticated.
 type TokenID [tlsprovider.TagLen]byte
 
-// sealToken seals the contents of a token for a client's address.
-func sealToken(k tlsprovider.TokenKey, mark tokenMark, contents []byte, remote netip.AddrPort) ([]byte, error) {
-	return k.Seal([]byte{byte(mark)}, contents, tokenAAD(mark, remote))
+// sealToken seals a token for a client's address. rest is what follows the time of its issue.
+func sealToken(k tlsprovider.TokenKey, mark tokenMark, issued int64, rest []byte, remote netip.AddrPort) ([]byte, error) {
+	// One allocation for all, because a server does this for each connection.
+	const room, contentsRoom, aadRoom = 112, 64, 32
+	buf := make([]byte, room+contentsRoom+aadRoom)
+	contents := binary.BigEndian.AppendUint64(buf[room:room:room+contentsRoom], uint64(issued))
+	contents = append(contents, rest...)
+	aad := appendTokenAAD(buf[room+contentsRoom:][:0], mark, remote)
+	return k.Seal(append(buf[:0:room], byte(mark)), contents, aad)
 }
 
 // openToken returns the contents of a token and the time of its issue, if it is authentic and not older than
@@ -42,7 +48,7 @@ func (e *Endpoint) openToken(mark tokenMark, token []byte, remote netip.AddrPort
 	if e.cfg.TokenKey == nil {
 		return nil, 0, false
 	}
-	p, ok := e.cfg.TokenKey.Open(nil, token[1:], tokenAAD(mark, remote))
+	p, ok := e.cfg.TokenKey.Open(nil, token[1:], appendTokenAAD(nil, mark, remote))
 	if !ok || len(p) < 8 {
 		return nil, 0, false
 	}
@@ -55,7 +61,7 @@ func (e *Endpoint) openToken(mark tokenMark, token []byte, remote netip.AddrPort
 // unixNano returns the Unix time of a monotonic time, in nanoseconds.
 func unixNano(epoch int64, now monotime.Time) int64 { return epoch + int64(now) }
 
-// tokenAAD binds a token to its kind and to an address.
+// appendTokenAAD binds a token to its kind and to an address.
 //
 // "Tokens sent in Retry packets SHOULD include information that allows the server to verify that the source IP
 // address and port in client packets remain constant."
@@ -64,22 +70,26 @@ func unixNano(epoch int64, now monotime.Time) int64 { return epoch + int64(now) 
 // "Tokens sent in NEW_TOKEN frames MUST include information that allows the server to verify that the client IP
 // address has not changed from when the token was issued."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-4
-func tokenAAD(mark tokenMark, remote netip.AddrPort) []byte {
-	b := []byte{byte(mark)}
+func appendTokenAAD(b []byte, mark tokenMark, remote netip.AddrPort) []byte {
+	b = append(b, byte(mark))
 	if mark == retryToken {
 		b = binary.BigEndian.AppendUint16(b, remote.Port())
 	}
-	ip, _ := remote.Addr().Unmap().MarshalBinary()
-	return append(b, ip...)
+	addr := remote.Addr().Unmap()
+	if addr.Is4() {
+		ip := addr.As4()
+		return append(b, ip[:]...)
+	}
+	ip := addr.As16()
+	return append(append(b, ip[:]...), addr.Zone()...)
 }
 
 // sealRetryToken returns the token of a Retry packet. It contains the source connection ID of the packet and
 // the client's original destination.
 func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
-	p := binary.BigEndian.AppendUint64(nil, uint64(unixNano(e.cfg.Epoch, e.now)))
-	p = src.AppendTo(append(p, byte(src.Len())))
-	p = in.OriginalDstID.AppendTo(p)
-	return sealToken(e.cfg.TokenKey, retryToken, p, in.Path.Remote)
+	rest := src.AppendTo([]byte{byte(src.Len())})
+	rest = in.OriginalDstID.AppendTo(rest)
+	return sealToken(e.cfg.TokenKey, retryToken, unixNano(e.cfg.Epoch, e.now), rest, in.Path.Remote)
 }
 
 // openRetryToken sets the fields of in that sealRetryToken put into a token. It returns false if the token
@@ -109,8 +119,7 @@ func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 //
 // An observer sees which key sealed it, which all clients have in common. The rest is random or encrypted.
 func (c *Conn) sealNewToken() ([]byte, error) {
-	p := binary.BigEndian.AppendUint64(nil, uint64(unixNano(c.cfg.Epoch, c.now)))
-	return sealToken(c.cfg.TokenKey, newToken, p, c.path.Remote)
+	return sealToken(c.cfg.TokenKey, newToken, unixNano(c.cfg.Epoch, c.now), nil, c.path.Remote)
 }
 
 // acceptNewToken reports whether a token of a NEW_TOKEN frame proves the client's address. It does so once.

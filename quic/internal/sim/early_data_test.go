@@ -136,6 +136,33 @@ func TestEarlyDataUnderLoss(t *testing.T) {
 	}
 }
 
+// A HelloRetryRequest rejects early data before the client knows the server's new limits.
+//
+// "A server will always reject 0-RTT if it sends a TLS HelloRetryRequest."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.6.2-2
+func TestEarlyDataAndHelloRetryRequest(t *testing.T) {
+	for pattern := range seeds(t, patterns) {
+		if pattern%21 != 0 {
+			continue
+		}
+		w := newEarlyWorld(t, pattern, func(c *core.Config) {
+			_, server := tlsConfigs(tlsprovider.P384)
+			server.EarlyData = true
+			e, err := native.New().NewServer(server)
+			require.NoError(t, err)
+			c.TLS = e
+			c.Streams.MaxBidi = 1
+		})
+		n := 0
+		drop := func(int) bool { n++; return n <= 10 && pattern>>(n-1)&1 == 1 }
+		w.Client.link.Drop, w.Server.link.Drop = drop, drop
+		c := w.connect(&App{Send: []Transfer{{Size: 3000}, {Uni: true, Size: 1000}, {Size: 10}}})
+		require.True(t, c.State().HelloRetried)
+		require.Equal(t, tlsprovider.EarlyDataRejected, c.State().EarlyData)
+		require.Equal(t, 3, w.server.App.Finished)
+	}
+}
+
 // Early data that reach the server before a part of the ClientHello are kept, within limits.
 func TestEarlyDataOvertakeTheClientHello(t *testing.T) {
 	w := newEarlyWorld(t, 3, nil)
