@@ -54,8 +54,7 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	}
 	c.stats.PacketsReceived++
 	if c.trace != nil {
-		c.traced(TraceEvent{Kind: TracePacketReceived, Space: s, Number: pn, Header: pkt[:len(pkt)-len(payload)-tlsprovider.TagLen],
-			Payload: payload, Size: len(pkt), ECN: ecn})
+		c.traceReceived(s, pn, pkt, payload, ecn)
 	}
 	if s == recovery.SpaceHandshake && c.side == tlsprovider.Server {
 		// "Once an endpoint has successfully processed a Handshake packet from the peer, it

@@ -47,7 +47,7 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 		c.keys.ackedApp(p.Num)
 	}
 	if fate == recovery.Lost && c.trace != nil {
-		c.traced(TraceEvent{Kind: TracePacketLost, Space: s, Number: p.Num, MTUProbe: p.MTUProbe})
+		c.traceLost(s, p)
 	}
 	sp := c.spaces[s]
 	for rec := p.Record; len(rec) > 0; {

@@ -151,6 +151,18 @@ func (c *Conn) traceSent(d *datagramBuilder) {
 	}
 }
 
+// traceReceived emits a packet that is opened and not a duplicate. Like other functions here, it is separate so that
+// the event is not a part of the caller's stack frame.
+func (c *Conn) traceReceived(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
+	c.traced(TraceEvent{Kind: TracePacketReceived, Space: s, Number: pn,
+		Header: pkt[:len(pkt)-len(payload)-tlsprovider.TagLen], Payload: payload, Size: len(pkt), ECN: ecn})
+}
+
+// traceLost emits the loss of a packet.
+func (c *Conn) traceLost(s recovery.Space, p *recovery.SentPacket) {
+	c.traced(TraceEvent{Kind: TracePacketLost, Space: s, Number: p.Num, MTUProbe: p.MTUProbe})
+}
+
 // traceDrop emits a drop.
 func (c *Conn) traceDrop(r DropReason, n int) {
 	e := TraceEvent{Kind: TracePacketDropped, Reason: r, Count: n}
@@ -173,6 +185,9 @@ func packetTypeOfBytes(b []byte) wire.PacketType {
 
 // traceKeys emits that the keys of both directions of a space are installed or discarded.
 func (c *Conn) traceKeys(kind TraceKind, s recovery.Space) {
+	if c.trace == nil {
+		return
+	}
 	for _, local := range [...]bool{true, false} {
 		c.traced(TraceEvent{Kind: kind, Space: s, Local: local, Trigger: KeyFromTLS})
 	}
