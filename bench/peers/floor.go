@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -18,13 +19,17 @@ import (
 
 // rawFloor is what a bulk transfer costs at least: AES-128-GCM (crypto/aes) over packets of the size of a datagram,
 // and UDP with GSO and GRO. There is no handshake and nothing is retransmitted. The receiver acknowledges each train
-// of packets with one datagram, so that the socket buffer never overflows.
+// of packets with one datagram, so that the socket buffer never overflows. Datagrams may overtake each other, which
+// they do on loopback when a thread that sends moves to the other CPU: each packet carries its number.
 const rawFloor = "raw-floor"
 
 const (
 	trainBytes  = 64000 // of UDP payload that one system call sends at most
 	trainsAhead = 16    // that are not acknowledged
+	numberBytes = 8     // of the packet's number, in front of each packet
 	tagBytes    = 16
+
+	acknowledgement = 0xff // a datagram of this byte; messages begin with another
 )
 
 type floorEndpoint struct {
@@ -32,6 +37,7 @@ type floorEndpoint struct {
 	aead   cipher.AEAD
 	packet int // size of a UDP payload
 	free   chan struct{}
+	next   *floorConn // of a message that overtook the last acknowledgement of the one before
 }
 
 func openFloor(s *settings) (endpoint, error) {
@@ -59,17 +65,25 @@ func openFloor(s *settings) (endpoint, error) {
 // accept waits for a message after the one before was answered.
 func (e *floorEndpoint) accept() (connection, error) {
 	<-e.free
-	c := &floorConn{floorEndpoint: e, in: make([]byte, trainBytes)}
+	if c := e.next; c != nil {
+		e.next = nil
+		return c, nil
+	}
+	in := make([]byte, trainBytes)
 	for {
-		n, peer, err := e.ReadFromUDPAddrPort(c.in)
+		n, peer, err := e.ReadFromUDPAddrPort(in)
 		if err != nil {
 			return nil, err
 		}
-		if n > 1 { // shorter datagrams are late acknowledgements
-			c.peer, c.message = peer, c.in[:n]
-			return c, nil
+		if in[0] != acknowledgement {
+			return e.newConn(peer, in[:n]), nil
 		}
 	}
+}
+
+// newConn returns the server's side of a connection.
+func (e *floorEndpoint) newConn(peer netip.AddrPort, message []byte) *floorConn {
+	return &floorConn{floorEndpoint: e, peer: peer, message: bytes.Clone(message), in: make([]byte, trainBytes)}
 }
 
 func (e *floorEndpoint) dial(_ context.Context, addr string) (connection, error) {
@@ -87,7 +101,6 @@ type floorConn struct {
 	message  []byte // of the client
 	in, out  []byte
 	sent     uint64 // packets sealed
-	opened   uint64 // packets opened
 	ahead    int    // trains that are not acknowledged
 	got      int64
 	want     int64 // bytes of the answer
@@ -113,7 +126,7 @@ func (c *floorConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// CloseWrite sends the message, to which a byte is added: one byte alone is an acknowledgement.
+// CloseWrite sends the message.
 func (c *floorConn) CloseWrite() error {
 	switch {
 	case c.message[0] == answerCount && len(c.message) == headerSize:
@@ -123,13 +136,13 @@ func (c *floorConn) CloseWrite() error {
 	default:
 		return fmt.Errorf("%s cannot send a message of %d bytes", rawFloor, len(c.message))
 	}
-	_, err := c.WriteToUDPAddrPort(append(c.message, 0), c.peer)
+	_, err := c.WriteToUDPAddrPort(c.message, c.peer)
 	return err
 }
 
-// nonce returns the nonce of a packet.
-func nonce(buf *[12]byte, packet uint64) []byte {
-	binary.BigEndian.PutUint64(buf[4:], packet)
+// nonce returns the nonce of a packet, which begins with its number.
+func nonce(buf *[12]byte, packet []byte) []byte {
+	copy(buf[4:], packet[:numberBytes])
 	return buf[:]
 }
 
@@ -147,12 +160,15 @@ func (c *floorConn) Read(p []byte) (int, error) {
 	for train := c.in[:n]; len(train) > 0; {
 		packet := train[:min(c.packet, len(train))]
 		train = train[len(packet):]
-		if out, err = c.aead.Open(out, nonce(&buf, c.opened), packet, nil); err != nil {
+		if len(packet) < numberBytes {
+			return 0, fmt.Errorf("%s: a packet of %d bytes has no number", rawFloor, len(packet))
+		}
+		number := packet[:numberBytes]
+		if out, err = c.aead.Open(out, nonce(&buf, number), packet[numberBytes:], number); err != nil {
 			return 0, err
 		}
-		c.opened++
 	}
-	if _, err := c.WriteToUDPAddrPort([]byte{0}, c.peer); err != nil {
+	if _, err := c.WriteToUDPAddrPort([]byte{acknowledgement}, c.peer); err != nil {
 		return 0, err
 	}
 	c.got += int64(len(out))
@@ -169,14 +185,14 @@ func (a *floorAnswer) Read(p []byte) (int, error) {
 	if a.message == nil {
 		return 0, io.EOF
 	}
-	n := copy(p, a.message[:len(a.message)-1])
+	n := copy(p, a.message)
 	a.message = nil
 	return n, nil
 }
 
 // Write seals p as packets and sends them in trains. It keeps what does not fill a packet or a train.
 func (a *floorAnswer) Write(p []byte) (int, error) {
-	payload := a.packet - tagBytes
+	payload := a.packet - numberBytes - tagBytes
 	for left := p; len(left) > 0; {
 		packet := left
 		if len(a.rest) > 0 || len(left) < payload {
@@ -206,7 +222,10 @@ func (a *floorAnswer) seal(packet []byte) error {
 		}
 	}
 	var buf [12]byte
-	a.out = a.aead.Seal(a.out, nonce(&buf, a.sent), packet, nil)
+	start := len(a.out)
+	a.out = binary.BigEndian.AppendUint64(a.out, a.sent)
+	number := a.out[start:]
+	a.out = a.aead.Seal(a.out, nonce(&buf, number), packet, number)
 	a.sent++
 	return nil
 }
@@ -224,11 +243,19 @@ func (a *floorAnswer) send() error {
 	return err
 }
 
-// acknowledged waits for an acknowledgement. GRO may join several.
+// acknowledged waits for an acknowledgement. GRO may join several. The client sends its next message after the last
+// acknowledgement, but the message may arrive first.
 func (a *floorAnswer) acknowledged() error {
-	n, _, err := a.ReadFromUDPAddrPort(a.in)
+	n, peer, err := a.ReadFromUDPAddrPort(a.in)
+	if err != nil {
+		return err
+	}
+	if a.in[0] != acknowledgement {
+		a.next = a.newConn(peer, a.in[:n])
+		return nil
+	}
 	a.ahead -= n
-	return err
+	return nil
 }
 
 // CloseWrite sends the rest, waits until everything has arrived, and makes way for the next message.

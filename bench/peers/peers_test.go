@@ -82,7 +82,7 @@ func TestRunsEachWorkload(t *testing.T) {
 	require.Equal(t, missing, current.Missing)
 	for _, w := range workloads {
 		t.Run(w.name, func(t *testing.T) {
-			// Not in parallel: raw-floor repeats nothing, and waits for what a busy machine loses.
+			// Not in parallel: raw-floor retransmits nothing.
 			r := *shared
 			r.log, r.results = t.Output(), results{}
 			if err := w.possible(); err != nil {
