@@ -121,6 +121,16 @@ foreach(mask IN LISTS masks)
 	endif()
 endforeach()
 
+# The test case chacha20 of the QUIC interop runner: default_pq's groups with one cipher suite. It is not approved
+# under FIPS 140-3.
+if(NOT FIPS AND NOT HISTORIC)
+	string(APPEND defs
+		"static struct s2n_cipher_suite *pqq_chacha20[] = { &s2n_tls13_chacha20_poly1305_sha256 };\n"
+		"static const struct s2n_cipher_preferences pqq_ciphers_chacha20 = { .count = 1, .suites = pqq_chacha20 };\n"
+		"static const struct s2n_security_policy pqq_policy_chacha20 = { .minimum_protocol_version = S2N_TLS13, .cipher_preferences = &pqq_ciphers_chacha20, .kem_preferences = &pqq_kem_preferences_3f, .signature_preferences = &${signatures}, .certificate_signature_preferences = ${certificates}, .ecc_preferences = &pqq_ecc_preferences_3f };\n")
+	string(APPEND rows "    { .version = \"pqquic_chacha20\", .security_policy = &pqq_policy_chacha20, .ecc_extension_required = 0, .pq_kem_extension_required = 0 },\n")
+endif()
+
 set(table "struct s2n_security_policy_selection security_policy_selection")
 replace_once("${table}" "${defs}\n${table}")
 set(first "    { .version${is}\"default\", ")

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pqquic/pqquic/bench/peers/link"
+	"github.com/pqquic/pqquic/internal/link"
 )
 
 // A setup is how a pair differs from the usual one.

@@ -5,7 +5,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/pqquic/pqquic/bench/peers/link"
+	"github.com/pqquic/pqquic/internal/link"
 )
 
 const jumbo = "bulk-9000"

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pqquic/pqquic/bench/peers/link"
+	"github.com/pqquic/pqquic/internal/link"
 )
 
 // A workload is something that stacks are measured with.

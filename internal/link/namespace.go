@@ -5,15 +5,20 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // current names the network namespace of the calling thread.
 const current = "/proc/thread-self/ns/net"
+
+// deviceName is the name of the device in each namespace.
+const deviceName = "link0"
 
 // deviceQueue is how many packets the kernel keeps for a device whose reader is late. It is so long that packets are
 // dropped in the shaper's queue only.
@@ -72,8 +77,7 @@ func openTUN(addr netip.Prefix, mtu int) (*os.File, error) {
 
 // configureTUN attaches fd to a new device, gives it the address and enables it.
 func configureTUN(fd int, addr netip.Prefix, mtu int) error {
-	const name = "link0"
-	device, err := unix.NewIfreq(name)
+	device, err := unix.NewIfreq(deviceName)
 	if err != nil {
 		return err
 	}
@@ -97,7 +101,7 @@ func configureTUN(fd int, addr netip.Prefix, mtu int) error {
 		{unix.SIOCSIFNETMASK, func(r *unix.Ifreq) error { return r.SetInet4Addr(host.Addr().AsSlice()) }},
 		{unix.SIOCSIFFLAGS, func(r *unix.Ifreq) error { r.SetUint16(unix.IFF_UP); return nil }},
 	} {
-		r, err := unix.NewIfreq(name)
+		r, err := unix.NewIfreq(deviceName)
 		if err != nil {
 			return err
 		}
@@ -107,6 +111,28 @@ func configureTUN(fd int, addr netip.Prefix, mtu int) error {
 		if err := unix.IoctlIfreq(control, step.request, r); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// addIPv6 gives the device of this thread's network namespace an IPv6 address.
+func addIPv6(addr netip.Prefix) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	device, err := net.InterfaceByName(deviceName)
+	if err != nil {
+		return err
+	}
+	request := struct { // in6_ifreq of linux/ipv6.h
+		addr   [16]byte
+		prefix uint32
+		index  int32
+	}{addr.Addr().As16(), uint32(addr.Bits()), int32(device.Index)}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request))); errno != 0 {
+		return errno
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
 // Package link emulates a network link between two network namespaces of Linux, in user space: a TUN device in each
-// of them, and two goroutines that carry IPv4 packets from one to the other with the delay, rate, queue and loss that
+// of them, and two goroutines that carry IP packets from one to the other with the delay, rate, queue and loss that
 // a Config describes. It needs CAP_NET_ADMIN and CAP_SYS_ADMIN, but neither the ip command nor netem.
 package link
 
@@ -17,6 +17,13 @@ type Config struct {
 	Loss  float64       // probability with which a packet is lost, from 0 to 1
 	MTU   int           // of the devices: the largest IP packet
 	Seed  uint64        // selects the packets that are lost
+
+	// Sent, if not nil, is called for each packet that an end sends, before anything happens to it. Arrived, if not nil,
+	// is called when a packet arrives at the other end. It may change the packet, and reports whether it is
+	// delivered. from is the index of the end that has sent the packet. Both are called by one goroutine for each
+	// end.
+	Sent    func(from int, at time.Time, packet []byte)
+	Arrived func(from int, at time.Time, packet []byte) bool
 }
 
 func (c Config) check() error {

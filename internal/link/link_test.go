@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,6 +82,44 @@ func TestLinkHasMTU(t *testing.T) {
 	n, _, err := to.ReadFrom(make([]byte, 2000))
 	require.NoError(t, err)
 	require.Equal(t, 1300-headers, n)
+}
+
+// Both functions of a Config see each packet, with the end that sent it; what Arrived changes or refuses does not
+// arrive as it was. IPv6 works like IPv4.
+func TestLinkCallsFunctions(t *testing.T) {
+	var sent [2]atomic.Int64
+	l := newLink(t, Config{Rate: 1e9, Queue: 1 << 20, MTU: 1500,
+		Sent: func(from int, _ time.Time, _ []byte) { sent[from].Add(1) },
+		Arrived: func(from int, _ time.Time, packet []byte) bool {
+			return from == 1 || packet[len(packet)-1] != 'x'
+		}})
+	near, far := l.Ends()
+	if !near.Addr6().IsValid() {
+		t.Skip("this kernel has no IPv6")
+	}
+	open := func(e *End) (c *net.UDPConn) {
+		require.NoError(t, e.Do(func() (err error) {
+			c, err = net.ListenUDP("udp6", &net.UDPAddr{IP: e.Addr6().AsSlice()})
+			return err
+		}))
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	a, b := open(near), open(far)
+	for _, payload := range []string{"x", "y"} {
+		_, err := a.WriteTo([]byte(payload), b.LocalAddr())
+		require.NoError(t, err)
+	}
+	_, err := b.WriteTo([]byte("x"), a.LocalAddr())
+	require.NoError(t, err)
+	for c, want := range map[*net.UDPConn]string{a: "x", b: "y"} {
+		buf := make([]byte, 10)
+		n, _, err := c.ReadFrom(buf)
+		require.NoError(t, err)
+		require.Equal(t, want, string(buf[:n]))
+	}
+	require.EqualValues(t, 2, sent[0].Load())
+	require.EqualValues(t, 1, sent[1].Load())
 }
 
 // Do leaves the thread in the namespace in which it found it, also when the function fails.

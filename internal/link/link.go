@@ -21,7 +21,9 @@ type Link struct {
 
 // An End is one of the two network namespaces of a link.
 type End struct {
+	index     int
 	addr      netip.Addr
+	addr6     netip.Addr // the zero Addr if the kernel has no IPv6
 	namespace *os.File
 	device    *os.File
 	mu        sync.Mutex
@@ -36,8 +38,8 @@ func New(c Config) (*Link, error) {
 		return nil, err
 	}
 	l := new(Link)
-	for i, addr := range []string{"10.0.0.1/24", "10.0.0.2/24"} {
-		e, err := newEnd(netip.MustParsePrefix(addr), newShaper(c, uint64(i)))
+	for i := range l.ends {
+		e, err := newEnd(i, newShaper(c, uint64(i)))
 		if err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -49,11 +51,16 @@ func New(c Config) (*Link, error) {
 	return l, nil
 }
 
-func newEnd(addr netip.Prefix, s *shaper) (*End, error) {
-	e := &End{addr: addr.Addr(), shaper: s}
+func newEnd(i int, s *shaper) (*End, error) {
+	addr := netip.MustParsePrefix([]string{"10.0.0.1/24", "10.0.0.2/24"}[i])
+	addr6 := netip.MustParsePrefix([]string{"fd00::1/64", "fd00::2/64"}[i])
+	e := &End{index: i, addr: addr.Addr(), shaper: s}
 	var err error
 	e.namespace, err = newNamespace(func() (err error) {
 		e.device, err = openTUN(addr, s.MTU)
+		if err == nil && addIPv6(addr6) == nil {
+			e.addr6 = addr6.Addr()
+		}
 		return err
 	})
 	return e, err
@@ -95,8 +102,11 @@ func (l *Link) Reseed(seed uint64) {
 	}
 }
 
-// Addr returns the address of this end.
+// Addr returns the IPv4 address of this end.
 func (e *End) Addr() netip.Addr { return e.addr }
+
+// Addr6 returns the IPv6 address of this end. It is the zero Addr if the kernel has no IPv6.
+func (e *End) Addr6() netip.Addr { return e.addr6 }
 
 // Do calls f on a thread in the namespace of this end. Sockets that f opens, and processes that it starts, are there.
 func (e *End) Do(f func() error) error {
@@ -132,13 +142,25 @@ func (e *End) carry(to *os.File) error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case err != nil:
 			return err
-		case n > 0 && buf[0]>>4 == 4: // the kernel also sends IPv6 router solicitations
-			packet := append([]byte(nil), buf[:n]...)
+		case unicast(buf[:n]):
+			packet, now := append([]byte(nil), buf[:n]...), time.Now()
+			if e.shaper.Sent != nil {
+				e.shaper.Sent(e.index, now, packet)
+			}
 			e.mu.Lock()
-			e.shaper.add(time.Now(), packet)
+			e.shaper.add(now, packet)
 			e.mu.Unlock()
 		}
 	}
+}
+
+// unicast reports whether an IP packet is for one host. The kernel also sends multicasts, to find routers.
+func unicast(packet []byte) bool {
+	const ipv6DestinationAt = 24
+	if len(packet) == 0 || packet[0]>>4 != 6 {
+		return len(packet) > 0 && packet[0]>>4 == 4
+	}
+	return len(packet) > ipv6DestinationAt && packet[ipv6DestinationAt] != 0xff
 }
 
 // deliver writes the packets that have arrived, and makes Read return when the next one does.
@@ -147,6 +169,9 @@ func (e *End) deliver(to *os.File) error {
 	defer e.mu.Unlock()
 	now := time.Now()
 	for packet := e.shaper.take(now); packet != nil; packet = e.shaper.take(now) {
+		if e.shaper.Arrived != nil && !e.shaper.Arrived(e.index, now, packet) {
+			continue
+		}
 		if _, err := to.Write(packet); err != nil {
 			return err
 		}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"time"
+
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// client downloads the files of requests, which are URLs.
+func (s *setup) client(ctx context.Context, requests []string) error {
+	if s.testCase.noClient != "" {
+		return &unsupportedError{s.name, s.testCase.noClient}
+	}
+	if err := s.trust(); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(s.at.downloads)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	urls := make([]*url.URL, len(requests))
+	for i, r := range requests {
+		if urls[i], err = url.Parse(r); err != nil {
+			return fmt.Errorf("REQUESTS: %w", err)
+		}
+		if urls[i].Host == "" || urls[i].Host != urls[0].Host {
+			return fmt.Errorf("REQUESTS: %s: the URLs must name one server", r)
+		}
+	}
+	if len(urls) == 0 {
+		return errors.New("REQUESTS has no URLs")
+	}
+	c := client{s.cfg, root}
+	switch s.testCase.download {
+	case separately:
+		for i := range urls {
+			if err := c.connect(ctx, quic.Dial, urls[i:i+1]); err != nil {
+				return fmt.Errorf("connection %d: %w", i+1, err)
+			}
+		}
+		return nil
+	case resumed:
+		return c.returning(ctx, quic.Dial, urls)
+	case early:
+		return c.returning(ctx, quic.DialEarly, urls)
+	}
+	return c.connect(ctx, quic.Dial, urls)
+}
+
+// A client downloads files to a directory.
+type client struct {
+	cfg       *quic.Config
+	downloads *os.Root
+}
+
+// A dialer is quic.Dial or quic.DialEarly.
+type dialer func(ctx context.Context, network, addr string, cfg *quic.Config) (*quic.Conn, error)
+
+// returning downloads the first file, and when it has a session, the others on a second connection.
+func (c client) returning(ctx context.Context, dial dialer, urls []*url.URL) error {
+	if len(urls) < 2 {
+		return errors.New("REQUESTS has no file for the second connection")
+	}
+	if err := c.connect(ctx, quic.Dial, urls[:1]); err != nil {
+		return fmt.Errorf("first connection: %w", err)
+	}
+	if err := c.connect(ctx, dial, urls[1:]); err != nil {
+		return fmt.Errorf("second connection: %w", err)
+	}
+	return nil
+}
+
+// connect downloads files on one connection, all at the same time.
+func (c client) connect(ctx context.Context, dial dialer, urls []*url.URL) error {
+	addr := urls[0].Host
+	if urls[0].Port() == "" {
+		addr = net.JoinHostPort(urls[0].Hostname(), "443")
+	}
+	conn, err := dial(ctx, "udp", addr, c.cfg)
+	if err != nil {
+		return err
+	}
+	results := make(chan error)
+	for _, u := range urls {
+		go func() { results <- c.get(ctx, conn, u.EscapedPath()) }()
+	}
+	for range urls {
+		err = errors.Join(err, <-results)
+	}
+	if err == nil {
+		err = c.finish(ctx, conn)
+	}
+	if err != nil {
+		return errors.Join(err, conn.CloseWithError(1, "a download failed"))
+	}
+	return conn.Close()
+}
+
+// finish checks that a connection has resumed if the client had a session, and else waits for one if the client
+// keeps sessions.
+func (c client) finish(ctx context.Context, conn *quic.Conn) error {
+	store, ok := c.cfg.TLS.ClientStore.(*notifyingStore)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	select {
+	case <-conn.HandshakeComplete(): // early data may be answered before
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	state := conn.ConnectionState().TLS
+	switch {
+	case store.taken.Load() && !state.Resumed:
+		return errors.New("the server did not resume the session")
+	case state.Resumed && c.cfg.TLS.EarlyData && state.EarlyData != tlsprovider.EarlyDataAccepted:
+		return fmt.Errorf("the early data were not accepted: %v", state.EarlyData)
+	case state.Resumed:
+		return nil
+	}
+	select {
+	case <-store.put:
+		return nil
+	case <-ctx.Done():
+		return errors.New("the server sent no session ticket within 10 s")
+	}
+}
+
+// get downloads a file on a stream of its own.
+func (c client) get(ctx context.Context, conn *quic.Conn, name string) (err error) {
+	s, err := conn.OpenStream(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := fmt.Fprintf(s, "GET %s\r\n", name); err != nil {
+		return err
+	}
+	if err := s.CloseWrite(); err != nil {
+		return err
+	}
+	f, err := c.downloads.Create(path.Clean("/" + name)[1:])
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 64<<10)
+	_, err = io.Copy(w, s)
+	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
