@@ -425,3 +425,68 @@ func TestMaxFilter(t *testing.T) {
 		}
 	}
 }
+
+// The initial rate is 2.77 initial windows in a round trip, and the rate only rises in Startup.
+func TestBBRStartupPacing(t *testing.T) {
+	r := newBBRRoute(t, nil)
+	require.Zero(t, r.b.pacingRate, "there is no round-trip time")
+	r.until("the first sample", time.Second, func() bool { return r.b.pacingRate > 0 })
+	window := initialWindow(r.size)
+	require.InDelta(t, float64(window)*2.77/0.041, float64(r.b.pacingRate), float64(window)*2.77/0.041*0.05)
+	last := r.b.pacingRate
+	r.observe = func(r *route) {
+		b := r.l.active.cc.(*bbr)
+		if b.state == bbrStartup {
+			require.GreaterOrEqual(t, b.pacingRate, last)
+			last = b.pacingRate
+		}
+	}
+	r.left(bbrStartup)
+}
+
+func TestBBRSendQuantum(t *testing.T) {
+	for rate, want := range map[int64]int{0: 2400, 100_000: 2400, 10_000_000: 10_000, 1_000_000_000: 64 << 10} {
+		b := bbr{mds: 1200, pacingRate: rate}
+		require.Equal(t, want, b.sendQuantum(), rate)
+	}
+}
+
+// In ProbeBW_CRUISE and ProbeRTT, 15 % of the long-term bound stay free, at least one datagram.
+func TestBBRHeadroom(t *testing.T) {
+	for bound, want := range map[int64]int64{bbrUnlimited: bbrUnlimited, 100_000: 85_000, 6000: 4800, 1200: 4800} {
+		b := bbr{mds: 1200}
+		b.inflightLong, b.inflightShort = bound, bbrUnlimited
+		require.Equal(t, want, b.withHeadroom(), bound)
+		for state, limit := range map[bbrState]int64{bbrStartup: bbrUnlimited, bbrDown: bound, bbrRefill: bound, bbrUp: bound,
+			bbrCruise: want, bbrProbeRTT: want} {
+			b.state = state
+			require.Equal(t, int(max(4800, min(limit, maxWindow))), b.modelCap(), bbrGains[state].name)
+		}
+	}
+}
+
+// Of 100,000 bytes in flight, 2 % may be lost. Losses that begin at the end are found where they exceed that.
+func TestBBRInflightAtLoss(t *testing.T) {
+	for _, c := range []struct{ inFlight, lost, size, want int }{
+		{100_000, 10_000, 10_000, 91_836}, // 90,000 before, of which 1836 + 90,000 * 2 % is 2 % of the sum
+		{100_000, 12_000, 10_000, 90_000}, // 2000 were lost before
+		{100_000, 20_000, 10_000, 90_000},
+		{10_000, 20_000, 20_000, 0},
+	} {
+		require.InDelta(t, c.want, inflightAtLoss(&RateSample{InFlight: c.inFlight, Lost: uint64(c.lost)}, c.size), 1)
+	}
+}
+
+// The threshold is 2 % and two standard deviations, in datagrams of 1200 bytes.
+func TestBBRLossThreshold(t *testing.T) {
+	for _, c := range []struct {
+		inFlight, lost int
+		want           bool
+	}{
+		{1000, 20, false}, {1000, 28, false}, {1000, 29, true}, {300, 6, false}, {300, 10, false}, {300, 11, true},
+		{4, 0, false}, {4, 1, true}, {10, 1, false}, {10, 2, true},
+	} {
+		b := bbr{mds: 1200}
+		require.Equal(t, c.want, b.tooHigh(&RateSample{InFlight: 1200 * c.inFlight, Lost: uint64(1200 * c.lost)}), c)
+	}
+}
