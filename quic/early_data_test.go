@@ -91,6 +91,7 @@ func TestDialEarly(t *testing.T) {
 		for _, conn := range []*Conn{client, server} {
 			require.True(t, conn.ConnectionState().TLS.HandshakeDone)
 			require.Equal(t, tlsprovider.EarlyDataAccepted, conn.ConnectionState().TLS.EarlyData)
+			require.EqualValues(t, 1, conn.ep.Stats().Handshakes.EarlyDataAccepted)
 		}
 		require.Zero(t, w.listener.waitingConns(), "the connection was delivered once")
 		late, lateServer := w.stream(client, server)
@@ -116,8 +117,10 @@ func TestEarlyDataRejected(t *testing.T) {
 			client, server, c, s := w.earlyStream()
 			require.True(t, isClosed(server.HandshakeComplete()), "delivered when the handshake is complete")
 			require.False(t, s.EarlyData())
-			require.Equal(t, tlsprovider.EarlyDataNone, server.ConnectionState().TLS.EarlyData)
-			require.Equal(t, tlsprovider.EarlyDataRejected, client.ConnectionState().TLS.EarlyData)
+			for _, conn := range []*Conn{client, server} {
+				require.Equal(t, tlsprovider.EarlyDataRejected, conn.ConnectionState().TLS.EarlyData)
+				require.EqualValues(t, 1, conn.ep.Stats().Handshakes.EarlyDataRejected)
+			}
 			got, err := io.ReadAll(s)
 			require.NoError(t, err)
 			require.Equal(t, "request", string(got))
@@ -133,7 +136,7 @@ func TestEarlyDataRejected(t *testing.T) {
 	}
 }
 
-// Somebody who records a client's first flight and sends it to the server again, from wherever, gets none of the early
+// An attacker who records a client's first flight and sends it to the server again, from wherever, gets none of the early
 // data processed a second time.
 //
 // "Endpoints MUST implement and use the replay protections described in [TLS13]".
@@ -200,5 +203,54 @@ func TestDialEarlyWithoutPermission(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		_, err := w.client.DialEarly(t.Context(), serverAddr, nil)
 		require.ErrorContains(t, err, "DialEarly needs tlsprovider.Config.EarlyData")
+	})
+}
+
+// Close delivers early data, too, whether they are accepted or not.
+func TestCloseDeliversEarlyData(t *testing.T) {
+	for _, accept := range []bool{true, false} {
+		sc, cc := earlyConfigs()
+		sc.AcceptEarlyData = func(EarlyDataOffer) bool { return accept }
+		inBubble(t, sc, cc, func(t *testing.T, w *world) {
+			w.dialForTicket(nil)
+			w.acceptAll()
+			conn, err := w.client.DialEarly(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			s, err := conn.OpenUniStream(t.Context())
+			require.NoError(t, err)
+			_, err = s.Write(pattern(30_000, 1))
+			require.NoError(t, err)
+			require.NoError(t, s.Close())
+			closed := start(conn.Close)
+			server, err := w.listener.Accept(t.Context())
+			require.NoError(t, err)
+			r, err := server.AcceptUniStream(t.Context())
+			require.NoError(t, err)
+			got, err := io.ReadAll(r)
+			require.NoError(t, err)
+			requireSame(t, pattern(30_000, 1), got)
+			require.NoError(t, <-closed)
+			require.Equal(t, accept, r.EarlyData())
+		})
+	}
+}
+
+// A connection that was dialed early fails like any other if its handshake does.
+func TestDialEarlyFailsLater(t *testing.T) {
+	sc, cc := earlyConfigs()
+	inBubble(t, sc, cc, func(t *testing.T, w *world) {
+		w.dialForTicket(nil)
+		w.acceptAll()
+		require.NoError(t, w.server.Close())
+		conn, err := w.client.DialEarly(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		s, err := conn.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write([]byte("request"))
+		require.NoError(t, err)
+		_, err = s.Read(make([]byte, 1))
+		require.ErrorIs(t, err, ErrHandshakeTimeout)
+		w.server, err = NewEndpoint(w.net.Listen(serverAddr), sc)
+		require.NoError(t, err)
 	})
 }

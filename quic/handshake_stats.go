@@ -16,6 +16,9 @@ type HandshakeStats struct {
 	Completed uint64
 	Resumed   uint64 // completed with a session ticket
 	Retried   uint64 // completed after a Retry
+	// EarlyDataAccepted and EarlyDataRejected are the numbers of completed handshakes whose client offered early
+	// data (0-RTT), by the server's decision.
+	EarlyDataAccepted, EarlyDataRejected uint64
 	// Groups counts the completed handshakes by their key exchange. Downgraded is the number of those whose
 	// key exchange is classical although this side offers post-quantum ones: the peer has none in common.
 	Groups     map[tlsprovider.Group]uint64
@@ -62,6 +65,12 @@ func (h *handshakeCounts) complete(state *tlsprovider.State, retried, downgraded
 	}
 	if retried {
 		h.s.Retried++
+	}
+	switch state.EarlyData {
+	case tlsprovider.EarlyDataAccepted:
+		h.s.EarlyDataAccepted++
+	case tlsprovider.EarlyDataRejected:
+		h.s.EarlyDataRejected++
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 // methods may be called concurrently. They must not block, because they are called on goroutines that serve all
 // connections. [NewClientStore] returns a store in memory that can be saved.
 //
-// A session contains secrets: whoever reads it can resume it as the client, and read the early data that was sent
-// with it.
+// A session contains secrets. Anyone who reads it can resume it in place of the client, and decrypt the early data that
+// were sent with it.
 type ClientStore interface {
 	// Put keeps a value. The store may drop this one, or another, at any time. It must not change value, and may
 	// keep the slice.

@@ -84,8 +84,11 @@ func (s *session) finish() error {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}
 	}
-	if st.EarlyData == tlsprovider.EarlyDataOffered {
+	switch {
+	case st.EarlyData == tlsprovider.EarlyDataOffered:
 		st.EarlyData = tlsprovider.EarlyDataAccepted
+	case s.offersEarly:
+		st.EarlyData = tlsprovider.EarlyDataRejected
 	}
 	s.judge()
 	if s.e.side == tlsprovider.Client && st.ALPN == "" {

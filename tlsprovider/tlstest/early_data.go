@@ -120,7 +120,7 @@ func (su *Suite) earlyData(t *testing.T) {
 
 	first := e.offer.TicketID
 	e.accept = func(*tlsprovider.EarlyDataOffer) bool { return false }
-	e.want(earlyRejected, earlyNone, "server.test", "the server says no")
+	e.want(earlyRejected, earlyRejected, "server.test", "the server says no")
 	require.NotEqual(t, first, e.offer.TicketID, "each ticket has its own")
 	e.accept = func(*tlsprovider.EarlyDataOffer) bool { return true }
 	e.want(earlyAccepted, earlyAccepted, "server.test", "a session that was resumed gives a ticket, too")
@@ -151,7 +151,7 @@ func (su *Suite) earlyDataOff(t *testing.T) {
 	off := *server
 	off.EarlyData = false
 	e.se = su.newServer(t, &off)
-	e.want(earlyRejected, earlyNone, "server.test", "the new configuration does not permit early data")
+	e.want(earlyRejected, earlyRejected, "server.test", "the new configuration does not permit early data")
 	require.Nil(t, e.offer)
 }
 
@@ -165,7 +165,7 @@ func (su *Suite) earlyDataRequirePQ(t *testing.T) {
 	e := &earlyPair{su: su, t: t, alpn: "test", accept: func(*tlsprovider.EarlyDataOffer) bool { return true }}
 	e.ce, e.se = su.Endpoints(t, client, server)
 	e.want(earlyNone, earlyNone, "server.test", "")
-	e.want(earlyAccepted, earlyAccepted, "server.test", "nobody requires a post-quantum group")
+	e.want(earlyAccepted, earlyAccepted, "server.test", "neither side requires a post-quantum group")
 
 	// The server's Decision adds RequirePQ. The ticket is from the classical handshake; the client offers a hybrid.
 	store := tlsprovider.NewClientStore(0, 0)
@@ -191,8 +191,8 @@ func (su *Suite) earlyDataRequirePQ(t *testing.T) {
 	}
 	cs, ss := p.MustRun(t)
 	require.False(t, asked)
-	require.Equal(t, earlyNone.String(), ss.EarlyData.String())
-	require.NotEqual(t, earlyAccepted.String(), cs.EarlyData.String())
+	require.Equal(t, earlyRejected.String(), ss.EarlyData.String())
+	require.Equal(t, earlyRejected.String(), cs.EarlyData.String())
 	require.True(t, cs.Group.PostQuantum())
 
 	both.RequirePQ = true

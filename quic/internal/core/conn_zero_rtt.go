@@ -21,7 +21,7 @@ type zeroState struct {
 	dropAt monotime.Time
 
 	rejected   bool
-	remembered wire.TransportParameters  // of a client's server, in the connection that the session comes from
+	remembered *wire.TransportParameters // of a client's server, in the connection that the session comes from
 	params     *wire.TransportParameters // of a client's server now, until they apply
 	lastSent   wire.PacketNumber         // of a client's 0-RTT packets
 	streams    map[streams.ID]struct{}   // those that a server has received early data on
@@ -53,7 +53,7 @@ func (c *Conn) handleEarlyParams(encoded []byte) {
 	if code != 0 {
 		return // without parameters, installEarlyKeys does not use the keys
 	}
-	c.zero = &zeroState{remembered: p, lastSent: wire.NoPacket}
+	c.zero = &zeroState{remembered: &p, lastSent: wire.NoPacket}
 	c.streams.SetPeerParams(&p)
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
 	c.idle.setPeer(p.MaxIdleTimeout)
@@ -154,7 +154,7 @@ func (c *Conn) rejectEarly() {
 	c.loss.Forget(c.now, recovery.SpaceApp)
 	c.streams.Rewind()
 	c.streams.ReplacePeerParams(z.params) // nil after a HelloRetryRequest
-	z.params = nil
+	z.params, z.remembered = nil, nil
 }
 
 // applyParams applies the server's transport parameters that wait for the end of early data.
@@ -179,7 +179,7 @@ func (c *Conn) applyParams() {
 	if z.params == nil {
 		return
 	}
-	if name := reducedLimit(limitsOf(&z.remembered), limitsOf(z.params)); name != "" {
+	if name := reducedLimit(limitsOf(z.remembered), limitsOf(z.params)); name != "" {
 		// "If 0-RTT data is accepted by the server, the server MUST NOT reduce any limits or alter any values
 		// that might be violated by the client with its 0-RTT data."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-6
@@ -187,7 +187,7 @@ func (c *Conn) applyParams() {
 		return
 	}
 	c.streams.SetPeerParams(z.params)
-	z.params = nil
+	c.zero = nil
 }
 
 // limits are the transport parameters that a server must not reduce if it accepts early data.

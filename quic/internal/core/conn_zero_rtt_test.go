@@ -170,7 +170,8 @@ func TestClientAfterEarlyData(t *testing.T) {
 	for i, name := range limitNames {
 		r := connected(t, rigOptions{})
 		z := &zeroState{params: &wire.TransportParameters{ActiveConnIDLimit: 2}, lastSent: wire.NoPacket}
-		z.remembered = *z.params
+		remembered := *z.params
+		z.remembered = &remembered
 		fields := []*uint64{&z.remembered.ActiveConnIDLimit, &z.remembered.MaxData, &z.remembered.MaxStreamDataBidiLocal,
 			&z.remembered.MaxStreamDataBidiRemote, &z.remembered.MaxStreamDataUni, &z.remembered.MaxStreamsBidi,
 			&z.remembered.MaxStreamsUni, &z.remembered.MaxDatagramFrameSize}
