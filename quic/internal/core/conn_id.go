@@ -32,6 +32,7 @@ type idState struct {
 	nextLocal uint64
 	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
 	limit     uint8  // the most that the peer takes, at most maxLocalIDs
+	stay      bool   // the peer has sent disable_active_migration
 
 	// remote has the peer's connection IDs. The first one is that of the path in use.
 	remote      []remoteID

@@ -57,6 +57,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
 	c.enableMTUSearch(c.loss.Path(), c.path.Remote.Addr(), int(p.MaxUDPPayloadSize))
 	c.idle.setPeer(p.MaxIdleTimeout)
+	c.ids.stay = p.DisableActiveMigration
 	c.setPeerDatagrams(p.MaxDatagramFrameSize)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

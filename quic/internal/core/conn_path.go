@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,11 +22,11 @@ const (
 	maxPaths = 4
 	// maxOtherResponses bounds the PATH_RESPONSE frames that wait to be sent on a path that is not in use.
 	maxOtherResponses = 2
-	// pathLinger is how long a path that is not in use is kept after the last packet has arrived from it.
+	// pathLinger is how long a server keeps a path that is not in use after the last packet has arrived from it.
 	pathLinger = 30 * time.Second
 )
 
-// A migration is what a connection needs while it has several paths. The last three fields are kept afterwards.
+// A migration is what a connection needs while it has several paths. The second group of fields is kept afterwards.
 type migration struct {
 	paths  []*netPath // nil if there is one path, which is validated
 	active *netPath   // the path in use
@@ -33,6 +34,8 @@ type migration struct {
 	fallback *netPath
 	largest  wire.PacketNumber // of packets with other than probing frames
 
+	current         uint32    // the id of the path in use
+	lastID          uint32    // the largest id of a path
 	seen            seqWindow // the sequence numbers of the peer's connection IDs that were received
 	changes, failed uint64    // see Stats
 }
@@ -42,6 +45,7 @@ func (c *Conn) migrating() bool { return c.mig != nil && c.mig.paths != nil }
 
 // A netPath is one network path: a pair of addresses.
 type netPath struct {
+	id    uint32 // of a path that the application has added
 	addrs Path
 	// rec is nil until something is sent on the path. Paths that differ only in the peer's port may share it.
 	rec       *recovery.Path
@@ -50,7 +54,7 @@ type netPath struct {
 	validated bool // the peer has shown that it receives what is sent here
 	check     validation
 	responses [][8]byte     // PATH_RESPONSE frames that wait to be sent
-	heard     monotime.Time // when a packet last arrived from here while the path was not in use
+	until     monotime.Time // when the path is given up if it is not in use; zero means never
 }
 
 // An otherPath describes where the packet that is being processed came from, if not from the path in use.
@@ -87,9 +91,22 @@ func (c *Conn) knownPath(addrs *Path) *netPath {
 	return nil
 }
 
+// knowsServer reports whether a client expects packets from an address of its server.
+func (c *Conn) knowsServer(remote netip.AddrPort) bool {
+	if !c.migrating() {
+		return remote == c.path.Remote
+	}
+	for _, p := range c.mig.paths {
+		if p.addrs.Remote == remote {
+			return true
+		}
+	}
+	return false
+}
+
 // handleOtherPath processes a train that has not arrived on the path in use.
 func (c *Conn) handleOtherPath(t Train) {
-	if !c.tls.confirmed || c.side == tlsprovider.Client && c.knownPath(&t.Path) == nil {
+	if !c.tls.confirmed || c.side == tlsprovider.Client && !c.knowsServer(t.Path.Remote) {
 		// "If a client receives packets from an unknown server address, the client MUST discard these packets."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9-6
 		c.dropN(DropWrongPath, t.Segments())
@@ -127,7 +144,7 @@ func (c *Conn) handleOtherPath(t Train) {
 func (c *Conn) arriveElsewhere() {
 	o := &c.recv.other
 	c.active = c.now
-	if o.path == nil {
+	if o.path == nil && c.side == tlsprovider.Server {
 		if o.path = c.addPath(o.addrs, o.unused >= 0); o.path == nil {
 			return
 		}
@@ -141,7 +158,9 @@ func (c *Conn) arriveElsewhere() {
 		c.ids.local[o.unused].used = true
 		c.ids.issue(c)
 	}
-	o.path.heard = c.now
+	if c.side == tlsprovider.Server {
+		o.path.until = c.now.Add(pathLinger)
+	}
 }
 
 // addPath returns a new path. newID is set if it needs a connection ID of its own. It returns nil if the peer has not
@@ -176,7 +195,7 @@ func (c *Conn) beginMigration() {
 			c.mig.seen.add(c.ids.remote[i].seq)
 		}
 	}
-	p := &netPath{addrs: c.path, rec: c.loss.Path(), dst: c.ids.remote[0].seq, validated: true}
+	p := &netPath{id: c.mig.current, addrs: c.path, rec: c.loss.Path(), dst: c.ids.remote[0].seq, validated: true}
 	c.mig.paths, c.mig.active, c.mig.fallback = []*netPath{p}, p, nil
 	c.mig.largest = c.spaces[recovery.SpaceApp].acks.Largest()
 }
@@ -226,24 +245,28 @@ func (c *Conn) switchPath(p *netPath) {
 		p.rec = old.rec
 	}
 	old.amp = c.loss.Use(c.now, c.recoveryOf(p), p.amp)
-	old.heard = c.now
-	m.active, c.path = p, p.addrs
+	m.active, c.path, m.current = p, p.addrs, p.id
 	old.responses = c.pathResponses[:min(len(c.pathResponses), maxOtherResponses)]
 	c.pathResponses, p.responses = p.responses, nil
 	c.ids.useRemote(p.dst)
 	c.announceToken()
+	if f := m.fallback; f != nil && f != p {
+		f.until = c.now.Add(pathLinger)
+	}
 	switch {
-	case old.validated:
+	case !old.validated:
+		// "After changing the address to which it sends non-probing packets, an endpoint can abandon any path
+		// validation for other addresses."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-5
+		c.removePath(old)
+	case c.side == tlsprovider.Client:
+		m.fallback = old
+	default:
 		// "In response to an apparent migration, endpoints MUST validate the previously active path using a
 		// PATH_CHALLENGE frame."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3.3-4
 		m.fallback = old
 		c.validate(old)
-	default:
-		// "After changing the address to which it sends non-probing packets, an endpoint can abandon any path
-		// validation for other addresses."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-5
-		c.removePath(old)
 	}
 	if p == m.fallback {
 		m.fallback = nil
@@ -290,6 +313,9 @@ func (c *Conn) removePath(p *netPath) {
 	}
 	c.dropRecovery(p)
 	c.releaseRemote(p.dst)
+	if p.id != 0 {
+		c.events.add(Event{Kind: EventPathGone, Path: p.id})
+	}
 }
 
 // endMigration drops the list of paths if there is only one, which is validated, and which may be challenged again at

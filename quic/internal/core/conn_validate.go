@@ -104,6 +104,9 @@ func (c *Conn) pathAnswered(p *netPath, full bool) {
 	}
 	if full {
 		*v = validation{next: v.next}
+		if p.id != 0 {
+			c.events.add(Event{Kind: EventPathValidated, Path: p.id})
+		}
 		c.settlePaths()
 	}
 }
@@ -113,7 +116,8 @@ func (c *Conn) pathAnswered(p *netPath, full bool) {
 func (c *Conn) settlePaths() {
 	m := c.mig
 	if f := m.fallback; f != nil && m.active.validated && !m.active.check.running() && !f.check.running() {
-		c.removePath(f)
+		// Acknowledgements of what was sent there may be under way.
+		m.fallback, f.until = nil, c.now.Add(c.loss.PTO())
 	}
 }
 
@@ -126,7 +130,7 @@ func (c *Conn) expirePaths() {
 			if c.validationFailed(p); c.closing.state != stateOpen {
 				return
 			}
-		case p != c.mig.active && p != c.mig.fallback && c.now.Sub(p.heard) >= pathLinger:
+		case p != c.mig.active && p != c.mig.fallback && due(p.until, c.now):
 			c.removePath(p)
 		}
 	}
@@ -176,7 +180,7 @@ func (c *Conn) pathTimeout() (t monotime.Time) {
 				t = monotime.Min(t, p.check.next) // the end of the migration
 			}
 		case p != c.mig.fallback:
-			t = monotime.Min(t, p.heard.Add(pathLinger))
+			t = monotime.Min(t, p.until)
 		}
 	}
 	return t

@@ -25,6 +25,10 @@ const (
 	EventDatagramRoom
 	// EventToken means that a client can use a token for its next connection: see Conn.TakeToken.
 	EventToken
+	// EventPathValidated means that the path with the number Event.Path, which AddPath has returned, works.
+	EventPathValidated
+	// EventPathGone means that such a path has been given up.
+	EventPathGone
 	// EventClosed means that the connection has ended for the application; Conn.Err returns why. It is
 	// returned once.
 	EventClosed
@@ -37,6 +41,7 @@ const (
 type Event struct {
 	Kind   EventKind
 	Stream streams.Event // set for EventStream
+	Path   uint32        // set for EventPathValidated and EventPathGone
 }
 
 // An EndpointEventKind is the kind of an EndpointEvent.

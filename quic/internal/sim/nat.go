@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
@@ -10,6 +11,7 @@ import (
 // counts, independently of the core, what the Node exchanges with each of its peer's addresses after the first one.
 type nat struct {
 	public netip.AddrPort
+	others []netip.AddrPort            // further addresses of the Node, which the nat does not change
 	peers  map[netip.AddrPort]*contact // nil before the peer's address changes
 }
 
@@ -25,6 +27,33 @@ type contact struct {
 func (n *Node) Rebind(addr netip.AddrPort) {
 	n.nat.public = addr
 	n.peer.watch(addr)
+}
+
+// AddAddr gives the Node another address.
+func (n *Node) AddAddr(addr netip.AddrPort) {
+	n.nat.others = append(n.nat.others, addr)
+	n.peer.watch(addr)
+}
+
+// RemoveAddr takes an address of AddAddr from the Node.
+func (n *Node) RemoveAddr(addr netip.AddrPort) {
+	n.nat.others = slices.DeleteFunc(n.nat.others, func(a netip.AddrPort) bool { return a == addr })
+}
+
+// source returns the address from which the peer sees a datagram that is sent from a local one.
+func (n *Node) source(local netip.AddrPort) netip.AddrPort {
+	if local.IsValid() && local != n.Addr {
+		return local
+	}
+	return n.nat.public
+}
+
+// local returns the local address that belongs to the address to which a datagram was sent.
+func (n *Node) local(addr netip.AddrPort) netip.AddrPort {
+	if addr == n.nat.public {
+		return n.Addr
+	}
+	return addr
 }
 
 // watch begins to count what the Node exchanges with an address of its peer.
@@ -50,7 +79,7 @@ func (n *Node) RebindEvery(first, interval monotime.Time, wholeAddr bool) {
 
 // admits reports whether a datagram that from has sent to an address arrives at the Node.
 func (n *Node) admits(from *Node, addr netip.AddrPort) bool {
-	if addr != n.nat.public {
+	if addr != n.nat.public && !slices.Contains(n.nat.others, addr) {
 		return false
 	}
 	if k := from.nat.peers[addr]; k != nil {

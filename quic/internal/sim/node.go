@@ -57,6 +57,8 @@ type Conn struct {
 	Connected monotime.Time
 	Early     monotime.Time // when streams could first be used, if that was before the end of the handshake
 	Drained   bool
+	// LastPathEvent is the latest event of a path.
+	LastPathEvent PathEvent
 
 	node    *Node
 	ref     core.ConnRef
@@ -64,6 +66,12 @@ type Conn struct {
 	driving bool
 	again   bool
 	checks  int // done or skipped
+}
+
+// A PathEvent is an event of a path that a client has added.
+type PathEvent struct {
+	Kind core.EventKind
+	Path uint32
 }
 
 // newNode returns a new host.
@@ -117,7 +125,7 @@ func (n *Node) add(cc *core.Conn, app *App) *Conn {
 
 // transmit sends a train on the link.
 func (n *Node) transmit(tx datagram.Transmit) {
-	from, to := n.nat.public, tx.Path.Remote
+	from, to := n.source(tx.Path.Local), tx.Path.Remote
 	for b := tx.Data; len(b) > 0; {
 		size := min(len(b), max(1, tx.SegmentSize))
 		n.BytesOut += size
@@ -131,7 +139,7 @@ func (n *Node) transmit(tx datagram.Transmit) {
 			n.w.At(a.at, func() {
 				if n.peer.admits(n, to) {
 					n.peer.validated = n.peer.validated || validates(a.data, a.sent)
-					n.peer.receive(a.data, from)
+					n.peer.receiveAt(n.peer.local(to), a.data, from)
 				}
 			})
 		}
@@ -169,10 +177,12 @@ func validates(arrived, sent []byte) bool {
 }
 
 // receive processes a datagram from the peer.
-func (n *Node) receive(b []byte, from netip.AddrPort) {
+func (n *Node) receive(b []byte, from netip.AddrPort) { n.receiveAt(n.Addr, b, from) }
+
+func (n *Node) receiveAt(local netip.AddrPort, b []byte, from netip.AddrPort) {
 	n.BytesIn += len(b)
 	n.receivedFrom(from, len(b))
-	t := datagram.Train{Path: datagram.Path{Local: n.Addr, Remote: from}, Data: b, SegmentSize: len(b)}
+	t := datagram.Train{Path: datagram.Path{Local: local, Remote: from}, Data: b, SegmentSize: len(b)}
 	for len(t.Data) > 0 {
 		r := n.Endpoint.Receive(n.w.now, &t, n.validation, n.buf)
 		switch r.Kind {
@@ -380,6 +390,8 @@ func (c *Conn) event(ev core.Event) {
 		c.Connected = c.node.w.now
 	case core.EventEarlyData:
 		c.Early = c.node.w.now
+	case core.EventPathValidated, core.EventPathGone:
+		c.LastPathEvent = PathEvent{ev.Kind, ev.Path}
 	case core.EventDrained:
 		c.Drained = true
 		delete(c.node.Conns, c.ref)

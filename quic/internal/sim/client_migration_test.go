@@ -1,0 +1,122 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/fake"
+)
+
+// A client moves to other addresses during transfers in both directions, sometimes before they are validated, and loses
+// the old ones afterwards.
+func TestClientMigration(t *testing.T) {
+	for name, p := range allProviders(t, 1) {
+		for _, loss := range []float64{0, 0.02, 0.1} {
+			for _, wait := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s loss %v validated first %t", name, loss, wait), func(t *testing.T) {
+					if testing.Short() && name != "fake" {
+						t.Skip("a long run")
+					}
+					migrate(t, p, loss, wait)
+				})
+			}
+		}
+	}
+}
+
+func migrate(t *testing.T, prov tlsprovider.Provider, loss float64, wait bool) {
+	o := options(5, prov)
+	o.Up = Link{Delay: oneWay, Rate: 10e6 / 8, Queue: 37_500, Loss: loss}
+	o.Down = o.Up
+	o.Client.Send = []Transfer{{Uni: true, Size: 1 << 20}}
+	o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 4 << 20}}} }
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	start := p.Now()
+	m := &mover{t: t, pair: p, wait: wait}
+	for i := range 3 {
+		p.At(start.Add(time.Duration(i+1)*600*time.Millisecond), m.move)
+	}
+	c, err := p.RunTransfers(3 * time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, 3, m.moves)
+	require.Equal(t, c.Path().Local, p.ServerConn().Path().Remote)
+	require.GreaterOrEqual(t, p.ServerConn().Stats().PathChanges, uint64(3))
+	t.Logf("%v, %d lost", p.Now().Sub(start), p.ServerConn().Stats().PacketsLost)
+}
+
+// A mover moves a client to new addresses.
+type mover struct {
+	t     *testing.T
+	pair  *Pair
+	wait  bool
+	moves int
+	id    uint32 // of the path that is being validated
+}
+
+func (m *mover) move() {
+	var c *Conn
+	for _, c = range m.pair.Client.Conns {
+	}
+	if c == nil || c.Err() != nil {
+		return
+	}
+	local := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(1 + m.moves)}), 5000)
+	now := m.pair.Now()
+	id, err := c.AddPath(now, local)
+	if err == core.ErrNotConfirmed || err == core.ErrNoUnusedConnID || err == core.ErrTooManyPaths {
+		m.pair.At(now.Add(100*time.Millisecond), m.move)
+		return
+	}
+	require.NoError(m.t, err)
+	m.pair.Client.AddAddr(local)
+	m.moves++
+	var switchPath func()
+	old := c.Path().Local
+	switchPath = func() {
+		if m.wait && c.LastPathEvent != (PathEvent{core.EventPathValidated, id}) {
+			m.pair.At(m.pair.Now().Add(20*time.Millisecond), switchPath)
+			return
+		}
+		require.NoError(m.t, c.SwitchPath(m.pair.Now(), id))
+		c.drive()
+		m.pair.At(m.pair.Now().Add(time.Second), func() { m.pair.Client.RemoveAddr(old) })
+	}
+	c.drive()
+	m.pair.At(now.Add(5*time.Millisecond), switchPath)
+}
+
+// A path that does not work is given up, and the connection stays where it is, or returns.
+func TestClientMigrationFails(t *testing.T) {
+	for _, switchFirst := range []bool{false, true} {
+		o := options(5, fake.New(fake.Options{Seed: 5}))
+		o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
+		p, err := NewPair(o)
+		require.NoError(t, err)
+		c, err := p.Dial()
+		require.NoError(t, err)
+		require.NoError(t, p.RunFor(time.Second))
+		id, err := c.AddPath(p.Now(), netip.MustParseAddrPort("10.0.1.1:5000")) // nothing arrives there
+		require.NoError(t, err)
+		if switchFirst {
+			require.NoError(t, c.SwitchPath(p.Now(), id))
+		}
+		c.drive()
+		require.NoError(t, p.RunFor(10*time.Second))
+		require.Equal(t, PathEvent{core.EventPathGone, id}, c.LastPathEvent)
+		require.Equal(t, p.Client.Addr, c.Path().Local)
+		require.ErrorIs(t, c.SwitchPath(p.Now(), id), core.ErrPathGone)
+		require.EqualValues(t, 1, c.Stats().FailedPaths)
+		c.App.Send = []Transfer{{Size: 100_000}}
+		c.drive()
+		require.NoError(t, p.RunFor(10*time.Second))
+		require.Equal(t, 1, c.App.Finished)
+		require.Equal(t, p.Client.Addr, p.ServerConn().Path().Remote)
+	}
+}
