@@ -123,6 +123,11 @@ type Config struct {
 	// See docs/path-mtu.md.
 	DisablePathMTUDiscovery bool
 
+	// DisableActiveMigration asks the clients of a server to keep their address (disable_active_migration). A server that is
+	// reached through a load balancer that knows nothing of connection IDs needs it. Clients whose address a NAT changes
+	// are followed all the same. See docs/migration.md.
+	DisableActiveMigration bool
+
 	// KeyUpdateInterval is the number of packets after which keys are updated. 0 means as late as the
 	// AEAD's limit permits.
 	KeyUpdateInterval uint64

@@ -58,6 +58,7 @@ type Conn struct {
 	waitingSent waitList
 	exporting   waitList
 	datagrams   *connDatagrams // nil until a call waits for datagrams
+	paths       []*Path        // that AddPath has added and that have not ended
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {

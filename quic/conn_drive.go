@@ -49,6 +49,7 @@ type outcome struct {
 	bySender                   bool     // the driver is a sender, in its turn
 	byWorker                   bool     // the driver is a TLS worker, which takes its next job afterwards
 	runsTLS                    bool     // the driver runs TLS jobs itself if it can: see tls_here.go
+	paths                      []*Path  // their sockets must be closed
 }
 
 // busyTimerPause is the time after which a timer that fires on a busy connection fires again. The
@@ -272,6 +273,8 @@ func (c *Conn) pollEvents(out *outcome) {
 			c.handleStreamEvent(ev.Stream, &out.wakeSet)
 		case core.EventDatagram, core.EventDatagramRoom:
 			c.wakeDatagrams(ev.Kind, &out.wakeSet)
+		case core.EventPathValidated, core.EventPathGone:
+			c.handlePathEvent(ev, out)
 		case core.EventFlushed:
 			c.flushing.addAll(&out.wakeSet)
 		case core.EventClosed:
@@ -287,6 +290,9 @@ func (c *Conn) pollEvents(out *outcome) {
 			c.drained = true
 		}
 	}
+	if c.paths != nil && !c.over {
+		c.retryPaths(out)
+	}
 	if d := c.ep.draining.Load(); d != nil && c.idle() {
 		c.core.Close(c.ep.clock.now(), true, d.Code, d.Reason)
 		c.pollEvents(out)
@@ -296,6 +302,9 @@ func (c *Conn) pollEvents(out *outcome) {
 // report acts on an outcome. No lock is held.
 func (c *Conn) report(out *outcome) {
 	out.wake()
+	if out.paths != nil {
+		out.closePaths()
+	}
 	if out.tokens != nil {
 		c.storeTokens(out.tokens)
 		out.tokens = nil
@@ -325,6 +334,7 @@ func (c *Conn) report(out *outcome) {
 		if c.dialed != nil {
 			c.dialed.tls.Close()
 		}
+		c.endPaths()
 		c.ep.remove(c)
 	}
 }

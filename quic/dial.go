@@ -137,7 +137,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
 	store, server := e.tokenStoreFor(cfg, mode.own), tokenServer(name, remote)
 	cc.Token = e.takeToken(store, tokenKeyOf(server, wire.Version1))
-	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.localPath(), Remote: remote})
+	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.sock.LocalAddr(), Remote: remote})
 	if err != nil {
 		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
@@ -207,15 +207,6 @@ func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
 		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
 	}
 	return nil
-}
-
-// localPath returns the local address of new paths: the socket's address, or the zero value if that is
-// unspecified.
-func (e *Endpoint) localPath() netip.AddrPort {
-	if local := e.sock.LocalAddr(); !local.Addr().IsUnspecified() {
-		return local
-	}
-	return netip.AddrPort{}
 }
 
 // resolve returns the address to dial and the host's name.

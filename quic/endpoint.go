@@ -134,7 +134,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 	}
 	for _, e := range g.loops {
 		g.running.Add(2)
-		go e.receiveLoop()
+		go (&socketReader{ep: e, sock: e.sock}).run()
 		go e.timerLoop(nil)
 		if len(pcs) > 1 {
 			g.running.Add(1)

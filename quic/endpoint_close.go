@@ -61,6 +61,9 @@ func (e *Endpoint) closeBecause(cause error) error {
 		for _, m := range e.loops {
 			err = errors.Join(err, m.sock.Close())
 		}
+		for _, c := range conns {
+			c.endPaths() // of those that have not drained
+		}
 		e.running.Wait()
 		e.pool.end()
 		e.active.Wait()

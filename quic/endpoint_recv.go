@@ -25,40 +25,46 @@ const (
 // has woken, of every connection, would wait for that long. PingBesideBulk of bench/ shows it.
 const longTrain = 4 << 10
 
-// receiveLoop reads until the socket is closed. It serves all connections, so it does not send: see
-// Conn.dispatch and sendQueue.reply.
-func (e *Endpoint) receiveLoop() {
+// A socketReader reads a socket until it is closed: the Endpoint's, or that of a path.
+type socketReader struct {
+	ep   *Endpoint
+	sock *udp.Conn
+	path *Path // nil for the Endpoint's
+}
+
+// run serves all connections, so it does not send: see Conn.dispatch and sendQueue.reply.
+func (r *socketReader) run() {
 	ended := false
 	defer func() {
 		if !ended {
 			// A callback has called runtime.Goexit, as testing.T.FailNow does. Only its datagram is lost.
-			go e.receiveLoop()
+			go r.run()
 			return
 		}
-		e.running.Done()
+		r.ep.running.Done()
 	}()
-	trains := make([]datagram.Train, e.sock.BatchSize())
+	trains := make([]datagram.Train, r.sock.BatchSize())
 	for i := range trains {
-		trains[i].Slab = make([]byte, e.sock.SlabSize())
+		trains[i].Slab = make([]byte, r.sock.SlabSize())
 	}
 	reply := make([]byte, core.MaxUnknownSize)
 	errorsInARow := 0
 	for {
-		n, err := e.sock.Read(trains)
-		if err != nil {
-			e.noteICMP() // the error may come from ICMP, and the message would stay in the receive buffer
+		n, err := r.sock.Read(trains)
+		if err != nil && r.path == nil {
+			r.ep.noteICMP() // the error may come from ICMP, and the message would stay in the receive buffer
 		}
 		switch class := udp.Classify(err); class {
 		case udp.ClassNone:
 			errorsInARow = 0
 		case udp.ClassClosed:
-			e.fail(err)
+			r.fail(err)
 			ended = true
 			return
 		case udp.ClassRefused, udp.ClassTooLarge:
 		default:
 			if errorsInARow++; errorsInARow == maxReadErrors {
-				e.fail(err)
+				r.fail(err)
 				ended = true
 				return
 			}
@@ -66,12 +72,27 @@ func (e *Endpoint) receiveLoop() {
 		}
 		for i := range trains[:n] {
 			long := len(trains[i].Data) > longTrain
-			e.receive(&trains[i], reply)
+			r.receive(&trains[i], reply)
 			if long {
 				runtime.Gosched()
 			}
 		}
 	}
+}
+
+// fail handles the end of the socket. A path that cannot be read is not answered any more, and its validation fails.
+func (r *socketReader) fail(err error) {
+	if r.path == nil {
+		r.ep.fail(err)
+	}
+}
+
+// receive handles a train. The socket of a path serves connections that exist.
+func (r *socketReader) receive(t *datagram.Train, reply []byte) {
+	for r.path != nil && len(t.Data) > 0 && t.Data[0]&0x80 != 0 {
+		t.Next()
+	}
+	r.ep.receive(t, reply)
 }
 
 // receive routes a train, run by run, and passes each connection its part.

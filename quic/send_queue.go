@@ -189,7 +189,7 @@ func (q *sendQueue) reply(tx datagram.Transmit) {
 // queue meanwhile.
 func (q *sendQueue) writeWait(o *output) error {
 	q.full.Add(1)
-	err := q.sock.WriteWait(&o.rest)
+	err := o.sock.WriteWait(&o.rest)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.full.Add(-1) == 0 {
@@ -301,6 +301,6 @@ func (q *sendQueue) close() {
 }
 
 func (o *output) release() {
-	o.polled, o.rest = datagram.Transmit{}, datagram.Transmit{}
+	o.polled, o.rest, o.sock = datagram.Transmit{}, datagram.Transmit{}, nil
 	outputs.Put(o)
 }

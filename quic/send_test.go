@@ -36,7 +36,7 @@ type roleSock struct {
 }
 
 // roles are the functions that identify a goroutine, the outermost last.
-var roles = []string{"timerLoop", "receiveLoop", "(*tlsPool).runTasks", "(*tlsPool).sign", "(*sendQueue).send", "(*Stream)", "(*Conn)"}
+var roles = []string{"timerLoop", "(*socketReader).run", "(*tlsPool).runTasks", "(*tlsPool).sign", "(*sendQueue).send", "(*Stream)", "(*Conn)"}
 
 func roleOfCaller() string {
 	pcs := make([]uintptr, 100)

@@ -62,10 +62,13 @@ func (c *Conn) sendTrains(o *output, out *outcome, limit turn) sendResult {
 		}
 		limit.trains--
 		limit.bytes -= len(tx.Data)
+		o.polled, o.rest, o.sock = tx, tx, c.ep.sock
+		if c.paths != nil {
+			o.sock = c.socketOf(tx.Path)
+		}
 		c.mu.Unlock()
 		c.report(out)
-		o.polled, o.rest = tx, tx
-		err := c.ep.sock.Write(&o.rest)
+		err := o.sock.Write(&o.rest)
 		if udp.Classify(err) == udp.ClassWouldBlock {
 			return sendBlocked
 		}
@@ -133,4 +136,5 @@ type output struct {
 	buf    []byte
 	polled datagram.Transmit // as returned by the core
 	rest   datagram.Transmit // the part that has not been sent
+	sock   *udp.Conn
 }

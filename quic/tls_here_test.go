@@ -75,11 +75,11 @@ func TestReceiveGoroutineSendsHandshake(t *testing.T) {
 			return sock.sent[role]
 		}
 		require.NotZero(t, count("(*Conn)"), "Dial sends the ClientHello")
-		handshake := count("receiveLoop")
+		handshake := count("(*socketReader).run")
 		require.NotZero(t, handshake)
 		c, s := w.stream(conn, server)
 		requireTransfer(t, s, c, 1<<20)
-		require.Equal(t, handshake, count("receiveLoop"))
+		require.Equal(t, handshake, count("(*socketReader).run"))
 		require.NoError(t, e.Close())
 	})
 }

@@ -125,13 +125,16 @@ func (s *idState) setFirstToken(c *Conn, token [16]byte) {
 // "An endpoint SHOULD ensure that its peer has a sufficient number of available and unused connection IDs. [...] An
 // endpoint MUST NOT provide more connection IDs than the peer's limit."
 // https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-4
-func (s *idState) issue(c *Conn) {
+func (s *idState) issue(c *Conn) { s.issueSpares(c, 1) }
+
+// issueSpares issues connection IDs until the peer has not used n of them, or takes no more.
+func (s *idState) issueSpares(c *Conn, n int) {
 	for i := range s.local {
 		if !s.local[i].used {
-			return
+			n--
 		}
 	}
-	if len(s.local) < int(s.limit) {
+	for ; n > 0 && len(s.local) < int(s.limit); n-- {
 		s.addLocal(c, c.cfg.NewConnID()).sent.Set()
 	}
 }
@@ -274,19 +277,7 @@ func (s *idState) hasPending() bool {
 // appendIDFrames appends the NEW_CONNECTION_ID and RETIRE_CONNECTION_ID frames that are due.
 func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
 	limit := len(b) + room
-	for i := range c.ids.local {
-		l := &c.ids.local[i]
-		if !l.sent.ShouldSend(probe) {
-			continue
-		}
-		f := wire.NewConnectionID{Seq: l.seq, ConnID: l.id, ResetToken: c.cfg.ResetToken(l.id)}
-		if len(b)+f.Size() > limit {
-			return b, rec
-		}
-		b, rec = f.Append(b), appendRecord1(rec, recNewConnID, l.seq)
-		l.sent.SetSent(pn)
-		c.ids.announced = max(c.ids.announced, l.seq)
-	}
+	b, rec = c.appendNewIDs(b, room, pn, rec, probe)
 	for i := range c.ids.retiring {
 		r := &c.ids.retiring[i]
 		if !r.sent.ShouldSend(probe) {
@@ -298,6 +289,25 @@ func (c *Conn) appendIDFrames(b []byte, room int, pn wire.PacketNumber, rec []by
 		}
 		b, rec = f.Append(b), appendRecord1(rec, recRetireConnID, r.seq)
 		r.sent.SetSent(pn)
+	}
+	return b, rec
+}
+
+// appendNewIDs appends the NEW_CONNECTION_ID frames that are due.
+func (c *Conn) appendNewIDs(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) ([]byte, []byte) {
+	limit := len(b) + room
+	for i := range c.ids.local {
+		l := &c.ids.local[i]
+		if !l.sent.ShouldSend(probe) {
+			continue
+		}
+		f := wire.NewConnectionID{Seq: l.seq, ConnID: l.id, ResetToken: c.cfg.ResetToken(l.id)}
+		if len(b)+f.Size() > limit {
+			break
+		}
+		b, rec = f.Append(b), appendRecord1(rec, recNewConnID, l.seq)
+		l.sent.SetSent(pn)
+		c.ids.announced = max(c.ids.announced, l.seq)
 	}
 	return b, rec
 }

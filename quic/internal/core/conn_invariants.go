@@ -110,7 +110,7 @@ func (c *Conn) checkPaths() error {
 		return fmt.Errorf("there are %d paths, %d of them in use", len(m.paths), actives)
 	case c.loss.NumPaths() > len(m.paths):
 		return fmt.Errorf("the congestion state of %d paths is kept for %d", c.loss.NumPaths(), len(m.paths))
-	case len(m.paths) == 1 && m.active.validated && !m.active.check.running() && c.now.After(m.active.check.next.Add(time.Second)):
+	case len(m.paths) == 1 && m.active.validated && !m.active.check.running() && c.now.After(c.challengeAt(m.active).Add(time.Second)):
 		return errors.New("the list of paths is not needed")
 	}
 	return nil

@@ -14,6 +14,7 @@ var (
 	ErrNotConfirmed   = errors.New("the handshake is not confirmed yet")
 	ErrMustStay       = errors.New("the server does not permit clients to change their address (disable_active_migration)")
 	ErrNoUnusedConnID = errors.New("the server has not provided an unused connection ID for another path")
+	ErrLinkable       = errors.New("the server uses empty connection IDs, which would link the two addresses")
 	ErrTooManyPaths   = errors.New("the connection has as many paths as are possible")
 	ErrPathGone       = errors.New("the path has been given up")
 	ErrPathInUse      = errors.New("the path is in use")
@@ -44,7 +45,10 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 	}
 	// "An endpoint SHOULD NOT initiate migration with a peer that has requested a zero-length connection ID".
 	// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-9
-	if _, ok := c.unusedRemote(); !ok || c.ids.dst().Len() == 0 {
+	if c.ids.dst().Len() == 0 {
+		return 0, ErrLinkable
+	}
+	if _, ok := c.unusedRemote(); !ok {
 		return 0, ErrNoUnusedConnID
 	}
 	p := c.probe(Path{Local: local, Remote: c.path.Remote})
@@ -60,6 +64,11 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 func (c *Conn) probe(addrs Path) *netPath {
 	c.wake()
 	p := c.addPath(addrs, true)
+	// "An endpoint that initiates migration and requires non-zero-length connection IDs SHOULD ensure that the pool of
+	// connection IDs available to its peer allows the peer to use a new connection ID on migration, as the peer will be unable
+	// to respond if the pool is exhausted."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-7
+	c.ids.issueSpares(c, len(c.mig.paths)-1)
 	p.amp.Validate() // the limit is for servers
 	c.validate(p)
 	return p

@@ -321,7 +321,7 @@ func (c *Conn) removePath(p *netPath) {
 // endMigration drops the list of paths if there is only one, which is validated, and which may be challenged again at
 // any time. It is called after everything that may have removed a path, when nothing refers to the list.
 func (c *Conn) endMigration() {
-	if m := c.mig; len(m.paths) == 1 && m.active.validated && !m.active.check.running() && !c.now.Before(m.active.check.next) {
+	if m := c.mig; len(m.paths) == 1 && m.active.validated && !m.active.check.running() && !c.now.Before(c.challengeAt(m.active)) {
 		m.paths, m.active, m.fallback = nil, nil, nil
 	}
 }

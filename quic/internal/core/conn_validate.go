@@ -2,7 +2,6 @@ package core
 
 import (
 	"crypto/subtle"
-	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -13,10 +12,10 @@ import (
 
 // A validation is the validation of a path (RFC 9000, section 8.2).
 type validation struct {
-	challenges [4]challenge // the latest ones
-	sent       int          // number of challenges sent
-	next       monotime.Time
-	pause      time.Duration // from the next challenge to the one after it
+	challenges [4]challenge  // the latest ones
+	sent       int           // number of challenges sent
+	sentAt     monotime.Time // when the latest one was sent
+	tries      int           // challenges sent in this validation
 	deadline   monotime.Time // zero if the path is not being validated
 	// fullOnly is set if the peer's address is validated and only the size of datagrams remains.
 	fullOnly bool
@@ -40,13 +39,25 @@ func (c *Conn) validate(p *netPath) {
 	if v.running() {
 		return
 	}
-	period := c.loss.ProbePeriod(p.rec)
 	// "A value of three times the larger of the current PTO or the PTO for the new path (using kInitialRtt, as
 	// defined in [QUIC-RECOVERY]) is RECOMMENDED."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.4-2
 	total := 3 * max(c.loss.PTO(), c.loss.ProbePeriod(nil))
-	// Paths that the peer alternates between are not challenged with each change.
-	*v = validation{challenges: v.challenges, sent: v.sent, next: max(c.now, v.next), pause: period, deadline: c.now.Add(total)}
+	*v = validation{challenges: v.challenges, sent: v.sent, sentAt: v.sentAt, deadline: c.now.Add(total)}
+}
+
+// challengeAt returns when the next challenge may be sent on a path. The time depends on the round-trip time of the path,
+// which may be measured after a challenge was sent. Paths between which the peer alternates are not challenged with each
+// change.
+//
+// "This timer SHOULD be set as described in Section 6.2.1 of [QUIC-RECOVERY] and MUST NOT be more aggressive."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
+func (c *Conn) challengeAt(p *netPath) monotime.Time {
+	v := &p.check
+	if v.sentAt.IsZero() {
+		return c.now
+	}
+	return v.sentAt.Add(c.loss.ProbePeriod(p.rec) << min(max(v.tries-1, 0), 8))
 }
 
 // handlePathChallenge handles a PATH_CHALLENGE frame.
@@ -98,12 +109,12 @@ func (c *Conn) pathAnswered(p *netPath, full bool) {
 		// "[...] the endpoint MUST initiate another path validation with an expanded datagram to verify that the path
 		// supports the required MTU."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3-2
-		*v = validation{challenges: v.challenges, sent: v.sent}
+		*v = validation{challenges: v.challenges, sent: v.sent} // not after a pause
 		c.validate(p)
 		v.fullOnly = true
 	}
 	if full {
-		*v = validation{next: v.next}
+		*v = validation{sentAt: v.sentAt}
 		if p.id != 0 {
 			c.events.add(Event{Kind: EventPathValidated, Path: p.id})
 		}
@@ -145,7 +156,7 @@ func (c *Conn) expirePaths() {
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.3.2-2
 func (c *Conn) validationFailed(p *netPath) {
 	m := c.mig
-	p.check = validation{next: p.check.next}
+	p.check = validation{sentAt: p.check.sentAt}
 	switch {
 	case p == m.active && m.fallback != nil:
 		m.failed++
@@ -173,11 +184,11 @@ func (c *Conn) pathTimeout() (t monotime.Time) {
 		case p.check.running():
 			t = monotime.Min(t, p.check.deadline)
 			if c.pathCredit(p) >= c.leastProbe(p) {
-				t = monotime.Min(t, p.check.next)
+				t = monotime.Min(t, c.challengeAt(p))
 			}
 		case p == c.mig.active:
 			if len(c.mig.paths) == 1 {
-				t = monotime.Min(t, p.check.next) // the end of the migration
+				t = monotime.Min(t, c.challengeAt(p)) // the end of the migration
 			}
 		case p != c.mig.fallback:
 			t = monotime.Min(t, p.until)
@@ -217,7 +228,7 @@ func (c *Conn) dueProbe() *netPath {
 }
 
 func (c *Conn) challengeDue(p *netPath) bool {
-	return p.check.running() && due(p.check.next, c.now) && c.pathCredit(p) >= c.leastProbe(p)
+	return p.check.running() && !c.now.Before(c.challengeAt(p)) && c.pathCredit(p) >= c.leastProbe(p)
 }
 
 // responseDue reports whether a response can be sent on a path that is not in use.
@@ -254,7 +265,10 @@ func (c *Conn) buildPathProbe(p *netPath, buf []byte) (Transmit, bool) {
 		d.payload = wire.PathResponse{Data: p.responses[0]}.Append(d.payload)
 		p.responses = p.responses[1:]
 	}
-	c.send.rec = appendRecord0(c.send.rec[:0], recPing)
+	// "Sending NEW_CONNECTION_ID and PATH_CHALLENGE frames in the same packet [...] ensures that an unused connection ID will
+	// be available to the peer when sending a response."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.2-8
+	d.payload, c.send.rec = c.appendNewIDs(d.payload, d.room(), d.pn, appendRecord0(c.send.rec[:0], recPing), false)
 	d.pad = size >= MinInitialSize
 	d.finish(sentInfo{eliciting: true})
 	d.end()
@@ -280,16 +294,13 @@ func (c *Conn) buildPathProbe(p *netPath, buf []byte) (Transmit, bool) {
 // "The endpoint MUST use unpredictable data in every PATH_CHALLENGE frame so that it can associate the peer's response
 // with the corresponding PATH_CHALLENGE."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-4
-//
-// "This timer SHOULD be set as described in Section 6.2.1 of [QUIC-RECOVERY] and MUST NOT be more aggressive."
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
 func (c *Conn) nextChallenge(p *netPath, full bool) wire.PathChallenge {
 	v := &p.check
 	ch := &v.challenges[v.sent%len(v.challenges)]
 	c.cfg.Rand(ch.data[:])
 	ch.full = full
 	v.sent++
-	v.next = c.now.Add(v.pause)
-	v.pause *= 2
+	v.tries++
+	v.sentAt = c.now
 	return wire.PathChallenge{Data: ch.data}
 }
