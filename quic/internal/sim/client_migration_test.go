@@ -57,7 +57,6 @@ type mover struct {
 	pair  *Pair
 	wait  bool
 	moves int
-	id    uint32 // of the path that is being validated
 }
 
 func (m *mover) move() {
