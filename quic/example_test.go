@@ -92,6 +92,58 @@ func ExampleEndpoint_Shutdown() {
 	// Output: quic: endpoint closed
 }
 
+// A client that comes back sends its request with the first packet, and saves what it needs for that. The server waits for
+// the end of the handshake before it does what must not be done twice.
+func ExampleDialEarly() {
+	ctx := context.Background()
+	cert := testcert.New("localhost")
+	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
+		NextProtos:   []string{"shop"},
+		Certificates: []tlsprovider.Certificate{cert.Provider()},
+		EarlyData:    true,
+	}})
+	check(err)
+	defer listener.Endpoint().Close()
+	go func() {
+		for conn, err := listener.Accept(ctx); err == nil; conn, err = listener.Accept(ctx) {
+			stream, err := conn.AcceptStream(ctx)
+			check(err)
+			request, err := io.ReadAll(stream)
+			check(err)
+			if string(request) != "list" && stream.EarlyData() {
+				<-conn.HandshakeComplete() // a replay does not get here
+			}
+			fmt.Fprintf(stream, "%s: done", request)
+			check(stream.CloseWrite())
+		}
+	}()
+
+	store := tlsprovider.NewClientStore(0, 0) // UnmarshalBinary restores a saved one
+	cfg := &quic.Config{
+		TLS:        &tlsprovider.Config{NextProtos: []string{"shop"}, RootCAs: cert.Roots(), ClientStore: store, EarlyData: true},
+		TokenStore: store,
+		ServerName: "localhost",
+	}
+	for _, request := range []string{"list", "buy"} {
+		conn, err := quic.DialEarly(ctx, "udp", listener.Addr().String(), cfg)
+		check(err)
+		stream, err := conn.OpenStream(ctx)
+		check(err)
+		io.WriteString(stream, request)
+		check(stream.CloseWrite())
+		reply, err := io.ReadAll(stream)
+		check(err)
+		fmt.Println(string(reply))
+		<-conn.HandshakeComplete()
+		check(conn.Close())
+	}
+	_, err = store.MarshalBinary() // for a file that only the user can read
+	check(err)
+	// Output:
+	// list: done
+	// buy: done
+}
+
 // A server sends the same contents to many clients, and keeps one copy of them.
 func ExampleStream_WriteNoCopy() {
 	contents := make([]byte, 1<<20) // never changes
