@@ -53,7 +53,7 @@ func (c *endpointCounters) add(s quic.EndpointStats) {
 		"header_parsing":  d.Malformed + d.TooSmall + d.ShortConnID + d.UnknownVersion,
 		"payload_decrypt": d.Undecryptable + d.BadHello,
 		"unexpected_packet": d.UnknownConnID + d.NotAccepting + d.ClosedConn + d.RetiredConnID +
-			s.ForwardDrops,
+			s.ForwardDrops + s.NonQUICDropped,
 	} {
 		count(&c.dropped, reason, n)
 	}
@@ -61,6 +61,7 @@ func (c *endpointCounters) add(s quic.EndpointStats) {
 		"stateless_reset_sent": d.StatelessReset, "postponed": s.Postponed, "panic": s.Panics,
 		"validated_by_token": s.ValidatedByToken, "backlog_full": s.BacklogFull, "too_many_connections": s.TooManyConns,
 		"forwarded": s.Forwarded, "send_memory_wait": s.SendMemoryWaits, "receive_memory_drop": s.ReceiveMemoryDrops,
+		"non_quic_received": s.NonQUICReceived,
 	} {
 		count(&c.events, event, n)
 	}

@@ -168,6 +168,11 @@ type Config struct {
 	// for as long as HandshakeTimeout. If it panics, the early data are rejected.
 	AcceptEarlyData func(EarlyDataOffer) bool
 
+	// NonQUICQueue is the number of packets of other protocols on the Endpoint's socket, such as STUN, that may wait
+	// for Endpoint.ReadNonQUICPacket. Further ones are dropped. They have up to 9000 bytes each. 0 means that such
+	// packets are dropped. It concerns the Endpoint: a Config for dialing has no effect.
+	NonQUICQueue int
+
 	// MaxSigners is the number of handshakes that may be inside a Certificate.Signer or GetTLSConfig at a
 	// time. Others wait for their turn. 0 means 1024.
 	MaxSigners int
@@ -334,6 +339,7 @@ func (c *Config) validate() error {
 		{"MaxHandshakes", int64(c.MaxHandshakes), 0}, {"AcceptBacklog", int64(c.AcceptBacklog), 0},
 		{"MaxSigners", int64(c.MaxSigners), 0}, {"MaxDatagramFrameSize", c.MaxDatagramFrameSize, 0},
 		{"DatagramSendQueue", int64(c.DatagramSendQueue), 1}, {"DatagramReceiveQueue", int64(c.DatagramReceiveQueue), 1},
+		{"NonQUICQueue", int64(c.NonQUICQueue), 0},
 	} {
 		if f.value < f.smallest || f.value > maxVarint {
 			return fmt.Errorf("quic: Config.%s is %d; it must be from %d to 2^62-1", f.name, f.value, f.smallest)

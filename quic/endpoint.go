@@ -74,7 +74,8 @@ type common struct {
 	// connections are closed.
 	autoClose atomic.Bool
 
-	qlogs qlogs
+	qlogs   qlogs
+	nonQUIC nonQUIC
 
 	closed    chan struct{}  // closed when Close begins
 	done      chan struct{}  // closed when Close has finished
@@ -107,6 +108,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		recvMemory: streams.NewBudget(full.MaxReceiveMemory),
 		closed:     make(chan struct{}), done: make(chan struct{}),
 	}
+	g.nonQUIC.limit = full.NonQUICQueue
 	g.tls.init(full)
 	workers := runtime.GOMAXPROCS(0)
 	g.pool = tlsPool{

@@ -98,7 +98,7 @@ func (r *socketReader) receive(t *datagram.Train, reply []byte) {
 // receive routes a train, run by run, and passes each connection its part.
 func (e *Endpoint) receive(t *datagram.Train, reply []byte) {
 	for len(t.Data) > 0 {
-		if e.receiveEstablished(t) || len(e.loops) > 1 && e.forward(t) {
+		if e.receiveEstablished(t) || e.takeNonQUIC(t) || len(e.loops) > 1 && e.forward(t) {
 			continue
 		}
 		e.route(t, e.validation(t), reply)

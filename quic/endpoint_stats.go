@@ -38,6 +38,9 @@ type EndpointStats struct {
 	// connection of another, and were passed to it. ForwardDrops is the number of those that were dropped
 	// because too many waited.
 	Forwarded, ForwardDrops uint64
+	// NonQUICReceived is the number of packets of other protocols that were queued for ReadNonQUICPacket, and
+	// NonQUICDropped the number of those that were dropped because Config.NonQUICQueue packets were waiting.
+	NonQUICReceived, NonQUICDropped uint64
 	// Drops counts datagrams that belonged to no connection, by reason.
 	Drops DatagramDrops
 }
@@ -101,6 +104,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		Panics: e.counters.panics.Load(), Handshakes: e.handshakes.stats(),
 		TooManyConns: e.counters.tooMany.Load(), BacklogFull: e.counters.backlogFull.Load(),
 		Forwarded: e.counters.forwarded.Load(), ForwardDrops: e.counters.forwardDrops.Load(),
+		NonQUICReceived: e.nonQUIC.received.Load(), NonQUICDropped: e.nonQUIC.dropped.Load(),
 		SendMemory: e.sendMemory.Used(), ReceiveMemory: e.recvMemory.Used(),
 		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}

@@ -73,6 +73,16 @@ func portConfig(tlsConf *tlsprovider.Config) *quic.Config {
 	}
 }
 
+// transport.ReadNonQUICPacket(ctx, b), transport.WriteTo(b, addr)
+func portNonQUIC(ctx context.Context, endpoint *quic.Endpoint, b []byte) error {
+	n, addr, err := endpoint.ReadNonQUICPacket(ctx, b) // with Config.NonQUICQueue
+	if err != nil {
+		return err
+	}
+	_, err = endpoint.WriteTo(b[:n], addr)
+	return err
+}
+
 // stream.SetPriority(urgency, incremental); stream.SetReliableBoundary(), stream.CancelWrite(code)
 func portResetAt(stream *quic.Stream, header []byte) error {
 	stream.SetPriority(1, false)
@@ -202,7 +212,7 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 }
 
 var _ = []any{
-	portDialAddr, portListenAddr, portTransport, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
+	portDialAddr, portListenAddr, portTransport, portNonQUIC, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portPeek,
 	portServer, portEarly, portClose, portStats, portErrors, portState,
 }

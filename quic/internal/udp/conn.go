@@ -43,7 +43,7 @@ func New(pc net.PacketConn, log *slog.Logger) (*Conn, error) {
 		return nil, errors.New("udp: no socket: the net.PacketConn is nil")
 	}
 	c := &Conn{pc: pc}
-	local, err := addrPort(pc.LocalAddr())
+	local, err := AddrPort(pc.LocalAddr())
 	if err != nil {
 		return nil, fmt.Errorf("udp: local address: %w", err)
 	}
@@ -129,7 +129,7 @@ func (c *Conn) readFrom(t *datagram.Train) (int, error) {
 		return 0, err
 	}
 	// A sender whose address is unknown cannot be answered, so its datagrams are dropped.
-	t.Path.Remote, _ = addrPort(addr)
+	t.Path.Remote, _ = AddrPort(addr)
 	return n, nil
 }
 
@@ -177,8 +177,8 @@ func (c *Conn) writeTo(tx *datagram.Transmit, wait bool) error {
 // retryWrite is how long WriteWait sleeps between attempts if it cannot wait for room in the send buffer.
 const retryWrite = time.Millisecond
 
-// addrPort converts an address that a socket returned.
-func addrPort(a net.Addr) (netip.AddrPort, error) {
+// AddrPort converts an address of a socket. IPv4-mapped addresses become IPv4 addresses.
+func AddrPort(a net.Addr) (netip.AddrPort, error) {
 	switch a := a.(type) {
 	case *net.UDPAddr:
 		return unmap(a.AddrPort()), nil
