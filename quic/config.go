@@ -128,6 +128,13 @@ type Config struct {
 	// are followed all the same. See docs/migration.md.
 	DisableActiveMigration bool
 
+	// EnableAckFrequency reduces the number of acknowledgements on fast connections to peers that support it, and allows
+	// peers to request the same of this side (draft-ietf-quic-ack-frequency). See docs/ack-frequency.md.
+	EnableAckFrequency bool
+	// EnableSpinBit lets observers on the path measure the round-trip time of connections by a bit of each packet (RFC
+	// 9000, section 17.4). One in 16 connections does not use the bit nevertheless, as the RFC demands.
+	EnableSpinBit bool
+
 	// KeyUpdateInterval is the number of packets after which keys are updated. 0 means as late as the
 	// AEAD's limit permits.
 	KeyUpdateInterval uint64

@@ -158,6 +158,31 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 	}
 }
 
+// ErrKeyUpdate is returned by Conn.UpdateKeys if a key update is not permitted yet.
+var ErrKeyUpdate = errors.New("quic: a key update is not permitted yet")
+
+// UpdateKeys changes the keys that protect the connection's packets. Connections do so by themselves as often as the
+// cipher requires, and after Config.KeyUpdateInterval packets. UpdateKeys is for applications with rules of their own,
+// such as new keys every hour.
+//
+// It returns ErrKeyUpdate before the peer is known to have completed the handshake. After an update, it does so until the
+// peer has acknowledged a packet with the new keys and has answered with its own, and three probe timeouts have passed
+// since then, which is less than a second on most networks (RFC 9001, section 6).
+func (c *Conn) UpdateKeys() error {
+	c.mu.Lock()
+	var err error
+	switch {
+	case c.over:
+		err = c.err
+	case !c.isUp:
+		err = ErrHandshake
+	case !c.core.UpdateKeys():
+		err = ErrKeyUpdate
+	}
+	c.leave()
+	return err
+}
+
 // The inputs of the core. The goroutines that call these functions do not send: see dispatch.
 
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {

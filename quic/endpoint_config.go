@@ -292,6 +292,8 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			AbortRate:     max(cfg.MaxAbortedStreams, 0),
 			SendMemory:    e.sendMemory, RecvMemory: e.recvMemory,
 		},
+		AckFrequency:      cfg.EnableAckFrequency,
+		SpinBit:           cfg.EnableSpinBit,
 		MaxDatagramFrame:  uint64(cfg.MaxDatagramFrameSize),
 		DatagramSendQueue: cfg.DatagramSendQueue, DatagramReceiveQueue: cfg.DatagramReceiveQueue,
 	}

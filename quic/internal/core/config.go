@@ -68,6 +68,11 @@ type Config struct {
 
 	Streams streams.Config
 
+	// AckFrequency enables ACK_FREQUENCY and IMMEDIATE_ACK in both directions.
+	AckFrequency bool
+	// SpinBit enables the latency spin bit.
+	SpinBit bool
+
 	// MaxDatagramFrame is the largest DATAGRAM frame that the peer may send; 0 means none.
 	MaxDatagramFrame uint64
 	// DatagramSendQueue and DatagramReceiveQueue are the numbers of datagrams that may wait to be sent, and to

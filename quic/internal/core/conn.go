@@ -22,25 +22,25 @@ type Conn struct {
 	now     monotime.Time // the latest time seen
 
 	// spaces refers to app and, until they are discarded, to the spaces of the handshake.
-	spaces    [recovery.NumSpaces]*space
-	app       space
-	loss      recovery.Loss
-	onFate    recovery.FateFunc // c.packetFate as a value, made once
-	keys      keyState
-	ids       idState
-	tls       tlsState
-	streams   streams.Set
-	idle      idleState
-	closing   closeState
-	early     *earlyState    // nil unless packets wait
-	zero      *zeroState     // nil unless early data can be sent or received
-	token     *tokenState    // nil unless a NEW_TOKEN frame was sent or received
-	datagrams *datagramState // nil unless the peer sends or accepts datagrams
-	mig       *migration     // nil until there is a second path
-	events    eventQueue
-	stats     Counts
-	drops     *DropCounts // nil until something is dropped
-	trace     *tracer     // nil unless the connection is traced
+	spaces  [recovery.NumSpaces]*space
+	app     space
+	loss    recovery.Loss
+	onFate  recovery.FateFunc // c.packetFate as a value, made once
+	keys    keyState
+	ids     idState
+	tls     tlsState
+	streams streams.Set
+	idle    idleState
+	closing closeState
+	early   *earlyState // nil unless packets wait
+	zero    *zeroState  // nil unless early data can be sent or received
+	token   *tokenState // nil unless a NEW_TOKEN frame was sent or received
+	ext     *extensions // never nil
+	mig     *migration  // nil until there is a second path
+	events  eventQueue
+	stats   Counts
+	drops   *DropCounts // nil until something is dropped
+	trace   *tracer     // nil unless the connection is traced
 
 	*scratch // nil while the connection rests: see conn_rest.go
 	// cryptoSent and cryptoRead are the offsets at which the CRYPTO data of app continues after a rest.
@@ -157,6 +157,8 @@ func (c *Conn) initCommon(now monotime.Time) {
 	c.spaces[recovery.SpaceHandshake].in.limit = maxHandshakeCrypto
 	c.spaces[recovery.SpaceApp].in.limit = maxAppCrypto
 	c.streams.Init(&c.cfg.Streams, c.side)
+	c.ext = &noExtensions
+	c.initSpin()
 	c.idle.init(c)
 }
 
@@ -171,6 +173,24 @@ func (c *Conn) setInitialKeys(dst wire.ConnID) error {
 	sp.seal, sp.open = k.Sealer, k.Opener
 	c.traceKeys(TraceKeyUpdated, recovery.SpaceInitial)
 	return nil
+}
+
+// extensions is the state of features that few connections use. Each field is nil until it is used.
+type extensions struct {
+	datagrams *datagramState // if the peer sends or accepts datagrams
+	ackFreq   *ackFrequency  // if the peer's acknowledgements are controlled
+	spin      *spinState     // if the spin bit is enabled
+}
+
+// noExtensions stands for the extensions of connections that use none. It is never written.
+var noExtensions extensions
+
+// extend returns the extensions of a connection, to be changed.
+func (c *Conn) extend() *extensions {
+	if c.ext == &noExtensions {
+		c.ext = new(extensions)
+	}
+	return c.ext
 }
 
 // clamp advances the connection's clock to now, unless now is earlier, and returns the clock.
@@ -225,8 +245,8 @@ func (c *Conn) Stats() Stats {
 	s.PacketsInFlight, s.PacingRate, s.CongestionState = c.loss.PacketsInFlight(), path.PacingRate(), path.CongestionState()
 	s.DatagramSize = path.MaxDatagramSize()
 	s.Streams = c.streams.Stats()
-	if c.datagrams != nil {
-		s.Datagrams = c.datagrams.stats
+	if c.ext.datagrams != nil {
+		s.Datagrams = c.ext.datagrams.stats
 	}
 	return s
 }

@@ -51,10 +51,10 @@ type DatagramStats struct {
 
 // ensureDatagrams returns the state of datagrams.
 func (c *Conn) ensureDatagrams() *datagramState {
-	if c.datagrams == nil {
-		c.datagrams = new(datagramState)
+	if c.ext.datagrams == nil {
+		c.extend().datagrams = new(datagramState)
 	}
-	return c.datagrams
+	return c.ext.datagrams
 }
 
 // setPeerDatagrams notes the peer's max_datagram_frame_size. An empty frame with its length has two bytes.
@@ -65,7 +65,9 @@ func (c *Conn) setPeerDatagrams(size uint64) {
 }
 
 // PeerAcceptsDatagrams reports whether the peer has announced that it accepts datagrams.
-func (c *Conn) PeerAcceptsDatagrams() bool { return c.datagrams != nil && c.datagrams.peerMax > 0 }
+func (c *Conn) PeerAcceptsDatagrams() bool {
+	return c.ext.datagrams != nil && c.ext.datagrams.peerMax > 0
+}
 
 // maxLengthSize is the size of the Length field of the largest frame that fits into a packet.
 const maxLengthSize = 2
@@ -84,7 +86,7 @@ func (c *Conn) MaxDatagram() int {
 	// A frame that fills its packet needs no length. The packet number has up to four bytes.
 	packet := c.loss.Path().MaxDatagramSize() - 1 - c.ids.dst().Len() - 4 - tlsprovider.TagLen
 	n := packet - 1
-	if accepted := int(min(c.datagrams.peerMax, wire.MaxVarint)); accepted <= packet+maxLengthSize {
+	if accepted := int(min(c.ext.datagrams.peerMax, wire.MaxVarint)); accepted <= packet+maxLengthSize {
 		n = min(n, accepted-1-wire.SizeVarint(uint64(accepted)))
 	}
 	return max(n, 0)
@@ -96,10 +98,13 @@ func (c *Conn) SendDatagram(now monotime.Time, p []byte) error {
 	if err := c.usable(now); err != nil {
 		return err
 	}
+	if !c.tls.complete {
+		return ErrHandshake // datagrams are not sent as early data
+	}
 	if !c.PeerAcceptsDatagrams() {
 		return ErrDatagramsUnsupported
 	}
-	q := c.datagrams
+	q := c.ext.datagrams
 	if largest := c.MaxDatagram(); len(p) > largest {
 		return &DatagramTooLargeError{Size: len(p), Max: largest}
 	}
@@ -121,7 +126,7 @@ func (c *Conn) SendDatagram(now monotime.Time, p []byte) error {
 // ReceiveDatagram returns the oldest datagram that has arrived and was not read. The caller owns it. After the
 // peer's application has closed the connection, it returns what had arrived before.
 func (c *Conn) ReceiveDatagram() ([]byte, bool) {
-	q := c.datagrams
+	q := c.ext.datagrams
 	if q == nil || q.received.n == 0 {
 		return nil, false
 	}
@@ -165,7 +170,7 @@ func (c *Conn) handleDatagramFrame(f wire.Datagram, n int) {
 }
 
 // hasDatagrams reports whether datagrams wait to be sent.
-func (c *Conn) hasDatagrams() bool { return c.datagrams != nil && c.datagrams.send.n > 0 }
+func (c *Conn) hasDatagrams() bool { return c.ext.datagrams != nil && c.ext.datagrams.send.n > 0 }
 
 // appendData appends datagrams and what the streams have to send. If both wait, they go first in turns, so that
 // neither an application that always has datagrams nor one that always has stream data stops the other.
@@ -178,7 +183,7 @@ func (c *Conn) appendData(d *datagramBuilder, probe bool) {
 		d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
 		return
 	}
-	q := c.datagrams
+	q := c.ext.datagrams
 	if q.yield && c.streams.HasPending() {
 		q.yield = false
 		d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)
@@ -192,7 +197,7 @@ func (c *Conn) appendData(d *datagramBuilder, probe bool) {
 // appendDatagrams appends as many datagrams as fit and returns their number. It drops those that have become too
 // large for the path, because it may have become narrower since they were queued.
 func (c *Conn) appendDatagrams(d *datagramBuilder) (n int) {
-	q := c.datagrams
+	q := c.ext.datagrams
 	largest := c.MaxDatagram()
 	for q.send.n > 0 {
 		b := q.send.front()
@@ -223,7 +228,7 @@ func (c *Conn) appendDatagrams(d *datagramBuilder) (n int) {
 
 // removeSent removes the first datagram of the send queue.
 func (c *Conn) removeSent() {
-	q := c.datagrams
+	q := c.ext.datagrams
 	b := q.send.pop()
 	c.streams.ChargeSend(-int64(len(b)))
 	if len(q.spare) < maxSpareDatagrams {
@@ -266,7 +271,7 @@ func (q *datagramState) pollEvent(streamsFlushed bool) (Event, bool) {
 
 // releaseDatagrams frees the datagrams of a connection that has ended, except for those that can still be read.
 func (c *Conn) releaseDatagrams() {
-	q := c.datagrams
+	q := c.ext.datagrams
 	if q == nil {
 		return
 	}

@@ -179,7 +179,7 @@ func TestDatagramMemory(t *testing.T) {
 	}
 	require.NoError(t, r.client.SendDatagram(r.now, []byte("room again")))
 	r.pump()
-	require.EqualValues(t, queued-4, r.server.datagrams.received.n)
+	require.EqualValues(t, queued-4, r.server.ext.datagrams.received.n)
 	r.server.Close(r.now, true, 0, "")
 	r.pump()
 	require.Zero(t, receive.Used())
@@ -287,9 +287,9 @@ func TestDatagramsRest(t *testing.T) {
 		r.wait(3 * time.Second)
 		for _, c := range []*Conn{r.client, r.server} {
 			require.True(t, c.Resting())
-			require.Nil(t, c.datagrams.spare)
-			require.Nil(t, c.datagrams.send.slots)
-			require.Nil(t, c.datagrams.received.slots)
+			require.Nil(t, c.ext.datagrams.spare)
+			require.Nil(t, c.ext.datagrams.send.slots)
+			require.Nil(t, c.ext.datagrams.received.slots)
 		}
 	}
 }

@@ -73,6 +73,9 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		c.stats.HandshakeBytesReceived += uint64(len(pkt))
 		c.countFlight(peerFlight, eliciting)
 	}
+	if c.ext.spin != nil && s == recovery.SpaceApp && pn > sp.acks.Largest() {
+		c.ext.spin.received(pkt[0], c.side)
+	}
 	if c.migrating() {
 		c.followPeer(pn, probing)
 		c.endMigration()
@@ -198,6 +201,14 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 			c.abortf(wire.ProtocolViolation, t, "HANDSHAKE_DONE received from a client")
 		} else {
 			c.confirmHandshake()
+		}
+	case wire.FrameImmediateAck:
+		n = 1
+		c.handleImmediateAck()
+	case wire.FrameAckFrequency:
+		var f wire.AckFrequency
+		if f, n = wire.ConsumeAckFrequency(b); n > 0 {
+			c.handleAckFrequency(&f)
 		}
 	case wire.FrameDatagram, wire.FrameDatagramLen:
 		var f wire.Datagram

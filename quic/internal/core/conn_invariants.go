@@ -35,8 +35,8 @@ func (c *Conn) CheckInvariants() error {
 	if err := c.checkEarly(); err != nil {
 		return err
 	}
-	if c.datagrams != nil {
-		if err := c.datagrams.check(c.cfg); err != nil {
+	if c.ext.datagrams != nil {
+		if err := c.ext.datagrams.check(c.cfg); err != nil {
 			return err
 		}
 	}

@@ -56,12 +56,21 @@ func (c *Conn) maybeUpdateKeys() bool {
 // connection.
 func (k *keyState) spent() bool { return k.limit > 0 && k.sealed+1 >= k.limit }
 
-// UpdateKeys starts a key update and reports whether one was allowed.
+// UpdateKeys starts a key update and reports whether one was allowed. It has a PING sent, so that the peer learns of the
+// update even if nothing else is sent. If the update must wait until a packet of this phase is acknowledged, the PING is
+// that packet.
 func (c *Conn) UpdateKeys() bool {
-	if c.closing.state != stateOpen || !c.mayUpdate() {
+	if c.closing.state != stateOpen {
+		return false
+	}
+	if !c.mayUpdate() {
+		if c.tls.confirmed && !c.keys.acked && c.loss.Path().BytesInFlight() == 0 {
+			c.idle.ping = true
+		}
 		return false
 	}
 	c.updateSealer(KeyUpdateByLocal)
+	c.idle.ping = true
 	return true
 }
 

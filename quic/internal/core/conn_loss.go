@@ -26,6 +26,7 @@ func (c *Conn) handleAck(s recovery.Space, f *wire.Ack) {
 		c.abortf(wire.ProtocolViolation, wire.FrameAck, err.Error())
 		return
 	}
+	c.updateAckFrequency()
 	if s == recovery.SpaceApp && c.keys.ackedTooEarly(f.Largest, c.recv.phase) {
 		c.abortf(wire.KeyUpdateError, wire.FrameAck, "a packet is acknowledged under older keys than its own")
 	}
@@ -79,9 +80,11 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 		case recNewToken:
 			c.tokenFate(p.Num, fate)
 		case recPing:
+		case recAckFrequency:
+			c.ext.ackFreq.fate(c, p.Num, fate)
 		case recDatagrams:
 			v, rec = consumeRecordVarint(rec)
-			c.datagrams.fate(v, fate)
+			c.ext.datagrams.fate(v, fate)
 		default:
 			panic("BUG: record of unknown kind")
 		}
@@ -186,6 +189,6 @@ func (c *Conn) hasPending() bool {
 	if !c.maySendApp() {
 		return c.idle.ping
 	}
-	return c.streams.HasPending() || c.hasDatagrams() || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
+	return c.streams.HasPending() || c.hasDatagrams() || c.ext.ackFreq != nil && c.ext.ackFreq.request.ShouldSend(false) || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
 		c.idle.ping || c.ids.hasPending() || c.token.pending(false)
 }

@@ -18,6 +18,7 @@ func (c *Conn) localParams() []byte {
 	p.MaxAckDelay = recovery.MaxAckDelay
 	p.ActiveConnIDLimit = activeConnIDLimit
 	p.MaxDatagramFrameSize = c.cfg.MaxDatagramFrame
+	p.MinAckDelay, p.HasMinAckDelay = recovery.MinAckDelay, c.cfg.AckFrequency
 	p.DisableActiveMigration = c.cfg.DisableActiveMigration
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
 	if c.side == tlsprovider.Server {
@@ -58,6 +59,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.enableMTUSearch(c.loss.Path(), c.path.Remote.Addr(), int(p.MaxUDPPayloadSize))
 	c.idle.setPeer(p.MaxIdleTimeout)
 	c.ids.stay = p.DisableActiveMigration
+	c.setPeerAckFrequency(&p)
 	c.setPeerDatagrams(p.MaxDatagramFrameSize)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

@@ -82,8 +82,8 @@ func (c *Conn) maybeRest() {
 		c.restCrypto()
 		c.scratch = nil
 		c.streams.Rest()
-		if c.datagrams != nil {
-			c.datagrams.rest()
+		if c.ext.datagrams != nil {
+			c.ext.datagrams.rest()
 		}
 		if o, ok := c.app.open.(tlsprovider.RestingOpener); ok {
 			o.Rest()

@@ -307,6 +307,7 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	}
 	d.payload, c.send.rec = c.appendIDFrames(d.payload, d.room(), d.pn, c.send.rec, probe)
 	d.payload, c.send.rec = c.appendToken(d.payload, d.room(), d.pn, c.send.rec, probe)
+	c.appendAckFrequency(d, probe)
 	c.appendData(d, probe)
 }
 

@@ -191,15 +191,21 @@ func (c *Conn) applyParams() {
 }
 
 // limits are the transport parameters that a server must not reduce if it accepts early data.
-type limits [8]uint64
+type limits [9]uint64
 
 var limitNames = [len(limits{})]string{"active_connection_id_limit", "initial_max_data", "initial_max_stream_data_bidi_local",
 	"initial_max_stream_data_bidi_remote", "initial_max_stream_data_uni", "initial_max_streams_bidi",
-	"initial_max_streams_uni", "max_datagram_frame_size"}
+	"initial_max_streams_uni", "max_datagram_frame_size", "reset_stream_at"}
 
 func limitsOf(p *wire.TransportParameters) limits {
+	// "When the server accepts 0-RTT data, the server MUST NOT disable this extension on the resumed connection."
+	// (draft-ietf-quic-reliable-stream-reset, Transport Parameter)
+	resetAt := uint64(0)
+	if p.ResetStreamAt {
+		resetAt = 1
+	}
 	return limits{p.ActiveConnIDLimit, p.MaxData, p.MaxStreamDataBidiLocal, p.MaxStreamDataBidiRemote, p.MaxStreamDataUni,
-		p.MaxStreamsBidi, p.MaxStreamsUni, p.MaxDatagramFrameSize}
+		p.MaxStreamsBidi, p.MaxStreamsUni, p.MaxDatagramFrameSize, resetAt}
 }
 
 // reducedLimit returns the name of a limit that is lower now than before, or "".
@@ -213,7 +219,7 @@ func reducedLimit(before, now limits) string {
 }
 
 // ticketVersion is the version of a server's ticket data: the version, who issued the ticket, and the limits.
-const ticketVersion = 1
+const ticketVersion = 2
 
 // ticketData returns what a server's tickets remember of its encoded transport parameters.
 //

@@ -74,7 +74,8 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	pnLen := c.packetNumberLen(s, d.pn)
 	switch {
 	case s == recovery.SpaceApp && !c.sendsZeroRTT():
-		d.payload = wire.AppendShortHeader(d.b, d.dst, false, c.keys.sealPhase&1 == 1, d.pn, pnLen)
+		spin := c.ext.spin != nil && c.ext.spin.next(d.dst)
+		d.payload = wire.AppendShortHeader(d.b, d.dst, spin, c.keys.sealPhase&1 == 1, d.pn, pnLen)
 	default:
 		var token []byte
 		if s == recovery.SpaceInitial {

@@ -18,8 +18,8 @@ func (c *Conn) PollEvent() (Event, bool) {
 	if e, ok := c.streams.PollEvent(); ok {
 		return Event{Kind: EventStream, Stream: e}, true
 	}
-	if c.datagrams != nil {
-		return c.datagrams.pollEvent(c.streams.Flushed())
+	if c.ext.datagrams != nil {
+		return c.ext.datagrams.pollEvent(c.streams.Flushed())
 	}
 	return Event{}, false
 }
@@ -28,7 +28,7 @@ func (c *Conn) PollEvent() (Event, bool) {
 // returns false, they return nothing.
 func (c *Conn) HasOutput() bool {
 	return len(c.events.app) > 0 || len(c.events.endpoint) > 0 || c.streams.HasOutput() || c.wantsTLS() ||
-		c.datagrams != nil && c.datagrams.hasEvent()
+		c.ext.datagrams != nil && c.ext.datagrams.hasEvent()
 }
 
 // PollEndpointEvents returns the events for the Endpoint that it has not returned yet, in order. The caller

@@ -15,6 +15,7 @@ const (
 	recRetireConnID                  // sequence number
 	recPing                          //
 	recDatagrams                     // number of datagrams
+	recAckFrequency                  //
 	recNewToken                      //
 
 	recStreams byte = 0x40

@@ -62,6 +62,14 @@ func (l *Log) frame(f wire.Frame, b []byte, n int, exponent uint64) {
 		l.streamError(f.Code)
 		l.uint("final_size", f.FinalSize)
 		l.uint("reliable_size", f.ReliableSize)
+	case wire.AckFrequency:
+		l.str("frame_type", "ack_frequency")
+		l.uint("sequence_number", f.Seq)
+		l.uint("ack_eliciting_threshold", f.Threshold)
+		l.uint("requested_max_ack_delay", f.MaxDelay)
+		l.uint("reordering_threshold", f.Reordering)
+	case wire.ImmediateAck:
+		l.str("frame_type", "immediate_ack")
 	case wire.StopSending:
 		l.str("frame_type", "stop_sending")
 		l.uint("stream_id", f.ID)

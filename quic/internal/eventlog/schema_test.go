@@ -71,6 +71,8 @@ Frame.connection_close ?error_space:transport|application ?error:TransportError 
 Frame.handshake_done ?raw:RawInfo
 Frame.unknown frame_type_bytes:uint ?raw:RawInfo
 Frame.datagram ?raw:RawInfo
+Frame.ack_frequency sequence_number:uint ack_eliciting_threshold:uint requested_max_ack_delay:uint reordering_threshold:uint ?raw:RawInfo
+Frame.immediate_ack ?raw:RawInfo
 `
 
 // enums are types whose values are strings of a form.

@@ -15,17 +15,19 @@ import (
 // trip late is thus distinguished from a duplicate and acknowledged, so that its sender learns that it was
 // not lost. Both are bounded by the number of ranges.
 type AckState struct {
-	space Space
-	seen  RangeSet[wire.PacketNumber]
-	floor wire.PacketNumber // packets below count as received
-	from  wire.PacketNumber // ACK frames start here: the peer knows about the packets below
+	space   Space
+	atOnce  bool  // the packet that is being processed contains IMMEDIATE_ACK
+	unacked int32 // ack-eliciting packets since the last ACK frame
+	seen    RangeSet[wire.PacketNumber]
+	floor   wire.PacketNumber // packets below count as received
+	from    wire.PacketNumber // ACK frames start here: the peer knows about the packets below
 
 	largest     wire.PacketNumber
 	largestTime monotime.Time
 	eliciting   wire.PacketNumber // largest ack-eliciting packet
-	unacked     int               // ack-eliciting packets since the last ACK frame
 	deadline    monotime.Time     // when an ACK frame is due; zero means never
 	ecn         wire.ECNCounts
+	freq        *ackFrequency // nil until the peer has sent ACK_FREQUENCY
 }
 
 const (
@@ -85,11 +87,12 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 		return
 	}
 	a.unacked++
-	if a.immediate(pn, ecn) {
+	if a.immediate(pn, ecn) || a.atOnce {
 		a.deadline = monotime.Min(a.deadline, now)
 	} else if a.deadline.IsZero() {
-		a.deadline = now.Add(MaxAckDelay)
+		a.deadline = now.Add(a.maxDelay())
 	}
+	a.atOnce = false
 	a.eliciting = max(a.eliciting, pn)
 }
 
@@ -124,6 +127,8 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn datagram.ECN) bool {
 		// immediately".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-2
 		return true
+	case a.freq != nil:
+		return a.immediateByFrequency(pn, ecn)
 	case a.unacked >= ackEvery:
 		return true
 	case ecn == datagram.CE:
@@ -132,6 +137,11 @@ func (a *AckState) immediate(pn wire.PacketNumber, ecn datagram.ECN) bool {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-9
 		return true
 	}
+	return a.outOfOrder(pn)
+}
+
+// outOfOrder reports whether an ack-eliciting packet is late or makes a gap.
+func (a *AckState) outOfOrder(pn wire.PacketNumber) bool {
 	// "[...] an endpoint SHOULD generate and send an ACK frame without delay when it receives an
 	// ack-eliciting packet either: [...] when the received packet has a packet number less than
 	// another ack-eliciting packet that has been received, or [...] when the packet has a packet
@@ -150,7 +160,7 @@ func (a *AckState) ShouldSendAck(now monotime.Time) bool {
 func (a *AckState) AckDeadline() monotime.Time { return a.deadline }
 
 // Unacked returns the number of ack-eliciting packets received since the last ACK frame.
-func (a *AckState) Unacked() int { return a.unacked }
+func (a *AckState) Unacked() int { return int(a.unacked) }
 
 // HasUnacked reports whether an ACK frame would acknowledge further ack-eliciting packets. If so, it is
 // sent together with other frames.
@@ -187,7 +197,12 @@ func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 }
 
 // SentAck records that an ACK frame is sent.
-func (a *AckState) SentAck() { a.unacked, a.deadline = 0, 0 }
+func (a *AckState) SentAck() {
+	a.unacked, a.deadline = 0, 0
+	if a.freq != nil {
+		a.freq.acked = a.largest
+	}
+}
 
 // HandleAckOfAck records that the peer has received an ACK frame whose largest packet number is given.
 //

@@ -55,6 +55,10 @@ func ParseFrame(b []byte) (f Frame, n int) {
 		return sized(ConsumeConnectionClose(b))
 	case FrameHandshakeDone:
 		return HandshakeDone{}, 1
+	case FrameImmediateAck:
+		return ImmediateAck{}, 1
+	case FrameAckFrequency:
+		return sized(ConsumeAckFrequency(b))
 	case FrameResetStreamAt:
 		return sized(ConsumeResetStreamAt(b))
 	case FrameDatagram, FrameDatagramLen:

@@ -96,6 +96,41 @@ func (f PathResponse) Append(b []byte) []byte {
 	return append(append(b, byte(FramePathResponse)), f.Data[:]...)
 }
 
+// AckFrequency is an ACK_FREQUENCY frame (draft-ietf-quic-ack-frequency).
+type AckFrequency struct {
+	Seq        uint64
+	Threshold  uint64 // Ack-Eliciting Threshold
+	MaxDelay   uint64 // Requested Max Ack Delay, in microseconds
+	Reordering uint64 // Reordering Threshold
+}
+
+// ConsumeAckFrequency parses an ACK_FREQUENCY frame.
+func ConsumeAckFrequency(b []byte) (f AckFrequency, n int) {
+	r := reader{b: b}
+	r.varint()
+	f.Seq, f.Threshold, f.MaxDelay, f.Reordering = r.varint(), r.varint(), r.varint(), r.varint()
+	return f, r.done()
+}
+
+// Size is the length that Append adds.
+func (f AckFrequency) Size() int {
+	return 2 + SizeVarint(f.Seq) + SizeVarint(f.Threshold) + SizeVarint(f.MaxDelay) + SizeVarint(f.Reordering)
+}
+
+// Append appends the frame.
+func (f AckFrequency) Append(b []byte) []byte {
+	return appendVarints(b, FrameAckFrequency, f.Seq, f.Threshold, f.MaxDelay, f.Reordering)
+}
+
+// ImmediateAck is an IMMEDIATE_ACK frame (draft-ietf-quic-ack-frequency).
+type ImmediateAck struct{}
+
+// Size is the length that Append adds.
+func (f ImmediateAck) Size() int { return 1 }
+
+// Append appends the frame.
+func (f ImmediateAck) Append(b []byte) []byte { return append(b, byte(FrameImmediateAck)) }
+
 func consumePathData(b []byte) (data [8]byte, n int) {
 	if len(b) < 9 {
 		return data, -1

@@ -50,6 +50,12 @@ func (f ResetStreamAt) String() string {
 	return fmt.Sprintf("RESET_STREAM_AT id=%d code=%d final_size=%d reliable_size=%d", f.ID, f.Code, f.FinalSize, f.ReliableSize)
 }
 
+func (f AckFrequency) String() string {
+	return fmt.Sprintf("ACK_FREQUENCY seq=%d threshold=%d max_delay=%d reordering=%d", f.Seq, f.Threshold, f.MaxDelay, f.Reordering)
+}
+
+func (f ImmediateAck) String() string { return "IMMEDIATE_ACK" }
+
 func (f Datagram) String() string { return fmt.Sprintf("DATAGRAM length=%d", len(f.Data)) }
 
 func (f MaxData) String() string { return fmt.Sprintf("MAX_DATA max=%d", f.Max) }

@@ -63,6 +63,9 @@ var frameTests = []struct {
 	{`CONNECTION_CLOSE application code=256 reason=""`, "1d 4100 00",
 		ConnectionClose{Application: true, Code: 256, Reason: []byte{}}},
 	{"HANDSHAKE_DONE", "1e", HandshakeDone{}},
+	{"IMMEDIATE_ACK", "1f", ImmediateAck{}},
+	{"ACK_FREQUENCY seq=64 threshold=10 max_delay=25000 reordering=3", "40af 4040 0a 800061a8 03",
+		AckFrequency{Seq: 64, Threshold: 10, MaxDelay: 25000, Reordering: 3}},
 	{"RESET_STREAM_AT id=4 code=256 final_size=65536 reliable_size=64", "24 04 4100 80010000 4040",
 		ResetStreamAt{ID: 4, Code: 256, FinalSize: 1 << 16, ReliableSize: 64}},
 	{"RESET_STREAM_AT id=4 code=0 final_size=7 reliable_size=7", "24 04 00 07 07",
@@ -134,7 +137,8 @@ func TestFramesLeaveTheRest(t *testing.T) {
 
 func TestMalformedFrames(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
-		{"unknown type", "1f"},
+		{"unknown type", "20"},
+		{"ACK_FREQUENCY cut off", "40af 00 00 00"},
 		{"unknown type", "40ff 00"},
 		{"type of two bytes", "4001"},
 		{"First ACK Range below 0", "02 05 00 00 06"},

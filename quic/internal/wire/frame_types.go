@@ -1,6 +1,7 @@
 package wire
 
-// Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM; draft-ietf-quic-reliable-stream-reset for RESET_STREAM_AT).
+// Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM; draft-ietf-quic-reliable-stream-reset for RESET_STREAM_AT;
+// draft-ietf-quic-ack-frequency for ACK_FREQUENCY and IMMEDIATE_ACK).
 const (
 	FramePadding            uint64 = 0x00
 	FramePing               uint64 = 0x01
@@ -27,9 +28,11 @@ const (
 	FrameConnectionClose    uint64 = 0x1c
 	FrameConnectionCloseApp uint64 = 0x1d
 	FrameHandshakeDone      uint64 = 0x1e
+	FrameImmediateAck       uint64 = 0x1f
 	FrameResetStreamAt      uint64 = 0x24
 	FrameDatagram           uint64 = 0x30 // extends to the end of the packet
 	FrameDatagramLen        uint64 = 0x31
+	FrameAckFrequency       uint64 = 0xaf // two bytes
 )
 
 // ConsumeFrameType reads a frame type. n is -1 if it is truncated or not in the shortest encoding.
@@ -78,8 +81,9 @@ var frameInfo = [...]struct {
 	0x1a: {"PATH_CHALLENGE", inAppSpace}, 0x1b: {"PATH_RESPONSE", in1RTT},
 	0x1c: {"CONNECTION_CLOSE", inAll}, 0x1d: {"CONNECTION_CLOSE", inAppSpace},
 	0x1e: {"HANDSHAKE_DONE", in1RTT},
-	0x24: {"RESET_STREAM_AT", inAppSpace},
+	0x1f: {"IMMEDIATE_ACK", in1RTT}, 0x24: {"RESET_STREAM_AT", inAppSpace},
 	0x30: {"DATAGRAM", inAppSpace}, 0x31: {"DATAGRAM", inAppSpace},
+	0xaf: {"ACK_FREQUENCY", in1RTT},
 }
 
 // FrameKnown reports whether t is a frame type of RFC 9000 or of an extension that is implemented.

@@ -36,6 +36,8 @@ func TestFrameTable(t *testing.T) {
 		{0x1c, 0x1c, "CONNECTION_CLOSE", "IH01", "N"},
 		{0x1d, 0x1d, "CONNECTION_CLOSE", "__01", "N"},
 		{0x1e, 0x1e, "HANDSHAKE_DONE", "___1", ""},
+		{0x1f, 0x1f, "IMMEDIATE_ACK", "___1", ""},
+		{0xaf, 0xaf, "ACK_FREQUENCY", "___1", ""},
 		{0x24, 0x24, "RESET_STREAM_AT", "__01", ""},
 		{0x30, 0x31, "DATAGRAM", "__01", ""},
 	} {
@@ -51,7 +53,7 @@ func TestFrameTable(t *testing.T) {
 			require.Equal(t, strings.Contains(tt.spec, "P"), Probing(ft), tt.name)
 		}
 	}
-	for _, ft := range []uint64{0x1f, 0x20, 0x23, 0x25, 0x2f, 0x32, 0x40, MaxVarint} {
+	for _, ft := range []uint64{0x20, 0x23, 0x25, 0x2f, 0x32, 0x40, 0xae, 0xb0, MaxVarint} {
 		require.False(t, FrameKnown(ft))
 		require.False(t, FrameAllowed(ft, Packet1RTT))
 		require.Equal(t, "unknown frame", FrameName(ft))

@@ -24,6 +24,8 @@ const (
 	paramResetStreamAt       = 0x1d // draft-ietf-quic-reliable-stream-reset-08 and later
 	paramMaxDatagramFrame    = 0x20 // RFC 9221, section 3
 
+	paramMinAckDelay = 0xff04de1b // draft-ietf-quic-ack-frequency
+
 	// paramResetStreamAt07 is reset_stream_at in draft-ietf-quic-reliable-stream-reset-07, with the same frame.
 	paramResetStreamAt07 = 0x17f7586d2cb571
 )
@@ -63,6 +65,10 @@ type TransportParameters struct {
 
 	// MaxDatagramFrameSize is the largest DATAGRAM frame that is accepted. 0 means none.
 	MaxDatagramFrameSize uint64
+
+	// MinAckDelay is the minimum delay of acknowledgements that may be requested (draft-ietf-quic-ack-frequency).
+	MinAckDelay    time.Duration // whole microseconds
+	HasMinAckDelay bool
 
 	// ResetStreamAt reports whether RESET_STREAM_AT frames are accepted.
 	ResetStreamAt bool
@@ -115,6 +121,9 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	connID(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
 	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
 	number(paramMaxDatagramFrame, p.MaxDatagramFrameSize, 0)
+	if v := uint64(p.MinAckDelay / time.Microsecond); p.HasMinAckDelay {
+		b = AppendVarint(AppendVarint(AppendVarint(b, paramMinAckDelay), uint64(SizeVarint(v))), v)
+	}
 	if p.ResetStreamAt {
 		b = AppendVarint(AppendVarint(b, paramResetStreamAt), 0)
 		b = AppendVarint(AppendVarint(b, paramResetStreamAt07), 0)

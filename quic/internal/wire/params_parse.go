@@ -41,6 +41,11 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 	if p.HasPreferredAddress && p.HasInitialSrcConnID && p.InitialSrcConnID.Len() == 0 {
 		return p, TransportParameterError
 	}
+	// "Endpoints that support this extension MUST treat receipt of a min_ack_delay that is greater than the max_ack_delay
+	// as a connection error of type TRANSPORT_PARAMETER_ERROR." (draft-ietf-quic-ack-frequency, Negotiating Extension Use)
+	if p.MinAckDelay > p.MaxAckDelay {
+		return p, TransportParameterError
+	}
 	return p, NoError
 }
 
@@ -89,7 +94,7 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	}
 	// "An endpoint MUST ignore transport parameters that it does not support."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.2-1
-	if key > paramActiveConnIDLimit && key != paramMaxDatagramFrame {
+	if key > paramActiveConnIDLimit && key != paramMaxDatagramFrame && key != paramMinAckDelay {
 		return true
 	}
 	v, n := ConsumeVarint(val)
@@ -131,6 +136,9 @@ func (p *TransportParameters) setNumber(key, v uint64) bool {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
 		p.ActiveConnIDLimit = v
 		return v >= minActiveConnIDLimit
+	case paramMinAckDelay:
+		p.HasMinAckDelay = true
+		p.MinAckDelay = time.Duration(min(v, 1<<40)) * time.Microsecond
 	case paramMaxDatagramFrame:
 		p.MaxDatagramFrameSize = v
 	}

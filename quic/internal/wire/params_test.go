@@ -53,6 +53,8 @@ func allParameters() TransportParameters {
 		HasPreferredAddress:  true,
 		MaxDatagramFrameSize: 65535,
 		ResetStreamAt:        true,
+		MinAckDelay:          time.Millisecond,
+		HasMinAckDelay:       true,
 	}
 }
 
@@ -71,7 +73,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 20, whole, "it is valid only if cut between parameters")
+	require.Equal(t, 21, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
@@ -114,6 +116,10 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"max_ack_delay of 2^62-1", "0b 08 ffffffffffffffff"},
 		{"max_datagram_frame_size without value", "20 00"},
 		{"max_datagram_frame_size with a trailing byte", "20 02 01 00"},
+		{"min_ack_delay above the default max_ack_delay", "c0000000ff04de1b 04 800061a9"},
+		{"min_ack_delay above max_ack_delay", "0b 01 01 c0000000ff04de1b 02 43e9"},
+		{"min_ack_delay of 2^62-1", "c0000000ff04de1b 08 ffffffffffffffff"},
+		{"min_ack_delay without value", "c0000000ff04de1b 00"},
 		{"reset_stream_at with value", "1d 01 00"},
 		{"reset_stream_at of draft 07 with value", "c017f7586d2cb571 01 00"},
 		{"disable_active_migration with value", "0c 01 00"},

@@ -1,0 +1,66 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package quic
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake". "An endpoint MUST NOT initiate a
+// subsequent key update unless it has received an acknowledgment for a packet that was sent protected with keys from the
+// current key phase."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-5
+func TestUpdateKeys(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		for i := range 5 {
+			for _, conn := range []*Conn{client, server} {
+				time.Sleep(time.Second)
+				if err := conn.UpdateKeys(); err != nil {
+					require.ErrorIs(t, err, ErrKeyUpdate, "nothing was acknowledged since the peer's update")
+					time.Sleep(time.Second)
+					require.NoError(t, conn.UpdateKeys())
+				}
+				require.ErrorIs(t, conn.UpdateKeys(), ErrKeyUpdate, "before it is acknowledged")
+				if i%2 == 0 {
+					continue // the PING alone tells the peer
+				}
+				_, err := c.Write([]byte("data"))
+				require.NoError(t, err)
+				_, err = io.ReadFull(s, make([]byte, 4))
+				require.NoError(t, err)
+			}
+		}
+		time.Sleep(time.Second)
+		require.EqualValues(t, 10, client.Stats().KeyUpdates)
+		require.EqualValues(t, 10, server.Stats().KeyUpdates)
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, client.UpdateKeys(), net.ErrClosed)
+	})
+}
+
+// The settings of both features reach the connection: with fewer acknowledgements and spinning bits, data arrives.
+func TestAckFrequencyAndSpinBit(t *testing.T) {
+	sc, cc := serverConfig(), clientConfig()
+	for _, cfg := range []*Config{sc, cc} {
+		cfg.EnableAckFrequency, cfg.EnableSpinBit = true, true
+	}
+	inBubble(t, sc, cc, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		c, s := w.stream(client, server)
+		go func() {
+			_, _ = c.Write(make([]byte, 5<<20))
+			_ = c.CloseWrite()
+		}()
+		n, err := io.Copy(io.Discard, s)
+		require.NoError(t, err)
+		require.EqualValues(t, 5<<20, n)
+		require.Less(t, server.Stats().PacketsSent, client.Stats().PacketsSent/5, "acknowledgements are rare")
+	})
+}
