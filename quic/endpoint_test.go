@@ -324,7 +324,7 @@ func TestErrorTexts(t *testing.T) {
 		{&TransportError{Code: 0x130, FrameType: 6, err: cause}, "(0x130): untrusted"},
 		{&TransportError{Code: FlowControlError, FrameType: 8, Reason: "why", Remote: true},
 			`quic: connection closed by the peer: FLOW_CONTROL_ERROR (0x3) for a frame of type STREAM: "why"`},
-		{&TransportError{Code: FrameEncodingError, FrameType: 0x1f}, "(0x7) for a frame of type 0x1f"},
+		{&TransportError{Code: FrameEncodingError, FrameType: 0x20}, "(0x7) for a frame of type 0x20"},
 		{&StreamError{ID: 4, Code: 9}, "quic: stream 4 aborted locally: code 0x9"},
 		{&VersionNegotiationError{Theirs: []Version{0x1a2a3a4a}}, "0x1a2a3a4a"},
 		{ErrIdleTimeout, "quic: "},
