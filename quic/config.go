@@ -123,6 +123,13 @@ type Config struct {
 	// See docs/path-mtu.md.
 	DisablePathMTUDiscovery bool
 
+	// PreferredIPv4 and PreferredIPv6 are addresses of a server to which its clients should move after the handshake (RFC 9000,
+	// section 9.6), for example because they have connected to an anycast address. They must belong to the server's
+	// socket: it must be a *net.UDPConn that is bound to all addresses of the host, with the same port. Port 0 means that
+	// port. Only Linux reports to which address a datagram was sent.
+	PreferredIPv4, PreferredIPv6 netip.AddrPort
+	// IgnorePreferredAddress keeps clients at the address that they have dialed.
+	IgnorePreferredAddress bool
 	// DisableActiveMigration asks the clients of a server to keep their address (disable_active_migration). A server that is
 	// reached through a load balancer that knows nothing of connection IDs needs it. Clients whose address a NAT changes
 	// are followed all the same. See docs/migration.md.

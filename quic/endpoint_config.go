@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -228,7 +229,30 @@ func (e *Endpoint) serverConfig() (*core.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.connConfig(e.cfg, tlsprovider.Server, te, ""), nil
+	cc := e.connConfig(e.cfg, tlsprovider.Server, te, "")
+	if cc.PreferredIPv4, err = e.preferred("PreferredIPv4", e.cfg.PreferredIPv4, netip.Addr.Is4); err != nil {
+		return nil, err
+	}
+	if cc.PreferredIPv6, err = e.preferred("PreferredIPv6", e.cfg.PreferredIPv6, netip.Addr.Is6); err != nil {
+		return nil, err
+	}
+	return cc, nil
+}
+
+// preferred returns a preferred address with its port, or an error if no packet for it would reach the socket.
+func (e *Endpoint) preferred(field string, a netip.AddrPort, isFamily func(netip.Addr) bool) (netip.AddrPort, error) {
+	local := e.sock.LocalAddr()
+	switch {
+	case !a.Addr().IsValid():
+		return netip.AddrPort{}, nil
+	case !isFamily(a.Addr()) || a.Addr().Is4In6() || a.Addr().Zone() != "" || a.Addr().IsUnspecified():
+		return a, fmt.Errorf("quic: Config.%s is %v, which is no address of this family", field, a)
+	case !local.Addr().IsUnspecified() || !e.sock.ReportsLocalAddr():
+		return a, fmt.Errorf("quic: Config.%s needs a *net.UDPConn on Linux that is bound to all addresses of the host; the socket is bound to %v", field, local)
+	case a.Port() != 0 && a.Port() != local.Port():
+		return a, fmt.Errorf("quic: Config.%s has the port %d, but the socket has %d", field, a.Port(), local.Port())
+	}
+	return netip.AddrPortFrom(a.Addr(), local.Port()), nil
 }
 
 // selectTLS runs Config.GetTLSConfig within a TLS job.
@@ -282,6 +306,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		DatagramSize:           defaultDatagram,
 		NewController:          recovery.ForAlgorithm(cfg.CongestionControl, e.controllerPanicked),
 		DisableActiveMigration: cfg.DisableActiveMigration,
+		IgnorePreferredAddress: cfg.IgnorePreferredAddress,
 		NewTrace:               e.newTrace(cfg.Qlog, side),
 		Streams: streams.Config{
 			RecvWindow: cfg.StreamWindow, MaxRecvWindow: cfg.MaxStreamWindow,

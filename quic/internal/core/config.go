@@ -1,6 +1,7 @@
 package core
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -58,6 +59,11 @@ type Config struct {
 	// bytes less. The socket must not allow datagrams to be fragmented. 0 means that nothing above
 	// DatagramSize is tried.
 	MaxProbeSize int
+	// PreferredIPv4 and PreferredIPv6 are the addresses that a server wants its clients to use after the handshake, if they
+	// are valid. The driver must report the local address of each datagram.
+	PreferredIPv4, PreferredIPv6 netip.AddrPort
+	// IgnorePreferredAddress keeps a client at the address that it has dialed.
+	IgnorePreferredAddress bool
 	// DisableActiveMigration asks the peer not to change its address on purpose. A NAT may still change it.
 	DisableActiveMigration bool
 	// NewController returns the congestion controller for a path. nil means CUBIC.

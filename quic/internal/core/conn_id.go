@@ -33,6 +33,8 @@ type idState struct {
 	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
 	limit     uint8  // the most that the peer takes, at most maxLocalIDs
 	stay      bool   // the peer has sent disable_active_migration
+	// preferred is set on a server that has sent preferred_address: packets may arrive at another local address.
+	preferred bool
 
 	// remote has the peer's connection IDs. The first one is that of the path in use.
 	remote      []remoteID
@@ -74,6 +76,9 @@ func (s *idState) initServer(c *Conn, in *Incoming) {
 	s.retrySrc, s.retried = in.RetrySrcID, in.Retried
 	s.addLocal(c, in.LocalID).used = true
 	s.peerFirst, s.havePeer = in.PeerID, true
+	if s.preferred = c.cfg.PreferredIPv4.IsValid() || c.cfg.PreferredIPv6.IsValid(); s.preferred {
+		s.announced = s.addLocal(c, c.cfg.NewConnID()).seq
+	}
 	s.remote = append(s.remote, remoteID{id: in.PeerID})
 }
 

@@ -25,6 +25,12 @@ func (c *Conn) localParams() []byte {
 		p.OriginalDstConnID, p.HasOriginalDstConnID = c.ids.originalDst, true
 		p.RetrySrcConnID, p.HasRetrySrcConnID = c.ids.retrySrc, c.ids.retried
 		p.StatelessResetToken, p.HasStatelessResetToken = c.cfg.ResetToken(c.ids.local[0].id), true
+		if c.ids.preferred {
+			id := c.ids.local[1].id
+			p.HasPreferredAddress, p.PreferredAddress = true, wire.PreferredAddress{
+				IPv4: c.cfg.PreferredIPv4, IPv6: c.cfg.PreferredIPv6, ConnID: id, ResetToken: c.cfg.ResetToken(id),
+			}
+		}
 	}
 	return p.Append(nil)
 }
@@ -65,11 +71,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 		c.ids.setFirstToken(c, p.StatelessResetToken)
 	}
 	if p.HasPreferredAddress {
-		// "If the preferred_address transport parameter is sent, the sequence number of the supplied
-		// connection ID is 1." We stay at the address that answered; the ID can be used there.
-		// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-1
-		a := &p.PreferredAddress
-		c.ids.remote = append(c.ids.remote, remoteID{seq: 1, id: a.ConnID, token: a.ResetToken, hasToken: true})
+		c.handlePreferredAddress(&p.PreferredAddress)
 	}
 }
 

@@ -34,10 +34,11 @@ type migration struct {
 	fallback *netPath
 	largest  wire.PacketNumber // of packets with other than probing frames
 
-	current         uint32    // the id of the path in use
-	lastID          uint32    // the largest id of a path
-	seen            seqWindow // the sequence numbers of the peer's connection IDs that were received
-	changes, failed uint64    // see Stats
+	preferred       netip.AddrPort // the server's preferred address, on a client, until the handshake is confirmed
+	current         uint32         // the id of the path in use
+	lastID          uint32         // the largest id of a path
+	seen            seqWindow      // the sequence numbers of the peer's connection IDs that were received
+	changes, failed uint64         // see Stats
 }
 
 // migrating reports whether there are several paths, or one that is not validated.
@@ -53,8 +54,12 @@ type netPath struct {
 	amp       recovery.Amplification
 	validated bool // the peer has shown that it receives what is sent here
 	check     validation
-	responses [][8]byte     // PATH_RESPONSE frames that wait to be sent
-	until     monotime.Time // when the path is given up if it is not in use; zero means never
+	responses [][8]byte // PATH_RESPONSE frames that wait to be sent
+	// wanted is the largest number of a packet that would have made the path the one in use, if the path need not be validated
+	// before; or NoPacket.
+	wanted wire.PacketNumber
+	auto   bool          // a client switches to the path when it is validated
+	until  monotime.Time // when the path is given up if it is not in use; zero means never
 }
 
 // An otherPath describes where the packet that is being processed came from, if not from the path in use.
@@ -179,7 +184,7 @@ func (c *Conn) addPath(addrs Path, newID bool) *netPath {
 	}
 	c.beginMigration()
 	c.makeRoom()
-	p := &netPath{addrs: addrs, dst: dst}
+	p := &netPath{addrs: addrs, dst: dst, wanted: wire.NoPacket}
 	c.mig.paths = append(c.mig.paths, p)
 	return p
 }
@@ -189,15 +194,20 @@ func (c *Conn) beginMigration() {
 	if c.migrating() {
 		return
 	}
-	if c.mig == nil {
-		c.mig = new(migration)
-		for i := range c.ids.remote {
-			c.mig.seen.add(c.ids.remote[i].seq)
-		}
-	}
+	c.newMigration()
 	p := &netPath{id: c.mig.current, addrs: c.path, rec: c.loss.Path(), dst: c.ids.remote[0].seq, validated: true}
 	c.mig.paths, c.mig.active, c.mig.fallback = []*netPath{p}, p, nil
 	c.mig.largest = c.spaces[recovery.SpaceApp].acks.Largest()
+}
+
+func (c *Conn) newMigration() {
+	if c.mig != nil {
+		return
+	}
+	c.mig = new(migration)
+	for i := range c.ids.remote {
+		c.mig.seen.add(c.ids.remote[i].seq)
+	}
 }
 
 // makeRoom removes a path if there is no room for another one: the oldest one that is neither in use nor needed in case
@@ -227,7 +237,15 @@ func (c *Conn) followPeer(pn wire.PacketNumber, probing bool) {
 		return
 	}
 	m.largest = pn
-	if p := c.recv.other.path; p != nil && p != m.active && c.side == tlsprovider.Server {
+	p := c.recv.other.path
+	switch {
+	case p == nil || p == m.active || c.side == tlsprovider.Client:
+	case p.addrs.Local != m.active.addrs.Local && !p.validated:
+		// "The server MUST send non-probing packets from its original address until it receives a non-probing packet
+		// from the client at its preferred address and until the server has validated the new path."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.2-2
+		p.wanted = pn
+	default:
 		c.switchPath(p)
 	}
 }

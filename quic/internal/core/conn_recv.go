@@ -27,7 +27,7 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 	case c.closing.state != stateOpen:
 		c.dropN(DropClosedConn, t.Segments())
 		return
-	case t.Path.Remote != c.path.Remote || c.migrating() && !samePath(&c.path, &t.Path):
+	case t.Path.Remote != c.path.Remote || (c.ids.preferred || c.migrating()) && !samePath(&c.path, &t.Path):
 		c.handleOtherPath(t)
 		return
 	}

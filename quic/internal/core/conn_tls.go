@@ -244,6 +244,7 @@ func (c *Conn) confirmHandshake() {
 	c.discardSpace(recovery.SpaceInitial)
 	c.discardSpace(recovery.SpaceHandshake)
 	c.tls.params = nil
+	c.probePreferred()
 }
 
 // closeTLS closes the connection with the alert of a failed handshake.

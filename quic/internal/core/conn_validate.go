@@ -118,6 +118,7 @@ func (c *Conn) pathAnswered(p *netPath, full bool) {
 		if p.id != 0 {
 			c.events.add(Event{Kind: EventPathValidated, Path: p.id})
 		}
+		c.arriveAtPreferred(p)
 		c.settlePaths()
 	}
 }

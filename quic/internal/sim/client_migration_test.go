@@ -119,3 +119,73 @@ func TestClientMigrationFails(t *testing.T) {
 		require.Equal(t, p.Client.Addr, p.ServerConn().Path().Remote)
 	}
 }
+
+// A client moves to the server's preferred address after the handshake, with loss too. Before the server has validated the
+// path, it sends nothing but probes from there.
+func TestPreferredAddress(t *testing.T) {
+	preferred := netip.MustParseAddrPort("10.0.2.1:443")
+	for name, prov := range allProviders(t, 1) {
+		for _, loss := range []float64{0, 0.1} {
+			t.Run(fmt.Sprintf("%s loss %v", name, loss), func(t *testing.T) {
+				o := options(9, prov)
+				o.Up = Link{Delay: oneWay, Rate: 10e6 / 8, Queue: 37_500, Loss: loss}
+				o.Down = o.Up
+				o.Client.Send = []Transfer{{Uni: true, Size: 1 << 20}}
+				o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 1 << 20}}} }
+				o.Config = func(c *core.Config) {
+					if c.Side == tlsprovider.Server {
+						c.PreferredIPv4 = preferred
+						c.DisableActiveMigration = true // it does not concern the preferred address
+					}
+				}
+				p, err := NewPair(o)
+				require.NoError(t, err)
+				p.Server.AddAddr(preferred)
+				c, err := p.RunTransfers(3 * time.Minute)
+				require.NoError(t, err)
+				require.Equal(t, preferred, c.Path().Remote)
+				require.Equal(t, preferred, p.ServerConn().Path().Local)
+				require.EqualValues(t, 1, c.Stats().PathChanges)
+
+				// The client may also change its own address now.
+				local := netip.MustParseAddrPort("10.0.3.1:1")
+				p.Client.AddAddr(local)
+				require.NoError(t, p.RunFor(5*time.Second))
+				id, err := c.AddPath(p.Now(), local)
+				require.NoError(t, err)
+				c.drive()
+				require.NoError(t, p.RunFor(2*time.Second))
+				require.NoError(t, c.SwitchPath(p.Now(), id))
+				c.drive()
+				require.NoError(t, p.RunFor(5*time.Second))
+				require.Equal(t, local, p.ServerConn().Path().Remote)
+				require.Equal(t, preferred, p.ServerConn().Path().Local)
+			})
+		}
+	}
+}
+
+// A preferred address that does not answer is given up.
+//
+// "If path validation fails, the client MUST continue sending all future packets to the server's original IP address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.1-4
+func TestPreferredAddressFails(t *testing.T) {
+	o := options(9, fake.New(fake.Options{Seed: 9}))
+	o.Up, o.Down = Link{Delay: oneWay}, Link{Delay: oneWay}
+	o.Config = func(c *core.Config) {
+		if c.Side == tlsprovider.Server {
+			c.PreferredIPv4 = netip.MustParseAddrPort("10.0.2.1:443")
+		}
+	}
+	p, err := NewPair(o)
+	require.NoError(t, err)
+	c, err := p.Dial()
+	require.NoError(t, err)
+	require.NoError(t, p.RunFor(10*time.Second))
+	require.Equal(t, p.Server.Addr, c.Path().Remote)
+	require.EqualValues(t, 1, c.Stats().FailedPaths)
+	c.App.Send = []Transfer{{Size: 100_000}}
+	c.drive()
+	require.NoError(t, p.RunFor(10*time.Second))
+	require.Equal(t, 1, c.App.Finished)
+}

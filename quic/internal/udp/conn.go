@@ -81,6 +81,10 @@ func (c *Conn) SlabSize() int { return c.os.slabSize() }
 // that are too large for the path are lost.
 func (c *Conn) DontFragment() bool { return c.udp != nil && c.os.dontFragment() }
 
+// ReportsLocalAddr reports whether trains have the local address to which they were sent, and a Transmit is sent from its
+// local address, if the socket is bound to all addresses of the host.
+func (c *Conn) ReportsLocalAddr() bool { return c.udp != nil && c.os.reportsLocalAddr() }
+
 // MaxSegments returns the maximum number of datagrams that one system call sends. A longer Transmit is
 // split.
 func (c *Conn) MaxSegments() int { return c.os.maxSegments() }

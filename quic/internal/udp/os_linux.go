@@ -85,6 +85,8 @@ func checkBuffers(fd int, log *slog.Logger) {
 
 func (o *osConn) dontFragment() bool { return o.df }
 
+func (*osConn) reportsLocalAddr() bool { return true }
+
 func (o *osConn) slabSize() int {
 	if o.gro {
 		return groSlab

@@ -24,6 +24,8 @@ func (*osConn) maxSegments() int { return 1 }
 // dontFragment returns false: datagrams larger than every path carries are not sent on these systems.
 func (*osConn) dontFragment() bool { return false }
 
+func (*osConn) reportsLocalAddr() bool { return false }
+
 func (o *osConn) read(t *datagram.Train) (int, error) {
 	n, addr, err := o.udp.ReadFromUDPAddrPort(t.Slab)
 	t.Path.Remote = unmap(addr)
