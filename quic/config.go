@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/quic/congestion"
+	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/udp"
 	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -122,6 +123,10 @@ type Config struct {
 	// as on Linux; with other sockets, datagrams are limited as well. ConnStats.DatagramSize shows the result.
 	// See docs/path-mtu.md.
 	DisablePathMTUDiscovery bool
+	// MaxUDPPayload is the size in bytes of the largest datagrams that this side sends, without the UDP header, from
+	// 1200 to 8972. Set it if the network is known to carry less than it seems to, or to make connections use the
+	// same size. The peer's datagrams may be larger. 0 means 8972 (8952 over IPv6).
+	MaxUDPPayload int
 
 	// PreferredIPv4 and PreferredIPv6 are addresses of a server to which its clients should move after the handshake (RFC 9000,
 	// section 9.6), for example because they have connected to an anycast address. They must belong to the server's
@@ -299,6 +304,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.MaxIncomingStreams, 100)
 	setDefault(&d.MaxIncomingUniStreams, 100)
 	setDefault(&d.MaxAbortedStreams, 200)
+	setDefault(&d.MaxUDPPayload, core.MaxDatagramSize)
 	setDefault(&d.DatagramSendQueue, 32)
 	setDefault(&d.DatagramReceiveQueue, 128)
 	setDefault(&d.MaxHandshakes, defaultHandshake)
@@ -326,6 +332,8 @@ func (c *Config) validate() error {
 		return err
 	}
 	switch {
+	case c.MaxUDPPayload < defaultDatagram || c.MaxUDPPayload > core.MaxDatagramSize:
+		return fmt.Errorf("quic: Config.MaxUDPPayload is %d; it must be from %d to %d", c.MaxUDPPayload, defaultDatagram, core.MaxDatagramSize)
 	case c.AddressValidation > ValidateNever:
 		return fmt.Errorf("quic: Config.AddressValidation is %d; it must be one of the constants", c.AddressValidation)
 	case c.AddressValidation != ValidateUnderLoad && c.RequireAddressValidation != nil:

@@ -323,7 +323,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		DatagramSendQueue: cfg.DatagramSendQueue, DatagramReceiveQueue: cfg.DatagramReceiveQueue,
 	}
 	if !cfg.DisablePathMTUDiscovery && e.sock.DontFragment() {
-		cc.MaxProbeSize = core.MaxDatagramSize
+		cc.MaxProbeSize = cfg.MaxUDPPayload
 	}
 	if idle := cc.IdleTimeout; idle > 0 && cc.KeepAlive > 0 {
 		cc.KeepAlive = min(cc.KeepAlive, idle/2)

@@ -4,6 +4,7 @@ package quic
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -19,17 +20,23 @@ import (
 
 // On the loopback interface, whose MTU is 65,536, datagrams grow to what fits in packets of 9000 bytes.
 func TestLoopbackPathMTU(t *testing.T) {
-	t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 8972, false) })
-	t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 8952, false) })
-	t.Run("dual stack", func(t *testing.T) { growTo(t, "[::]:0", 8972, false) })
-	t.Run("off", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1200, true) })
+	t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 8972, Config{}) })
+	t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 8952, Config{}) })
+	t.Run("dual stack", func(t *testing.T) { growTo(t, "[::]:0", 8972, Config{}) })
+	t.Run("off", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1200, Config{DisablePathMTUDiscovery: true}) })
+	// The largest size is the same over both.
+	for _, size := range []int{1200, 1201, 1300, 1452, 1472, 4000, 8952} {
+		t.Run(fmt.Sprint("IPv4 ", size), func(t *testing.T) { growTo(t, "127.0.0.1:0", size, Config{MaxUDPPayload: size}) })
+		t.Run(fmt.Sprint("IPv6 ", size), func(t *testing.T) { growTo(t, "[::1]:0", size, Config{MaxUDPPayload: size}) })
+	}
 }
 
 // growTo requires that the datagrams of a client and a server that listens on addr grow to want bytes.
-func growTo(t *testing.T, addr string, want int, off bool) {
+func growTo(t *testing.T, addr string, want int, set Config) {
 	t.Helper()
 	server, client := serverConfig(), clientConfig()
-	server.DisablePathMTUDiscovery, client.DisablePathMTUDiscovery = off, off
+	server.DisablePathMTUDiscovery, client.DisablePathMTUDiscovery = set.DisablePathMTUDiscovery, set.DisablePathMTUDiscovery
+	server.MaxUDPPayload, client.MaxUDPPayload = set.MaxUDPPayload, set.MaxUDPPayload
 	l, err := Listen("udp", addr, server)
 	if err != nil {
 		t.Skipf("cannot listen on %s: %v", addr, err)
@@ -65,8 +72,8 @@ func TestInterfaceMTU(t *testing.T) {
 	const inside = "PQQUIC_INSIDE_NAMESPACE"
 	if os.Getenv(inside) != "" {
 		setLoopbackMTU(t, 1500)
-		t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1472, false) })
-		t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 1452, false) })
+		t.Run("IPv4", func(t *testing.T) { growTo(t, "127.0.0.1:0", 1472, Config{}) })
+		t.Run("IPv6", func(t *testing.T) { growTo(t, "[::1]:0", 1452, Config{}) })
 		return
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestInterfaceMTU$", "-test.v")

@@ -55,8 +55,8 @@ type Config struct {
 	// DatagramSize is the largest UDP payload to send, at least MinInitialSize, until the path has been found
 	// to carry more.
 	DatagramSize int
-	// MaxProbeSize is the largest UDP payload to try over IPv4, at most MaxDatagramSize. Over IPv6, it is 20
-	// bytes less. The socket must not allow datagrams to be fragmented. 0 means that nothing above
+	// MaxProbeSize is the largest UDP payload to try, at most MaxDatagramSize. Over IPv6, at most 20 bytes less
+	// than that are tried. The socket must not allow datagrams to be fragmented. 0 means that nothing above
 	// DatagramSize is tried.
 	MaxProbeSize int
 	// PreferredIPv4 and PreferredIPv6 are the addresses that a server wants its clients to use after the handshake, if they

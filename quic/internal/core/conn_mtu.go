@@ -21,7 +21,7 @@ const (
 func (c *Conn) enableMTUSearch(pa *recovery.Path, remote netip.Addr, most int) {
 	usual, limit := usualPayload, c.cfg.MaxProbeSize
 	if !remote.Is4() {
-		usual, limit = usual-longerHeader, limit-longerHeader
+		usual, limit = usual-longerHeader, min(limit, MaxDatagramSize-longerHeader)
 	}
 	pa.EnableMTUSearch(usual, min(limit, most))
 }
