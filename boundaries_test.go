@@ -27,7 +27,7 @@ type pkg struct {
 func layer(path string) int {
 	path = strings.TrimPrefix(path, module)
 	switch {
-	case strings.HasPrefix(path, "examples/"), path == "quic/debug":
+	case strings.HasPrefix(path, "examples/"), path == "quic/debug", path == "quic/netconn":
 		return 5
 	case path == "quic":
 		return 4

@@ -48,6 +48,21 @@ func (c *Conn) AcceptUniStream(ctx context.Context) (*ReceiveStream, error) {
 	return &ReceiveStream{s}, nil
 }
 
+// Announce tells the peer of a stream on which nothing was written, so that its AcceptStream returns. It is for
+// protocols in which the side that accepts the stream writes first. It does not wait.
+func (s *Stream) Announce() error {
+	c := s.c
+	c.mu.Lock()
+	if c.over {
+		err := c.err
+		c.mu.Unlock()
+		return err
+	}
+	err := s.streamError(c.core.Announce(c.ep.clock.now(), streams.ID(s.id)))
+	c.leave()
+	return err
+}
+
 func (c *Conn) open(ctx context.Context, uni bool) (*Stream, error) {
 	list := &c.opening[uniIndex(uni)]
 	limited := false

@@ -443,3 +443,30 @@ func TestFinishedStreamHasNoTimer(t *testing.T) {
 		})
 	}
 }
+
+// A server learns of a stream on which its client has written nothing, even if the first packet that names it is lost,
+// and can write first.
+func TestAnnounce(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		time.Sleep(time.Second) // the handshake is confirmed
+		c, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		lost := false
+		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool {
+			drop := !lost && from.String() == clientAddr
+			lost = lost || drop
+			return drop
+		})
+		require.NoError(t, c.Announce())
+		s, err := server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		require.True(t, lost)
+		require.Equal(t, c.ID(), s.ID())
+		requireTransfer(t, s, c, 100_000)
+		requireTransfer(t, c, s, 100_000)
+		require.Error(t, c.Announce(), "the stream is finished")
+		require.NoError(t, client.CloseWithError(5, ""))
+		requireApplicationError(t, c.Announce(), 5, "", false)
+	})
+}

@@ -16,6 +16,14 @@ func (c *Conn) OpenStream(now monotime.Time, uni bool) (streams.ID, error) {
 	return c.streams.Open(uni)
 }
 
+// Announce tells the peer of a bidirectional stream: see streams.Set.Announce.
+func (c *Conn) Announce(now monotime.Time, id streams.ID) error {
+	if err := c.usable(now); err != nil {
+		return err
+	}
+	return c.streams.Announce(id)
+}
+
 // StreamLimit returns how many streams of a type the peer has allowed in total since the connection began.
 func (c *Conn) StreamLimit(uni bool) int64 { return c.streams.Limit(uni) }
 

@@ -22,6 +22,22 @@ func (s *Set) Open(uni bool) (ID, error) {
 	return id, nil
 }
 
+// Announce has a frame sent from which the peer learns of a bidirectional stream, although nothing was written: a
+// MAX_STREAM_DATA frame that may repeat the limit.
+//
+// "For bidirectional streams initiated by a peer, receipt of a MAX_STREAM_DATA or STOP_SENDING frame for the sending
+// part of the stream also creates the receiving part."
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.2-4
+func (s *Set) Announce(id ID) error {
+	st := s.find(id)
+	if st == nil || st.recv.done {
+		return ErrClosed
+	}
+	st.recv.win.update.Set()
+	s.enqueue(qControl, st)
+	return nil
+}
+
 // Limit returns how many streams of a type the peer has allowed so far.
 func (s *Set) Limit(uni bool) int64 { return s.local[typeIndex(uni)].max }
 
