@@ -1,9 +1,12 @@
 package native
 
 import (
+	"crypto/fips140"
 	"crypto/tls"
 	"crypto/x509"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
@@ -33,4 +36,21 @@ func TestConfigErrors(t *testing.T) {
 			c.ClientStore, c.RootCAs, c.TLS = tlsprovider.NewClientStore(0, 0), nil, &tls.Config{RootCAs: x509.NewCertPool()}
 		}, "ClientStore with tls.Config.RootCAs"),
 	}...))
+}
+
+// The default ClientHello has a share of the hybrid group and one of X25519, so that a classical server answers
+// without a HelloRetryRequest, which would cost a round trip.
+func TestDefaultShares(t *testing.T) {
+	if fips140.Enabled() {
+		t.Skip("X25519 is not approved")
+	}
+	for _, g := range []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519} {
+		client, server, _ := tlstest.Configs(t)
+		server.Groups = []tlsprovider.Group{g}
+		p := pairOf(t, client, server)
+		cs, _ := p.MustRun(t)
+		require.Equal(t, []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.X25519}, p.Hello.KeyShares)
+		require.Equal(t, g, cs.Group)
+		require.False(t, cs.HelloRetried)
+	}
 }

@@ -69,6 +69,25 @@ func TestConfigErrors(t *testing.T) {
 	}...))
 }
 
+// The default ClientHello has a share of the hybrid group and one of the policy's first classical group, so that a
+// classical server answers without a HelloRetryRequest, which would cost a round trip.
+func TestDefaultShares(t *testing.T) {
+	prov := newProvider(t)
+	caps := prov.Capabilities()
+	if _, ok := caps.Group(tlsprovider.X25519MLKEM768); !ok || caps.FIPS.Enabled {
+		t.Skip("this variant of the library has other groups")
+	}
+	for _, g := range []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.P256} {
+		client, server, _ := tlstest.Configs(t)
+		server.Groups = []tlsprovider.Group{g}
+		p := newPair(t, prov, client, server)
+		cs, _ := p.MustRun(t)
+		require.Equal(t, []tlsprovider.Group{tlsprovider.X25519MLKEM768, tlsprovider.P256}, p.Hello.KeyShares)
+		require.Equal(t, g, cs.Group)
+		require.False(t, cs.HelloRetried)
+	}
+}
+
 func TestClassicalByName(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)

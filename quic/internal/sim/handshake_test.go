@@ -151,6 +151,31 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestHelloRetryRequestRealProviders uses the messages of real providers, with and without Retry. The server has none
+// of the groups for which the client sends shares. The second ClientHello is post-quantum and takes
+// two datagrams as well, or it is classical.
+func TestHelloRetryRequestRealProviders(t *testing.T) {
+	for name, p := range realProviders(t) {
+		for _, group := range []tlsprovider.Group{tlsprovider.SecP256r1MLKEM768, tlsprovider.P384} {
+			for _, validation := range []core.Validation{core.ValidateNever, core.ValidateAlways} {
+				t.Run(fmt.Sprintf("%s %v Retry %t", name, group, validation == core.ValidateAlways), func(t *testing.T) {
+					for seed := range seeds(t, 50) {
+						o := options(seed, p)
+						o.ServerTLS.Groups = []tlsprovider.Group{group}
+						o.Validation = validation
+						o.Up, o.Down = Link{Delay: oneWay, Loss: 0.2}, Link{Delay: oneWay, Loss: 0.2}
+						o.Client.Send = []Transfer{{Size: 1000}}
+						p, c := run(t, o, 120*time.Second)
+						require.True(t, c.State().HelloRetried)
+						require.Equal(t, group, c.State().Group)
+						require.Equal(t, validation == core.ValidateAlways, dropCount(p, core.DropRetried) > 0)
+					}
+				})
+			}
+		}
+	}
+}
+
 // The limit on CRYPTO data applies to what TLS has not consumed, and not to the offset.
 func TestLargeCertificateChain(t *testing.T) {
 	for seed := range seeds(t, 50) {
