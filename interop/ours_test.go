@@ -59,6 +59,9 @@ func (s ours) config(o options) *quic.Config {
 		cfg.MaxDatagramFrameSize = 65535
 	}
 	cfg.EnableResetStreamAt = o.resetAt
+	if o.version2 {
+		cfg.Versions = []quic.Version{quic.Version2}
+	}
 	if o.noRoots {
 		cfg.TLS.RootCAs = s.c.other.Roots()
 	}

@@ -12,8 +12,16 @@ import (
 
 type quicGo struct{ c *creds }
 
+func quicGoConfig(o options) *quicgo.Config {
+	cfg := &quicgo.Config{EnableDatagrams: o.datagrams, EnableStreamResetPartialDelivery: o.resetAt}
+	if o.version2 {
+		cfg.Versions = []quicgo.Version{quicgo.Version2}
+	}
+	return cfg
+}
+
 func (s quicGo) dial(ctx context.Context, addr string, o options) (conn, error) {
-	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams, EnableStreamResetPartialDelivery: o.resetAt})
+	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), quicGoConfig(o))
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +34,7 @@ func (s quicGo) listen(o options) (listener, error) {
 		return nil, err
 	}
 	tr := &quicgo.Transport{Conn: pc, VerifySourceAddress: func(net.Addr) bool { return o.retry }}
-	l, err := tr.ListenEarly(s.c.config(o), &quicgo.Config{EnableDatagrams: o.datagrams, EnableStreamResetPartialDelivery: o.resetAt})
+	l, err := tr.ListenEarly(s.c.config(o), quicGoConfig(o))
 	return &goListener{tr, pc, l}, err
 }
 

@@ -51,4 +51,6 @@ type options struct {
 	datagrams bool
 	// resetAt enables RESET_STREAM_AT.
 	resetAt bool
+	// version2 leaves only QUIC version 2.
+	version2 bool
 }

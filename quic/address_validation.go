@@ -49,9 +49,8 @@ func (e *Endpoint) SetTokenSecrets(secrets [][]byte) error {
 // validation returns the policy for a datagram that may be the first packet of a client. It calls
 // RequireAddressValidation without holding a lock. If the function panics, the client must validate its address.
 func (e *Endpoint) validation(t *datagram.Train) core.Validation {
-	const longInitial, mask = 0x80, 0xb0 // RFC 9000, 17.2.2
 	switch {
-	case t.Data[0]&mask != longInitial || e.cfg.AddressValidation == ValidateNever:
+	case !wire.HasLongType(t.Data, wire.PacketInitial) || e.cfg.AddressValidation == ValidateNever:
 		return core.ValidateNever
 	case e.cfg.AddressValidation == ValidateAlways || e.pool.busy():
 		return core.ValidateAlways

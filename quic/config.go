@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/congestion"
@@ -146,6 +147,14 @@ type Config struct {
 	// EnableSpinBit lets observers on the path measure the round-trip time of connections by a bit of each packet (RFC
 	// 9000, section 17.4). One in 16 connections does not use the bit nevertheless, as the RFC demands.
 	EnableSpinBit bool
+
+	// Versions are the QUIC versions to use, in order of preference, without repetitions. Nil means Version1.
+	//
+	// A client begins with Version1 if that is among them, because servers know it, and otherwise with the first. A
+	// server that knows several of a client's versions chooses the one that it prefers, without a further round trip. If
+	// a server knows only other versions, Dial begins again with one that both know. Both sides detect it if an attacker
+	// influences the choice (RFC 9368). See docs/versions.md.
+	Versions []Version
 
 	// KeyUpdateInterval is the number of packets after which keys are updated. 0 means as late as the
 	// AEAD's limit permits.
@@ -322,6 +331,11 @@ func setDefault[T comparable](field *T, value T) {
 
 // validate checks a Config in which every field is set.
 func (c *Config) validate() error {
+	for i, v := range c.Versions {
+		if v != Version1 && v != Version2 || slices.Contains(c.Versions[:i], v) {
+			return fmt.Errorf("quic: Config.Versions has %v, which is unknown or repeated: use quic.Version1 and quic.Version2", v)
+		}
+	}
 	if c.Loops < 1 || c.Loops > udp.MaxGroup {
 		return fmt.Errorf("quic: Config.Loops is %d; it must be from 0 to %d", c.Loops, udp.MaxGroup)
 	}

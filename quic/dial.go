@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -109,10 +110,45 @@ func same(a, b tlsprovider.Provider) bool {
 type dialMode struct {
 	own   bool // the Endpoint was made for this connection
 	early bool // dial returns when the connection can send, which may be before the handshake is complete
+	// mayRetry is set if the first attempt may be followed by one with another version. version is that of the second.
+	mayRetry bool
+	version  wire.Version
 }
 
 // dial dials and waits for the handshake.
 func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
+	// With other versions to fall back to, the Endpoint must outlive the first attempt.
+	mode.mayRetry = len(cfg.Versions) > 1 && !mode.early
+	c, err := e.dialOnce(ctx, remote, host, cfg, mode)
+	var other *VersionNegotiationError
+	if err != nil && mode.mayRetry && errors.As(err, &other) {
+		if v := commonVersion(cfg.Versions, other.Theirs); v != 0 {
+			mode.version = v
+			c, err = e.dialOnce(ctx, remote, host, cfg, mode)
+		}
+	}
+	if err == nil && mode.own && mode.mayRetry {
+		e.autoClose.Store(true)
+		e.closeIfUnused() // the connection may have ended already
+	}
+	return c, err
+}
+
+// commonVersion returns the first version of ours that a server has listed, or 0.
+//
+// "Otherwise, it SHALL select a mutually supported version and send a new first flight with that version".
+// https://www.rfc-editor.org/rfc/rfc9368#section-2.1-4
+func commonVersion(ours, theirs []Version) wire.Version {
+	for _, v := range ours {
+		if slices.Contains(theirs, v) {
+			return wire.Version(v)
+		}
+	}
+	return 0
+}
+
+// dialOnce dials with one QUIC version.
+func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -135,8 +171,12 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
+	cc.Version, cc.Negotiated = mode.version, mode.version != 0
+	if cc.Version == 0 {
+		cc.Version = core.FirstVersion(cc.Versions)
+	}
 	store, server := e.tokenStoreFor(cfg, mode.own), tokenServer(name, remote)
-	cc.Token = e.takeToken(store, tokenKeyOf(server, wire.Version1))
+	cc.Token = e.takeToken(store, tokenKeyOf(server, cc.Version))
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.sock.LocalAddr(), Remote: remote})
 	if err != nil {
 		prepared.Close()
@@ -149,7 +189,7 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		c.discard()
 		return nil, err
 	}
-	if mode.own {
+	if mode.own && !mode.mayRetry {
 		e.autoClose.Store(true)
 	}
 	c.quickTLS = isQuick(tls, tlsprovider.Client)

@@ -1,5 +1,5 @@
-// Package quic implements QUIC version 1 (RFC 9000, 9001, 9002) over an exchangeable TLS 1.3 provider: Go's
-// crypto/tls by default, or s2n-tls over AWS-LC. Key exchange is post-quantum by default in both.
+// Package quic implements QUIC versions 1 (RFC 9000, 9001, 9002) and 2 (RFC 9369) over an exchangeable TLS 1.3
+// provider: Go's crypto/tls by default, or s2n-tls over AWS-LC. Key exchange is post-quantum by default in both.
 //
 // # Usage
 //
@@ -79,7 +79,7 @@
 //
 // # Limitations
 //
-// There is no connection migration, and no QUIC version 2. Path MTU
+// There is no connection migration. Path MTU
 // discovery works on Linux only; elsewhere, datagrams have at most 1200 bytes. [Dial] tries one address of a host. If a socket is closed
 // right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated,
 // and the peer detects the end of the connection by its idle timeout.

@@ -197,10 +197,26 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		NewConnID:     e.newConnID,
 		Rand:          e.fillRandom,
 		MaxHandshakes: e.cfg.MaxHandshakes,
-		Versions:      []wire.Version{wire.Version1},
+		Versions:      acceptedVersions(e.cfg.Versions),
 		Epoch:         e.clock.start.UnixNano(),
 		Shares:        len(e.loops),
 	}
+}
+
+// wireVersions converts Config.Versions.
+func wireVersions(versions []Version) (out []wire.Version) {
+	for _, v := range versions {
+		out = append(out, wire.Version(v))
+	}
+	return out
+}
+
+// acceptedVersions returns the versions in which a server accepts clients.
+func acceptedVersions(versions []Version) []wire.Version {
+	if len(versions) == 0 {
+		return []wire.Version{wire.Version1}
+	}
+	return wireVersions(versions)
 }
 
 // newConnID returns a random connection ID. If there are several loops, it names this one.
@@ -317,6 +333,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			AbortRate:     max(cfg.MaxAbortedStreams, 0),
 			SendMemory:    e.sendMemory, RecvMemory: e.recvMemory,
 		},
+		Versions:          wireVersions(cfg.Versions),
 		AckFrequency:      cfg.EnableAckFrequency,
 		SpinBit:           cfg.EnableSpinBit,
 		MaxDatagramFrame:  uint64(cfg.MaxDatagramFrameSize),

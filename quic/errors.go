@@ -102,6 +102,8 @@ const (
 	KeyUpdateError          TransportErrorCode = 0xe
 	AEADLimitReached        TransportErrorCode = 0xf
 	NoViablePath            TransportErrorCode = 0x10
+	// VersionNegotiationFailed is VERSION_NEGOTIATION_ERROR (RFC 9368): an attacker may have influenced the version.
+	VersionNegotiationFailed TransportErrorCode = 0x11
 )
 
 // Alert returns the TLS alert in the code if it is a CRYPTO_ERROR (0x100 to 0x1ff).

@@ -68,15 +68,11 @@ func (l *loopIDs) name(id []byte, loop int) {
 // chosen the ID of other packets. They belong to the loop that received them: the kernel passes all packets of a client to the
 // same socket, by a hash of the addresses.
 func (e *Endpoint) ownerOf(d []byte) *Endpoint {
-	const (
-		longHandshake, mask = 0xa0, 0xb0 // RFC 9000, 17.2.4
-		atVersion, atID     = 1, 6
-	)
+	const atID = 6
 	switch {
 	case len(d) >= 1+core.ConnIDLen && d[0]&0x80 == 0:
 		return e.loops[e.ids.loopOf(d[1:])]
-	case len(d) >= atID+core.ConnIDLen && d[0]&mask == longHandshake && d[atID-1] == core.ConnIDLen &&
-		wire.Version(binary.BigEndian.Uint32(d[atVersion:])) == wire.Version1:
+	case len(d) >= atID+core.ConnIDLen && d[atID-1] == core.ConnIDLen && wire.HasLongType(d, wire.PacketHandshake):
 		return e.loops[e.ids.loopOf(d[atID:])]
 	}
 	return e

@@ -5,12 +5,19 @@ import "fmt"
 // Version is a QUIC version.
 type Version uint32
 
-// Version1 is QUIC version 1 (RFC 9000).
-const Version1 Version = 1
+const (
+	// Version1 is QUIC version 1 (RFC 9000).
+	Version1 Version = 1
+	// Version2 is QUIC version 2 (RFC 9369), which differs from version 1 in constants only.
+	Version2 Version = 0x6b3343cf
+)
 
 func (v Version) String() string {
-	if v == Version1 {
+	switch v {
+	case Version1:
 		return "v1"
+	case Version2:
+		return "v2"
 	}
 	return fmt.Sprintf("0x%08x", uint32(v))
 }

@@ -54,6 +54,9 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (k tlsprovid
 	if err != nil {
 		return k, err
 	}
+	if s.e.side == tlsprovider.Client && level != tlsprovider.LevelEarly {
+		s.quicVersion = version // the server may have chosen another one; the sessions that it sends belong to it
+	}
 	params := func(dir int) keyParams {
 		from := s.secrets[level&3][dir]
 		return keyParams{id: from.suite, version: v, secret: from.bytes, app: level == tlsprovider.LevelApp, approved: true}

@@ -30,10 +30,17 @@ type sessionCache struct {
 	s *session
 }
 
-// key returns the key of a session in the program's cache. It depends on the endpoint's certificates, because
-// SetCertificates cannot clear that cache.
+// key returns the key of a session in the cache. It depends on the QUIC version and, in the program's cache, on the
+// endpoint's certificates, because SetCertificates cannot clear that cache.
+//
+// "Clients MUST NOT use a session ticket or token from a QUIC version 1 connection to initiate a QUIC version 2
+// connection, and vice versa."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-1
 func (c *sessionCache) key(key string) string {
-	if n := c.generation; n > 0 {
+	if c.s.quicVersion == version2 {
+		key = "QUIC version 2 " + key
+	}
+	if n := c.generation; n > 0 && !c.own {
 		return key + "#" + strconv.Itoa(n)
 	}
 	return key
@@ -45,9 +52,9 @@ func (c *sessionCache) key(key string) string {
 // https://www.rfc-editor.org/rfc/rfc8446#appendix-C.4
 func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 	if c.own {
-		state, ok := c.ClientSessionCache.Get(key)
+		state, ok := c.ClientSessionCache.Get(c.key(key))
 		if ok {
-			c.ClientSessionCache.Put(key, nil)
+			c.ClientSessionCache.Put(c.key(key), nil)
 		}
 		return state, ok
 	}
@@ -61,7 +68,7 @@ func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
 	var err error
 	if c.own {
-		c.ClientSessionCache.Put(key, state)
+		c.ClientSessionCache.Put(c.key(key), state)
 	} else {
 		err = c.s.guard("tls.Config.ClientSessionCache", func() error { c.ClientSessionCache.Put(c.key(key), state); return nil })
 	}

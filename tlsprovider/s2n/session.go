@@ -336,6 +336,9 @@ func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider
 	if version != 1 && version != 0x6b3343cf {
 		return tlsprovider.Keys{}, fmt.Errorf("s2n: QUIC version 0x%08x is not supported", version)
 	}
+	if s.ep.side == tlsprovider.Client && level != tlsprovider.LevelEarly {
+		s.version = version // the server may have chosen another one; the tickets that it sends belong to it
+	}
 	return keysOf(s.conn.TakeSealer(uint8(level), version), s.conn.TakeOpener(uint8(level), version)), nil
 }
 

@@ -2,6 +2,7 @@ package s2n
 
 import (
 	"encoding/hex"
+	"fmt"
 	"sync"
 	"time"
 
@@ -115,11 +116,23 @@ func (s *session) storeKey() string {
 	return tlsprovider.SessionKey(Name, s.version, s.binding, s.name)
 }
 
+// cacheKey returns the key of the session's server in the endpoint's own cache.
+//
+// "Clients MUST NOT use a session ticket or token from a QUIC version 1 connection to initiate a QUIC version 2
+// connection, and vice versa."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-1
+func (s *session) cacheKey() string {
+	if s.version != 1 {
+		return fmt.Sprintf("%08x %s", s.version, s.name)
+	}
+	return s.name
+}
+
 // takeTicket returns a ticket, which the caller closes, or nil.
 func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
 	store := s.ep.cfg.ClientStore
 	if store == nil {
-		return s.ep.tickets.take(s.name, now)
+		return s.ep.tickets.take(s.cacheKey(), now)
 	}
 	var name []byte
 	err := tlsprovider.Guard("Config.ClientStore", func() error { name = store.Take(s.storeKey()); return nil })
@@ -135,7 +148,7 @@ func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
 func (s *session) putTicket(t *s2n.Ticket, now time.Time) bool {
 	store := s.ep.cfg.ClientStore
 	if store == nil {
-		return s.ep.tickets.put(s.name, s.generation, t, now)
+		return s.ep.tickets.put(s.cacheKey(), s.generation, t, now)
 	}
 	var random [16]byte
 	if _, err := awslc.Rand.Read(random[:]); err != nil {

@@ -14,7 +14,7 @@ import (
 // the way to TLS nor on the way from TLS to the packets. Each set of ranges takes one allocation.
 func TestHandshakeAllocations(t *testing.T) {
 	flight := bytes.Repeat([]byte("flight"), 100)
-	c := &Conn{cfg: &Config{}}
+	c := &Conn{cfg: &Config{}, ext: &noExtensions}
 	c.tls.params = []byte{0}
 	for i := range c.spaces {
 		c.spaces[i] = &space{cryptoStreams: new(cryptoStreams)}

@@ -74,6 +74,14 @@ type Config struct {
 
 	Streams streams.Config
 
+	// Versions are the versions that a connection may use, in order of preference, and among which it negotiates
+	// (RFC 9368). nil means Version1 without negotiation.
+	Versions []wire.Version
+	// Version is the version of a client's first packets; 0 means FirstVersion.
+	Version wire.Version
+	// Negotiated is set if Version comes from a server's Version Negotiation packet.
+	Negotiated bool
+
 	// AckFrequency enables ACK_FREQUENCY and IMMEDIATE_ACK in both directions.
 	AckFrequency bool
 	// SpinBit enables the latency spin bit.

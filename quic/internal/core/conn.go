@@ -84,7 +84,7 @@ const maxPathResponses = 8
 
 // NewClientConn returns a client's connection to path.Remote. The handshake starts with the first PollTLS.
 func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
-	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: wire.Version1, path: path}
+	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: cfg.firstVersion(), path: path}
 	c.initCommon(now)
 	c.ids.initClient(c)
 	c.startTrace()
@@ -180,6 +180,7 @@ type extensions struct {
 	datagrams *datagramState // if the peer sends or accepts datagrams
 	ackFreq   *ackFrequency  // if the peer's acknowledgements are controlled
 	spin      *spinState     // if the spin bit is enabled
+	versions  *versionState  // if the connection has changed its version
 }
 
 // noExtensions stands for the extensions of connections that use none. It is never written.
@@ -212,6 +213,9 @@ func (c *Conn) discardSpace(s recovery.Space) {
 		return
 	}
 	tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
+	if s == recovery.SpaceInitial {
+		c.ext.versions.close()
+	}
 	c.spaces[s] = &discardedSpace
 	c.loss.DiscardSpace(c.now, s)
 	c.traceKeys(TraceKeyDiscarded, s)

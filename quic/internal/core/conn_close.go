@@ -85,6 +85,7 @@ func (c *Conn) release() {
 			sp.cryptoStreams = &noCrypto
 		}
 	}
+	c.ext.versions.close()
 	c.early = nil
 	c.zero.close()
 	c.releaseDatagrams()

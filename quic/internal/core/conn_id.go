@@ -34,7 +34,8 @@ type idState struct {
 	limit     uint8  // the most that the peer takes, at most maxLocalIDs
 	stay      bool   // the peer has sent disable_active_migration
 	// preferred is set on a server that has sent preferred_address: packets may arrive at another local address.
-	preferred bool
+	preferred    bool
+	versionTries uint8 // packets of another version that a client has tried to open
 
 	// remote has the peer's connection IDs. The first one is that of the path in use.
 	remote      []remoteID

@@ -18,6 +18,7 @@ func (c *Conn) localParams() []byte {
 	p.MaxAckDelay = recovery.MaxAckDelay
 	p.ActiveConnIDLimit = activeConnIDLimit
 	p.MaxDatagramFrameSize = c.cfg.MaxDatagramFrame
+	c.setVersionInfo(&p)
 	p.MinAckDelay, p.HasMinAckDelay = recovery.MinAckDelay, c.cfg.AckFrequency
 	p.DisableActiveMigration = c.cfg.DisableActiveMigration
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
@@ -43,6 +44,10 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	p, code := wire.ParseTransportParameters(encoded, c.side == tlsprovider.Client)
 	if code != 0 {
 		c.abortf(code, 0, "malformed transport parameters")
+		return
+	}
+	if reason := c.checkVersionInfo(&p); reason != "" {
+		c.abortf(wire.VersionNegotiationError, 0, reason)
 		return
 	}
 	if reason := c.authenticateIDs(&p); reason != "" {

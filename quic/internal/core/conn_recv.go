@@ -228,7 +228,7 @@ func (c *Conn) handleOddLong(d []byte, nth int) {
 		case inv.Version == 0:
 			c.handleVersionNegotiation(d)
 			return
-		case inv.Version == c.version && wire.LongPacketType(d[0]) == wire.PacketRetry:
+		case inv.Version == c.version && wire.LongPacketType(d[0], inv.Version) == wire.PacketRetry:
 			c.handleRetry(d)
 			return
 		}
@@ -260,7 +260,7 @@ func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 // handleLong handles an Initial, 0-RTT or Handshake packet.
 func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	switch {
-	case h.Version != c.version:
+	case h.Version != c.version && !c.acceptsVersion(&h, pkt):
 		c.drop(DropUnknownVersion)
 		return
 	case !c.ids.accepts(c, h.DstID):
@@ -299,7 +299,11 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 		return
 	}
 	c.recv.one[0] = tlsprovider.OpenDesc{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}
-	sp.open.Open(pkt, c.recv.one[:], int64(sp.acks.Largest()))
+	open := sp.open
+	if h.Version != c.version {
+		open = c.ext.versions.open // an Initial packet of the original version
+	}
+	open.Open(pkt, c.recv.one[:], int64(sp.acks.Largest()))
 	d := &c.recv.one[0]
 	if d.Status == tlsprovider.OpenOK && s == recovery.SpaceInitial && c.side == tlsprovider.Client {
 		if len(h.Token) > 0 {

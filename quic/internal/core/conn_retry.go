@@ -62,6 +62,13 @@ func (c *Conn) handleVersionNegotiation(d []byte) {
 		c.drop(DropInvalidNegotiation)
 		return
 	}
+	if c.cfg.Negotiated {
+		// "A client that makes a connection attempt based on information received from a Version Negotiation packet
+		// MUST ignore any Version Negotiation packets it receives in response to that connection attempt."
+		// https://www.rfc-editor.org/rfc/rfc9368#section-4-2
+		c.drop(DropInvalidNegotiation)
+		return
+	}
 	versions := vn.Versions()
 	for _, v := range versions {
 		// "A client MUST discard a Version Negotiation packet that lists the QUIC version

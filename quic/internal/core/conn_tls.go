@@ -62,7 +62,7 @@ func (c *Conn) PollTLS() *TLSJob {
 		c.tls.params = c.localParams()
 		c.traced(TraceEvent{Kind: TraceParams, Local: true, Params: c.tls.params})
 	}
-	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, params: c.tls.params,
+	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, original: c.originalVersion(), params: c.tls.params,
 		ignoreTickets: c.tls.ignoreTickets}
 	j.in, j.out = j.inBuf[:0], j.outBuf[:0]
 	for s := range c.spaces {
@@ -100,6 +100,11 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 		return
 	}
 	c.tls.session = j.session
+	if j.version != c.version && !c.switchVersion(j.version) {
+		j.discard()
+		c.tls.session = nil
+		return
+	}
 	for i := range j.out {
 		if c.closing.state != stateOpen {
 			j.out[i].keys.Close()

@@ -81,7 +81,7 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 		if s == recovery.SpaceInitial {
 			token = c.ids.token
 		}
-		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.version, d.dst, c.ids.src(), token, d.pn, pnLen)
+		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.packetVersion(d.packetType(s)), d.dst, c.ids.src(), token, d.pn, pnLen)
 	}
 	d.headerLen = len(d.payload) - d.hdr
 	return true

@@ -202,7 +202,7 @@ func TestRetryOverBudget(t *testing.T) {
 	require.Equal(t, 5, r.endpoint.hellos.len())
 	got := attempt(100)
 	require.Equal(t, RouteReply, got.Kind)
-	require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]))
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0], wire.Version1))
 	require.Equal(t, 5, r.endpoint.hellos.len(), "a Retry costs no state")
 	for i := range 5 {
 		in := &Incoming{DstID: testID("12345678"), Path: Path{Remote: netip.AddrPortFrom(serverAddr.Addr(), uint16(i))}}
@@ -226,7 +226,7 @@ func TestRetryToken(t *testing.T) {
 	}
 	refused := func(got Routed, why string) {
 		require.Equal(t, RouteReply, got.Kind, why)
-		require.NotEqual(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), "%s: the client would ignore another Retry", why)
+		require.NotEqual(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0], wire.Version1), "%s: the client would ignore another Retry", why)
 		require.Zero(t, r.endpoint.hellos.len(), why)
 	}
 	before := r.endpoint.drops[DropInvalidToken]
@@ -254,7 +254,7 @@ func TestRetryToken(t *testing.T) {
 	r.endpoint.HandleTimeout(r.now)
 	refused(answer(clientAddr, retry.SrcID, token), "expired")
 	other := answer(clientAddr, retry.SrcID, []byte("another server's"))
-	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0]), "an unknown token is ignored")
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(other.Reply.Data[0], wire.Version1), "an unknown token is ignored")
 }
 
 // A client accepts only one Retry packet, and only if it answers the client's first Initial packet.

@@ -36,7 +36,7 @@ func TestHandshakeFlights(t *testing.T) {
 		r := newRig(t, rigOptions{})
 		dropped := 0
 		r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
-			if from == tlsprovider.Client && dropped == 0 && wire.LongPacketType(d[0]) == wire.PacketInitial && len(bytes.Trim(d, "\x00")) > 0 {
+			if from == tlsprovider.Client && dropped == 0 && wire.LongPacketType(d[0], wire.Version1) == wire.PacketInitial && len(bytes.Trim(d, "\x00")) > 0 {
 				dropped++
 				return false
 			}

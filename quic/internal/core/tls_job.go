@@ -13,8 +13,9 @@ import (
 type TLSJob struct {
 	cfg           *Config
 	session       tlsprovider.Session
-	version       wire.Version
-	params        []byte // our encoded transport parameters
+	version       wire.Version // changes if a server chooses another one
+	original      wire.Version // of the first packets, and of 0-RTT packets
+	params        []byte       // our encoded transport parameters
 	in            []tlsprovider.CryptoData
 	ignoreTickets bool // call Session.IgnoreTickets once the handshake is complete
 
@@ -147,7 +148,11 @@ func (j *TLSJob) add(kind tlsprovider.EventKind, level tlsprovider.Level, data [
 }
 
 func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
-	keys, err := j.session.TakeKeys(level, uint32(j.version))
+	v := j.version
+	if level == tlsprovider.LevelEarly {
+		v = j.original
+	}
+	keys, err := j.session.TakeKeys(level, uint32(v))
 	if err == nil {
 		o := tlsOutput{kind: tlsprovider.EventKeys, level: level, keys: keys}
 		if level == tlsprovider.LevelEarly {
@@ -161,6 +166,7 @@ func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 
 // decide chooses the configuration for a ClientHello.
 func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, error) {
+	j.version, j.params = j.cfg.chooseVersion(j.version, hello.TransportParameters, j.params)
 	d := tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
 	if j.cfg.AcceptEarlyData != nil {
 		d.TicketData = j.cfg.ticketData(j.params)

@@ -31,24 +31,31 @@ const (
 // authenticated.
 type TokenID [tlsprovider.TagLen]byte
 
-// sealToken seals a token for a client's address. rest is what follows the time of its issue.
-func sealToken(k tlsprovider.TokenKey, mark tokenMark, issued int64, rest []byte, remote netip.AddrPort) ([]byte, error) {
+// A tokenScope is what a token is bound to.
+type tokenScope struct {
+	mark    tokenMark
+	version wire.Version
+	remote  netip.AddrPort
+}
+
+// sealToken seals a token. rest is what follows the time of its issue.
+func sealToken(k tlsprovider.TokenKey, scope tokenScope, issued int64, rest []byte) ([]byte, error) {
 	// One allocation for all, because a server does this for each connection.
 	const room, contentsRoom, aadRoom = 112, 64, 32
 	buf := make([]byte, room+contentsRoom+aadRoom)
 	contents := binary.BigEndian.AppendUint64(buf[room:room:room+contentsRoom], uint64(issued))
 	contents = append(contents, rest...)
-	aad := appendTokenAAD(buf[room+contentsRoom:][:0], mark, remote)
-	return k.Seal(append(buf[:0:room], byte(mark)), contents, aad)
+	aad := appendTokenAAD(buf[room+contentsRoom:][:0], scope)
+	return k.Seal(append(buf[:0:room], byte(scope.mark)), contents, aad)
 }
 
 // openToken returns the contents of a token and the time of its issue, if it is authentic and not older than
 // lifetime at the time now.
-func (e *Endpoint) openToken(mark tokenMark, token []byte, remote netip.AddrPort, lifetime time.Duration) (rest []byte, issued int64, ok bool) {
+func (e *Endpoint) openToken(scope tokenScope, token []byte, lifetime time.Duration) (rest []byte, issued int64, ok bool) {
 	if e.cfg.TokenKey == nil {
 		return nil, 0, false
 	}
-	p, ok := e.cfg.TokenKey.Open(nil, token[1:], appendTokenAAD(nil, mark, remote))
+	p, ok := e.cfg.TokenKey.Open(nil, token[1:], appendTokenAAD(nil, scope))
 	if !ok || len(p) < 8 {
 		return nil, 0, false
 	}
@@ -70,8 +77,15 @@ func unixNano(epoch int64, now monotime.Time) int64 { return epoch + int64(now) 
 // "Tokens sent in NEW_TOKEN frames MUST include information that allows the server to verify that the client IP
 // address has not changed from when the token was issued."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-4
-func appendTokenAAD(b []byte, mark tokenMark, remote netip.AddrPort) []byte {
+//
+// "TLS session tickets and NEW_TOKEN tokens are specific to the QUIC version of the connection that provided them."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-1
+func appendTokenAAD(b []byte, scope tokenScope) []byte {
+	mark, remote := scope.mark, scope.remote
 	b = append(b, byte(mark))
+	if scope.version != wire.Version1 {
+		b = binary.BigEndian.AppendUint32(b, uint32(scope.version))
+	}
 	if mark == retryToken {
 		b = binary.BigEndian.AppendUint16(b, remote.Port())
 	}
@@ -89,7 +103,8 @@ func appendTokenAAD(b []byte, mark tokenMark, remote netip.AddrPort) []byte {
 func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error) {
 	rest := src.AppendTo([]byte{byte(src.Len())})
 	rest = in.OriginalDstID.AppendTo(rest)
-	return sealToken(e.cfg.TokenKey, retryToken, unixNano(e.cfg.Epoch, e.now), rest, in.Path.Remote)
+	return sealToken(e.cfg.TokenKey, tokenScope{retryToken, in.Version, in.Path.Remote},
+		unixNano(e.cfg.Epoch, e.now), rest)
 }
 
 // openRetryToken sets the fields of in that sealRetryToken put into a token. It returns false if the token
@@ -99,7 +114,7 @@ func (e *Endpoint) sealRetryToken(in *Incoming, src wire.ConnID) ([]byte, error)
 // returned immediately by clients."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-5
 func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
-	p, _, ok := e.openToken(retryToken, token, in.Path.Remote, e.cfg.RetryLifetime)
+	p, _, ok := e.openToken(tokenScope{retryToken, in.Version, in.Path.Remote}, token, e.cfg.RetryLifetime)
 	if !ok || len(p) < 1 || len(p) < 1+int(p[0]) {
 		return false
 	}
@@ -119,7 +134,7 @@ func (e *Endpoint) openRetryToken(in *Incoming, token []byte) bool {
 //
 // An observer sees which key sealed it, which all clients have in common. The rest is random or encrypted.
 func (c *Conn) sealNewToken() ([]byte, error) {
-	return sealToken(c.cfg.TokenKey, newToken, unixNano(c.cfg.Epoch, c.now), nil, c.path.Remote)
+	return sealToken(c.cfg.TokenKey, tokenScope{newToken, c.version, c.path.Remote}, unixNano(c.cfg.Epoch, c.now), nil)
 }
 
 // acceptNewToken reports whether a token of a NEW_TOKEN frame proves the client's address. It does so once.
@@ -131,7 +146,7 @@ func (e *Endpoint) acceptNewToken(in *Incoming, token []byte) bool {
 	if e.cfg.TokenLifetime <= 0 || len(token) < len(TokenID{}) {
 		return false
 	}
-	_, issued, ok := e.openToken(newToken, token, in.Path.Remote, e.cfg.TokenLifetime)
+	_, issued, ok := e.openToken(tokenScope{newToken, in.Version, in.Path.Remote}, token, e.cfg.TokenLifetime)
 	if !ok || !e.cfg.UseToken(TokenID(token[len(token)-len(TokenID{}):]), issued) {
 		return false
 	}

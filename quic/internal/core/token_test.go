@@ -57,7 +57,7 @@ func TestNewToken(t *testing.T) {
 		t.Helper()
 		got := try(from, token)
 		require.Equal(t, RouteReply, got.Kind, why)
-		require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), why)
+		require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0], wire.Version1), why)
 	}
 	// "If the token is invalid, then the server SHOULD proceed as if the client did not have a validated address,
 	// including potentially sending a Retry packet."
@@ -111,7 +111,7 @@ func TestKindsOfTokens(t *testing.T) {
 	require.Equal(t, RouteReply, got.Kind)
 	require.EqualValues(t, 1, r.endpoint.drops[DropInvalidToken], "a NEW_TOKEN token as a Retry token")
 	got = r.receiveFrom(clientAddr, r.firstFlight(src, fromRetry, partOfHello))
-	require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0]), "a Retry token as a NEW_TOKEN token")
+	require.Equal(t, wire.PacketRetry, wire.LongPacketType(got.Reply.Data[0], wire.Version1), "a Retry token as a NEW_TOKEN token")
 }
 
 // A client sends its token in every Initial packet, until a Retry replaces it, and the handshake needs no Retry.

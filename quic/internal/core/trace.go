@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -180,7 +181,10 @@ func packetTypeOfBytes(b []byte) wire.PacketType {
 	case len(b) >= 5 && b[1]|b[2]|b[3]|b[4] == 0:
 		return wire.PacketVersionNegotiation
 	}
-	return wire.LongPacketType(b[0])
+	if len(b) < 5 {
+		return wire.PacketInitial
+	}
+	return wire.LongPacketType(b[0], wire.Version(binary.BigEndian.Uint32(b[1:])))
 }
 
 // traceKeys emits that the keys of both directions of a space are installed or discarded.

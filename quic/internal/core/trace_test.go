@@ -121,7 +121,7 @@ func TestTraceOfRareEvents(t *testing.T) {
 		r := newRig(t, rigOptions{client: client.config})
 		var initial [][]byte
 		r.onDatagram = func(from tlsprovider.Side, d []byte) bool { // Handshake packets arrive before the Initial packet
-			if from == tlsprovider.Server && wire.LongPacketType(d[0]) == wire.PacketInitial && len(initial) == 0 {
+			if from == tlsprovider.Server && wire.LongPacketType(d[0], wire.Version1) == wire.PacketInitial && len(initial) == 0 {
 				initial = append(initial, append([]byte(nil), d...))
 				return false
 			}

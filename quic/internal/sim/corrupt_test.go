@@ -106,7 +106,7 @@ func TestTypeBitsCorruptedRealProviders(t *testing.T) {
 func TestInitialTurnedIntoRetry(t *testing.T) {
 	turned := 0
 	runSpoilt(t, fake.New(fake.Options{}), true, func(n int, b []byte) [][]byte {
-		if b[0]&0x80 == 0 || wire.LongPacketType(b[0]) != wire.PacketInitial {
+		if b[0]&0x80 == 0 || wire.LongPacketType(b[0], wire.Version1) != wire.PacketInitial {
 			return [][]byte{b}
 		}
 		bad := append([]byte(nil), b...)

@@ -25,6 +25,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	ack := AppendAck(nil, ranges, 1000, ecn, 1200)
 	maxData := MaxData{1 << 30}.Append(nil)
 	params := allParameters()
+	params.AvailableVersions, params.HasVersionInfo = "", false // the list of versions is copied, once for each connection
 	encodedParams := params.Append(nil)
 
 	var sum PacketNumber

@@ -28,6 +28,7 @@ const (
 	KeyUpdateError          ErrorCode = 0x0e
 	AEADLimitReached        ErrorCode = 0x0f
 	NoViablePath            ErrorCode = 0x10
+	VersionNegotiationError ErrorCode = 0x11 // RFC 9368
 	// CryptoError is the first of 256 codes: the TLS alert is added to it (RFC 9001, section 4.8).
 	CryptoError ErrorCode = 0x100
 )
@@ -37,6 +38,7 @@ var errorNames = [...]string{
 	"STREAM_STATE_ERROR", "FINAL_SIZE_ERROR", "FRAME_ENCODING_ERROR", "TRANSPORT_PARAMETER_ERROR",
 	"CONNECTION_ID_LIMIT_ERROR", "PROTOCOL_VIOLATION", "INVALID_TOKEN", "APPLICATION_ERROR",
 	"CRYPTO_BUFFER_EXCEEDED", "KEY_UPDATE_ERROR", "AEAD_LIMIT_REACHED", "NO_VIABLE_PATH",
+	"VERSION_NEGOTIATION_ERROR",
 }
 
 // String returns the name in the RFC. For a CRYPTO_ERROR, it includes the TLS alert.

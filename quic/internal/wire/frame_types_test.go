@@ -85,7 +85,7 @@ func TestConsumeFrameType(t *testing.T) {
 func TestErrorCodeNames(t *testing.T) {
 	for c, want := range map[ErrorCode]string{
 		NoError: "NO_ERROR", FinalSizeError: "FINAL_SIZE_ERROR", ProtocolViolation: "PROTOCOL_VIOLATION",
-		NoViablePath: "NO_VIABLE_PATH", 0x11: "error 0x11", MaxVarint: "error 0x3fffffffffffffff",
+		NoViablePath: "NO_VIABLE_PATH", 0x11: "VERSION_NEGOTIATION_ERROR", 0x12: "error 0x12", MaxVarint: "error 0x3fffffffffffffff",
 		CryptoError:        "CRYPTO_ERROR (alert 0)",
 		CryptoError + 40:   "CRYPTO_ERROR (handshake_failure)",
 		CryptoError + 0xff: "CRYPTO_ERROR (alert 255)",

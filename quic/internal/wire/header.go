@@ -5,8 +5,12 @@ import "encoding/binary"
 // Version is a QUIC version.
 type Version uint32
 
-// Version1 is the version of RFC 9000.
-const Version1 Version = 1
+const (
+	// Version1 is the version of RFC 9000.
+	Version1 Version = 1
+	// Version2 is the version of RFC 9369.
+	Version2 Version = 0x6b3343cf
+)
 
 // Reserved reports whether the version has the form 0x?a?a?a?a. These versions are reserved to force
 // version negotiation (RFC 9000, section 15).
@@ -15,7 +19,7 @@ func (v Version) Reserved() bool { return v&0x0f0f0f0f == 0x0a0a0a0a }
 // PacketType is the type of a packet.
 type PacketType uint8
 
-// The packet types. The first four have the values of the Long Packet Type field.
+// The packet types. The first four have the values of the Long Packet Type field in version 1.
 const (
 	PacketInitial PacketType = iota
 	Packet0RTT
@@ -34,8 +38,35 @@ func (t PacketType) String() string {
 	return "unknown packet type"
 }
 
-// LongPacketType returns the packet type in the first byte of a version 1 long header.
-func LongPacketType(first byte) PacketType { return PacketType(first >> 4 & 3) }
+// LongPacketType returns the packet type in the first byte of a long header.
+//
+// "All version 2 Long Header packet types are different." Initial is 0b01, 0-RTT 0b10, Handshake 0b11 and Retry 0b00.
+// https://www.rfc-editor.org/rfc/rfc9369#section-3.2-1
+func LongPacketType(first byte, v Version) PacketType {
+	t := first >> 4 & 3
+	if v == Version2 {
+		t = (t - 1) & 3
+	}
+	return PacketType(t)
+}
+
+// HasLongType reports whether a datagram begins with a long header packet of a type, of version 1 or 2.
+func HasLongType(b []byte, t PacketType) bool {
+	if len(b) < 5 || b[0]&0x80 == 0 {
+		return false
+	}
+	v := Version(binary.BigEndian.Uint32(b[1:]))
+	return (v == Version1 || v == Version2) && LongPacketType(b[0], v) == t
+}
+
+// longTypeBits returns the first byte of a long header without its lower four bits.
+func longTypeBits(t PacketType, v Version) byte {
+	b := byte(t)
+	if v == Version2 {
+		b = (b + 1) & 3
+	}
+	return 0xc0 | b<<4
+}
 
 // Invariant contains the header fields that all versions of QUIC have in common (RFC 8999). The IDs are
 // borrowed, and may have up to 255 bytes in a long header. Version is 0 in a Version Negotiation packet. A
@@ -85,8 +116,8 @@ type LongHeader struct {
 	Len          int    // length of the whole packet
 }
 
-// ParseLongHeader parses the header of the packet at the beginning of b as a version 1 header. The caller
-// must check Version. It returns the offset of the packet number, or -1 if the packet is not an Initial,
+// ParseLongHeader parses the header of the packet at the beginning of b as one of version 1, or of version 2 if it says
+// so. The caller must check Version. It returns the offset of the packet number, or -1 if the packet is not an Initial,
 // 0-RTT or Handshake packet that lies completely in b.
 func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	// "Packets containing a zero value for this bit are not valid packets in this version and
@@ -97,7 +128,7 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	if len(b) < 7 || b[0]&0xc0 != 0xc0 {
 		return h, -1
 	}
-	h.Type = LongPacketType(b[0])
+	h.Type = LongPacketType(b[0], Version(binary.BigEndian.Uint32(b[1:])))
 	if h.Type == PacketRetry {
 		return h, -1
 	}
@@ -127,11 +158,11 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	return h, r.n
 }
 
-// AppendLongHeader appends a version 1 header up to and including the packet number. Its Length field has
+// AppendLongHeader appends a header of version 1 or 2 up to and including the packet number. Its Length field has
 // two bytes, which PatchLength sets.
 func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte,
 	pn PacketNumber, pnLen int) []byte {
-	b = append(b, 0xc0|byte(t)<<4|byte(pnLen-1))
+	b = append(b, longTypeBits(t, v)|byte(pnLen-1))
 	b = binary.BigEndian.AppendUint32(b, uint32(v))
 	b = dst.AppendTo(append(b, byte(dst.Len())))
 	b = src.AppendTo(append(b, byte(src.Len())))

@@ -12,11 +12,11 @@ type Retry struct {
 	Token        []byte
 }
 
-// ParseRetry parses a datagram that is a Retry packet of version 1. n is -1 if it is malformed. The caller
+// ParseRetry parses a datagram that is a Retry packet. n is -1 if it is malformed. The caller
 // must check the tag in the last RetryTagLen bytes.
 func ParseRetry(b []byte) (p Retry, n int) {
 	inv, ok := ParseInvariant(b, 0)
-	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0]) != PacketRetry ||
+	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0], inv.Version) != PacketRetry ||
 		inv.Version == 0 || len(b) < inv.Len+RetryTagLen {
 		return p, -1
 	}
@@ -33,7 +33,7 @@ func ParseRetry(b []byte) (p Retry, n int) {
 
 // AppendRetry appends a Retry packet without its tag. The tag covers the appended bytes.
 func AppendRetry(b []byte, v Version, dst, src ConnID, token []byte) []byte {
-	b = append(b, 0xf0)
+	b = append(b, longTypeBits(PacketRetry, v))
 	b = binary.BigEndian.AppendUint32(b, uint32(v))
 	b = dst.AppendTo(append(b, byte(dst.Len())))
 	b = src.AppendTo(append(b, byte(src.Len())))

@@ -20,6 +20,44 @@ func TestAppendHeaderRFC9001(t *testing.T) {
 	require.Equal(t, unhex("4200bff4"), b)
 }
 
+// The unprotected headers of RFC 9369, A.2, A.3 and A.4.
+func TestAppendHeaderRFC9369(t *testing.T) {
+	b := AppendLongHeader(nil, PacketInitial, Version2, connID("8394c8f03e515708"), ConnID{}, nil, 2, 4)
+	PatchLength(b, len(b), 1162+16)
+	require.Equal(t, unhex("d36b3343cf088394c8f03e5157080000449e00000002"), b)
+
+	b = AppendLongHeader(nil, PacketInitial, Version2, ConnID{}, connID("f067a5502a4262b5"), nil, 1, 2)
+	PatchLength(b, len(b), 99+16)
+	require.Equal(t, unhex("d16b3343cf0008f067a5502a4262b50040750001"), b)
+
+	b = unhex("cf6b3343cf0008f067a5502a4262b5746f6b656ec8646ce8bfe33952d955543665dcc7b6")
+	p, n := ParseRetry(b)
+	require.Equal(t, len(b), n)
+	require.Equal(t, Retry{Version: Version2, SrcID: connID("f067a5502a4262b5"), Token: []byte("token")}, p)
+	e := AppendRetry(nil, Version2, ConnID{}, connID("f067a5502a4262b5"), []byte("token"))
+	require.Equal(t, byte(0xc0), e[0]&0xf0)
+	require.Equal(t, b[1:len(b)-RetryTagLen], e[1:])
+}
+
+// "The Type field values are: Initial: 0b01, 0-RTT: 0b10, Handshake: 0b11, Retry: 0b00" (RFC 9369, section 3.2).
+func TestPacketTypesOfVersion2(t *testing.T) {
+	for typ, bits := range map[PacketType]byte{PacketInitial: 1, Packet0RTT: 2, PacketHandshake: 3, PacketRetry: 0} {
+		require.Equal(t, typ, LongPacketType(0xcf|bits<<4, Version2))
+		require.Equal(t, 0xc0|bits<<4, longTypeBits(typ, Version2))
+		if typ == PacketRetry {
+			continue
+		}
+		b := AppendLongHeader(nil, typ, Version2, connID("01"), connID("02"), nil, 7, 2)
+		hdr := len(b)
+		b = append(b, make([]byte, 20)...)
+		PatchLength(b, hdr, 20)
+		h, n := ParseLongHeader(b)
+		require.Positive(t, n)
+		require.Equal(t, typ, h.Type)
+		require.Equal(t, Version2, h.Version)
+	}
+}
+
 func TestAppendShortHeaderBits(t *testing.T) {
 	id := connID("0102")
 	require.Equal(t, unhex("40 0102 07"), AppendShortHeader(nil, id, false, false, 7, 1))
@@ -125,13 +163,15 @@ func TestPacketTypeNames(t *testing.T) {
 	require.Equal(t, "Version Negotiation", PacketVersionNegotiation.String())
 	require.Equal(t, "unknown packet type", PacketType(99).String())
 	for i, want := range []PacketType{PacketInitial, Packet0RTT, PacketHandshake, PacketRetry} {
-		require.Equal(t, want, LongPacketType(0xcf|byte(i)<<4))
+		require.Equal(t, want, LongPacketType(0xcf|byte(i)<<4, Version1))
 	}
 }
 
 func FuzzLongHeader(f *testing.F) {
 	f.Add(append(unhex("c300000001088394c8f03e5157080000449e00000002"), make([]byte, 1178)...))
 	f.Add(append(unhex("c1000000010008f067a5502a4262b50040750001"), make([]byte, 115)...))
+	f.Add(append(unhex("d36b3343cf088394c8f03e5157080000449e00000002"), make([]byte, 1178)...))
+	f.Add(unhex("cf6b3343cf0008f067a5502a4262b5746f6b656ec8646ce8bfe33952d955543665dcc7b6"))
 	f.Add(unhex("c0 00000001 00 00 02 abcd 02 0000"))
 	f.Add(unhex("e0 00000001 00 00 ffffffffffffffff 0000"))
 	f.Add(unhex("ff000000010008f067a5502a4262b5746f6b656e04a265ba2eff4d829058fb3f0f2496ba"))

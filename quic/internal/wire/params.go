@@ -22,6 +22,7 @@ const (
 	paramInitialSrcConnID    = 0x0f
 	paramRetrySrcConnID      = 0x10
 	paramResetStreamAt       = 0x1d // draft-ietf-quic-reliable-stream-reset-08 and later
+	paramVersionInformation  = 0x11 // RFC 9368, section 3
 	paramMaxDatagramFrame    = 0x20 // RFC 9221, section 3
 
 	paramMinAckDelay = 0xff04de1b // draft-ietf-quic-ack-frequency
@@ -65,6 +66,12 @@ type TransportParameters struct {
 
 	// MaxDatagramFrameSize is the largest DATAGRAM frame that is accepted. 0 means none.
 	MaxDatagramFrameSize uint64
+
+	// ChosenVersion and AvailableVersions are the Version Information (RFC 9368), if HasVersionInfo is set. The latter
+	// are encoded, which keeps the struct comparable: see AvailableVersion.
+	ChosenVersion     Version
+	AvailableVersions string
+	HasVersionInfo    bool
 
 	// MinAckDelay is the minimum delay of acknowledgements that may be requested (draft-ietf-quic-ack-frequency).
 	MinAckDelay    time.Duration // whole microseconds
@@ -121,6 +128,9 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	connID(p.HasInitialSrcConnID, paramInitialSrcConnID, p.InitialSrcConnID)
 	connID(p.HasRetrySrcConnID, paramRetrySrcConnID, p.RetrySrcConnID)
 	number(paramMaxDatagramFrame, p.MaxDatagramFrameSize, 0)
+	if p.HasVersionInfo {
+		b = AppendVersionInformation(b, p.ChosenVersion, p.AvailableVersions)
+	}
 	if v := uint64(p.MinAckDelay / time.Microsecond); p.HasMinAckDelay {
 		b = AppendVarint(AppendVarint(AppendVarint(b, paramMinAckDelay), uint64(SizeVarint(v))), v)
 	}

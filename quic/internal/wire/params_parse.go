@@ -32,7 +32,7 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 			return p, TransportParameterError
 		}
 		seen[i] = key
-		if serverOnly(key) && !fromServer || !p.set(key, val) {
+		if serverOnly(key) && !fromServer || key == paramVersionInformation && !p.setVersionInformation(val, fromServer) || !p.set(key, val) {
 			return p, TransportParameterError
 		}
 	}

@@ -54,6 +54,9 @@ func allParameters() TransportParameters {
 		MaxDatagramFrameSize: 65535,
 		ResetStreamAt:        true,
 		MinAckDelay:          time.Millisecond,
+		ChosenVersion:        Version2,
+		AvailableVersions:    EncodeVersions(Version2, Version1, 0x1a2a3a4a),
+		HasVersionInfo:       true,
 		HasMinAckDelay:       true,
 	}
 }
@@ -73,7 +76,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 21, whole, "it is valid only if cut between parameters")
+	require.Equal(t, 22, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
@@ -85,7 +88,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 func TestTransportParametersIgnoresUnknown(t *testing.T) {
 	b := appendReserved(nil, 0, nil)
 	b = appendReserved(b, 1<<32-1, []byte("any value"))
-	b = append(b, unhex("11 04 00000001  7fff 00")...)
+	b = append(b, unhex("7fff 00")...)
 	require.Equal(t, byte(27), b[0])
 	p, code := ParseTransportParameters(b, false)
 	require.Equal(t, NoError, code)
@@ -120,6 +123,11 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"min_ack_delay above max_ack_delay", "0b 01 01 c0000000ff04de1b 02 43e9"},
 		{"min_ack_delay of 2^62-1", "c0000000ff04de1b 08 ffffffffffffffff"},
 		{"min_ack_delay without value", "c0000000ff04de1b 00"},
+		{"version_information of 3 bytes", "11 03 000000"},
+		{"empty version_information", "11 00"},
+		{"version_information of 9 bytes", "11 09 00000001 00000001 00"},
+		{"Chosen Version of zero", "11 08 00000000 00000001"},
+		{"Available Version of zero", "11 0c 00000001 00000001 00000000"},
 		{"reset_stream_at with value", "1d 01 00"},
 		{"reset_stream_at of draft 07 with value", "c017f7586d2cb571 01 00"},
 		{"disable_active_migration with value", "0c 01 00"},
@@ -154,6 +162,24 @@ func TestResetStreamAtOfDraft07(t *testing.T) {
 	p, code := ParseTransportParameters(unhex("c017f7586d2cb571 00"), false)
 	require.Equal(t, NoError, code)
 	require.True(t, p.ResetStreamAt)
+}
+
+// "If a server receives Version Information where the Chosen Version is not included in Available Versions, it MUST treat
+// it as a parsing failure."
+// https://www.rfc-editor.org/rfc/rfc9368#section-4-3
+func TestVersionInformation(t *testing.T) {
+	p, code := ParseTransportParameters(unhex("11 0c 00000001 6b3343cf 00000001"), false)
+	require.Equal(t, NoError, code)
+	require.Equal(t, Version1, p.ChosenVersion)
+	require.True(t, p.HasVersion(Version1) && p.HasVersion(Version2))
+	require.False(t, p.HasVersion(0x3343cf00), "not across two entries")
+	for _, s := range []string{"11 04 00000001", "11 08 00000001 6b3343cf"} {
+		_, code = ParseTransportParameters(unhex(s), false)
+		require.Equal(t, TransportParameterError, code)
+		p, code = ParseTransportParameters(unhex(s), true)
+		require.Equal(t, NoError, code, "a server may be about to give up its Chosen Version")
+		require.True(t, p.HasVersionInfo)
+	}
 }
 
 func TestServerOnlyTransportParameters(t *testing.T) {
