@@ -32,6 +32,9 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 	sp := c.spaces[s]
 	if !sp.acks.ShouldProcess(pn) {
 		c.drop(DropDuplicate)
+		if c.migrating() {
+			c.duplicateArrived(pn)
+		}
 		return
 	}
 	if len(payload) == 0 {

@@ -33,6 +33,9 @@ type migration struct {
 	// fallback is the validated path that was in use before, until the one in use has been validated.
 	fallback *netPath
 	largest  wire.PacketNumber // of packets with other than probing frames
+	movedBy  wire.PacketNumber // the packet that has changed the path in use
+	// contested is set when packets have arrived from two addresses: see duplicateArrived.
+	contested bool
 
 	preferred       netip.AddrPort // the server's preferred address, on a client, until the handshake is confirmed
 	current         uint32         // the id of the path in use
@@ -55,8 +58,8 @@ type netPath struct {
 	validated bool // the peer has shown that it receives what is sent here
 	check     validation
 	responses [][8]byte // PATH_RESPONSE frames that wait to be sent
-	// wanted is the largest number of a packet that would have made the path the one in use, if the path need not be validated
-	// before; or NoPacket.
+	// wanted is the number of the last packet that would have made the path the one in use, or NoPacket. The connection waits
+	// because the server's address differs, or because of a contest.
 	wanted wire.PacketNumber
 	auto   bool          // a client switches to the path when it is validated
 	until  monotime.Time // when the path is given up if it is not in use; zero means never
@@ -196,7 +199,8 @@ func (c *Conn) beginMigration() {
 	}
 	c.newMigration()
 	p := &netPath{id: c.mig.current, addrs: c.path, rec: c.loss.Path(), dst: c.ids.remote[0].seq, validated: true}
-	c.mig.paths, c.mig.active, c.mig.fallback = []*netPath{p}, p, nil
+	c.mig.paths, c.mig.active, c.mig.fallback, c.mig.contested = []*netPath{p}, p, nil, false
+	c.mig.movedBy = wire.NoPacket
 	c.mig.largest = c.spaces[recovery.SpaceApp].acks.Largest()
 }
 
@@ -245,8 +249,45 @@ func (c *Conn) followPeer(pn wire.PacketNumber, probing bool) {
 		// from the client at its preferred address and until the server has validated the new path."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.2-2
 		p.wanted = pn
+	case m.contested && p.dst == m.active.dst:
+		p.wanted = pn
+		c.validate(m.active)
 	default:
+		m.movedBy, m.contested = pn, false
 		c.switchPath(p)
+	}
+}
+
+// duplicateArrived handles a packet that was received before. If it is the one that has moved the connection to the path in
+// use, or a later one, and arrives on the path before, someone has sent a copy of it from another address, which was faster
+// (RFC 9000, 9.3.2 and 9.3.3). The connection returns. As long as the path in use answers challenges, it then does not follow the peer to an
+// address with the same connection ID, which would be a NAT's.
+//
+// "An endpoint could also use heuristics to improve detection of this style of attack. For instance, NAT rebinding is improbable
+// if packets were recently received on the old path [...]. Endpoints can also look for duplicated packets. Conversely, a change
+// in connection ID is more likely to indicate an intentional migration rather than an attack."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3.3-7
+func (c *Conn) duplicateArrived(pn wire.PacketNumber) {
+	m, p := c.mig, c.recv.other.path
+	if p != nil && p == m.fallback && pn >= m.movedBy && p.dst == m.active.dst && c.side == tlsprovider.Server {
+		m.contested = true
+		m.active.until = c.now.Add(pathLinger)
+		c.switchPath(p)
+	}
+}
+
+// loseContest handles the failure of the path in use to answer challenges. The connection follows the peer to the other
+// address if that has been validated, and otherwise with the next packet from there.
+func (c *Conn) loseContest() {
+	m := c.mig
+	m.contested = false
+	for _, p := range m.paths {
+		if p.validated && p.wanted == m.largest {
+			m.active.validated = false // there is no way back
+			m.movedBy = m.largest
+			c.switchPath(p)
+			return
+		}
 	}
 }
 
@@ -272,6 +313,8 @@ func (c *Conn) switchPath(p *netPath) {
 		f.until = c.now.Add(pathLinger)
 	}
 	switch {
+	case m.contested:
+		m.fallback = nil // the other path stays, and its validation goes on
 	case !old.validated:
 		// "After changing the address to which it sends non-probing packets, an endpoint can abandon any path
 		// validation for other addresses."

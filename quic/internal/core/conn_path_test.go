@@ -474,3 +474,56 @@ func TestTokenForNewAddress(t *testing.T) {
 	}
 	require.Equal(t, 1, tokens)
 }
+
+// Someone sends copies of the client's packets from another address, which arrive first. The original of the packet that has
+// moved the connection shows it. As long as the client answers challenges at its address, the connection stays there, even if
+// the copier can forward the server's packets and so validate its address (RFC 9000, 9.3.3).
+func TestCopiedPackets(t *testing.T) {
+	r := connected(t, rigOptions{})
+	copied := func(b []byte) (sent []sentOn) {
+		t.Helper()
+		sent = r.giveFrom(otherPort, append([]byte(nil), b...))
+		return append(sent, r.giveFrom(clientAddr, b)...)
+	}
+	answer := func(from netip.AddrPort, sent []sentOn) []sentOn {
+		t.Helper()
+		ch, _ := challengeOn(t, from, sent)
+		return copied(r.padded([]wire.Frame{wire.PathResponse(ch)}, nil))
+	}
+	sent := copied(r.padded([]wire.Frame{wire.Ping{}}, nil))
+	require.Equal(t, clientAddr, r.server.Path().Remote)
+	require.EqualValues(t, 2, r.server.Stats().PathChanges)
+	answer(otherPort, sent)
+	answer(clientAddr, sent)
+	for range 20 {
+		r.now = r.now.Add(time.Second)
+		sent = copied(r.padded([]wire.Frame{wire.Ping{}}, nil))
+		require.Equal(t, clientAddr, r.server.Path().Remote)
+		answer(clientAddr, sent)
+	}
+	require.EqualValues(t, 2, r.server.Stats().PathChanges)
+
+	// The client really gets the other port, and does not answer at the old one any more.
+	r.now = r.now.Add(time.Second)
+	r.sayFull(otherPort, wire.Ping{})
+	for end := r.now.Add(4 * time.Second); r.server.Path().Remote != otherPort; {
+		require.True(t, r.now.Before(end))
+		r.expireServer()
+		r.sayFull(otherPort, wire.Ping{})
+	}
+	require.NoError(t, errOf(r.server))
+
+	// Its packets are sent once more from the old address, without effect.
+	b := r.padded([]wire.Frame{wire.Ping{}}, nil)
+	r.giveFrom(otherPort, append([]byte(nil), b...))
+	r.giveFrom(clientAddr, b)
+	require.Equal(t, otherPort, r.server.Path().Remote)
+
+	// A move on purpose, to another connection ID, is followed during a contest as well.
+	r = connected(t, rigOptions{})
+	copied(r.padded([]wire.Frame{wire.Ping{}}, nil))
+	require.True(t, r.server.mig.contested)
+	r.giveFrom(otherAddr, r.padded([]wire.Frame{wire.Ping{}}, r.unusedID()))
+	require.Equal(t, otherAddr, r.server.Path().Remote)
+	require.Equal(t, clientAddr, r.server.mig.fallback.addrs.Remote)
+}

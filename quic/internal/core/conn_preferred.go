@@ -82,7 +82,7 @@ func (c *Conn) arriveAtPreferred(p *netPath) {
 		c.switchPath(p)
 		c.ids.stay = false // disable_active_migration is for the address of the handshake
 		c.idle.ping = true
-	case c.side == tlsprovider.Server && p.wanted != wire.NoPacket && p.wanted == m.largest:
+	case c.side == tlsprovider.Server && p.addrs.Local != m.active.addrs.Local && p.wanted == m.largest:
 		c.switchPath(p)
 	}
 }

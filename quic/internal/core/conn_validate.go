@@ -170,6 +170,8 @@ func (c *Conn) validationFailed(p *netPath) {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9.3.2-3
 		m.failed++
 		c.end(&CloseError{Silent: ErrNoPath}, Remnant{})
+	case p == m.active && m.contested:
+		c.loseContest()
 	case p == m.active, p == m.fallback:
 		// There is no better path, or the old one is kept until the path in use is validated.
 	default:

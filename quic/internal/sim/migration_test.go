@@ -95,7 +95,7 @@ func TestRebindingRandomWorlds(t *testing.T) {
 // address such that it arrives before the original packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.3.2-1
 func TestSpoofedAddress(t *testing.T) {
-	for name, every := range map[string]int{"every third": 3, "every tenth": 10} {
+	for name, every := range map[string]int{"each": 1, "every third": 3, "every tenth": 10} {
 		for _, port := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, " port ", port), func(t *testing.T) {
 				o := options(3, fake.New(fake.Options{Seed: 3}))
@@ -122,6 +122,37 @@ func TestSpoofedAddress(t *testing.T) {
 				t.Logf("%v, %+v", p.Now(), p.ServerConn().Stats().Counts)
 			})
 		}
+	}
+}
+
+// An attacker also passes on what the server sends to its address, so that the client answers the challenges. Its copies of the
+// client's packets are the faster ones all the time. The connection stays on the direct path, because that works.
+//
+// "If the attacker is able to continue forwarding packets, it might be able to cause migration to a path via the attacker."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3.3-1
+func TestForwardedPackets(t *testing.T) {
+	for _, loss := range []float64{0, 0.02} {
+		o := options(3, fake.New(fake.Options{Seed: 3}))
+		o.Up = Link{Delay: oneWay, Rate: 10e6 / 8, Queue: 37_500, Loss: loss}
+		o.Down = o.Up
+		o.Client.Send = []Transfer{{Uni: true, Size: 2 << 20}}
+		o.Server = func() *App { return &App{Send: []Transfer{{Uni: true, Size: 2 << 20}}} }
+		p, err := NewPair(o)
+		require.NoError(t, err)
+		attacker := netip.MustParseAddrPort("203.0.113.9:7")
+		p.Server.watch(attacker)
+		p.Client.nat.relay = attacker
+		p.Client.Tap = func(now monotime.Time, b []byte) {
+			if b[0]&0x80 == 0 {
+				p.At(now.Add(oneWay/2), func() { p.Server.receive(bytes.Clone(b), attacker) })
+			}
+		}
+		_, err = p.RunTransfers(5 * time.Minute)
+		require.NoError(t, err)
+		s := p.ServerConn().Stats()
+		require.True(t, p.Server.nat.peers[attacker].answered, "the attacker's address is validated")
+		require.Equal(t, p.Client.Addr, p.ServerConn().Path().Remote)
+		require.EqualValues(t, 2, s.PathChanges, "there and back")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type nat struct {
 	public netip.AddrPort
 	others []netip.AddrPort            // further addresses of the Node, which the nat does not change
+	relay  netip.AddrPort              // an attacker's address, at which everything is passed on to the Node
 	peers  map[netip.AddrPort]*contact // nil before the peer's address changes
 }
 
@@ -50,7 +51,7 @@ func (n *Node) source(local netip.AddrPort) netip.AddrPort {
 
 // local returns the local address that belongs to the address to which a datagram was sent.
 func (n *Node) local(addr netip.AddrPort) netip.AddrPort {
-	if addr == n.nat.public {
+	if addr == n.nat.public || addr == n.nat.relay {
 		return n.Addr
 	}
 	return addr
@@ -79,7 +80,7 @@ func (n *Node) RebindEvery(first, interval monotime.Time, wholeAddr bool) {
 
 // admits reports whether a datagram that from has sent to an address arrives at the Node.
 func (n *Node) admits(from *Node, addr netip.AddrPort) bool {
-	if addr != n.nat.public && !slices.Contains(n.nat.others, addr) {
+	if addr != n.nat.public && addr != n.nat.relay && !slices.Contains(n.nat.others, addr) {
 		return false
 	}
 	if k := from.nat.peers[addr]; k != nil {
