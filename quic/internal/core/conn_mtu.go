@@ -30,7 +30,7 @@ func (c *Conn) enableMTUSearch(pa *recovery.Path, remote netip.Addr, most int) {
 // to send needs no larger datagrams, so it sends no probes.
 func (c *Conn) mtuProbeSize(room int) int {
 	size := c.loss.Path().MTUProbeSize()
-	if size == 0 || size > room || !c.tls.confirmed || c.keys.spent() || c.loss.ProbesPending() > 0 ||
+	if size == 0 || size > min(room, c.loss.Path().AmplificationCredit()) || !c.tls.confirmed || c.keys.spent() || c.loss.ProbesPending() > 0 ||
 		c.loss.SendLimit(c.now) != recovery.SendAll || !c.hasPending() {
 		return 0
 	}

@@ -302,7 +302,10 @@ func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 		// "An endpoint MUST expand datagrams that contain a PATH_RESPONSE frame to at least the
 		// smallest allowed maximum datagram size of 1200 bytes."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-3
-		d.pad = true
+		// "However, an endpoint MUST NOT expand the datagram containing the PATH_RESPONSE if the resulting
+		// data exceeds the anti-amplification limit."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-3
+		d.pad = d.pad || d.limit >= MinInitialSize
 		c.pathResponses = c.pathResponses[1:]
 	}
 	d.payload, c.send.rec = c.appendIDFrames(d.payload, d.room(), d.pn, c.send.rec, probe)
