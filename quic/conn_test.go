@@ -307,3 +307,55 @@ func (c *Conn) isDriving() bool {
 	defer c.mu.Unlock()
 	return c.driving
 }
+
+// What was written just before CloseWithError arrives with it: as much as fits in a train.
+func TestCloseWithErrorSendsWhatIsWritten(t *testing.T) {
+	for name, age := range map[string]time.Duration{"at once": 0, "while it rests": time.Minute} {
+		t.Run(name, func(t *testing.T) { closeAfterWrite(t, age) })
+	}
+}
+
+// closeAfterWrite writes and closes a connection that has been idle for some time.
+func closeAfterWrite(t *testing.T, age time.Duration) {
+	cfg := serverConfig()
+	cfg.MaxIdleTimeout = -1
+	client := clientConfig()
+	client.MaxIdleTimeout = -1
+	inBubble(t, cfg, client, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		time.Sleep(age)
+		before := client.Stats().DatagramsSent
+		s, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write([]byte("sorry"))
+		require.NoError(t, err)
+		require.NoError(t, client.CloseWithError(7, "bad request"))
+		require.LessOrEqual(t, client.Stats().DatagramsSent, before+2)
+
+		peer, err := server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		got, err := io.ReadAll(peer)
+		require.Equal(t, "sorry", string(got))
+		requireApplicationError(t, err, 7, "bad request", true)
+	})
+}
+
+// A CloseWithError with more data than a train sends a part, and does not wait for the peer or for memory.
+func TestCloseWithErrorDoesNotWait(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		s, err := client.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write(make([]byte, 1<<20))
+		require.NoError(t, err)
+		start := time.Now()
+		require.NoError(t, client.CloseWithError(7, ""))
+		require.Zero(t, time.Since(start))
+		peer, err := server.AcceptStream(t.Context())
+		require.NoError(t, err)
+		n, err := io.Copy(io.Discard, peer)
+		requireApplicationError(t, err, 7, "", true)
+		require.Positive(t, n)
+		require.Less(t, n, int64(1<<20))
+	})
+}

@@ -23,6 +23,8 @@ type closeState struct {
 	deferred *CloseError
 	state    uint8
 	drained  bool
+	// flushed is set once the train before CONNECTION_CLOSE has been built.
+	flushed bool
 	// readable is set if data that arrived before the end can still be read.
 	readable bool
 }
@@ -148,6 +150,18 @@ func (c *Conn) drain(err *CloseError) {
 func (c *Conn) HandleStatelessReset(now monotime.Time) {
 	c.clamp(now)
 	c.end(&CloseError{Silent: ErrStatelessReset}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
+}
+
+// flushes reports whether a train with what was written goes before CONNECTION_CLOSE. One does if the application
+// closes the connection, so that the last words of a stream and the reason for the end arrive together. It returns true
+// once.
+func (c *Conn) flushes() bool {
+	if c.Flushed() || !c.streams.HasPending() && !c.hasDatagrams() || c.closing.flushed || !c.closing.err.Application || !c.tls.complete || c.spaces[recovery.SpaceApp].seal == nil ||
+		c.keys.spent() {
+		return false
+	}
+	c.closing.flushed = true
+	return true
 }
 
 // pollClose builds the datagram with CONNECTION_CLOSE and ends the connection.

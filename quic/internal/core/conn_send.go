@@ -33,6 +33,12 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	c.clamp(now)
 	switch {
 	case c.closing.state == stateClosing:
+		if c.flushes() {
+			c.wake()
+			if tx, ok := c.buildTrain(buf); ok {
+				return tx, true
+			}
+		}
 		return c.pollClose(buf)
 	case c.closing.state == stateGone, c.closing.deferred != nil, c.scratch == nil && !c.HasTransmit(now):
 		return Transmit{}, false
@@ -41,7 +47,6 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	if c.spaces[recovery.SpaceApp].seal != nil && !c.maybeUpdateKeys() {
 		return c.pollClose(buf)
 	}
-	c.send.sent = c.send.sent[:0]
 	if c.migrating() {
 		if p := c.dueProbe(); p != nil {
 			return c.buildPathProbe(p, buf)
@@ -50,6 +55,11 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 	if size := c.mtuProbeSize(len(buf)); size > 0 {
 		return c.buildMTUProbe(buf, size)
 	}
+	return c.buildTrain(buf)
+}
+
+// buildTrain builds a train of datagrams of the usual size.
+func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
 	d := newDatagram(c, buf[:0], 0)
 	segment := 0

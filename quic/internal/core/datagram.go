@@ -39,6 +39,7 @@ type sentInfo struct {
 
 func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
 	c.wake()
+	c.send.sent = c.send.sent[:0]
 	d := &c.send.d
 	*d = datagramBuilder{c: c, dst: c.ids.dst(), b: b, begin: len(b), limit: limit, descs: d.descs}
 	for s := range d.descs {
