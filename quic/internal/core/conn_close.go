@@ -37,12 +37,20 @@ func (c *Conn) Err() *CloseError { return c.closing.err }
 
 // Close ends the connection and has PollTransmit return a CONNECTION_CLOSE frame. Data that has not been
 // acknowledged may be lost: see Flushed.
+//
+// "An endpoint that wishes to communicate a fatal connection error MUST use a CONNECTION_CLOSE frame if it is able."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-2
 func (c *Conn) Close(now monotime.Time, application bool, code uint64, reason string) {
 	c.clamp(now)
 	c.abort(&CloseError{Application: application, Code: code, Reason: reason})
 }
 
 // abortf closes the connection because the peer violated the protocol.
+//
+// "Errors that result in the connection being unusable, such as an obvious violation of protocol semantics or
+// corruption of state that affects an entire connection, MUST be signaled using a CONNECTION_CLOSE frame (Section
+// 19.19)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-11.1-1
 func (c *Conn) abortf(code wire.ErrorCode, frame uint64, reason string) {
 	c.abort(&CloseError{Code: uint64(code), FrameType: frame, Reason: reason})
 }
@@ -142,11 +150,18 @@ func (c *Conn) completing(s recovery.Space) bool {
 }
 
 // drain ends the connection because the peer has closed it.
+//
+// "An endpoint MUST NOT send further packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-2
 func (c *Conn) drain(err *CloseError) {
 	c.end(err, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
 }
 
 // HandleStatelessReset ends the connection because the peer sent a stateless reset.
+//
+// "If the last 16 bytes of the datagram are identical in value to a stateless reset token, the endpoint MUST enter
+// the draining period and not send any further packets on this connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-5
 func (c *Conn) HandleStatelessReset(now monotime.Time) {
 	c.clamp(now)
 	c.end(&CloseError{Silent: ErrStatelessReset}, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
@@ -170,6 +185,9 @@ func (c *Conn) flushes() bool {
 // server does not know whether the client has Handshake keys. Under these circumstances, a server SHOULD
 // send a CONNECTION_CLOSE frame in both Handshake and Initial packets [...]"
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-2.1
+// "After the handshake is confirmed (see Section 4.1.2 of [QUIC-TLS]), an endpoint MUST send any CONNECTION_CLOSE
+// frames in a 1-RTT packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-1
 func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], min(c.loss.Path().AmplificationCredit(), c.cfg.DatagramSize, len(buf)))
 	for s := recovery.SpaceInitial; s < recovery.NumSpaces; s++ {

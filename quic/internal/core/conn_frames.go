@@ -26,10 +26,16 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		reserved = 0x18
 	}
 	if pkt[0]&reserved != 0 {
+		// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits, after removing both
+		// packet and header protection, as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
 		c.abortf(wire.ProtocolViolation, 0, "reserved bits are not zero")
 		return
 	}
 	sp := c.spaces[s]
+	// "Duplicate suppression MUST happen after removing packet protection for the reasons described in Section 9.5 of
+	// [QUIC-TLS]."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
 	if !sp.acks.ShouldProcess(pn) {
 		c.drop(DropDuplicate)
 		if c.migrating() {
@@ -98,6 +104,10 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 
 // handleFrames processes the frames of a packet in order and stops if one closes the connection. probing reports
 // whether all of them are probing frames (RFC 9000, section 9.1).
+//
+// "An endpoint MUST generate a connection error if processing the contents of these packets prior to discovering an
+// error, or fully revert any changes made during that processing."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2-6
 func (c *Conn) handleFrames(s recovery.Space, b, pkt []byte) (eliciting, probing, ok bool) {
 	probing = true
 	for len(b) > 0 {
@@ -229,6 +239,9 @@ func (c *Conn) handleCrypto(s recovery.Space, f wire.Crypto) {
 	in := &c.spaces[s].in
 	switch {
 	case !in.receive(f):
+		// "If an endpoint does not expand its buffer, it MUST close the connection with a CRYPTO_BUFFER_EXCEEDED
+		// error code."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-7.5-3
 		c.abortf(wire.CryptoBufferExceeded, wire.FrameCrypto, "too much CRYPTO data is out of order")
 	case in.have.NumRanges() > 0 && c.readBeyond(s):
 		// "If the packet is from a previously installed encryption level, it MUST NOT contain data

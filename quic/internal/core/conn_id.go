@@ -72,6 +72,9 @@ func (s *idState) initClient(c *Conn) {
 	s.remote = append(s.remote, remoteID{id: s.originalDst})
 }
 
+// "A server MUST set the Destination Connection ID it uses for sending packets based on the first received Initial
+// packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
 func (s *idState) initServer(c *Conn, in *Incoming) {
 	s.originalDst = in.OriginalDstID
 	s.retrySrc, s.retried = in.RetrySrcID, in.Retried
@@ -83,6 +86,8 @@ func (s *idState) initServer(c *Conn, in *Incoming) {
 	s.remote = append(s.remote, remoteID{id: in.PeerID})
 }
 
+// "The sequence number on each newly issued connection ID MUST increase by 1."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-2
 func (s *idState) addLocal(c *Conn, id wire.ConnID) *localID {
 	s.local = append(s.local, localID{seq: s.nextLocal, id: id})
 	s.nextLocal++
@@ -97,6 +102,10 @@ func (s *idState) dst() wire.ConnID { return s.remote[0].id }
 func (s *idState) src() wire.ConnID { return s.local[0].id }
 
 // accepts reports whether id, the destination of a packet, is one of our connection IDs.
+//
+// "When an endpoint issues a connection ID, it MUST accept packets that carry this connection ID for the duration of
+// the connection or until its peer invalidates the connection ID via a RETIRE_CONNECTION_ID frame (Section 19.16)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-3
 func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 	for i := range s.local {
 		if s.local[i].id == id {
@@ -112,6 +121,16 @@ func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 }
 
 // setPeerFirst stores the connection ID that the server chose in its first Initial or Retry packet.
+//
+// "A client MUST change the Destination Connection ID it uses for sending packets in response to only the first
+// received Initial or Retry packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
+// "Until a packet is received from the server, the client MUST use the same Destination Connection ID value on all
+// packets in this connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
+// "The client MUST use the value from the Source Connection ID field of the Retry packet in the Destination
+// Connection ID field of subsequent packets that it sends."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
 func (s *idState) setPeerFirst(id wire.ConnID) {
 	s.peerFirst, s.havePeer = id, true
 	s.remote[0].id = id
@@ -159,6 +178,9 @@ func (c *Conn) localIDUsed(i int) {
 // handleNewConnID handles a NEW_CONNECTION_ID frame.
 func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	s := &c.ids
+	// "An endpoint that is sending packets with a zero-length Destination Connection ID MUST treat receipt of a
+	// NEW_CONNECTION_ID frame as a connection error of type PROTOCOL_VIOLATION."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-6
 	if s.dst().Len() == 0 {
 		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "NEW_CONNECTION_ID received although connection IDs are empty")
 		return
@@ -178,10 +200,17 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	if c.mig != nil && !c.mig.seen.add(f.Seq) {
 		return // we have retired it
 	}
+	// "A receiver MUST ignore any Retire Prior To fields that do not increase the largest received Retire Prior To
+	// value."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-10
 	if f.RetirePriorTo > s.retirePrior {
 		s.retirePrior = f.RetirePriorTo
 		c.retireBelow(f.RetirePriorTo)
 	}
+	// "An endpoint that receives a NEW_CONNECTION_ID frame with a sequence number smaller than the Retire Prior To
+	// field of a previously received NEW_CONNECTION_ID frame MUST send a corresponding RETIRE_CONNECTION_ID frame
+	// that retires the newly received connection ID, unless it has already done so for that sequence number."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-11
 	if f.Seq < s.retirePrior {
 		c.retire(f.Seq)
 	} else {
@@ -190,8 +219,16 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 	switch {
 	case len(s.remote) == 0:
 		c.abortf(wire.ProtocolViolation, wire.FrameNewConnectionID, "the peer retired every connection ID")
+	// "After processing a NEW_CONNECTION_ID frame and adding and retiring active connection IDs, if the number of
+	// active connection IDs exceeds the value advertised in its active_connection_id_limit transport parameter, an
+	// endpoint MUST close the connection with an error of type CONNECTION_ID_LIMIT_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-5
 	case len(s.remote) > activeConnIDLimit:
 		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many connection IDs")
+	// "An endpoint MUST NOT forget a connection ID without retiring it, though it MAY choose to treat having
+	// connection IDs in need of retirement that exceed this limit as a connection error of type
+	// CONNECTION_ID_LIMIT_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.2-6
 	case len(s.retiring) > maxRetiring:
 		c.abortf(wire.ConnectionIDLimitError, wire.FrameNewConnectionID, "too many retired connection IDs")
 	default:
@@ -201,6 +238,11 @@ func (c *Conn) handleNewConnID(f wire.NewConnectionID) {
 }
 
 // retireBelow retires the peer's connection IDs with sequence numbers below seq.
+//
+// "Upon receipt of an increased Retire Prior To field, the peer MUST stop using the corresponding connection IDs and
+// retire them with RETIRE_CONNECTION_ID frames before adding the newly provided connection ID to the set of active
+// connection IDs."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.2-5
 func (c *Conn) retireBelow(seq uint64) {
 	s := &c.ids
 	kept := s.remote[:0]
@@ -346,6 +388,9 @@ func (s *idState) retireFate(seq uint64, pn wire.PacketNumber, fate recovery.Fat
 // "An endpoint MUST NOT check for any stateless reset tokens associated with connection IDs it has not
 // used or for connection IDs that have been retired."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-3
+// "When comparing a datagram to stateless reset token values, endpoints MUST perform the comparison without leaking
+// information about the value of the token."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-4
 func (c *Conn) isResetToken(tail [16]byte) bool {
 	r := &c.ids.remote[0]
 	if o := &c.recv.other; o.set {

@@ -37,6 +37,12 @@ func (c *Conn) mayUpdate() bool {
 
 // maybeUpdateKeys starts a key update if enough packets have been sealed. It returns false if no more
 // packets may be sealed.
+//
+// "An endpoint MUST initiate a key update (Section 6) prior to exceeding any limit set for the AEAD that is in use."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.3-9
+// "Endpoints MUST initiate a key update before sending more protected packets than the confidentiality limit for the
+// selected AEAD permits."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 func (c *Conn) maybeUpdateKeys() bool {
 	k := &c.keys
 	urgent := k.limit > 0 && k.sealed+updateMargin >= k.limit
@@ -54,6 +60,12 @@ func (c *Conn) maybeUpdateKeys() bool {
 
 // spent reports whether the AEAD may seal no more in this phase, except for the packet that closes the
 // connection.
+//
+// "Endpoints MUST count the number of encrypted packets for each set of keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
+// "If the total number of encrypted packets with the same key exceeds the confidentiality limit for the selected
+// AEAD, the endpoint MUST stop using those keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 func (k *keyState) spent() bool { return k.limit > 0 && k.sealed+1 >= k.limit }
 
 // UpdateKeys starts a key update and reports whether one was allowed. It has a PING sent, so that the peer learns of the
@@ -114,6 +126,8 @@ func (c *Conn) handleNextPhase(pn wire.PacketNumber) {
 	}
 	k.openPhase++
 	k.firstOpened, k.answered = pn, false
+	// "An endpoint MUST retain old keys until it has successfully unprotected a packet sent using the new keys."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-8
 	k.dropPrevious = c.now.Add(3 * c.loss.PTO())
 	c.traced(TraceEvent{Kind: TraceKeyUpdated, Space: recovery.SpaceApp, Phase: k.openPhase, Trigger: trigger})
 }
@@ -158,6 +172,13 @@ func (k *keyState) ackedApp(pn wire.PacketNumber) {
 }
 
 // failedOpen counts a packet that failed to authenticate and closes the connection if there were too many.
+//
+// "Similarly, a packet that appears to trigger a key update but cannot be unprotected successfully MUST be
+// discarded."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.5-1
+// "In addition to counting packets sent, endpoints MUST count the number of received packets that fail authentication
+// during the lifetime of a connection."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-6
 func (c *Conn) failedOpen() {
 	c.drop(DropUndecryptable)
 	c.keys.failed++

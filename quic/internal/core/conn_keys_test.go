@@ -125,6 +125,12 @@ func TestVersionNegotiationIsLimited(t *testing.T) {
 
 // Packets that are reordered around a key update are opened with the keys of their own phase, in any order,
 // and cause no further update.
+//
+// "An endpoint MUST retain old keys until it has successfully unprotected a packet sent using the new keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-8
+// "For this reason, endpoints MUST be able to retain two sets of packet protection keys for receiving packets: the
+// current and the next."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.3-5
 func TestReorderingAroundAKeyUpdate(t *testing.T) {
 	for _, order := range [][]int{{3, 0, 2, 1, 5, 4}, {5, 4, 3, 2, 1, 0}, {0, 3, 1, 4, 2, 5}, {4, 2, 5, 0, 3, 1}} {
 		r := connected(t, rigOptions{})
@@ -147,6 +153,10 @@ func TestReorderingAroundAKeyUpdate(t *testing.T) {
 }
 
 // A packet whose key phase bit was changed on the way does not open and causes no key update.
+//
+// "Similarly, a packet that appears to trigger a key update but cannot be unprotected successfully MUST be
+// discarded."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.5-1
 func TestChangedPhaseBit(t *testing.T) {
 	r := connected(t, rigOptions{})
 	for i := range 50 {

@@ -26,6 +26,17 @@ func closeOf(t *testing.T, frames []wire.Frame) (out []wire.ConnectionClose) {
 }
 
 // An application's close is sent at once, and the Endpoint repeats it if the peer keeps sending.
+//
+// "To avoid being used for an amplification attack, such endpoints MUST limit the cumulative size of packets it sends
+// to three times the cumulative size of the packets that are received and attributed to the connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-5
+// "An endpoint in the closing state MUST either discard packets received from an unvalidated address or limit the
+// cumulative size of packets it sends to an unvalidated address to three times the size of packets it receives from
+// that address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-7
+// "After the handshake is confirmed (see Section 4.1.2 of [QUIC-TLS]), an endpoint MUST send any CONNECTION_CLOSE
+// frames in a 1-RTT packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-1
 func TestCloseAndRemnant(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.server.Close(r.now, true, 7, "enough")
@@ -59,6 +70,9 @@ func TestCloseAndRemnant(t *testing.T) {
 }
 
 // After the peer closes, the connection drains and sends nothing.
+//
+// "An endpoint MUST NOT send further packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-2
 func TestDraining(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Code: 9, Reason: []byte("bye")})
@@ -217,6 +231,10 @@ func TestHandshakeTimeout(t *testing.T) {
 }
 
 // A datagram that ends in the reset token ends the connection. One that does not is dropped.
+//
+// "If the last 16 bytes of the datagram are identical in value to a stateless reset token, the endpoint MUST enter
+// the draining period and not send any further packets on this connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-5
 func TestStatelessReset(t *testing.T) {
 	r := connected(t, rigOptions{})
 	token := r.serverConfig.ResetToken(r.server.ids.local[0].id)
@@ -232,6 +250,19 @@ func TestStatelessReset(t *testing.T) {
 }
 
 // The handshake fails if it authenticates other connection IDs than the peer's.
+//
+// "The values provided by a peer for these transport parameters MUST match the values that an endpoint used in the
+// Destination and Source Connection ID fields of Initial packets that it sent (and received, for servers)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-3
+// "Endpoints MUST validate that received transport parameters match received connection ID values."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-3
+// "An endpoint MUST treat the absence of the initial_source_connection_id transport parameter from either endpoint or
+// the absence of the original_destination_connection_id transport parameter from the server as a connection error of
+// type TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-4
+// "A server MUST treat receipt of any of these transport parameters as a connection error of type
+// TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 func TestParametersAreAuthenticated(t *testing.T) {
 	r := connected(t, rigOptions{})
 	other := r.connID()
@@ -329,6 +360,9 @@ func TestUndecryptablePackets(t *testing.T) {
 
 // The AEAD's limits apply to all phases together (RFC 9001, section 6.6).
 func TestAEADLimits(t *testing.T) {
+	// "In addition to counting packets sent, endpoints MUST count the number of received packets that fail
+	// authentication during the lifetime of a connection."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-6
 	t.Run("integrity", func(t *testing.T) {
 		r := connected(t, rigOptions{provider: fake.Options{IntegrityLimit: 20}})
 		for i := range 20 {
@@ -361,6 +395,9 @@ func TestAEADLimits(t *testing.T) {
 }
 
 // When the peer updates its keys, we follow, and keep the previous keys for a while for late packets.
+//
+// "An endpoint MUST retain old keys until it has successfully unprotected a packet sent using the new keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-8
 func TestPeerUpdatesKeys(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.say(server, recovery.SpaceApp, wire.Ping{})
@@ -382,6 +419,13 @@ func TestPeerUpdatesKeys(t *testing.T) {
 }
 
 // A server sends at most three times what it has received before the client's address is validated.
+//
+// "Therefore, after receiving packets from an address that is not yet validated, an endpoint MUST limit the amount of
+// data it sends to the unvalidated address to three times the amount of data received from that address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8-2
+// "The server MUST also limit the number of bytes it sends before validating the address of the client; see Section
+// 8."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-5
 func TestAmplification(t *testing.T) {
 	r := newRig(t, rigOptions{provider: fake.Options{ChainLen: 20_000}})
 	up, down := 0, 0

@@ -56,6 +56,9 @@ func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 	require.NoError(t, errOf(r.server), "repeated data")
 	short := r.packet(server, recovery.SpaceInitial, crypto(in.base-1, 2)[:1000], nil)
 	r.give(server, short)
+	// "Therefore, an endpoint MUST NOT close a connection when it receives a datagram that does not meet size
+	// constraints; the endpoint MAY discard such datagrams."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-14-8
 	require.NoError(t, errOf(r.server), "an Initial packet in a datagram below 1200 bytes")
 	answer := r.sayBytes(server, recovery.SpaceInitial, crypto(in.base-1, 2))
 	r.requireClosed(server, wire.ProtocolViolation, answer)
@@ -76,6 +79,12 @@ func TestRetireUnsentConnID(t *testing.T) {
 }
 
 // No packet is sealed beyond the AEAD's limit, neither in a train nor to close the connection.
+//
+// "Endpoints MUST count the number of encrypted packets for each set of keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
+// "If the total number of encrypted packets with the same key exceeds the confidentiality limit for the selected
+// AEAD, the endpoint MUST stop using those keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 func TestConfidentialityLimitInATrain(t *testing.T) {
 	const limit = 24
 	r := connected(t, rigOptions{provider: fake.Options{ConfidentialityLimit: limit},
@@ -138,6 +147,10 @@ func TestResetTokenOfAnUnusedID(t *testing.T) {
 }
 
 // A peer that uses empty connection IDs must not issue others.
+//
+// "An endpoint that is sending packets with a zero-length Destination Connection ID MUST treat receipt of a
+// NEW_CONNECTION_ID frame as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-6
 func TestNewConnectionIDBesideEmptyOnes(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.server.ids.remote = []remoteID{{}}

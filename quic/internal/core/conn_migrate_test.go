@@ -90,6 +90,9 @@ func TestClientRemovesPath(t *testing.T) {
 // "An endpoint MUST NOT initiate connection migration before the handshake is confirmed, as defined in Section 4.1.2 of
 // [QUIC-TLS]."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9-2
+// "An endpoint that receives this transport parameter MUST NOT use a new local address when sending to the address
+// that the peer used during the handshake."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.26.1
 func TestClientMustStay(t *testing.T) {
 	r := connected(t, rigOptions{server: func(c *Config) { c.DisableActiveMigration = true }})
 	require.True(t, peerParams(t, r.server).DisableActiveMigration)
@@ -98,6 +101,9 @@ func TestClientMustStay(t *testing.T) {
 	require.Nil(t, r.client.mig)
 	// A server that has sent the parameter follows its client all the same: a NAT may have moved it.
 	r.sayFull(otherPort, wire.Ping{})
+	// "If the peer violates this requirement, the endpoint MUST either drop the incoming packets on that path without
+	// generating a Stateless Reset or proceed with path validation and allow the peer to migrate."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-9-3
 	require.Equal(t, otherPort, r.server.Path().Remote)
 
 	r = newRig(t, rigOptions{})

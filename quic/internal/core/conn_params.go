@@ -86,6 +86,12 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 // "An endpoint MUST treat the following as a connection error of type TRANSPORT_PARAMETER_ERROR
 // or PROTOCOL_VIOLATION: [...] absence [...] mismatch [...]"
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.3-5
+// "Endpoints MUST validate that received transport parameters match received connection ID values."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-3
+// "An endpoint MUST treat the absence of the initial_source_connection_id transport parameter from either endpoint or
+// the absence of the original_destination_connection_id transport parameter from the server as a connection error of
+// type TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-4
 func (c *Conn) authenticateIDs(p *wire.TransportParameters) string {
 	if !p.HasInitialSrcConnID || p.InitialSrcConnID != c.ids.peerFirst {
 		return "initial_source_connection_id does not match"

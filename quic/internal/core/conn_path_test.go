@@ -48,6 +48,10 @@ func TestServerFollowsClient(t *testing.T) {
 			ch, _ := challengeOn(t, to, sent)
 
 			// The response may come from anywhere.
+			//
+			// "This requirement MUST NOT be enforced by the endpoint that initiates path validation, as that would
+			// enable an attack on migration; see Section 9.3.3."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-2
 			sent = r.sayFrom(clientAddr, wire.PathResponse(ch))
 			require.Equal(t, to, r.server.Path().Remote)
 			s := r.server.Stats()

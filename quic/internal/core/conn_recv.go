@@ -64,6 +64,8 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 // "[...] a client MUST NOT process incoming 1-RTT protected packets before the TLS handshake is
 // complete."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.7-8
+// "Endpoints in either role MUST NOT decrypt 1-RTT packets from their peer prior to completing the handshake."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-1
 func (c *Conn) mayOpenApp() bool {
 	return c.tls.complete && c.spaces[recovery.SpaceApp].open != nil
 }
@@ -91,6 +93,11 @@ func (c *Conn) addShort(off int, d []byte) {
 }
 
 // checkShort returns why a 1-RTT packet must be dropped according to its header, or DropNone.
+//
+// "Endpoints MUST discard packets that are too small to be valid QUIC packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-14
+// "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
 func (c *Conn) checkShort(d []byte) DropReason {
 	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 {
 		return DropMalformed
@@ -174,6 +181,10 @@ func (c *Conn) handleKept(d *ReceivedDatagram) {
 }
 
 // receivedDatagram counts a datagram.
+//
+// "For the purposes of avoiding amplification prior to address validation, servers MUST count all of the payload
+// bytes received in datagrams that are uniquely attributed to a single connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
 func (c *Conn) receivedDatagram(size int) {
 	c.stats.DatagramsReceived++
 	c.stats.BytesReceived += uint64(size)
@@ -212,6 +223,9 @@ func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 			// a payload that is smaller than the smallest allowed maximum datagram size of
 			// 1200 bytes."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
+			// "Therefore, an endpoint MUST NOT close a connection when it receives a datagram that does not meet size
+			// constraints; the endpoint MAY discard such datagrams."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-14-8
 			c.drop(DropTooSmall)
 			return
 		}
@@ -258,6 +272,10 @@ func (c *Conn) handleEarlyShort(d []byte, ecn ECN) {
 }
 
 // handleLong handles an Initial, 0-RTT or Handshake packet.
+//
+// "If a client receives a packet that uses a different version than it initially selected, it MUST discard that
+// packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.1-3
 func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	switch {
 	case h.Version != c.version && !c.acceptsVersion(&h, pkt):

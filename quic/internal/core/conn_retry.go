@@ -19,6 +19,15 @@ func (c *Conn) Quotes(b []byte) bool {
 func (c *Conn) Retried() bool { return c.ids.retried }
 
 // handleRetry handles a Retry packet on a client.
+//
+// "Clients MUST discard Retry packets that have a Retry Integrity Tag that cannot be validated; see Section 5.8 of
+// [QUIC-TLS]."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
+// "A client MUST discard a Retry packet with a zero-length Retry Token field."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
+// "A client MUST discard a Retry packet that contains a Source Connection ID field that is identical to the
+// Destination Connection ID field of its Initial packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
 func (c *Conn) handleRetry(d []byte) {
 	r, n := wire.ParseRetry(d)
 	// "A client MUST accept and process at most one Retry packet for each connection attempt.
@@ -38,6 +47,12 @@ func (c *Conn) handleRetry(d []byte) {
 	c.traced(TraceEvent{Kind: TraceUnprotected, Header: d})
 	c.ids.retried, c.ids.retrySrc = true, r.SrcID
 	c.countFlight(peerFlight, true)
+	// "This token MUST be repeated by the client in all Initial packets it sends for that connection after it
+	// receives the Retry packet."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.2-1
+	// "In comparison, a token obtained in a Retry packet MUST be used immediately during the connection attempt and
+	// cannot be used in subsequent connection attempts."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-7
 	c.ids.token = append([]byte(nil), r.Token...)
 	c.ids.setPeerFirst(r.SrcID)
 	if err := c.setInitialKeys(r.SrcID); err != nil {
@@ -56,6 +71,13 @@ func (c *Conn) handleRetry(d []byte) {
 }
 
 // handleVersionNegotiation handles a Version Negotiation packet on a client.
+//
+// "A client that supports only this version of QUIC MUST abandon the current connection attempt if it receives a
+// Version Negotiation packet, with the following two exceptions."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
+// "A client MUST discard any Version Negotiation packet if it has received and successfully processed any other
+// packet, including an earlier Version Negotiation packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
 func (c *Conn) handleVersionNegotiation(d []byte) {
 	vn, n := wire.ParseVersionNegotiation(d)
 	if n < 0 || c.ids.heardInitial || c.ids.retried || vn.DstID != c.ids.src() || vn.SrcID != c.ids.originalDst {

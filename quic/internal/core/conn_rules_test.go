@@ -55,6 +55,10 @@ func TestPeerBreaksARule(t *testing.T) {
 		{"STOP_SENDING for a stream that only the peer sends on", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
 		{"MAX_STREAM_DATA for a stream that only receives", server, []wire.Frame{wire.MaxStreamData{ID: 2, Max: 1}}, nil, wire.StreamStateError},
 		{"RESET_STREAM_AT without support", server, []wire.Frame{wire.ResetStreamAt{ID: 2}}, nil, wire.FrameEncodingError},
+		// "After processing a NEW_CONNECTION_ID frame and adding and retiring active connection IDs, if the number of
+		// active connection IDs exceeds the value advertised in its active_connection_id_limit transport parameter,
+		// an endpoint MUST close the connection with an error of type CONNECTION_ID_LIMIT_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-5
 		{"too many connection IDs", server, []wire.Frame{
 			wire.NewConnectionID{Seq: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(11)},
 			wire.NewConnectionID{Seq: 12, ConnID: id(12)}}, nil, wire.ConnectionIDLimitError},
@@ -62,12 +66,18 @@ func TestPeerBreaksARule(t *testing.T) {
 			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 10, ConnID: id(11)}}, nil, wire.ProtocolViolation},
 		{"one ID with two sequence numbers", server, []wire.Frame{
 			wire.NewConnectionID{Seq: 10, RetirePriorTo: 10, ConnID: id(10)}, wire.NewConnectionID{Seq: 11, ConnID: id(10)}}, nil, wire.ProtocolViolation},
+		// "The value in the Retire Prior To field MUST be less than or equal to the value in the Sequence Number
+		// field."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-9
 		{"Retire Prior To above the sequence number", server, nil,
 			append(append([]byte{0x18, 1, 2, 8}, bytes.Repeat([]byte{7}, 8)...), make([]byte, 16)...), wire.FrameEncodingError},
 		{"a connection ID that is too long", server, nil,
 			append(append([]byte{0x18, 1, 0, 21}, bytes.Repeat([]byte{7}, 21)...), make([]byte, 16)...), wire.FrameEncodingError},
 		{"retirement of an ID that was never issued", server, []wire.Frame{wire.RetireConnectionID{Seq: 77}}, nil, wire.ProtocolViolation},
 		{"retirement of the ID in use", server, []wire.Frame{wire.RetireConnectionID{Seq: 0}}, nil, wire.ProtocolViolation},
+		// "If an endpoint does not expand its buffer, it MUST close the connection with a CRYPTO_BUFFER_EXCEEDED
+		// error code."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-7.5-3
 		{"CRYPTO beyond the buffer", server, []wire.Frame{wire.Crypto{Offset: maxAppCrypto, Data: []byte{1}}}, nil, wire.CryptoBufferExceeded},
 		{"a KeyUpdate message", server, []wire.Frame{wire.Crypto{Data: []byte{24, 0, 0, 1, 0}}}, nil, 0x10a},
 	} {
@@ -129,6 +139,15 @@ func TestPermittedFramesAreHarmless(t *testing.T) {
 }
 
 // A PATH_CHALLENGE frame is answered once with its own data.
+//
+// "On receiving a PATH_CHALLENGE frame, an endpoint MUST respond by echoing the data contained in the PATH_CHALLENGE
+// frame in a PATH_RESPONSE frame."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-1
+// "The recipient of this frame MUST generate a PATH_RESPONSE frame (Section 19.18) containing the same Data value."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.17-7
+// "Unlike other cases where datagrams are expanded, endpoints MUST NOT discard datagrams that appear to be too small
+// when they contain PATH_CHALLENGE or PATH_RESPONSE."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-7
 func TestPathChallenge(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.PathChallenge{Data: [8]byte{1, 2, 3}})
@@ -136,6 +155,15 @@ func TestPathChallenge(t *testing.T) {
 }
 
 // Frames that Initial and Handshake packets may not contain close the connection.
+//
+// "CONNECTION_CLOSE frames signaling application errors (type 0x1d) MUST only appear in the application data packet
+// number space."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.5-2.2
+// "All other frame types MUST only be sent in the application data packet number space."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.5-2.4
+// "Endpoints MUST treat receipt of Handshake packets with other frames as a connection error of type
+// PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.4-6
 func TestFramesInTheWrongSpace(t *testing.T) {
 	for _, s := range []recovery.Space{recovery.SpaceInitial, recovery.SpaceHandshake} {
 		for _, f := range []wire.Frame{
@@ -173,6 +201,10 @@ func midHandshake(t *testing.T, s recovery.Space) *rig {
 }
 
 // After a peer's first Initial packet, packets with another Source Connection ID are dropped.
+//
+// "Once a client has received a valid Initial packet from the server, it MUST discard any subsequent packet it
+// receives on that connection with a different Source Connection ID."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-7
 func TestAnotherSourceConnectionID(t *testing.T) {
 	another := func(header []byte) { header[7+header[5]] ^= 1 }
 	ping := append(wire.Ping{}.Append(nil), make([]byte, MinInitialSize)...) // and PADDING
@@ -189,6 +221,12 @@ func TestAnotherSourceConnectionID(t *testing.T) {
 	}
 }
 
+// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits, after removing both packet
+// and header protection, as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
+// "The payload of a packet that contains frames MUST contain at least one frame, and MAY contain multiple frames and
+// multiple frame types."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
 func TestReservedBitsAndEmptyPackets(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.give(server, r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, func(h []byte) { h[0] |= 0x18 }))
@@ -199,6 +237,10 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 }
 
 // Duplicates, junk and packets of other connections have no effect.
+//
+// "Duplicate suppression MUST happen after removing packet protection for the reasons described in Section 9.5 of
+// [QUIC-TLS]."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
 func TestNoiseIsDropped(t *testing.T) {
 	r := connected(t, rigOptions{})
 	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)

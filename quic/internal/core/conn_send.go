@@ -135,6 +135,12 @@ func (c *Conn) buildDatagram(d *datagramBuilder) bool {
 	if limit == recovery.SendNothing {
 		return false
 	}
+	// "[...] after receiving packets from an address that is not yet validated, an endpoint MUST limit the amount of
+	// data it sends to the unvalidated address to three times the amount of data received from that address."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8-2
+	// "The server MUST also limit the number of bytes it sends before validating the address of the client; see
+	// Section 8."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-5
 	credit := c.loss.Path().AmplificationCredit() - len(d.b)
 	d.limit = min(d.limit, credit)
 	first := len(c.send.sent)
@@ -252,12 +258,18 @@ func (c *Conn) buildPacket(d *datagramBuilder, s recovery.Space, ackOnly bool, c
 			info.eliciting = true
 		}
 	}
+	// "The payload of a packet that contains frames MUST contain at least one frame, and MAY contain multiple frames
+	// and multiple frame types."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
 	if !d.empty() {
 		d.finish(info)
 	}
 }
 
 // wantsPing reports whether a packet without ack-eliciting frames should carry a PING frame.
+//
+// "All probe packets sent on a PTO MUST be ack-eliciting."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
 func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	if probe && s == c.loss.ProbeSpace() {
 		return true

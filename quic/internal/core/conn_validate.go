@@ -64,6 +64,11 @@ func (c *Conn) challengeAt(p *netPath) monotime.Time {
 //
 // "A PATH_RESPONSE frame MUST be sent on the network path where the PATH_CHALLENGE frame was received."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-2
+// "On receiving a PATH_CHALLENGE frame, an endpoint MUST respond by echoing the data contained in the PATH_CHALLENGE
+// frame in a PATH_RESPONSE frame."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-1
+// "The recipient of this frame MUST generate a PATH_RESPONSE frame (Section 19.18) containing the same Data value."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.17-7
 func (c *Conn) handlePathChallenge(data [8]byte) {
 	o := &c.recv.other
 	switch {
@@ -80,6 +85,9 @@ func (c *Conn) handlePathChallenge(data [8]byte) {
 //
 // "A PATH_RESPONSE frame received on any network path validates the path on which the PATH_CHALLENGE was sent."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3-1
+// "This requirement MUST NOT be enforced by the endpoint that initiates path validation, as that would enable an
+// attack on migration; see Section 9.3.3."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-2
 func (c *Conn) handlePathResponse(data [8]byte) {
 	for _, p := range c.mig.paths {
 		v := &p.check

@@ -67,6 +67,8 @@ func (s *earlySender) say(frames ...wire.Frame) []wire.Frame {
 // HANDSHAKE_DONE, NEW_TOKEN, PATH_RESPONSE, and RETIRE_CONNECTION_ID. A server MAY treat receipt of these frames in 0-RTT
 // packets as a connection error of type PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.5-4
+// "A server MUST treat receipt of a CRYPTO frame in a 0-RTT packet as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-0
 func TestFramesInZeroRTT(t *testing.T) {
 	for _, f := range []wire.Frame{
 		wire.Ack{}, wire.Crypto{Data: []byte{1}}, wire.HandshakeDone{}, wire.NewToken{Token: []byte{1}}, wire.PathResponse{},

@@ -101,6 +101,11 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 }
 
 // receiveUnknown handles a datagram that belongs to no connection.
+//
+// "Servers MUST drop incoming packets under all other circumstances."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-7
+// "An endpoint MUST NOT send a Version Negotiation packet in response to receiving a Version Negotiation packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.1-1
 func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply []byte) Routed {
 	if d[0]&0x80 == 0 {
 		return e.receiveUnknownShort(p, d, reply)
@@ -145,6 +150,8 @@ func (e *Endpoint) reply(p Path, b []byte) Routed {
 // Negotiation packet".
 // https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-1
 func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte) Routed {
+	// "Servers MUST drop smaller packets that specify unsupported versions."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-1
 	if len(d) < MinInitialSize {
 		return e.drop(DropUnknownVersion)
 	}

@@ -48,6 +48,13 @@ func (r *remnant) index() *int             { return &r.at }
 // an endpoint could wait for a progressively increasing number of received packets or amount of time before
 // responding to received packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-3
+// "To avoid being used for an amplification attack, such endpoints MUST limit the cumulative size of packets it sends
+// to three times the cumulative size of the packets that are received and attributed to the connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-5
+// "An endpoint in the closing state MUST either discard packets received from an unvalidated address or limit the
+// cumulative size of packets it sends to an unvalidated address to three times the size of packets it receives from
+// that address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.1-7
 func (e *Endpoint) receiveRemnant(p Path, d []byte, r *remnant, reply []byte) Routed {
 	r.received++
 	e.drops[DropClosedConn]++

@@ -43,6 +43,14 @@ func (e *Endpoint) answerShort(p Path, d, reply []byte) Routed {
 	// SHOULD send a Stateless Reset that is one byte shorter than the packet it responds to." Each is
 	// smaller than the packet that it answers, so two endpoints do not answer each other for ever.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-11
+	// "An endpoint MUST ensure that every Stateless Reset that it sends is smaller than the packet that triggered it,
+	// unless it maintains state sufficient to prevent looping."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.3-2
+	// "An endpoint MUST NOT send a Stateless Reset that is three times or more larger than the packet it receives to
+	// avoid being used for amplification."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-13
+	// "Endpoints MUST send Stateless Resets formatted as a packet with a short header."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-15
 	n := min(len(d)-1, 42)
 	b := reply[:n]
 	e.cfg.Rand(b)

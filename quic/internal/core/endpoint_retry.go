@@ -59,6 +59,9 @@ func (e *Endpoint) admitValidated() (Routed, bool) {
 
 // sendRetry answers an Initial packet with a Retry packet. It keeps no state: the token contains what is
 // needed later.
+//
+// "This value MUST NOT be equal to the Destination Connection ID field of the packet sent by the client."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
 func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	if e.cfg.TokenKey == nil {
 		return e.drop(DropOverload)

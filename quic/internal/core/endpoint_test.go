@@ -80,6 +80,15 @@ func TestTrainOfSeveralConnections(t *testing.T) {
 }
 
 // A datagram that cannot begin a connection is dropped without an answer, and nothing of it is kept.
+//
+// "Servers MUST drop smaller packets that specify unsupported versions."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-1
+// "Servers MUST drop incoming packets under all other circumstances."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.2.2-7
+// "An endpoint MUST NOT send a Version Negotiation packet in response to receiving a Version Negotiation packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.1-1
+// "Endpoints MUST discard packets that are too small to be valid QUIC packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-14
 func TestUnknownDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	first := r.firstFlight(testID("12345678"), nil, partOfHello)
@@ -114,6 +123,15 @@ func TestUnknownDatagramsAreDropped(t *testing.T) {
 
 // A stateless reset is smaller than the packet that it answers and ends in the token. The rate of resets is
 // limited.
+//
+// "An endpoint MUST NOT send a Stateless Reset that is three times or more larger than the packet it receives to
+// avoid being used for amplification."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-13
+// "Endpoints MUST send Stateless Resets formatted as a packet with a short header."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-15
+// "An endpoint MUST ensure that every Stateless Reset that it sends is smaller than the packet that triggered it,
+// unless it maintains state sufficient to prevent looping."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.3-2
 func TestStatelessResetsAreSent(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	for _, n := range []int{22, 30, 43, 44, 1200} {
@@ -212,6 +230,14 @@ func TestRetryOverBudget(t *testing.T) {
 }
 
 // A Retry token is valid for one address and one connection, and only for a short time.
+//
+// "This value MUST NOT be equal to the Destination Connection ID field of the packet sent by the client."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
+// "For this design to work, the token MUST be covered by integrity protection against modification or falsification
+// by clients."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-2
+// "An address validation token MUST be difficult to guess."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-1
 func TestRetryToken(t *testing.T) {
 	r := newRig(t, rigOptions{validation: ValidateAlways})
 	got := r.receiveFrom(clientAddr, r.firstFlight(testID("12345678"), nil, partOfHello))
@@ -258,6 +284,18 @@ func TestRetryToken(t *testing.T) {
 }
 
 // A client accepts only one Retry packet, and only if it answers the client's first Initial packet.
+//
+// "A client MUST discard a Retry packet that contains a Source Connection ID field that is identical to the
+// Destination Connection ID field of its Initial packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
+// "The client MUST use the value from the Source Connection ID field of the Retry packet in the Destination
+// Connection ID field of subsequent packets that it sends."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
+// "Clients MUST discard Retry packets that have a Retry Integrity Tag that cannot be validated; see Section 5.8 of
+// [QUIC-TLS]."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
+// "A client MUST discard a Retry packet with a zero-length Retry Token field."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
 func TestClientAndRetry(t *testing.T) {
 	src := testID("87654321")
 	retry := func(r *rig, edit func(*wire.ConnID, *wire.ConnID, *[]byte)) []byte {
@@ -322,6 +360,13 @@ func TestClientAndRetry(t *testing.T) {
 
 // A client accepts Version Negotiation only before it has received anything else, and only if the packet
 // answers its own first packet and does not list its version.
+//
+// "A client that supports only this version of QUIC MUST abandon the current connection attempt if it receives a
+// Version Negotiation packet, with the following two exceptions."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
+// "A client MUST discard any Version Negotiation packet if it has received and successfully processed any other
+// packet, including an earlier Version Negotiation packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
 func TestClientAndVersionNegotiation(t *testing.T) {
 	packet := func(r *rig, src wire.ConnID, versions ...wire.Version) []byte {
 		dst := r.client.ids.src()

@@ -375,6 +375,13 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 }
 
 // requireClosed requires that a side closed with the given error and sent it.
+//
+// "Errors that result in the connection being unusable, such as an obvious violation of protocol semantics or
+// corruption of state that affects an entire connection, MUST be signaled using a CONNECTION_CLOSE frame (Section
+// 19.19)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-11.1-1
+// "An endpoint that wishes to communicate a fatal connection error MUST use a CONNECTION_CLOSE frame if it is able."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-2
 func (r *rig) requireClosed(side tlsprovider.Side, code wire.ErrorCode, answer []wire.Frame) {
 	r.t.Helper()
 	c, _ := r.side(side)

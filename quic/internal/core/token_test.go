@@ -71,6 +71,8 @@ func TestNewToken(t *testing.T) {
 	// "Tokens sent in NEW_TOKEN frames MUST include information that allows the server to verify that the client
 	// IP address has not changed from when the token was issued."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-4
+	// "If the client IP address has changed, the server MUST adhere to the anti-amplification limit; see Section 8."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.4-4
 	retried(serverAddr, token, "another IP address")
 	r.now = r.now.Add(time.Minute)
 	require.Zero(t, r.endpoint.ValidatedByToken())

@@ -48,6 +48,10 @@ func (a *AckState) Init(s Space) {
 }
 
 // Largest returns the largest packet number received, or wire.NoPacket.
+//
+// "Receivers can discard all ACK Ranges, but they MUST retain the largest packet number that has been successfully
+// processed, as that is used to recover packet numbers from subsequent packets; see Section 17.1."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-6
 func (a *AckState) Largest() wire.PacketNumber { return a.largest }
 
 // ShouldProcess reports whether a packet is certainly new.
@@ -66,6 +70,9 @@ func (a *AckState) Receive(now monotime.Time, pn wire.PacketNumber, eliciting bo
 	}
 	a.from = min(a.from, pn)
 	a.seen.Add(pn, pn+1)
+	// "A receiver MUST retain an ACK Range unless it can ensure that it will not subsequently accept packets with
+	// numbers in that range."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-5
 	if a.seen.NumRanges() > maxAckRanges {
 		a.floor = a.seen.Range(1).Start
 		a.from = max(a.from, a.floor)

@@ -192,6 +192,9 @@ func TestAckOfAck(t *testing.T) {
 	at.ack("a late packet is acknowledged", 100, wire.PNRange{Start: 2, End: 7})
 }
 
+// "A receiver MUST retain an ACK Range unless it can ensure that it will not subsequently accept packets with numbers
+// in that range."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-5
 func TestAckRangesAreBounded(t *testing.T) {
 	at := newAckTest(t, SpaceApp)
 	for pn := wire.PacketNumber(0); pn < 20_000; pn += 2 {

@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// "Endpoints MUST NOT ignore the loss of packets that were sent after the earliest acknowledged packet in a given
+// packet number space."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.4-1
 func TestLossPacketThreshold(t *testing.T) {
 	// "The RECOMMENDED initial value for the packet reordering threshold (kPacketThreshold) is 3".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.1-1

@@ -52,6 +52,12 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 }
 
 // failECN disables ECN on the path also and on the paths whose marked packets the ACK frame acknowledges.
+//
+// "If validation fails, then the endpoint MUST disable ECN."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-1
+// "Network routing and path elements can change mid-connection; an endpoint MUST disable ECN if validation later
+// fails."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-3
 func (l *Loss) failECN(also *Path) {
 	for _, pa := range l.paths {
 		pa.ecnFailed = pa.ecnFailed || pa.ack.ect > 0 || pa == also

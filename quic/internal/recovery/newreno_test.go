@@ -66,6 +66,12 @@ func TestWindowUnderutilized(t *testing.T) {
 	require.Equal(t, 12000, lt.l.Path().CongestionWindow(), "congestion avoidance")
 }
 
+// "The sender MUST exit slow start and enter a recovery period when a packet is lost or when the ECN-CE count
+// reported by its peer increases."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.1-3
+// "The congestion window MUST be set to the reduced value of the slow start threshold before exiting the recovery
+// period."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-2
 func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	lt.fill(SpaceApp) // 1 to 10
@@ -176,6 +182,10 @@ func TestPersistentCongestionExample(t *testing.T) {
 
 // TestPersistentCongestionNeeds checks that persistent congestion is not detected if one of its conditions
 // is not met.
+//
+// "These two packets MUST be ack-eliciting, since a receiver is required to acknowledge only ack-eliciting packets
+// within its maximum acknowledgment delay; see Section 13.2 of [QUIC-TRANSPORT]."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.6.2-3
 func TestPersistentCongestionNeeds(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -236,6 +246,8 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 	}
 }
 
+// "If validation fails, then the endpoint MUST disable ECN."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-1
 func TestECN(t *testing.T) {
 	sendECT := func(lt *lossTest, n int) {
 		for range n {

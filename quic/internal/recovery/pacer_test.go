@@ -68,6 +68,8 @@ func TestPacingLargeDatagrams(t *testing.T) {
 	lt.wantLimit("the burst is over", SendAckOnly)
 }
 
+// "Senders MUST either use pacing or limit such bursts."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7.7-2
 func TestPacing(t *testing.T) {
 	lt := newPacedTest(t, 100*ms, 240_000) // 3000 bytes a millisecond
 	for range 10 {

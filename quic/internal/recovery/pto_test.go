@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// "The PTO period MUST be at least kGranularity to avoid the timer expiring immediately."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-5
 func TestPTOComputation(t *testing.T) {
 	lt := newLossTest(t, Config{})
 	lt.wantNoTimer("nothing was sent")
@@ -85,6 +87,9 @@ func TestPTOBackoffCapInHandshake(t *testing.T) {
 	}
 }
 
+// "When a PTO timer expires, a sender MUST send at least one ack-eliciting packet in the packet number space as a
+// probe."
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
 func TestPTOProbesEarliestSpace(t *testing.T) {
 	lt := newLossTest(t, Config{Server: true})
 	lt.l.Path().ValidateAddress()
@@ -141,6 +146,12 @@ func TestPTONotResetByInitialAcks(t *testing.T) {
 	lt.wantTimer("the server has seen our Handshake packet", lt.l.active.rtt.pto()-40*ms)
 }
 
+// "To prevent this deadlock, clients MUST send a packet on a Probe Timeout (PTO); see Section 6.2 of
+// [QUIC-RECOVERY]."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-6
+// "Specifically, the client MUST send an Initial packet in a UDP datagram that contains at least 1200 bytes if it
+// does not have Handshake keys, and otherwise send a Handshake packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-6
 func TestPTOAntiDeadlock(t *testing.T) {
 	lt := newLossTest(t, Config{})
 	lt.send(SpaceInitial, 2)

@@ -140,6 +140,10 @@ func dropCounts(p *Pair) map[string]uint64 {
 
 // Bytes behind the last packet count towards the anti-amplification limit, which a long chain exhausts.
 // They are not answered, in particular not with a stateless reset.
+//
+// "For the purposes of avoiding amplification prior to address validation, servers MUST count all of the payload
+// bytes received in datagrams that are uniquely attributed to a single connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-4
 func TestTrailingBytesCountTowardsLimit(t *testing.T) {
 	p := fake.New(fake.Options{ChainLen: 20_000})
 	o := options(1, p, postQuantum...)

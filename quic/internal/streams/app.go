@@ -3,6 +3,13 @@ package streams
 // Open opens a stream. If the peer's stream limit is reached, it returns ErrLimit, and EventCanOpenBidi or
 // EventCanOpenUni follows when the limit is raised. The peer learns of the stream with the first frame
 // about it.
+//
+// "A QUIC endpoint MUST NOT reuse a stream ID within a connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.1-2
+// "Endpoints MUST NOT exceed the limit set by their peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-3
+// "An endpoint MUST NOT open more streams than permitted by the current stream limit set by its peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-7
 func (s *Set) Open(uni bool) (ID, error) {
 	l := &s.local[typeIndex(uni)]
 	if l.opened >= l.max {

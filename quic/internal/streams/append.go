@@ -141,6 +141,12 @@ func (st *stream) putControl(p *packer) bool {
 
 // putData appends STREAM frames, lost data first and then new data. The streams take turns for one frame
 // each, which fills a packet if the stream has enough data.
+//
+// "An endpoint MUST NOT send data on any stream without ensuring that it is within the flow control limits set by its
+// peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-6
+// "The data sent on a stream MUST NOT exceed the largest maximum stream data value advertised by the receiver."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.10-8
 func (s *Set) putData(p *packer) {
 	for {
 		st := s.peekData(qResend)
@@ -189,6 +195,9 @@ const minData = 48
 
 // putStream appends a STREAM frame with data from start on, but not beyond end, and the end of the stream
 // if the data reaches it. It returns the number of bytes, or -1 if there was no room.
+//
+// "The data at a given offset MUST NOT change if it is sent multiple times"
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-4
 func (st *stream) putStream(p *packer, start, end int64) int64 {
 	h := &st.send
 	f := wire.Stream{ID: uint64(st.id), Offset: uint64(start), ToEnd: true}

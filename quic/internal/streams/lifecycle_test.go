@@ -166,6 +166,9 @@ func TestStopAndFin(t *testing.T) {
 }
 
 // The peer may open another stream when one is freed, and not before. The update is sent in time.
+//
+// "An endpoint MUST NOT wait to receive this signal before advertising additional credit"
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-6
 func TestStreamCredit(t *testing.T) {
 	_, s := newPair(t, testConfig(), testConfig())
 	finish := func(n uint64) {
@@ -192,6 +195,11 @@ func TestStreamCredit(t *testing.T) {
 
 // Open stops at the peer's limit, reports that to the peer once, and notifies the application when the
 // limit changes.
+//
+// "Endpoints MUST NOT exceed the limit set by their peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-3
+// "An endpoint MUST NOT open more streams than permitted by the current stream limit set by its peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-7
 func TestOpenLimit(t *testing.T) {
 	c, s := newPair(t, testConfig(), testConfig())
 	ids := openStreams(t, c, 10)
@@ -408,6 +416,9 @@ func TestPeekEvents(t *testing.T) {
 }
 
 // The numbers of streams that each side has opened remain when the Set is closed.
+//
+// "A QUIC endpoint MUST NOT reuse a stream ID within a connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.1-2
 func TestOpenedStreamsAreCounted(t *testing.T) {
 	c, ids := newClient(t, wide, 3)
 	require.NoError(t, c.input(wire.Stream{ID: 1, Fin: true}))

@@ -61,6 +61,9 @@ func (r *remoteType) release(n int64) {
 // maybeUpdate makes an update of the limit due if it is worth a frame: if a quarter of the peer's streams
 // have been freed, if the peer can open at most half of them, or if it asks. A peer may have used up stream
 // numbers without having sent on the streams, which we cannot see.
+//
+// "An endpoint MUST NOT wait to receive this signal before advertising additional credit"
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-6
 func (r *remoteType) maybeUpdate() {
 	more := r.newLimit() - r.limit
 	if more > 0 && (more > r.size/4 || r.limit-r.opened <= r.size/2 || r.wanted) {

@@ -349,6 +349,11 @@ func (w *world) step(open bool) {
 
 // Whatever the network and the applications do, each stream delivers what was written or reports that it
 // does not. In the end no state is left.
+//
+// "Endpoints MUST be able to deliver stream data to an application as an ordered byte stream."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-2
+// "The data at a given offset MUST NOT change if it is sent multiple times"
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-4
 func TestModel(t *testing.T) {
 	refused, parts, held, starved := 0, 0, 0, uint64(0)
 	seeds := uint64(60)

@@ -90,6 +90,9 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 }
 
 // store stores the new data of a frame. It returns false if that makes too many gaps.
+//
+// "Endpoints MUST be able to deliver stream data to an application as an ordered byte stream."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-2
 func (r *recvHalf) store(start, end int64, data []byte) bool {
 	if start < r.next {
 		if end <= r.next {

@@ -183,6 +183,16 @@ func TestFinalSize(t *testing.T) {
 
 // TestFlowControlLimits checks the exact limits of the stream and of the connection for data, FIN and
 // reset.
+//
+// "An endpoint MUST terminate a connection with an error of type FLOW_CONTROL_ERROR if it receives more data than the
+// maximum data value that it has sent."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.9-6
+// "An endpoint MUST terminate a connection with an error of type FLOW_CONTROL_ERROR if it receives more data than the
+// largest maximum stream data that it has sent for the affected stream."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.10-8
+// "The sum of the final sizes on all streams -- including streams in terminal states -- MUST NOT exceed the value
+// advertised by a receiver."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.9-6
 func TestFlowControlLimits(t *testing.T) {
 	cfg := testConfig()
 	window, conn := uint64(cfg.RecvWindow), uint64(cfg.ConnWindow)
@@ -222,6 +232,9 @@ func TestFlowControlLimits(t *testing.T) {
 }
 
 // Data is delivered once and in order, however it was split.
+//
+// "Endpoints MUST be able to deliver stream data to an application as an ordered byte stream."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-2
 func TestReassembly(t *testing.T) {
 	want := fill(make([]byte, 40000), peerUni, 0)
 	for _, tt := range []struct {

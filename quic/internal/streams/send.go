@@ -48,6 +48,8 @@ func (st *stream) sendError() error {
 	case st.send.stopped:
 		st.send.isKnown = true
 		return &StoppedError{st.send.stopCode}
+	// "An endpoint MUST NOT send data on a stream at or beyond the final size."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-4
 	case st.send.fin || st.send.resetting || st.send.resettingAt:
 		return ErrClosed
 	}

@@ -128,6 +128,11 @@ func kinds(frames []string) (names []string) {
 
 // "Senders MUST NOT send data in excess of either limit."
 // https://www.rfc-editor.org/rfc/rfc9000#section-4.1-3
+// "An endpoint MUST NOT send data on any stream without ensuring that it is within the flow control limits set by its
+// peer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-2.2-6
+// "The data sent on a stream MUST NOT exceed the largest maximum stream data value advertised by the receiver."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.10-8
 func TestBlocked(t *testing.T) {
 	c, ids := newClient(t, wire.TransportParameters{MaxData: 250, MaxStreamDataUni: 100}, 3)
 	sum := func() (n int) {
@@ -284,6 +289,9 @@ func TestWriteBuffer(t *testing.T) {
 }
 
 // TestAfterEnd checks what the application's calls return when their half has ended.
+//
+// "An endpoint MUST NOT send data on a stream at or beyond the final size."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-4
 func TestAfterEnd(t *testing.T) {
 	c, ids := newClient(t, wide, 2)
 	require.NoError(t, c.CloseWrite(ids[0]))

@@ -93,6 +93,8 @@ func TestAckRangesStop(t *testing.T) {
 	require.Equal(t, []PNRange{{4, 5}, {2, 3}}, got)
 }
 
+// "QUIC implementations MUST properly handle both types"
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.3-1
 func TestAckRoundTripRandom(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {

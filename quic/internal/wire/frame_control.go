@@ -121,6 +121,10 @@ type MaxStreams struct {
 // "This value cannot exceed 2^60 [...]. Receipt of a frame that permits opening of a stream larger
 // than this limit MUST be treated as a connection error of type FRAME_ENCODING_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.11-5.2.1
+// "If either is received, the connection MUST be closed immediately with a connection error of type
+// TRANSPORT_PARAMETER_ERROR if the offending value was received in a transport parameter or of type
+// FRAME_ENCODING_ERROR if it was received in a frame"
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-2
 func ConsumeMaxStreams(b []byte) (f MaxStreams, n int) {
 	r := reader{b: b}
 	f.Uni = r.varint() == FrameMaxStreamsUni

@@ -98,6 +98,8 @@ func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) && frameInfo[
 // "An endpoint MUST treat receipt of a frame in a packet type that is not permitted as a connection
 // error of type PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-12
+// "A server MUST treat receipt of a CRYPTO frame in a 0-RTT packet as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-0
 func FrameAllowed(t uint64, p PacketType) bool {
 	return t < uint64(len(frameInfo)) && p <= Packet1RTT && frameInfo[t].pkts&(1<<p) != 0
 }

@@ -139,6 +139,9 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 		return h, -1
 	}
 	// Destination Connection ID Length (8), Destination Connection ID (0..160),
+	//
+	// "Endpoints that receive a version 1 long header with a value larger than 20 MUST drop the packet."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.12.1
 	dst := r.bytes(uint64(r.byte()))
 	// Source Connection ID Length (8), Source Connection ID (0..160),
 	src := r.bytes(uint64(r.byte()))
@@ -160,6 +163,9 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 
 // AppendLongHeader appends a header of version 1 or 2 up to and including the packet number. Its Length field has
 // two bytes, which PatchLength sets.
+//
+// "The value included prior to protection MUST be set to 0."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-8.2.1
 func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token []byte,
 	pn PacketNumber, pnLen int) []byte {
 	b = append(b, longTypeBits(t, v)|byte(pnLen-1))
@@ -185,6 +191,9 @@ func PatchLength(b []byte, headerLen, rest int) {
 }
 
 // AppendShortHeader appends a 1-RTT header up to and including the packet number.
+//
+// "The value included prior to protection MUST be set to 0."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
 func AppendShortHeader(b []byte, dst ConnID, spin, phase bool, pn PacketNumber, pnLen int) []byte {
 	first := byte(0x40) | byte(pnLen-1)
 	if spin {

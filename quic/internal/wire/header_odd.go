@@ -14,6 +14,9 @@ type Retry struct {
 
 // ParseRetry parses a datagram that is a Retry packet. n is -1 if it is malformed. The caller
 // must check the tag in the last RetryTagLen bytes.
+//
+// "The value in the Unused field is set to an arbitrary value by the server; a client MUST ignore these bits."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5-3
 func ParseRetry(b []byte) (p Retry, n int) {
 	inv, ok := ParseInvariant(b, 0)
 	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0], inv.Version) != PacketRetry ||
@@ -57,6 +60,9 @@ func (p *VersionNegotiation) Versions() []Version {
 
 // ParseVersionNegotiation parses a datagram that is a Version Negotiation packet. n is -1 if it is
 // malformed.
+//
+// "Clients MUST ignore the value of this field."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-5
 func ParseVersionNegotiation(b []byte) (p VersionNegotiation, n int) {
 	inv, ok := ParseInvariant(b, 0)
 	if !ok || !inv.Long || inv.Version != 0 {
@@ -80,6 +86,8 @@ func AppendVersionNegotiation(b []byte, random byte, dst, src []byte, versions .
 	// of this field (0x40) to 1".
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-5
 	b = append(b, 0xc0|random)
+	// "The Version field of a Version Negotiation packet MUST be set to 0x00000000."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-6
 	b = append(b, 0, 0, 0, 0)
 	b = append(append(b, byte(len(dst))), dst...)
 	b = append(append(b, byte(len(src))), src...)

@@ -33,6 +33,10 @@ func TestParseRetryRejects(t *testing.T) {
 	}
 }
 
+// "Clients MUST ignore the value of this field."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-5
+// "The Version field of a Version Negotiation packet MUST be set to 0x00000000."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-6
 func TestVersionNegotiation(t *testing.T) {
 	dst, src := connID("0102"), connID("030405")
 	b := AppendVersionNegotiation(nil, 0x15, dst.Bytes(), src.Bytes(), Version1, 0x1a2a3a4a)
@@ -44,6 +48,9 @@ func TestVersionNegotiation(t *testing.T) {
 	require.Equal(t, []Version{Version1, 0x1a2a3a4a}, p.Versions())
 }
 
+// "Version-specific rules for the connection ID therefore MUST NOT influence a decision about whether to send a
+// Version Negotiation packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-8
 func TestVersionNegotiationEchoesLongIDs(t *testing.T) {
 	dst, src := make([]byte, 255), make([]byte, 21)
 	b := AppendVersionNegotiation(nil, 0, dst, src, Version1)

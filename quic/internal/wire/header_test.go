@@ -58,6 +58,8 @@ func TestPacketTypesOfVersion2(t *testing.T) {
 	}
 }
 
+// "The value included prior to protection MUST be set to 0."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
 func TestAppendShortHeaderBits(t *testing.T) {
 	id := connID("0102")
 	require.Equal(t, unhex("40 0102 07"), AppendShortHeader(nil, id, false, false, 7, 1))
@@ -73,6 +75,8 @@ func TestPatchLengthBounds(t *testing.T) {
 	require.Panics(t, func() { PatchLength(b, len(b), 1<<14-1) })
 }
 
+// "In QUIC version 1, this value MUST NOT exceed 20 bytes."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.12.1
 func TestLongHeaderRoundTrip(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -108,6 +112,8 @@ func TestLongHeaderRoundTrip(t *testing.T) {
 	}
 }
 
+// "Endpoints that receive a version 1 long header with a value larger than 20 MUST drop the packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.12.1
 func TestParseLongHeaderRejects(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"fixed bit is zero", "80 00000001 00 00 00 02 0000"},

@@ -8,6 +8,9 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
+// "Prior to receiving an acknowledgment for a packet number space, the full packet number MUST be included; it is not
+// to be truncated, as described below."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-3
 func TestPacketNumberLen(t *testing.T) {
 	for _, tt := range []struct {
 		pn, largestAcked PacketNumber

@@ -11,6 +11,10 @@ const maxParams = 256
 // ParseTransportParameters parses a peer's parameters. It returns TransportParameterError if a parameter is
 // malformed, out of range, repeated or not allowed for this side, and NoError otherwise. Unknown parameters
 // are ignored. The caller must check that required parameters are present.
+//
+// "An endpoint MUST treat receipt of a transport parameter with an invalid value as a connection error of type
+// TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4-6
 func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, ErrorCode) {
 	p := DefaultTransportParameters()
 	var seen [maxParams]uint64
@@ -51,6 +55,9 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 
 // serverOnly reports whether only servers may send a parameter: "A client MUST NOT include any server-only
 // transport parameter".
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
+// "A server MUST treat receipt of any of these transport parameters as a connection error of type
+// TRANSPORT_PARAMETER_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 func serverOnly(key uint64) bool {
 	switch key {

@@ -61,6 +61,8 @@ func allParameters() TransportParameters {
 	}
 }
 
+// "An endpoint MUST NOT send a parameter more than once in a given transport parameters extension."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4-7
 func TestTransportParametersRoundTrip(t *testing.T) {
 	want := allParameters()
 	b := want.Append(nil)
@@ -95,6 +97,14 @@ func TestTransportParametersIgnoresUnknown(t *testing.T) {
 	require.Equal(t, DefaultTransportParameters(), p)
 }
 
+// "If either is received, the connection MUST be closed immediately with a connection error of type
+// TRANSPORT_PARAMETER_ERROR if the offending value was received in a transport parameter"
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.6-2
+// "An endpoint MUST treat receipt of a transport parameter with an invalid value as a connection error of type
+// TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4-6
+// "The value of the active_connection_id_limit parameter MUST be at least 2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
 func TestParseTransportParametersRejects(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"no length", "01"},
@@ -182,6 +192,11 @@ func TestVersionInformation(t *testing.T) {
 	}
 }
 
+// "A server MUST treat receipt of any of these transport parameters as a connection error of type
+// TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
+// "This transport parameter MUST NOT be sent by a client but MAY be sent by a server."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.6.1
 func TestServerOnlyTransportParameters(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"original_destination_connection_id", "00 00"},
