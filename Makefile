@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean ledger
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger
 
 build:
 	scripts/build $(VARIANT)
@@ -124,6 +124,11 @@ install: build
 
 clean:
 	rm -rf build/out cgo/*/zlinked_*.go
+
+# Runs the test cases of the QUIC interop runner without containers, ours with ours and with quic-go, and prints a
+# matrix: see docs/interop.md. CASES= and PAIRS= select some, such as CASES=handshake,retry PAIRS=native-s2n. Needs root.
+interop: bootstrap build
+	scripts/interop -cases "$${CASES:-}" -pairs "$${PAIRS:-}" -parallel "$${PARALLEL:-8}"
 
 # Lists the normative sentences of the RFCs with the code and tests that quote them. RFC_DIR has their texts.
 ledger:

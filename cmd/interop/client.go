@@ -104,7 +104,8 @@ func (c client) connect(ctx context.Context, dial dialer, urls []*url.URL) error
 	if err != nil {
 		return errors.Join(err, conn.CloseWithError(1, "a download failed"))
 	}
-	return conn.Close()
+	// The client has what it wants. Close would wait until the server has acknowledged everything.
+	return conn.CloseWithError(0, "")
 }
 
 // finish checks that a connection has resumed if the client had a session, and else waits for one if the client

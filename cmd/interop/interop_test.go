@@ -149,7 +149,6 @@ func TestDownloads(t *testing.T) {
 		{"transfer", map[string]int{"a": 2 << 20, "b": 3 << 20, "c": 5 << 20}, connections(1)},
 		{"transfer", sizes(500, 32, 0), connections(1)}, // multiplexing, with fewer files
 		{"multiconnect", sizes(10, 1<<10, 0), connections(10)},
-		{"ecn", sizes(1, 100<<10, 0), connections(1)},
 		{"chacha20", sizes(1, 1<<20, 0), func(t *testing.T, h *host) {
 			require.Equal(t, []tlsprovider.CipherSuite{tlsprovider.ChaCha20Poly1305}, h.suites)
 		}},
@@ -196,7 +195,7 @@ func TestDownloads(t *testing.T) {
 // Test cases that this build cannot do are reported as such, by both roles, also those that nobody has defined.
 func TestUnsupported(t *testing.T) {
 	for _, role := range []string{"client", "server"} {
-		for _, testCase := range []string{"", "zxqvbnmlkj", "http3", "v2", "connectionmigration"} {
+		for _, testCase := range []string{"", "zxqvbnmlkj", "ecn", "http3", "v2"} {
 			env := map[string]string{"ROLE": role, "TESTCASE": testCase, "REQUESTS": "https://localhost/file"}
 			err := run(t.Context(), func(name string) string { return env[name] }, places{})
 			require.ErrorAs(t, err, new(*unsupportedError), "%s %q", role, testCase)

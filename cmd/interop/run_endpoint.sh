@@ -7,4 +7,10 @@ set -euo pipefail
 if [ "${ROLE:-}" = client ] && [ -x /wait-for-it.sh ]; then
 	/wait-for-it.sh sim:57832 -s -t 30
 fi
+# A client moves only to a preferred address of the family that it uses, so the server needs a second IPv4 address.
+if [ "${ROLE:-}:${TESTCASE:-}" = server:connectionmigration ]; then
+	read -r _ device _ address _ < <(ip -o -4 address show scope global)
+	host=${address%/*}
+	ip address add "${host%.*}.$((${host##*.} + 10))/${address#*/}" dev "$device"
+fi
 exec "$(dirname "$0")/interop" "$@"

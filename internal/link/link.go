@@ -57,6 +57,9 @@ func newEnd(i int, s *shaper) (*End, error) {
 	e := &End{index: i, addr: addr.Addr(), shaper: s}
 	var err error
 	e.namespace, err = newNamespace(func() (err error) {
+		if err := enableLoopback(); err != nil {
+			return err
+		}
 		e.device, err = openTUN(addr, s.MTU)
 		if err == nil && addIPv6(addr6) == nil {
 			e.addr6 = addr6.Addr()

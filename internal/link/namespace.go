@@ -60,6 +60,22 @@ func onThread(enter, f func() error) (err error) {
 	return err
 }
 
+// enableLoopback enables the loopback device of this thread's network namespace. Programs take a namespace without the
+// address ::1 for one without IPv6.
+func enableLoopback() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	r, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
+}
+
 // openTUN creates a TUN device with an address in this thread's network namespace. All addresses of the prefix are
 // behind the device.
 func openTUN(addr netip.Prefix, mtu int) (*os.File, error) {

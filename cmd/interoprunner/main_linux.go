@@ -1,0 +1,186 @@
+// Command interoprunner runs the test cases of the QUIC interop runner without containers: see docs/interop.md. It
+// prints a matrix, and its exit status is 1 if a case has failed. It needs root.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/interop"
+)
+
+// inside marks the process that has a mount namespace of its own.
+const inside = "INTEROPRUNNER_INSIDE"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "interoprunner:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the command line.
+type options struct {
+	ours, quicGo string
+	providers    string
+	cases        string
+	short        bool
+	pairs        string
+	dir          string
+	parallel     int
+	seed         uint64
+}
+
+func run() error {
+	var o options
+	flag.StringVar(&o.ours, "ours", "", "`directory` of our endpoint")
+	flag.StringVar(&o.quicGo, "quic-go", "", "`directory` of quic-go's endpoint; empty leaves it out")
+	flag.StringVar(&o.providers, "providers", "native,s2n", "TLS `providers` of our endpoint")
+	flag.StringVar(&o.cases, "cases", "", "names or abbreviations of the `cases` to run; empty means all")
+	flag.BoolVar(&o.short, "short", false, "run only the cases that take little time")
+	flag.StringVar(&o.pairs, "pairs", "", "only these `pairs`, such as native-s2n: client and server")
+	flag.StringVar(&o.dir, "dir", "", "new `directory` for logs and files; empty means one that is removed if all cases pass")
+	flag.IntVar(&o.parallel, "parallel", 4, "`number` of cases at a time")
+	flag.Uint64Var(&o.seed, "seed", 1, "selects the packets that are lost or corrupted")
+	flag.Parse()
+	if os.Geteuid() != 0 {
+		fmt.Println("SKIPPED: the interop cases, which need root for network namespaces")
+		return nil
+	}
+	if os.Getenv(inside) == "" {
+		return again()
+	}
+	if err := interop.PrivateMounts(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return o.run(ctx)
+}
+
+// again runs this program in a mount namespace of its own.
+func again() error {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if errors.Is(err, syscall.EPERM) {
+		fmt.Println("SKIPPED: the interop cases: this system permits no mount namespace")
+		return nil
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		os.Exit(1) // it has said why
+	}
+	return err
+}
+
+// endpoints returns the endpoints of the matrix. Those of quic-go are not run against each other.
+func (o *options) endpoints() (es []interop.Endpoint) {
+	missing := []string{"E", "3", "V2"}
+	for _, provider := range strings.Split(o.providers, ",") {
+		e := interop.Endpoint{Name: provider, Dir: o.ours, Env: []string{"PQQUIC_PROVIDER=" + provider}}
+		e.Unsupported = [2][]string{missing, missing}
+		if provider == "s2n" {
+			e.Unsupported = [2][]string{{"E", "3", "V2", "Z"}, {"E", "3", "V2", "Z"}}
+		}
+		es = append(es, e)
+	}
+	if o.quicGo != "" {
+		es = append(es, interop.Endpoint{Name: quicGo, Dir: o.quicGo,
+			Unsupported: [2][]string{{"E", "V2"}, {"E", "V2", "CM"}}, Silent: []string{"CM"}})
+	}
+	return es
+}
+
+const quicGo = "quic-go"
+
+// selected returns the cases to run.
+func (o *options) selected() (cases []interop.Case, err error) {
+	names := strings.FieldsFunc(o.cases, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, c := range interop.Cases() {
+		named := slices.ContainsFunc(names, func(n string) bool { return n == c.Name || n == c.Abbr })
+		if (len(names) == 0 || named) && (!o.short || c.Short) {
+			cases = append(cases, c)
+		}
+	}
+	if len(cases) == 0 {
+		return nil, fmt.Errorf("no case is selected by %q", o.cases)
+	}
+	return cases, nil
+}
+
+func (o *options) run(ctx context.Context) error {
+	cases, err := o.selected()
+	if err != nil {
+		return err
+	}
+	temporary := o.dir == ""
+	if temporary {
+		if o.dir, err = os.MkdirTemp("", "interop"); err != nil {
+			return err
+		}
+	}
+	endpoints := o.endpoints()
+	for _, e := range endpoints {
+		if err := interop.Compliant(ctx, e, filepath.Join(o.dir, "compliance-"+e.Name)); err != nil {
+			return err
+		}
+	}
+	results := o.runAll(ctx, cases, endpoints)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	failed := interop.WriteMatrix(os.Stdout, cases, results)
+	if failed > 0 {
+		return fmt.Errorf("%d cases have failed; their logs are in %s", failed, o.dir)
+	}
+	if temporary {
+		return os.RemoveAll(o.dir)
+	}
+	return nil
+}
+
+// runAll runs the cases for each pair, several at a time, and prints each result.
+func (o *options) runAll(ctx context.Context, cases []interop.Case, endpoints []interop.Endpoint) (results []interop.Result) {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, o.parallel)
+	pairs := strings.FieldsFunc(o.pairs, func(r rune) bool { return r == ',' || r == ' ' })
+	for _, c := range cases {
+		for _, client := range endpoints {
+			for _, server := range endpoints {
+				pair := client.Name + "-" + server.Name
+				if client.Name == quicGo && server.Name == quicGo || len(pairs) > 0 && !slices.Contains(pairs, pair) {
+					continue
+				}
+				slots <- struct{}{}
+				if ctx.Err() != nil {
+					return nil
+				}
+				wait.Go(func() {
+					r := interop.Run(ctx, c, client, server, filepath.Join(o.dir, c.Name+"-"+pair), o.seed)
+					mu.Lock()
+					defer mu.Unlock()
+					results = append(results, r)
+					fmt.Printf("%-20s client %-8s server %-8s %6.1fs  %s\n", c.Name, client.Name, server.Name, r.Time.Round(100*time.Millisecond).Seconds(), r.Outcome())
+					<-slots
+				})
+			}
+		}
+	}
+	wait.Wait()
+	return results
+}
