@@ -307,9 +307,10 @@ func TestGoexitInSigner(t *testing.T) {
 	})
 }
 
-// Accept and RequireAddressValidation run on the goroutine that receives. If they end it, another one continues.
+// Accept, GetConfigForClient and RequireAddressValidation run on the goroutine that receives. If they end it, another
+// one continues.
 func TestGoexitInReceiveLoop(t *testing.T) {
-	exits := map[string]int{"Accept": 2, "RequireAddressValidation": 2}
+	exits := map[string]int{"Accept": 2, "GetConfigForClient": 2, "RequireAddressValidation": 2}
 	exit := func(callback string) {
 		if exits[callback] > 0 {
 			exits[callback]--
@@ -318,9 +319,10 @@ func TestGoexitInReceiveLoop(t *testing.T) {
 	}
 	cfg := serverConfig()
 	cfg.Accept = func(ClientInfo) error { exit("Accept"); return nil }
+	cfg.GetConfigForClient = func(ClientInfo) (*Config, error) { exit("GetConfigForClient"); return nil, nil }
 	cfg.RequireAddressValidation = func(netip.AddrPort) bool { exit("RequireAddressValidation"); return false }
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		w.stream(w.connect()) // the client repeats its ClientHello
-		require.Equal(t, map[string]int{"Accept": 0, "RequireAddressValidation": 0}, exits)
+		require.Equal(t, map[string]int{"Accept": 0, "GetConfigForClient": 0, "RequireAddressValidation": 0}, exits)
 	})
 }

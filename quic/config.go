@@ -179,6 +179,14 @@ type Config struct {
 	// for clients that had to wait for TLS.
 	Accept func(ClientInfo) error
 
+	// GetConfigForClient, if set, selects the configuration of a client's connection before any TLS work is done for
+	// it: windows, limits on streams and datagrams, timeouts, congestion control and, if its TLS is not nil, TLS. The
+	// fields that concern the Endpoint have no effect in it: those with limits of the Endpoint, addresses, loops,
+	// secrets, tokens, and the callbacks of a server. Its Provider must be nil or the Endpoint's. If Config.TLS sets
+	// RequirePQ, that applies as well. Nil means the Endpoint's own Config. Errors are treated like those of Accept,
+	// after which it is called, and it must not block either. Each connection then has about 2 kB more.
+	GetConfigForClient func(ClientInfo) (*Config, error)
+
 	// GetTLSConfig, if set, selects a server's configuration for a ClientHello. Nil means Config.TLS. If
 	// Config.TLS sets RequirePQ, it applies to every other configuration as well. An error fails the
 	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same pointer for
@@ -260,6 +268,8 @@ type ClientInfo struct {
 	AddrValidated bool
 	// Version is the QUIC version of the client's packets.
 	Version Version
+	// ID is what Conn.ID will return for the connection, to identify it in logs.
+	ID string
 }
 
 const (

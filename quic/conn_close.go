@@ -23,8 +23,9 @@ func (c *Conn) Close() error {
 }
 
 // CloseWithError closes the connection at once with an application error code, which must be below 2^62.
-// Data that was not acknowledged may be lost: what was written just before is sent first, but only as much as one train
-// of datagrams holds (64 KiB) and congestion control permits, and it is not repeated. Close delivers everything. The reason is cut to 256 bytes and sent to the peer, so it
+// Data that was not acknowledged may be lost: what was written just before is sent first, but only as much as one
+// train of datagrams holds (64 KiB) and congestion control permits, and it is not repeated. Close delivers
+// everything. The reason is cut to 256 bytes and sent to the peer, so it
 // must not contain secrets.
 func (c *Conn) CloseWithError(code uint64, reason string) error {
 	if code > maxVarint {

@@ -65,8 +65,8 @@
 // ones while there is much to send, and workers while handshakes are in progress. Connections have no
 // goroutines. With Config.Loops, each loop has these three and one for packets from other loops.
 //
-// Functions in a Config are called without holding a lock. Accept and RequireAddressValidation run on the
-// goroutine that reads the socket, so they must neither block nor close the Endpoint. GetTLSConfig,
+// Functions in a Config are called without holding a lock. Accept, GetConfigForClient and RequireAddressValidation
+// run on the goroutine that reads the socket, so they must neither block nor close the Endpoint. GetTLSConfig,
 // VerifyPeer and a Certificate.Signer may block. Endpoint.Close waits for the first two. The release functions of
 // Stream.WriteNoCopy have a goroutine of their own, and delay only each other.
 //

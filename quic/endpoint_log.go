@@ -15,12 +15,13 @@ import (
 type fault int
 
 const (
-	faultPanic    fault = iota // of a callback or the provider
-	faultLocal                 // a handshake failed on this side with internal_error
-	faultRejected              // clients reject the server's certificate
-	faultTickets               // a new server configuration does not have the previous ticket keys
-	faultBacklog               // clients are refused because the backlog is full
-	faultQlog                  // the log of a connection cannot be written
+	faultPanic        fault = iota // of a callback or the provider
+	faultLocal                     // a handshake failed on this side with internal_error
+	faultRejected                  // clients reject the server's certificate
+	faultTickets                   // a new server configuration does not have the previous ticket keys
+	faultBacklog                   // clients are refused because the backlog is full
+	faultClientConfig              // GetConfigForClient returned an invalid configuration
+	faultQlog                      // the log of a connection cannot be written
 	numFaults
 )
 

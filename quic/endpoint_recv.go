@@ -139,9 +139,9 @@ func (e *Endpoint) route(t *datagram.Train, v core.Validation, reply []byte) {
 
 // admit makes a connection from a complete ClientHello, or refuses it.
 func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
-	cc, err := e.admission(in)
+	cfg, cc, err := e.admission(in)
 	if err == nil {
-		err = e.accept(cc, in)
+		err = e.accept(cfg, cc, in)
 	}
 	if err == nil {
 		return
@@ -203,7 +203,7 @@ func (e *Endpoint) admitPostponed() {
 }
 
 // admission decides whether to admit a client before any TLS work.
-func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
+func (e *Endpoint) admission(in *core.Incoming) (*Config, *core.Config, error) {
 	e.mu.Lock()
 	cc := e.serverC
 	e.mu.Unlock()
@@ -211,42 +211,33 @@ func (e *Endpoint) admission(in *core.Incoming) (*core.Config, error) {
 	switch {
 	case isFull:
 		e.counters.tooMany.Add(1)
-		return nil, errRefused
+		return nil, nil, errRefused
 	case l == nil:
-		return nil, errRefused
+		return nil, nil, errRefused
 	case l.full():
 		e.counters.backlogFull.Add(1)
 		e.logFault(faultBacklog, slog.LevelWarn, "quic: clients are refused because connections wait for Listener.Accept",
 			"backlog", e.cfg.AcceptBacklog)
-		return nil, errRefused
+		return nil, nil, errRefused
 	case e.pool.full():
-		return nil, errBusy
-	case e.cfg.Accept == nil:
-		return cc, nil
+		return nil, nil, errBusy
 	}
-	err := tlsprovider.Guard("Config.Accept", func() error {
-		return e.cfg.Accept(ClientInfo{
-			RemoteAddr: in.Path.Remote, LocalAddr: in.Path.Local, AddrValidated: in.Validated,
-			Version: Version(in.Version),
-		})
-	})
-	e.notePanic(in.Path.Remote, err)
-	return cc, err
+	return e.consult(in, cc)
 }
 
 // accept starts a connection. It is delivered to the Listener when its handshake is complete.
-func (e *Endpoint) accept(cc *core.Config, in *core.Incoming) error {
+func (e *Endpoint) accept(cfg *Config, cc *core.Config, in *core.Incoming) error {
 	k, err := core.NewServerConn(e.clock.now(), cc, in)
 	if err != nil {
 		return err
 	}
-	c := newConn(e, k, e.cfg, true)
+	c := newConn(e, k, cfg, true)
 	c.notify(ConnBegun)
 	if e.add(c, in) != nil {
 		c.discard()
 		return errRefused
 	}
-	c.quickTLS = e.cfg.GetTLSConfig == nil && e.cfg.AcceptEarlyData == nil && isQuick(e.cfg.TLS, tlsprovider.Server)
+	c.quickTLS = e.cfg.GetTLSConfig == nil && e.cfg.AcceptEarlyData == nil && isQuick(cfg.TLS, tlsprovider.Server)
 	c.mu.Lock()
 	c.advance(e.clock.now())
 	return nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -160,6 +161,13 @@ func portServer(cfg *quic.Config, resetKey, tokenKey []byte, choose func(name st
 			return &quic.RefusedError{Reason: "not you"}
 		}
 		return nil
+	}
+	cfg.GetConfigForClient = func(info quic.ClientInfo) (*quic.Config, error) {
+		slog.Info("client", "addr", info.RemoteAddr, "id", info.ID)
+		if info.AddrValidated {
+			return nil, nil // the Endpoint's own
+		}
+		return &quic.Config{MaxIncomingStreams: 1}, nil
 	}
 	cfg.GetTLSConfig = func(hello *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
 		return choose(hello.ServerName), nil
