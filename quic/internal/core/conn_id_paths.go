@@ -56,6 +56,15 @@ func (c *Conn) unusedRemote() (seq uint64, ok bool) {
 	return 0, false
 }
 
+// unusedForPath is like unusedRemote, but returns none while the peer has not acknowledged the retirement of many. The
+// paths that we add and give up, or that an attacker has us add, thus never reach maxRetiring, which is the peer's fault.
+func (c *Conn) unusedForPath() (seq uint64, ok bool) {
+	if len(c.ids.retiring) > maxRetiring/2 {
+		return 0, false
+	}
+	return c.unusedRemote()
+}
+
 // usesRemote reports whether a path uses a connection ID of the peer.
 func (c *Conn) usesRemote(seq uint64) bool {
 	if !c.migrating() {

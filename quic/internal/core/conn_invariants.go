@@ -48,7 +48,7 @@ func (c *Conn) CheckInvariants() error {
 		return errors.New("a discarded space has CRYPTO data")
 	case c.scratch != nil && len(c.pathResponses) > maxPathResponses:
 		return fmt.Errorf("%d PATH_RESPONSE frames are queued", len(c.pathResponses))
-	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring:
+	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring+maxPaths: // paths may be given up
 		return fmt.Errorf("%d connection IDs, %d retiring", len(c.ids.remote), len(c.ids.retiring))
 	case len(c.ids.local) > maxLocalIDs:
 		return fmt.Errorf("%d connection IDs are issued", len(c.ids.local))

@@ -48,7 +48,7 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 	if c.ids.dst().Len() == 0 {
 		return 0, ErrLinkable
 	}
-	if _, ok := c.unusedRemote(); !ok {
+	if _, ok := c.unusedForPath(); !ok {
 		return 0, ErrNoUnusedConnID
 	}
 	p := c.probe(Path{Local: local, Remote: c.path.Remote})

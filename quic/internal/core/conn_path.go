@@ -181,7 +181,7 @@ func (c *Conn) addPath(addrs Path, newID bool) *netPath {
 	dst := c.ids.remote[0].seq
 	if newID && c.ids.dst().Len() > 0 {
 		var ok bool
-		if dst, ok = c.unusedRemote(); !ok {
+		if dst, ok = c.unusedForPath(); !ok {
 			return nil
 		}
 	}

@@ -80,6 +80,7 @@ type pathStorm struct {
 	due            []wire.PathChallenge
 	nextID         uint64
 	stream         streams.ID
+	dst            wire.ConnID // of the packet that is being built
 }
 
 func newPathStorm(t *testing.T, seed uint64) *pathStorm {
@@ -123,9 +124,10 @@ func (s *pathStorm) run() {
 
 // packetFrom sends random frames.
 func (s *pathStorm) packetFrom(from netip.AddrPort) []sentOn {
+	s.dst = s.server.ids.local[s.random.IntN(1+s.random.IntN(len(s.server.ids.local)))].id
 	var b []byte
 	if s.random.IntN(3) == 0 && len(s.server.ids.remote) < activeConnIDLimit {
-		b = wire.NewConnectionID{Seq: s.nextID, ConnID: s.connID(), ResetToken: [16]byte{byte(s.nextID)}}.Append(b)
+		b = wire.NewConnectionID{Seq: s.nextID, RetirePriorTo: s.retirePrior(), ConnID: s.connID(), ResetToken: [16]byte{byte(s.nextID)}}.Append(b)
 		s.nextID++
 	}
 	if pn := s.server.loss.OldestUnacked(recovery.SpaceApp); s.random.IntN(2) == 0 && pn != wire.NoPacket {
@@ -137,12 +139,7 @@ func (s *pathStorm) packetFrom(from netip.AddrPort) []sentOn {
 	if s.random.IntN(3) == 0 {
 		b = append(b, make([]byte, s.random.IntN(1150))...)
 	}
-	var edit func([]byte)
-	if ids := s.server.ids.local; s.random.IntN(4) == 0 {
-		id := ids[s.random.IntN(len(ids))].id
-		edit = func(h []byte) { copy(h[1:], id.Bytes()) }
-	}
-	d := s.packet(tlsprovider.Server, recovery.SpaceApp, b, edit)
+	d := s.packet(tlsprovider.Server, recovery.SpaceApp, b, func(h []byte) { copy(h[1:], s.dst.Bytes()) })
 	s.received[from] += len(d)
 	if s.random.IntN(8) == 0 {
 		d[len(d)-1] ^= 1 // it counts although it does not authenticate
@@ -150,11 +147,24 @@ func (s *pathStorm) packetFrom(from netip.AddrPort) []sentOn {
 	return s.giveFrom(from, d)
 }
 
+// retirePrior returns a number below which IDs are retired.
+func (s *pathStorm) retirePrior() uint64 {
+	if s.random.IntN(3) > 0 {
+		return 0
+	}
+	return s.nextID - min(s.nextID, s.random.Uint64N(4))
+}
+
 func (s *pathStorm) frame(from netip.AddrPort) wire.Frame {
 	switch s.random.IntN(8) {
 	case 0, 1:
 		return wire.Ping{}
-	case 2, 3, 4:
+	case 2:
+		if l := s.server.ids.local[s.random.IntN(len(s.server.ids.local))]; l.id != s.dst && l.seq <= s.server.ids.announced {
+			return wire.RetireConnectionID{Seq: l.seq}
+		}
+		fallthrough
+	case 3, 4:
 		if len(s.due) > 0 {
 			ch := s.due[0]
 			s.due = s.due[1:]
