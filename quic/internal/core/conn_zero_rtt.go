@@ -24,7 +24,8 @@ type zeroState struct {
 	remembered *wire.TransportParameters // of a client's server, in the connection that the session comes from
 	params     *wire.TransportParameters // of a client's server now, until they apply
 	lastSent   wire.PacketNumber         // of a client's 0-RTT packets
-	streams    map[streams.ID]struct{}   // those that a server has received early data on
+	// marked are the numbers of the streams that a server has received early data on, for each type of stream.
+	marked [4]recovery.RangeSet[int64]
 }
 
 func (z *zeroState) close() {
@@ -117,25 +118,28 @@ func (c *Conn) packetType(s recovery.Space) wire.PacketType {
 	return packetTypeOf[s]
 }
 
-// markEarly records that a stream has received early data. The stream's limits bound their number.
+// maxEarlyRanges bounds the ranges of streams that are marked. A client that gets new streams while it does not complete
+// its handshake could otherwise have the server remember each of them.
+const maxEarlyRanges = 64
+
+// markEarly records that a stream has received early data. If there are too many gaps between such streams, those in the
+// first gap are marked as well, because to take early data for others would be worse.
 func (c *Conn) markEarly(frame []byte) {
 	f, n := wire.ConsumeStream(frame)
 	if n < 0 {
 		return
 	}
-	if c.zero.streams == nil {
-		c.zero.streams = make(map[streams.ID]struct{})
+	id := streams.ID(f.ID)
+	m := &c.zero.marked[id&3]
+	m.Add(id.Num(), id.Num()+1)
+	if m.NumRanges() > maxEarlyRanges {
+		m.Add(m.Range(0).End, m.Range(1).Start)
 	}
-	c.zero.streams[streams.ID(f.ID)] = struct{}{}
 }
 
 // HasEarlyData reports whether a server has received early data on a stream.
 func (c *Conn) HasEarlyData(id streams.ID) bool {
-	if c.zero == nil {
-		return false
-	}
-	_, ok := c.zero.streams[id]
-	return ok
+	return c.zero != nil && c.zero.marked[id&3].Contains(id.Num())
 }
 
 // rejectEarly handles the rejection of a client's early data. The application's streams begin again: what it has written

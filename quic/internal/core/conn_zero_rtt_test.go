@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -82,6 +83,26 @@ func TestFramesInZeroRTT(t *testing.T) {
 		r := connected(t, rigOptions{})
 		newEarlySender(r, true).say(f)
 		require.NoError(t, errOf(r.server), "%v", f)
+	}
+}
+
+// A client that opens streams with early data until its handshake ends does not make the server remember each of them.
+// The first ones remain marked. If the client leaves many gaps, streams in the gaps are marked, too.
+func TestMarksOfEarlyStreamsAreBounded(t *testing.T) {
+	for _, step := range []int{1, 2, 5} {
+		r := connected(t, rigOptions{server: func(c *Config) { c.Streams.MaxBidi = 10_000 }})
+		early := newEarlySender(r, true)
+		const n = 300
+		for i := range n {
+			early.say(wire.Stream{ID: uint64(4 * step * i), Data: []byte{1}})
+			require.LessOrEqual(t, r.server.zero.marked[0].NumRanges(), maxEarlyRanges)
+		}
+		require.NoError(t, errOf(r.server))
+		for i := range n {
+			require.True(t, r.server.HasEarlyData(streams.ID(4*step*i)))
+		}
+		require.False(t, r.server.HasEarlyData(streams.ID(4*step*n)))
+		require.False(t, r.server.HasEarlyData(2))
 	}
 }
 
