@@ -128,8 +128,6 @@ func (c *Conn) handleOtherPath(t Train) {
 			c.active = c.now
 			c.receivedDatagram(len(d))
 			c.handleDatagram(d, t.ECN)
-		case d[0]&0x80 != 0:
-			c.drop(DropWrongPath)
 		default:
 			c.stats.DatagramsReceived++
 			c.stats.BytesReceived += uint64(len(d))
@@ -137,10 +135,26 @@ func (c *Conn) handleOtherPath(t Train) {
 			if p := c.recv.other.path; p != nil {
 				p.amp.DatagramReceived(len(d))
 			}
-			c.handleEarlyShort(d, t.ECN)
+			if d = c.skipLong(d); len(d) > 0 {
+				c.handleEarlyShort(d, t.ECN)
+			}
 			c.recv.other = otherPath{}
 		}
 	}
+}
+
+// skipLong drops the packets with long headers at the beginning of a datagram and returns the rest. A client whose handshake is
+// not confirmed, because it has not received HANDSHAKE_DONE, sends Handshake and 1-RTT packets together.
+func (c *Conn) skipLong(d []byte) []byte {
+	for len(d) > 0 && d[0]&0x80 != 0 {
+		c.drop(DropWrongPath)
+		h, n := wire.ParseLongHeader(d)
+		if n < 0 {
+			return nil
+		}
+		d = d[h.Len:]
+	}
+	return d
 }
 
 // arriveElsewhere handles a packet that has authenticated and that did not arrive on the path in use, before its frames

@@ -531,3 +531,19 @@ func TestCopiedPackets(t *testing.T) {
 	require.Equal(t, otherAddr, r.server.Path().Remote)
 	require.Equal(t, clientAddr, r.server.mig.fallback.addrs.Remote)
 }
+
+// A client that lacks HANDSHAKE_DONE repeats Handshake packets together with 1-RTT packets. The latter move the connection.
+func TestCoalescedPacketFromNewAddress(t *testing.T) {
+	r := connected(t, rigOptions{})
+	b := wire.AppendLongHeader(nil, wire.PacketHandshake, wire.Version1, r.server.ids.local[0].id, r.client.ids.src(), nil, 0, 4)
+	n := len(b)
+	b = append(b, make([]byte, 40)...)
+	wire.PatchLength(b, n, 40)
+	b = append(b, r.packet(server, recovery.SpaceApp, wire.Ping{}.Append(nil), nil)...)
+	sent := r.giveFrom(otherPort, b)
+	require.Equal(t, otherPort, r.server.Path().Remote)
+	require.LessOrEqual(t, bytesTo(otherPort, sent), 3*len(b))
+	require.EqualValues(t, 1, r.server.Stats().Drops[DropWrongPath])
+	r.giveFrom(otherAddr, []byte{0xe0, 1, 2}) // cut short
+	require.EqualValues(t, 2, r.server.Stats().Drops[DropWrongPath])
+}

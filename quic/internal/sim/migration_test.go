@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -69,21 +70,52 @@ func rebind(t *testing.T, p tlsprovider.Provider, wholeAddr bool, loss float64, 
 	}
 }
 
-// In random worlds, the client's address changes at random times. Everything arrives.
+// In random worlds, the client's address changes at random times, and in some of them an attacker sends copies of the client's
+// packets. Everything arrives.
 func TestRebindingRandomWorlds(t *testing.T) {
-	for seed := range seeds(t, 400) {
+	const worlds = 400
+	changes := uint64(0)
+	for seed := range seeds(t, worlds) {
 		rng := rand.New(rand.NewPCG(seed, 0xadd))
 		o := randomOptions(seed, fake.New(fake.Options{Seed: seed}))
+		o.Client.Send = append(o.Client.Send, Transfer{Uni: true, Size: 200_000 + rng.IntN(500_000)})
 		p, err := NewPair(o)
 		require.NoError(t, err)
-		first := p.Now().Add(time.Duration(rng.Int64N(int64(20 * time.Second))))
-		p.Client.RebindEvery(first, monotime.Time(8*time.Second)+monotime.Time(rng.Int64N(int64(20*time.Second))), rng.IntN(2) == 0)
-		// A client may be rebound before the handshake is confirmed, which ends the connection.
-		c, err := p.RunTransfers(20 * time.Minute)
-		if err != nil && (c.Connected.IsZero() || first.Before(c.Connected.Add(2*time.Second))) {
-			continue
+		start := p.Now()
+		rebound := false
+		p.Client.Tap = func(now monotime.Time, b []byte) {
+			// A connection whose client changes its address before the handshake is confirmed ends.
+			if s := p.ServerConn(); !rebound && s != nil && !s.Connected.IsZero() && b[0]&0x80 == 0 {
+				rebound = true
+				every := monotime.Time(3*time.Second) + monotime.Time(rng.Int64N(int64(10*time.Second)))
+				p.Client.RebindEvery(now.Add(time.Duration(rng.Int64N(int64(2*time.Second)))), every, rng.IntN(2) == 0)
+			}
 		}
-		require.NoError(t, err, "seed %d", seed)
+		if rng.IntN(3) == 0 {
+			p.copyPackets(2+rng.IntN(5), netip.MustParseAddrPort("203.0.113.9:7"))
+		}
+		_, err = p.RunTransfers(30 * time.Minute)
+		require.NoError(t, err, "seed %d, after %v", seed, p.Now().Sub(start))
+		changes += p.ServerConn().Stats().PathChanges
+	}
+	t.Logf("%d changes of the path", changes)
+	if os.Getenv(seedVariable) == "" {
+		require.Greater(t, changes, uint64(worlds))
+	}
+}
+
+// copyPackets has an attacker send a copy of one in every of the client's 1-RTT packets from another address. It arrives
+// before the original if the client's link is not faster.
+func (p *Pair) copyPackets(every int, attacker netip.AddrPort) {
+	p.Server.watch(attacker)
+	n, tap, delay := 0, p.Client.Tap, p.Client.link.Delay/2
+	p.Client.Tap = func(now monotime.Time, b []byte) {
+		if tap != nil {
+			tap(now, b)
+		}
+		if n++; n%every == 0 && b[0]&0x80 == 0 {
+			p.At(now.Add(delay), func() { p.Server.receive(bytes.Clone(b), attacker) })
+		}
 	}
 }
 
