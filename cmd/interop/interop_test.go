@@ -32,8 +32,9 @@ type host struct {
 	env  map[string]string
 	l    *quic.Listener
 
-	mu     sync.Mutex
-	suites []tlsprovider.CipherSuite // of established connections
+	mu       sync.Mutex
+	suites   []tlsprovider.CipherSuite // of established connections
+	versions []quic.Version
 }
 
 // newHost starts a server of a test case. It returns the error of an endpoint that does not support it.
@@ -67,11 +68,12 @@ func newHost(t *testing.T, testCase, provider string) (*host, error) {
 	return h, nil
 }
 
-// note records the cipher suites of connections.
+// note records the cipher suites and versions of connections.
 func (h *host) note(c *quic.Conn, e quic.ConnEvent) {
 	if e == quic.ConnEstablished {
 		h.mu.Lock()
 		h.suites = append(h.suites, c.ConnectionState().TLS.CipherSuite)
+		h.versions = append(h.versions, c.ConnectionState().Version)
 		h.mu.Unlock()
 	}
 }
@@ -159,6 +161,7 @@ func TestDownloads(t *testing.T) {
 			traffic := h.l.Endpoint().Traffic()
 			require.Positive(t, traffic.KeyUpdates)
 		}},
+		{"v2", sizes(1, 1<<10, 0), func(t *testing.T, h *host) { require.Equal(t, []quic.Version{quic.Version2}, h.versions) }},
 		{"resumption", map[string]int{"a": 5 << 10, "b": 10 << 10}, func(t *testing.T, h *host) {
 			require.EqualValues(t, 1, h.l.Endpoint().Stats().Handshakes.Resumed)
 		}},
@@ -195,7 +198,7 @@ func TestDownloads(t *testing.T) {
 // Test cases that this build cannot do are reported as such, by both roles, also those that nobody has defined.
 func TestUnsupported(t *testing.T) {
 	for _, role := range []string{"client", "server"} {
-		for _, testCase := range []string{"", "zxqvbnmlkj", "ecn", "http3", "v2"} {
+		for _, testCase := range []string{"", "zxqvbnmlkj", "ecn", "http3"} {
 			env := map[string]string{"ROLE": role, "TESTCASE": testCase, "REQUESTS": "https://localhost/file"}
 			err := run(t.Context(), func(name string) string { return env[name] }, places{})
 			require.ErrorAs(t, err, new(*unsupportedError), "%s %q", role, testCase)

@@ -59,7 +59,7 @@ func run() error {
 		return nil
 	}
 	if os.Getenv(inside) == "" {
-		return again()
+		return o.again()
 	}
 	if err := interop.PrivateMounts(); err != nil {
 		return err
@@ -69,19 +69,30 @@ func run() error {
 	return o.run(ctx)
 }
 
-// again runs this program in a mount namespace of its own.
-func again() error {
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+// again runs this program in a mount namespace of its own. The directory is made and removed here, where nothing is
+// mounted in it.
+func (o *options) again() error {
+	args, temporary := os.Args[1:], o.dir == ""
+	if temporary {
+		var err error
+		if o.dir, err = os.MkdirTemp("", "interop"); err != nil {
+			return err
+		}
+		args = append(args, "-dir", o.dir)
+	}
+	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	err := cmd.Run()
-	if errors.Is(err, syscall.EPERM) {
+	var exit *exec.ExitError
+	switch {
+	case err == nil && temporary:
+		return os.RemoveAll(o.dir)
+	case errors.Is(err, syscall.EPERM):
 		fmt.Println("SKIPPED: the interop cases: this system permits no mount namespace")
 		return nil
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+	case errors.As(err, &exit) && exit.ExitCode() == 1:
 		os.Exit(1) // it has said why
 	}
 	return err
@@ -89,12 +100,12 @@ func again() error {
 
 // endpoints returns the endpoints of the matrix. Those of quic-go are not run against each other.
 func (o *options) endpoints() (es []interop.Endpoint) {
-	missing := []string{"E", "3", "V2"}
+	missing := []string{"E", "3"}
 	for _, provider := range strings.Split(o.providers, ",") {
 		e := interop.Endpoint{Name: provider, Dir: o.ours, Env: []string{"PQQUIC_PROVIDER=" + provider}}
 		e.Unsupported = [2][]string{missing, missing}
 		if provider == "s2n" {
-			e.Unsupported = [2][]string{{"E", "3", "V2", "Z"}, {"E", "3", "V2", "Z"}}
+			e.Unsupported = [2][]string{{"E", "3", "Z"}, {"E", "3", "Z"}}
 		}
 		es = append(es, e)
 	}
@@ -127,12 +138,6 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	temporary := o.dir == ""
-	if temporary {
-		if o.dir, err = os.MkdirTemp("", "interop"); err != nil {
-			return err
-		}
-	}
 	endpoints := o.endpoints()
 	for _, e := range endpoints {
 		if err := interop.Compliant(ctx, e, filepath.Join(o.dir, "compliance-"+e.Name)); err != nil {
@@ -146,9 +151,6 @@ func (o *options) run(ctx context.Context) error {
 	failed := interop.WriteMatrix(os.Stdout, cases, results)
 	if failed > 0 {
 		return fmt.Errorf("%d cases have failed; their logs are in %s", failed, o.dir)
-	}
-	if temporary {
-		return os.RemoveAll(o.dir)
 	}
 	return nil
 }

@@ -54,13 +54,38 @@ func sameFiles(e *evidence) error {
 }
 
 // onlyVersion1 fails if a server has used another version.
-func onlyVersion1(e *evidence) (err error) {
-	e.trace.packets(server, func(_ *record, p *longPacket) {
-		if p.kind == typeInitial && p.version != 1 {
-			err = fmt.Errorf("an Initial packet of the server has version %#x", p.version)
+func onlyVersion1(e *evidence) error {
+	if v := e.versions(server, typeInitial); len(v) != 1 || !v[1] {
+		return fmt.Errorf("the versions of the server's Initial packets are %v instead of version 1 alone", v)
+	}
+	return nil
+}
+
+// versions returns the versions of an end's packets of a type.
+func (e *evidence) versions(from, kind int) map[uint32]bool {
+	found := make(map[uint32]bool)
+	e.trace.packets(from, func(_ *record, p *longPacket) {
+		if p.kind == kind {
+			found[p.version] = true
 		}
 	})
-	return err
+	return found
+}
+
+// upgraded fails unless the client began with version 1 and the server has chosen version 2.
+func upgraded(e *evidence) error {
+	if !e.versions(client, typeInitial)[1] {
+		return errors.New("the client has not begun with version 1")
+	}
+	if !e.versions(server, typeInitial)[version2] {
+		return errors.New("the server has sent no Initial packet of version 2")
+	}
+	for end, name := range []string{"client", "server"} {
+		if v := e.versions(end, typeHandshake); len(v) != 1 || !v[version2] {
+			return fmt.Errorf("the versions of the %s's Handshake packets are %v instead of version 2 alone", name, v)
+		}
+	}
+	return nil
 }
 
 // completed fails unless the expected number of handshakes was made. Each has one source connection ID in the

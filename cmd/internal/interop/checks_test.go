@@ -98,6 +98,13 @@ func TestChecks(t *testing.T) {
 	arrives := "a" + long(typeInitial, 1, "x", "y", "", strings.Repeat("p", 1000))
 	validates := "a" + long(typeHandshake, 1, "x", "y", "", "payload")
 	answer := func(n int) string { return "s" + long(typeHandshake, 1, "x", "y", "", strings.Repeat("p", n)) }
+	two := func(first byte) string { // an Initial or a Handshake packet of version 2
+		token := ""
+		if first == 0xd0 {
+			token = "\x00"
+		}
+		return string([]byte{first, 0x6b, 0x33, 0x43, 0xcf, 0, 0}) + token + "\x01p"
+	}
 	for _, c := range []struct {
 		name  string
 		check check
@@ -105,7 +112,11 @@ func TestChecks(t *testing.T) {
 		want  string // the error; empty if there is none
 	}{
 		{"version 1", onlyVersion1, &evidence{trace: traceOf(t, initial)}, ""},
-		{"version 9", onlyVersion1, &evidence{trace: traceOf(t, "s"+long(typeInitial, 9, "", "x", "", "p"))}, "has version 0x9"},
+		{"version 9", onlyVersion1, &evidence{trace: traceOf(t, "s"+long(typeInitial, 9, "", "x", "", "p"))}, "map[9:true]"},
+		{"version 2", upgraded, &evidence{trace: traceOf(t, "c"+long(typeInitial, 1, "", "x", "", "p"), "s"+two(0xd0), "c"+two(0xf0), "s"+two(0xf0))}, ""},
+		{"version 2 at once", upgraded, &evidence{trace: traceOf(t, "c"+two(0xd0), "s"+two(0xd0))}, "not begun with version 1"},
+		{"no version 2", upgraded, &evidence{trace: traceOf(t, "c"+long(typeInitial, 1, "", "x", "", "p"), initial)}, "no Initial packet of version 2"},
+		{"version 2 of the server", upgraded, &evidence{trace: traceOf(t, "c"+long(typeInitial, 1, "", "x", "", "p"), "s"+two(0xd0), "s"+two(0xf0))}, "client's Handshake packets"},
 		{"one handshake", completed, &evidence{c: once, trace: traceOf(t, initial, initial)}, ""},
 		{"two handshakes", completed, &evidence{c: once, trace: traceOf(t, initial, second)}, "2 handshakes instead of 1"},
 		{"no handshake", completed, &evidence{c: once, trace: traceOf(t)}, "0 handshakes instead of 1"},

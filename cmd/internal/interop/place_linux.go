@@ -25,7 +25,7 @@ type place struct{ root string }
 func (p place) dir(name string) string { return filepath.Join(p.root, name) }
 
 // newPlace makes the root directory of an endpoint whose programs are in the directory endpoint. The calling process
-// must have a mount namespace of its own, which removes the mounts when it ends.
+// must have called PrivateMounts, so that the mounts end with it, and nothing else sees them.
 func newPlace(root, endpoint string) (place, error) {
 	p := place{root}
 	for _, name := range []string{"www", "downloads", "certs", "logs", "tmp", "endpoint"} {

@@ -50,6 +50,9 @@ const (
 	typeNegotiation
 )
 
+// version2 is the number of version 2 (RFC 9369).
+const version2 = 0x6b3343cf
+
 // A longPacket is a packet with a long header as anybody can read it.
 type longPacket struct {
 	kind         int
@@ -92,7 +95,6 @@ func parseLong(b []byte) (p longPacket, size int, ok bool) {
 	p.dcid = string(r.take(int(r.byte())))
 	p.scid = string(r.take(int(r.byte())))
 	p.kind = int(first[0] >> 4 & 3)
-	const version2 = 0x6b3343cf
 	switch {
 	case p.version == 0:
 		p.kind = typeNegotiation
