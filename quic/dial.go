@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"reflect"
 	"slices"
-	"strconv"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
@@ -18,8 +16,11 @@ import (
 
 // Dial connects to addr, "host:port", from a new socket, which is closed with the connection. network is
 // "udp", "udp4" or "udp6". If ctx ends before the handshake is complete, Dial returns an error that wraps
-// the cause of ctx. Afterwards ctx has no effect. Dial tries only one of a host's addresses, an IPv4
-// address if there is one. An empty host, 0.0.0.0 and [::] mean the local machine.
+// the cause of ctx. Afterwards ctx has no effect. An empty host, 0.0.0.0 and [::] mean the local machine.
+//
+// If a host has several addresses, Dial tries them in turn, IPv6 and IPv4 alternately, each 250 ms after the one before
+// or when that has failed, and returns the first connection (RFC 8305). The other attempts are ended. See
+// docs/real-networks.md.
 //
 // On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
 // that nothing listens on the port. On other systems, and on the shared socket of Endpoint.Dial, such a
@@ -33,23 +34,29 @@ func dialNew(ctx context.Context, network, addr string, cfg *Config, early bool)
 	if err := checkNetwork(network); err != nil {
 		return nil, err
 	}
-	remote, host, err := resolve(ctx, network, addr)
+	remotes, host, err := resolve(ctx, network, addr)
 	if err != nil {
 		return nil, err
-	}
-	if remote.Addr().Is4() {
-		network = "udp4"
-	} else {
-		network = "udp6"
 	}
 	full, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	e, err := open(network, ":0", full, 1)
-	if err != nil {
-		return nil, err
-	}
+	return dialAny(ctx, host, remotes, func(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+		network := "udp6"
+		if remote.Addr().Is4() {
+			network = "udp4"
+		}
+		e, err := open(network, ":0", full, 1)
+		if err != nil {
+			return nil, &dialError{remote: remote, host: host, err: err}
+		}
+		return e.dialAlone(ctx, remote, host, early)
+	})
+}
+
+// dialAlone dials from an Endpoint that is closed with the connection.
+func (e *Endpoint) dialAlone(ctx context.Context, remote netip.AddrPort, host string, early bool) (*Conn, error) {
 	e.sock.ReportErrors(e.noteICMP)
 	c, err := e.dial(ctx, remote, host, e.cfg, dialMode{own: true, early: early})
 	if err != nil {
@@ -82,7 +89,7 @@ func (e *Endpoint) dialShared(ctx context.Context, addr string, cfg *Config, ear
 	case !local.IsUnspecified():
 		network = "udp6"
 	}
-	remote, host, err := resolve(ctx, network, addr)
+	remotes, host, err := resolve(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +105,9 @@ func (e *Endpoint) dialShared(ctx context.Context, addr string, cfg *Config, ear
 			return nil, err
 		}
 	}
-	return e.dial(ctx, remote, host, full, dialMode{early: early})
+	return dialAny(ctx, host, remotes, func(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
+		return e.dial(ctx, remote, host, full, dialMode{early: early})
+	})
 }
 
 // same reports whether a and b are the same provider. Values that are not comparable are different.
@@ -247,95 +256,4 @@ func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
 		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
 	}
 	return nil
-}
-
-// resolve returns the address to dial and the host's name.
-func resolve(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
-	remote, host, err := lookup(ctx, network, addr)
-	if err != nil {
-		return netip.AddrPort{}, "", fmt.Errorf("quic: dial %s: %w", addr, err)
-	}
-	return remote, host, nil
-}
-
-func lookup(ctx context.Context, network, addr string) (netip.AddrPort, string, error) {
-	host, service, err := net.SplitHostPort(addr)
-	if err != nil {
-		return netip.AddrPort{}, "", err
-	}
-	var port int
-	if n, err := strconv.ParseUint(service, 10, 16); err == nil {
-		port = int(n)
-	} else if port, err = net.DefaultResolver.LookupPort(ctx, "udp", service); err != nil {
-		return netip.AddrPort{}, "", err
-	}
-	if port == 0 { // an empty port, too
-		return netip.AddrPort{}, "", errors.New("port 0 cannot be dialed")
-	}
-	if host == "" {
-		host = "localhost"
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		if ip, host, err = literal(network, ip.Unmap(), host); err != nil {
-			return netip.AddrPort{}, "", err
-		}
-		return netip.AddrPortFrom(nameZone(ip), uint16(port)), host, nil
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, ipNetwork(network), host)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return netip.AddrPort{}, "", err
-	}
-	best := ips[0].Unmap()
-	for _, ip := range ips {
-		if ip = ip.Unmap(); ip.Is4() {
-			best = ip
-			break
-		}
-	}
-	return netip.AddrPortFrom(best, uint16(port)), host, nil
-}
-
-// literal returns the address for a host given as an IP address. As in package net, an unspecified address
-// means the local machine, so the address that a listener prints can be dialed.
-func literal(network string, ip netip.Addr, host string) (netip.Addr, string, error) {
-	if network == "udp4" && !ip.Is4() || network == "udp6" && ip.Is4() {
-		return ip, host, &net.AddrError{Err: "not an address of network " + network, Addr: host}
-	}
-	switch ip {
-	case netip.IPv4Unspecified():
-		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), "localhost", nil
-	case netip.IPv6Unspecified():
-		return netip.IPv6Loopback(), "localhost", nil
-	}
-	return ip, host, nil
-}
-
-// nameZone replaces the index of an interface by its name, as in the addresses of packets that are
-// received. The peer's address must be equal to them.
-func nameZone(ip netip.Addr) netip.Addr {
-	zone := ip.Zone()
-	index, err := strconv.Atoi(zone)
-	if err != nil {
-		return ip
-	}
-	if _, err := net.InterfaceByName(zone); err == nil {
-		return ip // the name is a number
-	}
-	if ifi, err := net.InterfaceByIndex(index); err == nil {
-		return ip.WithZone(ifi.Name)
-	}
-	return ip
-}
-
-func ipNetwork(network string) string {
-	switch network {
-	case "udp4":
-		return "ip4"
-	case "udp6":
-		return "ip6"
-	}
-	return "ip"
 }

@@ -180,12 +180,12 @@ func TestZoneOfDialedAddress(t *testing.T) {
 		for _, zone := range []string{ifi.Name, strconv.Itoa(ifi.Index)} {
 			got, _, err := resolve(t.Context(), "udp", "[fe80::1%"+zone+"]:4433")
 			require.NoError(t, err)
-			require.Equal(t, "[fe80::1%"+ifi.Name+"]:4433", got.String())
+			require.Equal(t, "[fe80::1%"+ifi.Name+"]:4433", got[0].String())
 		}
 	}
 	got, _, err := resolve(t.Context(), "udp", "[fe80::1%4711471]:4433")
 	require.NoError(t, err)
-	require.Equal(t, "4711471", got.Addr().Zone(), "there is no such interface")
+	require.Equal(t, "4711471", got[0].Addr().Zone(), "there is no such interface")
 }
 
 func TestInvalidAddresses(t *testing.T) {
