@@ -51,7 +51,6 @@ const serverAddr6 = "[2001:db8::1]:4433"
 type dualWorld struct {
 	*world
 	server6 *Endpoint
-	sockets int // of clients, so far
 }
 
 func inDualBubble(t *testing.T, server6 *Config, test func(*testing.T, *dualWorld)) {
