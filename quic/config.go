@@ -36,6 +36,14 @@ type Config struct {
 	// is used.
 	ServerName string
 
+	// ClassicalFallback permits Dial to connect without post-quantum key exchange on networks that lose
+	// ClientHellos of more than one datagram. It is the number of probe timeouts without an answer after which
+	// Dial makes a second attempt, with a classical ClientHello in one datagram: 3 means after 5 seconds. An
+	// attacker who drops datagrams can then do the same, so each such connection is reported as a downgrade
+	// (ConnectionState.Fallback, HandshakeStats.Fallbacks, Logger). With RequirePQ there is never a second
+	// attempt, and it cannot be used with a Policy. 0 means never. See docs/real-networks.md.
+	ClassicalFallback int
+
 	// HandshakeTimeout bounds the time from the first packet to the completed handshake.
 	// 0 means 10 s.
 	HandshakeTimeout time.Duration
@@ -385,7 +393,7 @@ func (c *Config) validate() error {
 		{"MaxHandshakes", int64(c.MaxHandshakes), 0}, {"AcceptBacklog", int64(c.AcceptBacklog), 0},
 		{"MaxSigners", int64(c.MaxSigners), 0}, {"MaxDatagramFrameSize", c.MaxDatagramFrameSize, 0},
 		{"DatagramSendQueue", int64(c.DatagramSendQueue), 1}, {"DatagramReceiveQueue", int64(c.DatagramReceiveQueue), 1},
-		{"NonQUICQueue", int64(c.NonQUICQueue), 0},
+		{"NonQUICQueue", int64(c.NonQUICQueue), 0}, {"ClassicalFallback", int64(c.ClassicalFallback), 0},
 	} {
 		if f.value < f.smallest || f.value > maxVarint {
 			return fmt.Errorf("quic: Config.%s is %d; it must be from %d to 2^62-1", f.name, f.value, f.smallest)

@@ -114,6 +114,9 @@ type ConnectionState struct {
 	SupportsResetAt bool
 	// Downgraded reports whether the key exchange is classical although this side offers post-quantum ones.
 	Downgraded bool
+	// Fallback reports whether this is the second connection of a Dial whose first one, with a post-quantum
+	// ClientHello, got no answer: see Config.ClassicalFallback. It is Downgraded, too.
+	Fallback bool
 }
 
 // ConnectionState returns what has been negotiated so far.
@@ -125,7 +128,7 @@ func (c *Conn) ConnectionState() ConnectionState {
 		SupportsResetAt: c.core.PeerAcceptsResetAt(),
 		SendsDatagrams:  c.core.PeerAcceptsDatagrams(), ReceivesDatagrams: c.cfg.MaxDatagramFrameSize > 0,
 	}
-	s.Downgraded = c.downgraded(&s.TLS)
+	s.Downgraded, s.Fallback = c.downgraded(&s.TLS), c.isFallback()
 	return s
 }
 
@@ -204,6 +207,9 @@ func (c *Conn) handleTimeout(now monotime.Time) {
 	c.mu.Lock()
 	c.timer.last = 0
 	c.core.HandleTimeout(now)
+	if c.dialed != nil && c.dialed.unanswered != nil {
+		c.dialed.unanswered.check(c)
+	}
 	if len(c.streams) == 0 && c.core.Resting() {
 		c.streams = nil // the map of a connection that had many streams is large
 	}

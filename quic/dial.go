@@ -20,7 +20,7 @@ import (
 //
 // If a host has several addresses, Dial tries them in turn, IPv6 and IPv4 alternately, each 250 ms after the one before
 // or when that has failed, and returns the first connection (RFC 8305). The other attempts are ended. See
-// docs/real-networks.md.
+// docs/real-networks.md, also for Config.ClassicalFallback.
 //
 // On Linux, Dial fails at once, with an error that wraps ECONNREFUSED, if the peer's host reports by ICMP
 // that nothing listens on the port. On other systems, and on the shared socket of Endpoint.Dial, such a
@@ -122,23 +122,42 @@ type dialMode struct {
 	// mayRetry is set if the first attempt may be followed by one with another version. version is that of the second.
 	mayRetry bool
 	version  wire.Version
+	// unanswered, if set, is notified if the server does not answer. classical means that the connection replaces one
+	// of which it was notified.
+	unanswered *unanswered
+	classical  bool
 }
 
 // dial dials and waits for the handshake.
 func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
-	// With other versions to fall back to, the Endpoint must outlive the first attempt.
-	mode.mayRetry = len(cfg.Versions) > 1 && !mode.early
+	classical, err := e.classicalConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// If other attempts may follow, the Endpoint must outlive the first one.
+	mode.mayRetry = (len(cfg.Versions) > 1 || classical != nil) && !mode.early
+	var c *Conn
+	if classical != nil && !mode.early {
+		c, err = e.dialEither(ctx, remote, host, cfg, classical, mode)
+	} else {
+		c, err = e.dialVersions(ctx, remote, host, cfg, mode)
+	}
+	if err == nil && mode.own && mode.mayRetry {
+		e.autoClose.Store(true)
+		e.closeIfUnused() // the connection may have ended already
+	}
+	return c, err
+}
+
+// dialVersions dials again with another QUIC version if the server does not have the first one.
+func (e *Endpoint) dialVersions(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
 	c, err := e.dialOnce(ctx, remote, host, cfg, mode)
 	var other *VersionNegotiationError
 	if err != nil && mode.mayRetry && errors.As(err, &other) {
 		if v := commonVersion(cfg.Versions, other.Theirs); v != 0 {
 			mode.version = v
-			c, err = e.dialOnce(ctx, remote, host, cfg, mode)
+			return e.dialOnce(ctx, remote, host, cfg, mode)
 		}
-	}
-	if err == nil && mode.own && mode.mayRetry {
-		e.autoClose.Store(true)
-		e.closeIfUnused() // the connection may have ended already
 	}
 	return c, err
 }
@@ -175,7 +194,11 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 	if name == "" {
 		name = host
 	}
-	prepared, err := e.tls.client(tls)
+	prepare := e.tls.client
+	if mode.classical {
+		prepare = e.tls.clientOnce
+	}
+	prepared, err := prepare(tls)
 	if err != nil {
 		return nil, err
 	}
@@ -185,14 +208,16 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 		cc.Version = core.FirstVersion(cc.Versions)
 	}
 	store, server := e.tokenStoreFor(cfg, mode.own), tokenServer(name, remote)
-	cc.Token = e.takeToken(store, tokenKeyOf(server, cc.Version))
+	if !mode.classical { // whose ClientHello must not grow
+		cc.Token = e.takeToken(store, tokenKeyOf(server, cc.Version))
+	}
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.sock.LocalAddr(), Remote: remote})
 	if err != nil {
 		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(e, k, cfg, false)
-	c.dialed = &dialed{tls: prepared, tokens: store, server: server, ready: make(chan struct{})}
+	c.dialed = &dialed{tls: prepared, tokens: store, server: server, ready: make(chan struct{}), unanswered: mode.unanswered, classical: mode.classical}
 	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
 		c.discard()
@@ -213,6 +238,9 @@ type dialed struct {
 	tokens tlsprovider.ClientStore // nil if tokens are not kept
 	server string                  // its name in the keys of tokens
 	ready  chan struct{}           // closed when early data can be sent
+
+	unanswered *unanswered // see dial_fallback.go
+	classical  bool
 }
 
 // awaitHandshake waits until the handshake of a client is complete or has failed or, if early is set, until early data

@@ -94,6 +94,15 @@ func (t *tlsConfigs) client(cfg *tlsprovider.Config) (*preparedTLS, error) {
 	return p, nil
 }
 
+// clientOnce is like client for a configuration that no other connection will have.
+func (t *tlsConfigs) clientOnce(cfg *tlsprovider.Config) (*preparedTLS, error) {
+	te, err := t.provider.NewClient(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("quic: %w", err)
+	}
+	return &preparedTLS{t: t, te: te, users: 1, evicted: true}, nil
+}
+
 // prepare returns the prepared configuration for cfg. mu is held.
 func (t *tlsConfigs) prepare(
 	known map[*tlsprovider.Config]*preparedTLS, limit int, cfg *tlsprovider.Config,

@@ -23,6 +23,7 @@ type HandshakeStats struct {
 	// key exchange is classical although this side offers post-quantum ones: the peer has none in common.
 	Groups     map[tlsprovider.Group]uint64
 	Downgraded uint64
+	Fallbacks  uint64 // those of Downgraded that Config.ClassicalFallback has caused
 	Failed     uint64 // the sum of the counters below
 
 	TimedOut           uint64 // not complete within Config.HandshakeTimeout, or idle
@@ -52,13 +53,16 @@ func (h *handshakeCounts) stats() HandshakeStats {
 	return s
 }
 
-func (h *handshakeCounts) complete(state *tlsprovider.State, retried, downgraded bool) {
+func (h *handshakeCounts) complete(state *tlsprovider.State, retried, downgraded, fallback bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.s.Completed++
 	count(&h.s.Groups, state.Group)
 	if downgraded {
 		h.s.Downgraded++
+	}
+	if fallback {
+		h.s.Fallbacks++
 	}
 	if state.Resumed {
 		h.s.Resumed++
@@ -131,7 +135,7 @@ func (c *Conn) noteComplete() {
 	c.mu.Lock()
 	state, retried := c.core.State(), c.core.Retried()
 	c.mu.Unlock()
-	c.ep.handshakes.complete(&state, retried, c.downgraded(&state))
+	c.ep.handshakes.complete(&state, retried, c.downgraded(&state), c.isFallback())
 }
 
 // downgraded reports whether a handshake is complete whose key exchange is classical although this side offers
@@ -139,6 +143,9 @@ func (c *Conn) noteComplete() {
 func (c *Conn) downgraded(state *tlsprovider.State) bool {
 	if !state.HandshakeDone || state.Group.PostQuantum() {
 		return false
+	}
+	if c.isFallback() {
+		return true
 	}
 	cfg := c.cfg.TLS
 	if !c.server {

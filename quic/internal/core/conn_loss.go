@@ -149,6 +149,17 @@ func (c *Conn) prepareProbes() {
 	}
 }
 
+// UnansweredProbes returns the number of probe timeouts of a client if its ClientHello is still unanswered, and 0
+// otherwise. It is unanswered while a part of it is not acknowledged and the server's TLS has sent nothing.
+func (c *Conn) UnansweredProbes() uint64 {
+	sp := c.spaces[recovery.SpaceInitial]
+	if c.closing.state != stateOpen || sp.seal == nil || sp.crypto.unacked.NumRanges() == 0 ||
+		sp.in.base > 0 || sp.in.have.NumRanges() > 0 {
+		return 0
+	}
+	return c.loss.Counters().ProbeTimeouts
+}
+
 // NextTimeout returns when HandleTimeout must be called, or zero for never. A connection that waits for the
 // pacer may send at that time, too.
 func (c *Conn) NextTimeout() monotime.Time {
