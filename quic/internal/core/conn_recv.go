@@ -191,10 +191,38 @@ func (c *Conn) receivedDatagram(size int) {
 	c.loss.Path().DatagramReceived(size)
 }
 
-// handleDatagram processes a datagram that starts with a long header or that arrived before the 1-RTT keys.
-func (c *Conn) handleDatagram(d []byte, ecn ECN) { c.handlePackets(d, len(d), ecn) }
+// handleDatagram processes a datagram that starts with a long header or that arrived before the 1-RTT keys. If it starts
+// with a long header and nothing in it can be opened, it may be a stateless reset. Those of this version have a short
+// header, which addShort and handleOpened are for.
+//
+// "However, endpoints MUST treat any packet ending in a valid stateless reset token as a Stateless Reset, as other
+// QUIC versions might allow the use of a long header."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-15
+// "However, the comparison MUST be performed when the first packet in an incoming datagram either cannot be
+// associated with a connection or cannot be decrypted."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-2
+func (c *Conn) handleDatagram(d []byte, ecn ECN) {
+	if d[0]&0x80 == 0 || len(d) < minReset || !c.ids.remote[0].hasToken {
+		c.handlePackets(d, len(d), ecn)
+		return
+	}
+	tail, opened := [16]byte(d[len(d)-16:]), c.stats.PacketsReceived
+	c.handlePackets(d, len(d), ecn)
+	if c.closing.state == stateOpen && c.stats.PacketsReceived == opened && c.isResetToken(tail) {
+		c.HandleStatelessReset(c.now)
+	}
+}
 
 // handlePackets processes the packets in d, which is the end of a datagram of the size whole.
+//
+// "Receivers MUST be able to process coalesced packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-2
+// "The receiver of coalesced QUIC packets MUST individually process each QUIC packet and separately acknowledge them,
+// as if they were received as the payload of different UDP datagrams."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-5
+// "For example, if decryption fails (because the keys are not available or for any other reason), the receiver [...]
+// MUST attempt to process the remaining packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-5
 func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 	var first wire.ConnID
 	for n := 0; len(d) > 0 && c.closing.state == stateOpen; n++ {

@@ -107,6 +107,12 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 // "An endpoint MUST NOT send a Version Negotiation packet in response to receiving a Version Negotiation packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-6.1-1
 func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply []byte) Routed {
+	// "However, the comparison MUST be performed when the first packet in an incoming datagram either cannot be
+	// associated with a connection or cannot be decrypted."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.1-2
+	if ref, ok := e.FindReset(p, d); ok {
+		return Routed{Kind: RouteReset, Conn: ref}
+	}
 	if d[0]&0x80 == 0 {
 		return e.receiveUnknownShort(p, d, reply)
 	}
@@ -165,6 +171,14 @@ func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte
 	grease := wire.Version(uint32(random[1])<<24|uint32(random[2])<<16|uint32(random[3])<<8|uint32(random[4]))&
 		0xf0f0f0f0 | 0x0a0a0a0a
 	versions := append([]wire.Version{grease}, e.cfg.Versions...)
+	// "The server MUST include the value from the Source Connection ID field of the packet it receives in the
+	// Destination Connection ID field."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-7
+	// "The value for Source Connection ID MUST be copied from the Destination Connection ID of the received packet,
+	// which is initially randomly selected by a client."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-7
+	// "A server MUST NOT send more than one Version Negotiation packet in response to a single UDP datagram."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-12
 	b := wire.AppendVersionNegotiation(reply[:0], random[0]&0x3f, inv.SrcID, inv.DstID, versions...)
 	return e.reply(p, b)
 }

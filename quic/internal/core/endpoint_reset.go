@@ -7,7 +7,7 @@ const minReset = 21
 // that it receives. If several Endpoints serve an address, the driver asks the others about a datagram with
 // Routed.MaybeReset: the connection ID of a stateless reset is random, so it may reach any of them.
 func (e *Endpoint) FindReset(p Path, d []byte) (ConnRef, bool) {
-	if len(d) < minReset || d[0]&0x80 != 0 {
+	if len(d) < minReset {
 		return 0, false
 	}
 	// The tokens are random, so the duration of a lookup reveals nothing about other tokens.
@@ -20,12 +20,9 @@ func (e *Endpoint) FindReset(p Path, d []byte) (ConnRef, bool) {
 	return t.ref, true
 }
 
-// receiveUnknownShort handles a short header packet that belongs to no connection. It is a stateless reset
-// from a peer, or it is answered with one.
+// receiveUnknownShort answers a short header packet that belongs to no connection, unless it may be a stateless reset for
+// one of another Endpoint.
 func (e *Endpoint) receiveUnknownShort(p Path, d, reply []byte) Routed {
-	if ref, ok := e.FindReset(p, d); ok {
-		return Routed{Kind: RouteReset, Conn: ref}
-	}
 	r := e.answerShort(p, d, reply)
 	r.MaybeReset = e.cfg.Shares > 1 && len(d) >= minReset && e.questions.take(e.now)
 	return r

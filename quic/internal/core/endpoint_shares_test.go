@@ -88,7 +88,7 @@ func TestFindReset(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, ConnRef(7), ref)
 	for name, d := range map[string][]byte{
-		"short": reset[len(reset)-minReset+1:], "long header": append([]byte{0xc0}, reset[1:]...),
+		"short":         reset[len(reset)-minReset+1:],
 		"another token": append(append([]byte(nil), reset[:len(reset)-1]...), 9),
 	} {
 		_, ok = r.endpoint.FindReset(path, d)
