@@ -70,6 +70,8 @@ func (c *Conn) packetFate(s recovery.Space, p *recovery.SentPacket, fate recover
 			w, rec = consumeRecordVarint(rec)
 			sp.crypto.fate(int64(v), int64(w), fate)
 		case recHandshakeDone:
+			// "The HANDSHAKE_DONE frame MUST be retransmitted until it is acknowledged."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-13.3-3.16
 			c.handshakeDone.AckOrLoss(p.Num, fate)
 		case recNewConnID:
 			v, rec = consumeRecordVarint(rec)

@@ -57,9 +57,9 @@ func TestMTUProbesDoNotAmplify(t *testing.T) {
 // Clients that do anything with their addresses: an address to which nothing was validated gets at most three times what
 // came from it, and the timeouts come to an end.
 //
-// "[...] an endpoint limits the amount of data it sends to the unvalidated address to three times the amount of data
-// received from that address."
-// https://www.rfc-editor.org/rfc/rfc9000#section-8.2-1
+// "[...] an endpoint MUST limit the amount of data it sends to the unvalidated address to three times the amount of
+// data received from that address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8-2
 func TestPathsNeverAmplify(t *testing.T) {
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

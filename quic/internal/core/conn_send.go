@@ -287,6 +287,14 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.Path().SmoothedRTT()
 }
 
+// "ACK frames MUST only be carried in a packet that has the same packet number space as the packet being
+// acknowledged; see Section 12.1."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.6-1
+// "For instance, packets that are protected with 1-RTT keys MUST be acknowledged in packets that are also protected
+// with 1-RTT keys."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.6-1
+// "An acknowledgment for a 1-RTT packet MUST be carried in a 1-RTT packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.3-7
 func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 	acks := &c.spaces[s].acks
 	before := len(d.payload)

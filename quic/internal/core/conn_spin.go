@@ -23,6 +23,9 @@ type spinState struct {
 // random selection of at least one in every 16 network paths, or for one in every 16 connection IDs, in order to ensure
 // that QUIC connections that disable the spin bit are commonly observed on the network."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.4-5
+// "Implementations MUST allow administrators of clients and servers to disable the spin bit either globally or on a
+// per-connection basis."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-4
 func (c *Conn) initSpin() {
 	if !c.cfg.SpinBit {
 		return

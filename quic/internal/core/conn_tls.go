@@ -231,6 +231,8 @@ func (c *Conn) handleHandshakeComplete(state tlsprovider.State) {
 		// completes. The server MUST send a HANDSHAKE_DONE frame as soon as the handshake
 		// is complete."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.2-1
+		// "Servers MUST NOT send a HANDSHAKE_DONE frame before completing the handshake."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
 		c.handshakeDone.Set()
 		c.offerToken()
 		c.confirmHandshake()

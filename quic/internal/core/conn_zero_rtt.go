@@ -39,6 +39,8 @@ func (z *zeroState) close() {
 //
 // "Once a client has installed 1-RTT keys, it MUST NOT send any more 0-RTT packets."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.6-8
+// "A client MUST NOT send 0-RTT packets once it starts processing 1-RTT packets from the server."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.3-7
 func (c *Conn) sendsZeroRTT() bool { return c.zero != nil && c.zero.seal != nil }
 
 // handleEarlyParams handles the transport parameters that a client remembers from the connection that its session comes
@@ -111,6 +113,10 @@ func (c *Conn) handleZeroRTT(h *wire.LongHeader, pkt []byte, ecn ECN) {
 }
 
 // packetType returns the type of the packet that is being processed.
+//
+// "A server MUST NOT use 0-RTT keys to protect packets; it uses 1-RTT keys to protect acknowledgments of 0-RTT
+// packets."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-8
 func (c *Conn) packetType(s recovery.Space) wire.PacketType {
 	if s == recovery.SpaceApp && c.recv.zeroRTT {
 		return wire.Packet0RTT

@@ -37,6 +37,8 @@ type sentInfo struct {
 	untracked bool // not passed to loss detection, because the connection ends with the packet
 }
 
+// "Senders MUST NOT coalesce QUIC packets with different connection IDs into a single UDP datagram."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.2-4
 func newDatagram(c *Conn, b []byte, limit int) *datagramBuilder {
 	c.wake()
 	c.send.sent = c.send.sent[:0]
@@ -130,6 +132,10 @@ func (d *datagramBuilder) finish(info sentInfo) {
 		d.payload = append(d.payload, 0)
 		info.padded = true
 	}
+	// "Subsequent packets sent in the same packet number space MUST increase the packet number by at least one."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-8
+	// "A QUIC endpoint MUST NOT reuse a packet number within the same packet number space in one connection."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-10
 	d.b = d.payload
 	n := len(d.b) - d.hdr - d.headerLen
 	d.descs[d.space] = append(d.descs[d.space], tlsprovider.SealDesc{
@@ -144,6 +150,11 @@ func (d *datagramBuilder) finish(info sentInfo) {
 		// a server MUST expand the payload of all UDP datagrams carrying ack-eliciting
 		// Initial packets"
 		// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-1
+		// "Clients MUST ensure that UDP datagrams containing Initial packets have UDP payloads of at least 1200
+		// bytes, adding PADDING frames as necessary."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-5
+		// "First, the packet containing a ClientHello MUST be padded to a minimum size."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-9.3-0
 		d.initial = true
 		d.pad = d.pad || info.eliciting || c.side == tlsprovider.Client
 	}

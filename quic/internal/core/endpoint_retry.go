@@ -71,6 +71,8 @@ func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	if err != nil {
 		return e.drop(DropOverload)
 	}
+	// "A server MUST NOT send more than one Retry packet in response to a single UDP datagram."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-3
 	b := wire.AppendRetry(reply[:0], in.Version, in.PeerID, src, token)
 	odcid := in.OriginalDstID
 	tag, err := e.cfg.Provider.RetryTag(uint32(in.Version), odcid.Bytes(), b)

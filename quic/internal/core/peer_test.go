@@ -28,6 +28,8 @@ type rig struct {
 	// onDatagram is called with each datagram of the handshake. If it returns false, the datagram is
 	// dropped.
 	onDatagram func(from tlsprovider.Side, d []byte) bool
+	// onPacket is called with the frames of each packet that the test opens, without PADDING.
+	onPacket func(s recovery.Space, pn uint64, frames []wire.Frame)
 	// routed counts the results of Endpoint.Receive.
 	routed map[RouteKind]int
 	ref    ConnRef
@@ -362,6 +364,11 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 		default:
 			continue
 		}
+		from := len(out)
+		// "The payload of a packet that contains frames MUST contain at least one frame, and MAY contain multiple
+		// frames and multiple frame types."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
+		require.NotZero(r.t, desc[0].PayloadLen)
 		for b := pkt[desc[0].HeaderLen:][:desc[0].PayloadLen]; len(b) > 0; {
 			f, n := wire.ParseFrame(b)
 			require.Positive(r.t, n)
@@ -369,6 +376,9 @@ func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 				out = append(out, f)
 			}
 			b = b[n:]
+		}
+		if r.onPacket != nil {
+			r.onPacket(s, desc[0].PacketNumber, out[from:])
 		}
 	}
 	return out

@@ -174,6 +174,9 @@ func (a *AckState) Unacked() int { return int(a.unacked) }
 func (a *AckState) HasUnacked() bool { return a.unacked > 0 }
 
 // Delay returns the time since the packet with the largest number arrived.
+//
+// "An endpoint MUST NOT include delays that it does not control when populating the ACK Delay field in an ACK frame."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.5-2
 func (a *AckState) Delay(now monotime.Time) time.Duration {
 	if a.largest == wire.NoPacket {
 		return 0
@@ -196,6 +199,9 @@ func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 	if a.space == SpaceApp {
 		delay = uint64(a.Delay(now)/time.Microsecond) >> AckDelayExponent
 	}
+	// "Even if an endpoint does not set an ECT field in packets it sends, the endpoint MUST provide feedback about
+	// ECN markings it receives, if these are accessible."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.1-2
 	var ecn *wire.ECNCounts
 	if a.ecn != (wire.ECNCounts{}) {
 		ecn = &a.ecn
@@ -204,6 +210,10 @@ func (a *AckState) AppendAck(b []byte, now monotime.Time, room int) []byte {
 }
 
 // SentAck records that an ACK frame is sent.
+//
+// "Since packets containing only ACK frames are not congestion controlled, an endpoint MUST NOT send more than one
+// such packet in response to receiving an ack-eliciting packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.1-3
 func (a *AckState) SentAck() {
 	a.unacked, a.deadline = 0, 0
 	if a.freq != nil {

@@ -113,6 +113,11 @@ func (st *stream) controlDue(probe bool) bool {
 }
 
 // putControl appends the control frames of one stream. It returns false if not all of them fit.
+//
+// "A sender MUST NOT send any of these frames from a terminal state ('Data Recvd' or 'Reset Recvd')."
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.3-2
+// "The content of a RESET_STREAM frame MUST NOT change when it is sent again."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.3-3.4
 func (st *stream) putControl(p *packer) bool {
 	h, r, id := &st.send, &st.recv, uint64(st.id)
 	if !h.done && h.resetDue(p.probe) && !st.putReset(p) {

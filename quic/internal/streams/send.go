@@ -151,6 +151,10 @@ func (s *Set) handleMaxStreamData(f wire.MaxStreamData) error {
 }
 
 // raiseSendMax processes the peer's limit on the connection.
+//
+// "A receiver MUST accept packets containing an outdated frame, such as a MAX_DATA frame carrying a smaller maximum
+// data value than one found in an older packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.3-5
 func (s *Set) raiseSendMax(limit int64) {
 	if limit > s.sendMax {
 		s.sendMax = limit

@@ -144,6 +144,11 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.12.1
 	dst := r.bytes(uint64(r.byte()))
 	// Source Connection ID Length (8), Source Connection ID (0..160),
+	//
+	// "[...] of the Source Connection ID field that follows it. This length is encoded as an 8-bit unsigned integer.
+	// In QUIC version 1, this value MUST NOT exceed 20 bytes. Endpoints that receive a version 1 long header with a
+	// value larger than 20 MUST drop the packet."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.16.1
 	src := r.bytes(uint64(r.byte()))
 	var ok1, ok2 bool
 	h.DstID, ok1 = MakeConnID(dst)

@@ -121,6 +121,10 @@ func TestParseLongHeaderRejects(t *testing.T) {
 		{"Retry", "f0 00000001 00 00 00 02 0000"},
 		{"Version Negotiation", "c0 00000000 00 00 00 02 0000"},
 		{"destination ID of 21 bytes", "e0 00000001 15 000000000000000000000000000000000000000000 00 02 0000"},
+		// "[...] of the Source Connection ID field that follows it. This length is encoded as an 8-bit unsigned
+		// integer. In QUIC version 1, this value MUST NOT exceed 20 bytes. Endpoints that receive a version 1 long
+		// header with a value larger than 20 MUST drop the packet."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.16.1
 		{"source ID of 21 bytes", "e0 00000001 00 15 000000000000000000000000000000000000000000 02 0000"},
 		{"token is longer than the datagram", "c0 00000001 00 00 ffffffffffffffff 02 0000"},
 		{"length is longer than the datagram", "e0 00000001 00 00 03 0000"},
