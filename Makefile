@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger fuzz sim soak
 
 build:
 	scripts/build $(VARIANT)
@@ -118,6 +118,21 @@ figure3-2022: bootstrap build
 	cd cmd && GOWORK="$$(../scripts/workspace)" go build $(TAGS) -o "$(BIN)/netbench-historic" ./netbench
 	"$(BIN)/netbench-historic" compare figure3-2022 -o build/out --connections "$${CONNECTIONS:-10000}" \
 		--rounds "$${ROUNDS:-5}"
+
+# Runs every fuzz target for TIME (10s), one after the other. TARGETS= selects them by a regular expression.
+fuzz:
+	scripts/fuzz "$${TIME:-10s}" "$${TARGETS:-.}"
+
+# Runs SEEDS (100,000) random worlds of the simulator. A failure prints the line that replays its seed. FIRST= is the
+# first seed.
+sim:
+	PQQUIC_SIM_SEEDS="$${SEEDS:-100000}" PQQUIC_SIM_FIRST="$${FIRST:-0}" go test ./quic/internal/sim \
+		-run '^TestRandomWorlds' -count 1 -timeout 0 -v
+
+# Opens and closes connections for MINUTES (10) and checks that nothing grows: the heap, the memory and objects of the
+# providers, goroutines.
+soak:
+	PQQUIC_SOAK_MINUTES="$${MINUTES:-10}" go test ./quic -run '^TestSoak$$' -count 1 -timeout 0 -v
 
 install: build
 	scripts/install $(VARIANT) "$(PREFIX)"

@@ -25,7 +25,8 @@ func decodePacketNumber(largest int64, truncated uint64, n uint32) uint64 {
 	switch {
 	case candidate+window/2 <= expected && candidate < 1<<62-window:
 		return candidate + window
-	case candidate > expected+window/2 && candidate >= window:
+	case candidate > expected+window/2 && candidate >= window, candidate >= 1<<62:
+		// There is no packet number above 2^62-1, although the RFC's pseudocode can return one.
 		return candidate - window
 	}
 	return candidate

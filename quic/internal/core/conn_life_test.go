@@ -450,36 +450,6 @@ func TestCloseErrorUnwraps(t *testing.T) {
 	require.ErrorIs(t, &CloseError{Silent: ErrIdleTimeout}, ErrIdleTimeout)
 }
 
-// FuzzFrames checks that the connection stays consistent and bounded, or closes, whatever frames an
-// authenticated peer sends.
-func FuzzFrames(f *testing.F) {
-	for _, frame := range []wire.Frame{
-		wire.Ping{}, wire.Stream{ID: 0, Data: []byte("data"), Fin: true}, wire.ResetStream{ID: 0, Code: 1, FinalSize: 4},
-		wire.StopSending{ID: 0}, wire.MaxData{Max: 1 << 30}, wire.MaxStreams{Max: 100}, wire.Crypto{Data: []byte{4, 0, 0, 1, 0}},
-		wire.NewConnectionID{Seq: 4, RetirePriorTo: 4, ConnID: func() wire.ConnID { id, _ := wire.MakeConnID(make([]byte, 8)); return id }()},
-		wire.RetireConnectionID{Seq: 1}, wire.PathChallenge{}, wire.ConnectionClose{Code: 1}, wire.HandshakeDone{},
-	} {
-		f.Add(uint8(0), frame.Append(nil))
-		f.Add(uint8(1), append(frame.Append(nil), frame.Append(nil)...))
-	}
-	f.Add(uint8(0), []byte{0x02, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, to uint8, frames []byte) {
-		if len(frames) > 1000 {
-			return
-		}
-		r := connected(t, rigOptions{})
-		side := tlsprovider.Side(to & 1)
-		for len(frames) < 4 {
-			frames = append(frames, 0)
-		}
-		r.sayBytes(side, recovery.SpaceApp, frames)
-		c, _ := r.side(side)
-		require.NoError(t, c.CheckInvariants())
-		require.LessOrEqual(t, len(c.ids.retiring), maxRetiring+1)
-		require.LessOrEqual(t, len(c.ids.remote), activeConnIDLimit+1)
-	})
-}
-
 // peerParams returns the transport parameters that c sends.
 func peerParams(t *testing.T, c *Conn) wire.TransportParameters {
 	t.Helper()
