@@ -41,6 +41,8 @@ func TestDecodePacketNumber(t *testing.T) {
 		{0x100, 0xff, 1, 0xff},
 		{1<<62 - 2, 0xff, 1, 1<<62 - 1},
 		{1<<62 - 2, 0, 1, 1<<62 - 256}, // there is no higher window
+		{1<<62 - 1, 0xff, 1, 1<<62 - 1},
+		{1<<62 - 1, 3, 4, 1<<62 - 1<<32 + 3},
 	} {
 		require.Equal(t, tt.want, decodePacketNumber(tt.largest, tt.truncated, tt.n), "%#x after %#x", tt.truncated, tt.largest)
 	}

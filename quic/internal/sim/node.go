@@ -135,11 +135,11 @@ func (n *Node) transmit(tx datagram.Transmit) {
 		if n.Tap != nil {
 			n.Tap(n.w.now, b[:size])
 		}
-		for _, a := range n.link.send(n.w.now, b[:size], n.w.Rand) {
+		for _, a := range n.link.send(n.w.now, b[:size], tx.ECN, n.w.Rand) {
 			n.w.At(a.at, func() {
 				if n.peer.admits(n, to) {
 					n.peer.validated = n.peer.validated || validates(a.data, a.sent)
-					n.peer.receiveAt(n.peer.local(to), a.data, from)
+					n.peer.receiveAt(n.peer.local(to), a.data, a.ecn, from)
 				}
 			})
 		}
@@ -177,12 +177,14 @@ func validates(arrived, sent []byte) bool {
 }
 
 // receive processes a datagram from the peer.
-func (n *Node) receive(b []byte, from netip.AddrPort) { n.receiveAt(n.Addr, b, from) }
+func (n *Node) receive(b []byte, from netip.AddrPort) {
+	n.receiveAt(n.Addr, b, datagram.NotECT, from)
+}
 
-func (n *Node) receiveAt(local netip.AddrPort, b []byte, from netip.AddrPort) {
+func (n *Node) receiveAt(local netip.AddrPort, b []byte, ecn datagram.ECN, from netip.AddrPort) {
 	n.BytesIn += len(b)
 	n.receivedFrom(from, len(b))
-	t := datagram.Train{Path: datagram.Path{Local: local, Remote: from}, Data: b, SegmentSize: len(b)}
+	t := datagram.Train{Path: datagram.Path{Local: local, Remote: from}, ECN: ecn, Data: b, SegmentSize: len(b)}
 	for len(t.Data) > 0 {
 		r := n.Endpoint.Receive(n.w.now, &t, n.validation, n.buf)
 		switch r.Kind {

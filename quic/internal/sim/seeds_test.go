@@ -21,11 +21,36 @@ import (
 // -run '^TestRandomWorlds$'.
 const seedVariable = "PQQUIC_SIM_SEED"
 
-// seeds returns the numbers below n, or the one in the environment. If the test fails, it logs how to
-// replay the seed.
+// These variables make a long hunt of the tests with random worlds: how many seeds to run, and the first one.
+const (
+	huntVariable  = "PQQUIC_SIM_SEEDS"
+	firstVariable = "PQQUIC_SIM_FIRST"
+)
+
+// hunted returns the seeds of a long hunt, if the environment asks for one.
+func hunted(t *testing.T) (first, end uint64, ok bool) {
+	t.Helper()
+	s := os.Getenv(huntVariable)
+	if s == "" {
+		return 0, 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	require.NoError(t, err, huntVariable)
+	if s := os.Getenv(firstVariable); s != "" {
+		first, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err, firstVariable)
+	}
+	return first, first + n, true
+}
+
+// seeds returns the numbers below n, or the one in the environment, or those of a long hunt. If the test fails, it logs
+// how to replay the seed.
 func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 	t.Helper()
 	first, end := uint64(0), n
+	if a, b, ok := hunted(t); ok {
+		first, end = a, b
+	}
 	if s := os.Getenv(seedVariable); s != "" {
 		seed, err := strconv.ParseUint(s, 10, 64)
 		require.NoError(t, err, seedVariable)
@@ -40,6 +65,9 @@ func seeds(t *testing.T, n uint64) iter.Seq[uint64] {
 			}
 		}()
 		for ; seed < end && !t.Failed(); seed++ {
+			if ran := seed - first; ran > 0 && ran%10_000 == 0 {
+				t.Logf("%d of %d seeds", ran, end-first)
+			}
 			if !yield(seed) {
 				break
 			}
