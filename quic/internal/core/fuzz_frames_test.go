@@ -201,7 +201,7 @@ func FuzzTokens(f *testing.F) {
 		const lifetime = time.Minute
 		o := withTokens(func(c *EndpointConfig) { c.TokenLifetime, c.RetryLifetime = lifetime, lifetime })
 		r := connected(t, o)
-		in := &Incoming{Path: Path{Remote: clientAddr}, OriginalDstID: testID("original"), DstID: testID("retry-id")}
+		in := &Incoming{Path: Path{Remote: clientAddr}, Version: wire.Version1, OriginalDstID: testID("original"), DstID: testID("retry-id")}
 		token, err := r.server.sealNewToken()
 		if retry {
 			r.endpoint.now = r.now
