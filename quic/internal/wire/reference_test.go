@@ -194,6 +194,9 @@ func FuzzHeaderReference(f *testing.F) {
 		typ := PacketType(0)
 		if !r.bad {
 			typ = PacketType(first[0] >> 4 & 3)
+			if binary.BigEndian.Uint32(version) == 0x6b3343cf { // Initial is 1, and Retry is 0
+				typ = (typ + 3) & 3
+			}
 		}
 		if typ == PacketInitial {
 			token = r.bytes(r.varint())
