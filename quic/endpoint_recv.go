@@ -87,12 +87,21 @@ func (r *socketReader) fail(err error) {
 	}
 }
 
-// receive handles a train. The socket of a path serves connections that exist.
+// receive handles a train. The socket of a path serves connections that exist. What belongs to none is dropped: an answer
+// would come from the Endpoint's socket, and show that both addresses are one client's.
 func (r *socketReader) receive(t *datagram.Train, reply []byte) {
-	for r.path != nil && len(t.Data) > 0 && t.Data[0]&0x80 != 0 {
-		t.Next()
+	if r.path == nil {
+		r.ep.receive(t, reply)
+		return
 	}
-	r.ep.receive(t, reply)
+	for len(t.Data) > 0 {
+		if r.ep.receiveEstablished(t) {
+			continue
+		}
+		if c := r.ep.findReset(t.Path, t.Next()); c != nil {
+			c.handleStatelessReset(r.ep.clock.now())
+		}
+	}
 }
 
 // receive routes a train, run by run, and passes each connection its part.

@@ -130,14 +130,20 @@ func (e *Endpoint) resetElsewhere(t *datagram.Train, data []byte) bool {
 		if m == e {
 			continue
 		}
-		m.mu.Lock()
-		ref, ok := m.core.FindReset(t.Path, d)
-		c := m.conns[ref]
-		m.mu.Unlock()
-		if ok && c != nil {
+		if c := m.findReset(t.Path, d); c != nil {
 			c.handleStatelessReset(e.clock.now())
 			return true
 		}
 	}
 	return false
+}
+
+// findReset returns the connection that a datagram ends if it is a stateless reset, or nil.
+func (e *Endpoint) findReset(p datagram.Path, d []byte) *Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ref, ok := e.core.FindReset(p, d); ok {
+		return e.conns[ref]
+	}
+	return nil
 }

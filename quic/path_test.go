@@ -3,12 +3,19 @@
 package quic
 
 import (
+	"bytes"
 	"context"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/core"
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 )
 
 // pathWorld is a client and an echoing server on the loopback interface.
@@ -136,6 +143,37 @@ func TestPathFails(t *testing.T) {
 type lossySocket struct{ net.PacketConn }
 
 func (s lossySocket) WriteTo(b []byte, _ net.Addr) (int, error) { return len(b), nil }
+
+// What arrives at the socket of a path and belongs to no connection gets no answer. It would come from the Endpoint's
+// socket, which shows that both addresses are one client's. Nor does it begin a connection, wherever it is in a train.
+func TestPathSocketAnswersNobody(t *testing.T) {
+	inBubble(t, nil, serverConfig(), func(t *testing.T, w *world) {
+		l, err := w.client.Listen()
+		require.NoError(t, err)
+		defer l.Close()
+		from := netip.MustParseAddrPort(otherAddr)
+		var answers atomic.Int32
+		w.net.SetDrop(func(_, to netip.AddrPort, _ []byte) bool {
+			if to == from {
+				answers.Add(1)
+			}
+			return false
+		})
+		train := make([]byte, 2*1200)
+		train[0], train[1] = 0x40, 1 // a connection ID that does not exist
+		train[1200], train[1201] = 0xc0, 1
+		for _, c := range []struct {
+			path    *Path
+			answers int32
+		}{{new(Path), 0}, {nil, 2}} {
+			data := bytes.Clone(train)
+			r := &socketReader{ep: w.client, path: c.path}
+			r.receive(&datagram.Train{Path: datagram.Path{Remote: from}, Data: data, SegmentSize: 1200}, make([]byte, core.MaxUnknownSize))
+			synctest.Wait()
+			require.Equal(t, c.answers, answers.Load())
+		}
+	})
+}
 
 // The errors of AddPath leave the socket open.
 func TestPathErrors(t *testing.T) {
