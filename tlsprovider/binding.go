@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash"
+	"reflect"
 )
 
 // A session is resumed only under the configuration that it was made under: a client must not skip, by resuming, the
@@ -38,6 +39,17 @@ func (b binder) addRoots(r *Roots) {
 	}
 }
 
+// addFunc adds a function. Functions cannot be compared, except by their code: closures of one function literal count as
+// the same.
+func (b binder) addFunc(f any) {
+	v := reflect.ValueOf(f)
+	code := uintptr(0)
+	if !v.IsNil() {
+		code = v.Pointer()
+	}
+	b.addf("%d", code)
+}
+
 func (b binder) sum() (out [32]byte) { return [32]byte(b.Sum(out[:0])) }
 
 // addCommon adds what both sides have.
@@ -47,11 +59,16 @@ func (b binder) addCommon(c *Config) {
 
 // ClientBinding is for providers. It returns a hash of what a client's session depends on: the verification of the
 // server, the client's certificates, application protocols, and what the key exchange must be. Two configurations
-// with the same hash may use each other's sessions.
+// with the same hash may use each other's sessions. Callbacks that verify are compared by their code.
 func (c *Config) ClientBinding() [32]byte {
 	b := binder{sha256.New()}
 	b.addCommon(c)
 	b.addf("%t", c.InsecureSkipVerify)
+	b.addFunc(c.VerifyPeer) // it does not see the chain again when a session is resumed
+	if c.TLS != nil {
+		b.addFunc(c.TLS.VerifyPeerCertificate)
+		b.addFunc(c.TLS.VerifyConnection)
+	}
 	b.addRoots(c.RootCAs)
 	b.addf("%d", len(c.Certificates))
 	for i := range c.Certificates {

@@ -1,6 +1,9 @@
 package tlsprovider_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +27,10 @@ func TestBindings(t *testing.T) {
 		{CipherSuites: []tlsprovider.CipherSuite{0x1301}}, {VerifyPeer: verify},
 	}
 	client := append([]tlsprovider.Config{
+		{VerifyPeer: func(*tlsprovider.State) error { return errors.New("not this one") }},
+		{TLS: &tls.Config{VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return nil }}},
+		{TLS: &tls.Config{VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return errors.New("not this one") }}},
+		{TLS: &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}},
 		{InsecureSkipVerify: true}, {RootCAs: roots()}, {RootCAs: roots("a")}, {RootCAs: roots("ab")}, {RootCAs: roots("a", "b")},
 		{Certificates: []tlsprovider.Certificate{{Chain: [][]byte{{1}}}}},
 		{Certificates: []tlsprovider.Certificate{{Chain: [][]byte{{1}, {2}}}}},

@@ -75,7 +75,9 @@ type Config struct {
 
 	// ClientStore keeps a client's sessions. Nil means that the endpoint keeps some until it is closed. A session in
 	// a store that several clients share is used only by those whose configurations agree in how they verify the
-	// server and in what they offer. The provider s2n keeps the secrets of sessions in the memory of the C library,
+	// server and in what they offer. Callbacks that verify are compared by their code only: if closures of one function
+	// verify differently, for example because each has another key to compare with, give each a store of its own. The
+	// provider s2n keeps the secrets of sessions in the memory of the C library,
 	// so its sessions can be shared by the clients of a process, but not saved.
 	ClientStore ClientStore
 
