@@ -54,7 +54,7 @@ type run struct {
 	dir       string
 }
 
-// Run runs a case. dir is a new directory for the files of the endpoints, which stay there.
+// Run runs a case. dir is a new directory for the files of the endpoints. Their logs stay there.
 func Run(ctx context.Context, c Case, clientEndpoint, serverEndpoint Endpoint, dir string, seed uint64) Result {
 	result := Result{Case: c, Client: clientEndpoint.Name, Server: serverEndpoint.Name}
 	if slices.Contains(clientEndpoint.Silent, c.Abbr) {
@@ -71,8 +71,16 @@ func Run(ctx context.Context, c Case, clientEndpoint, serverEndpoint Endpoint, d
 			return result
 		}
 	}
+	if err == nil {
+		err = r.removeFiles()
+	}
 	result.Err = err
 	return result
+}
+
+// removeFiles removes the files of a run that has passed, which are large, but not the logs.
+func (r *run) removeFiles() error {
+	return errors.Join(os.RemoveAll(r.places[server].dir("www")), os.RemoveAll(r.places[client].dir("downloads")))
 }
 
 // An exitError is the exit status of an endpoint.
