@@ -2,6 +2,7 @@ package quic
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -110,31 +111,62 @@ func (e *Endpoint) tokenStoreFor(cfg *Config, own bool) tlsprovider.ClientStore 
 	return e.tokenStore
 }
 
-// takeToken returns a token for a server, or nil.
+// maxGreaseAge is how long a client remembers that a server accepts any value of the fixed bit.
+//
+// "[...] a client MUST NOT set the QUIC Bit to 0 unless the Initial packets it sends include a token provided by the server
+// in a NEW_TOKEN frame [...], received less than 604800 seconds (7 days) prior on a connection where the server also
+// included the grease_quic_bit transport parameter."
+// https://www.rfc-editor.org/rfc/rfc9287#section-3.1-3
+const maxGreaseAge = 7 * 24 * time.Hour
+
+// greasingKey returns the key of those tokens of a server that come from connections with a random fixed bit. The Unix
+// time at which they arrived, in eight bytes, goes before each. The other tokens are kept as they are.
+func greasingKey(key string) string { return "greasing " + key }
+
+// takeToken returns a token for a server, or nil. With greasing, it prefers tokens that permit a random fixed bit in the
+// first packets, and reports whether the token does.
+func (e *Endpoint) takeToken(store tlsprovider.ClientStore, key string, greasing bool) (token []byte, greases bool) {
+	if store == nil {
+		return nil, false
+	}
+	if greasing {
+		if b := e.takeStored(store, greasingKey(key)); len(b) > 8 && len(b) <= 8+core.MaxTokenLen {
+			age := time.Since(time.Unix(int64(binary.BigEndian.Uint64(b)), 0))
+			return b[8:], age >= 0 && age < maxGreaseAge
+		}
+	}
+	if token = e.takeStored(store, key); len(token) > core.MaxTokenLen {
+		return nil, false // a token that long would leave no room for the ClientHello
+	}
+	return token, false
+}
+
+// takeStored takes a copy of a value from a TokenStore.
 //
 // "A client SHOULD NOT reuse a token from a NEW_TOKEN frame for different connection attempts."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-8
-func (e *Endpoint) takeToken(store tlsprovider.ClientStore, key string) []byte {
-	if store == nil {
-		return nil
-	}
-	var token []byte
-	err := tlsprovider.Guard("Config.TokenStore", func() error { token = store.Take(key); return nil })
+func (e *Endpoint) takeStored(store tlsprovider.ClientStore, key string) []byte {
+	var value []byte
+	err := tlsprovider.Guard("Config.TokenStore", func() error { value = store.Take(key); return nil })
 	e.notePanic(nil, err)
-	if len(token) > core.MaxTokenLen {
-		return nil // a token that long would leave no room for the ClientHello
-	}
-	return bytes.Clone(token)
+	return bytes.Clone(value)
 }
 
-// storeTokens keeps the tokens that a server has sent. No lock is held.
-func (c *Conn) storeTokens(tokens [][]byte) {
+// storeTokens keeps the tokens that a server has sent. greases reports whether the server accepts any value of the fixed
+// bit. No lock is held.
+func (c *Conn) storeTokens(tokens [][]byte, greases bool) {
 	d := c.dialed
 	if d.tokens == nil {
 		return
 	}
 	key := tokenKeyOf(d.server, wire.Version(c.ConnectionState().Version))
+	if greases {
+		key = greasingKey(key)
+	}
 	for _, token := range tokens {
+		if greases {
+			token = append(binary.BigEndian.AppendUint64(nil, uint64(time.Now().Unix())), token...)
+		}
 		err := tlsprovider.Guard("Config.TokenStore", func() error { d.tokens.Put(key, token); return nil })
 		c.ep.notePanic(c.RemoteAddr(), err)
 	}

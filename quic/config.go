@@ -156,6 +156,11 @@ type Config struct {
 	// 9000, section 17.4). One in 16 connections does not use the bit nevertheless, as the RFC demands.
 	EnableSpinBit bool
 
+	// GreaseFixedBit accepts packets whose fixed bit is 0, and sends packets with a random fixed bit to peers that accept
+	// them too (RFC 9287), so that the network does not come to rely on the bit. Packets of other protocols can then not be
+	// told from QUIC: the setting excludes NonQUICQueue. See docs/fixed-bit.md.
+	GreaseFixedBit bool
+
 	// Versions are the QUIC versions to use, in order of preference, without repetitions. Nil means Version1.
 	//
 	// A client begins with Version1 if that is among them, because servers know it, and otherwise with the first. A
@@ -366,6 +371,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.MaxUDPPayload < defaultDatagram || c.MaxUDPPayload > core.MaxDatagramSize:
 		return fmt.Errorf("quic: Config.MaxUDPPayload is %d; it must be from %d to %d", c.MaxUDPPayload, defaultDatagram, core.MaxDatagramSize)
+	case c.GreaseFixedBit && c.NonQUICQueue > 0:
+		return errGreasedNonQUIC
 	case c.AddressValidation > ValidateNever:
 		return fmt.Errorf("quic: Config.AddressValidation is %d; it must be one of the constants", c.AddressValidation)
 	case c.AddressValidation != ValidateUnderLoad && c.RequireAddressValidation != nil:

@@ -45,6 +45,7 @@ type outcome struct {
 	connected, closed, drained bool
 	early                      bool     // EventEarlyData
 	tokens                     [][]byte // of NEW_TOKEN frames
+	greases                    bool     // the server that has sent them accepts any fixed bit
 	fired                      bool     // the connection's timer fired
 	bySender                   bool     // the driver is a sender, in its turn
 	byWorker                   bool     // the driver is a TLS worker, which takes its next job afterwards
@@ -268,7 +269,7 @@ func (c *Conn) pollEvents(out *outcome) {
 		case core.EventEarlyData:
 			c.isEarly, out.early = true, true
 		case core.EventToken:
-			out.tokens = append(out.tokens, c.core.TakeToken())
+			out.tokens, out.greases = append(out.tokens, c.core.TakeToken()), c.core.PeerGreases()
 		case core.EventStream:
 			c.handleStreamEvent(ev.Stream, &out.wakeSet)
 		case core.EventDatagram, core.EventDatagramRoom:
@@ -306,7 +307,7 @@ func (c *Conn) report(out *outcome) {
 		out.closePaths()
 	}
 	if out.tokens != nil {
-		c.storeTokens(out.tokens)
+		c.storeTokens(out.tokens, out.greases)
 		out.tokens = nil
 	}
 	if out.early {

@@ -180,6 +180,9 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
+	if cfg.GreaseFixedBit && e.nonQUIC.limit > 0 {
+		return nil, errGreasedNonQUIC
+	}
 	tls := cfg.dialTLS()
 	if err := e.checkDialTLS(tls); err != nil {
 		return nil, err
@@ -209,7 +212,7 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 	}
 	store, server := e.tokenStoreFor(cfg, mode.own), tokenServer(name, remote)
 	if !mode.classical { // whose ClientHello must not grow
-		cc.Token = e.takeToken(store, tokenKeyOf(server, cc.Version))
+		cc.Token, cc.TokenGreases = e.takeToken(store, tokenKeyOf(server, cc.Version), cfg.GreaseFixedBit)
 	}
 	k, err := core.NewClientConn(e.clock.now(), cc, datagram.Path{Local: e.sock.LocalAddr(), Remote: remote})
 	if err != nil {

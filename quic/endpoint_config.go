@@ -196,19 +196,20 @@ func (t *tlsConfigs) close() {
 // coreConfig returns the configuration of the core's Endpoint, which accepts no clients before Listen.
 func (e *Endpoint) coreConfig() *core.EndpointConfig {
 	return &core.EndpointConfig{
-		Provider:      e.cfg.Provider,
-		TokenKey:      &e.tokens,
-		TokenLifetime: e.cfg.tokenLifetime(),
-		UseToken:      e.useToken,
-		EarlyData:     e.cfg.permitsEarlyData(),
-		ResetKey:      e.resetKey,
-		SetRoute:      func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
-		NewConnID:     e.newConnID,
-		Rand:          e.fillRandom,
-		MaxHandshakes: e.cfg.MaxHandshakes,
-		Versions:      acceptedVersions(e.cfg.Versions),
-		Epoch:         e.clock.start.UnixNano(),
-		Shares:        len(e.loops),
+		Provider:       e.cfg.Provider,
+		TokenKey:       &e.tokens,
+		TokenLifetime:  e.cfg.tokenLifetime(),
+		UseToken:       e.useToken,
+		EarlyData:      e.cfg.permitsEarlyData(),
+		ResetKey:       e.resetKey,
+		SetRoute:       func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
+		NewConnID:      e.newConnID,
+		Rand:           e.fillRandom,
+		MaxHandshakes:  e.cfg.MaxHandshakes,
+		GreaseFixedBit: e.cfg.GreaseFixedBit,
+		Versions:       acceptedVersions(e.cfg.Versions),
+		Epoch:          e.clock.start.UnixNano(),
+		Shares:         len(e.loops),
 	}
 }
 
@@ -343,6 +344,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 			SendMemory:    e.sendMemory, RecvMemory: e.recvMemory,
 		},
 		Versions:          wireVersions(cfg.Versions),
+		GreaseFixedBit:    cfg.GreaseFixedBit,
 		AckFrequency:      cfg.EnableAckFrequency,
 		SpinBit:           cfg.EnableSpinBit,
 		MaxDatagramFrame:  uint64(cfg.MaxDatagramFrameSize),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/udp"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
 // nonQUIC has the packets that are not QUIC and wait for ReadNonQUICPacket. All loops of an Endpoint share it.
@@ -34,7 +35,9 @@ type nonQUICPacket struct {
 // Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded. A
 // value of 1 for this bit allows QUIC to coexist with other protocols; see [RFC7983]."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.4
-const quicBit = 0x40
+const quicBit = wire.FixedBit
+
+var errGreasedNonQUIC = errors.New("quic: Config.GreaseFixedBit and NonQUICQueue exclude each other: packets of other protocols are recognized by their fixed bit, which GreaseFixedBit makes random: set one of them")
 
 // isNonQUIC reports whether the first of the datagrams in data belongs to another protocol. A Version Negotiation
 // packet may have the fixed bit or not: it is one if its version is 0, and belongs to QUIC.

@@ -87,6 +87,11 @@ type Config struct {
 	// SpinBit enables the latency spin bit.
 	SpinBit bool
 
+	// GreaseFixedBit accepts packets whose fixed bit is 0, and sends such packets to peers that accept them (RFC 9287).
+	GreaseFixedBit bool
+	// TokenGreases is set if Token comes from a server that accepted any value of the fixed bit, less than 7 days ago.
+	TokenGreases bool
+
 	// MaxDatagramFrame is the largest DATAGRAM frame that the peer may send; 0 means none.
 	MaxDatagramFrame uint64
 	// DatagramSendQueue and DatagramReceiveQueue are the numbers of datagrams that may wait to be sent, and to

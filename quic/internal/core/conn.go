@@ -87,6 +87,13 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: cfg.firstVersion(), path: path}
 	c.initCommon(now)
 	c.ids.initClient(c)
+	if cfg.GreaseFixedBit && cfg.TokenGreases && len(cfg.Token) > 0 {
+		// "However, a client MUST NOT set the QUIC Bit to 0 unless the Initial packets it sends include a token provided by
+		// the server in a NEW_TOKEN frame [...], received less than 604800 seconds (7 days) prior on a connection where the
+		// server also included the grease_quic_bit transport parameter."
+		// https://www.rfc-editor.org/rfc/rfc9287#section-3.1-3
+		c.greaseFixedBit()
+	}
 	c.startTrace()
 	if err := c.setInitialKeys(c.ids.originalDst); err != nil {
 		return nil, err
@@ -181,6 +188,7 @@ type extensions struct {
 	ackFreq   *ackFrequency  // if the peer's acknowledgements are controlled
 	spin      *spinState     // if the spin bit is enabled
 	versions  *versionState  // if the connection has changed its version
+	fixedBit  *noise         // if the fixed bit is random
 }
 
 // noExtensions stands for the extensions of connections that use none. It is never written.

@@ -78,7 +78,7 @@ func (c *Conn) HandleTooLarge(now monotime.Time, size int) (wasProbe bool) {
 func (c *Conn) HandlePacketTooBig(now monotime.Time, size int, quoted []byte) {
 	c.clamp(now)
 	id := c.ids.dst()
-	if c.closing.state != stateOpen || id.Len() == 0 || len(quoted) < 1+id.Len() || quoted[0]&0xc0 != 0x40 ||
+	if c.closing.state != stateOpen || id.Len() == 0 || len(quoted) < 1+id.Len() || quoted[0]&0x80 != 0 || quoted[0]&wire.FixedBit == 0 && c.ext.fixedBit == nil ||
 		!bytes.Equal(quoted[1:1+id.Len()], id.Bytes()) {
 		return
 	}

@@ -20,6 +20,7 @@ func (c *Conn) localParams() []byte {
 	p.MaxDatagramFrameSize = c.cfg.MaxDatagramFrame
 	c.setVersionInfo(&p)
 	p.MinAckDelay, p.HasMinAckDelay = recovery.MinAckDelay, c.cfg.AckFrequency
+	p.GreaseQUICBit = c.cfg.GreaseFixedBit
 	p.DisableActiveMigration = c.cfg.DisableActiveMigration
 	p.InitialSrcConnID, p.HasInitialSrcConnID = c.ids.local[0].id, true
 	if c.side == tlsprovider.Server {
@@ -71,6 +72,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.idle.setPeer(p.MaxIdleTimeout)
 	c.ids.stay = p.DisableActiveMigration
 	c.setPeerAckFrequency(&p)
+	c.setPeerFixedBit(&p)
 	c.setPeerDatagrams(p.MaxDatagramFrameSize)
 	if p.HasStatelessResetToken {
 		c.ids.setFirstToken(c, p.StatelessResetToken)

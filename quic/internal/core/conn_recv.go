@@ -99,7 +99,7 @@ func (c *Conn) addShort(off int, d []byte) {
 // "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
 func (c *Conn) checkShort(d []byte) DropReason {
-	if len(d) < 1+ConnIDLen || d[0]&0x40 == 0 {
+	if len(d) < 1+ConnIDLen || !c.cfg.fixedBitValid(d[0]) {
 		return DropMalformed
 	}
 	id, ok := wire.MakeConnID(d[1 : 1+ConnIDLen])
@@ -233,7 +233,7 @@ func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 			c.handleEarlyShort(d, ecn)
 			return
 		}
-		h, size := wire.ParseLongHeader(d)
+		h, size := parseLongHeader(d, c.cfg.GreaseFixedBit)
 		if size < 0 {
 			c.handleOddLong(d, n)
 			return

@@ -29,12 +29,12 @@ func (c *Conn) Retried() bool { return c.ids.retried }
 // Destination Connection ID field of its Initial packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.1-2
 func (c *Conn) handleRetry(d []byte) {
-	r, n := wire.ParseRetry(d)
+	r, n := wire.ParseGreasedRetry(d)
 	// "A client MUST accept and process at most one Retry packet for each connection attempt.
 	// After the client has received and processed an Initial or Retry packet from the server, it
 	// MUST discard any subsequent Retry packets that it receives."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-1
-	if n < 0 || c.ids.retried || c.ids.heardInitial || len(r.Token) == 0 ||
+	if n < 0 || !c.cfg.fixedBitValid(d[0]) || c.ids.retried || c.ids.heardInitial || len(r.Token) == 0 ||
 		r.DstID != c.ids.src() || r.SrcID == c.ids.dst() {
 		c.drop(DropInvalidRetry)
 		return
@@ -54,6 +54,7 @@ func (c *Conn) handleRetry(d []byte) {
 	// cannot be used in subsequent connection attempts."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-7
 	c.ids.token = append([]byte(nil), r.Token...)
+	c.stopGreasing() // the token of the NEW_TOKEN frame is not in further Initial packets
 	c.ids.setPeerFirst(r.SrcID)
 	if err := c.setInitialKeys(r.SrcID); err != nil {
 		c.abort(&CloseError{Code: uint64(wire.InternalError), Reason: "Initial keys", Cause: err})

@@ -12,7 +12,7 @@ import (
 type spinState struct {
 	// off is set on some of the connections that could use the bit. The bit is then random.
 	off   bool
-	noise uint64
+	noise noise
 	value bool
 	id    wire.ConnID // the peer's connection ID with which the value is used
 }
@@ -32,7 +32,7 @@ func (c *Conn) initSpin() {
 	}
 	var b [9]byte
 	c.cfg.Rand(b[:])
-	c.extend().spin = &spinState{off: b[8]&15 == 0, noise: binary.LittleEndian.Uint64(b[:]) | 1}
+	c.extend().spin = &spinState{off: b[8]&15 == 0, noise: noise(binary.LittleEndian.Uint64(b[:]) | 1)}
 }
 
 // spinReceived notes the spin bit of a 1-RTT packet whose number is the largest received so far.
@@ -58,10 +58,7 @@ func (s *spinState) received(first byte, side tlsprovider.Side) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.4-6
 func (s *spinState) next(dst wire.ConnID) bool {
 	if s.off {
-		s.noise ^= s.noise << 13
-		s.noise ^= s.noise >> 7
-		s.noise ^= s.noise << 17
-		return s.noise&(1<<40) != 0
+		return s.noise.next()
 	}
 	if s.id != dst {
 		s.id, s.value = dst, false

@@ -86,6 +86,9 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 		}
 		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.packetVersion(d.packetType(s)), d.dst, c.ids.src(), token, d.pn, pnLen)
 	}
+	if n := c.ext.fixedBit; n != nil && n.next() {
+		d.payload[d.hdr] &^= wire.FixedBit
+	}
 	d.headerLen = len(d.payload) - d.hdr
 	return true
 }

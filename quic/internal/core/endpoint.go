@@ -23,6 +23,9 @@ type EndpointConfig struct {
 	// must route such a packet as Receive does.
 	SetRoute func(id wire.ConnID, ref ConnRef)
 
+	// GreaseFixedBit is Config.GreaseFixedBit of the server's connections.
+	GreaseFixedBit bool
+
 	// NewConnID returns a new connection ID of ConnIDLen bytes. Rand fills b with random bytes.
 	NewConnID func() wire.ConnID
 	Rand      func([]byte)

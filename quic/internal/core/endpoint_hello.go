@@ -150,7 +150,7 @@ func (e *Endpoint) readInitials(k *hello, d []byte, ecn ECN, known bool) (Receiv
 	opened := false
 	var first wire.ConnID
 	for i := 0; i < maxInitialPackets && kept.rest < len(d); i++ {
-		h, n := wire.ParseLongHeader(d[kept.rest:])
+		h, n := parseLongHeader(d[kept.rest:], e.cfg.GreaseFixedBit)
 		if n < 0 || h.Type != wire.PacketInitial {
 			break
 		}

@@ -125,7 +125,7 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply
 	case !slices.Contains(e.cfg.Versions, inv.Version):
 		return e.negotiateVersion(p, &inv, d, reply)
 	}
-	h, n := wire.ParseLongHeader(d)
+	h, n := parseLongHeader(d, e.cfg.GreaseFixedBit)
 	switch {
 	case n < 0:
 		return e.drop(DropMalformed)

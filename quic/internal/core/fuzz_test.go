@@ -228,6 +228,12 @@ func FuzzEvents(f *testing.F) {
 // firstFlight returns a client's Initial packet with the given token and frames, sealed correctly.
 func (r *rig) firstFlight(dst wire.ConnID, token, frames []byte) []byte {
 	r.t.Helper()
+	return r.editedFirstFlight(dst, token, frames, func([]byte) {})
+}
+
+// editedFirstFlight is firstFlight with a change of the header before it is sealed.
+func (r *rig) editedFirstFlight(dst wire.ConnID, token, frames []byte, edit func(header []byte)) []byte {
+	r.t.Helper()
 	keys, err := r.serverConfig.Provider.InitialKeys(uint32(wire.Version1), dst.Bytes(), client)
 	require.NoError(r.t, err)
 	defer keys.Close()
@@ -240,6 +246,7 @@ func (r *rig) firstFlight(dst wire.ConnID, token, frames []byte) []byte {
 	payload := len(b) - headerLen
 	b = append(b, zeroTag[:]...)
 	wire.PatchLength(b, headerLen, payload+tlsprovider.TagLen)
+	edit(b[:headerLen])
 	require.NoError(r.t, keys.Sealer.Seal(b, []tlsprovider.SealDesc{{HeaderLen: uint32(headerLen), PayloadLen: uint32(payload)}}))
 	return b
 }

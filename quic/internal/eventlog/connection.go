@@ -190,6 +190,9 @@ func (l *Log) params(e *core.TraceEvent) {
 	if p.MaxDatagramFrameSize > 0 {
 		l.uint("max_datagram_frame_size", p.MaxDatagramFrameSize)
 	}
+	if p.GreaseQUICBit {
+		l.bool("grease_quic_bit", true)
+	}
 	if p.ResetStreamAt {
 		l.bool("reset_stream_at", true)
 	}
@@ -228,7 +231,7 @@ func (l *Log) unprotected(e *core.TraceEvent) {
 	}
 	l.str("packet_type", packetNames[name])
 	l.longHeader(&inv)
-	if r, n := wire.ParseRetry(e.Header); n > 0 {
+	if r, n := wire.ParseGreasedRetry(e.Header); n > 0 {
 		l.token("retry", len(r.Token))
 	}
 	l.end('}')

@@ -163,7 +163,7 @@ func (n *Node) checkAmplification() {
 // packet that arrived unchanged.
 func validates(arrived, sent []byte) bool {
 	for at := 0; at < min(len(arrived), len(sent)); {
-		h, n := wire.ParseLongHeader(arrived[at:])
+		h, n := wire.ParseGreasedLongHeader(arrived[at:])
 		if n < 0 {
 			return false
 		}

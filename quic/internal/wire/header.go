@@ -38,6 +38,10 @@ func (t PacketType) String() string {
 	return "unknown packet type"
 }
 
+// FixedBit is the bit of the first byte that is 1 in all packets, except in Version Negotiation packets and in those that
+// are sent to a peer with TransportParameters.GreaseQUICBit. RFC 9287 calls it the QUIC bit.
+const FixedBit = 0x40
+
 // LongPacketType returns the packet type in the first byte of a long header.
 //
 // "All version 2 Long Header packet types are different." Initial is 0b01, 0-RTT 0b10, Handshake 0b11 and Retry 0b00.
@@ -123,9 +127,16 @@ func ParseLongHeader(b []byte) (h LongHeader, n int) {
 	// "Packets containing a zero value for this bit are not valid packets in this version and
 	// MUST be discarded."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-3.4.1
-	//
-	// Header Form (1) = 1, Fixed Bit (1) = 1, Long Packet Type (2), Type-Specific Bits (4),
-	if len(b) < 7 || b[0]&0xc0 != 0xc0 {
+	if len(b) == 0 || b[0]&FixedBit == 0 {
+		return h, -1
+	}
+	return ParseGreasedLongHeader(b)
+}
+
+// ParseGreasedLongHeader is ParseLongHeader for a receiver that accepts any value of the fixed bit (RFC 9287).
+func ParseGreasedLongHeader(b []byte) (h LongHeader, n int) {
+	// Header Form (1) = 1, Fixed Bit (1), Long Packet Type (2), Type-Specific Bits (4),
+	if len(b) < 7 || b[0]&0x80 == 0 {
 		return h, -1
 	}
 	h.Type = LongPacketType(b[0], Version(binary.BigEndian.Uint32(b[1:])))

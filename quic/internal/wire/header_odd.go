@@ -18,8 +18,16 @@ type Retry struct {
 // "The value in the Unused field is set to an arbitrary value by the server; a client MUST ignore these bits."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5-3
 func ParseRetry(b []byte) (p Retry, n int) {
+	if len(b) == 0 || b[0]&FixedBit == 0 {
+		return p, -1
+	}
+	return ParseGreasedRetry(b)
+}
+
+// ParseGreasedRetry is ParseRetry for a receiver that accepts any value of the fixed bit (RFC 9287).
+func ParseGreasedRetry(b []byte) (p Retry, n int) {
 	inv, ok := ParseInvariant(b, 0)
-	if !ok || !inv.Long || b[0]&0x40 == 0 || LongPacketType(b[0], inv.Version) != PacketRetry ||
+	if !ok || !inv.Long || LongPacketType(b[0], inv.Version) != PacketRetry ||
 		inv.Version == 0 || len(b) < inv.Len+RetryTagLen {
 		return p, -1
 	}

@@ -30,6 +30,8 @@ func TestParseRetryRejects(t *testing.T) {
 	} {
 		_, n := ParseRetry(unhex(tt.hex))
 		require.Equal(t, -1, n, tt.name)
+		_, n = ParseGreasedRetry(unhex(tt.hex))
+		require.Equal(t, tt.name == "fixed bit is zero", n > 0, tt.name)
 	}
 }
 

@@ -132,6 +132,8 @@ func TestParseLongHeaderRejects(t *testing.T) {
 	} {
 		_, n := ParseLongHeader(unhex(tt.hex))
 		require.Equal(t, -1, n, tt.name)
+		_, n = ParseGreasedLongHeader(unhex(tt.hex))
+		require.Equal(t, tt.name == "fixed bit is zero", n > 0, tt.name)
 	}
 }
 

@@ -21,9 +21,10 @@ const (
 	paramActiveConnIDLimit   = 0x0e
 	paramInitialSrcConnID    = 0x0f
 	paramRetrySrcConnID      = 0x10
-	paramResetStreamAt       = 0x1d // draft-ietf-quic-reliable-stream-reset-08 and later
-	paramVersionInformation  = 0x11 // RFC 9368, section 3
-	paramMaxDatagramFrame    = 0x20 // RFC 9221, section 3
+	paramResetStreamAt       = 0x1d   // draft-ietf-quic-reliable-stream-reset-08 and later
+	paramVersionInformation  = 0x11   // RFC 9368, section 3
+	paramMaxDatagramFrame    = 0x20   // RFC 9221, section 3
+	paramGreaseQUICBit       = 0x2ab2 // RFC 9287, section 3
 
 	paramMinAckDelay = 0xff04de1b // draft-ietf-quic-ack-frequency
 
@@ -79,6 +80,9 @@ type TransportParameters struct {
 
 	// ResetStreamAt reports whether RESET_STREAM_AT frames are accepted.
 	ResetStreamAt bool
+
+	// GreaseQUICBit reports whether packets are accepted whose fixed bit is 0.
+	GreaseQUICBit bool
 }
 
 // DefaultTransportParameters returns the values that apply if no parameters are sent.
@@ -137,6 +141,9 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	if p.ResetStreamAt {
 		b = AppendVarint(AppendVarint(b, paramResetStreamAt), 0)
 		b = AppendVarint(AppendVarint(b, paramResetStreamAt07), 0)
+	}
+	if p.GreaseQUICBit {
+		b = AppendVarint(AppendVarint(b, paramGreaseQUICBit), 0)
 	}
 	return b
 }

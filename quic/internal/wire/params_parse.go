@@ -94,6 +94,13 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 		// Transport Parameter)
 		p.ResetStreamAt = true
 		return len(val) == 0
+	case paramGreaseQUICBit:
+		// "The transport parameter is sent with an empty value; an endpoint that understands this transport parameter
+		// MUST treat receipt of a non-empty value of the transport parameter as a connection error of type
+		// TRANSPORT_PARAMETER_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9287#section-3-1
+		p.GreaseQUICBit = true
+		return len(val) == 0
 	case paramPreferredAddress:
 		p.PreferredAddress, ok = parsePreferredAddress(val)
 		p.HasPreferredAddress = ok

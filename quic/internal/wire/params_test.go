@@ -53,6 +53,7 @@ func allParameters() TransportParameters {
 		HasPreferredAddress:  true,
 		MaxDatagramFrameSize: 65535,
 		ResetStreamAt:        true,
+		GreaseQUICBit:        true,
 		MinAckDelay:          time.Millisecond,
 		ChosenVersion:        Version2,
 		AvailableVersions:    EncodeVersions(Version2, Version1, 0x1a2a3a4a),
@@ -78,7 +79,7 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 			require.Equal(t, TransportParameterError, code)
 		}
 	}
-	require.Equal(t, 22, whole, "it is valid only if cut between parameters")
+	require.Equal(t, 23, whole, "it is valid only if cut between parameters")
 
 	empty := TransportParameters{HasInitialSrcConnID: true, HasRetrySrcConnID: true,
 		MaxUDPPayloadSize: 1200, ActiveConnIDLimit: 2}
@@ -133,6 +134,7 @@ func TestParseTransportParametersRejects(t *testing.T) {
 		{"min_ack_delay above max_ack_delay", "0b 01 01 c0000000ff04de1b 02 43e9"},
 		{"min_ack_delay of 2^62-1", "c0000000ff04de1b 08 ffffffffffffffff"},
 		{"min_ack_delay without value", "c0000000ff04de1b 00"},
+		{"grease_quic_bit with a value", "6ab2 01 00"},
 		{"version_information of 3 bytes", "11 03 000000"},
 		{"empty version_information", "11 00"},
 		{"version_information of 9 bytes", "11 09 00000001 00000001 00"},
