@@ -98,6 +98,8 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if cfg.Policy != "" {
 		return fmt.Errorf("native: Policy %q: %w: use the s2n provider, or set Groups instead", cfg.Policy, tlsprovider.ErrUnsupported)
 	}
+	// "Endpoints MUST explicitly negotiate an application protocol."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-7-10
 	if len(cfg.NextProtos) == 0 && (side == tlsprovider.Client || !cfg.DeferCertificates) {
 		return errors.New("native: NextProtos is empty: QUIC requires an application protocol")
 	}

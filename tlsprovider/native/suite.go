@@ -72,6 +72,10 @@ func expandLabel(h func() hash.Hash, secret []byte, label string, n int) ([]byte
 }
 
 // initialSecret returns the Initial secret for the packets that one side sends.
+//
+// "The HKDF-Expand-Label function defined in TLS 1.3 MUST be used for Initial packets even where the TLS versions
+// offered do not include TLS 1.3."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.2-9
 func initialSecret(v *version, dcid []byte, from tlsprovider.Side) ([]byte, error) {
 	common, err := hkdf.Extract(sha256.New, dcid, v.salt)
 	if err != nil {

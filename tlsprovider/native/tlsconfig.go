@@ -62,10 +62,14 @@ func (e *endpoint) prepare() (*prepared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("native: %s: %w", name, err)
 	}
+	// "Clients MUST NOT offer TLS versions older than 1.3."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.2-3
 	t.MinVersion, t.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
 	t.NextProtos = slices.Clone(e.cfg.NextProtos)
 	t.Certificates = e.certs
 	t.CurvePreferences = e.groups
+	// "A client MUST authenticate the identity of the server."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-2
 	t.InsecureSkipVerify = e.cfg.InsecureSkipVerify
 	t.KeyLogWriter = e.cfg.KeyLogWriter
 	t.Time = e.cfg.Time

@@ -19,6 +19,14 @@ import (
 // "[...] endpoints MUST immediately close a connection [...] with a no_application_protocol TLS alert
 // (QUIC error code 0x0178; see Section 4.8) if an application protocol is not negotiated."
 // https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
+// "Endpoints MUST explicitly negotiate an application protocol."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7-10
+// "While [ALPN] only specifies that servers use this alert, QUIC clients MUST use error 0x0178 to terminate a
+// connection when ALPN negotiation fails."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
+// "Similarly, a client MUST treat the selection of an incompatible application protocol by a server as a connection
+// error of type 0x0178."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
 func TestPeerWithoutALPN(t *testing.T) {
 	for _, prov := range []tlsprovider.Provider{newProvider(t), native.New()} {
 		t.Run(prov.Name()+" client", func(t *testing.T) {

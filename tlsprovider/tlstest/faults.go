@@ -37,12 +37,17 @@ type faulty struct {
 func Faults() []Fault {
 	const client, server = tlsprovider.Client, tlsprovider.Server
 	return []Fault{
+		// "The server MUST treat the inability to select a compatible application protocol as a connection error of
+		// type 0x0178 (no_application_protocol)."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
 		{"no common application protocol", server, func(t *testing.T, f *faulty) { f.alpn = "other" }},
 		{"ClientHello without transport parameters", server, spoil(1, withoutExtension(0x39))},
 		{"EncryptedExtensions without transport parameters", client, spoil(8, withoutExtension(0x39))},
 		{"KeyUpdate message to the client", client, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
 		{"KeyUpdate message to the server", server, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
 		{"handshake bytes at the wrong level", server, after(tlsprovider.LevelInitial, []byte{1})},
+		// "A client MUST authenticate the identity of the server."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-2
 		{"untrusted server certificate", client, func(t *testing.T, f *faulty) { f.client.RootCAs = NewAuthority(t).Roots() }},
 		{"untrusted client certificate", server, mutual(func(t *testing.T, f *faulty) tlsprovider.Certificate {
 			return NewAuthority(t).Leaf(t, nil)

@@ -12,6 +12,13 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
+// "Endpoints MUST explicitly negotiate an application protocol."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7-10
+// "Servers MUST select an application protocol compatible with the QUIC version that the client has selected."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
+// "The server MUST treat the inability to select a compatible application protocol as a connection error of type
+// 0x0178 (no_application_protocol)."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
 func (su *Suite) alpn(t *testing.T) {
 	client, server, _ := Configs(t)
 	client.NextProtos = []string{"one", "two"}

@@ -40,6 +40,10 @@ const (
 var rfcDCID = []byte{0x83, 0x94, 0xc8, 0xf0, 0x3e, 0x51, 0x57, 0x08}
 
 // clientInitial returns the packet of RFC 9001, A.2.
+//
+// "The HKDF-Expand-Label function defined in TLS 1.3 MUST be used for Initial packets even where the TLS versions
+// offered do not include TLS 1.3."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.2-9
 func clientInitial(t testing.TB) (header, payload, packet []byte) {
 	header = unhex(t, "c300000001088394c8f03e5157080000449e00000002")
 	payload = append(vector(t, "a2-payload"), make([]byte, 1162)...)[:1162]

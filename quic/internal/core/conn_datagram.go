@@ -178,6 +178,9 @@ func (c *Conn) hasDatagrams() bool { return c.ext.datagrams != nil && c.ext.data
 // "This frame SHOULD be sent as soon as possible (as determined by factors like congestion control [...]) and
 // MAY be coalesced with other frames."
 // https://www.rfc-editor.org/rfc/rfc9221#section-5-1
+// "The sender MUST either delay sending the frame until the controller allows it or drop the frame without sending it
+// (at which point it MAY notify the application)."
+// https://www.rfc-editor.org/rfc/rfc9221#section-5.4-1
 func (c *Conn) appendData(d *datagramBuilder, probe bool) {
 	if !c.hasDatagrams() {
 		d.payload, c.send.rec = c.streams.Append(d.payload, d.room(), d.pn, c.send.rec, probe)

@@ -230,6 +230,9 @@ func TestPeerBreaksARuleOfDatagrams(t *testing.T) {
 	}
 	// "DATAGRAM frames contain application data and MUST be protected with either 0-RTT or 1-RTT keys."
 	// https://www.rfc-editor.org/rfc/rfc9221#section-5-3
+	// "All application data transmitted with the DATAGRAM frame, like the STREAM frame, MUST be protected either by
+	// 0-RTT or 1-RTT keys."
+	// https://www.rfc-editor.org/rfc/rfc9221#section-6-1
 	for _, s := range []recovery.Space{recovery.SpaceInitial, recovery.SpaceHandshake} {
 		r := midHandshake(t, s)
 		r.client.cfg.MaxDatagramFrame = 100

@@ -157,6 +157,10 @@ func TestReorderingAroundAKeyUpdate(t *testing.T) {
 // "Similarly, a packet that appears to trigger a key update but cannot be unprotected successfully MUST be
 // discarded."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.5-1
+// "Once an endpoint successfully receives a packet with a given packet number, it MUST discard all packets in the
+// same packet number space with higher packet numbers if they cannot be successfully unprotected with either the same
+// key, or [...] a subsequent packet protection key"
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.5-1
 func TestChangedPhaseBit(t *testing.T) {
 	r := connected(t, rigOptions{})
 	for i := range 50 {

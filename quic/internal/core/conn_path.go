@@ -163,6 +163,13 @@ func (c *Conn) skipLong(d []byte) []byte {
 // "An endpoint MUST perform path validation (Section 8.2) if it detects any change to a peer's address, unless it has
 // previously validated that address."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9-4
+// "An endpoint MAY send data to an unvalidated peer address, but it MUST protect against potential attacks as
+// described in Sections 9.3.1 and 9.3.2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-4
+// "If packets received at the server's preferred address have a different source address than observed from the
+// client during the handshake, the server MUST protect against potential attacks as described in Sections 9.3.1 and
+// 9.3.2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-3
 func (c *Conn) arriveElsewhere() {
 	o := &c.recv.other
 	c.active = c.now

@@ -82,6 +82,9 @@ func TestServerFollowsClient(t *testing.T) {
 // "However, the endpoint MUST initiate another path validation with an expanded datagram to verify that the path supports
 // the required MTU."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3-2
+// "An endpoint MAY send data to an unvalidated peer address, but it MUST protect against potential attacks as
+// described in Sections 9.3.1 and 9.3.2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.3-4
 func TestSmallChallengeIsRepeatedInFull(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.serverWrites(30_000)

@@ -73,6 +73,9 @@ func (c *Conn) probePreferred() {
 // "As soon as path validation succeeds, the client SHOULD begin sending all future packets to the new server address using the
 // new connection ID and discontinue use of the old server address."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.6.1-4
+// "If path validation of the server's preferred address succeeds, the client MUST abandon validation of the original
+// address and migrate to using the server's preferred address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-2
 func (c *Conn) arriveAtPreferred(p *netPath) {
 	m := c.mig
 	switch {

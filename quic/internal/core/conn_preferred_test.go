@@ -21,6 +21,9 @@ func withPreferred(c *Config) { c.PreferredIPv4 = preferredAddr }
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.6.2-1
 // "A client MUST NOT send non-probing frames to a preferred address prior to validating that address; see Section 8."
 // https://www.rfc-editor.org/rfc/rfc9000#section-21.5.3-2
+// "If path validation of the server's preferred address succeeds, the client MUST abandon validation of the original
+// address and migrate to using the server's preferred address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-2
 func TestClientUsesPreferredAddress(t *testing.T) {
 	r := newRig(t, rigOptions{server: withPreferred})
 	r.onDatagram = func(from tlsprovider.Side, d []byte) bool {

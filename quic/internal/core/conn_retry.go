@@ -45,6 +45,9 @@ func (c *Conn) handleRetry(d []byte) {
 		return
 	}
 	c.traced(TraceEvent{Kind: TraceUnprotected, Header: d})
+	// "The client MUST NOT change the Source Connection ID because the server could include the connection ID as part
+	// of its token validation logic; see Section 8.1.4."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-4
 	c.ids.retried, c.ids.retrySrc = true, r.SrcID
 	c.countFlight(peerFlight, true)
 	// "This token MUST be repeated by the client in all Initial packets it sends for that connection after it
@@ -61,6 +64,10 @@ func (c *Conn) handleRetry(d []byte) {
 		return
 	}
 	// Packet numbers continue. Everything that was sent is sent again under the new keys.
+	//
+	// "New packet numbers MUST be used for any new packets that are sent; as described in Section 17.2.5.3, reusing
+	// packet numbers could compromise packet protection."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.3-5
 	c.loss.ResetForRetry(c.now)
 	if c.zero != nil {
 		// "A client SHOULD attempt to resend data in 0-RTT packets after it sends a new Initial packet."

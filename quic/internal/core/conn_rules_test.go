@@ -79,6 +79,8 @@ func TestPeerBreaksARule(t *testing.T) {
 		// error code."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-7.5-3
 		{"CRYPTO beyond the buffer", server, []wire.Frame{wire.Crypto{Offset: maxAppCrypto, Data: []byte{1}}}, nil, wire.CryptoBufferExceeded},
+		// "[...] a QUIC endpoint MUST treat any alert from TLS as if it were at the 'fatal' level."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-3
 		{"a KeyUpdate message", server, []wire.Frame{wire.Crypto{Data: []byte{24, 0, 0, 1, 0}}}, nil, 0x10a},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -241,6 +243,8 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 // "Duplicate suppression MUST happen after removing packet protection for the reasons described in Section 9.5 of
 // [QUIC-TLS]."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
+// "An endpoint MUST discard packets that are not long enough to contain a complete sample."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 func TestNoiseIsDropped(t *testing.T) {
 	r := connected(t, rigOptions{})
 	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)

@@ -88,6 +88,8 @@ func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	if !d.seal() {
 		return c.pollClose(buf)
 	}
+	// "Endpoints MUST NOT send Initial packets after this point."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
 	if c.send.discardInitial {
 		// "[A] client MUST discard Initial keys when it first sends a Handshake packet".
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
@@ -309,6 +311,13 @@ func (c *Conn) appendAck(d *datagramBuilder, s recovery.Space) {
 }
 
 // appendFrames appends the ack-eliciting frames that are waiting in a space.
+//
+// "If packets from a lower encryption level contain CRYPTO frames, frames that retransmit that data MUST be sent at
+// the same encryption level."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.9-2
+// "Though an endpoint might retain older keys, new data MUST be sent at the highest currently available encryption
+// level."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.9-4
 func (c *Conn) appendFrames(d *datagramBuilder, s recovery.Space, probe bool) {
 	d.payload, c.send.rec = c.spaces[s].crypto.appendFrames(d.payload, d.room(), c.send.rec)
 	if s != recovery.SpaceApp {

@@ -255,6 +255,10 @@ func (c *Conn) confirmHandshake() {
 }
 
 // closeTLS closes the connection with the alert of a failed handshake.
+//
+// "As QUIC provides alternative mechanisms for connection termination and the TLS connection is only closed if an
+// error is encountered, a QUIC endpoint MUST treat any alert from TLS as if it were at the 'fatal' level."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-3
 func (c *Conn) closeTLS(err error) {
 	alert := tlsprovider.AlertInternalError
 	var te *tlsprovider.Error

@@ -173,6 +173,12 @@ func (c *Conn) rejectEarly() {
 // sending 1-RTT packets. Once the handshake completes, the client uses the transport parameters established in the
 // handshake."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-2
+// "The client MUST use the server's new values in the handshake instead"
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-4
+// "[...] they MUST validate that the new value of the max_datagram_frame_size transport parameter sent by the server
+// in the handshake is greater than or equal to the stored value; if not, the client MUST terminate the connection
+// with error PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9221#section-3-6
 func (c *Conn) applyParams() {
 	z := c.zero
 	if z == nil {
@@ -249,6 +255,12 @@ func (cfg *Config) ticketData(params []byte) []byte {
 //
 // "A server MUST reject 0-RTT data if the restored values for transport parameters cannot be supported."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-10
+// "In particular, a server that accepts 0-RTT data MUST NOT set values for the following parameters (Section 18.2)
+// that are smaller than the remembered values of the parameters."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-6
+// "When servers decide to accept 0-RTT data, they MUST send a max_datagram_frame_size transport parameter greater
+// than or equal to the value they sent to the client"
+// https://www.rfc-editor.org/rfc/rfc9221#section-3-6
 func (cfg *Config) acceptEarlyData(o *tlsprovider.EarlyDataOffer, now []byte) bool {
 	const head = 1 + len(cfg.TicketIssuer)
 	ticket := o.TicketData

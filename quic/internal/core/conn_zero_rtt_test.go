@@ -183,6 +183,11 @@ func TestZeroRTTBeforeItsKeys(t *testing.T) {
 
 // A client that learns that its early data were rejected does not accept acknowledgements of them, and one whose early
 // data were accepted does not accept lower limits.
+//
+// "[...] they MUST validate that the new value of the max_datagram_frame_size transport parameter sent by the server
+// in the handshake is greater than or equal to the stored value; if not, the client MUST terminate the connection
+// with error PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9221#section-3-6
 func TestClientAfterEarlyData(t *testing.T) {
 	r := connected(t, rigOptions{})
 	next := r.client.loss.NextNumber(recovery.SpaceApp)
@@ -209,6 +214,12 @@ func TestClientAfterEarlyData(t *testing.T) {
 
 // "A server MUST reject 0-RTT data if the restored values for transport parameters cannot be supported."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-10
+// "In particular, a server that accepts 0-RTT data MUST NOT set values for the following parameters (Section 18.2)
+// that are smaller than the remembered values of the parameters."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-6
+// "When servers decide to accept 0-RTT data, they MUST send a max_datagram_frame_size transport parameter greater
+// than or equal to the value they sent to the client"
+// https://www.rfc-editor.org/rfc/rfc9221#section-3-6
 func TestTicketData(t *testing.T) {
 	var own *bool
 	cfg := Config{TicketIssuer: [8]byte{1}, AcceptEarlyData: func(_ *tlsprovider.EarlyDataOffer, o bool) bool { own = &o; return true }}

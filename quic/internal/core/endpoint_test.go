@@ -337,8 +337,16 @@ func TestClientAndRetry(t *testing.T) {
 		r := begin(t)
 		next := r.client.loss.NextNumber(recovery.SpaceInitial)
 		require.Positive(t, next)
+		hello, own := bytes.Clone(r.client.spaces[recovery.SpaceInitial].crypto.buf), r.client.ids.src()
+		require.NotEmpty(t, hello)
 		r.deliver(server, retry(r, nil))
 		require.True(t, r.client.ids.retried)
+		// "A client MUST use the same cryptographic handshake message it included in this packet."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.3-2
+		require.Equal(t, hello, r.client.spaces[recovery.SpaceInitial].crypto.buf)
+		// "The client MUST NOT use the token provided in a Retry for future connections."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-2
+		require.Nil(t, r.client.TakeToken())
 		require.Equal(t, src, r.client.ids.dst())
 		require.Equal(t, next, r.client.loss.NextNumber(recovery.SpaceInitial), "packet numbers continue")
 		require.Zero(t, r.client.loss.Path().BytesInFlight(), "packets sent before the Retry do not count")
@@ -347,6 +355,10 @@ func TestClientAndRetry(t *testing.T) {
 		h, n := wire.ParseLongHeader(tx.Data)
 		require.Positive(t, n)
 		require.Equal(t, "token", string(h.Token))
+		// "The client MUST NOT change the Source Connection ID because the server could include the connection ID as
+		// part of its token validation logic; see Section 8.1.4."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-4
+		require.Equal(t, own, h.SrcID)
 		second := testID("abcdefgh")
 		r.deliver(server, retry(r, func(_, from *wire.ConnID, token *[]byte) { *from, *token = second, []byte("2") }))
 		require.Equal(t, src, r.client.ids.dst())

@@ -44,6 +44,8 @@ func withTokens(edit func(*EndpointConfig)) rigOptions {
 func TestNewToken(t *testing.T) {
 	r := connected(t, withTokens(nil))
 	token := r.client.TakeToken()
+	// "The token MUST NOT be empty."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-5.4.1
 	require.NotEmpty(t, token)
 	require.Nil(t, r.client.TakeToken(), "one token for a connection")
 	require.Nil(t, r.server.token, "the token is forgotten once it is acknowledged")

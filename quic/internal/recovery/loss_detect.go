@@ -122,6 +122,8 @@ func (l *Loss) endLosses(now monotime.Time) {
 	}
 }
 
+// "Upon detecting losses, a sender MUST take appropriate congestion control action."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.3-7
 func (l *Loss) endPathLosses(pa *Path, b *LossBatch) {
 	l.lossID = b.ID
 	b.InFlight = pa.bytesInFlight

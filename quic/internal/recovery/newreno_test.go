@@ -121,6 +121,8 @@ func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	require.EqualValues(t, 1, lt.l.Counters().CongestionEvents)
 }
 
+// "Upon detecting losses, a sender MUST take appropriate congestion control action."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.3-7
 func TestMinimumWindow(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	largest := wire.PacketNumber(0)

@@ -51,6 +51,11 @@ func (o *osConn) init(uc *net.UDPConn, local netip.AddrPort, log *slog.Logger) e
 
 // setOptions enables what the kernel supports. If an option is not supported (old kernels, sandboxes), only
 // its information is missing.
+//
+// "UDP datagrams MUST NOT be fragmented at the IP layer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14-7
+// "In IPv4 [IPv4], the Don't Fragment (DF) bit MUST be set if possible, to prevent fragmentation on the path."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14-7
 func (o *osConn) setOptions(fd int) {
 	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err == nil {
 		o.v6 = domain == unix.AF_INET6

@@ -48,6 +48,10 @@ func TestControlMessagesRoundTrip(t *testing.T) {
 	}
 }
 
+// "UDP datagrams MUST NOT be fragmented at the IP layer."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14-7
+// "In IPv4 [IPv4], the Don't Fragment (DF) bit MUST be set if possible, to prevent fragmentation on the path."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14-7
 func TestDFIsSetWithoutTrustInICMP(t *testing.T) {
 	c := listen(t, "udp4", "127.0.0.1:0")
 	require.True(t, c.DontFragment())

@@ -116,6 +116,8 @@ func FrameName(t uint64) string {
 //
 // "All frames other than ACK, PADDING, and CONNECTION_CLOSE are considered ack-eliciting."
 // https://www.rfc-editor.org/rfc/rfc9002#section-2-3.2.1
+// "Extension frames [...] MUST cause an ACK frame to be sent."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.21-4
 func AckEliciting(t uint64) bool {
 	switch t {
 	case FramePadding, FrameAck, FrameAckECN, FrameConnectionClose, FrameConnectionCloseApp:
