@@ -16,6 +16,7 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
 // A helloPart is what a datagram contains of a client's ClientHello.
@@ -112,6 +113,37 @@ func TestClassicalFallback(t *testing.T) {
 			require.Equal(t, 1, w.client.Stats().Conns, "the first attempt has ended")
 			require.Equal(t, 1, w.server.Stats().Conns)
 			w.stream(client, server)
+		})
+	}
+}
+
+// The same with the provider s2n: its classical ClientHello fits in one datagram, too, and one that requires post-quantum
+// key exchange never sends it.
+func TestClassicalFallbackS2N(t *testing.T) {
+	p, err := s2n.New()
+	if err != nil {
+		t.Skip(err)
+	}
+	caps := p.Capabilities()
+	if _, ok := caps.Group(tlsprovider.X25519MLKEM768); !ok {
+		t.Skip("this variant of the library has no ClientHello of two datagrams")
+	}
+	for _, requirePQ := range []bool{false, true} {
+		cfg, _ := fallbackConfig()
+		cfg.Provider, cfg.TLS.RequirePQ = p, requirePQ
+		inBubble(t, nil, cfg, func(t *testing.T, w *world) {
+			m := &middlebox{}
+			m.install(w)
+			c, err := w.client.Dial(t.Context(), serverAddr, nil)
+			if requirePQ {
+				require.ErrorIs(t, err, ErrHandshakeTimeout)
+				require.Zero(t, m.whole)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, 1, m.whole)
+			require.Equal(t, tlsprovider.X25519, c.ConnectionState().TLS.Group)
+			require.True(t, c.ConnectionState().Fallback)
 		})
 	}
 }
