@@ -138,6 +138,19 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 	require.Greater(t, files, 300)
 }
 
+// TestReadmeNamesTests checks that each test in the README's table of features is in the file that its link names.
+func TestReadmeNamesTests(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	links := regexp.MustCompile(`\[(Test\w+)\]\((\S+_test\.go)\)`).FindAllStringSubmatch(string(page), -1)
+	require.Greater(t, len(links), 30)
+	for _, link := range links {
+		code, err := os.ReadFile(link[2])
+		require.NoError(t, err)
+		require.Contains(t, string(code), "func "+link[1]+"(", "%s", link[2])
+	}
+}
+
 // TestLinksPlanted checks that each kind of fault is found, and that correct links are not faults.
 func TestLinksPlanted(t *testing.T) {
 	page := func(link string) string {
