@@ -148,7 +148,7 @@ func (c *Conn) handleOtherPath(t Train) {
 func (c *Conn) skipLong(d []byte) []byte {
 	for len(d) > 0 && d[0]&0x80 != 0 {
 		c.drop(DropWrongPath)
-		h, n := wire.ParseLongHeader(d)
+		h, n := parseLongHeader(d, c.cfg.GreaseFixedBit)
 		if n < 0 {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 
@@ -73,7 +74,7 @@ func (r *rig) serverSends() (out []sentOn) {
 		}
 		require.True(r.t, expected, "HasTransmit")
 		require.NoError(r.t, r.server.CheckInvariants())
-		t := Train{Data: tx.Data, SegmentSize: tx.SegmentSize}
+		t := Train{Data: bytes.Clone(tx.Data), SegmentSize: tx.SegmentSize}
 		for d := t.Next(); len(d) > 0; d = t.Next() {
 			id, _ := wire.MakeConnID(d[1 : 1+ConnIDLen])
 			out = append(out, sentOn{tx.Path.Remote, id, len(d), r.read(r.client, d)})
