@@ -101,6 +101,11 @@ func TestAckFrequencyNeedsBoth(t *testing.T) {
 }
 
 // The client inverts the spin bit and the server reflects it, so that it changes once in a round trip.
+//
+// "Even when the spin bit is not disabled by the administrator, endpoints MUST disable their use of the spin bit for
+// a random selection of at least one in every 16 network paths, or for one in every 16 connection IDs, in order to
+// ensure that QUIC connections that disable the spin bit are commonly observed on the network."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-4
 func TestSpinBit(t *testing.T) {
 	on := func(c *Config) { c.SpinBit = true }
 	off, spinning := 0, 0

@@ -177,6 +177,9 @@ func TestChangedPhaseBit(t *testing.T) {
 
 // We start a key update only after the handshake is confirmed, a packet of the current phase was
 // acknowledged, and three probe timeouts have passed since the last update.
+//
+// "An endpoint MUST NOT initiate a key update prior to having confirmed the handshake (Section 4.1.2)."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.1-5
 func TestWhenWeMayUpdate(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceHandshake)
 	require.False(t, r.client.UpdateKeys(), "during the handshake")

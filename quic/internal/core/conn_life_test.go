@@ -73,6 +73,8 @@ func TestCloseAndRemnant(t *testing.T) {
 //
 // "An endpoint MUST NOT send further packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-2
+// "While otherwise identical to the closing state, an endpoint in the draining state MUST NOT send any packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.2-1
 func TestDraining(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.ConnectionClose{Application: true, Code: 9, Reason: []byte("bye")})
@@ -93,6 +95,9 @@ func TestDraining(t *testing.T) {
 //
 // "A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type 0x1c when sending the
 // frame in Initial or Handshake packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
+// "Endpoints MUST clear the value of the Reason Phrase field and SHOULD use the APPLICATION_ERROR code when
+// converting to a CONNECTION_CLOSE of type 0x1c."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.2.3-3
 func TestCloseBeforeTheHandshakeIsDone(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceHandshake)
@@ -263,6 +268,9 @@ func TestStatelessReset(t *testing.T) {
 // "A server MUST treat receipt of any of these transport parameters as a connection error of type
 // TRANSPORT_PARAMETER_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
+// "An endpoint MUST treat the following as a connection error of type TRANSPORT_PARAMETER_ERROR or
+// PROTOCOL_VIOLATION:"
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.3-5
 func TestParametersAreAuthenticated(t *testing.T) {
 	r := connected(t, rigOptions{})
 	other := r.connID()
@@ -297,6 +305,9 @@ func TestParametersAreAuthenticated(t *testing.T) {
 }
 
 // The limit on CRYPTO data applies to what is buffered and not to the offset. Frames may have any size.
+//
+// "Implementations MUST support buffering at least 4096 bytes of data received in out-of-order CRYPTO frames."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.5-2
 func TestCryptoBuffer(t *testing.T) {
 	for _, limit := range []int64{maxInitialCrypto, maxHandshakeCrypto} {
 		r := cryptoRecv{limit: limit}
@@ -359,6 +370,14 @@ func TestUndecryptablePackets(t *testing.T) {
 }
 
 // The AEAD's limits apply to all phases together (RFC 9001, section 6.6).
+//
+// "If the total number of received packets that fail authentication within the connection, across all keys, exceeds
+// the integrity limit for the selected AEAD, the endpoint MUST immediately close the connection with a connection
+// error of type AEAD_LIMIT_REACHED and not process any more packets."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-6
+// "If a key update is not possible or integrity limits are reached, the endpoint MUST stop using the connection and
+// only send stateless resets in response to receiving packets."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.6-4
 func TestAEADLimits(t *testing.T) {
 	// "In addition to counting packets sent, endpoints MUST count the number of received packets that fail
 	// authentication during the lifetime of a connection."
@@ -398,6 +417,10 @@ func TestAEADLimits(t *testing.T) {
 //
 // "An endpoint MUST retain old keys until it has successfully unprotected a packet sent using the new keys."
 // https://www.rfc-editor.org/rfc/rfc9001#section-6.1-8
+// "The endpoint MUST update its send keys to the corresponding key phase in response, as described in Section 6.1."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-2
+// "Sending keys MUST be updated before sending an acknowledgment for the packet that was received with updated keys."
+// https://www.rfc-editor.org/rfc/rfc9001#section-6.2-2
 func TestPeerUpdatesKeys(t *testing.T) {
 	r := connected(t, rigOptions{})
 	r.say(server, recovery.SpaceApp, wire.Ping{})

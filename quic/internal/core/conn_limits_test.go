@@ -45,6 +45,8 @@ func TestCloseKeepsToTheAmplificationLimit(t *testing.T) {
 // "If the packet is from a previously installed encryption level, it MUST NOT contain data that extends
 // past the end of previously received data in that flow."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
+// "Implementations MUST treat any violations of this requirement as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.2
 func TestCryptoOfAnEarlierLevelGoesOn(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceInitial)
 	in := &r.server.spaces[recovery.SpaceInitial].in
@@ -201,6 +203,10 @@ func TestStarvedConnectionStaysAlive(t *testing.T) {
 
 // Packets for which there is no memory are dropped as a whole. The application receives every byte once it
 // reads.
+//
+// "A packet MUST NOT be acknowledged until packet protection has been successfully removed and all frames contained
+// in the packet have been processed."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.1-1
 func TestReceiveMemory(t *testing.T) {
 	const size = 300_000
 	budget := streams.NewBudget(0)

@@ -32,13 +32,29 @@ func TestPeerBreaksARule(t *testing.T) {
 		raw    []byte
 		want   wire.ErrorCode
 	}{
+		// "An endpoint MUST treat the receipt of a frame of unknown type as a connection error of type
+		// FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-16
 		{"unknown frame type", server, nil, []byte{0x40, 0x52}, wire.FrameEncodingError},
+		// "To ensure simple and efficient implementations of frame parsing, a frame type MUST use the shortest
+		// possible encoding."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-18
 		{"frame type longer than needed", server, nil, []byte{0x40, 0x01}, wire.FrameEncodingError},
 		{"truncated frame", server, nil, []byte{byte(wire.FrameMaxData)}, wire.FrameEncodingError},
 		{"acknowledgement of a packet that was never sent", server, nil, []byte{0x02, 0x80, 0, 0xff, 0xff, 0, 0, 0}, wire.ProtocolViolation},
+		// "A server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
 		{"HANDSHAKE_DONE from a client", server, []wire.Frame{wire.HandshakeDone{}}, nil, wire.ProtocolViolation},
+		// "A server MUST treat receipt of a NEW_TOKEN frame as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-7
 		{"NEW_TOKEN from a client", server, []wire.Frame{wire.NewToken{Token: []byte{1}}}, nil, wire.ProtocolViolation},
+		// "A client MUST treat receipt of a NEW_TOKEN frame with an empty Token field as a connection error of type
+		// FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-5.4.1
 		{"empty NEW_TOKEN", client, nil, []byte{0x07, 0}, wire.FrameEncodingError},
+		// "An endpoint MUST terminate the connection with error STREAM_STATE_ERROR if it receives a STREAM frame for
+		// a locally initiated stream that has not yet been created, or for a send-only stream."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.8-3
 		{"data on our own stream", server, []wire.Frame{wire.Stream{ID: 3, Data: []byte{1}}}, nil, wire.StreamStateError},
 		{"data on a stream that we have not opened", server, []wire.Frame{wire.Stream{ID: 1, Data: []byte{1}}}, nil, wire.StreamStateError},
 		{"a stream above the limit", server, []wire.Frame{wire.Stream{ID: 40, Data: []byte{1}}}, nil, wire.StreamLimitError},
@@ -51,7 +67,13 @@ func TestPeerBreaksARule(t *testing.T) {
 			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.Stream{ID: 0, Offset: 5, Data: []byte{1}}}, nil, wire.FinalSizeError},
 		{"a different final size", server, []wire.Frame{
 			wire.Stream{ID: 0, Fin: true, Data: []byte{1}}, wire.ResetStream{ID: 0, FinalSize: 9}}, nil, wire.FinalSizeError},
+		// "Receipt of a frame that permits opening of a stream larger than this limit MUST be treated as a connection
+		// error of type FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-5.2.1
 		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, wire.AppendVarint(nil, 1<<60+1)...), wire.FrameEncodingError},
+		// "An endpoint that receives a STOP_SENDING frame for a receive-only stream MUST terminate the connection
+		// with error STREAM_STATE_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.5-2
 		{"STOP_SENDING for a stream that only the peer sends on", server, []wire.Frame{wire.StopSending{ID: 2}}, nil, wire.StreamStateError},
 		{"MAX_STREAM_DATA for a stream that only receives", server, []wire.Frame{wire.MaxStreamData{ID: 2, Max: 1}}, nil, wire.StreamStateError},
 		{"RESET_STREAM_AT without support", server, []wire.Frame{wire.ResetStreamAt{ID: 2}}, nil, wire.FrameEncodingError},
@@ -69,11 +91,23 @@ func TestPeerBreaksARule(t *testing.T) {
 		// "The value in the Retire Prior To field MUST be less than or equal to the value in the Sequence Number
 		// field."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-9
+		// "Receiving a value in the Retire Prior To field that is greater than that in the Sequence Number field MUST
+		// be treated as a connection error of type FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-9
 		{"Retire Prior To above the sequence number", server, nil,
 			append(append([]byte{0x18, 1, 2, 8}, bytes.Repeat([]byte{7}, 8)...), make([]byte, 16)...), wire.FrameEncodingError},
+		// "Values less than 1 and greater than 20 are invalid and MUST be treated as a connection error of type
+		// FRAME_ENCODING_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-5.6.1
 		{"a connection ID that is too long", server, nil,
 			append(append([]byte{0x18, 1, 0, 21}, bytes.Repeat([]byte{7}, 21)...), make([]byte, 16)...), wire.FrameEncodingError},
+		// "Receipt of a RETIRE_CONNECTION_ID frame containing a sequence number greater than any previously sent to
+		// the peer MUST be treated as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-7
 		{"retirement of an ID that was never issued", server, []wire.Frame{wire.RetireConnectionID{Seq: 77}}, nil, wire.ProtocolViolation},
+		// "The sequence number specified in a RETIRE_CONNECTION_ID frame MUST NOT refer to the Destination Connection
+		// ID field of the packet in which the frame is contained."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-8
 		{"retirement of the ID in use", server, []wire.Frame{wire.RetireConnectionID{Seq: 0}}, nil, wire.ProtocolViolation},
 		// "If an endpoint does not expand its buffer, it MUST close the connection with a CRYPTO_BUFFER_EXCEEDED
 		// error code."
@@ -166,6 +200,9 @@ func TestPathChallenge(t *testing.T) {
 // "Endpoints MUST treat receipt of Handshake packets with other frames as a connection error of type
 // PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.4-6
+// "An endpoint MUST treat receipt of a frame in a packet type that is not permitted as a connection error of type
+// PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-9
 func TestFramesInTheWrongSpace(t *testing.T) {
 	for _, s := range []recovery.Space{recovery.SpaceInitial, recovery.SpaceHandshake} {
 		for _, f := range []wire.Frame{
@@ -207,6 +244,10 @@ func midHandshake(t *testing.T, s recovery.Space) *rig {
 // "Once a client has received a valid Initial packet from the server, it MUST discard any subsequent packet it
 // receives on that connection with a different Source Connection ID."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.2-7
+// "Any further changes to the Destination Connection ID are only permitted if the values are taken from
+// NEW_CONNECTION_ID frames; if subsequent Initial packets include a different Source Connection ID, they MUST be
+// discarded."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
 func TestAnotherSourceConnectionID(t *testing.T) {
 	another := func(header []byte) { header[7+header[5]] ^= 1 }
 	ping := append(wire.Ping{}.Append(nil), make([]byte, MinInitialSize)...) // and PADDING
@@ -229,6 +270,8 @@ func TestAnotherSourceConnectionID(t *testing.T) {
 // "The payload of a packet that contains frames MUST contain at least one frame, and MAY contain multiple frames and
 // multiple frame types."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
+// "An endpoint MUST treat receipt of a packet containing no frames as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
 func TestReservedBitsAndEmptyPackets(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.give(server, r.packet(server, recovery.SpaceApp, []byte{1, 0, 0, 0}, func(h []byte) { h[0] |= 0x18 }))
@@ -245,6 +288,8 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
 // "An endpoint MUST discard packets that are not long enough to contain a complete sample."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
+// "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
 func TestNoiseIsDropped(t *testing.T) {
 	r := connected(t, rigOptions{})
 	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)

@@ -188,6 +188,9 @@ func TestZeroRTTBeforeItsKeys(t *testing.T) {
 // in the handshake is greater than or equal to the stored value; if not, the client MUST terminate the connection
 // with error PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9221#section-3-6
+// "If 0-RTT data is accepted by the server, the server MUST NOT reduce any limits or alter any values that might be
+// violated by the client with its 0-RTT data."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-6
 func TestClientAfterEarlyData(t *testing.T) {
 	r := connected(t, rigOptions{})
 	next := r.client.loss.NextNumber(recovery.SpaceApp)

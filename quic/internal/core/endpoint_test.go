@@ -89,6 +89,11 @@ func TestTrainOfSeveralConnections(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-6.1-1
 // "Endpoints MUST discard packets that are too small to be valid QUIC packets."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.3-14
+// "This Destination Connection ID MUST be at least 8 bytes in length."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
+// "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload that is smaller than the
+// smallest allowed maximum datagram size of 1200 bytes."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
 func TestUnknownDatagramsAreDropped(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	first := r.firstFlight(testID("12345678"), nil, partOfHello)
@@ -296,6 +301,11 @@ func TestRetryToken(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
 // "A client MUST discard a Retry packet with a zero-length Retry Token field."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-2
+// "A client MUST accept and process at most one Retry packet for each connection attempt."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-1
+// "After the client has received and processed an Initial or Retry packet from the server, it MUST discard any
+// subsequent Retry packets that it receives."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5.2-1
 func TestClientAndRetry(t *testing.T) {
 	src := testID("87654321")
 	retry := func(r *rig, edit func(*wire.ConnID, *wire.ConnID, *[]byte)) []byte {
@@ -379,6 +389,8 @@ func TestClientAndRetry(t *testing.T) {
 // "A client MUST discard any Version Negotiation packet if it has received and successfully processed any other
 // packet, including an earlier Version Negotiation packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
+// "A client MUST discard a Version Negotiation packet that lists the QUIC version selected by the client."
+// https://www.rfc-editor.org/rfc/rfc9000#section-6.2-2
 func TestClientAndVersionNegotiation(t *testing.T) {
 	packet := func(r *rig, src wire.ConnID, versions ...wire.Version) []byte {
 		dst := r.client.ids.src()
@@ -408,6 +420,10 @@ func TestClientAndVersionNegotiation(t *testing.T) {
 
 // The idle timeout is at least three probe timeouts. It is restarted by the first packet sent after a
 // packet was received, but not by the second.
+//
+// "To avoid excessively small idle timeout periods, endpoints MUST increase the idle timeout period to be at least
+// three times the current Probe Timeout (PTO)."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.1-4
 func TestIdleTimeoutDetails(t *testing.T) {
 	r := connected(t, rigOptions{provider: fake.Options{}, client: func(c *Config) { c.IdleTimeout = time.Millisecond }})
 	require.GreaterOrEqual(t, r.client.idle.expires.Sub(r.now.Add(-time.Second)), 3*r.client.loss.PTO())

@@ -112,6 +112,9 @@ func TestSendingIsLimited(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.3-3.4
 // "A sender MUST NOT send any of these frames from a terminal state ('Data Recvd' or 'Reset Recvd')."
 // https://www.rfc-editor.org/rfc/rfc9000#section-3.3-2
+// "A sender MUST NOT send a STREAM or STREAM_DATA_BLOCKED frame for a stream in the 'Reset Sent' state or any
+// terminal state -- that is, after sending a RESET_STREAM frame."
+// https://www.rfc-editor.org/rfc/rfc9000#section-3.3-2
 func TestResetIsRepeatedUnchanged(t *testing.T) {
 	r := connected(t, rigOptions{})
 	id, err := r.server.OpenStream(r.now, true)
@@ -144,6 +147,8 @@ func TestResetIsRepeatedUnchanged(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.3-3.16
 // "Servers MUST NOT send a HANDSHAKE_DONE frame before completing the handshake."
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
+// "The server MUST send a HANDSHAKE_DONE frame as soon as the handshake is complete."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.2-1
 func TestHandshakeDoneIsRepeated(t *testing.T) {
 	r := newRig(t, rigOptions{})
 	lost, deaf := 0, true

@@ -70,6 +70,8 @@ func TestConnectionIDFramesOfAPeer(t *testing.T) {
 // "When an endpoint issues a connection ID, it MUST accept packets that carry this connection ID for the duration of
 // the connection or until its peer invalidates the connection ID via a RETIRE_CONNECTION_ID frame (Section 19.16)."
 // https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-3
+// "An endpoint MUST NOT provide more connection IDs than the peer's limit."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-4
 func TestIssuedConnectionIDs(t *testing.T) {
 	r := connected(t, rigOptions{})
 	seen := map[wire.ConnID]bool{}

@@ -183,6 +183,10 @@ func TestCoalescedPackets(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
 // "The value included prior to protection MUST be set to 0."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
+// "A client MUST expand the payload of all UDP datagrams carrying Initial packets to at least the smallest allowed
+// maximum datagram size of 1200 bytes by adding PADDING frames to the Initial packet or by coalescing the Initial
+// packet; see Section 12.2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-1
 func TestDatagramsOfAHandshake(t *testing.T) {
 	for lost := range 4 {
 		r := newRig(t, rigOptions{provider: fake.Options{ChainLen: 4000}})

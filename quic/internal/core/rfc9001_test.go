@@ -13,6 +13,9 @@ import (
 //
 // "Endpoints MUST NOT send Initial packets after this point."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
+// "Thus, a client MUST discard Initial keys when it first sends a Handshake packet and a server MUST discard Initial
+// keys when it first successfully processes a Handshake packet."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
 func TestNoInitialAfterHandshakePacket(t *testing.T) {
 	r := midHandshake(t, recovery.SpaceHandshake)
 	sent := map[recovery.Space]int{}

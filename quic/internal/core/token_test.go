@@ -119,6 +119,13 @@ func TestKindsOfTokens(t *testing.T) {
 }
 
 // A client sends its token in every Initial packet, until a Retry replaces it, and the handshake needs no Retry.
+//
+// "The client MUST include the token in all Initial packets it sends, unless a Retry replaces the token with a newer
+// one."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-2
+// "This token MUST be repeated by the client in all Initial packets it sends for that connection after it receives
+// the Retry packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.2-1
 func TestClientSendsToken(t *testing.T) {
 	first := connected(t, withTokens(nil))
 	token := first.client.TakeToken()

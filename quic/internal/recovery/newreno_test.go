@@ -72,6 +72,10 @@ func TestWindowUnderutilized(t *testing.T) {
 // "The congestion window MUST be set to the reduced value of the slow start threshold before exiting the recovery
 // period."
 // https://www.rfc-editor.org/rfc/rfc9002#section-7.3.2-2
+// "An endpoint MUST NOT send a packet if it would cause bytes_in_flight (see Appendix B.2) to be larger than the
+// congestion window, unless the packet is sent on a PTO timer expiration (see Section 6.2) or when entering recovery
+// (see Section 7.3.2)."
+// https://www.rfc-editor.org/rfc/rfc9002#section-7-7
 func TestRecoveryPeriodAndAvoidance(t *testing.T) {
 	lt := newSampledTest(t, 40*ms)
 	lt.fill(SpaceApp) // 1 to 10

@@ -16,6 +16,9 @@ func (t *lossTest) wantRTT(why string, latest, min, smoothed, variance time.Dura
 	require.Equal(t, variance, r.Variance, "rttvar: %s", why)
 }
 
+// "min_rtt MUST be set to the latest_rtt on the first RTT sample. min_rtt MUST be set to the lesser of min_rtt and
+// latest_rtt (Section 5.1) on all other samples."
+// https://www.rfc-editor.org/rfc/rfc9002#section-5.2-2
 func TestRTTSamples(t *testing.T) {
 	lt := newConfirmedTest(t)
 	// "smoothed_rtt = kInitialRtt [...] rttvar = kInitialRtt / 2"

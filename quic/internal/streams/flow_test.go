@@ -243,6 +243,10 @@ func TestTuneBudget(t *testing.T) {
 
 // Credit for data that was read, discarded or reset is returned to the connection. Credit for data that
 // waits for a reader is not.
+//
+// "The receiver MUST use the final size of the stream to account for all bytes sent on the stream in its
+// connection-level flow controller."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.5-3
 func TestCredit(t *testing.T) {
 	s := newServer(t)
 	window := s.cfg.RecvWindow

@@ -193,6 +193,9 @@ func TestFinalSize(t *testing.T) {
 // "The sum of the final sizes on all streams -- including streams in terminal states -- MUST NOT exceed the value
 // advertised by a receiver."
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.9-6
+// "A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR if the sender violates the
+// advertised connection or stream data limits; see Section 11 for details on error handling."
+// https://www.rfc-editor.org/rfc/rfc9000#section-4.1-8
 func TestFlowControlLimits(t *testing.T) {
 	cfg := testConfig()
 	window, conn := uint64(cfg.RecvWindow), uint64(cfg.ConnWindow)

@@ -135,6 +135,18 @@ func TestFramesLeaveTheRest(t *testing.T) {
 	}
 }
 
+// "Receipt of a frame that exceeds this limit MUST be treated as a connection error of type FRAME_ENCODING_ERROR or
+// CRYPTO_BUFFER_EXCEEDED."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.6-7
+// "Receipt of a frame that exceeds this limit MUST be treated as a connection error of type FRAME_ENCODING_ERROR or
+// FLOW_CONTROL_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.8-9
+// "Receipt of a frame that encodes a larger stream ID MUST be treated as a connection error of type
+// STREAM_LIMIT_ERROR or FRAME_ENCODING_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.14-6.2.1
+// "If any computed packet number is negative, an endpoint MUST generate a connection error of type
+// FRAME_ENCODING_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.3.1-14
 func TestMalformedFrames(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"unknown type", "20"},

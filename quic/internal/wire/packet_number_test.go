@@ -11,6 +11,10 @@ import (
 // "Prior to receiving an acknowledgment for a packet number space, the full packet number MUST be included; it is not
 // to be truncated, as described below."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.1-3
+// "After an acknowledgment is received for a packet number space, the sender MUST use a packet number size able to
+// represent more than twice as large a range as the difference between the largest acknowledged packet number and the
+// packet number being sent."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-4
 func TestPacketNumberLen(t *testing.T) {
 	for _, tt := range []struct {
 		pn, largestAcked PacketNumber

@@ -88,6 +88,8 @@ func TestTransportParametersRoundTrip(t *testing.T) {
 	require.Equal(t, empty, p, "empty connection IDs are present, and zeros are not defaults")
 }
 
+// "An endpoint MUST ignore transport parameters that it does not support."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.2-1
 func TestTransportParametersIgnoresUnknown(t *testing.T) {
 	b := appendReserved(nil, 0, nil)
 	b = appendReserved(b, 1<<32-1, []byte("any value"))
@@ -106,6 +108,15 @@ func TestTransportParametersIgnoresUnknown(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.4-6
 // "The value of the active_connection_id_limit parameter MUST be at least 2."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
+// "An endpoint that receives a value less than 2 MUST close the connection with an error of type
+// TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
+// "A server that chooses a zero-length connection ID MUST NOT provide a preferred address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.28.4
+// "Similarly, a server MUST NOT include a zero-length connection ID in this transport parameter."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.28.4
+// "A client MUST treat a violation of these requirements as a connection error of type TRANSPORT_PARAMETER_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.28.4
 func TestParseTransportParametersRejects(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"no length", "01"},
