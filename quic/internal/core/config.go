@@ -82,6 +82,8 @@ type Config struct {
 	// Negotiated is set if Version comes from a server's Version Negotiation packet.
 	Negotiated bool
 
+	// ECN enables the marking of packets with ECT(0). Marks that arrive are reported to the peer in any case.
+	ECN bool
 	// AckFrequency enables ACK_FREQUENCY and IMMEDIATE_ACK in both directions.
 	AckFrequency bool
 	// SpinBit enables the latency spin bit.

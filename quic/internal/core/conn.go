@@ -155,6 +155,7 @@ func (c *Conn) initCommon(now monotime.Time) {
 		MaxDatagramSize: c.cfg.DatagramSize,
 		NewController:   c.cfg.NewController,
 		Rand:            c.cfg.Rand,
+		ECN:             c.cfg.ECN,
 		Handshake:       &h.loss,
 	})
 	for i := range c.spaces {

@@ -210,7 +210,7 @@ func (c *Conn) pollClose(buf []byte) (Transmit, bool) {
 		c.end(nil, Remnant{Expires: c.now.Add(3 * c.loss.PTO())})
 		return Transmit{}, false
 	}
-	tx := c.transmit(d.b, len(d.b))
+	tx := c.transmit(d, len(d.b))
 	keep := append([]byte(nil), d.b...)
 	c.end(nil, Remnant{Close: keep, Expires: c.now.Add(3 * c.loss.PTO())})
 	return tx, true

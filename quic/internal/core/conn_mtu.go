@@ -40,6 +40,7 @@ func (c *Conn) mtuProbeSize(room int) int {
 // buildMTUProbe builds a probe of the path's MTU, which is a train of its own.
 func (c *Conn) buildMTUProbe(buf []byte, size int) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], size)
+	d.ect = c.loss.MarksECN()
 	if !d.start(recovery.SpaceApp) {
 		return Transmit{}, false
 	}
@@ -57,7 +58,7 @@ func (c *Conn) buildMTUProbe(buf []byte, size int) (Transmit, bool) {
 	if !d.seal() {
 		return c.pollClose(buf)
 	}
-	return c.transmit(d.b, len(d.b)), true
+	return c.transmit(d, len(d.b)), true
 }
 
 // HandleTooLarge handles the refusal of the system to send datagrams of size bytes to the peer. It reports

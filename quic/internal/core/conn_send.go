@@ -62,6 +62,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
 	d := newDatagram(c, buf[:0], 0)
+	d.ect = c.loss.MarksECN()
 	segment := 0
 	for {
 		size := min(largest, len(buf)-len(d.b))
@@ -95,7 +96,7 @@ func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
 		c.discardSpace(recovery.SpaceInitial)
 	}
-	return c.transmit(d.b, segment), true
+	return c.transmit(d, segment), true
 }
 
 // HasTransmit reports whether PollTransmit may have a train to return. If it returns false, there is
@@ -117,13 +118,16 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 	return limit != recovery.SendNothing && c.mayTransmit(limit)
 }
 
-// transmit returns a Transmit for b and counts its datagrams.
-func (c *Conn) transmit(b []byte, segment int) Transmit {
-	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: b, SegmentSize: segment}
+// transmit returns a Transmit for a train and counts its datagrams.
+func (c *Conn) transmit(d *datagramBuilder, segment int) Transmit {
+	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: d.b, SegmentSize: segment}
+	if d.ect {
+		tx.ECN = datagram.ECT0
+	}
 	c.active = c.now
 	c.stats.DatagramsSent += uint64(tx.Segments())
-	c.stats.BytesSent += uint64(len(b))
-	c.loss.Path().DatagramSent(len(b))
+	c.stats.BytesSent += uint64(len(d.b))
+	c.loss.Path().DatagramSent(len(d.b))
 	if c.trace != nil {
 		c.traceChanges()
 	}

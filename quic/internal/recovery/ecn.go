@@ -4,10 +4,67 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
+// The states of ECN on a path (RFC 9000, A.4). Packets are marked with ECT(0) in the states testing and capable.
+type ecnPhase uint8
+
+const (
+	ecnOff     ecnPhase = iota // the configuration does not use ECN
+	ecnTesting                 // a few packets are marked to find out whether that works
+	ecnUnknown                 // no packet is marked until one of the first ones is acknowledged with valid counts
+	ecnCapable
+	ecnFailed // the path or the peer does not support ECN
+)
+
+// The limits of the test. A probe timeout ends it too, as the path may lose marked packets, and the probes themselves are
+// not marked. If several timeouts in a row happen later, the path may have changed, so the test begins again.
+//
+// "[...] the endpoint could set an ECT codepoint for only the first ten outgoing packets on a path, or for a period of
+// three PTOs [...]."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-4
+const (
+	ecnTestPackets  = 10
+	ecnTestTimeouts = 3
+)
+
+// pathECN is the use of ECN on one path.
+type pathECN struct {
+	phase ecnPhase
+	sent  uint8 // marked packets in the test
+}
+
+// packetSent counts a marked packet.
+func (e *pathECN) packetSent() {
+	if e.phase != ecnTesting {
+		return
+	}
+	if e.sent++; e.sent >= ecnTestPackets {
+		e.phase = ecnUnknown
+	}
+}
+
+// timeout handles the probe timeout that is the count-th one since the last progress.
+func (e *pathECN) timeout(count int) {
+	switch {
+	case e.phase == ecnTesting && e.sent > 0:
+		e.phase = ecnUnknown
+	case e.phase == ecnCapable && count >= ecnTestTimeouts:
+		e.phase, e.sent = ecnTesting, 0
+	}
+}
+
+// MarksECN reports whether to mark the packets of the next train with ECT(0).
+//
+// "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
+func (l *Loss) MarksECN() bool {
+	e := &l.active.ecn
+	return e.phase == ecnCapable || e.phase == ecnTesting && l.pto.probes == 0
+}
+
 // ecnState records the ECN marks on the packets of a space.
 type ecnState struct {
 	sent   uint64         // packets sent with ECT(0)
-	counts wire.ECNCounts // the largest counts that the peer has reported
+	counts wire.ECNCounts // the counts that the peer has reported last
 }
 
 // checkECN validates the ECN counts of an ACK frame and records new ECN-CE marks for the congestion
@@ -15,6 +72,9 @@ type ecnState struct {
 // of all paths together, so a failure concerns each path on which a marked packet was newly acknowledged.
 // New marks concern the path of the largest packet.
 func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
+	if sp.ecn.sent == 0 {
+		return
+	}
 	var ect uint64
 	var newest *Path // path of the largest packet
 	for _, pa := range l.paths {
@@ -26,7 +86,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	// "An endpoint MUST NOT fail ECN validation as a result of processing an ACK frame that does
 	// not increase the largest acknowledged packet number."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-5
-	if sp.ecn.sent == 0 || newest == nil || newest.ecnFailed {
+	if newest == nil {
 		return
 	}
 	if !f.HasECN {
@@ -38,13 +98,27 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 		return
 	}
 	was := sp.ecn.counts
-	if f.ECN.ECT0 < was.ECT0 || f.ECN.CE < was.CE || f.ECN.ECT1 != 0 ||
+	sp.ecn.counts = f.ECN
+	if newest.ecn.phase == ecnFailed {
+		return
+	}
+	if f.ECN.ECT0 < was.ECT0 || f.ECN.CE < was.CE || f.ECN.ECT1 != was.ECT1 ||
 		f.ECN.ECT0 > sp.ecn.sent || f.ECN.CE > sp.ecn.sent ||
 		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < ect {
 		l.failECN(newest)
 		return
 	}
-	sp.ecn.counts = f.ECN
+	// "From the 'unknown' state, successful validation of the ECN counts in an ACK frame (see Section 13.4.2.1) causes
+	// the ECN state for the path to become 'capable', unless no marked packet has been acknowledged."
+	// https://www.rfc-editor.org/rfc/rfc9000#appendix-A.4-5
+	//
+	// A path that marks everything with ECN-CE does not become capable.
+	for _, pa := range l.paths {
+		e := &pa.ecn
+		if pa.ack.ect > 0 && f.ECN.ECT0 > was.ECT0 && (e.phase == ecnTesting || e.phase == ecnUnknown) {
+			e.phase = ecnCapable
+		}
+	}
 	// "[...] QUIC treats a Congestion Experienced (CE) codepoint in the IP header as a signal of
 	// congestion."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
@@ -60,6 +134,8 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-3
 func (l *Loss) failECN(also *Path) {
 	for _, pa := range l.paths {
-		pa.ecnFailed = pa.ecnFailed || pa.ack.ect > 0 || pa == also
+		if pa.ack.ect > 0 || pa == also {
+			pa.ecn.phase = ecnFailed
+		}
 	}
 }

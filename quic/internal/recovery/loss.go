@@ -14,6 +14,8 @@ type Config struct {
 	InitialRTT      time.Duration // 0 means DefaultInitialRTT
 	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() Controller
+	// ECN enables the marking of packets with ECT(0), on each path as long as that works.
+	ECN bool
 	// Rand fills b with random bytes. If it is nil, no packet number is skipped.
 	Rand func(b []byte)
 	// Handshake is memory for what a Loss needs until the Initial and Handshake spaces are discarded and the

@@ -32,6 +32,10 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	if l.pto.firstSent.IsZero() {
 		l.pto.firstSent = now
 	}
+	if p.ECT { // the peer counts also those that are not remembered
+		sp.ecn.sent++
+		l.active.ecn.packetSent()
+	}
 	if !p.InFlight && sp.untimed >= maxUntimed {
 		l.pool.put(p)
 		return
@@ -41,9 +45,6 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	}
 	sp.sent.push(p)
 	l.enterFlight(sp, p)
-	if p.ECT {
-		sp.ecn.sent++
-	}
 	if p.AckEliciting {
 		sp.lastEliciting = now
 	}

@@ -108,6 +108,7 @@ func (l *Loss) HandleTimeout(now monotime.Time, fate FateFunc) {
 	l.pto.fired, l.pto.restart = now, now
 	l.pto.probes, l.pto.space = probeDatagrams, s
 	l.counters.ProbeTimeouts++
+	l.active.ecn.timeout(l.pto.count)
 }
 
 // lossTimer returns the earliest time at which a packet exceeds the time threshold, and its space.

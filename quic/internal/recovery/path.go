@@ -23,7 +23,7 @@ type Path struct {
 
 	bytesInFlight int
 	firstSample   monotime.Time // when the first RTT sample was taken
-	ecnFailed     bool
+	ecn           pathECN
 	oneMore       bool // one packet may be sent although the window is full
 	background    bool // another path is the active one: see Loss.Use
 
@@ -68,6 +68,9 @@ func newPath(now monotime.Time, cfg *Config) *Path {
 	p := &Path{datagramSize: cfg.MaxDatagramSize, cc: newController()}
 	p.mtu.init(cfg.MaxDatagramSize)
 	p.amp.validated = !cfg.Server
+	if cfg.ECN {
+		p.ecn.phase = ecnTesting
+	}
 	for s := range p.spaces {
 		p.spaces[s].largestAcked = wire.NoPacket
 	}
@@ -177,4 +180,7 @@ func (p *Path) BytesInFlight() int { return p.bytesInFlight }
 
 // ECNFailed reports whether the path or the peer does not support ECN, so that packets must not be marked
 // any more.
-func (p *Path) ECNFailed() bool { return p.ecnFailed }
+func (p *Path) ECNFailed() bool { return p.ecn.phase == ecnFailed }
+
+// ECNCapable reports whether the path and the peer have been found to support ECN.
+func (p *Path) ECNCapable() bool { return p.ecn.phase == ecnCapable }

@@ -15,7 +15,8 @@ import (
 // is its port number."
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.4-2
 func (l *Loss) AddPath(now monotime.Time, newController func() Controller) *Path {
-	pa := newPath(now, &Config{MaxDatagramSize: l.active.mtu.base, NewController: newController})
+	pa := newPath(now, &Config{MaxDatagramSize: l.active.mtu.base, NewController: newController,
+		ECN: l.active.ecn.phase != ecnOff})
 	pa.background = true
 	l.paths, l.mixed = append(l.paths, pa), true
 	return pa

@@ -1,0 +1,111 @@
+package recovery
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
+
+// newECNTest returns a client with a confirmed handshake that uses ECN.
+func newECNTest(t *testing.T) *lossTest {
+	lt := newLossTest(t, Config{ECN: true})
+	lt.l.DiscardSpace(lt.now, SpaceInitial)
+	lt.l.DiscardSpace(lt.now, SpaceHandshake)
+	lt.l.ConfirmHandshake(lt.now)
+	return lt
+}
+
+// mark sends n packets as core does and returns how many were marked.
+func mark(lt *lossTest, n int) (marked int) {
+	for range n {
+		ect := lt.l.MarksECN()
+		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, ect })
+		if ect {
+			marked++
+		}
+	}
+	return marked
+}
+
+// The first ten packets of a path are marked, and further ones when the peer reports counts that can be right.
+//
+// "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
+func TestECNOfNewPath(t *testing.T) {
+	require.False(t, newLossTest(t, Config{}).l.MarksECN(), "the configuration does not use ECN")
+	for _, tt := range []struct {
+		name    string
+		ecn     *wire.ECNCounts
+		capable bool
+	}{
+		{"marks arrive", &wire.ECNCounts{ECT0: 10}, true},
+		{"a mark changes to ECN-CE", &wire.ECNCounts{ECT0: 9, CE: 1}, true},
+		{"all marks change to ECN-CE", &wire.ECNCounts{CE: 10}, false},
+		{"no counts", nil, false},
+		{"too few", &wire.ECNCounts{ECT0: 9}, false},
+		{"another codepoint", &wire.ECNCounts{ECT0: 5, ECT1: 5}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			lt := newECNTest(t)
+			require.Equal(t, 10, mark(lt, 12))
+			require.False(t, lt.l.MarksECN(), "nothing is known yet")
+			lt.advance(40 * ms)
+			require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -11), lt.fate))
+			require.Equal(t, tt.capable, lt.l.MarksECN())
+			require.Equal(t, tt.capable, lt.l.Path().ECNCapable())
+
+			// "Network routing and path elements can change mid-connection; an endpoint MUST disable ECN if validation
+			// later fails."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-3
+			if tt.capable {
+				require.Equal(t, 2, mark(lt, 2))
+				require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -13), lt.fate))
+				require.True(t, lt.l.Path().ECNFailed())
+				require.False(t, lt.l.MarksECN())
+			}
+			// A new path is tested again, whatever the counts are by then.
+			lt.l.Use(lt.now, lt.l.AddPath(lt.now, nil), lt.l.active.amp)
+			require.True(t, lt.l.MarksECN())
+		})
+	}
+}
+
+// A path that loses marked packets costs one probe timeout: the probes are not marked, and nothing is after them. If
+// marked packets are acknowledged later, marking goes on. After several timeouts in a row it is tested anew.
+func TestECNAfterTimeouts(t *testing.T) {
+	lt := newECNTest(t)
+	require.Equal(t, 2, mark(lt, 2)) // 0 and 1
+	lt.expire()
+	require.Zero(t, mark(lt, 2)) // 2 and 3
+	lt.advance(40 * ms)
+	lt.ack(SpaceApp, 0, 2, -3)
+	require.Zero(t, mark(lt, 2)) // 4 and 5
+	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: 2}, 0, -5), lt.fate))
+	require.True(t, lt.l.MarksECN(), "the first packets were late")
+
+	require.Equal(t, 1, mark(lt, 1))
+	for range ecnTestTimeouts - 1 {
+		lt.expire()
+		require.True(t, lt.l.Path().ECNCapable())
+		mark(lt, 2)
+	}
+	lt.expire()
+	require.False(t, lt.l.Path().ECNCapable())
+	require.Zero(t, mark(lt, 2), "probes")
+	require.Equal(t, ecnTestPackets, mark(lt, 12), "another test")
+}
+
+// Acknowledgements that are sent without being remembered are counted by the peer.
+func TestECNCountsEveryPacket(t *testing.T) {
+	lt := newECNTest(t)
+	const n = maxUntimed + 10
+	for range n {
+		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.ECT = true })
+	}
+	mark(lt, 1)
+	lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, true })
+	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: n + 1}, 0, -(n+1)), lt.fate))
+	require.True(t, lt.l.Path().ECNCapable())
+}
