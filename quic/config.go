@@ -126,6 +126,11 @@ type Config struct {
 	// CongestionControl chooses how fast connections send. The zero value means CUBIC. See package congestion.
 	CongestionControl congestion.Algorithm
 
+	// DisableECN sends packets without ECN marks. Otherwise, packets are marked on Linux with a *net.UDPConn, on each path
+	// as long as the marks arrive, and routers can signal congestion without dropping packets. ConnStats.ECNCapable shows
+	// the result. The peer's marks are reported to it in any case. See docs/ecn.md.
+	DisableECN bool
+
 	// DisablePathMTUDiscovery limits datagrams to 1200 bytes of UDP payload, which every path carries.
 	// Otherwise, a connection with bulk data to send probes for the largest datagrams that its path carries,
 	// up to packets of 9000 bytes. This needs a *net.UDPConn of which the system does not fragment datagrams,

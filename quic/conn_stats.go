@@ -20,6 +20,9 @@ type ConnStats struct {
 	CongestionState string
 	// DatagramSize is the largest UDP payload that is sent now, in bytes. See Config.DisablePathMTUDiscovery.
 	DatagramSize int
+	// ECNCapable reports whether packets are marked as ECN-capable now, because the marks have been found to arrive. See
+	// Config.DisableECN.
+	ECNCapable bool
 
 	// HandshakeTime is the time from the first byte to the completed handshake.
 	HandshakeTime time.Duration
@@ -90,13 +93,14 @@ func connStats(s core.Stats) ConnStats {
 			KeyUpdates:  s.KeyUpdates,
 			PathChanges: s.PathChanges, FailedPaths: s.FailedPaths,
 			ProbeTimeouts: s.ProbeTimeouts, CongestionEvents: s.CongestionEvents, PersistentCongestion: s.PersistentCongestion,
+			PacketsMarked:    s.PacketsMarked,
 			HandshakeFlights: s.HandshakeFlights, HandshakeBytesSent: s.HandshakeBytesSent, HandshakeBytesReceived: s.HandshakeBytesReceived,
 			Datagrams: DatagramStats(s.Datagrams),
 		},
 		SmoothedRTT: s.SmoothedRTT, LatestRTT: s.LatestRTT, MinRTT: s.MinRTT, RTTVariance: s.RTTVariance,
 		CongestionWindow: s.CongestionWindow, BytesInFlight: s.BytesInFlight,
 		PacketsInFlight: s.PacketsInFlight, PacingRate: s.PacingRate, CongestionState: s.CongestionState,
-		DatagramSize:  s.DatagramSize,
+		DatagramSize: s.DatagramSize, ECNCapable: s.ECNCapable,
 		HandshakeTime: s.HandshakeTime,
 		Streams:       StreamStats(s.Streams),
 	}

@@ -345,6 +345,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		},
 		Versions:          wireVersions(cfg.Versions),
 		GreaseFixedBit:    cfg.GreaseFixedBit,
+		ECN:               !cfg.DisableECN,
 		AckFrequency:      cfg.EnableAckFrequency,
 		SpinBit:           cfg.EnableSpinBit,
 		MaxDatagramFrame:  uint64(cfg.MaxDatagramFrameSize),

@@ -20,6 +20,8 @@ type TrafficStats struct {
 	// ProbeTimeouts counts the expirations of the probe timeout, CongestionEvents how often the congestion
 	// window was reduced, and PersistentCongestion how often it was reduced to the minimum.
 	ProbeTimeouts, CongestionEvents, PersistentCongestion uint64
+	// PacketsMarked is the number of packets sent that a router has marked because of congestion (ECN-CE).
+	PacketsMarked uint64
 	// HandshakeFlights is the number of flights of both sides in the handshake: 3 without loss, and 2 more for
 	// a Retry or a HelloRetryRequest. The bytes are those of Initial and Handshake packets.
 	HandshakeFlights                           uint64
@@ -50,6 +52,7 @@ func (t *TrafficStats) Add(c *TrafficStats) {
 	t.ProbeTimeouts += c.ProbeTimeouts
 	t.CongestionEvents += c.CongestionEvents
 	t.PersistentCongestion += c.PersistentCongestion
+	t.PacketsMarked += c.PacketsMarked
 	t.HandshakeFlights += c.HandshakeFlights
 	t.HandshakeBytesSent += c.HandshakeBytesSent
 	t.HandshakeBytesReceived += c.HandshakeBytesReceived

@@ -198,7 +198,7 @@ func TestDownloads(t *testing.T) {
 // Test cases that this build cannot do are reported as such, by both roles, also those that nobody has defined.
 func TestUnsupported(t *testing.T) {
 	for _, role := range []string{"client", "server"} {
-		for _, testCase := range []string{"", "zxqvbnmlkj", "ecn", "http3"} {
+		for _, testCase := range []string{"", "zxqvbnmlkj", "http3"} {
 			env := map[string]string{"ROLE": role, "TESTCASE": testCase, "REQUESTS": "https://localhost/file"}
 			err := run(t.Context(), func(name string) string { return env[name] }, places{})
 			require.ErrorAs(t, err, new(*unsupportedError), "%s %q", role, testCase)

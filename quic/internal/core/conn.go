@@ -251,7 +251,9 @@ func (c *Conn) Stats() Stats {
 	lost := c.loss.Counters()
 	s.PacketsLost, s.SpuriousLosses, s.BytesLost = lost.Lost, lost.SpuriousLosses, lost.LostBytes
 	s.ProbeTimeouts, s.CongestionEvents, s.PersistentCongestion = lost.ProbeTimeouts, lost.CongestionEvents, lost.PersistentCongestion
+	s.PacketsMarked = lost.Marked
 	path := c.loss.Path()
+	s.ECNCapable = path.ECNCapable()
 	rtt := path.RTT()
 	s.SmoothedRTT, s.LatestRTT, s.MinRTT, s.RTTVariance = rtt.Smoothed, rtt.Latest, rtt.Min, rtt.Variance
 	s.CongestionWindow, s.BytesInFlight = path.CongestionWindow(), path.BytesInFlight()

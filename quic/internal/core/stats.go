@@ -13,6 +13,7 @@ type Stats struct {
 	FailedPaths                                           uint64 // paths that could not be validated
 	PacketsLost, SpuriousLosses, BytesLost                uint64
 	ProbeTimeouts, CongestionEvents, PersistentCongestion uint64
+	PacketsMarked                                         uint64     // packets sent that arrived with ECN-CE
 	Drops                                                 DropCounts // packets received but not processed
 
 	// Of the active path.
@@ -21,7 +22,8 @@ type Stats struct {
 	PacketsInFlight                             int // on all paths
 	PacingRate                                  int64
 	CongestionState                             string
-	DatagramSize                                int // the largest UDP payload to send now
+	ECNCapable                                  bool // packets are marked with ECT(0), and the marks arrive
+	DatagramSize                                int  // the largest UDP payload to send now
 
 	Streams   streams.Stats
 	Datagrams DatagramStats

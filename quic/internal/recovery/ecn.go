@@ -123,6 +123,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	// congestion."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
 	newest.ack.CE = f.ECN.CE - was.CE
+	l.counters.Marked += newest.ack.CE
 }
 
 // failECN disables ECN on the path also and on the paths whose marked packets the ACK frame acknowledges.

@@ -23,8 +23,9 @@ type Link struct {
 	Queue     int   // bytes that may wait at Rate; 0 means no limit
 	// AQM, if positive, is a target for the time in the queue. Datagrams that would wait longer are marked with ECN-CE
 	// or, if their sender does not use ECN, lost. The probability grows linearly to 1 at twice the target.
-	AQM time.Duration
-	MTU int // larger UDP payloads are lost; 0 means no limit
+	AQM     time.Duration
+	MTU     int  // larger UDP payloads are lost; 0 means no limit
+	DropECT bool // datagrams with a codepoint of ECN are lost
 	// ECN, if set, returns the codepoint that the n-th datagram leaves the path with.
 	ECN func(n int, sent datagram.ECN) datagram.ECN
 	// Outage, if set, reports whether the path loses everything at a time.
@@ -94,7 +95,7 @@ func (d *direction) enqueue(now monotime.Time, size int, ecn datagram.ECN, rng *
 func (d *direction) send(now monotime.Time, b []byte, ecn datagram.ECN, rng *rand.Rand) []arrival {
 	n := d.n
 	d.n++
-	if d.Outage != nil && d.Outage(now) || d.Drop != nil && d.Drop(n) || d.MTU > 0 && len(b) > d.MTU || d.loses(rng) {
+	if d.DropECT && ecn != datagram.NotECT || d.Outage != nil && d.Outage(now) || d.Drop != nil && d.Drop(n) || d.MTU > 0 && len(b) > d.MTU || d.loses(rng) {
 		return nil
 	}
 	at := now
