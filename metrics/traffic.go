@@ -18,6 +18,7 @@ var trafficCounters = []struct {
 	{dirCounter("pqquic_lost_bytes_total", "Bytes of the packets declared lost."), func(t *quic.TrafficStats) uint64 { return t.BytesLost }},
 	{dirCounter("pqquic_spurious_losses_total", "Packets declared lost and acknowledged later."), func(t *quic.TrafficStats) uint64 { return t.SpuriousLosses }},
 	{dirCounter("pqquic_probe_timeouts_total", "Expirations of the probe timeout."), func(t *quic.TrafficStats) uint64 { return t.ProbeTimeouts }},
+	{dirCounter("pqquic_packets_marked_total", "Packets sent that a router has marked with ECN-CE."), func(t *quic.TrafficStats) uint64 { return t.PacketsMarked }},
 	{dirCounter("pqquic_congestion_events_total", "Reductions of the congestion window."), func(t *quic.TrafficStats) uint64 { return t.CongestionEvents }},
 	{dirCounter("pqquic_path_changes_total", "Changes of the addresses in use."), func(t *quic.TrafficStats) uint64 { return t.PathChanges }},
 	{dirCounter("pqquic_failed_paths_total", "Paths that could not be validated."), func(t *quic.TrafficStats) uint64 { return t.FailedPaths }},

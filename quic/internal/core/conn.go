@@ -251,7 +251,7 @@ func (c *Conn) Stats() Stats {
 	lost := c.loss.Counters()
 	s.PacketsLost, s.SpuriousLosses, s.BytesLost = lost.Lost, lost.SpuriousLosses, lost.LostBytes
 	s.ProbeTimeouts, s.CongestionEvents, s.PersistentCongestion = lost.ProbeTimeouts, lost.CongestionEvents, lost.PersistentCongestion
-	s.PacketsMarked = lost.Marked
+	s.PacketsMarked = c.loss.Marked()
 	path := c.loss.Path()
 	s.ECNCapable = path.ECNCapable()
 	rtt := path.RTT()

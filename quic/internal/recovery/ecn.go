@@ -29,7 +29,17 @@ const (
 // pathECN is the use of ECN on one path.
 type pathECN struct {
 	phase ecnPhase
-	sent  uint8 // marked packets in the test
+	sent  uint8 // packets sent with ECT(0) in the test
+	// marked counts the packets that arrived with ECN-CE. It is not a Counter, which would take 8 bytes of each connection.
+	marked uint32
+}
+
+// Marked returns the number of packets that arrived with ECN-CE, on all paths.
+func (l *Loss) Marked() (n uint64) {
+	for _, pa := range l.paths {
+		n += uint64(pa.ecn.marked)
+	}
+	return n
 }
 
 // packetSent counts a marked packet.
@@ -123,7 +133,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	// congestion."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
 	newest.ack.CE = f.ECN.CE - was.CE
-	l.counters.Marked += newest.ack.CE
+	newest.ecn.marked += uint32(newest.ack.CE)
 }
 
 // failECN disables ECN on the path also and on the paths whose marked packets the ACK frame acknowledges.

@@ -68,7 +68,6 @@ type Counters struct {
 	CongestionEvents     uint64 // recovery periods begun
 	UndoneReductions     uint64 // reductions of the window that were undone
 	PersistentCongestion uint64
-	Marked               uint64 // packets that arrived with ECN-CE
 }
 
 // lossSpace is one packet number space.

@@ -61,6 +61,7 @@ func (l *Loss) RemovePath(now monotime.Time, pa *Path, fate FateFunc) {
 		}
 		l.prune(now, sp)
 	}
+	l.active.ecn.marked += pa.ecn.marked
 	l.paths = slices.DeleteFunc(l.paths, func(o *Path) bool { return o == pa })
 }
 
