@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -31,6 +32,9 @@ const (
 	opClose           // it closes
 	opMTU             // it writes enough for a probe, or its system or a router refuses datagrams
 	opDatagram        // it sends or receives a datagram
+	opLend            // it lends a buffer to a stream
+	opPeek            // it peeks, and discards what it has seen
+	opPath            // it adds a path, uses it or gives it up, or a NAT changes the client's address
 	numOps
 )
 
@@ -41,6 +45,7 @@ type events struct {
 	lose   [2]int
 	tamper [2]int
 	last   [2][]byte
+	loans  int // not returned
 }
 
 func (e *events) byte() byte {
@@ -114,7 +119,19 @@ func (e *events) run() {
 		default:
 			e.call(c, op, n)
 		}
+		e.returned()
 		e.check()
+	}
+}
+
+// returned counts the loans that were returned.
+func (e *events) returned() {
+	for _, c := range []*Conn{e.client, e.server} {
+		if c != nil {
+			for l := c.PollReturned(); l != nil; l = l.Next() {
+				e.loans--
+			}
+		}
 	}
 }
 
@@ -158,10 +175,37 @@ func (e *events) call(c *Conn, op byte, n int) {
 		} else {
 			_, _ = c.ReceiveDatagram()
 		}
+	case opLend:
+		l := streams.NewLoan(make([]byte, n*200), nil)
+		e.loans++
+		_, _ = c.Lend(e.now, id, l)
+		c.EndLoan(l)
+	case opPeek:
+		b, err := c.Peek(id, n*8)
+		require.True(e.t, err != nil || len(b) >= n*8)
+		_ = c.PeekBehind(id, n)
+		_, _ = c.Discard(e.now, id, int64(n*4))
+	case opPath:
+		e.usePath(c, n)
 	case opClose:
 		if n > 100 {
 			c.Close(e.now, n&1 == 1, uint64(n), "reason")
 		}
+	}
+}
+
+// usePath changes the paths of a connection.
+func (e *events) usePath(c *Conn, n int) {
+	id := uint32(n >> 2 & 7)
+	switch n % 4 {
+	case 0:
+		_, _ = c.AddPath(e.now, netip.AddrPortFrom(newLocal.Addr(), newLocal.Port()+uint16(n)))
+	case 1:
+		_ = c.SwitchPath(e.now, id)
+	case 2:
+		_ = c.RemovePath(e.now, id)
+	case 3:
+		e.nat = []netip.AddrPort{clientAddr, otherPort, otherAddr, thirdAddr}[id&3]
 	}
 }
 
@@ -213,7 +257,16 @@ func FuzzEvents(f *testing.F) {
 	f.Add(false, program(shake, op(opOpen, client, 1), op(opWrite, client, 12), op(opOpen, client, 1), op(opWrite, client, 16), op(opEnd, client, 15),
 		both, op(opLose, server, 1), both, op(opRead, server, 1), opFrames(server, recovery.SpaceApp, wire.ResetStreamAt{ID: 2, Code: 3, FinalSize: 100, ReliableSize: 50}),
 		both, op(opTime, client, 60), both))
-	allowAll := func(c *Config) { allowProbes(c); c.MaxDatagramFrame = 1000; c.Streams.ResetStreamAt = true }
+	f.Add(false, program(shake, op(opOpen, client, 1), op(opLend, client, 127), op(opLend, client, 34), both, op(opLose, server, 1), both,
+		op(opPeek, server, 2), op(opPeek, server, 66), both, op(opTime, client, 60), both, op(opEnd, client, 3), op(opLend, client, 3), both))
+	f.Add(true, program(shake, op(opTime, client, 30), both, op(opOpen, client, 1), op(opPath, client, 0), both, both, op(opPath, client, 5), op(opWrite, client, 50),
+		both, both, op(opTime, client, 40), both, op(opPath, client, 2), op(opPath, client, 7), op(opWrite, client, 50), both, op(opLose, client, 2), both,
+		op(opTime, server, 60), both, op(opPath, client, 15), op(opUpdate, client, 0), op(opWrite, client, 20), bytes.Repeat(both, 4)))
+	allowAll := func(c *Config) {
+		allowProbes(c)
+		c.MaxDatagramFrame = 1000
+		c.Streams.ResetStreamAt, c.ECN = true, true
+	}
 	f.Fuzz(func(t *testing.T, classical bool, b []byte) {
 		if len(b) > 2000 {
 			return
@@ -222,6 +275,13 @@ func FuzzEvents(f *testing.F) {
 		e := &events{rig: newRig(t, o), b: b}
 		e.onDatagram = e.onWay
 		e.run()
+		for _, c := range []*Conn{e.client, e.server} {
+			if c != nil {
+				c.end(&CloseError{}, Remnant{})
+			}
+		}
+		e.returned()
+		require.Zero(t, e.loans, "each loan is returned once")
 	})
 }
 

@@ -37,6 +37,9 @@ type rig struct {
 	// validation is passed to Endpoint.Receive.
 	validation Validation
 	buf        []byte
+	// sending is the train that step delivers. nat is the client's address as the server sees it, if it is not clientAddr.
+	sending Transmit
+	nat     netip.AddrPort
 }
 
 var (
@@ -165,12 +168,14 @@ func (r *rig) step(c *Conn, side tlsprovider.Side) (moved bool) {
 		moved = true
 		c.HandleSendResult(r.now, tx, nil)
 		t := Train{Data: append([]byte(nil), tx.Data...), SegmentSize: tx.SegmentSize}
+		r.sending = tx
 		for d := t.Next(); len(d) > 0; d = t.Next() {
 			if r.onDatagram == nil || r.onDatagram(side, d) {
 				r.deliver(side, d)
 			}
 		}
 	}
+	r.sending = Transmit{}
 	r.events(c, side)
 	require.NoError(r.t, c.CheckInvariants())
 	return moved
@@ -193,10 +198,20 @@ func (r *rig) events(c *Conn, side tlsprovider.Side) {
 func (r *rig) deliver(from tlsprovider.Side, d []byte) {
 	r.t.Helper()
 	if from == tlsprovider.Server {
-		r.client.HandleTrain(r.now, Train{Path: Path{Remote: serverAddr}, Data: d, SegmentSize: len(d)})
+		path := Path{Remote: serverAddr}
+		if to := r.sending.Path.Remote; to.IsValid() && to != clientAddr && to != r.nat {
+			path.Local = to
+		}
+		r.client.HandleTrain(r.now, Train{Path: path, ECN: r.sending.ECN, Data: d, SegmentSize: len(d)})
 		return
 	}
-	train := Train{Path: Path{Remote: clientAddr}, Data: d, SegmentSize: len(d)}
+	train := Train{Path: Path{Remote: clientAddr}, ECN: r.sending.ECN, Data: d, SegmentSize: len(d)}
+	switch {
+	case r.sending.Path.Local.IsValid():
+		train.Path.Remote = r.sending.Path.Local
+	case r.nat.IsValid():
+		train.Path.Remote = r.nat
+	}
 	for len(train.Data) > 0 {
 		got := r.endpoint.Receive(r.now, &train, r.validation, make([]byte, MaxUnknownSize))
 		r.routed[got.Kind]++
