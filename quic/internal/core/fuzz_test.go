@@ -101,7 +101,11 @@ func (e *events) run() {
 			e.step(c, side)
 		case opTime:
 			e.now = e.now.Add(time.Duration(n*n) * time.Millisecond)
-			c.HandleTimeout(e.now)
+			for _, c := range []*Conn{e.client, e.server} {
+				if c != nil {
+					c.HandleTimeout(e.now)
+				}
+			}
 			e.endpoint.HandleTimeout(e.now)
 		case opLose:
 			e.lose[side&1] = n & 7
