@@ -49,7 +49,9 @@ type prepared struct {
 	binding  [32]byte     // of a client's sessions in Config.ClientStore
 
 	mu     sync.Mutex
-	byALPN map[string]*tls.Config // of a server
+	byALPN map[serverKey]*tls.Config // of a server
+
+	ticketKeys2 [][32]byte // of a server's connections of QUIC version 2
 }
 
 // NewClient implements tlsprovider.Provider.
@@ -225,4 +227,29 @@ func (e *endpoint) Close() {
 	defer e.mu.Unlock()
 	e.current = nil
 	clear(e.keys)
+}
+
+// A serverKey names a configuration of a server's sessions.
+type serverKey struct {
+	alpn    string
+	version uint32
+}
+
+// version2Keys returns the ticket keys of connections of QUIC version 2, which are derived from those of version 1: a ticket
+// is of no use in a connection of the other version.
+//
+// "Servers MUST validate the originating version of any session ticket or token and not accept one issued from a different
+// version."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-2
+func version2Keys(keys [][32]byte) ([][32]byte, error) {
+	out := make([][32]byte, 0, len(keys))
+	for _, k := range keys {
+		other, err := hkdf.Key(sha256.New, k[:], nil, "pqquic ticket key QUIC version 2", 32)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, [32]byte(other))
+		clear(other)
+	}
+	return out, nil
 }

@@ -91,8 +91,11 @@ func (e *endpoint) prepare() (*prepared, error) {
 	t.ClientAuth = clientAuth(&e.cfg)
 	if !e.cfg.DisableTickets {
 		t.SetSessionTicketKeys(e.keys)
+		if p.ticketKeys2, err = version2Keys(e.keys); err != nil {
+			return nil, err
+		}
 	}
-	p.byALPN = make(map[string]*tls.Config)
+	p.byALPN = make(map[serverKey]*tls.Config)
 	return p, nil
 }
 
@@ -144,20 +147,25 @@ func (p *prepared) serverConfig(s *session, alpn string) *tls.Config {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := p.byALPN[alpn]
+	key := serverKey{alpn, s.quicVersion}
+	t := p.byALPN[key]
 	if t == nil {
 		t = s.withALPN(p.base, alpn)
 		if len(p.byALPN) < maxALPN {
-			p.byALPN[alpn] = t
+			p.byALPN[key] = t
 		}
 	}
 	return t
 }
 
-// withALPN returns a copy of base with one application protocol, the one that the transport has chosen.
+// withALPN returns a copy of base with one application protocol, the one that the transport has chosen, and with the ticket
+// keys of the connection's version.
 func (s *session) withALPN(base *tls.Config, alpn string) *tls.Config {
 	t := base.Clone()
 	t.NextProtos = []string{alpn}
+	if s.quicVersion == version2 && len(s.prepared.ticketKeys2) > 0 {
+		t.SetSessionTicketKeys(s.prepared.ticketKeys2)
+	}
 	s.guardCallbacks(t)
 	if get := t.GetConfigForClient; get != nil {
 		t.GetConfigForClient = func(info *tls.ClientHelloInfo) (*tls.Config, error) {
