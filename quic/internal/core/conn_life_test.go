@@ -296,6 +296,16 @@ func TestParametersAreAuthenticated(t *testing.T) {
 			require.Equal(t, uint64(wire.TransportParameterError), fresh.client.Err().Code)
 		})
 	}
+	t.Run("no initial_source_connection_id beside an empty one", func(t *testing.T) {
+		p := peerParams(t, r.server)
+		p.HasInitialSrcConnID = false
+		fresh := newRig(t, rigOptions{})
+		fresh.client.ids.peerFirst, fresh.client.ids.havePeer = wire.ConnID{}, true
+		fresh.client.ids.originalDst = r.client.ids.originalDst
+		fresh.client.handlePeerParams(p.Append(nil))
+		require.Error(t, errOf(fresh.client))
+		require.Equal(t, uint64(wire.TransportParameterError), fresh.client.Err().Code)
+	})
 	t.Run("a server's parameter from a client", func(t *testing.T) {
 		p := peerParams(t, r.server) // with original_destination_connection_id
 		fresh := connected(t, rigOptions{})

@@ -13,10 +13,15 @@ import (
 
 // TestStreamFramesOfAPeer checks the requirements on frames about streams that a peer can provoke (RFC 9000, sections 4
 // and 19). The server's windows are 64 KiB for a stream and 128 KiB for the connection, and the client may open 10
-// streams of each type. The server has opened none.
+// streams of each type. The server has opened one stream that only it sends on.
 func TestStreamFramesOfAPeer(t *testing.T) {
 	const window = 64 << 10
-	play(t, rigOptions{}, nil, []exchange{
+	open := func(r *rig) {
+		id, err := r.server.OpenStream(r.now, true)
+		require.NoError(r.t, err)
+		require.EqualValues(r.t, 3, id)
+	}
+	play(t, rigOptions{}, open, []exchange{
 		// "Receiving a STOP_SENDING frame for a locally initiated stream that has not yet been created MUST be
 		// treated as a connection error of type STREAM_STATE_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.5-2
@@ -33,6 +38,10 @@ func TestStreamFramesOfAPeer(t *testing.T) {
 		// with error STREAM_STATE_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.13-2
 		{"STREAM_DATA_BLOCKED for a stream that the server sends on", server, packed(wire.StreamDataBlocked{ID: 3}), closes(wire.StreamStateError)},
+		// "An endpoint that receives a RESET_STREAM frame for a send-only stream MUST terminate the connection with error
+		// STREAM_STATE_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.4-3
+		{"RESET_STREAM for a stream that the server sends on", server, packed(wire.ResetStream{ID: 3}), closes(wire.StreamStateError)},
 		// "An endpoint MUST terminate a connection with an error of type STREAM_LIMIT_ERROR if a peer opens more
 		// streams than was permitted."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-7
