@@ -118,7 +118,7 @@ func TestPathsThatSpoilMarks(t *testing.T) {
 //
 // "The new path might not have the same ECN capability. Therefore, the endpoint validates ECN capability as described
 // in Section 13.4."
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.2-5
 func TestECNOnOtherPath(t *testing.T) {
 	for _, first := range []datagram.ECN{datagram.ECT0, datagram.NotECT} {
 		o := options(1, fake.New(fake.Options{Seed: 1}))
