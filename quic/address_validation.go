@@ -44,7 +44,11 @@ func (e *Endpoint) SetTokenSecrets(secrets [][]byte) error {
 	if isClosed(e.closed) {
 		return ErrEndpointClosed
 	}
-	return e.tokens.set(secrets)
+	err := e.tokens.set(secrets)
+	if errors.Is(err, errTokenKeysClosed) {
+		return ErrEndpointClosed
+	}
+	return err
 }
 
 // validation returns the policy for a datagram that may be the first packet of a client. It calls

@@ -186,3 +186,13 @@ func (s *stubbornStore) Put(_ string, value []byte) {
 		s.first = value
 	}
 }
+
+// SetTokenSecrets that is called while the Endpoint closes leaves no keys, which the s2n provider would keep for ever.
+func TestTokenKeysAfterClose(t *testing.T) {
+	l, err := Listen("udp", "127.0.0.1:0", serverConfig())
+	require.NoError(t, err)
+	e := l.Endpoint()
+	require.NoError(t, e.Close())
+	require.ErrorIs(t, e.tokens.set([][]byte{make([]byte, minSecret)}), errTokenKeysClosed)
+	require.Empty(t, e.tokens.keys)
+}

@@ -28,6 +28,10 @@ func (e *Endpoint) newTrace(cfg *qlog.Config, side tlsprovider.Side) func(monoti
 		return nil
 	}
 	return func(now monotime.Time, odcid wire.ConnID) core.TraceFunc {
+		if !e.qlogs.begin(e.cfg.MaxConns) {
+			e.logFault(faultQlog, slog.LevelWarn, "quic: connections have no qlog because those of earlier ones are not written", "limit", e.cfg.MaxConns)
+			return nil
+		}
 		conn := qlog.Conn{ID: append([]byte(nil), odcid.Bytes()...), Server: side == tlsprovider.Server}
 		l := eventlog.New(cfg, conn, now, time.Now(), eventlog.Hooks{
 			Failed: func(err error) {
@@ -36,13 +40,23 @@ func (e *Endpoint) newTrace(cfg *qlog.Config, side tlsprovider.Side) func(monoti
 			Done: e.qlogs.done,
 		})
 		if l == nil {
+			e.qlogs.done()
 			return nil
 		}
-		e.qlogs.mu.Lock()
-		e.qlogs.pending++
-		e.qlogs.mu.Unlock()
 		return l.Trace
 	}
+}
+
+// begin counts a log. It returns false if limit logs are not written yet: those of connections that are open, and of others
+// whose writers are slow.
+func (q *qlogs) begin(limit int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.pending >= limit {
+		return false
+	}
+	q.pending++
+	return true
 }
 
 func (q *qlogs) done() {

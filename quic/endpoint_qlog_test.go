@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -46,6 +47,39 @@ func download(t *testing.T, sc, cc *Config, size int) string {
 	require.Equal(t, client.ID(), server.ID())
 	require.NoError(t, client.Close())
 	return client.ID()
+}
+
+// A log that is not written keeps its memory, also when its connection has ended. Clients cannot make more of them than
+// connections.
+func TestUnwrittenQlogsAreBounded(t *testing.T) {
+	proceed := make(chan struct{})
+	sc := serverConfig()
+	sc.MaxConns = 3
+	sc.Qlog = &qlog.Config{Open: func(qlog.Conn) (io.WriteCloser, error) {
+		<-proceed
+		return nil, errors.New("the disk is full")
+	}}
+	l, err := Listen("udp", "127.0.0.1:0", sc)
+	require.NoError(t, err)
+	defer l.Endpoint().Close()
+	defer close(proceed)
+	cc := clientConfig()
+	cc.Qlog = new(qlog.Config)
+	for range 6 {
+		client, err := Dial(t.Context(), "udp", l.Addr().String(), cc)
+		require.NoError(t, err)
+		server, err := l.Accept(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, client.Close())
+		<-server.Context().Done()
+		for l.Endpoint().numConns.Load() > 0 {
+			runtime.Gosched()
+		}
+	}
+	l.Endpoint().qlogs.mu.Lock()
+	pending := l.Endpoint().qlogs.pending
+	l.Endpoint().qlogs.mu.Unlock()
+	require.Equal(t, 3, pending)
 }
 
 // QLOGDIR makes a log of each side, which is complete when Close returns, and in which there is no secret.

@@ -22,6 +22,7 @@ type tokenKeys struct {
 
 	mu     sync.RWMutex // a key must not be closed while it is used
 	keys   []tlsprovider.TokenKey
+	closed bool
 	own    bool // keys were made here, the first at madeAt
 	madeAt monotime.Time
 }
@@ -50,6 +51,10 @@ func (t *tokenKeys) set(secrets [][]byte) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		closeAll(keys)
+		return errTokenKeysClosed
+	}
 	old := t.keys
 	t.keys, t.own, t.madeAt = keys, own, t.clock.now()
 	closeAll(old)
@@ -86,7 +91,7 @@ func (t *tokenKeys) rotate() error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !due() { // another goroutine was faster
+	if !due() { // another goroutine was faster, or the keys are closed
 		k.Close()
 		return nil
 	}
@@ -125,7 +130,7 @@ func (t *tokenKeys) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	closeAll(t.keys)
-	t.keys, t.own = nil, false
+	t.keys, t.own, t.closed = nil, false, true
 }
 
 func closeAll(keys []tlsprovider.TokenKey) {
