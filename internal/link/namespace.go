@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -131,7 +132,8 @@ func configureTUN(fd int, addr netip.Prefix, mtu int) error {
 	return nil
 }
 
-// addIPv6 gives the device of this thread's network namespace an IPv6 address.
+// addIPv6 gives the device of this thread's network namespace an IPv6 address. It returns when sockets can use it, a moment
+// after the kernel has begun to look for duplicates, of which there are none behind the device.
 func addIPv6(addr netip.Prefix) error {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -150,5 +152,12 @@ func addIPv6(addr netip.Prefix) error {
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request))); errno != 0 {
 		return errno
 	}
-	return nil
+	for range 1000 {
+		err = unix.Bind(fd, &unix.SockaddrInet6{Addr: addr.Addr().As16()})
+		if err != unix.EADDRNOTAVAIL {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return err
 }
