@@ -1,3 +1,5 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
 package quic
 
 import (
