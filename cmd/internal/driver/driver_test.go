@@ -341,7 +341,7 @@ func TestOptions(t *testing.T) {
 			o := run(t, st, s, s, driver.Load{}, func(side string, o *drivercli.Options) { o.Retry = side == "server" })
 			require.Empty(t, o.clientErrors)
 		}
-		_, err := st.make(&drivercli.Options{Multiplex: true, CongestionControl: "bbr"})
+		_, err := st.make(&drivercli.Options{Multiplex: true, CongestionControl: "vegas"})
 		require.ErrorContains(t, err, "--congestion-control")
 		_, err = st.make(&drivercli.Options{Multiplex: true, Provider: "openssl"})
 		require.ErrorContains(t, err, "openssl")
