@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -452,16 +453,14 @@ func TestAnnounce(t *testing.T) {
 		time.Sleep(time.Second) // the handshake is confirmed
 		c, err := client.OpenStream(t.Context())
 		require.NoError(t, err)
-		lost := false
+		var lost atomic.Bool
 		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool {
-			drop := !lost && from.String() == clientAddr
-			lost = lost || drop
-			return drop
+			return from.String() == clientAddr && lost.CompareAndSwap(false, true)
 		})
 		require.NoError(t, c.Announce())
 		s, err := server.AcceptStream(t.Context())
 		require.NoError(t, err)
-		require.True(t, lost)
+		require.True(t, lost.Load())
 		require.Equal(t, c.ID(), s.ID())
 		requireTransfer(t, s, c, 100_000)
 		requireTransfer(t, c, s, 100_000)

@@ -57,7 +57,9 @@ func openFloor(s *settings) (endpoint, error) {
 		return nil, err
 	}
 	return e, e.control(func(fd int) error {
-		return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, e.packet),
+		// The kernel otherwise remembers a small path MTU for minutes, which tests with forged ICMP messages can leave.
+		return errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE),
+			unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, e.packet),
 			unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1))
 	})
 }
