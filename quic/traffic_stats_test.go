@@ -42,6 +42,7 @@ func TestEndpointTraffic(t *testing.T) {
 		for n := range 3 {
 			client, server := w.connect()
 			w.stream(client, server)
+			advance(time.Second) // no packet is under way, which would count between two calls
 			require.Equal(t, []*Conn{client}, w.client.Conns())
 			require.Equal(t, []*Conn{server}, w.server.Conns())
 			live := client.Stats().TrafficStats
