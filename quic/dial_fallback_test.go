@@ -28,11 +28,17 @@ type middlebox struct {
 	*testing.T
 	keepsFirst bool // the datagram with the beginning passes
 	whole      int
-	openers    []tlsprovider.Opener // for each first connection ID
+	keys       []tlsprovider.Keys // for each first connection ID
 }
 
 func (m *middlebox) install(w *world) {
 	m.T = w.T
+	m.Cleanup(func() { // before the Endpoints of w are closed, which send more packets
+		w.net.SetDrop(nil)
+		for _, keys := range m.keys {
+			keys.Close()
+		}
+	})
 	w.net.SetDrop(func(_, to netip.AddrPort, d []byte) bool {
 		h, size := wire.ParseLongHeader(d)
 		if to.String() != serverAddr || size <= 0 || h.Type != wire.PacketInitial {
@@ -51,12 +57,11 @@ func (m *middlebox) read(h *wire.LongHeader, pkt []byte) (p helloPart) {
 	m.Helper()
 	keys, err := native.New().InitialKeys(uint32(h.Version), h.DstID.Bytes(), tlsprovider.Server)
 	require.NoError(m, err)
-	m.Cleanup(keys.Close)
-	m.openers = append(m.openers, keys.Opener)
-	for _, opener := range m.openers {
+	m.keys = append(m.keys, keys)
+	for _, keys := range m.keys {
 		pkt := bytes.Clone(pkt)
 		desc := []tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(h.PNOffset)}}
-		opener.Open(pkt, desc, -1)
+		keys.Opener.Open(pkt, desc, -1)
 		if desc[0].Status != tlsprovider.OpenOK {
 			continue
 		}
@@ -224,12 +229,14 @@ func TestClassicalFallbackWithItsOwnSocket(t *testing.T) {
 		advance(20 * time.Second) // the first attempt is long gone
 		require.Equal(t, 3, w.net.Open())
 		require.NoError(t, c.Close())
+		advance(time.Second)
 		require.Equal(t, 2, w.net.Open())
 
 		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool { return true })
 		_, err = dial("10.0.0.3:6001")
 		require.ErrorIs(t, err, ErrHandshakeTimeout)
 		require.ErrorContains(t, err, "all attempts failed")
+		advance(time.Second)
 		require.Equal(t, 2, w.net.Open())
 
 		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
