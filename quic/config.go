@@ -158,7 +158,7 @@ type Config struct {
 	// peers to request the same of this side (draft-ietf-quic-ack-frequency). See docs/ack-frequency.md.
 	EnableAckFrequency bool
 	// EnableSpinBit lets observers on the path measure the round-trip time of connections by a bit of each packet (RFC
-	// 9000, section 17.4). One in 16 connections does not use the bit nevertheless, as the RFC demands.
+	// 9000, section 17.4). Even so, one in 16 connections does not use the bit, as the RFC requires.
 	EnableSpinBit bool
 
 	// GreaseFixedBit accepts packets whose fixed bit is 0, and sends packets with a random fixed bit to peers that accept

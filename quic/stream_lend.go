@@ -24,7 +24,7 @@ const leastLoan = 4 << 10
 // one after another: release must not wait, for example for a stream. It may be called after Endpoint.Close
 // has returned. A panic in it ends the program.
 //
-// A piece of less than 4 KiB is copied nevertheless, and returned at once. The memory of p does not count
+// A piece of less than 4 KiB is copied, and returned at once. The memory of p does not count
 // towards Config.MaxSendMemory. Config.StreamSendBuffer limits the unacknowledged bytes of a stream as
 // usual.
 func (s *Stream) WriteNoCopy(p []byte, release func(p []byte)) (int, error) {

@@ -13,7 +13,7 @@ import (
 // train, as a large Write does:
 //
 //   - in Dial, which would only wait for the step;
-//   - on the receive goroutine, if the Endpoint has no other connection, so that the step delays nobody's packets. A
+//   - on the receive goroutine, if the Endpoint has no other connection, so that the step delays no other connection's packets. A
 //     client that Dial made always has one connection; a server has one while a single client uses it.
 //
 // The goroutine takes the place of a worker, so no more steps run at a time than workers may. Steps that may call code

@@ -326,7 +326,7 @@ func (e *evidence) routes() map[route]bool {
 
 // rebound fails unless the server has sent on several paths, and for each but the first a PATH_CHALLENGE was answered.
 // The runner demands an answer to every challenge. But the server must also challenge the address that the client has
-// left (RFC 9000, section 9.3.3), where nobody can answer.
+// left (RFC 9000, section 9.3.3), from which no answer can come.
 func rebound(e *evidence) error {
 	paths := len(e.routes())
 	if paths < 2 {

@@ -15,8 +15,9 @@ var packetTypeOf = [recovery.NumSpaces]wire.PacketType{
 	recovery.SpaceApp:       wire.Packet1RTT,
 }
 
-// handlePacket processes a packet that authenticated.
-func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
+// checkPacket reports whether the frames of a packet that authenticated are to be processed. If not, it has closed the
+// connection or counted the packet as dropped.
+func (c *Conn) checkPacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte) bool {
 	// "An endpoint MUST treat receipt of a packet that has a non-zero value for these bits
 	// after removing both packet and header protection as a connection error of type
 	// PROTOCOL_VIOLATION."
@@ -30,25 +31,24 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		// packet and header protection, as a connection error of type PROTOCOL_VIOLATION."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.8.1
 		c.abortf(wire.ProtocolViolation, 0, "reserved bits are not zero")
-		return
+		return false
 	}
-	sp := c.spaces[s]
 	// "Duplicate suppression MUST happen after removing packet protection for the reasons described in Section 9.5 of
 	// [QUIC-TLS]."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
-	if !sp.acks.ShouldProcess(pn) {
+	if !c.spaces[s].acks.ShouldProcess(pn) {
 		c.drop(DropDuplicate)
 		if c.migrating() {
 			c.duplicateArrived(pn)
 		}
-		return
+		return false
 	}
 	if len(payload) == 0 {
 		// "An endpoint MUST treat receipt of a packet containing no frames as a connection
 		// error of type PROTOCOL_VIOLATION."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-12.4-3
 		c.abortf(wire.ProtocolViolation, 0, "packet contains no frames")
-		return
+		return false
 	}
 	if s == recovery.SpaceApp && !c.streams.Admits(c.now, payload) {
 		// The packet is treated as lost, so the peer sends its contents again.
@@ -59,8 +59,17 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		c.drop(DropNoMemory)
 		c.idle.setStarved(c, true)
 		c.idle.received(c) // the peer is there
+		return false
+	}
+	return true
+}
+
+// handlePacket processes a packet that authenticated.
+func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload []byte, ecn ECN) {
+	if !c.checkPacket(s, pn, pkt, payload) {
 		return
 	}
+	sp := c.spaces[s]
 	c.stats.PacketsReceived++
 	if c.trace != nil {
 		c.traceReceived(s, pn, pkt, payload, ecn)
@@ -168,12 +177,7 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 	case wire.FrameNewToken:
 		var f wire.NewToken
-		if f, n = wire.ConsumeNewToken(b); n > 0 && c.side == tlsprovider.Server {
-			// "A server MUST treat receipt of a NEW_TOKEN frame as a connection error of type
-			// PROTOCOL_VIOLATION."
-			// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-7
-			c.abortf(wire.ProtocolViolation, t, "NEW_TOKEN received from a client")
-		} else if n > 0 {
+		if f, n = wire.ConsumeNewToken(b); n > 0 {
 			c.handleNewToken(f)
 		}
 	case wire.FrameNewConnectionID:
@@ -207,14 +211,7 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 	case wire.FrameHandshakeDone:
 		n = 1
-		if c.side == tlsprovider.Server {
-			// "A server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error
-			// of type PROTOCOL_VIOLATION."
-			// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
-			c.abortf(wire.ProtocolViolation, t, "HANDSHAKE_DONE received from a client")
-		} else {
-			c.confirmHandshake()
-		}
+		c.handleHandshakeDone()
 	case wire.FrameImmediateAck:
 		n = 1
 		c.handleImmediateAck()
@@ -232,6 +229,18 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		return c.handleStreamFrame(t, b)
 	}
 	return n
+}
+
+// handleHandshakeDone handles a HANDSHAKE_DONE frame.
+func (c *Conn) handleHandshakeDone() {
+	if c.side == tlsprovider.Server {
+		// "A server MUST treat receipt of a HANDSHAKE_DONE frame as a connection error
+		// of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.20-4
+		c.abortf(wire.ProtocolViolation, wire.FrameHandshakeDone, "HANDSHAKE_DONE received from a client")
+		return
+	}
+	c.confirmHandshake()
 }
 
 // handleCrypto handles a CRYPTO frame.

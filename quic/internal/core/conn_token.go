@@ -5,6 +5,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // maxNewTokens is how many tokens of NEW_TOKEN frames a client takes in a connection.
@@ -72,6 +73,13 @@ func (c *Conn) tokenFate(pn wire.PacketNumber, fate recovery.Fate) {
 // "Clients are responsible for discarding duplicate values, which might be used to link connection attempts".
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.7-6
 func (c *Conn) handleNewToken(f wire.NewToken) {
+	if c.side == tlsprovider.Server {
+		// "A server MUST treat receipt of a NEW_TOKEN frame as a connection error of type
+		// PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.7-7
+		c.abortf(wire.ProtocolViolation, wire.FrameNewToken, "NEW_TOKEN received from a client")
+		return
+	}
 	if c.token == nil {
 		c.token = new(tokenState)
 	}
