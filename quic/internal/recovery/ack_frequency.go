@@ -61,8 +61,8 @@ func (a *AckState) immediateByFrequency(pn wire.PacketNumber, ecn datagram.ECN) 
 		// and the previously received packet was not marked CE." (draft-ietf-quic-ack-frequency, Expediting Explicit
 		// Congestion Notification (ECN) Signals)
 		return true
-	case a.seen.NumRanges() > maxAckRanges/2:
-		return true // ranges must not be forgotten before they have been acknowledged
+	case a.seen.NumRanges() > maxAckRanges/2 && a.outOfOrder(pn):
+		return true // each range must be acknowledged before it is forgotten
 	case f.reorder == 0:
 		return false
 	case f.reorder == 1:
@@ -78,22 +78,17 @@ func (a *AckState) immediateByFrequency(pn wire.PacketNumber, ecn datagram.ECN) 
 // the peer" (draft-ietf-quic-ack-frequency, Response to Out-of-Order Packets)
 func (a *AckState) beyondReordering(pn wire.PacketNumber) bool {
 	f := a.freq
-	threshold := wire.PacketNumber(min(f.reorder, wire.MaxVarint))
+	threshold := wire.PacketNumber(f.reorder)
 	reported := wire.PacketNumber(-1) // Largest Reported Missing
 	if f.acked != wire.NoPacket {
-		reported = f.acked - threshold
-	}
-	if f.acked != wire.NoPacket && pn <= reported {
-		return true
+		if reported = f.acked - threshold; pn <= reported {
+			return true
+		}
 	}
 	largest := max(a.eliciting, pn)
 	missing := max(reported+1, a.floor) // the smallest Unreported Missing
-	for i := range a.seen.NumRanges() {
-		r := a.seen.Range(i)
-		if r.Start > missing {
-			break
-		}
-		missing = max(missing, r.End)
+	if r, ok := a.seen.RangeContaining(missing); ok {
+		missing = r.End
 	}
 	return missing < largest && largest-missing >= threshold
 }

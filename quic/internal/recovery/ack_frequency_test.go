@@ -131,3 +131,33 @@ func TestAckFrequencyForgetsNothing(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, acked.NumRanges(), 490)
 }
+
+// Gaps that have been acknowledged do not cause further acknowledgements at once, however many there are.
+func TestAckFrequencyAfterManyGaps(t *testing.T) {
+	at := newAckTest(t, SpaceApp)
+	at.a.SetAckFrequency(&wire.AckFrequency{Threshold: 9, MaxDelay: 1e7, Reordering: 3})
+	acks, packets := 0, 0
+	receive := func(pn wire.PacketNumber) {
+		at.receive(pn)
+		if packets++; at.a.ShouldSendAck(at.now) {
+			at.a.SentAck()
+			acks++
+		}
+	}
+	pn := wire.PacketNumber(0)
+	for range 3 * maxAckRanges { // one packet in 50 is lost
+		for range 49 {
+			receive(pn)
+			pn++
+		}
+		pn++
+		require.LessOrEqual(t, at.a.seen.NumRanges(), maxAckRanges)
+	}
+	acks, packets = 0, 0
+	for range 1000 {
+		receive(pn)
+		pn++
+	}
+	// One in 10, and one or two for the last gap.
+	require.InDelta(t, packets/10, acks, 2)
+}
