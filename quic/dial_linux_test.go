@@ -38,14 +38,14 @@ func TestLoopbackDialToClosedPort(t *testing.T) {
 // relay passes the datagrams of one client on to a server and back, until stop closes its sockets.
 func relay(t *testing.T, server string) (addr string, stop func()) {
 	t.Helper()
-	addr, _, stop = tappedRelay(t, server)
+	addr, _, stop = tappedRelay(t, "127.0.0.1", server)
 	return addr, stop
 }
 
-// tappedRelay is a relay that remembers the beginning of the client's last datagram.
-func tappedRelay(t *testing.T, server string) (addr string, last func() []byte, stop func()) {
+// tappedRelay is a relay at an IPv4 address that remembers the beginning of the client's last datagram.
+func tappedRelay(t *testing.T, ip, server string) (addr string, last func() []byte, stop func()) {
 	t.Helper()
-	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	front, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(ip)})
 	require.NoError(t, err)
 	back, err := net.Dial("udp4", server)
 	require.NoError(t, err)

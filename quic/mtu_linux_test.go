@@ -114,7 +114,7 @@ func setLoopbackMTU(t *testing.T, mtu uint32) {
 // connection has no effect.
 func TestLoopbackPacketTooBig(t *testing.T) {
 	l := echoServer(t)
-	addr, seen, stop := tappedRelay(t, l.Addr().String())
+	addr, seen, stop := tappedRelay(t, icmptest.Destination, l.Addr().String())
 	defer stop()
 	conn, err := Dial(t.Context(), "udp", addr, clientConfig())
 	require.NoError(t, err)
@@ -127,7 +127,7 @@ func TestLoopbackPacketTooBig(t *testing.T) {
 	grow(8972)
 	send := func(quoted []byte) {
 		from, to := netip.MustParseAddrPort(conn.LocalAddr().String()), netip.MustParseAddrPort(addr)
-		from = netip.AddrPortFrom(to.Addr(), from.Port())
+		from = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), from.Port())
 		icmptest.SendTooBig(t, from, to, 1400, quoted)
 	}
 	forged := bytes.Clone(seen())

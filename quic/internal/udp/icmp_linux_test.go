@@ -57,7 +57,7 @@ func TestParseICMP(t *testing.T) {
 // The kernel's report of an ICMP message has the size, the destination and the beginning of the datagram. The
 // datagram that is sent next is not lost.
 func TestPacketTooBig(t *testing.T) {
-	server, client := listen(t, "udp4", "127.0.0.1:0"), listen(t, "udp4", "127.0.0.1:0")
+	server, client := listen(t, "udp4", icmptest.Destination+":0"), listen(t, "udp4", "127.0.0.1:0")
 	noted := 0
 	client.ReportErrors(func() { noted++ })
 	quoted := []byte("the beginning of a datagram")

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Destination is the address whose path MTU tests change. The kernel remembers the MTU for ten minutes, which would
+// disturb other programs that use 127.0.0.1.
+const Destination = "127.0.0.77"
+
 // SendTooBig sends the IPv4 message "fragmentation needed" to from. It is about a datagram from one address to another
 // that begins with payload. SendTooBig skips the test if the process does not have CAP_NET_RAW.
 func SendTooBig(t testing.TB, from, to netip.AddrPort, mtu uint16, payload []byte) {
