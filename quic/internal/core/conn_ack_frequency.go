@@ -37,6 +37,9 @@ func (c *Conn) setPeerAckFrequency(p *wire.TransportParameters) {
 	}
 }
 
+// pending reports whether a request waits to be sent.
+func (q *ackFrequency) pending() bool { return q != nil && q.request.ShouldSend(false) }
+
 // updateAckFrequency changes the request if the congestion window or the round-trip time has changed much. It is called
 // when an ACK frame has arrived.
 func (c *Conn) updateAckFrequency() {

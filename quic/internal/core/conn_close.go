@@ -168,11 +168,11 @@ func (c *Conn) HandleStatelessReset(now monotime.Time) {
 }
 
 // flushes reports whether a train with what was written goes before CONNECTION_CLOSE. One does if the application
-// closes the connection, so that the last words of a stream and the reason for the end arrive together. It returns true
-// once.
+// closes the connection, so that the last data and the reason for the end arrive together. It returns true once.
 func (c *Conn) flushes() bool {
-	if c.Flushed() || !c.streams.HasPending() && !c.hasDatagrams() || c.closing.flushed || !c.closing.err.Application || !c.tls.complete || c.spaces[recovery.SpaceApp].seal == nil ||
-		c.keys.spent() {
+	switch {
+	case c.closing.flushed, !c.closing.err.Application, c.Flushed(), !c.streams.HasPending() && !c.hasDatagrams(),
+		!c.tls.complete, c.spaces[recovery.SpaceApp].seal == nil, c.keys.spent():
 		return false
 	}
 	c.closing.flushed = true

@@ -309,7 +309,8 @@ func (q *datagramState) check(cfg *Config) error {
 			n += int64(len(l.queue.slots[(l.queue.head+i)%len(l.queue.slots)]))
 		}
 		if l.queue.n > l.max || n != l.queue.bytes {
-			return fmt.Errorf("%d datagrams of %d bytes are queued, %d bytes are counted, %d datagrams are allowed", l.queue.n, n, l.queue.bytes, l.max)
+			return fmt.Errorf("%d datagrams of %d bytes are queued, %d bytes are counted, %d datagrams are allowed",
+				l.queue.n, n, l.queue.bytes, l.max)
 		}
 	}
 	return nil

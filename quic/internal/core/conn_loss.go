@@ -202,6 +202,6 @@ func (c *Conn) hasPending() bool {
 	if !c.maySendApp() {
 		return c.idle.ping
 	}
-	return c.streams.HasPending() || c.hasDatagrams() || c.ext.ackFreq != nil && c.ext.ackFreq.request.ShouldSend(false) || c.handshakeDone.ShouldSend(false) || c.scratch != nil && len(c.pathResponses) > 0 ||
-		c.idle.ping || c.ids.hasPending() || c.token.pending(false)
+	return c.streams.HasPending() || c.hasDatagrams() || c.ext.ackFreq.pending() || c.handshakeDone.ShouldSend(false) ||
+		c.scratch != nil && len(c.pathResponses) > 0 || c.idle.ping || c.ids.hasPending() || c.token.pending(false)
 }

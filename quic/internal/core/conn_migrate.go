@@ -88,7 +88,7 @@ func (c *Conn) SwitchPath(now monotime.Time, id uint32) error {
 	c.wake()
 	c.switchPath(p)
 	c.idle.ping = true // the server follows when it receives a packet with more than probing frames
-	c.settlePaths()
+	c.releaseFallback()
 	c.endMigration()
 	return nil
 }

@@ -30,8 +30,8 @@ func (c *Conn) enableMTUSearch(pa *recovery.Path, remote netip.Addr, most int) {
 // to send needs no larger datagrams, so it sends no probes.
 func (c *Conn) mtuProbeSize(room int) int {
 	size := c.loss.Path().MTUProbeSize()
-	if size == 0 || size > min(room, c.loss.Path().AmplificationCredit()) || !c.tls.confirmed || c.keys.spent() || c.loss.ProbesPending() > 0 ||
-		c.loss.SendLimit(c.now) != recovery.SendAll || !c.hasPending() {
+	if size == 0 || size > min(room, c.loss.Path().AmplificationCredit()) || !c.tls.confirmed || c.keys.spent() ||
+		c.loss.ProbesPending() > 0 || c.loss.SendLimit(c.now) != recovery.SendAll || !c.hasPending() {
 		return 0
 	}
 	return size
@@ -79,8 +79,8 @@ func (c *Conn) HandleTooLarge(now monotime.Time, size int) (wasProbe bool) {
 func (c *Conn) HandlePacketTooBig(now monotime.Time, size int, quoted []byte) {
 	c.clamp(now)
 	id := c.ids.dst()
-	if c.closing.state != stateOpen || id.Len() == 0 || len(quoted) < 1+id.Len() || quoted[0]&0x80 != 0 || quoted[0]&wire.FixedBit == 0 && c.ext.fixedBit == nil ||
-		!bytes.Equal(quoted[1:1+id.Len()], id.Bytes()) {
+	if c.closing.state != stateOpen || id.Len() == 0 || len(quoted) < 1+id.Len() || quoted[0]&0x80 != 0 ||
+		quoted[0]&wire.FixedBit == 0 && c.ext.fixedBit == nil || !bytes.Equal(quoted[1:1+id.Len()], id.Bytes()) {
 		return
 	}
 	c.loss.HandleTooBig(c.now, size)

@@ -279,10 +279,11 @@ func (c *Conn) followPeer(pn wire.PacketNumber, probing bool) {
 	}
 }
 
-// duplicateArrived handles a packet that was received before. If it is the one that has moved the connection to the path in
-// use, or a later one, and arrives on the path before, someone has sent a copy of it from another address, which was faster
-// (RFC 9000, 9.3.2 and 9.3.3). The connection returns. As long as the path in use answers challenges, it then does not follow the peer to an
-// address with the same connection ID, which would be a NAT's.
+// duplicateArrived handles a packet that was received before. If it is the packet that has moved the connection to the
+// path in use, or a later one, and now arrives on the previous path, an attacker has sent a copy of it from another
+// address, which was faster (RFC 9000, 9.3.2 and 9.3.3). The connection returns to the previous path. While that path
+// answers challenges, the connection does not follow the peer to another address with the same connection ID, as it
+// would after a NAT rebinding.
 //
 // "An endpoint could also use heuristics to improve detection of this style of attack. For instance, NAT rebinding is improbable
 // if packets were recently received on the old path [...]. Endpoints can also look for duplicated packets. Conversely, a change

@@ -127,13 +127,13 @@ func (c *Conn) pathAnswered(p *netPath, full bool) {
 			c.events.add(Event{Kind: EventPathValidated, Path: p.id})
 		}
 		c.arriveAtPreferred(p)
-		c.settlePaths()
+		c.releaseFallback()
 	}
 }
 
-// settlePaths gives up the path that was in use before, once the one in use is validated and it is known whether the old
+// releaseFallback gives up the path that was in use before, once the one in use is validated and it is known whether the old
 // one still works. If it does, its packets have had the opportunity to move the connection back (RFC 9000, 9.3.3).
-func (c *Conn) settlePaths() {
+func (c *Conn) releaseFallback() {
 	m := c.mig
 	if f := m.fallback; f != nil && m.active.validated && !m.active.check.running() && !f.check.running() {
 		// Acknowledgements of what was sent there may be under way.
@@ -154,7 +154,7 @@ func (c *Conn) expirePaths() {
 			c.removePath(p)
 		}
 	}
-	c.settlePaths()
+	c.releaseFallback()
 	c.endMigration()
 }
 

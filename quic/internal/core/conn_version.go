@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -75,15 +76,15 @@ func (c *Conn) setVersionInfo(p *wire.TransportParameters) {
 	if len(c.cfg.Versions) == 0 || c.side == tlsprovider.Server {
 		return
 	}
+	var random [4]byte
+	c.cfg.Rand(random[:])
 	p.ChosenVersion, p.HasVersionInfo = c.version, true
-	p.AvailableVersions = wire.EncodeVersions(c.cfg.Versions...) + wire.EncodeVersions(greaseVersion(c.cfg.Rand))
+	p.AvailableVersions = wire.EncodeVersions(c.cfg.Versions...) + wire.EncodeVersions(greaseVersion(random))
 }
 
 // greaseVersion returns a version that is reserved to exercise version negotiation.
-func greaseVersion(rand func([]byte)) wire.Version {
-	var b [4]byte
-	rand(b[:])
-	return wire.Version(uint32(b[0])<<24|uint32(b[1])<<16|uint32(b[2])<<8|uint32(b[3]))&0xf0f0f0f0 | 0x0a0a0a0a
+func greaseVersion(random [4]byte) wire.Version {
+	return wire.Version(binary.BigEndian.Uint32(random[:]))&0xf0f0f0f0 | 0x0a0a0a0a
 }
 
 // chooseVersion returns a server's choice for a ClientHello that arrived in version v, and its version_information.
@@ -92,10 +93,10 @@ func greaseVersion(rand func([]byte)) wire.Version {
 // and (2) knows the client's Chosen Version is compatible with."
 // https://www.rfc-editor.org/rfc/rfc9368#section-2.3-2
 func (cfg *Config) chooseVersion(v wire.Version, clientParams, ours []byte) (wire.Version, []byte) {
-	p, code := wire.ParseTransportParameters(clientParams, false)
 	if len(cfg.Versions) == 0 {
 		return v, ours
 	}
+	p, code := wire.ParseTransportParameters(clientParams, false)
 	if code == wire.NoError && p.HasVersionInfo && p.ChosenVersion == v {
 		for _, preferred := range cfg.Versions {
 			if p.HasVersion(preferred) {

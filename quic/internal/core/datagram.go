@@ -21,6 +21,7 @@ type datagramBuilder struct {
 	hdr       int // offset of the header
 	headerLen int
 	pn        wire.PacketNumber
+	pnLen     int
 	payload   []byte // b with the frames appended
 
 	descs    [recovery.NumSpaces][]tlsprovider.SealDesc
@@ -75,17 +76,17 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 	}
 	d.space, d.hdr = s, len(d.b)
 	d.pn = c.loss.NextNumber(s)
-	pnLen := c.packetNumberLen(s, d.pn)
+	d.pnLen = c.packetNumberLen(s, d.pn)
 	switch {
 	case s == recovery.SpaceApp && !c.sendsZeroRTT():
 		spin := c.ext.spin != nil && c.ext.spin.next(d.dst)
-		d.payload = wire.AppendShortHeader(d.b, d.dst, spin, c.keys.sealPhase&1 == 1, d.pn, pnLen)
+		d.payload = wire.AppendShortHeader(d.b, d.dst, spin, c.keys.sealPhase&1 == 1, d.pn, d.pnLen)
 	default:
 		var token []byte
 		if s == recovery.SpaceInitial {
 			token = c.ids.token
 		}
-		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.packetVersion(d.packetType(s)), d.dst, c.ids.src(), token, d.pn, pnLen)
+		d.payload = wire.AppendLongHeader(d.b, d.packetType(s), c.packetVersion(d.packetType(s)), d.dst, c.ids.src(), token, d.pn, d.pnLen)
 	}
 	if n := c.ext.fixedBit; n != nil && n.next() {
 		d.payload[d.hdr] &^= wire.FixedBit
@@ -131,8 +132,7 @@ func (d *datagramBuilder) finish(info sentInfo) {
 	// "[...] in sampling packet ciphertext for header protection, the Packet Number field is assumed
 	// to be 4 bytes long [...]": with it, the sample must fit.
 	// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-2
-	pnLen := c.packetNumberLen(d.space, d.pn)
-	for len(d.payload)-d.hdr-d.headerLen+pnLen < 4 {
+	for len(d.payload)-d.hdr-d.headerLen+d.pnLen < 4 {
 		d.payload = append(d.payload, 0)
 		info.padded = true
 	}

@@ -127,9 +127,7 @@ func (e *Endpoint) expireHello(k *hello) {
 func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) Routed {
 	k := e.hellos.byKey[initialKey{h.DstID, p.Remote}]
 	switch {
-	case k == nil:
-		return e.drop(DropUnknownConnID)
-	case h.Type != wire.Packet0RTT || !e.cfg.EarlyData:
+	case k == nil, h.Type != wire.Packet0RTT, !e.cfg.EarlyData:
 		return e.drop(DropUnknownConnID)
 	case k.state == helloTaken:
 		return e.drop(DropIncompleteHello)

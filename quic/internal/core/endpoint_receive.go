@@ -168,9 +168,7 @@ func (e *Endpoint) negotiateVersion(p Path, inv *wire.Invariant, d, reply []byte
 	var random [5]byte
 	e.cfg.Rand(random[:])
 	// A reserved version keeps clients from relying on a fixed list (RFC 9000, 6.3).
-	grease := wire.Version(uint32(random[1])<<24|uint32(random[2])<<16|uint32(random[3])<<8|uint32(random[4]))&
-		0xf0f0f0f0 | 0x0a0a0a0a
-	versions := append([]wire.Version{grease}, e.cfg.Versions...)
+	versions := append([]wire.Version{greaseVersion([4]byte(random[1:]))}, e.cfg.Versions...)
 	// "The server MUST include the value from the Source Connection ID field of the packet it receives in the
 	// Destination Connection ID field."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.1-7

@@ -253,7 +253,7 @@ func (b *bbr) withHeadroom() int64 {
 	return max(b.inflightLong-headroom, int64(b.minPipe()))
 }
 
-// saveCwnd and restoreCwnd remember the window before it is reduced for another reason than the model.
+// saveCwnd saves the window before it is reduced for another reason than the model. restoreCwnd restores it.
 func (b *bbr) saveCwnd() {
 	if b.recovery.active || b.state == bbrProbeRTT {
 		b.priorCwnd = max(b.priorCwnd, b.cwnd)

@@ -149,7 +149,7 @@ func (b *bbr) timeToCruise(rs *bbrSample) bool {
 	return int64(rs.inFlight) <= b.withHeadroom() && rs.inFlight <= b.inflight(b.maxBW(), 100)
 }
 
-// timeToGoDown reports whether to stop to accelerate: there is a plateau, or the bound is reached at which the
+// timeToGoDown reports whether to stop accelerating: there is a plateau, or the bound is reached at which the
 // previous probe lost too much.
 func (b *bbr) timeToGoDown(rs *bbrSample) bool {
 	if b.prevTooHigh && int64(rs.prior+b.mds) > b.inflightLong { // there is no room for another datagram

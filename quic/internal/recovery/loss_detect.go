@@ -74,14 +74,10 @@ func (l *Loss) declareLost(now monotime.Time, s Space, p *SentPacket, fate FateF
 	if s == SpaceApp {
 		pa.mtu.lost(now, p)
 	}
-	if p.PathProbe {
+	if p.PathProbe || p.MTUProbe {
 		// "A sender can make exceptions for probe packets so that their loss detection is independent and
 		// does not unduly cause the congestion controller to reduce its sending rate."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
-		fate(s, p, Lost)
-		return
-	}
-	if p.MTUProbe {
 		// "Loss of a QUIC packet that is carried in a PMTU probe is therefore not a reliable indication of
 		// congestion and SHOULD NOT trigger a congestion control reaction".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-14.4-2
