@@ -95,42 +95,6 @@ func (w *tripwire) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]b
 	return testPKI().Key.Sign(r, digest, opts)
 }
 
-// A brokenProvider panics in every method of its server sessions.
-type brokenProvider struct {
-	tlsprovider.Provider
-	wire *tripwire
-}
-
-type brokenEndpoint struct {
-	tlsprovider.Endpoint
-	wire *tripwire
-}
-
-type brokenSession struct {
-	tlsprovider.Session
-	wire *tripwire
-}
-
-func (p brokenProvider) NewServer(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	e, err := p.Provider.NewServer(c)
-	return brokenEndpoint{e, p.wire}, err
-}
-
-func (e brokenEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
-	s, err := e.Endpoint.NewSession(sp)
-	return brokenSession{s, e.wire}, err
-}
-
-func (s brokenSession) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) {
-	s.wire.touch()
-	return s.Session.Continue(d)
-}
-
-func (s brokenSession) Close() {
-	s.Session.Close()
-	s.wire.touch()
-}
-
 // A panic in any code that a handshake calls ends only that handshake.
 func TestPanicEndsOneHandshake(t *testing.T) {
 	localhost := func() *tls.Config {
@@ -161,7 +125,9 @@ func TestPanicEndsOneHandshake(t *testing.T) {
 		"Time": func(c *Config, w *tripwire) {
 			c.TLS.Time = func() time.Time { w.touch(); return time.Now() }
 		},
-		"provider": func(c *Config, w *tripwire) { c.Provider = brokenProvider{native.New(), w} },
+		"provider": func(c *Config, w *tripwire) {
+			c.Provider = &steppedProvider{Provider: native.New(), side: tlsprovider.Server, beforeContinue: w.touch, afterClose: w.touch}
+		},
 		"tls.Config.VerifyConnection": func(c *Config, w *tripwire) {
 			fromTLS(c, func(tc *tls.Config) {
 				tc.VerifyConnection = func(tls.ConnectionState) error { w.touch(); return nil }

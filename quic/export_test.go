@@ -12,50 +12,21 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// slowTickets is a provider whose client sessions do not process a ticket until may is closed.
-type slowTickets struct {
-	tlsprovider.Provider
-	began, may chan struct{}
-}
-
-type slowEndpoint struct {
-	tlsprovider.Endpoint
-	p *slowTickets
-}
-
-type slowSession struct {
-	tlsprovider.Session
-	p *slowTickets
-}
-
-func (p *slowTickets) NewClient(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	e, err := p.Provider.NewClient(c)
-	return slowEndpoint{e, p}, err
-}
-
-func (e slowEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
-	s, err := e.Endpoint.NewSession(sp)
-	return slowSession{s, e.p}, err
-}
-
-func (s slowSession) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
-	if len(in) > 0 && in[0].Level == tlsprovider.LevelApp {
-		close(s.p.began)
-		<-s.p.may
-	}
-	return s.Session.Advance(in)
-}
-
 // ExportKeyingMaterial waits while a ticket is being processed, and returns if the connection ends.
 func TestExportWaitsForTicket(t *testing.T) {
 	for _, end := range []bool{false, true} {
 		cfg := clientConfig()
-		p := &slowTickets{Provider: native.New()}
-		cfg.Provider = p
+		var began, may chan struct{}
+		cfg.Provider = &steppedProvider{Provider: native.New(), side: tlsprovider.Client, beforeAdvance: func(in []tlsprovider.CryptoData) {
+			if len(in) > 0 && in[0].Level == tlsprovider.LevelApp { // a ticket
+				close(began)
+				<-may
+			}
+		}}
 		inBubble(t, nil, cfg, func(t *testing.T, w *world) {
-			p.began, p.may = make(chan struct{}), make(chan struct{})
+			began, may = make(chan struct{}), make(chan struct{})
 			client, server := w.connect()
-			<-p.began
+			<-began
 			type result struct {
 				key []byte
 				err error
@@ -72,7 +43,7 @@ func TestExportWaitsForTicket(t *testing.T) {
 			if end {
 				require.NoError(t, client.CloseWithError(7, ""))
 			} else {
-				close(p.may)
+				close(may)
 			}
 			for range 3 {
 				r := <-done
@@ -86,7 +57,7 @@ func TestExportWaitsForTicket(t *testing.T) {
 				require.Equal(t, want, r.key)
 			}
 			if end {
-				close(p.may)
+				close(may)
 			}
 		})
 	}

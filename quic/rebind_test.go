@@ -92,7 +92,7 @@ func TestRebindingOverLoopback(t *testing.T) {
 		for _, loops := range []int{1, 2} {
 			t.Run(addr, func(t *testing.T) {
 				if loops > 1 && (testing.Short() || runtime.GOOS != "linux") {
-					t.Skip("several loops")
+					t.Skip("several event loops exist on Linux only, and a short run tests one")
 				}
 				cfg := serverConfig()
 				cfg.Loops = loops

@@ -94,45 +94,16 @@ func TestWorkerTakesItsNextJob(t *testing.T) {
 	require.True(t, ok)
 }
 
-// An exitingProvider ends the goroutine of the first server session's second step.
-type exitingProvider struct {
-	tlsprovider.Provider
-	exited *bool
-}
-
-type exitingEndpoint struct {
-	tlsprovider.Endpoint
-	exited *bool
-}
-
-type exitingSession struct {
-	tlsprovider.Session
-	exited *bool
-}
-
-func (p exitingProvider) NewServer(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	e, err := p.Provider.NewServer(c)
-	return exitingEndpoint{e, p.exited}, err
-}
-
-func (e exitingEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
-	s, err := e.Endpoint.NewSession(sp)
-	return exitingSession{s, e.exited}, err
-}
-
-func (s exitingSession) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) {
-	if !*s.exited {
-		*s.exited = true
-		runtime.Goexit()
-	}
-	return s.Session.Continue(d)
-}
-
 // If a step ends the receive goroutine, its handshake fails and another goroutine receives.
 func TestGoexitInStepOfReceiveLoop(t *testing.T) {
 	exited := false
 	cfg := serverConfig()
-	cfg.Provider = exitingProvider{native.New(), &exited}
+	cfg.Provider = &steppedProvider{Provider: native.New(), side: tlsprovider.Server, beforeContinue: func() {
+		if !exited {
+			exited = true
+			runtime.Goexit()
+		}
+	}}
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		_, err := w.client.Dial(t.Context(), serverAddr, nil)
 		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)

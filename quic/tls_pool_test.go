@@ -49,56 +49,27 @@ func TestHandshakesStartNoGoroutines(t *testing.T) {
 	require.Less(t, goroutinesCreated()-before, uint64(2*n+slack))
 }
 
-// gatedSteps is a provider whose servers' TLS steps wait until may is closed.
-type gatedSteps struct {
-	tlsprovider.Provider
-	waiting atomic.Int64
-	may     atomic.Pointer[chan struct{}] // nil if steps do not wait
-}
-
-type gatedEndpoint struct {
-	tlsprovider.Endpoint
-	p *gatedSteps
-}
-
-type gatedSession struct {
-	tlsprovider.Session
-	p *gatedSteps
-}
-
-func (p *gatedSteps) NewServer(c *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	e, err := p.Provider.NewServer(c)
-	return gatedEndpoint{e, p}, err
-}
-
-func (e gatedEndpoint) NewSession(sp tlsprovider.SessionParams) (tlsprovider.Session, error) {
-	s, err := e.Endpoint.NewSession(sp)
-	return gatedSession{s, e.p}, err
-}
-
-func (s gatedSession) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
-	if may := s.p.may.Load(); may != nil {
-		s.p.waiting.Add(1)
-		<-*may
-		s.p.waiting.Add(-1)
-	}
-	return s.Session.Advance(in)
-}
-
 // While established connections exchange packets, TLS steps do not run on all processors. Afterwards they do.
 func TestPacketsReserveAProcessor(t *testing.T) {
 	const procs = 3
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	p := &gatedSteps{Provider: native.New()}
+	var waiting atomic.Int64               // steps
+	var gate atomic.Pointer[chan struct{}] // nil if steps do not wait
 	cfg := serverConfig()
-	cfg.Provider = p
+	cfg.Provider = &steppedProvider{Provider: native.New(), side: tlsprovider.Server, beforeAdvance: func([]tlsprovider.CryptoData) {
+		if may := gate.Load(); may != nil {
+			waiting.Add(1)
+			<-*may
+			waiting.Add(-1)
+		}
+	}}
 	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
 		client, server := w.connect()
 		exchange := func() { w.stream(client, server) }
 		// handshakes begins more handshakes than there are processors, and returns how many of their steps run.
 		handshakes := func() int64 {
 			may := make(chan struct{})
-			p.may.Store(&may)
+			gate.Store(&may)
 			var dials sync.WaitGroup
 			for range 2 * procs {
 				dials.Go(func() {
@@ -111,8 +82,8 @@ func TestPacketsReserveAProcessor(t *testing.T) {
 				})
 			}
 			advance(100 * time.Millisecond)
-			running := p.waiting.Load()
-			p.may.Store(nil)
+			running := waiting.Load()
+			gate.Store(nil)
 			close(may)
 			dials.Wait()
 			for range 2 * procs {
