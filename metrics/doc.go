@@ -12,5 +12,5 @@
 //
 // Metrics whose name begins with quicgo_ have the names and reasons of quic-go's former metrics and mean the same,
 // so that dashboards for those work. Their labels differ in two cases: packets have no type, and rejected clients
-// and dropped packets no ip_version. Docs/observability.md lists all metrics.
+// and dropped packets no ip_version. See docs/observability.md for all metrics.
 package metrics

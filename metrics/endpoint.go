@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/pqquic/pqquic/quic"
+import (
+	"maps"
+
+	"github.com/pqquic/pqquic/quic"
+)
 
 // The metrics of endpoints.
 var (
@@ -22,17 +26,11 @@ type endpointCounters struct {
 
 // clone returns a copy whose maps are its own.
 func (c endpointCounters) clone() endpointCounters {
-	var out endpointCounters
-	for from, to := range map[*map[string]uint64]*map[string]uint64{
-		&c.rejected: &out.rejected, &c.dropped: &out.dropped, &c.events: &out.events,
-	} {
-		for k, v := range *from {
-			count(to, k, v)
-		}
-	}
-	return out
+	c.rejected, c.dropped, c.events = maps.Clone(c.rejected), maps.Clone(c.dropped), maps.Clone(c.events)
+	return c
 }
 
+// count adds n to the count of a key.
 func count(m *map[string]uint64, key string, n uint64) {
 	if *m == nil {
 		*m = make(map[string]uint64)

@@ -2,13 +2,13 @@ package metrics
 
 import "math"
 
-// A Kind is the kind of a metric.
+// A Kind is the kind of a metric, as in Prometheus.
 type Kind int
 
 const (
-	Counter Kind = iota
-	Gauge
-	Histogram
+	Counter   Kind = iota // only grows
+	Gauge                 // grows and shrinks
+	Histogram             // counts observations by size
 )
 
 // A Family is a metric with its labels.
@@ -47,8 +47,8 @@ func exponential(first, factor float64, n int) []float64 {
 	return out
 }
 
-// A Sample is the value of a metric for some values of its labels. Those of a Histogram have Buckets, Sum and
-// Count, others Value.
+// A Sample is the value of a metric for some values of its labels. The samples of a Histogram have Buckets, Sum and
+// Count; other samples have Value.
 type Sample struct {
 	Family *Family
 	Labels []string
@@ -59,7 +59,7 @@ type Sample struct {
 	Count   uint64
 }
 
-// histogram counts the observations of a Family for each direction.
+// A histogram counts the observations of a Family in one direction.
 type histogram struct {
 	counts []uint64 // by bucket; the last one is above all bounds
 	sum    float64

@@ -14,7 +14,7 @@ import (
 type Monitor struct {
 	mu        sync.Mutex
 	endpoints map[*quic.Endpoint]bool
-	live      map[*quic.Conn]time.Time // when they began
+	live      map[*quic.Conn]time.Time // when each connection began
 	observers map[*Observer]bool
 	dirs      [2]directionStats
 	removed   endpointCounters // of endpoints that were removed
@@ -86,8 +86,8 @@ func (m *Monitor) Add(e *quic.Endpoint) (remove func()) {
 	}
 }
 
-// Observe has o called for each observation of a Histogram from now on, until the function that it returns is
-// called. o must not block.
+// Observe calls o for each observation of a Histogram from now on, until the function that it returns is called.
+// o must not block.
 func (m *Monitor) Observe(o Observer) (stop func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
