@@ -8,10 +8,12 @@ import (
 	"reflect"
 )
 
-// A session is resumed only under the configuration that it was made under: a client must not skip, by resuming, the
-// verification that its configuration asks for, nor a server the one of its clients. The functions of this file hash
-// what counts. The hash only compares configurations. No secret goes into it.
+// A session is resumed only under the configuration that it was made under. Otherwise a client could resume a session to
+// a server that its own configuration would not trust, and a server could resume the session of a client that it has not
+// verified. The functions of this file hash the parts of a configuration that matter. The hash serves only to compare
+// configurations, and no secret goes into it.
 
+// A binder hashes parts of a configuration.
 type binder struct{ hash.Hash }
 
 // add adds a value of variable length.
@@ -39,8 +41,8 @@ func (b binder) addRoots(r *Roots) {
 	}
 }
 
-// addFunc adds a function. Functions cannot be compared, except by their code: closures of one function literal count as
-// the same.
+// addFunc adds the address of a function's code. Functions cannot be compared otherwise: closures of one function
+// literal count as the same.
 func (b binder) addFunc(f any) {
 	v := reflect.ValueOf(f)
 	code := uintptr(0)
@@ -52,7 +54,7 @@ func (b binder) addFunc(f any) {
 
 func (b binder) sum() (out [32]byte) { return [32]byte(b.Sum(out[:0])) }
 
-// addCommon adds what both sides have.
+// addCommon adds the fields that apply to both sides.
 func (b binder) addCommon(c *Config) {
 	b.addf("%q %d %s %t %d %t", c.NextProtos, c.Groups, c.Policy, c.RequirePQ, c.CipherSuites, c.VerifyPeer != nil)
 }
@@ -92,8 +94,8 @@ func (c *Config) ServerBinding() [32]byte {
 	return b.sum()
 }
 
-// SessionKey is for providers. It returns the key of a server's sessions in Config.ClientStore. binding is that of
-// ClientBinding, and version the QUIC version.
+// SessionKey is for providers. It returns the key of a server's sessions in Config.ClientStore. binding is the result of
+// ClientBinding, and version is the QUIC version.
 func SessionKey(provider string, version uint32, binding [32]byte, serverName string) string {
 	return fmt.Sprintf("session %s %08x %x %s", provider, version, binding, serverName)
 }

@@ -77,14 +77,15 @@ type Config struct {
 	// a store that several clients share is used only by those whose configurations agree in how they verify the
 	// server and in what they offer. Callbacks that verify are compared by their code only: if closures of one function
 	// verify differently, for example because each has another key to compare with, give each a store of its own. The
-	// provider s2n keeps the secrets of sessions in the memory of the C library,
-	// so its sessions can be shared by the clients of a process, but not saved.
+	// provider s2n keeps the secrets of sessions in the memory of the C library, so its sessions can be shared by the
+	// clients of a process, but not saved.
 	ClientStore ClientStore
 
 	// EarlyData permits early data (0-RTT): a client that resumes may send before the handshake is complete, and a
 	// server accepts it. Anybody who records early data can send them to servers again, so an application must use them
-	// only for what may happen twice: see docs/early-data.md. Only providers with Capabilities.ZeroRTT support it. A server with EarlyData cannot verify
-	// clients (ClientAuth, VerifyPeer), because early data arrive before.
+	// only for what may happen twice: see docs/early-data.md. Only providers with Capabilities.ZeroRTT support it. A
+	// server with EarlyData cannot verify clients (ClientAuth, VerifyPeer), because early data arrive before the
+	// client's certificate.
 	EarlyData bool
 
 	// DisableTickets disables session tickets.

@@ -12,8 +12,8 @@
 // gets a [ClientHello]. A [ClientStore], such as a [ClientCache] from [NewClientStore], keeps what a client needs
 // for its next connections.
 //
-// [State] describes a handshake that is complete, and [EarlyDataState] what became of early data. [Group], [CipherSuite] and [SignatureScheme] name what was
-// negotiated; [GroupInfo], [AllGroups], [ParseGroup], [ParseGroups] and [GroupList] help with groups.
+// [State] describes a handshake that is complete, and [EarlyDataState] whether early data were accepted. [Group],
+// [CipherSuite] and [SignatureScheme] name what was negotiated; [GroupInfo], [AllGroups], [ParseGroup], [ParseGroups] and [GroupList] help with groups.
 // [Capabilities] and [FIPS] say what a provider can do.
 //
 // A handshake that failed has an [Error] with the [Alert]; docs/tls-errors.md lists the alerts. A
@@ -30,9 +30,8 @@
 //
 // An [Endpoint] is a prepared Config. It makes a [Session], from [SessionParams], for each handshake of one
 // [Side]. A session takes [CryptoData] and returns [Event] values (see [EventKind]) of a [Level]. A server's
-// session waits for a [Decision] after the ClientHello, which can
-// judge an [EarlyDataOffer], and for a [SignRequest] (see [NewSignRequest]) if the
-// private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
+// session waits for a [Decision] after the ClientHello, which can accept or reject an [EarlyDataOffer], and for a
+// [SignRequest] (see [NewSignRequest]) if the private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
 // [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An Opener that
 // is a [RestingOpener] needs less memory while its connection is idle. An [InitialPacket], a [TokenKey] and a
 // [ResetKey] serve packets that belong to no session. [Guard] runs callbacks, and [ParseServerName] parses what a

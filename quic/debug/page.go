@@ -1,4 +1,4 @@
-// Package debug has a web page that shows the endpoints of a program and their connections, for people.
+// Package debug has a web page that shows the endpoints of a program and their connections.
 //
 //	page := debug.NewPage()
 //	defer page.Add("public", listener.Endpoint())()

@@ -70,12 +70,12 @@ func (n *Listener) serve(ctx context.Context) {
 			close(n.failed)
 			return
 		}
-		n.wg.Go(func() { n.first(ctx, q) })
+		n.wg.Go(func() { n.awaitStream(ctx, q) })
 	}
 }
 
-// first waits for the stream of a connection and queues it for Accept.
-func (n *Listener) first(ctx context.Context, q *quic.Conn) {
+// awaitStream waits for the stream of a connection and queues it for Accept.
+func (n *Listener) awaitStream(ctx context.Context, q *quic.Conn) {
 	timeout, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	s, err := q.AcceptStream(timeout)

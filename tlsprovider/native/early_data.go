@@ -13,9 +13,9 @@ import (
 
 // Early data
 //
-// A session that permits early data has an entry of ours in tls.SessionState.Extra. A server's ticket contains it,
-// encrypted; a client keeps it beside the ticket. It says what the handshake was that the session comes from, and what
-// the transport must remember.
+// A session that permits early data has an entry of this package in tls.SessionState.Extra. A server's ticket contains
+// it, encrypted; a client keeps it beside the ticket. It describes the handshake that the session comes from, and has the
+// data that the transport must remember.
 
 // earlyMark begins the entry and is its version.
 const earlyMark = "pqquic early data 1"
@@ -44,7 +44,7 @@ func (e *earlyEntry) encode() []byte {
 	return b
 }
 
-// findEarly returns our entry, or nil.
+// findEarly returns the entry of this package, or nil.
 func findEarly(extra [][]byte) *earlyEntry {
 	for _, b := range extra {
 		b, ok := bytes.CutPrefix(b, []byte(earlyMark))
@@ -102,9 +102,10 @@ func (s *session) resuming(st *tls.SessionState) {
 	case s.e.side == tlsprovider.Client:
 		s.early = e
 	default:
-		st.EarlyData = s.offersEarly && !s.watch.Retried() && s.acceptEarly != nil && e.serverName == s.state.ServerName && e.alpn == s.chosenALPN && s.acceptEarly(&tlsprovider.EarlyDataOffer{
-			TicketData: e.data, TicketID: e.id, Issued: e.issued, ServerName: e.serverName, ALPN: e.alpn,
-		})
+		st.EarlyData = s.offersEarly && !s.watch.Retried() && s.acceptEarly != nil &&
+			e.serverName == s.state.ServerName && e.alpn == s.chosenALPN &&
+			s.acceptEarly(&tlsprovider.EarlyDataOffer{TicketData: e.data, TicketID: e.id, Issued: e.issued,
+				ServerName: e.serverName, ALPN: e.alpn})
 		s.acceptEarly = nil // at most once, although a client may offer several tickets
 	}
 }

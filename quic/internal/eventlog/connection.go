@@ -36,7 +36,7 @@ func (l *Log) connIDs(id wire.ConnID) {
 
 func version(v wire.Version) string { return fmt.Sprintf("%08x", uint32(v)) }
 
-// versions writes the version in use, or that the server has offered none that the client has.
+// versions writes the version in use, or both lists of versions if the client supports none of the server's.
 func (l *Log) versions(e *core.TraceEvent) {
 	l.event("transport:version_information", "quic:version_information")
 	if e.Versions == nil {
@@ -58,7 +58,7 @@ func (l *Log) versionList(key string, vs []wire.Version) {
 	l.end(']')
 }
 
-// complete writes what the TLS handshake has negotiated.
+// complete writes the results of the TLS handshake.
 func (l *Log) complete(e *core.TraceEvent) {
 	l.event("transport:alpn_information", "quic:alpn_information")
 	l.begin("chosen_alpn", '{')
@@ -251,7 +251,7 @@ func (l *Log) longHeader(inv *wire.Invariant) {
 	l.str("dcid", hex.EncodeToString(inv.DstID))
 }
 
-// token writes the length of a token. Whoever has a token can use it from its address.
+// token writes the length of a token, but not the token, which is a credential.
 func (l *Log) token(kind string, length int) {
 	l.begin("token", '{')
 	if kind != "" {

@@ -6,8 +6,8 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
-// frames writes the frames of a packet. exponent is the sender's ack_delay_exponent. What follows a frame
-// that cannot be parsed is not written: the frame ends the connection.
+// frames writes the frames of a packet. exponent is the sender's ack_delay_exponent. A frame that cannot be parsed is
+// the last one that is written, because it ends the connection.
 func (l *Log) frames(payload []byte, exponent uint64) {
 	for len(payload) > 0 {
 		l.item('{')
@@ -148,7 +148,8 @@ func (l *Log) unknownFrame(b []byte) {
 	l.uint("frame_type_bytes", t)
 }
 
-// length writes the size of a frame and of its data. quic-go and qvis have the latter in the frame.
+// length writes the sizes of a frame and of its data. A Compatible log has only the size of the data, where quic-go
+// writes it and qvis reads it.
 func (l *Log) length(frame, data int) {
 	if !l.draft {
 		l.uint("length", uint64(data))
@@ -168,7 +169,7 @@ func (l *Log) streamType(uni bool) {
 	}
 }
 
-// streamError writes an error code of the application, which has no name here.
+// streamError writes an error code of the application. The log has no names for such codes.
 func (l *Log) streamError(code uint64) {
 	if l.draft {
 		l.str("error", "unknown")

@@ -58,7 +58,7 @@ func New(cfg *qlog.Config, conn qlog.Conn, now monotime.Time, wall time.Time, ho
 	return l
 }
 
-// schemas are the schemas of the events. quic-go names the same one for the older names.
+// schemas are the schemas of the events. A Compatible log names them as well, as the logs of quic-go do.
 const schemas = `"urn:ietf:params:qlog:events:quic-14","urn:ietf:params:qlog:events:loglevel-14"`
 
 // recordSeparator begins each record of a JSON text sequence (RFC 7464).
@@ -118,7 +118,7 @@ func (l *Log) finish() {
 	l.sink.add(l.b, l.atEnd, l.dropped)
 }
 
-// dropped appends an event that says that n events were dropped.
+// dropped appends the event that reports n dropped events.
 func (l *Log) dropped(b []byte, n uint64) []byte {
 	e := encoder{append(b, recordSeparator, '{')}
 	e.ms("time", l.now.Sub(l.start))

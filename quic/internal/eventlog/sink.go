@@ -37,7 +37,7 @@ type sink struct {
 	failed  bool
 }
 
-// A noteFunc appends a record that says how many records were dropped.
+// A noteFunc appends a record that reports how many records were dropped.
 type noteFunc func(b []byte, dropped uint64) []byte
 
 // add adds a record, or drops it if the buffer has no room. Records at the end of a log may use the reserve.
@@ -72,7 +72,7 @@ func (s *sink) end(note noteFunc) {
 	s.wake()
 }
 
-// mention adds a record about those that were dropped before. mu is held.
+// mention adds a record about the records that were dropped before. mu is held.
 func (s *sink) mention(note noteFunc) {
 	if s.dropped > 0 {
 		s.buf = note(s.buf, s.dropped)
@@ -80,7 +80,8 @@ func (s *sink) mention(note noteFunc) {
 	}
 }
 
-// wake has the buffer written: at once if the log has ended or much is in it, and otherwise soon. mu is held.
+// wake starts the writing of the buffer: at once if the log has ended or the buffer is large, and otherwise after
+// flushAfter. mu is held.
 func (s *sink) wake() {
 	now := s.ended || len(s.buf) >= min(flushAt, s.limit/2)
 	switch {
