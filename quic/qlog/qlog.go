@@ -16,10 +16,13 @@ package qlog
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Config says where the logs of connections go and in which form. It must not be changed once it is in use.
@@ -68,14 +71,19 @@ const (
 )
 
 // Dir returns a function for Config.Open that creates a file in a directory for each connection. It creates
-// the directory if it does not exist. A file with the same name is replaced. Only the user who runs the
-// program can read the files.
+// the directory if it does not exist. The file has the name that Conn.FileName returns or, if there is one
+// of that name, because a client has used an ID again, the same name with a random number. Only the user
+// who runs the program can read the files.
 func Dir(dir string) func(Conn) (io.WriteCloser, error) {
 	return func(c Conn) (io.WriteCloser, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("qlog: %w", err)
 		}
-		f, err := os.OpenFile(filepath.Join(dir, c.FileName()), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		name := c.FileName()
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			f, err = os.CreateTemp(dir, strings.TrimSuffix(name, ".sqlog")+"-*.sqlog")
+		}
 		if err != nil {
 			return nil, fmt.Errorf("qlog: %w", err)
 		}
