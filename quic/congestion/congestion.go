@@ -5,9 +5,10 @@
 //
 //	cfg.CongestionControl = congestion.Custom("fixed", func() congestion.Controller { return fixed{rate: 1 << 20} })
 //
-// A controller cannot break a connection. Package quic bounds its decisions, limits what a sender may hold in memory,
-// decides itself about probes and about what may be sent to an address that is not validated, and goes on with CUBIC if
-// a method panics. Whether the network can bear the decisions is the program's responsibility (RFC 9002, section 7).
+// A controller that returns or panics cannot break a connection. Package quic bounds its decisions, limits what a sender
+// may hold in memory, decides itself about probes and about what may be sent to an address that is not validated, and
+// goes on with CUBIC if a method panics. Whether the network can bear the decisions is the program's responsibility
+// (RFC 9002, section 7).
 package congestion
 
 import "time"
@@ -45,7 +46,8 @@ func (a Algorithm) String() string {
 func (a Algorithm) Constructor() func() Controller { return a.newController }
 
 // A Controller decides how much a connection sends on one path. Its methods are called one at a time, must not block,
-// and must not retain what pointers refer to. After each call of another method, package quic may call Decide.
+// must not retain what pointers refer to, and must not call runtime.Goexit, as testing.T.FailNow does: the connection
+// would stay locked. After each call of another method, package quic may call Decide.
 //
 // Sizes are in bytes of UDP payload. Packets that only acknowledge, and the probes that look for larger datagrams, do
 // not count as lost. A controller that allocates in its methods costs the connection an allocation for each packet.
