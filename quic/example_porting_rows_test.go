@@ -107,7 +107,8 @@ func portMoreState(conn *quic.Conn) (quic.Version, tlsprovider.State, [3]bool) {
 	s := conn.ConnectionState()
 	stats := func() quic.ConnStats { return conn.Stats() }()
 	fmt.Println(stats.MinRTT, stats.LatestRTT, stats.SmoothedRTT, stats.RTTVariance, stats.CongestionWindow,
-		stats.BytesSent, stats.PacketsSent, stats.BytesReceived, stats.PacketsReceived, stats.BytesLost, stats.DatagramSize)
+		stats.BytesSent, stats.PacketsSent, stats.BytesReceived, stats.PacketsReceived, stats.BytesLost,
+		stats.DatagramSize, stats.ECNCapable)
 	return s.Version, s.TLS, [3]bool{s.SendsDatagrams, s.ReceivesDatagrams, s.SupportsResetAt}
 }
 
