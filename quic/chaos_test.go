@@ -100,7 +100,7 @@ func misbehave(wg *sync.WaitGroup, conn *Conn, seed uint64) {
 			}
 		})
 	}
-	advance(time.Duration(r.IntN(150)) * time.Millisecond)
+	time.Sleep(time.Duration(r.IntN(150)) * time.Millisecond)
 	conn.Stats()
 	if r.IntN(2) == 0 {
 		conn.Close()

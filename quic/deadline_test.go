@@ -8,8 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// advance advances the fake clock of a bubble.
-func advance(d time.Duration) { <-time.After(d) }
+// advance advances the fake clock of a bubble, and waits until its other goroutines have done what is due then.
+func advance(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
 
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

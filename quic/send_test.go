@@ -69,7 +69,7 @@ func (s *roleSock) WriteTo(p []byte, to net.Addr) (int, error) {
 	}
 	s.mu.Unlock()
 	if s.pause > 0 {
-		advance(s.pause)
+		time.Sleep(s.pause)
 	}
 	return s.PacketConn.WriteTo(p, to)
 }
@@ -377,7 +377,7 @@ func (s *moodySock) WriteTo(p []byte, to net.Addr) (int, error) {
 	case 6:
 		return 0, syscall.EPERM
 	case 7, 8:
-		advance(100 * time.Microsecond)
+		time.Sleep(100 * time.Microsecond)
 	case 9:
 		runtime.Gosched()
 	}
@@ -419,7 +419,7 @@ func stressSending(t *testing.T, w *world, seed uint64) {
 			conn, err := e.Dial(context.Background(), serverAddr, nil)
 			for range 4 {
 				if err == nil {
-					advance(time.Duration(r.IntN(20)) * time.Millisecond)
+					time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)
 					err = echo(conn, 1+r.IntN(150_000), byte(i))
 				}
 			}
