@@ -141,7 +141,7 @@ func (c *Conn) ReceiveDatagram() ([]byte, bool) {
 // MUST terminate the connection with an error of type PROTOCOL_VIOLATION. Similarly, an endpoint that
 // receives a DATAGRAM frame that is larger than the value it sent in its max_datagram_frame_size transport
 // parameter MUST terminate the connection with an error of type PROTOCOL_VIOLATION."
-// https://www.rfc-editor.org/rfc/rfc9221#section-3-4
+// https://www.rfc-editor.org/rfc/rfc9221#section-3-3
 func (c *Conn) handleDatagramFrame(f wire.Datagram, n int) {
 	switch {
 	case c.cfg.MaxDatagramFrame == 0:
@@ -244,7 +244,7 @@ func (c *Conn) removeSent() {
 // maxSpareDatagrams bounds the arrays that are kept for the next datagrams while a connection is active.
 const maxSpareDatagrams = 16
 
-// datagramFate counts datagrams that were lost. They are not sent again.
+// fate counts datagrams that were lost. They are not sent again.
 func (q *datagramState) fate(n uint64, fate recovery.Fate) {
 	if fate == recovery.Lost {
 		q.stats.Lost += n

@@ -207,13 +207,13 @@ func TestPeerBreaksARuleOfDatagrams(t *testing.T) {
 	}{
 		// "An endpoint that receives a DATAGRAM frame when it has not indicated support via the transport
 		// parameter MUST terminate the connection with an error of type PROTOCOL_VIOLATION."
-		// https://www.rfc-editor.org/rfc/rfc9221#section-3-4
+		// https://www.rfc-editor.org/rfc/rfc9221#section-3-3
 		{"DATAGRAM without support", 0, []byte{0x31, 1, 1}, wire.ProtocolViolation},
 		{"empty DATAGRAM without support", 0, []byte{0x30}, wire.ProtocolViolation},
 		// "Similarly, an endpoint that receives a DATAGRAM frame that is larger than the value it sent in
 		// its max_datagram_frame_size transport parameter MUST terminate the connection with an error of
 		// type PROTOCOL_VIOLATION."
-		// https://www.rfc-editor.org/rfc/rfc9221#section-3-4
+		// https://www.rfc-editor.org/rfc/rfc9221#section-3-3
 		{"DATAGRAM larger than announced", 9, append([]byte{0x31, 8}, make([]byte, 8)...), wire.ProtocolViolation},
 		{"DATAGRAM without length, larger than announced", 9, append([]byte{0x30}, make([]byte, 9)...), wire.ProtocolViolation},
 		{"DATAGRAM longer than its packet", 9, []byte{0x31, 8}, wire.FrameEncodingError},

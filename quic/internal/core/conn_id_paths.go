@@ -46,7 +46,7 @@ func (s *idState) useRemote(seq uint64) {
 // unusedRemote returns the sequence number of a connection ID of the peer that no path uses.
 //
 // "[...] an endpoint MUST NOT reuse a connection ID when sending to more than one destination address."
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-4
 func (c *Conn) unusedRemote() (seq uint64, ok bool) {
 	for i := range c.ids.remote {
 		if seq := c.ids.remote[i].seq; !c.usesRemote(seq) {

@@ -44,7 +44,7 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 		return 0, ErrTooManyPaths
 	}
 	// "An endpoint SHOULD NOT initiate migration with a peer that has requested a zero-length connection ID".
-	// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-9
+	// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-7
 	if c.ids.dst().Len() == 0 {
 		return 0, ErrLinkable
 	}
@@ -60,7 +60,7 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 // probe begins to validate a new path of a client, for which there is an unused connection ID.
 //
 // "An endpoint MUST NOT reuse a connection ID when sending from more than one local address".
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-4
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-3
 func (c *Conn) probe(addrs Path) *netPath {
 	c.wake()
 	p := c.addPath(addrs, true)

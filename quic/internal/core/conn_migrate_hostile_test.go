@@ -20,7 +20,7 @@ import (
 //
 // "An endpoint MUST NOT reuse a connection ID when sending from more than one local address -- for example, when initiating
 // connection migration as described in Section 9.2 or when probing a new network path as described in Section 9.1."
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-4
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-3
 func TestClientPathsWithHostileServer(t *testing.T) {
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // "If this bit is set to 0, the Length field is absent and the Stream Data field extends to the end of the packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-19.8-3.2
 // "[...] if this bit is set to 0, the Length field is absent and the Datagram Data field extends to the end of the packet".
-// https://www.rfc-editor.org/rfc/rfc9221#section-4-3
+// https://www.rfc-editor.org/rfc/rfc9221#section-4-1
 func TestPaddingIsNotPartOfAFrame(t *testing.T) {
 	pattern := func(n int) []byte { return bytes.Repeat([]byte{0xa5}, n) }
 	var limited, padded, filled int

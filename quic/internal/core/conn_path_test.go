@@ -245,7 +245,7 @@ func TestGenuineAddressWins(t *testing.T) {
 // A client that moves on purpose uses another connection ID, and so does the server. It retires the old one.
 //
 // "Similarly, an endpoint MUST NOT reuse a connection ID when sending to more than one destination address."
-// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.5-4
 func TestNewPathHasNewConnectionID(t *testing.T) {
 	r := connected(t, rigOptions{})
 	first, second := r.server.ids.remote[0].id, r.server.ids.remote[1].id

@@ -20,7 +20,7 @@ func (c *Conn) handlePreferredAddress(a *wire.PreferredAddress) {
 		return
 	}
 	// "A client that migrates to a new address SHOULD use a preferred address from the same address family for the server."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-6
+	// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-5
 	to := a.IPv6
 	if c.path.Remote.Addr().Is4() {
 		to = a.IPv4

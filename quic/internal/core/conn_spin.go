@@ -22,7 +22,7 @@ type spinState struct {
 // "Even when the spin bit is not disabled by the administrator, endpoints MUST disable their use of the spin bit for a
 // random selection of at least one in every 16 network paths, or for one in every 16 connection IDs, in order to ensure
 // that QUIC connections that disable the spin bit are commonly observed on the network."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-4
 // "Implementations MUST allow administrators of clients and servers to disable the spin bit either globally or on a
 // per-connection basis."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.4-4
@@ -35,14 +35,14 @@ func (c *Conn) initSpin() {
 	c.extend().spin = &spinState{off: b[8]&15 == 0, noise: noise(binary.LittleEndian.Uint64(b[:]) | 1)}
 }
 
-// spinReceived notes the spin bit of a 1-RTT packet whose number is the largest received so far.
+// received notes the spin bit of a 1-RTT packet whose number is the largest received so far.
 //
 // "When a server receives a 1-RTT packet that increases the highest packet number seen by the server from the client on
 // a given network path, it sets the spin value for that path to be equal to the spin bit in the received packet."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-8
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-7
 // "When a client receives a 1-RTT packet that increases the highest packet number seen by the client from the server on a
 // given network path, it sets the spin value for that path to the inverse of the spin bit in the received packet."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-9
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-8
 func (s *spinState) received(first byte, side tlsprovider.Side) {
 	s.value = (first&0x20 != 0) != (side == tlsprovider.Client)
 }
@@ -51,11 +51,11 @@ func (s *spinState) received(first byte, side tlsprovider.Side) {
 //
 // "An endpoint resets the spin value for a network path to 0 when changing the connection ID being used on that network
 // path."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-10
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-9
 // "When the spin bit is disabled, endpoints MAY set the spin bit to any value and MUST ignore any incoming value. It is
 // RECOMMENDED that endpoints set the spin bit to a random value either chosen independently for each packet or chosen
 // independently for each connection ID."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-5
 func (s *spinState) next(dst wire.ConnID) bool {
 	if s.off {
 		return s.noise.next()

@@ -278,7 +278,7 @@ func (c *Conn) buildPathProbe(p *netPath, buf []byte) (Transmit, bool) {
 	}
 	// "Sending NEW_CONNECTION_ID and PATH_CHALLENGE frames in the same packet [...] ensures that an unused connection ID will
 	// be available to the peer when sending a response."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-8.2-8
+	// https://www.rfc-editor.org/rfc/rfc9000#section-8.2-7
 	d.payload, c.send.rec = c.appendNewIDs(d.payload, d.room(), d.pn, appendRecord0(c.send.rec[:0], recPing), false)
 	d.pad = size >= MinInitialSize
 	d.finish(sentInfo{eliciting: true})

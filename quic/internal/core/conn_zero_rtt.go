@@ -38,7 +38,7 @@ func (z *zeroState) close() {
 // sendsZeroRTT reports whether a client sends 0-RTT packets. It does until it has 1-RTT keys.
 //
 // "Once a client has installed 1-RTT keys, it MUST NOT send any more 0-RTT packets."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-8
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-9
 // "A client MUST NOT send 0-RTT packets once it starts processing 1-RTT packets from the server."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.2.3-7
 func (c *Conn) sendsZeroRTT() bool { return c.zero != nil && c.zero.seal != nil }
@@ -85,7 +85,7 @@ func (c *Conn) awaitsEarlyKeys() bool {
 // handleZeroRTT handles a 0-RTT packet.
 //
 // "A client MUST NOT attempt to decrypt 0-RTT packets it receives and instead MUST discard them."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-7
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-8
 func (c *Conn) handleZeroRTT(h *wire.LongHeader, pkt []byte, ecn ECN) {
 	switch {
 	case c.awaitsEarlyKeys():

@@ -69,7 +69,7 @@ func (s *earlySender) say(frames ...wire.Frame) []wire.Frame {
 // packets as a connection error of type PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.5-4
 // "A server MUST treat receipt of a CRYPTO frame in a 0-RTT packet as a connection error of type PROTOCOL_VIOLATION."
-// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-0
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-2
 func TestFramesInZeroRTT(t *testing.T) {
 	for _, f := range []wire.Frame{
 		wire.Ack{}, wire.Crypto{Data: []byte{1}}, wire.HandshakeDone{}, wire.NewToken{Token: []byte{1}}, wire.PathResponse{},
@@ -141,7 +141,7 @@ func TestZeroRTTKeysAreDiscarded(t *testing.T) {
 // "When rejecting 0-RTT, a server MUST NOT process any 0-RTT packets, even if it could."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.6.2-2
 // "A client MUST NOT attempt to decrypt 0-RTT packets it receives and instead MUST discard them."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-7
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.6-8
 func TestUnexpectedZeroRTT(t *testing.T) {
 	r := connected(t, rigOptions{server: func(c *Config) {
 		c.AcceptEarlyData = func(*tlsprovider.EarlyDataOffer, bool) bool { return true }

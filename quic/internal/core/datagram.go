@@ -101,7 +101,7 @@ func (d *datagramBuilder) start(s recovery.Space) bool {
 //
 // "An endpoint SHOULD use a large enough packet number encoding to allow the packet number to be recovered
 // even if the packet arrives after packets that are sent afterwards."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-4
 func (c *Conn) packetNumberLen(s recovery.Space, pn wire.PacketNumber) int {
 	acked := c.loss.LargestAcked(s)
 	if s == recovery.SpaceApp {
@@ -158,7 +158,7 @@ func (d *datagramBuilder) finish(info sentInfo) {
 		// bytes, adding PADDING frames as necessary."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1-5
 		// "First, the packet containing a ClientHello MUST be padded to a minimum size."
-		// https://www.rfc-editor.org/rfc/rfc9001#section-9.3-0
+		// https://www.rfc-editor.org/rfc/rfc9001#section-9.3-2
 		d.initial = true
 		d.pad = d.pad || info.eliciting || c.side == tlsprovider.Client
 	}

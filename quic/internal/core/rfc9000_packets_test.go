@@ -178,7 +178,7 @@ func TestCoalescedPackets(t *testing.T) {
 // PADDING frames as necessary."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.1-5
 // "First, the packet containing a ClientHello MUST be padded to a minimum size."
-// https://www.rfc-editor.org/rfc/rfc9001#section-9.3-0
+// https://www.rfc-editor.org/rfc/rfc9001#section-9.3-2
 // "Endpoints MUST NOT send Initial packets after this point."
 // https://www.rfc-editor.org/rfc/rfc9001#section-4.9.1-2
 // "The value included prior to protection MUST be set to 0."

@@ -43,7 +43,7 @@ func (r *reordering) init() {
 // delay returns the time threshold.
 //
 // "The time threshold is: [...] max(kTimeThreshold * max(smoothed_rtt, latest_rtt), kGranularity)"
-// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-1
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.1.2-2
 func (r *reordering) delay(rtt *RTT) time.Duration {
 	return max(rtt.larger()*time.Duration(r.eighths)/8, granularity)
 }

@@ -46,7 +46,7 @@ func bigConfig() *Config {
 //
 // "It is RECOMMENDED that, when possible, servers respect the urgency parameter (Section 4.1), sending
 // higher-urgency responses before lower-urgency responses."
-// https://www.rfc-editor.org/rfc/rfc9218#section-10-4
+// https://www.rfc-editor.org/rfc/rfc9218#section-10-3
 func TestPriorities(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 9218))
@@ -141,10 +141,10 @@ func checkTurn(t *testing.T, all []*prioritized, f wire.Stream, seed uint64) {
 }
 
 // "Incremental responses of the same urgency SHOULD be served by sharing bandwidth among them."
-// https://www.rfc-editor.org/rfc/rfc9218#section-10-7
+// https://www.rfc-editor.org/rfc/rfc9218#section-10-6
 // "Non-incremental responses of the same urgency SHOULD be served by prioritizing bandwidth allocation in ascending
 // order of the stream ID".
-// https://www.rfc-editor.org/rfc/rfc9218#section-10-6
+// https://www.rfc-editor.org/rfc/rfc9218#section-10-5
 func TestPriorityOrder(t *testing.T) {
 	type prio struct {
 		urgency     uint8

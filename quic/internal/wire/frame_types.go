@@ -99,7 +99,7 @@ func FrameKnown(t uint64) bool { return t < uint64(len(frameInfo)) && frameInfo[
 // error of type PROTOCOL_VIOLATION."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-12
 // "A server MUST treat receipt of a CRYPTO frame in a 0-RTT packet as a connection error of type PROTOCOL_VIOLATION."
-// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-0
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.3-2
 func FrameAllowed(t uint64, p PacketType) bool {
 	return t < uint64(len(frameInfo)) && p <= Packet1RTT && frameInfo[t].pkts&(1<<p) != 0
 }

@@ -69,7 +69,7 @@ type TransportParameters struct {
 	MaxDatagramFrameSize uint64
 
 	// ChosenVersion and AvailableVersions are the Version Information (RFC 9368), if HasVersionInfo is set. The latter
-	// are encoded, which keeps the struct comparable: see AvailableVersion.
+	// are encoded, which keeps the struct comparable: see EncodeVersions and HasVersion.
 	ChosenVersion     Version
 	AvailableVersions string
 	HasVersionInfo    bool

@@ -271,7 +271,7 @@ func FuzzTransportParametersReference(f *testing.F) {
 // FuzzPacketNumberReference compares the decoding of packet numbers with its definition in words.
 //
 // "[...] the packet number is decoded by finding the packet number value that is closest to the next expected packet."
-// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-10
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.1-7
 func FuzzPacketNumberReference(f *testing.F) {
 	f.Add(int64(0xa82f30ea), uint32(0x9b32), uint8(1))
 	f.Add(int64(-1), uint32(0xff), uint8(0))
