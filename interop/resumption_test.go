@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -86,6 +85,17 @@ func ask(s stream) (string, error) {
 	}
 	b, err := io.ReadAll(s)
 	return string(b), err
+}
+
+// answer reads a request and answers "early" or "late". early reports whether the request was early data.
+func answer(s stream, early func() bool) {
+	_, _ = io.ReadAll(s)
+	text := "late"
+	if early() {
+		text = "early"
+	}
+	_, _ = io.WriteString(s, text)
+	_ = s.closeWrite()
 }
 
 // goReturner is quic-go's client.
@@ -171,9 +181,7 @@ func newOurHost(t *testing.T, p tlsprovider.Provider, c *creds, early, validate 
 				if err != nil {
 					return
 				}
-				_, _ = io.ReadAll(s)
-				fmt.Fprint(s, map[bool]string{true: "early", false: "late"}[s.EarlyData()])
-				_ = s.CloseWrite()
+				answer(ourStream{s, new(int64)}, s.EarlyData)
 				<-conn.HandshakeComplete()
 				if last, err := conn.OpenUniStream(ctx); err == nil {
 					_ = last.Close()
@@ -207,15 +215,14 @@ func newGoHosts(t *testing.T, c *creds, validate bool) (accepts, rejects *host) 
 					if err != nil {
 						return
 					}
-					_, _ = io.ReadAll(s)
-					early := false
-					select {
-					case <-conn.HandshakeComplete():
-					default:
-						early = true
-					}
-					fmt.Fprint(s, map[bool]string{true: "early", false: "late"}[early && conn.ConnectionState().Used0RTT])
-					_ = s.Close()
+					answer(goStream{s}, func() bool {
+						select {
+						case <-conn.HandshakeComplete():
+							return false
+						default:
+							return conn.ConnectionState().Used0RTT
+						}
+					})
 					<-conn.HandshakeComplete()
 					if last, err := conn.OpenUniStreamSync(ctx); err == nil {
 						_ = last.Close()
