@@ -101,9 +101,11 @@ func onlyChaCha20(s *setup) error {
 			return fmt.Errorf("PQQUIC_GROUPS cannot be combined with the policy %s of test case %s", chachaPolicy, s.name)
 		}
 		s.cfg.TLS.Policy = chachaPolicy
-		if _, err := s.cfg.Provider.NewClient(s.cfg.TLS); err != nil {
+		e, err := s.cfg.Provider.NewClient(s.cfg.TLS)
+		if err != nil {
 			return &unsupportedError{s.name, fmt.Sprintf("the linked C library does not offer it: %v", err)}
 		}
+		e.Close()
 		return nil
 	}
 	onlyChaCha20InCryptoTLS()

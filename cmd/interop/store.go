@@ -6,7 +6,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A notifyingStore is a ClientStore of sessions that tells when it has one.
+// A notifyingStore is a ClientStore of sessions that reports when it gets one.
 type notifyingStore struct {
 	*tlsprovider.ClientCache
 	put   chan struct{} // has a value if a session was put since it was last received

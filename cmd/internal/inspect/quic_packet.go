@@ -150,6 +150,15 @@ func walkFrames(payload []byte, crypto func(off uint64, data []byte) error) (clo
 	return closed, true
 }
 
+// CryptoFrames calls f for each CRYPTO frame of the decrypted payload of an Initial or Handshake packet. It stops at a
+// frame that is not permitted there or cannot be parsed.
+func CryptoFrames(payload []byte, f func(off uint64, data []byte)) {
+	walkFrames(payload, func(off uint64, data []byte) error {
+		f(off, data)
+		return nil
+	})
+}
+
 const maxReason = 200
 
 func skipACK(s *cryptobyte.String, ecn bool) bool {

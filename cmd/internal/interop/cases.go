@@ -51,7 +51,7 @@ const (
 	megabyte = 1 << 20
 )
 
-// Cases are the runner's test cases in its order, but for crosstraffic, which needs a flow of TCP beside.
+// Cases returns the runner's test cases in its order, without crosstraffic, which needs a TCP flow beside QUIC.
 func Cases() []Case {
 	const second = time.Second
 	return []Case{

@@ -15,7 +15,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
-// An evidence is what a run of a test case has left.
+// An evidence is what the checks know about a run of a test case.
 type evidence struct {
 	c              Case
 	www, downloads string
@@ -325,7 +325,7 @@ func (e *evidence) routes() map[route]bool {
 }
 
 // rebound fails unless the server has sent on several paths, and for each but the first a PATH_CHALLENGE was answered.
-// The runner demands an answer to every challenge. But the server must also challenge the address that the client has
+// The runner requires an answer to every challenge. But the server must also challenge the address that the client has
 // left (RFC 9000, section 9.3.3), from which no answer can come.
 func rebound(e *evidence) error {
 	paths := len(e.routes())

@@ -77,7 +77,7 @@ func TestReadQlog(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Each check accepts a run that is right and refuses those that are not.
+// Checks accept a run that is right and refuse those that are not.
 func TestChecks(t *testing.T) {
 	initial := "s" + long(typeInitial, 1, "", "server-1", "", "payload")
 	second := "s" + long(typeInitial, 1, "", "server-2", "", "payload")
@@ -172,6 +172,41 @@ func TestChecksOfPaths(t *testing.T) {
 	require.NoError(t, newConnID(e))
 	e.trace.add(client, time.Time{}, false, parsed(t, clientAddr, "10.0.0.4:443", []byte("\x4087654321payload")))
 	require.ErrorContains(t, newConnID(e), netip.MustParseAddrPort("10.0.0.4:443").String())
+}
+
+// Both ends must mark packets with ECT, report the marks of the other, and not mark with CE, which only routers do.
+func TestMarked(t *testing.T) {
+	ack, zero := qlogFrame{Type: "ack"}, uint64(0)
+	counts := ack
+	counts.ECT0 = &zero
+	for _, c := range []struct {
+		name  string
+		ecn   [2][]byte // of the packets of each end
+		frame qlogFrame
+		want  string // the error; empty if there is none
+	}{
+		{"ECT(0) and ECT(1)", [2][]byte{{2}, {1}}, counts, ""},
+		{"the server does not mark", [2][]byte{{2}, {0}}, counts, "the server has sent 0 packets with ECT"},
+		{"CE", [2][]byte{{2, 3}, {2}}, counts, "the client has sent 1 packets with ECT and 1 with CE"},
+		{"no reports", [2][]byte{{2}, {2}}, ack, "acknowledgements with counts: false"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sent := []sentPacket{{frames: []qlogFrame{c.frame}}}
+			e := &evidence{trace: new(trace), qlogs: [2][]sentPacket{sent, sent}}
+			for end, addrs := range [2][2]string{{clientAddr, serverAddr}, {serverAddr, clientAddr}} {
+				for _, ecn := range c.ecn[end] {
+					p, ok := parseUDP(datagram(t, addrs[0], addrs[1], ecn, []byte("\x40x")))
+					require.True(t, ok)
+					e.trace.add(end, time.Time{}, false, &p)
+				}
+			}
+			if err := marked(e); c.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.want)
+			}
+		})
+	}
 }
 
 func TestSameFiles(t *testing.T) {

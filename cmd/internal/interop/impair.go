@@ -20,7 +20,7 @@ type impairment func(from int, since time.Duration, p *udpPacket) bool
 // maxRun is how many packets in a row a random impairment affects at most, as in the runner's scenarios.
 const maxRun = 3
 
-// randomly returns a function that reports true with a probability, but at most maxRun times in a row in each
+// randomly returns a function that returns true with a probability, but at most maxRun times in a row in each
 // direction.
 func randomly(probability float64, seed uint64) func(from int) bool {
 	random, run := rand.New(rand.NewPCG(seed, 0)), [2]int{}
@@ -150,6 +150,13 @@ type path struct {
 
 	mu    sync.Mutex
 	trace trace // guarded by mu
+}
+
+// start begins the impairment and a new trace.
+func (h *path) start(impair impairment) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.began, h.impair, h.trace = time.Now(), impair, trace{}
 }
 
 // sent and arrived are the functions of a link.Config.

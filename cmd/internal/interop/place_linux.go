@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,6 +90,3 @@ func (p place) close() error {
 // PrivateMounts keeps the mounts of this process from the rest of the system. The process must have been started in a
 // mount namespace of its own.
 func PrivateMounts() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }
-
-// stopTime is how long a server may take to stop.
-const stopTime = 3 * time.Second

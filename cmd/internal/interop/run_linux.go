@@ -32,6 +32,9 @@ type Endpoint struct {
 	Silent      []string
 }
 
+// stopTime is how long an endpoint may take to stop.
+const stopTime = 3 * time.Second
+
 // exitUnsupported is the exit status of an endpoint that does not support a test case.
 const exitUnsupported = 127
 
@@ -141,13 +144,6 @@ func (r *run) run(ctx context.Context, seed uint64) (err error) {
 	stop() // the server completes its logs
 	stopped = true
 	return r.check()
-}
-
-// start begins the impairment and a new trace.
-func (h *path) start(impair impairment) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.began, h.impair, h.trace = time.Now(), impair, trace{}
 }
 
 // writeFiles writes the server's files and the certificates.

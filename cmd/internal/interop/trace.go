@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pqquic/pqquic/cmd/internal/inspect"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -183,32 +184,10 @@ func openInitial(p tlsprovider.Provider, l *longPacket) (number uint64, payload 
 // A span is a range of bytes of a CRYPTO stream.
 type span struct{ start, end uint64 }
 
-// cryptoSpans returns the CRYPTO frames of the payload of an Initial packet.
+// cryptoSpans returns the CRYPTO frames of the payload of an Initial packet, up to a frame that cannot be parsed.
 func cryptoSpans(payload []byte) (spans []span) {
-	r := reader{b: payload, ok: true}
-	for r.ok && len(r.b) > 0 {
-		switch kind := r.byte(); kind {
-		case 0, 1: // PADDING, PING
-		case 2, 3: // ACK
-			r.varint()
-			r.varint()
-			count := r.varint()
-			r.varint()
-			for i := uint64(0); r.ok && i < count; i++ {
-				r.varint()
-				r.varint()
-			}
-			for i := 0; kind == 3 && i < 3; i++ {
-				r.varint()
-			}
-		case 6: // CRYPTO
-			start, n := r.varint(), r.varint()
-			if r.take(int(n)); r.ok {
-				spans = append(spans, span{start, start + n})
-			}
-		default:
-			return spans
-		}
-	}
+	inspect.CryptoFrames(payload, func(off uint64, data []byte) {
+		spans = append(spans, span{off, off + uint64(len(data))})
+	})
 	return spans
 }
