@@ -35,10 +35,10 @@ func TestErrorTable(t *testing.T) {
 				needPostQuantum(t, s) // otherwise its configuration is refused
 			}
 			if strings.HasPrefix(fault.Name, "VerifyPeer") && !s.Capabilities().VerifyPeer {
-				t.Skip("no VerifyPeer")
+				t.Skip("needs VerifyPeer, which the linked library does not support")
 			}
 			if strings.HasSuffix(fault.Name, "s only") && !s.Capabilities().CertificatePurposes {
-				t.Skip("no CertificatePurposes")
+				t.Skip("needs CertificatePurposes, which the linked library does not support")
 			}
 			for i, p := range []tlsprovider.Provider{n, s} {
 				// The peer uses the other provider.
