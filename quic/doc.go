@@ -38,7 +38,8 @@
 // [Conn.SendDatagram] and [Conn.ReceiveDatagram] exchange datagrams, which may be lost (RFC 9221), if
 // Config.MaxDatagramFrameSize of the receiving side enables them.
 //
-// Config.CongestionControl chooses how fast connections send: see package congestion.
+// Config.CongestionControl chooses how fast connections send: see package congestion. [Conn.AddPath] adds a
+// path to which a client can move its connection, for example on another network.
 //
 // # Errors
 //
@@ -56,7 +57,8 @@
 //
 // [Endpoint.Stats] and [Conn.Stats] return counters: [HandshakeStats] counts failed handshakes by reason,
 // and [DatagramDrops] counts datagrams that belonged to no connection. Config.Logger receives the few
-// messages that an operator should see. A panic in a callback ends its handshake but not the process.
+// messages that an operator should see, and Config.Qlog the events of connections. A panic in a function of a Config
+// ends at most its connection, but not the process.
 //
 // # Concurrency
 //
@@ -65,10 +67,11 @@
 // ones while there is much to send, and workers while handshakes are in progress. Connections have no
 // goroutines. With Config.Loops, each loop has these three and one for packets from other loops.
 //
-// Functions in a Config are called without holding a lock. Accept, GetConfigForClient and RequireAddressValidation
-// run on the goroutine that reads the socket, so they must neither block nor close the Endpoint. GetTLSConfig,
-// VerifyPeer and a Certificate.Signer may block. Endpoint.Close waits for the first two. The release functions of
-// Stream.WriteNoCopy have a goroutine of their own, and delay only each other.
+// Functions in a Config are called without holding a lock. (A congestion controller is called with its connection's.)
+// Accept, GetConfigForClient and RequireAddressValidation run on the goroutine that reads the socket, so they must
+// neither block nor close the Endpoint. GetTLSConfig, VerifyPeer and a Certificate.Signer may block. Endpoint.Close
+// waits for GetTLSConfig and VerifyPeer. The release functions of Stream.WriteNoCopy have a goroutine of their own, and
+// delay only each other.
 //
 // # Cancellation
 //
@@ -79,8 +82,7 @@
 //
 // # Limitations
 //
-// There is no connection migration. Path MTU
-// discovery works on Linux only; elsewhere, datagrams have at most 1200 bytes. [Dial] tries one address of a host. If a socket is closed
-// right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated,
-// and the peer detects the end of the connection by its idle timeout.
+// Path MTU discovery and ECN work on Linux only; elsewhere, datagrams have at most 1200 bytes. If a socket is closed
+// right after a connection (always the case for a Conn from Dial), a lost CONNECTION_CLOSE is not repeated, and the peer
+// detects the end of the connection by its idle timeout.
 package quic
