@@ -58,7 +58,8 @@
 // [Endpoint.Stats] and [Conn.Stats] return counters: [HandshakeStats] counts failed handshakes by reason,
 // and [DatagramDrops] counts datagrams that belonged to no connection. Config.Logger receives the few
 // messages that an operator should see, and Config.Qlog the events of connections. A panic in a function of a Config
-// ends at most its connection, but not the process.
+// ends at most its connection, but not the process. (One in the writer of a qlog, which has a goroutine of its own,
+// does.)
 //
 // # Concurrency
 //

@@ -33,12 +33,17 @@ func (e *Endpoint) newTrace(cfg *qlog.Config, side tlsprovider.Side) func(monoti
 			return nil
 		}
 		conn := qlog.Conn{ID: append([]byte(nil), odcid.Bytes()...), Server: side == tlsprovider.Server}
-		l := eventlog.New(cfg, conn, now, time.Now(), eventlog.Hooks{
-			Failed: func(err error) {
-				e.logFault(faultQlog, slog.LevelWarn, "quic: the qlog of a connection cannot be written", "err", err)
-			},
-			Done: e.qlogs.done,
+		var l *eventlog.Log
+		panicked := tlsprovider.Guard("Config.Qlog.Select", func() error {
+			l = eventlog.New(cfg, conn, now, time.Now(), eventlog.Hooks{
+				Failed: func(err error) {
+					e.logFault(faultQlog, slog.LevelWarn, "quic: the qlog of a connection cannot be written", "err", err)
+				},
+				Done: e.qlogs.done,
+			})
+			return nil
 		})
+		e.notePanic(nil, panicked)
 		if l == nil {
 			e.qlogs.done()
 			return nil

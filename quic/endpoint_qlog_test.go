@@ -148,3 +148,14 @@ func TestQlogConfig(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 1)
 }
+
+// A Select that panics costs its connection the log and nothing else.
+func TestPanicOfQlogSelect(t *testing.T) {
+	server := serverConfig()
+	server.Qlog = &qlog.Config{Open: qlog.Dir(t.TempDir()), Select: func(qlog.Conn) bool { panic("tripwire") }}
+	inBubble(t, server, nil, func(t *testing.T, w *world) {
+		w.stream(w.connect())
+		require.EqualValues(t, 1, w.server.Stats().Panics)
+		require.Zero(t, w.server.qlogs.pending)
+	})
+}

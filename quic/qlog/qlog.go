@@ -30,10 +30,10 @@ type Config struct {
 	// Open returns the writer of a connection's log. It is called on a goroutine of its own, as are the
 	// writer's methods, so they may block. The writer is closed at the end of the log. If Open or the writer
 	// returns an error, the rest of the log is dropped, and quic.Config.Logger gets a warning. A nil Open
-	// means that nothing is logged, whatever QLOGDIR is.
+	// means that nothing is logged, whatever QLOGDIR is. A panic in Open or the writer ends the program.
 	Open func(Conn) (io.WriteCloser, error)
 	// Select, if set, reports whether a connection is logged. It is called when the connection begins, and
-	// must not block.
+	// must not block. If it panics, the connection is not logged.
 	Select func(Conn) bool
 	// Schema is the form of the events.
 	Schema Schema
