@@ -192,7 +192,7 @@ func TestRequirementsAreFew(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &mod))
 	for _, r := range mod.Require {
 		if !r.Indirect {
-			require.Contains(t, []string{"golang.org/x/sys", "golang.org/x/crypto", "github.com/stretchr/testify"}, r.Path)
+			require.Contains(t, []string{"golang.org/x/sys", "golang.org/x/crypto", "golang.org/x/net", "github.com/stretchr/testify"}, r.Path)
 		}
 	}
 }
