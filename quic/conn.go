@@ -57,8 +57,9 @@ type Conn struct {
 	flushing    waitList
 	waitingSent waitList
 	exporting   waitList
-	datagrams   *connDatagrams // nil until a call waits for datagrams
-	paths       []*Path        // that AddPath has added and that have not ended
+	datagrams   *connDatagrams  // nil until a call waits for datagrams
+	handlers    *streamHandlers // nil until HandleStreams
+	paths       []*Path         // that AddPath has added and that have not ended
 }
 
 func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
@@ -238,6 +239,7 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 			c.incoming[i] = append(c.incoming[i], StreamID(id))
 		}
 		c.accepting[i].addAll(w)
+		c.startHandlers(i)
 	case streams.EventCanOpenBidi:
 		c.opening[0].addAll(w)
 	case streams.EventCanOpenUni:
@@ -247,10 +249,16 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	case streams.EventReadable:
 		if s := c.streams[id]; s != nil {
 			w.add(s.recv.ready)
+			s.recv.startReadable()
 		}
 	case streams.EventWritable:
 		if s := c.streams[id]; s != nil {
 			w.add(s.send.ready)
+		}
+	case streams.EventReset:
+		if s := c.streams[id]; s != nil && s.recv.whenReset != nil {
+			_, _ = s.tryPeek(0) // finishes the direction with the error
+			s.recv.startReset()
 		}
 	case streams.EventStopped:
 		if s := c.streams[id]; s != nil && !s.send.isDone {
@@ -281,5 +289,6 @@ func (c *Conn) wakeAll(w *wakeSet) {
 	for _, s := range c.streams {
 		w.add(s.recv.ready)
 		w.add(s.send.ready)
+		s.recv.startReadable()
 	}
 }

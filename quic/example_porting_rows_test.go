@@ -61,6 +61,11 @@ func portAccept(ctx context.Context, conn *quic.Conn) (*quic.ReceiveStream, erro
 	return conn.AcceptUniStream(ctx)
 }
 
+// for { stream, err := conn.AcceptStream(ctx); go serve(stream) }
+func portHandle(conn *quic.Conn, serve func(*quic.Stream)) {
+	conn.HandleStreams(serve, nil)
+}
+
 // path, err := conn.AddPath(transport); path.Probe(ctx); path.Switch(); path.Close()
 func portPath(ctx context.Context, conn *quic.Conn, pc net.PacketConn) error {
 	path, err := conn.AddPath(pc)
@@ -145,6 +150,6 @@ func portCode(code quic.TransportErrorCode) string {
 }
 
 var _ = []any{
-	portMoreConfig, portController, portShutdown, portAccept, portPath, portCopy, portSendDatagram, portMoreState,
+	portMoreConfig, portController, portShutdown, portAccept, portHandle, portPath, portCopy, portSendDatagram, portMoreState,
 	portMoreErrors,
 }

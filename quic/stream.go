@@ -32,7 +32,12 @@ type side struct {
 // that a call with megabytes does not delay the packets, timers and other calls of the connection.
 const copyPiece = 64 << 10
 
-type recvSide struct{ side }
+type recvSide struct {
+	side
+	// The connection's mu guards the functions of ReceiveStream.WhenReadable and Stream.WhenReset.
+	whenReadable func()
+	whenReset    func(error)
+}
 
 // ownTrain is the minimum number of bytes for which Write sends a train itself: see Conn.leave.
 const ownTrain = 16 << 10

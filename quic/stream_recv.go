@@ -94,6 +94,7 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 	// If the stream's end has arrived, no STOP_SENDING is sent, and what is buffered is dropped.
 	_ = c.core.StopSending(c.ep.clock.now(), streams.ID(s.id), code)
 	s.recv.finish(readErr)
+	s.recv.whenReadable = nil
 	c.forgetIfDone(s)
 	ready := s.recv.ready
 	c.leave()
