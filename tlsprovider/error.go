@@ -53,13 +53,21 @@ func (a Alert) String() string {
 type Error struct {
 	Alert Alert
 	Err   error
+
+	// ProtocolViolation is set if the peer sent what TLS permits and QUIC forbids. It receives the transport error
+	// PROTOCOL_VIOLATION in place of the alert.
+	ProtocolViolation bool
 }
 
 func (e *Error) Error() string {
-	if e.Err == nil {
-		return "tls: " + e.Alert.String()
+	what := e.Alert.String()
+	if e.ProtocolViolation {
+		what = "PROTOCOL_VIOLATION"
 	}
-	return fmt.Sprintf("tls: %s: %v", e.Alert, e.Err)
+	if e.Err == nil {
+		return "tls: " + what
+	}
+	return fmt.Sprintf("tls: %s: %v", what, e.Err)
 }
 
 func (e *Error) Unwrap() error { return e.Err }

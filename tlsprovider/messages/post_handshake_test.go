@@ -27,5 +27,8 @@ func TestPostHandshake(t *testing.T) {
 		tlstest.RequireAlert(t, tlsprovider.AlertUnexpectedMessage, check(tlsprovider.Server, ticket))
 		tlstest.RequireAlert(t, tlsprovider.AlertUnexpectedMessage, check(tlsprovider.Client, []byte{24}))
 		tlstest.RequireAlert(t, tlsprovider.AlertUnexpectedMessage, check(tlsprovider.Client, slices.Concat(ticket, []byte{24})))
+		// "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type 0x010a"
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6-5
+		tlstest.RequireAlert(t, tlsprovider.AlertUnexpectedMessage, check(tlsprovider.Server, []byte{24}))
 	}
 }

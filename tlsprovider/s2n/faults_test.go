@@ -46,8 +46,11 @@ func TestErrorTable(t *testing.T) {
 				if fault.Side == tlsprovider.Server {
 					su = tlstest.Suite{Client: n, Server: p}
 				}
-				alert := su.Alert(t, fault)
-				got := fmt.Sprintf("0x%x %v", 0x100+int(alert), alert)
+				e := su.Detect(t, fault)
+				got := fmt.Sprintf("0x%x %v", 0x100+int(e.Alert), e.Alert)
+				if e.ProtocolViolation {
+					got = "0xa PROTOCOL_VIOLATION"
+				}
 				want := strings.TrimSuffix(row[1+i], " |")
 				if want == "the same" {
 					want = row[1]

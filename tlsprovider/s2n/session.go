@@ -12,6 +12,7 @@ import (
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+	"github.com/pqquic/pqquic/tlsprovider/messages"
 )
 
 // A session is one handshake. It implements tlsprovider.Session. C frees the connection of s2n-tls when the
@@ -34,9 +35,10 @@ type session struct {
 	sign    *tlsprovider.SignRequest
 	state   tlsprovider.State
 	watch   *watch // nil once tickets are ignored
-	wantPQ  bool   // RequirePQ of any endpoint that the session has had
-	checked bool   // the group was checked for wantPQ
-	outside bool   // a signature was requested from a Signer
+	post    messages.PostHandshake
+	wantPQ  bool // RequirePQ of any endpoint that the session has had
+	checked bool // the group was checked for wantPQ
+	outside bool // a signature was requested from a Signer
 	failed  error
 }
 
@@ -149,6 +151,11 @@ func (s *session) drive(d tlsprovider.CryptoData, keep bool) error {
 	if len(d.Data) > 0 && s.watch != nil {
 		if err := s.watch.peer(s.ep.side.Peer(), d.Level, d.Data); err != nil {
 			return s.fail(tlsprovider.AlertDecodeError, err)
+		}
+	}
+	if s.state.HandshakeDone && d.Level == tlsprovider.LevelApp {
+		if s.failed = s.post.Check(s.ep.side, d.Data); s.failed != nil {
+			return s.failed
 		}
 	}
 	now, err := s.ep.cfg.CurrentTime()

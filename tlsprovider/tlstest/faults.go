@@ -41,10 +41,17 @@ func Faults() []Fault {
 		// type 0x0178 (no_application_protocol)."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-3
 		{"no common application protocol", server, func(t *testing.T, f *faulty) { f.alpn = "other" }},
+		// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the quic_transport_parameters
+		// extension MUST close the connection with an error of type 0x016d (equivalent to a fatal TLS missing_extension
+		// alert, see Section 4.8)."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 		{"ClientHello without transport parameters", server, spoil(1, withoutExtension(0x39))},
 		{"EncryptedExtensions without transport parameters", client, spoil(8, withoutExtension(0x39))},
 		{"KeyUpdate message to the client", client, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
 		{"KeyUpdate message to the server", server, after(tlsprovider.LevelApp, []byte{24, 0, 0, 1, 0})},
+		{"CertificateRequest after the handshake", client, after(tlsprovider.LevelApp, []byte{13, 0, 0, 0})},
+		{"ticket with a limit of early data", client, after(tlsprovider.LevelApp, []byte{4, 0, 0, 22,
+			0, 0, 0, 60, 1, 2, 3, 4, 0, 0, 1, 9, 0, 8, 0, 42, 0, 4, 0, 0, 16, 0})},
 		{"handshake bytes at the wrong level", server, after(tlsprovider.LevelInitial, []byte{1})},
 		// "A client MUST authenticate the identity of the server."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-2
@@ -135,8 +142,8 @@ func mutual(cert func(*testing.T, *faulty) tlsprovider.Certificate) func(*testin
 	}
 }
 
-// Alert runs a handshake with the fault and returns the alert of the side that detects it.
-func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
+// Detect runs a handshake with the fault and returns the error of the side that detects it.
+func (su *Suite) Detect(t *testing.T, fault Fault) *tlsprovider.Error {
 	t.Helper()
 	f := &faulty{su: su, name: "server.test", alpn: "test"}
 	f.client, f.server, f.ca = Configs(t)
@@ -165,7 +172,7 @@ func (su *Suite) Alert(t *testing.T, fault Fault) tlsprovider.Alert {
 	require.Equal(t, fault.Side, side)
 	var e *tlsprovider.Error
 	require.ErrorAs(t, err, &e)
-	return e.Alert
+	return e
 }
 
 // rewrite changes the messages of a type in a sequence of messages.

@@ -7,6 +7,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
 )
 
 // alpnAndSNI runs handshakes with every combination of the protocols and names of a client and a server.
@@ -76,4 +77,25 @@ func (su *Suite) transportParameters(t *testing.T) {
 		require.Equal(t, params, append([]byte{}, p.Params...), n)
 		cs.Close()
 	}
+}
+
+// versionsOfClients reads the versions that a client offers.
+//
+// "Clients MUST NOT offer TLS versions older than 1.3."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.2-3
+// "Endpoints MUST send the quic_transport_parameters extension"
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
+func (su *Suite) versionsOfClients(t *testing.T) {
+	cfg, _, _ := Configs(t)
+	s, err := su.newClient(t, cfg).NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "server.test",
+		TransportParameters: []byte(ClientParams)})
+	require.NoError(t, err)
+	defer s.Close()
+	events, err := s.Advance(nil)
+	require.NoError(t, err)
+	data := cryptoOf(events)[0].Data
+	ch, err := hello.ParseClientHello(data[hello.HeaderLen:])
+	require.NoError(t, err)
+	require.Equal(t, []uint16{hello.VersionTLS13}, ch.Versions)
+	require.True(t, ch.HasParameters)
 }

@@ -118,6 +118,7 @@ func (su *Suite) handshake() []namedTest {
 		{"negotiated ALPN", su.negotiatedALPN, onlyTLS, needs(group(tlsprovider.P256))},
 		{"ALPN and SNI", su.alpnAndSNI, onlyTLS, nil},
 		{"transport parameters", su.transportParameters, anyProvider, nil},
+		{"versions of clients", su.versionsOfClients, anyProvider, nil},
 		{"names that match", su.namesThatMatch, onlyTLS, nil},
 		{"names in certificates", su.namesInCertificates, onlyTLS, nil},
 		{"names of clients", su.namesOfClients, onlyTLS, needs(clientCertificates)},

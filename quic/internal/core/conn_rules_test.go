@@ -115,10 +115,23 @@ func TestPeerBreaksARule(t *testing.T) {
 		{"CRYPTO beyond the buffer", server, []wire.Frame{wire.Crypto{Offset: maxAppCrypto, Data: []byte{1}}}, nil, wire.CryptoBufferExceeded},
 		// "[...] a QUIC endpoint MUST treat any alert from TLS as if it were at the 'fatal' level."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.8-3
+		// "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type 0x010a, equivalent
+		// to a fatal TLS alert of unexpected_message; see Section 4.8."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-6-5
 		{"a KeyUpdate message", server, []wire.Frame{wire.Crypto{Data: []byte{24, 0, 0, 1, 0}}}, nil, 0x10a},
+		{"a KeyUpdate message to a client", client, []wire.Frame{wire.Crypto{Data: []byte{24, 0, 0, 1, 0}}}, nil, 0x10a},
+		// "More specifically, servers MUST NOT send post-handshake TLS CertificateRequest messages, and clients MUST
+		// treat receipt of such messages as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-5
+		{"a CertificateRequest message", client, []wire.Frame{wire.Crypto{Data: []byte{13, 0, 0, 0}}}, nil, wire.ProtocolViolation},
+		// "A client MUST treat receipt of a NewSessionTicket that contains an early_data extension with any other value
+		// as a connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-4.6.1-2
+		{"a ticket with a limit of early data", client, []wire.Frame{wire.Crypto{Data: []byte{4, 0, 0, 22, 0, 0, 0, 60,
+			1, 2, 3, 4, 0, 0, 1, 9, 0, 8, 0, 42, 0, 4, 0, 0, 16, 0}}}, nil, wire.ProtocolViolation},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := connected(t, rigOptions{})
+			r := connected(t, rigOptions{provider: fake.Options{Tickets: -1}})
 			b := tt.raw
 			for _, f := range tt.frames {
 				b = f.Append(b)
@@ -184,6 +197,9 @@ func TestPermittedFramesAreHarmless(t *testing.T) {
 // "Unlike other cases where datagrams are expanded, endpoints MUST NOT discard datagrams that appear to be too small
 // when they contain PATH_CHALLENGE or PATH_RESPONSE."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-7
+// "An endpoint MUST NOT delay transmission of a packet containing a PATH_RESPONSE frame unless constrained by
+// congestion control."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-1
 func TestPathChallenge(t *testing.T) {
 	r := connected(t, rigOptions{})
 	answer := r.say(server, recovery.SpaceApp, wire.PathChallenge{Data: [8]byte{1, 2, 3}})
@@ -248,17 +264,26 @@ func midHandshake(t *testing.T, s recovery.Space) *rig {
 // NEW_CONNECTION_ID frames; if subsequent Initial packets include a different Source Connection ID, they MUST be
 // discarded."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
+// "A client MUST change the Destination Connection ID it uses for sending packets in response to only the first
+// received Initial or Retry packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
+// "A server MUST set the Destination Connection ID it uses for sending packets based on the first received Initial
+// packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
 func TestAnotherSourceConnectionID(t *testing.T) {
 	another := func(header []byte) { header[7+header[5]] ^= 1 }
 	ping := append(wire.Ping{}.Append(nil), make([]byte, MinInitialSize)...) // and PADDING
 	for _, side := range []tlsprovider.Side{client, server} {
 		r := midHandshake(t, recovery.SpaceInitial)
-		c, _ := r.side(side)
+		c, peer := r.side(side)
+		require.Equal(t, side == server, c.ids.dst() == peer.ids.src(), "a client does not know the server's ID yet")
 		r.give(side, r.packet(side, recovery.SpaceInitial, ping, nil))
+		require.Equal(t, peer.ids.src(), c.ids.dst())
 		before := c.Stats()
 		r.give(side, r.packet(side, recovery.SpaceInitial, ping, another))
 		require.Equal(t, before.PacketsReceived, c.Stats().PacketsReceived, "%v", side)
 		require.Equal(t, before.Drops[DropSourceConnID]+1, c.Stats().Drops[DropSourceConnID], "%v", side)
+		require.Equal(t, peer.ids.src(), c.ids.dst())
 		r.give(side, r.packet(side, recovery.SpaceInitial, ping, nil))
 		require.Equal(t, before.PacketsReceived+1, c.Stats().PacketsReceived, "%v", side)
 	}

@@ -264,6 +264,11 @@ func (c *Conn) closeTLS(err error) {
 	var te *tlsprovider.Error
 	if errors.As(err, &te) && te != nil { // a provider may return a nil *Error by mistake
 		alert = te.Alert
+		if te.ProtocolViolation {
+			c.abort(&CloseError{Code: uint64(wire.ProtocolViolation), FrameType: uint64(wire.FrameCrypto),
+				Reason: "TLS message that QUIC forbids", Cause: err})
+			return
+		}
 	}
 	// "The AlertDescription value is added to 0x0100 to produce a QUIC error code from the range
 	// reserved for CRYPTO_ERROR [...]."

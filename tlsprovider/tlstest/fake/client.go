@@ -48,9 +48,6 @@ func (s *session) clientMessage(kind uint8, body, raw []byte) error {
 	case s.state == done && kind == hello.TypeNewSessionTicket:
 		return s.newTicket(body)
 	}
-	// "Endpoints MUST treat the receipt of a TLS KeyUpdate message as a connection error of type
-	// 0x010a, equivalent to a fatal TLS alert of unexpected_message"
-	// https://www.rfc-editor.org/rfc/rfc9001#section-6-5
 	return s.unexpected(kind)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/hello"
+	"github.com/pqquic/pqquic/tlsprovider/messages"
 )
 
 // state is the message that a session waits for.
@@ -56,6 +57,7 @@ type session struct {
 	resume     func(sig []byte) error // called with a Signer's signature
 	ready      [4][2]bool             // level; Sealer, Opener
 	watch      hello.Watch
+	post       messages.PostHandshake
 	st         tlsprovider.State
 }
 
@@ -126,6 +128,11 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		}
 		if d.Level != s.readLevel {
 			return nil, s.fail(tlsprovider.AlertUnexpectedMessage, "received %v bytes, expected %v bytes", d.Level, s.readLevel)
+		}
+		if s.state == done {
+			if s.failed = s.post.Check(s.side, d.Data); s.failed != nil {
+				return nil, s.failed
+			}
 		}
 		s.in = append(s.in, d.Data...)
 		if err := s.run(); err != nil {
