@@ -31,9 +31,11 @@ func (s *idleState) init(c *Conn) {
 // as the minimum of the two advertised values (or the sole advertised value, if only one endpoint
 // advertises a non-zero value)."
 // https://www.rfc-editor.org/rfc/rfc9000#section-10.1-2
-func (s *idleState) setPeer(d time.Duration) {
-	if d > 0 && (s.timeout == 0 || d < s.timeout) {
-		s.timeout = d
+//
+// A client may set the value that it remembers from an earlier connection first, and the one of this connection later.
+func (s *idleState) setPeer(own, peer time.Duration) {
+	if s.timeout = own; peer > 0 && (own == 0 || peer < own) {
+		s.timeout = peer
 	}
 }
 

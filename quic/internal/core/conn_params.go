@@ -69,7 +69,7 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.loss.SetAckDelayExponent(uint8(p.AckDelayExponent))
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
 	c.enableMTUSearch(c.loss.Path(), c.path.Remote.Addr(), int(p.MaxUDPPayloadSize))
-	c.idle.setPeer(p.MaxIdleTimeout)
+	c.idle.setPeer(c.cfg.IdleTimeout, p.MaxIdleTimeout)
 	c.ids.stay = p.DisableActiveMigration
 	c.setPeerAckFrequency(&p)
 	c.setPeerFixedBit(&p)

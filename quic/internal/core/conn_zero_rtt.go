@@ -59,7 +59,7 @@ func (c *Conn) handleEarlyParams(encoded []byte) {
 	c.zero = &zeroState{remembered: &p, lastSent: wire.NoPacket}
 	c.streams.SetPeerParams(&p)
 	c.loss.Path().SetMaxDatagramSize(min(c.cfg.DatagramSize, int(p.MaxUDPPayloadSize)))
-	c.idle.setPeer(p.MaxIdleTimeout)
+	c.idle.setPeer(c.cfg.IdleTimeout, p.MaxIdleTimeout)
 }
 
 // installEarlyKeys installs the keys of 0-RTT packets: a client's Sealer or a server's Opener.
