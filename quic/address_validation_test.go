@@ -3,11 +3,13 @@
 package quic
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -37,6 +39,30 @@ func TestTokenReplacesRetry(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Tokens belong to one server and one version.
+//
+// "A client MUST NOT include a token that is not applicable to the server that it is connecting to, unless the client has
+// the knowledge that the server that issued the token and the server the client is connecting to are jointly managing the
+// tokens."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-6
+func TestTokenOfAnotherServer(t *testing.T) {
+	store := tlsprovider.NewClientStore(0, 0)
+	at := netip.MustParseAddrPort("192.0.2.1:443")
+	mine := tokenKeyOf(tokenServer("one.test", at), wire.Version1)
+	store.Put(mine, []byte("token"))
+	e := &Endpoint{}
+	for _, other := range []string{
+		tokenKeyOf(tokenServer("two.test", at), wire.Version1),
+		tokenKeyOf(tokenServer("one.test", netip.AddrPortFrom(at.Addr(), 444)), wire.Version1),
+		tokenKeyOf(tokenServer("one.test", at), wire.Version2),
+	} {
+		token, _ := e.takeToken(store, other, false)
+		require.Nil(t, token, other)
+	}
+	token, _ := e.takeToken(store, mine, false)
+	require.Equal(t, "token", string(token))
 }
 
 // A server without a lifetime for tokens, or one that never validates, gives clients none.

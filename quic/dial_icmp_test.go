@@ -17,6 +17,10 @@ import (
 // An ICMP message ends a Dial only if it quotes a datagram of this Dial, comes from its peer, and reports
 // that the port is closed. Anyone can send such a message, but only an attacker on the path can quote a
 // datagram.
+//
+// "ICMP message validation MUST include matching IP addresses and UDP ports [RFC8085] and, when possible, connection
+// IDs to an active QUIC session."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-4
 func TestForgedICMP(t *testing.T) {
 	remote, refused := netip.MustParseAddrPort(serverAddr), syscall.ECONNREFUSED
 	for _, tc := range []struct {

@@ -190,6 +190,9 @@ func TestDialAddressesWithUselessConfig(t *testing.T) {
 		cfg := clientConfig()
 		cfg.TLS.NextProtos = nil
 		_, err := w.dialBoth(t.Context(), cfg)
+		// "Unless another mechanism is used for agreeing on an application protocol, endpoints MUST use ALPN for this
+		// purpose."
+		// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-1
 		require.EqualError(t, err, "quic: Config.TLS.NextProtos names no application protocol")
 		w.requireOnly(nil)
 	})

@@ -4,6 +4,7 @@ package quic
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -40,6 +41,34 @@ func TestLoopIDs(t *testing.T) {
 			seen[string(id[:4])] = true
 		}
 		require.Greater(t, len(seen), 9_900, "the four bytes remain random")
+	}
+}
+
+// An observer who does not have the key does not see which IDs name the same loop.
+//
+// "Connection IDs MUST NOT contain any information that can be used by an external observer (that is, one that does not
+// cooperate with the issuer) to correlate them with other connection IDs for the same connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1-4
+func TestLoopIDsDoNotShowTheLoop(t *testing.T) {
+	const n = 30_000
+	ids := newLoopIDs(0x9e3779b9, 3)
+	random := rand.New(rand.NewPCG(1, 2))
+	var ones [32]int
+	var loops [3]int // what the IDs would name without the key
+	for range n {
+		id := binary.BigEndian.AppendUint64(nil, random.Uint64())
+		ids.name(id, 1)
+		w := binary.BigEndian.Uint32(id)
+		for bit := range ones {
+			ones[bit] += int(w>>bit) & 1
+		}
+		loops[(w>>16)%3]++
+	}
+	for bit, count := range ones {
+		require.InDelta(t, n/2, count, n/30, "bit %d", bit)
+	}
+	for loop, count := range loops {
+		require.InDelta(t, n/3, count, n/30, "loop %d", loop)
 	}
 }
 

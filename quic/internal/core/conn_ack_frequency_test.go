@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 func useAckFrequency(c *Config) { c.AckFrequency = true }
@@ -136,6 +138,51 @@ func TestSpinBit(t *testing.T) {
 	}
 	require.InDelta(t, 200/16., off, 12, "one in 16 does not spin")
 	require.Greater(t, spinning, 100)
+}
+
+// TestSpinBitIsOff sends packets with the spin bit to connections that do not use it, because the configuration says so or
+// because they were drawn.
+//
+// "Implementations MUST allow administrators of clients and servers to disable the spin bit either globally or on a
+// per-connection basis."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-4
+// "When the spin bit is disabled, endpoints MAY set the spin bit to any value and MUST ignore any incoming value."
+// https://www.rfc-editor.org/rfc/rfc9000#section-17.4-5
+func TestSpinBitIsOff(t *testing.T) {
+	for _, side := range []tlsprovider.Side{client, server} {
+		for _, drawn := range []bool{false, true} {
+			r := connected(t, rigOptions{})
+			c, puppet := r.side(side)
+			if drawn {
+				c.extend().spin = &spinState{off: true, noise: 12345}
+			}
+			// What is sent must not depend on what is received.
+			var sent [2][]byte
+			for i := range sent {
+				spin := i == 1
+				for range 20 {
+					d := r.packet(side, recovery.SpaceApp, wire.Ping{}.Append([]byte{0, 0, 0}), func(h []byte) {
+						if spin {
+							h[0] |= 0x20
+						}
+					})
+					c.HandleTrain(r.now, Train{Path: c.path, Data: d, SegmentSize: len(d)})
+					for tx, ok := c.PollTransmit(r.now, r.buf); ok; tx, ok = c.PollTransmit(r.now, r.buf) {
+						require.NotEmpty(t, r.read(puppet, bytes.Clone(tx.Data)))
+						sent[i] = append(sent[i], tx.Data[0]&0x20)
+					}
+				}
+				if drawn {
+					c.ext.spin.noise = 12345
+				}
+			}
+			require.NotEmpty(t, sent[0])
+			require.Equal(t, sent[0], sent[1])
+			if !drawn {
+				require.NotContains(t, sent[0], byte(0x20))
+			}
+		}
+	}
 }
 
 // "[An] endpoint resets the spin value for a network path to 0 when changing the connection ID being used on that

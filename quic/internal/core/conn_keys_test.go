@@ -63,6 +63,10 @@ func TestAcknowledgementUnderOldKeys(t *testing.T) {
 }
 
 // Handshake data that TLS has not read when it changes keys closes the connection, at any level.
+//
+// "When TLS provides keys for a higher encryption level, if there is data from a previous encryption level that TLS has
+// not consumed, this MUST be treated as a connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9001#section-4.1.3-10.3
 func TestLeftoverCrypto(t *testing.T) {
 	for _, offset := range []uint64{5000, 9000} {
 		r := newRig(t, rigOptions{provider: fake.Options{Classical: true}})

@@ -70,6 +70,10 @@ func TestCloseHasBaseSize(t *testing.T) {
 }
 
 // An ICMP message counts if it quotes a 1-RTT packet of the connection.
+//
+// "ICMP message validation MUST include matching IP addresses and UDP ports [RFC8085] and, when possible, connection
+// IDs to an active QUIC session."
+// https://www.rfc-editor.org/rfc/rfc9000#section-14.2.1-4
 func TestPacketTooBigIsValidated(t *testing.T) {
 	header := func(r *rig, id wire.ConnID) []byte { return append(id.AppendTo([]byte{0x40}), "the rest"...) }
 	for _, tt := range []struct {

@@ -1,8 +1,10 @@
 package core
 
 import (
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,6 +60,10 @@ func TestServerFollowsClient(t *testing.T) {
 			if to == otherPort {
 				require.Equal(t, before.SmoothedRTT, s.SmoothedRTT, "the measurements are kept")
 			} else {
+				// "On confirming a peer's ownership of its new address, an endpoint MUST immediately reset the congestion
+				// controller and round-trip time estimator for the new path to initial values (see Appendices A.3 and B.3 of
+				// [QUIC-RECOVERY]) unless the only change in the peer's address is its port number."
+				// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-2
 				require.Equal(t, recovery.DefaultInitialRTT, s.SmoothedRTT, "they start again")
 				require.Positive(t, bytesTo(to, sent), "what was in flight on the old path does not fill the window")
 			}
@@ -119,6 +125,9 @@ func TestSmallChallengeIsRepeatedInFull(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-3
 // "An endpoint MUST NOT send more than one PATH_RESPONSE frame in response to one PATH_CHALLENGE frame".
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-4
+// "An endpoint MUST NOT delay transmission of a packet containing a PATH_RESPONSE frame unless constrained by
+// congestion control."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.2-1
 func TestProbingPacketsDoNotMigrate(t *testing.T) {
 	r := connected(t, rigOptions{})
 	probe := wire.PathChallenge{Data: [8]byte{1}}
@@ -180,6 +189,10 @@ func TestFailedValidation(t *testing.T) {
 			r := connected(t, rigOptions{})
 			before := r.server.Stats()
 			start := r.now
+			pto := r.server.loss.ProbePeriod(r.server.loss.Path())
+			if to == otherAddr {
+				pto = r.server.loss.ProbePeriod(nil)
+			}
 			sent := r.sayFull(to, wire.Ping{})
 			challenges := map[wire.PathChallenge]time.Duration{}
 			for r.server.Path().Remote == to {
@@ -195,6 +208,13 @@ func TestFailedValidation(t *testing.T) {
 				sent = r.expireServer()
 			}
 			require.GreaterOrEqual(t, len(challenges), 2)
+			// "This timer SHOULD be set as described in Section 6.2.1 of [QUIC-RECOVERY] and MUST NOT be more
+			// aggressive."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
+			times := slices.Sorted(maps.Values(challenges))
+			for i := 1; i < len(times); i++ {
+				require.GreaterOrEqual(t, times[i]-times[i-1], pto)
+			}
 			require.Equal(t, clientAddr, r.server.Path().Remote)
 			require.InDelta(t, 3*1.024, r.now.Sub(start).Seconds(), 0.01, "three times the probe timeout of a new path")
 			s := r.server.Stats()

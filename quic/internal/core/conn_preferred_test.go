@@ -81,6 +81,40 @@ func TestServerAtPreferredAddress(t *testing.T) {
 	}
 }
 
+// Packets reach the preferred address of a server from another source than that of the handshake. The server validates it,
+// and sends it no more than three times what has come from there.
+//
+// "If packets received at the server's preferred address have a different source address than observed from the client
+// during the handshake, the server MUST protect against potential attacks as described in Sections 9.3.1 and 9.3.2."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9.6.3-3
+func TestPreferredAddressFromElsewhere(t *testing.T) {
+	r := connected(t, rigOptions{server: withPreferred, client: func(c *Config) { c.IgnorePreferredAddress = true }})
+	r.server.path.Local = serverAddr
+	r.serverWrites(60_000)
+	r.serverSends() // fills the window
+	at := Path{Local: preferredAddr, Remote: otherAddr}
+	received, sent, id := 0, 0, r.unusedID()
+	for range 10 {
+		d := r.packet(server, recovery.SpaceApp, []byte{byte(wire.FramePing), 0, 0, 0}, id)
+		received += len(d)
+		r.server.HandleTrain(r.now, Train{Path: at, Data: d, SegmentSize: len(d)})
+		out := r.serverSends()
+		if sent == 0 {
+			challengeOn(t, otherAddr, out)
+		}
+		sent += bytesTo(otherAddr, out)
+		require.LessOrEqual(t, sent, 3*received)
+		for _, s := range r.expireServer() {
+			if s.to == otherAddr {
+				sent += s.size
+			}
+		}
+		require.LessOrEqual(t, sent, 3*received)
+	}
+	require.NoError(t, errOf(r.server))
+	require.Equal(t, serverAddr, r.server.Path().Local, "the new path is not validated")
+}
+
 // A server on the Internet cannot make a client send to the client's own network.
 func TestPreferredAddressesThatAreIgnored(t *testing.T) {
 	public, private, loopback := "203.0.113.1:443", "10.0.0.1:443", "127.0.0.1:443"

@@ -104,12 +104,17 @@ func TestUnknownDatagramsAreDropped(t *testing.T) {
 	at := len(handshake)
 	handshake = append(handshake, make([]byte, 1200)...)
 	wire.PatchLength(handshake, at, 1200)
+	small := wire.AppendLongHeader(nil, wire.PacketInitial, wire.Version1, testID("12345678"), wire.ConnID{}, nil, 0, 4)
+	at = len(small)
+	small = append(small, make([]byte, MinInitialSize-1-at)...)
+	wire.PatchLength(small, at, MinInitialSize-1-at)
 	for _, tt := range []struct {
 		name string
 		d    []byte
 		want DropReason
 	}{
-		{"an Initial packet in less than 1200 bytes", first[:MinInitialSize-1], DropMalformed},
+		{"an Initial packet that is cut", first[:MinInitialSize-1], DropMalformed},
+		{"an Initial packet in less than 1200 bytes", small, DropTooSmall},
 		{"a destination connection ID of seven bytes", short, DropShortConnID},
 		{"an Initial packet that does not authenticate", broken, DropUndecryptable},
 		{"a Handshake packet", handshake, DropUnknownConnID},
@@ -364,6 +369,9 @@ func TestClientAndRetry(t *testing.T) {
 		require.True(t, ok)
 		h, n := wire.ParseLongHeader(tx.Data)
 		require.Positive(t, n)
+		// "In comparison, a token obtained in a Retry packet MUST be used immediately during the connection attempt and
+		// cannot be used in subsequent connection attempts."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-7
 		require.Equal(t, "token", string(h.Token))
 		// "The client MUST NOT change the Source Connection ID because the server could include the connection ID as
 		// part of its token validation logic; see Section 8.1.4."

@@ -39,6 +39,12 @@ func TestConnectionIDFramesOfAPeer(t *testing.T) {
 		// number."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-11
 		{"an ID that is retired already", server, packed(issue(9, 0)), answers(wire.RetireConnectionID{Seq: 9})},
+		// "Receipt of the same frame multiple times MUST NOT be treated as a connection error."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-7
+		{"the same frames again", server, packed(issue(11, 10), issue(11, 10), issue(10, 10)), then(func(r *rig, answer []wire.Frame) {
+			require.Empty(r.t, framesOf[wire.RetireConnectionID](answer))
+			require.Len(r.t, r.server.ids.remote, 2)
+		})},
 		// "A receiver MUST ignore any Retire Prior To fields that do not increase the largest received Retire Prior
 		// To value."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-10

@@ -41,6 +41,10 @@ func withTokens(edit func(*EndpointConfig)) rigOptions {
 
 // A server sends one token after the handshake. The token replaces a Retry in one later connection from the same
 // IP address, and only for some time. A token that is not valid costs the client no more than a Retry.
+//
+// "When a server receives an Initial packet with an address validation token, it MUST attempt to validate the token,
+// unless it has already completed address validation."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-10
 func TestNewToken(t *testing.T) {
 	r := connected(t, withTokens(nil))
 	token := r.client.TakeToken()
@@ -201,5 +205,34 @@ func TestValidationPolicies(t *testing.T) {
 		add(8)
 		got = r.receiveFrom(clientAddr, r.firstFlight(testID("abcdefgh"), nil, partOfHello))
 		require.Equal(t, DropOverload, got.Drop)
+	}
+}
+
+// Tokens that a server issues at the same time to one address differ, and contain nothing but the time.
+//
+// "A server MUST ensure that every NEW_TOKEN frame it sends is unique across all clients, with the exception of those sent
+// to repair losses of previously sent NEW_TOKEN frames."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-4
+// "A token issued with NEW_TOKEN MUST NOT include information that would allow values to be linked by an observer to the
+// connection on which it was issued."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-4
+func TestTokensAreUniqueAndTellNothing(t *testing.T) {
+	r := connected(t, withTokens(nil))
+	seen := map[string]bool{string(r.client.TakeToken()): true}
+	r.endpoint.clamp(r.now)
+	for range 50 {
+		r.server.token = nil
+		r.server.offerToken()
+		frames := framesOf[wire.NewToken](r.heard(r.server, r.client))
+		require.Len(t, frames, 1)
+		token := bytes.Clone(frames[0].Token)
+		require.False(t, seen[string(token)])
+		seen[string(token)] = true
+		rest, _, ok := r.endpoint.openToken(tokenScope{newToken, wire.Version1, clientAddr}, bytes.Clone(token), time.Hour)
+		require.True(t, ok)
+		require.Empty(t, rest)
+		for _, id := range []wire.ConnID{r.client.ids.originalDst, r.client.ids.src(), r.server.ids.src()} {
+			require.False(t, bytes.Contains(token, id.Bytes()))
+		}
 	}
 }

@@ -81,6 +81,9 @@ func TestAckPolicyApp(t *testing.T) {
 	at.now++
 	at.want("max_ack_delay has passed", true)
 	f := at.ack("the first", 100, wire.PNRange{Start: 0, End: 1})
+	// "An endpoint MUST NOT include delays that it does not control when populating the ACK Delay field in an ACK
+	// frame."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.5-2
 	require.EqualValues(t, MaxAckDelay.Microseconds()>>3, f.Delay)
 	require.False(t, f.HasECN)
 
@@ -221,10 +224,16 @@ func TestAckRangesAreBounded(t *testing.T) {
 	require.EqualValues(t, 19_998, f.Largest)
 	require.Empty(t, at.a.AppendAck(nil, at.now, 3))
 
+	// "Receivers can discard all ACK Ranges, but they MUST retain the largest packet number that has been successfully
+	// processed, as that is used to recover packet numbers from subsequent packets; see Section 17.1."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.3-6
+	require.EqualValues(t, 19_998, at.a.Largest())
+
 	// The oldest range may be the newest packet.
 	late := wire.PacketNumber(20_000 - 2*maxAckRanges + 1)
 	at.receive(late)
 	require.False(t, at.a.ShouldProcess(late))
+	require.EqualValues(t, 19_998, at.a.Largest())
 }
 
 // Merge records what another AckState has received. It is acknowledged if an acknowledgement was due there.

@@ -299,6 +299,20 @@ func TestECN(t *testing.T) {
 		require.False(t, lt.l.Path().ECNFailed())
 		require.Equal(t, 12000, lt.l.Path().CongestionWindow())
 	})
+	t.Run("an older packet is acknowledged without counts", func(t *testing.T) {
+		// "An endpoint MUST NOT fail ECN validation as a result of processing an ACK frame that does not increase the
+		// largest acknowledged packet number."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-5
+		lt := newSampledTest(t, 40*ms)
+		sendECT(lt, 4) // 1 to 4
+		lt.advance(40 * ms)
+		require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: 2}, 3, -4), lt.fate))
+		require.False(t, lt.l.Path().ECNFailed())
+		for _, ecn := range []*wire.ECNCounts{nil, {ECT0: 1}} {
+			require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, ecn, 0, -4), lt.fate))
+			require.False(t, lt.l.Path().ECNFailed())
+		}
+	})
 	t.Run("a reduction for marks is never undone", func(t *testing.T) {
 		lt := newSampledTest(t, 40*ms)
 		sendECT(lt, 5)

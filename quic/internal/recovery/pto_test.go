@@ -55,6 +55,10 @@ func TestPTOBackoff(t *testing.T) {
 	lt.advance(ms)
 	lt.send(SpaceApp, 2) // 4, 5
 	lt.wantProbes("both sent", 0, SpaceApp)
+	// "A sender MUST however count these packets as being additionally in flight, since these packets add network load
+	// without establishing packet loss."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
+	require.Equal(t, 5*1200, lt.l.Path().BytesInFlight())
 	// "When a PTO timer expires, the PTO backoff MUST be increased, resulting in the PTO period
 	// being set to twice its current value."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.1-9
@@ -116,6 +120,9 @@ func TestPTOProbesEarliestSpace(t *testing.T) {
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
 	require.Zero(t, lt.l.ProbesPending())
 	lt.wantNoTimer("App packets before the handshake is confirmed")
+	// "The sender MUST discard all recovery state associated with those packets and MUST remove them from the count of
+	// bytes in flight."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-6.4-1
 	require.Equal(t, 1200, lt.l.Path().BytesInFlight())
 	lt.l.ConfirmHandshake(lt.now)
 	lt.expire()

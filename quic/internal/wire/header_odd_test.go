@@ -13,6 +13,15 @@ func TestRetry(t *testing.T) {
 	require.Equal(t, len(b), n)
 	require.Equal(t, Retry{Version: Version1, SrcID: connID("f067a5502a4262b5"), Token: []byte("token")}, p)
 
+	// "The value in the Unused field is set to an arbitrary value by the server; a client MUST ignore these bits."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-17.2.5-3
+	for unused := range byte(16) {
+		b[0] = 0xf0 | unused
+		again, n := ParseRetry(b)
+		require.Equal(t, len(b), n)
+		require.Equal(t, p, again)
+	}
+
 	e := AppendRetry(nil, Version1, ConnID{}, connID("f067a5502a4262b5"), []byte("token"))
 	require.Equal(t, byte(0xf0), e[0]&0xf0)
 	require.Equal(t, b[1:len(b)-RetryTagLen], e[1:])

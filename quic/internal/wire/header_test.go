@@ -95,6 +95,9 @@ func TestLongHeaderRoundTrip(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := AppendLongHeader(nil, tt.typ, Version1, connID(tt.dst), connID(tt.src), tt.token, tt.pn, tt.pnLen)
+			// "The value included prior to protection MUST be set to 0."
+			// https://www.rfc-editor.org/rfc/rfc9000#section-17.2-8.2.1
+			require.Zero(t, b[0]&0x0c)
 			headerLen := len(b)
 			b = append(b, make([]byte, 40)...)
 			PatchLength(b, headerLen, 40)

@@ -210,6 +210,9 @@ func TestVersionInformation(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 // "This transport parameter MUST NOT be sent by a client but MAY be sent by a server."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.6.1
+// "A client MUST NOT include any server-only transport parameter: original_destination_connection_id, preferred_address,
+// retry_source_connection_id, or stateless_reset_token."
+// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-8
 func TestServerOnlyTransportParameters(t *testing.T) {
 	for _, tt := range []struct{ name, hex string }{
 		{"original_destination_connection_id", "00 00"},
