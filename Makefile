@@ -147,7 +147,5 @@ interop: bootstrap build
 
 # Lists the normative sentences of the RFCs with the code and tests that quote them. RFC_DIR has their texts.
 ledger:
-	mkdir -p build/out
 	cd cmd && GOWORK="$$(../scripts/workspace)" go run ./rfcledger -root .. \
-		-reasons ../docs/conformance-reasons.txt >../build/out/conformance.md
-	mv build/out/conformance.md docs/
+		-reasons ../docs/conformance-reasons.txt -out ../docs

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,24 +93,123 @@ func TestRun(t *testing.T) {
 	}
 	write(rfcs, "rfc1.txt", sample)
 	quote := "// \"A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR; see Section 3.\"\n// https://www.rfc-editor.org/rfc/rfc1#section-2.1-1\n"
-	write(root, "a.go", quote)
-	write(root, "a_test.go", quote)
+	write(root, "a.go", quote+"func Limit() {\n"+"}\n")
+	write(root, "a_test.go", "func TestLimit(t *testing.T) {\n\t"+strings.ReplaceAll(quote, "\n", "\n\t")+"f()\n}\n")
 	reasons := write(t.TempDir(), "reasons.txt", "# comment\nrfc1|2.1|An endpoint MUST NOT|there is no such state\n")
 	t.Setenv("RFC_DIR", rfcs)
 
+	dir := t.TempDir()
+	o := options{root: root, reasons: reasons, rfcs: []string{"rfc1"}, out: dir}
 	var out bytes.Buffer
-	require.NoError(t, run(&out, root, reasons, []string{"rfc1"}, false))
-	require.Contains(t, out.String(), "| RFC 1 | 3 | 1 | 1 | 1 | 1 | 1 | 0 | 0 | 0 |")
-	require.Contains(t, out.String(), "  `a.go`\n  `a_test.go`\n")
-	require.Contains(t, out.String(), "  Reason: there is no such state\n")
-	require.Equal(t, 1, strings.Count(out.String(), "**open**"))
+	require.NoError(t, run(&out, &o))
+	require.Empty(t, out.String())
+	index, err := os.ReadFile(filepath.Join(dir, "conformance.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(index), "| [RFC 1](conformance/rfc1.md) | 3 | 1 | 1 | 1 | 1 | 1 | 0 | 0 | 0 |")
+	page, err := os.ReadFile(filepath.Join(dir, "conformance", "rfc1.md"))
+	require.NoError(t, err)
+	require.Contains(t, string(page), "  `a.go`\n  `a_test.go`\n")
+	require.Contains(t, string(page), "  Reason: there is no such state\n")
+	require.Equal(t, 1, strings.Count(string(page), "**open**"))
 
-	out.Reset()
-	require.NoError(t, run(&out, root, reasons, []string{"rfc1"}, true))
+	o.open = true
+	require.NoError(t, run(&out, &o))
 	require.Equal(t, "rfc1|3|A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR as well, unless it MAY wait.\n", out.String())
+	out.Reset()
+	o.open, o.draw = false, 20
+	require.NoError(t, run(&out, &o))
+	require.Equal(t, `1. RFC 1, section 2.1: A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR; see Section 3.
+   code a.go:2 Limit
+   test a_test.go:3 TestLimit
+`, out.String())
 
-	require.ErrorContains(t, run(&out, root, write(root, "r", "rfc1|3|No such sentence|why"), []string{"rfc1"}, true), "has no sentence that begins with")
-	require.ErrorContains(t, run(&out, root, write(root, "r", "rfc1|3|why"), []string{"rfc1"}, true), "want rfc|section|")
+	o.reasons = write(root, "r", "rfc1|3|No such sentence|why")
+	require.ErrorContains(t, run(&out, &o), "has no sentence that begins with")
+	o.reasons = write(root, "r", "rfc1|3|why")
+	require.ErrorContains(t, run(&out, &o), "want rfc|section|")
+	o.rfcs = []string{"rfc2"}
+	o.reasons = ""
+	require.ErrorIs(t, run(&out, &o), os.ErrNotExist)
 	t.Setenv("RFC_DIR", "")
-	require.ErrorContains(t, run(&out, root, "", nil, true), "RFC_DIR is not set")
+	require.ErrorContains(t, run(&out, &o), "RFC_DIR is not set")
+}
+
+// A draw depends on the seed. A sentence that becomes eligible takes its own place and leaves the others theirs.
+func TestDrawRows(t *testing.T) {
+	var rows []row
+	for i := range 100 {
+		at := []place{{file: "a"}}
+		rows = append(rows, row{sentence: sentence{rfc: "rfc1", section: "1", level: "MUST", text: fmt.Sprint("sentence ", i)}, code: at, tests: at})
+	}
+	rows[7].tests = nil
+	text := func(rows []row) (out []string) {
+		for _, r := range rows {
+			out = append(out, r.text)
+		}
+		return out
+	}
+	all := text(drawRows([][]row{rows[:50], rows[50:]}, 1000, 1))
+	require.Len(t, all, 99)
+	require.NotContains(t, all, "sentence 7")
+	require.Equal(t, all[:20], text(drawRows([][]row{rows}, 20, 1)))
+	require.NotEqual(t, all[:20], text(drawRows([][]row{rows}, 20, 2)))
+	rows[7].tests = rows[0].tests
+	with := text(drawRows([][]row{rows}, 1000, 1))
+	at := slices.Index(with, "sentence 7")
+	require.Equal(t, all, slices.Delete(with, at, at+1))
+}
+
+// The source of an RFC becomes text with numbered sections, and its references look as they are printed.
+func TestPlainText(t *testing.T) {
+	const source = `---
+title: Things
+normative:
+  H3:
+    =: RFC9114
+    display: HTTP/3
+
+--- abstract
+
+It MUST NOT count.
+
+--- middle
+
+# Introduction {#intro}
+
+See {{things}} and {{Section 3.7 of
+!HTTP=RFC9110}}.
+
+## Details
+
+~~~
+A figure MUST NOT count.
+~~~
+
+# Things {#things}
+
+Endpoints MUST follow {{H3}}, {{?OTHER=RFC1}} and
+{{Section 2 of H3}}; see {{intro}}.
+
+Term:
+: It MUST be defined.
+
+--- back
+
+# More
+
+## Inner
+
+It SHOULD work.
+`
+	d, err := readDocument("rfc1", bytes.NewReader(plainText([]byte(source))))
+	require.NoError(t, err)
+	var have []string
+	for _, s := range d.sentences {
+		have = append(have, s.section+" "+s.level+" "+s.text)
+	}
+	require.Equal(t, []string{
+		"2 MUST Endpoints MUST follow [HTTP/3], [OTHER] and Section 2 of [HTTP/3]; see Section 1.",
+		"2 MUST Term: It MUST be defined.",
+		"A.1 SHOULD It SHOULD work.",
+	}, have)
 }

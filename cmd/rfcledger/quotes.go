@@ -12,11 +12,28 @@ import (
 
 // A quotation is a sentence of an RFC, or a part of one, in a comment.
 type quotation struct {
-	file, rfc, section string
-	line               int
-	parts              []string // between elisions
-	test               bool
+	place
+	rfc, section string
+	parts        []string // between elisions
+	test         bool
 }
+
+// A place is where a quotation is.
+type place struct {
+	file     string
+	line     int
+	function string // of a Go file; "" outside of functions
+}
+
+func (p place) String() string {
+	if p.function == "" {
+		return fmt.Sprintf("%s:%d", p.file, p.line)
+	}
+	return fmt.Sprintf("%s:%d %s", p.file, p.line, p.function)
+}
+
+// function matches the first line of a function and captures its name.
+var function = regexp.MustCompile(`^func (?:\([^)]*\) )?(\w+)`)
 
 // link matches the line after a quotation.
 var link = regexp.MustCompile(`^https://www\.rfc-editor\.org/rfc/(rfc[0-9]+)#(?:section|appendix)-([0-9A-Z]+(?:\.[0-9]+)*)`)
@@ -56,9 +73,22 @@ func quotations(file, source string) (all []quotation) {
 	test := strings.HasSuffix(file, "_test.go") || strings.Contains(file, "internal/sim/") ||
 		strings.HasPrefix(file, "tlsprovider/tlstest/") && !strings.Contains(file, "/fake/") // the tests of every provider
 	var words []string
+	current, above := "", 0 // the function that the line belongs to; the quotations before the comment that ends here
 	for i, line := range strings.Split(source, "\n") {
 		text, ok := comment(line)
 		m := link.FindStringSubmatch(text)
+		if f := function.FindStringSubmatch(line); f != nil {
+			current = f[1]
+			for j := range all[above:] {
+				all[above+j].function = current
+			}
+		}
+		if strings.HasPrefix(line, "}") {
+			current = ""
+		}
+		if !ok {
+			above = len(all)
+		}
 		switch {
 		case !ok || text == "":
 			words = words[:0]
@@ -66,7 +96,7 @@ func quotations(file, source string) (all []quotation) {
 			words = append(words, text)
 		default:
 			if quote := lastQuotation(joinLines(words)); quote != "" {
-				all = append(all, quotation{file, m[1], m[2], i + 1, changed.Split(quote, -1), test})
+				all = append(all, quotation{place{file, i + 1, current}, m[1], m[2], changed.Split(quote, -1), test})
 			}
 			words = words[:0]
 		}
@@ -97,14 +127,15 @@ func lastQuotation(text string) string {
 // the RFCs have about as many.
 const minOverlap = 20
 
-// A row is a sentence and the files that quote it.
+// A row is a sentence and the places that quote it.
 type row struct {
 	sentence
-	code, tests []string
-	reason      string // why nothing quotes it
+	code, tests []place
+	reason      string // why no code or no test quotes it
 }
 
-func (r *row) done() bool { return len(r.code)+len(r.tests) > 0 || r.reason != "" }
+// open reports whether the row needs a test or a reason.
+func (r *row) open() bool { return len(r.tests) == 0 && r.reason == "" }
 
 // newRows matches quotations with the sentences of a document. It also returns the faults of quotations: texts that
 // are not in the RFC, or not in the section that the link names.
@@ -156,7 +187,7 @@ func (r *row) quote(q quotation) {
 	if q.test {
 		list = &r.tests
 	}
-	if !slices.Contains(*list, q.file) {
-		*list = append(*list, q.file)
+	if !slices.Contains(*list, q.place) {
+		*list = append(*list, q.place)
 	}
 }
