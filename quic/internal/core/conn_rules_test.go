@@ -315,6 +315,8 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 // "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
+// "Endpoints MUST discard packets that are too small to be valid QUIC packets."
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3-14
 func TestNoiseIsDropped(t *testing.T) {
 	r := connected(t, rigOptions{})
 	pkt := r.packet(server, recovery.SpaceApp, wire.MaxData{Max: 1 << 30}.Append(nil), nil)

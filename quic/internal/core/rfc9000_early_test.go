@@ -17,8 +17,7 @@ import (
 type earlyClient struct {
 	*rig
 	early, app tlsprovider.Opener
-	largest    map[recovery.Space]int64
-	version    byte // the lowest byte of the versions in which it has sent 0-RTT packets
+	next       int64 // the largest packet number so far, plus 1
 	numbers    []uint64
 }
 
@@ -26,7 +25,7 @@ type earlyClient struct {
 // so both sides use Initial keys.
 func newEarlyClient(t *testing.T, remembered *wire.TransportParameters) *earlyClient {
 	t.Helper()
-	e := &earlyClient{rig: newRig(t, rigOptions{}), largest: map[recovery.Space]int64{}}
+	e := &earlyClient{rig: newRig(t, rigOptions{})}
 	seal, open := e.pair("earlykey")
 	e.early = open
 	e.client.handleEarlyParams(remembered.Append(nil))
@@ -106,10 +105,10 @@ func (e *earlyClient) frames(open tlsprovider.Opener, pkt []byte, at int) (out [
 	e.t.Helper()
 	require.NotNil(e.t, open, "a packet without keys")
 	desc := []tlsprovider.OpenDesc{{Len: uint32(len(pkt)), PNOffset: uint32(at)}}
-	open.Open(pkt, desc, e.largest[recovery.SpaceApp]-1)
+	open.Open(pkt, desc, e.next-1)
 	require.Equal(e.t, tlsprovider.OpenOK, desc[0].Status)
 	e.numbers = append(e.numbers, desc[0].PacketNumber)
-	e.largest[recovery.SpaceApp] = max(e.largest[recovery.SpaceApp], int64(desc[0].PacketNumber)+1)
+	e.next = max(e.next, int64(desc[0].PacketNumber)+1)
 	for b := pkt[desc[0].HeaderLen:][:desc[0].PayloadLen]; len(b) > 0; {
 		f, n := wire.ParseFrame(b)
 		require.Positive(e.t, n)
