@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger fuzz sim soak
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs fuzz sim soak
 
 build:
 	scripts/build $(VARIANT)
@@ -24,13 +24,13 @@ demo: bootstrap build
 pcap-demo: bootstrap build
 	scripts/pcap-demo $(VARIANT)
 
-# pqinspect, netbench, and netbench's drivers for other stacks.
+# pqinspect, netbench, netbench's drivers for other stacks, and qif.
 tools: bootstrap build
 	mkdir -p "$(BIN)"
 	export GOWORK="$$(scripts/workspace)" && \
-	(cd cmd && $(FIPS) go build $(TAGS) -o "$(BIN)/" ./pqinspect ./netbench) && \
+	(cd cmd && $(FIPS) go build $(TAGS) -o "$(BIN)/" ./pqinspect ./netbench ./qif) && \
 	(cd cmd/peers && $(FIPS) go build -o "$(BIN)/" ./netbench-driver-quic-go ./netbench-driver-xnet)
-	@echo built pqinspect, netbench and its drivers in build/out/bin
+	@echo built pqinspect, netbench, its drivers and qif in build/out/bin
 
 test:
 	scripts/bootstrap test
@@ -144,6 +144,12 @@ clean:
 # matrix: see docs/interop.md. CASES= and PAIRS= select some, such as CASES=handshake,retry PAIRS=native-s2n. Needs root.
 interop: bootstrap build
 	scripts/interop -cases "$${CASES:-}" -pairs "$${PAIRS:-}" -parallel "$${PARALLEL:-8}"
+
+# Encodes and decodes the published files of the QPACK interoperability tests. QIFS_DIR is a checkout of
+# https://github.com/qpackers/qifs.
+qifs:
+	@[ -d "$(QIFS_DIR)" ] || { echo "qifs: set QIFS_DIR to a checkout of https://github.com/qpackers/qifs" >&2; exit 1; }
+	cd cmd && GOWORK="$$(../scripts/workspace)" QIFS_DIR="$(abspath $(QIFS_DIR))" go test -count 1 -v -run Published ./qif
 
 # Lists the normative sentences of the RFCs with the code and tests that quote them. RFC_DIR has their texts.
 ledger:

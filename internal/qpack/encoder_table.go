@@ -8,7 +8,7 @@ import "strings"
 // close to eviction. Rather than reference such an entry, the encoder can emit a Duplicate instruction (Section 4.3.4) and
 // reference the duplicate instead."
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1.1-1
-const drainingShare = 4
+const drainingShare = 8
 
 // insertIfUseful inserts a field that the table does not have, if the Encoder saw it before and there is room. name is
 // the static entry with its name, or -1. It returns the absolute index of the new entry.
@@ -96,9 +96,12 @@ func (e *Encoder) makeRoom(s *section, size uint64) bool {
 func (e *Encoder) setCapacity() {
 	if e.table.capacity == 0 {
 		e.table.setCapacity(e.capacity())
-		e.out = appendInt(e.out, 0x20, 5, e.table.capacity)
+		e.out = AppendSetCapacity(e.out, e.table.capacity)
 	}
 }
+
+// AppendSetCapacity appends the instruction Set Dynamic Table Capacity of the encoder stream.
+func AppendSetCapacity(b []byte, capacity uint64) []byte { return appendInt(b, 0x20, 5, capacity) }
 
 // insert adds an entry for which there is room, and moves the draining index. It returns the entry's absolute index.
 func (e *Encoder) insert(h hashes, name, value string) uint64 {
