@@ -56,7 +56,7 @@ func (c *endpointCounters) add(s quic.EndpointStats) {
 		count(&c.dropped, reason, n)
 	}
 	for event, n := range map[string]uint64{
-		"stateless_reset_sent": d.StatelessReset, "postponed": s.Postponed, "panic": s.Panics,
+		"stateless_reset_sent": d.StatelessReset, "no_connection_id": d.NoConnID, "postponed": s.Postponed, "panic": s.Panics,
 		"validated_by_token": s.ValidatedByToken, "backlog_full": s.BacklogFull, "too_many_connections": s.TooManyConns,
 		"forwarded": s.Forwarded, "send_memory_wait": s.SendMemoryWaits, "receive_memory_drop": s.ReceiveMemoryDrops,
 		"non_quic_received": s.NonQUICReceived,

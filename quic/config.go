@@ -142,6 +142,25 @@ type Config struct {
 	// same size. The peer's datagrams may be larger. 0 means 8972 (8952 over IPv6).
 	MaxUDPPayload int
 
+	// ConnIDLength is the length in bytes of the connection IDs by which the Endpoint finds the connection of a packet, up
+	// to 20. 0 means 8. IDs of less than 8 bytes save space in each packet, but can be guessed, come back in later
+	// connections, and are not answered with stateless resets. A negative value means empty IDs, for an Endpoint that only
+	// dials: it has at most one connection to each address. See docs/connection-ids.md.
+	ConnIDLength int
+	// GenerateConnID, if set, writes what it needs into each new connection ID of the Endpoint, for example routing
+	// information for a load balancer (QUIC-LB). id has ConnIDLength bytes; with several loops it has 4 bytes less, because
+	// the others name the loop. All bytes are random at first. What GenerateConnID changes must not let observers see which
+	// IDs belong together, so it should be encrypted, and IDs must not repeat.
+	//
+	// GenerateConnID is called for each connection and each Retry, and when a peer needs another ID, on any goroutine, possibly
+	// several times at the same time. Locks are held: it must not block, and must not call methods of the Endpoint or of
+	// connections. If it returns an error or panics, clients are dropped, Dial fails, and connections go on with the IDs
+	// that they have. If it returns an ID that is in use, it is called again, up to 16 times.
+	GenerateConnID func(id []byte) error
+	// ConnIDLifetime is the time after which a connection replaces its IDs, at least a minute, so that observers cannot
+	// follow it for longer by its ID. It does so with the next packet of the peer. 0 means that only migration changes them.
+	ConnIDLifetime time.Duration
+
 	// PreferredIPv4 and PreferredIPv6 are addresses of a server to which its clients should move after the handshake (RFC 9000,
 	// section 9.6), for example because they have connected to an anycast address. They must belong to the server's
 	// socket: it must be a *net.UDPConn that is bound to all addresses of the host, with the same port. Port 0 means that
@@ -334,6 +353,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	setDefault(&d.ConnWindow, max(16<<20, d.StreamWindow))
 	setDefault(&d.MaxConnWindow, max(64<<20, d.ConnWindow))
 	setDefault(&d.Loops, 1)
+	setDefault(&d.ConnIDLength, core.ConnIDLen)
 	setDefault(&d.MaxConns, 1<<16)
 	setDefault(&d.MaxSendMemory, 256<<20)
 	setDefault(&d.MaxReceiveMemory, 256<<20)
@@ -371,6 +391,9 @@ func (c *Config) validate() error {
 		return fmt.Errorf("quic: Config.ResetSecret has %d bytes; it needs at least %d", len(c.ResetSecret), minSecret)
 	}
 	if err := checkTokenSecrets(c.TokenSecrets); err != nil {
+		return err
+	}
+	if err := c.validateConnIDs(); err != nil {
 		return err
 	}
 	switch {

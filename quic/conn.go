@@ -85,14 +85,19 @@ func (c *Conn) ID() string {
 	return c.core.OriginalDstID().String()
 }
 
-// LocalAddr returns the local address. Its IP is unspecified if the socket does not report it.
+// LocalAddr returns the local address. If the socket is bound to all addresses, the IP of a connection that was dialed is
+// unspecified until the first datagram has arrived, and for ever if the socket does not report it.
 func (c *Conn) LocalAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if local := c.core.Path().Local; local.IsValid() {
-		return net.UDPAddrFromAddrPort(local)
+	local := c.core.Path().Local
+	if !local.IsValid() {
+		return c.ep.Addr()
 	}
-	return c.ep.Addr()
+	if d := c.dialed; d != nil && local.Addr().IsUnspecified() && d.local.Port() == local.Port() {
+		local = d.local
+	}
+	return net.UDPAddrFromAddrPort(local)
 }
 
 // RemoteAddr returns the peer's address.
@@ -191,6 +196,9 @@ func (c *Conn) UpdateKeys() error {
 
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {
 	c.mu.Lock()
+	if c.dialed != nil {
+		c.dialed.local = t.Path.Local
+	}
 	c.core.HandleTrain(now, t)
 	if c.isUp && now.Sub(c.upAt) > settledAfter {
 		c.ep.pool.reserve(now)

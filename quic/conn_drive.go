@@ -236,7 +236,7 @@ func (c *Conn) handOut(out *outcome) bool {
 	c.mu.Unlock()
 	connected := out.connected
 	c.report(out)
-	c.ep.applyEvents(c, events)
+	conflicts := c.ep.applyEvents(c, events)
 	if job != nil && !(out.runsTLS && c.runHere(job)) {
 		c.ep.pool.submit(tlsTask{c, job}, out.byWorker)
 	}
@@ -246,6 +246,9 @@ func (c *Conn) handOut(out *outcome) bool {
 		runtime.Gosched()
 	}
 	c.mu.Lock()
+	for _, ev := range conflicts {
+		c.core.HandleIDConflict(c.ep.clock.now(), ev)
+	}
 	return true
 }
 

@@ -241,6 +241,7 @@ type dialed struct {
 	tokens tlsprovider.ClientStore // nil if tokens are not kept
 	server string                  // its name in the keys of tokens
 	ready  chan struct{}           // closed when early data can be sent
+	local  netip.AddrPort          // to which the last train was sent; invalid if the socket does not report it
 
 	unanswered *unanswered // see dial_fallback.go
 	classical  bool

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -124,6 +125,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		}
 		e := &Endpoint{common: g, index: i, sock: sock, conns: make(map[core.ConnRef]*Conn)}
 		e.timers.wake = make(waker, 1)
+		e.routes.idLen = full.connIDLen()
 		e.inbox.init(len(pcs))
 		e.sends.init(sock, workers, len(pcs))
 		g.loops = append(g.loops, e)
@@ -180,6 +182,9 @@ func (g *common) closeKeys() {
 // Listen starts accepting connections. Config.TLS must have a certificate, or Config.GetTLSConfig must be
 // set. An Endpoint has at most one Listener at a time.
 func (e *Endpoint) Listen() (*Listener, error) {
+	if e.cfg.connIDLen() == 0 {
+		return nil, errEmptyIDsListen
+	}
 	l := newListener(e)
 	if !e.listener.CompareAndSwap(nil, l) {
 		return nil, errors.New("quic: the endpoint is already listening")
@@ -270,18 +275,34 @@ func (e *Endpoint) handleTimeout(now monotime.Time) {
 // deadline.
 func (e *Endpoint) setTimer() { e.timers.update(&e.timer, e.core.NextTimeout()) }
 
-// applyEvents passes events of a connection to the core's Endpoint.
-func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) {
+// applyEvents passes events of a connection to the core's Endpoint. It returns those with connection IDs of other
+// connections.
+func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) (conflicts []core.EndpointEvent) {
 	if len(evs) == 0 {
-		return
+		return nil
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.clock.now()
 	for _, ev := range evs {
-		e.core.HandleConnEvent(now, c.ref, ev)
+		if ev.Kind == core.AddConnID && ev.ConnID.Len() == 0 {
+			e.releaseRemote(now, ev.Path.Remote)
+		}
+		if !e.core.HandleConnEvent(now, c.ref, ev) {
+			conflicts = append(conflicts, ev)
+		}
 	}
 	e.setTimer()
+	return conflicts
+}
+
+// releaseRemote ends the routing of packets from an address to a connection that has ended for the application, but whose
+// end the core's Endpoint does not know yet, so that the next Dial to the same address succeeds. mu is held.
+func (e *Endpoint) releaseRemote(now monotime.Time, remote netip.AddrPort) {
+	ref := e.core.RemoteOwner(remote)
+	if c := e.conns[ref]; c != nil && c.ctx.Err() != nil {
+		e.core.HandleConnEvent(now, ref, core.EndpointEvent{Kind: core.ConnClosed})
+	}
 }
 
 // logs reports whether messages about connections are logged.

@@ -203,7 +203,9 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		EarlyData:      e.cfg.permitsEarlyData(),
 		ResetKey:       e.resetKey,
 		SetRoute:       func(id wire.ConnID, ref core.ConnRef) { e.routes.set(id, e.conns[ref]) },
+		SetRemote:      func(remote netip.AddrPort, ref core.ConnRef) { e.routes.remotes.set(remote, e.conns[ref]) },
 		NewConnID:      e.newConnID,
+		ConnIDLen:      e.cfg.connIDLen(),
 		Rand:           e.fillRandom,
 		MaxHandshakes:  e.cfg.MaxHandshakes,
 		GreaseFixedBit: e.cfg.GreaseFixedBit,
@@ -227,17 +229,6 @@ func acceptedVersions(versions []Version) []wire.Version {
 		return []wire.Version{wire.Version1}
 	}
 	return wireVersions(versions)
-}
-
-// newConnID returns a random connection ID. If there are several loops, it names this one.
-func (e *Endpoint) newConnID() wire.ConnID {
-	var b [core.ConnIDLen]byte
-	e.fillRandom(b[:])
-	if len(e.loops) > 1 {
-		e.ids.name(b[:], e.index)
-	}
-	id, _ := wire.MakeConnID(b[:])
-	return id
 }
 
 // serverConfig returns the configuration that accepted connections share.
@@ -324,6 +315,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		NextProtos:             nextProtos(protos),
 		Rand:                   e.fillRandom,
 		NewConnID:              e.newConnID,
+		ConnIDLifetime:         cfg.ConnIDLifetime,
 		ResetToken:             func(id wire.ConnID) [16]byte { return e.resetKey.Token(id.Bytes()) },
 		HandshakeTimeout:       cfg.HandshakeTimeout,
 		IdleTimeout:            max(cfg.MaxIdleTimeout, 0),

@@ -22,6 +22,7 @@ const (
 	faultBacklog                   // clients are refused because the backlog is full
 	faultClientConfig              // GetConfigForClient returned an invalid configuration
 	faultQlog                      // the log of a connection cannot be written
+	faultConnID                    // no connection ID could be generated
 	numFaults
 )
 

@@ -71,6 +71,7 @@ type DatagramDrops struct {
 	BadHello        uint64 // not a ClientHello
 	ClosedConn      uint64 // for a connection that has closed
 	RetiredConnID   uint64 // for a connection ID that the peer has retired
+	NoConnID        uint64 // clients that got no connection ID: see Config.GenerateConnID
 	SuppressedReset uint64 // not answered with a stateless reset because of the rate limit
 }
 
@@ -86,7 +87,7 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 		Undecryptable: d[core.DropUndecryptable], HelloTooLarge: d[core.DropHelloBytes],
 		HelloTimeout: d[core.DropHelloTimeout], BadHello: d[core.DropBadHello],
 		ClosedConn: d[core.DropClosedConn], SuppressedReset: d[core.DropResetSuppressed],
-		RetiredConnID: d[core.DropRetiredConnID],
+		RetiredConnID: d[core.DropRetiredConnID], NoConnID: d[core.DropNoConnID],
 	}
 }
 

@@ -65,6 +65,12 @@ var (
 	ErrReadClosed error = &closedError{text: "read on a stream after its Close, which ends both directions: use CloseWrite to end the sending side only"}
 )
 
+// The errors of connections that Dial could not begin.
+var (
+	errConnIDInUse = &closedError{text: "the new connection ID belongs to another connection: dial again"}
+	errRemoteInUse = &closedError{text: "the Endpoint has another connection to this address, and empty connection IDs (Config.ConnIDLength) cannot tell them apart: dial from another Endpoint"}
+)
+
 // ErrIgnore can be returned by Config.Accept to drop a client without an answer. The client's handshake
 // times out.
 var ErrIgnore = errors.New("quic: client ignored")
@@ -231,6 +237,10 @@ func closeError(e *core.CloseError) error {
 		return ErrStatelessReset
 	case errors.Is(e.Silent, core.ErrNoPath):
 		return ErrNoPath
+	case errors.Is(e.Silent, core.ErrConnIDInUse):
+		return errConnIDInUse
+	case errors.Is(e.Silent, core.ErrRemoteInUse):
+		return errRemoteInUse
 	case errors.Is(e.Silent, core.ErrVersionNegotiation):
 		v := &VersionNegotiationError{}
 		for _, version := range e.Versions {

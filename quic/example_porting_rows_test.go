@@ -37,6 +37,9 @@ func portMoreConfig(cfg *quic.Config, pc *net.UDPConn) (*quic.Endpoint, error) {
 	copied.AcceptEarlyData = func(offer quic.EarlyDataOffer) bool { return offer.Own }
 	copied.MaxDatagramFrameSize = 65535 // EnableDatagrams
 	copied.EnableResetStreamAt = true   // EnableStreamResetPartialDelivery
+	copied.ConnIDLength = 20
+	copied.GenerateConnID = func(id []byte) error { id[0] = 1; return nil }
+	copied.ConnIDLifetime = time.Hour
 	copied.Logger = slog.Default()
 	return quic.NewEndpoint(pc, &copied)
 }

@@ -32,6 +32,9 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if full.connIDLen() == 0 {
+		return nil, errEmptyIDsListen
+	}
 	e, err := open(network, addr, full, full.Loops)
 	if err != nil {
 		return nil, err

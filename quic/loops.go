@@ -18,6 +18,10 @@ func openLoops(network, addr string, cfg *Config, loops int) ([]net.PacketConn, 
 		return nil, loopIDs{}, fmt.Errorf("quic: random generator: %w", err)
 	}
 	ids := newLoopIDs(binary.BigEndian.Uint32(key[:]), loops)
+	ids.length = cfg.connIDLen()
+	if cfg.GenerateConnID != nil {
+		ids.Offset = ids.length - namingBytes
+	}
 	pcs, err := udp.ListenGroup(network, addr, ids.Selector, cfg.Logger)
 	if err != nil {
 		return nil, loopIDs{}, fmt.Errorf("quic: Config.Loops is %d: %w", loops, err)
@@ -25,8 +29,12 @@ func openLoops(network, addr string, cfg *Config, loops int) ([]net.PacketConn, 
 	return pcs, ids, nil
 }
 
-// loopIDs makes connection IDs that name a loop. The first four bytes of an ID are w; loop number
-// (w × Key mod 2^32) >> 16 mod Sockets has the connection.
+// namingBytes is the number of bytes of a connection ID that name the loop.
+const namingBytes = 4
+
+// loopIDs makes connection IDs that name a loop. Four bytes of an ID are w; loop number (w × Key mod 2^32) >> 16 mod
+// Sockets has the connection. They are the first four of a random ID, and the last four of one that
+// Config.GenerateConnID writes the rest of.
 //
 // "Connection IDs MUST NOT contain any information that can be used by an external observer [...] to
 // correlate them with other connection IDs for the same connection."
@@ -38,6 +46,7 @@ func openLoops(network, addr string, cfg *Config, loops int) ([]net.PacketConn, 
 type loopIDs struct {
 	udp.Selector
 	inverse uint32 // of Key, modulo 2^32
+	length  int    // of the IDs
 }
 
 func newLoopIDs(random uint32, loops int) loopIDs {
@@ -46,14 +55,15 @@ func newLoopIDs(random uint32, loops int) loopIDs {
 	for range 4 {
 		inverse *= 2 - key*inverse
 	}
-	return loopIDs{udp.Selector{Key: key, Sockets: loops}, inverse}
+	return loopIDs{udp.Selector{Key: key, Sockets: loops}, inverse, core.ConnIDLen}
 }
 
-// loopOf returns the number of the loop that an ID of at least 4 bytes names.
-func (l *loopIDs) loopOf(id []byte) int { return l.Select(binary.BigEndian.Uint32(id)) }
+// loopOf returns the number of the loop that an ID names.
+func (l *loopIDs) loopOf(id []byte) int { return l.Select(binary.BigEndian.Uint32(id[l.Offset:])) }
 
-// name changes the first four bytes of a random ID so that it names a loop.
+// name changes four random bytes of an ID so that it names a loop.
 func (l *loopIDs) name(id []byte, loop int) {
+	id = id[l.Offset:]
 	product := binary.BigEndian.Uint32(id)
 	high, n := product>>16, uint32(l.Sockets)
 	high = high - high%n + uint32(loop)
@@ -69,10 +79,11 @@ func (l *loopIDs) name(id []byte, loop int) {
 // same socket, by a hash of the addresses.
 func (e *Endpoint) ownerOf(d []byte) *Endpoint {
 	const atID = 6
+	n := e.ids.length
 	switch {
-	case len(d) >= 1+core.ConnIDLen && d[0]&0x80 == 0:
+	case len(d) >= 1+n && d[0]&0x80 == 0:
 		return e.loops[e.ids.loopOf(d[1:])]
-	case len(d) >= atID+core.ConnIDLen && d[atID-1] == core.ConnIDLen && wire.HasLongType(d, wire.PacketHandshake):
+	case len(d) >= atID+n && int(d[atID-1]) == n && wire.HasLongType(d, wire.PacketHandshake):
 		return e.loops[e.ids.loopOf(d[atID:])]
 	}
 	return e

@@ -18,7 +18,11 @@ const numShards = 16
 // are those with a long header, of which a connection receives few.
 //
 // TestRoutesAgreeWithCore shows that both answer equally. The workload streams-32 of bench/peers shows what it saves.
-type routes [numShards]routeShard
+type routes struct {
+	idLen   int // the length of the connection IDs
+	shards  [numShards]routeShard
+	remotes remoteRoutes // if idLen is 0
+}
 
 // A routeShard has the connection IDs with the same lowest bits in their last byte. IDs are random, so shards are of
 // about the same size.
@@ -27,7 +31,7 @@ type routeShard struct {
 	conns map[wire.ConnID]*Conn
 }
 
-func (r *routes) shard(id []byte) *routeShard { return &r[id[len(id)-1]%numShards] }
+func (r *routes) shard(id []byte) *routeShard { return &r.shards[id[len(id)-1]%numShards] }
 
 // set routes the packets to an ID, or removes the ID if c is nil.
 func (r *routes) set(id wire.ConnID, c *Conn) {
@@ -55,7 +59,10 @@ func (r *routes) find(id wire.ConnID) *Conn {
 // take removes the longest run of datagrams to one connection ID of a connection from the front of t. It returns nil if
 // the first datagram is for the core.
 func (r *routes) take(t *datagram.Train) (*Conn, datagram.Train) {
-	id := shortID(t.Data, t.SegmentSize)
+	if r.idLen == 0 {
+		return r.remotes.take(t)
+	}
+	id := shortID(t.Data, t.SegmentSize, r.idLen)
 	if id == nil {
 		return nil, datagram.Train{}
 	}
@@ -65,7 +72,7 @@ func (r *routes) take(t *datagram.Train) (*Conn, datagram.Train) {
 		return nil, datagram.Train{}
 	}
 	run, n := *t, 0
-	for string(shortID(t.Data, t.SegmentSize)) == string(id) {
+	for string(shortID(t.Data, t.SegmentSize, r.idLen)) == string(id) {
 		n += len(t.Next())
 	}
 	run.Data = run.Data[:n:n]
@@ -74,8 +81,8 @@ func (r *routes) take(t *datagram.Train) (*Conn, datagram.Train) {
 
 // shortID returns the connection ID of the first of the datagrams in data, or nil if that does not have a short header or
 // is too large for a connection.
-func shortID(data []byte, segment int) []byte {
-	const n = 1 + core.ConnIDLen
+func shortID(data []byte, segment, idLen int) []byte {
+	n := 1 + idLen
 	size := len(data)
 	if segment > 0 {
 		size = min(size, segment)

@@ -22,13 +22,15 @@ import (
 
 // len returns the number of connection IDs.
 func (r *routes) len() (n int) {
-	for i := range r {
-		s := &r[i]
+	for i := range r.shards {
+		s := &r.shards[i]
 		s.mu.Lock()
 		n += len(s.conns)
 		s.mu.Unlock()
 	}
-	return n
+	r.remotes.mu.Lock()
+	defer r.remotes.mu.Unlock()
+	return n + len(r.remotes.conns)
 }
 
 // A routesModel is a core.Endpoint with the routes that it reports. Connections receive random events, with so few
@@ -44,19 +46,20 @@ type routesModel struct {
 	last   core.ConnRef
 }
 
-func newRoutesModel(t *testing.T, seed uint64) *routesModel {
-	m := &routesModel{T: t, Rand: rand.New(rand.NewPCG(seed, 0)), now: 1, conns: map[core.ConnRef]*Conn{}}
+func newRoutesModel(t *testing.T, seed uint64, idLen int) *routesModel {
+	m := &routesModel{routes: routes{idLen: idLen}, T: t, Rand: rand.New(rand.NewPCG(seed, 0)), now: 1, conns: map[core.ConnRef]*Conn{}}
 	for range 24 {
-		var b [core.ConnIDLen]byte
+		b := make([]byte, idLen)
 		for i := range b {
 			b[i] = byte(m.Uint32())
 		}
-		id, _ := wire.MakeConnID(b[:])
+		id, _ := wire.MakeConnID(b)
 		m.ids = append(m.ids, id)
 	}
 	m.core = core.NewEndpoint(&core.EndpointConfig{
 		Provider:      native.New(),
 		MaxHandshakes: 100,
+		ConnIDLen:     idLen,
 		SetRoute:      func(id wire.ConnID, ref core.ConnRef) { m.routes.set(id, m.conns[ref]) },
 	})
 	return m
@@ -146,7 +149,7 @@ func (m *routesModel) destinations(t datagram.Train, fast bool) (to []*Conn) {
 // which the core finds it, and for no others.
 func TestRoutesAgreeWithCore(t *testing.T) {
 	for seed := range uint64(20) {
-		m := newRoutesModel(t, seed)
+		m := newRoutesModel(t, seed, []int{4, 8, 20}[seed%3])
 		found := 0
 		for range 1000 {
 			m.step()
@@ -173,7 +176,7 @@ func TestRoutesAgreeWithCore(t *testing.T) {
 
 // A datagram that no connection may receive is left to the core, although a connection has its ID.
 func TestRoutesTakeNoBadDatagram(t *testing.T) {
-	var r routes
+	r := routes{idLen: core.ConnIDLen}
 	id, _ := wire.MakeConnID([]byte("01234567"))
 	r.set(id, &Conn{})
 	for _, tt := range []struct {
@@ -200,7 +203,7 @@ func TestRoutesTakeNoBadDatagram(t *testing.T) {
 // checks the locks.
 func TestRoutesAtTheSameTime(t *testing.T) {
 	const owners, rounds = 4, 2000
-	var r routes
+	r := routes{idLen: core.ConnIDLen}
 	conns := make([]*Conn, owners)
 	ids := make([][]wire.ConnID, owners)
 	owner := map[wire.ConnID]*Conn{}
@@ -266,5 +269,61 @@ func TestEstablishedConnectionsDoNotNeedTheEndpoint(t *testing.T) {
 		_, err = io.ReadFull(s, buf)
 		require.NoError(t, err, "locked: %v", locked)
 		require.NoError(t, <-written)
+	}
+}
+
+// With empty connection IDs, the routes find connections by the peer's address where the core does, and take the whole
+// train.
+func TestRemoteRoutesAgreeWithCore(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		var r routes
+		conns := map[core.ConnRef]*Conn{}
+		e := core.NewEndpoint(&core.EndpointConfig{
+			Provider:  native.New(),
+			SetRemote: func(remote netip.AddrPort, ref core.ConnRef) { r.remotes.set(remote, conns[ref]) },
+		})
+		now, last, found := monotime.Time(1), core.ConnRef(0), 0
+		remote := func() netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10}), uint16(1+rng.IntN(12))) }
+		for range 2000 {
+			ref := last - core.ConnRef(rng.IntN(8))
+			switch path := (datagram.Path{Remote: remote()}); rng.IntN(6) {
+			case 0:
+				last++
+				conns[last] = &Conn{ref: last}
+				e.Add(now, last, nil)
+			case 1, 2:
+				e.HandleConnEvent(now, ref, core.EndpointEvent{Kind: core.AddConnID, Path: path})
+			case 3:
+				e.HandleConnEvent(now, ref, core.EndpointEvent{Kind: core.RetireConnID, Path: path})
+			case 4:
+				ev := core.EndpointEvent{Kind: core.ConnClosed, Remnant: core.Remnant{Expires: now.Add(time.Duration(1 + rng.IntN(1e9)))}}
+				e.HandleConnEvent(now, ref, ev)
+			case 5:
+				now = now.Add(time.Duration(rng.IntN(1e9)))
+				e.HandleTimeout(now)
+			}
+			require.NoError(t, e.CheckInvariants())
+			train := datagram.Train{Path: datagram.Path{Remote: remote()}, Data: make([]byte, 100), SegmentSize: 40}
+			if rng.IntN(4) == 0 {
+				train.Data[80] = 0xc0
+			}
+			fast := train
+			c, run := r.take(&fast)
+			got := e.Receive(now, &train, core.ValidateUnderLoad, make([]byte, core.MaxUnknownSize))
+			require.Equal(t, got.Kind == core.RouteConn, c != nil)
+			if c != nil {
+				require.Equal(t, got.Conn, c.ref)
+				require.Len(t, run.Data, 100-len(fast.Data))
+				require.Contains(t, []int{0, 20}, len(fast.Data), "all but a long header at the end")
+				found++
+			}
+		}
+		require.Greater(t, found, 100)
+		for ref := range conns {
+			e.HandleConnEvent(now, ref, core.EndpointEvent{Kind: core.ConnClosed})
+		}
+		e.HandleTimeout(now.Add(time.Hour))
+		require.Zero(t, r.len())
 	}
 }

@@ -14,6 +14,8 @@ var (
 	ErrStatelessReset     = errors.New("stateless reset by peer")
 	ErrVersionNegotiation = errors.New("no version in common with the peer")
 	ErrNoPath             = errors.New("no validated network path to the peer is left")
+	ErrConnIDInUse        = errors.New("the new connection ID belongs to another connection")
+	ErrRemoteInUse        = errors.New("connection IDs are empty, and there is another connection to the same address")
 )
 
 // A CloseError describes how a connection ended: with a CONNECTION_CLOSE frame from either side, or without

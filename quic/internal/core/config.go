@@ -41,8 +41,10 @@ type Config struct {
 
 	// Rand fills b with random bytes.
 	Rand func(b []byte)
-	// NewConnID returns a new connection ID of ConnIDLen bytes.
-	NewConnID func() wire.ConnID
+	// NewConnID is EndpointConfig.NewConnID.
+	NewConnID func() (wire.ConnID, error)
+	// ConnIDLifetime is the time after which connection IDs are replaced; 0 means that they are not.
+	ConnIDLifetime time.Duration
 	// ResetToken returns the stateless reset token of one of our connection IDs.
 	ResetToken func(wire.ConnID) [16]byte
 

@@ -86,7 +86,9 @@ const maxPathResponses = 8
 func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Client, version: cfg.firstVersion(), path: path}
 	c.initCommon(now)
-	c.ids.initClient(c)
+	if err := c.ids.initClient(c); err != nil {
+		return nil, err
+	}
 	if cfg.GreaseFixedBit && cfg.TokenGreases && len(cfg.Token) > 0 {
 		// "However, a client MUST NOT set the QUIC Bit to 0 unless the Initial packets it sends include a token provided by
 		// the server in a NEW_TOKEN frame [...], received less than 604800 seconds (7 days) prior on a connection where the
@@ -107,7 +109,9 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
-	c.ids.initServer(c, in)
+	if err := c.ids.initServer(c, in); err != nil {
+		return nil, err
+	}
 	if in.Retried { // the client's first flight and the Retry packet, which the Endpoint has handled
 		c.stats.HandshakeFlights = 2
 	}
@@ -190,6 +194,7 @@ type extensions struct {
 	spin      *spinState     // if the spin bit is enabled
 	versions  *versionState  // if the connection has changed its version
 	fixedBit  *noise         // if the fixed bit is random
+	rotation  *idRotation    // if our connection IDs have a lifetime
 }
 
 // noExtensions stands for the extensions of connections that use none. It is never written.

@@ -95,6 +95,9 @@ func (c *Conn) handlePacket(s recovery.Space, pn wire.PacketNumber, pkt, payload
 		c.ext.spin.received(pkt[0], c.side)
 	}
 	if c.migrating() {
+		if c.mig.unassigned {
+			c.removeUnassigned()
+		}
 		c.followPeer(pn, probing)
 		c.endMigration()
 	}
@@ -196,8 +199,7 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 		}
 		var f wire.RetireConnectionID
 		if f, n = wire.ConsumeRetireConnectionID(b); n > 0 {
-			dst, _ := wire.MakeConnID(pkt[1 : 1+ConnIDLen])
-			c.handleRetireConnID(f, dst)
+			c.handleRetireConnID(f, pkt[1:1+int(c.ids.length)])
 		}
 	case wire.FramePathChallenge:
 		var f wire.PathChallenge
@@ -207,6 +209,9 @@ func (c *Conn) handleFrame(s recovery.Space, t uint64, b, pkt []byte) (n int) {
 	case wire.FramePathResponse:
 		var f wire.PathResponse
 		if f, n = wire.ConsumePathResponse(b); n > 0 && c.migrating() {
+			if c.mig.unassigned {
+				c.removeUnassigned()
+			}
 			c.handlePathResponse(f.Data)
 		}
 	case wire.FrameHandshakeDone:

@@ -2,6 +2,7 @@ package core
 
 import (
 	"crypto/subtle"
+	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -28,10 +29,11 @@ type idState struct {
 	heardInitial bool
 	token        []byte // on a client, the token of its Initial packets
 
-	local     []localID
+	local     []localID // in the order of their sequence numbers
 	nextLocal uint64
 	announced uint64 // the largest sequence number sent in a NEW_CONNECTION_ID frame
-	limit     uint8  // the most that the peer takes, at most maxLocalIDs
+	limit     uint8  // the most that the peer takes, at most maxLocalIDs; 0 if ours are empty
+	length    uint8  // of ours, in bytes
 	stay      bool   // the peer has sent disable_active_migration
 	// preferred is set on a server that has sent preferred_address: packets may arrive at another local address.
 	preferred    bool
@@ -62,28 +64,66 @@ type retiringID struct {
 	sent recovery.SentVal
 }
 
-func (s *idState) initClient(c *Conn) {
-	s.originalDst = c.cfg.NewConnID()
+func (s *idState) initClient(c *Conn) error {
+	var dst [minClientDstID]byte
+	c.cfg.Rand(dst[:])
+	s.originalDst, _ = wire.MakeConnID(dst[:])
 	// "The client MUST include the token in all Initial packets it sends, unless a Retry replaces the token with
 	// a newer one."
 	// https://www.rfc-editor.org/rfc/rfc9000#section-8.1.3-2
 	s.token = c.cfg.Token
-	s.addLocal(c, c.cfg.NewConnID()).used = true
+	id, err := c.cfg.NewConnID()
+	if err != nil {
+		return err
+	}
+	s.addFirst(c, id)
 	s.remote = append(s.remote, remoteID{id: s.originalDst})
+	return nil
 }
 
 // "A server MUST set the Destination Connection ID it uses for sending packets based on the first received Initial
 // packet."
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.2-8
-func (s *idState) initServer(c *Conn, in *Incoming) {
+func (s *idState) initServer(c *Conn, in *Incoming) error {
 	s.originalDst = in.OriginalDstID
 	s.retrySrc, s.retried = in.RetrySrcID, in.Retried
-	s.addLocal(c, in.LocalID).used = true
+	s.addFirst(c, in.LocalID)
 	s.peerFirst, s.havePeer = in.PeerID, true
 	if s.preferred = c.cfg.PreferredIPv4.IsValid() || c.cfg.PreferredIPv6.IsValid(); s.preferred {
-		s.announced = s.addLocal(c, c.cfg.NewConnID()).seq
+		l, err := s.addNew(c)
+		if err != nil {
+			return err
+		}
+		s.announced = l.seq
 	}
 	s.remote = append(s.remote, remoteID{id: in.PeerID})
+	return nil
+}
+
+// addFirst adds our connection ID of the handshake, whose length the others have, too.
+func (s *idState) addFirst(c *Conn, id wire.ConnID) {
+	s.addLocal(c, id).used = true
+	s.length = uint8(id.Len())
+	if c.cfg.ConnIDLifetime > 0 && s.length > 0 {
+		c.extend().rotation = &idRotation{due: c.now.Add(c.cfg.ConnIDLifetime)}
+	}
+}
+
+// addNew adds a connection ID that NewConnID returns. It fails if NewConnID does, or returns IDs that this connection has.
+//
+// "As a trivial example, this means the same connection ID MUST NOT be issued more than once on the same connection."
+// https://www.rfc-editor.org/rfc/rfc9000#section-5.1-4
+func (s *idState) addNew(c *Conn) (*localID, error) {
+	for range maxIDAttempts {
+		id, err := c.cfg.NewConnID()
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(s.local, func(l localID) bool { return l.id == id }) {
+			return s.addLocal(c, id), nil
+		}
+	}
+	return nil, ErrConnIDInUse
 }
 
 // "The sequence number on each newly issued connection ID MUST increase by 1."
@@ -91,7 +131,7 @@ func (s *idState) initServer(c *Conn, in *Incoming) {
 func (s *idState) addLocal(c *Conn, id wire.ConnID) *localID {
 	s.local = append(s.local, localID{seq: s.nextLocal, id: id})
 	s.nextLocal++
-	c.events.addEndpoint(EndpointEvent{Kind: AddConnID, ConnID: id})
+	c.events.addEndpoint(EndpointEvent{Kind: AddConnID, ConnID: id, Path: c.path})
 	return &s.local[len(s.local)-1]
 }
 
@@ -106,9 +146,9 @@ func (s *idState) src() wire.ConnID { return s.local[0].id }
 // "When an endpoint issues a connection ID, it MUST accept packets that carry this connection ID for the duration of
 // the connection or until its peer invalidates the connection ID via a RETIRE_CONNECTION_ID frame (Section 19.16)."
 // https://www.rfc-editor.org/rfc/rfc9000#section-5.1.1-3
-func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
+func (s *idState) accepts(c *Conn, id []byte) bool {
 	for i := range s.local {
-		if s.local[i].id == id {
+		if s.local[i].id.Is(id) {
 			if !s.local[i].used {
 				c.localIDUsed(i)
 			}
@@ -117,7 +157,7 @@ func (s *idState) accepts(c *Conn, id wire.ConnID) bool {
 	}
 	// The client knows a connection ID of ours once it has sent a Handshake packet.
 	return c.side == tlsprovider.Server && !c.spaces[recovery.SpaceInitial].discarded &&
-		(id == s.originalDst || s.retried && id == s.retrySrc)
+		(s.originalDst.Is(id) || s.retried && s.retrySrc.Is(id))
 }
 
 // setPeerFirst stores the connection ID that the server chose in its first Initial or Retry packet.
@@ -154,14 +194,28 @@ func (s *idState) issue(c *Conn) { s.issueSpares(c, 1) }
 
 // issueSpares issues connection IDs until the peer has not used n of them, or takes no more.
 func (s *idState) issueSpares(c *Conn, n int) {
+	active := 0
 	for i := range s.local {
-		if !s.local[i].used {
-			n--
+		if s.local[i].seq >= c.ext.rotation.retirePrior() {
+			active++
+			if !s.local[i].used {
+				n--
+			}
 		}
 	}
-	for ; n > 0 && len(s.local) < int(s.limit); n-- {
-		s.addLocal(c, c.cfg.NewConnID()).sent.Set()
+	for ; n > 0 && active < int(s.limit) && s.issueOne(c); n-- {
+		active++
 	}
+}
+
+// issueOne issues a connection ID. It returns false if there is none. The peer then has fewer for now.
+func (s *idState) issueOne(c *Conn) bool {
+	l, err := s.addNew(c)
+	if err != nil {
+		return false
+	}
+	l.sent.Set()
+	return true
 }
 
 // localIDUsed handles the first packet to the connection ID local[i]. Only the peer knows the ID, so the packet need
@@ -279,8 +333,15 @@ func (c *Conn) announceToken() {
 
 // handleRetireConnID handles a RETIRE_CONNECTION_ID frame. dst is the destination of the packet that
 // carried it.
-func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
+func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst []byte) {
 	s := &c.ids
+	if s.length == 0 {
+		// "An endpoint that provides a zero-length connection ID MUST treat receipt of a RETIRE_CONNECTION_ID frame as a
+		// connection error of type PROTOCOL_VIOLATION."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-9
+		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "the peer retired an empty connection ID")
+		return
+	}
 	if f.Seq > s.announced {
 		// "Receipt of a RETIRE_CONNECTION_ID frame containing a sequence number greater than any
 		// previously sent to the peer MUST be treated as a connection error of type
@@ -293,14 +354,18 @@ func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst wire.ConnID) {
 		if s.local[i].seq != f.Seq {
 			continue
 		}
-		if s.local[i].id == dst {
+		if s.local[i].id.Is(dst) {
 			// "The sequence number [...] MUST NOT refer to the Destination Connection ID
 			// field of the packet in which the frame is contained."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-8
 			c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "the peer retired the connection ID that the packet was sent to")
 			return
 		}
-		c.events.addEndpoint(EndpointEvent{Kind: RetireConnID, ConnID: s.local[i].id})
+		if len(s.local) == 1 && !s.issueOne(c) { // a server that the client still sends to by an ID of its own choice
+			c.abortf(wire.InternalError, wire.FrameRetireConnectionID, "no connection ID is left")
+			return
+		}
+		c.events.addEndpoint(EndpointEvent{Kind: RetireConnID, ConnID: s.local[i].id, Path: c.path})
 		s.local = append(s.local[:i], s.local[i+1:]...)
 		s.issue(c)
 		return
@@ -349,7 +414,8 @@ func (c *Conn) appendNewIDs(b []byte, room int, pn wire.PacketNumber, rec []byte
 		if !l.sent.ShouldSend(probe) {
 			continue
 		}
-		f := wire.NewConnectionID{Seq: l.seq, ConnID: l.id, ResetToken: c.cfg.ResetToken(l.id)}
+		f := wire.NewConnectionID{Seq: l.seq, RetirePriorTo: min(c.ext.rotation.retirePrior(), l.seq),
+			ConnID: l.id, ResetToken: c.resetToken(l.id)}
 		if len(b)+f.Size() > limit {
 			break
 		}

@@ -1,6 +1,10 @@
 package core
 
-import "github.com/pqquic/pqquic/quic/internal/wire"
+import (
+	"net/netip"
+
+	"github.com/pqquic/pqquic/quic/internal/wire"
+)
 
 // A seqWindow records which sequence numbers of the peer's connection IDs have been received, so that a frame that
 // arrives twice does not bring back an ID that we have retired. Numbers ascend by one and few IDs are outstanding, so
@@ -101,7 +105,7 @@ func (c *Conn) releaseRemote(seq uint64) {
 }
 
 // assignIDs gives other connection IDs to the paths whose IDs the peer has retired, first to the path in use. There
-// is one, because the frame that retires IDs brings another. Paths for which none is left are given up.
+// is one, because the frame that retires IDs brings another. The next frames of the packet may bring some for other paths.
 func (c *Conn) assignIDs() {
 	m := c.mig
 	if !c.migrating() {
@@ -113,12 +117,23 @@ func (c *Conn) assignIDs() {
 		return
 	}
 	c.ids.useRemote(m.active.dst)
-	for i := len(m.paths) - 1; i >= 0; i-- {
-		p := m.paths[i]
+	for _, p := range m.paths {
 		if p.dst == was {
 			p.dst = m.active.dst // because of a NAT, they have shared the other one
 		} else if !c.assignID(p) {
-			c.removePath(p)
+			m.unassigned = true
+		}
+	}
+}
+
+// removeUnassigned gives up the paths for which there is no connection ID. It is called before anything else happens to
+// them than that IDs arrive.
+func (c *Conn) removeUnassigned() {
+	m := c.mig
+	m.unassigned = false
+	for i := len(m.paths) - 1; i >= 0; i-- {
+		if !c.assignID(m.paths[i]) {
+			c.removePath(m.paths[i])
 		}
 	}
 }
@@ -133,4 +148,19 @@ func (c *Conn) assignID(p *netPath) bool {
 		p.dst = seq
 	}
 	return ok
+}
+
+// routeRemote has the Endpoint pass packets from an address of the peer to the connection, if our connection IDs are empty.
+// The address of the handshake is known.
+func (c *Conn) routeRemote(remote netip.AddrPort) {
+	if c.ids.length == 0 && remote != c.path.Remote {
+		c.events.addEndpoint(EndpointEvent{Kind: AddConnID, Path: Path{Remote: remote}})
+	}
+}
+
+// unrouteRemote undoes routeRemote if no path leads to the address any more.
+func (c *Conn) unrouteRemote(remote netip.AddrPort) {
+	if c.ids.length == 0 && !c.knowsServer(remote) {
+		c.events.addEndpoint(EndpointEvent{Kind: RetireConnID, Path: Path{Remote: remote}})
+	}
 }

@@ -50,7 +50,7 @@ func (c *Conn) CheckInvariants() error {
 		return fmt.Errorf("%d PATH_RESPONSE frames are queued", len(c.pathResponses))
 	case len(c.ids.remote) > activeConnIDLimit || len(c.ids.retiring) > maxRetiring+maxPaths: // paths may be given up
 		return fmt.Errorf("%d connection IDs, %d retiring", len(c.ids.remote), len(c.ids.retiring))
-	case len(c.ids.local) > maxLocalIDs:
+	case len(c.ids.local) > maxLocalIDs && (c.ext.rotation == nil || len(c.ids.local) > 2*maxLocalIDs):
 		return fmt.Errorf("%d connection IDs are issued", len(c.ids.local))
 	case c.NextTimeout().IsZero():
 		return fmt.Errorf("the connection is open but no timer is armed")

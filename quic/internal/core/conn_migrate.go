@@ -64,6 +64,7 @@ func (c *Conn) AddPath(now monotime.Time, local netip.AddrPort) (uint32, error) 
 func (c *Conn) probe(addrs Path) *netPath {
 	c.wake()
 	p := c.addPath(addrs, true)
+	c.routeRemote(addrs.Remote)
 	// "An endpoint that initiates migration and requires non-zero-length connection IDs SHOULD ensure that the pool of
 	// connection IDs available to its peer allows the peer to use a new connection ID on migration, as the peer will be unable
 	// to respond if the pool is exhausted."

@@ -26,11 +26,11 @@ func (c *Conn) localParams() []byte {
 	if c.side == tlsprovider.Server {
 		p.OriginalDstConnID, p.HasOriginalDstConnID = c.ids.originalDst, true
 		p.RetrySrcConnID, p.HasRetrySrcConnID = c.ids.retrySrc, c.ids.retried
-		p.StatelessResetToken, p.HasStatelessResetToken = c.cfg.ResetToken(c.ids.local[0].id), true
+		p.StatelessResetToken, p.HasStatelessResetToken = c.resetToken(c.ids.local[0].id), true
 		if c.ids.preferred {
 			id := c.ids.local[1].id
 			p.HasPreferredAddress, p.PreferredAddress = true, wire.PreferredAddress{
-				IPv4: c.cfg.PreferredIPv4, IPv6: c.cfg.PreferredIPv6, ConnID: id, ResetToken: c.cfg.ResetToken(id),
+				IPv4: c.cfg.PreferredIPv4, IPv6: c.cfg.PreferredIPv6, ConnID: id, ResetToken: c.resetToken(id),
 			}
 		}
 	}
@@ -57,7 +57,12 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	}
 	c.tls.gotParams = true
 	c.traced(TraceEvent{Kind: TraceParams, Params: encoded})
-	c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
+	if c.ids.length > 0 {
+		// "If an endpoint issues a zero-length connection ID, it will never send a NEW_CONNECTION_ID frame and therefore
+		// ignores the active_connection_id_limit value received from its peer."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
+		c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
+	}
 	if c.sendsZeroRTT() {
 		// "When sending frames in 0-RTT packets, a client MUST only use remembered transport parameters".
 		// https://www.rfc-editor.org/rfc/rfc9000#section-7.4.1-11

@@ -36,6 +36,8 @@ type migration struct {
 	movedBy  wire.PacketNumber // the packet that has changed the path in use
 	// contested is set when packets have arrived from two addresses: see duplicateArrived.
 	contested bool
+	// unassigned is set while a packet is processed that has retired the connection IDs of paths that are not in use.
+	unassigned bool
 
 	preferred       netip.AddrPort // the server's preferred address, on a client, until the handshake is confirmed
 	current         uint32         // the id of the path in use
@@ -396,6 +398,7 @@ func (c *Conn) removePath(p *netPath) {
 	}
 	c.dropRecovery(p)
 	c.releaseRemote(p.dst)
+	c.unrouteRemote(p.addrs.Remote)
 	if p.id != 0 {
 		c.events.add(Event{Kind: EventPathGone, Path: p.id})
 	}

@@ -52,6 +52,9 @@ func (c *Conn) HandleTrain(now monotime.Time, t Train) {
 		off += len(d)
 	}
 	c.openRun(slab, run.ECN)
+	if c.ext.rotation != nil {
+		c.rotateIDs()
+	}
 	if c.trace != nil {
 		c.traceChanges()
 	}
@@ -81,7 +84,7 @@ func (c *Conn) addShort(off int, d []byte) {
 	}
 	i := len(c.recv.descs)
 	c.recv.descs = append(c.recv.descs, tlsprovider.OpenDesc{
-		Offset: uint32(off), Len: uint32(len(d)), PNOffset: 1 + ConnIDLen,
+		Offset: uint32(off), Len: uint32(len(d)), PNOffset: 1 + uint32(c.ids.length),
 	})
 	if len(c.recv.tails) <= i {
 		c.recv.tails = append(c.recv.tails, [16]byte{})
@@ -99,11 +102,11 @@ func (c *Conn) addShort(off int, d []byte) {
 // "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
 func (c *Conn) checkShort(d []byte) DropReason {
-	if len(d) < 1+ConnIDLen || !c.cfg.fixedBitValid(d[0]) {
+	n := 1 + int(c.ids.length)
+	if len(d) < n || !c.cfg.fixedBitValid(d[0]) {
 		return DropMalformed
 	}
-	id, ok := wire.MakeConnID(d[1 : 1+ConnIDLen])
-	if !ok || !c.ids.accepts(c, id) {
+	if !c.ids.accepts(c, d[1:n]) {
 		return DropUnknownConnID
 	}
 	return DropNone
@@ -271,7 +274,7 @@ func (c *Conn) handlePackets(d []byte, whole int, ecn ECN) {
 
 // handleOddLong handles long header packets without a packet number: Version Negotiation and Retry.
 func (c *Conn) handleOddLong(d []byte, nth int) {
-	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	inv, ok := wire.ParseInvariant(d, 0) // it has a long header
 	if ok && nth == 0 && c.side == tlsprovider.Client {
 		switch {
 		case inv.Version == 0:
@@ -316,7 +319,7 @@ func (c *Conn) handleLong(h wire.LongHeader, pkt []byte, ecn ECN) {
 	case h.Version != c.version && !c.acceptsVersion(&h, pkt):
 		c.drop(DropUnknownVersion)
 		return
-	case !c.ids.accepts(c, h.DstID):
+	case !c.ids.accepts(c, h.DstID.Bytes()):
 		c.drop(DropUnknownConnID)
 		return
 	}

@@ -11,7 +11,7 @@ import (
 // Quotes reports whether b is the beginning of a datagram that the client sent before it received anything
 // from the server.
 func (c *Conn) Quotes(b []byte) bool {
-	inv, ok := wire.ParseInvariant(b, ConnIDLen)
+	inv, ok := wire.ParseInvariant(b, 0)
 	return ok && inv.Long && bytes.Equal(inv.DstID, c.ids.originalDst.Bytes()) && !c.ids.heardInitial && !c.ids.retried
 }
 

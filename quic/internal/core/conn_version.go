@@ -224,7 +224,7 @@ func (c *Conn) acceptsVersion(h *wire.LongHeader, pkt []byte) bool {
 func (c *Conn) followVersion(h *wire.LongHeader, pkt []byte) bool {
 	in := &c.spaces[recovery.SpaceInitial].in
 	if !slices.Contains(c.cfg.Versions, h.Version) || c.spaces[recovery.SpaceInitial].discarded ||
-		in.base > 0 || in.have.NumRanges() > 0 || !c.ids.accepts(c, h.DstID) || c.ids.versionTries >= maxVersionSwitches {
+		in.base > 0 || in.have.NumRanges() > 0 || !c.ids.accepts(c, h.DstID.Bytes()) || c.ids.versionTries >= maxVersionSwitches {
 		return false
 	}
 	c.ids.versionTries++

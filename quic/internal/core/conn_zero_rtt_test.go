@@ -278,7 +278,7 @@ func TestZeroRTTBeforeTheClientHello(t *testing.T) {
 			got := r.receiveFrom(clientAddr, s.packet(dst, r.client.ids.src(), make([]byte, 1100)))
 			require.Contains(t, []DropReason{DropIncompleteHello, DropHelloBytes}, got.Drop)
 		}
-		k := r.endpoint.hellos.byKey[initialKey{dst, clientAddr}]
+		k := r.endpoint.hellos.byKey.m[initialKey{dst, clientAddr}]
 		require.NotNil(t, k)
 		require.LessOrEqual(t, k.early, maxHelloEarly)
 		require.Less(t, k.bytes, 2*MinInitialSize, "only the ClientHello counts here")

@@ -25,6 +25,7 @@ const (
 	DropIncompleteHello // kept as part of a ClientHello
 	DropResetSuppressed // not answered with a stateless reset because of the rate limit
 	DropRetiredConnID   // the peer has retired the connection ID
+	DropNoConnID        // no connection ID could be generated
 
 	// Reasons of both.
 	DropUndecryptable // failed to authenticate
@@ -49,7 +50,7 @@ var dropNames = [NumDropReasons]string{
 	"none", "malformed", "too small", "unknown version", "unknown connection ID",
 	"not accepting", "short connection ID", "rate limit", "overload", "hello bytes", "hello timeout",
 	"bad hello", "stateless reset", "version negotiation", "retry", "invalid token",
-	"incomplete hello", "reset suppressed", "retired connection ID",
+	"incomplete hello", "reset suppressed", "retired connection ID", "no connection ID",
 	"undecryptable", "closed connection",
 	"wrong path", "duplicate", "unexpected packet", "keys unavailable", "keys discarded",
 	"source connection ID", "unexpected token", "invalid retry", "invalid version negotiation",

@@ -22,13 +22,23 @@ type EndpointConfig struct {
 	// none any more. The driver can then find the connection of a packet with a short header itself: it
 	// must route such a packet as Receive does.
 	SetRoute func(id wire.ConnID, ref ConnRef)
+	// SetRemote is like SetRoute for the packets from an address, if connection IDs are empty.
+	SetRemote func(remote netip.AddrPort, ref ConnRef)
 
 	// GreaseFixedBit is Config.GreaseFixedBit of the server's connections.
 	GreaseFixedBit bool
 
-	// NewConnID returns a new connection ID of ConnIDLen bytes. Rand fills b with random bytes.
-	NewConnID func() wire.ConnID
-	Rand      func([]byte)
+	// NewConnID returns a new connection ID of ConnIDLen bytes, from 0 to wire.MaxConnIDLen. IDs should not repeat. An ID
+	// that a connection of the Endpoint has is not used.
+	//
+	// "An endpoint that uses this design MUST either use the same connection ID length for all connections or encode the
+	// length of the connection ID such that it can be recovered without state."
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
+	NewConnID func() (wire.ConnID, error)
+	// ConnIDLen must not be 0 if Accept is set: see endpoint_remotes.go.
+	ConnIDLen int
+	// Rand fills b with random bytes.
+	Rand func(b []byte)
 
 	// MaxHandshakes is the number of incomplete handshakes beyond which clients must validate their address
 	// with Retry. Beyond twice that number, connection attempts are dropped.
@@ -65,16 +75,28 @@ const (
 	defaultRetryLifetime = 10 * time.Second
 )
 
+// maxIDAttempts is how often a connection ID that is in use is replaced by another one before its use fails.
+const maxIDAttempts = 16
+
+// minClientDstID is the smallest length of the connection ID that a client chooses for its first packet.
+//
+// "This Destination Connection ID MUST be at least 8 bytes in length."
+// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
+const minClientDstID = 8
+
 // An Endpoint serves a set of sockets. It finds the connection that a datagram belongs to and handles
 // datagrams that belong to none. What peers without a connection can make it keep is bounded.
 type Endpoint struct {
 	cfg   EndpointConfig
 	now   monotime.Time
-	conns map[ConnRef]*connEntry
-	ids   map[wire.ConnID]idEntry
-	// initials finds servers' connections and their remnants by the connection ID that the client chose.
-	initials map[initialKey]idEntry
-	tokens   map[[16]byte]tokenEntry
+	conns table[ConnRef, *connEntry]
+	ids   table[wire.ConnID, idEntry]
+	// initials finds servers' connections and their remnants by the connection ID that the client chose. If our own IDs
+	// are empty, it finds clients' connections: see endpoint_remotes.go.
+	initials table[initialKey, idEntry]
+	// remotes has further addresses from which packets belong to a connection with empty IDs. It is nil until there is one.
+	remotes map[ConnRef][]netip.AddrPort
+	tokens  table[[16]byte, tokenEntry]
 
 	hellos      helloTable
 	nextAttempt monotime.Time // when postponed clients are next offered; zero means that there are none
@@ -107,8 +129,8 @@ type connEntry struct {
 	ids     []wire.ConnID
 	retired []wire.ConnID // the connection IDs that the peer retired last
 	tokens  [][16]byte
-	// initial is the key of the client's first packets, before it knew a connection ID of ours. It is valid
-	// if hasInitial is set.
+	// initial is the key of the client's first packets, before it knew a connection ID of ours, or of all packets if our
+	// IDs are empty. It is valid if hasInitial is set.
 	initial    initialKey
 	hasInitial bool
 	handshake  bool // counted in Endpoint.handshakes
@@ -124,7 +146,7 @@ type idEntry struct {
 // setID routes the packets to a connection ID, and deleteID forgets it. All changes of Endpoint.ids are made here, so
 // that the driver knows them.
 func (e *Endpoint) setID(id wire.ConnID, entry idEntry) {
-	e.ids[id] = entry
+	e.ids.set(id, entry)
 	if entry.remnant != nil || entry.retired {
 		entry.ref = 0
 	}
@@ -134,13 +156,29 @@ func (e *Endpoint) setID(id wire.ConnID, entry idEntry) {
 }
 
 func (e *Endpoint) deleteID(id wire.ConnID) {
-	delete(e.ids, id)
+	e.ids.delete(id)
 	if e.cfg.SetRoute != nil {
 		e.cfg.SetRoute(id, 0)
 	}
 }
 
-// initialKey identifies a client that does not know a connection ID of ours yet.
+// newConnID returns a connection ID that no connection has. ok is false if NewConnID fails, or returns IDs that are in
+// use again and again.
+func (e *Endpoint) newConnID() (id wire.ConnID, ok bool) {
+	for range maxIDAttempts {
+		id, err := e.cfg.NewConnID()
+		if err != nil {
+			return wire.ConnID{}, false
+		}
+		if old, used := e.ids.get(id); !used || old.remnant != nil {
+			return id, true
+		}
+	}
+	return wire.ConnID{}, false
+}
+
+// initialKey identifies a peer that does not know a connection ID of ours, because we have not sent it one yet or because
+// ours are empty.
 type initialKey struct {
 	id     wire.ConnID
 	remote netip.AddrPort
@@ -154,9 +192,7 @@ type tokenEntry struct {
 // NewEndpoint returns an Endpoint.
 func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 	e := &Endpoint{
-		cfg: *cfg, conns: make(map[ConnRef]*connEntry), ids: make(map[wire.ConnID]idEntry),
-		initials: make(map[initialKey]idEntry), tokens: make(map[[16]byte]tokenEntry),
-		scratch: make([]byte, 0, MaxUnknownSize),
+		cfg: *cfg, scratch: make([]byte, 0, MaxUnknownSize),
 	}
 	c := &e.cfg
 	if c.HelloBytes <= 0 {
@@ -169,7 +205,6 @@ func NewEndpoint(cfg *EndpointConfig) *Endpoint {
 		c.RetryLifetime = defaultRetryLifetime
 	}
 	e.divideLimits(max(c.Shares, 1))
-	e.hellos.init()
 	return e
 }
 
@@ -206,13 +241,13 @@ func (e *Endpoint) clamp(now monotime.Time) {
 func (e *Endpoint) Add(now monotime.Time, ref ConnRef, in *Incoming) {
 	e.clamp(now)
 	c := &connEntry{ref: ref}
-	e.conns[ref] = c
+	e.conns.set(ref, c)
 	if in == nil {
 		return
 	}
 	e.decided(in)
 	c.initial, c.hasInitial = initialKey{in.DstID, in.Path.Remote}, true
-	e.initials[c.initial] = idEntry{ref: ref}
+	e.setInitial(c.initial, idEntry{ref: ref})
 	c.handshake = true
 	e.handshakes++
 }

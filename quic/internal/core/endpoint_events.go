@@ -12,19 +12,31 @@ import (
 // maxTokens bounds the reset tokens of one connection. A Conn has no more connection IDs of its peer.
 const maxTokens = 2 * activeConnIDLimit
 
-// HandleConnEvent applies a change of a connection to the routing tables.
-func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEvent) {
+// HandleConnEvent applies a change of a connection to the routing tables. It returns false if AddConnID is not possible
+// because a connection has or had the connection ID. The driver then calls Conn.HandleIDConflict. A remnant gives way.
+func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEvent) bool {
 	e.clamp(now)
-	c := e.conns[ref]
-	if c == nil {
-		return
+	c, ok := e.conns.get(ref)
+	if !ok {
+		return true
 	}
 	switch ev.Kind {
 	case AddConnID:
+		if ev.ConnID.Len() == 0 {
+			return e.addRemote(c, ev.Path.Remote)
+		}
+		if old, ok := e.ids.get(ev.ConnID); ok {
+			if old.remnant == nil {
+				return false
+			}
+			old.remnant.ids = slices.DeleteFunc(old.remnant.ids, func(id wire.ConnID) bool { return id == ev.ConnID })
+		}
 		c.ids = append(c.ids, ev.ConnID)
 		e.setID(ev.ConnID, idEntry{ref: ref})
 	case RetireConnID:
-		if i := slices.Index(c.ids, ev.ConnID); i >= 0 {
+		if ev.ConnID.Len() == 0 {
+			e.removeRemote(c, ev.Path.Remote)
+		} else if i := slices.Index(c.ids, ev.ConnID); i >= 0 {
 			c.ids = slices.Delete(c.ids, i, i+1)
 			e.keepRetired(c, ev.ConnID)
 		}
@@ -35,23 +47,25 @@ func (e *Endpoint) HandleConnEvent(now monotime.Time, ref ConnRef, ev EndpointEv
 			known = true
 		}
 		if known {
-			e.tokens[ev.Token] = tokenEntry{ref, ev.Path.Remote}
+			e.tokens.set(ev.Token, tokenEntry{ref, ev.Path.Remote})
 		}
 	case RemoveResetToken:
 		if i := slices.Index(c.tokens, ev.Token); i >= 0 {
 			c.tokens = slices.Delete(c.tokens, i, i+1)
-			delete(e.tokens, ev.Token)
+			e.tokens.delete(ev.Token)
 		}
 	case HandshakeComplete:
 		e.finishHandshake(c)
 	case ConnClosed:
 		e.finishHandshake(c)
 		for _, t := range c.tokens {
-			delete(e.tokens, t)
+			e.tokens.delete(t)
 		}
+		e.removeRemotes(c)
 		e.keepRemnant(c, ev.Remnant)
-		delete(e.conns, ref)
+		e.conns.delete(ref)
 	}
+	return true
 }
 
 // keepRetired remembers a connection ID that the peer has retired. Otherwise reordered packets to it would
@@ -84,8 +98,8 @@ func (e *Endpoint) expireInitials() {
 	n := 0
 	for ; n < len(e.oldInitials) && due(e.oldInitials[n].until, e.now); n++ {
 		c := e.oldInitials[n].c
-		if e.conns[c.ref] == c {
-			delete(e.initials, c.initial)
+		if known, _ := e.conns.get(c.ref); known == c {
+			e.deleteInitial(c.initial)
 			c.hasInitial = false
 		}
 	}
@@ -97,7 +111,7 @@ func (e *Endpoint) expireInitials() {
 // CheckInvariants returns an error if the Endpoint's tables are inconsistent.
 func (e *Endpoint) CheckInvariants() error {
 	ids, tokens, initials, unfinished := 0, 0, 0, 0
-	for _, c := range e.conns {
+	for _, c := range e.conns.m {
 		ids += len(c.ids) + len(c.retired)
 		tokens += len(c.tokens)
 		if c.hasInitial {
@@ -106,6 +120,9 @@ func (e *Endpoint) CheckInvariants() error {
 		if c.handshake {
 			unfinished++
 		}
+	}
+	for _, further := range e.remotes {
+		initials += len(further)
 	}
 	for _, h := range []*expiryHeap[*remnant]{&e.closed, &e.refused} {
 		for _, r := range h.items {
@@ -116,12 +133,12 @@ func (e *Endpoint) CheckInvariants() error {
 		}
 	}
 	switch {
-	case ids != len(e.ids):
-		return fmt.Errorf("%d connection IDs are routed, but connections have %d", len(e.ids), ids)
-	case tokens != len(e.tokens):
-		return fmt.Errorf("%d reset tokens are routed, but connections have %d", len(e.tokens), tokens)
-	case len(e.initials) != initials:
-		return fmt.Errorf("%d connection IDs of clients are routed, but connections have %d", len(e.initials), initials)
+	case ids != e.ids.len():
+		return fmt.Errorf("%d connection IDs are routed, but connections have %d", e.ids.len(), ids)
+	case tokens != e.tokens.len():
+		return fmt.Errorf("%d reset tokens are routed, but connections have %d", e.tokens.len(), tokens)
+	case e.initials.len() != initials:
+		return fmt.Errorf("%d connection IDs of clients are routed, but connections have %d", e.initials.len(), initials)
 	case unfinished != e.handshakes:
 		return fmt.Errorf("%d handshakes are counted, but there are %d", e.handshakes, unfinished)
 	case e.closed.len() > e.maxRemnants || e.refused.len() > e.maxRemnants:

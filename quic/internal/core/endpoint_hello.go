@@ -30,7 +30,7 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d []byte,
 		return e.drop(DropRateLimit)
 	}
 	key := initialKey{h.DstID, p.Remote}
-	k, known := e.hellos.byKey[key]
+	k, known := e.hellos.byKey.get(key)
 	if known && k.state == helloTaken {
 		return e.drop(DropIncompleteHello)
 	}
@@ -64,7 +64,11 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d []byte,
 		e.keepDatagram(k, kept)
 	}
 	if !known {
-		k.in.LocalID = e.cfg.NewConnID()
+		var ok bool
+		if k.in.LocalID, ok = e.newConnID(); !ok {
+			k.in.closeKeys()
+			return e.drop(DropNoConnID)
+		}
 	}
 	if k.state == helloIncomplete && k.complete() {
 		if known {
@@ -125,7 +129,7 @@ func (e *Endpoint) expireHello(k *hello) {
 
 // receiveEarly keeps a datagram with a 0-RTT packet that overtook a part of the ClientHello.
 func (e *Endpoint) receiveEarly(p Path, ecn ECN, h *wire.LongHeader, d []byte) Routed {
-	k := e.hellos.byKey[initialKey{h.DstID, p.Remote}]
+	k, _ := e.hellos.byKey.get(initialKey{h.DstID, p.Remote})
 	switch {
 	case k == nil, h.Type != wire.Packet0RTT, !e.cfg.EarlyData:
 		return e.drop(DropUnknownConnID)

@@ -60,7 +60,7 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, v Validation, reply []by
 	for len(t.Data) > 0 {
 		ahead := *t
 		next := ahead.Next()
-		if !sameShortID(d, next) {
+		if !sameShortID(d, next, e.cfg.ConnIDLen) {
 			if other, ok := e.find(t.Path, next); !ok || other != entry {
 				break
 			}
@@ -74,14 +74,14 @@ func (e *Endpoint) Receive(now monotime.Time, t *Train, v Validation, reply []by
 
 // sameShortID reports whether two datagrams are 1-RTT packets with the same connection ID, in which case
 // find returns the same for both. This is true of almost all datagrams of a train.
-func sameShortID(a, b []byte) bool {
-	const n = 1 + ConnIDLen
+func sameShortID(a, b []byte, idLen int) bool {
+	n := 1 + idLen
 	return len(a) >= n && len(b) >= n && a[0]&0x80 == 0 && b[0]&0x80 == 0 && string(a[1:n]) == string(b[1:n])
 }
 
 // find returns the destination of a datagram.
 func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
-	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	inv, ok := wire.ParseInvariant(d, e.cfg.ConnIDLen)
 	if !ok {
 		return idEntry{}, false
 	}
@@ -89,13 +89,11 @@ func (e *Endpoint) find(p Path, d []byte) (idEntry, bool) {
 	if !ok {
 		return idEntry{}, false
 	}
-	if entry, ok := e.ids[id]; ok {
+	if entry, ok := e.ids.get(id); ok {
 		return entry, true
 	}
-	if inv.Long && inv.Version != 0 {
-		if entry, ok := e.initials[initialKey{id, p.Remote}]; ok {
-			return entry, true
-		}
+	if inv.Long && inv.Version != 0 || len(inv.DstID) == 0 {
+		return e.initials.get(initialKey{id, p.Remote})
 	}
 	return idEntry{}, false
 }
@@ -116,7 +114,7 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply
 	if d[0]&0x80 == 0 {
 		return e.receiveUnknownShort(p, d, reply)
 	}
-	inv, ok := wire.ParseInvariant(d, ConnIDLen)
+	inv, ok := wire.ParseInvariant(d, e.cfg.ConnIDLen)
 	switch {
 	case !ok, len(d) > MaxUnknownSize:
 		return e.drop(DropMalformed)
@@ -136,7 +134,9 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply
 		// payload that is smaller than the smallest allowed maximum datagram size of 1200 bytes."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-14.1-4
 		return e.drop(DropTooSmall)
-	case h.DstID.Len() < 8:
+	case h.DstID.Len() < minClientDstID && !e.hellos.has(initialKey{h.DstID, p.Remote}):
+		// A client that has received an acknowledgement of half its ClientHello sends to an ID of ours.
+		//
 		// "This Destination Connection ID MUST be at least 8 bytes in length."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
 		return e.drop(DropShortConnID)

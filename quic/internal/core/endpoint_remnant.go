@@ -69,7 +69,7 @@ func (e *Endpoint) receiveRemnant(p Path, d []byte, r *remnant, reply []byte) Ro
 // keepRemnant replaces a connection with its remnant.
 func (e *Endpoint) keepRemnant(c *connEntry, r Remnant) {
 	k := &remnant{Remnant: r, ids: append(c.ids, c.retired...), initial: c.initial, hasInitial: c.hasInitial}
-	if r.Expires.IsZero() || len(k.ids) == 0 {
+	if r.Expires.IsZero() || len(k.ids) == 0 && !(e.cfg.ConnIDLen == 0 && k.hasInitial) {
 		e.unroute(k)
 		return
 	}
@@ -80,9 +80,12 @@ func (e *Endpoint) keepRemnant(c *connEntry, r Remnant) {
 // nil. Clients give up a handshake after some seconds.
 func (e *Endpoint) keepRefused(in *Incoming, b []byte) {
 	k := &remnant{Remnant: Remnant{Close: b, Expires: e.now.Add(8 * e.cfg.HelloTimeout)}, answered: e.now,
-		ids: []wire.ConnID{in.LocalID}, initial: initialKey{in.DstID, in.Path.Remote}}
-	_, taken := e.initials[k.initial]
+		initial: initialKey{in.DstID, in.Path.Remote}}
+	_, taken := e.initials.get(k.initial)
 	k.hasInitial = !taken
+	if _, taken := e.ids.get(in.LocalID); !taken {
+		k.ids = []wire.ConnID{in.LocalID}
+	}
 	e.addRemnant(&e.refused, k)
 }
 
@@ -95,7 +98,7 @@ func (e *Endpoint) addRemnant(h *expiryHeap[*remnant], k *remnant) {
 		e.setID(id, idEntry{remnant: k})
 	}
 	if k.hasInitial {
-		e.initials[k.initial] = idEntry{remnant: k}
+		e.setInitial(k.initial, idEntry{remnant: k})
 	}
 	const round = monotime.Time(remnantRound)
 	k.Expires = (k.Expires + round - 1) / round * round
@@ -112,7 +115,7 @@ func (e *Endpoint) unroute(k *remnant) {
 		e.deleteID(id)
 	}
 	if k.hasInitial {
-		delete(e.initials, k.initial)
+		e.deleteInitial(k.initial)
 	}
 }
 

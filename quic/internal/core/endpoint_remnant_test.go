@@ -142,7 +142,7 @@ func TestClientsConnIDIsForgotten(t *testing.T) {
 	require.True(t, r.server.tls.confirmed)
 	first := r.firstFlight(r.client.ids.originalDst, nil, wire.Ping{}.Append(nil))
 	require.Equal(t, RouteConn, r.receiveFrom(clientAddr, first).Kind)
-	require.False(t, r.server.ids.accepts(r.server, r.client.ids.originalDst))
+	require.False(t, r.server.ids.accepts(r.server, r.client.ids.originalDst.Bytes()))
 	r.now = r.now.Add(defaultHelloTimeout + time.Second)
 	r.endpoint.HandleTimeout(r.now)
 	require.NoError(t, r.endpoint.CheckInvariants())

@@ -66,7 +66,10 @@ func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	if e.cfg.TokenKey == nil {
 		return e.drop(DropOverload)
 	}
-	src := e.cfg.NewConnID()
+	src, ok := e.retryConnID()
+	if !ok {
+		return e.drop(DropNoConnID)
+	}
 	token, err := e.sealRetryToken(in, src)
 	if err != nil {
 		return e.drop(DropOverload)
@@ -81,6 +84,19 @@ func (e *Endpoint) sendRetry(in *Incoming, reply []byte) Routed {
 	}
 	e.drops[DropRetried]++
 	return e.reply(in.Path, append(b, tag[:]...))
+}
+
+// retryConnID returns the source connection ID of a Retry packet. The client sends to it and derives Initial keys from it,
+// so it has the length that the RFC requires of the connection IDs that clients choose. A load balancer that reads the
+// first bytes of a connection ID finds in it what NewConnID has written.
+func (e *Endpoint) retryConnID() (id wire.ConnID, ok bool) {
+	id, err := e.cfg.NewConnID()
+	if missing := minClientDstID - id.Len(); err == nil && missing > 0 {
+		b := make([]byte, missing)
+		e.cfg.Rand(b)
+		id, _ = wire.MakeConnID(append(id.AppendTo(nil), b...))
+	}
+	return id, err == nil
 }
 
 // rejectToken sends INVALID_TOKEN to a client whose Initial packet is authentic.

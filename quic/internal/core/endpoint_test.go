@@ -202,7 +202,7 @@ func TestIncompleteHellosExpire(t *testing.T) {
 		const port = 1000
 		send(port)
 		began := r.now
-		k := r.endpoint.hellos.byKey[initialKey{testID("12345678"), netip.AddrPortFrom(clientAddr.Addr(), port)}]
+		k := r.endpoint.hellos.byKey.m[initialKey{testID("12345678"), netip.AddrPortFrom(clientAddr.Addr(), port)}]
 		require.Equal(t, began.Add(first), k.expires)
 		for r.now.Before(began.Add(most)) {
 			r.now = r.now.Add(time.Second)
@@ -213,7 +213,7 @@ func TestIncompleteHellosExpire(t *testing.T) {
 		require.Equal(t, MinInitialSize, k.bytes, "a repetition takes no room")
 		r.endpoint.HandleTimeout(r.now)
 		require.NoError(t, r.endpoint.CheckInvariants())
-		require.NotSame(t, k, r.endpoint.hellos.byKey[k.key])
+		require.NotSame(t, k, r.endpoint.hellos.byKey.m[k.key])
 	}
 }
 
@@ -282,7 +282,7 @@ func TestRetryToken(t *testing.T) {
 	r.now = r.now.Add(defaultRetryLifetime)
 	require.NotEqual(t, RouteAdmit, answer(clientAddr, retry.SrcID, token).Kind)
 	require.Equal(t, 1, r.endpoint.hellos.len(), "the token is valid until it expires")
-	for _, h := range r.endpoint.hellos.byKey {
+	for _, h := range r.endpoint.hellos.byKey.m {
 		require.True(t, h.in.Validated && h.in.Retried)
 		require.Equal(t, testID("12345678"), h.in.OriginalDstID)
 	}

@@ -131,7 +131,7 @@ func TestInitialsOfOneDatagramAgree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := native.New()
-			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(),
+			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(), ConnIDLen: ConnIDLen,
 				Versions: []wire.Version{wire.Version1}, MaxHandshakes: 100})
 			defer e.Close()
 			s := newStranger(t, p, "12345678")
@@ -185,7 +185,7 @@ func TestWorkOfOneInitialDatagram(t *testing.T) {
 				r.receiveFrom(clientAddr, tt.d(s))
 				require.LessOrEqual(t, p.derivations, tt.derivations, "%s: derived once", name)
 			}
-			for _, k := range r.endpoint.hellos.byKey {
+			for _, k := range r.endpoint.hellos.byKey.m {
 				require.LessOrEqual(t, k.have.NumRanges(), maxHelloGaps, name)
 				k.in.closeKeys()
 			}
@@ -375,7 +375,7 @@ func BenchmarkInitialDatagram(b *testing.B) {
 		{"known, bytewise", true, func(s *stranger) []byte { return s.bytewise(2000) }},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(),
+			e := NewEndpoint(&EndpointConfig{Provider: p, Accept: true, NewConnID: countedIDs(), ConnIDLen: ConnIDLen,
 				Versions: []wire.Version{wire.Version1}, MaxHandshakes: 100})
 			s := newStranger(b, p, "12345678")
 			first, worst := s.hello(), tt.d(s)
@@ -397,7 +397,7 @@ func BenchmarkInitialDatagram(b *testing.B) {
 				e.HandleTimeout(now)
 				fastest = min(fastest, time.Since(begin))
 				e.outbox = nil
-				if k := e.hellos.byKey[initialKey{s.dst, clientAddr}]; k != nil {
+				if k := e.hellos.byKey.m[initialKey{s.dst, clientAddr}]; k != nil {
 					e.hellos.remove(k)
 					k.in.closeKeys()
 				}
@@ -411,11 +411,11 @@ func BenchmarkInitialDatagram(b *testing.B) {
 	}
 }
 
-func countedIDs() func() wire.ConnID {
+func countedIDs() func() (wire.ConnID, error) {
 	n := uint64(0)
-	return func() wire.ConnID {
+	return func() (wire.ConnID, error) {
 		n++
 		id, _ := wire.MakeConnID(binary.BigEndian.AppendUint64(nil, n))
-		return id
+		return id, nil
 	}
 }

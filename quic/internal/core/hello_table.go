@@ -10,7 +10,7 @@ import (
 // A helloTable holds the clients without a connection. Each has two keys, because a client that has
 // received our acknowledgement sends to the connection ID in it.
 type helloTable struct {
-	byKey    map[initialKey]*hello
+	byKey    table[initialKey, *hello]
 	byExpiry expiryHeap[*hello]
 	bytes    int
 	early    int // bytes of 0-RTT packets, which are not in bytes
@@ -23,11 +23,15 @@ type helloTable struct {
 // len returns the number of clients.
 func (t *helloTable) len() int { return t.byExpiry.len() }
 
-func (t *helloTable) init() { t.byKey = make(map[initialKey]*hello) }
+// has reports whether a client has the key.
+func (t *helloTable) has(key initialKey) bool {
+	_, ok := t.byKey.get(key)
+	return ok
+}
 
 func (t *helloTable) add(h *hello) {
-	t.byKey[h.key] = h
-	t.byKey[h.localKey()] = h
+	t.byKey.set(h.key, h)
+	t.byKey.set(h.localKey(), h)
 	t.bytes += h.bytes
 	t.early += h.early
 	h.listed = true
@@ -35,8 +39,8 @@ func (t *helloTable) add(h *hello) {
 }
 
 func (t *helloTable) remove(h *hello) {
-	delete(t.byKey, h.key)
-	delete(t.byKey, h.localKey())
+	t.byKey.delete(h.key)
+	t.byKey.delete(h.localKey())
 	t.bytes -= h.bytes
 	t.early -= h.early
 	t.byExpiry.remove(h)
@@ -115,7 +119,7 @@ func (t *helloTable) check(limit int) error {
 			waiting++
 		}
 		switch {
-		case h.at != i || t.byKey[h.key] != h || t.byKey[h.localKey()] != h || !h.listed:
+		case h.at != i || t.byKey.m[h.key] != h || t.byKey.m[h.localKey()] != h || !h.listed:
 			return fmt.Errorf("ClientHello %d of %d is not in the table", i, t.len())
 		case h.early > maxHelloEarly:
 			return fmt.Errorf("ClientHello with %d bytes of 0-RTT packets", h.early)

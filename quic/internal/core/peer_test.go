@@ -74,7 +74,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	require.NoError(t, err)
 	resetKey, err := p.NewResetKey(testSecret)
 	require.NoError(t, err)
-	ec := &EndpointConfig{Provider: p, Accept: true, TokenKey: tokenKey, ResetKey: resetKey, NewConnID: r.connID, Rand: r.fill,
+	ec := &EndpointConfig{Provider: p, Accept: true, TokenKey: tokenKey, ResetKey: resetKey, NewConnID: r.newConnID, ConnIDLen: ConnIDLen, Rand: r.fill,
 		MaxHandshakes: 10_000, Versions: []wire.Version{wire.Version1}}
 	if o.endpoint != nil {
 		o.endpoint(ec)
@@ -84,7 +84,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	config := func(side tlsprovider.Side, te tlsprovider.Endpoint, edit func(*Config)) *Config {
 		cfg := &Config{
 			Side: side, Provider: p, TLS: te, ServerName: "server.test", NextProtos: []string{"test"},
-			Rand: r.fill, NewConnID: r.connID, ResetToken: func(id wire.ConnID) [16]byte { return resetKey.Token(id.Bytes()) },
+			Rand: r.fill, NewConnID: r.newConnID, ResetToken: func(id wire.ConnID) [16]byte { return resetKey.Token(id.Bytes()) },
 			HandshakeTimeout: 10 * time.Second, IdleTimeout: 30 * time.Second, DatagramSize: MinInitialSize,
 			Streams: streams.Config{RecvWindow: 64 << 10, MaxRecvWindow: 1 << 20, ConnWindow: 128 << 10, MaxConnWindow: 2 << 20,
 				SendBuffer: 1 << 20, MaxBidi: 10, MaxUni: 10, AbortRate: 200, SendMemory: streams.NewBudget(1 << 30), RecvMemory: streams.NewBudget(1 << 30)},
@@ -140,6 +140,8 @@ func (r *rig) connID() wire.ConnID {
 	id, _ := wire.MakeConnID(b[:])
 	return id
 }
+
+func (r *rig) newConnID() (wire.ConnID, error) { return r.connID(), nil }
 
 // pump moves datagrams and runs TLS jobs until neither side has anything to send.
 func (r *rig) pump() {
@@ -355,7 +357,7 @@ func (r *rig) heard(c, puppet *Conn) (out []wire.Frame) {
 func (r *rig) read(puppet *Conn, d []byte) (out []wire.Frame) {
 	r.t.Helper()
 	for len(d) > 0 {
-		s, off, n := recovery.SpaceApp, 1+ConnIDLen, len(d)
+		s, off, n := recovery.SpaceApp, 1+int(puppet.ids.length), len(d)
 		if d[0]&0x80 != 0 {
 			h, size := wire.ParseLongHeader(d)
 			require.Positive(r.t, size)

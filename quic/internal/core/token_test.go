@@ -87,7 +87,7 @@ func TestNewToken(t *testing.T) {
 	require.Equal(t, DropIncompleteHello, got.Drop, "the port does not matter")
 	require.Equal(t, before+1, r.endpoint.hellos.len())
 	require.EqualValues(t, 1, r.endpoint.ValidatedByToken())
-	for _, h := range r.endpoint.hellos.byKey {
+	for _, h := range r.endpoint.hellos.byKey.m {
 		require.True(t, h.in.Validated)
 		require.False(t, h.in.Retried)
 	}

@@ -28,7 +28,7 @@ const MaxDatagramSize = 9000 - 20 - 8
 // without a connection rest on it. It is also the size of the buffers for replies.
 const MaxUnknownSize = 1500 - 20 - 8
 
-// ConnIDLen is the length of the connection IDs that we issue.
+// ConnIDLen is the usual length of the connection IDs that we issue. EndpointConfig.ConnIDLen may be another.
 const ConnIDLen = 8
 
 // A ConnRef identifies a connection to the driver. It is not 0.

@@ -23,6 +23,7 @@ type Node struct {
 	Endpoint *core.Endpoint
 	Conns    map[core.ConnRef]*Conn
 
+	ids    *ConnIDs
 	peer   *Node
 	link   direction // towards the peer
 	accept *core.Config
@@ -74,12 +75,25 @@ type PathEvent struct {
 	Path uint32
 }
 
+// ConnIDs are the connection IDs of a node.
+type ConnIDs struct {
+	Len int
+	// Generate returns a new ID. nil means random ones.
+	Generate func() (wire.ConnID, error)
+}
+
 // newNode returns a new host.
-func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConfig) *Node {
+func (w *World) newNode(name string, addr netip.AddrPort, cfg *core.EndpointConfig, ids *ConnIDs) *Node {
+	if ids == nil {
+		ids = &ConnIDs{Len: core.ConnIDLen}
+	}
+	if ids.Generate == nil {
+		ids = &ConnIDs{Len: ids.Len, Generate: w.randomIDs(ids.Len)}
+	}
 	cfg.Rand = w.fill
-	cfg.NewConnID = w.connID
+	cfg.NewConnID, cfg.ConnIDLen = ids.Generate, ids.Len
 	n := &Node{
-		w: w, Name: name, Addr: addr, nat: nat{public: addr}, Endpoint: core.NewEndpoint(cfg),
+		w: w, ids: ids, Name: name, Addr: addr, nat: nat{public: addr}, Endpoint: core.NewEndpoint(cfg),
 		Conns: make(map[core.ConnRef]*Conn), buf: make([]byte, 64<<10),
 	}
 	w.nodes = append(w.nodes, n)
@@ -97,11 +111,14 @@ func (w *World) fill(b []byte) {
 	}
 }
 
-func (w *World) connID() wire.ConnID {
-	var b [core.ConnIDLen]byte
-	w.fill(b[:])
-	id, _ := wire.MakeConnID(b[:])
-	return id
+// randomIDs returns a function that returns random connection IDs.
+func (w *World) randomIDs(length int) func() (wire.ConnID, error) {
+	return func() (wire.ConnID, error) {
+		b := make([]byte, length)
+		w.fill(b)
+		id, _ := wire.MakeConnID(b)
+		return id, nil
+	}
 }
 
 // dial starts a connection to the peer.
@@ -322,9 +339,7 @@ func (c *Conn) driveOnce() {
 		c.event(ev)
 	}
 	c.App.run(c)
-	for _, ev := range c.PollEndpointEvents() {
-		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
-	}
+	c.passEndpointEvents()
 	for {
 		expected := c.HasTransmit(w.now)
 		tx, ok := c.PollTransmit(w.now, n.buf)
@@ -341,10 +356,19 @@ func (c *Conn) driveOnce() {
 	for ev, ok := c.PollEvent(); ok; ev, ok = c.PollEvent() {
 		c.event(ev)
 	}
-	for _, ev := range c.PollEndpointEvents() {
-		n.Endpoint.HandleConnEvent(w.now, c.ref, ev)
-	}
+	c.passEndpointEvents()
 	n.armEndpoint()
+}
+
+// passEndpointEvents passes the connection's events to the Endpoint.
+func (c *Conn) passEndpointEvents() {
+	for evs := c.PollEndpointEvents(); evs != nil; evs = c.PollEndpointEvents() {
+		for _, ev := range evs {
+			if !c.node.Endpoint.HandleConnEvent(c.node.w.now, c.ref, ev) {
+				c.HandleIDConflict(c.node.w.now, ev)
+			}
+		}
+	}
 }
 
 // startTLS runs a job and returns it to the connection after its delay, or queues it.

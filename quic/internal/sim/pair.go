@@ -25,6 +25,8 @@ type Options struct {
 	TLSDelay time.Duration
 	// Config, if set, changes the configuration of each side.
 	Config func(*core.Config)
+	// ClientIDs and ServerIDs, if set, are the connection IDs of each side instead of 8 random bytes.
+	ClientIDs, ServerIDs *ConnIDs
 	// Endpoint, if set, changes the configuration of the server's Endpoint.
 	Endpoint func(*core.EndpointConfig)
 	// Validation is the server's policy for clients' addresses.
@@ -62,18 +64,18 @@ func NewPair(o Options) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Client, err = p.node("client", o.ClientProvider, 1, false)
+	p.Client, err = p.node("client", o.ClientProvider, 1, false, o.ClientIDs)
 	if err != nil {
 		return nil, err
 	}
-	p.Server, err = p.node("server", o.ServerProvider, 2, true)
+	p.Server, err = p.node("server", o.ServerProvider, 2, true, o.ServerIDs)
 	if err != nil {
 		return nil, err
 	}
 	p.Client.peer, p.Server.peer = p.Server, p.Client
 	p.Client.link.Link, p.Server.link.Link = o.Up, o.Down
-	p.ClientConfig = p.config(tlsprovider.Client, o.ClientProvider, ce)
-	p.Server.accept = p.config(tlsprovider.Server, o.ServerProvider, se)
+	p.ClientConfig = p.config(p.Client, tlsprovider.Client, o.ClientProvider, ce)
+	p.Server.accept = p.config(p.Server, tlsprovider.Server, o.ServerProvider, se)
 	p.Server.app = o.Server
 	p.Server.validation = o.Validation
 	return p, nil
@@ -82,7 +84,7 @@ func NewPair(o Options) (*Pair, error) {
 // secret is a secret that an operator would configure.
 var secret = []byte("a secret of thirty-two bytes, yes")
 
-func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bool) (*Node, error) {
+func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bool, ids *ConnIDs) (*Node, error) {
 	tokenKey, err := prov.NewTokenKey(secret)
 	if err != nil {
 		return nil, err
@@ -102,21 +104,21 @@ func (p *Pair) node(name string, prov tlsprovider.Provider, host byte, accept bo
 	if p.opts.IPv6 {
 		addr = netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 15: host})
 	}
-	n := p.newNode(name, netip.AddrPortFrom(addr, 4433), cfg)
+	n := p.newNode(name, netip.AddrPortFrom(addr, 4433), cfg, ids)
 	if d := p.opts.TLSDelay; d > 0 {
 		n.TLSDelay = func() time.Duration { return time.Duration(p.Rand.Int64N(int64(d) + 1)) }
 	}
 	return n, nil
 }
 
-func (p *Pair) config(side tlsprovider.Side, prov tlsprovider.Provider, te tlsprovider.Endpoint) *core.Config {
+func (p *Pair) config(n *Node, side tlsprovider.Side, prov tlsprovider.Provider, te tlsprovider.Endpoint) *core.Config {
 	resetKey, err := prov.NewResetKey(secret)
 	if err != nil {
 		panic(err)
 	}
 	cfg := &core.Config{
 		Side: side, Provider: prov, TLS: te, ServerName: ServerName, NextProtos: []string{ALPN},
-		Rand: p.fill, NewConnID: p.connID,
+		Rand: p.fill, NewConnID: n.ids.Generate,
 		ResetToken:       func(id wire.ConnID) [16]byte { return resetKey.Token(id.Bytes()) },
 		HandshakeTimeout: 120 * time.Second, IdleTimeout: 30 * time.Second,
 		DatagramSize: core.MinInitialSize,

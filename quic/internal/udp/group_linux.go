@@ -13,7 +13,7 @@ import (
 
 // ListenGroup opens sel.Sockets sockets with the same address (SO_REUSEPORT). A datagram with the long header
 // of QUIC reaches the socket that the kernel selects by a hash of its addresses and ports, and one with the
-// short header the socket that sel selects by the four bytes after the first. If the system refuses the BPF
+// short header the socket that sel selects by the connection ID, which begins with the second byte. If the system refuses the BPF
 // program that does this, ListenGroup logs a warning, and short headers are distributed by the hash, too.
 //
 // The group does not change until a socket is closed. No datagram is received before it is complete, because
@@ -106,14 +106,14 @@ func (s Selector) program() []unix.SockFilter {
 	const (
 		byHash     = 0xffffffff
 		longHeader = 0x80
-		need       = 5 // the first byte and the four bytes that select
 	)
+	at := 1 + uint32(s.Offset) // the four bytes that select
 	return []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},                                // A = length
-		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: need, Jf: 7},               // A < 5: by hash
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: at + 4, Jf: 7},             // too short: by hash
 		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 0},                          // A = first byte
 		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: longHeader, Jt: 5},        // long header: by hash
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 1},                          // A = the four bytes
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: at},                         // A = the four bytes
 		{Code: unix.BPF_ALU | unix.BPF_MUL | unix.BPF_K, K: s.Key},                     // A *= Key
 		{Code: unix.BPF_ALU | unix.BPF_RSH | unix.BPF_K, K: 16},                        // A >>= 16
 		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(max(s.Sockets, 1))}, // A %= Sockets

@@ -59,7 +59,7 @@ func receiveOne(t *testing.T, arrivals <-chan arrival, want []byte) int {
 // source only.
 func TestGroupSelects(t *testing.T) {
 	for _, sockets := range []int{2, 3, MaxGroup} {
-		sel := Selector{Key: rand.Uint32() | 1, Sockets: sockets}
+		sel := Selector{Key: rand.Uint32() | 1, Sockets: sockets, Offset: sockets % 4}
 		local, arrivals := openGroup(t, "udp", "[::]:0", sel)
 		byHash := map[int]bool{}
 		for i := range 200 {
@@ -75,14 +75,15 @@ func TestGroupSelects(t *testing.T) {
 				return receiveOne(t, arrivals, b)
 			}
 			hash := -1
-			for _, size := range []int{5, 21, 1200} {
+			at := 1 + sel.Offset
+			for _, size := range []int{at + 4, 21, 1200} {
 				b := make([]byte, size)
 				for j := range b {
 					b[j] = byte(rand.Uint32())
 				}
 				b[0] &= 0x7f
-				require.Equal(t, sel.Select(binary.BigEndian.Uint32(b[1:])), send(b), "%x of %+v", b[:5], sel)
-				for _, other := range [][]byte{append([]byte{b[0] | 0x80}, b[1:]...), b[:1], b[:4]} {
+				require.Equal(t, sel.Select(binary.BigEndian.Uint32(b[at:])), send(b), "%x of %+v", b[:at+4], sel)
+				for _, other := range [][]byte{append([]byte{b[0] | 0x80}, b[1:]...), b[:1], b[:at+3]} {
 					got := send(other)
 					if hash < 0 {
 						hash = got

@@ -28,6 +28,9 @@ func (id *ConnID) Bytes() []byte { return id.b[:id.n] }
 // Len returns the length in bytes.
 func (id ConnID) Len() int { return int(id.n) }
 
+// Is reports whether the ID has the bytes b. It is faster than a comparison with an ID that is made of them.
+func (id *ConnID) Is(b []byte) bool { return string(id.b[:id.n]) == string(b) }
+
 // AppendTo appends the bytes.
 func (id ConnID) AppendTo(b []byte) []byte { return append(b, id.b[:id.n]...) }
 
