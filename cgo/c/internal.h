@@ -63,8 +63,20 @@ pqq_packet_key *pqq_packet_key_new(const pqq_suite *s, const pqq_version *v, con
 void pqq_packet_key_free(pqq_packet_key **k);
 void pqq_packet_nonce(const pqq_packet_key *k, uint64_t pn, uint8_t nonce[PQQ_NONCE]);
 
+/* pqq_header_key_init sets up a mask that the caller clears. */
 int pqq_header_key_init(pqq_crypto_mask *h, const pqq_suite *s, const pqq_version *v,
 	const uint8_t *secret);
+
+/* A pqq_header is a key of header protection that can rest: it then has no mask, which is many times larger than the
+ * key. pqq_header_wake makes the mask unless it exists. */
+typedef struct {
+	pqq_crypto_mask *mask;
+	uint8_t key[32];
+} pqq_header;
+
+int pqq_header_init(pqq_header *h, const pqq_suite *s, const pqq_version *v, const uint8_t *secret);
+int pqq_header_wake(pqq_header *h, const pqq_suite *s);
+void pqq_header_rest(pqq_header *h);
 
 /* pqq_host.c: reports whether a dNSName of a certificate, which may begin with a wildcard, is that of a host. */
 int pqq_host_matches(const uint8_t *pattern, size_t len, const char *host);

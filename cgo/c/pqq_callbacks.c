@@ -61,9 +61,9 @@ int pqq_cb_send(void *ctx, const uint8_t *buf, uint32_t len)
 static int keep_secret(pqq_conn *c, int level, int from_client, const uint8_t *secret, size_t len)
 {
 	int direction = from_client == c->server ? 0 : 1;
-	memcpy(c->secrets[level].secret[direction], secret, len);
-	c->secrets[level].known |= (uint8_t)(direction == 0 ? PQQ_READ : PQQ_WRITE);
-	return c->secrets[level].known == (PQQ_READ | PQQ_WRITE);
+	memcpy(c->handshake->secrets[level].secret[direction], secret, len);
+	c->handshake->secrets[level].known |= (uint8_t)(direction == 0 ? PQQ_READ : PQQ_WRITE);
+	return c->handshake->secrets[level].known == (PQQ_READ | PQQ_WRITE);
 }
 
 /* "When TLS provides keys for a higher encryption level, if there is data from a previous encryption
@@ -84,7 +84,7 @@ static int change_level(pqq_conn *c, uint8_t rx, uint8_t tx)
 
 static int announce(pqq_conn *c, uint8_t level, uint8_t directions)
 {
-	c->secrets[level].ready |= directions;
+	c->handshake->secrets[level].ready |= directions;
 	return pqq_event(c, PQQ_EV_KEYS, level, directions, NULL, 0) ? S2N_SUCCESS
 								     : give_up(c, ALERT_INTERNAL_ERROR);
 }

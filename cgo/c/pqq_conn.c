@@ -48,7 +48,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 	c->flags = cfg->flags;
 	c->server = (cfg->flags & PQQ_SERVER) != 0;
 	c->last_write = SIZE_MAX;
-	c->secrets = pqq_alloc(4 * sizeof(*c->secrets));
+	c->handshake = pqq_alloc(sizeof(*c->handshake));
 	if (verify_name != NULL) {
 		size_t len = strlen(verify_name) + 1;
 		if ((c->verify_name = pqq_alloc(len)) != NULL) {
@@ -56,7 +56,7 @@ pqq_conn *pqq_conn_new(pqq_config *cfg, const char *server_name, const char *ver
 		}
 		c->verify_ip = verify_ip != 0;
 	}
-	if (c->secrets == NULL || (verify_name != NULL && c->verify_name == NULL)) {
+	if (c->handshake == NULL || (verify_name != NULL && c->verify_name == NULL)) {
 		pqq_conn_free(c);
 		return NULL;
 	}
@@ -97,7 +97,7 @@ void pqq_conn_free(pqq_conn *c)
 	free_s2n(c);
 	pqq_bytes_clear(&c->log);
 	pqq_ticket_free(c->ticket);
-	pqq_release(c->secrets);
+	pqq_release(c->handshake);
 	pqq_release(c);
 	pqq_handle_gone();
 }
@@ -108,9 +108,9 @@ void pqq_conn_settle(pqq_conn *c)
 		return;
 	}
 	free_s2n(c);
-	if (c->secrets != NULL && !(c->secrets[PQQ_APP].ready & (PQQ_READ | PQQ_WRITE))) {
-		pqq_release(c->secrets);
-		c->secrets = NULL;
+	if (c->handshake != NULL && !(c->handshake->secrets[PQQ_APP].ready & (PQQ_READ | PQQ_WRITE))) {
+		pqq_release(c->handshake);
+		c->handshake = NULL;
 	}
 }
 
@@ -201,14 +201,15 @@ static void copy_name(char *out, size_t cap, const char *in)
 /* Saves the connection's state so far. Fields that have not been negotiated are zero. */
 static void snapshot(pqq_conn *c)
 {
-	c->state.suite = c->suite == NULL ? 0 : c->suite->id;
+	pqq_state *st = &c->handshake->state;
+	st->suite = c->suite == NULL ? 0 : c->suite->id;
 	if (c->suite != NULL) {
-		copy_name(c->state.group, sizeof(c->state.group), pqq_glue_group(c->s2n));
+		copy_name(st->group, sizeof(st->group), pqq_glue_group(c->s2n));
 	}
 	const char *alpn = s2n_get_application_protocol(c->s2n);
-	copy_name(c->state.alpn, sizeof(c->state.alpn), alpn);
-	c->state.alpn_len = (uint8_t)strlen(c->state.alpn);
-	c->state.resumed = s2n_connection_is_session_resumed(c->s2n) == 1;
+	copy_name(st->alpn, sizeof(st->alpn), alpn);
+	st->alpn_len = (uint8_t)strlen(st->alpn);
+	st->resumed = s2n_connection_is_session_resumed(c->s2n) == 1;
 }
 
 int pqq_conn_state(pqq_conn *c, pqq_state *out)
@@ -216,7 +217,10 @@ int pqq_conn_state(pqq_conn *c, pqq_state *out)
 	if (c->s2n != NULL && !c->done && !c->failed) {
 		snapshot(c);
 	}
-	*out = c->state;
+	if (c->handshake == NULL) {
+		return 0;
+	}
+	*out = c->handshake->state;
 	return 1;
 }
 
@@ -233,7 +237,7 @@ static int finish(pqq_conn *c)
 	c->done = 1;
 	c->rx_level = c->tx_level = PQQ_APP;
 	uint8_t ready = c->server ? PQQ_READ : PQQ_READ | PQQ_WRITE;
-	c->secrets[PQQ_APP].ready |= ready;
+	c->handshake->secrets[PQQ_APP].ready |= ready;
 	if (!pqq_event(c, PQQ_EV_KEYS, PQQ_APP, ready, NULL, 0)
 		|| !pqq_event(c, PQQ_EV_DONE, PQQ_APP, 0, NULL, 0)) {
 		c->failed = 1;

@@ -10,7 +10,7 @@ struct pqq_opener {
 	const pqq_version *version;
 	/* The key of phase n is at n%3. Those of the previous and the next phase may be missing. */
 	pqq_packet_key *keys[3];
-	pqq_crypto_mask header;
+	pqq_header header;
 	/* The lowest packet number authenticated in the current phase, or NEVER. While it is NEVER, the peer
 	 * cannot be in the next phase, so packets with the other phase bit are of the previous one. */
 	uint64_t current_from;
@@ -18,14 +18,15 @@ struct pqq_opener {
 	uint64_t next_from;
 	unsigned phase; /* modulo 6, so that both phase%2 and phase%3 are right */
 	int aead_kind, app;
-	int resting; /* the next phase's key was freed */
-	uint8_t next_secret[PQQ_MAX_SECRET];
+	int resting; /* the mask and the keys of the current and the next phase were freed */
+	uint8_t secret[PQQ_MAX_SECRET], next_secret[PQQ_MAX_SECRET]; /* of 1-RTT keys */
 };
 
 static pqq_packet_key **previous(pqq_opener *o) { return &o->keys[(o->phase + 2) % 3]; }
 static pqq_packet_key **current(pqq_opener *o) { return &o->keys[o->phase % 3]; }
 static pqq_packet_key **next(pqq_opener *o) { return &o->keys[(o->phase + 1) % 3]; }
 
+/* Derives the next phase. secret is that of the current phase. */
 static int derive_next(pqq_opener *o, const uint8_t *secret)
 {
 	uint8_t updated[PQQ_MAX_SECRET];
@@ -34,6 +35,7 @@ static int derive_next(pqq_opener *o, const uint8_t *secret)
 			updated, len)
 		&& (*next(o) = pqq_packet_key_new(o->suite, o->version, updated, o->aead_kind, PQQ_OPENS)) != NULL;
 	if (ok) {
+		memcpy(o->secret, secret, len);
 		memcpy(o->next_secret, updated, len);
 	}
 	pqq_crypto_wipe(updated, sizeof(updated));
@@ -53,7 +55,7 @@ pqq_opener *pqq_opener_make(const pqq_suite *s, const pqq_version *v, const uint
 	o->aead_kind = aead_kind;
 	o->app = app;
 	o->next_from = NEVER;
-	if (!pqq_header_key_init(&o->header, s, v, secret)
+	if (!pqq_header_init(&o->header, s, v, secret)
 		|| (*current(o) = pqq_packet_key_new(s, v, secret, aead_kind, PQQ_OPENS)) == NULL
 		|| (app && !derive_next(o, secret))) {
 		pqq_opener_free(o);
@@ -92,7 +94,7 @@ void pqq_opener_free(pqq_opener *o)
 	for (int i = 0; i < 3; i++) {
 		pqq_packet_key_free(&o->keys[i]);
 	}
-	pqq_crypto_mask_clear(&o->header);
+	pqq_header_rest(&o->header);
 	pqq_release(o);
 	pqq_handle_gone();
 }
@@ -106,29 +108,40 @@ void pqq_opener_drop_previous(pqq_opener *o)
 
 void pqq_opener_rest(pqq_opener *o)
 {
+	/* Without a next phase, an update has failed, and there are no secrets to make the keys from. */
 	if (o->app && *next(o) != NULL) {
+		pqq_packet_key_free(current(o));
 		pqq_packet_key_free(next(o));
+		pqq_header_rest(&o->header);
 		o->resting = 1;
 	}
 }
 
-/* Makes the next phase's key again after a rest. Callers do so before they know a packet's phase, so that the time
- * does not depend on it: "Endpoints responding to an apparent key update MUST NOT generate a timing side-channel
- * signal that might indicate that the Key Phase bit was invalid".
+static int wake_key(pqq_opener *o, pqq_packet_key **k, const uint8_t *secret)
+{
+	if (*k == NULL) {
+		*k = pqq_packet_key_new(o->suite, o->version, secret, o->aead_kind, PQQ_OPENS);
+	}
+	return *k != NULL;
+}
+
+/* Makes again what a rest has freed. Callers do so before they know a packet's phase, so that the time does not
+ * depend on it: "Endpoints responding to an apparent key update MUST NOT generate a timing side-channel signal that
+ * might indicate that the Key Phase bit was invalid".
  * https://www.rfc-editor.org/rfc/rfc9001#section-6.3-1
- * On failure the key stays missing until the next call. */
-static void wake(pqq_opener *o)
+ * It returns 0 on failure. The next call then tries again. */
+static int wake(pqq_opener *o)
 {
 	if (o->resting) {
-		*next(o) = pqq_packet_key_new(o->suite, o->version, o->next_secret, o->aead_kind, PQQ_OPENS);
-		o->resting = *next(o) == NULL;
+		o->resting = !wake_key(o, current(o), o->secret) || !wake_key(o, next(o), o->next_secret)
+			|| !pqq_header_wake(&o->header, o->suite);
 	}
+	return !o->resting;
 }
 
 int pqq_opener_update(pqq_opener *o, uint64_t first_pn)
 {
-	wake(o);
-	if (!o->app || *next(o) == NULL) {
+	if (!wake(o) || !o->app || *next(o) == NULL) {
 		return 0;
 	}
 	uint8_t secret[PQQ_MAX_SECRET];
@@ -252,13 +265,13 @@ size_t pqq_open(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *tr
 	uint8_t masks[PQQ_BATCH * PQQ_SAMPLE];
 	uint8_t fits[PQQ_BATCH];
 
-	wake(o);
+	int awake = wake(o);
 	for (size_t from = 0; from < n; from += PQQ_BATCH) {
 		size_t batch = n - from < PQQ_BATCH ? n - from : PQQ_BATCH;
 		for (size_t i = 0; i < batch; i++) {
 			fits[i] = (uint8_t)sample(&train[from + i], slab, slab_len, masks + i * PQQ_SAMPLE);
 		}
-		int masked = pqq_crypto_masks(&o->header, masks, batch);
+		int masked = awake && pqq_crypto_masks(o->header.mask, masks, batch);
 		for (size_t i = 0; i < batch; i++) {
 			pqq_open_desc *d = &train[from + i];
 			d->status = fits[i] ? PQQ_OPEN_FAILED : PQQ_OPEN_TOO_SHORT;

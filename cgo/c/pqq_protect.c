@@ -66,12 +66,39 @@ void pqq_packet_key_free(pqq_packet_key **k)
 	}
 }
 
+static int header_key(const pqq_suite *s, const pqq_version *v, const uint8_t *secret, uint8_t key[32])
+{
+	return pqq_expand_label(s->hash, secret, s->hash_len, v->hp, strlen(v->hp), NULL, 0, key, s->key_len);
+}
+
 int pqq_header_key_init(pqq_crypto_mask *h, const pqq_suite *s, const pqq_version *v,
 	const uint8_t *secret)
 {
 	uint8_t key[32];
-	int ok = pqq_expand_label(s->hash, secret, s->hash_len, v->hp, strlen(v->hp), NULL, 0, key, s->key_len)
-		&& pqq_crypto_mask_init(h, s->cipher, key);
+	int ok = header_key(s, v, secret, key) && pqq_crypto_mask_init(h, s->cipher, key);
 	pqq_crypto_wipe(key, sizeof(key));
 	return ok;
+}
+
+int pqq_header_init(pqq_header *h, const pqq_suite *s, const pqq_version *v, const uint8_t *secret)
+{
+	return header_key(s, v, secret, h->key) && pqq_header_wake(h, s);
+}
+
+int pqq_header_wake(pqq_header *h, const pqq_suite *s)
+{
+	if (h->mask == NULL && (h->mask = pqq_alloc(sizeof(*h->mask))) != NULL
+		&& !pqq_crypto_mask_init(h->mask, s->cipher, h->key)) {
+		pqq_header_rest(h);
+	}
+	return h->mask != NULL;
+}
+
+void pqq_header_rest(pqq_header *h)
+{
+	if (h->mask != NULL) {
+		pqq_crypto_mask_clear(h->mask);
+		pqq_release(h->mask);
+		h->mask = NULL;
+	}
 }

@@ -6,8 +6,8 @@
 struct pqq_sealer {
 	const pqq_suite *suite;
 	const pqq_version *version;
-	pqq_packet_key *key; /* of the current phase */
-	pqq_crypto_mask header;
+	pqq_packet_key *key; /* of the current phase; NULL while the sealer rests */
+	pqq_header header;
 	uint64_t next_pn;
 	int aead_kind, app;
 	uint8_t secret[PQQ_MAX_SECRET];
@@ -25,7 +25,7 @@ pqq_sealer *pqq_sealer_make(const pqq_suite *s, const pqq_version *v, const uint
 	k->version = v;
 	k->aead_kind = aead_kind;
 	k->app = app;
-	if (!pqq_header_key_init(&k->header, s, v, secret)
+	if (!pqq_header_init(&k->header, s, v, secret)
 		|| (k->key = pqq_packet_key_new(s, v, secret, aead_kind, PQQ_SEALS)) == NULL) {
 		pqq_sealer_free(k);
 		return NULL;
@@ -64,9 +64,30 @@ void pqq_sealer_free(pqq_sealer *s)
 		return;
 	}
 	pqq_packet_key_free(&s->key);
-	pqq_crypto_mask_clear(&s->header);
+	pqq_header_rest(&s->header);
 	pqq_release(s);
 	pqq_handle_gone();
+}
+
+void pqq_sealer_rest(pqq_sealer *s)
+{
+	if (!s->app) {
+		return;
+	}
+	pqq_header_rest(&s->header);
+	/* A key that counts packets would start to count again. */
+	if (!pqq_crypto_aead_counts(s->suite->cipher, s->aead_kind)) {
+		pqq_packet_key_free(&s->key);
+	}
+}
+
+/* Makes again what a rest has freed. */
+static int wake(pqq_sealer *s)
+{
+	if (s->key == NULL) {
+		s->key = pqq_packet_key_new(s->suite, s->version, s->secret, s->aead_kind, PQQ_SEALS);
+	}
+	return s->key != NULL && pqq_header_wake(&s->header, s->suite);
 }
 
 int pqq_sealer_update(pqq_sealer *s)
@@ -145,7 +166,7 @@ static int seal_batch(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_s
 		/* The sample starts where the packet number would end if it had 4 bytes. */
 		memcpy(masks + i * PQQ_SAMPLE, pkt + d->header_len - pn_len + 4, PQQ_SAMPLE);
 	}
-	if (!pqq_crypto_masks(&s->header, masks, n)) {
+	if (!pqq_crypto_masks(s->header.mask, masks, n)) {
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -156,6 +177,9 @@ static int seal_batch(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_s
 
 int pqq_seal(pqq_sealer *s, uint8_t *slab, size_t slab_len, const pqq_seal_desc *train, size_t n)
 {
+	if (!wake(s)) {
+		return 0;
+	}
 	while (n > 0) {
 		size_t batch = n < PQQ_BATCH ? n : PQQ_BATCH;
 		if (!seal_batch(s, slab, slab_len, train, batch)) {

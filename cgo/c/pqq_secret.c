@@ -5,11 +5,11 @@
 
 static const uint8_t *take(pqq_conn *c, uint32_t level, uint8_t direction)
 {
-	if (level > PQQ_APP || c->failed || c->secrets == NULL || !(c->secrets[level].ready & direction)) {
+	if (level > PQQ_APP || c->failed || c->handshake == NULL || !(c->handshake->secrets[level].ready & direction)) {
 		return NULL;
 	}
-	c->secrets[level].ready &= (uint8_t)~direction;
-	return c->secrets[level].secret[direction == PQQ_READ ? 0 : 1];
+	c->handshake->secrets[level].ready &= (uint8_t)~direction;
+	return c->handshake->secrets[level].secret[direction == PQQ_READ ? 0 : 1];
 }
 
 pqq_sealer *pqq_conn_take_sealer(pqq_conn *c, uint32_t level, uint32_t version)
@@ -20,7 +20,7 @@ pqq_sealer *pqq_conn_take_sealer(pqq_conn *c, uint32_t level, uint32_t version)
 		return NULL;
 	}
 	pqq_sealer *s = pqq_sealer_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
-	pqq_crypto_wipe(c->secrets[level].secret[1], PQQ_MAX_SECRET);
+	pqq_crypto_wipe(c->handshake->secrets[level].secret[1], PQQ_MAX_SECRET);
 	return s;
 }
 
@@ -32,7 +32,7 @@ pqq_opener *pqq_conn_take_opener(pqq_conn *c, uint32_t level, uint32_t version)
 		return NULL;
 	}
 	pqq_opener *o = pqq_opener_make(c->suite, v, secret, PQQ_SECRET_AEAD, level == PQQ_APP);
-	pqq_crypto_wipe(c->secrets[level].secret[0], PQQ_MAX_SECRET);
+	pqq_crypto_wipe(c->handshake->secrets[level].secret[0], PQQ_MAX_SECRET);
 	return o;
 }
 

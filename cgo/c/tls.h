@@ -35,6 +35,12 @@ typedef struct {
 	uint8_t known;
 } pqq_secrets;
 
+/* What a connection needs until its keys have been taken. */
+typedef struct {
+	pqq_secrets secrets[4]; /* by level */
+	pqq_state state;
+} pqq_handshake;
+
 /* The parser of messages after the handshake. */
 typedef struct {
 	uint8_t header[4];
@@ -71,7 +77,7 @@ struct pqq_conn {
 	size_t log_read;
 	size_t last_write; /* offset of the log's last record if that is a PQQ_EV_WRITE, else SIZE_MAX */
 
-	pqq_secrets *secrets; /* by level; NULL once the keys have been taken */
+	pqq_handshake *handshake; /* freed after the handshake, see pqq_conn_settle */
 	uint8_t exporter[PQQ_MAX_SECRET];
 	uint8_t have_exporter;
 
@@ -83,7 +89,6 @@ struct pqq_conn {
 
 	struct s2n_async_pkey_op *sign;
 	pqq_ticket *ticket;
-	pqq_state state;
 	pqq_post post;
 
 	pqq_leaf leaf; /* used by a client that verifies the server's name */

@@ -115,7 +115,9 @@ PQQ_FN(size_t, pqq_open,
 	(pqq_opener *o, uint8_t *slab, size_t slab_len, pqq_open_desc *train, size_t n, int64_t largest))
 PQQ_FN(int, pqq_opener_update, (pqq_opener *o, uint64_t first_pn))
 PQQ_VOID(pqq_opener_drop_previous, (pqq_opener *o))
-/* pqq_opener_rest frees the key of the next phase. The next call of pqq_open or pqq_opener_update makes it again. */
+/* pqq_sealer_rest and pqq_opener_rest free what can be made from the secrets of 1-RTT keys again. The next call that
+ * needs it does so. If it fails, no packet is sealed or opened. */
+PQQ_VOID(pqq_sealer_rest, (pqq_sealer *s))
 PQQ_VOID(pqq_opener_rest, (pqq_opener *o))
 
 /* pqq_sealer_limit returns how many packets may be sealed in one key phase. pqq_opener_limit returns how many
@@ -247,8 +249,8 @@ PQQ_FN(pqq_conn *, pqq_conn_new,
 	 const uint8_t *params, size_t params_len, int32_t *err))
 PQQ_VOID(pqq_conn_free, (pqq_conn *c))
 
-/* pqq_conn_settle frees the memory that a connection keeps for tickets after its handshake. Tickets that
- * arrive later are checked and dropped. */
+/* pqq_conn_settle frees the memory that a connection keeps for tickets and for pqq_conn_state after its handshake.
+ * Tickets that arrive later are checked and dropped. */
 PQQ_VOID(pqq_conn_settle, (pqq_conn *c))
 
 /* pqq_conn_resume makes a client offer a ticket. The caller still owns the ticket. It must be called before
@@ -278,7 +280,7 @@ PQQ_FN(int, pqq_conn_signed, (pqq_conn *c, const uint8_t *sig, size_t len, int32
 PQQ_FN(pqq_sealer *, pqq_conn_take_sealer, (pqq_conn *c, uint32_t level, uint32_t version))
 PQQ_FN(pqq_opener *, pqq_conn_take_opener, (pqq_conn *c, uint32_t level, uint32_t version))
 
-/* pqq_conn_state writes what the handshake has negotiated so far. */
+/* pqq_conn_state writes what the handshake has negotiated so far. It fails after pqq_conn_settle. */
 PQQ_FN(int, pqq_conn_state, (pqq_conn *c, pqq_state *out))
 
 /* pqq_conn_export derives keying material (TLS-Exporter, RFC 8446, 7.5). It is available from PQQ_EV_DONE

@@ -219,6 +219,7 @@ static int packets(const configs *unused)
 		&& pqq_seal(s, pkt, sizeof(pkt), &sd, 1) && pqq_open(o, pkt, sizeof(pkt), &od, 1, 0) == 1
 		&& od.status == PQQ_OPEN_OK
 		&& pqq_sealer_update(s) && (pqq_opener_rest(o), pqq_opener_update(o, 3))
+		&& (sd.packet_number++, pkt[0] = 0x43, pqq_sealer_rest(s), pqq_seal(s, pkt, sizeof(pkt), &sd, 1))
 		&& seal_token(t, out, sizeof(out), secret)
 		&& pqq_token_open(t, tag, sizeof(tag), out, 8 + PQQ_TOKEN_OVERHEAD, NULL, 0) == 9
 		&& pqq_reset_token(r, secret, 8, tag) && pqq_retry_tag(1, secret, 8, retry, sizeof(retry), tag);

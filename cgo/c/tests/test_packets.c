@@ -31,13 +31,25 @@ static uint8_t *build(size_t n, size_t payload, uint64_t pn, unsigned phase, pqq
 	return slab;
 }
 
-/* Frees the key of the next phase. The packets after that open all the same. */
-static void rest(pqq_opener *o)
+/* Frees the keys of an opener that can be made again. The packets after that open all the same. */
+static void rest_opener(pqq_opener *o)
 {
 	int64_t before = pqq_live_now().tls_bytes;
 	pqq_opener_rest(o);
-	CHECK(pqq_live_now().tls_bytes <= before - (int64_t)sizeof(pqq_packet_key));
+	CHECK(pqq_live_now().tls_bytes <= before - 2 * (int64_t)sizeof(pqq_packet_key) - (int64_t)sizeof(pqq_crypto_mask));
 	pqq_opener_rest(o);
+}
+
+/* Frees the keys of a sealer that can be made again. The key of an AEAD that counts packets cannot. */
+static void rest_sealer(pqq_sealer *s, uint16_t suite)
+{
+	int64_t before = pqq_live_now().tls_bytes, least = sizeof(pqq_crypto_mask);
+	if (!pqq_crypto_aead_counts(pqq_suite_find(suite)->cipher, PQQ_SECRET_AEAD)) {
+		least += sizeof(pqq_packet_key);
+	}
+	pqq_sealer_rest(s);
+	CHECK(pqq_live_now().tls_bytes <= before - least);
+	pqq_sealer_rest(s);
 }
 
 static void trains(uint16_t suite)
@@ -56,9 +68,12 @@ static void trains(uint16_t suite)
 			for (size_t n = 1; n <= MAX_TRAIN; n += 43) {
 				size_t len;
 				uint8_t *slab = build(n, payload, pn, phase & 1, sd, od, &len);
+				if (payload & 2) {
+					rest_sealer(s, suite);
+				}
 				CHECK(pqq_seal(s, slab, len, sd, n));
 				if (payload & 4) {
-					rest(o);
+					rest_opener(o);
 				}
 				size_t done = pqq_open(o, slab, len, od, n, (int64_t)pn - 1);
 				if (done < n || od[done - 1].status == PQQ_OPEN_NEXT_PHASE) {
@@ -74,6 +89,9 @@ static void trains(uint16_t suite)
 				free(slab);
 				pn += n;
 			}
+		}
+		if (phase & 2) {
+			rest_sealer(s, suite);
 		}
 		CHECK(pqq_sealer_update(s));
 	}
