@@ -32,8 +32,8 @@
 // [Side]. A session takes [CryptoData] and returns [Event] values (see [EventKind]) of a [Level]. A server's
 // session waits for a [Decision] after the ClientHello, which can accept or reject an [EarlyDataOffer], and for a
 // [SignRequest] (see [NewSignRequest]) if the private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
-// [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. An Opener that
-// is a [RestingOpener] needs less memory while its connection is idle. An [InitialPacket], a [TokenKey] and a
+// [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. A
+// [RestingSealer] and a [RestingOpener] need less memory while their connection is idle. An [InitialPacket], a [TokenKey] and a
 // [ResetKey] serve packets that belong to no session. [Guard] runs callbacks, and [ParseServerName] parses what a
 // client asks for as a [ServerName]. [SessionKey] names a session in a ClientStore. Package tlsprovider/packetkeys implements a Sealer and an Opener on a
 // cipher.AEAD, tlsprovider/messages checks TLS messages, and tlsprovider/tlstest is the conformance suite that every

@@ -114,7 +114,17 @@ type Opener interface {
 type RestingOpener interface {
 	Opener
 
-	// Rest frees what can be made again, such as the key of the next phase. The next call of Open or Update
-	// makes it again before it looks at the packets, so that the time does not depend on their key phase.
+	// Rest frees what can be made again from traffic secrets, such as the key of the next phase. The next call of
+	// Open or Update makes it again before it looks at the packets, so that the time does not depend on their key
+	// phase.
+	Rest()
+}
+
+// A RestingSealer is a Sealer that can free memory while no packets leave. Its implementation is optional.
+type RestingSealer interface {
+	Sealer
+
+	// Rest frees what can be made again from traffic secrets. The next call of Seal makes it again, or returns an
+	// error.
 	Rest()
 }

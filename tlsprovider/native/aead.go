@@ -30,11 +30,11 @@ func aeadAESGCMTLS13(key, nonceMask []byte) tlsAEAD
 // newPhase derives the key and the IV of a key phase from a traffic secret. approved selects an AES-GCM that
 // is approved in FIPS 140-3 mode. It is false for Initial keys, which are public and need no approval.
 func newPhase(s *suite, v *version, secret []byte, approved bool) (k packetkeys.Phase, err error) {
-	key, err := expandLabel(s.hash, secret, v.key, s.keyLen)
+	key, err := expandLabel(s, secret, v.key, s.keyLen)
 	if err != nil {
 		return k, err
 	}
-	iv, err := expandLabel(s.hash, secret, v.iv, len(k.IV))
+	iv, err := expandLabel(s, secret, v.iv, len(k.IV))
 	if err != nil {
 		return k, err
 	}
@@ -59,13 +59,13 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// newMask derives the header protection key from a traffic secret.
-func newMask(s *suite, v *version, secret []byte) (packetkeys.Mask, error) {
-	key, err := expandLabel(s.hash, secret, v.hp, s.keyLen)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(key)
+// headerKey derives the header protection key from a traffic secret.
+func headerKey(s *suite, v *version, secret []byte) ([]byte, error) {
+	return expandLabel(s, secret, v.hp, s.keyLen)
+}
+
+// newMask makes the Mask of a header protection key.
+func newMask(s *suite, key []byte) (packetkeys.Mask, error) {
 	if s.chacha {
 		k := chachaKey(key)
 		return k.mask, nil

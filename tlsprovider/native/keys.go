@@ -11,6 +11,7 @@ type keyParams struct {
 	version  *version
 	secret   []byte
 	app      bool // 1-RTT keys, which can be updated
+	opens    bool // keys of an Opener
 	approved bool
 }
 
@@ -19,6 +20,7 @@ func newSealer(live *counters, p keyParams) (tlsprovider.Sealer, error) {
 }
 
 func newOpener(live *counters, p keyParams) (tlsprovider.Opener, error) {
+	p.opens = true
 	return newKey(live, p, packetkeys.OpenLimit(p.id), packetkeys.NewOpener)
 }
 
@@ -41,36 +43,78 @@ func (p keyParams) packetKeys(live *counters) (out packetkeys.Params, err error)
 	if out.First, err = newPhase(su, p.version, p.secret, p.approved); err != nil {
 		return out, err
 	}
-	if out.Mask, err = newMask(su, p.version, p.secret); err != nil {
+	hp, err := headerKey(su, p.version, p.secret)
+	if err != nil {
 		return out, err
 	}
-	out.Close = func() { live.keys.Add(-1) }
-	if p.app {
-		u := &updates{suite: su, version: p.version, secret: append([]byte(nil), p.secret...)}
-		out.Next, out.Again = u.next, u.again
-		out.Close = func() { clear(u.secret); live.keys.Add(-1) }
+	defer clear(hp)
+	if out.Mask, err = newMask(su, hp); err != nil {
+		return out, err
 	}
+	if !p.app {
+		out.Close = func() { live.keys.Add(-1) }
+		return out, nil
+	}
+	s := &schedule{suite: su, version: p.version, opens: p.opens, live: live}
+	copy(s.header[:], hp)
+	copy(s.last[:], p.secret)
+	out.Next, out.Again, out.Close = s.next, s.again, s.close
 	return out, nil
 }
 
-// updates derives the keys of one phase after another (RFC 9001, 6.1).
-type updates struct {
+// maxHashLen is the length of the longest traffic secret.
+const maxHashLen = 48
+
+// A schedule derives the 1-RTT keys of one direction: one phase after another (RFC 9001, 6.1), and once more after a
+// rest. While the keys rest it is all that is left of them.
+type schedule struct {
 	suite   *suite
 	version *version
-	secret  []byte // of the last phase that next returned
+	live    *counters
+	opens   bool
+	header  [32]byte         // header protection key
+	last    [maxHashLen]byte // secret of the last phase that next returned, or of the first phase
+	before  [maxHashLen]byte // secret of the phase before that
 }
 
-func (u *updates) next() (packetkeys.Phase, error) {
-	secret, err := expandLabel(u.suite.hash, u.secret, u.version.ku, u.suite.hash().Size())
+// next derives the keys of the next phase.
+func (s *schedule) next() (packetkeys.Phase, error) {
+	secret, err := expandLabel(s.suite, s.last[:s.suite.hashLen], s.version.ku, s.suite.hashLen)
 	if err != nil {
 		return packetkeys.Phase{}, err
 	}
-	clear(u.secret)
-	u.secret = secret
-	return u.again()
+	var following [maxHashLen]byte
+	copy(following[:], secret)
+	clear(secret)
+	k, err := s.phase(&following)
+	if err == nil {
+		s.before, s.last = s.last, following
+	}
+	return k, err
 }
 
-// again derives the keys of the phase that next returned last.
-func (u *updates) again() (packetkeys.Phase, error) {
-	return newPhase(u.suite, u.version, u.secret, true)
+func (s *schedule) phase(secret *[maxHashLen]byte) (packetkeys.Phase, error) {
+	return newPhase(s.suite, s.version, secret[:s.suite.hashLen], true)
+}
+
+// again derives keys once more, as packetkeys.Params.Again describes.
+func (s *schedule) again() (current, next packetkeys.Phase, mask packetkeys.Mask, err error) {
+	if mask, err = newMask(s.suite, s.header[:s.suite.keyLen]); err != nil {
+		return current, next, nil, err
+	}
+	if !s.opens {
+		current, err = s.phase(&s.last)
+		return current, next, mask, err
+	}
+	if current, err = s.phase(&s.before); err == nil {
+		next, err = s.phase(&s.last)
+	}
+	return current, next, mask, err
+}
+
+func (s *schedule) close() {
+	clear(s.header[:])
+	clear(s.last[:])
+	clear(s.before[:])
+	s.live.keys.Add(-1)
 }

@@ -51,7 +51,7 @@ func number(slab []byte, seal []tlsprovider.SealDesc, pn uint64) {
 // TestKeysDoNotAllocate checks that sealing and opening trains allocate no memory.
 func TestKeysDoNotAllocate(t *testing.T) {
 	for id, su := range suites {
-		k := keyMaker(t, version1, id, make([]byte, su.hash().Size()))
+		k := keyMaker(t, version1, id, make([]byte, su.hashLen))
 		slab, seal, open := trainOf(16)
 		pn, largest := uint64(0), int64(-1)
 		require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -62,6 +62,29 @@ func TestKeysDoNotAllocate(t *testing.T) {
 			largest = int64(pn) - 1
 		}), "%v", id)
 		require.Equal(t, tlsprovider.OpenOK, open[15].Status)
+		k.Close()
+	}
+}
+
+// The keys of a connection take 41 derivations of HKDF. Each allocates an HMAC, its pads and the result, but no hash
+// states: with those, the keys of both directions took 9,700 bytes.
+
+func BenchmarkKeys(b *testing.B) {
+	secret := make([]byte, 32)
+	b.ReportAllocs()
+	for b.Loop() {
+		keyMaker(b, version1, tlsprovider.AES128GCM, secret).Close()
+	}
+}
+
+func BenchmarkInitialKeys(b *testing.B) {
+	p := New()
+	b.ReportAllocs()
+	for b.Loop() {
+		k, err := p.InitialKeys(version1, []byte("12345678"), tlsprovider.Server)
+		if err != nil {
+			b.Fatal(err)
+		}
 		k.Close()
 	}
 }

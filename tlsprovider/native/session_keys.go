@@ -91,7 +91,7 @@ func (s *session) Export(label string, context []byte, length int) ([]byte, erro
 		return nil, errors.New("native: Export before the handshake is complete, or after Close")
 	}
 	// The bounds of HKDF-Expand-Label (RFC 8446, 7.1; RFC 5869, 2.3).
-	if n := 255 * suites[s.state.CipherSuite].hash().Size(); length < 1 || length > n {
+	if n := 255 * suites[s.state.CipherSuite].hashLen; length < 1 || length > n {
 		return nil, fmt.Errorf("native: Export of %d bytes; the length must be 1 to %d", length, n)
 	}
 	if n := 255 - len("tls13 "); len(label) > n {

@@ -34,11 +34,19 @@ func (p *Provider) OpenInitial(version uint32, dcid, pkt []byte, pnOffset int) (
 }
 
 func openInitial(v *version, dcid, pkt []byte, pnOffset int) (out tlsprovider.InitialPacket, ok bool) {
-	secret, err := initialSecret(v, dcid, tlsprovider.Client)
+	initial, err := initialSecret(v, dcid)
 	if err != nil {
 		return out, false
 	}
-	mask, err := newMask(initialSuite, v, secret)
+	secret, err := initialSecretOf(tlsprovider.Client, initial)
+	if err != nil {
+		return out, false
+	}
+	hp, err := headerKey(initialSuite, v, secret)
+	if err != nil {
+		return out, false
+	}
+	mask, err := newMask(initialSuite, hp)
 	if err != nil {
 		return out, false
 	}
@@ -63,11 +71,15 @@ func (p *Provider) InitialKeys(version uint32, dcid []byte, side tlsprovider.Sid
 }
 
 func (p *Provider) initialKeys(v *version, dcid []byte, side tlsprovider.Side) (k tlsprovider.Keys, err error) {
-	ours, err := initialSecret(v, dcid, side)
+	initial, err := initialSecret(v, dcid)
 	if err != nil {
 		return k, err
 	}
-	theirs, err := initialSecret(v, dcid, side.Peer())
+	ours, err := initialSecretOf(side, initial)
+	if err != nil {
+		return k, err
+	}
+	theirs, err := initialSecretOf(side.Peer(), initial)
 	if err != nil {
 		return k, err
 	}

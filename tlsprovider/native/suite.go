@@ -6,21 +6,23 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"hash"
+	"sync"
 
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // A suite holds the parameters of packet protection with a TLS 1.3 cipher suite.
 type suite struct {
-	keyLen int
-	hash   func() hash.Hash
-	chacha bool
+	keyLen, hashLen int
+	hash            func() hash.Hash
+	chacha          bool
+	expansions      sync.Pool // of *expansion
 }
 
 var suites = map[tlsprovider.CipherSuite]*suite{
-	tlsprovider.AES128GCM:        {16, sha256.New, false},
-	tlsprovider.AES256GCM:        {32, sha512.New384, false},
-	tlsprovider.ChaCha20Poly1305: {32, sha256.New, true},
+	tlsprovider.AES128GCM:        {keyLen: 16, hashLen: 32, hash: sha256.New},
+	tlsprovider.AES256GCM:        {keyLen: 32, hashLen: 48, hash: sha512.New384},
+	tlsprovider.ChaCha20Poly1305: {keyLen: 32, hashLen: 32, hash: sha256.New, chacha: true},
 }
 
 // initialSuite protects Initial packets (RFC 9001, 5.2).
@@ -63,27 +65,57 @@ func findVersion(v uint32) (*version, error) {
 	return nil, fmt.Errorf("native: QUIC version 0x%08x is not supported", v)
 }
 
-// expandLabel is HKDF-Expand-Label with an empty context (RFC 8446, 7.1).
-func expandLabel(h func() hash.Hash, secret []byte, label string, n int) ([]byte, error) {
-	info := make([]byte, 0, 32)
-	info = append(info, byte(n>>8), byte(n), byte(len("tls13 ")+len(label)))
-	info = append(append(info, "tls13 "...), label...)
-	return hkdf.Expand(h, secret, string(append(info, 0)), n)
+// An expansion supplies one call of crypto/hkdf with hash states. The call makes three or four of them and drops them,
+// and a connection makes about thirty calls, so hash states were 12 KB of its garbage.
+type expansion struct {
+	states []hash.Hash
+	used   int
+	next   func() hash.Hash
 }
 
-// initialSecret returns the Initial secret for the packets that one side sends.
+func newExpansion(s *suite) *expansion {
+	x := new(expansion)
+	x.next = func() hash.Hash {
+		if x.used == len(x.states) {
+			x.states = append(x.states, s.hash())
+		}
+		h := x.states[x.used]
+		x.used++
+		h.Reset()
+		return h
+	}
+	return x
+}
+
+// expandLabel is HKDF-Expand-Label with an empty context (RFC 8446, 7.1).
+func expandLabel(s *suite, secret []byte, label string, n int) ([]byte, error) {
+	x, _ := s.expansions.Get().(*expansion)
+	if x == nil {
+		x = newExpansion(s)
+	}
+	var buf [32]byte
+	info := append(buf[:0], byte(n>>8), byte(n), byte(len("tls13 ")+len(label)))
+	info = append(append(info, "tls13 "...), label...)
+	out, err := hkdf.Expand(x.next, secret, string(append(info, 0)), n)
+	x.used = 0
+	s.expansions.Put(x)
+	return out, err
+}
+
+// initialSecret returns the secret from which the Initial secrets of both sides are derived.
+func initialSecret(v *version, dcid []byte) ([]byte, error) {
+	return hkdf.Extract(sha256.New, dcid, v.salt)
+}
+
+// initialSecretOf returns the Initial secret for the packets that one side sends.
 //
 // "The HKDF-Expand-Label function defined in TLS 1.3 MUST be used for Initial packets even where the TLS versions
 // offered do not include TLS 1.3."
 // https://www.rfc-editor.org/rfc/rfc9001#section-5.2-9
-func initialSecret(v *version, dcid []byte, from tlsprovider.Side) ([]byte, error) {
-	common, err := hkdf.Extract(sha256.New, dcid, v.salt)
-	if err != nil {
-		return nil, err
-	}
+func initialSecretOf(from tlsprovider.Side, initial []byte) ([]byte, error) {
 	label := "client in"
 	if from == tlsprovider.Server {
 		label = "server in"
 	}
-	return expandLabel(sha256.New, common, label, sha256.Size)
+	return expandLabel(initialSuite, initial, label, sha256.Size)
 }

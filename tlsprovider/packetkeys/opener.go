@@ -11,8 +11,8 @@ const never = math.MaxUint64
 
 // An opener removes the protection of one direction's packets. A phase that does not exist has no AEAD.
 type opener struct {
-	params                  Params
-	previous, current, next Phase
+	source                  source
+	previous, current, next Phase // current and next have no AEAD while the opener rests
 	header                  header
 	nonce                   [12]byte
 	phase                   uint8 // the current phase's bit
@@ -21,7 +21,7 @@ type opener struct {
 	// the previous phase if its number is lower, or else to the next.
 	currentFrom uint64
 	closed      bool
-	resting     bool // the key of the next phase was freed
+	resting     bool
 }
 
 // NewOpener returns an Opener with the given keys.
@@ -29,11 +29,10 @@ func NewOpener(p Params) (tlsprovider.Opener, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	o := &opener{params: p, current: p.First, header: header{make: p.Mask}, currentFrom: never}
-	o.params.First = Phase{} // so that an update releases it
+	o := &opener{source: p.source(), current: p.First, header: header{make: p.Mask}, currentFrom: never}
 	if p.Next != nil {
 		var err error
-		if o.next, err = derive(p.Next); err != nil {
+		if o.next, err = o.source.derive(); err != nil {
 			return nil, err
 		}
 	}
@@ -66,12 +65,16 @@ func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) 
 	if o.closed {
 		return 0
 	}
-	o.wake()
+	awake := o.wake()
 	for i := range train {
 		d := &train[i]
 		if uint64(d.Offset)+uint64(d.Len) > uint64(len(slab)) || d.PNOffset == 0 ||
 			uint64(d.Len) < uint64(d.PNOffset)+4+tlsprovider.SampleLen {
 			d.Status = tlsprovider.OpenTooShort
+			continue
+		}
+		if !awake {
+			d.Status = tlsprovider.OpenFailed
 			continue
 		}
 		pkt := slab[d.Offset:][:d.Len]
@@ -112,7 +115,7 @@ func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) 
 // https://www.rfc-editor.org/rfc/rfc9001#section-6.5-2
 func (o *opener) pick(d *tlsprovider.OpenDesc) (*Phase, tlsprovider.OpenStatus) {
 	switch {
-	case o.params.Next == nil || d.Phase == o.phase:
+	case o.source.next == nil || d.Phase == o.phase:
 		return &o.current, tlsprovider.OpenOK
 	case d.PacketNumber < o.currentFrom:
 		return &o.previous, tlsprovider.OpenOK
@@ -139,13 +142,12 @@ func (o *opener) Update(firstPN uint64) error {
 	switch {
 	case o.closed:
 		return errClosed
-	case o.params.Next == nil:
+	case o.source.next == nil:
 		return errUpdate
-	}
-	if o.wake(); o.resting {
+	case !o.wake():
 		return errRest
 	}
-	next, err := derive(o.params.Next)
+	next, err := o.source.derive()
 	if err != nil {
 		return err
 	}
@@ -160,29 +162,32 @@ func (o *opener) DropPrevious() { o.previous = Phase{} }
 
 // Rest implements tlsprovider.RestingOpener.
 func (o *opener) Rest() {
-	if !o.closed && o.params.Next != nil && o.params.Again != nil {
-		o.next, o.resting = Phase{}, true
+	if !o.closed && o.source.next != nil && o.source.again != nil {
+		o.current, o.next, o.header.make, o.resting = Phase{}, Phase{}, nil, true
 	}
 }
 
-// wake derives the key of the next phase again after a rest. It does so whatever the phase of the packets.
+// wake derives again what a rest has freed, whatever the phase of the packets, and reports whether it succeeded.
 //
 // "Endpoints responding to an apparent key update MUST NOT generate a timing side-channel signal that might
 // indicate that the Key Phase bit was invalid [...]."
 // https://www.rfc-editor.org/rfc/rfc9001#section-6.3-1
 //
-// If that fails, packets of the next phase fail to open until it succeeds.
-func (o *opener) wake() {
-	if o.resting {
-		next, err := derive(o.params.Again)
-		if err == nil {
-			o.next, o.resting = next, false
-		}
+// If that fails, packets fail to open until it succeeds.
+func (o *opener) wake() bool {
+	if !o.resting {
+		return true
 	}
+	current, next, mask, err := o.source.again()
+	if err != nil || current.check() != nil || next.check() != nil || mask == nil {
+		return false
+	}
+	o.current, o.next, o.header.make, o.resting = current, next, mask, false
+	return true
 }
 
 // IntegrityLimit implements tlsprovider.Opener.
-func (o *opener) IntegrityLimit() uint64 { return o.params.Limit }
+func (o *opener) IntegrityLimit() uint64 { return o.source.limit }
 
 // Close implements tlsprovider.Opener.
 func (o *opener) Close() {
@@ -190,6 +195,6 @@ func (o *opener) Close() {
 		return
 	}
 	o.closed = true
-	o.params.close()
+	o.source.close()
 	o.previous, o.current, o.next, o.header = Phase{}, Phase{}, Phase{}, header{}
 }

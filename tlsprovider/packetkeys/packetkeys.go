@@ -14,7 +14,7 @@ import (
 var (
 	errDesc   = errors.New("packetkeys: Seal: invalid descriptor, or a packet number that does not increase")
 	errUpdate = errors.New("packetkeys: Update: only 1-RTT keys can be updated")
-	errRest   = errors.New("packetkeys: Update: the next phase cannot be derived after a rest")
+	errRest   = errors.New("packetkeys: the keys cannot be derived again after a rest")
 	errClosed = errors.New("packetkeys: the keys are closed")
 	errPhase  = errors.New("packetkeys: a key phase has no AEAD, an AEAD with a tag other than 16 bytes, or one with a nonce of a wrong length")
 	errParams = errors.New("packetkeys: Params without a Mask or without a limit")
@@ -54,9 +54,11 @@ type Params struct {
 	// for keys that are not 1-RTT keys. An Opener calls it in advance, so that the first packet of a key
 	// update takes no longer than any other; a Sealer calls it in Update.
 	Next func() (Phase, error)
-	// Again derives the phase that Next returned last once more. If it is set, an Opener that rests frees
-	// the key of the next phase. It may be nil.
-	Again func() (Phase, error)
+	// Again derives once more what keys free when they rest (tlsprovider.RestingOpener and RestingSealer): the
+	// phase in use, for an Opener also the phase that Next returned last, and the Mask. The phase in use is the
+	// one that Next returned last for a Sealer, and the one before that for an Opener. If Again is nil, keys do
+	// not rest.
+	Again func() (current, next Phase, mask Mask, err error)
 	// Limit is the number of packets after which the keys must no longer be used (RFC 9001, 6.6): those that
 	// one phase of a Sealer may seal, or that may fail to open in all phases of an Opener. [SealLimit] and
 	// [OpenLimit] return it for a cipher suite.
@@ -97,20 +99,30 @@ func (p *Params) check() error {
 	return p.First.check()
 }
 
-// derive calls Next or Again and checks the phase that it returns.
-func derive(f func() (Phase, error)) (Phase, error) {
-	k, err := f()
+// A source is the part of Params that keys need later.
+type source struct {
+	next  func() (Phase, error)
+	again func() (current, next Phase, mask Mask, err error)
+	limit uint64
+	done  func() // Params.Close
+}
+
+func (p *Params) source() source { return source{p.Next, p.Again, p.Limit, p.Close} }
+
+// derive returns the phase after the one that it returned last.
+func (s *source) derive() (Phase, error) {
+	k, err := s.next()
 	if err != nil {
 		return Phase{}, err
 	}
 	return k, k.check()
 }
 
-func (p *Params) close() {
-	if p.Close != nil {
-		p.Close()
+func (s *source) close() {
+	if s.done != nil {
+		s.done()
 	}
-	*p = Params{}
+	*s = source{}
 }
 
 func (k *Phase) check() error {

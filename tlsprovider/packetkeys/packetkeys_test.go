@@ -108,3 +108,84 @@ func TestCloseIsCalledOnce(t *testing.T) {
 	require.Error(t, s.Update())
 	require.Error(t, o.Update(0))
 }
+
+// sealed returns a packet with the number pn and its descriptor for opening it.
+func sealed(t *testing.T, s tlsprovider.Sealer, pn uint64) (slab []byte, open []tlsprovider.OpenDesc, err error) {
+	t.Helper()
+	slab = append([]byte("\x43destcid!\x00\x00\x00"), byte(pn))
+	slab = append(append(slab, "payload"...), make([]byte, tlsprovider.TagLen)...)
+	err = s.Seal(slab, []tlsprovider.SealDesc{{HeaderLen: 13, PayloadLen: 7, PacketNumber: pn}})
+	return slab, []tlsprovider.OpenDesc{{Len: uint32(len(slab)), PNOffset: 9}}, err
+}
+
+// Keys that rest derive again what they have freed, once, and try again later if that fails.
+func TestRest(t *testing.T) {
+	var failing error
+	again := 0
+	p := params(t)
+	p.Next = func() (packetkeys.Phase, error) { return phase(t), nil }
+	p.Again = func() (current, next packetkeys.Phase, mask packetkeys.Mask, err error) {
+		again++
+		return phase(t), phase(t), packetkeys.BlockMask(block(t)), failing
+	}
+	s, err := packetkeys.NewSealer(p)
+	require.NoError(t, err)
+	o, err := packetkeys.NewOpener(p)
+	require.NoError(t, err)
+	exchange := func(pn uint64) {
+		slab, open, err := sealed(t, s, pn)
+		require.NoError(t, err)
+		require.Equal(t, 1, o.Open(slab, open, int64(pn)-1))
+		require.Equal(t, tlsprovider.OpenOK, open[0].Status)
+	}
+	exchange(0)
+	require.Zero(t, again)
+	s.(tlsprovider.RestingSealer).Rest()
+	o.(tlsprovider.RestingOpener).Rest()
+	exchange(1)
+	exchange(2)
+	require.Equal(t, 2, again)
+
+	slab, open, err := sealed(t, s, 3)
+	require.NoError(t, err)
+	s.(tlsprovider.RestingSealer).Rest()
+	o.(tlsprovider.RestingOpener).Rest()
+	failing = errors.New("no entropy")
+	_, _, err = sealed(t, s, 4)
+	require.Error(t, err)
+	require.Error(t, o.Update(4))
+	require.Equal(t, 1, o.Open(slab, open, 2))
+	require.Equal(t, tlsprovider.OpenFailed, open[0].Status)
+	failing = nil
+	exchange(5)
+}
+
+// A Sealer that rests does not free an AEAD that counts packets, because another one would count from zero.
+func TestCountedSealersKeepTheirKey(t *testing.T) {
+	counted := &countedAEAD{}
+	p := params(t)
+	p.First = packetkeys.Phase{AEAD: counted, Counted: true}
+	p.Next = func() (packetkeys.Phase, error) { return packetkeys.Phase{}, errors.New("not needed") }
+	p.Again = func() (current, next packetkeys.Phase, mask packetkeys.Mask, err error) {
+		return packetkeys.Phase{AEAD: new(countedAEAD), Counted: true}, next, packetkeys.BlockMask(block(t)), nil
+	}
+	s, err := packetkeys.NewSealer(p)
+	require.NoError(t, err)
+	for pn := range uint64(3) {
+		_, _, err := sealed(t, s, pn)
+		require.NoError(t, err)
+		s.(tlsprovider.RestingSealer).Rest()
+	}
+	require.Equal(t, 3, counted.seals)
+}
+
+// A countedAEAD takes 8-byte nonces, as an AEAD of FIPS 140-3 does, and only counts.
+type countedAEAD struct{ seals int }
+
+func (a *countedAEAD) NonceSize() int { return 8 }
+func (a *countedAEAD) Overhead() int  { return tlsprovider.TagLen }
+func (a *countedAEAD) Seal(dst, _, plaintext, _ []byte) []byte {
+	a.seals++
+	return append(append(dst, plaintext...), make([]byte, tlsprovider.TagLen)...)
+}
+func (a *countedAEAD) Open(_, _, _, _ []byte) ([]byte, error) { return nil, errors.New("not needed") }

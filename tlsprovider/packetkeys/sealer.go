@@ -4,12 +4,13 @@ import "github.com/pqquic/pqquic/tlsprovider"
 
 // A sealer protects one direction's packets.
 type sealer struct {
-	params  Params
-	current Phase
+	source  source
+	current Phase // without an AEAD while the sealer rests, unless it is Counted
 	header  header
 	nonce   [12]byte
 	lowest  uint64 // packet number that may still be sealed
 	closed  bool
+	resting bool
 }
 
 // NewSealer returns a Sealer with the given keys.
@@ -17,15 +18,16 @@ func NewSealer(p Params) (tlsprovider.Sealer, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	s := &sealer{params: p, current: p.First, header: header{make: p.Mask}}
-	s.params.First = Phase{} // so that an update releases it
-	return s, nil
+	return &sealer{source: p.source(), current: p.First, header: header{make: p.Mask}}, nil
 }
 
 // Seal implements tlsprovider.Sealer.
 func (s *sealer) Seal(slab []byte, train []tlsprovider.SealDesc) error {
 	if s.closed {
 		return errClosed
+	}
+	if err := s.wake(); err != nil {
+		return err
 	}
 	lowest := s.lowest
 	for i := range train {
@@ -64,10 +66,10 @@ func (s *sealer) Update() error {
 	switch {
 	case s.closed:
 		return errClosed
-	case s.params.Next == nil:
+	case s.source.next == nil:
 		return errUpdate
 	}
-	next, err := derive(s.params.Next)
+	next, err := s.source.derive()
 	if err != nil {
 		return err
 	}
@@ -75,8 +77,33 @@ func (s *sealer) Update() error {
 	return nil
 }
 
+// Rest implements tlsprovider.RestingSealer. A Counted AEAD is kept, because another one would start to count again.
+func (s *sealer) Rest() {
+	if s.closed || s.source.again == nil {
+		return
+	}
+	if s.header.make, s.resting = nil, true; !s.current.Counted {
+		s.current = Phase{}
+	}
+}
+
+// wake makes again what a rest has freed.
+func (s *sealer) wake() error {
+	if !s.resting {
+		return nil
+	}
+	current, _, mask, err := s.source.again()
+	if err != nil || current.check() != nil || mask == nil {
+		return errRest
+	}
+	if s.header.make, s.resting = mask, false; s.current.AEAD == nil {
+		s.current = current
+	}
+	return nil
+}
+
 // ConfidentialityLimit implements tlsprovider.Sealer.
-func (s *sealer) ConfidentialityLimit() uint64 { return s.params.Limit }
+func (s *sealer) ConfidentialityLimit() uint64 { return s.source.limit }
 
 // Close implements tlsprovider.Sealer.
 func (s *sealer) Close() {
@@ -84,6 +111,6 @@ func (s *sealer) Close() {
 		return
 	}
 	s.closed = true
-	s.params.close()
+	s.source.close()
 	s.current, s.header = Phase{}, header{}
 }

@@ -18,6 +18,9 @@ func (k *keys) keyUpdates(t *testing.T) {
 			if r, ok := o.(tlsprovider.RestingOpener); ok && random.IntN(2) == 0 {
 				r.Rest()
 			}
+			if r, ok := s.(tlsprovider.RestingSealer); ok && random.IntN(2) == 0 {
+				r.Rest()
+			}
 		}
 		pn, largest, phase := uint64(random.IntN(300)), int64(-1), uint8(0)
 		for range 6 {
@@ -33,12 +36,15 @@ func (k *keys) keyUpdates(t *testing.T) {
 			add(2 + random.IntN(5))
 			before := len(tr.seal)
 			slabBefore := tr
+			rest()
 			slabBefore.sealAll(t, s)
+			rest()
 			require.NoError(t, s.Update())
 			phase ^= 1
 			firstNew = int(pn)
 			tr = train{}
 			add(1 + random.IntN(5))
+			rest()
 			tr.sealAll(t, s)
 
 			// The first packet of the new phase arrives before the last packets of the old one.

@@ -11,8 +11,8 @@ import (
 //
 // A server may have many connections that are open and exchange nothing. What only the handshake needs and the
 // first scratch space for packets are one allocation, so that a short connection allocates once for both. A
-// connection without packets rests: it drops that allocation, or the scratch space that replaced it, and the
-// buffers that it keeps for reuse. The next packet allocates the scratch space again.
+// connection without packets rests: it drops that allocation, or the scratch space that replaced it, the buffers
+// that it keeps for reuse, and the keys that its provider can derive again. The next packet brings them back.
 // `make bench-peers WORKLOADS=memory` measures the memory of an idle connection.
 
 // restAfter is the time without packets after which a connection rests.
@@ -87,6 +87,9 @@ func (c *Conn) maybeRest() {
 		}
 		if o, ok := c.app.open.(tlsprovider.RestingOpener); ok {
 			o.Rest()
+		}
+		if s, ok := c.app.seal.(tlsprovider.RestingSealer); ok {
+			s.Rest()
 		}
 	}
 }
