@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,41 @@ func TestHandleStreamsBoundsGoroutines(t *testing.T) {
 		advance(time.Second)
 		_, err := client.TryOpenStream()
 		require.NoError(t, err, "streams whose functions have ended give credit")
+	})
+}
+
+// A connection whose streams are handled has no goroutine while it is idle.
+func TestHandledConnectionsHaveNoGoroutine(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		serve := func() {
+			client, server := w.connect()
+			server.HandleStreams(func(s *Stream) {
+				_, err := io.Copy(s, s)
+				require.NoError(t, err)
+				require.NoError(t, s.Close())
+			}, nil)
+			c, err := client.OpenStream(t.Context())
+			require.NoError(t, err)
+			_, err = c.Write([]byte{7})
+			require.NoError(t, err)
+			var b [1]byte
+			_, err = c.Read(b[:])
+			require.NoError(t, err)
+			require.EqualValues(t, 7, b[0])
+			require.NoError(t, c.CloseWrite())
+			_, err = c.Read(b[:])
+			require.Equal(t, io.EOF, err)
+		}
+		serve()
+		advance(10 * time.Second)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for range 20 {
+			serve()
+		}
+		advance(10 * time.Second)
+		synctest.Wait()
+		require.LessOrEqual(t, runtime.NumGoroutine(), before+5)
 	})
 }
 

@@ -175,6 +175,7 @@ type ourConn struct{ *quic.Conn }
 
 func (c ourConn) acceptStream() (stream, error) { return c.AcceptStream(background) }
 func (c ourConn) openStream() (stream, error)   { return c.OpenStream(background) }
+func (c ourConn) handleStreams(f func(stream))  { c.HandleStreams(func(s *quic.Stream) { f(s) }, nil) }
 func (c ourConn) abort()                        { c.CloseWithError(0, "") }
 
 func (c ourConn) negotiated() (group, suite string) {

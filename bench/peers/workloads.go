@@ -35,6 +35,12 @@ type connection interface {
 	abort()
 }
 
+// A streamHandler is a connection of a stack that calls a function for each new stream, on a goroutine of its own, so
+// that no goroutine waits for streams.
+type streamHandler interface {
+	handleStreams(func(stream))
+}
+
 // A stream is a stream of any stack.
 type stream interface {
 	io.ReadWriter
@@ -53,16 +59,18 @@ func serve(e endpoint) {
 		if err != nil {
 			return
 		}
+		// The client reports an answer that is missing or too short.
+		if h, ok := c.(streamHandler); ok {
+			h.handleStreams(func(s stream) { _ = answer(s) })
+			continue
+		}
 		go func() {
 			for {
 				s, err := c.acceptStream()
 				if err != nil {
 					return
 				}
-				go func() {
-					// The client reports an answer that is missing or too short.
-					_ = answer(s)
-				}()
+				go func() { _ = answer(s) }()
 			}
 		}()
 	}
