@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs fuzz sim soak
+.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak
 
 build:
 	scripts/build $(VARIANT)
@@ -150,6 +150,10 @@ interop: bootstrap build
 qifs:
 	@[ -d "$(QIFS_DIR)" ] || { echo "qifs: set QIFS_DIR to a checkout of https://github.com/qpackers/qifs" >&2; exit 1; }
 	cd cmd && GOWORK="$$(../scripts/workspace)" QIFS_DIR="$(abspath $(QIFS_DIR))" go test -count 1 -v -run Published ./qif
+
+# Tests QPACK against ls-qpack, which it installs from PyPI below build/out.
+qpack-interop:
+	scripts/qpack-interop
 
 # Lists the normative sentences of the RFCs with the code and tests that quote them. RFC_DIR has their texts.
 ledger:
