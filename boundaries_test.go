@@ -27,7 +27,7 @@ type pkg struct {
 func layer(path string) int {
 	path = strings.TrimPrefix(path, module)
 	switch {
-	case strings.HasPrefix(path, "examples/"), path == "quic/debug", path == "quic/netconn":
+	case strings.HasPrefix(path, "examples/"), path == "quic/debug", path == "quic/netconn", path == "http3":
 		return 5
 	case path == "quic":
 		return 4
@@ -129,6 +129,9 @@ func TestImportsPlanted(t *testing.T) {
 		{ImportPath: module + "quic/internal/core", Imports: []string{module + "quic"}},
 		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/s2n"}},
 		{ImportPath: module + "quic", Imports: []string{module + "quic/debug"}},
+		{ImportPath: module + "quic", Imports: []string{module + "http3"}},
+		{ImportPath: module + "internal/qpack", Imports: []string{module + "quic"}},
+		{ImportPath: module + "http3/internal/frame", Imports: []string{module + "http3"}},
 		{ImportPath: module + "quic/qlog", Imports: []string{module + "quic/internal/core"}},
 		{ImportPath: module + "quic", Imports: []string{module + "cgo/s2n"}},
 		{ImportPath: module + "tlsprovider", Imports: []string{module + "tlsprovider/native"}},

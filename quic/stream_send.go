@@ -212,10 +212,15 @@ func (s *Stream) ResetAt(code uint64, size int64) error {
 // All streams begin with urgency 3, incremental. Priorities concern the streams of one connection, in one direction: the
 // peer does not learn of them.
 func (s *Stream) SetPriority(urgency int, incremental bool) {
-	c := s.c
+	s.c.SetStreamPriority(s.id, urgency, incremental)
+}
+
+// SetStreamPriority is Stream.SetPriority for the stream with an ID, which may not have been accepted yet. If the connection has
+// no such stream, it does nothing.
+func (c *Conn) SetStreamPriority(id StreamID, urgency int, incremental bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.core.SetStreamPriority(streams.ID(s.id), uint8(min(max(urgency, 0), 7)), incremental)
+	c.core.SetStreamPriority(streams.ID(id), uint8(min(max(urgency, 0), 7)), incremental)
 }
 
 // endSend finishes the sending direction and wakes a waiting Write. It is called with the connection's mu

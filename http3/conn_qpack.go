@@ -1,0 +1,167 @@
+package http3
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"time"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
+	"github.com/pqquic/pqquic/quic"
+)
+
+// An encoder is the half of QPACK that encodes, with the stream that carries its instructions.
+type encoder struct {
+	critical // its stream is opened for the first instruction
+	qpack    *qpack.Encoder
+	buf      []byte
+}
+
+func (e *encoder) setLimits(l *frame.List) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.qpack.SetLimits(l.QPACKMaxTableCapacity, l.QPACKBlockedStreams)
+}
+
+// appendSection appends the field section of a stream to dst. The instructions that it needs are on their way when it returns.
+func (c *conn) appendSection(dst []byte, stream quic.StreamID, fields []qpack.Field) ([]byte, error) {
+	e := &c.enc
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	dst = e.qpack.AppendSection(dst, uint64(stream), fields)
+	if e.isBusy { // the encoder then inserts nothing
+		return dst, nil
+	}
+	e.buf = e.qpack.AppendInstructions(e.buf[:0])
+	return dst, c.writeInstructions(&e.critical, frame.StreamQPACKEncoder, e.buf)
+}
+
+// writeInstructions writes to the encoder or decoder stream of this side, which it opens when it is needed first. s.mu is held.
+//
+// "An endpoint MAY avoid creating an encoder stream if it will not be used"
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-6
+func (c *conn) writeInstructions(s *critical, typ uint64, b []byte) error {
+	switch {
+	case len(b) == 0:
+		return nil
+	case s.stream == nil:
+		return c.openCritical(s, typ, b)
+	}
+	return c.writeCritical(s, b)
+}
+
+// handleDecoderStream handles bytes of the peer's decoder stream.
+func (c *conn) handleDecoderStream(b []byte) error {
+	c.enc.mu.Lock()
+	defer c.enc.mu.Unlock()
+	return c.enc.qpack.HandleDecoderStream(b)
+}
+
+// A decoder is the half of QPACK that decodes, with the stream that carries its instructions.
+type decoder struct {
+	critical // its stream is opened for the first instruction
+	qpack    *qpack.Decoder
+	buf      []byte
+	// inserted, if not nil, is closed when entries have been inserted. Goroutines whose field sections are blocked wait for it.
+	inserted chan struct{}
+}
+
+// handleEncoderStream handles bytes of the peer's encoder stream.
+func (c *conn) handleEncoderStream(b []byte) error {
+	d := &c.dec
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.qpack.HandleEncoderStream(b); err != nil {
+		return err
+	}
+	if d.inserted != nil && len(d.qpack.Unblocked()) > 0 {
+		close(d.inserted)
+		d.inserted = nil
+	}
+	return c.sendDecoderInstructions()
+}
+
+// sendDecoderInstructions sends acknowledgements, cancellations and increments. dec.mu is held.
+func (c *conn) sendDecoderInstructions() error {
+	d := &c.dec
+	if d.isBusy { // the decoder keeps count of what waits
+		return nil
+	}
+	d.buf = d.qpack.AppendInstructions(d.buf[:0])
+	return c.writeInstructions(&d.critical, frame.StreamQPACKDecoder, d.buf)
+}
+
+// decodeSection decodes a field section of a stream and calls emit for each field. If the section refers to entries that have
+// not arrived, it waits for them, until the deadline if that is not zero or ctx ends. Errors of emit are returned.
+func (c *conn) decodeSection(ctx func() context.Context, deadline time.Time, stream quic.StreamID, section []byte,
+	emit func(qpack.Field) error) error {
+	d := &c.dec
+	d.mu.Lock()
+	err := d.qpack.Decode(uint64(stream), section, emit)
+	for errors.Is(err, qpack.ErrBlocked) {
+		if d.inserted == nil {
+			d.inserted = make(chan struct{})
+		}
+		inserted := d.inserted
+		d.mu.Unlock()
+		waitErr := c.waitInserted(ctx(), deadline, inserted)
+		d.mu.Lock()
+		if waitErr != nil {
+			err = waitErr
+			break
+		}
+		err = d.qpack.Decode(uint64(stream), section, emit)
+	}
+	if err != nil {
+		d.qpack.CancelStream(uint64(stream))
+	}
+	sendErr := c.sendDecoderInstructions()
+	d.mu.Unlock()
+	switch {
+	case sendErr != nil:
+		return c.fail(sendErr)
+	case errors.As(err, new(*qpack.Error)):
+		return c.fail(err)
+	}
+	return err
+}
+
+// waitInserted waits for entries of the dynamic table.
+func (c *conn) waitInserted(ctx context.Context, deadline time.Time, inserted <-chan struct{}) error {
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case <-inserted:
+		return nil
+	case <-expired:
+		return os.ErrDeadlineExceeded
+	case <-ctx.Done():
+		return c.closeError(context.Cause(ctx))
+	case <-c.qc.Context().Done():
+		return c.closeError(context.Cause(c.qc.Context()))
+	}
+}
+
+// cancelSection tells the peer's encoder that a stream will not be read any more.
+//
+// "When an endpoint receives a stream reset before the end of a stream or before all encoded field sections are processed on
+// that stream, or when it abandons reading of a stream, it generates a Stream Cancellation instruction"
+// https://www.rfc-editor.org/rfc/rfc9204#section-2.2.2.2-1
+func (c *conn) cancelSection(stream quic.StreamID) {
+	if c.cfg.settings.QPACKMaxTableCapacity == 0 {
+		return
+	}
+	c.dec.mu.Lock()
+	c.dec.qpack.CancelStream(uint64(stream))
+	err := c.sendDecoderInstructions()
+	c.dec.mu.Unlock()
+	if err != nil {
+		c.fail(err)
+	}
+}
