@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"runtime"
 	"sync"
 	"time"
@@ -22,7 +21,6 @@ type exchange struct {
 	w    response
 	body requestBody
 	ctx  requestContext
-	url  url.URL
 
 	priority     Priority
 	hasPriority  bool

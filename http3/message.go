@@ -75,14 +75,6 @@ func (l *fieldList) addValues(key string, values []string) {
 	}
 }
 
-// size returns the size of the list as the peer counts it (RFC 9114, 4.2.2).
-func (l *fieldList) size() (n uint64) {
-	for _, f := range l.fields {
-		n += uint64(len(f.Name)+len(f.Value)) + 32
-	}
-	return n
-}
-
 // appendHeaders appends a HEADERS frame for a stream.
 func (c *conn) appendHeaders(b []byte, stream quic.StreamID, l *fieldList) ([]byte, error) {
 	const header = 3 // of most frames: the type, and a length of two bytes

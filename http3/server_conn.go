@@ -21,6 +21,10 @@ type serverConn struct {
 	tls    atomic.Pointer[tls.ConnectionState] // nil until a request needs it
 
 	reqs requests
+
+	// The last IDs of the client's GOAWAY and MAX_PUSH_ID frames. The goroutine of the control stream uses them.
+	goAway, maxPush uint64
+	hasGoAway       bool
 }
 
 // requests is the state of a connection's requests.
@@ -215,12 +219,8 @@ func (sc *serverConn) handleSettings(*frame.List) error { return nil }
 // handleFrame implements connOwner.
 func (sc *serverConn) handleFrame(typ uint64, payload []byte) error {
 	switch typ {
-	case frame.GoAway:
-		_, err := frame.ParseInt(payload) // a push ID; this server does not push
-		return err
-	case frame.MaxPushID:
-		_, err := frame.ParseInt(payload)
-		return err
+	case frame.GoAway, frame.MaxPushID:
+		return sc.handlePushID(typ, payload)
 	case frame.CancelPush:
 		// "If a server receives a CANCEL_PUSH frame for a push ID that has not yet been mentioned by a PUSH_PROMISE frame, this
 		// MUST be treated as a connection error of type H3_ID_ERROR."
@@ -232,6 +232,30 @@ func (sc *serverConn) handleFrame(typ uint64, payload []byte) error {
 		return err
 	case frame.PriorityUpdateRequest, frame.PriorityUpdatePush:
 		return sc.handlePriorityUpdate(typ, payload)
+	}
+	return nil
+}
+
+// handlePushID handles GOAWAY and MAX_PUSH_ID. This server does not push, so only the rules for the sequence of IDs matter.
+func (sc *serverConn) handlePushID(typ uint64, payload []byte) error {
+	id, err := frame.ParseInt(payload)
+	switch {
+	case err != nil:
+		return err
+	case typ == frame.GoAway && sc.hasGoAway && id > sc.goAway:
+		// "Receiving a GOAWAY containing a larger identifier than previously received MUST be treated as a connection error of type
+		// H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+		return connErrorf(ErrCodeIDError, "GOAWAY with ID %d after one with %d", id, sc.goAway)
+	case typ == frame.MaxPushID && id < sc.maxPush:
+		// "receipt of a MAX_PUSH_ID frame that contains a smaller value than previously received MUST be treated as a connection
+		// error of type H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.7-6
+		return connErrorf(ErrCodeIDError, "MAX_PUSH_ID with ID %d after one with %d", id, sc.maxPush)
+	case typ == frame.GoAway:
+		sc.goAway, sc.hasGoAway = id, true
+	default:
+		sc.maxPush = id
 	}
 	return nil
 }

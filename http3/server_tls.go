@@ -52,7 +52,7 @@ func tlsState(qc *quic.Conn) *tls.ConnectionState {
 	s := qc.ConnectionState().TLS
 	t := &tls.ConnectionState{
 		Version: tls.VersionTLS13, HandshakeComplete: s.HandshakeDone, DidResume: s.Resumed,
-		CipherSuite: uint16(s.CipherSuite), NegotiatedProtocol: s.ALPN, NegotiatedProtocolIsMutual: true,
+		CipherSuite: uint16(s.CipherSuite), NegotiatedProtocol: s.ALPN,
 		ServerName: s.ServerName, CurveID: tls.CurveID(s.Group), HelloRetryRequest: s.HelloRetried,
 	}
 	// A certificate that the provider has verified but crypto/x509 cannot parse is left out.

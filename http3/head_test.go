@@ -1,0 +1,233 @@
+package http3
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/internal/qpack"
+)
+
+// sectionOf collects fields, which are given as names and values.
+func sectionOf(kind sectionKind, kv ...string) (*section, error) {
+	s := new(section)
+	s.init(kind, 1<<16)
+	for i := 0; i < len(kv); i += 2 {
+		if err := s.add(qpack.Field{Name: kv[i], Value: kv[i+1]}); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// requestOf parses the header section of a request.
+func requestOf(extended bool, kv ...string) (requestHead, error) {
+	s, err := sectionOf(requestHeader, kv...)
+	if err != nil {
+		return requestHead{}, err
+	}
+	return s.request(extended)
+}
+
+func requireMalformed(t *testing.T, err error) {
+	t.Helper()
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, ErrCodeMessageError, e.Code)
+	require.True(t, e.Stream)
+}
+
+// malformedRequests are header sections of requests that "MUST be treated as a stream error of type H3_MESSAGE_ERROR" (RFC 9114,
+// 4.1.2), by what is wrong with them.
+var malformedRequests = map[string][]string{
+	// "Endpoints MUST treat a request or response that contains undefined or invalid pseudo-header fields as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
+	"undefined pseudo-header field":    {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":foo", "x"},
+	"pseudo-header field of responses": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":status", "200"},
+	"duplicated :method":               {":method", "GET", ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"},
+	"duplicated :scheme":               {":method", "GET", ":scheme", "https", ":scheme", "https", ":authority", "a", ":path", "/"},
+	"duplicated :path":                 {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":path", "/"},
+	"duplicated :authority":            {":method", "GET", ":scheme", "https", ":authority", "a", ":authority", "a", ":path", "/"},
+	// "Any request or response that contains a pseudo-header field that appears in a header section after a regular header field
+	// MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-4
+	"pseudo-header field after a field": {":method", "GET", ":scheme", "https", ":authority", "a", "x", "y", ":path", "/"},
+	// "All HTTP/3 requests MUST include exactly one value for the :method, :scheme, and :path pseudo-header fields, unless the
+	// request is a CONNECT request"
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-3
+	"no :method":     {":scheme", "https", ":authority", "a", ":path", "/"},
+	"no :scheme":     {":method", "GET", ":authority", "a", ":path", "/"},
+	"no :path":       {":method", "GET", ":scheme", "https", ":authority", "a"},
+	"empty :method":  {":method", "", ":scheme", "https", ":authority", "a", ":path", "/"},
+	"invalid method": {":method", "G T", ":scheme", "https", ":authority", "a", ":path", "/"},
+	"invalid scheme": {":method", "GET", ":scheme", "1x", ":authority", "a", ":path", "/"},
+	// "This pseudo-header field MUST NOT be empty for "http" or "https" URIs; "http" or "https" URIs that do not contain a path
+	// component MUST include a value of / (ASCII 0x2f)."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+	"empty :path":    {":method", "GET", ":scheme", "https", ":authority", "a", ":path", ""},
+	"relative :path": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "x"},
+	":path * of GET": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "*"},
+	// "If these fields are present, they MUST NOT be empty. If both fields are present, they MUST contain the same value."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-4
+	"no authority":              {":method", "GET", ":scheme", "https", ":path", "/"},
+	"empty :authority":          {":method", "GET", ":scheme", "https", ":authority", "", ":path", "/"},
+	"empty Host":                {":method", "GET", ":scheme", "https", ":path", "/", "host", ""},
+	":authority against Host":   {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "host", "b"},
+	"two Hosts":                 {":method", "GET", ":scheme", "https", ":path", "/", "host", "a", "host", "a"},
+	"userinfo in the authority": {":method", "GET", ":scheme", "https", ":authority", "u@a", ":path", "/"},
+	// "A request or response containing uppercase characters in field names MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-2
+	"field name in upper case": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "Accept", "x"},
+	"invalid field name":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "a b", "x"},
+	"empty field name":         {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "", "x"},
+	// "Any request or response that contains a character not permitted in a field value MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-10.3-2
+	"line feed in a value": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "x", "a\nb"},
+	"NUL in a value":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "x", "a\x00b"},
+	"line feed in :path":   {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/\r\n"},
+	// "any message containing connection-specific fields MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
+	"Connection":        {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "connection", "close"},
+	"Keep-Alive":        {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "keep-alive", "x"},
+	"Proxy-Connection":  {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "proxy-connection", "x"},
+	"Transfer-Encoding": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "transfer-encoding", "chunked"},
+	"Upgrade":           {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "upgrade", "x"},
+	"TE":                {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "te", "gzip"},
+	// "A CONNECT request that does not conform to these restrictions is malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-6
+	"CONNECT with :path":           {":method", "CONNECT", ":authority", "a:1", ":path", "/"},
+	"CONNECT with :scheme":         {":method", "CONNECT", ":authority", "a:1", ":scheme", "https"},
+	"CONNECT without :authority":   {":method", "CONNECT"},
+	":protocol of GET":             {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":protocol", "p"},
+	":protocol without a target":   {":method", "CONNECT", ":authority", "a", ":protocol", "p"},
+	"empty :protocol":              {":method", "CONNECT", ":scheme", "https", ":authority", "a", ":path", "/", ":protocol", ""},
+	"invalid Content-Length":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "content-length", "+1"},
+	"empty Content-Length":         {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "content-length", ""},
+	"contradicting Content-Length": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "content-length", "1", "content-length", "2"},
+}
+
+func TestMalformedRequests(t *testing.T) {
+	for name, kv := range malformedRequests {
+		t.Run(name, func(t *testing.T) {
+			_, err := requestOf(true, kv...)
+			requireMalformed(t, err)
+		})
+	}
+}
+
+func TestRequestHead(t *testing.T) {
+	h, err := requestOf(false, get("/p?q", "host", "localhost", "te", "trailers", "cookie", "a=1", "accept", "x", "cookie", "b=2",
+		"accept", "y", "cookie", "c=3", "trailer", "X-Sum, content-length", "content-length", "5", "content-length", "5")...)
+	require.NoError(t, err)
+	require.Equal(t, requestHead{
+		method: "GET", scheme: "https", authority: "localhost", path: "/p?q", contentLength: 5,
+		trailer: http.Header{"X-Sum": nil},
+		header: http.Header{"Te": {"trailers"}, "Cookie": {"a=1; b=2; c=3"}, "Accept": {"x", "y"},
+			"Content-Length": {"5", "5"}},
+	}, h)
+	u, uri, err := h.target()
+	require.NoError(t, err)
+	require.Equal(t, "/p?q", uri)
+	require.Equal(t, "q", u.RawQuery)
+
+	h, err = requestOf(false, ":method", "GET", ":scheme", "https", ":path", "/", "host", "a:1")
+	require.NoError(t, err)
+	require.Equal(t, "a:1", h.authority)
+	h, err = requestOf(false, ":method", "OPTIONS", ":scheme", "https", ":authority", "a", ":path", "*")
+	require.NoError(t, err)
+	require.Equal(t, "*", h.path)
+	h, err = requestOf(false, ":method", "CONNECT", ":authority", "a:443")
+	require.NoError(t, err)
+	_, uri, err = h.target()
+	require.NoError(t, err)
+	require.Equal(t, "a:443", uri)
+	_, err = requestOf(true, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/")
+	require.NoError(t, err)
+	_, err = requestOf(false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/")
+	requireMalformed(t, err)
+}
+
+// "The size of a field list is calculated based on the uncompressed size of fields, including the length of the name and value in
+// bytes plus an overhead of 32 bytes for each field."
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.2.2-1
+func TestSectionLimit(t *testing.T) {
+	var s section
+	s.init(requestHeader, 2*(3+5+32))
+	f := qpack.Field{Name: "abc", Value: "12345"}
+	require.NoError(t, s.add(f))
+	require.NoError(t, s.add(f))
+	require.ErrorIs(t, s.add(qpack.Field{}), errHeaderTooLarge)
+}
+
+func TestResponseHead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		kv []string
+		ok bool
+	}{
+		"ok":                              {[]string{":status", "200", "x", "y"}, true},
+		"no :status":                      {[]string{"x", "y"}, false},
+		"two":                             {[]string{":status", "200", ":status", "200"}, false},
+		"invalid":                         {[]string{":status", "2x0"}, false},
+		"too short":                       {[]string{":status", "20"}, false},
+		"too low":                         {[]string{":status", "099"}, false},
+		"101":                             {[]string{":status", "101"}, false},
+		"pseudo-header field of requests": {[]string{":status", "200", ":path", "/"}, false},
+		"TE":                              {[]string{":status", "200", "te", "trailers"}, false},
+		"Connection":                      {[]string{":status", "200", "connection", "close"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := sectionOf(responseHeader, tc.kv...)
+			var h responseHead
+			if err == nil {
+				h, err = s.response()
+			}
+			if !tc.ok {
+				requireMalformed(t, err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, responseHead{status: 200, header: http.Header{"X": {"y"}}, contentLength: -1}, h)
+		})
+	}
+}
+
+// "Pseudo-header fields MUST NOT appear in trailer sections."
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
+func TestTrailerSection(t *testing.T) {
+	for _, name := range []string{":path", ":status", "te", "connection", "X"} {
+		_, err := sectionOf(trailers, name, "trailers")
+		requireMalformed(t, err)
+	}
+	s, err := sectionOf(trailers, "x-sum", "1", "content-length", "x", "host", "h")
+	require.NoError(t, err)
+	var merged http.Header
+	mergeTrailers(&merged, s)
+	require.Equal(t, http.Header{"X-Sum": {"1"}}, merged)
+}
+
+// Whatever the fields, parsing does not panic, and an accepted request has what handlers rely on.
+func FuzzRequestHead(f *testing.F) {
+	f.Add(strings.Join(get("/p", "cookie", "a", "cookie", "b"), "\x01"))
+	for _, kv := range malformedRequests {
+		f.Add(strings.Join(kv, "\x01"))
+	}
+	f.Fuzz(func(t *testing.T, joined string) {
+		kv := strings.Split(joined, "\x01")
+		h, err := requestOf(true, kv[:len(kv)/2*2]...)
+		if err != nil {
+			return
+		}
+		require.NotEmpty(t, h.authority)
+		require.NotEmpty(t, h.method)
+		require.NotNil(t, h.header)
+		for name := range h.header {
+			require.NotEqual(t, "Host", name)
+			require.Equal(t, http.CanonicalHeaderKey(name), name)
+		}
+		if u, _, err := h.target(); err == nil {
+			require.NotNil(t, u)
+		}
+	})
+}
