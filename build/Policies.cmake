@@ -1,6 +1,6 @@
 # Changes s2n-tls's table of security policies in a copy of its sources: `default_tls13` becomes
 # post-quantum, and each set of key exchange groups gets a row, because the public API has no function that sets
-# the groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -DHISTORIC=… -P Policies.cmake
+# the groups. Run as a script: cmake -DSOURCE=… -DFIPS=… -DMLDSA=… -DHISTORIC=… -P Policies.cmake
 #
 # The build fails if a line that this file replaces has changed, so that the default cannot stay classical.
 
@@ -10,7 +10,7 @@ file(READ ${file} text)
 function(replace_once old new)
 	string(FIND "${text}" "${old}" at)
 	if(at EQUAL -1)
-		message(FATAL_ERROR "build/Policies.cmake: s2n-tls has no line\n  ${old}\nin ${file}: "
+		message(FATAL_ERROR "${CMAKE_CURRENT_LIST_FILE}: s2n-tls has no line\n  ${old}\nin ${file}: "
 			"upstream has changed; adapt this file to it")
 	endif()
 	string(REPLACE "${old}" "${new}" text "${text}")
@@ -43,6 +43,10 @@ else()
 		set(ciphers cipher_preferences_20251015)
 		set(signatures s2n_signature_preferences_20240501)
 		set(certificates &s2n_certificate_signature_preferences_20201110)
+		if(MLDSA) # the same lists with ML-DSA first
+			set(signatures s2n_signature_preferences_20250512)
+			set(certificates &s2n_certificate_signature_preferences_20250512)
+		endif()
 	else()
 		set(default default_pq)
 		set(ciphers cipher_preferences_cloudfront_tls_1_2_2019) # default_pq's: AES-128-GCM first
@@ -131,8 +135,18 @@ if(NOT FIPS AND NOT HISTORIC)
 	string(APPEND rows "    { .version = \"pqquic_chacha20\", .security_policy = &pqq_policy_chacha20, .ecc_extension_required = 0, .pq_kem_extension_required = 0 },\n")
 endif()
 
+# default_fips with ML-DSA certificates, for modules that have ML-DSA.
+if(FIPS AND MLDSA)
+	string(APPEND defs
+		"static const struct s2n_security_policy pqq_policy_fips_mldsa = { .minimum_protocol_version = S2N_TLS13, .cipher_preferences = &${ciphers}, .kem_preferences = &kem_preferences_pq_tls_1_3_ietf_2025_07, .signature_preferences = &${signatures}, .certificate_signature_preferences = ${certificates}, .ecc_preferences = &s2n_ecc_preferences_20201021 };\n")
+	string(APPEND rows "    { .version = \"pqquic_fips_mldsa\", .security_policy = &pqq_policy_fips_mldsa, .ecc_extension_required = 0, .pq_kem_extension_required = 0 },\n")
+endif()
+
 set(table "struct s2n_security_policy_selection security_policy_selection")
 replace_once("${table}" "${defs}\n${table}")
 set(first "    { .version${is}\"default\", ")
 replace_once("${first}" "${rows}${first}")
 file(WRITE ${file} "${text}")
+if(NOT HISTORIC)
+	include(${CMAKE_CURRENT_LIST_DIR}/MLDSA.cmake)
+endif()

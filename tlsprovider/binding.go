@@ -57,6 +57,9 @@ func (b binder) sum() (out [32]byte) { return [32]byte(b.Sum(out[:0])) }
 // addCommon adds the fields that apply to both sides.
 func (b binder) addCommon(c *Config) {
 	b.addf("%q %d %s %t %d %t", c.NextProtos, c.Groups, c.Policy, c.RequirePQ, c.CipherSuites, c.VerifyPeer != nil)
+	if c.RequirePQAuth {
+		b.addf("RequirePQAuth")
+	}
 }
 
 // ClientBinding is for providers. It returns a hash of what a client's session depends on: the verification of the

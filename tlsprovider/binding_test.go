@@ -23,7 +23,7 @@ func TestBindings(t *testing.T) {
 	verify := func(*tlsprovider.State) error { return nil }
 	common := []tlsprovider.Config{
 		{}, {NextProtos: []string{"a"}}, {NextProtos: []string{"a", "b"}}, {NextProtos: []string{"b", "a"}}, {NextProtos: []string{`a" "b`}},
-		{RequirePQ: true}, {Groups: []tlsprovider.Group{tlsprovider.X25519}}, {Policy: "policy"},
+		{RequirePQ: true}, {RequirePQAuth: true}, {Groups: []tlsprovider.Group{tlsprovider.X25519}}, {Policy: "policy"},
 		{CipherSuites: []tlsprovider.CipherSuite{0x1301}}, {VerifyPeer: verify},
 	}
 	client := append([]tlsprovider.Config{

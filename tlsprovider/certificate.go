@@ -18,12 +18,15 @@ import (
 type Certificate struct {
 	// Chain holds the certificates in DER, leaf first.
 	Chain [][]byte
-	// KeyDER is the private key in PKCS #8, SEC 1 or PKCS #1. The provider's module parses it.
+	// KeyDER is the private key in PKCS #8, SEC 1 or PKCS #1. The provider's module parses it. An ML-DSA key can have
+	// its seed, its expanded form or both (RFC 9881); the native provider requires the seed.
 	// Endpoints keep the slice, because they need it again when their configuration changes.
 	// It is never overwritten; see SECURITY.md.
 	KeyDER []byte
 	// Signer is used in place of KeyDER for a key that is not in memory, but in an HSM, a KMS
-	// or another process. It is called on its own goroutine and may block.
+	// or another process. It is called on its own goroutine and may block. For an ML-DSA key its Public must have a
+	// method Bytes() []byte, and Sign gets either the message, with options whose hash function is 0, or the 64 bytes
+	// µ of FIPS 204, with MLDSAMu: the keys of Go 1.27's crypto/mldsa do both.
 	Signer crypto.Signer
 
 	// OCSPStaple and SignedCertificateTimestamps are sent with the chain to peers that ask for
@@ -33,6 +36,10 @@ type Certificate struct {
 	SignedCertificateTimestamps [][]byte
 	SignatureSchemes            []SignatureScheme
 }
+
+// MLDSAMu is the hash function in the options of a Signer whose digest is the value µ of ML-DSA. It equals
+// crypto.MLDSAMu, which is new in Go 1.27.
+const MLDSAMu = crypto.Hash(20)
 
 // CertificateFromPEM parses a certificate chain and a private key. It skips PEM blocks of other types.
 func CertificateFromPEM(certPEM, keyPEM []byte) (Certificate, error) {
@@ -86,6 +93,11 @@ func CertificateFromTLS(t tls.Certificate) (Certificate, error) {
 	}
 	if len(c.Chain) == 0 {
 		return c, errors.New("tlsprovider: tls.Certificate.Certificate is empty")
+	}
+	if isMLDSA(t.PrivateKey) {
+		der, err := x509.MarshalPKCS8PrivateKey(t.PrivateKey)
+		c.KeyDER = der
+		return c, err
 	}
 	switch k := t.PrivateKey.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:

@@ -21,8 +21,15 @@ type Config struct {
 	Policy string
 
 	// RequirePQ fails a handshake that does not negotiate a post-quantum group. No application
-	// data is sent or delivered in such a handshake.
+	// data is sent or delivered in such a handshake. It is about the key exchange alone, which
+	// protects recorded connections: certificates may be classical. See RequirePQAuth.
 	RequirePQ bool
+
+	// RequirePQAuth fails a handshake with insufficient_security if State.PQAuth would be false: if the peer's
+	// CertificateVerify, or one of the certificates that it sends, has a classical signature. It needs a provider with
+	// ML-DSA among its Capabilities.SignatureSchemes. A server with RequirePQAuth must request certificates; with
+	// VerifyClientCertIfGiven it accepts clients without one. See docs/pq-authentication.md.
+	RequirePQAuth bool
 
 	// CipherSuites limits the cipher suites. Nil means all suites of the provider.
 	CipherSuites []CipherSuite
@@ -115,6 +122,19 @@ const (
 	// RequireClientCert requires a certificate and verifies it with ClientCAs.
 	RequireClientCert
 )
+
+// CheckPQAuth is for providers. It returns an error if RequirePQAuth is set for a side that does not verify its peer.
+func (c *Config) CheckPQAuth(side Side) error {
+	switch {
+	case !c.RequirePQAuth:
+		return nil
+	case side == Client && c.InsecureSkipVerify:
+		return errors.New("RequirePQAuth and InsecureSkipVerify are both set: a server that is not verified is not authenticated")
+	case side == Server && c.ClientAuth == NoClientCert && !c.DeferCertificates && (c.TLS == nil || c.TLS.GetConfigForClient == nil):
+		return errors.New("RequirePQAuth of a server that requests no client certificates: set ClientAuth, or use RequirePQAuth on clients only")
+	}
+	return nil
+}
 
 // ErrUnsupported is wrapped by the errors of a configuration that the provider does not support.
 var ErrUnsupported = errors.New("not supported by this TLS provider")

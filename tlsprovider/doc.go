@@ -8,7 +8,7 @@
 //
 // [Config] configures TLS: it is the field TLS of a quic.Config. [FromTLSConfig] makes one from a tls.Config.
 // A [Certificate] comes from [LoadCertificate], [CertificateFromPEM] or [CertificateFromTLS], and [Roots]
-// from [RootsFromPEM]. [ClientAuth] is a server's policy for client certificates. A server's GetTLSConfig
+// from [RootsFromPEM]; [MLDSAMu] tells a Certificate.Signer what it signs. [ClientAuth] is a server's policy for client certificates. A server's GetTLSConfig
 // gets a [ClientHello]. A [ClientStore], such as a [ClientCache] from [NewClientStore], keeps what a client needs
 // for its next connections.
 //

@@ -139,6 +139,9 @@ var signatureNames = map[SignatureScheme]string{
 	0x0904: "mldsa44", 0x0905: "mldsa65", 0x0906: "mldsa87",
 }
 
+// PostQuantum reports whether the scheme resists quantum computers: whether it is one of ML-DSA.
+func (s SignatureScheme) PostQuantum() bool { return s >= 0x0904 && s <= 0x0906 }
+
 func (s SignatureScheme) String() string {
 	if n, ok := signatureNames[s]; ok {
 		return n

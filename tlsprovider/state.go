@@ -1,6 +1,9 @@
 package tlsprovider
 
-import "crypto/x509"
+import (
+	"crypto/x509"
+	"slices"
+)
 
 // State describes a handshake. Its fields have the same meaning for every provider.
 type State struct {
@@ -11,8 +14,13 @@ type State struct {
 	CipherSuite     CipherSuite
 	SignatureScheme SignatureScheme // of the peer's CertificateVerify; 0 if there was none
 	PeerChain       [][]byte        // DER, leaf first, as sent; nil on a client that resumed
-	Resumed         bool
-	HelloRetried    bool
+	// PQAuth reports whether the peer was authenticated by post-quantum signatures (ML-DSA) alone: that of its
+	// CertificateVerify and those of all certificates that it sent. The signature of a trusted root does not count. It
+	// is false if the peer sent no certificate or was not verified. In a resumed session it is that of the handshake
+	// which the session comes from. Group.PostQuantum says the same of the key exchange.
+	PQAuth       bool
+	Resumed      bool
+	HelloRetried bool
 	// FIPS reports whether the provider's module is a FIPS 140-3 module in its approved mode, and
 	// whether the group, the cipher suite and the signatures of this connection are approved.
 	// See docs/fips.md.
@@ -111,6 +119,11 @@ type Capabilities struct {
 	// HandshakeDetails reports whether State.SignatureScheme, HelloRetried, ClientShareLen and
 	// ServerShareLen are set.
 	HandshakeDetails bool
+}
+
+// PQAuth reports whether Config.RequirePQAuth is supported: whether the provider has a post-quantum signature scheme.
+func (c *Capabilities) PQAuth() bool {
+	return slices.ContainsFunc(c.SignatureSchemes, SignatureScheme.PostQuantum)
 }
 
 // Group returns the description of a group, and whether the provider supports it.

@@ -24,6 +24,12 @@ package awslc
 #cgo nocallback pqq_token_open
 #cgo noescape pqq_reset_token
 #cgo nocallback pqq_reset_token
+#cgo noescape pqq_mldsa_public
+#cgo nocallback pqq_mldsa_public
+#cgo noescape pqq_mldsa_expanded
+#cgo nocallback pqq_mldsa_expanded
+#cgo noescape pqq_mldsa_sign
+#cgo nocallback pqq_mldsa_sign
 #include "pqquic.h"
 */
 import "C"
@@ -53,10 +59,12 @@ func libInit() (Info, string, bool) {
 		FIPSMode:  info.fips_mode != 0,
 		SelfTest:  info.self_test != 0,
 		FIPSBuild: info.fips_build != 0,
-		MLDSA:     info.mldsa != 0,
+		MLDSA:     info.mldsa&C.PQQ_MLDSA_CERTIFICATES != 0,
 		Crypto:    C.GoString(&info.crypto_linked[0]),
 		Compiled:  C.GoString(&info.crypto_compiled[0]),
 		S2N:       C.GoString(&info.tls_compiled[0]),
+
+		MLDSAExternal: info.mldsa&C.PQQ_MLDSA_EXTERNAL != 0,
 
 		HistoricKEMs: C.GoString(&info.historic_kems[0]),
 	}, C.GoString((*C.char)(unsafe.Pointer(&problem[0]))), ok == 1
@@ -155,4 +163,17 @@ func resetFree(p unsafe.Pointer) { C.pqq_reset_free((*C.pqq_reset)(p)) }
 
 func resetToken(p unsafe.Pointer, cid []byte, out *[16]byte) bool {
 	return C.pqq_reset_token((*C.pqq_reset)(p), bytePtr(cid), C.size_t(len(cid)), (*C.uint8_t)(&out[0])) == 1
+}
+
+func mldsaPublic(level int, seed *[32]byte, out []byte) int {
+	return int(C.pqq_mldsa_public(C.int(level), (*C.uint8_t)(&seed[0]), bytePtr(out), C.size_t(len(out))))
+}
+
+func mldsaExpanded(level int, seed *[32]byte, out []byte) int {
+	return int(C.pqq_mldsa_expanded(C.int(level), (*C.uint8_t)(&seed[0]), bytePtr(out), C.size_t(len(out))))
+}
+
+func mldsaSign(level int, seed *[32]byte, in []byte, isMu bool, out []byte) int {
+	return int(C.pqq_mldsa_sign(C.int(level), (*C.uint8_t)(&seed[0]), bytePtr(in), C.size_t(len(in)), cbool(isMu),
+		bytePtr(out), C.size_t(len(out))))
 }

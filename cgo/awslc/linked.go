@@ -35,6 +35,9 @@ type Info struct {
 	// MLDSA reports whether s2n-tls supports ML-DSA certificates. It offers them in either case. It is true for a
 	// shared s2n-tls that does not export the answer.
 	MLDSA bool
+	// MLDSAExternal reports whether s2n-tls supports ML-DSA certificates whose private key is not in memory. Only an
+	// s2n-tls that was built with build/MLDSA.cmake does.
+	MLDSAExternal bool
 	// Crypto is the name and version of the linked libcrypto, and Compiled the version of the headers
 	// that our C was compiled with.
 	Crypto, Compiled string

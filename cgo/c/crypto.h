@@ -104,6 +104,8 @@ size_t pqq_crypto_token_seal(const pqq_crypto_token *t, uint8_t *out, size_t cap
 size_t pqq_crypto_token_open(const pqq_crypto_token *t, uint8_t *out, size_t cap, const uint8_t *in,
 	size_t len, const uint8_t *aad, size_t aad_len);
 
+/* The folders also define the functions of pqquic.h for ML-DSA keys, pqq_mldsa_public, …_expanded and …_sign. */
+
 /* ---- certificates ------------------------------------------------------------------------ */
 
 /* pqq_crypto_leaf_matches reports whether a certificate in DER is for a host name, or for an address. Only

@@ -171,6 +171,7 @@ func SignData(data []byte) (alg, hash uint8, digest []byte) {
 // Numbers of signature and hash algorithms in [SignData].
 const (
 	SigECDSA      = 3
+	SigMLDSA      = 9 // the digest is µ, and the hash algorithm is 0
 	SigRSAPSSRSAE = 224
 	SigRSAPSSPSS  = 225
 

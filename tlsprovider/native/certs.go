@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
+	"github.com/pqquic/pqquic/tlsprovider/internal/mldsa"
 )
 
 // certificates converts certs for crypto/tls. external reports whether one of them has a Signer.
@@ -47,6 +49,12 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 			return t, err
 		}
 	}
+	level, public := mldsa.Key(c.Chain[0])
+	if level != 0 {
+		if err := checkMLDSA(level); err != nil {
+			return t, err
+		}
+	}
 	signer := c.Signer
 	switch {
 	case c.Signer != nil && c.KeyDER != nil:
@@ -65,7 +73,14 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 		return t, fmt.Errorf("the certificate has an ECDSA key on P-224, for which TLS 1.3 has no signature scheme: %w",
 			tlsprovider.ErrUnsupported)
 	}
-	if !pub.Equal(signer.Public()) {
+	belongs := false
+	if level != 0 { // a Signer may have a type of its own
+		key, ok := signer.Public().(interface{ Bytes() []byte })
+		belongs = ok && bytes.Equal(key.Bytes(), public)
+	} else {
+		belongs = pub.Equal(signer.Public())
+	}
+	if !belongs {
 		return t, errors.New("the private key does not belong to the certificate")
 	}
 	t.PrivateKey = signer
@@ -75,6 +90,13 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 func parseKey(der []byte) (crypto.Signer, error) {
 	if len(der) == 0 {
 		return nil, errors.New("there is no private key: set KeyDER or Signer")
+	}
+	if level, seed := mldsa.PrivateKey(der); level != 0 {
+		if seed == nil {
+			return nil, fmt.Errorf("an %v private key without its seed: %w: crypto/mldsa needs the seed: use a file with it, or the s2n provider",
+				level, tlsprovider.ErrUnsupported)
+		}
+		der = seed
 	}
 	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		if s, ok := k.(crypto.Signer); ok {

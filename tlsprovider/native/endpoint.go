@@ -121,6 +121,9 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 			}
 		}
 	}
+	if err := p.checkRequirePQAuth(cfg, side); err != nil {
+		return err
+	}
 	return checkTLSConfig(cfg, side)
 }
 

@@ -22,7 +22,7 @@ func (s *session) judge() {
 	if s.outside {
 		c.Outside = "the signature was made by Certificate.Signer, outside of the module"
 	}
-	st.FIPS, st.FIPSDetail = approved.Go.Judge(c)
+	st.FIPS, st.FIPSDetail = approved.GoModule(fips140.Version()).Judge(c)
 }
 
 // outside returns which function of tls.Config may have replaced a part of the module in a handshake, or "" if none

@@ -42,6 +42,16 @@ func (p *Provider) Name() string { return Name }
 // Rand implements tlsprovider.Provider.
 func (p *Provider) Rand() io.Reader { return rand.Reader }
 
+// namedGroups returns the groups that crypto/tls offers if it is asked to. It does not offer all of them by default.
+var namedGroups = sync.OnceValue(func() (out []tlsprovider.GroupInfo) {
+	for _, g := range tlsprovider.AllGroups() {
+		if _, err := chooseGroups([]tlsprovider.Group{g}); err == nil {
+			out = append(out, g.Info())
+		}
+	}
+	return out
+})
+
 // offered returns what crypto/tls offers by default.
 var offered = sync.OnceValues(func() (*offer, error) { return offerOf(nil) })
 
@@ -64,11 +74,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 	if err != nil {
 		return c // NewClient returns the error
 	}
-	for _, g := range tlsprovider.AllGroups() {
-		if slices.Contains(o.groups, g) {
-			c.Groups = append(c.Groups, g.Info())
-		}
-	}
+	c.Groups = slices.Clone(namedGroups())
 	c.CipherSuites = slices.Clone(o.suites)
 	c.SignatureSchemes = slices.Clone(o.schemes)
 	return c

@@ -40,6 +40,7 @@ type session struct {
 	waitHello      bool                 // EventClientHello was returned
 	offered        []tlsprovider.Group  // by the client, on a server
 	wantPQ         bool                 // RequirePQ of any endpoint that the session has had
+	pqAuth         bool                 // RequirePQAuth of any endpoint that the session has had
 	readLevel      tlsprovider.Level
 	input          []tlsprovider.CryptoData // not passed to crypto/tls yet
 	held           int                      // bytes received while the session waits for a signature
@@ -74,7 +75,7 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 		return nil, err
 	}
 	s := &session{e: e, prepared: prepared, version: v, watch: new(hello.Watch), params: p.TransportParameters,
-		quicVersion: p.Version, wantPQ: e.cfg.RequirePQ}
+		quicVersion: p.Version, wantPQ: e.cfg.RequirePQ, pqAuth: e.cfg.RequirePQAuth}
 	s.state.Provider, s.state.ServerName = Name, p.ServerName
 	if prepared.external {
 		s.signing = newSigning()
@@ -97,7 +98,7 @@ func isExternal(key any) bool {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
 		return false
 	}
-	return true
+	return !isMLDSA(key)
 }
 
 // Advance implements tlsprovider.Session.
@@ -178,6 +179,7 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		s.e.p.live.sessions.Add(-1)
 		other.p.live.sessions.Add(1)
 		s.e, s.prepared, s.wantPQ = other, p, s.wantPQ || other.cfg.RequirePQ
+		s.pqAuth = s.pqAuth || other.cfg.RequirePQAuth
 		if p.external {
 			s.signing = newSigning()
 		}

@@ -91,6 +91,9 @@ func (s *session) finish() error {
 		st.EarlyData = tlsprovider.EarlyDataRejected
 	}
 	s.judge()
+	if err := s.checkPQAuth(&cs); err != nil {
+		return err
+	}
 	if s.e.side == tlsprovider.Client && st.ALPN == "" {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
 	}

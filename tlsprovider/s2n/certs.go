@@ -18,6 +18,7 @@ import (
 
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/mldsa"
 )
 
 // addCertificates adds certs to cfg. It returns the Signers of the certificates by index; nil for those with a
@@ -131,6 +132,8 @@ func keyType(der []byte) (string, error) {
 	return "", errors.New("the private key is neither PKCS #8, PKCS #1 nor SEC 1")
 }
 
+var errSignerKey = errors.New("the Signer's key does not belong to the certificate")
+
 // checkSigner returns an error if the Signer's key does not match the certificate, or if its type is not
 // supported.
 func checkSigner(c tlsprovider.Certificate) error {
@@ -138,14 +141,17 @@ func checkSigner(c tlsprovider.Certificate) error {
 	if err != nil {
 		return err
 	}
+	if level, _ := mldsa.Key(c.Chain[0]); level != 0 {
+		return nil // checkMLDSA has compared the keys
+	}
 	switch pub := c.Signer.Public().(type) {
 	case *ecdsa.PublicKey:
 		if !pub.Equal(leaf.PublicKey) {
-			return errors.New("the Signer's key does not belong to the certificate")
+			return errSignerKey
 		}
 	case *rsa.PublicKey:
 		if !pub.Equal(leaf.PublicKey) {
-			return errors.New("the Signer's key does not belong to the certificate")
+			return errSignerKey
 		}
 	default:
 		return fmt.Errorf("a key of type %T of a Signer: %w", pub, tlsprovider.ErrUnsupported)
@@ -153,9 +159,18 @@ func checkSigner(c tlsprovider.Certificate) error {
 	return nil
 }
 
+// muLen is the length of µ, the hash that ML-DSA signs (FIPS 204, algorithm 7).
+const muLen = 64
+
 // signRequest returns the SignRequest for the data of an EventSign.
 func signRequest(signer crypto.Signer, data []byte) (*tlsprovider.SignRequest, error) {
 	alg, hash, digest := s2n.SignData(data)
+	if alg == s2n.SigMLDSA {
+		if len(digest) != muLen {
+			return nil, fmt.Errorf("s2n: s2n-tls requested an ML-DSA signature of %d bytes", len(digest))
+		}
+		return tlsprovider.NewSignRequest(signer, bytes.Clone(digest), tlsprovider.MLDSAMu), nil
+	}
 	h, ok := map[uint8]crypto.Hash{
 		s2n.HashSHA256: crypto.SHA256,
 		s2n.HashSHA384: crypto.SHA384,

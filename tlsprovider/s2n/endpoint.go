@@ -81,6 +81,9 @@ func checkConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if err := checkTLSConfig(cfg, side); err != nil {
 		return err
 	}
+	if err := cfg.CheckPQAuth(side); err != nil {
+		return fmt.Errorf("s2n: %w", err)
+	}
 	if len(cfg.NextProtos) == 0 && (side == tlsprovider.Client || !cfg.DeferCertificates) {
 		return errors.New("s2n: NextProtos is empty: QUIC requires an application protocol")
 	}
@@ -229,7 +232,7 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*p
 		return nil, err
 	}
 	p := &prepared{s2n: c, certs: certs, ticketKeys: keys}
-	if err = e.p.checkCertificates(certs); err == nil {
+	if err = e.checkCertificates(certs); err == nil {
 		p.signers, err = addCertificates(c, certs)
 	}
 	if err != nil {

@@ -7,14 +7,19 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider/internal/approved"
 )
 
-// checkCertificates returns an error, in a FIPS variant, for a certificate whose key is not approved.
-func (p *provider) checkCertificates(certs []tlsprovider.Certificate) error {
-	if !p.fips {
-		return nil
-	}
+// checkCertificates returns an error for a certificate whose key is an ML-DSA key that the endpoint cannot use, or, in a
+// FIPS variant, one that is not approved.
+func (e *endpoint) checkCertificates(certs []tlsprovider.Certificate) error {
+	p := e.p
 	for i, c := range certs {
 		if len(c.Chain) == 0 {
 			continue // an error in all variants
+		}
+		if err := e.checkMLDSA(&c); err != nil {
+			return fmt.Errorf("s2n: certificate %d: %w", i, err)
+		}
+		if !p.fips {
+			continue
 		}
 		if err := p.module.Key(c.Chain[0]); err != nil {
 			return fmt.Errorf("s2n: certificate %d: %w", i, err)

@@ -131,6 +131,9 @@ func (p *provider) choosePolicy(cfg *tlsprovider.Config) (string, error) {
 	if err := p.checkOffer(cfg, name, o); err != nil {
 		return "", err
 	}
+	if err := p.checkRequirePQAuth(cfg, name, o); err != nil {
+		return "", err
+	}
 	if !pq && cfg.Groups == nil && cfg.Policy == "" && !p.allowClassical {
 		return "", fmt.Errorf("s2n: the default policy %s of the linked s2n-tls offers no post-quantum group, only %s; name Groups or a Policy to use it all the same",
 			name, tlsprovider.GroupList(o.Groups))
@@ -159,14 +162,6 @@ func (p *provider) checkOffer(cfg *tlsprovider.Config, name string, o *offer) er
 			policyLabel(cfg, name), strings.Join(bad, ", "), p.info.Crypto, tlsprovider.ErrUnsupported, p.defaultPolicy(), awslc.Variant)
 	}
 	return nil
-}
-
-// supported returns the signature schemes that s2n-tls can use. It offers ML-DSA even without support in libcrypto.
-func (p *provider) supported(offered []tlsprovider.SignatureScheme) []tlsprovider.SignatureScheme {
-	if p.info.MLDSA {
-		return offered
-	}
-	return slices.DeleteFunc(slices.Clone(offered), func(s tlsprovider.SignatureScheme) bool { return s >= 0x0904 && s <= 0x0906 })
 }
 
 func policyLabel(cfg *tlsprovider.Config, name string) string {

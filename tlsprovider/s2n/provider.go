@@ -189,9 +189,15 @@ func infoOf(groups []tlsprovider.Group) []tlsprovider.GroupInfo {
 	return out
 }
 
+// fipsMLDSA is the name of default_fips with ML-DSA, which the C build adds where the module has it.
+const fipsMLDSA = "pqquic_fips_mldsa"
+
 func (p *provider) defaultPolicy() string {
 	switch {
 	case p.fips:
+		if _, err := probe(fipsMLDSA); err == nil && p.info.MLDSA {
+			return fipsMLDSA
+		}
 		return "default_fips"
 	case awslc.Variant == historic:
 		return "PQ-TLS-1-0-2021-05-26" // that of AWS's study

@@ -1,12 +1,14 @@
 package s2n
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -108,6 +110,20 @@ func addRoots(cfg *s2n.Config, name string, roots *tlsprovider.Roots) error {
 		}
 	}
 	return nil
+}
+
+// isRoot reports whether a certificate is one of the authorities that the endpoint trusts.
+func (e *endpoint) isRoot(der []byte) bool {
+	var roots [][]byte
+	switch {
+	case e.side == tlsprovider.Server && e.cfg.ClientCAs != nil:
+		roots = e.cfg.ClientCAs.DER()
+	case e.side == tlsprovider.Client && e.cfg.RootCAs != nil:
+		roots = e.cfg.RootCAs.DER()
+	case e.side == tlsprovider.Client:
+		roots, _ = systemRoots() // which NewClient has loaded
+	}
+	return slices.ContainsFunc(roots, func(r []byte) bool { return bytes.Equal(r, der) })
 }
 
 // addSystemRoots adds the system's roots to the trust anchors of cfg, except those that AWS-LC cannot parse.

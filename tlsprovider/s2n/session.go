@@ -28,6 +28,8 @@ type session struct {
 	version    uint32   // SessionParams.Version
 	storeFault error    // of Config.ClientStore
 
+	ticketPQAuth bool // PQAuth of the handshake that the client's ticket comes from
+
 	events  []tlsprovider.Event
 	hello   *hello.ClientHello  // while the server waits for Continue
 	offered []tlsprovider.Group // by the client, if this is the server
@@ -37,6 +39,7 @@ type session struct {
 	watch   *watch // nil once tickets are ignored
 	post    messages.PostHandshake
 	wantPQ  bool // RequirePQ of any endpoint that the session has had
+	pqAuth  bool // RequirePQAuth of any endpoint that the session has had
 	checked bool // the group was checked for wantPQ
 	outside bool // a signature was requested from a Signer
 	failed  error
@@ -61,16 +64,17 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	s := &session{ep: e, signers: e.current.signers, conn: conn, watch: new(watch), name: p.ServerName, wantPQ: e.cfg.RequirePQ}
+	s := &session{ep: e, signers: e.current.signers, conn: conn, watch: new(watch), name: p.ServerName, wantPQ: e.cfg.RequirePQ, pqAuth: e.cfg.RequirePQAuth}
 	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
-		var t *s2n.Ticket
+		var t cachedTicket
 		s.binding, s.version = e.binding, p.Version
-		if t, s.generation = s.takeTicket(now); t != nil {
+		if t, s.generation = s.takeTicket(now); t.ticket != nil {
 			// If s2n-tls does not accept the ticket, the handshake is a full one.
-			conn.Resume(t, e.nanoseconds(now))
-			t.Close()
+			conn.Resume(t.ticket, e.nanoseconds(now))
+			t.ticket.Close()
+			s.ticketPQAuth = t.pqAuth
 		}
 	}
 	return s, nil
@@ -333,6 +337,7 @@ func (s *session) decide(d tlsprovider.Decision) error {
 		return errNoCertificates
 	}
 	s.ep, s.signers, s.wantPQ = e, e.current.signers, s.wantPQ || e.cfg.RequirePQ
+	s.pqAuth = s.pqAuth || e.cfg.RequirePQAuth
 	return s.conn.Continue(e.current.s2n, d.ALPN, d.TransportParameters)
 }
 

@@ -1,10 +1,13 @@
 package s2n
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/internal/mldsa"
 )
 
 // checkGroup enforces RequirePQ as soon as the group is known, before a ServerHello or application data is sent.
@@ -24,6 +27,26 @@ func (s *session) checkGroup() error {
 	return nil
 }
 
+// checkPQAuth sets PQAuth of the state and enforces RequirePQAuth. A client has not sent its Finished yet.
+func (s *session) checkPQAuth() error {
+	var why error
+	switch {
+	case s.state.Resumed:
+		if s.state.PQAuth = s.ticketPQAuth; !s.state.PQAuth {
+			why = errors.New("the session that was resumed began without it")
+		}
+	case s.ep.flags()&s2n.SkipVerify != 0:
+		why = errors.New("the peer's certificate was not verified")
+	default:
+		why = mldsa.Authenticated(s.state.SignatureScheme, s.state.PeerChain, s.ep.isRoot)
+		s.state.PQAuth = why == nil
+	}
+	if why == nil || !s.pqAuth || s.ep.side == tlsprovider.Server && len(s.state.PeerChain) == 0 {
+		return nil
+	}
+	return s.fail(tlsprovider.AlertInsufficientSecurity, fmt.Errorf("s2n: RequirePQAuth is set: %w", why))
+}
+
 // done makes the last checks and completes the state. If it returns an error, messages that the handshake has
 // written, such as a client's Finished, are not sent.
 func (s *session) done() error {
@@ -41,6 +64,9 @@ func (s *session) done() error {
 		return s.fail(tlsprovider.AlertDecodeError, err)
 	}
 	s.judge(schemes)
+	if err := s.checkPQAuth(); err != nil {
+		return err
+	}
 	switch {
 	case s.ep.side == tlsprovider.Client && !slices.Contains(s.ep.cfg.NextProtos, st.ALPN):
 		return s.fail(tlsprovider.AlertNoApplicationProtocol,

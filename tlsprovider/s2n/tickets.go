@@ -26,11 +26,12 @@ type ticketCache struct {
 type cachedTicket struct {
 	ticket  *s2n.Ticket
 	expires time.Time
+	pqAuth  bool // State.PQAuth of the handshake that the ticket comes from
 }
 
 // put stores a ticket, of which it takes ownership, and reports whether it did. It drops the ticket of a session
 // that began before the client's certificates changed.
-func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, now time.Time) bool {
+func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, pqAuth bool, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || generation != c.generation {
@@ -45,7 +46,7 @@ func (c *ticketCache) put(name string, generation int, t *s2n.Ticket, now time.T
 	} else if len(c.byName) >= maxTickets {
 		c.evict(now)
 	}
-	c.byName[name] = cachedTicket{t, now.Add(time.Duration(t.Lifetime()) * time.Second)}
+	c.byName[name] = cachedTicket{t, now.Add(time.Duration(t.Lifetime()) * time.Second), pqAuth}
 	return true
 }
 
@@ -70,21 +71,21 @@ func (c *ticketCache) evict(now time.Time) {
 	}
 }
 
-// take removes a ticket, which the caller closes, or returns nil if there is no valid one. The session passes
+// take removes a ticket, which the caller closes. The result has none if there is no valid one. The session passes
 // generation to put.
-func (c *ticketCache) take(name string, now time.Time) (ticket *s2n.Ticket, generation int) {
+func (c *ticketCache) take(name string, now time.Time) (t cachedTicket, generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t, ok := c.byName[name]
 	if !ok {
-		return nil, c.generation
+		return cachedTicket{}, c.generation
 	}
 	delete(c.byName, name)
 	if now.After(t.expires) {
 		t.ticket.Close()
-		return nil, c.generation
+		return cachedTicket{}, c.generation
 	}
-	return t.ticket, c.generation
+	return t, c.generation
 }
 
 // clear drops all tickets, and those that existing sessions receive later.
@@ -128,8 +129,8 @@ func (s *session) cacheKey() string {
 	return s.name
 }
 
-// takeTicket returns a ticket, which the caller closes, or nil.
-func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
+// takeTicket returns a ticket, which the caller closes, or none.
+func (s *session) takeTicket(now time.Time) (t cachedTicket, generation int) {
 	store := s.ep.cfg.ClientStore
 	if store == nil {
 		return s.ep.tickets.take(s.cacheKey(), now)
@@ -138,7 +139,7 @@ func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
 	err := tlsprovider.Guard("Config.ClientStore", func() error { name = store.Take(s.storeKey()); return nil })
 	if err != nil || name == nil {
 		s.storeFault = err
-		return nil, 0
+		return cachedTicket{}, 0
 	}
 	t, _ = stored.take(string(name), now)
 	return t, 0
@@ -148,7 +149,7 @@ func (s *session) takeTicket(now time.Time) (t *s2n.Ticket, generation int) {
 func (s *session) putTicket(t *s2n.Ticket, now time.Time) bool {
 	store := s.ep.cfg.ClientStore
 	if store == nil {
-		return s.ep.tickets.put(s.cacheKey(), s.generation, t, now)
+		return s.ep.tickets.put(s.cacheKey(), s.generation, t, s.state.PQAuth, now)
 	}
 	var random [16]byte
 	if _, err := awslc.Rand.Read(random[:]); err != nil {
@@ -156,7 +157,7 @@ func (s *session) putTicket(t *s2n.Ticket, now time.Time) bool {
 		return false
 	}
 	name := hex.EncodeToString(random[:])
-	if !stored.put(name, 0, t, now) {
+	if !stored.put(name, 0, t, s.state.PQAuth, now) {
 		return false
 	}
 	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { store.Put(s.storeKey(), []byte(name)); return nil })

@@ -78,8 +78,8 @@ type endpoint struct {
 func (p *provider) newEndpoint(side tlsprovider.Side, cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
 	switch {
 	case cfg.Policy != "", cfg.CipherSuites != nil, cfg.ClientAuth != tlsprovider.NoClientCert, cfg.KeyLogWriter != nil,
-		cfg.DeferCertificates, cfg.TicketKeys != nil, cfg.TLS != nil:
-		return nil, fmt.Errorf("example: Policy, CipherSuites, ClientAuth, KeyLogWriter, DeferCertificates, TicketKeys and TLS: %w",
+		cfg.DeferCertificates, cfg.TicketKeys != nil, cfg.TLS != nil, cfg.RequirePQAuth:
+		return nil, fmt.Errorf("example: Policy, CipherSuites, ClientAuth, KeyLogWriter, DeferCertificates, TicketKeys, TLS and RequirePQAuth: %w",
 			tlsprovider.ErrUnsupported)
 	case len(cfg.NextProtos) == 0:
 		return nil, errors.New("example: NextProtos is empty")

@@ -31,6 +31,9 @@ var (
 	handshakeDetails   = feature{"HandshakeDetails", func(c *tlsprovider.Capabilities) bool { return c.HandshakeDetails }}
 )
 
+// postQuantumAuth is the feature of supporting a post-quantum signature scheme.
+var postQuantumAuth = feature{"SignatureSchemes with a post-quantum one", (*tlsprovider.Capabilities).PQAuth}
+
 // group returns the feature of supporting a key exchange group.
 func group(g tlsprovider.Group) feature {
 	return feature{"Groups with " + g.String(), func(c *tlsprovider.Capabilities) bool { _, ok := c.Group(g); return ok }}
@@ -203,6 +206,10 @@ func (su *Suite) absentFeatures(t *testing.T) {
 					c.Policy = "default_pq"
 					return refusal(p.NewClient, c)
 				}},
+			{postQuantumAuth, func(c, _ *tlsprovider.Config, _ *Authority) error {
+				c.RequirePQAuth = true
+				return refusal(p.NewClient, c)
+			}},
 			{exporters, func(c, s *tlsprovider.Config, _ *Authority) error {
 				pair := su.NewPair(t, c, s)
 				pair.MustRun(t)

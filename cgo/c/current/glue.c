@@ -53,9 +53,14 @@ const char *pqq_glue_policy(int fips_build) { return fips_build ? "default_fips"
 /* s2n-tls offers ML-DSA even if its probes have not found it in libcrypto. This function of s2n-tls is not part of its
  * API: a shared library may hide it, or have another one some day. */
 extern bool s2n_mldsa_is_supported(void) __attribute__((weak));
+/* build/MLDSA.cmake adds this one. */
+extern bool s2n_mldsa_signs_elsewhere(void) __attribute__((weak));
 
 void pqq_glue_info(pqq_info *info)
 {
-	info->mldsa = s2n_mldsa_is_supported == NULL || s2n_mldsa_is_supported();
+	info->mldsa = s2n_mldsa_is_supported == NULL || s2n_mldsa_is_supported() ? PQQ_MLDSA_CERTIFICATES : 0;
+	if (info->mldsa != 0 && s2n_mldsa_signs_elsewhere != NULL) {
+		info->mldsa |= PQQ_MLDSA_EXTERNAL;
+	}
 	info->historic_kems[0] = '\0';
 }

@@ -31,11 +31,16 @@
 
 /* ---- the library ------------------------------------------------------------------------- */
 
+enum {
+	PQQ_MLDSA_CERTIFICATES = 1, /* ML-DSA certificates */
+	PQQ_MLDSA_EXTERNAL = 2      /* ... with external keys */
+};
+
 typedef struct {
 	int32_t fips_mode;  /* the module is in its approved mode */
 	int32_t self_test;  /* its self-test passed; set in FIPS builds only */
 	int32_t fips_build; /* this library was built as a FIPS variant */
-	int32_t mldsa;      /* s2n-tls supports ML-DSA certificates, as far as is known */
+	int32_t mldsa;      /* what s2n-tls supports, as far as is known: bits of PQQ_MLDSA_ */
 	char crypto_linked[64];
 	char crypto_compiled[64];
 	char tls_compiled[64];
@@ -165,6 +170,22 @@ PQQ_FN(size_t, pqq_token_open,
 PQQ_FN(pqq_reset *, pqq_reset_new, (const uint8_t *secret, size_t len))
 PQQ_VOID(pqq_reset_free, (pqq_reset *r))
 PQQ_FN(int, pqq_reset_token, (const pqq_reset *r, const uint8_t *cid, size_t len, uint8_t out[16]))
+
+/* ---- ML-DSA keys ------------------------------------------------------------------------- */
+
+/* These functions are for tests and for tools that make certificates. A key is given by its level (44, 65 or 87) and
+ * its seed of PQQ_MLDSA_SEED bytes. Each function returns the number of bytes that it has written, or 0 on failure: also
+ * if the library has no ML-DSA. Safe for concurrent use. */
+#define PQQ_MLDSA_SEED 32
+#define PQQ_MLDSA_MU 64
+
+PQQ_FN(size_t, pqq_mldsa_public, (int level, const uint8_t *seed, uint8_t *out, size_t cap))
+/* pqq_mldsa_expanded writes the private key in the form of FIPS 204, which is derived from the seed. */
+PQQ_FN(size_t, pqq_mldsa_expanded, (int level, const uint8_t *seed, uint8_t *out, size_t cap))
+/* pqq_mldsa_sign signs a message, with an empty context, or, if is_mu is 1, the hash µ of one (PQQ_MLDSA_MU bytes). */
+PQQ_FN(size_t, pqq_mldsa_sign,
+	(int level, const uint8_t *seed, const uint8_t *in, size_t len, int is_mu, uint8_t *out,
+	 size_t cap))
 
 /* ---- TLS: configuration ------------------------------------------------------------------ */
 

@@ -27,6 +27,13 @@ var (
 	Go         = Module{MLKEM: true, Ed25519: true}
 )
 
+// GoModule returns the module of a version of the Go Cryptographic Module. Only v1.0.0 has no ML-DSA.
+func GoModule(version string) Module {
+	m := Go
+	m.MLDSA = version != "v1.0.0"
+	return m
+}
+
 // parts are the key exchanges of a group.
 type parts struct {
 	kem   string

@@ -1,0 +1,11 @@
+//go:build go1.27
+
+package native
+
+import "crypto/mldsa"
+
+// isMLDSA reports whether key is an ML-DSA key in memory.
+func isMLDSA(key any) bool {
+	_, ok := key.(*mldsa.PrivateKey)
+	return ok
+}
