@@ -42,7 +42,7 @@ type session struct {
 	wantPQ         bool                 // RequirePQ of any endpoint that the session has had
 	pqAuth         bool                 // RequirePQAuth of any endpoint that the session has had
 	readLevel      tlsprovider.Level
-	input          []tlsprovider.CryptoData // not passed to crypto/tls yet
+	input          []tlsprovider.CryptoData // not passed to crypto/tls yet, of the current call unless signing is set
 	held           int                      // bytes received while the session waits for a signature
 	events         []tlsprovider.Event
 	secrets        [4][2]*secret // by level and direction: read, write
@@ -117,7 +117,10 @@ func (s *session) Advance(in []tlsprovider.CryptoData) ([]tlsprovider.Event, err
 		if s.held += len(d.Data); waiting && s.held > maxHeld {
 			return nil, s.alert(tlsprovider.AlertUnexpectedMessage, "%d bytes while a signature is waited for", s.held)
 		}
-		s.input = append(s.input, tlsprovider.CryptoData{Level: d.Level, Data: append([]byte(nil), d.Data...)})
+		if s.signing != nil { // crypto/tls may read it after this call
+			d.Data = append([]byte(nil), d.Data...)
+		}
+		s.input = append(s.input, d)
 	}
 	if waiting {
 		if !s.signing.ready() {
