@@ -51,6 +51,9 @@ func (d *Decoder) InsertCount() uint64 { return d.table.inserted }
 // If it returns ErrBlocked, it has not called emit. The caller keeps the section, best in the flow-control window of
 // its stream, and calls Decode again when Unblocked returns the stream, or CancelStream when it abandons it.
 //
+// "While blocked, encoded field section data SHOULD remain in the blocked stream's flow-control window."
+// https://www.rfc-editor.org/rfc/rfc9204#section-2.2.1-2
+//
 // Decode returns an error of emit unchanged. The caller then has to call CancelStream.
 //
 // The strings of a Field stay valid. Those of literals share memory with the other literals of the section, at most 8/5
@@ -243,8 +246,11 @@ func (d *Decoder) readPostBase(b []byte, n uint8, p prefix) (entry, []byte, erro
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.2.3-1
 //
 // "If it encounters a Required Insert Count smaller than expected, it MUST treat this as a connection error of type
-// QPACK_DECOMPRESSION_FAILED".
+// QPACK_DECOMPRESSION_FAILED; see Section 2.2.3. If it encounters a Required Insert Count larger than expected, it MAY treat
+// this as a connection error of type QPACK_DECOMPRESSION_FAILED."
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.2.1-3
+//
+// A larger one is accepted.
 func (d *Decoder) dynamicEntry(index uint64, rest []byte, p prefix) (entry, []byte, error) {
 	if index >= p.required {
 		return entry{}, nil, sectionError("the entry %d is not among the first %d that the field section requires", index, p.required)

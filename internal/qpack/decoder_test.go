@@ -64,7 +64,7 @@ func TestInvalidSections(t *testing.T) {
 		{"required insert count 0, post-base name", "0000 00 00", false},
 		{"relative index not below the base", "0600 85", false},
 
-		// "An endpoint MUST treat a field block with a Sign bit of 1 as invalid if the value of Required Insert Count is less
+		// "The value of Base MUST NOT be negative. [...] An endpoint MUST treat a field block with a Sign bit of 1 as invalid if the value of Required Insert Count is less
 		// than or equal to the value of Delta Base."
 		// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.2-5
 		{"negative base", "0685 10", false},
@@ -226,7 +226,11 @@ func TestAllRepresentations(t *testing.T) {
 	require.Equal(t, unhex(t, "84"), d.AppendInstructions(nil))
 	require.Empty(t, d.AppendInstructions(nil))
 
+	// "The dynamic table can contain duplicate entries (i.e., entries with the same name and same value). Therefore,
+	// duplicate entries MUST NOT be treated as an error by the decoder."
+	// https://www.rfc-editor.org/rfc/rfc9204#section-3.2-2
 	require.NoError(t, d.HandleEncoderStream(unhex(t, "00 00 00")))
+	require.Equal(t, d.table.at(6), d.table.at(7))
 	require.Equal(t, unhex(t, "03"), d.AppendInstructions(nil), "increments are coalesced")
 }
 

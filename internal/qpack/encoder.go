@@ -12,6 +12,9 @@ const maxOutstanding = 512
 const maxUnsent = 4 << 10
 
 // An Encoder encodes field sections. It inserts fields into its dynamic table that it sees again.
+//
+// "An encoder MAY insert any entry in the dynamic table it chooses; it is not limited to field lines it is compressing."
+// https://www.rfc-editor.org/rfc/rfc9204#section-2.1-2
 type Encoder struct {
 	maxCapacity  uint64 // our own limit
 	peerCapacity uint64 // MaxTableCapacity of the RFC
@@ -121,6 +124,9 @@ func (e *Encoder) newSection(stream uint64) section {
 }
 
 // setPrefix writes the prefix of a section that begins at b[start]. Two bytes are reserved for it.
+//
+// "The value of Base MUST NOT be negative."
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.2-5
 func (e *Encoder) setPrefix(b []byte, start int, s *section) []byte {
 	var buf [20]byte
 	maxEntries := e.peerCapacity / entryOverhead

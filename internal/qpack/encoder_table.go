@@ -92,7 +92,14 @@ func (e *Encoder) makeRoom(s *section, size uint64) bool {
 	return true
 }
 
-// setCapacity sets the capacity of the table before its first insertion.
+// setCapacity sets the capacity of the table before its first insertion. It never changes afterwards.
+//
+// "The new capacity MUST be lower than or equal to the limit described in Section 3.2.3."
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.3.1-3
+//
+// "Reducing the dynamic table capacity can cause entries to be evicted; see Section 3.2.2. This MUST NOT cause the eviction
+// of entries that are not evictable".
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.3.1-4
 func (e *Encoder) setCapacity() {
 	if e.table.capacity == 0 {
 		e.table.setCapacity(e.capacity())

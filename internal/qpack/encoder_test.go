@@ -249,12 +249,19 @@ func TestChangedLimits(t *testing.T) {
 	}
 }
 
-// TestCapacity checks that the encoder uses the smaller of both limits, and that the Required Insert Count is encoded by
-// the peer's.
+// TestCapacity checks that the encoder uses the smaller of both limits and never changes it, and that the Required Insert
+// Count is encoded by the peer's.
 //
 // "The encoder MUST NOT set a dynamic table capacity that exceeds this maximum, but it can choose to use a lower dynamic
 // table capacity".
 // https://www.rfc-editor.org/rfc/rfc9204#section-3.2.3-1
+//
+// "The new capacity MUST be lower than or equal to the limit described in Section 3.2.3."
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.3.1-3
+//
+// "Reducing the dynamic table capacity can cause entries to be evicted; see Section 3.2.2. This MUST NOT cause the eviction
+// of entries that are not evictable".
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.3.1-4
 func TestCapacity(t *testing.T) {
 	for _, c := range []struct {
 		own, peer int
@@ -269,9 +276,9 @@ func TestCapacity(t *testing.T) {
 			p.send(2*i+1, f)
 			p.ack()
 			require.Equal(t, e.table.size, d.table.size)
+			require.Equal(t, c.want, d.table.capacity)
 		}
 		require.Greater(t, e.table.dropped, uint64(50))
-		require.Equal(t, c.want, d.table.capacity)
 		require.Equal(t, c.want, e.table.capacity)
 	}
 }
