@@ -15,7 +15,7 @@ import (
 // https://www.rfc-editor.org/rfc/rfc9204#section-7.3-7
 const maxPending = 64 << 10
 
-// maxScratch is the size of the buffers that a Decoder keeps.
+// maxScratch is the size of the buffers that a Decoder or Encoder keeps.
 const maxScratch = 1 << 10
 
 // A Decoder decodes field sections. Its dynamic table follows the instructions of the peer's encoder.
@@ -73,7 +73,6 @@ func (d *Decoder) Decode(stream uint64, section []byte, emit func(Field) error) 
 	if p.required > d.table.inserted {
 		return d.block(stream, p.required)
 	}
-	d.unblock(stream)
 	// "The decoder MUST emit field lines in the order their representations appear in the encoded field section."
 	// https://www.rfc-editor.org/rfc/rfc9204#section-2.2-2
 	for len(rest) > 0 {

@@ -27,7 +27,7 @@ type Encoder struct {
 
 	known       uint64        // the Known Received Count
 	sent        uint64        // insertions that AppendInstructions has returned
-	outstanding []outstanding // in the order in which they were encoded
+	outstanding []outstanding // by stream, and those of a stream in the order in which they were encoded
 	blocking    uint64        // those that the peer may not be able to decode yet
 
 	out  []byte // instructions

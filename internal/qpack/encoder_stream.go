@@ -1,5 +1,7 @@
 package qpack
 
+import "slices"
+
 // An outstanding section has references to the dynamic table and is not acknowledged yet.
 type outstanding struct{ stream, least, required uint64 }
 
@@ -9,17 +11,31 @@ type outstanding struct{ stream, least, required uint64 }
 // by each field section until those representations are acknowledged by the decoder".
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.1.1-3
 func (e *Encoder) track(stream uint64, s *section) {
-	e.outstanding = append(e.outstanding, outstanding{stream, s.least, s.required})
+	e.outstanding = slices.Insert(e.outstanding, e.first(stream+1), outstanding{stream, s.least, s.required})
 	e.index.link(s.least).pins++
 	if s.required > e.known {
 		e.blocking++
 	}
 }
 
+// first returns the position of the first outstanding section whose stream is not below a given one. It searches by
+// halves, because a peer can make us search with every byte that it sends.
+func (e *Encoder) first(stream uint64) int {
+	i, end := 0, len(e.outstanding)
+	for i < end {
+		if middle := (i + end) / 2; e.outstanding[middle].stream < stream {
+			i = middle + 1
+		} else {
+			end = middle
+		}
+	}
+	return i
+}
+
 // mayBlock reports whether a stream has a section that the peer may not be able to decode yet.
 func (e *Encoder) mayBlock(stream uint64) bool {
-	for _, o := range e.outstanding {
-		if o.stream == stream && o.required > e.known {
+	for i := e.first(stream); i < len(e.outstanding) && e.outstanding[i].stream == stream; i++ {
+		if e.outstanding[i].required > e.known {
 			return true
 		}
 	}
@@ -33,7 +49,7 @@ func (e *Encoder) remove(i int) {
 	if o.required > e.known {
 		e.blocking--
 	}
-	e.outstanding = append(e.outstanding[:i], e.outstanding[i+1:]...)
+	e.outstanding = slices.Delete(e.outstanding, i, i+1)
 	if len(e.outstanding) == 0 && cap(e.outstanding) > 64 {
 		e.outstanding = nil
 	}
@@ -62,7 +78,9 @@ func (e *Encoder) learn(count uint64) {
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.1.3-4
 func (e *Encoder) AppendInstructions(b []byte) []byte {
 	b = append(b, e.out...)
-	e.out = e.out[:0]
+	if e.out = e.out[:0]; cap(e.out) > maxScratch {
+		e.out = nil
+	}
 	e.sent = e.table.inserted
 	return b
 }
@@ -116,14 +134,14 @@ func (e *Encoder) handleInstruction(b []byte) (n int, err error) {
 // QPACK_DECODER_STREAM_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9204#section-4.4.1-4
 func (e *Encoder) acknowledge(stream uint64) error {
-	for i, o := range e.outstanding {
-		if o.stream == stream {
-			e.remove(i)
-			e.learn(o.required)
-			return nil
-		}
+	i := e.first(stream)
+	if i == len(e.outstanding) || e.outstanding[i].stream != stream {
+		return decoderStreamError("stream %d has no field section to acknowledge", stream)
 	}
-	return decoderStreamError("stream %d has no field section to acknowledge", stream)
+	required := e.outstanding[i].required
+	e.remove(i)
+	e.learn(required)
+	return nil
 }
 
 // cancel handles a Stream Cancellation.
@@ -131,10 +149,8 @@ func (e *Encoder) acknowledge(stream uint64) error {
 // "An encoder cannot infer from this instruction that any updates to the dynamic table have been received."
 // https://www.rfc-editor.org/rfc/rfc9204#section-2.2.2.2-1
 func (e *Encoder) cancel(stream uint64) {
-	for i := len(e.outstanding) - 1; i >= 0; i-- {
-		if e.outstanding[i].stream == stream {
-			e.remove(i)
-		}
+	for i := e.first(stream); i < len(e.outstanding) && e.outstanding[i].stream == stream; {
+		e.remove(i)
 	}
 }
 

@@ -32,8 +32,7 @@ type world struct {
 type worldStream struct {
 	sections [][]byte
 	fields   [][]Field
-	blocked  bool     // Decode returned ErrBlocked, and Unblocked has not returned the stream since
-	required []uint64 // of sections with references that the encoder does not know to be decoded
+	blocked  bool // Decode returned ErrBlocked, and Unblocked has not returned the stream since
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -81,11 +80,6 @@ func (w *world) encode() {
 	st.sections, st.fields = append(st.sections, section), append(st.fields, fields)
 	for _, k := range kinds(w.t, section) {
 		w.seen[k]++
-	}
-	if n := len(w.e.outstanding); section[0] != 0 {
-		o := w.e.outstanding[n-1]
-		require.Equal(w.t, id, o.stream)
-		st.required = append(st.required, o.required)
 	}
 }
 
@@ -160,33 +154,51 @@ func (w *world) step() {
 	}
 }
 
+// must fails the test unless a condition holds. It is faster than package require, which matters in check.
+func (w *world) must(ok bool, format string, args ...any) {
+	if !ok {
+		w.t.Helper()
+		w.t.Fatalf(format, args...)
+	}
+}
+
 // check checks what holds at any time.
 func (w *world) check() {
-	e, d, t := w.e, w.d, w.t
-	require.LessOrEqual(t, e.table.capacity, min(e.maxCapacity, e.peerCapacity))
-	require.LessOrEqual(t, d.table.capacity, d.maxCapacity)
-	for _, tb := range []*table{&e.table, &d.table} {
-		var size uint64
-		for i := tb.dropped; i < tb.inserted; i++ {
-			size += sizeOf(tb.at(i).name, tb.at(i).value)
-		}
-		require.Equal(t, size, tb.size)
-		require.LessOrEqual(t, size, tb.capacity)
-		require.LessOrEqual(t, len(tb.ring), max(8, 2*int(tb.capacity/entryOverhead)))
-	}
+	e, d := w.e, w.d
+	w.must(e.table.capacity <= min(e.maxCapacity, e.peerCapacity), "the encoder's capacity is %d", e.table.capacity)
+	w.must(d.table.capacity <= d.maxCapacity, "the decoder's capacity is %d", d.table.capacity)
+	w.checkTable(&e.table)
+	w.checkTable(&d.table)
 	for i := max(e.table.dropped, d.table.dropped); i < d.table.inserted; i++ {
-		if e.table.at(i) != d.table.at(i) {
-			t.Fatalf("entry %d: %v, %v", i, e.table.at(i), d.table.at(i))
-		}
+		w.must(e.table.at(i) == d.table.at(i), "entry %d: %v, %v", i, e.table.at(i), d.table.at(i))
 	}
-	require.LessOrEqual(t, e.known, d.table.inserted)
-	require.LessOrEqual(t, e.table.dropped, e.known, "entries that may not be received are not evicted")
+	w.must(e.known <= d.table.inserted, "%d insertions are known, %d have arrived", e.known, d.table.inserted)
+	w.must(e.table.dropped <= e.known, "an entry was evicted that may not have arrived")
+	w.must(len(d.blocked) <= w.maxBlocked, "%d streams are blocked", len(d.blocked))
+	w.checkOutstanding()
+}
 
-	var drained uint64
+// checkTable checks the size of a table, and that evicted entries leave nothing behind.
+func (w *world) checkTable(t *table) {
+	var size uint64
+	for i := t.dropped; i < t.inserted; i++ {
+		size += sizeOf(t.at(i).name, t.at(i).value)
+	}
+	w.must(size == t.size && size <= t.capacity, "the entries have %d bytes, the table %d of %d", size, t.size, t.capacity)
+	w.must(len(t.ring) <= max(minRing, 2*int(t.capacity/entryOverhead)), "the ring has %d entries", len(t.ring))
+	for i := t.inserted; i < t.dropped+uint64(len(t.ring)); i++ {
+		w.must(t.at(i) == entry{}, "the table holds the evicted entry %v", t.at(i))
+	}
+}
+
+// checkOutstanding checks what the encoder knows about sections that are not acknowledged.
+func (w *world) checkOutstanding() {
+	e := w.e
 	pins := make(map[uint64]uint32)
 	risky := make(map[uint64]bool)
-	blocking := uint64(0)
-	for _, o := range e.outstanding {
+	var drained, blocking uint64
+	for i, o := range e.outstanding {
+		w.must(i == 0 || o.stream >= e.outstanding[i-1].stream, "outstanding sections are not in the order of their streams")
 		pins[o.least]++
 		if o.required > e.known {
 			risky[o.stream] = true
@@ -194,19 +206,16 @@ func (w *world) check() {
 		}
 	}
 	for i := e.table.dropped; i < e.table.inserted; i++ {
-		if pins[i] != e.index.pins(i) {
-			t.Fatalf("entry %d has %d pins, want %d", i, e.index.pins(i), pins[i])
-		}
+		w.must(pins[i] == e.index.pins(i), "entry %d has %d pins, want %d", i, e.index.pins(i), pins[i])
 		delete(pins, i)
 		if i < e.draining {
 			drained += sizeOf(e.table.at(i).name, e.table.at(i).value)
 		}
 	}
-	require.Empty(t, pins, "referenced entries are in the table")
-	require.Equal(t, drained, e.drained)
-	require.Equal(t, blocking, e.blocking)
-	require.LessOrEqual(t, len(risky), w.maxBlocked, "streams that could become blocked")
-	require.LessOrEqual(t, len(d.blocked), w.maxBlocked)
+	w.must(len(pins) == 0, "referenced entries are not in the table: %v", pins)
+	w.must(drained == e.drained, "%d bytes are draining, want %d", e.drained, drained)
+	w.must(blocking == e.blocking, "%d sections may block, want %d", e.blocking, blocking)
+	w.must(len(risky) <= w.maxBlocked, "%d streams could become blocked, the limit is %d", len(risky), w.maxBlocked)
 }
 
 // finish delivers everything.
@@ -245,7 +254,13 @@ func TestRandomWorlds(t *testing.T) {
 	}
 	seen := make(map[kind]int)
 	var waited, cancelled, evicted int
-	for seed := range seeds {
+	var seed uint64
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	}()
+	for ; seed < seeds; seed++ {
 		w := newWorld(t, seed)
 		limitsAfter := w.rng.IntN(20)
 		for i := range 500 {
@@ -254,9 +269,6 @@ func TestRandomWorlds(t *testing.T) {
 			}
 			w.step()
 			w.check()
-			if t.Failed() {
-				t.Fatalf("seed %d, step %d", seed, i)
-			}
 		}
 		w.finish()
 		for k, n := range w.seen {

@@ -53,6 +53,8 @@ func TestLargeIntegers(t *testing.T) {
 		require.Equal(t, maxContinuation+1, size)
 		_, size = consumeInt(append(long, 0x80), n)
 		require.Equal(t, tooLarge, size)
+		_, size = consumeInt(append(long, 0x80, 0), n)
+		require.Equal(t, tooLarge, size)
 	}
 }
 

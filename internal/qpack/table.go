@@ -16,6 +16,10 @@ func sizeOf(name, value string) uint64 {
 	return uint64(len(name)) + uint64(len(value)) + entryOverhead
 }
 
+// minRing is the length of the smallest ring. It is kept when the table is cleared, so that a peer that clears it again and
+// again does not make us allocate.
+const minRing = 8
+
 // A table is a dynamic table: a queue of entries. Absolute indices count the insertions, so that the entries of the
 // table are those from dropped to inserted-1.
 type table struct {
@@ -51,7 +55,7 @@ func (t *table) setCapacity(c uint64) {
 		t.evict()
 	}
 	t.capacity = c
-	if t.size == 0 {
+	if t.size == 0 && len(t.ring) > minRing {
 		t.ring = nil
 	}
 }
@@ -78,7 +82,7 @@ func (t *table) insert(name, value string) {
 // grow doubles the ring.
 func (t *table) grow() {
 	old := *t
-	t.ring = make([]entry, max(8, 2*len(old.ring)))
+	t.ring = make([]entry, max(minRing, 2*len(old.ring)))
 	for i := t.dropped; i < t.inserted; i++ {
 		t.ring[i&uint64(len(t.ring)-1)] = old.at(i)
 	}
