@@ -4,6 +4,7 @@ package quic
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
@@ -27,7 +28,12 @@ func TestPacketsDoNotAllocate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for name, echo := range echoes {
-				t.Run(name, func(t *testing.T) { testPacketsDoNotAllocate(t, open, echo) })
+				t.Run(name, func(t *testing.T) { testPacketsDoNotAllocate(t, open, 0, 0, echo) })
+			}
+			for _, ids := range [][2]int{{-1, 4}, {20, 20}} {
+				t.Run(fmt.Sprintf("connection IDs %v", ids), func(t *testing.T) {
+					testPacketsDoNotAllocate(t, open, ids[0], ids[1], echoes["Read and Write"])
+				})
 			}
 		})
 	}
@@ -64,7 +70,7 @@ var echoes = map[string]func(s *Stream) error{
 	},
 }
 
-func testPacketsDoNotAllocate(t *testing.T, open func() (tlsprovider.Provider, error), echo func(*Stream) error) {
+func testPacketsDoNotAllocate(t *testing.T, open func() (tlsprovider.Provider, error), clientIDs, serverIDs int, echo func(*Stream) error) {
 	p, err := open()
 	if errors.Is(err, s2n.ErrNotLinked) {
 		t.Skip("the s2n provider is not linked")
@@ -72,6 +78,7 @@ func testPacketsDoNotAllocate(t *testing.T, open func() (tlsprovider.Provider, e
 	require.NoError(t, err)
 	sc, cc := serverConfig(), clientConfig()
 	sc.Provider, cc.Provider = p, p
+	cc.ConnIDLength, sc.ConnIDLength = clientIDs, serverIDs
 	l, err := Listen("udp", "127.0.0.1:0", sc)
 	require.NoError(t, err)
 	defer l.Endpoint().Close()

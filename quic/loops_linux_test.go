@@ -59,40 +59,49 @@ func TestLoopbackOtherAddress(t *testing.T) {
 	for _, bpf := range []string{"", "off"} {
 		t.Run("BPF "+bpf, func(t *testing.T) {
 			t.Setenv("PQQUIC_DISABLE_BPF", bpf)
-			l := listenLoops(t, "127.0.0.1:0")
-			e := l.Endpoint()
-			answered := 0
-			for i := range 64 {
-				c, err := net.Dial("udp", l.Addr().String())
-				require.NoError(t, err)
-				packet := make([]byte, 100)
-				packet[0] = 0x40
-				e.ids.name(packet[1:], i%2)
-				_, err = c.Write(packet)
-				require.NoError(t, err)
-				reset := make([]byte, 100)
-				n, err := c.Read(reset)
-				require.NoError(t, err)
-				require.NoError(t, c.Close())
-				token := e.resetKey.Token(packet[1 : 1+core.ConnIDLen])
-				require.Equal(t, token[:], reset[n-16:n])
-				answered++
-			}
-			stats := e.Stats()
-			require.Equal(t, uint64(answered), stats.Drops.StatelessReset)
-			for _, m := range e.loops {
-				m.mu.Lock()
-				require.Equal(t, uint64(answered/2), m.core.Drops()[core.DropStatelessReset])
-				m.mu.Unlock()
-			}
-			if bpf == "" {
-				require.Zero(t, stats.Forwarded)
-			} else {
-				require.Positive(t, stats.Forwarded)
-				require.Less(t, stats.Forwarded, uint64(answered))
-			}
-			require.NoError(t, e.Close())
+			testOtherAddress(t, bpf, serverConfig())
+			withGenerator := serverConfig()
+			withGenerator.ConnIDLength, withGenerator.GenerateConnID = 17, func([]byte) error { return nil }
+			testOtherAddress(t, bpf, withGenerator)
 		})
+	}
+}
+
+func testOtherAddress(t *testing.T, bpf string, cfg *Config) {
+	cfg.Loops = 2
+	l, err := Listen("udp", "127.0.0.1:0", cfg)
+	require.NoError(t, err)
+	e := l.Endpoint()
+	defer e.Close()
+	answered := 0
+	for i := range 64 {
+		c, err := net.Dial("udp", l.Addr().String())
+		require.NoError(t, err)
+		packet := make([]byte, 100)
+		packet[0] = 0x40
+		e.ids.name(packet[1:], i%2)
+		_, err = c.Write(packet)
+		require.NoError(t, err)
+		reset := make([]byte, 100)
+		n, err := c.Read(reset)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		token := e.resetKey.Token(packet[1 : 1+e.cfg.ConnIDLength])
+		require.Equal(t, token[:], reset[n-16:n])
+		answered++
+	}
+	stats := e.Stats()
+	require.Equal(t, uint64(answered), stats.Drops.StatelessReset)
+	for _, m := range e.loops {
+		m.mu.Lock()
+		require.Equal(t, uint64(answered/2), m.core.Drops()[core.DropStatelessReset])
+		m.mu.Unlock()
+	}
+	if bpf == "" {
+		require.Zero(t, stats.Forwarded)
+	} else {
+		require.Positive(t, stats.Forwarded)
+		require.Less(t, stats.Forwarded, uint64(answered))
 	}
 }
 

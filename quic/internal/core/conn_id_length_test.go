@@ -50,7 +50,7 @@ func withIDs(client, server int) rigOptions {
 // https://www.rfc-editor.org/rfc/rfc9000#section-7.2-3
 // "An endpoint that uses this design MUST either use the same connection ID length for all connections or encode the length
 // of the connection ID such that it can be recovered without state."
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-4
 func TestConnIDLengths(t *testing.T) {
 	for _, clientLen := range []int{0, 1, 4, 8, 20} {
 		for _, serverLen := range []int{1, 4, 8, 20} {
@@ -116,10 +116,10 @@ func (r *rig) transfer(t *testing.T, from, to *Conn) {
 //
 // "This method for choosing the stateless reset token means that the combination of connection ID and static key MUST NOT be
 // used for another connection."
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
 // "A connection ID from a connection that is reset by revealing the stateless reset token MUST NOT be reused for new
 // connections at nodes that share a static key."
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
 func TestStatelessResetsOfShortIDs(t *testing.T) {
 	for _, length := range []int{1, 4, 7, 8, 20} {
 		var tokens [2][16]byte

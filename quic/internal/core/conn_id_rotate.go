@@ -114,7 +114,7 @@ func (c *Conn) dropNewIDs(i int) {
 //
 // "A connection ID from a connection that is reset by revealing the stateless reset token MUST NOT be reused for new
 // connections at nodes that share a static key."
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
 func (c *Conn) resetToken(id wire.ConnID) [16]byte {
 	if id.Len() < minResetID {
 		b := c.ids.originalDst.AppendTo(id.AppendTo(nil))

@@ -58,9 +58,12 @@ func (c *Conn) handlePeerParams(encoded []byte) {
 	c.tls.gotParams = true
 	c.traced(TraceEvent{Kind: TraceParams, Params: encoded})
 	if c.ids.length > 0 {
+		// "An endpoint MUST NOT send this frame if it currently requires that its peer send packets with a zero-length
+		// Destination Connection ID."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-6
 		// "If an endpoint issues a zero-length connection ID, it will never send a NEW_CONNECTION_ID frame and therefore
 		// ignores the active_connection_id_limit value received from its peer."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-6.2.1
+		// https://www.rfc-editor.org/rfc/rfc9000#section-18.2-4.34.1
 		c.ids.limit = uint8(min(p.ActiveConnIDLimit, maxLocalIDs))
 	}
 	if c.sendsZeroRTT() {

@@ -33,7 +33,7 @@ type EndpointConfig struct {
 	//
 	// "An endpoint that uses this design MUST either use the same connection ID length for all connections or encode the
 	// length of the connection ID such that it can be recovered without state."
-	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
+	// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-4
 	NewConnID func() (wire.ConnID, error)
 	// ConnIDLen must not be 0 if Accept is set: see endpoint_remotes.go.
 	ConnIDLen int

@@ -9,7 +9,7 @@ const minReset = 21
 //
 // "This method for choosing the stateless reset token means that the combination of connection ID and static key MUST NOT
 // be used for another connection."
-// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-6
+// https://www.rfc-editor.org/rfc/rfc9000#section-10.3.2-5
 const minResetID = 8
 
 // FindReset returns the connection that a stateless reset ends. The Endpoint looks for it itself in datagrams
