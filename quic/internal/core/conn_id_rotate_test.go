@@ -77,6 +77,24 @@ func TestRotationIsRepeated(t *testing.T) {
 	require.Len(t, r.client.ids.retiring, 2)
 }
 
+// An ID that the peer may not have received yet is issued and retired by the same packet.
+//
+// "The value in the Retire Prior To field MUST be less than or equal to the value in the Sequence Number field."
+// https://www.rfc-editor.org/rfc/rfc9000#section-19.15-9
+func TestRotationOfUnsentID(t *testing.T) {
+	r := connected(t, rigOptions{server: withLifetime})
+	r.server.ids.issueSpares(r.server, 2)
+	r.now = r.now.Add(testLifetime)
+	issued := framesOf[wire.NewConnectionID](r.say(server, recovery.SpaceApp, wire.Ping{}))
+	require.Len(t, issued, 3)
+	for i, f := range issued {
+		require.EqualValues(t, 2+i, f.Seq)
+		require.Equal(t, min(f.Seq, 3), f.RetirePriorTo)
+	}
+	r.pump()
+	require.NoError(t, errOf(r.client))
+}
+
 // Both sides replace their IDs while they exchange data. No two of them are the same, and the Endpoint routes all.
 func TestRotationOfBothSides(t *testing.T) {
 	for _, lengths := range [][2]int{{0, 4}, {4, 20}, {8, 8}, {20, 1}} {
