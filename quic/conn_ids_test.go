@@ -121,6 +121,21 @@ func TestDialWithEmptyConnIDs(t *testing.T) {
 	})
 }
 
+// The address of a connection that has ended is free even if the core's Endpoint does not know of the end yet.
+func TestDialAgainWithEmptyConnIDs(t *testing.T) {
+	cc := clientConfig()
+	cc.ConnIDLength = -1
+	inBubble(t, nil, cc, func(t *testing.T, w *world) {
+		ended, _ := w.connect()
+		ended.cancel(errors.New("ended"))
+		c, s := w.stream(w.connect())
+		require.NoError(t, ended.CloseWithError(0, ""))
+		advance(time.Second)
+		requireTransfer(t, c, s, 100_000)
+		requireTransfer(t, s, c, 100_000)
+	})
+}
+
 // A Dial that begins again with another version has the address of its first attempt.
 func TestVersionsWithEmptyConnIDs(t *testing.T) {
 	sc, cc := serverConfig(), clientConfig()

@@ -308,6 +308,13 @@ func TestRemoteRoutesAgreeWithCore(t *testing.T) {
 			if rng.IntN(4) == 0 {
 				train.Data[80] = 0xc0
 			}
+			if rng.IntN(8) == 0 {
+				train.Data[0] = 0xc0
+				c, _ := r.take(&train)
+				require.Nil(t, c)
+				require.Len(t, train.Data, 100)
+				continue
+			}
 			fast := train
 			c, run := r.take(&fast)
 			got := e.Receive(now, &train, core.ValidateUnderLoad, make([]byte, core.MaxUnknownSize))

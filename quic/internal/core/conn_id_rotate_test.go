@@ -121,6 +121,16 @@ func TestRotationOfBothSides(t *testing.T) {
 	}
 }
 
+// Before the handshake is confirmed, our first ID is the source of packets with long headers, and stays.
+func TestNoRotationDuringHandshake(t *testing.T) {
+	r := connected(t, rigOptions{client: withLifetime})
+	r.client.tls.confirmed = false
+	r.now = r.now.Add(testLifetime)
+	require.Empty(t, framesOf[wire.NewConnectionID](r.say(client, recovery.SpaceApp, wire.Ping{})))
+	r.client.tls.confirmed = true
+	require.NotEmpty(t, framesOf[wire.NewConnectionID](r.say(client, recovery.SpaceApp, wire.Ping{})))
+}
+
 // The rotation does not keep an idle connection alive, and needs no timer.
 func TestRotationOfAnIdleConnection(t *testing.T) {
 	r := connected(t, rigOptions{server: func(c *Config) { c.ConnIDLifetime = testLifetime }})
