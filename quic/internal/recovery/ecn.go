@@ -62,6 +62,14 @@ func (e *pathECN) timeout(count int) {
 	}
 }
 
+// resume continues a test that a probe timeout of the handshake has ended. The packets that were marked then are forgotten,
+// so no acknowledgement can answer the test any more.
+func (e *pathECN) resume() {
+	if e.phase == ecnUnknown && e.sent < ecnTestPackets {
+		e.phase = ecnTesting
+	}
+}
+
 // MarksECN reports whether to mark the packets of the next train with ECT(0).
 //
 // "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".

@@ -97,6 +97,32 @@ func TestECNAfterTimeouts(t *testing.T) {
 	require.Equal(t, ecnTestPackets, mark(lt, 12), "another test")
 }
 
+// A probe timeout of the handshake ends the test, and its packets are forgotten before one is acknowledged with counts. The
+// rest of the test follows when the handshake is confirmed, once: a path that loses marked packets costs one more timeout.
+func TestECNAfterTimeoutOfHandshake(t *testing.T) {
+	lt := newLossTest(t, Config{ECN: true})
+	send := func(s Space) (marked bool) {
+		marked = lt.l.MarksECN()
+		lt.sendPacket(s, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, marked })
+		return marked
+	}
+	require.True(t, send(SpaceInitial))
+	require.True(t, send(SpaceHandshake))
+	lt.expire()
+	require.False(t, send(SpaceInitial), "a probe")
+	require.False(t, send(SpaceHandshake))
+	lt.l.DiscardSpace(lt.now, SpaceInitial)
+	require.False(t, send(SpaceHandshake))
+	lt.l.DiscardSpace(lt.now, SpaceHandshake)
+	lt.l.ConfirmHandshake(lt.now)
+	require.Equal(t, ecnTestPackets-2, mark(lt, 12))
+	lt.expire()
+	require.Zero(t, mark(lt, 4))
+	lt.advance(40 * ms)
+	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: ecnTestPackets - 2}, 0, -15), lt.fate))
+	require.True(t, lt.l.Path().ECNCapable())
+}
+
 // Acknowledgements that are sent without being remembered are counted by the peer.
 func TestECNCountsEveryPacket(t *testing.T) {
 	lt := newECNTest(t)

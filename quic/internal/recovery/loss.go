@@ -161,6 +161,9 @@ func (l *Loss) DiscardSpace(now monotime.Time, s Space) {
 	}
 	l.forget(s)
 	l.spaces[s] = &discardedSpace
+	if s == SpaceHandshake {
+		l.active.ecn.resume()
+	}
 	// "When Initial or Handshake keys are discarded, the PTO and loss detection timers MUST be
 	// reset, because discarding keys indicates forward progress".
 	// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.2-3
