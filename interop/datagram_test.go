@@ -18,23 +18,25 @@ type datagramConn interface {
 // TestDatagrams sends datagrams of several sizes in both directions. Datagrams may be lost, so it repeats them until
 // they have arrived.
 func TestDatagrams(t *testing.T) {
-	pairs(t, func(t *testing.T, client, server stack) {
+	impaired(t, func(t *testing.T, client, server stack, loss float64) {
 		o := options{groups: pq, alpn: alpn, datagrams: true}
-		cc, sc := connect(t, client, server, o, o)
+		co := o
+		co.via = newRelay(t, loss).via
+		cc, sc := connect(t, client, server, co, o)
 		a, isA := cc.(datagramConn)
 		b, isB := sc.(datagramConn)
 		if !isA || !isB {
 			t.Skip("one of the stacks has no datagrams")
 		}
 		for _, size := range []int{1, 63, 64, 1000, 1150} {
-			relay(t, a, b, bytes.Repeat([]byte{byte(size)}, size))
-			relay(t, b, a, bytes.Repeat([]byte{byte(size)}, size))
+			deliver(t, a, b, bytes.Repeat([]byte{byte(size)}, size))
+			deliver(t, b, a, bytes.Repeat([]byte{byte(size)}, size))
 		}
 	})
 }
 
-// relay sends p from one connection until the other receives it.
-func relay(t *testing.T, from, to datagramConn, p []byte) {
+// deliver sends p from one connection until the other receives it.
+func deliver(t *testing.T, from, to datagramConn, p []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -29,12 +29,18 @@ var (
 
 // pairs calls f for each of our providers with each peer, in both roles.
 func pairs(t *testing.T, f func(t *testing.T, client, server stack)) {
+	eachPair(t, func(name string, client, server stack) {
+		t.Run(name, func(t *testing.T) { f(t, client, server) })
+	})
+}
+
+func eachPair(t *testing.T, run func(name string, client, server stack)) {
 	c := newCreds()
 	for name, p := range providers(t) {
 		us := ours{p, c}
 		for peer, them := range map[string]stack{"quic-go": quicGo{c}, "x-net": xNet{c}} {
-			t.Run(fmt.Sprintf("%s client, %s server", name, peer), func(t *testing.T) { f(t, us, them) })
-			t.Run(fmt.Sprintf("%s client, %s server", peer, name), func(t *testing.T) { f(t, them, us) })
+			run(fmt.Sprintf("%s client, %s server", name, peer), us, them)
+			run(fmt.Sprintf("%s client, %s server", peer, name), them, us)
 		}
 	}
 }
@@ -116,8 +122,8 @@ func TestHundredStreams(t *testing.T) {
 }
 
 func TestRetry(t *testing.T) {
-	pairs(t, func(t *testing.T, client, server stack) {
-		cc, sc := connect(t, client, server, options{groups: pq, alpn: alpn}, options{groups: pq, alpn: alpn, retry: true})
+	impaired(t, func(t *testing.T, client, server stack, loss float64) {
+		cc, sc := connect(t, client, server, options{groups: pq, alpn: alpn, via: newRelay(t, loss).via}, options{groups: pq, alpn: alpn, retry: true})
 		exchange(t, cc, sc, 1, 1000)
 	})
 }

@@ -80,6 +80,9 @@ func (s ours) listen(o options) (listener, error) {
 	cfg := s.config(o)
 	cfg.TLS.Certificates = []tlsprovider.Certificate{s.c.Provider()}
 	cfg.TLS.RootCAs = nil
+	if o.resetKey {
+		cfg.ResetSecret = resetKey[:]
+	}
 	if o.retry {
 		cfg.RequireAddressValidation = func(netip.AddrPort) bool { return true }
 		cfg.Accept = func(client quic.ClientInfo) error {

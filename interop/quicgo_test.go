@@ -21,7 +21,26 @@ func quicGoConfig(o options) *quicgo.Config {
 }
 
 func (s quicGo) dial(ctx context.Context, addr string, o options) (conn, error) {
-	c, err := quicgo.DialAddr(ctx, addr, s.c.config(o), quicGoConfig(o))
+	dial := func() (*quicgo.Conn, error) { return quicgo.DialAddr(ctx, addr, s.c.config(o), quicGoConfig(o)) }
+	if o.moves { // DialAddr makes connections with empty connection IDs, which cannot move
+		to, err := net.ResolveUDPAddr("udp", addr)
+		if err != nil {
+			return nil, err
+		}
+		pc, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			return nil, err
+		}
+		tr := &quicgo.Transport{Conn: pc}
+		dial = func() (*quicgo.Conn, error) {
+			c, err := tr.Dial(ctx, to, s.c.config(o), quicGoConfig(o))
+			if err == nil {
+				context.AfterFunc(c.Context(), func() { tr.Close(); pc.Close() })
+			}
+			return c, err
+		}
+	}
+	c, err := dial()
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +53,9 @@ func (s quicGo) listen(o options) (listener, error) {
 		return nil, err
 	}
 	tr := &quicgo.Transport{Conn: pc, VerifySourceAddress: func(net.Addr) bool { return o.retry }}
+	if o.resetKey {
+		tr.StatelessResetKey = (*quicgo.StatelessResetKey)(&resetKey)
+	}
 	l, err := tr.ListenEarly(s.c.config(o), quicGoConfig(o))
 	return &goListener{tr, pc, l}, err
 }

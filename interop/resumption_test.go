@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -254,41 +255,58 @@ func visitResumed(t *testing.T, r returner, h *host) reply {
 	return reply{}
 }
 
+// behind puts a relay in front of a server.
+func (h *host) behind(t *testing.T, loss float64) *host {
+	h.addr = newRelay(t, loss).via(h.addr)
+	return h
+}
+
 // Sessions resume in both roles, with each of our providers.
 func TestResumption(t *testing.T) {
 	c := newCreds()
-	for name, p := range providers(t) {
-		t.Run(name+" client, quic-go server", func(t *testing.T) {
-			h, _ := newGoHosts(t, c, false)
-			r := newOurReturner(t, p, c, false)
-			require.False(t, visit(t, r, h).resumed)
-			visitResumed(t, r, h)
-		})
-		t.Run("quic-go client, "+name+" server", func(t *testing.T) {
-			h, r := newOurHost(t, p, c, false, false), newGoReturner(c, false)
-			require.False(t, visit(t, r, h).resumed)
-			visitResumed(t, r, h)
-		})
+	for _, loss := range losses {
+		for name, p := range providers(t) {
+			t.Run(fmt.Sprintf("loss %v %%/%s client, quic-go server", 100*loss, name), func(t *testing.T) {
+				h, _ := newGoHosts(t, c, false)
+				h.behind(t, loss)
+				r := newOurReturner(t, p, c, false)
+				require.False(t, visit(t, r, h).resumed)
+				visitResumed(t, r, h)
+			})
+			t.Run(fmt.Sprintf("loss %v %%/quic-go client, %s server", 100*loss, name), func(t *testing.T) {
+				h, r := newOurHost(t, p, c, false, false).behind(t, loss), newGoReturner(c, false)
+				require.False(t, visit(t, r, h).resumed)
+				visitResumed(t, r, h)
+			})
+		}
 	}
 }
 
-// Early data are accepted and rejected in both roles, and in neither case lost.
+// Early data are accepted and rejected in both roles, and in neither case lost for the application. If the network loses
+// them, they are sent again and are not early.
 func TestEarlyData(t *testing.T) {
 	c := newCreds()
-	t.Run("native client, quic-go server", func(t *testing.T) {
-		accepts, rejects := newGoHosts(t, c, false)
-		r := newOurReturner(t, nativeProvider, c, true)
-		require.Equal(t, reply{text: "late"}, visit(t, r, accepts))
-		require.True(t, visitResumed(t, r, accepts).early)
-		require.Equal(t, reply{resumed: true, text: "late"}, visitResumed(t, r, rejects))
-	})
-	t.Run("quic-go client, native server", func(t *testing.T) {
-		h, r := newOurHost(t, nativeProvider, c, true, false), newGoReturner(c, true)
-		require.Equal(t, reply{text: "late"}, visit(t, r, h))
-		require.Equal(t, reply{resumed: true, early: true, text: "early"}, visitResumed(t, r, h))
-		h.accept.Store(false)
-		require.Equal(t, reply{resumed: true, text: "late"}, visitResumed(t, r, h))
-	})
+	for _, loss := range losses {
+		t.Run(fmt.Sprintf("loss %v %%/native client, quic-go server", 100*loss), func(t *testing.T) {
+			accepts, rejects := newGoHosts(t, c, false)
+			r := newOurReturner(t, nativeProvider, c, true)
+			require.Equal(t, reply{text: "late"}, visit(t, r, accepts.behind(t, loss)))
+			require.True(t, visitResumed(t, r, accepts).early)
+			require.Equal(t, reply{resumed: true, text: "late"}, visitResumed(t, r, rejects.behind(t, loss)))
+		})
+		t.Run(fmt.Sprintf("loss %v %%/quic-go client, native server", 100*loss), func(t *testing.T) {
+			h, r := newOurHost(t, nativeProvider, c, true, false).behind(t, loss), newGoReturner(c, true)
+			require.Equal(t, reply{text: "late"}, visit(t, r, h))
+			want := reply{resumed: true, early: true, text: "early"}
+			got := visitResumed(t, r, h)
+			if loss > 0 && got.text == "late" {
+				want.text = "late"
+			}
+			require.Equal(t, want, got)
+			h.accept.Store(false)
+			require.Equal(t, reply{resumed: true, text: "late"}, visitResumed(t, r, h))
+		})
+	}
 }
 
 // A token of a NEW_TOKEN frame replaces the Retry of the next connection, in both roles.

@@ -53,4 +53,11 @@ type options struct {
 	resetAt bool
 	// version2 leaves only QUIC version 2.
 	version2 bool
+	// moves is set if the client will move to another socket.
+	moves bool
+	// resetKey gives a server a fixed key for stateless resets.
+	resetKey bool
 }
+
+// resetKey is the key for stateless resets.
+var resetKey = [32]byte{7}

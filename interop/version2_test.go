@@ -17,16 +17,16 @@ func TestVersion2(t *testing.T) {
 			name = "with Retry"
 		}
 		t.Run(name, func(t *testing.T) {
-			pairs(t, func(t *testing.T, client, server stack) {
+			impaired(t, func(t *testing.T, client, server stack, loss float64) {
 				for _, s := range []stack{client, server} {
 					if _, ok := s.(xNet); ok {
 						t.Skip("x/net has no version 2")
 					}
 				}
 				o := options{groups: pq, alpn: alpn, version2: true}
-				so := o
-				so.retry = retry
-				cc, sc := connect(t, client, server, o, so)
+				co, so := o, o
+				co.via, so.retry = newRelay(t, loss).via, retry
+				cc, sc := connect(t, client, server, co, so)
 				for _, c := range []conn{cc, sc} {
 					if c, ok := c.(ourConn); ok {
 						require.Equal(t, quic.Version2, c.ConnectionState().Version)

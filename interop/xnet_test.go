@@ -25,7 +25,11 @@ func (s xNet) dial(ctx context.Context, addr string, o options) (conn, error) {
 }
 
 func (s xNet) listen(o options) (listener, error) {
-	e, err := xquic.Listen("udp", "127.0.0.1:0", &xquic.Config{TLSConfig: s.c.config(o), RequireAddressValidation: o.retry})
+	cfg := &xquic.Config{TLSConfig: s.c.config(o), RequireAddressValidation: o.retry}
+	if o.resetKey {
+		cfg.StatelessResetKey = resetKey
+	}
+	e, err := xquic.Listen("udp", "127.0.0.1:0", cfg)
 	return xListener{e}, err
 }
 
