@@ -3,12 +3,23 @@
 package http3
 
 import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -34,4 +45,407 @@ func TestRequests(t *testing.T) {
 		m = c.open(join(c.headers(post("/")...), data("one "), data("two"))).end().response()
 		require.Equal(t, "POST / one two", m.body)
 	})
+}
+
+// What a handler sees of a request.
+func TestRequestFields(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		reqs := make(chan *http.Request, 1)
+		s := serve(t, p, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reqs <- r }), func(s *Server) {
+			s.ConnContext = func(ctx context.Context, c *quic.Conn) context.Context {
+				return context.WithValue(ctx, contextKey("id"), c.ID())
+			}
+		})
+		c := dialRaw(t, s)
+		c.roundTrip(get("/p?a=b", "user-agent", "test", "accept", "x", "accept", "y")...)
+		r := <-reqs
+		require.Equal(t, "GET", r.Method)
+		require.Equal(t, "/p?a=b", r.RequestURI)
+		require.Equal(t, "b", r.FormValue("a"))
+		require.Equal(t, "localhost", r.Host)
+		require.Equal(t, http.Header{"User-Agent": {"test"}, "Accept": {"x", "y"}}, r.Header)
+		require.Equal(t, "HTTP/3.0", r.Proto)
+		require.True(t, r.ProtoAtLeast(3, 0))
+		require.Equal(t, c.LocalAddr().(*net.UDPAddr).Port, portOf(t, r.RemoteAddr))
+		require.Equal(t, http.NoBody, r.Body)
+		require.Zero(t, r.ContentLength)
+		require.True(t, r.TLS.HandshakeComplete)
+		require.Equal(t, uint16(tls.VersionTLS13), r.TLS.Version)
+		require.Equal(t, "localhost", r.TLS.ServerName)
+		require.Equal(t, NextProto, r.TLS.NegotiatedProtocol)
+		require.Equal(t, tls.CurveID(c.ConnectionState().TLS.Group), r.TLS.CurveID)
+		require.Equal(t, c.ID(), r.Context().Value(contextKey("id")))
+		require.Equal(t, s.Server, r.Context().Value(ServerContextKey))
+		require.Equal(t, s.addr, r.Context().Value(http.LocalAddrContextKey).(net.Addr).String())
+		conn, ok := ConnFromContext(r.Context())
+		require.True(t, ok)
+		require.Equal(t, c.ID(), conn.ID())
+		require.ErrorIs(t, r.Context().Err(), context.Canceled, "the context ends with the handler")
+
+		c.open(c.headers(post("/", "content-length", "3")...)).response()
+		r = <-reqs
+		require.Equal(t, int64(3), r.ContentLength)
+		c.open(c.headers(post("/")...)).response()
+		r = <-reqs
+		require.Equal(t, int64(-1), r.ContentLength)
+	})
+}
+
+func portOf(t *testing.T, addr string) int {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	return n
+}
+
+// responses are handlers and what the client receives of them.
+var responses = map[string]struct {
+	method  string // GET if it is empty
+	handler http.HandlerFunc
+	want    message // header lists only what is compared; an empty value means that the field is absent
+}{
+	"nothing": {"", func(http.ResponseWriter, *http.Request) {},
+		message{status: "200", header: http.Header{"Content-Length": {"0"}, "Content-Type": {""}}}},
+	"status": {"", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
+		message{status: "404", header: http.Header{"Content-Length": {"0"}}}},
+	"html": {"", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html></html>") },
+		message{status: "200", header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}, body: "<html></html>", dataSize: []int{13}}},
+	"own type, own date": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "x/y")
+		w.Header()["Date"] = nil
+		_, _ = io.WriteString(w, "<html>")
+	}, message{status: "200", header: http.Header{"Content-Type": {"x/y"}, "Date": {""}}, body: "<html>", dataSize: []int{6}}},
+	"no type for encoded content": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = io.WriteString(w, "xyz")
+	}, message{status: "200", header: http.Header{"Content-Type": {""}, "Content-Encoding": {"gzip"}}, body: "xyz", dataSize: []int{3}}},
+	"HEAD": {"HEAD", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		message{status: "200", header: http.Header{"Content-Length": {"6"}, "Content-Type": {"text/html; charset=utf-8"}}}},
+	"HEAD with a length": {"HEAD", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "99") },
+		message{status: "200", header: http.Header{"Content-Length": {"99"}}}},
+	"HEAD of much": {"HEAD", func(w http.ResponseWriter, _ *http.Request) {
+		for range 10 {
+			_, err := w.Write(make([]byte, 3000))
+			must(err)
+		}
+	}, message{status: "200", header: http.Header{"Content-Length": {""}, "Content-Type": {"application/octet-stream"}}}},
+	"204": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(204)
+		if _, err := w.Write([]byte("x")); !errors.Is(err, http.ErrBodyNotAllowed) {
+			panic(err)
+		}
+	}, message{status: "204", header: http.Header{"Content-Length": {""}, "Content-Type": {""}}}},
+	"304": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(304)
+	}, message{status: "304", header: http.Header{"Content-Length": {"5"}, "Content-Type": {""}}}},
+	"interim": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</x>")
+		w.WriteHeader(103)
+		w.WriteHeader(102)
+		w.WriteHeader(201)
+	}, message{interim: []string{"103", "102"}, status: "201", header: http.Header{"Link": {"</x>"}}}},
+	"declared trailers": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-A, X-B")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set("X-A", "1")
+		w.Header().Set("X-C", "not declared")
+	}, message{status: "200", header: http.Header{"Trailer": {"X-A, X-B"}, "X-A": {""}}, body: "body", dataSize: []int{4},
+		trailer: http.Header{"X-A": {"1"}}}},
+	"trailers with the prefix": {"", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "body")
+		w.(http.Flusher).Flush()
+		w.Header().Set(http.TrailerPrefix+"X-A", "1")
+		w.Header().Set(http.TrailerPrefix+"Content-Length", "not in trailers")
+	}, message{status: "200", body: "body", dataSize: []int{4}, trailer: http.Header{"X-A": {"1"}}}},
+	"fields that cannot be sent": {"", func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Bad Name"} {
+			w.Header()[name] = []string{"x"}
+		}
+		w.Header()["X-Bad"] = []string{"a\nb"}
+		w.Header()["lower"] = []string{"ok"}
+	}, message{status: "200", header: http.Header{"Connection": {""}, "X-Bad": {""}, "Lower": {"ok"}}}},
+	"header changed after WriteHeader": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X", "1")
+		w.WriteHeader(200)
+		w.Header().Set("X", "2")
+	}, message{status: "200", header: http.Header{"X": {"1"}}}},
+	"more than the buffer": {"", func(w http.ResponseWriter, _ *http.Request) {
+		for range 3 {
+			_, err := w.Write(bytes.Repeat([]byte("a"), 2000))
+			must(err)
+		}
+	}, message{status: "200", header: http.Header{"Content-Length": {""}}, body: strings.Repeat("a", 6000), dataSize: []int{6000}}},
+	// A declared length is one DATA frame, which begins with the head.
+	"declared length": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "20000")
+		w.(http.Flusher).Flush()
+		for range 10 {
+			_, err := w.Write(make([]byte, 2000))
+			must(err)
+			w.(http.Flusher).Flush()
+		}
+		if _, err := w.Write([]byte("x")); !errors.Is(err, http.ErrContentLength) {
+			panic(err)
+		}
+	}, message{status: "200", header: http.Header{"Content-Length": {"20000"}}, body: string(make([]byte, 20000)), dataSize: []int{20000}}},
+	"flush": {"", func(w http.ResponseWriter, _ *http.Request) {
+		for _, s := range []string{"a", "b", ""} {
+			_, _ = io.WriteString(w, s)
+			w.(http.Flusher).Flush()
+		}
+	}, message{status: "200", header: http.Header{"Content-Length": {""}}, body: "ab", dataSize: []int{1, 1}}},
+	"ReadFrom with a length": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100001")
+		w.Header().Set("Content-Type", "x/y")
+		_, _ = io.WriteString(w, "a")
+		n, err := io.Copy(w, strings.NewReader(strings.Repeat("b", 100_000)))
+		must(err)
+		if n != 100_000 {
+			panic(n)
+		}
+	}, message{status: "200", body: "a" + strings.Repeat("b", 100_000), dataSize: []int{100_001}}},
+	"ReadFrom without a length": {"", func(w http.ResponseWriter, _ *http.Request) {
+		_, err := io.Copy(w, io.LimitReader(strings.NewReader(strings.Repeat("b", 1000)), 500))
+		must(err)
+	}, message{status: "200", header: http.Header{"Content-Length": {"500"}, "Content-Type": {"text/plain; charset=utf-8"}},
+		body: strings.Repeat("b", 500), dataSize: []int{500}}},
+	"ServeContent": {"", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "x.txt", time.Time{}, strings.NewReader(strings.Repeat("c", 70_000)))
+	}, message{status: "200", header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: strings.Repeat("c", 70_000),
+		dataSize: []int{70_000}}},
+	"a large header": {"", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X", strings.Repeat("~", 5000)) // a character with a long code
+		_, _ = io.WriteString(w, "body")
+	}, message{status: "200", header: http.Header{"X": {strings.Repeat("~", 5000)}}, body: "body", dataSize: []int{4}}},
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func TestResponses(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		mux := http.NewServeMux()
+		for name, tc := range responses {
+			mux.HandleFunc("/"+strings.ReplaceAll(name, " ", "-"), tc.handler)
+		}
+		s := serve(t, p, mux, nil)
+		c := dialRaw(t, s)
+		for name, tc := range responses {
+			t.Run(name, func(t *testing.T) {
+				c := *c
+				c.TB = t
+				kv := get("/" + strings.ReplaceAll(name, " ", "-"))
+				if tc.method != "" {
+					kv[1] = tc.method
+				}
+				m := c.roundTrip(kv...)
+				for name, want := range tc.want.header {
+					require.Equal(t, want[0], m.header.Get(name), name)
+				}
+				m.header, tc.want.header = nil, nil
+				require.Equal(t, &tc.want, m)
+			})
+		}
+		require.Empty(t, s.log.String())
+	})
+}
+
+// Handlers that fail, and the code with which their stream is reset. The connection stays.
+func TestFailingHandlers(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		var handler http.HandlerFunc
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r) }), nil)
+		c := dialRaw(t, s)
+		for name, tc := range map[string]struct {
+			handler http.HandlerFunc
+			code    uint64
+			log     string
+		}{
+			"panic": {func(http.ResponseWriter, *http.Request) { panic("oops") }, frame.InternalError, "panic serving"},
+			// "When a server abandons a response after partial processing, it SHOULD abort its response stream with the error code
+			// H3_REQUEST_CANCELLED."
+			// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-4
+			"ErrAbortHandler": {func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "part")
+				panic(http.ErrAbortHandler)
+			}, frame.RequestCancelled, ""},
+			"too little content": {func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "10")
+				_, _ = io.WriteString(w, "part")
+			}, frame.InternalError, "Content-Length 10"},
+			"too little content after a flush": {func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "10")
+				_, _ = io.WriteString(w, "part")
+				w.(http.Flusher).Flush()
+			}, frame.InternalError, "Content-Length 10"},
+			"101": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(101) }, frame.InternalError, "101"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				handler = tc.handler
+				c := *c
+				c.TB = t
+				c.open(c.headers(get("/")...)).end().wantReset(tc.code)
+				require.Contains(t, s.log.String(), tc.log)
+			})
+		}
+		handler = echo
+		require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	})
+}
+
+// The client sends the body only after a response with status 100, which the first Read sends.
+func TestExpectContinue(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/refuse" {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			echo(w, r)
+		}), nil)
+		c := dialRaw(t, s)
+		req := c.open(c.headers(post("/", "expect", "100-continue")...))
+		b, err := req.Peek(1)
+		require.NoError(t, err)
+		h, n := frame.ParseHeader(b)
+		interim := make([]byte, n+int(h.Length))
+		_, err = io.ReadFull(req, interim)
+		require.NoError(t, err)
+		require.Equal(t, []string{"100"}, req.parse(interim).interim)
+		_, err = req.WriteEnd(data("body"))
+		require.NoError(t, err)
+		require.Equal(t, "POST / body", req.response().body)
+		m := c.open(c.headers(post("/refuse", "expect", "100-continue")...)).response()
+		require.Equal(t, "403", m.status)
+		require.Nil(t, m.interim)
+	})
+}
+
+func TestRequestTrailers(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, announced := r.Trailer["X-A"]
+			_, err := io.Copy(w, r.Body)
+			must(err)
+			_, _ = io.WriteString(w, " "+strconv.FormatBool(announced)+" "+r.Trailer.Get("X-A"))
+		}), nil)
+		c := dialRaw(t, s)
+		m := c.open(join(c.headers(post("/", "trailer", "x-a")...), data("body"), c.headers("x-a", "1"))).end().response()
+		require.Equal(t, "body true 1", m.body)
+		m = c.open(join(c.headers(post("/")...), data("body"), c.headers("x-a", "1", "content-length", "9"))).end().response()
+		require.Equal(t, "body false 1", m.body)
+	})
+}
+
+// A response that does not need the rest of the request is complete, and the client is told to stop.
+//
+// "The error code H3_NO_ERROR SHOULD be used when requesting that the client stop sending on the request stream."
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-15
+func TestEarlyResponse(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "enough") }), nil)
+		c := dialRaw(t, s)
+		req := c.open(join(c.headers(post("/")...), data("part")))
+		require.Equal(t, "enough", req.response().body)
+		<-req.Context().Done()
+		var se *quic.StreamError
+		require.ErrorAs(t, context.Cause(req.Context()), &se)
+		require.Equal(t, uint64(frame.NoError), se.Code)
+		// A client that has sent everything is not stopped.
+		req = c.open(join(c.headers(post("/")...), data("all"))).end()
+		require.Equal(t, "enough", req.response().body)
+	})
+}
+
+// A request's context ends when the client gives up, in each way in which it can.
+func TestRequestContext(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		started, ended := make(chan struct{}, 1), make(chan error, 1)
+		s := serve(t, p, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			child, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			started <- struct{}{}
+			<-child.Done()
+			ended <- context.Cause(r.Context())
+		}), nil)
+		for name, give := range map[string]func(c *rawClient, r *rawStream){
+			"STOP_SENDING":  func(_ *rawClient, r *rawStream) { must(r.StopSending(frame.RequestCancelled)) },
+			"RESET_STREAM":  func(_ *rawClient, r *rawStream) { must(r.Reset(frame.RequestCancelled)) },
+			"closing":       func(c *rawClient, _ *rawStream) { must(c.CloseWithError(frame.RequestCancelled, "")) },
+			"after the end": func(_ *rawClient, r *rawStream) { must(r.CloseWrite()); must(r.StopSending(frame.RequestCancelled)) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				c := dialRaw(t, s)
+				r := c.open(c.headers(post("/")...))
+				<-started
+				give(c, r)
+				err := <-ended
+				var e *Error
+				var se *quic.StreamError
+				var ae *quic.ApplicationError
+				require.True(t, errors.As(err, &e) || errors.As(err, &se) || errors.As(err, &ae), "%v", err)
+			})
+		}
+	})
+}
+
+// The methods of http.ResponseController.
+func TestResponseController(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			rc := http.NewResponseController(w)
+			must(rc.EnableFullDuplex())
+			must(rc.SetReadDeadline(time.Now().Add(-time.Second)))
+			_, err := r.Body.Read(make([]byte, 1))
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				panic(err)
+			}
+			must(rc.SetReadDeadline(time.Time{}))
+			_, err = io.WriteString(w, "answer before the request")
+			must(err)
+			must(rc.Flush())
+			b, err := io.ReadAll(r.Body)
+			must(err)
+			_, _ = w.Write(b)
+			must(rc.Flush())
+			must(rc.SetWriteDeadline(time.Now().Add(-time.Second)))
+			_, err = w.Write(make([]byte, 10_000))
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				panic(err)
+			}
+			must(rc.SetWriteDeadline(time.Time{}))
+			panic(http.ErrAbortHandler)
+		}), nil)
+		c := dialRaw(t, s)
+		req := c.open(c.headers(post("/")...))
+		_, err := req.Peek(1)
+		require.NoError(t, err, "the response begins before the request has ended")
+		_, err = req.WriteEnd(data("the request"))
+		require.NoError(t, err)
+		req.wantReset(frame.RequestCancelled)
+		require.Empty(t, s.log.String())
+	})
+}
+
+// After the handler has returned, its ResponseWriter and body do nothing.
+func TestUseAfterHandler(t *testing.T) {
+	var w http.ResponseWriter
+	var r *http.Request
+	p := testProviders(t)["native"]
+	s := serve(t, p, http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { w, r = rw, req }), nil)
+	c := dialRaw(t, s)
+	c.open(join(c.headers(post("/")...), data("x"))).response()
+	_, err := w.Write([]byte("late"))
+	require.Error(t, err)
+	w.WriteHeader(500)
+	require.Contains(t, s.log.String(), "WriteHeader after the handler")
+	_, err = r.Body.Read(make([]byte, 1))
+	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
 }
