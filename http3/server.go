@@ -120,19 +120,27 @@ func (s *Server) ListenAndServe() error {
 
 // ListenAndServeTLS is ListenAndServe with a certificate from files.
 func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
+	if err := s.loadCertificate(certFile, keyFile); err != nil {
 		return err
 	}
+	return s.ListenAndServe()
+}
+
+// loadCertificate replaces the certificates of the configuration by one from files.
+func (s *Server) loadCertificate(certFile, keyFile string) error {
 	if s.TLS != nil {
-		converted, err := tlsprovider.CertificateFromTLS(cert)
+		cert, err := tlsprovider.LoadCertificate(certFile, keyFile)
 		if err != nil {
 			return err
 		}
 		own := *s.TLS
-		own.Certificates = []tlsprovider.Certificate{converted}
+		own.Certificates = []tlsprovider.Certificate{cert}
 		s.TLS = &own
-		return s.ListenAndServe()
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return err
 	}
 	own := &tls.Config{}
 	if s.TLSConfig != nil {
@@ -140,18 +148,18 @@ func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
 	}
 	own.Certificates = []tls.Certificate{cert}
 	s.TLSConfig = own
-	return s.ListenAndServe()
+	return nil
 }
 
 // Serve serves on a socket until Shutdown or Close is called. It closes the socket, as http.Server.Serve closes its listener.
 func (s *Server) Serve(pc net.PacketConn) error {
 	cfg, err := s.quicConfig()
 	if err != nil {
-		return err
+		return errors.Join(err, pc.Close())
 	}
 	ep, err := quic.NewEndpoint(pc, cfg)
 	if err != nil {
-		return err
+		return errors.Join(err, pc.Close())
 	}
 	l, err := ep.Listen()
 	if err != nil {

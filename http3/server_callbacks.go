@@ -16,7 +16,7 @@ func useTLSConfig(c *quic.Config, t *tls.Config) (err error) {
 	hasCallback := t.GetCertificate != nil || t.GetConfigForClient != nil
 	isNative := c.Provider == nil || c.Provider.Name() == "native" // crypto/tls calls the callbacks itself
 	if isNative || !hasCallback {
-		c.TLS, err = tlsprovider.FromTLSConfig(t)
+		c.TLS, err = tlsprovider.FromTLSConfig(withConn(t))
 		return err
 	}
 	if c.GetTLSConfig != nil {
@@ -27,8 +27,37 @@ func useTLSConfig(c *quic.Config, t *tls.Config) (err error) {
 	if c.TLS, err = tlsprovider.FromTLSConfig(base); err != nil {
 		return err
 	}
+	c.TLS.DeferCertificates = len(base.Certificates) == 0
 	c.GetTLSConfig = s.choose
 	return nil
+}
+
+// withConn returns t with callbacks whose tls.ClientHelloInfo has a Conn: crypto/tls has none for QUIC, and many callbacks ask it
+// for the address.
+func withConn(t *tls.Config) *tls.Config {
+	t = t.Clone()
+	if get := t.GetCertificate; get != nil {
+		t.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return get(helloWithConn(h)) }
+	}
+	if get := t.GetConfigForClient; get != nil {
+		t.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			other, err := get(helloWithConn(h))
+			if other != nil && other.GetCertificate != nil {
+				other = withConn(other)
+			}
+			return other, err
+		}
+	}
+	return t
+}
+
+func helloWithConn(h *tls.ClientHelloInfo) *tls.ClientHelloInfo {
+	if h.Conn != nil {
+		return h
+	}
+	own := *h
+	own.Conn = helloConn{}
+	return &own
 }
 
 func withoutCallbacks(t *tls.Config) *tls.Config {
