@@ -19,6 +19,7 @@ import (
 	"github.com/pqquic/pqquic/cmd/internal/compare"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
@@ -161,6 +162,9 @@ func (o *compareOptions) study(name string) (*compare.Study, error) {
 	if err := requireGroups(study); err != nil {
 		return nil, err
 	}
+	for _, provider := range dropMLDSA(study, hasMLDSA) {
+		fmt.Fprintf(os.Stderr, "netbench: provider %s of this build has no ML-DSA: its configurations with ML-DSA are left out\n", provider)
+	}
 	return study, study.Validate()
 }
 
@@ -180,6 +184,35 @@ func requireGroups(study *compare.Study) error {
 		}
 	}
 	return nil
+}
+
+// hasMLDSA reports whether a provider of this build has ML-DSA certificates.
+func hasMLDSA(provider string) bool {
+	p := tlsprovider.Provider(native.New())
+	if provider == "s2n" {
+		var err error
+		if p, err = s2n.New(s2n.AllowClassical()); err != nil {
+			return false
+		}
+	}
+	caps := p.Capabilities()
+	return caps.PQAuth()
+}
+
+// dropMLDSA removes the configurations with ML-DSA certificates of providers that do not have them, and returns these
+// providers. The names of such configurations begin with the provider's.
+func dropMLDSA(study *compare.Study, has func(provider string) bool) (without []string) {
+	study.Configs = slices.DeleteFunc(slices.Clone(study.Configs), func(c compare.Config) bool {
+		provider, _, _ := strings.Cut(c.Name, " ")
+		if !strings.HasPrefix(c.Certificate, "ml-dsa") || has(provider) {
+			return false
+		}
+		if !slices.Contains(without, provider) {
+			without = append(without, provider)
+		}
+		return true
+	})
+	return without
 }
 
 func (o *compareOptions) custom() (*compare.Study, error) {

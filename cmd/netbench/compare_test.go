@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -147,4 +148,20 @@ func TestCompare(t *testing.T) {
 			require.Contains(t, stderr, want)
 		}
 	})
+}
+
+// TestDropMLDSA checks that configurations are left out only for providers without ML-DSA.
+func TestDropMLDSA(t *testing.T) {
+	all := compare.Studies([]string{"s2n", "native"})
+	i := slices.IndexFunc(all, func(s compare.Study) bool { return s.Name == "certificates" })
+	study := all[i]
+	require.Equal(t, []string{"native"}, dropMLDSA(&study, func(p string) bool { return p == "s2n" }))
+	var names []string
+	for _, c := range study.Configs {
+		names = append(names, c.Name)
+	}
+	require.Equal(t, []string{"s2n ecdsa-p256", "s2n ecdsa-p384", "s2n rsa-2048", "s2n ml-dsa-44", "s2n ml-dsa-65", "s2n ml-dsa-87",
+		"native ecdsa-p256", "native ecdsa-p384", "native rsa-2048"}, names)
+	require.NoError(t, study.Validate())
+	require.Empty(t, dropMLDSA(&all[i], func(string) bool { return true }))
 }

@@ -225,6 +225,9 @@ func TestCertificateTypes(t *testing.T) {
 		if provider == "native" {
 			types = append(types, "ed25519")
 		}
+		if hasMLDSA(provider) {
+			types = append(types, "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+		}
 		for _, kind := range types {
 			t.Run(provider+" "+kind, func(t *testing.T) {
 				flags := []string{"--provider", provider, "--certificate-type", kind}

@@ -83,6 +83,21 @@ func TestFIPSState(t *testing.T) {
 	}
 }
 
+// TestFIPSStateWithMLDSA checks that ML-DSA is approved where the module has it.
+func TestFIPSStateWithMLDSA(t *testing.T) {
+	prov := newFIPSProvider(t)
+	if awslc.Variant != "fips4" {
+		t.Skip("needs the tag pqquic_fips4: AWS-LC-FIPS 3.x has no ML-DSA")
+	}
+	cfg := &tlsprovider.Config{NextProtos: []string{"test"}, RootCAs: tlstest.NamedRoots(t, "ml-dsa-65"),
+		Certificates: []tlsprovider.Certificate{tlstest.NamedCertificate(t, "ml-dsa-65")}}
+	cs, ss := newPair(t, prov, cfg, cfg).MustRun(t)
+	for _, s := range []tlsprovider.State{cs, ss} {
+		require.True(t, s.FIPS, s.FIPSDetail)
+		require.Contains(t, s.FIPSDetail, "mldsa65")
+	}
+}
+
 // TestFIPSStateWithSigner checks that State.FIPS is false on a server whose signature was made by a Signer, outside
 // of its module, and true on the client, whose module has verified the signature.
 func TestFIPSStateWithSigner(t *testing.T) {

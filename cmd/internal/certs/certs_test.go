@@ -78,18 +78,13 @@ func TestHandshakes(t *testing.T) {
 				ClientCAs: roots, ClientAuth: tlsprovider.RequireClientCert}
 			su := tlstest.Suite{Client: p, Server: p}
 			cs, ss := su.NewPair(t, cfg, cfg).MustRun(t)
-			pq := !slices.ContainsFunc([]Algorithm{root, middle.algorithm(), leaf}, func(a Algorithm) bool { return !strings.HasPrefix(string(a), "ml-dsa") })
+			require.Equal(t, leaf, AlgorithmOf(id.cert))
+			pq := !slices.ContainsFunc([]Algorithm{root, AlgorithmOf(middle.cert), leaf}, func(a Algorithm) bool {
+				return !strings.HasPrefix(string(a), "ml-dsa")
+			})
 			require.Equal(t, [2]bool{pq, pq}, [2]bool{cs.PQAuth, ss.PQAuth}, "%s %s", root, leaf)
 		}
 	}
-}
-
-// algorithm returns the algorithm of an identity's key.
-func (id *Identity) algorithm() Algorithm {
-	if k, ok := id.Key.(*mldsa); ok {
-		return Algorithm(strings.ToLower(map[int]string{44: "ML-DSA-44", 65: "ML-DSA-65", 87: "ML-DSA-87"}[k.level]))
-	}
-	return "classical"
 }
 
 func TestErrors(t *testing.T) {

@@ -11,9 +11,13 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // An Algorithm is the type of a key.
@@ -105,4 +109,27 @@ func ParseKey(der []byte) (crypto.Signer, error) {
 		return s, nil
 	}
 	return nil, errors.New("the private key does not sign")
+}
+
+// AlgorithmOf returns the algorithm of a certificate's key.
+func AlgorithmOf(c *x509.Certificate) Algorithm {
+	info := cryptobyte.String(c.RawSubjectPublicKeyInfo)
+	var list, id cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	if info.ReadASN1(&list, cryptobyteasn1.SEQUENCE) && list.ReadASN1(&id, cryptobyteasn1.SEQUENCE) && id.ReadASN1ObjectIdentifier(&oid) {
+		for level := range oids {
+			if oid.Equal(oids[level]) {
+				return Algorithm(fmt.Sprintf("ml-dsa-%d", level))
+			}
+		}
+	}
+	switch k := c.PublicKey.(type) {
+	case *ecdsa.PublicKey:
+		return Algorithm(fmt.Sprintf("ecdsa-p%d", k.Curve.Params().BitSize))
+	case ed25519.PublicKey:
+		return "ed25519"
+	case *rsa.PublicKey:
+		return Algorithm(fmt.Sprintf("rsa-%d", k.N.BitLen()))
+	}
+	return Algorithm(fmt.Sprintf("%T", c.PublicKey))
 }

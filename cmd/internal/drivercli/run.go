@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/certs"
 	"github.com/pqquic/pqquic/cmd/internal/driver"
 	"github.com/pqquic/pqquic/cmd/internal/scenario"
 	"github.com/pqquic/pqquic/cmd/internal/stats"
@@ -158,7 +159,7 @@ func certificateName(chain string) string {
 	if err != nil {
 		return ""
 	}
-	return scenario.KeyName(c.PublicKey)
+	return string(certs.AlgorithmOf(c))
 }
 
 // provenance adds what is known about the program and the machine.

@@ -1,12 +1,7 @@
 package scenario
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,6 +9,8 @@ import (
 	"math/big"
 	"strings"
 	"time"
+
+	"github.com/pqquic/pqquic/cmd/internal/certs"
 )
 
 // A CertificateType is the type of a certificate's key.
@@ -25,15 +22,6 @@ const DefaultCertificate CertificateType = "ecdsa-p256"
 type keyType struct {
 	name CertificateType
 	oids [][]uint64 // as the ID counts them
-	make func() (crypto.Signer, error)
-}
-
-func rsaKey(bits int) func() (crypto.Signer, error) {
-	return func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, bits) }
-}
-
-func ecKey(c elliptic.Curve) func() (crypto.Signer, error) {
-	return func() (crypto.Signer, error) { return ecdsa.GenerateKey(c, rand.Reader) }
 }
 
 var (
@@ -42,15 +30,16 @@ var (
 	oidEd25519 = [][]uint64{{1, 3, 101, 112}}
 
 	keyTypes = []keyType{
-		{"ecdsa-p256", [][]uint64{oidEC, {1, 2, 840, 10045, 3, 1, 7}}, ecKey(elliptic.P256())},
-		{"ecdsa-p384", [][]uint64{oidEC, {1, 3, 132, 0, 34}}, ecKey(elliptic.P384())},
-		{"ed25519", oidEd25519, func() (crypto.Signer, error) {
-			_, key, err := ed25519.GenerateKey(rand.Reader)
-			return key, err
-		}},
-		{"rsa-2048", oidRSA, rsaKey(2048)},
-		{"rsa-3072", oidRSA, rsaKey(3072)},
-		{"rsa-4096", oidRSA, rsaKey(4096)},
+		{"ecdsa-p256", [][]uint64{oidEC, {1, 2, 840, 10045, 3, 1, 7}}},
+		{"ecdsa-p384", [][]uint64{oidEC, {1, 3, 132, 0, 34}}},
+		{"ed25519", oidEd25519},
+		{"rsa-2048", oidRSA},
+		{"rsa-3072", oidRSA},
+		{"rsa-4096", oidRSA},
+		// s2n-netbench does not have these.
+		{"ml-dsa-44", [][]uint64{{2, 16, 840, 1, 101, 3, 4, 3, 17}}},
+		{"ml-dsa-65", [][]uint64{{2, 16, 840, 1, 101, 3, 4, 3, 18}}},
+		{"ml-dsa-87", [][]uint64{{2, 16, 840, 1, 101, 3, 4, 3, 19}}},
 	}
 )
 
@@ -107,7 +96,7 @@ func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	caKey, err := k.make()
+	caKey, err := certs.NewKey(certs.Algorithm(k.name))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +104,7 @@ func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	ca := newTemplate("netbench CA 0")
 	ca.DNSNames = []string{name}
 	ca.IsCA, ca.KeyUsage = true, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign|x509.KeyUsageCRLSign
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	caDER, err := certs.Create(ca, ca, caKey, caKey)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +112,7 @@ func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	if ca, err = x509.ParseCertificate(caDER); err != nil {
 		return nil, err
 	}
-	key, err := k.make()
+	key, err := certs.NewKey(certs.Algorithm(k.name))
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +120,11 @@ func NewCertificates(id string, t CertificateType) ([]Certificate, error) {
 	leaf.DNSNames = []string{name, "*." + name}
 	leaf.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
+	leafDER, err := certs.Create(leaf, ca, key, caKey)
 	if err != nil {
 		return nil, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	keyDER, err := certs.MarshalKey(key, certs.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -159,17 +148,4 @@ func newTemplate(name string) *x509.Certificate {
 		NotAfter:              time.Date(4096, 1, 1, 0, 0, 0, 0, time.UTC),
 		BasicConstraintsValid: true,
 	}
-}
-
-// KeyName returns the type of a certificate with this public key.
-func KeyName(public crypto.PublicKey) string {
-	switch k := public.(type) {
-	case *ecdsa.PublicKey:
-		return fmt.Sprintf("ecdsa-p%d", k.Curve.Params().BitSize)
-	case ed25519.PublicKey:
-		return "ed25519"
-	case *rsa.PublicKey:
-		return fmt.Sprintf("rsa-%d", k.N.BitLen())
-	}
-	return fmt.Sprintf("%T", public)
 }

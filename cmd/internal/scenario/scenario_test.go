@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,9 @@ func must[T any](v T, err error) T {
 
 func TestCertificates(t *testing.T) {
 	for _, name := range CertificateTypes() {
+		if strings.HasPrefix(name, "ml-dsa") {
+			continue // TestCertificateTypes of cmd/netbench: crypto/tls of Go 1.26 does not know them
+		}
 		o := Defaults()
 		o.Certificate = CertificateType(name)
 		s := generate(t, o, "connect")
