@@ -84,14 +84,19 @@ func (d *Decoder) Decode(stream uint64, section []byte, emit func(Field) error) 
 			break
 		}
 	}
-	d.chunk.Reset()
-	if d.scratch.Cap() > maxScratch {
-		d.scratch = bytes.Buffer{}
-	}
+	d.trim()
 	if err == nil && p.required > 0 {
 		d.acknowledge(stream, p.required)
 	}
 	return err
+}
+
+// trim releases memory that is not needed between calls.
+func (d *Decoder) trim() {
+	d.chunk.Reset()
+	if d.scratch.Cap() > maxScratch {
+		d.scratch = bytes.Buffer{}
+	}
 }
 
 // block notes that a stream waits for an insertion.

@@ -28,6 +28,7 @@ func (d *Decoder) HandleEncoderStream(p []byte) error {
 	case read > 0 || len(d.rest) == 0:
 		d.rest = append(d.rest[:0], b[read:]...)
 	}
+	d.trim()
 	d.findUnblocked()
 	return nil
 }

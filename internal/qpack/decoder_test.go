@@ -296,6 +296,39 @@ func TestEmitStops(t *testing.T) {
 	require.Empty(t, d.AppendInstructions(nil))
 }
 
+// TestBomb checks that a section whose bytes each reference a large entry takes no memory, and that emit can end it.
+func TestBomb(t *testing.T) {
+	d := NewDecoder(4096, 0)
+	b := AppendSetCapacity(nil, 4096)
+	b = appendString(b, 0x40, 5, "bomb")
+	require.NoError(t, d.HandleEncoderStream(appendString(b, 0, 7, strings.Repeat("\xfe", 4000))))
+	section := append(unhex(t, "0200"), bytes.Repeat([]byte{0x80}, 16<<10)...)
+	size := 0
+	var out []byte
+	require.Zero(t, testing.AllocsPerRun(2, func() {
+		size = 0
+		err := d.Decode(0, section, func(f Field) error {
+			size += len(f.Name) + len(f.Value)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = d.AppendInstructions(out[:0])
+	}))
+	require.Equal(t, 16<<10*4004, size)
+
+	tooLarge := errors.New("too large")
+	size = 0
+	require.Equal(t, tooLarge, d.Decode(0, section, func(f Field) error {
+		if size += len(f.Name) + len(f.Value) + entryOverhead; size > 64<<10 {
+			return tooLarge
+		}
+		return nil
+	}))
+	require.Less(t, size, 70<<10)
+}
+
 // TestSilentDecoderStream checks that a peer that does not let us write acknowledgements cannot make them pile up.
 func TestSilentDecoderStream(t *testing.T) {
 	d := newTestDecoder(t)
