@@ -47,6 +47,9 @@ func (s *Set) CheckInvariants() error {
 	if err := w.check(); err != nil {
 		return fmt.Errorf("connection: %w", err)
 	}
+	if err := s.prio.check(); err != nil {
+		return err
+	}
 	return s.checkLimits()
 }
 
@@ -139,4 +142,29 @@ func (s *Set) checkRecv(st *stream) error {
 		return fmt.Errorf("later data begins at %d, not after %d", r.later.Range(0).Start, r.next)
 	}
 	return r.win.check()
+}
+
+// check verifies that each stream knows its place and is in the queue of its priority.
+func (p *priorities) check() error {
+	if p == nil {
+		return nil
+	}
+	for q := qResend; q <= qFresh; q++ {
+		for u := range p.levels[q-qResend] {
+			l := &p.levels[q-qResend][u]
+			for j, h := range []turnHeap{l.shared, l.ordered} {
+				for i, t := range h {
+					switch st := t.st; {
+					case st.place[q-qResend] != int32(i) || st.queued&(1<<q) == 0:
+						return fmt.Errorf("stream %d is in queue %d and does not know its place", st.id, q)
+					case int(st.urgency) != u || st.ordered != (j == 1):
+						return fmt.Errorf("stream %d is in the queue of another priority", st.id)
+					case i > 0 && h[(i-1)/2].key >= t.key:
+						return fmt.Errorf("queue %d is out of order at stream %d", q, st.id)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }

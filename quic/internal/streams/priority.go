@@ -23,35 +23,37 @@ const (
 // priorities contains the queues of the streams with data to send.
 type priorities struct {
 	levels [2][urgencies]level // of lost data and of new data
-	chosen *queue              // the queue of the stream that peekData returned last
-	of     *level              // the level of that queue
+	of     *level              // the level of the stream that peekData returned last
 }
 
 // A level contains the streams of one urgency.
 type level struct {
-	shared  queue // incremental streams, in turns
-	ordered queue // other streams, in the order of their IDs
-	swap    bool  // an incremental stream is next
-}
-
-// queue returns the queue of a level in which a stream belongs.
-func (l *level) queue(st *stream) *queue {
-	if st.ordered {
-		return &l.ordered
-	}
-	return &l.shared
+	shared  turnHeap // incremental streams, in turns
+	ordered turnHeap // other streams, in the order of their IDs
+	turns   uint64   // number of turns in shared so far
+	swap    bool     // an incremental stream is next
+	chosen  bool     // the stream that peekData returned last is incremental
 }
 
 // level returns the level of a stream for qResend or qFresh.
 func (p *priorities) level(q int, st *stream) *level { return &p.levels[q-qResend][st.urgency] }
 
-// add adds a stream to a queue of its level.
-func (p *priorities) add(q int, st *stream) {
-	l := p.level(q, st).queue(st)
+// add adds a stream that is not in the queue q.
+func (l *level) add(q int, st *stream) {
 	if st.ordered {
-		l.insert(q, st)
+		l.ordered.push(q, uint64(st.id), st)
+		return
+	}
+	l.turns++
+	l.shared.push(q, l.turns, st)
+}
+
+// remove removes a stream that is in the queue q.
+func (l *level) remove(q int, st *stream) {
+	if st.ordered {
+		l.ordered.remove(q, st)
 	} else {
-		l.push(q, st)
+		l.shared.remove(q, st)
 	}
 }
 
@@ -60,17 +62,30 @@ func (p *priorities) next(q int) *stream {
 	for u := range p.levels[q-qResend] {
 		l := &p.levels[q-qResend][u]
 		ordered, shared := l.ordered.peek(q), l.shared.peek(q)
-		p.of, p.chosen = l, &l.ordered
-		switch {
-		case ordered == nil && shared == nil:
+		if ordered == nil && shared == nil {
 			continue
-		case ordered == nil || shared != nil && l.swap:
-			p.chosen = &l.shared
+		}
+		p.of, l.chosen = l, ordered == nil || shared != nil && l.swap
+		if l.chosen {
 			return shared
 		}
 		return ordered
 	}
 	return nil
+}
+
+// rotate ends the turn of the stream that next returned last.
+func (p *priorities) rotate(q int) {
+	l := p.of
+	if l.swap = !l.chosen; l.swap {
+		l.ordered.peek(q) // drops the stream if it has nothing more
+		return
+	}
+	st := l.shared[0].st
+	l.shared.remove(q, st)
+	if st.belongs(q) {
+		l.add(q, st)
+	}
 }
 
 // SetPriority sets the priority of a stream's data. urgency must be from 0 to 7. A stream of which everything has been
@@ -85,7 +100,7 @@ func (s *Set) SetPriority(id ID, urgency uint8, incremental bool) {
 	}
 	for q := qResend; q <= qFresh; q++ {
 		if st.queued&(1<<q) != 0 {
-			s.prio.level(q, st).queue(st).remove(q, st)
+			s.prio.level(q, st).remove(q, st)
 		}
 	}
 	st.urgency, st.ordered = urgency, !incremental
@@ -100,7 +115,11 @@ func (s *Set) SetPriority(id ID, urgency uint8, incremental bool) {
 func (s *Set) usePriorities() {
 	s.prio = new(priorities)
 	for q := qResend; q <= qFresh; q++ {
-		s.prio.levels[q-qResend][defaultUrgency].shared, s.queues[q] = s.queues[q], queue{}
+		for l := &s.queues[q]; l.head != nil; {
+			st := l.head
+			l.pop(q)
+			s.prio.level(q, st).add(q, st)
+		}
 	}
 }
 
@@ -114,14 +133,9 @@ func (s *Set) peekData(q int) *stream {
 
 // rotateData ends the turn of the stream that peekData returned last.
 func (s *Set) rotateData(q int) {
-	if s.prio == nil {
-		s.queues[q].rotate(q)
-		return
-	}
-	l := s.prio.of
-	if l.swap = s.prio.chosen == &l.ordered; l.swap {
-		l.ordered.peek(q) // drops the stream if it has nothing more
+	if s.prio != nil {
+		s.prio.rotate(q)
 	} else {
-		l.shared.rotate(q)
+		s.queues[q].rotate(q)
 	}
 }

@@ -24,42 +24,12 @@ func (l *queue) push(q int, st *stream) {
 	l.tail = st
 }
 
-// insert adds a stream in the order of stream IDs.
-func (l *queue) insert(q int, st *stream) {
-	at := &l.head
-	for *at != nil && (*at).id < st.id {
-		at = &(*at).next[q]
-	}
-	st.queued |= 1 << q
-	st.next[q], *at = *at, st
-	if st.next[q] == nil {
-		l.tail = st
-	}
-}
-
 // pop removes the first stream.
 func (l *queue) pop(q int) {
 	st := l.head
 	l.head, st.next[q] = st.next[q], nil
 	if l.head == nil {
 		l.tail = nil
-	}
-	st.queued &^= 1 << q
-}
-
-// remove removes a stream that is in the queue.
-func (l *queue) remove(q int, st *stream) {
-	var before *stream
-	for at := l.head; at != st; at = at.next[q] {
-		before = at
-	}
-	if before == nil {
-		l.pop(q)
-		return
-	}
-	before.next[q], st.next[q] = st.next[q], nil
-	if l.tail == st {
-		l.tail = before
 	}
 	st.queued &^= 1 << q
 }
@@ -86,7 +56,7 @@ func (s *Set) enqueue(q int, st *stream) {
 	switch {
 	case st.queued&(1<<q) != 0:
 	case s.prio != nil && (q == qResend || q == qFresh):
-		s.prio.add(q, st)
+		s.prio.level(q, st).add(q, st)
 	default:
 		s.queues[q].push(q, st)
 	}

@@ -231,6 +231,6 @@ func (s *Set) setTime(now monotime.Time) {
 // Rest frees the memory that a connection without streams does not need.
 func (s *Set) Rest() {
 	if len(s.all) == 0 {
-		s.streams, s.all, s.recent = nil, nil, nil
+		s.streams, s.all, s.recent, s.prio = nil, nil, nil, nil
 	}
 }

@@ -17,6 +17,7 @@ type stream struct {
 	urgency  uint8
 	ordered  bool // not incremental: see priority.go
 	next     [numQueues]*stream
+	place    [2]int32 // in the turnHeaps of qResend and qFresh, if it is there
 
 	send sendHalf
 	recv recvHalf
