@@ -46,8 +46,8 @@ func (a Algorithm) String() string {
 func (a Algorithm) Constructor() func() Controller { return a.newController }
 
 // A Controller decides how much a connection sends on one path. Its methods are called one at a time, must not block,
-// must not retain what pointers refer to, and must not call runtime.Goexit, as testing.T.FailNow does: the connection
-// would stay locked. After each call of another method, package quic may call Decide.
+// must not retain what pointers refer to, and must not call runtime.Goexit, as testing.T.FailNow does: the program
+// then panics, because the connection would stay locked. After each call of another method, package quic may call Decide.
 //
 // Sizes are in bytes of UDP payload. Packets that only acknowledge, and the probes that look for larger datagrams, do
 // not count as lost. A controller that allocates in its methods costs the connection an allocation for each packet.

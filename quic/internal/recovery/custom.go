@@ -63,15 +63,24 @@ func (c *custom) call(f func()) {
 	if c.instead != nil {
 		return
 	}
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		switch {
+		case v != nil:
 			c.replace()
 			if c.onPanic != nil {
 				c.onPanic(&tlsprovider.PanicError{Callback: "Config.CongestionControl", Value: v, Stack: debug.Stack()})
 			}
+		case !returned:
+			// The goroutine ends in the middle of a call of the connection, whose lock it holds. A deadlock of
+			// everything that uses the Endpoint would follow, without a message.
+			panic("quic: a congestion controller of the program has called runtime.Goexit, as testing.T.FailNow does: " +
+				"its connection cannot continue")
 		}
 	}()
 	f()
+	returned = true
 }
 
 // replace goes on with CUBIC.

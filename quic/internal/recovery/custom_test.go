@@ -3,6 +3,7 @@ package recovery
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"testing"
 	"time"
 
@@ -130,6 +131,22 @@ func TestCustomBadDecisions(t *testing.T) {
 			require.LessOrEqual(t, r.l.active.out.Window, maxWindow)
 		})
 	}
+}
+
+// A controller that calls runtime.Goexit, as testing.T.FailNow does, would leave its connection locked. The program panics
+// instead.
+func TestCustomGoexit(t *testing.T) {
+	var panics []*tlsprovider.PanicError
+	p := new(program)
+	r := newProgram(t, p, func(p *tlsprovider.PanicError) { panics = append(panics, p) })
+	p.event = func(string) { runtime.Goexit() }
+	ended := make(chan any)
+	go func() {
+		defer func() { ended <- recover() }()
+		r.run(time.Second)
+	}()
+	require.ErrorContains(t, fmt.Errorf("%v", <-ended), "runtime.Goexit")
+	require.Empty(t, panics)
 }
 
 // A controller that panics, or that is nil, is replaced by CUBIC.
