@@ -116,6 +116,10 @@ func (c *Conn) knowsServer(remote netip.AddrPort) bool {
 
 // handleOtherPath processes a train that has not arrived on the path in use.
 func (c *Conn) handleOtherPath(t Train) {
+	if !c.tls.confirmed && c.side == tlsprovider.Server {
+		c.handleMovedHandshake(t)
+		return
+	}
 	if !c.tls.confirmed || c.side == tlsprovider.Client && !c.knowsServer(t.Path.Remote) {
 		// "If a client receives packets from an unknown server address, the client MUST discard these packets."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-9-6
@@ -141,6 +145,37 @@ func (c *Conn) handleOtherPath(t Train) {
 				c.handleEarlyShort(d, t.ECN)
 			}
 			c.recv.other = otherPath{}
+		}
+	}
+}
+
+// handleMovedHandshake processes the Handshake packets of a client that a NAT has given another address before its
+// handshake is complete. Such a packet is the client's, because nobody else has its keys. The server does not answer to the
+// new address: it cannot validate it before there are 1-RTT packets, and what has arrived from there does not count for the
+// old one. But once the client's Finished message has arrived this way, the handshake is confirmed, and the client's 1-RTT
+// packets move the connection as usual. If the address changes before the client has the server's flight, its ClientHello
+// comes from the new address again and begins a new connection.
+//
+// "The design of QUIC relies on endpoints retaining a stable address for the duration of the handshake."
+// https://www.rfc-editor.org/rfc/rfc9000#section-9-2
+// "Not all changes of peer address are intentional, or active, migrations. The peer could experience NAT rebinding".
+// https://www.rfc-editor.org/rfc/rfc9000#section-9-4
+func (c *Conn) handleMovedHandshake(t Train) {
+	for len(t.Data) > 0 && c.closing.state == stateOpen {
+		d := t.Next()
+		c.stats.DatagramsReceived++
+		c.stats.BytesReceived += uint64(len(d))
+		for len(d) > 0 {
+			h, n := parseLongHeader(d, c.cfg.GreaseFixedBit)
+			if n < 0 || h.Type != wire.PacketHandshake || h.Version != c.version {
+				c.drop(DropWrongPath)
+			} else {
+				c.handleLong(h, d[:h.Len:h.Len], t.ECN)
+			}
+			if n < 0 {
+				break
+			}
+			d = d[h.Len:]
 		}
 	}
 }

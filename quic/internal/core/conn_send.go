@@ -220,9 +220,9 @@ func (c *Conn) mayTransmit(limit recovery.SendLimit) bool {
 }
 
 // maySendApp reports whether 0-RTT or 1-RTT packets may be sent. A server has the keys before the handshake is
-// complete, but its application accepts the connection at that time only if there are early data.
+// complete, but its application has the connection at that time only if there are early data or Config.HalfRTT is set.
 func (c *Conn) maySendApp() bool {
-	return c.tls.complete || c.sendsZeroRTT() || c.zero != nil && c.side == tlsprovider.Server && c.app.seal != nil
+	return c.tls.complete || c.sendsZeroRTT() || c.side == tlsprovider.Server && c.app.seal != nil && c.isEarly()
 }
 
 // maySend reports whether packets of a space may be sent.
@@ -283,7 +283,7 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	if s != recovery.SpaceApp {
 		return false
 	}
-	if c.idle.ping {
+	if c.idle.ping || probe && c.awaitsConfirmation() {
 		return true
 	}
 	// "A receiver that sends only non-ack-eliciting packets [...] might not receive an
@@ -291,6 +291,13 @@ func (c *Conn) wantsPing(s recovery.Space, probe, ackDue bool) bool {
 	// trip". Only after a number of packets, or two such receivers would keep each other awake.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-13.2.4-2
 	return ackDue && c.elicitedSince >= 16 && c.now.Sub(c.lastEliciting) >= c.loss.Path().SmoothedRTT()
+}
+
+// awaitsConfirmation reports whether a client probes because the server has not acknowledged the end of its handshake. If a
+// NAT has changed the client's address meanwhile, the server has it, but sends to the old address and has discarded the
+// keys of Handshake packets: only a 1-RTT packet shows it the new address. See handleMovedHandshake.
+func (c *Conn) awaitsConfirmation() bool {
+	return c.side == tlsprovider.Client && c.tls.complete && !c.tls.confirmed && c.loss.ProbeSpace() == recovery.SpaceHandshake
 }
 
 // "ACK frames MUST only be carried in a packet that has the same packet number space as the packet being
