@@ -84,8 +84,8 @@ type Config struct {
 	// a store that several clients share is used only by those whose configurations agree in how they verify the
 	// server and in what they offer. Callbacks that verify are compared by their code only: if closures of one function
 	// verify differently, for example because each has another key to compare with, give each a store of its own. The
-	// provider s2n keeps the secrets of sessions in the memory of the C library, so its sessions can be shared by the
-	// clients of a process, but not saved.
+	// values contain the secrets of sessions, also those of the provider s2n, which otherwise stay in the memory of the C
+	// library.
 	ClientStore ClientStore
 
 	// EarlyData permits early data (0-RTT): a client that resumes may send before the handshake is complete, and a

@@ -216,16 +216,13 @@ int pqq_cb_ticket(struct s2n_connection *conn, void *ctx, struct s2n_session_tic
 	size_t len = 0;
 	uint32_t lifetime = 0;
 	if (s2n_session_ticket_get_data_len(ticket, &len) != S2N_SUCCESS
-		|| s2n_session_ticket_get_lifetime(ticket, &lifetime) != S2N_SUCCESS || len > 65536) {
+		|| s2n_session_ticket_get_lifetime(ticket, &lifetime) != S2N_SUCCESS) {
 		return S2N_SUCCESS; /* the ticket is dropped, the connection goes on */
 	}
-	pqq_ticket *t = pqq_alloc(sizeof(*t) + len);
+	pqq_ticket *t = pqq_ticket_new(len, lifetime);
 	if (t == NULL) {
 		return S2N_SUCCESS;
 	}
-	pqq_handle_made();
-	t->lifetime = lifetime;
-	t->len = len;
 	if (s2n_session_ticket_get_data(ticket, len, t->data) != S2N_SUCCESS
 		|| !pqq_event(c, PQQ_EV_TICKET, PQQ_APP, 0, NULL, 0)) {
 		pqq_ticket_free(t);

@@ -140,6 +140,34 @@ void pqq_ticket_free(pqq_ticket *t)
 
 uint32_t pqq_ticket_lifetime(const pqq_ticket *t) { return t->lifetime; }
 
+size_t pqq_ticket_save(const pqq_ticket *t, uint8_t *out, size_t cap)
+{
+	if (t->len <= cap) {
+		memcpy(out, t->data, t->len);
+	}
+	return t->len;
+}
+
+pqq_ticket *pqq_ticket_restore(const uint8_t *in, size_t len, uint32_t lifetime)
+{
+	pqq_ticket *t = pqq_ticket_new(len, lifetime);
+	if (t != NULL) {
+		memcpy(t->data, in, len);
+	}
+	return t;
+}
+
+pqq_ticket *pqq_ticket_new(size_t len, uint32_t lifetime)
+{
+	pqq_ticket *t = len == 0 || len > 65536 ? NULL : pqq_alloc(sizeof(*t) + len);
+	if (t != NULL) {
+		pqq_handle_made();
+		t->lifetime = lifetime;
+		t->len = len;
+	}
+	return t;
+}
+
 int pqq_conn_continue(pqq_conn *c, pqq_config *cfg, const uint8_t *alpn, size_t alpn_len,
 	const uint8_t *params, size_t params_len, int32_t *err)
 {

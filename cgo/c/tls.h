@@ -103,6 +103,9 @@ struct pqq_ticket {
 	uint8_t data[];
 };
 
+/* pqq_ticket_new returns a ticket whose len bytes are not set, or NULL. */
+pqq_ticket *pqq_ticket_new(size_t len, uint32_t lifetime);
+
 /* pqq_events.c */
 int pqq_event(pqq_conn *c, uint8_t kind, uint8_t level, uint16_t aux, const uint8_t *data, size_t len);
 

@@ -46,6 +46,7 @@ func TestAfterClose(t *testing.T) {
 	ticket := new(Ticket)
 	require.False(t, live.Resume(ticket, 0))
 	require.Zero(t, ticket.Lifetime())
+	require.Nil(t, ticket.Save())
 	ticket.Close()
 
 	live.Close()

@@ -259,7 +259,7 @@ func (c *Conn) Close() {
 	c.dropLog()
 }
 
-// A Ticket resumes a session. Its secret stays in C. It is safe for concurrent use until Close.
+// A Ticket resumes a session. Its secret stays in C, unless Save is called. It is safe for concurrent use until Close.
 type Ticket struct{ p unsafe.Pointer }
 
 // Lifetime returns for how many seconds the ticket can be used.
@@ -268,6 +268,28 @@ func (t *Ticket) Lifetime() uint32 {
 		return 0
 	}
 	return ticketLifetime(t.p)
+}
+
+// Save returns the ticket with its secret, for RestoreTicket.
+func (t *Ticket) Save() []byte {
+	if t.p == nil {
+		return nil
+	}
+	out := make([]byte, 256)
+	n := ticketSave(t.p, out)
+	if n > len(out) {
+		out = make([]byte, n)
+		ticketSave(t.p, out)
+	}
+	return out[:n]
+}
+
+// RestoreTicket returns a ticket that Save has saved, or nil if there is no memory in C. Conn.Resume checks it.
+func RestoreTicket(saved []byte, lifetime uint32) *Ticket {
+	if p := ticketRestore(saved, lifetime); p != nil {
+		return &Ticket{p}
+	}
+	return nil
 }
 
 // Close frees the ticket. It is idempotent.

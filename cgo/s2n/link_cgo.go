@@ -164,6 +164,12 @@ func connTakeTicket(p unsafe.Pointer) unsafe.Pointer {
 }
 
 func ticketFree(p unsafe.Pointer) { C.pqq_ticket_free((*C.pqq_ticket)(p)) }
+func ticketSave(p unsafe.Pointer, out []byte) int {
+	return int(C.pqq_ticket_save((*C.pqq_ticket)(p), bytePtr(out), C.size_t(len(out))))
+}
+func ticketRestore(in []byte, lifetime uint32) unsafe.Pointer {
+	return unsafe.Pointer(C.pqq_ticket_restore(bytePtr(in), C.size_t(len(in)), C.uint32_t(lifetime)))
+}
 func ticketLifetime(p unsafe.Pointer) uint32 {
 	return uint32(C.pqq_ticket_lifetime((*C.pqq_ticket)(p)))
 }

@@ -29,6 +29,8 @@ func connExport(unsafe.Pointer, []byte, []byte, []byte) bool      { return false
 func connTakeTicket(unsafe.Pointer) unsafe.Pointer                { return nil }
 func ticketFree(unsafe.Pointer)                                   {}
 func ticketLifetime(unsafe.Pointer) uint32                        { return 0 }
+func ticketSave(unsafe.Pointer, []byte) int                       { return 0 }
+func ticketRestore([]byte, uint32) unsafe.Pointer                 { return nil }
 
 func connDrive(unsafe.Pointer, uint8, []byte, int64, []byte) driveResult { return driveResult{} }
 func connContinue(unsafe.Pointer, unsafe.Pointer, []byte, []byte) (int32, bool) {

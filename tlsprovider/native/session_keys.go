@@ -42,6 +42,10 @@ func (s *session) keepSecret(ev *tls.QUICEvent) error {
 	e.Read, e.Write = dir == read, dir == write
 	s.secrets[level][dir] = &secret{su, append([]byte(nil), ev.Data...)}
 	s.events = append(s.events, e)
+	if level == tlsprovider.LevelApp && s.e.side == tlsprovider.Server {
+		// crypto/tls returns its own state only when the handshake is complete.
+		s.state.ALPN, s.state.Group, s.state.CipherSuite = s.chosenALPN, s.watch.Group(), su
+	}
 	return s.checkGroup()
 }
 

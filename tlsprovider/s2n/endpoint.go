@@ -38,6 +38,19 @@ type prepared struct {
 	certs      []tlsprovider.Certificate
 	signers    []crypto.Signer
 	ticketKeys ticketKeys
+
+	mu   sync.Mutex
+	s2n2 *s2n.Config // of a server's connections of QUIC version 2; nil until there is one
+}
+
+// close releases the configuration of s2n-tls. Sessions that use it continue.
+func (p *prepared) close() {
+	p.s2n.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.s2n2 != nil {
+		p.s2n2.Close()
+	}
 }
 
 // ticketKeys are the ticket keys of a server, the newest first.
@@ -218,27 +231,70 @@ func (e *endpoint) flags() (f s2n.Flags) {
 	return f
 }
 
-// prepare makes a configuration of s2n-tls.
+// prepare makes a configuration.
 func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*prepared, error) {
+	p := &prepared{certs: certs, ticketKeys: keys}
+	var err error
+	p.s2n, p.signers, err = e.configure(certs, keys, version1)
+	return p, err
+}
+
+const (
+	version1 = 1
+	version2 = 0x6b3343cf
+)
+
+// forVersion2 returns the configuration of a server's connections of QUIC version 2. It has other ticket keys, so that a
+// ticket is of no use in a connection of the other version.
+//
+// "Servers MUST validate the originating version of any session ticket or token and not accept one issued from a different
+// version."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-2
+func (e *endpoint) forVersion2(p *prepared) (*s2n.Config, error) {
+	if len(p.ticketKeys.secrets) == 0 {
+		return p.s2n, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.s2n2 == nil {
+		c, _, err := e.configure(p.certs, p.ticketKeys, version2)
+		if err != nil {
+			return nil, err
+		}
+		p.s2n2 = c
+	}
+	return p.s2n2, nil
+}
+
+// configure makes a configuration of s2n-tls for connections of a QUIC version.
+func (e *endpoint) configure(certs []tlsprovider.Certificate, keys ticketKeys, version uint32) (*s2n.Config, []crypto.Signer, error) {
 	if e.side == tlsprovider.Client && len(certs) > 1 {
 		// With certificates of two key types every session fails. Of two certificates of the same type
 		// s2n-tls ignores one.
-		return nil, fmt.Errorf("s2n: client with %d certificates: %w: s2n-tls can present only one: set only that one", len(certs),
+		return nil, nil, fmt.Errorf("s2n: client with %d certificates: %w: s2n-tls can present only one: set only that one", len(certs),
 			tlsprovider.ErrUnsupported)
 	}
 	flags := e.flags()
 	c, err := s2n.NewConfig(e.policy, flags)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p := &prepared{s2n: c, certs: certs, ticketKeys: keys}
+	var signers []crypto.Signer
 	if err = e.checkCertificates(certs); err == nil {
-		p.signers, err = addCertificates(c, certs)
+		signers, err = addCertificates(c, certs)
+	}
+	if err == nil {
+		err = e.complete(c, flags, keys, version)
 	}
 	if err != nil {
 		c.Close()
-		return nil, err
+		return nil, nil, err
 	}
+	return c, signers, nil
+}
+
+// complete adds roots, application protocols and ticket keys to a configuration of s2n-tls.
+func (e *endpoint) complete(c *s2n.Config, flags s2n.Flags, keys ticketKeys, version uint32) (err error) {
 	if flags&s2n.SkipVerify == 0 {
 		switch {
 		case e.side == tlsprovider.Server:
@@ -249,39 +305,39 @@ func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*p
 			err = addSystemRoots(c)
 		}
 		if err != nil {
-			c.Close()
-			return nil, err
+			return err
 		}
 	}
 	if e.side == tlsprovider.Client {
 		for _, proto := range e.cfg.NextProtos {
 			if err := c.AddALPN(proto); err != nil {
-				c.Close()
-				return nil, err
+				return err
 			}
 		}
 	}
 	for _, k := range keys.secrets {
-		if err := e.addTicketKey(c, k); err != nil {
-			c.Close()
-			return nil, fmt.Errorf("s2n: ticket keys: %w", err)
+		if err := e.addTicketKey(c, k, version); err != nil {
+			return fmt.Errorf("s2n: ticket keys: %w", err)
 		}
 	}
-	return p, nil
+	return nil
 }
 
-// addTicketKey adds the key that a ticket key and the configuration make. The module derives it, with the function that
-// also derives the tokens of stateless resets.
-func (e *endpoint) addTicketKey(c *s2n.Config, secret []byte) error {
+// addTicketKey adds the key that a ticket key, the configuration and the QUIC version make. The module derives it, with the
+// function that also derives the tokens of stateless resets.
+func (e *endpoint) addTicketKey(c *s2n.Config, secret []byte, version uint32) error {
 	prf, err := awslc.NewResetKey(secret)
 	if err != nil {
 		return err
 	}
 	defer prf.Close()
-	binding := e.cfg.ServerBinding()
+	binding, label := e.cfg.ServerBinding(), byte('t')
+	if version == version2 {
+		label = '2'
+	}
 	var key []byte
 	for i := range byte(2) {
-		part := prf.Token(append([]byte{'t', i}, binding[:]...))
+		part := prf.Token(append([]byte{label, i}, binding[:]...))
 		key = append(key, part[:]...)
 	}
 	defer clear(key)
@@ -323,7 +379,7 @@ func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys *ticketKe
 	}
 	old.wipe(keys.secrets)
 	e.current = p
-	old.s2n.Close()
+	old.close()
 	return nil
 }
 
@@ -392,7 +448,7 @@ func (e *endpoint) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current != nil {
-		e.current.s2n.Close()
+		e.current.close()
 		e.current.wipe(nil)
 		e.current = nil
 	}

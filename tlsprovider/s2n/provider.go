@@ -147,14 +147,14 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 			SelfTest: p.info.SelfTest,
 			Version:  p.info.Crypto,
 		},
-		Tickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
+		Tickets: true, SavedTickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true, VerifyPeer: true, CertificatePurposes: true,
 		SpecificAlerts: true,
 	}
 	if awslc.Variant == historic {
 		c.Library += " (" + p.info.HistoricKEMs + ")"
 		c.Warning = historicWarning
-		c.Tickets, c.Exporters, c.VerifyPeer, c.CertificatePurposes, c.SpecificAlerts = false, false, false, false, false
+		c.Tickets, c.SavedTickets, c.Exporters, c.VerifyPeer, c.CertificatePurposes, c.SpecificAlerts = false, false, false, false, false, false
 	}
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"

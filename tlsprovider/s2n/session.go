@@ -218,6 +218,11 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 		if err := s.checkGroup(); err != nil {
 			return err
 		}
+		if level == tlsprovider.LevelApp && s.ep.side == tlsprovider.Server && e.Aux&s2n.KeysWrite != 0 {
+			if err := s.fillState(s.conn.State()); err != nil {
+				return err
+			}
+		}
 		s.emit(tlsprovider.Event{Kind: tlsprovider.EventKeys, Level: level,
 			Read: e.Aux&s2n.KeysRead != 0, Write: e.Aux&s2n.KeysWrite != 0})
 	case s2n.EventParams:
@@ -313,18 +318,21 @@ func (s *session) Continue(d tlsprovider.Decision) ([]tlsprovider.Event, error) 
 		return nil, s.fail(tlsprovider.AlertInsufficientSecurity,
 			fmt.Errorf("s2n: RequirePQ is set, but the client offers only %s", tlsprovider.GroupList(s.offered)))
 	}
-	s.hello, s.alpn = nil, d.ALPN
+	s.hello, s.alpn, s.state.ALPN = nil, d.ALPN, d.ALPN
 	return s.Advance(nil)
 }
 
 func (s *session) decide(d tlsprovider.Decision) error {
-	if d.Endpoint == nil {
+	if d.Endpoint == nil && d.Version != version2 {
 		if len(s.signers) == 0 {
 			return errNoCertificates
 		}
 		return s.conn.Continue(nil, d.ALPN, d.TransportParameters)
 	}
-	e, ok := d.Endpoint.(*endpoint)
+	e, ok := s.ep, true
+	if d.Endpoint != nil {
+		e, ok = d.Endpoint.(*endpoint)
+	}
 	if !ok || e.side != tlsprovider.Server {
 		return errors.New("s2n: Decision.Endpoint is not a server of this provider")
 	}
@@ -338,14 +346,21 @@ func (s *session) decide(d tlsprovider.Decision) error {
 	}
 	s.ep, s.signers, s.wantPQ = e, e.current.signers, s.wantPQ || e.cfg.RequirePQ
 	s.pqAuth = s.pqAuth || e.cfg.RequirePQAuth
-	return s.conn.Continue(e.current.s2n, d.ALPN, d.TransportParameters)
+	cfg := e.current.s2n
+	if d.Version == version2 {
+		var err error
+		if cfg, err = e.forVersion2(e.current); err != nil {
+			return err
+		}
+	}
+	return s.conn.Continue(cfg, d.ALPN, d.TransportParameters)
 }
 
 func (s *session) TakeKeys(level tlsprovider.Level, version uint32) (tlsprovider.Keys, error) {
 	if s.failed != nil {
 		return tlsprovider.Keys{}, s.failed
 	}
-	if version != 1 && version != 0x6b3343cf {
+	if version != version1 && version != version2 {
 		return tlsprovider.Keys{}, fmt.Errorf("s2n: QUIC version 0x%08x is not supported", version)
 	}
 	if s.ep.side == tlsprovider.Client && level != tlsprovider.LevelEarly {

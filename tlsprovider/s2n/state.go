@@ -51,14 +51,9 @@ func (s *session) checkPQAuth() error {
 // written, such as a client's Finished, are not sent.
 func (s *session) done() error {
 	st := s.conn.State()
-	g, err := parseGroup(st.Group)
-	if err != nil {
-		return s.fail(tlsprovider.AlertInternalError, err)
+	if err := s.fillState(st); err != nil {
+		return err
 	}
-	s.state.ALPN = st.ALPN
-	s.state.Group = g
-	s.state.CipherSuite = tlsprovider.CipherSuite(st.CipherSuite)
-	s.state.Resumed = st.Resumed
 	schemes := [2]tlsprovider.SignatureScheme{s.watch.Scheme(tlsprovider.Client), s.watch.Scheme(tlsprovider.Server)}
 	if err := s.watch.fill(&s.state, s.ep.side.Peer()); err != nil {
 		return s.fail(tlsprovider.AlertDecodeError, err)
@@ -80,6 +75,17 @@ func (s *session) done() error {
 		return err
 	}
 	s.state.HandshakeDone = true
+	return nil
+}
+
+// fillState completes the part of the state that is known once there are keys for 1-RTT packets.
+func (s *session) fillState(st s2n.State) error {
+	g, err := parseGroup(st.Group)
+	if err != nil {
+		return s.fail(tlsprovider.AlertInternalError, err)
+	}
+	s.state.ALPN, s.state.Group, s.state.Resumed = st.ALPN, g, st.Resumed
+	s.state.CipherSuite = tlsprovider.CipherSuite(st.CipherSuite)
 	return nil
 }
 

@@ -1,12 +1,12 @@
 package s2n
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"sync"
 	"time"
 
-	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -107,11 +107,6 @@ func (c *ticketCache) close() {
 	c.clear()
 }
 
-// stored are the tickets of clients that have a Config.ClientStore. The store gets a random name for each, because the
-// secret of a ticket stays in C. A ticket whose name a store drops is freed when its time has passed or there are too
-// many. If there is no ticket of a name, because another process made it, the handshake is a full one.
-var stored ticketCache
-
 // storeKey returns the key of the session's server in Config.ClientStore.
 func (s *session) storeKey() string {
 	return tlsprovider.SessionKey(Name, s.version, s.binding, s.name)
@@ -123,7 +118,7 @@ func (s *session) storeKey() string {
 // connection, and vice versa."
 // https://www.rfc-editor.org/rfc/rfc9369#section-5-1
 func (s *session) cacheKey() string {
-	if s.version != 1 {
+	if s.version != version1 {
 		return fmt.Sprintf("%08x %s", s.version, s.name)
 	}
 	return s.name
@@ -135,14 +130,12 @@ func (s *session) takeTicket(now time.Time) (t cachedTicket, generation int) {
 	if store == nil {
 		return s.ep.tickets.take(s.cacheKey(), now)
 	}
-	var name []byte
-	err := tlsprovider.Guard("Config.ClientStore", func() error { name = store.Take(s.storeKey()); return nil })
-	if err != nil || name == nil {
-		s.storeFault = err
+	var value []byte
+	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { value = store.Take(s.storeKey()); return nil })
+	if s.storeFault != nil {
 		return cachedTicket{}, 0
 	}
-	t, _ = stored.take(string(name), now)
-	return t, 0
+	return restoreTicket(value, now), 0
 }
 
 // putTicket stores a ticket, of which it takes ownership, and reports whether it did.
@@ -151,15 +144,54 @@ func (s *session) putTicket(t *s2n.Ticket, now time.Time) bool {
 	if store == nil {
 		return s.ep.tickets.put(s.cacheKey(), s.generation, t, s.state.PQAuth, now)
 	}
-	var random [16]byte
-	if _, err := awslc.Rand.Read(random[:]); err != nil {
-		t.Close()
-		return false
-	}
-	name := hex.EncodeToString(random[:])
-	if !stored.put(name, 0, t, s.state.PQAuth, now) {
-		return false
-	}
-	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { store.Put(s.storeKey(), []byte(name)); return nil })
+	value := saveTicket(t, s.state.PQAuth, now)
+	t.Close()
+	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { store.Put(s.storeKey(), value); return nil })
 	return s.storeFault == nil
+}
+
+// A saved ticket is
+//
+//	version, 1 byte
+//	checksum of what follows, 4 bytes
+//	time at which it expires, in seconds since 1970, 8 bytes
+//	lifetime in seconds, 4 bytes
+//	1 if the server's authentication was post-quantum, or 0
+//	the ticket as s2n-tls encodes it
+//
+// The checksum detects values that a store has damaged, because s2n-tls does not check all of what it reads. Against those
+// who can choose a value there is no protection: they could as well resume the session.
+const (
+	savedVersion = 1
+	savedHeader  = 1 + 4
+	savedFields  = 8 + 4 + 1
+)
+
+func saveTicket(t *s2n.Ticket, pqAuth bool, now time.Time) []byte {
+	lifetime := t.Lifetime()
+	b := append(make([]byte, 0, 512), savedVersion, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint64(b, uint64(now.Unix())+uint64(lifetime))
+	b = append(binary.BigEndian.AppendUint32(b, lifetime), 0)
+	if pqAuth {
+		b[len(b)-1] = 1
+	}
+	secret := t.Save()
+	b = append(b, secret...)
+	clear(secret)
+	binary.BigEndian.PutUint32(b[1:], crc32.ChecksumIEEE(b[savedHeader:]))
+	return b
+}
+
+// restoreTicket returns the ticket of a value that saveTicket has returned. If it is not one, or has expired, there is none.
+func restoreTicket(b []byte, now time.Time) (t cachedTicket) {
+	if len(b) <= savedHeader+savedFields || b[0] != savedVersion ||
+		binary.BigEndian.Uint32(b[1:]) != crc32.ChecksumIEEE(b[savedHeader:]) {
+		return t
+	}
+	b = b[savedHeader:]
+	if now.Unix() > int64(binary.BigEndian.Uint64(b)) {
+		return t
+	}
+	t.ticket, t.pqAuth = s2n.RestoreTicket(b[savedFields:], binary.BigEndian.Uint32(b[8:])), b[12] == 1
+	return t
 }

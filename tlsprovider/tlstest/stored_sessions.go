@@ -95,6 +95,58 @@ func (su *Suite) savedSessions(t *testing.T) {
 	}
 }
 
+// ticketsOfAnotherVersion checks that a server does not resume a session in a connection of another QUIC version, even if the
+// client does not keep them apart.
+//
+// "Servers MUST validate the originating version of any session ticket or token and not accept one issued from a different
+// version."
+// https://www.rfc-editor.org/rfc/rfc9369#section-5-2
+func (su *Suite) ticketsOfAnotherVersion(t *testing.T) {
+	const v1, v2 = 1, 0x6b3343cf
+	for _, keys := range [][][]byte{nil, {make([]byte, 32)}} {
+		client, server, _ := Configs(t)
+		store := tlsprovider.NewClientStore(0, 0)
+		client.ClientStore, server.TicketKeys = store, keys
+		ce, se := su.Endpoints(t, client, server)
+		key := func(version uint32) string {
+			return tlsprovider.SessionKey(su.Client.Name(), version, client.ClientBinding(), "server.test")
+		}
+		connect := func(version uint32, other bool) bool {
+			t.Helper()
+			cs, err := ce.NewSession(tlsprovider.SessionParams{Version: version, ServerName: "server.test", TransportParameters: []byte(ClientParams)})
+			require.NoError(t, err)
+			t.Cleanup(cs.Close)
+			ss, err := se.NewSession(tlsprovider.SessionParams{Version: version})
+			require.NoError(t, err)
+			t.Cleanup(ss.Close)
+			d := tlsprovider.Decision{ALPN: "test", TransportParameters: []byte(ServerParams), Version: version}
+			if other {
+				d.Endpoint = se
+			}
+			pair := &Pair{Client: cs, Server: ss, Decide: func(*tlsprovider.ClientHello) tlsprovider.Decision { return d }}
+			state, _ := pair.MustRun(t)
+			return state.Resumed
+		}
+		for _, other := range []bool{false, su.has(decisionEndpoint)} {
+			for _, from := range []uint32{v1, v2} {
+				for _, to := range []uint32{v1, v2} {
+					store.Clear()
+					require.False(t, connect(from, other))
+					session := store.Take(key(from))
+					require.NotNil(t, session)
+					store.Clear()
+					store.Put(key(to), session)
+					require.Equal(t, from == to, connect(to, other), "from %08x to %08x", from, to)
+				}
+			}
+		}
+		require.NoError(t, se.SetCertificates(server.Certificates))
+		store.Clear()
+		require.False(t, connect(v2, false))
+		require.True(t, connect(v2, false), "also after the configuration has changed")
+	}
+}
+
 // ticketKeysOfAFleet checks that servers with the same TicketKeys resume each other's sessions if their configurations
 // agree, and only then.
 func (su *Suite) ticketKeysOfAFleet(t *testing.T) {

@@ -128,6 +128,7 @@ func (su *Suite) handshake() []namedTest {
 		{"client store", su.clientStore, onlyTLS, needs(tickets)},
 		{"client store that panics", su.clientStorePanics, onlyTLS, needs(tickets)},
 		{"saved sessions", su.savedSessions, onlyTLS, needs(tickets, savedTickets)},
+		{"tickets of another version", su.ticketsOfAnotherVersion, onlyTLS, needs(tickets, savedTickets, quicVersion2)},
 		{"ticket keys of a fleet", su.ticketKeysOfAFleet, onlyTLS, needs(tickets)},
 		{"early data", su.earlyData, onlyTLS, needs(tickets, zeroRTT)},
 		{"early data off", su.earlyDataOff, onlyTLS, needs(tickets, zeroRTT)},

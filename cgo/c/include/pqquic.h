@@ -316,5 +316,11 @@ PQQ_FN(pqq_ticket *, pqq_conn_take_ticket, (pqq_conn *c))
 PQQ_VOID(pqq_ticket_free, (pqq_ticket *t))
 /* pqq_ticket_lifetime returns for how many seconds a ticket can be used. */
 PQQ_FN(uint32_t, pqq_ticket_lifetime, (const pqq_ticket *t))
+/* pqq_ticket_save copies a ticket, which contains the secret of its session, to out, and returns its length. It copies
+ * nothing if cap is smaller than that. */
+PQQ_FN(size_t, pqq_ticket_save, (const pqq_ticket *t, uint8_t *out, size_t cap))
+/* pqq_ticket_restore makes a ticket from what pqq_ticket_save has copied. It returns NULL if there is no memory. Bytes that
+ * are not a ticket are found by pqq_conn_resume. */
+PQQ_FN(pqq_ticket *, pqq_ticket_restore, (const uint8_t *in, size_t len, uint32_t lifetime))
 
 #endif
