@@ -35,6 +35,7 @@ const (
 	opLend            // it lends a buffer to a stream
 	opPeek            // it peeks, and discards what it has seen
 	opPath            // it adds a path, uses it or gives it up, or a NAT changes the client's address
+	opEarly           // early data are offered, accepted or rejected, or arrive
 	numOps
 )
 
@@ -46,6 +47,7 @@ type events struct {
 	tamper [2]int
 	last   [2][]byte
 	loans  int // not returned
+	early  *earlySender
 }
 
 func (e *events) byte() byte {
@@ -116,16 +118,23 @@ func (e *events) run() {
 				e.deliver(1-side&1, bytes.Clone(d))
 			}
 		case opSay:
-			k := min(int(e.byte()), len(e.b))
-			frames := bytes.Clone(e.b[:k])
-			e.b = e.b[k:]
-			e.say(side, recovery.Space(n%int(recovery.NumSpaces)), frames)
+			e.say(side, recovery.Space(n%int(recovery.NumSpaces)), e.frames())
+		case opEarly:
+			e.useEarly(n)
 		default:
 			e.call(c, op, n)
 		}
 		e.returned()
 		e.check()
 	}
+}
+
+// frames returns the bytes that follow their number.
+func (e *events) frames() []byte {
+	k := min(int(e.byte()), len(e.b))
+	frames := bytes.Clone(e.b[:k])
+	e.b = e.b[k:]
+	return frames
 }
 
 // returned counts the loans that were returned.
@@ -213,6 +222,46 @@ func (e *events) usePath(c *Conn, n int) {
 	}
 }
 
+// useEarly does what a TLS session that resumes would cause at the same time, which the fake does not do.
+func (e *events) useEarly(n int) {
+	c, s := e.client, e.server
+	open := func(c *Conn) bool { return c != nil && c.closing.state == stateOpen }
+	switch n % 4 {
+	case 0:
+		if open(c) && c.zero == nil && !c.tls.gotParams {
+			c.handleEarlyParams(earlyParams())
+			keys, err := e.serverConfig.Provider.InitialKeys(1, []byte("earlykey"), client)
+			require.NoError(e.t, err)
+			keys.Opener.Close()
+			c.installEarlyKeys(tlsprovider.Keys{Sealer: keys.Sealer}, &tlsprovider.State{EarlyData: tlsprovider.EarlyDataOffered})
+		}
+	case 1:
+		if open(s) && s.zero == nil && !s.tls.complete {
+			e.early = newEarlySender(e.rig, true)
+		}
+	case 2:
+		if open(c) && !c.tls.complete {
+			c.rejectEarly()
+		}
+	case 3:
+		frames := e.frames()
+		for len(frames) < 4 {
+			frames = append(frames, 0)
+		}
+		if open(s) && e.early != nil {
+			d := e.early.packet(s.ids.local[0].id, c.ids.src(), frames)
+			s.HandleTrain(e.now, Train{Path: s.path, Data: d, SegmentSize: len(d)})
+		}
+	}
+}
+
+// earlyParams are the parameters that a client remembers, which are lower than those of the rig.
+func earlyParams() []byte {
+	p := wire.DefaultTransportParameters()
+	p.MaxData, p.MaxStreamDataBidiRemote, p.MaxStreamDataUni, p.MaxStreamsBidi, p.MaxStreamsUni = 3000, 2000, 2000, 1, 2
+	return p.Append(nil)
+}
+
 func (e *events) check() {
 	e.t.Helper()
 	for _, c := range []*Conn{e.client, e.server} {
@@ -266,7 +315,15 @@ func FuzzEvents(f *testing.F) {
 	f.Add(true, program(shake, op(opTime, client, 30), both, op(opOpen, client, 1), op(opPath, client, 0), both, both, op(opPath, client, 5), op(opWrite, client, 50),
 		both, both, op(opTime, client, 40), both, op(opPath, client, 2), op(opPath, client, 7), op(opWrite, client, 50), both, op(opLose, client, 2), both,
 		op(opTime, server, 60), both, op(opPath, client, 15), op(opUpdate, client, 0), op(opWrite, client, 20), bytes.Repeat(both, 4)))
+	early := program(op(opEarly, client, 0), op(opOpen, client, 1), op(opWrite, client, 34), op(opOpen, client, 0), op(opWrite, client, 120),
+		op(opWrite, client, 32))
+	f.Add(false, program(early, op(opStep, client, 0), op(opEarly, server, 1), op(opStep, client, 0), shake, op(opRead, server, 0), both))
+	f.Add(true, program(early, op(opStep, client, 0), op(opStep, client, 0), op(opStep, server, 0), op(opEarly, client, 2), shake, op(opTime, client, 30), both))
+	f.Add(false, program(early, op(opLose, server, 1), both, both, op(opEarly, server, 1), append(op(opEarly, server, 3), 2, byte(wire.FramePing), 0),
+		op(opTime, client, 40), shake, op(opOpen, server, 1), op(opWrite, server, 7), op(opClose, client, 101), both))
+	f.Add(false, program(both, op(opOpen, server, 1), op(opWrite, server, 7), op(opStep, server, 0), shake, op(opRead, client, 3), both))
 	allowAll := func(c *Config) {
+		c.HalfRTT = true
 		allowProbes(c)
 		c.MaxDatagramFrame = 1000
 		c.Streams.ResetStreamAt, c.ECN = true, true
