@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -50,6 +51,22 @@ func (e *Endpoint) consult(in *core.Incoming, shared *core.Config) (*Config, *co
 	return cfg, cc, err
 }
 
+// connContext calls Config.ConnContext, if it is set, and returns a context that does not end.
+func (e *Endpoint) connContext(in *core.Incoming) (context.Context, error) {
+	ctx := context.Background()
+	if e.cfg.ConnContext == nil {
+		return ctx, nil
+	}
+	err := tlsprovider.Guard("Config.ConnContext", func() error {
+		if own := e.cfg.ConnContext(ctx, clientInfo(in)); own != nil {
+			ctx = context.WithoutCancel(own)
+		}
+		return nil
+	})
+	e.notePanic(in.Path.Remote, err)
+	return ctx, err
+}
+
 // clientConfig completes a configuration that was chosen for one client.
 func (e *Endpoint) clientConfig(chosen *Config, shared *core.Config) (*Config, *core.Config, error) {
 	own := *chosen
@@ -62,6 +79,9 @@ func (e *Endpoint) clientConfig(chosen *Config, shared *core.Config) (*Config, *
 	}
 	full, err := own.withDefaults()
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := full.checkHalfRTT(); err != nil {
 		return nil, nil, err
 	}
 	te := shared.TLS

@@ -71,6 +71,37 @@ func TestGetConfigForClient(t *testing.T) {
 	})
 }
 
+// The contexts of a server's connection and of its streams have the values that ConnContext has added, and end with the
+// connection, not with the context that ConnContext has returned. A panic refuses the client.
+func TestConnContext(t *testing.T) {
+	type key struct{}
+	cfg := serverConfig()
+	fails := false
+	cfg.ConnContext = func(ctx context.Context, client ClientInfo) context.Context {
+		if fails {
+			panic("tripwire")
+		}
+		ended, cancel := context.WithCancel(context.WithValue(ctx, key{}, client.ID))
+		cancel()
+		return ended
+	}
+	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		require.Equal(t, client.ID(), server.Context().Value(key{}))
+		require.Nil(t, client.Context().Value(key{}))
+		require.NoError(t, server.Context().Err())
+		_, s := w.stream(client, server)
+		require.Equal(t, client.ID(), s.Context().Value(key{}))
+		require.NoError(t, s.Context().Err())
+		require.NoError(t, client.Close())
+		<-server.Context().Done()
+		fails = true
+		_, err := w.client.Dial(t.Context(), serverAddr, nil)
+		requireTransportError(t, err, InternalError, true)
+		require.EqualValues(t, 1, w.server.Stats().Panics)
+	})
+}
+
 // Errors of GetConfigForClient refuse the client like those of Accept. Invalid configurations are logged.
 func TestGetConfigForClientErrors(t *testing.T) {
 	invalid := func(c *Config) func(ClientInfo) (*Config, error) {

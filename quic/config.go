@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -224,6 +225,11 @@ type Config struct {
 	// after which it is called, and it must not block either. Each connection then has about 2 kB more.
 	GetConfigForClient func(ClientInfo) (*Config, error)
 
+	// ConnContext, if set, returns a context for a client's connection, derived from ctx. Conn.Context and the contexts of
+	// streams have its values. Its deadline and its end have no effect, because a connection ends by itself. It is called
+	// after Accept and GetConfigForClient, and must not block. If it panics, the client is refused.
+	ConnContext func(ctx context.Context, client ClientInfo) context.Context
+
 	// GetTLSConfig, if set, selects a server's configuration for a ClientHello. Nil means Config.TLS. If
 	// Config.TLS sets RequirePQ, it applies to every other configuration as well. An error fails the
 	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same pointer for
@@ -240,6 +246,15 @@ type Config struct {
 	// other's tickets must agree, for example in a database, which TicketIDs have been used. AcceptEarlyData may block
 	// for as long as HandshakeTimeout. If it panics, the early data are rejected.
 	AcceptEarlyData func(EarlyDataOffer) bool
+
+	// EnableHalfRTT lets a server send before the handshake is complete (0.5-RTT data): Accept returns a connection as
+	// soon as the server has answered the client's first message. Protocols in which the server speaks first save a
+	// round trip. By then the client has proved nothing: its address may be spoofed, unless AddressValidation requires a
+	// Retry, and its handshake may never complete. Whatever the client sends on streams arrives when it is complete:
+	// see Conn.HandshakeComplete. A server that verifies clients (ClientAuth, VerifyPeer) cannot set it, because it
+	// would send to clients that are not verified; for a configuration of GetTLSConfig that does, Accept waits. It has no
+	// effect on clients. See docs/early-data.md.
+	EnableHalfRTT bool
 
 	// NonQUICQueue is the number of packets of other protocols on the Endpoint's socket, such as STUN, that may wait
 	// for Endpoint.ReadNonQUICPacket. Further ones are dropped. They have up to 9000 bytes each. 0 means that such

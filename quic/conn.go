@@ -20,6 +20,7 @@ type Conn struct {
 	cfg    *Config
 	server bool
 	dialed *dialed // nil on a server
+	logged bool    // the connection has a qlog
 	// quickTLS means that TLS steps call no code that may block: see tls_here.go.
 	quickTLS bool
 
@@ -62,10 +63,11 @@ type Conn struct {
 	paths       []*Path         // that AddPath has added and that have not ended
 }
 
-func newConn(e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
-	c := &Conn{ep: e, cfg: cfg, server: server, core: k, connected: make(chan struct{})}
+// newConn returns a connection whose context has the values of ctx.
+func newConn(ctx context.Context, e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
+	c := &Conn{ep: e, cfg: cfg, server: server, logged: k.Traced(), core: k, connected: make(chan struct{})}
 	c.timer.conn, c.inQueue.conn = c, c
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	return c
 }
 

@@ -135,9 +135,9 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 		return nil, err
 	}
 	// If other attempts may follow, the Endpoint must outlive the first one.
-	mode.mayRetry = (len(cfg.Versions) > 1 || classical != nil) && !mode.early
+	mode.mayRetry = len(cfg.Versions) > 1 || classical != nil
 	var c *Conn
-	if classical != nil && !mode.early {
+	if classical != nil {
 		c, err = e.dialEither(ctx, remote, host, cfg, classical, mode)
 	} else {
 		c, err = e.dialVersions(ctx, remote, host, cfg, mode)
@@ -149,7 +149,8 @@ func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string,
 	return c, err
 }
 
-// dialVersions dials again with another QUIC version if the server does not have the first one.
+// dialVersions dials again with another QUIC version if the server does not have the first one. It does not if early data
+// have been written meanwhile, because the connection then belongs to the application, which gets the error.
 func (e *Endpoint) dialVersions(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
 	c, err := e.dialOnce(ctx, remote, host, cfg, mode)
 	var other *VersionNegotiationError
@@ -180,23 +181,10 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	if cfg.GreaseFixedBit && e.nonQUIC.limit > 0 {
-		return nil, errGreasedNonQUIC
-	}
-	tls := cfg.dialTLS()
-	if err := e.checkDialTLS(tls); err != nil {
+	if err := e.checkDial(cfg, mode.early); err != nil {
 		return nil, err
 	}
-	if mode.early && !tls.EarlyData {
-		return nil, errEarlyDataOff
-	}
-	name := cfg.ServerName
-	if name == "" && tls.TLS != nil {
-		name = tls.TLS.ServerName
-	}
-	if name == "" {
-		name = host
-	}
+	tls, name := cfg.dialTLS(), cfg.nameToVerify(host)
 	prepare := e.tls.client
 	if mode.classical {
 		prepare = e.tls.clientOnce
@@ -219,7 +207,7 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 		prepared.Close()
 		return nil, fmt.Errorf("quic: %w", err)
 	}
-	c := newConn(e, k, cfg, false)
+	c := newConn(context.Background(), e, k, cfg, false)
 	c.dialed = &dialed{tls: prepared, tokens: store, server: server, ready: make(chan struct{}), unanswered: mode.unanswered, classical: mode.classical}
 	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
@@ -275,16 +263,33 @@ func (c *Conn) awaitHandshake(ctx context.Context, remote netip.AddrPort, host s
 	}
 }
 
-// checkDialTLS returns an error if cfg cannot be used to dial. An Endpoint that listens must not show its
-// server's certificate to other servers by accident.
-func (e *Endpoint) checkDialTLS(cfg *tlsprovider.Config) error {
-	if err := checkProtos(cfg); err != nil {
+// nameToVerify returns the name of the server that was dialed as host.
+func (c *Config) nameToVerify(host string) string {
+	if c.ServerName != "" {
+		return c.ServerName
+	}
+	if tls := c.dialTLS(); tls.TLS != nil && tls.TLS.ServerName != "" {
+		return tls.TLS.ServerName
+	}
+	return host
+}
+
+// checkDial returns an error if cfg cannot be used to dial, early if that is set. An Endpoint that listens must not show
+// its server's certificate to other servers by accident.
+func (e *Endpoint) checkDial(cfg *Config, early bool) error {
+	tls := cfg.dialTLS()
+	if err := checkProtos(tls); err != nil {
 		return err
 	}
 	e.mu.Lock()
 	listens := e.serverC != nil
 	e.mu.Unlock()
-	if listens && cfg == e.cfg.TLS && cfg != e.cfg.ClientTLS && len(cfg.Certificates) > 0 {
+	switch {
+	case cfg.GreaseFixedBit && e.nonQUIC.limit > 0:
+		return errGreasedNonQUIC
+	case early && !tls.EarlyData:
+		return errEarlyDataOff
+	case listens && tls == e.cfg.TLS && tls != e.cfg.ClientTLS && len(tls.Certificates) > 0:
 		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
 	}
 	return nil

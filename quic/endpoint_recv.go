@@ -234,13 +234,18 @@ func (e *Endpoint) admission(in *core.Incoming) (*Config, *core.Config, error) {
 	return e.consult(in, cc)
 }
 
-// accept starts a connection. It is delivered to the Listener when its handshake is complete.
+// accept starts a connection. It is delivered to the Listener when its handshake is complete, or earlier if it can be
+// used earlier.
 func (e *Endpoint) accept(cfg *Config, cc *core.Config, in *core.Incoming) error {
+	ctx, err := e.connContext(in)
+	if err != nil {
+		return err
+	}
 	k, err := core.NewServerConn(e.clock.now(), cc, in)
 	if err != nil {
 		return err
 	}
-	c := newConn(e, k, cfg, true)
+	c := newConn(ctx, e, k, cfg, true)
 	c.notify(ConnBegun)
 	if e.add(c, in) != nil {
 		c.discard()

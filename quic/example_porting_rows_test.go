@@ -40,8 +40,22 @@ func portMoreConfig(cfg *quic.Config, pc *net.UDPConn) (*quic.Endpoint, error) {
 	copied.ConnIDLength = 20
 	copied.GenerateConnID = func(id []byte) error { id[0] = 1; return nil }
 	copied.ConnIDLifetime = time.Hour
+	copied.EnableHalfRTT = true         // ListenEarly
+	copied.ConnContext = func(ctx context.Context, client quic.ClientInfo) context.Context {
+		return context.WithValue(ctx, clientKey{}, client.ID)
+	}
 	copied.Logger = slog.Default()
 	return quic.NewEndpoint(pc, &copied)
+}
+
+type clientKey struct{}
+
+// conn.QlogTrace(), and stream.TryWriteAll(p)
+func portLogAndTry(conn *quic.Conn, stream *quic.Stream, p []byte) (int, error) {
+	if conn.LogsEvents() {
+		conn.LogEvent("my_protocol:message_sent", slog.Int("length", len(p)))
+	}
+	return stream.TryWrite(p)
 }
 
 // a congestion controller of one's own
@@ -154,5 +168,5 @@ func portCode(code quic.TransportErrorCode) string {
 
 var _ = []any{
 	portMoreConfig, portController, portShutdown, portAccept, portHandle, portPath, portCopy, portSendDatagram, portMoreState,
-	portMoreErrors,
+	portMoreErrors, portLogAndTry,
 }

@@ -152,6 +152,9 @@ func (s *SendStream) Context() context.Context { return s.s.Context() }
 // Write is like Stream.Write.
 func (s *SendStream) Write(p []byte) (int, error) { return s.s.Write(p) }
 
+// TryWrite is like Stream.TryWrite.
+func (s *SendStream) TryWrite(p []byte) (int, error) { return s.s.TryWrite(p) }
+
 // WriteNoCopy is like Stream.WriteNoCopy.
 func (s *SendStream) WriteNoCopy(p []byte, release func(p []byte)) (int, error) {
 	return s.s.WriteNoCopy(p, release)

@@ -23,6 +23,27 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// TryWrite copies as much of p into the stream's send buffer as there is room for, without waiting, and returns how much
+// that is: 0 if the buffer is full or another goroutine is writing. The rest can be given to Write, which waits. The errors
+// are those of Write. A write deadline has no effect.
+func (s *Stream) TryWrite(p []byte) (int, error) {
+	if !s.send.turn.TryLock() {
+		return 0, nil
+	}
+	defer s.send.turn.Unlock()
+	written := 0
+	for {
+		piece := p[written:min(len(p), written+copyPiece)]
+		s.c.mu.Lock()
+		n, err := s.tryWrite(piece)
+		written += n
+		s.c.follow(n)
+		if err != nil || n < len(piece) || written == len(p) {
+			return written, err
+		}
+	}
+}
+
 // write is Write. turn is held.
 func (s *Stream) write(p []byte) (int, error) {
 	c, d, written := s.c, &s.send, 0

@@ -469,3 +469,45 @@ func TestAnnounce(t *testing.T) {
 		requireApplicationError(t, c.Announce(), 5, "", false)
 	})
 }
+
+// TryWrite takes what there is room for and does not wait, not even for another Write.
+func TestTryWrite(t *testing.T) {
+	sc, cc := serverConfig(), clientConfig()
+	sc.StreamWindow, sc.MaxStreamWindow, cc.StreamSendBuffer = 4000, 4000, 10_000
+	inBubble(t, sc, cc, func(t *testing.T, w *world) {
+		c, s := w.stream(w.connect())
+		data := pattern(60_000, 1)
+		n, err := c.TryWrite(data)
+		require.NoError(t, err)
+		require.Equal(t, 10_000-1, n, "the buffer has a byte that is not acknowledged yet")
+		again, err := c.TryWrite(data[n:])
+		require.NoError(t, err)
+		require.Zero(t, again, "the buffer is full")
+		advance(time.Second)
+		again, err = c.TryWrite(data[n:])
+		require.NoError(t, err)
+		require.InDelta(t, 4000, again, 100, "the peer has acknowledged what its window permits")
+		n += again
+		written := start(func() error {
+			_, err := c.Write(data[n:])
+			return err
+		})
+		synctest.Wait()
+		again, err = c.TryWrite([]byte("between"))
+		require.NoError(t, err)
+		require.Zero(t, again, "another goroutine is writing")
+		got := make([]byte, len(data))
+		_, err = io.ReadFull(s, got)
+		require.NoError(t, err)
+		requireSame(t, data, got)
+		require.NoError(t, <-written)
+		advance(time.Second)
+		require.NoError(t, c.SetWriteDeadline(time.Now().Add(-time.Second)))
+		n, err = c.TryWrite([]byte("end"))
+		require.NoError(t, err)
+		require.Equal(t, 3, n, "a deadline is for those who wait")
+		require.NoError(t, c.CloseWrite())
+		_, err = c.TryWrite([]byte("more"))
+		require.ErrorIs(t, err, ErrWriteClosed)
+	})
+}

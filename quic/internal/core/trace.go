@@ -39,6 +39,7 @@ const (
 	TraceKeyDiscarded                        // Space, Local, Phase
 	TraceHandshakeComplete                   // TLS
 	TraceHandshakeConfirmed                  //
+	TraceProgram                             // Name, Fields
 	TraceClosed                              // Close
 	TraceEnd                                 // nothing follows
 )
@@ -82,6 +83,10 @@ type TraceEvent struct {
 	Trigger string
 	TLS     *tlsprovider.State
 	Close   *CloseError
+
+	// Of an event of the program. Fields are the fields of a JSON object.
+	Name   string
+	Fields []byte
 }
 
 // TraceMetricValues are the values of congestion control and loss detection on the active path.
@@ -128,6 +133,15 @@ func (c *Conn) traced(e TraceEvent) {
 		c.trace.ev = e
 		c.trace.emit(c.now, &c.trace.ev)
 	}
+}
+
+// Traced reports whether the connection is traced.
+func (c *Conn) Traced() bool { return c.trace != nil }
+
+// TraceProgram emits an event of the program. fields are the fields of a JSON object.
+func (c *Conn) TraceProgram(now monotime.Time, name string, fields []byte) {
+	c.clamp(now)
+	c.traced(TraceEvent{Kind: TraceProgram, Name: name, Fields: fields})
 }
 
 // traceSent emits the packets of a train that is about to be sealed, in the order of the train.

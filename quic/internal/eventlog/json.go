@@ -46,6 +46,11 @@ func (e *encoder) str(k, v string) {
 // text writes a string of any bytes. Those that are not UTF-8 are replaced.
 func (e *encoder) text(k, v string) {
 	e.key(k)
+	e.quote(v)
+}
+
+// quote writes a string of any bytes that has no key.
+func (e *encoder) quote(v string) {
 	quoted, err := json.Marshal(v)
 	if err != nil {
 		panic("BUG: a string that cannot be marshaled: " + err.Error())

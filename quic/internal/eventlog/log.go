@@ -169,6 +169,8 @@ func (l *Log) Trace(now monotime.Time, e *core.TraceEvent) {
 		l.complete(e)
 	case core.TraceHandshakeConfirmed:
 		l.connectionState("handshake_confirmed")
+	case core.TraceProgram:
+		l.program(e)
 	case core.TraceClosed:
 		l.atEnd = true
 		l.closed(e)
