@@ -74,7 +74,7 @@ func (e *Endpoint) dialEither(ctx context.Context, remote netip.AddrPort, host s
 	defer r.finish()
 	u := &unanswered{probes: uint64(cfg.ClassicalFallback), found: make(chan struct{})}
 	first, second := mode, mode
-	first.unanswered, second.classical = u, true
+	first.unanswered, second.classical, second.early = u, true, false
 	r.run(0, func(ctx context.Context) (*Conn, error) { return e.dialVersions(ctx, remote, host, cfg, first) })
 	select {
 	case a := <-r.ended:

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -35,6 +36,11 @@ var errEarlyDataOff = errors.New("quic: DialEarly needs tlsprovider.Config.Early
 // once: see docs/early-data.md. Conn.HandshakeComplete ends that time. If the server rejects early data, they are sent
 // again after the handshake, within the limits that the server has then, and nothing is lost.
 // ConnectionState.TLS.EarlyData has the outcome. The TLS configuration must set EarlyData.
+//
+// If there is no session, DialEarly tries other addresses, versions (Config.Versions) and, with ClassicalFallback,
+// classical key exchange as Dial does. With a session it has returned by then: a connection whose server has given up its
+// QUIC version ends with a *VersionNegotiationError. The server has processed nothing of what was written, and the next
+// DialEarly uses another session or none.
 func DialEarly(ctx context.Context, network, addr string, cfg *Config) (*Conn, error) {
 	return dialNew(ctx, network, addr, cfg, true)
 }
@@ -47,6 +53,22 @@ func (e *Endpoint) DialEarly(ctx context.Context, addr string, cfg *Config) (*Co
 // permitsEarlyData reports whether a server's connections may accept early data.
 func (c *Config) permitsEarlyData() bool {
 	return c.TLS.EarlyData || c.GetTLSConfig != nil && c.Provider.Capabilities().ZeroRTT
+}
+
+// checkHalfRTT returns an error if a server would send to clients that it has not verified.
+func (c *Config) checkHalfRTT() error {
+	if c.EnableHalfRTT && verifiesClients(c.TLS) {
+		return errors.New("quic: Config.EnableHalfRTT with a Config.TLS that verifies clients (ClientAuth, VerifyPeer): " +
+			"data would be sent to clients that are not verified yet: set one of them only")
+	}
+	return nil
+}
+
+// verifiesClients reports whether a server's configuration verifies clients, or has a callback that may.
+func verifiesClients(t *tlsprovider.Config) bool {
+	return t.ClientAuth != tlsprovider.NoClientCert || t.VerifyPeer != nil || t.TLS != nil &&
+		(t.TLS.ClientAuth != tls.NoClientCert || t.TLS.VerifyConnection != nil || t.TLS.VerifyPeerCertificate != nil ||
+			t.TLS.GetConfigForClient != nil)
 }
 
 // acceptEarlyData decides about a client's early data, within a TLS job.
@@ -71,7 +93,7 @@ func (e *Endpoint) acceptEarlyData(o *tlsprovider.EarlyDataOffer, own bool) (acc
 // unixNano returns the Unix time of the Endpoint's clock.
 func (g *common) unixNano() int64 { return g.clock.start.UnixNano() + int64(g.clock.now()) }
 
-// reportEarly acts on EventEarlyData. No lock is held.
+// reportEarly passes on a connection that can be used although its handshake is not complete. No lock is held.
 func (c *Conn) reportEarly() {
 	if c.dialed != nil {
 		close(c.dialed.ready)

@@ -254,3 +254,75 @@ func TestDialEarlyFailsLater(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// DialEarly without a session tries what Dial tries: another version, and classical key exchange.
+func TestDialEarlyTriesAgain(t *testing.T) {
+	t.Run("version", func(t *testing.T) {
+		sc, cc := earlyConfigs()
+		sc.Versions, cc.Versions = []Version{Version2}, []Version{Version1, Version2}
+		inBubble(t, sc, cc, func(t *testing.T, w *world) {
+			conn, err := w.client.DialEarly(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			require.Equal(t, Version2, conn.ConnectionState().Version)
+			require.True(t, isClosed(conn.HandshakeComplete()))
+		})
+	})
+	t.Run("key exchange", func(t *testing.T) {
+		sc, cc := earlyConfigs()
+		cc.ClassicalFallback = 3
+		inBubble(t, sc, cc, func(t *testing.T, w *world) {
+			m := new(middlebox)
+			m.install(w)
+			conn, err := w.client.DialEarly(t.Context(), serverAddr, nil)
+			require.NoError(t, err)
+			require.True(t, conn.ConnectionState().Fallback)
+		})
+	})
+	t.Run("own socket", func(t *testing.T) {
+		sc, cc := earlyConfigs()
+		sc.Versions, cc.Versions = []Version{Version2}, []Version{Version1, Version2}
+		l, err := Listen("udp", "127.0.0.1:0", sc)
+		require.NoError(t, err)
+		defer l.Endpoint().Close()
+		conn, err := DialEarly(t.Context(), "udp", l.Addr().String(), cc)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		require.ErrorIs(t, conn.ep.Close(), nil, "it is closed already")
+	})
+}
+
+// A server that has given up the version of a session gets early data in a version that it does not read. The connection
+// has an error that says so, and the next DialEarly, without a session, connects.
+func TestDialEarlyToAnotherVersion(t *testing.T) {
+	sc, cc := earlyConfigs()
+	cc.Versions = []Version{Version1, Version2}
+	inBubble(t, sc, cc, func(t *testing.T, w *world) {
+		w.dialForTicket(nil)
+		w.acceptAll()
+		require.NoError(t, w.server.Close())
+		other := *sc
+		other.Versions = []Version{Version2}
+		var err error
+		w.server, err = NewEndpoint(w.net.Listen(serverAddr), &other)
+		require.NoError(t, err)
+		w.listener, err = w.server.Listen()
+		require.NoError(t, err)
+
+		conn, err := w.client.DialEarly(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		s, err := conn.OpenStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write([]byte("request"))
+		require.NoError(t, err)
+		_, err = s.Read(make([]byte, 1))
+		var version *VersionNegotiationError
+		require.ErrorAs(t, err, &version)
+		require.Contains(t, version.Theirs, Version2)
+		require.ErrorContains(t, err, "see Config.Versions")
+		require.Zero(t, w.server.Stats().Conns)
+
+		conn, err = w.client.DialEarly(t.Context(), serverAddr, nil)
+		require.NoError(t, err)
+		require.Equal(t, Version2, conn.ConnectionState().Version)
+	})
+}

@@ -246,6 +246,9 @@ func (e *Endpoint) serverConfig() (*core.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := e.cfg.checkHalfRTT(); err != nil {
+		return nil, err
+	}
 	cc := e.connConfig(e.cfg, tlsprovider.Server, te, "")
 	if cc.PreferredIPv4, err = e.preferred("PreferredIPv4", e.cfg.PreferredIPv4, netip.Addr.Is4); err != nil {
 		return nil, err
@@ -301,7 +304,7 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	if err != nil {
 		err = fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
 	}
-	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg)}, err
+	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg), VerifiesClients: verifiesClients(cfg)}, err
 }
 
 // connConfig converts a Config for the core.
@@ -352,6 +355,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 	if side == tlsprovider.Server && e.cfg.tokenLifetime() > 0 && e.cfg.AddressValidation != ValidateNever {
 		cc.TokenKey, cc.Epoch = &e.tokens, e.clock.start.UnixNano()
 	}
+	cc.HalfRTT = side == tlsprovider.Server && cfg.EnableHalfRTT
 	if side == tlsprovider.Server && e.cfg.permitsEarlyData() {
 		cc.AcceptEarlyData, cc.TicketIssuer = e.acceptEarlyData, e.ticketIssuer
 	}

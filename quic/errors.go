@@ -194,15 +194,15 @@ func (e *StreamError) Error() string {
 	return fmt.Sprintf("quic: stream %d aborted %s: code 0x%x", e.ID, by(e.Remote), e.Code)
 }
 
-// VersionNegotiationError is the error of a Dial to a server that supports none of our QUIC versions. It
-// unwraps to net.ErrClosed.
+// VersionNegotiationError is the error of a Dial to a server that supports none of our QUIC versions, and of a connection
+// with early data to a server that does not support its version. It unwraps to net.ErrClosed.
 type VersionNegotiationError struct {
 	// Theirs are the versions that the server listed in a packet that is not authenticated.
 	Theirs []Version
 }
 
 func (e *VersionNegotiationError) Error() string {
-	return fmt.Sprintf("quic: no common QUIC version: the server supports %v", e.Theirs)
+	return fmt.Sprintf("quic: the server does not support the QUIC version of the connection, only %v: see Config.Versions", e.Theirs)
 }
 
 func (e *VersionNegotiationError) Unwrap() error { return net.ErrClosed }

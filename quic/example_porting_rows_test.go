@@ -40,7 +40,7 @@ func portMoreConfig(cfg *quic.Config, pc *net.UDPConn) (*quic.Endpoint, error) {
 	copied.ConnIDLength = 20
 	copied.GenerateConnID = func(id []byte) error { id[0] = 1; return nil }
 	copied.ConnIDLifetime = time.Hour
-	copied.EnableHalfRTT = true         // ListenEarly
+	copied.EnableHalfRTT = true // ListenEarly
 	copied.ConnContext = func(ctx context.Context, client quic.ClientInfo) context.Context {
 		return context.WithValue(ctx, clientKey{}, client.ID)
 	}

@@ -77,8 +77,8 @@ func checkNetwork(network string) error {
 	return fmt.Errorf("quic: unknown network %q: use udp, udp4 or udp6", network)
 }
 
-// Accept waits for a connection whose handshake is complete or which has sent early data that the server accepts: see
-// tlsprovider.Config.EarlyData and Conn.HandshakeComplete. After Close, it returns ErrListenerClosed or
+// Accept waits for a connection whose handshake is complete, or which has sent early data that the server accepts: see
+// tlsprovider.Config.EarlyData and Conn.HandshakeComplete. With Config.EnableHalfRTT it does not wait for the handshake. After Close, it returns ErrListenerClosed or
 // ErrEndpointClosed, which both unwrap to net.ErrClosed.
 func (l *Listener) Accept(ctx context.Context) (*Conn, error) {
 	for {

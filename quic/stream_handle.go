@@ -93,18 +93,6 @@ func (d *recvSide) startReset() {
 	}
 }
 
-// TryWrite is like Write but does not wait: it writes as much of p as there is room for in the send buffer, and returns how
-// much that is. The error is nil if the rest does not fit.
-func (s *SendStream) TryWrite(p []byte) (int, error) {
-	st := s.s
-	st.send.turn.Lock()
-	defer st.send.turn.Unlock()
-	st.c.mu.Lock()
-	n, err := st.tryWrite(p)
-	st.c.follow(n)
-	return n, err
-}
-
 // WriteEnd writes p and ends the sending direction, like Write followed by CloseWrite. If p fits into the send buffer, both
 // are one step, and the end is in the same packet as the last byte.
 func (s *Stream) WriteEnd(p []byte) (int, error) {

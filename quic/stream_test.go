@@ -471,7 +471,7 @@ func TestAnnounce(t *testing.T) {
 }
 
 // TryWrite takes what there is room for and does not wait, not even for another Write.
-func TestTryWrite(t *testing.T) {
+func TestTryWriteBesideWrite(t *testing.T) {
 	sc, cc := serverConfig(), clientConfig()
 	sc.StreamWindow, sc.MaxStreamWindow, cc.StreamSendBuffer = 4000, 4000, 10_000
 	inBubble(t, sc, cc, func(t *testing.T, w *world) {

@@ -89,7 +89,8 @@ type Session interface {
 	TakeKeys(level Level, version uint32) (Keys, error)
 
 	// State returns the state of the handshake. It is complete after EventHandshakeDone, and
-	// available until Close.
+	// available until Close. A server has ServerName, ALPN, CipherSuite and, if its provider has
+	// Capabilities.HandshakeDetails, Group when it has keys to write 1-RTT packets.
 	State() State
 
 	// Export derives keying material (RFC 8446, 7.5). It is available from EventHandshakeDone

@@ -143,6 +143,10 @@ func (s *session) drain() error {
 			}
 			s.secrets[e.Level][dir] = &secret{tlsprovider.CipherSuite(ev.Suite), e.Data}
 			e.Data = nil
+			if e.Level == tlsprovider.LevelApp && e.Write {
+				// A server's State is asked for now. crypto/tls has the group only at the end.
+				s.state.ALPN, s.state.CipherSuite = s.tls.NextProtos[0], tlsprovider.CipherSuite(ev.Suite)
+			}
 		case tls.QUICTransportParameters:
 			if s.e.side == tlsprovider.Server {
 				continue // they are in the ClientHello

@@ -48,7 +48,22 @@ func (su *Suite) defaultHandshake(t *testing.T) {
 func (su *Suite) keyEvents(t *testing.T) {
 	client, server, _ := Configs(t)
 	p := su.NewPair(t, client, server)
-	p.MustRun(t)
+	var early *tlsprovider.State // of the server when it may send 1-RTT packets
+	p.OnEvent = func(side tlsprovider.Side, ev tlsprovider.Event) error {
+		if side == tlsprovider.Server && ev.Kind == tlsprovider.EventKeys && ev.Level == tlsprovider.LevelApp && ev.Write {
+			st := p.Server.State()
+			early = &st
+		}
+		return nil
+	}
+	_, done := p.MustRun(t)
+	require.NotNil(t, early)
+	require.False(t, early.HandshakeDone)
+	require.Equal(t, []any{done.ServerName, done.ALPN, done.CipherSuite}, []any{early.ServerName, early.ALPN, early.CipherSuite},
+		"what is known before the client's last messages")
+	if su.has(handshakeDetails) {
+		require.Equal(t, done.Group, early.Group)
+	}
 	type ev struct {
 		level       tlsprovider.Level
 		read, write bool

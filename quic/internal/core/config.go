@@ -38,6 +38,9 @@ type Config struct {
 	// ticket was issued with this TicketIssuer. It is called within a TLSJob, like SelectTLS.
 	AcceptEarlyData func(o *tlsprovider.EarlyDataOffer, own bool) bool
 	TicketIssuer    [8]byte
+	// HalfRTT permits a server to send 1-RTT packets before the handshake is complete (0.5-RTT data): see
+	// EventEarlyData.
+	HalfRTT bool
 
 	// Rand fills b with random bytes.
 	Rand func(b []byte)
@@ -107,4 +110,6 @@ type Config struct {
 type TLSChoice struct {
 	TLS        tlsprovider.Endpoint
 	NextProtos []string
+	// VerifiesClients reports whether TLS verifies clients, which excludes Config.HalfRTT.
+	VerifiesClients bool
 }

@@ -109,6 +109,7 @@ func NewClientConn(now monotime.Time, cfg *Config, path Path) (*Conn, error) {
 func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) {
 	c := &Conn{cfg: cfg, side: tlsprovider.Server, version: in.Version, path: in.Path}
 	c.initCommon(now)
+	c.tls.halfRTT = cfg.HalfRTT
 	if err := c.ids.initServer(c, in); err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (c *Conn) usable(now monotime.Time) error {
 	switch {
 	case c.closing.state != stateOpen:
 		return c.closing.err
-	case !c.tls.complete && c.zero == nil:
+	case !c.tls.complete && !c.isEarly():
 		return ErrHandshake
 	}
 	return nil

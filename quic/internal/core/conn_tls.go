@@ -25,6 +25,7 @@ type tlsState struct {
 	session       tlsprovider.Session
 	params        []byte // our encoded transport parameters
 	gotParams     bool
+	halfRTT       bool // a server may send once it has keys for 1-RTT packets, before the handshake is complete
 	complete      bool // the handshake is complete (RFC 9001, 4.1.1)
 	confirmed     bool // the handshake is confirmed (RFC 9001, 4.1.2)
 	state         tlsprovider.State
@@ -63,7 +64,7 @@ func (c *Conn) PollTLS() *TLSJob {
 		c.traced(TraceEvent{Kind: TraceParams, Local: true, Params: c.tls.params})
 	}
 	j := &TLSJob{cfg: c.cfg, session: c.tls.session, version: c.version, original: c.originalVersion(), params: c.tls.params,
-		ignoreTickets: c.tls.ignoreTickets}
+		ignoreTickets: c.tls.ignoreTickets, halfRTT: c.tls.halfRTT}
 	j.in, j.out = j.inBuf[:0], j.outBuf[:0]
 	for s := range c.spaces {
 		if c.spaces[s].in.ready() {
@@ -99,7 +100,7 @@ func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 		c.maybeDrained()
 		return
 	}
-	c.tls.session = j.session
+	c.tls.session, c.tls.halfRTT = j.session, j.halfRTT
 	if j.version != c.version && !c.switchVersion(j.version) {
 		j.discard()
 		c.tls.session = nil
@@ -135,6 +136,7 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 			c.installEarlyKeys(o.keys, o.state)
 		} else {
 			c.installKeys(o.level, o.keys)
+			c.beginHalfRTT(o)
 		}
 	case tlsprovider.EventEarlyParameters:
 		c.handleEarlyParams(o.data)
@@ -181,6 +183,24 @@ func (c *Conn) installKeys(level tlsprovider.Level, k tlsprovider.Keys) {
 		}
 	}
 }
+
+// beginHalfRTT lets a server's application use the connection with the keys of o.
+//
+// "Therefore, the server's use of 1-RTT keys before the handshake is complete is limited to sending data."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.7-4
+func (c *Conn) beginHalfRTT(o *tlsOutput) {
+	if o.state == nil || o.keys.Sealer == nil || c.tls.complete || c.closing.state != stateOpen {
+		return
+	}
+	c.tls.halfRTT = c.tls.gotParams
+	if c.tls.halfRTT && c.zero == nil { // otherwise early data have made the connection usable
+		c.tls.state = *o.state
+		c.events.add(Event{Kind: EventEarlyData})
+	}
+}
+
+// isEarly reports whether the application may use the connection although the handshake may not be complete.
+func (c *Conn) isEarly() bool { return c.zero != nil || c.tls.halfRTT && c.app.seal != nil }
 
 // requireConsumed closes the connection if CRYPTO data of a space before s has not been consumed. It
 // returns false in that case.

@@ -12,7 +12,7 @@ const (
 	// EventConnected means that the handshake is complete and streams can be used.
 	EventConnected EventKind = iota + 1
 	// EventEarlyData means that streams can be used although the handshake is not complete: a client can send early
-	// data, or a server has accepted them.
+	// data, or a server has accepted them, or it can send because of Config.HalfRTT. It is returned once at most.
 	EventEarlyData
 	// EventStream means that the state of a stream has changed; see Event.Stream.
 	EventStream

@@ -16,6 +16,7 @@ type TLSJob struct {
 	version       wire.Version // changes if a server chooses another one
 	original      wire.Version // of the first packets, and of 0-RTT packets
 	params        []byte       // our encoded transport parameters
+	halfRTT       bool         // tlsState.halfRTT, which a decision may clear
 	in            []tlsprovider.CryptoData
 	ignoreTickets bool // call Session.IgnoreTickets once the handshake is complete
 
@@ -155,7 +156,7 @@ func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 	keys, err := j.session.TakeKeys(level, uint32(v))
 	if err == nil {
 		o := tlsOutput{kind: tlsprovider.EventKeys, level: level, keys: keys}
-		if level == tlsprovider.LevelEarly {
+		if level == tlsprovider.LevelEarly || level == tlsprovider.LevelApp && j.halfRTT {
 			state := j.session.State()
 			o.state = &state
 		}
@@ -179,6 +180,7 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 			return d, selectionError(err)
 		}
 		d.Endpoint = choice.TLS
+		j.halfRTT = j.halfRTT && !choice.VerifiesClients
 		if choice.NextProtos != nil {
 			protos = choice.NextProtos
 		}

@@ -101,6 +101,7 @@ func (s *session) negotiate() error {
 	if s.suite == 0 || s.st.Group == 0 {
 		return s.fail(tlsprovider.AlertHandshakeFailure, "no common cipher suite or group")
 	}
+	s.st.CipherSuite = s.suite
 	if err := s.requirePQ(s.st.Group); err != nil {
 		return err
 	}
