@@ -2,7 +2,6 @@ package quic
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"time"
 
@@ -57,18 +56,11 @@ func (c *Config) permitsEarlyData() bool {
 
 // checkHalfRTT returns an error if a server would send to clients that it has not verified.
 func (c *Config) checkHalfRTT() error {
-	if c.EnableHalfRTT && verifiesClients(c.TLS) {
+	if c.EnableHalfRTT && c.TLS.VerifiesClients() {
 		return errors.New("quic: Config.EnableHalfRTT with a Config.TLS that verifies clients (ClientAuth, VerifyPeer): " +
 			"data would be sent to clients that are not verified yet: set one of them only")
 	}
 	return nil
-}
-
-// verifiesClients reports whether a server's configuration verifies clients, or has a callback that may.
-func verifiesClients(t *tlsprovider.Config) bool {
-	return t.ClientAuth != tlsprovider.NoClientCert || t.VerifyPeer != nil || t.TLS != nil &&
-		(t.TLS.ClientAuth != tls.NoClientCert || t.TLS.VerifyConnection != nil || t.TLS.VerifyPeerCertificate != nil ||
-			t.TLS.GetConfigForClient != nil)
 }
 
 // acceptEarlyData decides about a client's early data, within a TLS job.

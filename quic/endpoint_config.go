@@ -304,7 +304,7 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	if err != nil {
 		err = fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
 	}
-	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg), VerifiesClients: verifiesClients(cfg)}, err
+	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg), VerifiesClients: cfg.VerifiesClients()}, err
 }
 
 // connConfig converts a Config for the core.

@@ -111,6 +111,13 @@ type Config struct {
 	TLS *tls.Config
 }
 
+// VerifiesClients reports whether a server's configuration verifies clients, or has a callback that may.
+func (c *Config) VerifiesClients() bool {
+	t := c.TLS
+	return c.ClientAuth != NoClientCert || c.VerifyPeer != nil || t != nil && (t.ClientAuth != tls.NoClientCert ||
+		t.VerifyConnection != nil || t.VerifyPeerCertificate != nil || t.GetConfigForClient != nil)
+}
+
 // ClientAuth is a server's policy for client certificates.
 type ClientAuth uint8
 
