@@ -42,9 +42,6 @@ func NewDecoder(maxCapacity, maxBlocked int) *Decoder {
 	return &Decoder{maxCapacity: uint64(maxCapacity), maxBlocked: maxBlocked}
 }
 
-// InsertCount returns the number of insertions into the dynamic table so far.
-func (d *Decoder) InsertCount() uint64 { return d.table.inserted }
-
 // Decode decodes a field section and calls emit for each field, in order. Sections of a stream must be decoded in
 // order.
 //

@@ -359,7 +359,7 @@ func TestEncoderStreamInFragments(t *testing.T) {
 	b = appendInt(b, 0, 7, uint64(len(value)))
 	b = append(b, value...)
 	for i := range b {
-		require.EqualValues(t, 0, d.InsertCount())
+		require.EqualValues(t, 0, d.table.inserted)
 		require.NoError(t, d.HandleEncoderStream(b[i:i+1]))
 		require.LessOrEqual(t, cap(d.rest), 8192)
 	}

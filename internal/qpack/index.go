@@ -9,7 +9,7 @@ import (
 // the oldest, so that eviction needs no work: a chain ends where the table does.
 type index struct {
 	seed    maphash.Seed
-	buckets []bucket // their number is a power of two
+	buckets []bucket // as many as there are links
 	links   []link   // of the entries, as in table.ring
 }
 
@@ -77,28 +77,35 @@ func (x *index) findName(t *table, h hashes, name string, limit uint64) (index u
 
 // add adds the newest entry of the table.
 func (x *index) add(t *table, h hashes) {
-	if len(x.buckets) == 0 {
-		// A bucket for every 64 bytes, a usual size of an entry.
-		x.buckets = make([]bucket, max(8, 1<<bits.Len64(t.capacity/64)>>1))
-	}
-	index := t.inserted - 1
 	if len(x.links) < len(t.ring) {
-		old := *x
-		x.links = make([]link, len(t.ring))
-		for i := t.dropped; i < index; i++ {
-			*x.link(i) = *old.link(i)
-		}
+		x.grow(t)
 	}
+	x.put(t, t.inserted-1, h)
+}
+
+// grow makes the index as long as the table's ring, and adds all entries but the newest again.
+func (x *index) grow(t *table) {
+	old := *x
+	x.buckets, x.links = make([]bucket, len(t.ring)), make([]link, len(t.ring))
+	for i := t.dropped; i < t.inserted-1; i++ {
+		e := t.at(i)
+		x.put(t, i, x.hash(e.name, e.value))
+		x.link(i).pins = old.pins(i)
+	}
+}
+
+// put puts an entry at the beginning of its chains.
+func (x *index) put(t *table, index uint64, h hashes) {
 	field, name := &x.bucket(h.field).field, &x.bucket(h.name).name
-	*x.link(index) = link{field: t.distance(*field), name: t.distance(*name)}
+	*x.link(index) = link{field: t.distance(index, *field), name: t.distance(index, *name)}
 	*field, *name = index+1, index+1
 }
 
-// distance returns how much older than the newest entry the one with the absolute index at-1 is, or 0 if the table does
+// distance returns by how much the entry with the absolute index at-1 is older than another one, or 0 if the table does
 // not have it any more.
-func (t *table) distance(at uint64) uint32 {
+func (t *table) distance(index, at uint64) uint32 {
 	if at <= t.dropped {
 		return 0
 	}
-	return uint32(t.inserted - at)
+	return uint32(index + 1 - at)
 }

@@ -251,7 +251,7 @@ func TestLSQPACKEncodes(t *testing.T) {
 		require.Empty(t, waiting)
 		decoderStream = d.AppendInstructions(decoderStream)
 		require.Empty(t, p.call(nil, "decoder_stream", hex.EncodeToString(decoderStream)), "seed %d", seed)
-		inserted += d.InsertCount()
+		inserted += d.table.inserted
 	}
 	t.Logf("%d sections with references, %d insertions, %d sections waited", references, inserted, waited)
 	require.Greater(t, references, 1000)

@@ -144,7 +144,7 @@ func TestExamples(t *testing.T) {
 	require.NoError(t, d.HandleEncoderStream(unhex(t, "810d 6375 7374 6f6d 2d76 616c 7565 32")))
 	require.EqualValues(t, 215, d.table.size)
 	require.EqualValues(t, 1, d.table.dropped)
-	require.EqualValues(t, 5, d.InsertCount())
+	require.EqualValues(t, 5, d.table.inserted)
 	require.Equal(t, entry{"custom-key", "custom-value2"}, d.table.at(4))
 }
 
