@@ -187,6 +187,11 @@ func TestConfigurationFaultsAreLogged(t *testing.T) {
 }
 
 // A server that has no protocol in common with the client reports both lists.
+//
+// "When using ALPN, endpoints MUST immediately close a connection (see Section 10.2 of [QUIC-TRANSPORT]) with a
+// no_application_protocol TLS alert (QUIC error code 0x0178; see Section 4.8) if an application protocol is not
+// negotiated."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
 func TestProtocolMismatchNamesBothLists(t *testing.T) {
 	server, client, book := serverConfig(), clientConfig(), new(logBook)
 	server.Logger = slog.New(book)

@@ -43,6 +43,10 @@ func TestClientHello(t *testing.T) {
 	require.Equal(t, append(m, 'x'), r.Bytes())
 }
 
+// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the quic_transport_parameters extension
+// MUST close the connection with an error of type 0x016d (equivalent to a fatal TLS missing_extension alert, see Section
+// 4.8)."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
 func TestClientHelloRefuses(t *testing.T) {
 	m := message(t)
 	for _, tt := range []struct {

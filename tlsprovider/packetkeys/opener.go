@@ -61,6 +61,9 @@ func OpenInitial(key Phase, mask Mask, pkt []byte, pnOffset int) (tlsprovider.In
 }
 
 // Open implements tlsprovider.Opener.
+//
+// "An endpoint MUST discard packets that are not long enough to contain a complete sample."
+// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 func (o *opener) Open(slab []byte, train []tlsprovider.OpenDesc, largest int64) int {
 	if o.closed {
 		return 0

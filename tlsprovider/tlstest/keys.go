@@ -173,6 +173,8 @@ func (k *keys) tampered(t *testing.T) {
 		}
 		largest = int64(pn) - 1
 	}
+	// "An endpoint MUST discard packets that are not long enough to contain a complete sample."
+	// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 	for n := range pnOffset + 4 + tlsprovider.SampleLen {
 		d := []tlsprovider.OpenDesc{{Len: uint32(n), PNOffset: pnOffset}}
 		require.Equal(t, 1, o.Open(make([]byte, n), d, largest))

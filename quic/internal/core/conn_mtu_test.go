@@ -26,6 +26,7 @@ func (r *rig) upload(n int) {
 	require.NoError(r.t, err)
 	buf := make([]byte, 16<<10)
 	for sent, got := 0, 0; got < n; {
+		require.NoError(r.t, errOf(r.client))
 		m, _ := r.client.Write(r.now, id, buf[:min(len(buf), n-sent)])
 		sent += m
 		r.pump()

@@ -148,6 +148,12 @@ func TestProbingPacketsDoNotMigrate(t *testing.T) {
 	}
 	require.Equal(t, 1, responses)
 
+	again := wire.PathChallenge{Data: [8]byte{3}} // when no challenge of the server is due
+	sent = r.sayFull(otherAddr, again)
+	require.Len(t, sent, 1)
+	require.Equal(t, otherAddr, sent[0].to)
+	require.Equal(t, []wire.Frame{wire.PathResponse(again)}, sent[0].frames)
+
 	sent = r.sayFrom(thirdAddr, wire.PathChallenge{Data: [8]byte{2}})
 	_, d = challengeOn(t, thirdAddr, sent)
 	require.Less(t, d.size, 3*50)

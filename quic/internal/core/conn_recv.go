@@ -139,8 +139,6 @@ func (c *Conn) openRun(slab []byte, ecn ECN) {
 
 // handleOpened processes a packet that the provider has opened or failed to open.
 //
-// "An endpoint MUST discard packets that are not long enough to contain a complete sample."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 // "Once an endpoint successfully receives a packet with a given packet number, it MUST discard all packets in the
 // same packet number space with higher packet numbers if they cannot be successfully unprotected with either the same
 // key, or [...] a subsequent packet protection key"

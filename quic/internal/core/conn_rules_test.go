@@ -311,8 +311,6 @@ func TestReservedBitsAndEmptyPackets(t *testing.T) {
 // "Duplicate suppression MUST happen after removing packet protection for the reasons described in Section 9.5 of
 // [QUIC-TLS]."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.3-11
-// "An endpoint MUST discard packets that are not long enough to contain a complete sample."
-// https://www.rfc-editor.org/rfc/rfc9001#section-5.4.2-3
 // "Packets containing a zero value for this bit are not valid packets in this version and MUST be discarded."
 // https://www.rfc-editor.org/rfc/rfc9000#section-17.3.1-4.4.1
 // "Endpoints MUST discard packets that are too small to be valid QUIC packets."

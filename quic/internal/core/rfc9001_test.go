@@ -177,7 +177,9 @@ func TestKeysAreUpdatedBeforeTheLimit(t *testing.T) {
 // or MAX_DATA frame; doing so could result in the sender being blocked for the rest of the connection."
 // https://www.rfc-editor.org/rfc/rfc9000#section-4.2-5
 func TestCreditIsSentUnasked(t *testing.T) {
-	r := connected(t, rigOptions{})
+	r := connected(t, rigOptions{server: func(c *Config) { // windows that do not grow
+		c.Streams.MaxRecvWindow, c.Streams.MaxConnWindow = c.Streams.RecvWindow, c.Streams.ConnWindow
+	}})
 	var credit []wire.Frame
 	for id := range uint64(3) {
 		r.say(server, recovery.SpaceApp, wire.Stream{ID: 4 * id, Data: make([]byte, 40_000)})
@@ -188,4 +190,19 @@ func TestCreditIsSentUnasked(t *testing.T) {
 	}
 	require.Len(t, framesOf[wire.MaxStreamData](credit), 3)
 	require.NotEmpty(t, framesOf[wire.MaxData](credit))
+}
+
+// TestNoTransportParameters has a provider complete a handshake in which the peer has sent no transport parameters.
+//
+// "[...] endpoints that receive ClientHello or EncryptedExtensions messages without the quic_transport_parameters extension
+// MUST close the connection with an error of type 0x016d (equivalent to a fatal TLS missing_extension alert, see Section
+// 4.8)."
+// https://www.rfc-editor.org/rfc/rfc9001#section-8.2-5
+func TestNoTransportParameters(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	r.client.handlePeerParams(nil)
+	r.client.handleHandshakeComplete(tlsprovider.State{})
+	require.NotNil(t, r.client.Err())
+	require.EqualValues(t, 0x16d, r.client.Err().Code)
+	require.False(t, r.client.tls.complete)
 }

@@ -44,6 +44,9 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 		p.path = l.active
 	}
 	sp.sent.push(p)
+	// This includes probes: "A sender MUST however count these packets as being additionally in flight, since these
+	// packets add network load without establishing packet loss."
+	// https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
 	l.enterFlight(sp, p)
 	if p.AckEliciting {
 		sp.lastEliciting = now
@@ -53,9 +56,6 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 	}
 	if p.InFlight {
 		l.pto.restart = now
-		// "A sender MUST however count these packets as being additionally in flight, since these packets add network
-		// load without establishing packet loss."
-		// https://www.rfc-editor.org/rfc/rfc9002#section-7.5-1
 		p.path.sent(now, p)
 	}
 }

@@ -52,6 +52,11 @@ func TestRTTSamples(t *testing.T) {
 	// resulting value is smaller than the min_rtt."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-5.3-7.4.1
 	lt.wantRTT("an impossible delay is ignored", 48*ms, 40*ms, 41*ms, 8*ms)
+
+	lt.send(SpaceApp, 1)
+	lt.advance(33 * ms)
+	lt.ack(SpaceApp, 0, 4)
+	lt.wantRTT("a shorter round trip", 33*ms, 33*ms, 40*ms, 8*ms)
 }
 
 func TestRTTSampleNeedsLargestAndEliciting(t *testing.T) {

@@ -421,6 +421,7 @@ func TestPeekEvents(t *testing.T) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-2.1-2
 func TestOpenedStreamsAreCounted(t *testing.T) {
 	c, ids := newClient(t, wide, 3)
+	require.Equal(t, []ID{MakeID(c.side, true, 0), MakeID(c.side, true, 1), MakeID(c.side, true, 2)}, ids)
 	require.NoError(t, c.input(wire.Stream{ID: 1, Fin: true}))
 	for range 2 {
 		require.EqualValues(t, len(ids), c.Stats().LocalStreams)
