@@ -18,8 +18,9 @@ const minConnIDLifetime = time.Minute
 const maxConnIDAttempts = 16
 
 var (
-	errEmptyIDsListen = errors.New("quic: Config.ConnIDLength is negative: a server needs connection IDs, because the addresses of its clients change and can be spoofed. Only an Endpoint that dials can do without")
-	errConnIDsInUse   = fmt.Errorf("quic: %d new connection IDs in a row belong to other connections: Config.GenerateConnID repeats itself, or Config.ConnIDLength is too small for this many connections", maxConnIDAttempts)
+	errEmptyIDsFallback = errors.New("quic: Config.ClassicalFallback makes a second connection to the same address, and the Endpoint's empty connection IDs (Config.ConnIDLength) could not tell them apart: use another Endpoint")
+	errEmptyIDsListen   = errors.New("quic: Config.ConnIDLength is negative: a server needs connection IDs, because the addresses of its clients change and can be spoofed. Only an Endpoint that dials can do without")
+	errConnIDsInUse     = fmt.Errorf("quic: %d new connection IDs in a row belong to other connections: Config.GenerateConnID repeats itself, or Config.ConnIDLength is too small for this many connections", maxConnIDAttempts)
 )
 
 // connIDLen returns the length of connection IDs.

@@ -100,6 +100,10 @@ func TestDialWithEmptyConnIDs(t *testing.T) {
 		client, server := w.connect()
 		_, err = w.client.Dial(t.Context(), serverAddr, nil)
 		require.ErrorIs(t, err, errRemoteInUse)
+		fallback := clientConfig()
+		fallback.ClassicalFallback = 3
+		_, err = w.client.Dial(t.Context(), otherServer, fallback)
+		require.ErrorIs(t, err, errEmptyIDsFallback)
 		other, err := w.client.Dial(t.Context(), otherServer, nil)
 		require.NoError(t, err)
 		otherPeer, err := l.Accept(t.Context())

@@ -130,6 +130,9 @@ type dialMode struct {
 
 // dial dials and waits for the handshake.
 func (e *Endpoint) dial(ctx context.Context, remote netip.AddrPort, host string, cfg *Config, mode dialMode) (*Conn, error) {
+	if e.cfg.connIDLen() == 0 && cfg.ClassicalFallback > 0 {
+		return nil, errEmptyIDsFallback
+	}
 	classical, err := e.classicalConfig(cfg)
 	if err != nil {
 		return nil, err

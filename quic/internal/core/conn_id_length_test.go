@@ -457,6 +457,29 @@ func TestLastIDIsNotRetired(t *testing.T) {
 	require.Len(t, r.server.ids.local, 1)
 }
 
+// Clients with one address whose ClientHellos are incomplete get different IDs, however short those are.
+func TestShortIDsOfHalfHellos(t *testing.T) {
+	ids := idsOf(1, 0)
+	calls := 0
+	r := newRig(t, rigOptions{endpoint: func(c *EndpointConfig) {
+		c.ConnIDLen = 1
+		c.NewConnID = func() (wire.ConnID, error) { // each ID twice
+			if calls++; calls%2 == 1 {
+				return ids()
+			}
+			return testID(string(rune(calls / 2))), nil
+		}
+	}})
+	for i := range 50 {
+		r.receiveFrom(clientAddr, r.firstFlight(testID(fmt.Sprintf("client%02d", i)), nil, partOfHello))
+	}
+	require.Equal(t, 50, r.endpoint.hellos.len())
+	r.now = r.now.Add(time.Hour)
+	r.endpoint.HandleTimeout(r.now)
+	require.Zero(t, r.endpoint.hellos.len())
+	require.NoError(t, r.endpoint.CheckInvariants())
+}
+
 // A client that has received the acknowledgement of the first half of its ClientHello sends the second to the server's ID,
 // however short that is.
 func TestShortIDOfHalfAHello(t *testing.T) {

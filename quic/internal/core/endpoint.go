@@ -162,15 +162,15 @@ func (e *Endpoint) deleteID(id wire.ConnID) {
 	}
 }
 
-// newConnID returns a connection ID that no connection has. ok is false if NewConnID fails, or returns IDs that are in
-// use again and again.
-func (e *Endpoint) newConnID() (id wire.ConnID, ok bool) {
+// newConnID returns a connection ID for a new client. No connection has it, nor has another client with the same address. ok
+// is false if NewConnID fails, or returns IDs that are in use again and again.
+func (e *Endpoint) newConnID(remote netip.AddrPort) (id wire.ConnID, ok bool) {
 	for range maxIDAttempts {
 		id, err := e.cfg.NewConnID()
 		if err != nil {
 			return wire.ConnID{}, false
 		}
-		if old, used := e.ids.get(id); !used || old.remnant != nil {
+		if old, used := e.ids.get(id); (!used || old.remnant != nil) && !e.hellos.has(initialKey{id, remote}) {
 			return id, true
 		}
 	}

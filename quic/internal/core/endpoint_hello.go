@@ -65,7 +65,7 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d []byte,
 	}
 	if !known {
 		var ok bool
-		if k.in.LocalID, ok = e.newConnID(); !ok {
+		if k.in.LocalID, ok = e.newConnID(p.Remote); !ok {
 			k.in.closeKeys()
 			return e.drop(DropNoConnID)
 		}
