@@ -155,7 +155,7 @@ func (d *Decoder) readPrefix(section []byte) (p prefix, rest []byte, err error) 
 //
 // "If the decoder encounters a value of EncodedInsertCount that could not have been produced by a conformant encoder, it
 // MUST treat this as a connection error of type QPACK_DECOMPRESSION_FAILED."
-// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-5
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-8
 func (d *Decoder) requiredInsertCount(encoded uint64) (uint64, error) {
 	if encoded == 0 {
 		return 0, nil
@@ -179,7 +179,7 @@ func (d *Decoder) requiredInsertCount(encoded uint64) (uint64, error) {
 	return required, nil
 }
 
-// readLine reads a field line, which b must not lack entirely.
+// readLine reads the field line at the beginning of b, which is not empty.
 func (d *Decoder) readLine(b []byte, p prefix) (f Field, rest []byte, err error) {
 	var e entry
 	switch c := b[0]; {

@@ -43,7 +43,7 @@ func TestInvalidSections(t *testing.T) {
 
 		// "If the decoder encounters a value of EncodedInsertCount that could not have been produced by a conformant encoder,
 		// it MUST treat this as a connection error of type QPACK_DECOMPRESSION_FAILED."
-		// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-5
+		// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-8
 		{"encoded insert count beyond the full range", "0900", false},
 
 		// "If the decoder encounters a reference in a field line representation to a dynamic table entry that has already
@@ -180,7 +180,7 @@ func TestRequiredInsertCount(t *testing.T) {
 	}
 	// "[I]f the dynamic table is 100 bytes, then the Required Insert Count will be encoded modulo 6. If a decoder has
 	// received 10 inserts, then an encoded value of 4 indicates that the Required Insert Count is 9 for the field section."
-	// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-8
+	// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-11
 	d := NewDecoder(100, 0)
 	d.table.inserted = 10
 	got, err := d.requiredInsertCount(4)
@@ -189,7 +189,7 @@ func TestRequiredInsertCount(t *testing.T) {
 
 	// "If the decoder encounters a value of EncodedInsertCount that could not have been produced by a conformant encoder, it
 	// MUST treat this as a connection error of type QPACK_DECOMPRESSION_FAILED."
-	// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-5
+	// https://www.rfc-editor.org/rfc/rfc9204#section-4.5.1.1-8
 	d = NewDecoder(128, 0)
 	_, err = d.requiredInsertCount(1)
 	requireError(t, err, DecompressionFailed, false, "0 has to be encoded as 0")

@@ -18,8 +18,8 @@ func (e *Encoder) track(stream uint64, s *section) {
 	}
 }
 
-// first returns the position of the first outstanding section whose stream is not below a given one. It searches by
-// halves, because a peer can make us search with every byte that it sends.
+// first returns the position of the first outstanding section whose stream is not below a given one. It is a binary
+// search, because a peer can make us search with every byte that it sends.
 func (e *Encoder) first(stream uint64) int {
 	i, end := 0, len(e.outstanding)
 	for i < end {

@@ -13,7 +13,7 @@ const (
 	ExcessiveLoad       = 0x107 // H3_EXCESSIVE_LOAD
 )
 
-// An Error says what the peer did wrong. It ends the connection, unless Stream is set.
+// An Error describes how the peer violated the protocol. It ends the connection, unless Stream is set.
 type Error struct {
 	Code   uint64
 	Stream bool // only the stream of the field section has to be reset; CancelStream must then be called

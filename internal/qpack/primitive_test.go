@@ -38,7 +38,7 @@ func TestIntegers(t *testing.T) {
 func TestLargeIntegers(t *testing.T) {
 	for n := uint8(3); n <= 8; n++ {
 		v, size := consumeInt(appendInt(nil, 0, n, maxInt), n)
-		require.EqualValues(t, maxInt, v)
+		require.Equal(t, uint64(maxInt), v)
 		require.Positive(t, size)
 		for _, v := range []uint64{maxInt + 1, 1 << 63, math.MaxUint64} {
 			_, size = consumeInt(appendInt(nil, 0, n, v), n)
