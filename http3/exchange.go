@@ -21,6 +21,7 @@ type exchange struct {
 	w    response
 	body requestBody
 	ctx  requestContext
+	sec  section
 
 	priority     Priority
 	hasPriority  bool
@@ -85,12 +86,11 @@ func (x *exchange) readRequest() (*http.Request, error) {
 		_ = x.qs.SetReadDeadline(deadline)
 		defer func() { _ = x.qs.SetReadDeadline(body) }()
 	}
-	var sec section
-	sec.init(requestHeader, x.c.cfg.maxHeader)
-	if err := x.readHeader(&sec, deadline); err != nil {
+	x.sec.init(requestHeader, x.c.cfg.maxHeader)
+	if err := x.readHeader(&x.sec, deadline); err != nil {
 		return nil, err
 	}
-	head, err := sec.request(x.c.cfg.settings.EnableConnectProtocol)
+	head, err := x.sec.request(x.c.cfg.settings.EnableConnectProtocol)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,9 @@ func (x *exchange) request(h *requestHead) (*http.Request, error) {
 		Body: &x.body,
 	}
 	x.isTunnel = h.method == http.MethodConnect
-	x.c.openDatagrams(x.qs.ID(), x.refuseDatagrams())
+	if x.c.datagrams.Load() != nil {
+		x.c.openDatagrams(x.qs.ID(), x.refuseDatagrams())
+	}
 	x.startBody(h.contentLength)
 	if x.atEnd() {
 		if err := x.endOfBody(); err != io.EOF {

@@ -74,7 +74,7 @@ func (sc *serverConn) handlePriorityUpdate(typ uint64, payload []byte) error {
 		return connErrorf(ErrCodeGeneralProtocolError, "the priority of stream %d cannot be parsed", id)
 	}
 	sc.updatePriority(quic.StreamID(id), p)
-	return nil
+	return sc.countJunk() // a flood of them would cost more than requests do
 }
 
 // updatePriority applies a priority to a stream, or keeps it until the stream's request begins.

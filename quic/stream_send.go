@@ -120,7 +120,10 @@ func (s *Stream) writeError(err error) error {
 // accepted, and reports whether it did. The connection's mu is held.
 func (s *Stream) noteStopped() bool {
 	_, err := s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), nil)
-	var stopped *streams.StoppedError
+	if err == nil {
+		return false
+	}
+	var stopped *streams.StoppedError // allocated
 	if !errors.As(err, &stopped) {
 		return false
 	}
@@ -264,11 +267,12 @@ func (s *Stream) SetWriteDeadline(t time.Time) error {
 
 // streamError converts an error of the core about a stream.
 func (s *Stream) streamError(err error) error {
+	if err == nil { // before the variables below, which are allocated
+		return nil
+	}
 	var reset *streams.ResetError
 	var stopped *streams.StoppedError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &reset):
 		return &StreamError{ID: s.id, Code: reset.Code, Remote: true}
 	case errors.As(err, &stopped):

@@ -1,0 +1,152 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package http3
+
+import (
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+func TestParsePriority(t *testing.T) {
+	for value, want := range map[string]Priority{
+		"": {3, false}, "u=0": {0, false}, "i": {3, true}, "u=7, i": {7, true}, "u=5, i=?0": {5, false},
+		// "unknown priority parameters, priority parameters with out-of-range values, or values of unexpected types MUST be
+		// ignored."
+		// https://www.rfc-editor.org/rfc/rfc9218#section-4-7
+		"u=8": {3, false}, "u=-1": {3, false}, "u=x": {3, false}, "i=1": {3, false}, "x=1, u=2;y": {2, false}, "u=1.0": {3, false},
+		// "Where the Dictionary is successfully parsed": otherwise, it is ignored as a whole.
+		"u=1, I": {3, false}, "u=1,": {3, false},
+	} {
+		p := defaultPriority
+		p.parse(value)
+		require.Equal(t, want, p, value)
+	}
+	require.Equal(t, "u=5, i", Priority{5, true}.String())
+	require.Equal(t, "u=7", Priority{Urgency: 9}.String())
+}
+
+// responseSize is that of the responses of TestPriorities, and window how much of them the client accepts before it reads.
+const responseSize, window = 400_000, 50_000
+
+// The responses of two requests wait until the client reads, so that the server's order shows on the wire. first and second are the
+// fields Priority of the requests; "" means none. wantFirst is the request whose response arrives as a whole before the other has more
+// than what the client's window let through at first; none means that they share.
+func TestPriorities(t *testing.T) {
+	const none = -1
+	for name, tc := range map[string]struct {
+		first, second string
+		response      string            // the field Priority of the second response
+		before, after map[uint64]string // PRIORITY_UPDATE frames, sent before and after the requests
+		wantFirst     int
+	}{
+		"urgency":                         {first: "u=5", second: "u=1", wantFirst: 1},
+		"urgency against incremental":     {first: "u=5, i", second: "u=1, i", wantFirst: 1},
+		"one after another":               {first: "u=3", second: "u=3", wantFirst: 0},
+		"incremental":                     {first: "i", second: "i", wantFirst: none},
+		"no field on the connection":      {wantFirst: none},
+		"the default after a field":       {first: "u=3", wantFirst: 0},
+		"PRIORITY_UPDATE before":          {before: map[uint64]string{0: "u=7", 4: "u=1"}, wantFirst: 1},
+		"PRIORITY_UPDATE overrides field": {first: "u=1", second: "u=7", before: map[uint64]string{0: "u=6", 4: "u=0"}, wantFirst: 1},
+		"PRIORITY_UPDATE after":           {first: "u=3", second: "u=3", after: map[uint64]string{4: "u=0"}, wantFirst: 1},
+		"the response's field":            {first: "u=3", second: "u=3", response: "u=1", wantFirst: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var written sync.WaitGroup
+			written.Add(2)
+			s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/second" && tc.response != "" {
+					w.Header().Set("Priority", tc.response)
+				}
+				_, err := w.Write(make([]byte, responseSize)) // into the send buffer
+				must(err)
+				written.Done()
+			}), nil)
+			c := dialSmall(t, s)
+			control := c.uni(frame.StreamControl, settingsFrame())
+			update := func(m map[uint64]string) {
+				for id, value := range m {
+					_, err := control.Write(frameBytes(frame.PriorityUpdateRequest, append(frame.AppendVarint(nil, id), value...)))
+					require.NoError(t, err)
+				}
+				s.settle(m)
+			}
+			update(tc.before)
+			ask := func(path, priority string) *rawStream {
+				kv := get(path)
+				if priority != "" {
+					kv = append(kv, "priority", priority)
+				}
+				return c.open(c.headers(kv...)).end()
+			}
+			streams := []*rawStream{ask("/first", tc.first), nil}
+			_, err := streams[0].Peek(1)
+			require.NoError(t, err)
+			streams[1] = ask("/second", tc.second)
+			written.Wait()
+			update(tc.after)
+
+			var received [2]atomic.Int64
+			var atEnd [2]int64 // how much of the other response had arrived at the end
+			var wg sync.WaitGroup
+			for i, st := range streams {
+				wg.Go(func() {
+					buf := make([]byte, 1000)
+					for {
+						n, err := st.Read(buf)
+						received[i].Add(int64(n))
+						if err == io.EOF {
+							atEnd[i] = received[1-i].Load()
+							return
+						}
+						must(err)
+					}
+				})
+			}
+			wg.Wait()
+			switch tc.wantFirst {
+			case none:
+				require.Greater(t, atEnd[0], int64(responseSize/2))
+				require.Greater(t, atEnd[1], int64(responseSize/2))
+			default:
+				require.LessOrEqual(t, atEnd[tc.wantFirst], int64(2*window), "the other response should have waited")
+			}
+		})
+	}
+}
+
+// dialSmall is dialBare with a small window for the connection.
+func dialSmall(t testing.TB, s *testServer) *rawClient {
+	t.Helper()
+	c := dialBare(t, s)
+	_ = c.CloseWithError(frame.NoError, "")
+	qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
+		Provider: s.Provider, ServerName: "localhost",
+		ConnWindow: window, MaxConnWindow: window, StreamWindow: window, MaxStreamWindow: window,
+		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = qc.CloseWithError(frame.NoError, "") })
+	c.Conn = qc
+	return c
+}
+
+// settle waits until the server has counted PRIORITY_UPDATE frames. (It counts anew after each request.)
+func (s *testServer) settle(m map[uint64]string) {
+	for isDone := len(m) == 0; !isDone; runtime.Gosched() {
+		s.mu.Lock()
+		for sc := range s.conns {
+			isDone = isDone || sc.junk.Load() == int64(len(m))
+		}
+		s.mu.Unlock()
+	}
+}
