@@ -26,7 +26,7 @@ type exchange struct {
 	priority     Priority
 	hasPriority  bool
 	needContinue bool // the client waits for a response with status 100 before it sends the body
-	isEarly      bool // HEADERS arrived as early data
+	isEarly      bool // the handler was called before the client has proved that it is no replay
 }
 
 // serve reads the request, calls the handler and completes the response.
@@ -39,6 +39,10 @@ func (x *exchange) serve() {
 	// A client that has lost interest already is not served. Its stream counts against its limit on streams until the next
 	// line, so a flood of such requests starts no more handlers than requests that wait for their answers.
 	if _, err := x.qs.Write(nil); err != nil {
+		x.abort(ErrCodeRequestRejected)
+		return
+	}
+	if x.qs.EarlyData() && !x.acceptEarly(req) {
 		x.abort(ErrCodeRequestRejected)
 		return
 	}
@@ -138,7 +142,6 @@ func (x *exchange) request(h *requestHead) (*http.Request, error) {
 		x.needContinue = x.readErr == nil
 		delete(h.header, "Expect") // as net/http does: the first Read answers
 	}
-	x.isEarly = x.qs.EarlyData() && !x.sc.handshakeDone()
 	x.w.isHead = h.method == http.MethodHead
 	// A copy, which makes the context the request's own.
 	req := r.WithContext(&x.ctx)

@@ -55,6 +55,11 @@ type Server struct {
 	// 0 means 4096 and 16. A negative value means that dynamic tables are not used.
 	MaxTableCapacity, MaxBlockedStreams int
 
+	// EarlyData accepts requests in early data (0-RTT), which can be replays: see IsEarly and RequireHandshake. Only providers with
+	// Capabilities.ZeroRTT support it. The Server's settings must then not become stricter while its tickets are valid: by default,
+	// a Server accepts early data only with tickets that it has issued itself.
+	EarlyData bool
+
 	// EnableDatagrams accepts HTTP datagrams (RFC 9297), for HTTPStreamer. Each connection then has a goroutine.
 	EnableDatagrams bool
 	// AdditionalSettings are sent in SETTINGS, for extensions.

@@ -39,6 +39,7 @@ func (s *Server) quicConfig() (*quic.Config, error) {
 	if own != nil {
 		withProto := *own
 		withProto.NextProtos = []string{NextProto}
+		withProto.EarlyData = withProto.EarlyData || s.EarlyData
 		c.TLS = &withProto
 	}
 	if s.EnableDatagrams && c.MaxDatagramFrameSize == 0 {

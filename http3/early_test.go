@@ -1,0 +1,152 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package http3
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/s2n"
+)
+
+// A gate is a socket that delivers nothing while it is closed. Handshakes cannot complete then.
+type gate struct {
+	net.PacketConn
+	open chan struct{}
+}
+
+func (g *gate) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, addr, err := g.PacketConn.ReadFrom(p)
+	<-g.open
+	return n, addr, err
+}
+
+// A signalStore is a ClientStore that says when it has a session.
+type signalStore struct {
+	tlsprovider.ClientStore
+	once sync.Once
+	has  chan struct{}
+}
+
+func (s *signalStore) Put(key string, value []byte) {
+	s.ClientStore.Put(key, value)
+	s.once.Do(func() { close(s.has) })
+}
+
+// dialEarly resumes a session and returns a connection whose handshake is complete when open is closed.
+func dialEarly(t *testing.T, s *testServer) (c *rawClient, open chan struct{}) {
+	t.Helper()
+	store := &signalStore{ClientStore: tlsprovider.NewClientStore(0, 0), has: make(chan struct{})}
+	cfg := &quic.Config{ServerName: "localhost", TLS: &tlsprovider.Config{
+		NextProtos: []string{NextProto}, RootCAs: testPKI().Roots(), ClientStore: store, EarlyData: true,
+	}}
+	dial := func(open chan struct{}) *rawClient {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		ep, err := quic.NewEndpoint(&gate{pc, open}, cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, ep.Close()) })
+		qc, err := ep.DialEarly(t.Context(), s.addr, nil)
+		require.NoError(t, err)
+		return &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}
+	}
+	isOpen := make(chan struct{})
+	close(isOpen)
+	first := dial(isOpen)
+	<-store.has
+	require.NoError(t, first.CloseWithError(frame.NoError, ""))
+	open = make(chan struct{})
+	c = dial(open)
+	t.Cleanup(sync.OnceFunc(func() {
+		select {
+		case <-open:
+		default:
+			close(open)
+		}
+	}))
+	c.uni(frame.StreamControl, settingsFrame())
+	return c, open
+}
+
+// Safe requests in early data are handled at once, and marked. Others wait for the handshake.
+func TestEarlyData(t *testing.T) {
+	handled := make(chan string, 10)
+	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _ := ConnFromContext(r.Context())
+		isDone := false
+		select {
+		case <-conn.HandshakeComplete():
+			isDone = true
+		default:
+		}
+		_, _ = fmt.Fprint(w, r.Method, " ", IsEarly(r), " ", r.Header.Get("Early-Data"))
+		handled <- fmt.Sprint(r.Method, " ", IsEarly(r), " ", isDone, " ", r.TLS.HandshakeComplete)
+	}), func(s *Server) { s.EarlyData = true })
+	c, open := dialEarly(t, s)
+	postReq := c.open(join(c.headers(post("/")...), data("x"))).end()
+	getReq := c.open(c.headers(get("/")...)).end()
+	require.Equal(t, "GET true false false", <-handled)
+	close(open)
+	require.Equal(t, "POST false true true", <-handled)
+	require.Equal(t, "GET true 1", getReq.response().body)
+	require.Equal(t, "POST false ", postReq.response().body)
+	require.Equal(t, tlsprovider.EarlyDataAccepted, c.ConnectionState().TLS.EarlyData)
+	<-c.HandshakeComplete()
+	require.Equal(t, "GET false ", c.roundTrip(get("/")...).body)
+	<-handled
+}
+
+// RequireHandshake answers early requests with 425.
+func TestRequireHandshake(t *testing.T) {
+	s := serve(t, nil, RequireHandshake(http.HandlerFunc(echo)), func(s *Server) { s.EarlyData = true })
+	c, open := dialEarly(t, s)
+	req := c.open(c.headers(get("/")...)).end()
+	b := make([]byte, 1)
+	go close(open)
+	_, err := io.ReadFull(req, b[:0])
+	require.NoError(t, err)
+	status := req.response().status
+	if c.ConnectionState().TLS.EarlyData == tlsprovider.EarlyDataAccepted && status != "425" {
+		require.Equal(t, "200", status, "the handshake was complete before the request was read")
+	}
+	require.Equal(t, "425", c.roundTrip(get("/", "early-data", "1")...).status, "a request that a proxy has forwarded")
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+}
+
+// Early data are off by default: the same requests arrive after the handshake.
+func TestEarlyDataIsOffByDefault(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, IsEarly(r)) }), nil)
+	store := &signalStore{ClientStore: tlsprovider.NewClientStore(0, 0), has: make(chan struct{})}
+	for range 2 {
+		qc, err := quic.DialEarly(t.Context(), "udp", s.addr, &quic.Config{ServerName: "localhost", TLS: &tlsprovider.Config{
+			NextProtos: []string{NextProto}, RootCAs: testPKI().Roots(), ClientStore: store, EarlyData: true,
+		}})
+		require.NoError(t, err)
+		c := &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}
+		require.Equal(t, "false", c.roundTrip(get("/")...).body)
+		require.Equal(t, tlsprovider.EarlyDataNone, qc.ConnectionState().TLS.EarlyData)
+		<-store.has
+		require.NoError(t, qc.CloseWithError(frame.NoError, ""))
+	}
+}
+
+// A provider without early data is refused by name.
+func TestEarlyDataUnsupported(t *testing.T) {
+	p, err := s2n.New(s2n.AllowClassical())
+	if err != nil {
+		t.Skip("needs the provider s2n: ", err)
+	}
+	srv := &Server{Provider: p, EarlyData: true, Addr: "127.0.0.1:0",
+		TLS: &tlsprovider.Config{Certificates: []tlsprovider.Certificate{testPKI().Provider()}}}
+	require.ErrorIs(t, srv.ListenAndServe(), tlsprovider.ErrUnsupported)
+}
