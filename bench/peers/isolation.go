@@ -43,16 +43,16 @@ func isolationWorkload() workload {
 
 // A crowd is a server with two clients.
 type crowd struct {
-	*pair                // makes handshakes
-	prober *process      // makes requests
-	window time.Duration // of a measurement
-	settle time.Duration
-	work   steady
-	amount int64
+	*pair                  // makes handshakes
+	prober   *process      // makes requests
+	window   time.Duration // of a measurement
+	cooldown time.Duration
+	work     steady
+	amount   int64
 }
 
 func (r *runner) openIsolation(stack string) (*session, error) {
-	c := &crowd{window: r.time, settle: r.settle, work: connectSteady(32)}
+	c := &crowd{window: r.time, cooldown: r.cooldown, work: connectSteady(32)}
 	s := setup{client: r.generator()}
 	var err error
 	if c.pair, err = r.start(stack, s); err != nil {
@@ -75,7 +75,7 @@ func (r *runner) openIsolation(stack string) (*session, error) {
 }
 
 func (c *crowd) measure() (figures, error) {
-	s, err := c.run(c.work.request(c.amount), c.settle)
+	s, err := c.run(c.work.request(c.amount), c.cooldown)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (c *crowd) measure() (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(c.settle)
+	time.Sleep(c.cooldown)
 	refused, validated, err := c.refusals()
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (c *crowd) measure() (figures, error) {
 	if validated >= 0 {
 		f[isolationValidated] = percent(validatedAfter-validated, load.offered())
 	}
-	time.Sleep(c.settle)
+	time.Sleep(c.cooldown)
 	return f, err
 }
 

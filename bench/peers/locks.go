@@ -48,7 +48,7 @@ func (r *runner) contend(stack string) (figures, error) {
 		}
 		if err == nil {
 			var s sample
-			s, err = p.run(st.request(amount), r.settle)
+			s, err = p.run(st.request(amount), r.cooldown)
 			cpu[i] = perUnit(s.serverCPU, s, time.Microsecond)
 		}
 		if err == nil && i == 2 {

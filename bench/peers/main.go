@@ -44,7 +44,7 @@ type options struct {
 
 // benchmark parses the runner's flags, runs it, and writes the report.
 func benchmark(args []string) error {
-	r := &runner{log: os.Stderr, settle: 300 * time.Millisecond}
+	r := &runner{log: os.Stderr, cooldown: 300 * time.Millisecond}
 	o, err := parseFlags(r, args)
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ func (r *runner) holdConnections(stack string) (figures, error) {
 		return nil, err
 	}
 	defer p.stop()
-	if _, err := p.run(fmt.Sprintf("connect %d 32", min(r.connections, 200)), r.settle); err != nil {
+	if _, err := p.run(fmt.Sprintf("connect %d 32", min(r.connections, 200)), r.cooldown); err != nil {
 		return nil, err
 	}
 	before, err := p.server.memory()

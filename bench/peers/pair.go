@@ -126,9 +126,9 @@ func (p *pair) cpu() (client, server time.Duration, err error) {
 	return client, server, err
 }
 
-// run has the client carry out a request and measures it, with what both processes still do in the time settle
+// run has the client carry out a request and measures it, with what both processes still do in the time cooldown
 // after it.
-func (p *pair) run(request string, settle time.Duration) (sample, error) {
+func (p *pair) run(request string, cooldown time.Duration) (sample, error) {
 	client, server, err := p.cpu()
 	if err != nil {
 		return sample{}, err
@@ -143,7 +143,7 @@ func (p *pair) run(request string, settle time.Duration) (sample, error) {
 	if s.done, err = parseDone(line); err != nil {
 		return s, err
 	}
-	time.Sleep(settle)
+	time.Sleep(cooldown)
 	if counted {
 		after, _ := udpSent()
 		s.datagrams = float64(after - sent)

@@ -16,7 +16,7 @@ import (
 type runner struct {
 	rounds            int
 	time              time.Duration // of a measurement
-	settle            time.Duration // after a measurement, in which CPU time still counts for it
+	cooldown          time.Duration // after a measurement, in which CPU time still counts for it
 	datagram          int
 	connections       int64         // of the workload memory
 	idle              time.Duration // between the last of these connections and the measurement

@@ -55,7 +55,7 @@ func (r *runner) openTLS(stack string) (*session, error) {
 	measure := func(int) (figures, error) {
 		cpu := make([]float64, len(parts)) // µs
 		for _, i := range rand.Perm(len(parts)) {
-			s, err := parts[i].pair.run(parts[i].work.request(parts[i].amount), r.settle)
+			s, err := parts[i].pair.run(parts[i].work.request(parts[i].amount), r.cooldown)
 			if err != nil {
 				return nil, err
 			}

@@ -77,7 +77,7 @@ func (st steady) open(r *runner, stack string) (*session, error) {
 		if p.link != nil { // loses the same packets of every stack, and others in each round
 			p.link.Reseed(uint64(round))
 		}
-		s, err := p.run(st.request(amount), r.settle)
+		s, err := p.run(st.request(amount), r.cooldown)
 		if err != nil {
 			return nil, err
 		}
@@ -100,7 +100,7 @@ func (r *runner) calibrate(p *pair, st steady) (int64, error) {
 		}
 		amount = max(st.least, int64(float64(s.amount)*float64(target)/float64(s.elapsed)))
 	}
-	time.Sleep(r.settle)
+	time.Sleep(r.cooldown)
 	return amount, nil
 }
 

@@ -12,14 +12,14 @@ import (
 // stream wait for its turn, a change of its priority while it waits, and its turn. The streams become ready in random
 // order.
 func BenchmarkPriorities(b *testing.B) {
-	for _, n := range []int{10, 100, 500} {
+	for _, n := range []int{10, 100, 1000} {
 		for name, urgency := range map[string]func(i int) uint8{
 			"one urgency": func(int) uint8 { return 3 },
 			"8 urgencies": func(i int) uint8 { return uint8(i % 8) },
 		} {
 			b.Run(fmt.Sprintf("%d streams, %s", n, name), func(b *testing.B) {
 				cfg := bigConfig()
-				cfg.MaxBidi = int64(n)
+				cfg.MaxUni = int64(n)
 				a, _ := newPair(b, cfg, cfg)
 				ids := make([]ID, n)
 				for i := range ids {
