@@ -24,14 +24,11 @@ type Conn struct {
 	// quickTLS means that TLS steps call no code that may block: see tls_here.go.
 	quickTLS bool
 
-	ctx       context.Context
-	cancel    context.CancelCauseFunc
-	connected chan struct{} // closed when the handshake is complete
-
 	// mu guards the fields below. See docs/execution-contract.md for the order of locks.
 	mu      sync.Mutex
 	core    *core.Conn
 	timer   timerItem
+	life    lifetime
 	isUp    bool // the handshake is complete
 	isEarly bool // streams can be used, although the handshake may not be complete
 	upAt    monotime.Time
@@ -65,19 +62,10 @@ type Conn struct {
 
 // newConn returns a connection whose context has the values of ctx.
 func newConn(ctx context.Context, e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
-	c := &Conn{ep: e, cfg: cfg, server: server, logged: k.Traced(), core: k, connected: make(chan struct{})}
+	c := &Conn{ep: e, cfg: cfg, server: server, logged: k.Traced(), core: k, life: lifetime{parent: ctx}}
 	c.timer.conn, c.inQueue.conn = c, c
-	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	return c
 }
-
-// HandshakeComplete returns a channel that is closed when the handshake is complete. If the connection
-// ends before that, the channel stays open: see Context.
-func (c *Conn) HandshakeComplete() <-chan struct{} { return c.connected }
-
-// Context returns a context that is canceled when the connection ends. context.Cause returns the error that
-// calls return from then on.
-func (c *Conn) Context() context.Context { return c.ctx }
 
 // ID returns the destination connection ID of the client's first packet, in hexadecimal. It identifies the
 // connection in logs: both sides know it, it does not change, and it is the name of the connection's qlog.
@@ -159,9 +147,9 @@ func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte
 		if !errors.Is(err, core.ErrTLSBusy) {
 			return out, endError(err)
 		}
-		w := c.exporting.enter()
+		w, ctx := c.exporting.enter(), c.context()
 		c.mu.Unlock()
-		err = w.sleep(c.ctx)
+		err = w.sleep(ctx)
 		c.mu.Lock()
 		if err != nil {
 			return nil, err

@@ -99,7 +99,7 @@ func (c *Conn) discard() {
 	c.dropPackets(now, o)
 	c.over, c.err = true, ErrEndpointClosed
 	c.mu.Unlock()
-	c.cancel(c.err)
+	c.setEnded()
 	if c.dialed != nil {
 		c.dialed.tls.Close()
 	}

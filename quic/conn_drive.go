@@ -330,7 +330,7 @@ func (c *Conn) report(out *outcome) {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
 		}
 		c.ep.notePanic(c.RemoteAddr(), c.err)
-		c.cancel(c.err)
+		c.setEnded()
 		c.notify(ConnEnded)
 	}
 	if out.drained {
@@ -344,7 +344,7 @@ func (c *Conn) report(out *outcome) {
 }
 
 func (c *Conn) reportConnected() {
-	close(c.connected)
+	c.setComplete()
 	c.noteComplete()
 	c.notify(ConnEstablished)
 	if c.ep.logs() {

@@ -131,7 +131,7 @@ func TestDialAgainWithEmptyConnIDs(t *testing.T) {
 	cc.ConnIDLength = -1
 	inBubble(t, nil, cc, func(t *testing.T, w *world) {
 		ended, _ := w.connect()
-		ended.cancel(errors.New("ended"))
+		ended.setEnded()
 		c, s := w.stream(w.connect())
 		require.NoError(t, ended.CloseWithError(0, ""))
 		advance(time.Second)

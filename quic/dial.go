@@ -245,13 +245,14 @@ func (c *Conn) awaitHandshake(ctx context.Context, remote netip.AddrPort, host s
 	if early {
 		ready = c.dialed.ready
 	}
+	life := c.Context()
 	select {
 	case <-ready:
 		return c, nil
-	case <-c.connected:
+	case <-c.HandshakeComplete():
 		return c, nil
-	case <-c.ctx.Done():
-		return nil, c.dialError(remote, host, context.Cause(c.ctx))
+	case <-life.Done():
+		return nil, c.dialError(remote, host, context.Cause(life))
 	case <-ctx.Done():
 		c.abort(context.Cause(ctx), uint64(NoError))
 		c.finish()

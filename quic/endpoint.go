@@ -300,7 +300,7 @@ func (e *Endpoint) applyEvents(c *Conn, evs []core.EndpointEvent) (conflicts []c
 // end the core's Endpoint does not know yet, so that the next Dial to the same address succeeds. mu is held.
 func (e *Endpoint) releaseRemote(now monotime.Time, remote netip.AddrPort) {
 	ref := e.core.RemoteOwner(remote)
-	if c := e.conns[ref]; c != nil && c.ctx.Err() != nil {
+	if c := e.conns[ref]; c != nil && c.life.ended.Load() {
 		e.core.HandleConnEvent(now, ref, core.EndpointEvent{Kind: core.ConnClosed})
 	}
 }

@@ -129,7 +129,7 @@ func (s *Stream) Context() context.Context {
 	defer s.c.mu.Unlock()
 	d := &s.send
 	if d.ctx == nil {
-		d.ctx, d.cancel = context.WithCancelCause(s.c.ctx)
+		d.ctx, d.cancel = context.WithCancelCause(s.c.context())
 		if d.isDone {
 			d.cancel(d.err)
 		}

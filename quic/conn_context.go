@@ -1,0 +1,82 @@
+package quic
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// A lifetime tells the application of the two changes of a connection: its handshake is complete, and it has ended. The
+// channel and the context are made when they are first asked for: they take 300 bytes, and most connections of a server
+// need neither. The connection's mu guards the fields, but ended can be read without it.
+type lifetime struct {
+	complete chan struct{}   // closed when isComplete is set
+	parent   context.Context // of ctx
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+
+	isComplete bool
+	ended      atomic.Bool
+}
+
+// closedChannel stands for the channel of each connection whose handshake is complete.
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// HandshakeComplete returns a channel that is closed when the handshake is complete. If the connection
+// ends before that, the channel stays open: see Context.
+func (c *Conn) HandshakeComplete() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.life
+	if l.complete == nil {
+		l.complete = closedChannel
+		if !l.isComplete {
+			l.complete = make(chan struct{})
+		}
+	}
+	return l.complete
+}
+
+// Context returns a context that is canceled when the connection ends. context.Cause returns the error that
+// calls return from then on.
+func (c *Conn) Context() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.context()
+}
+
+// context is Context with mu held.
+func (c *Conn) context() context.Context {
+	l := &c.life
+	if l.ctx == nil {
+		l.ctx, l.cancel = context.WithCancelCause(l.parent)
+		if l.ended.Load() {
+			l.cancel(c.err)
+		}
+	}
+	return l.ctx
+}
+
+// setComplete closes the channel of HandshakeComplete. No lock is held.
+func (c *Conn) setComplete() {
+	c.mu.Lock()
+	l := &c.life
+	l.isComplete = true
+	ch := l.complete
+	l.complete = nil
+	c.mu.Unlock()
+	if ch != nil {
+		close(ch)
+	}
+}
+
+// setEnded cancels the context. c.err is set, and no lock is held, because the functions of context.AfterFunc and derived
+// contexts may call the connection.
+func (c *Conn) setEnded() {
+	c.mu.Lock()
+	c.life.ended.Store(true)
+	cancel := c.life.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(c.err)
+	}
+}
