@@ -121,6 +121,13 @@ func (s *Sealer) Update() error {
 	return nil
 }
 
+// Rest frees what can be made again from the secret of 1-RTT keys. The next Seal makes it again.
+func (s *Sealer) Rest() {
+	if s.p != nil {
+		sealerRest(s.p)
+	}
+}
+
 // Limit returns the number of packets that one key phase may seal.
 func (s *Sealer) Limit() uint64 {
 	if s.p == nil {
@@ -161,7 +168,7 @@ func (o *Opener) DropPrevious() {
 	}
 }
 
-// Rest frees the key of the next phase, which the next Open or Update makes again.
+// Rest frees what can be made again from the secrets of 1-RTT keys. The next Open or Update makes it again.
 func (o *Opener) Rest() {
 	if o.p != nil {
 		openerRest(o.p)

@@ -105,6 +105,7 @@ func seal(p unsafe.Pointer, slab []byte, train []SealDesc) bool {
 		(*C.pqq_seal_desc)(unsafe.Pointer(unsafe.SliceData(train))), C.size_t(len(train))) == 1
 }
 
+func sealerRest(p unsafe.Pointer)        { C.pqq_sealer_rest((*C.pqq_sealer)(p)) }
 func sealerUpdate(p unsafe.Pointer) bool { return C.pqq_sealer_update((*C.pqq_sealer)(p)) == 1 }
 func sealerLimit(p unsafe.Pointer) uint64 {
 	return uint64(C.pqq_sealer_limit((*C.pqq_sealer)(p)))

@@ -21,6 +21,7 @@ func sealerFree(unsafe.Pointer)                             {}
 func openerFree(unsafe.Pointer)                             {}
 
 func seal(unsafe.Pointer, []byte, []SealDesc) bool       { return false }
+func sealerRest(unsafe.Pointer)                          {}
 func sealerUpdate(unsafe.Pointer) bool                   { return false }
 func sealerLimit(unsafe.Pointer) uint64                  { return 0 }
 func open(unsafe.Pointer, []byte, []OpenDesc, int64) int { return 0 }

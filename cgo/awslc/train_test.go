@@ -3,6 +3,7 @@ package awslc
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -173,4 +174,34 @@ func TestClosedKeys(t *testing.T) {
 	require.Error(t, o.Update(0))
 	require.Zero(t, o.Limit())
 	o.DropPrevious()
+}
+
+// Keys that rest hold little more than their secrets, and work as before.
+func TestRestingKeysAreSmall(t *testing.T) {
+	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
+	defer runtime.UnlockOSThread()
+	for _, su := range suites {
+		t.Run(su.name, func(t *testing.T) {
+			const n = 50
+			before := Live()
+			var sealers [n]*Sealer
+			var openers [n]*Opener
+			for i := range n {
+				sealers[i], openers[i] = keyPair(t, su.id, su.secretLen)
+				sealers[i].Rest()
+				openers[i].Rest()
+			}
+			after := Live()
+			held := (after.TLSBytes + after.CryptoBytes - before.TLSBytes - before.CryptoBytes) / n
+			if Variant != "fips" && Variant != "fips4" { // the AEADs of FIPS modules count, and do not rest in sealers
+				require.Less(t, held, int64(450), "without a rest it is 2,500")
+			}
+			slab, seal, open := buildTrain(pnRange(0, 3), 0, []byte("payload"))
+			require.NoError(t, sealers[0].Seal(slab, seal))
+			require.Equal(t, 3, openers[0].Open(slab, open, -1))
+			for i := range open {
+				require.Equal(t, OpenOK, open[i].Status)
+			}
+		})
+	}
 }
