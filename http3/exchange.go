@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -23,9 +24,11 @@ type exchange struct {
 	ctx  requestContext
 	sec  section
 
-	priority     Priority
-	hasPriority  bool
-	needContinue bool // the client waits for a response with status 100 before it sends the body
+	priority    Priority
+	hasPriority bool
+	// needContinue is set while the client waits for a response with status 100 before it sends the body. The handler may write
+	// the response while another goroutine reads the body.
+	needContinue atomic.Bool
 	isEarly      bool // the handler was called before the client has proved that it is no replay
 }
 
@@ -51,15 +54,23 @@ func (x *exchange) serve() {
 	if x.w.isHijacked && isOK {
 		return
 	}
-	x.body.end()
-	switch {
-	case !isOK:
+	_ = x.body.Close() // never fails
+	if !isOK {
 		return // callHandler has aborted the stream
-	case !x.w.finish():
-		x.abort(ErrCodeInternalError)
-		return
 	}
-	x.endRequest()
+	x.finish()
+}
+
+// finish completes the response and then the request.
+func (x *exchange) finish() {
+	switch {
+	case x.w.finish():
+		x.endRequest()
+	case x.w.err != nil: // the client has given up, or a deadline has passed
+		x.abort(ErrCodeRequestCanceled)
+	default:
+		x.abort(ErrCodeInternalError)
+	}
 }
 
 // endRequest stops a client that is still sending the request after the response is complete.
@@ -139,7 +150,7 @@ func (x *exchange) request(h *requestHead) (*http.Request, error) {
 	}
 	x.body.x = x
 	if httpguts.HeaderValuesContainsToken(h.header["Expect"], "100-continue") {
-		x.needContinue = x.readErr == nil
+		x.needContinue.Store(x.readErr == nil)
 		delete(h.header, "Expect") // as net/http does: the first Read answers
 	}
 	x.w.isHead = h.method == http.MethodHead
@@ -188,11 +199,7 @@ func (x *exchange) refuse(err error) {
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.2.2-1
 func (x *exchange) respondOnly(status int) {
 	x.w.WriteHeader(status)
-	if !x.w.finish() {
-		x.abort(ErrCodeInternalError)
-		return
-	}
-	x.endRequest()
+	x.finish()
 }
 
 // callHandler calls the handler. If it panics, the stream is aborted and the result is false.
@@ -263,8 +270,23 @@ func (b *requestBody) begin() error {
 	if b.closed {
 		return http.ErrBodyReadAfterClose
 	}
-	if b.x.needContinue && !b.x.w.wroteHeader {
-		b.x.w.writeInterim(http.StatusContinue)
+	if b.x.needContinue.CompareAndSwap(true, false) {
+		return b.x.sendContinue()
+	}
+	return nil
+}
+
+// sendContinue sends a response with status 100.
+func (x *exchange) sendContinue() error {
+	l := newFieldList()
+	defer l.free()
+	l.add(":status", "100")
+	b, err := x.c.appendHeaders(nil, x.qs.ID(), l)
+	if err == nil {
+		_, err = x.qs.Write(b)
+	}
+	if err != nil {
+		return x.c.closeError(err)
 	}
 	return nil
 }
@@ -283,24 +305,15 @@ func (b *requestBody) note(err error) {
 	}
 }
 
-// Close makes further reads fail.
+// Close makes further reads fail. A Read that waits ends, because the client is asked to stop.
 func (b *requestBody) Close() error {
-	b.mu.Lock()
+	if !b.mu.TryLock() {
+		_ = b.x.qs.StopSending(uint64(ErrCodeNoError)) // fails only if the connection has ended
+		b.mu.Lock()
+	}
 	defer b.mu.Unlock()
 	b.closed = true
 	return nil
-}
-
-// end is Close after the handler has returned. A Read that waits ends.
-func (b *requestBody) end() {
-	if b.x.readErr == nil && !b.mu.TryLock() {
-		_ = b.x.qs.StopSending(uint64(ErrCodeNoError)) // fails only if the connection has ended
-		b.mu.Lock()
-	} else if b.x.readErr != nil {
-		b.mu.Lock()
-	}
-	b.closed = true
-	b.mu.Unlock()
 }
 
 // A requestContext is the context of a request: it has the values of its connection's and ends with the handler, when the client
@@ -360,14 +373,14 @@ func (c *requestContext) Err() error { return c.context().Err() }
 // exchangeKey is the key of the exchange in its context.
 type exchangeKey struct{}
 
-// Value implements context.Context. Package context asks with a key of its own, which makes contexts that are derived from this
-// one cheap.
+// Value implements context.Context. Package context asks with a key of its own, a *int. The answer lets contexts that are derived from
+// this one do without a goroutine.
 func (c *requestContext) Value(key any) any {
 	if _, ok := key.(exchangeKey); ok {
 		return c.x
 	}
-	if v := c.x.sc.ctx.Value(key); v != nil {
-		return v
+	if _, isContexts := key.(*int); !isContexts {
+		return c.x.sc.ctx.Value(key)
 	}
 	return c.context().Value(key)
 }

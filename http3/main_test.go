@@ -128,6 +128,18 @@ func serve(t testing.TB, p tlsprovider.Provider, h http.Handler, change func(*Se
 	return &testServer{s, l.Addr().String(), logged}
 }
 
+// activeRequests returns the number of requests in progress.
+func (s *testServer) activeRequests() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sc := range s.conns {
+		sc.reqs.mu.Lock()
+		n += sc.reqs.active
+		sc.reqs.mu.Unlock()
+	}
+	return n
+}
+
 // A rawClient speaks HTTP/3 frame by frame, so that it can also say what is not permitted.
 type rawClient struct {
 	testing.TB
@@ -175,6 +187,16 @@ func (c *rawClient) open(b []byte) *rawStream {
 	s, err := c.OpenStream(c.Context())
 	require.NoError(c, err)
 	_, err = s.Write(b)
+	require.NoError(c, err)
+	return &rawStream{c, s}
+}
+
+// sendAll opens a request stream and writes b and the end, which arrive together.
+func (c *rawClient) sendAll(b []byte) *rawStream {
+	c.Helper()
+	s, err := c.OpenStream(c.Context())
+	require.NoError(c, err)
+	_, err = s.WriteEnd(b)
 	require.NoError(c, err)
 	return &rawStream{c, s}
 }
@@ -285,7 +307,7 @@ func (s *rawStream) parse(b []byte) *message {
 // roundTrip sends a request without a body and reads the response.
 func (c *rawClient) roundTrip(kv ...string) *message {
 	c.Helper()
-	return c.open(c.headers(kv...)).end().response()
+	return c.sendAll(c.headers(kv...)).response()
 }
 
 // wantReset requires that the server aborts the response with a code.

@@ -78,6 +78,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.wroteHeader, w.status, w.declared = true, status, -1
+	w.x.needContinue.Store(false)
 	w.fields = newFieldList()
 	w.fields.add(":status", statusText(status))
 	for key, values := range w.header {
@@ -124,7 +125,9 @@ func (w *response) declareTrailer(name string) {
 
 // writeInterim sends a response with a 1xx status.
 func (w *response) writeInterim(status int) {
-	w.x.needContinue = w.x.needContinue && status != http.StatusContinue
+	if status == http.StatusContinue {
+		w.x.needContinue.Store(false)
+	}
 	l := newFieldList()
 	defer l.free()
 	l.add(":status", strconv.Itoa(status))

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -260,8 +261,9 @@ func TestResponses(t *testing.T) {
 // Handlers that fail, and the code with which their stream is reset. The connection stays.
 func TestFailingHandlers(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
-		var handler http.HandlerFunc
-		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler(w, r) }), nil)
+		mux := http.NewServeMux()
+		mux.HandleFunc("/", echo)
+		s := serve(t, p, mux, nil)
 		c := dialRaw(t, s)
 		for name, tc := range map[string]struct {
 			handler http.HandlerFunc
@@ -288,14 +290,14 @@ func TestFailingHandlers(t *testing.T) {
 			"101": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(101) }, frame.InternalError, "101"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				handler = tc.handler
+				path := "/" + strings.ReplaceAll(name, " ", "-")
+				mux.HandleFunc(path, tc.handler)
 				c := *c
 				c.TB = t
-				c.open(c.headers(get("/")...)).end().wantReset(tc.code)
+				c.open(c.headers(get(path)...)).end().wantReset(tc.code)
 				require.Contains(t, s.log.String(), tc.log)
 			})
 		}
-		handler = echo
 		require.Equal(t, "200", c.roundTrip(get("/")...).status)
 	})
 }
@@ -442,6 +444,9 @@ func TestUseAfterHandler(t *testing.T) {
 	s := serve(t, p, http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { w, r = rw, req }), nil)
 	c := dialRaw(t, s)
 	c.open(join(c.headers(post("/")...), data("x"))).response()
+	for s.activeRequests() > 0 {
+		runtime.Gosched()
+	}
 	_, err := w.Write([]byte("late"))
 	require.Error(t, err)
 	w.WriteHeader(500)
