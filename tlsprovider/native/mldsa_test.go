@@ -1,6 +1,7 @@
 package native
 
 import (
+	"crypto/tls"
 	"runtime"
 	"testing"
 
@@ -26,4 +27,22 @@ func TestWithoutMLDSA(t *testing.T) {
 	require.ErrorIs(t, err, tlsprovider.ErrUnsupported)
 	require.ErrorContains(t, err, "RequirePQAuth: ")
 	require.ErrorContains(t, err, "crypto/tls of "+runtime.Version()+" has no ML-DSA")
+}
+
+// TestLongTicket checks that a client does not keep a ticket with which its ClientHello would be too long.
+func TestLongTicket(t *testing.T) {
+	for length, kept := range map[int]int{8 << 10: 1, 8<<10 + 1: 0, 20 << 10: 0} {
+		client, server, _ := tlstest.Configs(t)
+		converted, err := tlsprovider.FromTLSConfig(&tls.Config{NextProtos: server.NextProtos,
+			WrapSession: func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { return make([]byte, length), nil }})
+		require.NoError(t, err)
+		converted.Certificates = server.Certificates
+		for _, store := range []tlsprovider.ClientStore{nil, tlsprovider.NewClientStore(0, 0)} {
+			client.ClientStore = store
+			su := tlstest.Suite{Client: New(), Server: New()}
+			pair := su.NewPair(t, client, converted)
+			pair.MustRun(t)
+			require.Equal(t, kept, pair.Tickets, "a ticket of %d bytes", length)
+		}
+	}
 }

@@ -113,7 +113,7 @@ func (s *session) finish() error {
 	st.HandshakeDone = true
 	s.exporter = exporterOf(&cs)
 	s.events = append(s.events, tlsprovider.Event{Kind: tlsprovider.EventHandshakeDone})
-	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets {
+	if s.e.side == tlsprovider.Server && !s.e.cfg.DisableTickets && ticketFits(&cs) {
 		o, err := s.ticketOptions()
 		if err != nil {
 			return err

@@ -34,8 +34,8 @@ func (c *storedSessions) Get(string) (state *tls.ClientSessionState, ok bool) {
 
 // Put implements tls.ClientSessionCache.
 func (c *storedSessions) Put(_ string, state *tls.ClientSessionState) {
-	if state == nil {
-		return // Get has removed the session
+	if state == nil || tooLong(state) { // if it is nil, Get has removed the session
+		return
 	}
 	value, err := appendSession(state)
 	if err != nil {

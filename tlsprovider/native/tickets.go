@@ -8,6 +8,33 @@ import (
 // ticketCacheSize is the number of servers of which a client keeps a session.
 const ticketCacheSize = 128
 
+// maxTicket is the maximum length of a ticket. A ClientHello with a longer one may exceed what a server accepts, and what
+// a client may send before it hears from the server. A ticket of crypto/tls contains the client's certificates.
+const maxTicket = 8 << 10
+
+// ticketFits reports whether the certificates in the ticket of a connection are short enough.
+func ticketFits(cs *tls.ConnectionState) bool {
+	size := 1 << 10 // for the rest
+	for _, c := range cs.PeerCertificates {
+		size += len(c.Raw)
+	}
+	for _, chain := range cs.VerifiedChains {
+		for _, c := range chain[1:] {
+			size += len(c.Raw)
+		}
+	}
+	return size <= maxTicket
+}
+
+// tooLong reports whether the ticket of a client's session is too long to be used.
+func tooLong(state *tls.ClientSessionState) bool {
+	if state == nil {
+		return false // a session is removed
+	}
+	ticket, _, err := state.ResumptionState()
+	return err != nil || len(ticket) > maxTicket
+}
+
 // A ticketCache holds the sessions that an endpoint can resume.
 type ticketCache struct {
 	tls.ClientSessionCache
@@ -66,6 +93,9 @@ func (c *sessionCache) Get(key string) (*tls.ClientSessionState, bool) {
 
 // Put implements tls.ClientSessionCache. crypto/tls calls it when a ticket arrives.
 func (c *sessionCache) Put(key string, state *tls.ClientSessionState) {
+	if tooLong(state) {
+		return
+	}
 	var err error
 	if c.own {
 		c.ClientSessionCache.Put(c.key(key), state)

@@ -185,22 +185,35 @@ const (
 	maxAckHoldTLS    = 5 * time.Millisecond
 	maxAckHoldFlight = time.Millisecond
 
-	// maxHeldPackets is how many packets may arrive before an acknowledgement is sent. It is less than an
-	// initial congestion window.
+	// maxHeldPackets is how many packets of both spaces may arrive before an acknowledgement is sent. It is less than
+	// an initial congestion window.
 	maxHeldPackets = 8
 )
 
 // ackTime returns when the packets received in a space must be acknowledged, or zero for never.
 func (c *Conn) ackTime(s recovery.Space) monotime.Time {
-	acks := &c.spaces[s].acks
-	t := acks.AckDeadline()
+	t := c.spaces[s].acks.AckDeadline()
 	switch {
-	case t.IsZero() || s == recovery.SpaceApp || acks.Unacked() > maxHeldPackets:
+	case t.IsZero(), s == recovery.SpaceApp:
+		return t
+	case c.spaces[recovery.SpaceInitial].acks.Unacked()+c.spaces[recovery.SpaceHandshake].acks.Unacked() > maxHeldPackets:
 		return t
 	case c.tls.busy:
 		return t.Add(maxAckHoldTLS)
+	case c.serverIsBlocked():
+		return t
 	}
 	return t.Add(maxAckHoldFlight)
+}
+
+// serverIsBlocked reports whether the server has probably sent as much as it may before it has validated the client's
+// address, with a certificate chain of ML-DSA for example. Nothing more arrives until it receives something, and a
+// Handshake packet ends the limit. Afterwards it is not blocked: if it could send more than the limit, the client has a
+// token.
+func (c *Conn) serverIsBlocked() bool {
+	limit, received := 3*c.stats.BytesSent, c.stats.BytesReceived
+	return c.side == tlsprovider.Client && c.loss.NextNumber(recovery.SpaceHandshake) == 0 &&
+		received <= limit && received+MinInitialSize > limit
 }
 
 // holdsAcks reports whether acknowledgements of Initial and Handshake packets should wait: nothing else may
