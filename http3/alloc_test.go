@@ -59,17 +59,7 @@ func allocationsH3(t testing.TB) float64 {
 	s := serve(t, nil, http.HandlerFunc(oneKB), nil)
 	c := dialRaw(t, s)
 	req := frameBytes(frame.Headers, qpack.NewEncoder(0).AppendSection(nil, 0, pairs(requestFields...)))
-	buf := make([]byte, 4096)
-	return allocations(func() {
-		st, err := c.OpenStream(c.Context())
-		require.NoError(t, err)
-		_, err = st.WriteEnd(req)
-		require.NoError(t, err)
-		for err == nil {
-			_, err = st.Read(buf)
-		}
-		require.Equal(t, io.EOF, err)
-	})
+	return allocations(func() { ask(t, c.Conn, req) })
 }
 
 func allocationsH2(t testing.TB) float64 {
@@ -111,22 +101,4 @@ func allocationsH2(t testing.TB) float64 {
 	require.NoError(t, srv.Close())
 	<-done
 	return n
-}
-
-// BenchmarkRequest is a request for 1 KB, one after another, with a client that sends prepared bytes.
-func BenchmarkRequest(b *testing.B) {
-	s := serve(b, nil, http.HandlerFunc(oneKB), nil)
-	c := dialRaw(b, s)
-	req := frameBytes(frame.Headers, qpack.NewEncoder(0).AppendSection(nil, 0, pairs(requestFields...)))
-	buf := make([]byte, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		st, err := c.OpenStream(c.Context())
-		require.NoError(b, err)
-		_, err = st.WriteEnd(req)
-		require.NoError(b, err)
-		for err == nil {
-			_, err = st.Read(buf)
-		}
-	}
 }

@@ -224,6 +224,10 @@ func (x *exchange) callHandler(req *http.Request) (isOK bool) {
 		x.w.release()
 		x.abort(code)
 	}()
+	if req.RequestURI == "*" && req.Method == http.MethodOptions { // about the server, as in net/http
+		x.w.Header().Set("Content-Length", "0")
+		return true
+	}
 	x.sc.srv.handler().ServeHTTP(&x.w, req)
 	return true
 }

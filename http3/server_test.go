@@ -45,6 +45,8 @@ func TestRequests(t *testing.T) {
 		require.NotEmpty(t, m.header.Get("Date"))
 		m = c.open(join(c.headers(post("/")...), data("one "), data("two"))).end().response()
 		require.Equal(t, "POST / one two", m.body)
+		m = c.roundTrip(":method", "OPTIONS", ":scheme", "https", ":authority", "localhost", ":path", "*")
+		require.Equal(t, []string{"200", "", "0"}, []string{m.status, m.body, m.header.Get("Content-Length")})
 	})
 }
 
