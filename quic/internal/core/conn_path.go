@@ -22,7 +22,8 @@ const (
 	maxPaths = 4
 	// maxOtherResponses bounds the PATH_RESPONSE frames that wait to be sent on a path that is not in use.
 	maxOtherResponses = 2
-	// pathLinger is how long a server keeps a path that is not in use after the last packet has arrived from it.
+	// pathLinger is how long a server keeps a path that is not in use after the last packet has arrived from it, and a client
+	// the path to another address of its server.
 	pathLinger = 30 * time.Second
 )
 
@@ -224,7 +225,11 @@ func (c *Conn) arriveElsewhere() {
 		c.ids.local[o.unused].used = true
 		c.ids.issue(c)
 	}
-	if c.side == tlsprovider.Server {
+	switch {
+	case c.side == tlsprovider.Server:
+		o.path.until = c.now.Add(pathLinger)
+	case o.path != nil && !o.path.until.IsZero() && o.path.addrs.Remote != c.path.Remote:
+		// The server goes on sending from the address of the handshake, which the client has left for its preferred one.
 		o.path.until = c.now.Add(pathLinger)
 	}
 }

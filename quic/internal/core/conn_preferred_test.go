@@ -3,6 +3,7 @@ package core
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,6 +43,43 @@ func TestClientUsesPreferredAddress(t *testing.T) {
 	require.NoError(t, errOf(r.client))
 	require.Equal(t, preferredAddr, r.client.Path().Remote)
 	require.NoError(t, r.client.CheckInvariants())
+}
+
+// A server goes on sending from the address of the handshake after the client has moved: it has answered the challenge from
+// there, which is permitted. The client must not lose the server, so it keeps the path while packets arrive, and gives it up
+// afterwards.
+//
+// "A PATH_RESPONSE frame received on any network path validates the path on which the PATH_CHALLENGE was sent."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.3-1
+func TestServerStaysAtFirstAddress(t *testing.T) {
+	r := newRig(t, rigOptions{server: withPreferred})
+	r.onDatagram = func(from tlsprovider.Side, d []byte) bool {
+		return from == tlsprovider.Server || d[0]&0x80 != 0 || r.client.mig == nil || len(d) != MinInitialSize
+	}
+	r.pump()
+	give := func(from netip.AddrPort, b []byte) {
+		r.client.HandleTrain(r.now, Train{Path: Path{Remote: from}, Data: r.packet(client, recovery.SpaceApp, b, nil)})
+		require.NoError(t, errOf(r.client))
+		require.NoError(t, r.client.CheckInvariants())
+	}
+	first := Path{Remote: serverAddr}
+	ch := wire.PathResponse{Data: r.client.knownPath(&Path{Remote: preferredAddr}).check.challenges[0].data}
+	give(serverAddr, ch.Append(nil))
+	require.Equal(t, preferredAddr, r.client.Path().Remote)
+	for _, gap := range []time.Duration{time.Millisecond, 5 * time.Second, 5 * time.Second} {
+		r.now = r.now.Add(gap)
+		r.client.HandleTimeout(r.now)
+		give(serverAddr, []byte{byte(wire.FramePing)})
+		require.NotNil(t, r.client.knownPath(&first))
+	}
+	drops := r.client.Stats().Drops
+	require.Zero(t, drops.Total())
+	for range 2 { // the connection lives on, but not from there
+		r.now = r.now.Add(pathLinger / 2)
+		r.client.HandleTimeout(r.now)
+		give(preferredAddr, []byte{byte(wire.FramePing)})
+	}
+	require.Nil(t, r.client.knownPath(&first))
 }
 
 // A server answers at its preferred address, and moves there when a client has moved and is validated.
