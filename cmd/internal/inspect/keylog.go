@@ -11,13 +11,16 @@ import (
 // maxLogged bounds the connections of a KeyLog.
 const maxLogged = 1 << 20
 
-// A KeyLog holds the handshake secrets of connections, read from lines in the format of SSLKEYLOGFILE
-// (draft-ietf-tls-keylogfile).
+// A KeyLog holds the handshake secrets and the first application secrets of connections, read from lines in the format
+// of SSLKEYLOGFILE (draft-ietf-tls-keylogfile).
 type KeyLog struct {
-	secrets map[[32]byte]*[2][]byte // by client random: the client's and the server's secret
+	secrets map[[32]byte]*secrets // by client random
 }
 
-// Read adds the lines of r. Only handshake secrets are kept; other lines are ignored.
+// secrets are the secrets of a connection, of the client and of the server.
+type secrets struct{ handshake, application [2][]byte }
+
+// Read adds the lines of r. Lines with other secrets are ignored.
 func (k *KeyLog) Read(r io.Reader) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 0, 4096), 1<<20)
@@ -40,11 +43,15 @@ func (k *KeyLog) line(line string) {
 	if len(f) != 3 {
 		return
 	}
-	dir := fromClient
+	dir, application := fromClient, false
 	switch f[0] {
 	case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
 	case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
 		dir = fromServer
+	case "CLIENT_TRAFFIC_SECRET_0":
+		application = true
+	case "SERVER_TRAFFIC_SECRET_0":
+		dir, application = fromServer, true
 	default:
 		return
 	}
@@ -55,17 +62,27 @@ func (k *KeyLog) line(line string) {
 	}
 	id := [32]byte(random)
 	if k.secrets == nil {
-		k.secrets = make(map[[32]byte]*[2][]byte)
+		k.secrets = make(map[[32]byte]*secrets)
 	}
-	pair := k.secrets[id]
-	if pair == nil {
+	all := k.secrets[id]
+	if all == nil {
 		if len(k.secrets) >= maxLogged {
 			return
 		}
-		pair = new([2][]byte)
-		k.secrets[id] = pair
+		all = new(secrets)
+		k.secrets[id] = all
 	}
-	pair[dir] = secret
+	if application {
+		all.application[dir] = secret
+	} else {
+		all.handshake[dir] = secret
+	}
 }
 
-func (k *KeyLog) find(random [32]byte) *[2][]byte { return k.secrets[random] }
+// find returns the handshake secrets of a connection, or nil.
+func (k *KeyLog) find(random [32]byte) *[2][]byte {
+	if all := k.secrets[random]; all != nil {
+		return &all.handshake
+	}
+	return nil
+}

@@ -14,9 +14,13 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-// opener removes the protection of Handshake packets, given a secret from a key log. The providers never
+// opener removes the protection of packets of one direction, given a secret from a key log. The providers never
 // accept a secret from outside, so it uses the standard library.
 type opener struct {
+	suite   uint16
+	hash    func() hash.Hash
+	keyLen  int
+	prefix  string // of the labels
 	aead    cipher.AEAD
 	iv      []byte
 	mask    func(sample []byte) [5]byte
@@ -25,37 +29,58 @@ type opener struct {
 
 // newOpener derives the keys of one direction (RFC 9001, 5.1).
 func newOpener(version uint32, suite uint16, secret []byte) (*opener, error) {
-	prefix := "quic "
+	o := &opener{suite: suite, hash: sha256.New, keyLen: 16, prefix: "quic ", largest: -1}
 	if version == quicV2 {
-		prefix = "quicv2 "
+		o.prefix = "quicv2 "
 	}
-	h, keyLen := sha256.New, 16
 	switch suite {
 	case 0x1301:
 	case 0x1302:
-		h, keyLen = sha512.New384, 32
+		o.hash, o.keyLen = sha512.New384, 32
 	case 0x1303:
-		keyLen = chacha20poly1305.KeySize
+		o.keyLen = chacha20poly1305.KeySize
 	default:
 		return nil, fmt.Errorf("no packet protection for cipher suite 0x%04x", suite)
 	}
-	o := &opener{largest: -1}
-	key, err := expandLabel(h, secret, prefix+"key", keyLen)
+	hp, err := o.expand(secret, "hp", o.keyLen)
 	if err != nil {
 		return nil, err
 	}
-	if o.iv, err = expandLabel(h, secret, prefix+"iv", 12); err != nil {
+	if err := o.setMask(hp); err != nil {
 		return nil, err
 	}
-	hp, err := expandLabel(h, secret, prefix+"hp", keyLen)
-	if err != nil {
-		return nil, err
-	}
-	return o, o.setCiphers(suite, key, hp)
+	return o, o.setKey(secret)
 }
 
-func (o *opener) setCiphers(suite uint16, key, hp []byte) (err error) {
-	if suite == 0x1303 {
+// expand derives a value from a secret.
+func (o *opener) expand(secret []byte, label string, n int) ([]byte, error) {
+	return expandLabel(o.hash, secret, o.prefix+label, n)
+}
+
+// setKey derives the key and the IV from a secret.
+func (o *opener) setKey(secret []byte) error {
+	key, err := o.expand(secret, "key", o.keyLen)
+	if err != nil {
+		return err
+	}
+	if o.iv, err = o.expand(secret, "iv", 12); err != nil {
+		return err
+	}
+	if o.suite == 0x1303 {
+		o.aead, err = chacha20poly1305.New(key)
+		return err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return err
+	}
+	o.aead, err = cipher.NewGCM(block)
+	return err
+}
+
+// setMask sets the function that makes the masks of headers.
+func (o *opener) setMask(hp []byte) error {
+	if o.suite == 0x1303 {
 		o.mask = func(sample []byte) (mask [5]byte) {
 			c, err := chacha20.NewUnauthenticatedCipher(hp, sample[4:])
 			if err != nil {
@@ -65,8 +90,7 @@ func (o *opener) setCiphers(suite uint16, key, hp []byte) (err error) {
 			c.XORKeyStream(mask[:], mask[:])
 			return mask
 		}
-		o.aead, err = chacha20poly1305.New(key)
-		return err
+		return nil
 	}
 	header, err := aes.NewCipher(hp)
 	if err != nil {
@@ -78,12 +102,7 @@ func (o *opener) setCiphers(suite uint16, key, hp []byte) (err error) {
 		copy(mask[:], out[:])
 		return mask
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return err
-	}
-	o.aead, err = cipher.NewGCM(block)
-	return err
+	return nil
 }
 
 // expandLabel is HKDF-Expand-Label with an empty context (RFC 8446, 7.1).
@@ -105,7 +124,11 @@ func (o *opener) open(pkt []byte, pnOffset int) ([]byte, bool) {
 		return nil, false
 	}
 	mask := o.mask(pkt[pnOffset+4:][:16])
-	pkt[0] ^= mask[0] & 0x0f
+	hidden := byte(0x0f) // bits of the first byte: RFC 9001, section 5.4.1
+	if pkt[0]&0x80 == 0 {
+		hidden = 0x1f
+	}
+	pkt[0] ^= mask[0] & hidden
 	n := int(pkt[0]&3) + 1
 	pn := int64(0)
 	for i := range n {

@@ -17,6 +17,9 @@ type Case struct {
 	delay          time.Duration                // one way; 0 means 15 ms
 	impair         func(seed uint64) impairment // nil for none
 	longChain      bool                         // of certificates
+	opened         bool                         // the checks need the content of 1-RTT packets
+	crossTraffic   bool                         // a TCP connection uses the link as well
+	measured       bool                         // the result has the rate of the transfer
 	timeout        time.Duration                // 0 means 60 s
 	checks         []check
 	Short          bool // belongs to the short run
@@ -51,7 +54,7 @@ const (
 	megabyte = 1 << 20
 )
 
-// Cases returns the runner's test cases in its order, without crosstraffic, which needs a TCP flow beside QUIC.
+// Cases returns the runner's test cases and measurements, in its order.
 func Cases() []Case {
 	const second = time.Second
 	return []Case{
@@ -68,8 +71,8 @@ func Cases() []Case {
 		{Name: "http3", Abbr: "3", files: files(5*kilobyte, 10*kilobyte, 500*kilobyte)},
 		{Name: "blackhole", Abbr: "B", client: "transfer", server: "transfer", files: files(10 * megabyte),
 			impair: blackhole(5*second, 2*second)},
-		{Name: "keyupdate", Abbr: "U", server: "transfer", files: files(3 * megabyte), checks: []check{keysUpdated}, Short: true},
-		{Name: "ecn", Abbr: "E", files: files(100 * kilobyte), checks: []check{noRetry, marked}, Short: true},
+		{Name: "keyupdate", Abbr: "U", server: "transfer", files: files(3 * megabyte), opened: true, checks: []check{keysUpdated}, Short: true},
+		{Name: "ecn", Abbr: "E", files: files(100 * kilobyte), opened: true, checks: []check{noRetry, marked}, Short: true},
 		{Name: "amplificationlimit", Abbr: "A", client: "transfer", server: "transfer", files: files(5 * kilobyte), longChain: true,
 			impair: dropToServer(2, 3, 4, 5, 6, 7), checks: []check{amplification}},
 		{Name: "handshakeloss", Abbr: "L1", client: "multiconnect", server: "multiconnect", files: manyFiles(50, kilobyte, 0),
@@ -82,12 +85,14 @@ func Cases() []Case {
 			checks: []check{onlyIPv6}, Short: true},
 		{Name: "v2", Abbr: "V2", files: files(kilobyte), checks: []check{upgraded}, Short: true},
 		{Name: "rebind-port", Abbr: "BP", client: "transfer", server: "transfer", files: files(10 * megabyte),
-			impair: rebind(second, 5*second, false), checks: []check{rebound}},
+			impair: rebind(second, 5*second, false), opened: true, checks: []check{rebound}},
 		{Name: "rebind-addr", Abbr: "BA", client: "transfer", server: "transfer", files: files(10 * megabyte),
-			impair: rebind(second, 5*second, true), checks: []check{rebound, reboundAddr}},
+			impair: rebind(second, 5*second, true), opened: true, checks: []check{rebound, reboundAddr}},
 		{Name: "connectionmigration", Abbr: "CM", client: "transfer", host: "server46", files: files(2 * megabyte),
-			checks: []check{rebound, newConnID}},
-		{Name: "goodput", Abbr: "G", client: "transfer", server: "transfer", files: files(10 * megabyte)},
+			opened: true, checks: []check{rebound, newConnID}},
+		{Name: "goodput", Abbr: "G", client: "transfer", server: "transfer", files: files(10 * megabyte), measured: true},
+		{Name: "crosstraffic", Abbr: "C", client: "transfer", server: "transfer", files: files(25 * megabyte),
+			timeout: 180 * second, crossTraffic: true, measured: true},
 	}
 }
 

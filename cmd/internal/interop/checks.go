@@ -21,11 +21,9 @@ type evidence struct {
 	www, downloads string
 	trace          *trace
 	connections    []*inspect.Connection // as far as the key logs open them
-	qlogs          [2][]sentPacket       // of each end
 }
 
-// A check returns an error if a run has failed. The checks are the runner's; those that look at encrypted packets use
-// the qlogs of the endpoints.
+// A check returns an error if a run has failed. The checks are the runner's.
 type check func(*evidence) error
 
 // sameFiles fails unless the client has downloaded the files and nothing else.
@@ -234,11 +232,16 @@ func earlyData(e *evidence) error {
 	return nil
 }
 
+// contains reports whether an end has sent a 1-RTT packet for which f returns true.
+func (e *evidence) contains(from int, f func(*shortPacket) bool) bool {
+	return slices.ContainsFunc(e.trace.records, func(r record) bool { return r.from == from && r.opened != nil && f(r.opened) })
+}
+
 // keysUpdated fails unless both ends have used the second key phase.
 func keysUpdated(e *evidence) error {
 	for end, name := range []string{"client", "server"} {
-		if !slices.ContainsFunc(e.qlogs[end], func(p sentPacket) bool { return p.oneRTT && p.keyPhase }) {
-			return fmt.Errorf("the qlog of the %s has no packet of key phase 1", name)
+		if !e.contains(end, func(p *shortPacket) bool { return p.keyPhase }) {
+			return fmt.Errorf("the %s has sent no packet of key phase 1", name)
 		}
 	}
 	return nil
@@ -258,9 +261,7 @@ func marked(e *evidence) error {
 				}
 			}
 		}
-		reports := slices.ContainsFunc(e.qlogs[end], func(p sentPacket) bool {
-			return slices.ContainsFunc(p.frames, func(f qlogFrame) bool { return f.reportsECN() })
-		})
+		reports := e.contains(end, func(p *shortPacket) bool { return p.reportsECN })
 		if ect == 0 || ce > 0 || !reports {
 			return fmt.Errorf("the %s has sent %d packets with ECT and %d with CE, and acknowledgements with counts: %v", name, ect, ce, reports)
 		}
@@ -324,23 +325,39 @@ func (e *evidence) routes() map[route]bool {
 	return found
 }
 
-// rebound fails unless the server has sent on several paths, and for each but the first a PATH_CHALLENGE was answered.
-// The runner requires an answer to every challenge. But the server must also challenge the address that the client has
-// left (RFC 9000, section 9.3.3), from which no answer can come.
+// rebound fails unless the server has sent on several paths, its first packet on each new one has a PATH_CHALLENGE, and
+// the client has answered these.
 func rebound(e *evidence) error {
-	paths := len(e.routes())
-	if paths < 2 {
-		return errors.New("the server has sent on one path only")
-	}
-	challenges, responses := data(e.qlogs[server], "path_challenge"), data(e.qlogs[client], "path_response")
-	answered := 0
-	for c := range challenges {
-		if responses[c] {
-			answered++
+	seen := make(map[route]bool)
+	var challenges []string
+	responses := make(map[string]bool)
+	for i := range e.trace.records {
+		r := &e.trace.records[i]
+		switch to := (route{r.src, r.dst}); {
+		case r.arrived:
+		case r.from == client:
+			if r.opened != nil {
+				for _, data := range r.opened.responses {
+					responses[data] = true
+				}
+			}
+		case !seen[to]:
+			if len(seen) > 0 {
+				if r.opened == nil || len(r.opened.challenges) == 0 {
+					return fmt.Errorf("the first packet of the server on the path from %v to %v has no PATH_CHALLENGE", to.server, to.client)
+				}
+				challenges = append(challenges, r.opened.challenges...)
+			}
+			seen[to] = true
 		}
 	}
-	if answered < paths-1 {
-		return fmt.Errorf("the server has sent on %d paths, and %d of its challenges were answered", paths, answered)
+	if len(seen) < 2 {
+		return errors.New("the server has sent on one path only")
+	}
+	for _, data := range challenges {
+		if !responses[data] {
+			return fmt.Errorf("the client has not answered the PATH_CHALLENGE %x", data)
+		}
 	}
 	return nil
 }
@@ -357,29 +374,16 @@ func newConnID(e *evidence) error {
 	used := make(map[string]netip.AddrPort)
 	for i := range e.trace.records {
 		r := &e.trace.records[i]
-		if r.from == server || r.arrived || length < 0 || len(r.start) < 1+length {
+		if r.from == server || r.arrived || length < 0 || r.short < 1+length || len(r.long) > 0 {
 			continue
 		}
-		id := string(r.start[1 : 1+length])
+		id := string(r.packet[len(r.packet)-r.short:][1 : 1+length])
 		if to, ok := used[id]; ok && to != r.dst {
 			return fmt.Errorf("the client has used the connection ID %x to both %v and %v", id, to, r.dst)
 		}
 		used[id] = r.dst
 	}
 	return nil
-}
-
-// data returns the contents of frames of a type.
-func data(packets []sentPacket, kind string) map[string]bool {
-	found := make(map[string]bool)
-	for _, p := range packets {
-		for _, f := range p.frames {
-			if f.Type == kind {
-				found[f.Data] = true
-			}
-		}
-	}
-	return found
 }
 
 // reboundAddr fails unless the server has seen more than one IP address.

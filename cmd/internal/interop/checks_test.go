@@ -28,7 +28,7 @@ func long(kind byte, version byte, dcid, scid, token, payload string) string {
 // traceOf returns a trace of datagrams that were sent by the client (c) or the server (s), or arrived there from the
 // client (a).
 func traceOf(t *testing.T, datagrams ...string) *trace {
-	tr := new(trace)
+	tr := &trace{whole: true}
 	for _, d := range datagrams {
 		src, dst, from := clientAddr, serverAddr, client
 		if d[0] == 's' {
@@ -62,26 +62,54 @@ func TestCryptoSpans(t *testing.T) {
 	require.Equal(t, []span{{10, 13}, {0, 2}}, cryptoSpans([]byte(payload)))
 }
 
-func TestReadQlog(t *testing.T) {
-	log := "\x1e{\"name\":\"transport:packet_sent\",\"data\":{\"header\":{\"packet_type\":\"1RTT\",\"key_phase_bit\":\"1\"},\"frames\":[{\"frame_type\":\"ack\",\"ect0\":0}]}}\n" +
-		"\x1e{\"name\":\"transport:packet_sent\",\"data\":{\"header\":{\"packet_type\":\"1RTT\",\"key_phase_bit\":false},\"frames\":[{\"frame_type\":\"path_challenge\",\"data\":\"00ff\"}]}}\n" +
-		"\x1e{\"name\":\"transport:packet_received\",\"data\":{}}\n" +
-		"\x1e{\"name\":\"transport:packet_sent\",\"data"
-	packets, err := readQlog(strings.NewReader(log))
-	require.NoError(t, err)
-	require.Len(t, packets, 2)
-	require.True(t, packets[0].oneRTT && packets[0].keyPhase && packets[0].frames[0].reportsECN())
-	require.False(t, packets[1].keyPhase || packets[1].frames[0].reportsECN())
-	require.Equal(t, map[string]bool{"00ff": true}, data(packets, "path_challenge"))
-	_, err = readQlog(strings.NewReader("\x1e{\"name\":\"transport:packet_sent\",]\n"))
-	require.Error(t, err)
+// Every type of frame is skipped or read, and none is read beyond the packet.
+func TestShortPacket(t *testing.T) {
+	payload := "\x00\x01\x1e" + // PADDING, PING, HANDSHAKE_DONE
+		"\x02\x05\x00\x01\x00\x00\x00" + "\x03\x05\x00\x00\x00\x01\x02\x03" + // ACK
+		"\x04\x00\x01\x02" + "\x05\x00\x01" + "\x06\x0a\x03abc" + "\x07\x05token" +
+		"\x0a\x00\x04data" + "\x0e\x00\x04\x04data" + // STREAM
+		"\x10\x01\x11\x01\x02\x12\x01\x13\x01\x14\x01\x15\x01\x02\x16\x01\x17\x01" +
+		"\x18\x01\x00\x0212" + strings.Repeat("r", 16) + "\x19\x00" +
+		"\x1achalleng" + "\x1bresponse" + "\x24\x00\x01\x02\x01" + "\x40\xaf\x01\x02\x03\x04" + "\x31\x02dg" +
+		"\x1c\x00\x00\x02no" + "\x1d\x00\x02no"
+	var p shortPacket
+	require.True(t, p.parse([]byte(payload)))
+	require.Equal(t, shortPacket{reportsECN: true, challenges: []string{"challeng"}, responses: []string{"response"}}, p)
+	for n := range payload { // packets that are cut off
+		require.NotPanics(t, func() { new(shortPacket).parse([]byte(payload[:n])) })
+	}
+	for _, rest := range []string{"\x08\x00data", "\x0c\x00\x04data", "\x30datagram"} { // without a length
+		require.True(t, new(shortPacket).parse([]byte(rest)))
+	}
+	for _, bad := range []string{"\x20", "\x0a\x00\x05data", "\x02\x05\x00\x7f\xff\x00", "\x1a1234567"} {
+		require.False(t, new(shortPacket).parse([]byte(bad)), "%q", bad)
+	}
+}
+
+// openedTrace returns a trace of datagrams whose only packets are opened 1-RTT packets.
+func openedTrace(t *testing.T, from int, packets ...shortPacket) *trace {
+	tr := traceOf(t)
+	addOpened(t, tr, from, serverAddr, clientAddr, packets...)
+	return tr
+}
+
+func addOpened(t *testing.T, tr *trace, from int, serverAddr, clientAddr string, packets ...shortPacket) {
+	src, dst := clientAddr, serverAddr
+	if from == server {
+		src, dst = dst, src
+	}
+	for i := range packets {
+		tr.add(from, time.Time{}, false, parsed(t, src, dst, []byte("\x40x")))
+		tr.records[len(tr.records)-1].opened = &packets[i]
+	}
 }
 
 // Checks accept a run that is right and refuse those that are not.
 func TestChecks(t *testing.T) {
 	initial := "s" + long(typeInitial, 1, "", "server-1", "", "payload")
 	second := "s" + long(typeInitial, 1, "", "server-2", "", "payload")
-	phase := [2][]sentPacket{{{oneRTT: true, keyPhase: true}}, {{oneRTT: true, keyPhase: true}}}
+	updated := openedTrace(t, client, shortPacket{}, shortPacket{keyPhase: true})
+	addOpened(t, updated, server, serverAddr, clientAddr, shortPacket{keyPhase: true})
 	once := Case{handshakes: 1}
 	hello := func(suites ...uint16) *evidence {
 		h := new(inspect.ClientHello)
@@ -138,8 +166,8 @@ func TestChecks(t *testing.T) {
 		{"early data", earlyData, &evidence{trace: traceOf(t, "c"+long(typeEarly, 1, "x", "y", "", "payload"))}, ""},
 		{"no early data", earlyData, &evidence{trace: traceOf(t, "c\x40payload")}, "0 bytes in 0-RTT"},
 		{"late data", earlyData, &evidence{trace: traceOf(t, "c"+long(typeEarly, 1, "x", "y", "", "p"), "c\x40"+strings.Repeat("x", 6000))}, "in 1-RTT packets"},
-		{"key update", keysUpdated, &evidence{qlogs: phase}, ""},
-		{"key update of the client", keysUpdated, &evidence{qlogs: [2][]sentPacket{phase[0], nil}}, "server has no packet"},
+		{"key update", keysUpdated, &evidence{trace: updated}, ""},
+		{"key update of the client", keysUpdated, &evidence{trace: openedTrace(t, client, shortPacket{keyPhase: true})}, "server has sent no packet"},
 		{"no marks", marked, &evidence{trace: traceOf(t, initial)}, "0 packets with ECT"},
 		{"within the limit", amplification, &evidence{connections: chain, trace: traceOf(t, arrives, answer(2900), validates, answer(9000))}, ""},
 		{"above the limit", amplification, &evidence{connections: chain, trace: traceOf(t, arrives, answer(3100), validates)}, "not validated"},
@@ -159,14 +187,25 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// Paths count only if their challenges were answered, and need new connection IDs.
-func TestChecksOfPaths(t *testing.T) {
+// The server's first packet on a new path must have a challenge, which the client must answer. A later challenge on the
+// path that the client has left is not answered.
+func TestRebound(t *testing.T) {
+	const other = "10.0.0.1:1001"
+	path := func(packets ...shortPacket) *evidence {
+		tr := openedTrace(t, server, shortPacket{})
+		addOpened(t, tr, server, serverAddr, other, packets...)
+		addOpened(t, tr, server, serverAddr, clientAddr, shortPacket{challenges: []string{"old"}})
+		addOpened(t, tr, client, serverAddr, other, shortPacket{responses: []string{"answered"}})
+		return &evidence{trace: tr}
+	}
+	require.NoError(t, rebound(path(shortPacket{challenges: []string{"answered"}}, shortPacket{challenges: []string{"another"}})))
+	require.ErrorContains(t, rebound(path(shortPacket{}, shortPacket{challenges: []string{"answered"}})), "has no PATH_CHALLENGE")
+	require.ErrorContains(t, rebound(path(shortPacket{challenges: []string{"ignored"}})), "has not answered")
+}
+
+// Each path of a client needs a connection ID of its own.
+func TestNewConnID(t *testing.T) {
 	e := &evidence{trace: traceOf(t, "s"+long(typeInitial, 1, "", "12345678", "", "p"), "c\x4012345678payload")}
-	e.trace.add(server, time.Time{}, false, parsed(t, "10.0.0.3:443", clientAddr, []byte("\x40x")))
-	frame := func(kind string) []sentPacket { return []sentPacket{{frames: []qlogFrame{{Type: kind, Data: "01"}}}} }
-	require.ErrorContains(t, rebound(e), "0 of its challenges were answered")
-	e.qlogs = [2][]sentPacket{frame("path_response"), frame("path_challenge")}
-	require.NoError(t, rebound(e))
 	require.NoError(t, newConnID(e))
 	e.trace.add(client, time.Time{}, false, parsed(t, clientAddr, "10.0.0.3:443", []byte("\x4087654321payload")))
 	require.NoError(t, newConnID(e))
@@ -176,14 +215,12 @@ func TestChecksOfPaths(t *testing.T) {
 
 // Both ends must mark packets with ECT, report the marks of the other, and not mark with CE, which only routers do.
 func TestMarked(t *testing.T) {
-	ack, zero := qlogFrame{Type: "ack"}, uint64(0)
-	counts := ack
-	counts.ECT0 = &zero
+	ack, counts := shortPacket{}, shortPacket{reportsECN: true}
 	for _, c := range []struct {
-		name  string
-		ecn   [2][]byte // of the packets of each end
-		frame qlogFrame
-		want  string // the error; empty if there is none
+		name string
+		ecn  [2][]byte // of the packets of each end
+		sent shortPacket
+		want string // the error; empty if there is none
 	}{
 		{"ECT(0) and ECT(1)", [2][]byte{{2}, {1}}, counts, ""},
 		{"the server does not mark", [2][]byte{{2}, {0}}, counts, "the server has sent 0 packets with ECT"},
@@ -191,13 +228,13 @@ func TestMarked(t *testing.T) {
 		{"no reports", [2][]byte{{2}, {2}}, ack, "acknowledgements with counts: false"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sent := []sentPacket{{frames: []qlogFrame{c.frame}}}
-			e := &evidence{trace: new(trace), qlogs: [2][]sentPacket{sent, sent}}
+			e := &evidence{trace: new(trace)}
 			for end, addrs := range [2][2]string{{clientAddr, serverAddr}, {serverAddr, clientAddr}} {
 				for _, ecn := range c.ecn[end] {
 					p, ok := parseUDP(datagram(t, addrs[0], addrs[1], ecn, []byte("\x40x")))
 					require.True(t, ok)
 					e.trace.add(end, time.Time{}, false, &p)
+					e.trace.records[len(e.trace.records)-1].opened = &c.sent
 				}
 			}
 			if err := marked(e); c.want == "" {

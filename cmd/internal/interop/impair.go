@@ -152,11 +152,11 @@ type path struct {
 	trace trace // guarded by mu
 }
 
-// start begins the impairment and a new trace.
-func (h *path) start(impair impairment) {
+// start begins the impairment and a new trace. whole is that of the trace.
+func (h *path) start(impair impairment, whole bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.began, h.impair, h.trace = time.Now(), impair, trace{}
+	h.began, h.impair, h.trace = time.Now(), impair, trace{whole: whole}
 }
 
 // sent and arrived are the functions of a link.Config.

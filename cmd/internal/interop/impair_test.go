@@ -103,7 +103,7 @@ func TestRebind(t *testing.T) {
 // What is lost was sent and has not arrived.
 func TestPathTraces(t *testing.T) {
 	h := new(path)
-	h.start(dropToServer(1)(0))
+	h.start(dropToServer(1)(0), false)
 	for range 2 {
 		b := datagram(t, clientAddr, serverAddr, 1, []byte{0x40, 1, 2, 3})
 		h.sent(client, time.Now(), b)

@@ -14,6 +14,8 @@ func (r *Result) Outcome() string {
 		return "not supported"
 	case r.Err != nil:
 		return "FAILED: " + strings.ReplaceAll(r.Err.Error(), "\n", "; ")
+	case r.Rate > 0:
+		return fmt.Sprintf("passed: %.1f Mbit/s", r.Rate)
 	}
 	return "passed"
 }

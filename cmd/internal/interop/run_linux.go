@@ -45,6 +45,7 @@ type Result struct {
 	Unsupported    bool
 	Err            error // nil if the case has passed, or is not supported
 	Time           time.Duration
+	Rate           float64 // of the transfer in Mbit/s, if the case measures it
 }
 
 // A run is a case that is under way.
@@ -77,8 +78,34 @@ func Run(ctx context.Context, c Case, clientEndpoint, serverEndpoint Endpoint, d
 	if err == nil {
 		err = r.removeFiles()
 	}
+	if r.c.measured {
+		result.Rate = r.rate()
+	}
 	result.Err = err
 	return result
+}
+
+// rate returns the rate of the files in Mbit/s, from the server's first 1-RTT packet to its last.
+func (r *run) rate() float64 {
+	var first, last time.Time
+	r.path.mu.Lock()
+	defer r.path.mu.Unlock()
+	for i := range r.path.trace.records {
+		if rec := &r.path.trace.records[i]; rec.from == server && !rec.arrived && rec.short > 0 {
+			if first.IsZero() {
+				first = rec.at
+			}
+			last = rec.at
+		}
+	}
+	bits := 0
+	for _, f := range r.c.files {
+		bits += 8 * f.size
+	}
+	if last.Equal(first) {
+		return 0
+	}
+	return float64(bits) / 1e6 / last.Sub(first).Seconds()
 }
 
 // removeFiles removes the files of a run that has passed, which are large, but not the logs.
@@ -137,7 +164,14 @@ func (r *run) run(ctx context.Context, seed uint64) (err error) {
 	if r.c.impair != nil {
 		impair = r.c.impair(seed)
 	}
-	r.path.start(impair)
+	if r.c.crossTraffic {
+		flow, err := startTCP(r.ends[server], r.ends[client])
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, flow.close()) }()
+	}
+	r.path.start(impair, r.c.opened)
 	if err := r.runClient(ctx); err != nil {
 		return err
 	}
@@ -280,19 +314,19 @@ func (r *run) check() error {
 		if b, err := os.ReadFile(r.places[end].dir("logs/keys.log")); err == nil {
 			keys.Add(b)
 		}
-		var err error
-		if e.qlogs[end], err = readQlogs(r.places[end].dir("logs/qlog")); err != nil {
-			return err
-		}
 	}
 	in := inspect.New(inspect.Options{KeyLog: keys, Report: func(c *inspect.Connection) { e.connections = append(e.connections, c) }})
 	for _, rec := range e.trace.records {
-		if rec.packet != nil {
+		// A NAT changes the client's address, so the packets are those at the server's end.
+		if len(rec.long) > 0 && rec.arrived == (rec.from == client) {
 			in.Frame(capture.Frame{Time: rec.at, Link: layers.LinkTypeRaw, Data: rec.packet, Length: len(rec.packet)})
 		}
 	}
 	in.Finish()
 	var err error
+	if r.c.opened {
+		err = e.openShort(keys)
+	}
 	for _, check := range r.c.checks {
 		err = errors.Join(err, check(e))
 	}

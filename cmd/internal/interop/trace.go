@@ -18,26 +18,28 @@ type record struct {
 	src, dst netip.AddrPort
 	ecn      byte
 	length   int    // of the UDP payload
-	packet   []byte // the IP packet; nil for arrivals and for datagrams that begin with a 1-RTT packet
+	packet   []byte // the IP packet; mostly nil for datagrams that begin with a 1-RTT packet
 	long     []longPacket
-	short    int    // bytes of a 1-RTT packet at the end
-	start    []byte // of a datagram that begins with a 1-RTT packet: enough for its connection ID
+	short    int          // bytes of a 1-RTT packet at the end
+	opened   *shortPacket // this packet, if openShort was called
 }
 
 // A trace is what was sent and what has arrived, in this order.
-type trace struct{ records []record }
+type trace struct {
+	whole   bool // keeps the datagrams that begin with a 1-RTT packet
+	records []record
+}
 
 func (t *trace) add(from int, at time.Time, arrived bool, p *udpPacket) {
 	r := record{from: from, at: at, arrived: arrived, src: p.src, dst: p.dst, ecn: p.ecn, length: len(p.payload())}
-	if r.length > 0 && p.payload()[0]&0x80 != 0 {
-		packet := slices.Clone(p.ip)
-		r.long, r.short = splitDatagram(packet[len(packet)-r.length:])
-		if !arrived {
-			r.packet = packet
-		}
-	} else {
-		const maxConnID = 20
-		r.short, r.start = r.length, slices.Clone(p.payload()[:min(r.length, 1+maxConnID)])
+	switch long := r.length > 0 && p.payload()[0]&0x80 != 0; {
+	case long:
+		r.packet = slices.Clone(p.ip)
+		r.long, r.short = splitDatagram(r.packet[len(r.packet)-r.length:])
+	case t.whole && !arrived:
+		r.short, r.packet = r.length, slices.Clone(p.ip)
+	default:
+		r.short = r.length
 	}
 	t.records = append(t.records, r)
 }
