@@ -140,10 +140,11 @@ install: build
 clean:
 	rm -rf build/out cgo/*/zlinked_*.go
 
-# Runs the test cases of the QUIC interop runner without containers, ours with ours and with quic-go, and prints a
-# matrix: see docs/interop.md. CASES= and PAIRS= select some, such as CASES=handshake,retry PAIRS=native-s2n. Needs root.
+# Runs the test cases of the QUIC interop runner without containers, ours with ours and with other stacks, and prints a
+# matrix: see docs/interop.md. CASES= and PAIRS= select some, such as CASES=handshake,retry PAIRS=native-s2n. PEERS=
+# selects the stacks beside quic-go, such as PEERS=quinn; "none" leaves them out. Needs root.
 interop: bootstrap build
-	scripts/interop -cases "$${CASES:-}" -pairs "$${PAIRS:-}" -parallel "$${PARALLEL:-8}"
+	PEERS="$${PEERS:-all}" scripts/interop -cases "$${CASES:-}" -pairs "$${PAIRS:-}" -parallel "$${PARALLEL:-8}"
 
 # Encodes and decodes the published files of the QPACK interoperability tests. QIFS_DIR is a checkout of
 # https://github.com/qpackers/qifs.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -32,20 +33,21 @@ func main() {
 
 // options are the command line.
 type options struct {
-	ours, quicGo string
-	providers    string
-	cases        string
-	short        bool
-	pairs        string
-	dir          string
-	parallel     int
-	seed         uint64
+	ours      string
+	peers     []peer
+	providers string
+	cases     string
+	short     bool
+	pairs     string
+	dir       string
+	parallel  int
+	seed      uint64
 }
 
 func run() error {
 	var o options
 	flag.StringVar(&o.ours, "ours", "", "`directory` of our endpoint")
-	flag.StringVar(&o.quicGo, "quic-go", "", "`directory` of quic-go's endpoint; empty leaves it out")
+	flag.Func("peer", "another stack's `name=directory`, such as quic-go=endpoint; may be repeated", o.addPeer)
 	flag.StringVar(&o.providers, "providers", "native,s2n", "TLS `providers` of our endpoint")
 	flag.StringVar(&o.cases, "cases", "", "names or abbreviations of the `cases` to run; empty means all")
 	flag.BoolVar(&o.short, "short", false, "run only the cases that take little time")
@@ -98,25 +100,51 @@ func (o *options) again() error {
 	return err
 }
 
-// endpoints returns the endpoints of the matrix. Those of quic-go are not run against each other.
-func (o *options) endpoints() (es []interop.Endpoint) {
-	missing := []string{"E", "3"}
+// endpoints returns the endpoints of the matrix: ours, and those of other stacks.
+func (o *options) endpoints() (ours, others []interop.Endpoint) {
+	missing := []string{"3"}
 	for _, provider := range strings.Split(o.providers, ",") {
 		e := interop.Endpoint{Name: provider, Dir: o.ours, Env: []string{"PQQUIC_PROVIDER=" + provider}}
 		e.Unsupported = [2][]string{missing, missing}
 		if provider == "s2n" {
-			e.Unsupported = [2][]string{{"E", "3", "Z"}, {"E", "3", "Z"}}
+			e.Unsupported = [2][]string{{"3", "Z"}, {"3", "Z"}}
 		}
-		es = append(es, e)
+		ours = append(ours, e)
 	}
-	if o.quicGo != "" {
-		es = append(es, interop.Endpoint{Name: quicGo, Dir: o.quicGo,
-			Unsupported: [2][]string{{"E", "V2"}, {"E", "V2", "CM"}}, Silent: []string{"CM"}})
+	for _, p := range o.peers {
+		e := stacks[p.name]
+		e.Name, e.Dir = p.name, p.dir
+		others = append(others, e)
 	}
-	return es
+	return ours, others
 }
 
-const quicGo = "quic-go"
+// A peer is an endpoint of another stack.
+type peer struct{ name, dir string }
+
+// addPeer parses a value of the flag -peer.
+func (o *options) addPeer(value string) error {
+	name, dir, ok := strings.Cut(value, "=")
+	if _, known := stacks[name]; !ok || !known {
+		return fmt.Errorf("%q is not name=directory with one of the names %s", value, strings.Join(slices.Sorted(maps.Keys(stacks)), ", "))
+	}
+	o.peers = append(o.peers, peer{name, dir})
+	return nil
+}
+
+// stacks describes the endpoints of other stacks: what they do not support as a client and as a server, and why.
+var stacks = map[string]interop.Endpoint{
+	// Its endpoint does not know the test case ecn, and quic-go has no compatible version negotiation and no preferred
+	// address.
+	"quic-go": {Unsupported: [2][]string{{"E", "V2"}, {"E", "V2", "CM"}}, Silent: []string{"CM"}},
+	// quinn has version 1 only. Its client ignores preferred addresses, and its server goes on sending from the other one.
+	"quinn": {Env: []string{"STACK=quinn"}, Unsupported: [2][]string{{"3", "V2"}, {"3", "V2", "CM"}}, Silent: []string{"CM"}},
+	// s2n-quic has version 1 only, no resumption without its unstable feature, no early data, no preferred addresses, and no
+	// key update that a program asks for.
+	"s2n-quic": {Env: []string{"STACK=s2n-quic"}, Unsupported: [2][]string{{"3", "V2", "R", "Z", "U"}, {"3", "V2", "R", "Z", "CM"}}, Silent: []string{"CM"}},
+	// aioquic has classical key exchange groups only, no ECN, and no preferred addresses.
+	"aioquic": {Unsupported: [2][]string{{"3", "E"}, {"3", "E", "CM"}}, Silent: []string{"CM"}},
+}
 
 // selected returns the cases to run.
 func (o *options) selected() (cases []interop.Case, err error) {
@@ -138,13 +166,13 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoints := o.endpoints()
-	for _, e := range endpoints {
+	ours, others := o.endpoints()
+	for _, e := range slices.Concat(ours, others) {
 		if err := interop.Compliant(ctx, e, filepath.Join(o.dir, "compliance-"+e.Name)); err != nil {
 			return err
 		}
 	}
-	results := o.runAll(ctx, cases, endpoints)
+	results := o.runAll(ctx, cases, pairsOf(ours, others))
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -155,32 +183,47 @@ func (o *options) run(ctx context.Context) error {
 	return nil
 }
 
+// A pair is two endpoints that are run against each other.
+type pair struct{ client, server interop.Endpoint }
+
+func (p *pair) name() string { return p.client.Name + "-" + p.server.Name }
+
+// pairsOf returns the pairs of the matrix. Other stacks are not run against each other.
+func pairsOf(ours, others []interop.Endpoint) (pairs []pair) {
+	for _, us := range ours {
+		for _, server := range ours {
+			pairs = append(pairs, pair{us, server})
+		}
+		for _, them := range others {
+			pairs = append(pairs, pair{us, them}, pair{them, us})
+		}
+	}
+	return pairs
+}
+
 // runAll runs the cases for each pair, several at a time, and prints each result.
-func (o *options) runAll(ctx context.Context, cases []interop.Case, endpoints []interop.Endpoint) (results []interop.Result) {
+func (o *options) runAll(ctx context.Context, cases []interop.Case, pairs []pair) (results []interop.Result) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	slots := make(chan struct{}, o.parallel)
-	pairs := strings.FieldsFunc(o.pairs, func(r rune) bool { return r == ',' || r == ' ' })
+	chosen := strings.FieldsFunc(o.pairs, func(r rune) bool { return r == ',' || r == ' ' })
 	for _, c := range cases {
-		for _, client := range endpoints {
-			for _, server := range endpoints {
-				pair := client.Name + "-" + server.Name
-				if client.Name == quicGo && server.Name == quicGo || len(pairs) > 0 && !slices.Contains(pairs, pair) {
-					continue
-				}
-				slots <- struct{}{}
-				if ctx.Err() != nil {
-					return nil
-				}
-				wait.Go(func() {
-					r := interop.Run(ctx, c, client, server, filepath.Join(o.dir, c.Name+"-"+pair), o.seed)
-					mu.Lock()
-					defer mu.Unlock()
-					results = append(results, r)
-					fmt.Printf("%-20s client %-8s server %-8s %6.1fs  %s\n", c.Name, client.Name, server.Name, r.Time.Round(100*time.Millisecond).Seconds(), r.Outcome())
-					<-slots
-				})
+		for _, p := range pairs {
+			if len(chosen) > 0 && !slices.Contains(chosen, p.name()) {
+				continue
 			}
+			slots <- struct{}{}
+			if ctx.Err() != nil {
+				return nil
+			}
+			wait.Go(func() {
+				r := interop.Run(ctx, c, p.client, p.server, filepath.Join(o.dir, c.Name+"-"+p.name()), o.seed)
+				mu.Lock()
+				defer mu.Unlock()
+				results = append(results, r)
+				fmt.Printf("%-20s client %-8s server %-8s %6.1fs  %s\n", c.Name, p.client.Name, p.server.Name, r.Time.Round(100*time.Millisecond).Seconds(), r.Outcome())
+				<-slots
+			})
 		}
 	}
 	wait.Wait()
