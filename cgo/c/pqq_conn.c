@@ -7,6 +7,9 @@
 /* The maximum input that is kept while the handshake waits for a decision. A correct peer sends far less. */
 #define MAX_HELD 65536
 
+/* The maximum length of a ticket with its secret. A ClientHello with a longer one may exceed what a server accepts. */
+#define MAX_TICKET 8192
+
 #define MAX_NAME 255 /* of the name to verify */
 
 static int set_up(pqq_conn *c, const char *server_name, const uint8_t *params, size_t params_len)
@@ -159,7 +162,7 @@ pqq_ticket *pqq_ticket_restore(const uint8_t *in, size_t len, uint32_t lifetime)
 
 pqq_ticket *pqq_ticket_new(size_t len, uint32_t lifetime)
 {
-	pqq_ticket *t = len == 0 || len > 65536 ? NULL : pqq_alloc(sizeof(*t) + len);
+	pqq_ticket *t = len == 0 || len > MAX_TICKET ? NULL : pqq_alloc(sizeof(*t) + len);
 	if (t != NULL) {
 		pqq_handle_made();
 		t->lifetime = lifetime;

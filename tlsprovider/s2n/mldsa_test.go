@@ -1,12 +1,14 @@
 package s2n
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
@@ -64,6 +66,25 @@ func TestMLDSASigner(t *testing.T) {
 			_, err = p.NewServer(&wrong)
 			require.ErrorIs(t, err, errSignerKey)
 		})
+	}
+}
+
+// TestLongTicket checks that a client does not keep a ticket with which its ClientHello would be too long.
+func TestLongTicket(t *testing.T) {
+	p := newProvider(t)
+	if caps := p.Capabilities(); !caps.Tickets {
+		t.Skip("needs Tickets")
+	}
+	for length, kept := range map[int]int{7 << 10: 1, 9 << 10: 0, 20 << 10: 0} {
+		client, server, _ := tlstest.Configs(t)
+		converted, err := tlsprovider.FromTLSConfig(&tls.Config{NextProtos: server.NextProtos,
+			WrapSession: func(tls.ConnectionState, *tls.SessionState) ([]byte, error) { return make([]byte, length), nil }})
+		require.NoError(t, err)
+		converted.Certificates = server.Certificates
+		su := tlstest.Suite{Client: p, Server: native.New()}
+		pair := su.NewPair(t, client, converted)
+		pair.MustRun(t)
+		require.Equal(t, kept, pair.Tickets, "a ticket of %d bytes", length)
 	}
 }
 

@@ -29,6 +29,8 @@ type Flags struct {
 	CA         string
 	ServerName string
 	RequirePQ  bool
+	// RequirePQAuth is tlsprovider.Config.RequirePQAuth.
+	RequirePQAuth bool
 	// AllowClassical accepts libraries without post-quantum key exchange.
 	AllowClassical bool
 	JSON           bool
@@ -52,6 +54,7 @@ func (f *Flags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; with it, a server asks clients for a certificate")
 	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client requests and verifies; a demo certificate is valid for it and for localhost")
 	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
+	fs.BoolVar(&f.RequirePQAuth, "require-pq-auth", false, "fail unless the peer's certificates are post-quantum (ML-DSA); a server needs --ca")
 	fs.BoolVar(&f.AllowClassical, "allow-classical", false, "use an s2n-tls without post-quantum key exchange (VARIANT=openssl or historic)")
 	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
 	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
@@ -128,7 +131,7 @@ func (f *Flags) Config(stderr io.Writer) (*quic.Config, error) {
 		return nil, err
 	}
 	f.warning = p.Capabilities().Warning
-	t := &tlsprovider.Config{Policy: f.Policy, RequirePQ: f.RequirePQ, NextProtos: []string{f.ALPN}}
+	t := &tlsprovider.Config{Policy: f.Policy, RequirePQ: f.RequirePQ, RequirePQAuth: f.RequirePQAuth, NextProtos: []string{f.ALPN}}
 	if f.Groups != "" {
 		if t.Groups, err = tlsprovider.ParseGroups(f.Groups); err != nil {
 			return nil, err

@@ -168,3 +168,28 @@ func TestVersionAndLicenses(t *testing.T) {
 		require.Contains(t, l.stdout, "AWS-LC")
 	}
 }
+
+// TestPostQuantumCertificates runs the programs with ML-DSA certificates, where the providers have it, and checks that
+// --require-pq-auth refuses a classical one.
+func TestPostQuantumCertificates(t *testing.T) {
+	h := newHome(t)
+	file := func(name string) string { return "../../../../tlsprovider/tlstest/testdata/certs/" + name + ".pem" }
+	pq := []string{"--cert", file("ml-dsa-65"), "--key", file("ml-dsa-65-key")}
+	for _, p := range providers(t) {
+		t.Run(p, func(t *testing.T) {
+			classical := h.serve(t, "--provider", p, "--cert", file("ecdsa-p256"), "--key", file("ecdsa-p256-key"))
+			r := h.run(t, "pq_client", "--provider", p, "--connect", classical.addr, "--server-name", "server.test", "--ca",
+				file("root-ecdsa-p256"), "--require-pq-auth")
+			if strings.Contains(r.stderr, "has no ML-DSA") {
+				r.requireRefusal(t, "RequirePQAuth")
+				h.run(t, "pq_server", append(pq, "--provider", p, "--listen", "127.0.0.1:0")...).requireRefusal(t, "ML-DSA-65")
+				return
+			}
+			r.requireRefusal(t, "RequirePQAuth", "ecdsa_secp256r1_sha256")
+			s := h.serve(t, append(pq, "--provider", p)...)
+			r = h.run(t, "pq_client", "--provider", p, "--connect", s.addr, "--server-name", "server.test", "--ca", file("root-ml-dsa-65"),
+				"--require-pq", "--require-pq-auth")
+			require.Zero(t, r.code, r.stderr)
+		})
+	}
+}
