@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/pqquic/pqquic/examples/post-quantum/internal/demo"
+	"github.com/pqquic/pqquic/examples/internal/demo"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )

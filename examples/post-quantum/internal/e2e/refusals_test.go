@@ -163,7 +163,7 @@ func classicalServer(t *testing.T, h home, provider string) *server {
 
 // A client on a machine without the demonstration's authority explains how to get one.
 func TestNoAuthority(t *testing.T) {
-	newHome(t).run(t, "pq_client", "--provider", "native").requireRefusal(t, "start pq_server first", "--ca")
+	newHome(t).run(t, "pq_client", "--provider", "native").requireRefusal(t, "start the server of the demo first", "--ca")
 }
 
 // A group that is unavailable: Go omits the hybrids when a setting disables them.

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/pqquic/pqquic/examples/post-quantum/internal/demo"
+	"github.com/pqquic/pqquic/examples/internal/demo"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 

@@ -1,5 +1,5 @@
-// Package demo contains what pq_server and pq_client share: flags, the choice of a provider, certificates
-// for the demonstration, and printing the outcome.
+// Package demo contains what the example programs share: flags, the choice of a provider, certificates for the
+// demonstration, and printing the outcome.
 package demo
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Flags are the flags of both programs.
+// Flags are the flags of the programs.
 type Flags struct {
 	Program    string
 	Provider   string
@@ -45,18 +45,23 @@ type Flags struct {
 
 // Register defines the flags.
 func (f *Flags) Register(fs *flag.FlagSet) {
-	fs.StringVar(&f.Provider, "provider", "", "TLS `provider`: s2n or native (default: s2n when it is linked, else native)")
-	fs.StringVar(&f.Groups, "groups", "", "key exchange `groups`, comma-separated: "+tlsprovider.GroupList(tlsprovider.AllGroups()))
+	f.RegisterTLS(fs)
 	fs.StringVar(&f.Policy, "policy", "", "s2n-tls security `policy` by name, instead of --groups")
 	fs.StringVar(&f.ALPN, "alpn", "pq-example", "application `protocol`")
-	fs.StringVar(&f.Cert, "cert", "", "certificate chain, a PEM `file`")
-	fs.StringVar(&f.Key, "key", "", "private key, a PEM `file`")
 	fs.StringVar(&f.CA, "ca", "", "trusted roots, a PEM `file`; with it, a server asks clients for a certificate")
 	fs.StringVar(&f.ServerName, "server-name", "", "`name` that the client requests and verifies; a demo certificate is valid for it and for localhost")
+	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
+}
+
+// RegisterTLS defines the flags that a server with a given application protocol has, too.
+func (f *Flags) RegisterTLS(fs *flag.FlagSet) {
+	fs.StringVar(&f.Provider, "provider", "", "TLS `provider`: s2n or native (default: s2n when it is linked, else native)")
+	fs.StringVar(&f.Groups, "groups", "", "key exchange `groups`, comma-separated: "+tlsprovider.GroupList(tlsprovider.AllGroups()))
+	fs.StringVar(&f.Cert, "cert", "", "certificate chain, a PEM `file`")
+	fs.StringVar(&f.Key, "key", "", "private key, a PEM `file`")
 	fs.BoolVar(&f.RequirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
 	fs.BoolVar(&f.RequirePQAuth, "require-pq-auth", false, "fail unless the peer's certificates are post-quantum (ML-DSA); a server needs --ca")
 	fs.BoolVar(&f.AllowClassical, "allow-classical", false, "use an s2n-tls without post-quantum key exchange (VARIANT=openssl or historic)")
-	fs.BoolVar(&f.JSON, "json", false, "print the outcome as one JSON object on stdout")
 	fs.BoolVar(&f.Version, "version", false, "print versions and exit")
 	fs.BoolVar(&f.Licenses, "licenses", false, "print the licences of this program's parts and exit")
 }

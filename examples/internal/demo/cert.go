@@ -27,8 +27,9 @@ const (
 	leafLifetime = 24 * time.Hour
 )
 
-// caFile returns the path of the authority's file, which holds its certificate and then its key.
-func caFile() (string, error) {
+// CAFile returns the path of the authority's file, which holds its certificate and then its key. Clients with a flag --ca
+// accept it.
+func CAFile() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		dir = filepath.Join(os.TempDir(), fmt.Sprintf("pqquic-%d", os.Getuid()))
@@ -46,15 +47,15 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// DemoRoots returns the roots that verify a pq_server without --cert on this machine.
+// DemoRoots returns the roots that verify a server without --cert on this machine.
 func DemoRoots() (*tlsprovider.Roots, error) {
-	file, err := caFile()
+	file, err := CAFile()
 	if err != nil {
 		return nil, err
 	}
 	ca, err := readAuthority(file)
 	if err != nil {
-		return nil, fmt.Errorf("no demo certificate authority on this machine (%w): start pq_server first, or give --ca", err)
+		return nil, fmt.Errorf("no demo certificate authority on this machine (%w): start the server of the demo first, or give --ca", err)
 	}
 	roots := new(tlsprovider.Roots)
 	roots.AddDER(ca.cert.Raw)
@@ -63,7 +64,7 @@ func DemoRoots() (*tlsprovider.Roots, error) {
 
 // DemoCertificate makes a certificate for localhost, and for extraName if that is not empty.
 func DemoCertificate(extraName string) (tlsprovider.Certificate, error) {
-	file, err := caFile()
+	file, err := CAFile()
 	if err != nil {
 		return tlsprovider.Certificate{}, err
 	}
@@ -78,7 +79,7 @@ func DemoCertificate(extraName string) (tlsprovider.Certificate, error) {
 	if extraName != "" && extraName != "localhost" {
 		names = append(names, extraName)
 	}
-	tmpl := template("pq_server demo", leafLifetime)
+	tmpl := template("pqquic demo", leafLifetime)
 	tmpl.DNSNames = names
 	tmpl.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
