@@ -17,6 +17,7 @@ const (
 	isolationCounted   = "clients refused by the server's own count at twice the rate, %"
 	isolationRefused   = "clients that saw a refusal at twice the rate, %"
 	isolationValidated = "clients asked to validate their address at twice the rate, %"
+	isolationSurplus   = "surplus refused or asked to validate at twice the rate, %"
 )
 
 const (
@@ -32,7 +33,8 @@ func isolationWorkload() workload {
 		name: isolation,
 		metrics: []metric{{name: isolationAdded, signed: true}, {name: isolationAnswered, signed: true},
 			{name: isolationLate, signed: true}, {name: isolationDone, signed: true}, {name: isolationRefused, signed: true},
-			{name: isolationValidated, signed: true}, {name: isolationCounted, signed: true, detail: true},
+			{name: isolationValidated, signed: true}, {name: isolationSurplus, signed: true},
+			{name: isolationCounted, signed: true, detail: true},
 			{name: "p99 µs without handshakes", detail: true},
 			{name: "p99 µs at half the rate", detail: true}, {name: "p99 µs at twice the rate", detail: true},
 			{name: "handshakes/s sustained", detail: true}, {name: "handshakes/s offered at twice the rate", detail: true},
@@ -111,11 +113,17 @@ func (c *crowd) measure() (figures, error) {
 		"p99 µs of a handshake at twice the rate": micros(load.p99),
 	}
 	refusedAfter, validatedAfter, err := c.refusals()
+	handled := load.refused
 	if refused >= 0 {
-		f[isolationCounted] = percent(refusedAfter-refused, load.offered())
+		handled = refusedAfter - refused
+		f[isolationCounted] = percent(handled, load.offered())
 	}
 	if validated >= 0 {
+		handled += validatedAfter - validated
 		f[isolationValidated] = percent(validatedAfter-validated, load.offered())
+	}
+	if refused >= 0 || validated >= 0 {
+		f[isolationSurplus] = load.surplus(handled)
 	}
 	time.Sleep(c.cooldown)
 	return f, err
@@ -126,6 +134,16 @@ func (c *crowd) measure() (figures, error) {
 func (c *crowd) offerLimit() time.Duration { return max(c.window/2, 100*time.Millisecond) }
 
 func (d done) offered() int64 { return d.amount + d.failed + d.late + d.refused }
+
+// surplus returns the percentage of the handshakes that were not done which the server refused or asked to validate their
+// address. handled is the number of clients that it did this to, done or not.
+func (d done) surplus(handled int64) float64 {
+	surplus := d.offered() - d.amount
+	if surplus == 0 {
+		return 100
+	}
+	return percent(min(handled, surplus), surplus)
+}
 
 func percent(part, of int64) float64 { return 100 * float64(part) / float64(max(of, 1)) }
 

@@ -40,3 +40,13 @@ func TestOffer(t *testing.T) {
 		require.Equal(t, int64(5), d.offered())
 	})
 }
+
+// A server that asks more clients to validate their addresses than there are handshakes that are not done has handled the whole
+// surplus.
+func TestSurplus(t *testing.T) {
+	load := done{amount: 40, failed: 1, late: 50, refused: 9}
+	for handled, want := range map[int64]float64{0: 0, 9: 15, 60: 100, 130: 100} {
+		require.InDelta(t, want, load.surplus(handled), 1e-9, "%d clients", handled)
+	}
+	require.InDelta(t, 100, done{amount: 5}.surplus(0), 1e-9, "no surplus")
+}

@@ -107,10 +107,12 @@ func TestAimsAreMeasured(t *testing.T) {
 	}
 	for _, a := range aims {
 		require.Contains(t, metrics, a.workload+a.metric, a.what)
-		for _, target := range []*target{a.s2n, a.native} {
+		for i, target := range []*target{a.s2n, a.native} {
 			if target == nil {
 				continue
 			}
+			require.Contains(t, stackNames(), ours[i]+a.suffix)
+			require.True(t, supports(ours[i]+a.suffix, a.workload), a.what)
 			for _, stack := range target.to {
 				require.Contains(t, stackNames(), stack)
 				require.True(t, supports(stack, a.workload), "%s, %s", a.what, stack)

@@ -17,6 +17,7 @@ import (
 	xquic "golang.org/x/net/quic"
 
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
@@ -24,12 +25,14 @@ import (
 
 // goStacks open an endpoint on a new socket.
 var goStacks = map[string]func(*settings) (endpoint, error){
-	"pqquic-s2n":    openOurs,
-	"pqquic-native": openOurs,
-	"quic-go":       openQuicGo,
-	"x/net":         openXNet,
-	tlsTCP:          openTLSTCP,
-	rawFloor:        openFloor,
+	"pqquic-s2n":                openOurs,
+	"pqquic-native":             openOurs,
+	"pqquic-s2n" + bbrSuffix:    openOurs,
+	"pqquic-native" + bbrSuffix: openOurs,
+	"quic-go":                   openQuicGo,
+	"x/net":                     openXNet,
+	tlsTCP:                      openTLSTCP,
+	rawFloor:                    openFloor,
 }
 
 // groups are the key exchanges that the runner asks for.
@@ -40,10 +43,13 @@ var rustStacks = []string{"s2n-quic-s2n-tls", "s2n-quic-rustls", "quinn"}
 
 func isRust(stack string) bool { return slices.Contains(rustStacks, stack) }
 
+// bbrSuffix is the end of the names of our stacks with BBR instead of CUBIC, for the emulated links.
+const bbrSuffix = "-bbr"
+
 // stackNames returns all stacks in the order of the report.
 func stackNames() []string {
-	return append([]string{"pqquic-s2n", "pqquic-native"}, append(slices.Clone(rustStacks),
-		"quic-go", "x/net", tlsTCP, rawFloor)...)
+	return slices.Concat(ours, []string{ours[0] + bbrSuffix, ours[1] + bbrSuffix}, rustStacks,
+		[]string{"quic-go", "x/net", tlsTCP, rawFloor})
 }
 
 // baseSuffix is the end of the names of our stacks at the commit that make bench-compare compares with.
@@ -59,6 +65,10 @@ func comparedNames() (names []string) {
 
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
+	link := strings.HasPrefix(workload, "link-")
+	if strings.HasSuffix(stack, bbrSuffix) {
+		return link
+	}
 	switch workload {
 	case locks:
 		return slices.Contains(ours, strings.TrimSuffix(stack, baseSuffix))
@@ -67,8 +77,7 @@ func supports(stack, workload string) bool {
 	}
 	switch stack {
 	case tlsTCP: // one stream a connection, whose end closes the connection
-		return slices.Contains([]string{"connect-1", "connect-32", "bulk-down-1", "bulk-up-1", allocations}, workload) ||
-			strings.HasPrefix(workload, "link-")
+		return slices.Contains([]string{"connect-1", "connect-32", "bulk-down-1", "bulk-up-1", allocations}, workload) || link
 	case rawFloor: // retransmits nothing
 		return workload == "bulk-down-1" || workload == jumbo
 	}
@@ -101,7 +110,7 @@ type ourEndpoint struct {
 // provider returns the TLS provider of one of our stacks.
 func (s *settings) provider() (tlsprovider.Provider, error) {
 	switch {
-	case s.stack == "pqquic-native":
+	case strings.TrimSuffix(s.stack, bbrSuffix) == "pqquic-native":
 		return native.New(), nil
 	case s.group == classicalGroup:
 		return s2n.New(s2n.AllowClassical())
@@ -130,6 +139,9 @@ func openOurs(s *settings) (endpoint, error) {
 	const largest = 9000 - 20 - 8
 	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout,
 		DisablePathMTUDiscovery: s.datagram < largest, TLS: s.providerConfig()}
+	if strings.HasSuffix(s.stack, bbrSuffix) {
+		cfg.CongestionControl = congestion.BBR()
+	}
 	sock, err := newSocket(s)
 	if err != nil {
 		return nil, err
