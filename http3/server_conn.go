@@ -192,7 +192,7 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 		return
 	}
 	x := &exchange{sc: sc, priority: p, hasPriority: hasPriority}
-	x.init(&sc.conn, qs)
+	x.init(&sc.conn, qs, qs.Context)
 	x.w.x = x
 	x.serve()
 	if x.w.isHijacked { // the request lasts until its response has ended

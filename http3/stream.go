@@ -1,6 +1,7 @@
 package http3
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +17,8 @@ import (
 type messageStream struct {
 	c  *conn
 	qs *quic.Stream
+	// reading returns the context that ends a wait for QPACK's dynamic table. A client's lasts longer than its request.
+	reading func() context.Context
 
 	// The receiving direction.
 	phase    recvPhase
@@ -38,7 +41,10 @@ const (
 	afterTrailers                  // nothing
 )
 
-func (s *messageStream) init(c *conn, qs *quic.Stream) { s.c, s.qs, s.declared = c, qs, -1 }
+// init prepares for the stream of a request. reading returns a context that ends with its receiving direction.
+func (s *messageStream) init(c *conn, qs *quic.Stream, reading func() context.Context) {
+	s.c, s.qs, s.reading, s.declared = c, qs, reading, -1
+}
 
 // nextFrame finds the header of the next frame that has a meaning. Its length is in skip, and what has arrived of the payload
 // in view. At the end of the stream it returns io.EOF.
@@ -163,7 +169,7 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	}
 	n := int(h.Length)
 	if len(s.view) == n {
-		err := s.c.decodeSection(s.qs.Context, deadline, s.qs.ID(), s.view, sec.add)
+		err := s.c.decodeSection(s.reading, deadline, s.qs.ID(), s.view, sec.add)
 		if err == nil {
 			_, err = s.qs.Discard(s.skip + n)
 		}
@@ -182,7 +188,7 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	} else if err != nil {
 		return s.c.closeError(err)
 	}
-	return s.c.decodeSection(s.qs.Context, deadline, s.qs.ID(), b, sec.add)
+	return s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, sec.add)
 }
 
 // startBody says that the header section was the last one before the content, which has the declared length, or any if it is -1.

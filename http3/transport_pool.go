@@ -1,0 +1,196 @@
+package http3
+
+import (
+	"context"
+	"net"
+	"net/http/httptrace"
+	"net/url"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/pqquic/pqquic/quic"
+)
+
+// A pooled is a connection of a Transport, or one that is being dialed.
+type pooled struct {
+	done   chan struct{} // closed when cc or err is set
+	cc     *ClientConn
+	err    error
+	cancel context.CancelCauseFunc // ends the dialing
+	// waiting is the number of requests that wait for the dialing. When none is left, it ends.
+	waiting int
+	isEarly bool // it was dialed for early data
+}
+
+// authorityAddr returns the address to dial for a URL, which is also the key of the pool.
+func authorityAddr(u *url.URL) (string, error) {
+	host, port := u.Hostname(), u.Port()
+	if port == "" {
+		port = "443"
+	}
+	host, err := punycode(host)
+	return net.JoinHostPort(host, port), err
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// punycode returns a host, with or without a port, in the form in which it is sent.
+func punycode(host string) (string, error) {
+	if isASCII(host) {
+		return host, nil
+	}
+	return httpguts.PunycodeHostPort(host)
+}
+
+// getConn returns a connection to addr with a place for a request, which it dials if there is none. isReused reports whether the
+// connection has been used before.
+func (t *Transport) getConn(ctx context.Context, addr string, early bool, opt RoundTripOpt) (cc *ClientConn, isReused bool, err error) {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(addr)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, false, err
+	}
+	for range maxRetries {
+		t.mu.Lock()
+		p := t.conns[addr]
+		switch {
+		case t.isClosed:
+			t.mu.Unlock()
+			return nil, false, ErrTransportClosed
+		case p != nil && p.cc != nil && !p.cc.reserve():
+			delete(t.conns, addr)
+			p = nil
+		case p != nil && p.cc != nil:
+			t.mu.Unlock()
+			return p.cc.got(trace)
+		}
+		if p == nil && opt.OnlyCachedConn {
+			t.mu.Unlock()
+			return nil, false, ErrNoCachedConn
+		}
+		if p == nil {
+			p = t.startDial(ctx, addr, early)
+		}
+		p.waiting++
+		t.mu.Unlock()
+		if err := t.await(ctx, p); err != nil {
+			return nil, false, err
+		}
+	}
+	return nil, false, errNotUsable
+}
+
+// await waits for a connection that is being dialed. mu is not held.
+func (t *Transport) await(ctx context.Context, p *pooled) error {
+	select {
+	case <-p.done:
+		return p.err
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.waiting--; p.waiting == 0 {
+		p.cancel(context.Cause(ctx))
+	}
+	return context.Cause(ctx)
+}
+
+// startDial begins to dial. mu is held.
+func (t *Transport) startDial(ctx context.Context, addr string, early bool) *pooled {
+	p := &pooled{done: make(chan struct{}), isEarly: early}
+	// The values of the context, of which Dial and traces make use, but not its end: other requests may wait, too.
+	ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	if t.conns == nil {
+		t.conns = make(map[string]*pooled)
+	}
+	t.conns[addr] = p
+	go func() {
+		cc, err := t.dial(ctx, addr, early)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		p.cc, p.err = cc, err
+		switch {
+		case err != nil:
+			t.forget(addr, p)
+		case t.isClosed:
+			p.err = ErrTransportClosed
+			go cc.Close()
+		default:
+			go cc.whenUnusable(func() {
+				t.mu.Lock()
+				defer t.mu.Unlock()
+				t.forget(addr, p)
+			})
+		}
+		p.cancel(nil)
+		close(p.done)
+	}()
+	return p
+}
+
+// forget removes a connection from the pool. mu is held.
+func (t *Transport) forget(addr string, p *pooled) {
+	if t.conns[addr] == p {
+		delete(t.conns, addr)
+	}
+}
+
+// cached returns the connections of the pool.
+func (t *Transport) cached() (all []*ClientConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.conns {
+		if p.cc != nil {
+			all = append(all, p.cc)
+		}
+	}
+	return all
+}
+
+// dial dials a connection and begins HTTP/3 on it.
+func (t *Transport) dial(ctx context.Context, addr string, early bool) (*ClientConn, error) {
+	cfg, err := t.dialConfig(addr)
+	if err != nil {
+		return nil, err
+	}
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	qc, err := t.dialQUIC(ctx, addr, cfg, early)
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(traceState(qc), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.newClientConn(qc, addr)
+}
+
+func (t *Transport) dialQUIC(ctx context.Context, addr string, cfg *quic.Config, early bool) (*quic.Conn, error) {
+	switch {
+	case t.Dial != nil:
+		return t.Dial(ctx, addr, cfg)
+	case early && cfg.TLS.EarlyData:
+		return quic.DialEarly(ctx, "udp", addr, cfg)
+	}
+	return quic.Dial(ctx, "udp", addr, cfg)
+}
+
+// idleTimeout returns IdleConnTimeout with its default.
+func (t *Transport) idleTimeout() time.Duration {
+	if t.IdleConnTimeout == 0 {
+		return 90 * time.Second
+	}
+	return t.IdleConnTimeout
+}
