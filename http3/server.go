@@ -237,6 +237,9 @@ func (s *Server) startConn(qc *quic.Conn) (*serverConn, error) {
 	}
 	sc := newServerConn(s, qc)
 	if !s.add(sc) {
+		if sc.reqs.idle != nil {
+			sc.reqs.idle.Stop()
+		}
 		return nil, errors.Join(ErrServerClosed, qc.CloseWithError(uint64(ErrCodeNoError), ""))
 	}
 	return sc, sc.start()

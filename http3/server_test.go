@@ -438,6 +438,63 @@ func TestResponseController(t *testing.T) {
 	})
 }
 
+// A read deadline that passes anywhere within the request's frames loses nothing: the next Read continues.
+func TestReadDeadlineWithinFrames(t *testing.T) {
+	body := join(frameBytes(0x21, bytes.Repeat([]byte{7}, 40)), data("0123456789"), frameBytes(0x21, nil), data("abc"))
+	for name, read := range map[string]func(r io.Reader, w io.Writer) error{
+		"Read": func(r io.Reader, w io.Writer) error {
+			_, err := io.Copy(w, struct{ io.Reader }{r})
+			return err
+		},
+		"WriteTo": func(r io.Reader, w io.Writer) error {
+			_, err := r.(io.WriterTo).WriteTo(w)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expired := make(chan struct{})
+			s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var b bytes.Buffer
+				rc := http.NewResponseController(w)
+				for {
+					must(rc.SetReadDeadline(time.Now().Add(5 * time.Millisecond)))
+					err := read(r.Body, &b)
+					if err == nil {
+						break
+					}
+					if !errors.Is(err, os.ErrDeadlineExceeded) {
+						panic(err)
+					}
+					must(rc.SetReadDeadline(time.Time{}))
+					expired <- struct{}{}
+				}
+				_, _ = w.Write(b.Bytes())
+			}), nil)
+			c := dialRaw(t, s)
+			req := c.open(c.headers(post("/")...))
+			for i := range body {
+				<-expired
+				_, err := req.Write(body[i : i+1])
+				require.NoError(t, err)
+			}
+			<-expired
+			require.NoError(t, req.CloseWrite())
+			done := make(chan struct{})
+			go func() { // the deadline may pass once more
+				for {
+					select {
+					case <-expired:
+					case <-done:
+						return
+					}
+				}
+			}()
+			require.Equal(t, "0123456789abc", req.response().body)
+			close(done)
+		})
+	}
+}
+
 // After the handler has returned, its ResponseWriter and body do nothing.
 func TestUseAfterHandler(t *testing.T) {
 	var w http.ResponseWriter

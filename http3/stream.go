@@ -25,6 +25,7 @@ type messageStream struct {
 	isTunnel bool   // CONNECT: only DATA frames are permitted from now on
 	left     uint64 // bytes of the DATA frame that are not consumed
 	skip     int    // bytes of the frame's header that are not consumed, and come before left
+	drop     uint64 // bytes that are to be discarded first, because a deadline has prevented it
 	view     []byte // bytes of the frame that have arrived, if skip is not 0
 	received int64  // bytes of DATA frames
 	declared int64  // Content-Length, or -1
@@ -49,6 +50,9 @@ func (s *messageStream) init(c *conn, qs *quic.Stream, reading func() context.Co
 // nextFrame finds the header of the next frame that has a meaning. Its length is in skip, and what has arrived of the payload
 // in view. At the end of the stream it returns io.EOF.
 func (s *messageStream) nextFrame() (frame.Header, error) {
+	if err := s.settle(); err != nil {
+		return frame.Header{}, err
+	}
 	for {
 		b, err := s.qs.Peek(1)
 		h, n := frame.ParseHeader(b)
@@ -106,17 +110,25 @@ func (s *messageStream) otherFrame(h frame.Header, n int) error {
 	if err := s.c.countJunk(); err != nil {
 		return s.c.fail(err)
 	}
-	return s.discard(uint64(n), h.Length)
+	return s.consume(uint64(n) + h.Length)
 }
 
-// discard consumes a frame's header of n bytes and its payload.
-func (s *messageStream) discard(n, length uint64) error {
-	for left := n + length; left > 0; {
-		d, err := s.qs.Discard(int(min(left, 1<<30)))
-		left -= uint64(d)
-		if err == io.EOF && left > 0 {
+// consume discards the next n bytes of the stream. What a deadline prevents is done before the next read.
+func (s *messageStream) consume(n uint64) error {
+	s.drop += n
+	return s.settle()
+}
+
+// settle discards what is to be discarded.
+func (s *messageStream) settle() error {
+	for s.drop > 0 {
+		n, err := s.qs.Discard(int(min(s.drop, 1<<30)))
+		if s.drop -= uint64(n); s.drop == 0 {
+			break
+		}
+		if err == io.EOF {
 			return s.c.fail(truncated(s.qs))
-		} else if err != nil && left > 0 {
+		} else if err != nil {
 			return s.c.closeError(err)
 		}
 	}
@@ -171,15 +183,14 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	if len(s.view) == n {
 		err := s.c.decodeSection(s.reading, deadline, s.qs.ID(), s.view, sec.add)
 		if err == nil {
-			_, err = s.qs.Discard(s.skip + n)
+			err = withoutTimeout(s.consume(uint64(s.skip + n)))
 		}
 		s.skip, s.view = 0, nil
 		return err
 	}
-	if err := s.discard(uint64(s.skip), 0); err != nil {
+	if err := s.dropHeader(); err != nil {
 		return err
 	}
-	s.skip, s.view = 0, nil
 	buf := getBuffer(n)
 	defer putBuffer(buf)
 	b := (*buf)[:n]
@@ -226,6 +237,7 @@ func (s *messageStream) nextData() error {
 			if errors.Is(err, errHeaderTooLarge) {
 				err = streamErrorf(ErrCodeExcessiveLoad, "the trailer section is larger than %d bytes", s.c.cfg.maxHeader)
 			}
+			s.readErr = err // also if a deadline has passed: part of the section is gone
 			return err
 		}
 		s.phase = afterTrailers
@@ -286,7 +298,7 @@ func (s *messageStream) read(p []byte) (n int, err error) {
 	if s.skip > 0 {
 		if n = copy(p, s.view); n > 0 {
 			// The header and the content go in one step.
-			_, err = s.qs.Discard(s.skip + n)
+			err = withoutTimeout(s.consume(uint64(s.skip + n)))
 			s.skip, s.view = 0, nil
 			s.consumed(n)
 			return n, err
@@ -294,6 +306,9 @@ func (s *messageStream) read(p []byte) (n int, err error) {
 		if err := s.dropHeader(); err != nil {
 			return 0, err
 		}
+	}
+	if err := s.settle(); err != nil {
+		return 0, err
 	}
 	n, err = s.qs.Read(p)
 	s.consumed(n)
@@ -305,8 +320,16 @@ func (s *messageStream) read(p []byte) (n int, err error) {
 
 // dropHeader consumes the header of the DATA frame.
 func (s *messageStream) dropHeader() error {
-	err := s.discard(uint64(s.skip), 0)
+	n := s.skip
 	s.skip, s.view = 0, nil
+	return s.consume(uint64(n))
+}
+
+// withoutTimeout returns nil for the error of a deadline: what it concerns is done before the next read.
+func withoutTimeout(err error) error {
+	if isTimeout(err) {
+		return nil
+	}
 	return err
 }
 
@@ -351,6 +374,9 @@ func (s *messageStream) writePiece(w io.Writer) (int64, error) {
 			return 0, s.keepTimeout(err)
 		}
 	}
+	if err := s.settle(); err != nil {
+		return 0, s.keepTimeout(err)
+	}
 	b, err := s.qs.Peek(1)
 	if len(b) == 0 {
 		return 0, s.keepTimeout(s.bodyError(err))
@@ -365,8 +391,10 @@ func (s *messageStream) writePiece(w io.Writer) (int64, error) {
 		err = io.ErrShortWrite
 	}
 	if n > 0 {
-		_, _ = s.qs.Discard(n) // they have arrived
 		s.consumed(n)
+		if consumeErr := withoutTimeout(s.consume(uint64(n))); err == nil {
+			err = consumeErr
+		}
 	}
 	return int64(n), err
 }
