@@ -302,7 +302,7 @@ func (w *response) head(content, p []byte, isLast bool) ([]byte, error) {
 	if w.isHead {
 		size, content = w.n, (*w.buf)[headRoom:headRoom+w.n]
 	}
-	if isLast && w.declared < 0 && allowed && len(w.trailers) == 0 && (!w.isHead || size > 0) {
+	if isLast && w.declared < 0 && allowed && (!w.isHead || size > 0) {
 		w.declared = int64(size)
 		l.add("content-length", strconv.Itoa(size))
 	}
