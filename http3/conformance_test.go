@@ -154,9 +154,8 @@ var connErrors = map[string]struct {
 	// https://www.rfc-editor.org/rfc/rfc9114#section-6.2.1-2
 	"closed control stream": {func(c *rawClient) { _ = c.uni(frame.StreamControl, settingsFrame()).Close() }, frame.ClosedCriticalStream},
 	"reset control stream": {func(c *rawClient) {
-		c.roundTrip(get("/")...) // the server has seen the stream, which is opened before
 		s := c.uni(frame.StreamControl, settingsFrame())
-		c.roundTrip(get("/")...)
+		c.roundTrip(get("/settled")...) // the server has seen the stream
 		_ = s.Reset(frame.NoError)
 	}, frame.ClosedCriticalStream},
 	// "Closure of either unidirectional stream type MUST be treated as a connection error of type H3_CLOSED_CRITICAL_STREAM."
@@ -224,7 +223,12 @@ func withSettings(v ...uint64) func(*rawClient) {
 
 func TestConnectionErrors(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
-		s := serve(t, p, http.HandlerFunc(echo), nil)
+		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/settled" {
+				<-r.Context().Value(exchangeKey{}).(*exchange).c.ready
+			}
+			echo(w, r)
+		}), nil)
 		for name, tc := range connErrors {
 			t.Run(name, func(t *testing.T) {
 				c := dialBare(t, s)

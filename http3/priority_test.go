@@ -132,7 +132,7 @@ func dialSmall(t testing.TB, s *testServer) *rawClient {
 	_ = c.CloseWithError(frame.NoError, "")
 	qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
 		Provider: s.Provider, ServerName: "localhost",
-		ConnWindow: window, MaxConnWindow: window, StreamWindow: window, MaxStreamWindow: window,
+		ConnWindow: window, MaxConnWindow: window, // the streams have more
 		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()},
 	})
 	require.NoError(t, err)
