@@ -36,7 +36,10 @@ func (p *Provider) checkRequirePQAuth(cfg *tlsprovider.Config, side tlsprovider.
 	if err := cfg.CheckPQAuth(side); err != nil {
 		return fmt.Errorf("native: %w", err)
 	}
-	if caps := p.Capabilities(); cfg.RequirePQAuth && !caps.PQAuth() {
+	if !cfg.RequirePQAuth {
+		return nil
+	}
+	if caps := p.Capabilities(); !caps.PQAuth() {
 		return noMLDSA("native: RequirePQAuth")
 	}
 	return nil

@@ -136,6 +136,27 @@ static void handshake(void)
 	pqq_config_free(server);
 }
 
+/* A CertificateVerify signs µ, which s2n-tls has computed. AWS-LC-FIPS 3.x has no ML-DSA. */
+static void mldsa(void)
+{
+	uint8_t seed[PQQ_MLDSA_SEED] = { 1 }, mu[PQQ_MLDSA_MU] = { 2 }, sig[5000];
+	pqq_info info;
+	char err[256];
+	CHECK(pqq_init(&info, err, sizeof(err)));
+	if ((info.mldsa & PQQ_MLDSA_CERTIFICATES) == 0) {
+		CHECK(pqq_mldsa_sign(65, seed, mu, sizeof(mu), 1, sig, sizeof(sig)) == 0);
+		return;
+	}
+	for (int is_mu = 0; is_mu <= 1; is_mu++) {
+		APPROVED(pqq_mldsa_sign(44, seed, mu, sizeof(mu), is_mu, sig, sizeof(sig)) == 2420);
+		APPROVED(pqq_mldsa_sign(65, seed, mu, sizeof(mu), is_mu, sig, sizeof(sig)) == 3309);
+		APPROVED(pqq_mldsa_sign(87, seed, mu, sizeof(mu), is_mu, sig, sizeof(sig)) == 4627);
+	}
+	CHECK(pqq_mldsa_sign(65, seed, mu, sizeof(mu), 1, sig, 3308) == 0);
+	CHECK(pqq_mldsa_sign(65, seed, mu, sizeof(mu) - 1, 1, sig, sizeof(sig)) == 0);
+	CHECK(pqq_mldsa_sign(66, seed, mu, sizeof(mu), 1, sig, sizeof(sig)) == 0);
+}
+
 int main(void)
 {
 	check_init();
@@ -147,6 +168,7 @@ int main(void)
 	handshake();
 	initial();
 	chacha();
+	mldsa();
 #else
 	(void)secret_keys;
 	(void)each_counts;
@@ -154,6 +176,7 @@ int main(void)
 	(void)handshake;
 	(void)initial;
 	(void)chacha;
+	(void)mldsa;
 #endif
 	return 0;
 }
