@@ -221,7 +221,7 @@ type Config struct {
 	// it: windows, limits on streams and datagrams, timeouts, congestion control and, if its TLS is not nil, TLS. The
 	// fields that concern the Endpoint have no effect in it: those with limits of the Endpoint, addresses, loops,
 	// secrets, tokens, and the callbacks of a server. Its Provider must be nil or the Endpoint's. If Config.TLS sets
-	// RequirePQ, that applies as well. Nil means the Endpoint's own Config. Errors are treated like those of Accept,
+	// RequirePQ or RequirePQAuth, that applies as well. Nil means the Endpoint's own Config. Errors are treated like those of Accept,
 	// after which it is called, and it must not block either. Each connection then has about 2 kB more.
 	GetConfigForClient func(ClientInfo) (*Config, error)
 
@@ -231,7 +231,7 @@ type Config struct {
 	ConnContext func(ctx context.Context, client ClientInfo) context.Context
 
 	// GetTLSConfig, if set, selects a server's configuration for a ClientHello. Nil means Config.TLS. If
-	// Config.TLS sets RequirePQ, it applies to every other configuration as well. An error fails the
+	// Config.TLS sets RequirePQ or RequirePQAuth, it applies to every other configuration as well. An error fails the
 	// handshake with internal_error, or with the Alert of a *tlsprovider.Error. Return the same pointer for
 	// the same configuration, because each pointer is prepared once, and return a new pointer when
 	// certificates or ticket keys have changed. An Endpoint keeps the 1024 configurations that were used

@@ -64,14 +64,15 @@ func (t *tlsConfigs) init(cfg *Config) {
 	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
 }
 
-// server prepares a configuration from Config.TLS or GetTLSConfig. RequirePQ of Config.TLS applies to both.
+// server prepares a configuration from Config.TLS or GetTLSConfig. RequirePQ and RequirePQAuth of Config.TLS apply to both.
 func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, err := t.prepare(t.servers, maxTLSConfigs, cfg, func(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-		if t.own.RequirePQ && !cfg.RequirePQ {
+		if t.own.RequirePQ && !cfg.RequirePQ || t.own.RequirePQAuth && !cfg.RequirePQAuth {
 			strict := *cfg
-			strict.RequirePQ = true
+			strict.RequirePQ = cfg.RequirePQ || t.own.RequirePQ
+			strict.RequirePQAuth = cfg.RequirePQAuth || t.own.RequirePQAuth
 			cfg = &strict
 		}
 		return t.provider.NewServer(cfg)

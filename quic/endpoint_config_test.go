@@ -171,6 +171,27 @@ func TestGetTLSConfigKeepsRequirePQ(t *testing.T) {
 	require.ErrorContains(t, err, "RequirePQ")
 }
 
+// A configuration from GetTLSConfig cannot disable the RequirePQAuth of Config.TLS, also by requesting no certificate.
+func TestGetTLSConfigKeepsRequirePQAuth(t *testing.T) {
+	other := serverConfig().TLS
+	for _, required := range []bool{true, false} {
+		server := serverConfig()
+		server.TLS.RequirePQAuth = required
+		full, err := server.withDefaults()
+		require.NoError(t, err)
+		var tls tlsConfigs
+		tls.init(full)
+		_, err = tls.server(other)
+		if required {
+			require.ErrorContains(t, err, "RequirePQAuth of a server that requests no client certificates")
+		} else {
+			require.NoError(t, err)
+		}
+		tls.close()
+		require.False(t, other.RequirePQAuth, "the program's configuration is not changed")
+	}
+}
+
 // The server's log says that a configuration from GetTLSConfig is unusable, and not Config.TLS.
 func TestGetTLSConfigReturnsUnusable(t *testing.T) {
 	for _, tc := range []struct {
