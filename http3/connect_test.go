@@ -187,6 +187,31 @@ func TestUniStreamHijacker(t *testing.T) {
 	require.Equal(t, uint64(frame.StreamCreationError), se.Code)
 }
 
+// Streams that begin with a frame that an extension knows go to it, and others are requests.
+func TestStreamHijacker(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(echo), func(s *Server) {
+		s.StreamHijacker = func(typ uint64, _ *quic.Conn, st *quic.Stream) bool {
+			if typ != 0x41 {
+				return false
+			}
+			b, err := io.ReadAll(st)
+			must(err)
+			_, err = st.WriteEnd(b)
+			must(err)
+			return true
+		}
+	})
+	c := dialRaw(t, s)
+	raw := frame.AppendVarint(nil, 0x41)
+	b, err := io.ReadAll(c.sendAll(append(raw, "not a frame"...)))
+	require.NoError(t, err)
+	require.Equal(t, string(raw)+"not a frame", string(b))
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	m := c.sendAll(join(frameBytes(0x4242, []byte("unknown")), frameBytes(0x21, nil), c.headers(get("/")...))).response()
+	require.Equal(t, "200", m.status)
+	require.NoError(t, s.Shutdown(t.Context()), "no stream is left")
+}
+
 func TestTakeStreamErrors(t *testing.T) {
 	_, err := TakeStream(nil)
 	require.Error(t, err)

@@ -64,6 +64,10 @@ type Server struct {
 	EnableDatagrams bool
 	// AdditionalSettings are sent in SETTINGS, for extensions.
 	AdditionalSettings map[uint64]uint64
+	// StreamHijacker, if set, is called for streams of a client that begin with a frame of a type that this package does not know,
+	// which WebTransport has. The type has not been read. It returns false for those that it does not take, which are requests.
+	// Its calls may wait: each has a goroutine.
+	StreamHijacker func(typ uint64, conn *quic.Conn, s *quic.Stream) bool
 	// UniStreamHijacker, if set, is called for unidirectional streams of types that this package does not know, after the type was
 	// read. It returns false for those that it does not take.
 	UniStreamHijacker func(typ uint64, conn *quic.Conn, s *quic.ReceiveStream) bool

@@ -191,6 +191,10 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 		sc.cancelSection(qs.ID())
 		return
 	}
+	if sc.srv.StreamHijacker != nil && sc.hijack(qs) {
+		context.AfterFunc(qs.Context(), sc.end)
+		return
+	}
 	x := &exchange{sc: sc, priority: p, hasPriority: hasPriority}
 	x.init(&sc.conn, qs, qs.Context)
 	x.w.x = x
@@ -200,6 +204,24 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 		return
 	}
 	sc.endStream(qs.ID())
+}
+
+// hijack reports whether StreamHijacker has taken a stream.
+func (sc *serverConn) hijack(qs *quic.Stream) bool {
+	_ = qs.SetReadDeadline(sc.srv.headerDeadline()) // never fails
+	for want := 1; ; {
+		b, err := qs.Peek(want)
+		typ, n := frame.ConsumeVarint(b)
+		if n > 0 {
+			_ = qs.SetReadDeadline(time.Time{})
+			_, known := frame.Limit(typ)
+			return !known && !frame.IsReserved(typ) && sc.srv.StreamHijacker(typ, sc.qc, qs)
+		}
+		if err != nil {
+			return false // the request's goroutine gets the same error
+		}
+		want = 1 << (b[0] >> 6)
+	}
 }
 
 // endStream ends a request.
