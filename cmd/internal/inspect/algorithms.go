@@ -20,9 +20,9 @@ var newAlgorithms = map[string]string{
 	"2.16.840.1.101.3.4.3.21": "SLH-DSA-SHA2-128f",
 }
 
-// algorithms names a certificate's public key and the algorithm of its signature. pq reports whether the
+// Algorithms names a certificate's public key and the algorithm of its signature. pq reports whether the
 // key is post-quantum.
-func algorithms(c *x509.Certificate) (key, signature string, pq bool) {
+func Algorithms(c *x509.Certificate) (key, signature string, pq bool) {
 	switch k := c.PublicKey.(type) {
 	case *ecdsa.PublicKey:
 		key = "ECDSA " + k.Curve.Params().Name

@@ -204,5 +204,5 @@ func (c *Certificate) describe(der []byte) {
 	c.Subject, c.Issuer = leaf.Subject.String(), leaf.Issuer.String()
 	c.DNSNames = leaf.DNSNames[:min(len(leaf.DNSNames), maxListed)]
 	c.NotAfter = leaf.NotAfter
-	c.PublicKey, c.SignatureAlgorithm, c.PostQuantum = algorithms(leaf)
+	c.PublicKey, c.SignatureAlgorithm, c.PostQuantum = Algorithms(leaf)
 }

@@ -186,7 +186,14 @@ func (h *ClientHello) extension(id uint16, body cryptobyte.String) error {
 	return nil
 }
 
-func parseServerHello(msg []byte) (*ServerHello, error) {
+// IsRetryRequest reports whether the message is a HelloRetryRequest.
+func (h *ServerHello) IsRetryRequest() bool { return h.retry }
+
+// ParseServerHello parses a ServerHello or a HelloRetryRequest, which begins with the header of a handshake message.
+func ParseServerHello(msg []byte) (*ServerHello, error) {
+	if len(msg) < 4 || msg[0] != typeServerHello {
+		return nil, errHello
+	}
 	h := &ServerHello{Bytes: len(msg)}
 	s := cryptobyte.String(msg[4:])
 	var random []byte
@@ -216,7 +223,7 @@ func (h *ServerHello) extension(id uint16, body cryptobyte.String) error {
 		if h.retry {
 			var group uint16
 			ok = body.ReadUint16(&group)
-			g := groupOf(group)
+			g := GroupOf(group)
 			h.Group = &g
 			break
 		}
@@ -237,7 +244,7 @@ func readShare(s *cryptobyte.String, server bool) (*Share, bool) {
 	if !s.ReadUint16(&id) || !s.ReadUint16LengthPrefixed(&key) {
 		return nil, false
 	}
-	share := &Share{Group: groupOf(id), Bytes: len(key)}
+	share := &Share{Group: GroupOf(id), Bytes: len(key)}
 	halves := groups[id].client
 	if server {
 		halves = groups[id].server
@@ -294,7 +301,7 @@ func protocolNames(s cryptobyte.String) (names []string, ok bool) {
 
 func groupList(s cryptobyte.String) (out []Group) {
 	for _, id := range uint16s(s) {
-		out = append(out, groupOf(id))
+		out = append(out, GroupOf(id))
 	}
 	return out
 }

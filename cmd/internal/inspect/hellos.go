@@ -69,7 +69,7 @@ func (c *conn) fromServer(msg []byte) error {
 	if msg[0] != typeServerHello || r.ServerHello != nil {
 		return nil
 	}
-	h, err := parseServerHello(msg)
+	h, err := ParseServerHello(msg)
 	if err != nil {
 		return fmt.Errorf("ServerHello: %w", err)
 	}
@@ -93,6 +93,6 @@ func curveOf(b []byte) *Group {
 	if len(b) < 3 || b[0] != namedCurve {
 		return nil
 	}
-	g := groupOf(uint16(b[1])<<8 | uint16(b[2]))
+	g := GroupOf(uint16(b[1])<<8 | uint16(b[2]))
 	return &g
 }

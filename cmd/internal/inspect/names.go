@@ -126,7 +126,8 @@ type Group struct {
 	PostQuantum bool `json:"post_quantum"`
 }
 
-func groupOf(id uint16) Group {
+// GroupOf describes the group with a code point.
+func GroupOf(id uint16) Group {
 	if g, ok := groups[id]; ok {
 		return Group{Named{id, g.name}, g.pq}
 	}

@@ -42,6 +42,7 @@ type Relay struct {
 	pipes   [2]*pipe // to the server, to the clients
 	dropped [2]int64
 	tap     func(toServer bool, datagram []byte)
+	drop    func(datagram []byte) bool
 	closed  bool
 	wait    sync.WaitGroup
 }
@@ -94,6 +95,14 @@ func (r *Relay) Tap(f func(toServer bool, datagram []byte)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.tap = f
+}
+
+// Drop drops each datagram to the server for which f returns true, from now on. f is called for one at a time, and must not
+// keep the datagram.
+func (r *Relay) Drop(f func(datagram []byte) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop = f
 }
 
 // Close stops forwarding and waits until all goroutines have ended. Queued datagrams are lost.
@@ -185,6 +194,10 @@ func (r *Relay) forward(i int, l *Link, b []byte, send func([]byte)) {
 	}
 	if r.tap != nil {
 		r.tap(i == 0, b)
+	}
+	if i == 0 && r.drop != nil && r.drop(b) {
+		r.dropped[i]++
+		return
 	}
 	wait := l.Delay
 	if l.Jitter > 0 {
