@@ -14,7 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const portingPage = "docs/porting-from-quic-go.md"
+// portingPages are the pages for those who come from quic-go, the files of the code that compiles them, and their rows, at least.
+var portingPages = []struct {
+	page, files string
+	rows        int
+}{
+	{"docs/porting-from-quic-go.md", "quic/example_porting*_test.go quic/netconn/*_test.go", 60},
+	{"docs/http3.md", "http3/example_porting*_test.go", 10},
+}
 
 // member matches the last name of a qualified one, such as quic.Dial, conn.Stats or Config.TLS.
 var member = regexp.MustCompile(`\b\w+\.([A-Z]\w*)`)
@@ -77,29 +84,33 @@ func identifiers(t *testing.T, patterns ...string) map[string]bool {
 	return out
 }
 
-// Each row of the page for those who come from quic-go has compiled code, with the names that it recommends.
+// Each row of the pages for those who come from quic-go has compiled code, with the names that it recommends.
 func TestPortingPageIsCompiled(t *testing.T) {
-	page, err := os.ReadFile(portingPage)
-	require.NoError(t, err)
-	compiled := identifiers(t, "quic/example_porting*_test.go", "quic/netconn/*_test.go")
-	rows := 0
-	for line := range strings.SplitSeq(string(page), "\n") {
-		if !strings.HasPrefix(line, "| ") || line == "| quic-go | pqquic |" {
-			continue
-		}
-		rows++
-		names, ok := neededNames(line)
-		if ok && len(names) == 0 {
-			t.Errorf("no name to compile in the row %s", line)
-		}
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
-			if !compiled[name] {
-				t.Errorf("%s is not in quic/example_porting*_test.go: %.60s", name, line)
+	for _, p := range portingPages {
+		t.Run(p.page, func(t *testing.T) {
+			page, err := os.ReadFile(p.page)
+			require.NoError(t, err)
+			compiled := identifiers(t, strings.Fields(p.files)...)
+			rows := 0
+			for line := range strings.SplitSeq(string(page), "\n") {
+				if !strings.HasPrefix(line, "| ") || line == "| quic-go | pqquic |" {
+					continue
+				}
+				rows++
+				names, ok := neededNames(line)
+				if ok && len(names) == 0 {
+					t.Errorf("no name to compile in the row %s", line)
+				}
+				slices.Sort(names)
+				for _, name := range slices.Compact(names) {
+					if !compiled[name] {
+						t.Errorf("%s is not in %s: %.60s", name, p.files, line)
+					}
+				}
 			}
-		}
+			require.Greater(t, rows, p.rows)
+		})
 	}
-	require.Greater(t, rows, 60)
 }
 
 func TestNeededNames(t *testing.T) {
