@@ -87,7 +87,10 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 	}
 	prepared := *own
 	prepared.NextProtos = []string{NextProto}
-	if prepared.ClientStore == nil && !prepared.DisableTickets { // quic.Dial would forget the sessions
+	// quic.Dial would forget the sessions. Those that were verified with a pool of crypto/x509 must be forgotten, because a store
+	// cannot compare it.
+	hasPool := prepared.RootCAs == nil && prepared.TLS != nil && prepared.TLS.RootCAs != nil
+	if prepared.ClientStore == nil && !prepared.DisableTickets && !hasPool {
 		prepared.ClientStore = tlsprovider.NewClientStore(0, 0)
 	}
 	prepared.EarlyData = prepared.EarlyData || hasZeroRTT(c.Provider) && !prepared.DisableTickets
