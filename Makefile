@@ -24,13 +24,13 @@ demo: bootstrap build
 pcap-demo: bootstrap build
 	scripts/pcap-demo $(VARIANT)
 
-# pqinspect, pqprobe, netbench, netbench's drivers for other stacks, qif and pqcert.
+# pqget, pqinspect, pqprobe, netbench, netbench's drivers for other stacks, qif and pqcert.
 tools: bootstrap build
 	mkdir -p "$(BIN)"
 	export GOWORK="$$(scripts/workspace)" && \
-	(cd cmd && $(FIPS) go build $(TAGS) -o "$(BIN)/" ./pqinspect ./pqprobe ./netbench ./qif ./pqcert) && \
+	(cd cmd && $(FIPS) go build $(TAGS) -o "$(BIN)/" ./pqget ./pqinspect ./pqprobe ./netbench ./qif ./pqcert) && \
 	(cd cmd/peers && $(FIPS) go build -o "$(BIN)/" ./netbench-driver-quic-go ./netbench-driver-xnet)
-	@echo built pqinspect, pqprobe, netbench, its drivers, qif and pqcert in build/out/bin
+	@echo built pqget, pqinspect, pqprobe, netbench, its drivers, qif and pqcert in build/out/bin
 
 test:
 	scripts/bootstrap test

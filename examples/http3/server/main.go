@@ -20,7 +20,6 @@ import (
 
 	"github.com/pqquic/pqquic/examples/internal/demo"
 	"github.com/pqquic/pqquic/http3"
-	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -120,8 +119,7 @@ func (o *options) newServer(h http.Handler, stderr io.Writer) (*http3.DualServer
 	}
 	return &http3.DualServer{
 		TCP: &http.Server{Handler: h, TLSConfig: tcp, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(stderr, "server: ", 0)},
-		H3: &http3.Server{Provider: cfg.Provider, TLS: cfg.TLS, EarlyData: o.earlyData, ErrorLog: log.New(stderr, "server: ", 0),
-			QUIC: &quic.Config{MaxIncomingStreams: 256}},
+		H3:  &http3.Server{Provider: cfg.Provider, TLS: cfg.TLS, EarlyData: o.earlyData, ErrorLog: log.New(stderr, "server: ", 0)},
 	}, nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/examples/internal/demo"
+	"github.com/pqquic/pqquic/http3"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
@@ -80,6 +81,9 @@ func clients(t *testing.T) map[string]*http.Client {
 		t.Cleanup(tr.CloseIdleConnections)
 		all[name] = &http.Client{Transport: tr}
 	}
+	h3 := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: roots(t)}, DisableCompression: true}
+	t.Cleanup(func() { require.NoError(t, h3.Close()) })
+	all["h3"] = &http.Client{Transport: h3}
 	return all
 }
 
