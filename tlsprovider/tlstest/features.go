@@ -113,6 +113,11 @@ func (su *Suite) groups() (out []tlsprovider.Group) {
 	return out
 }
 
+// postQuantum reports whether the providers have a post-quantum group in common.
+func (su *Suite) postQuantum() bool {
+	return slices.ContainsFunc(su.groups(), tlsprovider.Group.PostQuantum)
+}
+
 // firstGroup returns the first group that both providers have and that is, or is not, post-quantum. It skips
 // the test if there is none.
 func (su *Suite) firstGroup(t testing.TB, postQuantum bool) tlsprovider.Group {
