@@ -1,4 +1,4 @@
-//go:build !pqquic_fips && !pqquic_fips4 && !race
+//go:build !pqquic_fips && !pqquic_fips4
 
 package http3
 

@@ -1,0 +1,68 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package http3
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
+	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
+)
+
+// FuzzServer sends bytes on a request stream or on a unidirectional stream, in two pieces, and the end or not. Whatever happens to the
+// connection, the server serves another one, and does not log a panic.
+func FuzzServer(f *testing.F) {
+	enc := qpack.NewEncoder(0)
+	request := frameBytes(frame.Headers, enc.AppendSection(nil, 0, pairs(post("/")...)))
+	f.Add(true, true, uint16(3), join(request, data("body"), frameBytes(0x21, nil)))
+	f.Add(true, true, uint16(9), join(request, data("body"), frameBytes(frame.Headers, enc.AppendSection(nil, 0, pairs("x", "y")))))
+	f.Add(true, false, uint16(1), frameBytes(frame.Headers, []byte{2, 0, 0x80}))
+	f.Add(false, false, uint16(2), append([]byte{frame.StreamControl}, settingsFrame(6, 100, 0x33, 1)...))
+	f.Add(false, false, uint16(4), []byte{frame.StreamQPACKEncoder, 0x3f, 0xe1, 0x1f, 0x41, 'x', 0x01, 'y'})
+	f.Add(false, true, uint16(1), []byte{frame.StreamQPACKDecoder, 0x84})
+	s := serve(f, nil, http.HandlerFunc(echo), nil)
+	ep, err := quic.NewEndpoint(udpSocket(f), &quic.Config{ServerName: "localhost",
+		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()}})
+	require.NoError(f, err)
+	f.Cleanup(func() { require.NoError(f, ep.Close()) })
+	f.Fuzz(func(t *testing.T, isRequest, ends bool, cut uint16, b []byte) {
+		dial := func() *rawClient {
+			qc, err := ep.Dial(t.Context(), s.addr, nil)
+			require.NoError(t, err)
+			return &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}
+		}
+		c := dial()
+		first, rest := b[:min(int(cut), len(b))], b[min(int(cut), len(b)):]
+		// Errors are those of the stream or connection, which the server may have ended.
+		if isRequest {
+			st, err := c.OpenStream(t.Context())
+			require.NoError(t, err)
+			_, _ = st.Write(first)
+			_ = c.Flush(t.Context())
+			_, _ = st.Write(rest)
+			if ends {
+				_ = st.CloseWrite()
+			}
+		} else {
+			st, err := c.OpenUniStream(t.Context())
+			require.NoError(t, err)
+			_, _ = st.Write(first)
+			_ = c.Flush(t.Context())
+			_, _ = st.Write(rest)
+			if ends {
+				_ = st.Close()
+			}
+		}
+		_ = c.Flush(t.Context())
+		require.NoError(t, c.CloseWithError(frame.NoError, ""))
+		other := dial()
+		require.Equal(t, "200", other.roundTrip(get("/")...).status)
+		require.NoError(t, other.CloseWithError(frame.NoError, ""))
+		require.NotContains(t, s.log.String(), "panic")
+	})
+}
