@@ -178,10 +178,8 @@ func TestNgtcp2Client(t *testing.T) {
 			s.get(t, "--key-update=20ms")
 		})
 		moved := meanwhile(func(c *quic.Conn) bool { return c.Stats().PathChanges > 0 })
-		run("rebinding", func(t *testing.T) {
-			_, conn := serveNgtcp2(t, p, c, "127.0.0.1:0", nil, moved).get(t, "--change-local-addr=20ms", "--nat-rebinding")
-			require.Zero(t, conn.Stats().FailedPaths)
-		})
+		// Its option --nat-rebinding is not used: it ignores what arrives at its former address, and while it downloads, it
+		// has nothing to send from the new one.
 		run("migration", func(t *testing.T) {
 			_, conn := serveNgtcp2(t, p, c, "127.0.0.1:0", nil, moved).get(t, "--change-local-addr=20ms")
 			require.Zero(t, conn.Stats().FailedPaths)
