@@ -56,8 +56,9 @@ func newSetup(getenv func(string) string, at places) (*setup, error) {
 	}
 	s.cfg = &quic.Config{
 		Provider: provider, TLS: tls,
-		// Test cases with a loss of 30 % need more time than a program would want to wait.
-		HandshakeTimeout: 30 * time.Second,
+		// Test cases with a loss of 30 % need more time than a program would want to wait, above all with servers that repeat
+		// only the first packet of a ServerHello for a long time.
+		HandshakeTimeout: 2 * time.Minute,
 		Logger:           slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if err := s.openLogs(getenv); err != nil {

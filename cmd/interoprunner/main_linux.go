@@ -136,14 +136,18 @@ func (o *options) addPeer(value string) error {
 var stacks = map[string]interop.Endpoint{
 	// Its endpoint does not know the test case ecn, and quic-go has no compatible version negotiation and no preferred
 	// address.
-	"quic-go": {Unsupported: [2][]string{{"E", "V2"}, {"E", "V2", "CM"}}, Silent: []string{"CM"}},
-	// quinn has version 1 only. Its client ignores preferred addresses, and its server goes on sending from the other one.
-	"quinn": {Env: []string{"STACK=quinn"}, Unsupported: [2][]string{{"3", "V2"}, {"3", "V2", "CM"}}, Silent: []string{"CM"}},
+	"quic-go": {Unsupported: [2][]string{{"E", "V2"}, {"E", "V2", "CM"}}, Skipped: [2][]string{{"CM"}, nil}},
+	// The clients of quinn and s2n-quic do not accept the nine certificates of amplificationlimit: rustls-webpki verifies
+	// shorter chains only. quinn has version 1 only. Its client ignores preferred addresses, and its server goes on sending
+	// from the other one.
+	"quinn": {Env: []string{"STACK=quinn"}, Unsupported: [2][]string{{"3", "V2"}, {"3", "V2", "CM"}}, Skipped: [2][]string{{"A", "CM"}, nil}},
 	// s2n-quic has version 1 only, no resumption without its unstable feature, no early data, no preferred addresses, and no
-	// key update that a program asks for.
-	"s2n-quic": {Env: []string{"STACK=s2n-quic"}, Unsupported: [2][]string{{"3", "V2", "R", "Z", "U"}, {"3", "V2", "R", "Z", "CM"}}, Silent: []string{"CM"}},
+	// key update that a program asks for. Its server does not send the end of a ServerHello of two packets again for minutes if
+	// the acknowledgements of the beginning are lost, as with a loss of 30 %.
+	"s2n-quic": {Env: []string{"STACK=s2n-quic"}, Unsupported: [2][]string{{"3", "V2", "R", "Z", "U"}, {"3", "V2", "R", "Z", "CM"}},
+		Skipped: [2][]string{{"A", "CM"}, {"L1", "C1"}}},
 	// aioquic has classical key exchange groups only, no ECN, and no preferred addresses.
-	"aioquic": {Unsupported: [2][]string{{"3", "E"}, {"3", "E", "CM"}}, Silent: []string{"CM"}},
+	"aioquic": {Unsupported: [2][]string{{"3", "E"}, {"3", "E", "CM"}}, Skipped: [2][]string{{"CM"}, nil}},
 }
 
 // selected returns the cases to run.

@@ -33,14 +33,17 @@ class Server(QuicConnectionProtocol):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.requests: dict[int, bytes] = {}
+        self.answered: set[int] = set()
 
     def quic_event_received(self, event):
-        if not isinstance(event, StreamDataReceived):
+        # aioquic reports the end of a stream again if the packet with it was sent twice.
+        if not isinstance(event, StreamDataReceived) or event.stream_id in self.answered:
             return
         request = self.requests.pop(event.stream_id, b"") + event.data
         if not event.end_stream:
             self.requests[event.stream_id] = request[:4096]
             return
+        self.answered.add(event.stream_id)
         method, _, target = request.decode().strip().partition(" ")
         try:
             if method != "GET":
@@ -73,7 +76,7 @@ class Client(QuicConnectionProtocol):
     def quic_event_received(self, event):
         if isinstance(event, StreamDataReceived) and event.stream_id in self.content:
             self.content[event.stream_id] += event.data
-            if event.end_stream:
+            if event.end_stream and not self.done[event.stream_id].done():
                 self.done[event.stream_id].set_result(None)
         elif isinstance(event, ConnectionTerminated):
             for future in self.done.values():

@@ -27,9 +27,8 @@ type Endpoint struct {
 	Dir  string   // has run_endpoint.sh and its programs
 	Env  []string // in addition to the runner's
 	// Unsupported has the abbreviations of the cases that it does not support as a client and as a server, with exit
-	// status 127. Silent has those that it does not support as a client although it downloads the files.
-	Unsupported [2][]string
-	Silent      []string
+	// status 127. Skipped has those that are not run, because it does not know that it fails in them.
+	Unsupported, Skipped [2][]string
 }
 
 // stopTime is how long an endpoint may take to stop.
@@ -61,7 +60,7 @@ type run struct {
 // Run runs a case. dir is a new directory for the files of the endpoints. Their logs stay there.
 func Run(ctx context.Context, c Case, clientEndpoint, serverEndpoint Endpoint, dir string, seed uint64) Result {
 	result := Result{Case: c, Client: clientEndpoint.Name, Server: serverEndpoint.Name}
-	if slices.Contains(clientEndpoint.Silent, c.Abbr) {
+	if slices.Contains(clientEndpoint.Skipped[client], c.Abbr) || slices.Contains(serverEndpoint.Skipped[server], c.Abbr) {
 		result.Unsupported = true
 		return result
 	}

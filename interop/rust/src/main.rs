@@ -39,13 +39,9 @@ impl Case {
     /// Returns None for a case that no stack here supports.
     fn named(name: &str) -> Option<Case> {
         let download = match name {
-            "handshake"
-            | "transfer"
-            | "retry"
-            | "keyupdate"
-            | "chacha20"
-            | "ecn"
-            | "connectionmigration" => Download::Together,
+            "handshake" | "transfer" | "retry" | "keyupdate" | "chacha20" | "ecn" => {
+                Download::Together
+            }
             "multiconnect" => Download::Separately,
             "resumption" => Download::Resumed,
             "zerortt" => Download::Early,

@@ -32,7 +32,8 @@ fn transport(case: &Case) -> Arc<TransportConfig> {
 }
 
 pub async fn serve(case: &Case) -> Result<()> {
-    let crypto = QuicServerConfig::try_from(tls::server(case)?)?;
+    let crypto =
+        QuicServerConfig::with_initial(Arc::new(tls::server(case)?), tls::initial_suite()?)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(transport(case));
     let endpoint = Endpoint::server(config, (Ipv6Addr::UNSPECIFIED, 443).into())?;
@@ -74,7 +75,8 @@ async fn serve_connection(incoming: quinn::Incoming) -> Result<()> {
 }
 
 pub async fn download(case: &Case, server: SocketAddr, requests: &[Request]) -> Result<()> {
-    let crypto = QuicClientConfig::try_from(tls::client(case)?)?;
+    let crypto =
+        QuicClientConfig::with_initial(Arc::new(tls::client(case)?), tls::initial_suite()?)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport(case));
     let local: IpAddr = match server {

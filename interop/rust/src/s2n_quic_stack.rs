@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 fn limits() -> Result<Limits> {
     // Test cases with a loss of 30 % need more time than the default.
-    Ok(Limits::new().with_max_handshake_duration(Duration::from_secs(30))?)
+    Ok(Limits::new().with_max_handshake_duration(Duration::from_secs(120))?)
 }
 
 #[allow(deprecated)] // the builders of s2n-quic have no setting for cipher suites

@@ -19,6 +19,14 @@ fn provider(case: &Case) -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
+/// Returns the suite of Initial packets, which quinn takes from the list of a case unless it is named.
+pub fn initial_suite() -> Result<rustls::quic::Suite> {
+    aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256
+        .tls13()
+        .and_then(|suite| suite.quic_suite())
+        .ok_or_else(|| "rustls has no suite for Initial packets".into())
+}
+
 pub fn server(case: &Case) -> Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter("/certs/cert.pem")?
         .collect::<std::result::Result<Vec<_>, _>>()?;
