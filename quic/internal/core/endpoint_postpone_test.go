@@ -88,3 +88,30 @@ func TestPostponedClientsThatGiveUp(t *testing.T) {
 	require.NotNil(t, r.endpoint.NextPostponed(r.now))
 	require.Nil(t, r.endpoint.NextPostponed(r.now))
 }
+
+// At most maxPostponed clients wait for room. The driver refuses the others, so an overload makes no longer queue.
+func TestPostponedClientsAreLimited(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	arrive := func(dst string) (in *Incoming, waits bool) {
+		s := newStranger(t, r.serverConfig.Provider, dst)
+		defer s.keys.Close()
+		got := r.receiveFrom(clientAddr, s.packet(nil, wire.Crypto{Data: []byte{1, 0, 0, 2, 3, 3}}.Append(nil), MinInitialSize))
+		require.Equal(t, RouteAdmit, got.Kind)
+		return got.Incoming, r.endpoint.Postpone(r.now, got.Incoming)
+	}
+	for i := range maxPostponed {
+		_, waits := arrive(fmt.Sprintf("%08d", i))
+		require.True(t, waits)
+	}
+	surplus, waits := arrive("one more")
+	require.False(t, waits)
+	r.endpoint.Refuse(r.now, surplus, uint64(wire.ConnectionRefused), "", nil)
+	require.Equal(t, maxPostponed, r.endpoint.hellos.waiting)
+
+	first := r.endpoint.NextPostponed(r.now)
+	require.NotNil(t, first)
+	r.endpoint.Refuse(r.now, first, uint64(wire.ConnectionRefused), "", nil)
+	_, waits = arrive("the next")
+	require.True(t, waits, "there is room for one")
+	require.NoError(t, r.endpoint.CheckInvariants())
+}
