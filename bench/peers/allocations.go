@@ -11,8 +11,8 @@ const (
 	allocationsUp   = "heap allocations a packet, both, up"
 )
 
-// allocationsWorkload counts the heap allocations of both processes while a stream transfers data, for stacks in Go.
-// The unit is what fills a packet: as many bytes as the largest datagram.
+// allocationsWorkload counts the heap allocations of both processes while a stream transfers data on a connection that has
+// carried as much before, for stacks in Go. The unit is what fills a packet: as many bytes as the largest datagram.
 func allocationsWorkload() workload {
 	return workload{
 		name:    allocations,
@@ -45,26 +45,22 @@ func (r *runner) openAllocations(stack string) (*session, error) {
 	return &session{measure, p.stop}, nil
 }
 
-// allocations returns the heap allocations for a byte of a transfer in progress. It makes a short and a long transfer:
-// the start and the end of a connection cost both the same.
+// allocations returns the heap allocations for a byte of a transfer on an established connection. A transfer before it fills
+// the pools of the connection: its window has reached its size, so there are as many packets and buffers as it needs.
 func (p *pair) allocations(direction string, amount int64) (float64, error) {
-	var mallocs [2]int64
-	sizes := [2]int64{max(amount/4, 1), amount}
-	for i, size := range sizes {
-		before, err := p.mallocs()
-		if err != nil {
-			return 0, err
-		}
-		if _, err := p.client.ask(fmt.Sprintf("bulk %s 1 %d", direction, size)); err != nil {
-			return 0, err
-		}
-		after, err := p.mallocs()
-		if err != nil {
-			return 0, err
-		}
-		mallocs[i] = after - before
+	transfer := fmt.Sprintf("again %s %d", direction, amount)
+	if _, err := p.client.ask(transfer); err != nil {
+		return 0, err
 	}
-	return float64(mallocs[1]-mallocs[0]) / float64(sizes[1]-sizes[0]), nil
+	before, err := p.mallocs()
+	if err != nil {
+		return 0, err
+	}
+	if _, err := p.client.ask(transfer); err != nil {
+		return 0, err
+	}
+	after, err := p.mallocs()
+	return float64(after-before) / float64(amount), err
 }
 
 // mallocs returns how many heap objects both processes have allocated.

@@ -195,7 +195,7 @@ func (c *client) handle(line string) (string, error) {
 		return "", errors.New("empty request")
 	}
 	name, words := words[0], words[1:]
-	if name == "bulk" && len(words) == 3 && (words[0] == "down" || words[0] == "up") {
+	if (name == "bulk" || name == "again") && len(words) > 1 && (words[0] == "down" || words[0] == "up") {
 		name, words = name+"-"+words[0], words[1:]
 	}
 	n, err := positive(words)
@@ -210,6 +210,10 @@ func (c *client) handle(line string) (string, error) {
 		d, err = c.bulk(false, int(n[0]), n[1])
 	case name == "bulk-up" && len(n) == 2:
 		d, err = c.bulk(true, int(n[0]), n[1])
+	case name == "again-down" && len(n) == 1:
+		d, err = c.bulkAgain(false, n[0])
+	case name == "again-up" && len(n) == 1:
+		d, err = c.bulkAgain(true, n[0])
 	case name == "request" && len(n) == 1:
 		d, err = c.requests(int(n[0]))
 	case name == "streams" && len(n) == 2:

@@ -44,6 +44,7 @@ import (
 //
 //	connect COUNT CONCURRENT          COUNT connections, CONCURRENT at a time
 //	bulk down|up STREAMS BYTES        a transfer of BYTES on each of STREAMS streams of one connection
+//	again down|up BYTES               a transfer on a stream of a connection that stays open for the next one, only Go
 //	request COUNT                     COUNT requests of 100 bytes and responses of 100 bytes on one connection
 //	streams COUNT CONCURRENT          COUNT streams of one byte each way on one connection, CONCURRENT at a time
 //	hold COUNT CONCURRENT             like connect, but the connections stay open until the client ends

@@ -73,11 +73,11 @@ func supports(stack, workload string) bool {
 	case locks:
 		return slices.Contains(ours, strings.TrimSuffix(stack, baseSuffix))
 	case allocations:
-		return !isRust(stack) && stack != rawFloor
+		return !isRust(stack) && stack != rawFloor && stack != tlsTCP // whose connections have one stream
 	}
 	switch stack {
 	case tlsTCP: // one stream a connection, whose end closes the connection
-		return slices.Contains([]string{"connect-1", "connect-32", "bulk-down-1", "bulk-up-1", allocations}, workload) || link
+		return slices.Contains([]string{"connect-1", "connect-32", "bulk-down-1", "bulk-up-1"}, workload) || link
 	case rawFloor: // retransmits nothing
 		return workload == "bulk-down-1" || workload == jumbo
 	}

@@ -161,6 +161,7 @@ type client struct {
 	held []connection // of hold
 
 	probed connection // of probe; nil before the first one
+	again  connection // of bulkAgain; nil before the first one
 }
 
 // exchange sends a message of size bytes that begins with head on a new stream, and reads an answer of want bytes.
@@ -259,6 +260,21 @@ func (c *client) bulk(up bool, streams int, size int64) (done, error) {
 		return done{}, err
 	}
 	defer conn.abort()
+	return transfer(conn, up, streams, size)
+}
+
+// bulkAgain moves size bytes on a stream of a connection that stays open for the next call.
+func (c *client) bulkAgain(up bool, size int64) (d done, err error) {
+	if c.again == nil {
+		if c.again, err = c.dial(background, c.server); err != nil {
+			return d, err
+		}
+	}
+	return transfer(c.again, up, 1, size)
+}
+
+// transfer moves size bytes on each of several new streams.
+func transfer(conn connection, up bool, streams int, size int64) (done, error) {
 	head := []byte{answerByte}
 	sent, want := size, int64(1)
 	if !up {
