@@ -178,6 +178,7 @@ func TestClosedKeys(t *testing.T) {
 
 // Keys that rest hold little more than their secrets, and work as before.
 func TestRestingKeysAreSmall(t *testing.T) {
+	requireLinked(t)
 	runtime.LockOSThread() // AWS-LC keeps some memory for each thread
 	defer runtime.UnlockOSThread()
 	for _, su := range suites {
