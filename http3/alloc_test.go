@@ -19,17 +19,6 @@ import (
 	"github.com/pqquic/pqquic/internal/qpack"
 )
 
-// oneKB answers with 1 KB, which is what most requests of the benchmarks are answered with.
-func oneKB(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain")
-	_, _ = w.Write(oneKBBody)
-}
-
-var oneKBBody = bytes.Repeat([]byte("x"), 1000)
-
-// requestFields are those of an ordinary request.
-var requestFields = get("/path", "user-agent", "test/1.0", "accept", "*/*", "accept-encoding", "gzip")
-
 // allocations returns the number of allocations of the process for a call of f.
 func allocations(f func()) float64 {
 	const warm, runs = 100, 500

@@ -3,6 +3,7 @@
 package http3
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +17,17 @@ import (
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
+
+// oneKB answers with 1 KB, which is what most requests of the benchmarks are answered with.
+func oneKB(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	_, _ = w.Write(oneKBBody)
+}
+
+var oneKBBody = bytes.Repeat([]byte("x"), 1000)
+
+// requestFields are those of an ordinary request.
+var requestFields = get("/path", "user-agent", "test/1.0", "accept", "*/*", "accept-encoding", "gzip")
 
 // BenchmarkRequest is a request for 1 KB, one after another, with a client that sends prepared bytes.
 func BenchmarkRequest(b *testing.B) {
