@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak
+.PHONY: build bootstrap demo pcap-demo probe-demo tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak
 
 build:
 	scripts/build $(VARIANT)
@@ -23,6 +23,10 @@ demo: bootstrap build
 
 pcap-demo: bootstrap build
 	scripts/pcap-demo $(VARIANT)
+
+# Probes pq_server directly and through a middlebox that drops post-quantum ClientHellos. Needs Go only.
+probe-demo:
+	scripts/probe-demo
 
 # pqget, pqinspect, pqprobe, netbench, netbench's drivers for other stacks, qif and pqcert.
 tools: bootstrap build

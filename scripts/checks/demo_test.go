@@ -56,3 +56,12 @@ func TestPcapDemo(t *testing.T) {
 		}
 	}
 }
+
+// TestProbeDemo runs scripts/probe-demo, which checks its reports itself.
+func TestProbeDemo(t *testing.T) {
+	built(t, "default")
+	out := in(t, root).run("scripts/probe-demo")
+	require.Contains(t, out, "key exchange          POST-QUANTUM")
+	require.Contains(t, out, "groups lost           X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024")
+	require.True(t, strings.HasSuffix(out, "the middlebox keeps clients from it.\n"), out)
+}

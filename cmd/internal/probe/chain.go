@@ -44,6 +44,5 @@ func describeChain(chain [][]byte) []Certificate {
 
 func isPQSignature(c *x509.Certificate) bool {
 	_, signature, _ := inspect.Algorithms(c)
-	return strings.HasPrefix(signature, "ML-DSA-") || strings.HasPrefix(signature, "SLH-DSA-") ||
-		strings.HasPrefix(signature, "MLDSA")
+	return strings.HasPrefix(signature, "ML-DSA-") || strings.HasPrefix(signature, "SLH-DSA-")
 }

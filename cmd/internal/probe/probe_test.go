@@ -1,9 +1,14 @@
 package probe
 
 import (
+	"bytes"
+	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +78,45 @@ func TestQUICServers(t *testing.T) {
 		}},
 		{"version 2", nativeProvider, func(c *quic.Config) { c.Versions = []quic.Version{quic.Version2, quic.Version1} }, func(t *testing.T, q *Transport) {
 			require.Equal(t, []string{"v1", "v2"}, q.Versions)
+		}},
+		{"version 2 alone", nativeProvider, func(c *quic.Config) { c.Versions = []quic.Version{quic.Version2} }, func(t *testing.T, q *Transport) {
+			require.Equal(t, []string{"v2"}, q.Versions)
+			require.True(t, q.PQKeyExchange)
+		}},
+		{"silent fallback", nativeProvider, choose(func(groups, shares []tlsprovider.Group) tlsprovider.Group {
+			if len(shares) > 0 {
+				return shares[0] // saves a round trip
+			}
+			return groups[0]
+		}), func(t *testing.T, q *Transport) {
+			require.True(t, q.PQKeyExchange, "of the usual handshake")
+			require.Equal(t, "X25519", q.WithoutShare)
+			require.True(t, q.SilentFallback)
+			require.Len(t, q.Notes, 1)
+			require.Contains(t, q.Notes[0], "falls back silently")
+		}},
+		{"order of the client", nativeProvider, choose(func(groups, _ []tlsprovider.Group) tlsprovider.Group {
+			for _, g := range groups {
+				if g == tlsprovider.X25519MLKEM768 || g == tlsprovider.P256 {
+					return g
+				}
+			}
+			return tlsprovider.P384
+		}), func(t *testing.T, q *Transport) {
+			require.Equal(t, "client", q.PreferenceOf)
+			require.Equal(t, "X25519MLKEM768", q.Preferred)
+		}},
+		{"classical preferred", nativeProvider, choose(func(groups, _ []tlsprovider.Group) tlsprovider.Group {
+			if slices.Contains(groups, tlsprovider.P256) {
+				return tlsprovider.P256
+			}
+			return groups[0]
+		}), func(t *testing.T, q *Transport) {
+			require.Contains(t, q.Groups, "X25519MLKEM768")
+			require.Equal(t, "P-256", q.Preferred)
+			require.False(t, q.PQKeyExchange)
+			require.True(t, q.SilentFallback)
+			require.Contains(t, q.Notes[len(q.Notes)-1]+q.Notes[1], "prefers P-256")
 		}},
 		{"another protocol", nativeProvider, func(c *quic.Config) { c.TLS.NextProtos = []string{"other"} }, func(t *testing.T, q *Transport) {
 			require.Contains(t, q.Error, "--alpn")
@@ -189,6 +233,98 @@ func TestTCPServerWithAnotherProtocol(t *testing.T) {
 	require.Empty(t, r.TCP.Error)
 	require.True(t, r.PQKeyExchange)
 	require.Empty(t, r.TCP.ALPN)
+}
+
+// A server that is no server of TLS is not reachable, and cannot make the probe wait or hold much.
+func TestNotTLS(t *testing.T) {
+	for name, answer := range map[string]string{
+		"HTTP":             "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"empty record":     "\x16\x03\x03\x00\x00",
+		"large record":     "\x16\x03\x03\xff\xff",
+		"application data": "\x17\x03\x03\x00\x01x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = io.WriteString(c, answer)
+					go func() {
+						defer c.Close()
+						_, _ = io.Copy(io.Discard, c)
+					}()
+				}
+			}()
+			r := Host(t.Context(), l.Addr().String(), tcpOptions(classicalIdentity(t)))
+			require.False(t, r.PQKeyExchange)
+			require.Empty(t, r.TCP.Groups)
+			require.NotEmpty(t, r.TCP.Error)
+			if name == "HTTP" {
+				require.False(t, r.Reachable())
+			}
+		})
+	}
+}
+
+// TestReadReply reads a server's answer from records of any size.
+func TestReadReply(t *testing.T) {
+	random := sha256.Sum256([]byte("HelloRetryRequest"))
+	hello := append([]byte{2, 0, 0, 0, 3, 3}, random[:]...)
+	hello = append(hello, 0, 0x13, 1, 0, 0, 6, 0, 51, 0, 2, 0x11, 0xec)
+	hello[3] = byte(len(hello) - 4)
+	records := func(size int) (out []byte) {
+		for chunk := range slices.Chunk(hello, size) {
+			out = append(append(out, 22, 3, 3, 0, byte(len(chunk))), chunk...)
+		}
+		return out
+	}
+	for _, size := range []int{1, 3, 5, len(hello)} {
+		r, err := readReply(bytes.NewReader(records(size)))
+		require.NoError(t, err)
+		require.Equal(t, &reply{group: tlsprovider.X25519MLKEM768, retry: true}, r)
+	}
+	_, err := readReply(bytes.NewReader(records(7)[:30]))
+	require.True(t, isLost(err))
+	_, err = readReply(strings.NewReader("\x15\x03\x03\x00\x02\x02\x28"))
+	require.True(t, isAlert(err, tlsprovider.AlertHandshakeFailure))
+	_, err = readReply(strings.NewReader("\x16\x03\x03\x00\x04\x02\xff\xff\xff"))
+	require.ErrorIs(t, err, errReply, "16 MB")
+	_, err = readReply(strings.NewReader("\x16\x03\x03\x00\x05\x02\x00\x00\x01x"))
+	require.ErrorIs(t, err, errReply)
+}
+
+// If the time for a host ends early, the report says that it is incomplete.
+func TestTimeout(t *testing.T) {
+	id := classicalIdentity(t)
+	addr := serveQUIC(t, nativeProvider(t), id, nil)
+	o := quicOptions(id)
+	p := &prober{Options: o, host: "127.0.0.1", port: "1", serverName: "127.0.0.1"}
+	e := &quicEngine{prober: p}
+	e.setAddr(addr)
+	ctx, cancel := context.WithCancel(t.Context())
+	tr := newTransport()
+	p.survey(ctx, &endsAfterFirst{engine: e, cancel: cancel}, tr)
+	require.True(t, tr.Reachable)
+	require.True(t, tr.PQKeyExchange)
+	require.Empty(t, tr.LargeHello)
+	require.Len(t, tr.Notes, 1)
+	require.Contains(t, tr.Notes[0], "--timeout")
+}
+
+// endsAfterFirst ends the time for a host after the first handshake.
+type endsAfterFirst struct {
+	engine
+	cancel func()
+}
+
+func (e *endsAfterFirst) handshake(ctx context.Context, a attempt) (*outcome, error) {
+	defer e.cancel()
+	return e.engine.handshake(ctx, a)
 }
 
 // A chain that cannot be verified is shown, with the reason.

@@ -30,7 +30,7 @@ func (e *quicEngine) config(p tlsprovider.Provider, tls *tlsprovider.Config) *qu
 	}
 	return &quic.Config{
 		Provider: p, TLS: tls, ServerName: e.serverName, HandshakeTimeout: e.HandshakeTimeout,
-		DisablePathMTUDiscovery: true, TokenLifetime: -1,
+		Versions: []quic.Version{quic.Version1, quic.Version2}, DisablePathMTUDiscovery: true, TokenLifetime: -1,
 	}
 }
 

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"io"
 	"log"
@@ -39,6 +40,9 @@ func newIdentity(t *testing.T, root, leaf certs.Algorithm) *identity {
 	key, err := certs.MarshalKey(l.Key, certs.Seed)
 	require.NoError(t, err)
 	id := &identity{tls: tls.Certificate{Certificate: l.Chain, PrivateKey: l.Key}}
+	if k, err := x509.ParsePKCS8PrivateKey(key); err == nil { // crypto/tls needs the types of the standard library
+		id.tls.PrivateKey = k
+	}
 	id.cert, err = tlsprovider.CertificateFromPEM(l.ChainPEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 	require.NoError(t, err)
 	id.roots, err = tlsprovider.RootsFromPEM(ca.ChainPEM())
@@ -107,6 +111,19 @@ func tcpOptions(id *identity) *Options {
 	o := quicOptions(id)
 	o.QUIC, o.TCP, o.TCPALPN = false, true, []string{"h2", "http/1.1"}
 	return o
+}
+
+// choose returns a server that chooses the group itself. pick gets the groups of the ClientHello, and those of its key
+// shares.
+func choose(pick func(groups, shares []tlsprovider.Group) tlsprovider.Group) func(*quic.Config) {
+	return func(c *quic.Config) {
+		base := *c.TLS
+		c.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+			own := base
+			own.Groups = []tlsprovider.Group{pick(h.Groups, h.KeyShares)}
+			return &own, nil
+		}
+	}
 }
 
 func setGroups(groups ...tlsprovider.Group) func(*quic.Config) {

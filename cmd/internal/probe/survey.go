@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // findings are the results of the probes that run after the usual handshake.
@@ -17,7 +18,7 @@ type findings struct {
 	groups    []groupResult // of probedGroups
 	order     [2]*reply     // to all groups, hybrids first and last; nil if there was no answer
 	unshared  *reply        // to hybrids without shares, and X25519 with one
-	large     error         // of a large classical ClientHello
+	large     string        // what happens to a large classical ClientHello
 	verified  *outcome
 	verifyErr error
 	versions  []string
@@ -25,6 +26,12 @@ type findings struct {
 	early     bool
 	resumeErr error
 }
+
+// What happens to a large ClientHello.
+const (
+	answeredHello = "answered"
+	lostHello     = "lost"
+)
 
 // A groupResult is the result of the probe of one group.
 type groupResult struct {
@@ -41,18 +48,25 @@ func (p *prober) survey(ctx context.Context, e engine, t *Transport) {
 	var err error
 	if f.usual, err = p.usual(ctx, e); err != nil {
 		t.Error = p.explain(err, e)
-		if isLost(err) {
+		switch {
+		case errors.Is(err, errNotTLS):
+			return
+		case isLost(err):
 			// A ClientHello without key shares is small, so that it passes where a post-quantum one does not.
 			r, err := e.hello(ctx, &offer{groups: probedGroups})
 			if isLost(err) {
 				return
 			}
 			f.order[0] = r
-			p.small = []tlsprovider.Group{tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384}
+			p.small = supported(native.New(), []tlsprovider.Group{tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384})
 		}
 	}
 	t.Reachable = true
 	p.probes(ctx, e, &f)
+	if ctx.Err() != nil {
+		f.large = "" // it is not known what was lost
+		t.note("the time for the host ended before all probes did, so what the server lacks is not known: see --timeout")
+	}
 	t.fill(&f)
 	if _, ok := e.(*quicEngine); ok {
 		retry := slices.ContainsFunc(f.groups, func(g groupResult) bool { return g.outcome != nil && g.outcome.retry })
@@ -106,7 +120,10 @@ func (p *prober) probes(ctx context.Context, e engine, f *findings) {
 	run(func() { f.unshared, _ = e.hello(ctx, &offer{groups: probedGroups, x25519: true}) })
 	run(func() {
 		classical := []tlsprovider.Group{tlsprovider.X25519, tlsprovider.P256, tlsprovider.P384, tlsprovider.P521}
-		_, f.large = e.hello(ctx, &offer{groups: classical, x25519: true, padding: largePadding})
+		_, err := e.hello(ctx, &offer{groups: classical, x25519: true, padding: largePadding})
+		if f.large = answeredHello; isLost(err) {
+			f.large = lostHello
+		}
 	})
 	run(func() { f.versions = e.versions(ctx) })
 	run(func() { f.resumed, f.early, f.resumeErr = e.resume(ctx) })
@@ -162,10 +179,7 @@ func (t *Transport) fill(f *findings) {
 		t.PQKeyExchange = isPQ(o.group)
 	}
 	t.preference(f)
-	t.LargeHello = "answered"
-	if isLost(f.large) {
-		t.LargeHello = "lost"
-	}
+	t.LargeHello = f.large
 	if f.versions != nil {
 		t.Versions = f.versions
 	}
@@ -216,9 +230,15 @@ func (t *Transport) explain(f *findings, hybrid string) {
 	pqTaken := slices.ContainsFunc(t.Groups, func(name string) bool {
 		return slices.ContainsFunc(probedGroups, func(g tlsprovider.Group) bool { return isPQ(g) && nameOf(g) == name })
 	})
-	if len(t.LostGroups) > 0 && !pqTaken {
-		t.note("the server supports ", strings.Join(t.LostGroups, ", "), ", but the larger ClientHellos that these groups need get no answer: ",
+	lost := strings.Join(t.LostGroups, ", ")
+	switch {
+	case lost == "" || pqTaken:
+	case f.large == lostHello:
+		t.note("the server supports ", lost, ", but ClientHellos as large as these groups need get no answer, also classical ones: ",
 			"a middlebox on the way drops them")
+	case f.large == answeredHello:
+		t.note("the server asks for ", lost, ", but does not answer ClientHellos with these groups' key shares, ",
+			"although it answers a classical one of that size: the server, or a middlebox that reads key shares, fails on them")
 	}
 	if f.unshared != nil && f.unshared.group != 0 && !isPQ(f.unshared.group) && hybrid != "" {
 		t.SilentFallback = true

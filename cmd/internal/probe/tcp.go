@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // tcpEngine makes TLS connections over TCP to one server.
@@ -70,11 +71,9 @@ func (e *tcpEngine) config(a attempt) *tls.Config {
 	return c
 }
 
-// tcpGroups are the groups of crypto/tls.
-var tcpGroups = append(slices.Clone(usualGroups), tlsprovider.P521)
-
 func (e *tcpEngine) handshake(ctx context.Context, a attempt) (*outcome, error) {
-	if slices.ContainsFunc(a.groups, func(g tlsprovider.Group) bool { return !slices.Contains(tcpGroups, g) }) {
+	// The native provider has the groups of crypto/tls.
+	if len(supported(native.New(), a.groups)) < len(a.groups) {
 		return nil, errNoProvider
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.HandshakeTimeout)
