@@ -1,0 +1,253 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package http3
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+)
+
+// int62 is a frame with an integer.
+func int62(typ, v uint64) []byte { return frame.AppendInt(nil, typ, v) }
+
+// What a server must not send on the control stream or on other unidirectional streams, and the code with which the client closes
+// the connection.
+func TestClientConnectionErrors(t *testing.T) {
+	empty := frame.AppendHeader(nil, frame.Settings, 0)
+	setting := func(kv ...uint64) []byte {
+		var p []byte
+		for _, v := range kv {
+			p = frame.AppendVarint(p, v)
+		}
+		return frameBytes(frame.Settings, p)
+	}
+	control := func(b ...[]byte) func(*rawClient) {
+		return func(c *rawClient) { c.uni(frame.StreamControl, join(b...)) }
+	}
+	for name, tt := range map[string]struct {
+		do   func(c *rawClient)
+		want uint64
+	}{
+		"no SETTINGS":                  {control(int62(frame.GoAway, 0)), frame.MissingSettings},
+		"second SETTINGS":              {control(empty, empty), frame.FrameUnexpected},
+		"DATA on the control stream":   {control(empty, data("x")), frame.FrameUnexpected},
+		"HEADERS there":                {control(empty, frameBytes(frame.Headers, []byte("x"))), frame.FrameUnexpected},
+		"PUSH_PROMISE there":           {control(empty, frameBytes(frame.PushPromise, []byte{0})), frame.FrameUnexpected},
+		"PING of HTTP/2":               {control(empty, frameBytes(6, nil)), frame.FrameUnexpected},
+		"setting twice":                {control(setting(6, 1, 6, 1)), frame.SettingsError},
+		"setting of HTTP/2":            {control(setting(2, 0)), frame.SettingsError},
+		"datagram setting of 2":        {control(setting(frame.SettingDatagram, 2)), frame.SettingsError},
+		"truncated setting":            {control(frameBytes(frame.Settings, []byte{6})), frame.FrameError},
+		"MAX_PUSH_ID":                  {control(empty, int62(frame.MaxPushID, 1)), frame.FrameUnexpected},
+		"PRIORITY_UPDATE":              {control(empty, frameBytes(frame.PriorityUpdateRequest, []byte("\x00u=1"))), frame.FrameUnexpected},
+		"PRIORITY_UPDATE for a push":   {control(empty, frameBytes(frame.PriorityUpdatePush, []byte("\x00u=1"))), frame.FrameUnexpected},
+		"CANCEL_PUSH":                  {control(empty, int62(frame.CancelPush, 0)), frame.IDError},
+		"GOAWAY not of a request":      {control(empty, int62(frame.GoAway, 3)), frame.IDError},
+		"GOAWAY that grows":            {control(empty, int62(frame.GoAway, 4), int62(frame.GoAway, 8)), frame.IDError},
+		"GOAWAY with a wrong length":   {control(empty, frameBytes(frame.GoAway, []byte{0, 0})), frame.FrameError},
+		"second control stream":        {func(c *rawClient) { control(empty)(c); control(empty)(c) }, frame.StreamCreationError},
+		"second encoder stream":        {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
+		"second decoder stream":        {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
+		"push stream":                  {func(c *rawClient) { c.uni(frame.StreamPush, []byte{0}) }, frame.IDError},
+		"control stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(0, empty).Close()) }, frame.ClosedCriticalStream},
+		"encoder stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(2, nil).Close()) }, frame.ClosedCriticalStream},
+		"decoder stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(3, nil).Close()) }, frame.ClosedCriticalStream},
+		"bidirectional stream":         {func(c *rawClient) { c.open([]byte{0}) }, frame.StreamCreationError},
+		"capacity beyond the limit":    {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, frame.QPACKEncoderStreamError},
+		"duplicate of a missing entry": {func(c *rawClient) { c.uni(2, []byte{0x01}) }, frame.QPACKEncoderStreamError},
+		"increment of 0":               {func(c *rawClient) { c.uni(3, []byte{0}) }, frame.QPACKDecoderStreamError},
+		"acknowledgement of nothing":   {func(c *rawClient) { c.uni(3, []byte{0x84}) }, frame.QPACKDecoderStreamError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listenRaw(t, nil)
+			done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
+			c := s.acceptBare()
+			tt.do(c)
+			c.wantClose(tt.want)
+			var e *Error
+			require.ErrorAs(t, (<-done).err, &e)
+			require.Equal(t, ErrorCode(tt.want).String(), e.Code.String())
+			require.False(t, e.Remote)
+		})
+	}
+}
+
+// What a server must not send in a response. A malformed response ends its stream only.
+func TestClientResponseErrors(t *testing.T) {
+	conn, stream := true, false
+	for name, tt := range map[string]struct {
+		send   func(c *rawClient) []byte
+		isConn bool
+		want   uint64
+	}{
+		"DATA before HEADERS":      {func(*rawClient) []byte { return data("x") }, conn, frame.FrameUnexpected},
+		"SETTINGS":                 {func(*rawClient) []byte { return frame.AppendHeader(nil, frame.Settings, 0) }, conn, frame.FrameUnexpected},
+		"GOAWAY":                   {func(*rawClient) []byte { return int62(frame.GoAway, 0) }, conn, frame.FrameUnexpected},
+		"CANCEL_PUSH":              {func(*rawClient) []byte { return int62(frame.CancelPush, 0) }, conn, frame.FrameUnexpected},
+		"PRIORITY of HTTP/2":       {func(*rawClient) []byte { return frameBytes(2, nil) }, conn, frame.FrameUnexpected},
+		"PUSH_PROMISE":             {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, conn, frame.IDError},
+		"truncated frame":          {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, conn, frame.FrameError},
+		"invalid static index":     {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, frame.QPACKDecompressionFailed},
+		"dynamic reference":        {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, frame.QPACKDecompressionFailed},
+		"no status":                {func(c *rawClient) []byte { return c.headers("x", "y") }, stream, frame.MessageError},
+		"status that is no number": {func(c *rawClient) []byte { return c.headers(":status", "2x0") }, stream, frame.MessageError},
+		"two statuses":             {func(c *rawClient) []byte { return c.headers(":status", "200", ":status", "200") }, stream, frame.MessageError},
+		"status 101":               {func(c *rawClient) []byte { return c.headers(":status", "101") }, stream, frame.MessageError},
+		"request pseudo-header":    {func(c *rawClient) []byte { return c.headers(":status", "200", ":path", "/") }, stream, frame.MessageError},
+		"pseudo-header late":       {func(c *rawClient) []byte { return c.headers("x", "y", ":status", "200") }, stream, frame.MessageError},
+		"upper case":               {func(c *rawClient) []byte { return c.headers(":status", "200", "X", "y") }, stream, frame.MessageError},
+		"connection":               {func(c *rawClient) []byte { return c.headers(":status", "200", "connection", "close") }, stream, frame.MessageError},
+		"te":                       {func(c *rawClient) []byte { return c.headers(":status", "200", "te", "trailers") }, stream, frame.MessageError},
+		"content-length too large": {func(c *rawClient) []byte { return c.headers(":status", "200", "content-length", "1") }, stream, frame.MessageError},
+		"line break in a value":    {func(c *rawClient) []byte { return c.headers(":status", "200", "x", "a\nb") }, stream, frame.MessageError},
+		"no final response":        {func(c *rawClient) []byte { return c.headers(":status", "103") }, stream, frame.MessageError},
+		"nothing":                  {func(*rawClient) []byte { return nil }, stream, frame.MessageError},
+		"DATA after an interim response": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "103"), data("x"))
+		}, conn, frame.FrameUnexpected},
+		"content too long": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200", "content-length", "1"), data("xy"))
+		}, stream, frame.MessageError},
+		"content too short": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200", "content-length", "3"), data("xy"))
+		}, stream, frame.MessageError},
+		"pseudo-header in trailers": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200"), data("x"), c.headers(":status", "200"))
+		}, stream, frame.MessageError},
+		"DATA after trailers": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200"), c.headers("x", "y"), data("x"))
+		}, conn, frame.FrameUnexpected},
+		"HEADERS after trailers": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200"), c.headers("x", "y"), c.headers("x", "y"))
+		}, conn, frame.FrameUnexpected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := listenRaw(t, nil)
+			done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
+			c, _ := s.accept()
+			st := c.next()
+			st.send(tt.send(c)).end()
+			r := <-done
+			if r.err == nil {
+				_, r.err = io.ReadAll(r.resp.Body)
+			}
+			var e *Error
+			require.ErrorAs(t, r.err, &e)
+			require.Equal(t, ErrorCode(tt.want).String(), e.Code.String())
+			require.Equal(t, tt.isConn, !e.Stream)
+			if tt.isConn {
+				c.wantClose(tt.want)
+			}
+		})
+	}
+}
+
+// What a client ignores, and what it accepts although it is rare.
+func TestClientIgnores(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c := s.acceptBare()
+	reserved := frameBytes(0x21+0x1f*7, []byte("reserved"))
+	c.uni(frame.StreamControl, join(frameBytes(frame.Settings, []byte{0x21, 5, 0x40, 0x99, 1}), reserved, frameBytes(0x4242, nil)))
+	c.uni(0x21, []byte("a reserved stream"))
+	st := c.next()
+	st.send(reserved, c.headers(":status", "100"), c.headers(":status", "103", "link", "x"), reserved,
+		c.headers(":status", "200", "content-length", "2"), reserved, data("a"), data(""), reserved, data("b"), c.headers("t", "1"), reserved).end()
+	r := <-done
+	require.NoError(t, r.err)
+	require.Equal(t, "ab", readBody(t, r.resp))
+	require.Equal(t, "1", r.resp.Trailer.Get("T"))
+}
+
+// A malformed response stops the server, and other requests go on.
+func TestClientStopsMalformedResponse(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	st := c.next()
+	st.send(c.headers(":status", "200", "x", "\x00"))
+	st.wantStop(frame.MessageError)
+	require.Error(t, (<-done).err)
+	done = begin(tr, newRequest(t, "GET", s.url(), nil))
+	c.next().answer("fine")
+	require.Equal(t, "fine", readBody(t, (<-done).resp))
+}
+
+// A response to HEAD, or with status 204 or 304, has no content, whatever its Content-Length.
+func TestClientNoContent(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	var c *rawClient
+	for _, tt := range []struct {
+		method, status string
+		length         int64
+	}{{"HEAD", "200", 7}, {"GET", "204", 7}, {"GET", "304", 7}} {
+		for _, sendsData := range []bool{false, true} {
+			done := begin(tr, newRequest(t, tt.method, s.url(), nil))
+			if c == nil {
+				c, _ = s.accept()
+			}
+			st := c.next()
+			st.send(c.headers(":status", tt.status, "content-length", "7"))
+			r := <-done
+			require.NoError(t, r.err)
+			require.Equal(t, tt.length, r.resp.ContentLength)
+			require.Empty(t, readBody(t, r.resp))
+			if sendsData {
+				st.send(data("content"))
+				st.wantStop(frame.MessageError)
+				continue
+			}
+			st.send(c.headers("t", "1")).end()
+		}
+	}
+}
+
+// Interim responses without end are an error, unless the trace takes them.
+func TestClientInterimFlood(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4096 })
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	st := c.next()
+	b := c.headers(":status", "103", "link", strings.Repeat("x", 900))
+	for range 5 {
+		st.send(b)
+	}
+	st.wantStop(frame.ExcessiveLoad)
+	require.ErrorContains(t, (<-done).err, "larger than 4096 bytes")
+}
+
+// Frames without a meaning, and empty DATA frames, are an error if there is no end of them.
+func TestClientJunkFlood(t *testing.T) {
+	s := listenRaw(t, nil)
+	done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	st := c.next()
+	_, err := st.Write(emptyFrames(c, maxJunk+1))
+	require.NoError(t, err)
+	r := <-done
+	require.NoError(t, r.err)
+	_, err = io.ReadAll(r.resp.Body)
+	var e *Error
+	require.True(t, errors.As(err, &e))
+	require.Equal(t, ErrCodeExcessiveLoad, e.Code)
+	c.wantClose(frame.ExcessiveLoad)
+}
+
+// emptyFrames is a response with n empty DATA frames.
+func emptyFrames(c *rawClient, n int) []byte {
+	b := c.headers(":status", "200")
+	for range n {
+		b = append(b, data("")...)
+	}
+	return b
+}
