@@ -27,6 +27,8 @@ type ClientConn struct {
 	// isConfirmed is set when the handshake is known to be complete.
 	isConfirmed atomic.Bool
 
+	restored *frame.List // settings that were in force before the server's arrived, for early data; or nil
+
 	reqs clientRequests
 }
 
@@ -110,6 +112,13 @@ func (cc *ClientConn) reserve() bool {
 		r.idle.Stop()
 	}
 	return true
+}
+
+// isUsable reports whether a request may begin.
+func (cc *ClientConn) isUsable() bool {
+	cc.reqs.mu.Lock()
+	defer cc.reqs.mu.Unlock()
+	return !cc.reqs.isClosing
 }
 
 // got reports a reserved connection to a trace, and returns it.

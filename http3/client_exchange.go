@@ -97,8 +97,25 @@ func (x *clientExchange) start() error {
 	if x.ctx.Done() != nil {
 		x.stopWatch = context.AfterFunc(x.ctx, func() { x.fail(context.Cause(x.ctx), ErrCodeRequestCanceled) })
 	}
+	if x.c.datagrams.Load() != nil {
+		x.c.openDatagrams(x.qs.ID(), x.refuseDatagrams())
+	}
 	x.setPriority()
 	return x.send()
+}
+
+// refuseDatagrams returns what a datagram of the request does, or nil if the request may have some.
+//
+// "If an HTTP Datagram is received and it is associated with a request that has no known semantics for HTTP Datagrams, the
+// receiver MUST terminate the request; if HTTP/3 is in use, the request stream MUST be aborted with H3_DATAGRAM_ERROR (0x33)."
+// https://www.rfc-editor.org/rfc/rfc9297#section-2-6
+func (x *clientExchange) refuseDatagrams() func() {
+	if x.req.Method == http.MethodConnect {
+		return nil
+	}
+	return func() {
+		x.fail(streamErrorf(ErrCodeDatagramError, "the server has sent a datagram, for which the request has no use"), ErrCodeDatagramError)
+	}
 }
 
 // setPriority orders what is sent by the request's field Priority, as the server orders the response.
@@ -187,7 +204,8 @@ func (x *clientExchange) nextAttempt(resp *http.Response, err error, attempt int
 		next.Body = body
 	}
 	if resp != nil {
-		// "A user agent MAY automatically retry a request that received a 425 (Too Early) response"
+		// "A user agent SHOULD retry automatically, but any retries MUST NOT be sent in early data."
+		// https://www.rfc-editor.org/rfc/rfc8470#section-5.2
 		_ = resp.Body.Close()
 		next.Method = method(x.req)
 	}

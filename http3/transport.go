@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pqquic/pqquic/http3/internal/frame"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -70,7 +71,8 @@ type Transport struct {
 
 	mu       sync.Mutex
 	isClosed bool
-	conns    map[string]*pooled
+	conns    map[route]*pooled
+	settings map[string]*frame.List // of servers, for early data
 }
 
 // A RoundTripOpt changes what RoundTripOpt of Transport does.
@@ -92,7 +94,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // RoundTripOpt is RoundTrip with options.
 func (t *Transport) RoundTripOpt(req *http.Request, opt RoundTripOpt) (*http.Response, error) {
-	resp, err := t.roundTrip(req, opt)
+	resp, err := t.roundTripVia(req, "", opt)
 	if err != nil && req.Body != nil {
 		// "RoundTrip must always close the body, including on errors": the documentation of http.RoundTripper. Bodies that were
 		// begun were closed already, and may be closed twice.
@@ -104,18 +106,19 @@ func (t *Transport) RoundTripOpt(req *http.Request, opt RoundTripOpt) (*http.Res
 // maxRetries is how often a request is sent again.
 const maxRetries = 4
 
-func (t *Transport) roundTrip(req *http.Request, opt RoundTripOpt) (*http.Response, error) {
+// roundTripVia is RoundTripOpt with the address of an alternative service, or "".
+func (t *Transport) roundTripVia(req *http.Request, alternative string, opt RoundTripOpt) (*http.Response, error) {
 	mode, err := checkRequest(req)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := authorityAddr(req.URL)
+	to, err := routeTo(req.URL, alternative)
 	if err != nil {
 		return nil, err
 	}
 	for original, attempt := req, 0; ; attempt++ {
 		ctx, stop := requestContextOf(req)
-		cc, isReused, err := t.getConn(ctx, addr, mode.early, opt)
+		cc, isReused, err := t.getConn(ctx, to, mode.early, opt)
 		if err != nil {
 			stop()
 			return nil, err

@@ -107,15 +107,15 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 // hasZeroRTT reports whether a provider, of which nil means crypto/tls, supports early data.
 func hasZeroRTT(p tlsprovider.Provider) bool { return p == nil || p.Capabilities().ZeroRTT }
 
-// dialConfig returns the configuration of a connection to addr.
-func (t *Transport) dialConfig(addr string) (*quic.Config, error) {
+// dialConfig returns the configuration of a connection.
+func (t *Transport) dialConfig(to route) (*quic.Config, error) {
 	t.prepare()
 	if t.dialer.err != nil {
 		return nil, t.dialer.err
 	}
 	c := t.dialer.base
-	if t.Dial != nil && !t.dialer.hasName { // quic.Dial does the same
-		host, _, err := net.SplitHostPort(addr)
+	if (t.Dial != nil || to.dial != to.origin) && !t.dialer.hasName { // otherwise, quic.Dial does the same
+		host, _, err := net.SplitHostPort(to.origin)
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,22 @@ type pooled struct {
 	isEarly bool // it was dialed for early data
 }
 
-// authorityAddr returns the address to dial for a URL, which is also the key of the pool.
+// A route says where to find a server. It is the key of the pool.
+type route struct {
+	origin string // "host:port" of the URL: its host is the name that is verified
+	dial   string // the address to dial, which differs for an alternative service
+}
+
+// routeTo returns the route for a URL by an alternative service, or directly if that is "".
+func routeTo(u *url.URL, alternative string) (route, error) {
+	addr, err := authorityAddr(u)
+	if alternative == "" {
+		alternative = addr
+	}
+	return route{addr, alternative}, err
+}
+
+// authorityAddr returns the address of a URL's host.
 func authorityAddr(u *url.URL) (string, error) {
 	host, port := u.Hostname(), u.Port()
 	if port == "" {
@@ -50,25 +65,25 @@ func punycode(host string) (string, error) {
 	return httpguts.PunycodeHostPort(host)
 }
 
-// getConn returns a connection to addr with a place for a request, which it dials if there is none. isReused reports whether the
+// getConn returns a connection with a place for a request, which it dials if there is none. isReused reports whether the
 // connection has been used before.
-func (t *Transport) getConn(ctx context.Context, addr string, early bool, opt RoundTripOpt) (cc *ClientConn, isReused bool, err error) {
+func (t *Transport) getConn(ctx context.Context, to route, early bool, opt RoundTripOpt) (cc *ClientConn, isReused bool, err error) {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.GetConn != nil {
-		trace.GetConn(addr)
+		trace.GetConn(to.origin)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, false, err
 	}
 	for range maxRetries {
 		t.mu.Lock()
-		p := t.conns[addr]
+		p := t.conns[to]
 		switch {
 		case t.isClosed:
 			t.mu.Unlock()
 			return nil, false, ErrTransportClosed
 		case p != nil && p.cc != nil && !p.cc.reserve():
-			delete(t.conns, addr)
+			delete(t.conns, to)
 			p = nil
 		case p != nil && p.cc != nil:
 			t.mu.Unlock()
@@ -79,7 +94,7 @@ func (t *Transport) getConn(ctx context.Context, addr string, early bool, opt Ro
 			return nil, false, ErrNoCachedConn
 		}
 		if p == nil {
-			p = t.startDial(ctx, addr, early)
+			p = t.startDial(ctx, to, early)
 		}
 		p.waiting++
 		t.mu.Unlock()
@@ -105,23 +120,35 @@ func (t *Transport) await(ctx context.Context, p *pooled) error {
 	return context.Cause(ctx)
 }
 
+// warm returns the connection of a route, which it begins to dial if there is none. The dialing does not depend on a request.
+func (t *Transport) warm(ctx context.Context, to route) *pooled {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.conns[to]
+	if p == nil || p.cc != nil && !p.cc.isUsable() {
+		p = t.startDial(ctx, to, false)
+	}
+	p.waiting++ // is not taken back
+	return p
+}
+
 // startDial begins to dial. mu is held.
-func (t *Transport) startDial(ctx context.Context, addr string, early bool) *pooled {
+func (t *Transport) startDial(ctx context.Context, to route, early bool) *pooled {
 	p := &pooled{done: make(chan struct{}), isEarly: early}
 	// The values of the context, of which Dial and traces make use, but not its end: other requests may wait, too.
 	ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if t.conns == nil {
-		t.conns = make(map[string]*pooled)
+		t.conns = make(map[route]*pooled)
 	}
-	t.conns[addr] = p
+	t.conns[to] = p
 	go func() {
-		cc, err := t.dial(ctx, addr, early)
+		cc, err := t.dial(ctx, to, early)
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		p.cc, p.err = cc, err
 		switch {
 		case err != nil:
-			t.forget(addr, p)
+			t.forget(to, p)
 		case t.isClosed:
 			p.err = ErrTransportClosed
 			go cc.Close()
@@ -129,7 +156,7 @@ func (t *Transport) startDial(ctx context.Context, addr string, early bool) *poo
 			go cc.whenUnusable(func() {
 				t.mu.Lock()
 				defer t.mu.Unlock()
-				t.forget(addr, p)
+				t.forget(to, p)
 			})
 		}
 		p.cancel(nil)
@@ -139,9 +166,9 @@ func (t *Transport) startDial(ctx context.Context, addr string, early bool) *poo
 }
 
 // forget removes a connection from the pool. mu is held.
-func (t *Transport) forget(addr string, p *pooled) {
-	if t.conns[addr] == p {
-		delete(t.conns, addr)
+func (t *Transport) forget(to route, p *pooled) {
+	if t.conns[to] == p {
+		delete(t.conns, to)
 	}
 }
 
@@ -158,8 +185,8 @@ func (t *Transport) cached() (all []*ClientConn) {
 }
 
 // dial dials a connection and begins HTTP/3 on it.
-func (t *Transport) dial(ctx context.Context, addr string, early bool) (*ClientConn, error) {
-	cfg, err := t.dialConfig(addr)
+func (t *Transport) dial(ctx context.Context, to route, early bool) (*ClientConn, error) {
+	cfg, err := t.dialConfig(to)
 	if err != nil {
 		return nil, err
 	}
@@ -167,14 +194,14 @@ func (t *Transport) dial(ctx context.Context, addr string, early bool) (*ClientC
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	qc, err := t.dialQUIC(ctx, addr, cfg, early)
+	qc, err := t.dialQUIC(ctx, to.dial, cfg, early)
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(traceState(qc), err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return t.newClientConn(qc, addr)
+	return t.newClientConn(qc, to.origin)
 }
 
 func (t *Transport) dialQUIC(ctx context.Context, addr string, cfg *quic.Config, early bool) (*quic.Conn, error) {

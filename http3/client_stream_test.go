@@ -1,0 +1,104 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
+package http3
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+)
+
+// extendedRequest returns an Extended CONNECT request.
+func extendedRequest(t testing.TB, url string) *http.Request {
+	req := newRequest(t, http.MethodConnect, url, nil)
+	req.Header[":protocol"] = []string{"test"}
+	return req
+}
+
+// An Extended CONNECT by a ClientStream: content and datagrams both ways.
+func TestClientStream(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		st, err := TakeStream(w)
+		if err != nil {
+			panic(err)
+		}
+		b, _ := st.ReceiveDatagram(r.Context())
+		_ = st.SendDatagram(append(b, '!'))
+		_, _ = io.Copy(st, st)
+		_ = st.CloseWrite()
+	}), func(s *Server) { s.EnableDatagrams = true })
+	tr := newTransport(t, nil, func(tr *Transport) { tr.EnableDatagrams = true })
+	do(t, tr, newRequest(t, "HEAD", s.url("/"), nil).WithContext(t.Context()))
+	cc := tr.cached()[0]
+	st, err := cc.OpenRequestStream(t.Context())
+	require.NoError(t, err)
+	_, err = st.ReadResponse()
+	require.ErrorContains(t, err, "before SendRequest")
+	require.NoError(t, st.SendRequest(extendedRequest(t, s.url("/tunnel"))))
+	require.Error(t, st.SendRequest(extendedRequest(t, s.url("/tunnel"))))
+	require.NoError(t, st.SendDatagram([]byte("datagram")))
+	resp, err := st.ReadResponse()
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	b, err := st.ReceiveDatagram(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "datagram!", string(b))
+	_, err = st.Write([]byte("hello"))
+	require.NoError(t, err)
+	require.NoError(t, st.CloseWrite())
+	b, err = io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(b))
+}
+
+// Extended CONNECT waits for the server's settings, and is an error if they do not permit it.
+func TestExtendedConnectWaits(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	done := begin(tr, extendedRequest(t, s.url()))
+	c := s.acceptBare()
+	c.uni(frame.StreamControl, settingsFrame(frame.SettingEnableConnectProtocol, 1))
+	st := c.next()
+	st.send(c.headers(":status", "200"))
+	r := <-done
+	require.NoError(t, r.err)
+	require.NoError(t, r.resp.Body.Close())
+	require.NoError(t, c.CloseWithError(frame.NoError, ""))
+	<-tr.cached()[0].Context().Done()
+	done = begin(tr, extendedRequest(t, s.url()))
+	s.accept()
+	require.ErrorIs(t, (<-done).err, ErrNoExtendedConnect)
+}
+
+// A datagram for a request that has no use for one ends the request.
+func TestClientRefusesDatagrams(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, func(tr *Transport) { tr.EnableDatagrams = true })
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	st := c.next()
+	require.NoError(t, c.SendDatagram(append(frame.AppendVarint(nil, uint64(st.ID())/4), 'x')))
+	st.wantStop(frame.DatagramError)
+	require.ErrorContains(t, (<-done).err, "datagram")
+}
+
+// GOAWAY ends a ClientStream that the server does not process.
+func TestClientStreamGoAway(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c, control := s.accept()
+	c.next().answer("")
+	require.NoError(t, (<-done).err)
+	st, err := tr.cached()[0].OpenRequestStream(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, st.SendRequest(newRequest(t, "GET", s.url(), nil)))
+	_, err = control.Write(frame.AppendInt(nil, frame.GoAway, 4))
+	require.NoError(t, err)
+	_, err = st.ReadResponse()
+	require.ErrorIs(t, err, errGoAway)
+}
