@@ -84,18 +84,18 @@ func (s *rawStream) wantStop(code uint64) {
 	require.Equal(s.c, ErrorCode(code).String(), ErrorCode(se.Code).String())
 }
 
-// A result is what RoundTrip returns.
-type result struct {
+// An outcome is what RoundTrip returns.
+type outcome struct {
 	resp *http.Response
 	err  error
 }
 
 // begin performs a request on another goroutine.
-func begin(rt http.RoundTripper, req *http.Request) <-chan result {
-	out := make(chan result, 1)
+func begin(rt http.RoundTripper, req *http.Request) <-chan outcome {
+	out := make(chan outcome, 1)
 	go func() {
 		resp, err := rt.RoundTrip(req)
-		out <- result{resp, err}
+		out <- outcome{resp, err}
 	}()
 	return out
 }
