@@ -72,7 +72,7 @@ func (a *AltSvc) RoundTrip(req *http.Request) (*http.Response, error) {
 	// Without TLS, nothing shows that the alternative is the origin's.
 	//
 	// "Clients MUST have reasonable assurances that the alternative service is under control of and valid for the whole origin."
-	// https://www.rfc-editor.org/rfc/rfc7838#section-2.1-1
+	// https://www.rfc-editor.org/rfc/rfc7838#section-2.1
 	if req.URL != nil && req.URL.Scheme == "https" && req.URL.Host != "" && !a.hasProxy(req) {
 		origin, _ = authorityAddr(req.URL) // the fallback reports the error
 	}
@@ -99,7 +99,7 @@ func (a *AltSvc) RoundTrip(req *http.Request) (*http.Response, error) {
 //
 // "A client configured to use a proxy for a given request SHOULD NOT directly connect to an alternative service for this request, but
 // instead route it through that proxy."
-// https://www.rfc-editor.org/rfc/rfc7838#section-2.4-4
+// https://www.rfc-editor.org/rfc/rfc7838#section-2.4
 func (a *AltSvc) hasProxy(req *http.Request) bool {
 	t, ok := a.fallback().(*http.Transport)
 	if !ok || t.Proxy == nil {
@@ -145,7 +145,7 @@ func (a *AltSvc) tryH3(req *http.Request, to route) (resp *http.Response, isDone
 	}
 	own := *req
 	// "When using an alternative service, clients SHOULD include an Alt-Used header field in all requests."
-	// https://www.rfc-editor.org/rfc/rfc7838#section-5-4
+	// https://www.rfc-editor.org/rfc/rfc7838#section-5
 	own.Header = req.Header.Clone()
 	if own.Header == nil {
 		own.Header = make(http.Header)
@@ -156,7 +156,7 @@ func (a *AltSvc) tryH3(req *http.Request, to route) (resp *http.Response, isDone
 	case err == nil && resp.StatusCode == http.StatusMisdirectedRequest:
 		// "Clients receiving 421 (Misdirected Request) from an alternative service MUST remove the corresponding entry from its
 		// alternative service cache (see Section 2.2) for that origin."
-		// https://www.rfc-editor.org/rfc/rfc7838#section-6-2
+		// https://www.rfc-editor.org/rfc/rfc7838#section-6
 		a.cache.remove(to.origin, to.dial)
 		if canRewind(req) {
 			_ = resp.Body.Close()
@@ -216,7 +216,7 @@ func (a *AltSvc) connected(p *pooled, to route) error {
 //
 // "When an Alt-Svc response header field is received from an origin, its value invalidates and replaces all cached alternative
 // services for that origin."
-// https://www.rfc-editor.org/rfc/rfc7838#section-3.1-9
+// https://www.rfc-editor.org/rfc/rfc7838#section-3.1
 func (a *AltSvc) learn(origin string, resp *http.Response) {
 	if resp.StatusCode == http.StatusMisdirectedRequest { // its field is ignored
 		return
@@ -240,7 +240,7 @@ func (a *AltSvc) learn(origin string, resp *http.Response) {
 //
 // "Therefore, clients SHOULD remove from cache all alternative services that lack the "persist" flag with the value "1" when they
 // detect such a change, when information about network state is available."
-// https://www.rfc-editor.org/rfc/rfc7838#section-2.2-4
+// https://www.rfc-editor.org/rfc/rfc7838#section-2.2
 func (a *AltSvc) NetworkChanged() { a.cache.networkChanged() }
 
 // Forget forgets all alternatives, as browsers do when their users clear cookies.

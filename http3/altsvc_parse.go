@@ -21,7 +21,7 @@ const (
 	// defaultMaxAge is the freshness lifetime without the parameter ma.
 	//
 	// "When an alternative service is advertised using Alt-Svc, it is considered fresh for 24 hours from generation of the message."
-	// https://www.rfc-editor.org/rfc/rfc7838#section-3.1-1
+	// https://www.rfc-editor.org/rfc/rfc7838#section-3.1
 	defaultMaxAge = 24 * time.Hour
 	// longestMaxAge bounds ma.
 	longestMaxAge = 365 * 24 * time.Hour
@@ -47,7 +47,7 @@ func parseAltSvc(h http.Header, now time.Time) (alts []alternative, isClear, isP
 			// "A field value containing the special value "clear" indicates that the origin requests all alternatives for that
 			// origin to be invalidated (including those specified in the same response, in case of an invalid reply containing both
 			// "clear" and alternative services)."
-			// https://www.rfc-editor.org/rfc/rfc7838#section-3-5
+			// https://www.rfc-editor.org/rfc/rfc7838#section-3
 			return nil, true, true
 		}
 		a, ok := p.alternative(id == "clear", now)
@@ -133,7 +133,6 @@ func (p *altParser) alternative(hasEqual bool, now time.Time) (a alternative, ok
 		if !ok {
 			return a, false
 		}
-		// "Unknown parameters MUST be ignored."
 		switch strings.ToLower(name) {
 		case "ma":
 			if n, err := strconv.ParseUint(v, 10, 62); err == nil {
@@ -142,7 +141,7 @@ func (p *altParser) alternative(hasEqual bool, now time.Time) (a alternative, ok
 		case "persist":
 			// "This specification only defines a single value for "persist". Clients MUST ignore "persist" parameters with values
 			// other than "1"."
-			// https://www.rfc-editor.org/rfc/rfc7838#section-3.1-14
+			// https://www.rfc-editor.org/rfc/rfc7838#section-3.1
 			a.persists = v == "1"
 		}
 	}
