@@ -132,7 +132,7 @@ func TestClientResponseErrors(t *testing.T) {
 			done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
 			c, _ := s.accept()
 			st := c.next()
-			st.send(tt.send(c)).end()
+			_, _ = st.WriteEnd(tt.send(c)) // which fails if the client has closed the connection already
 			r := <-done
 			if r.err == nil {
 				_, r.err = io.ReadAll(r.resp.Body)

@@ -44,10 +44,15 @@ type clientRequests struct {
 	idle      *time.Timer // ends an idle connection; nil if there is no limit
 	// onUnusable is called when isClosing is set or the connection has ended. It removes the connection from the pool.
 	onUnusable func()
+	// stateHook is called after a request has ended and when the connection accepts no further ones. It may be nil.
+	stateHook func()
 }
 
 // errNotUsable is the error of a request on a connection that accepts no further ones.
 var errNotUsable = fmt.Errorf("http3: the connection accepts no further requests: %w", net.ErrClosed)
+
+// firstIdle is how long a new connection is kept for the requests that wait for it, however short IdleConnTimeout is.
+const firstIdle = 5 * time.Second
 
 // begin begins HTTP/3.
 func (cc *ClientConn) begin(qc *quic.Conn) error {
@@ -55,7 +60,7 @@ func (cc *ClientConn) begin(qc *quic.Conn) error {
 	cc.reqs.goAway = math.MaxInt64
 	cc.reqs.open = make(map[quic.StreamID]*clientExchange)
 	if d := cc.t.idleTimeout(); d > 0 {
-		cc.reqs.idle = time.AfterFunc(d, cc.closeIfIdle)
+		cc.reqs.idle = time.AfterFunc(max(d, firstIdle), cc.closeIfIdle)
 	}
 	context.AfterFunc(qc.Context(), cc.ended)
 	cc.restoreSettings()
@@ -78,12 +83,22 @@ func (cc *ClientConn) closeToNew() {
 	r := &cc.reqs
 	r.mu.Lock()
 	r.isClosing = true
-	f := r.onUnusable
+	f, hook := r.onUnusable, r.stateHook
 	r.onUnusable = nil
 	r.mu.Unlock()
 	if f != nil {
 		f()
 	}
+	if hook != nil {
+		hook()
+	}
+}
+
+// setStateHook sets the function that is called when requests end and with the connection.
+func (cc *ClientConn) setStateHook(f func()) {
+	cc.reqs.mu.Lock()
+	defer cc.reqs.mu.Unlock()
+	cc.reqs.stateHook = f
 }
 
 // whenUnusable sets the function that is called when the connection accepts no further requests, which may be now.
@@ -139,15 +154,18 @@ func (cc *ClientConn) got(trace *httptrace.ClientTrace) (_ *ClientConn, isReused
 func (cc *ClientConn) release() {
 	r := &cc.reqs
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.active--; r.active > 0 {
-		return
-	}
+	r.active--
 	switch {
+	case r.active > 0:
 	case r.isClosing:
 		go cc.closeGracefully()
 	case r.idle != nil:
 		r.idle.Reset(cc.t.idleTimeout())
+	}
+	hook := r.stateHook
+	r.mu.Unlock()
+	if hook != nil {
+		hook()
 	}
 }
 
@@ -253,8 +271,10 @@ func (cc *ClientConn) Close() error {
 
 // handleStream implements connOwner.
 func (cc *ClientConn) handleStream(qs *quic.Stream) {
-	if h := cc.t.StreamHijacker; h != nil && h(cc.qc, qs) {
-		return
+	if h := cc.t.StreamHijacker; h != nil {
+		if typ, err := peekType(qs); err != nil || h(typ, cc.qc, qs) {
+			return
+		}
 	}
 	// "Clients MUST treat receipt of a server-initiated bidirectional stream as a connection error of type
 	// H3_STREAM_CREATION_ERROR unless such an extension has been negotiated."

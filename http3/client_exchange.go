@@ -192,6 +192,9 @@ func (x *clientExchange) nextAttempt(resp *http.Response, err error, attempt int
 	if err != nil && !x.isUnprocessed(err) && !(x.isReused && isConnEnd(err) && isReplayable(x.req)) {
 		return nil, false
 	}
+	if isConnEnd(err) {
+		x.cc.closeToNew() // the function that does this at the end of the connection may not have run
+	}
 	next := *x.req
 	if !isBodyless(x.req) && (x.isBodyTouched || x.cause.Load() != nil) {
 		if x.req.GetBody == nil {

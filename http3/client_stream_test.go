@@ -40,9 +40,9 @@ func TestClientStream(t *testing.T) {
 	require.ErrorContains(t, err, "before SendRequest")
 	require.NoError(t, st.SendRequest(extendedRequest(t, s.url("/tunnel"))))
 	require.Error(t, st.SendRequest(extendedRequest(t, s.url("/tunnel"))))
-	require.NoError(t, st.SendDatagram([]byte("datagram")))
 	resp, err := st.ReadResponse()
 	require.NoError(t, err)
+	require.NoError(t, st.SendDatagram([]byte("datagram"))) // earlier, it could overtake the request, and be dropped
 	require.Equal(t, 200, resp.StatusCode)
 	b, err := st.ReceiveDatagram(t.Context())
 	require.NoError(t, err)

@@ -140,6 +140,9 @@ func (b *hookBody) Read(p []byte) (int, error) {
 }
 
 func (b *hookBody) Close() error {
+	if c, ok := b.Reader.(io.Closer); ok {
+		_ = c.Close()
+	}
 	if b.closed != nil {
 		select {
 		case <-b.closed:

@@ -3,6 +3,9 @@ package http3
 import (
 	"errors"
 	"net/http"
+
+	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/quic"
 )
 
 // An HTTPStreamer is a ResponseWriter that can give its stream away. The ResponseWriter of a Server is one, which also
@@ -11,6 +14,20 @@ type HTTPStreamer interface {
 	// HTTPStream sends the header section, if that was not sent, and returns the stream. The handler may return while the stream is
 	// in use, and must not use the ResponseWriter or the body any more.
 	HTTPStream() (*RequestStream, error)
+}
+
+// peekType waits for the type at the beginning of a bidirectional stream, and does not consume it.
+func peekType(qs *quic.Stream) (uint64, error) {
+	for want := 1; ; {
+		b, err := qs.Peek(want)
+		if typ, n := frame.ConsumeVarint(b); n > 0 {
+			return typ, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		want = 1 << (b[0] >> 6)
+	}
 }
 
 // TakeStream returns the stream of a request from its ResponseWriter: see HTTPStreamer.

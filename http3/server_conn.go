@@ -209,19 +209,13 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 // hijack reports whether StreamHijacker has taken a stream.
 func (sc *serverConn) hijack(qs *quic.Stream) bool {
 	_ = qs.SetReadDeadline(sc.srv.headerDeadline()) // never fails
-	for want := 1; ; {
-		b, err := qs.Peek(want)
-		typ, n := frame.ConsumeVarint(b)
-		if n > 0 {
-			_ = qs.SetReadDeadline(time.Time{})
-			_, known := frame.Limit(typ)
-			return !known && !frame.IsReserved(typ) && sc.srv.StreamHijacker(typ, sc.qc, qs)
-		}
-		if err != nil {
-			return false // the request's goroutine gets the same error
-		}
-		want = 1 << (b[0] >> 6)
+	typ, err := peekType(qs)
+	if err != nil {
+		return false // the request's goroutine gets the same error
 	}
+	_ = qs.SetReadDeadline(time.Time{})
+	_, known := frame.Limit(typ)
+	return !known && !frame.IsReserved(typ) && sc.srv.StreamHijacker(typ, sc.qc, qs)
 }
 
 // endStream ends a request.

@@ -55,9 +55,9 @@ type Transport struct {
 	EnableDatagrams bool
 	// AdditionalSettings are sent in SETTINGS, for extensions.
 	AdditionalSettings map[uint64]uint64
-	// StreamHijacker, if set, is called for bidirectional streams that servers open, which HTTP/3 itself does not have. It returns
-	// false for those that it does not take.
-	StreamHijacker func(conn *quic.Conn, s *quic.Stream) bool
+	// StreamHijacker, if set, is called for bidirectional streams that servers open, which HTTP/3 itself does not have, with the type
+	// at their beginning, which has not been read. It returns false for those that it does not take: the connection is then closed.
+	StreamHijacker func(typ uint64, conn *quic.Conn, s *quic.Stream) bool
 	// UniStreamHijacker, if set, is called for unidirectional streams of types that this package does not know, after the type was
 	// read. It returns false for those that it does not take.
 	UniStreamHijacker func(typ uint64, conn *quic.Conn, s *quic.ReceiveStream) bool
