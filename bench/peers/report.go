@@ -17,8 +17,16 @@ import (
 
 // writeSummary prints what was measured and where, the aims, the medians that matter most, and what is missing.
 func (r *results) writeSummary(out io.Writer) {
+	said := make(map[string]bool) // by earlier runs
 	for _, run := range r.Runs {
-		run.write(out, r.of(run))
+		var text strings.Builder
+		run.write(&text, r.of(run))
+		for line := range strings.Lines(text.String()) {
+			if line == "\n" || !said[line] {
+				io.WriteString(out, line)
+			}
+			said[line] = true
+		}
 	}
 	r.writeAims(out)
 	r.writeOverview(out)
