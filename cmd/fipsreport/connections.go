@@ -93,7 +93,8 @@ func keyed(mldsa bool) (out []kind) {
 func policy(name string, key certs.Algorithm) kind {
 	return kind{name: "policy " + name, key: key, edit: func(client, server *quic.Config) {
 		client.TLS.Policy, server.TLS.Policy = name, name
-	}, check: func(st quic.ConnectionState) error {
+		client.TLS.ClientStore = newStore()
+	}, use: twice, check: func(st quic.ConnectionState) error {
 		return want(st.TLS.CipherSuite == tlsprovider.AES256GCM, "another cipher suite was negotiated")
 	}}
 }

@@ -90,7 +90,7 @@ func TestRebuild(t *testing.T) {
 	first, id, mark := b.linked(), b.goBuildID(), b.mark()
 	b.build()
 	require.Zero(t, b.compiledSince(mark), "compiled with nothing changed")
-	for _, f := range []string{b.out + "/libpqquic.a", b.dir + "/cgo/s2n/zlinked_default_"+platform+".go"} {
+	for _, f := range []string{b.out + "/libpqquic.a", b.dir + "/cgo/s2n/zlinked_default_" + platform + ".go"} {
 		info, err := os.Stat(f)
 		require.NoError(t, err)
 		require.False(t, info.ModTime().After(mark), "%s was written with nothing changed", f)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -233,6 +234,11 @@ func TestVariants(t *testing.T) {
 	require.NoError(t, checkVariant("fips", fips))
 	require.NoError(t, checkVariant("", awslc.Info{Crypto: "AWS-LC 5.12.0"}))
 	require.ErrorContains(t, checkVariant("fips4", fips), "VARIANT=fips4")
+	other := fips
+	for _, version := range []string{"3.2.0", "3.6.1", "3.60.0", "4.2.0", ""} {
+		other.Crypto = "AWS-LC FIPS " + version
+		require.ErrorContains(t, checkVariant("fips", other), "requires AWS-LC FIPS 3.1.0, 3.6.0", version)
+	}
 	require.ErrorContains(t, checkVariant("fips", awslc.Info{Crypto: "AWS-LC 5.12.0"}), "VARIANT=fips")
 	broken := fips
 	broken.SelfTest = false
@@ -243,6 +249,17 @@ func TestVariants(t *testing.T) {
 		require.ErrorContains(t, checkVariant(variant, old), "for measurement only", variant)
 	}
 	require.ErrorContains(t, checkVariant(historic, awslc.Info{Crypto: "OpenSSL 3.0.19"}), "VARIANT=historic")
+}
+
+// TestModulesAreDocumented checks that docs/fips.md names each version that a FIPS variant accepts.
+func TestModulesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/fips.md")
+	require.NoError(t, err)
+	for variant, versions := range fipsModules {
+		for _, v := range versions {
+			require.Regexp(t, `\b`+regexp.QuoteMeta(v)+`\b`, string(page), variant)
+		}
+	}
 }
 
 func TestNotLinked(t *testing.T) {

@@ -100,9 +100,12 @@ func (p *provider) checkDefault() error {
 		"classical connections with s2n.New(s2n.AllowClassical())", p.info.S2N, p.info.Crypto, ErrClassical, tlsprovider.GroupList(o.Groups))
 }
 
+// fipsModules are the versions of AWS-LC's FIPS module that each FIPS variant accepts. docs/fips.md says of each which
+// certificate it belongs to.
+var fipsModules = map[string][]string{"fips": {"3.1.0", "3.6.0"}, "fips4": {"4.2.0"}}
+
 // checkVariant returns an error if the linked module is not the one of the build tag.
 func checkVariant(variant string, info awslc.Info) error {
-	major := map[string]string{"fips": "3.", "fips4": "4."}[variant]
 	switch {
 	case variant == historic && info.HistoricKEMs == "":
 		return fmt.Errorf("s2n: the tag pqquic_historic requires the s2n-tls of 2022, but s2n-tls %q is linked: run `make build VARIANT=historic`", info.S2N)
@@ -121,10 +124,10 @@ func checkVariant(variant string, info awslc.Info) error {
 			variant, info.Crypto, variant, variant)
 	case !info.SelfTest:
 		return fmt.Errorf("s2n: the self-test of %q failed", info.Crypto)
-	case !strings.HasPrefix(moduleVersion(info.Crypto), major):
-		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC-FIPS %sx, but %q is linked: run `make build VARIANT=%s`, "+
-			"or in another module use the file env-%s of `make install`",
-			variant, major, info.Crypto, variant, variant)
+	case !slices.Contains(fipsModules[variant], moduleVersion(info.Crypto)):
+		return fmt.Errorf("s2n: the tag pqquic_%s requires AWS-LC FIPS %s, whose certificates docs/fips.md names, but %q is linked: "+
+			"run `make build VARIANT=%s`, or in another module use the file env-%s of `make install`",
+			variant, strings.Join(fipsModules[variant], ", "), info.Crypto, variant, variant)
 	}
 	return nil
 }
