@@ -47,7 +47,7 @@ func (c *endpointCounters) add(s quic.EndpointStats) {
 		count(&c.rejected, reason, n)
 	}
 	for reason, n := range map[string]uint64{
-		"dos_prevention":  d.RateLimit + d.Overload + d.HelloTooLarge + d.HelloTimeout + d.SuppressedReset,
+		"dos_prevention":  d.RateLimit + d.Overload + d.HelloTooLarge + d.HelloTimeout + d.SuppressedReset + d.ReflectionPort,
 		"header_parsing":  d.Malformed + d.TooSmall + d.ShortConnID + d.UnknownVersion,
 		"payload_decrypt": d.Undecryptable + d.BadHello,
 		"unexpected_packet": d.UnknownConnID + d.NotAccepting + d.ClosedConn + d.RetiredConnID +

@@ -211,6 +211,12 @@ type Config struct {
 	// first, before the client's token is checked. It must not block.
 	RequireAddressValidation func(netip.AddrPort) bool
 
+	// AllowReflectionPorts lets a server answer clients whose source port is 0, 17, 19, 53, 111, 123, 137, 138, 161, 389,
+	// 500, 1900, 3702, 5353, 5355 or 11211. Services such as DNS and NTP have these ports, and attackers forge packets with
+	// their addresses to have servers send to them, or let them send to servers. Packets from these ports that belong to no
+	// connection are therefore dropped, and a connection does not follow its client to such a port. See DatagramDrops.
+	AllowReflectionPorts bool
+
 	// Accept, if set, decides whether to admit a client before any TLS work is done for it. An error
 	// refuses the client with CONNECTION_REFUSED. A *RefusedError also sends a reason, and ErrIgnore drops
 	// the client without an answer. Accept must not block. It is called on the receive path, or on a timer

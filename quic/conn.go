@@ -182,6 +182,27 @@ func (c *Conn) UpdateKeys() error {
 	return err
 }
 
+// Ping sends a PING frame, which the peer acknowledges. It does not wait for that. It shows a peer that is about to reach
+// its idle timeout that the connection is in use, lets ConnStats learn the round-trip time of a connection that was
+// silent, and finds out whether the peer is still there: if not, the connection ends after MaxIdleTimeout. The frame
+// leaves with what was written before. Config.KeepAlivePeriod sends PING frames by itself.
+//
+// Ping returns ErrHandshake before the handshake is complete, and the reason why the connection has ended after that.
+func (c *Conn) Ping() error {
+	c.mu.Lock()
+	var err error
+	switch {
+	case c.over:
+		err = c.err
+	case !c.isUp:
+		err = ErrHandshake
+	default:
+		c.core.Ping()
+	}
+	c.leave()
+	return err
+}
+
 // The inputs of the core. The goroutines that call these functions do not send: see dispatch.
 
 func (c *Conn) handleTrain(now monotime.Time, t datagram.Train) {

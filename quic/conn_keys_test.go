@@ -3,6 +3,7 @@
 package quic
 
 import (
+	"context"
 	"io"
 	"net"
 	"testing"
@@ -43,6 +44,51 @@ func TestUpdateKeys(t *testing.T) {
 		require.NoError(t, client.Close())
 		require.ErrorIs(t, client.UpdateKeys(), net.ErrClosed)
 	})
+}
+
+// A PING frame elicits an acknowledgement, which keeps the connection of a silent application from its idle timeout.
+func TestPing(t *testing.T) {
+	sc := serverConfig()
+	sc.MaxIdleTimeout = 10 * time.Second
+	inBubble(t, sc, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		time.Sleep(time.Second)
+		for _, conn := range []*Conn{client, server} {
+			for range 3 {
+				sent, received := conn.Stats().PacketsSent, conn.Stats().PacketsReceived
+				require.NoError(t, conn.Ping())
+				time.Sleep(9 * time.Second)
+				require.Equal(t, sent+1, conn.Stats().PacketsSent)
+				require.Equal(t, received+1, conn.Stats().PacketsReceived)
+			}
+		}
+		require.NoError(t, client.Close())
+		require.ErrorIs(t, client.Ping(), net.ErrClosed)
+	})
+}
+
+// The setting reaches both the Endpoint and its connections.
+func TestAllowReflectionPorts(t *testing.T) {
+	const dns = "10.0.0.3:53"
+	for _, allowed := range []bool{false, true} {
+		sc := serverConfig()
+		sc.AllowReflectionPorts = allowed
+		inBubble(t, sc, nil, func(t *testing.T, w *world) {
+			e, err := NewEndpoint(w.net.Listen(dns), clientConfig())
+			require.NoError(t, err)
+			defer e.Close()
+			ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
+			defer cancel()
+			_, err = e.Dial(ctx, serverAddr, nil)
+			if allowed {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Positive(t, w.server.Stats().Drops.ReflectionPort)
+			require.Zero(t, w.server.Stats().Conns)
+		})
+	}
 }
 
 // The settings of both features reach the connection: with fewer acknowledgements and spinning bits, data arrives.

@@ -210,9 +210,12 @@ func (e *Endpoint) coreConfig() *core.EndpointConfig {
 		Rand:           e.fillRandom,
 		MaxHandshakes:  e.cfg.MaxHandshakes,
 		GreaseFixedBit: e.cfg.GreaseFixedBit,
-		Versions:       acceptedVersions(e.cfg.Versions),
-		Epoch:          e.clock.start.UnixNano(),
-		Shares:         len(e.loops),
+
+		AllowReflectionPorts: e.cfg.AllowReflectionPorts,
+
+		Versions: acceptedVersions(e.cfg.Versions),
+		Epoch:    e.clock.start.UnixNano(),
+		Shares:   len(e.loops),
 	}
 }
 
@@ -329,6 +332,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		NewController:          recovery.ForAlgorithm(cfg.CongestionControl, e.controllerPanicked),
 		DisableActiveMigration: cfg.DisableActiveMigration,
 		IgnorePreferredAddress: cfg.IgnorePreferredAddress,
+		AllowReflectionPorts:   e.cfg.AllowReflectionPorts,
 		NewTrace:               e.newTrace(cfg.Qlog, side),
 		Streams: streams.Config{
 			RecvWindow: cfg.StreamWindow, MaxRecvWindow: cfg.MaxStreamWindow,

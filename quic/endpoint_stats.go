@@ -73,6 +73,7 @@ type DatagramDrops struct {
 	RetiredConnID   uint64 // for a connection ID that the peer has retired
 	NoConnID        uint64 // clients that got no connection ID: see Config.GenerateConnID
 	SuppressedReset uint64 // not answered with a stateless reset because of the rate limit
+	ReflectionPort  uint64 // from a port that clients do not use: see Config.AllowReflectionPorts
 }
 
 func datagramDrops(d core.DropCounts) DatagramDrops {
@@ -88,6 +89,7 @@ func datagramDrops(d core.DropCounts) DatagramDrops {
 		HelloTimeout: d[core.DropHelloTimeout], BadHello: d[core.DropBadHello],
 		ClosedConn: d[core.DropClosedConn], SuppressedReset: d[core.DropResetSuppressed],
 		RetiredConnID: d[core.DropRetiredConnID], NoConnID: d[core.DropNoConnID],
+		ReflectionPort: d[core.DropReflectionPort],
 	}
 }
 

@@ -71,6 +71,8 @@ type Config struct {
 	IgnorePreferredAddress bool
 	// DisableActiveMigration asks the peer not to change its address on purpose. A NAT may still change it.
 	DisableActiveMigration bool
+	// AllowReflectionPorts lets a server follow a client to a port of reflectionPorts.
+	AllowReflectionPorts bool
 	// NewController returns the congestion controller for a path. nil means CUBIC.
 	NewController func() recovery.Controller
 	// NewTrace, if set, returns the function that receives what happens to a connection, or nil. odcid is

@@ -116,4 +116,7 @@ func (s *idleState) expire(c *Conn) {
 	}
 }
 
+// Ping has a PING frame sent, if the connection is open.
+func (c *Conn) Ping() { c.idle.ping = c.closing.state == stateOpen }
+
 func due(t, now monotime.Time) bool { return !t.IsZero() && !now.Before(t) }

@@ -127,6 +127,10 @@ func (c *Conn) handleOtherPath(t Train) {
 		c.dropN(DropWrongPath, t.Segments())
 		return
 	}
+	if c.side == tlsprovider.Server && !c.cfg.AllowReflectionPorts && isReflectionPort(t.Path.Remote) {
+		c.dropN(DropWrongPath, t.Segments())
+		return
+	}
 	c.wake()
 	for len(t.Data) > 0 && c.closing.state == stateOpen {
 		d := t.Next()

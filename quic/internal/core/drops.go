@@ -26,6 +26,7 @@ const (
 	DropResetSuppressed // not answered with a stateless reset because of the rate limit
 	DropRetiredConnID   // the peer has retired the connection ID
 	DropNoConnID        // no connection ID could be generated
+	DropReflectionPort  // sent from a port of a service that attackers make answer: see reflection_port.go
 
 	// Reasons of both.
 	DropUndecryptable // failed to authenticate
@@ -50,7 +51,7 @@ var dropNames = [NumDropReasons]string{
 	"none", "malformed", "too small", "unknown version", "unknown connection ID",
 	"not accepting", "short connection ID", "rate limit", "overload", "hello bytes", "hello timeout",
 	"bad hello", "stateless reset", "version negotiation", "retry", "invalid token",
-	"incomplete hello", "reset suppressed", "retired connection ID", "no connection ID",
+	"incomplete hello", "reset suppressed", "retired connection ID", "no connection ID", "reflection port",
 	"undecryptable", "closed connection",
 	"wrong path", "duplicate", "unexpected packet", "keys unavailable", "keys discarded",
 	"source connection ID", "unexpected token", "invalid retry", "invalid version negotiation",

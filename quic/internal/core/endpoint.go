@@ -28,6 +28,9 @@ type EndpointConfig struct {
 	// GreaseFixedBit is Config.GreaseFixedBit of the server's connections.
 	GreaseFixedBit bool
 
+	// AllowReflectionPorts is Config.AllowReflectionPorts of the server's connections.
+	AllowReflectionPorts bool
+
 	// NewConnID returns a new connection ID of ConnIDLen bytes, from 0 to wire.MaxConnIDLen. IDs should not repeat. An ID
 	// that a connection of the Endpoint has is not used.
 	//

@@ -111,6 +111,9 @@ func (e *Endpoint) receiveUnknown(p Path, ecn ECN, d []byte, v Validation, reply
 	if ref, ok := e.FindReset(p, d); ok {
 		return Routed{Kind: RouteReset, Conn: ref}
 	}
+	if !e.cfg.AllowReflectionPorts && isReflectionPort(p.Remote) {
+		return e.drop(DropReflectionPort)
+	}
 	if d[0]&0x80 == 0 {
 		return e.receiveUnknownShort(p, d, reply)
 	}

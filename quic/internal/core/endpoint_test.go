@@ -195,7 +195,7 @@ func TestIncompleteHellosExpire(t *testing.T) {
 		first, most := 4*defaultHelloTimeout, 10*defaultHelloTimeout
 		if crowded {
 			for port := range 5 {
-				send(port)
+				send(1 + port)
 			}
 			first, most = defaultHelloTimeout, 4*defaultHelloTimeout
 		}
@@ -225,7 +225,7 @@ func TestRetryOverBudget(t *testing.T) {
 		return r.receiveFrom(netip.AddrPortFrom(clientAddr.Addr(), uint16(port)), r.firstFlight(testID("12345678"), nil, partOfHello))
 	}
 	for i := range 5 {
-		require.NotEqual(t, DropOverload, attempt(i).Drop)
+		require.NotEqual(t, DropOverload, attempt(1+i).Drop)
 	}
 	require.Equal(t, 5, r.endpoint.hellos.len())
 	got := attempt(100)
