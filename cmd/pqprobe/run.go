@@ -15,9 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
-
 	"github.com/pqquic/pqquic/cmd/internal/probe"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -68,9 +65,9 @@ func (o *options) run(ctx context.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	done, finish := o.progress(len(hosts))
+	bar := o.progress(len(hosts))
 	var exchange, authentication, missing []string
-	for r := range probeAll(ctx, hosts, po, o.parallel, done) {
+	for r := range probeAll(ctx, hosts, po, o.parallel, bar.add) {
 		switch {
 		case !r.Reachable():
 			missing = append(missing, r.Host)
@@ -82,11 +79,11 @@ func (o *options) run(ctx context.Context) error {
 				authentication = append(authentication, r.Host)
 			}
 		}
-		if err = errors.Join(err, o.print(r)); err != nil {
+		if err = bar.without(func() error { return o.print(r) }); err != nil {
 			break
 		}
 	}
-	finish()
+	bar.finish()
 	if ctx.Err() != nil {
 		err = errors.Join(err, errors.New("interrupted"))
 	}
@@ -210,18 +207,6 @@ func probeAll(ctx context.Context, hosts []string, po *probe.Options, n int, don
 			}
 		}
 	}
-}
-
-// progress returns functions that show the progress on a terminal: after each host and at the end.
-func (o *options) progress(hosts int) (done, finish func()) {
-	f, ok := o.problems.(*os.File)
-	if !ok || hosts < 2 || !term.IsTerminal(int(f.Fd())) {
-		return func() {}, func() {}
-	}
-	bar := progressbar.NewOptions(hosts, progressbar.OptionSetWriter(f), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSetWidth(24), progressbar.OptionShowCount(), progressbar.OptionFullWidth(),
-		progressbar.OptionSetDescription("probing"), progressbar.OptionClearOnFinish())
-	return func() { _ = bar.Add(1) }, func() { _ = bar.Finish() }
 }
 
 func (o *options) print(r *probe.Report) error {

@@ -222,6 +222,9 @@ func (t *Transport) fillAuthentication(f *findings) {
 		t.chain, t.SignatureScheme = f.verified.chain, f.verified.scheme
 	case f.verifyErr != nil:
 		t.VerifyError = f.verifyErr.Error()
+		if own := (*tlsprovider.Error)(nil); errors.As(f.verifyErr, &own) {
+			t.VerifyError = own.Error()
+		}
 	}
 }
 
