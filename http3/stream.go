@@ -409,6 +409,9 @@ func (s *messageStream) keepTimeout(err error) error {
 }
 
 func isTimeout(err error) bool {
+	if err == io.EOF { // the most frequent one, without an allocation
+		return false
+	}
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout() && !errors.Is(err, net.ErrClosed)
 }
