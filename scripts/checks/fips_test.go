@@ -5,7 +5,9 @@ package checks
 import (
 	"debug/elf"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,4 +109,78 @@ func TestModuleBytes(t *testing.T) {
 		in(t, root).run("make", "--no-print-directory", "fips-report", "VARIANT="+v)
 		require.Equal(t, want, moduleBytes(t, filepath.Join(root, "build/out/bin/fipsreport-"+v)))
 	}
+}
+
+// parsing are the packages that parse a peer's certificate, and check that the point of its public key is on its
+// curve. A signature would need others too: those of hashes, bigmod or drbg.
+var parsing = []string{"crypto/x509", "crypto/x509/pkix", "crypto/ecdsa", "crypto/elliptic", "crypto/subtle",
+	"crypto/internal/constanttime", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/nistec",
+	"crypto/internal/fips140/subtle", "crypto/internal/fips140deps/byteorder", "golang.org/x/crypto/cryptobyte"}
+
+// TestOneModule checks that connections of the s2n provider run no cryptography of Go, and that programs with it contain
+// and load no second libcrypto. The native provider runs Go's module alone, also with GODEBUG=fips140=only.
+func TestOneModule(t *testing.T) {
+	t.Parallel()
+	built(t, "fips")
+	user := t.TempDir()
+	write(t, user+"/go.mod", `module example.test/user
+
+go 1.26.0
+
+require github.com/pqquic/pqquic v0.0.0
+
+replace github.com/pqquic/pqquic => `+root+`
+`)
+	write(t, user+"/go.sum", read(t, root+"/go.sum"))
+	write(t, user+"/main.go", read(t, "testdata/onemodule.go.txt"))
+	s := in(t, user)
+	s.run("go", "mod", "tidy")
+	s.run("go", "build", "-tags", "pqquic_fips", "-cover", "-covermode=atomic",
+		"-coverpkg=example.test/user,crypto/...,golang.org/x/crypto/...", "-o", "user", ".")
+
+	ran := s.packagesRun("s2n")
+	require.Contains(t, ran, "crypto/x509", "the coverage is empty")
+	for _, pkg := range ran {
+		require.Contains(t, parsing, pkg, "Go's cryptography took part in a connection of the s2n provider")
+	}
+	native := s.with("GODEBUG=fips140=only").packagesRun("native")
+	for _, pkg := range []string{"crypto/tls", "crypto/internal/fips140/aes/gcm", "crypto/internal/fips140/mlkem"} {
+		require.Contains(t, native, pkg)
+	}
+
+	f, err := elf.Open(user + "/user")
+	require.NoError(t, err)
+	defer f.Close()
+	libraries, err := f.ImportedLibraries()
+	require.NoError(t, err)
+	for _, lib := range libraries {
+		require.NotRegexp(t, "crypto|ssl", lib)
+	}
+	symbols, err := f.Symbols()
+	require.NoError(t, err)
+	copies := make(map[string]int)
+	for _, s := range symbols {
+		copies[s.Name]++
+	}
+	for _, name := range []string{"EVP_DigestFinal_ex", "EVP_AEAD_CTX_seal", "RAND_bytes", "s2n_negotiate", "BORINGSSL_self_test"} {
+		require.Equal(t, 1, copies[name], name)
+	}
+}
+
+// packagesRun runs the program of testdata/onemodule.go.txt and returns the packages whose code ran in connections of a
+// provider.
+func (s *shell) packagesRun(provider string) (out []string) {
+	dir := s.t.TempDir()
+	s.run("./user", provider, dir)
+	profile := filepath.Join(dir, "profile")
+	s.run("go", "tool", "covdata", "textfmt", "-i="+dir, "-o="+profile)
+	for line := range strings.Lines(read(s.t, profile)) {
+		file, _, found := strings.Cut(line, ":")
+		pkg := path.Dir(file)
+		if !found || strings.HasSuffix(line, " 0\n") || pkg == "." || pkg == "example.test/user" || slices.Contains(out, pkg) {
+			continue
+		}
+		out = append(out, pkg)
+	}
+	return out
 }
