@@ -60,6 +60,45 @@ func TestDowngrade(t *testing.T) {
 	require.Positive(t, up)
 }
 
+// TestParts gives the middlebox the first flight of a client, also cut short and changed. It recognizes both datagrams of a
+// large ClientHello, and lets a small one pass.
+func TestParts(t *testing.T) {
+	b := &box{provider: native.New()}
+	for _, tt := range []struct {
+		group tlsprovider.Group
+		parts []bool
+	}{{tlsprovider.X25519MLKEM768, []bool{true, true}}, {tlsprovider.X25519, []bool{false}}} {
+		server, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer server.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_, _ = quic.Dial(ctx, "udp", server.LocalAddr().String(), &quic.Config{TLS: &tlsprovider.Config{
+				NextProtos: []string{"h3"}, Groups: []tlsprovider.Group{tt.group},
+			}})
+		}()
+		for _, want := range tt.parts {
+			buf := make([]byte, 2048)
+			n, _, err := server.ReadFrom(buf)
+			require.NoError(t, err)
+			require.Equal(t, want, b.isPartOfHello(buf[:n]))
+			for i := range n {
+				require.False(t, b.isPartOfHello(buf[:i]), "a packet that is cut short is not opened")
+			}
+			for i := range 64 {
+				buf[i] ^= 0xff
+				b.isPartOfHello(buf[:n]) // must not panic
+				buf[i] ^= 0xff
+			}
+		}
+		cancel()
+		<-ended
+	}
+}
+
 // serve starts a server on one port of UDP and TCP.
 func serve(t *testing.T) (string, *tlsprovider.Roots) {
 	v := certs.Validity{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
