@@ -186,6 +186,12 @@ type Config struct {
 	// told from QUIC: the setting excludes NonQUICQueue. See docs/fixed-bit.md.
 	GreaseFixedBit bool
 
+	// DisableHelloScrambling sends a client's first message in order. Otherwise it is cut within the server's name and sent
+	// in pieces, so that networks do not come to rely on the name being in one piece in the first packet. This does not
+	// hide the name. The environment variable PQQUIC_DISABLE_CLIENTHELLO_SCRAMBLING has the same effect. See
+	// docs/real-networks.md.
+	DisableHelloScrambling bool
+
 	// Versions are the QUIC versions to use, in order of preference, without repetitions. Nil means Version1.
 	//
 	// A client begins with Version1 if that is among them, because servers know it, and otherwise with the first. A

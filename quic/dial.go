@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"reflect"
 	"slices"
 
@@ -115,6 +116,9 @@ func same(a, b tlsprovider.Provider) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
+// disableScrambling is an environment variable with the effect of Config.DisableHelloScrambling.
+const disableScrambling = "PQQUIC_DISABLE_CLIENTHELLO_SCRAMBLING"
+
 // dialMode says how a connection is dialed.
 type dialMode struct {
 	own   bool // the Endpoint was made for this connection
@@ -198,6 +202,8 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 	}
 	cc := e.connConfig(cfg, tlsprovider.Client, prepared.te, name)
 	cc.Version, cc.Negotiated = mode.version, mode.version != 0
+	// A second attempt with classical key exchange is for networks that drop unusual ClientHellos.
+	cc.ScrambleHello = !cfg.DisableHelloScrambling && os.Getenv(disableScrambling) == "" && !mode.classical
 	if cc.Version == 0 {
 		cc.Version = core.FirstVersion(cc.Versions)
 	}

@@ -31,7 +31,8 @@ func portMoreConfig(cfg *quic.Config, pc *net.UDPConn) (*quic.Endpoint, error) {
 	copied.NonQUICQueue = 32
 	copied.MaxIncomingUniStreams = -1
 	copied.DisablePathMTUDiscovery = false
-	copied.DisableECN = true // QUIC_GO_DISABLE_ECN=true
+	copied.DisableECN = true             // QUIC_GO_DISABLE_ECN=true
+	copied.DisableHelloScrambling = true // QUIC_GO_DISABLE_CLIENTHELLO_SCRAMBLING=true
 	copied.MaxUDPPayload = 1452
 	copied.CongestionControl = congestion.BBR()
 	copied.AcceptEarlyData = func(offer quic.EarlyDataOffer) bool { return offer.Own }

@@ -71,6 +71,8 @@ type Config struct {
 	IgnorePreferredAddress bool
 	// DisableActiveMigration asks the peer not to change its address on purpose. A NAT may still change it.
 	DisableActiveMigration bool
+	// ScrambleHello has a client send its ClientHello in pieces: see hello_scramble.go.
+	ScrambleHello bool
 	// AllowReflectionPorts lets a server follow a client to a port of reflectionPorts.
 	AllowReflectionPorts bool
 	// NewController returns the congestion controller for a path. nil means CUBIC.

@@ -141,9 +141,13 @@ func (c *Conn) HandleTimeout(now monotime.Time) {
 
 // prepareProbes queues CRYPTO data that the peer may be missing for the next probes. Every space with
 // unacknowledged CRYPTO data takes part, the earliest one first in each datagram: a peer that lacks half of
-// a ServerHello cannot use Handshake packets.
+// a ServerHello cannot use Handshake packets. A ClientHello that is sent again is not scrambled, in case something on the
+// path does not expect that.
 func (c *Conn) prepareProbes() {
 	left := int64(probeBytes)
+	if sp := c.spaces[recovery.SpaceInitial]; sp.crypto.cuts != (helloCuts{}) { // discardedSpace must not be written
+		sp.crypto.cuts = helloCuts{}
+	}
 	for s := range c.spaces {
 		if sp := c.spaces[s]; sp.seal != nil && left > 0 {
 			left -= sp.crypto.probe(left)

@@ -129,6 +129,11 @@ func (c *Conn) handleTLSOutput(o *tlsOutput) {
 	switch o.kind {
 	case tlsprovider.EventWrite:
 		if sp := c.spaces[spaceOf(o.level)]; !sp.discarded {
+			if c.cfg.ScrambleHello && c.side == tlsprovider.Client && o.level == tlsprovider.LevelInitial {
+				var random [1]byte
+				c.cfg.Rand(random[:])
+				sp.crypto.cuts = scramble(o.data, sp.crypto.base+int64(len(sp.crypto.buf)), random[0])
+			}
 			sp.crypto.write(o.data)
 		}
 	case tlsprovider.EventKeys:

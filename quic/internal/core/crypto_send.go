@@ -12,6 +12,7 @@ type cryptoSend struct {
 	base    int64                    // offset of buf[0]
 	pending recovery.RangeSet[int64] // ranges to send: new, lost or probed
 	unacked recovery.RangeSet[int64] // ranges not yet acknowledged
+	cuts    helloCuts                // of a client's ClientHello
 }
 
 // write appends data, which belongs to s from then on.
@@ -28,10 +29,10 @@ func (s *cryptoSend) write(p []byte) {
 
 func (s *cryptoSend) hasPending() bool { return s.pending.NumRanges() > 0 }
 
-// appendFrames appends CRYPTO frames for as many pending ranges as fit, the lowest first.
+// appendFrames appends CRYPTO frames for as many pending ranges as fit, the lowest first unless there are cuts.
 func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byte) {
 	for s.pending.NumRanges() > 0 {
-		r := s.pending.Range(0)
+		r := s.next()
 		n := r.End - r.Start
 		// The overhead is type, offset and length. Two bytes are enough for the length of any frame.
 		overhead := int64(1 + wire.SizeVarint(uint64(r.Start)) + 2)

@@ -74,6 +74,49 @@ func TestEveryLossPatternRealProviders(t *testing.T) {
 	}
 }
 
+// TestScrambledHellosUnderLoss loses each subset of the first six datagrams while clients send their ClientHellos in
+// pieces, with a Retry, with a HelloRetryRequest, whose answer is in pieces too, and with neither. Without loss, they
+// cost no round trip. With -short it tests a fifth of the subsets.
+func TestScrambledHellosUnderLoss(t *testing.T) {
+	providers := realProviders(t)
+	providers["fake"] = fake.New(fake.Options{})
+	for provider, p := range providers {
+		for _, variant := range []string{"post-quantum", "classical", "Retry", "HelloRetryRequest"} {
+			t.Run(provider+" "+variant, func(t *testing.T) {
+				for pattern := range seeds(t, 1<<6) {
+					if testing.Short() && pattern%5 != 0 {
+						continue
+					}
+					o := options(pattern, p)
+					switch variant {
+					case "classical":
+						o.ClientTLS.Groups, o.ServerTLS.Groups = classical, classical
+					case "Retry":
+						o.Validation = core.ValidateAlways
+					case "HelloRetryRequest":
+						if provider == "fake" {
+							o.ClientProvider = fake.New(fake.Options{HelloRetry: true})
+							o.ServerProvider = o.ClientProvider
+							break
+						}
+						o.ServerTLS.Groups = []tlsprovider.Group{tlsprovider.SecP256r1MLKEM768}
+					}
+					lossPattern(&o, pattern, false)
+					pair, err := NewPair(o)
+					require.NoError(t, err)
+					pair.ClientConfig.ScrambleHello = true
+					c, err := pair.RunTransfers(120 * time.Second)
+					require.NoError(t, err, "pattern %06b", pattern)
+					require.Equal(t, variant == "HelloRetryRequest", c.State().HelloRetried)
+					if pattern == 0 && o.Validation != core.ValidateAlways && !c.State().HelloRetried {
+						require.Equal(t, 2*oneWay, c.Stats().HandshakeTime)
+					}
+				}
+			})
+		}
+	}
+}
+
 func lossPattern(o *Options, pattern uint64, serverFirst bool) {
 	n := 0
 	drop := func(int) bool {
