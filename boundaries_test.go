@@ -111,7 +111,7 @@ func list(t *testing.T, env []string, args ...string) []*pkg {
 func TestImportsPointDown(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		for _, cgo := range []string{"0", "1"} {
-			for _, tags := range []string{"", "pqquic_fips", "pqquic_fips4", "pqquic_asan", "pqquic_openssl", "pqquic_historic", "race", "asan", "interactive"} {
+			for _, tags := range []string{"", "pqquic_fips", "pqquic_fips4", "pqquic_fips,pqquic_report", "pqquic_asan", "pqquic_openssl", "pqquic_historic", "race", "asan", "interactive"} {
 				pkgs := list(t, []string{"GOOS=" + goos, "CGO_ENABLED=" + cgo}, "-tags", tags, "./...")
 				require.Greater(t, len(pkgs), 10)
 				for _, p := range pkgs {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -229,4 +230,17 @@ func TestPins(t *testing.T) {
 	b.run("scripts/unpack", "default", "s2n-tls-sys")
 	write(t, filepath.Dir(changed)+"/added.c", "")
 	b.mustFail("unpack: changed: lib/tls/added.c", "scripts/build")
+}
+
+// TestWrongProcessor checks that the archive is not built for another processor than Go programs.
+func TestWrongProcessor(t *testing.T) {
+	t.Parallel()
+	tree := t.TempDir()
+	copyTree(t, tree)
+	other := map[string]string{"amd64": "arm64", "arm64": "amd64"}[runtime.GOARCH]
+	if other == "" {
+		t.Skip("scripts/build knows the compilers for amd64 and arm64 only")
+	}
+	in(t, tree, "GOARCH="+other).mustFail("but GOARCH is "+other, "scripts/build")
+	require.NoDirExists(t, outDir(tree, "default"))
 }
