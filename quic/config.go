@@ -161,6 +161,9 @@ type Config struct {
 	// ConnIDLifetime is the time after which a connection replaces its IDs, at least a minute, so that observers cannot
 	// follow it for longer by its ID. It does so with the next packet of the peer. 0 means that only migration changes them.
 	ConnIDLifetime time.Duration
+	// RotateHandshakeConnID replaces the IDs that were used during the handshake after it, so that observers who see only a
+	// part of a connection cannot recognize it by the IDs of its handshake, which also shows the server's name.
+	RotateHandshakeConnID bool
 
 	// PreferredIPv4 and PreferredIPv6 are addresses of a server to which its clients should move after the handshake (RFC 9000,
 	// section 9.6), for example because they have connected to an anycast address. They must belong to the server's

@@ -3,8 +3,10 @@ package quic
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
@@ -198,6 +200,23 @@ func (c *Conn) Ping() error {
 		err = ErrHandshake
 	default:
 		c.core.Ping()
+	}
+	c.leave()
+	return err
+}
+
+// SetKeepAlivePeriod replaces Config.KeepAlivePeriod for this connection, for example while it has something to wait for.
+// 0 means never. A connection that has a period of its own has about half a kilobyte more.
+func (c *Conn) SetKeepAlivePeriod(period time.Duration) error {
+	c.mu.Lock()
+	var err error
+	switch {
+	case c.over:
+		err = c.err
+	case period < 0:
+		err = fmt.Errorf("quic: SetKeepAlivePeriod(%v): the period is negative", period)
+	default:
+		c.core.SetKeepAlive(c.ep.clock.now(), period)
 	}
 	c.leave()
 	return err

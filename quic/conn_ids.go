@@ -45,7 +45,8 @@ func (c *Config) validateConnIDs() error {
 		name  string
 		isSet bool
 	}{
-		{"GenerateConnID", c.GenerateConnID != nil}, {"ConnIDLifetime", c.ConnIDLifetime > 0}, {"Loops", c.Loops > 1},
+		{"GenerateConnID", c.GenerateConnID != nil}, {"ConnIDLifetime", c.ConnIDLifetime > 0},
+		{"RotateHandshakeConnID", c.RotateHandshakeConnID}, {"Loops", c.Loops > 1},
 		{"ClassicalFallback, which makes a second connection to the same address,", c.ClassicalFallback > 0},
 	} {
 		if f.isSet {

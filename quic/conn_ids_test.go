@@ -36,6 +36,7 @@ func TestConnIDConfig(t *testing.T) {
 		"loops and generator":    {Config{ConnIDLength: 4, Loops: 2, GenerateConnID: generate}, "the last 4 bytes name the loop"},
 		"empty, generator":       {Config{ConnIDLength: -1, GenerateConnID: generate}, "GenerateConnID is set"},
 		"empty, lifetime":        {Config{ConnIDLength: -1, ConnIDLifetime: time.Hour}, "ConnIDLifetime is set"},
+		"empty, replacement":     {Config{ConnIDLength: -1, RotateHandshakeConnID: true}, "RotateHandshakeConnID is set"},
 		"empty, loops":           {Config{ConnIDLength: -1, Loops: 2}, "Loops is set"},
 		"empty, second attempts": {Config{ConnIDLength: -1, ClassicalFallback: 3}, "ClassicalFallback"},
 	} {
@@ -298,6 +299,39 @@ func TestConnIDLifetime(t *testing.T) {
 		require.InDelta(t, 11, count(&toServer), 1)
 		require.InDelta(t, 6, count(&toClient), 1)
 	})
+}
+
+// The setting makes the client leave the ID that it had for the server during the handshake.
+func TestRotateHandshakeConnID(t *testing.T) {
+	for _, rotate := range []bool{false, true} {
+		sc := serverConfig()
+		sc.RotateHandshakeConnID = rotate
+		inBubble(t, sc, nil, func(t *testing.T, w *world) {
+			var mu sync.Mutex
+			var handshake, last string // destination connection IDs of the client's long and short headers
+			w.net.SetDrop(func(from, _ netip.AddrPort, d []byte) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case from.String() == serverAddr:
+				case d[0]&0x80 != 0:
+					handshake = string(d[6 : 6+core.ConnIDLen])
+				default:
+					last = string(d[1 : 1+core.ConnIDLen])
+				}
+				return false
+			})
+			client, _ := w.connect()
+			for range 3 {
+				require.NoError(t, client.Ping())
+				advance(time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			require.NotEmpty(t, last)
+			require.Equal(t, rotate, last != handshake)
+		})
+	}
 }
 
 // IDs name their loop in the last four bytes if a generator writes the others.

@@ -67,6 +67,25 @@ func TestPing(t *testing.T) {
 	})
 }
 
+// PING frames are sent while a connection has a keep-alive period, and the connection ends without.
+func TestSetKeepAlivePeriod(t *testing.T) {
+	sc := serverConfig()
+	sc.MaxIdleTimeout = 10 * time.Second
+	inBubble(t, sc, nil, func(t *testing.T, w *world) {
+		client, other := w.connect()
+		require.ErrorContains(t, client.SetKeepAlivePeriod(-1), "negative")
+		require.NoError(t, client.SetKeepAlivePeriod(4*time.Second))
+		time.Sleep(time.Minute)
+		answers := client.Stats().PacketsReceived
+		time.Sleep(41 * time.Second)
+		require.InDelta(t, 10, client.Stats().PacketsReceived-answers, 1)
+		require.NoError(t, client.SetKeepAlivePeriod(0))
+		time.Sleep(11 * time.Second)
+		require.ErrorIs(t, client.SetKeepAlivePeriod(time.Second), ErrIdleTimeout)
+		require.ErrorIs(t, other.Ping(), ErrIdleTimeout)
+	})
+}
+
 // The setting reaches both the Endpoint and its connections.
 func TestAllowReflectionPorts(t *testing.T) {
 	const dns = "10.0.0.3:53"

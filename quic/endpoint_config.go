@@ -323,6 +323,7 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		Rand:                   e.fillRandom,
 		NewConnID:              e.newConnID,
 		ConnIDLifetime:         cfg.ConnIDLifetime,
+		RotateHandshakeIDs:     cfg.RotateHandshakeConnID,
 		ResetToken:             func(id wire.ConnID) [16]byte { return e.resetKey.Token(id.Bytes()) },
 		HandshakeTimeout:       cfg.HandshakeTimeout,
 		IdleTimeout:            max(cfg.MaxIdleTimeout, 0),

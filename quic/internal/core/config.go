@@ -48,6 +48,8 @@ type Config struct {
 	NewConnID func() (wire.ConnID, error)
 	// ConnIDLifetime is the time after which connection IDs are replaced; 0 means that they are not.
 	ConnIDLifetime time.Duration
+	// RotateHandshakeIDs replaces the connection IDs of the handshake when that is confirmed.
+	RotateHandshakeIDs bool
 	// ResetToken returns the stateless reset token of one of our connection IDs.
 	ResetToken func(wire.ConnID) [16]byte
 

@@ -104,8 +104,12 @@ func (s *idState) initServer(c *Conn, in *Incoming) error {
 func (s *idState) addFirst(c *Conn, id wire.ConnID) {
 	s.addLocal(c, id).used = true
 	s.length = uint8(id.Len())
-	if c.cfg.ConnIDLifetime > 0 && s.length > 0 {
-		c.extend().rotation = &idRotation{due: c.now.Add(c.cfg.ConnIDLifetime)}
+	if s.length > 0 && (c.cfg.ConnIDLifetime > 0 || c.cfg.RotateHandshakeIDs) {
+		r := &idRotation{due: c.now}
+		if !c.cfg.RotateHandshakeIDs {
+			r.schedule(c)
+		}
+		c.extend().rotation = r
 	}
 }
 

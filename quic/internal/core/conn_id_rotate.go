@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"time"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
@@ -11,12 +12,20 @@ import (
 // rotateRetry is how long a connection waits if it needed new connection IDs and there were none.
 const rotateRetry = time.Second
 
-// An idRotation replaces our connection IDs when they have reached their lifetime. It has no timer: the first packet of
+// An idRotation replaces our connection IDs when they have reached their lifetime, and those of the handshake when it is
+// confirmed if Config.RotateHandshakeIDs is set. It has no timer: the first packet of
 // the peer after that time starts it. A timer would keep idle connections alive, and an ID that no packet carries cannot
 // be observed.
 type idRotation struct {
 	due   monotime.Time // when the IDs have reached their lifetime
 	prior uint64        // the Retire Prior To value: IDs with smaller sequence numbers are to be retired
+}
+
+// schedule has the IDs replaced after their lifetime, if they have one.
+func (r *idRotation) schedule(c *Conn) {
+	if r.due = c.now.Add(c.cfg.ConnIDLifetime); c.cfg.ConnIDLifetime == 0 {
+		r.due = math.MaxInt64
+	}
 }
 
 // retirePrior returns the Retire Prior To value of our NEW_CONNECTION_ID frames. r may be nil.
@@ -64,7 +73,8 @@ func (c *Conn) rotateIDs() {
 		r.due = c.now.Add(rotateRetry)
 		return
 	}
-	r.prior, r.due = prior, c.now.Add(c.cfg.ConnIDLifetime)
+	r.prior = prior
+	r.schedule(c)
 }
 
 // HandleIDConflict is called if the Endpoint could not apply an AddConnID event because another connection has the

@@ -54,6 +54,23 @@ func TestConnIDLifetime(t *testing.T) {
 	require.NoError(t, r.server.CheckInvariants())
 }
 
+// The IDs of the handshake are replaced once, when it is confirmed, on both sides.
+func TestHandshakeIDsAreReplaced(t *testing.T) {
+	rotate := func(c *Config) { c.RotateHandshakeIDs, c.IdleTimeout = true, 100*time.Hour }
+	r := connected(t, rigOptions{client: rotate, server: rotate})
+	r.transfer(t, r.client, r.server)
+	r.transfer(t, r.server, r.client)
+	for _, c := range []*Conn{r.client, r.server} {
+		require.Positive(t, c.ids.remote[0].seq, "the peer's first ID is still used")
+		require.Positive(t, c.ids.local[0].seq, "our first ID is not retired")
+	}
+	was := [2]wire.ConnID{r.client.ids.dst(), r.server.ids.dst()}
+	r.wait(50 * time.Hour)
+	r.transfer(t, r.client, r.server)
+	r.transfer(t, r.server, r.client)
+	require.Equal(t, was, [2]wire.ConnID{r.client.ids.dst(), r.server.ids.dst()}, "they have no lifetime")
+}
+
 // NEW_CONNECTION_ID frames that are lost are sent again, with a Retire Prior To that is not larger than their sequence
 // number.
 func TestRotationIsRepeated(t *testing.T) {

@@ -116,6 +116,20 @@ func (s *idleState) expire(c *Conn) {
 	}
 }
 
+// SetKeepAlive replaces Config.KeepAlive for this connection.
+func (c *Conn) SetKeepAlive(now monotime.Time, period time.Duration) {
+	c.clamp(now)
+	if c.closing.state != stateOpen {
+		return
+	}
+	own := *c.cfg // few connections have a period of their own, so there is no field for it
+	own.KeepAlive = period
+	c.cfg = &own
+	expires := c.idle.expires
+	c.idle.touch(c)
+	c.idle.expires = expires
+}
+
 // Ping has a PING frame sent, if the connection is open.
 func (c *Conn) Ping() { c.idle.ping = c.closing.state == stateOpen }
 

@@ -127,7 +127,7 @@ func (c *Conn) handleOtherPath(t Train) {
 		c.dropN(DropWrongPath, t.Segments())
 		return
 	}
-	if c.side == tlsprovider.Server && !c.cfg.AllowReflectionPorts && isReflectionPort(t.Path.Remote) {
+	if c.side == tlsprovider.Server && !c.mayFollow(t.Path.Remote) {
 		c.dropN(DropWrongPath, t.Segments())
 		return
 	}

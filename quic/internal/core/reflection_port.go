@@ -15,6 +15,17 @@ var reflectionPorts = []uint16{
 	17, 19, 53, 111, 123, 137, 138, 161, 389, 500, 1900, 3702, 5353, 5355, 11211,
 }
 
+// mayFollow reports whether a server may follow its client to an address. What a client on another host could make a server
+// send to the server's own host would reach services that trust it.
+//
+// "Endpoints SHOULD NOT allow connections or migration to a loopback address if the same service was previously available
+// at a different interface or if the address was provided by a service at a non-loopback address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-21.5.6-2
+func (c *Conn) mayFollow(to netip.AddrPort) bool {
+	return (c.cfg.AllowReflectionPorts || !isReflectionPort(to)) &&
+		(!to.Addr().IsLoopback() || c.path.Remote.Addr().IsLoopback())
+}
+
 // isReflectionPort reports whether nothing should be sent to an address because of its port.
 //
 // "However, it might be possible over time to identify specific UDP ports that are common targets of attacks [...].

@@ -35,6 +35,22 @@ func TestReflectionPorts(t *testing.T) {
 	}
 }
 
+// A connection does not follow its client from another host to the host itself.
+//
+// "Endpoints SHOULD NOT allow connections or migration to a loopback address if the same service was previously available
+// at a different interface or if the address was provided by a service at a non-loopback address."
+// https://www.rfc-editor.org/rfc/rfc9000#section-21.5.6-2
+func TestMigrationToLoopback(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1:1111", "127.1.2.3:1111", "[::1]:1111", "[::ffff:127.0.0.1]:1111"} {
+		r := connected(t, rigOptions{})
+		to := netip.MustParseAddrPort(loopback)
+		require.Empty(t, r.sayFull(to, wire.Ping{}))
+		require.Equal(t, clientAddr, r.server.Path().Remote)
+		r.server.path.Remote = netip.MustParseAddrPort("127.0.0.1:1234")
+		require.Positive(t, bytesTo(to, r.sayFull(to, wire.Ping{})), "from loopback to loopback")
+	}
+}
+
 // A connection does not follow its client to such a port, and sends nothing there: the address may be forged. It goes on
 // where it was.
 func TestMigrationToReflectionPort(t *testing.T) {
