@@ -5,6 +5,7 @@ package checks
 import (
 	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,4 +65,16 @@ func TestProbeDemo(t *testing.T) {
 	require.Contains(t, out, "key exchange          POST-QUANTUM")
 	require.Contains(t, out, "groups lost           X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024")
 	require.True(t, strings.HasSuffix(out, "the middlebox keeps clients from it.\n"), out)
+}
+
+// TestH3Demo runs scripts/h3-demo, in which a browser must use HTTP/3.
+func TestH3Demo(t *testing.T) {
+	built(t, "default")
+	out := in(t, root).run("scripts/h3-demo")
+	for _, server := range []string{"s2n", "native"} {
+		require.Regexp(t, `(?m)^`+server+` +pqget +h3 +X25519MLKEM768 0x11EC .*yes$`, out)
+		if _, err := exec.LookPath("chromium"); err == nil || os.Getenv("CI") == "true" {
+			require.Regexp(t, `(?m)^`+server+` +chromium +h3 +X25519MLKEM768 0x11EC .*yes$`, out)
+		}
+	}
 }
