@@ -11,7 +11,6 @@ import (
 
 // A testCase is what an endpoint does for a value of TESTCASE.
 type testCase struct {
-	missing   string             // why it is not supported; empty if it is
 	noClient  string             // why it has no client; empty if it has one
 	configure func(*setup) error // changes the configuration; nil if the default is right
 	download  download           // how the client requests the files
@@ -43,7 +42,7 @@ var testCases = map[string]testCase{
 	"versionnegotiation":  {noClient: "clients offer no version that servers do not know"},
 	"connectionmigration": {configure: preferSecondAddress},
 	"ecn":                 {},
-	"http3":               {missing: "there is no HTTP/3 yet"},
+	"http3":               {configure: speakHTTP3},
 	"v2":                  {configure: preferVersion2},
 }
 

@@ -91,9 +91,15 @@ func (c client) connect(ctx context.Context, dial dialer, urls []*url.URL) error
 	if err != nil {
 		return err
 	}
+	get := oldGet(conn)
+	if isHTTP3(c.cfg) {
+		if get, err = httpGet(conn); err != nil {
+			return err
+		}
+	}
 	results := make(chan error)
 	for _, u := range urls {
-		go func() { results <- c.get(ctx, conn, u.EscapedPath()) }()
+		go func() { results <- c.download(ctx, get, u) }()
 	}
 	for range urls {
 		err = errors.Join(err, <-results)
@@ -139,25 +145,40 @@ func (c client) finish(ctx context.Context, conn *quic.Conn) error {
 	}
 }
 
-// get downloads a file on a stream of its own.
-func (c client) get(ctx context.Context, conn *quic.Conn, name string) (err error) {
-	s, err := conn.OpenStream(ctx)
+// A getter requests a file and returns its content.
+type getter func(ctx context.Context, u *url.URL) (io.ReadCloser, error)
+
+// oldGet returns a getter of files for a connection that speaks HTTP/0.9.
+func oldGet(conn *quic.Conn) getter {
+	return func(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
+		s, err := conn.OpenStream(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if _, err = fmt.Fprintf(s, "GET %s\r\n", u.EscapedPath()); err == nil {
+			err = s.CloseWrite()
+		}
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		return s, nil
+	}
+}
+
+// download downloads a file.
+func (c client) download(ctx context.Context, get getter, u *url.URL) (err error) {
+	body, err := get(ctx, u)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	if _, err := fmt.Fprintf(s, "GET %s\r\n", name); err != nil {
-		return err
-	}
-	if err := s.CloseWrite(); err != nil {
-		return err
-	}
-	f, err := c.downloads.Create(path.Clean("/" + name)[1:])
+	defer body.Close()
+	name := path.Clean("/" + u.EscapedPath())[1:]
+	f, err := c.downloads.Create(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 64<<10)
-	_, err = io.Copy(w, s)
+	_, err = io.Copy(w, body)
 	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -150,6 +150,7 @@ func TestDownloads(t *testing.T) {
 		{"handshake", sizes(1, 1<<10, 0), connections(1)},
 		{"transfer", map[string]int{"a": 2 << 20, "b": 3 << 20, "c": 5 << 20}, connections(1)},
 		{"transfer", sizes(500, 32, 0), connections(1)}, // multiplexing, with fewer files
+		{"http3", map[string]int{"a": 5 << 10, "b": 10 << 10, "c": 500 << 10}, connections(1)},
 		{"multiconnect", sizes(10, 1<<10, 0), connections(10)},
 		{"chacha20", sizes(1, 1<<20, 0), func(t *testing.T, h *host) {
 			require.Equal(t, []tlsprovider.CipherSuite{tlsprovider.ChaCha20Poly1305}, h.suites)
@@ -198,7 +199,7 @@ func TestDownloads(t *testing.T) {
 // Both roles exit with 127 for test cases that this build does not support, and for unknown ones.
 func TestUnsupported(t *testing.T) {
 	for _, role := range []string{"client", "server"} {
-		for _, testCase := range []string{"", "zxqvbnmlkj", "http3"} {
+		for _, testCase := range []string{"", "zxqvbnmlkj"} {
 			env := map[string]string{"ROLE": role, "TESTCASE": testCase, "REQUESTS": "https://localhost/file"}
 			err := run(t.Context(), func(name string) string { return env[name] }, places{})
 			require.ErrorAs(t, err, new(*unsupportedError), "%s %q", role, testCase)

@@ -1,5 +1,5 @@
 // Command interop is pqquic's endpoint for the QUIC interop runner (https://interop.seemann.io): a client or a server
-// of HTTP/0.9 over QUIC, whose environment names the test case. docs/interop.md describes it.
+// of HTTP/0.9 over QUIC or of HTTP/3, whose environment names the test case. docs/interop.md describes it.
 //
 // Exit status: 0; 1 if the test case failed; 127 if this build does not support it.
 package main

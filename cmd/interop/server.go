@@ -34,6 +34,9 @@ func (s *setup) serve(ctx context.Context, l *quic.Listener) error {
 	}
 	defer root.Close()
 	s.cfg.Logger.Info("listening", "addr", l.Addr(), "test case", s.name, "provider", s.cfg.Provider.Name())
+	if isHTTP3(s.cfg) {
+		return s.serveHTTP3(ctx, l, root)
+	}
 	srv := server{root, s.cfg.Logger}
 	for {
 		c, err := l.Accept(ctx)

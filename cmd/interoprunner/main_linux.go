@@ -102,12 +102,10 @@ func (o *options) again() error {
 
 // endpoints returns the endpoints of the matrix: ours, and those of other stacks.
 func (o *options) endpoints() (ours, others []interop.Endpoint) {
-	missing := []string{"3"}
 	for _, provider := range strings.Split(o.providers, ",") {
 		e := interop.Endpoint{Name: provider, Dir: o.ours, Env: []string{"PQQUIC_PROVIDER=" + provider}}
-		e.Unsupported = [2][]string{missing, missing}
-		if provider == "s2n" {
-			e.Unsupported = [2][]string{{"3", "Z"}, {"3", "Z"}}
+		if provider == "s2n" { // it has no early data
+			e.Unsupported = [2][]string{{"Z"}, {"Z"}}
 		}
 		ours = append(ours, e)
 	}
@@ -147,7 +145,7 @@ var stacks = map[string]interop.Endpoint{
 	"s2n-quic": {Env: []string{"STACK=s2n-quic"}, Unsupported: [2][]string{{"3", "V2", "R", "Z", "U"}, {"3", "V2", "R", "Z", "CM"}},
 		Skipped: [2][]string{{"A", "CM"}, {"L1", "C1"}}},
 	// aioquic has classical key exchange groups only, no ECN, and no preferred addresses.
-	"aioquic": {Unsupported: [2][]string{{"3", "E"}, {"3", "E", "CM"}}, Skipped: [2][]string{{"CM"}, nil}},
+	"aioquic": {Unsupported: [2][]string{{"E"}, {"E", "CM"}}, Skipped: [2][]string{{"CM"}, nil}},
 }
 
 // selected returns the cases to run.

@@ -1,4 +1,4 @@
-"""An endpoint of aioquic for the QUIC interop runner: HTTP/0.9 over QUIC. docs/interop.md describes its environment."""
+"""An endpoint of aioquic for the QUIC interop runner: HTTP/0.9 over QUIC, and HTTP/3. docs/interop.md describes its environment."""
 
 import asyncio
 import os
@@ -7,6 +7,8 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 from aioquic.asyncio import QuicConnectionProtocol, connect, serve
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, StreamDataReceived
 from aioquic.quic.packet import QuicProtocolVersion
@@ -15,7 +17,7 @@ from aioquic.tls import CipherSuite
 WWW = pathlib.Path("/www")
 DOWNLOADS = pathlib.Path("/downloads")
 UNSUPPORTED = 127  # the exit status by which the runner recognizes a test case that an endpoint does not support
-CLIENT_CASES = {"handshake", "transfer", "multiconnect", "retry", "keyupdate", "chacha20", "resumption", "zerortt", "v2"}
+CLIENT_CASES = {"handshake", "transfer", "multiconnect", "retry", "keyupdate", "chacha20", "resumption", "zerortt", "v2", "http3"}
 SERVER_CASES = CLIENT_CASES
 
 
@@ -84,9 +86,69 @@ class Client(QuicConnectionProtocol):
                     future.set_exception(ConnectionError(f"{event.error_code:#x} {event.reason_phrase}"))
 
 
+class Server3(Server):
+    """A server's connection that speaks HTTP/3."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.http = None
+
+    def quic_event_received(self, event):
+        if self.http is None:
+            self.http = H3Connection(self._quic)
+        for e in self.http.handle_event(event):
+            if isinstance(e, HeadersReceived):
+                self.answer(e.stream_id, dict(e.headers))
+
+    def answer(self, stream: int, fields: dict[bytes, bytes]):
+        status, content = b"404", b""
+        try:
+            if fields[b":method"] == b"GET":
+                content = file_in(WWW, unquote(fields[b":path"].decode()).lstrip("/")).read_bytes()
+                status = b"200"
+        except (OSError, ValueError) as err:
+            print(f"endpoint.py: a request failed: {err}", file=sys.stderr)
+        fields = [(b":status", status), (b"server", b"aioquic"), (b"content-length", str(len(content)).encode())]
+        self.http.send_headers(stream, fields)
+        self.http.send_data(stream, content, end_stream=True)
+        self.transmit()
+
+
+class Client3(Client):
+    """A client's connection that speaks HTTP/3."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.http = H3Connection(self._quic)
+        self.status: dict[int, bytes] = {}
+
+    async def get(self, name: str):
+        stream = self._quic.get_next_available_stream_id()
+        self.content[stream], self.done[stream] = bytearray(), self._loop.create_future()
+        authority = self._quic.configuration.server_name.encode()
+        fields = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", authority), (b":path", f"/{name}".encode())]
+        self.http.send_headers(stream, fields, end_stream=True)
+        self._transmit_soon()
+        await self.done[stream]
+        if self.status.get(stream) != b"200":
+            raise ConnectionError(f"{name}: the status is {self.status.get(stream)}")
+        file_in(DOWNLOADS, name).write_bytes(self.content.pop(stream))
+
+    def quic_event_received(self, event):
+        if isinstance(event, ConnectionTerminated):
+            super().quic_event_received(event)
+        for e in self.http.handle_event(event):
+            if isinstance(e, HeadersReceived) and e.stream_id not in self.status:
+                self.status[e.stream_id] = dict(e.headers)[b":status"]
+            elif isinstance(e, DataReceived):
+                self.content[e.stream_id] += e.data
+            if isinstance(e, (HeadersReceived, DataReceived)) and e.stream_ended and not self.done[e.stream_id].done():
+                self.done[e.stream_id].set_result(None)
+
+
 def configuration(case: str, is_client: bool) -> QuicConfiguration:
     """Returns the configuration of a test case."""
-    c = QuicConfiguration(alpn_protocols=["hq-interop"], is_client=is_client)
+    c = QuicConfiguration(alpn_protocols=H3_ALPN if case == "http3" else ["hq-interop"], is_client=is_client)
     c.secrets_log_file = open(os.environ["SSLKEYLOGFILE"], "a", buffering=1)
     c.supported_versions = [QuicProtocolVersion.VERSION_1]
     if case == "v2":  # the client begins with version 1, and both prefer version 2
@@ -113,7 +175,7 @@ async def download(case: str, requests: list[str]):
             urls[0].hostname,
             urls[0].port or 443,
             configuration=c,
-            create_protocol=Client,
+            create_protocol=Client3 if case == "http3" else Client,
             session_ticket_handler=tickets.append,
             wait_connected=not early,
         ) as client:
@@ -149,7 +211,7 @@ async def run_server(case: str):
         "::",
         443,
         configuration=configuration(case, False),
-        create_protocol=Server,
+        create_protocol=Server3 if case == "http3" else Server,
         session_ticket_fetcher=(lambda label: tickets.pop(label, None)) if resumes else None,
         session_ticket_handler=(lambda ticket: tickets.update({ticket.ticket: ticket})) if resumes else None,
         retry=case == "retry",

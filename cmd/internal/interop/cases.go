@@ -68,7 +68,7 @@ func Cases() []Case {
 		{Name: "retry", Abbr: "S", files: files(10 * kilobyte), checks: []check{retried}, Short: true},
 		{Name: "resumption", Abbr: "R", files: files(5*kilobyte, 10*kilobyte), handshakes: 2, checks: []check{secondResumed}, Short: true},
 		{Name: "zerortt", Abbr: "Z", files: manyFiles(40, 32, 250), handshakes: 2, checks: []check{earlyData}, Short: true},
-		{Name: "http3", Abbr: "3", files: files(5*kilobyte, 10*kilobyte, 500*kilobyte)},
+		{Name: "http3", Abbr: "3", files: files(5*kilobyte, 10*kilobyte, 500*kilobyte), Short: true},
 		{Name: "blackhole", Abbr: "B", client: "transfer", server: "transfer", files: files(10 * megabyte),
 			impair: blackhole(5*second, 2*second)},
 		{Name: "keyupdate", Abbr: "U", server: "transfer", files: files(3 * megabyte), opened: true, checks: []check{keysUpdated}, Short: true},
