@@ -7,6 +7,10 @@
 //	…
 //	monitor.Add(listener.Endpoint())
 //
+// For HTTP, Monitor.Handler counts the requests of a server and Monitor.RoundTripper those of a client:
+//
+//	server := &http3.Server{Handler: monitor.Handler(mux), QUIC: monitor.Config(nil), …}
+//
 // Monitor.Config is needed for the metrics of connections, Monitor.Add for those of an Endpoint: clients that it
 // refuses, and datagrams that belong to no connection.
 //

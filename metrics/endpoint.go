@@ -84,7 +84,7 @@ func (c *endpointCounters) samples() (out []Sample) {
 // Families returns all metrics that Gather can return.
 func Families() []*Family {
 	out := []*Family{
-		&started, &closed, &handshakeDuration, &connectionDuration, &roundTripTime, &current, &handshakes, &downgrades,
+		&started, &closed, &handshakeDuration, &connectionDuration, &roundTripTime, &current, &handshakes, &downgrades, &requests,
 		&packetsDropped, &datagramsDropped, &streamsOpened, &rejected, &dropped, &memory, &serverEvents,
 	}
 	for i := range trafficCounters {

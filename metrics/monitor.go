@@ -28,6 +28,7 @@ type directionStats struct {
 	started, downgrades uint64
 	closed              map[string]uint64 // by cause
 	handshakes          map[handshakeKind]uint64
+	requests            map[requestKind]uint64
 	durations           [3]histogram // of the families in histograms
 	ended               quic.TrafficStats
 	endedStreams        [2]int64 // opened by this side and by the peer
@@ -48,6 +49,7 @@ func NewMonitor() *Monitor {
 	m := &Monitor{endpoints: make(map[*quic.Endpoint]bool), live: make(map[*quic.Conn]time.Time), observers: make(map[*Observer]bool)}
 	for i := range m.dirs {
 		m.dirs[i].closed, m.dirs[i].handshakes = make(map[string]uint64), make(map[handshakeKind]uint64)
+		m.dirs[i].requests = make(map[requestKind]uint64)
 	}
 	return m
 }
@@ -254,6 +256,9 @@ func (d *directionStats) samples(dir string) (out []Sample) {
 	}
 	for k, n := range d.handshakes {
 		add(&handshakes, n, k.group, strconv.FormatBool(k.postQuantum), strconv.FormatBool(k.resumed))
+	}
+	for k, n := range d.requests {
+		add(&requests, n, k.protocol, k.status, k.group, strconv.FormatBool(k.postQuantum))
 	}
 	for i, f := range histograms {
 		out = append(out, d.durations[i].sample(f, dir))

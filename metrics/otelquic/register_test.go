@@ -1,6 +1,8 @@
 package otelquic_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,6 +39,7 @@ func TestRegister(t *testing.T) {
 	client, _ := p.Connect(t, nil)
 	require.NoError(t, client.CloseWithError(0, ""))
 	p.WaitEnded(t, 2)
+	m.Handler(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 
 	got := collect(t, reader)
 	started := got["quicgo.connections_started"].Data.(metricdata.Sum[float64])
