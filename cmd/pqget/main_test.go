@@ -332,7 +332,7 @@ func TestFailures(t *testing.T) {
 		{statusUsage, "another -o", []string{"--json", "-o", "-", s.url}},
 		{statusUsage, "for one URL", []string{"-o", "x", s.url, s.url}},
 		{statusUsage, "one URL", []string{"-d", "@-", s.url, s.url}},
-		{statusUsage, "is for HTTP/3", []string{"--early-data", "--h2", s.url}},
+		{statusUsage, "begin with HTTP/3", []string{"--early-data", "--h2", s.url}},
 		{statusUsage, "give --session", []string{"--early-data", s.url}},
 		{statusUsage, "NAME: VALUE", []string{"-H", "x", s.url}},
 		{statusUsage, "no such file", []string{"-T", "/nonexistent", s.url}},
@@ -363,6 +363,26 @@ func TestSeveralURLs(t *testing.T) {
 	require.Equal(t, "hello, pqget\nhello, pqget\n", out)
 	require.Equal(t, 1, strings.Count(errs, "* connected to "))
 	require.Equal(t, 1, strings.Count(errs, " is used again"))
+}
+
+// With --alt-svc, the first request uses HTTP/2, and those after it HTTP/3, once its connection is established.
+func TestAltSvc(t *testing.T) {
+	s := serve(t, nil)
+	args := make([]string, 50)
+	for i := range args {
+		args[i] = s.url + "/hello"
+	}
+	out, errs, status := s.get(t, "/hello", append(args, "--alt-svc", "--json")...)
+	require.Zero(t, status, errs)
+	var protocols []any
+	for line := range strings.Lines(out) {
+		var o map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &o))
+		require.Equal(t, "X25519MLKEM768", o["group"], line)
+		protocols = append(protocols, o["protocol"])
+	}
+	require.Equal(t, "h2", protocols[0])
+	require.Equal(t, "h3", protocols[len(protocols)-1])
 }
 
 func TestCommandLine(t *testing.T) {

@@ -102,8 +102,8 @@ func (o *options) checkFlags(urls []string) error {
 		return usage("-o %s is for one URL, and %d were given", o.output, len(urls))
 	case (o.data == "@-" || o.upload == "-") && len(urls) > 1:
 		return usage("standard input can be sent to one URL, and %d were given", len(urls))
-	case o.earlyData && (o.h1 || o.h2):
-		return usage("--early-data is for HTTP/3")
+	case o.earlyData && (o.h1 || o.h2 || o.altSvc):
+		return usage("--early-data is for requests that begin with HTTP/3")
 	case o.earlyData && o.session == "" && len(urls) == 1:
 		return usage("--early-data needs a session of an earlier run: give --session FILE")
 	case o.retries < 0 || o.timeout < 0:

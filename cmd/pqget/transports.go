@@ -29,6 +29,7 @@ type transports struct {
 
 	mu    sync.Mutex
 	conns map[string]*dialed // by address
+	last  *dialed
 }
 
 // A dialed is a QUIC connection that was dialed last to its address.
@@ -100,7 +101,7 @@ func (t *transports) choose(o *options) {
 	case o.h1, o.h2:
 		t.own = t.tcp
 	case o.altSvc:
-		t.own = t.tcp
+		t.own = &http3.AltSvc{H3: t.h3, Fallback: t.tcp}
 	default:
 		t.own = &fallback{h3: h3, tcp: t.tcp, note: func(host string, err error) {
 			if o.verbose {
@@ -156,7 +157,8 @@ func (t *transports) dial(ctx context.Context, addr string, cfg *quic.Config) (*
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.conns[addr] = &dialed{c, cfg.TLS.EarlyData}
+	t.last = &dialed{c, cfg.TLS.EarlyData}
+	t.conns[addr] = t.last
 	return c, nil
 }
 
@@ -172,11 +174,15 @@ func (t *transports) connected() bool {
 	return false
 }
 
-// conn returns the QUIC connection that was dialed last to an address.
+// conn returns the QUIC connection that was dialed last to an address. With Alt-Svc, a request's connection may have been dialed to
+// another one.
 func (t *transports) conn(addr string) *dialed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.conns[addr]
+	if c := t.conns[addr]; c != nil {
+		return c
+	}
+	return t.last
 }
 
 func (t *transports) close() error {
