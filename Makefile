@@ -169,7 +169,7 @@ qifs:
 	@[ -d "$(QIFS_DIR)" ] || { echo "qifs: set QIFS_DIR to a checkout of https://github.com/qpackers/qifs" >&2; exit 1; }
 	cd cmd && GOWORK="$$(../scripts/workspace)" QIFS_DIR="$(abspath $(QIFS_DIR))" go test -count 1 -v -run Published ./qif
 
-# Tests HTTP/3 against quic-go, aioquic, ngtcp2 and Chromium, in both roles where they have both.
+# Tests HTTP/3 against quic-go, aioquic, quinn with h3, ngtcp2 and Chromium, in both roles where they have both.
 h3-interop: bootstrap build
 	scripts/h3-interop
 

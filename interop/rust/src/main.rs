@@ -1,7 +1,8 @@
-//! An endpoint of quinn and s2n-quic for the QUIC interop runner: HTTP/0.9 over QUIC. The environment variable STACK
-//! selects the stack; the others are the runner's. docs/interop.md describes them.
+//! An endpoint of quinn and s2n-quic for the QUIC interop runner: HTTP/0.9 over QUIC, and HTTP/3 with quinn. The environment
+//! variable STACK selects the stack; the others are the runner's. docs/interop.md describes them.
 
 mod files;
+mod quinn_h3;
 mod quinn_stack;
 mod s2n_quic_stack;
 mod tls;
@@ -39,7 +40,7 @@ impl Case {
     /// Returns None for a case that no stack here supports.
     fn named(name: &str) -> Option<Case> {
         let download = match name {
-            "handshake" | "transfer" | "retry" | "keyupdate" | "chacha20" | "ecn" => {
+            "handshake" | "transfer" | "retry" | "keyupdate" | "chacha20" | "ecn" | "http3" => {
                 Download::Together
             }
             "multiconnect" => Download::Separately,
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
         "quinn" => true,
         // s2n-quic has no resumption without its unstable feature, no early data, and no key update at the request of its
         // user.
-        "s2n-quic" => !["resumption", "zerortt", "keyupdate"].contains(&name.as_str()),
+        "s2n-quic" => !["resumption", "zerortt", "keyupdate", "http3"].contains(&name.as_str()),
         _ => false,
     });
     let Some(case) = supported else {

@@ -3,7 +3,7 @@
 use crate::{
     Case, Download, Result, connections,
     files::{self, Request},
-    tls,
+    quinn_h3, tls,
 };
 use quinn::{
     ClientConfig, Connection, Endpoint, ServerConfig, TransportConfig, VarInt,
@@ -37,13 +37,14 @@ pub async fn serve(case: &Case) -> Result<()> {
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(transport(case));
     let endpoint = Endpoint::server(config, (Ipv6Addr::UNSPECIFIED, 443).into())?;
+    let is_http3 = case.is("http3");
     while let Some(incoming) = endpoint.accept().await {
         if case.is("retry") && !incoming.remote_address_validated() {
             incoming.retry()?;
             continue;
         }
         tokio::spawn(async move {
-            if let Err(err) = serve_connection(incoming).await {
+            if let Err(err) = serve_connection(incoming, is_http3).await {
                 eprintln!("interop-endpoint: a connection failed: {err}");
             }
         });
@@ -51,7 +52,11 @@ pub async fn serve(case: &Case) -> Result<()> {
     Ok(())
 }
 
-async fn serve_connection(incoming: quinn::Incoming) -> Result<()> {
+async fn serve_connection(incoming: quinn::Incoming, is_http3: bool) -> Result<()> {
+    if is_http3 {
+        // A stream that quinn opens before it knows the client's limits waits forever.
+        return quinn_h3::serve(incoming.accept()?.await?).await;
+    }
     // A connection that is not complete yet may have early data.
     let connection = match incoming.accept()?.into_0rtt() {
         Ok((connection, _)) => connection,
@@ -117,6 +122,9 @@ pub async fn wait_for_ticket() {
 
 /// Downloads files at the same time.
 async fn get_all(connection: &Connection, requests: &[Request], case: &Case) -> Result<()> {
+    if case.is("http3") {
+        return quinn_h3::get_all(connection.clone(), requests).await;
+    }
     let mut tasks = JoinSet::new();
     for request in requests {
         let (connection, request) = (connection.clone(), request.clone());

@@ -8,7 +8,15 @@ use rustls::{
 };
 use std::sync::Arc;
 
-const ALPN: &[u8] = b"hq-interop";
+/// Returns the application protocols of a case.
+fn protocols(case: &Case) -> Vec<Vec<u8>> {
+    let name: &[u8] = if case.is("http3") {
+        b"h3"
+    } else {
+        b"hq-interop"
+    };
+    vec![name.into()]
+}
 
 /// Returns the algorithms of a case.
 fn provider(case: &Case) -> Arc<CryptoProvider> {
@@ -35,7 +43,7 @@ pub fn server(case: &Case) -> Result<ServerConfig> {
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.into()];
+    config.alpn_protocols = protocols(case);
     config.key_log = Arc::new(KeyLogFile::new());
     if case.is("zerortt") {
         config.max_early_data_size = u32::MAX;
@@ -52,7 +60,7 @@ pub fn client(case: &Case) -> Result<ClientConfig> {
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![ALPN.into()];
+    config.alpn_protocols = protocols(case);
     config.key_log = Arc::new(KeyLogFile::new());
     config.enable_early_data = case.is("zerortt");
     Ok(config)
