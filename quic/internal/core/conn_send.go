@@ -62,7 +62,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
 	d := newDatagram(c, buf[:0], 0)
-	d.ect = c.loss.MarksECN()
+	d.ect = c.loss.MarksECN(c.now)
 	segment := 0
 	for {
 		size := min(largest, len(buf)-len(d.b))

@@ -1,6 +1,9 @@
 package recovery
 
 import (
+	"time"
+
+	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -12,7 +15,7 @@ const (
 	ecnTesting                 // a few packets are marked to find out whether that works
 	ecnUnknown                 // no packet is marked until one of the first ones is acknowledged with valid counts
 	ecnCapable
-	ecnFailed // the path or the peer does not support ECN
+	ecnFailed // the path or the peer does not support ECN; the path is tested again after ecnRetestMinutes
 )
 
 // The limits of the test. A probe timeout ends it too, as the path may lose marked packets, and the probes themselves are
@@ -24,12 +27,18 @@ const (
 const (
 	ecnTestPackets  = 10
 	ecnTestTimeouts = 3
+
+	// ecnRetestMinutes is how many times a minute must begin before a path that has failed is tested again: the network may
+	// have changed.
+	ecnRetestMinutes = 2
 )
 
 // pathECN is the use of ECN on one path.
 type pathECN struct {
 	phase ecnPhase
 	sent  uint8 // packets sent with ECT(0) in the test
+	// failedAt is the minute in which the test has failed, modulo 2^16. It has the place of padding.
+	failedAt uint16
 	// marked counts the packets that arrived with ECN-CE. It is not a Counter, which would take 8 bytes of each connection.
 	marked uint32
 }
@@ -74,10 +83,18 @@ func (e *pathECN) resume() {
 //
 // "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
-func (l *Loss) MarksECN() bool {
+func (l *Loss) MarksECN(now monotime.Time) bool {
 	e := &l.active.ecn
+	if e.phase == ecnFailed && minuteOf(now)-e.failedAt >= ecnRetestMinutes {
+		// "Even if validation fails, an endpoint MAY revalidate ECN for the same path at any later time in the connection.
+		// An endpoint could continue to periodically attempt validation."
+		// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-2
+		e.phase, e.sent = ecnTesting, 0
+	}
 	return e.phase == ecnCapable || e.phase == ecnTesting && l.pto.probes == 0
 }
+
+func minuteOf(t monotime.Time) uint16 { return uint16(time.Duration(t) / time.Minute) }
 
 // ecnState records the ECN marks on the packets of a space.
 type ecnState struct {
@@ -89,7 +106,7 @@ type ecnState struct {
 // controller. The counts are ignored as long as no packet was sent with a mark. The peer counts the packets
 // of all paths together, so a failure concerns each path on which a marked packet was newly acknowledged.
 // New marks concern the path of the largest packet.
-func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
+func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack) {
 	if sp.ecn.sent == 0 {
 		return
 	}
@@ -112,7 +129,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 		// ECT(0) or ECT(1) codepoint set, ECN validation fails if the corresponding ECN counts
 		// are not present in the ACK frame."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.1-2
-		l.failECN(nil)
+		l.failECN(now, nil)
 		return
 	}
 	was := sp.ecn.counts
@@ -123,7 +140,7 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 	if f.ECN.ECT0 < was.ECT0 || f.ECN.CE < was.CE || f.ECN.ECT1 != was.ECT1 ||
 		f.ECN.ECT0 > sp.ecn.sent || f.ECN.CE > sp.ecn.sent ||
 		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < ect {
-		l.failECN(newest)
+		l.failECN(now, newest)
 		return
 	}
 	// "From the 'unknown' state, successful validation of the ECN counts in an ACK frame (see Section 13.4.2.1) causes
@@ -151,10 +168,10 @@ func (l *Loss) checkECN(sp *lossSpace, f *wire.Ack) {
 // "Network routing and path elements can change mid-connection; an endpoint MUST disable ECN if validation later
 // fails."
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-3
-func (l *Loss) failECN(also *Path) {
+func (l *Loss) failECN(now monotime.Time, also *Path) {
 	for _, pa := range l.paths {
 		if pa.ack.ect > 0 || pa == also {
-			pa.ecn.phase = ecnFailed
+			pa.ecn.phase, pa.ecn.failedAt = ecnFailed, minuteOf(now)
 		}
 	}
 }

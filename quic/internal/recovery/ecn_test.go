@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,7 +21,7 @@ func newECNTest(t *testing.T) *lossTest {
 // mark sends n packets as core does and returns how many were marked.
 func mark(lt *lossTest, n int) (marked int) {
 	for range n {
-		ect := lt.l.MarksECN()
+		ect := lt.l.MarksECN(lt.now)
 		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, ect })
 		if ect {
 			marked++
@@ -34,7 +35,7 @@ func mark(lt *lossTest, n int) (marked int) {
 // "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
 func TestECNOfNewPath(t *testing.T) {
-	require.False(t, newLossTest(t, Config{}).l.MarksECN(), "the configuration does not use ECN")
+	require.False(t, newLossTest(t, Config{}).l.MarksECN(testStart), "the configuration does not use ECN")
 	for _, tt := range []struct {
 		name    string
 		ecn     *wire.ECNCounts
@@ -50,10 +51,10 @@ func TestECNOfNewPath(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			lt := newECNTest(t)
 			require.Equal(t, 10, mark(lt, 12))
-			require.False(t, lt.l.MarksECN(), "nothing is known yet")
+			require.False(t, lt.l.MarksECN(lt.now), "nothing is known yet")
 			lt.advance(40 * ms)
 			require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -11), lt.fate))
-			require.Equal(t, tt.capable, lt.l.MarksECN())
+			require.Equal(t, tt.capable, lt.l.MarksECN(lt.now))
 			require.Equal(t, tt.capable, lt.l.Path().ECNCapable())
 
 			// "Network routing and path elements can change mid-connection; an endpoint MUST disable ECN if validation
@@ -63,13 +64,40 @@ func TestECNOfNewPath(t *testing.T) {
 				require.Equal(t, 2, mark(lt, 2))
 				require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -13), lt.fate))
 				require.True(t, lt.l.Path().ECNFailed())
-				require.False(t, lt.l.MarksECN())
+				require.False(t, lt.l.MarksECN(lt.now))
 			}
 			// A new path is tested again, whatever the counts are by then.
 			lt.l.Use(lt.now, lt.l.AddPath(lt.now, nil), lt.l.active.amp)
-			require.True(t, lt.l.MarksECN())
+			require.True(t, lt.l.MarksECN(lt.now))
 		})
 	}
+}
+
+// A path that has failed is tested again after a minute or two. If it fails again, that repeats; otherwise it is capable.
+//
+// "Even if validation fails, an endpoint MAY revalidate ECN for the same path at any later time in the connection. An
+// endpoint could continue to periodically attempt validation."
+// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-2
+func TestECNIsTestedAgain(t *testing.T) {
+	lt := newECNTest(t)
+	var next wire.PacketNumber
+	answer := func(n wire.PacketNumber, ecn *wire.ECNCounts) {
+		lt.advance(40 * ms)
+		next += n
+		require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, ecn, next-n, -(next-1)), lt.fate))
+	}
+	for range 3 {
+		require.Equal(t, 10, mark(lt, 12))
+		answer(12, nil)
+		require.True(t, lt.l.Path().ECNFailed())
+		lt.advance(59 * time.Second)
+		require.False(t, lt.l.MarksECN(lt.now))
+		lt.advance(time.Minute + time.Second)
+	}
+	require.Equal(t, 10, mark(lt, 12))
+	answer(12, &wire.ECNCounts{ECT0: 10})
+	require.True(t, lt.l.Path().ECNCapable(), "the network or the peer has changed")
+	require.Equal(t, 5, mark(lt, 5))
 }
 
 // A path that loses marked packets costs one probe timeout: the probes are not marked, and nothing is after them. If
@@ -83,7 +111,7 @@ func TestECNAfterTimeouts(t *testing.T) {
 	lt.ack(SpaceApp, 0, 2, -3)
 	require.Zero(t, mark(lt, 2)) // 4 and 5
 	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: 2}, 0, -5), lt.fate))
-	require.True(t, lt.l.MarksECN(), "the first packets were late")
+	require.True(t, lt.l.MarksECN(lt.now), "the first packets were late")
 
 	require.Equal(t, 1, mark(lt, 1))
 	for range ecnTestTimeouts - 1 {
@@ -102,7 +130,7 @@ func TestECNAfterTimeouts(t *testing.T) {
 func TestECNAfterTimeoutOfHandshake(t *testing.T) {
 	lt := newLossTest(t, Config{ECN: true})
 	send := func(s Space) (marked bool) {
-		marked = lt.l.MarksECN()
+		marked = lt.l.MarksECN(lt.now)
 		lt.sendPacket(s, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, marked })
 		return marked
 	}

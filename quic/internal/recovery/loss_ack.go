@@ -42,7 +42,7 @@ func (l *Loss) HandleAck(now monotime.Time, s Space, f *wire.Ack, fate FateFunc)
 		return nil
 	}
 	l.sampleRTT(now, s, f)
-	l.checkECN(sp, f)
+	l.checkECN(now, sp, f)
 	l.detectLost(now, s, fate)
 	for _, pa := range l.paths {
 		l.endAck(now, pa)
