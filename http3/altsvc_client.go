@@ -165,7 +165,7 @@ func (a *AltSvc) tryH3(req *http.Request, to route) (resp *http.Response, isDone
 	case err == nil:
 		a.cache.worked(to.origin, to.dial)
 		a.learn(to.origin, resp)
-	case req.Context().Err() == nil && isConnEnd(err):
+	case req.Context().Err() == nil && isConnFailure(err):
 		a.cache.failed(to.origin, to.dial, a.now())
 		if isReplayable(req) && canRewind(req) {
 			return nil, false, err
@@ -175,6 +175,12 @@ func (a *AltSvc) tryH3(req *http.Request, to route) (resp *http.Response, isDone
 		resp.Request = req
 	}
 	return resp, true, err
+}
+
+// isConnFailure reports whether an error of a request is that of its connection, or of dialing it again.
+func isConnFailure(err error) bool {
+	var ne net.Error
+	return isConnEnd(err) || errors.As(err, &ne) && !errors.Is(err, errResponseTimeout)
 }
 
 // connect waits for a connection, but not longer than RaceDelay.

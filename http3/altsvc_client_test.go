@@ -180,6 +180,18 @@ func TestAltSvcBroken(t *testing.T) {
 	require.Equal(t, w.h3.addr, addr)
 }
 
+// If the server of HTTP/3 is gone, requests on its connections are performed by the fallback.
+func TestAltSvcServerGone(t *testing.T) {
+	w := newAltWorld(t, nil)
+	w.altSvc.Store(w.alternative())
+	w.get()
+	require.Equal(t, "HTTP/3.0 true", w.get())
+	require.NoError(t, w.h3.Close())
+	require.Equal(t, "HTTP/2.0 false", w.get())
+	_, isKnown := w.client.cache.get(strings.TrimPrefix(w.h2.URL, "https://"), w.client.now())
+	require.True(t, isKnown)
+}
+
 // A request does not wait longer than RaceDelay for the connection, which is used once it is there.
 func TestAltSvcRace(t *testing.T) {
 	proceed := make(chan struct{})
