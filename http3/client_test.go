@@ -256,11 +256,10 @@ func TestGzip(t *testing.T) {
 
 // Interim responses reach the trace, and the body of a request that expects 100 waits for it.
 func TestInterim(t *testing.T) {
-	refuse := true
 	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>")
 		w.WriteHeader(http.StatusEarlyHints)
-		if refuse {
+		if r.URL.Path == "/refuse" {
 			w.WriteHeader(http.StatusExpectationFailed)
 			return
 		}
@@ -275,15 +274,15 @@ func TestInterim(t *testing.T) {
 		},
 		Got100Continue: func() { events = append(events, "continue") },
 	}
-	send := func() (*http.Response, *hookBody) {
+	send := func(path string) (*http.Response, *hookBody) {
 		body := &hookBody{Reader: io.MultiReader(strings.NewReader("hello")), closed: make(chan struct{})}
-		req := newRequest(t, "POST", s.url("/a"), body)
+		req := newRequest(t, "POST", s.url(path), body)
 		req.Header.Set("Expect", "100-continue")
 		resp, err := tr.RoundTrip(req.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
 		require.NoError(t, err)
 		return resp, body
 	}
-	resp, body := send()
+	resp, body := send("/refuse")
 	require.Equal(t, http.StatusExpectationFailed, resp.StatusCode)
 	readBody(t, resp)
 	<-body.closed
@@ -291,8 +290,8 @@ func TestInterim(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(rest), "the body was not sent")
 	require.Equal(t, []string{"103 [</style.css>]"}, events)
-	refuse, events = false, nil
-	resp, _ = send()
+	events = nil
+	resp, _ = send("/a")
 	require.Equal(t, "POST /a "+s.addr+" -1 hello", readBody(t, resp))
 	require.Equal(t, []string{"103 [</style.css>]", "continue", "100 []"}, events)
 }
