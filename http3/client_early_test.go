@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,6 +55,46 @@ func TestClientEarlyData(t *testing.T) {
 	resp, _ = do(t, tr, newRequest(t, MethodHead0RTT, s.url("/"), nil))
 	require.Equal(t, 200, resp.StatusCode)
 	require.Equal(t, uint64(http.DefaultMaxHeaderBytes), tr.settings[s.addr].MaxFieldSectionSize)
+}
+
+// Before the handshake is complete, the server gets only the requests that may be early data.
+func TestOthersAwaitHandshake(t *testing.T) {
+	handled := make(chan string, 2)
+	s := serve(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		handled <- fmt.Sprint(r.Method, " ", IsEarly(r))
+	}), func(s *Server) { s.EarlyData = true })
+	open := make(chan struct{})
+	tr, _ := earlyTransport(t, func(tr *Transport) {
+		do(t, tr, newRequest(t, "GET", s.url("/"), nil))
+		<-handled
+		var eps []*quic.Endpoint
+		t.Cleanup(func() {
+			for _, ep := range eps {
+				require.NoError(t, ep.Close())
+			}
+		})
+		tr.Dial = func(ctx context.Context, addr string, cfg *quic.Config) (*quic.Conn, error) {
+			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+			require.NoError(t, err)
+			own := *cfg
+			own.ServerName = "localhost"
+			ep, err := quic.NewEndpoint(&gate{pc, open}, &own)
+			require.NoError(t, err)
+			eps = append(eps, ep)
+			return ep.DialEarly(ctx, addr, nil)
+		}
+	})
+	post := begin(tr, newRequest(t, "POST", s.url("/"), strings.NewReader("x")))
+	get := begin(tr, newRequest(t, MethodGet0RTT, s.url("/"), nil))
+	require.Equal(t, "GET true", <-handled)
+	require.Empty(t, handled)
+	close(open)
+	for _, done := range []<-chan outcome{get, post} {
+		r := <-done
+		require.NoError(t, r.err)
+		readBody(t, r.resp)
+	}
+	require.Equal(t, "POST false", <-handled)
 }
 
 // A request that is answered with 425 is sent again once, after the handshake.
