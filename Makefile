@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo probe-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report
+.PHONY: build bootstrap demo pcap-demo probe-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-h3 bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report
 
 build:
 	scripts/build $(VARIANT)
@@ -82,22 +82,31 @@ bench: bootstrap build
 # the ratios and the aims to build/out/bench-peers.md. What cannot be built is reported and left out. ROUNDS=, TIME= and
 # DATAGRAM= set its length and the largest datagram, CONNECTIONS= and IDLE= are those of the workload memory, STACKS=
 # and WORKLOADS= select by name. RESULTS= is a JSON file with which several runs, each of some workloads, make one
-# report. DOCUMENT= is a document in which the summary is replaced: docs/performance.md.
+# report. DOCUMENT= is a document in which the summary is replaced: docs/performance.md. SECTION= names its marks.
 bench-peers:
 	$(MAKE) bootstrap build || echo "bench-peers: the C library is not built: the s2n provider is not measured" >&2
 	cd bench && GOWORK=off go build $(TAGS) -o "$(BIN)/bench-peers" ./peers
 	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
 		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}" \
-		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}"
+		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}" \
+		-section "$${SECTION:-bench-peers}"
 
-# All aims of the project as they are defined, in the summary of docs/performance.md: the workloads with 7 rounds, and
+# All aims of the transport as they are defined, in the summary of docs/performance.md: the workloads with 7 rounds, and
 # memory with 10,000 connections that are idle for 30 s with 3. Takes about an hour.
 bench-aims: export RESULTS = build/out/bench-aims.json
 bench-aims: export DOCUMENT = docs/performance.md
 bench-aims:
-	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" WORKLOADS="$${WORKLOADS:--memory}"
+	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" WORKLOADS="$${WORKLOADS:--memory,-h3-*}"
 	$(MAKE) bench-peers ROUNDS="$${MEMORY_ROUNDS:-3}" WORKLOADS=memory CONNECTIONS=10000 IDLE=30s
+
+# The aims of HTTP/3, in a section of their own in docs/performance.md, with 7 rounds. Takes about ten minutes.
+bench-h3: export RESULTS = build/out/bench-h3.json
+bench-h3: export DOCUMENT = docs/performance.md
+bench-h3: export SECTION = bench-h3
+bench-h3:
+	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" STACKS="$${STACKS:-pqquic-s2n,pqquic-native,quic-go,http2-tcp}" \
+		WORKLOADS="$${WORKLOADS:-h3-*}"
 
 # Measures pqquic of this tree beside that of the commit BASE, as bench-peers does, and writes the figures and ratios
 # to build/out/bench-compare.md. The other variables are those of bench-peers.

@@ -111,7 +111,28 @@ var aims = slices.Concat([]aim{
 			atLeast: true, s2n: &target{bound: 100}, native: &target{bound: 100}},
 		{what: "isolation: surplus refused or asked to validate, %", workload: isolation, metric: isolationSurplus,
 			atLeast: true, s2n: &target{bound: 100}, native: &target{bound: 100}},
-	})
+	}, httpAims)
+
+// httpAims are those of package http3.
+var httpAims = slices.Concat(
+	bothAims("requests/s, 1 connection", "h3-requests-1", httpRate, true, target{2, quicGo}),
+	bothAims("requests/s, 32 connections", "h3-requests-32", httpRate, true, target{2, quicGo}),
+	bothAims("CPU a request, server, 1 connection", "h3-requests-1", httpServerCPU, false, target{0.5, quicGo}),
+	bothAims("CPU a request, server, 1 connection", "h3-requests-1", httpServerCPU, false, target{1, []string{http2TCP}}),
+	bothAims("download, 1 stream: MB/s", "h3-download-1", bulkRate, true, target{3, quicGo}),
+	bothAims("download, 10 streams: MB/s", "h3-download-10", bulkRate, true, target{3, quicGo}),
+	bothAims("download, 1 stream: MB/s / raw stream", "h3-download-1", httpToRaw, true, target{bound: 0.9}),
+	bothAims("download, 10 streams: MB/s / raw streams", "h3-download-10", httpToRaw, true, target{bound: 0.9}),
+	bothAims("p99 of a request beside a download / without", "h3-beside", httpBeside, false, target{bound: 2}),
+	bothAims("server allocations a request", "h3-allocations", httpAllocations, false, target{1, []string{http2TCP}}),
+	bothAims("server memory of an idle connection, KB more than the transport", "h3-memory", httpMemoryMore, false,
+		target{bound: 4}),
+)
+
+// bothAims is an aim with the same target for both of our stacks.
+func bothAims(what, workload, metric string, atLeast bool, t target) []aim {
+	return []aim{{what: what, workload: workload, metric: metric, atLeast: atLeast, s2n: &t, native: &t}}
+}
 
 // compare returns the values of the rounds that an aim of a stack is about, and the stack that it is compared with.
 // There are no values if something was not measured.

@@ -71,13 +71,17 @@ func (p *pair) allocations(direction string, amount int64) (float64, error) {
 }
 
 // mallocs returns how many heap objects both processes have allocated.
-func (p *pair) mallocs() (sum int64, err error) {
-	for _, process := range []*process{p.client, p.server} {
-		var n int64
-		if err := process.scan("mallocs", "mallocs %d", &n); err != nil {
-			return 0, err
-		}
-		sum += n
+func (p *pair) mallocs() (int64, error) {
+	client, err := p.client.mallocs()
+	if err != nil {
+		return 0, err
 	}
-	return sum, nil
+	server, err := p.server.mallocs()
+	return client + server, err
+}
+
+// mallocs returns how many heap objects the process has allocated.
+func (p *process) mallocs() (n int64, err error) {
+	err = p.scan("mallocs", "mallocs %d", &n)
+	return n, err
 }

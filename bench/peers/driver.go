@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pqquic/pqquic/http3"
 )
 
 // roles are the first arguments with which this program is a driver.
@@ -34,9 +36,11 @@ func drive(role string, args []string) error {
 	fs.StringVar(&s.peer, "addr", "", "address of the server that a client connects to")
 	procs := fs.Int("procs", 0, "GOMAXPROCS; 0 means what the environment says")
 	mutex := fs.Bool("mutex", false, "record a mutex profile")
+	fs.BoolVar(&s.http, "http", false, "HTTP instead of streams")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	s.http = s.http || s.stack == http2TCP
 	runtime.GOMAXPROCS(*procs)
 	if *mutex {
 		runtime.SetMutexProfileFraction(1)
@@ -74,7 +78,11 @@ func driveServer(s *settings) error {
 		return err
 	}
 	defer e.close()
-	go serve(e)
+	if s.http {
+		go serveHTTP(e)
+	} else {
+		go serve(e)
+	}
 	fmt.Println("ready" + pairs(fields, "addr", "rcvbuf", "sndbuf"))
 	return answerRequests(os.Stdin, os.Stdout, func(line string) (string, error) {
 		if line != "refusals" {
@@ -91,7 +99,13 @@ func driveClient(s *settings) error {
 		return err
 	}
 	defer e.close()
-	c := &client{endpoint: e, server: s.peer}
+	var c interface {
+		check() (group, suite string, err error)
+		handle(line string) (string, error)
+	} = &client{endpoint: e, server: s.peer}
+	if s.http {
+		c = &httpClient{client: client{endpoint: e, server: s.peer}}
+	}
 	fields["group"], fields["suite"], err = c.check()
 	if err != nil {
 		return err
@@ -140,6 +154,7 @@ type settings struct {
 	group             string
 	bind              string // local address
 	peer              string // address of the server, of a client
+	http              bool
 
 	certPEM, keyPEM []byte
 	certDER         []byte
@@ -159,6 +174,18 @@ func (s *settings) load() (err error) {
 
 func (s *settings) server() bool { return s.keyFile != "" }
 
+// protocol returns the protocol of ALPN.
+func (s *settings) protocol() string {
+	switch {
+	case !s.http:
+		return alpn
+	case s.stack == http2TCP:
+		return "h2"
+	default:
+		return http3.NextProto
+	}
+}
+
 func readPEM(file string) (text, der []byte, err error) {
 	if text, err = os.ReadFile(file); err != nil {
 		return nil, nil, err
@@ -173,7 +200,7 @@ func readPEM(file string) (text, der []byte, err error) {
 // tlsConfig returns the configuration of the stacks that use crypto/tls. Its cipher suites cannot be chosen for
 // TLS 1.3: on processors with AES instructions AES-128-GCM comes first.
 func (s *settings) tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}, ServerName: serverName,
+	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{s.protocol()}, ServerName: serverName,
 		CurvePreferences: []tls.CurveID{tls.CurveID(groups[s.group])}, SessionTicketsDisabled: true, RootCAs: x509.NewCertPool()}
 	if !c.RootCAs.AppendCertsFromPEM(s.certPEM) {
 		return nil, fmt.Errorf("%s contains no certificate", s.certFile)

@@ -39,6 +39,7 @@ type options struct {
 	stacks, workloads   string
 	crate, target, base string
 	report, document    string
+	section             string // of the document
 	reportOnly          bool
 }
 
@@ -83,6 +84,7 @@ func parseFlags(r *runner, args []string) (*options, error) {
 	fs.BoolVar(&o.reportOnly, "report", false, "measure nothing: write the report of -results again")
 	fs.StringVar(&o.report, "o", "", "file that the report is also written to")
 	fs.StringVar(&o.document, "document", "", "Markdown document in which the summary of the report is replaced")
+	fs.StringVar(&o.section, "section", "bench-peers", "name in the marks of that summary")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -146,19 +148,21 @@ func (o *options) write(r *results, out io.Writer) error {
 		}
 	}
 	if o.document != "" {
-		return replaceSummary(o.document, summary.Bytes())
+		return replaceSummary(o.document, o.section, summary.Bytes())
 	}
 	return nil
 }
 
-// The marks between which a document has the summary of a report.
-const (
-	summaryBegins = "<!-- make bench-peers: the summary begins -->\n"
-	summaryEnds   = "<!-- make bench-peers: the summary ends -->\n"
-)
+// marks returns the lines between which a document has the summary of a report. The section is the target of make that
+// writes it.
+func marks(section string) (begins, ends string) {
+	mark := func(verb string) string { return fmt.Sprintf("<!-- make %s: the summary %s -->\n", section, verb) }
+	return mark("begins"), mark("ends")
+}
 
-// replaceSummary replaces what is between the marks in a document.
-func replaceSummary(file string, summary []byte) error {
+// replaceSummary replaces what is between the marks of a section in a document.
+func replaceSummary(file, section string, summary []byte) error {
+	summaryBegins, summaryEnds := marks(section)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -173,7 +177,7 @@ func replaceSummary(file string, summary []byte) error {
 }
 
 // choose returns the elements of all that list names, in the order of all. An empty list means all, and one whose
-// names begin with "-" all but these.
+// names begin with "-" all but these. A name that ends in "*" stands for all that begin like it.
 func choose(what string, all []string, list string) ([]string, error) {
 	if list == "" {
 		return all, nil
@@ -185,10 +189,16 @@ func choose(what string, all []string, list string) ([]string, error) {
 		if without {
 			name = strings.TrimPrefix(name, "-")
 		}
-		if !slices.Contains(all, name) {
+		prefix, many := strings.CutSuffix(name, "*")
+		known := false
+		for _, one := range all {
+			if one == name || many && strings.HasPrefix(one, prefix) {
+				named[one], known = true, true
+			}
+		}
+		if !known {
 			return nil, fmt.Errorf("there is no %s %q; known are %s", what, name, strings.Join(all, ", "))
 		}
-		named[name] = true
 	}
 	var out []string
 	for _, name := range all {

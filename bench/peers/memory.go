@@ -22,7 +22,7 @@ func memoryWorkload() workload {
 		name:    "memory",
 		metrics: []metric{{name: memoryFreed}, {name: memoryResident}, {name: memoryRatio, detail: true}},
 		open: func(r *runner, stack string) (*session, error) {
-			return fresh(func(int) (figures, error) { return r.holdConnections(stack) }), nil
+			return fresh(func(int) (figures, error) { return r.holdConnections(stack, setup{}) }), nil
 		},
 	}
 }
@@ -43,8 +43,8 @@ func (p *process) memory() (m memory, err error) {
 
 // holdConnections starts a pair, opens connections, and measures the server's memory before them and when they have
 // been idle for some time. Connections that are closed before the first measurement warm the server up.
-func (r *runner) holdConnections(stack string) (figures, error) {
-	p, err := r.start(stack, setup{})
+func (r *runner) holdConnections(stack string, with setup) (figures, error) {
+	p, err := r.start(stack, with)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ type setup struct {
 	group      string       // key exchange; empty means wantGroup
 	client     string       // stack of the client; empty means the server's
 	serverArgs []string     // further arguments of the server
+	http       bool         // HTTP instead of streams
 }
 
 // A pair is a server and a client, usually of one stack.
@@ -29,8 +30,12 @@ type pair struct {
 
 // arguments returns the arguments that all drivers have.
 func (r *runner) arguments(stack string, s setup) []string {
-	return []string{"-stack", strings.TrimSuffix(stack, baseSuffix), "-cert", r.cert,
+	args := []string{"-stack", strings.TrimSuffix(stack, baseSuffix), "-cert", r.cert,
 		"-datagram", fmt.Sprint(cmp.Or(s.datagram, r.datagram)), "-group", cmp.Or(s.group, wantGroup)}
+	if s.http {
+		args = append(args, "-http")
+	}
+	return args
 }
 
 // start starts a server and a client and checks what they negotiated. They are at the ends of a new link, if the

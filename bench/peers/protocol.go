@@ -52,9 +52,18 @@ import (
 //	probe COUNT INTERVAL LIMIT        COUNT requests like those of request, one after each INTERVAL, on one connection
 //	                                  that stays open for the next probe
 //
+// With -http, which only drivers in Go have, connections carry HTTP, with a request when they are made, and clients answer:
+//
+//	get COUNT CONNECTIONS CONCURRENT  COUNT requests for 1 KB, CONCURRENT at a time on each of CONNECTIONS connections, which
+//	                                  stay open for the next get
+//	download STREAMS BYTES            a response of BYTES to each of STREAMS requests on one connection
+//	alone COUNT                       COUNT requests for 1 KB on one connection, one after another
+//	beside COUNT                      the same beside a download on that connection
+//	connect, hold                     as above, with a request for 1 KB instead of a stream
+//
 // INTERVAL and LIMIT are in nanoseconds. These and pair are answered with "done AMOUNT NANOSECONDS P50 P99 FAILED
-// LATE REFUSED": the number of connections, bytes, requests or streams, the time that they took, and, of request, offer and
-// probe, percentiles of the time that each took. AMOUNT counts only what succeeded. For offer and probe NANOSECONDS is the
+// LATE REFUSED": the number of connections, bytes, requests or streams, the time that they took, and, of request, offer, probe,
+// alone and beside, percentiles of the time that each took. AMOUNT counts only what succeeded. For offer and probe NANOSECONDS is the
 // time from the first start to the last, the time that each took counts from when it was due, REFUSED counts connections
 // that the server closed with CONNECTION_REFUSED, LATE what took longer than LIMIT, and FAILED other errors;
 // with other workloads a failure is answered with "error TEXT". The time excludes the handshake of the one connection.

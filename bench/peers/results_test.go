@@ -143,14 +143,17 @@ func TestReportOfAims(t *testing.T) {
 // The summary replaces what is between its marks, again and again.
 func TestReplacesSummary(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "doc.md")
-	text := "before\n" + summaryBegins + "old\n" + summaryEnds + "after\n"
+	other, _ := marks("another")
+	summaryBegins, summaryEnds := marks("bench-peers")
+	require.Equal(t, "<!-- make bench-peers: the summary begins -->\n", summaryBegins)
+	text := "before\n" + other + summaryBegins + "old\n" + summaryEnds + "after\n"
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	for _, summary := range []string{"new\n", "newer\n"} {
-		require.NoError(t, replaceSummary(file, []byte(summary)))
+		require.NoError(t, replaceSummary(file, "bench-peers", []byte(summary)))
 		got, err := os.ReadFile(file)
 		require.NoError(t, err)
-		require.Equal(t, "before\n"+summaryBegins+summary+"\n"+summaryEnds+"after\n", string(got))
+		require.Equal(t, "before\n"+other+summaryBegins+summary+"\n"+summaryEnds+"after\n", string(got))
 	}
 	require.NoError(t, os.WriteFile(file, []byte(summaryBegins), 0o600))
-	require.ErrorContains(t, replaceSummary(file, nil), "has no lines")
+	require.ErrorContains(t, replaceSummary(file, "bench-peers", nil), "has no lines")
 }

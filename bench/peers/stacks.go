@@ -32,6 +32,7 @@ var goStacks = map[string]func(*settings) (endpoint, error){
 	"quic-go":                   openQuicGo,
 	"x/net":                     openXNet,
 	tlsTCP:                      openTLSTCP,
+	http2TCP:                    openTLSTCP,
 	rawFloor:                    openFloor,
 }
 
@@ -49,7 +50,7 @@ const bbrSuffix = "-bbr"
 // stackNames returns all stacks in the order of the report.
 func stackNames() []string {
 	return slices.Concat(ours, []string{ours[0] + bbrSuffix, ours[1] + bbrSuffix}, rustStacks,
-		[]string{"quic-go", "x/net", tlsTCP, rawFloor})
+		[]string{"quic-go", "x/net", tlsTCP, http2TCP, rawFloor})
 }
 
 // baseSuffix is the end of the names of our stacks at the commit that make bench-compare compares with.
@@ -65,9 +66,15 @@ func comparedNames() (names []string) {
 
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
+	if strings.HasPrefix(workload, httpPrefix) {
+		return slices.Contains(httpStacks, strings.TrimSuffix(stack, baseSuffix))
+	}
 	link := strings.HasPrefix(workload, "link-")
 	if strings.HasSuffix(stack, bbrSuffix) {
 		return link
+	}
+	if stack == http2TCP {
+		return false
 	}
 	switch workload {
 	case locks:
@@ -121,7 +128,7 @@ func (s *settings) provider() (tlsprovider.Provider, error) {
 
 // providerConfig returns the TLS configuration of one of our stacks for both ends.
 func (s *settings) providerConfig() *tlsprovider.Config {
-	c := &tlsprovider.Config{Groups: []tlsprovider.Group{groups[s.group]}, NextProtos: []string{alpn}, DisableTickets: true,
+	c := &tlsprovider.Config{Groups: []tlsprovider.Group{groups[s.group]}, NextProtos: []string{s.protocol()}, DisableTickets: true,
 		RootCAs: new(tlsprovider.Roots)}
 	c.RootCAs.AddDER(s.certDER)
 	if s.server() {
@@ -139,6 +146,9 @@ func openOurs(s *settings) (endpoint, error) {
 	const largest = 9000 - 20 - 8
 	cfg := &quic.Config{Provider: p, ServerName: serverName, MaxIdleTimeout: idleTimeout,
 		DisablePathMTUDiscovery: s.datagram < largest, TLS: s.providerConfig()}
+	if s.http {
+		cfg.MaxIncomingStreams = 256 // the default of http3.Server
+	}
 	if strings.HasSuffix(s.stack, bbrSuffix) {
 		cfg.CongestionControl = congestion.BBR()
 	}

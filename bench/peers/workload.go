@@ -35,14 +35,14 @@ type session struct {
 	close   func()
 }
 
-var workloads = []workload{
+var workloads = append([]workload{
 	connectWorkload(1), connectWorkload(32), aloneWorkload(), tlsWorkload(),
 	bulkWorkload("down", 1), bulkWorkload("down", 10), bulkWorkload("up", 1), bulkWorkload("up", 10),
 	requestWorkload(), streamsWorkload(), allocationsWorkload(), memoryWorkload(), locksWorkload(), isolationWorkload(),
 	jumboWorkload(),
 	linkWorkload("15ms-1%", 2e6, link.Config{Delay: 15 * time.Millisecond, Loss: 0.01, Queue: 375e3}),
 	linkWorkload("50ms-0.1%", 4e6, link.Config{Delay: 50 * time.Millisecond, Loss: 0.001, Queue: 1250e3}),
-}
+}, httpWorkloads()...)
 
 func workloadNames() (names []string) {
 	for _, w := range workloads {
