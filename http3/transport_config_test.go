@@ -1,3 +1,5 @@
+//go:build !pqquic_fips && !pqquic_fips4
+
 package http3
 
 import (
