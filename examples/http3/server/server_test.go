@@ -20,6 +20,7 @@ import (
 
 	"github.com/pqquic/pqquic/examples/internal/demo"
 	"github.com/pqquic/pqquic/http3"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
@@ -81,7 +82,7 @@ func clients(t *testing.T) map[string]*http.Client {
 		t.Cleanup(tr.CloseIdleConnections)
 		all[name] = &http.Client{Transport: tr}
 	}
-	h3 := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: roots(t)}, DisableCompression: true}
+	h3 := &http3.Transport{Provider: native.New(), TLSClientConfig: &tls.Config{RootCAs: roots(t)}, DisableCompression: true}
 	t.Cleanup(func() { require.NoError(t, h3.Close()) })
 	all["h3"] = &http.Client{Transport: h3}
 	return all
