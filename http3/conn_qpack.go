@@ -77,8 +77,10 @@ func (c *conn) handleEncoderStream(b []byte) error {
 		return err
 	}
 	if d.inserted != nil && len(d.qpack.Unblocked()) > 0 {
+		// Those that wait acknowledge the insertions with their sections, and whatever remains after that.
 		close(d.inserted)
 		d.inserted = nil
+		return nil
 	}
 	return c.sendDecoderInstructions()
 }

@@ -15,6 +15,11 @@ func (c *conn) handleUni(rs *quic.ReceiveStream) {
 		// "A receiver MUST tolerate unidirectional streams being closed or reset prior to the reception of the unidirectional
 		// stream header."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-10
+		//
+		// A flood of such streams costs a goroutine for each.
+		if err := c.countJunk(); err != nil {
+			c.fail(err)
+		}
 		return
 	}
 	if err := c.handleType(typ, rs); err != nil {

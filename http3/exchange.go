@@ -66,6 +66,8 @@ func (x *exchange) finish() {
 	switch {
 	case x.w.finish():
 		x.endRequest()
+	case x.w.err == errTooLargeForClient:
+		x.abort(ErrCodeInternalError)
 	case x.w.err != nil: // the client has given up, or a deadline has passed
 		x.abort(ErrCodeRequestCanceled)
 	default:
@@ -113,11 +115,12 @@ func (x *exchange) readRequest() (*http.Request, error) {
 	return x.request(&head)
 }
 
-// hasHeader reports whether the stream begins with a frame that has arrived completely.
+// hasHeader reports whether the stream begins with a HEADERS frame that has arrived completely. Behind other frames, the header
+// section may never arrive.
 func (x *exchange) hasHeader() bool {
 	b, err := x.qs.Peek(0)
 	h, n := frame.ParseHeader(b)
-	return err != nil || n > 0 && uint64(len(b)-n) >= h.Length
+	return err != nil || n > 0 && h.Type == frame.Headers && uint64(len(b)-n) >= h.Length
 }
 
 // request returns the http.Request of a header section.

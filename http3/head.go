@@ -48,8 +48,8 @@ func (s *section) request(extended bool) (h requestHead, err error) {
 	if h.authority, err = s.checkAuthority(); err != nil {
 		return h, err
 	}
-	h.trailer = announcedTrailers(s.header)
-	return h, nil
+	h.trailer, err = s.announcedTrailers()
+	return h, err
 }
 
 // checkExtended checks a request with :protocol.
@@ -81,7 +81,12 @@ func (s *section) checkTarget() error {
 	// component MUST include a value of / (ASCII 0x2f). An OPTIONS request that does not include a path component includes the
 	// value * (ASCII 0x2a) for the :path pseudo-header field"
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
-	if !strings.HasPrefix(s.path, "/") && !(s.path == "*" && s.method == http.MethodOptions) {
+	//
+	// "Contains the path and query parts of the target URI (the "path-absolute" production and optionally a ? character (ASCII
+	// 0x3f) followed by the "query" production": neither can have a space, which would end the target in a request line of
+	// HTTP/1.1, or a fragment.
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+	if !strings.HasPrefix(s.path, "/") && !(s.path == "*" && s.method == http.MethodOptions) || strings.ContainsAny(s.path, " #") {
 		return malformed("pseudo-header field :path is %q", s.path)
 	}
 	return nil
@@ -138,18 +143,22 @@ func (h *requestHead) target() (*url.URL, string, error) {
 	return u, h.path, nil
 }
 
-// announcedTrailers returns the names in the field Trailer, as keys without values, and removes the field, as net/http does.
-func announcedTrailers(header http.Header) (t http.Header) {
-	lines := header["Trailer"]
+// announcedTrailers returns the names in the field Trailer, as keys without values, and removes the field, as net/http does. Each
+// name counts as a field of the section, because it takes as much memory as one.
+func (s *section) announcedTrailers() (t http.Header, err error) {
+	lines := s.header["Trailer"]
 	if lines == nil {
-		return nil
+		return nil, nil
 	}
-	delete(header, "Trailer")
+	delete(s.header, "Trailer")
 	for _, line := range lines {
 		for name := range strings.SplitSeq(line, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
 			if !httpguts.ValidTrailerHeader(name) {
 				continue // Trailer, Content-Length and the like, which net/http ignores too
+			}
+			if s.left -= len(name) + 32; s.left < 0 {
+				return nil, errHeaderTooLarge
 			}
 			if t == nil {
 				t = make(http.Header)
@@ -157,7 +166,7 @@ func announcedTrailers(header http.Header) (t http.Header) {
 			t[name] = nil
 		}
 	}
-	return t
+	return t, nil
 }
 
 // A responseHead is the header section of a response, checked.
@@ -183,8 +192,8 @@ func (s *section) response() (h responseHead, err error) {
 	if h.status == http.StatusSwitchingProtocols {
 		return h, malformed("status 101, which HTTP/3 does not have")
 	}
-	h.trailer = announcedTrailers(s.header)
-	return h, nil
+	h.trailer, err = s.announcedTrailers()
+	return h, err
 }
 
 // mergeTrailers adds the fields of a trailer section to those that were announced. Fields that must not be in trailers are

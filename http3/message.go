@@ -33,19 +33,7 @@ func (l *fieldList) free() {
 }
 
 func (l *fieldList) add(name, value string) {
-	l.fields = append(l.fields, qpack.Field{Name: name, Value: value, Sensitive: isSensitive(name, value)})
-}
-
-// isSensitive reports whether a field is never put into a dynamic table, so that its value cannot be guessed by the length of
-// what is sent.
-func isSensitive(name, value string) bool {
-	switch name {
-	case "authorization", "proxy-authorization":
-		return true
-	case "cookie", "set-cookie":
-		return len(value) < 20 // short secrets can be guessed
-	}
-	return false
+	l.fields = append(l.fields, qpack.Field{Name: name, Value: value}) // the encoder knows which names are those of secrets
 }
 
 // isConnectionSpecific reports whether a field, by its canonical name, is about a connection of HTTP/1.

@@ -136,11 +136,34 @@ func (w *response) writeInterim(status int) {
 			l.addValues(key, values)
 		}
 	}
-	b, err := w.x.c.appendHeaders(nil, w.x.qs.ID(), l)
+	b, err := w.appendHeaders(nil, l)
+	if err == errTooLargeForClient {
+		return // the final response may be smaller
+	}
 	if err == nil {
 		_, err = w.x.qs.Write(b)
 	}
 	w.fail(err)
+}
+
+// errTooLargeForClient is the error of a header or trailer section that the client does not accept.
+var errTooLargeForClient error = streamErrorf(ErrCodeInternalError, "the field section is larger than the client accepts")
+
+// appendHeaders appends a HEADERS frame, if the client accepts a section of this size.
+//
+// "An implementation that has received this parameter SHOULD NOT send an HTTP message header that exceeds the indicated size, as
+// the peer will likely refuse to process it."
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.2.2-2
+func (w *response) appendHeaders(b []byte, l *fieldList) ([]byte, error) {
+	limit := w.x.c.settings().MaxFieldSectionSize
+	if limit == frame.NoLimit {
+		return w.x.c.appendHeaders(b, w.x.qs.ID(), l)
+	}
+	if size := l.size(); size > limit {
+		w.x.logf("http3: a header or trailer section of a response has %d bytes, but the client accepts only %d", size, limit)
+		return b, errTooLargeForClient
+	}
+	return w.x.c.appendHeaders(b, w.x.qs.ID(), l)
 }
 
 // fail notes an error of the stream.
@@ -315,7 +338,7 @@ func (w *response) head(content, p []byte, isLast bool) ([]byte, error) {
 	if !w.hasDate {
 		l.add("date", dateNow())
 	}
-	return w.x.c.appendHeaders((*w.buf)[:0:headRoom], w.x.qs.ID(), l)
+	return w.appendHeaders((*w.buf)[:0:headRoom], l)
 }
 
 // sendLast sends the last content, the trailers and the end of the stream.
@@ -353,7 +376,7 @@ func (w *response) appendTrailers(b []byte) ([]byte, error) {
 	if len(l.fields) == 0 {
 		return b, nil
 	}
-	return w.x.c.appendHeaders(b, w.x.qs.ID(), l)
+	return w.appendHeaders(b, l)
 }
 
 // finish completes the response after the handler has returned. It reports whether the stream has ended well.

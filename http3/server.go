@@ -241,9 +241,7 @@ func (s *Server) startConn(qc *quic.Conn) (*serverConn, error) {
 	}
 	sc := newServerConn(s, qc)
 	if !s.add(sc) {
-		if sc.reqs.idle != nil {
-			sc.reqs.idle.Stop()
-		}
+		sc.stopIdle()
 		return nil, errors.Join(ErrServerClosed, qc.CloseWithError(uint64(ErrCodeNoError), ""))
 	}
 	return sc, sc.start()
@@ -265,9 +263,7 @@ func (s *Server) add(sc *serverConn) bool {
 
 // remove removes a connection that has ended.
 func (s *Server) remove(sc *serverConn) {
-	if sc.reqs.idle != nil {
-		sc.reqs.idle.Stop()
-	}
+	sc.stopIdle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, sc)

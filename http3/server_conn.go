@@ -99,6 +99,16 @@ func (sc *serverConn) end() {
 	}
 }
 
+// stopIdle stops the timer of IdleTimeout for good. A timer that runs keeps the connection in memory.
+func (sc *serverConn) stopIdle() {
+	r := &sc.reqs
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isClosed = true; r.idle != nil {
+		r.idle.Stop()
+	}
+}
+
 // closeIdle ends a connection on which there was no request for IdleTimeout.
 func (sc *serverConn) closeIdle() {
 	r := &sc.reqs
@@ -127,7 +137,7 @@ func (sc *serverConn) sendGoAway(id quic.StreamID) error {
 // down without losing requests."
 // https://www.rfc-editor.org/rfc/rfc9114#section-5.2-9
 func (sc *serverConn) shutdown(ctx context.Context) {
-	if err := sc.sendGoAway(noLimit); err != nil {
+	if err := sc.announceShutdown(); err != nil {
 		return
 	}
 	timer := time.NewTimer(sc.roundTrip())
@@ -155,6 +165,20 @@ func (sc *serverConn) shutdown(ctx context.Context) {
 		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-12
 		_ = sc.qc.CloseWithError(uint64(ErrCodeNoError), "")
 	}
+}
+
+// announceShutdown sends the first GOAWAY frame, unless an earlier shutdown has sent the second one.
+//
+// "An endpoint MAY send multiple GOAWAY frames indicating different identifiers, but the identifier in each frame MUST NOT be
+// greater than the identifier in any previous frame"
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+func (sc *serverConn) announceShutdown() error {
+	sc.reqs.mu.Lock()
+	defer sc.reqs.mu.Unlock() // so that the second frame of another shutdown does not come before
+	if sc.reqs.done != nil {
+		return nil
+	}
+	return sc.sendGoAway(noLimit)
 }
 
 // roundTrip returns how long requests that the client has sent before it received GOAWAY may take to arrive.
@@ -197,6 +221,7 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 	}
 	x := &exchange{sc: sc, priority: p, hasPriority: hasPriority}
 	x.init(&sc.conn, qs, qs.Context)
+	x.trailerDeadline = sc.srv.headerDeadline
 	x.w.x = x
 	x.serve()
 	if x.w.isHijacked { // the request lasts until its response has ended
@@ -273,7 +298,7 @@ func (sc *serverConn) handlePushID(typ uint64, payload []byte) error {
 	default:
 		sc.maxPush = id
 	}
-	return nil
+	return sc.countJunk()
 }
 
 // handshakeDone reports whether the client has proved that it is no replay.

@@ -19,6 +19,8 @@ type messageStream struct {
 	qs *quic.Stream
 	// reading returns the context that ends a wait for QPACK's dynamic table. A client's lasts longer than its request.
 	reading func() context.Context
+	// trailerDeadline returns until when a trailer section may wait for QPACK's dynamic table. Nil means without limit.
+	trailerDeadline func() time.Time
 
 	// The receiving direction.
 	phase    recvPhase
@@ -191,15 +193,30 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	if err := s.dropHeader(); err != nil {
 		return err
 	}
-	buf := getBuffer(n)
+	buf, err := s.readSection(n)
 	defer putBuffer(buf)
-	b := (*buf)[:n]
-	if _, err := io.ReadFull(s.qs, b); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return s.c.fail(truncated(s.qs))
 	} else if err != nil {
 		return s.c.closeError(err)
 	}
-	return s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, sec.add)
+	return s.c.decodeSection(s.reading, deadline, s.qs.ID(), (*buf)[:n], sec.add)
+}
+
+// readSection reads a field section of n bytes into a buffer, which is also returned with an error. The buffer grows with what
+// arrives: a length that the peer only declares takes no memory.
+func (s *messageStream) readSection(n int) (*[]byte, error) {
+	buf := getBuffer(bufferSize)
+	for read := 0; ; {
+		m, err := io.ReadFull(s.qs, (*buf)[read:min(n, len(*buf))])
+		if read += m; err != nil || read == n {
+			return buf, err
+		}
+		grown := make([]byte, min(n, 2*len(*buf)))
+		copy(grown, *buf)
+		putBuffer(buf)
+		buf = &grown
+	}
 }
 
 // startBody says that the header section was the last one before the content, which has the declared length, or any if it is -1.
@@ -233,7 +250,11 @@ func (s *messageStream) nextData() error {
 		}
 		var sec section
 		sec.init(trailers, s.c.cfg.maxHeader)
-		if err := s.decodeHeader(h, &sec, time.Time{}); err != nil {
+		var deadline time.Time
+		if s.trailerDeadline != nil {
+			deadline = s.trailerDeadline()
+		}
+		if err := s.decodeHeader(h, &sec, deadline); err != nil {
 			if errors.Is(err, errHeaderTooLarge) {
 				err = streamErrorf(ErrCodeExcessiveLoad, "the trailer section is larger than %d bytes", s.c.cfg.maxHeader)
 			}
