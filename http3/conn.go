@@ -81,6 +81,7 @@ func (c *conn) start() error {
 	if err != nil {
 		return c.fail(err)
 	}
+	c.logSettings("local", &c.cfg.settings)
 	if c.cfg.settings.Datagrams {
 		c.enableDatagrams()
 	}

@@ -44,6 +44,7 @@ func readStreamType(rs *quic.ReceiveStream) (uint64, error) {
 
 // handleType handles a unidirectional stream whose type was read.
 func (c *conn) handleType(typ uint64, rs *quic.ReceiveStream) error {
+	c.logStreamType("remote", rs.ID(), typ)
 	switch typ {
 	case frame.StreamControl, frame.StreamQPACKEncoder, frame.StreamQPACKDecoder:
 		// "Only one control stream per peer is permitted; receipt of a second stream claiming to be a control stream MUST be
@@ -162,6 +163,7 @@ func (c *conn) handlePeerSettings(payload []byte) error {
 		return err
 	}
 	c.recv.hasSettings = true
+	c.logSettings("remote", l)
 	if err := c.owner.handleSettings(l); err != nil {
 		return err
 	}
@@ -258,5 +260,6 @@ func (c *conn) openCritical(s *critical, typ uint64, b []byte) error {
 		return c.closeError(err)
 	}
 	s.stream = stream
+	c.logStreamType("local", stream.ID(), typ)
 	return c.writeCritical(s, append([]byte{byte(typ)}, b...))
 }

@@ -72,6 +72,7 @@ func (c *conn) appendHeaders(b []byte, stream quic.StreamID, l *fieldList) ([]by
 	if err != nil {
 		return b[:start], c.fail(err)
 	}
+	c.logHeaders(frameCreated, stream, l.fields)
 	length := uint64(len(b) - start - header)
 	var h [frame.MaxHeader]byte
 	if got := frame.AppendHeader(h[:0], frame.Headers, length); len(got) != header {

@@ -282,6 +282,7 @@ func (w *response) send(p []byte, isLast bool) error {
 			w.isRaw, total = true, uint64(w.declared)
 		}
 		head = frame.AppendHeader(head, frame.Data, total)
+		w.x.c.logData(frameCreated, w.x.qs.ID(), total)
 	}
 	w.isSent, w.n = true, 0
 	if len(head) <= headRoom { // the usual case: all of it is one write
@@ -436,6 +437,7 @@ func (w *response) startRaw() error {
 		return err
 	}
 	w.isRaw = true
+	w.x.c.logData(frameCreated, w.x.qs.ID(), uint64(w.declared))
 	_, err := w.x.qs.Write(frame.AppendHeader(nil, frame.Data, uint64(w.declared)))
 	return w.fail(err)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -183,7 +184,7 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	}
 	n := int(h.Length)
 	if len(s.view) == n {
-		err := s.c.decodeSection(s.reading, deadline, s.qs.ID(), s.view, sec.add)
+		err := s.decodeSection(s.view, sec, deadline)
 		if err == nil {
 			err = withoutTimeout(s.consume(uint64(s.skip + n)))
 		}
@@ -200,7 +201,21 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	} else if err != nil {
 		return s.c.closeError(err)
 	}
-	return s.c.decodeSection(s.reading, deadline, s.qs.ID(), (*buf)[:n], sec.add)
+	return s.decodeSection((*buf)[:n], sec, deadline)
+}
+
+// decodeSection decodes a field section of the stream into sec, and logs it.
+func (s *messageStream) decodeSection(b []byte, sec *section, deadline time.Time) error {
+	if !s.c.qc.LogsEvents() {
+		return s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, sec.add)
+	}
+	var fields []qpack.Field
+	err := s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, func(f qpack.Field) error {
+		fields = append(fields, f)
+		return sec.add(f)
+	})
+	s.c.logHeaders(frameParsed, s.qs.ID(), fields)
+	return err
 }
 
 // readSection reads a field section of n bytes into a buffer, which is also returned with an error. The buffer grows with what
@@ -243,6 +258,7 @@ func (s *messageStream) nextData() error {
 		}
 		if h.Type == frame.Data {
 			s.left = h.Length
+			s.c.logData(frameParsed, s.qs.ID(), h.Length)
 			if s.declared >= 0 && h.Length > uint64(s.declared-s.received) {
 				return s.wrongLength()
 			}
