@@ -257,6 +257,18 @@ func (cc *ClientConn) roundTrip(req *http.Request) (*http.Response, error) {
 // Conn returns the QUIC connection.
 func (cc *ClientConn) Conn() *quic.Conn { return cc.qc }
 
+// violation returns the error of the protocol that has ended the connection, or nil.
+func (cc *ClientConn) violation() error {
+	cause := context.Cause(cc.qc.Context())
+	if cause == nil {
+		return nil
+	}
+	if err := cc.closeError(cause); !isConnEnd(err) {
+		return err
+	}
+	return nil
+}
+
 // Context returns a context that ends with the connection.
 func (cc *ClientConn) Context() context.Context { return cc.qc.Context() }
 

@@ -67,8 +67,9 @@ func TestExtendedConnectWaits(t *testing.T) {
 	r := <-done
 	require.NoError(t, r.err)
 	require.NoError(t, r.resp.Body.Close())
+	cc := tr.cached()[0]
 	require.NoError(t, c.CloseWithError(frame.NoError, ""))
-	<-tr.cached()[0].Context().Done()
+	<-cc.Context().Done()
 	done = begin(tr, extendedRequest(t, s.url()))
 	s.accept()
 	require.ErrorIs(t, (<-done).err, ErrNoExtendedConnect)

@@ -75,6 +75,7 @@ func (t *Transport) getConn(ctx context.Context, to route, early bool, opt Round
 	if err := context.Cause(ctx); err != nil {
 		return nil, false, err
 	}
+	var awaited *pooled
 	for range maxRetries {
 		t.mu.Lock()
 		p := t.conns[to]
@@ -93,6 +94,12 @@ func (t *Transport) getConn(ctx context.Context, to route, early bool, opt Round
 			t.mu.Unlock()
 			return nil, false, ErrNoCachedConn
 		}
+		if p == nil && awaited != nil {
+			if err := awaited.cc.violation(); err != nil {
+				t.mu.Unlock()
+				return nil, false, err // another connection to this server would probably end in the same way
+			}
+		}
 		if p == nil {
 			p = t.startDial(ctx, to, early)
 		}
@@ -101,6 +108,7 @@ func (t *Transport) getConn(ctx context.Context, to route, early bool, opt Round
 		if err := t.await(ctx, p); err != nil {
 			return nil, false, err
 		}
+		awaited = p
 	}
 	return nil, false, errNotUsable
 }
