@@ -130,8 +130,8 @@ func (x *clientExchange) setPriority() {
 
 // fail gives up the exchange because of err, unless that has happened: both directions are reset with code.
 //
-// "Clients SHOULD use the error code H3_REQUEST_CANCELLED to cancel requests."
-// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-4
+// "Client SHOULD use the error code H3_REQUEST_CANCELLED to cancel requests."
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-5
 func (x *clientExchange) fail(err error, code ErrorCode) {
 	if !x.cause.CompareAndSwap(nil, &err) {
 		return
@@ -217,8 +217,8 @@ func (x *clientExchange) nextAttempt(resp *http.Response, err error, attempt int
 
 // isUnprocessed reports whether the server has certainly not processed the request.
 //
-// "Requests rejected by the server can be treated by the client as though they had never been sent at all, thereby allowing them to
-// be retried later."
+// "The client can treat requests rejected by the server as though they had never been sent at all, thereby allowing them to be
+// retried later."
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-3
 func (x *clientExchange) isUnprocessed(err error) bool {
 	var e *Error

@@ -231,7 +231,7 @@ func trailerNames(h http.Header) []string {
 
 // addCookies adds the cookies one by one.
 //
-// "To allow for better compression efficiency, the Cookie header field [COOKIES] MAY be split into separate field lines, each with
+// "To allow for better compression efficiency, the Cookie header field ([COOKIES]) MAY be split into separate field lines, each with
 // one or more cookie-pairs, before compression."
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.2.1-2
 func addCookies(l *fieldList, values []string) {
