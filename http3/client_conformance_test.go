@@ -34,30 +34,54 @@ func TestClientConnectionErrors(t *testing.T) {
 		do   func(c *rawClient)
 		want uint64
 	}{
-		"no SETTINGS":                  {control(int62(frame.GoAway, 0)), frame.MissingSettings},
-		"second SETTINGS":              {control(empty, empty), frame.FrameUnexpected},
-		"DATA on the control stream":   {control(empty, data("x")), frame.FrameUnexpected},
-		"HEADERS there":                {control(empty, frameBytes(frame.Headers, []byte("x"))), frame.FrameUnexpected},
-		"PUSH_PROMISE there":           {control(empty, frameBytes(frame.PushPromise, []byte{0})), frame.FrameUnexpected},
-		"PING of HTTP/2":               {control(empty, frameBytes(6, nil)), frame.FrameUnexpected},
-		"setting twice":                {control(setting(6, 1, 6, 1)), frame.SettingsError},
-		"setting of HTTP/2":            {control(setting(2, 0)), frame.SettingsError},
-		"datagram setting of 2":        {control(setting(frame.SettingDatagram, 2)), frame.SettingsError},
-		"truncated setting":            {control(frameBytes(frame.Settings, []byte{6})), frame.FrameError},
-		"MAX_PUSH_ID":                  {control(empty, int62(frame.MaxPushID, 1)), frame.FrameUnexpected},
-		"PRIORITY_UPDATE":              {control(empty, frameBytes(frame.PriorityUpdateRequest, []byte("\x00u=1"))), frame.FrameUnexpected},
-		"PRIORITY_UPDATE for a push":   {control(empty, frameBytes(frame.PriorityUpdatePush, []byte("\x00u=1"))), frame.FrameUnexpected},
-		"CANCEL_PUSH":                  {control(empty, int62(frame.CancelPush, 0)), frame.IDError},
-		"GOAWAY not of a request":      {control(empty, int62(frame.GoAway, 3)), frame.IDError},
-		"GOAWAY that grows":            {control(empty, int62(frame.GoAway, 4), int62(frame.GoAway, 8)), frame.IDError},
-		"GOAWAY with a wrong length":   {control(empty, frameBytes(frame.GoAway, []byte{0, 0})), frame.FrameError},
-		"second control stream":        {func(c *rawClient) { control(empty)(c); control(empty)(c) }, frame.StreamCreationError},
-		"second encoder stream":        {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
-		"second decoder stream":        {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
-		"push stream":                  {func(c *rawClient) { c.uni(frame.StreamPush, []byte{0}) }, frame.IDError},
-		"control stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(0, empty).Close()) }, frame.ClosedCriticalStream},
-		"encoder stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(2, nil).Close()) }, frame.ClosedCriticalStream},
-		"decoder stream ends":          {func(c *rawClient) { require.NoError(c, c.uni(3, nil).Close()) }, frame.ClosedCriticalStream},
+		"no SETTINGS":                {control(int62(frame.GoAway, 0)), frame.MissingSettings},
+		"second SETTINGS":            {control(empty, empty), frame.FrameUnexpected},
+		"DATA on the control stream": {control(empty, data("x")), frame.FrameUnexpected},
+		"HEADERS there":              {control(empty, frameBytes(frame.Headers, []byte("x"))), frame.FrameUnexpected},
+		// "If a PUSH_PROMISE frame is received on the control stream, the client MUST respond with a connection error of type
+		// H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-8
+		"PUSH_PROMISE there":    {control(empty, frameBytes(frame.PushPromise, []byte{0})), frame.FrameUnexpected},
+		"PING of HTTP/2":        {control(empty, frameBytes(6, nil)), frame.FrameUnexpected},
+		"setting twice":         {control(setting(6, 1, 6, 1)), frame.SettingsError},
+		"setting of HTTP/2":     {control(setting(2, 0)), frame.SettingsError},
+		"datagram setting of 2": {control(setting(frame.SettingDatagram, 2)), frame.SettingsError},
+		"truncated setting":     {control(frameBytes(frame.Settings, []byte{6})), frame.FrameError},
+		// "A client MUST treat the receipt of a MAX_PUSH_ID frame as a connection error of type H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.7-3
+		"MAX_PUSH_ID": {control(empty, int62(frame.MaxPushID, 1)), frame.FrameUnexpected},
+		// "If a client receives a PRIORITY_UPDATE frame, this MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-8
+		"PRIORITY_UPDATE":            {control(empty, frameBytes(frame.PriorityUpdateRequest, []byte("\x00u=1"))), frame.FrameUnexpected},
+		"PRIORITY_UPDATE for a push": {control(empty, frameBytes(frame.PriorityUpdatePush, []byte("\x00u=1"))), frame.FrameUnexpected},
+		// "If a CANCEL_PUSH frame is received that references a push ID greater than currently allowed on the connection, this MUST
+		// be treated as a connection error of type H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.3-7
+		"CANCEL_PUSH": {control(empty, int62(frame.CancelPush, 0)), frame.IDError},
+		// "A client MUST treat receipt of a GOAWAY frame containing a stream ID of any other type as a connection error of type
+		// H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.6-3
+		"GOAWAY not of a request": {control(empty, int62(frame.GoAway, 3)), frame.IDError},
+		// "Receiving a GOAWAY containing a larger identifier than previously received MUST be treated as a connection error of type
+		// H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
+		"GOAWAY that grows": {control(empty, int62(frame.GoAway, 4), int62(frame.GoAway, 8)), frame.IDError},
+		// "An implementation MUST ensure that the length of a frame exactly matches the length of the fields it contains."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-10.8-1
+		"GOAWAY with a wrong length": {control(empty, frameBytes(frame.GoAway, []byte{0, 0})), frame.FrameError},
+		"second control stream":      {func(c *rawClient) { control(empty)(c); control(empty)(c) }, frame.StreamCreationError},
+		"second encoder stream":      {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
+		"second decoder stream":      {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
+		// "A client MUST treat receipt of a push stream as a connection error of type H3_ID_ERROR when no MAX_PUSH_ID frame has
+		// been sent or when the stream references a push ID that is greater than the maximum push ID."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.6-3
+		"push stream":         {func(c *rawClient) { c.uni(frame.StreamPush, []byte{0}) }, frame.IDError},
+		"control stream ends": {func(c *rawClient) { require.NoError(c, c.uni(0, empty).Close()) }, frame.ClosedCriticalStream},
+		"encoder stream ends": {func(c *rawClient) { require.NoError(c, c.uni(2, nil).Close()) }, frame.ClosedCriticalStream},
+		"decoder stream ends": {func(c *rawClient) { require.NoError(c, c.uni(3, nil).Close()) }, frame.ClosedCriticalStream},
+		// "Clients MUST treat receipt of a server-initiated bidirectional stream as a connection error of type
+		// H3_STREAM_CREATION_ERROR unless such an extension has been negotiated."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-6.1-3
 		"bidirectional stream":         {func(c *rawClient) { c.open([]byte{0}) }, frame.StreamCreationError},
 		"capacity beyond the limit":    {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, frame.QPACKEncoderStreamError},
 		"duplicate of a missing entry": {func(c *rawClient) { c.uni(2, []byte{0x01}) }, frame.QPACKEncoderStreamError},
@@ -86,19 +110,36 @@ func TestClientResponseErrors(t *testing.T) {
 		isConn bool
 		want   uint64
 	}{
-		"DATA before HEADERS":      {func(*rawClient) []byte { return data("x") }, conn, frame.FrameUnexpected},
-		"SETTINGS":                 {func(*rawClient) []byte { return frame.AppendHeader(nil, frame.Settings, 0) }, conn, frame.FrameUnexpected},
-		"GOAWAY":                   {func(*rawClient) []byte { return int62(frame.GoAway, 0) }, conn, frame.FrameUnexpected},
-		"CANCEL_PUSH":              {func(*rawClient) []byte { return int62(frame.CancelPush, 0) }, conn, frame.FrameUnexpected},
-		"PRIORITY of HTTP/2":       {func(*rawClient) []byte { return frameBytes(2, nil) }, conn, frame.FrameUnexpected},
-		"PUSH_PROMISE":             {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, conn, frame.IDError},
-		"truncated frame":          {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, conn, frame.FrameError},
-		"invalid static index":     {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, frame.QPACKDecompressionFailed},
-		"dynamic reference":        {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, frame.QPACKDecompressionFailed},
+		// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-7
+		"DATA before HEADERS": {func(*rawClient) []byte { return data("x") }, conn, frame.FrameUnexpected},
+		"SETTINGS":            {func(*rawClient) []byte { return frame.AppendHeader(nil, frame.Settings, 0) }, conn, frame.FrameUnexpected},
+		// "A client MUST treat a GOAWAY frame on a stream other than the control stream as a connection error of type
+		// H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.6-5
+		"GOAWAY":             {func(*rawClient) []byte { return int62(frame.GoAway, 0) }, conn, frame.FrameUnexpected},
+		"CANCEL_PUSH":        {func(*rawClient) []byte { return int62(frame.CancelPush, 0) }, conn, frame.FrameUnexpected},
+		"PRIORITY of HTTP/2": {func(*rawClient) []byte { return frameBytes(2, nil) }, conn, frame.FrameUnexpected},
+		// "A client MUST treat receipt of a PUSH_PROMISE frame that contains a larger push ID than the client has advertised as a
+		// connection error of H3_ID_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-5
+		"PUSH_PROMISE":         {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, conn, frame.IDError},
+		"truncated frame":      {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, conn, frame.FrameError},
+		"invalid static index": {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, frame.QPACKDecompressionFailed},
+		"dynamic reference":    {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, frame.QPACKDecompressionFailed},
+		// "Malformed requests or responses that are detected MUST be treated as a stream error of type H3_MESSAGE_ERROR. [...]
+		// Clients MUST NOT accept a malformed response."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.2-4
+		//
+		// "This pseudo-header field MUST be included in all responses; otherwise, the response is malformed"
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.2-1
 		"no status":                {func(c *rawClient) []byte { return c.headers("x", "y") }, stream, frame.MessageError},
 		"status that is no number": {func(c *rawClient) []byte { return c.headers(":status", "2x0") }, stream, frame.MessageError},
 		"two statuses":             {func(c *rawClient) []byte { return c.headers(":status", "200", ":status", "200") }, stream, frame.MessageError},
 		"status 101":               {func(c *rawClient) []byte { return c.headers(":status", "101") }, stream, frame.MessageError},
+		// "Pseudo-header fields defined for requests MUST NOT appear in responses; pseudo-header fields defined for responses MUST
+		// NOT appear in requests."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
 		"request pseudo-header":    {func(c *rawClient) []byte { return c.headers(":status", "200", ":path", "/") }, stream, frame.MessageError},
 		"pseudo-header late":       {func(c *rawClient) []byte { return c.headers("x", "y", ":status", "200") }, stream, frame.MessageError},
 		"upper case":               {func(c *rawClient) []byte { return c.headers(":status", "200", "X", "y") }, stream, frame.MessageError},
@@ -117,6 +158,9 @@ func TestClientResponseErrors(t *testing.T) {
 		"content too short": {func(c *rawClient) []byte {
 			return join(c.headers(":status", "200", "content-length", "3"), data("xy"))
 		}, stream, frame.MessageError},
+		// "On a given stream, receipt of multiple requests or receipt of an additional HTTP response following a final HTTP
+		// response MUST be treated as malformed."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-3
 		"pseudo-header in trailers": {func(c *rawClient) []byte {
 			return join(c.headers(":status", "200"), data("x"), c.headers(":status", "200"))
 		}, stream, frame.MessageError},
@@ -154,6 +198,9 @@ func TestClientIgnores(t *testing.T) {
 	tr := newTransport(t, nil, nil)
 	done := begin(tr, newRequest(t, "GET", s.url(), nil))
 	c := s.acceptBare()
+	// "Implementations MUST ignore unknown or unsupported values in all extensible protocol elements. Implementations MUST discard
+	// data or abort reading on unidirectional streams that have unknown or unsupported types."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-9-4
 	reserved := frameBytes(0x21+0x1f*7, []byte("reserved"))
 	c.uni(frame.StreamControl, join(frameBytes(frame.Settings, []byte{0x21, 5, 0x40, 0x99, 1}), reserved, frameBytes(0x4242, nil)))
 	c.uni(0x21, []byte("a reserved stream"))

@@ -129,12 +129,20 @@ func TestRestoredSettings(t *testing.T) {
 	old := &frame.List{MaxFieldSectionSize: 1000, QPACKMaxTableCapacity: 100, QPACKBlockedStreams: 2, EnableConnectProtocol: true, Datagrams: true}
 	require.NoError(t, checkRestored(old, old))
 	for name, change := range map[string]func(*frame.List){
-		"MAX_FIELD_SECTION_SIZE":          func(l *frame.List) { l.MaxFieldSectionSize = 999 },
+		"MAX_FIELD_SECTION_SIZE": func(l *frame.List) { l.MaxFieldSectionSize = 999 },
+		// "If a server accepts 0-RTT but then sends a SETTINGS frame that omits a setting value that the client understands (apart
+		// from reserved setting identifiers) that was previously specified to have a non-default value, this MUST be treated as a
+		// connection error of type H3_SETTINGS_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 		"MAX_FIELD_SECTION_SIZE, omitted": func(l *frame.List) { l.MaxFieldSectionSize = frame.NoLimit },
 		"QPACK_MAX_TABLE_CAPACITY":        func(l *frame.List) { l.QPACKMaxTableCapacity = 101 },
 		"QPACK_BLOCKED_STREAMS":           func(l *frame.List) { l.QPACKBlockedStreams = 1 },
 		"ENABLE_CONNECT_PROTOCOL":         func(l *frame.List) { l.EnableConnectProtocol = false },
-		"H3_DATAGRAM":                     func(l *frame.List) { l.Datagrams = false },
+		// "If a client stores the value of the SETTINGS_H3_DATAGRAM setting with their 0-RTT state, they MUST validate that the new
+		// value of the SETTINGS_H3_DATAGRAM setting sent by the server in the handshake is greater than or equal to the stored
+		// value; if not, the client MUST terminate the connection with error H3_SETTINGS_ERROR."
+		// https://www.rfc-editor.org/rfc/rfc9297#section-2.1.1-4
+		"H3_DATAGRAM": func(l *frame.List) { l.Datagrams = false },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := *old
@@ -162,6 +170,9 @@ func TestStricterSettings(t *testing.T) {
 	})
 	done := begin(tr, newRequest(t, MethodGet0RTT, s.url(), nil))
 	c := s.acceptBare()
+	// "If a server accepts 0-RTT but then sends settings that are not compatible with the previously specified settings, this MUST
+	// be treated as a connection error of type H3_SETTINGS_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 	c.uni(frame.StreamControl, settingsFrame(frame.SettingMaxFieldSectionSize, 4999))
 	c.wantClose(frame.SettingsError)
 	require.Error(t, (<-done).err)

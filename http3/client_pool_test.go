@@ -104,6 +104,10 @@ func TestStaleConnection(t *testing.T) {
 	require.Equal(t, "two", readBody(t, (<-done).resp))
 	require.Equal(t, []bool{true, false}, reused)
 	// POST is not safe.
+	//
+	// "If a connection terminates without a GOAWAY frame, clients MUST assume that any request that was sent, whether in whole or
+	// in part, might have been processed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-5.4-2
 	done = begin(tr, newRequest(t, "POST", s.url(), strings.NewReader("body")))
 	c.next()
 	require.NoError(t, c.CloseWithError(frame.NoError, "idle"))
@@ -122,6 +126,9 @@ func TestGoAway(t *testing.T) {
 	st := c.next()
 	second := begin(tr, newRequest(t, "POST", s.url(), strings.NewReader("again")))
 	refused := c.next()
+	// "Endpoints MUST NOT initiate new requests or promise new pushes on the connection after receipt of a GOAWAY frame from the
+	// peer."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-3
 	_, err := control.Write(frame.AppendInt(nil, frame.GoAway, uint64(refused.ID())))
 	require.NoError(t, err)
 	other, _ := s.accept()
@@ -279,6 +286,9 @@ func TestCheckRequest(t *testing.T) {
 		tr.Dial = func(context.Context, string, *quic.Config) (*quic.Conn, error) { return nil, errors.New("dialed") }
 	})
 	for name, change := range map[string]func(*http.Request){
+		// "Prior to making requests for an origin whose scheme is not "https", the client MUST ensure the server is willing to
+		// serve that scheme."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-3.1.2-2
 		"scheme":              func(r *http.Request) { r.URL.Scheme = "http" },
 		"no host":             func(r *http.Request) { r.URL.Host = "" },
 		"no URL":              func(r *http.Request) { r.URL = nil },
@@ -323,6 +333,8 @@ func TestRequestHeaderTooLarge(t *testing.T) {
 	req := newRequest(t, "GET", s.url("/"), nil)
 	req.Header.Set("X-Large", strings.Repeat("x", 1000))
 	_, err = tr.RoundTrip(req)
+	// "Once a server has provided new settings, clients MUST comply with those values."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
 	require.ErrorContains(t, err, "the server accepts only 1000")
 	do(t, tr, newRequest(t, "GET", s.url("/"), nil))
 }

@@ -72,6 +72,12 @@ func TestExtendedConnectWaits(t *testing.T) {
 	<-cc.Context().Done()
 	done = begin(tr, extendedRequest(t, s.url()))
 	s.accept()
+	// "An HTTP implementation MUST NOT send frames or requests that would be invalid based on its current understanding of the
+	// peer's settings."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-1
+	//
+	// "Extensions that could change the semantics of existing protocol components MUST be negotiated before being used."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-9-5
 	require.ErrorIs(t, (<-done).err, ErrNoExtendedConnect)
 }
 

@@ -170,6 +170,9 @@ func TestCancel(t *testing.T) {
 	check := func(t *testing.T) {
 		var e *quic.StreamError
 		require.ErrorAs(t, <-ended, &e)
+		// "Clients MUST NOT use the H3_REQUEST_REJECTED error code, except when a server has requested closure of the request
+		// stream with this error code."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-5
 		require.Equal(t, ErrCodeRequestCanceled, ErrorCode(e.Code))
 	}
 	t.Run("before the response", func(t *testing.T) {

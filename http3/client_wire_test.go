@@ -73,9 +73,19 @@ func TestClientWire(t *testing.T) {
 		req.Header["Te"] = []string{"trailers"}
 		req.Host = "bücher.example:1"
 		st := send(req)
+		// "A client MUST send only a single request on a given stream."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-1
+		//
+		// "After sending a request, a client MUST close the stream for sending. Unless using the CONNECT method (see Section 4.4),
+		// clients MUST NOT make stream closure dependent on receiving a response to their request."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-13
 		fields, frames, _, _ := st.readRequest()
 		require.Len(t, frames, 1)
+		// "Endpoints MUST NOT generate pseudo-header fields other than those defined in this document."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-2
 		require.Equal(t, []string{":method: GET", ":scheme: https", ":authority: xn--bcher-kva.example:1", ":path: /a?b"}, fields[:4])
+		// "Characters in field names MUST be converted to lowercase prior to their encoding."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-2
 		require.ElementsMatch(t, []string{"cookie: a=1", "cookie: b=2", "cookie: c=3", "x-up: 1", "x-up: 2", "te: trailers", "user-agent: test"}, fields[4:])
 		st.answer("")
 	})
@@ -116,6 +126,8 @@ func TestClientWire(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, w.Close())
 		fields, _, body, _ := st.readRequest()
+		// "A CONNECT request MUST be constructed as follows:"
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-3
 		require.Equal(t, ":method: CONNECT", fields[0])
 		require.Equal(t, ":authority: "+s.l.Addr().String(), fields[1])
 		require.NotContains(t, strings.Join(fields, "\n"), ":path")

@@ -26,7 +26,8 @@ var connErrors = map[string]struct {
 	send func(c *rawClient)
 	code uint64
 }{
-	// "a DATA frame before any HEADERS frame, or a HEADERS or DATA frame after the trailing HEADERS frame, is considered invalid."
+	// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED. In particular, a
+	// DATA frame before any HEADERS frame, or a HEADERS or DATA frame after the trailing HEADERS frame, is considered invalid."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-7
 	"DATA before HEADERS": {func(c *rawClient) { c.open(data("x")) }, frame.FrameUnexpected},
 	"DATA after trailers": {func(c *rawClient) {
@@ -45,8 +46,8 @@ var connErrors = map[string]struct {
 	"control stream that begins with an unknown frame": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(frameBytes(0x21, nil), settingsFrame()))
 	}, frame.MissingSettings},
-	// "If a DATA frame is received on a control stream, the recipient MUST respond with a connection error of type
-	// H3_FRAME_UNEXPECTED."
+	// "DATA frames MUST be associated with an HTTP request or response. If a DATA frame is received on a control stream, the
+	// recipient MUST respond with a connection error of type H3_FRAME_UNEXPECTED."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.1-2
 	"DATA on the control stream": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), data("x")))
@@ -73,9 +74,14 @@ var connErrors = map[string]struct {
 	// "If an endpoint receives a SETTINGS frame on a different stream, the endpoint MUST respond with a connection error of type
 	// H3_FRAME_UNEXPECTED."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4-3
-	"SETTINGS on a request stream":        {onRequestStream(frame.Settings), frame.FrameUnexpected},
-	"GOAWAY on a request stream":          {onRequestStream(frame.GoAway), frame.FrameUnexpected},
-	"MAX_PUSH_ID on a request stream":     {onRequestStream(frame.MaxPushID), frame.FrameUnexpected},
+	"SETTINGS on a request stream": {onRequestStream(frame.Settings), frame.FrameUnexpected},
+	"GOAWAY on a request stream":   {onRequestStream(frame.GoAway), frame.FrameUnexpected},
+	// "Receipt of a MAX_PUSH_ID frame on any other stream MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.7-2
+	"MAX_PUSH_ID on a request stream": {onRequestStream(frame.MaxPushID), frame.FrameUnexpected},
+	// "Receiving a PRIORITY_UPDATE frame on a stream other than the client control stream MUST be treated as a connection error of
+	// type H3_FRAME_UNEXPECTED."
+	// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-2
 	"PRIORITY_UPDATE on a request stream": {onRequestStream(frame.PriorityUpdateRequest), frame.FrameUnexpected},
 	// "A server MUST treat the receipt of a PUSH_PROMISE frame as a connection error of type H3_FRAME_UNEXPECTED."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-9
@@ -89,7 +95,8 @@ var connErrors = map[string]struct {
 	"PING of HTTP/2 on the control stream": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frameBytes(0x6, make([]byte, 8))))
 	}, frame.FrameUnexpected},
-	// "A receiver MAY treat the presence of duplicate setting identifiers as a connection error of type H3_SETTINGS_ERROR."
+	// "The same setting identifier MUST NOT occur more than once in the SETTINGS frame. A receiver MAY treat the presence of
+	// duplicate setting identifiers as a connection error of type H3_SETTINGS_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4-6
 	"duplicate setting": {withSettings(0x6, 100, 0x6, 100), frame.SettingsError},
 	// "These reserved settings MUST NOT be sent, and their receipt MUST be treated as a connection error of type
@@ -100,14 +107,18 @@ var connErrors = map[string]struct {
 	"setting 0x3 of HTTP/2": {withSettings(0x3, 1), frame.SettingsError},
 	"setting 0x4 of HTTP/2": {withSettings(0x4, 1), frame.SettingsError},
 	"setting 0x5 of HTTP/2": {withSettings(0x5, 1), frame.SettingsError},
-	// "If the SETTINGS_H3_DATAGRAM setting is received with a value that is neither 0 nor 1, the receiver MUST terminate the
-	// connection with error H3_SETTINGS_ERROR."
+	// "The value of the SETTINGS_H3_DATAGRAM setting MUST be either 0 or 1. [...] If the SETTINGS_H3_DATAGRAM setting is received
+	// with a value that is neither 0 nor 1, the receiver MUST terminate the connection with error H3_SETTINGS_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1.1-2
 	"SETTINGS_H3_DATAGRAM of 2": {withSettings(0x33, 2), frame.SettingsError},
-	// "A frame payload that contains additional bytes after the identified fields or a frame payload that terminates before the end
-	// of the identified fields MUST be treated as a connection error of type H3_FRAME_ERROR."
+	// "Each frame's payload MUST contain exactly the fields identified in its description. A frame payload that contains additional
+	// bytes after the identified fields or a frame payload that terminates before the end of the identified fields MUST be treated
+	// as a connection error of type H3_FRAME_ERROR. In particular, redundant length encodings MUST be verified to be
+	// self-consistent"
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.1-5
 	"SETTINGS that ends within a setting": {withSettings(0x6), frame.FrameError},
+	// "An implementation MUST ensure that the length of a frame exactly matches the length of the fields it contains."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-10.8-1
 	"GOAWAY with a byte too many": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frameBytes(frame.GoAway, []byte{0, 0})))
 	}, frame.FrameError},
@@ -142,7 +153,7 @@ var connErrors = map[string]struct {
 		c.uni(frame.StreamControl, settingsFrame())
 	}, frame.StreamCreationError},
 	// "Receipt of a second instance of either stream type MUST be treated as a connection error of type H3_STREAM_CREATION_ERROR."
-	// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-5
+	// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-3
 	"second encoder stream": {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
 	"second decoder stream": {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
 	// "Only servers can push; if a server receives a client-initiated push stream, this MUST be treated as a connection error of type
@@ -159,7 +170,7 @@ var connErrors = map[string]struct {
 		_ = s.Reset(frame.NoError)
 	}, frame.ClosedCriticalStream},
 	// "Closure of either unidirectional stream type MUST be treated as a connection error of type H3_CLOSED_CRITICAL_STREAM."
-	// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-7
+	// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-4
 	"closed encoder stream": {func(c *rawClient) { _ = c.uni(2, nil).Close() }, frame.ClosedCriticalStream},
 	"closed decoder stream": {func(c *rawClient) { _ = c.uni(3, nil).Close() }, frame.ClosedCriticalStream},
 	// "If a server receives a CANCEL_PUSH frame for a push ID that has not yet been mentioned by a PUSH_PROMISE frame, this MUST be
@@ -172,19 +183,19 @@ var connErrors = map[string]struct {
 	"GOAWAY with a larger ID": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frame.AppendInt(nil, frame.GoAway, 1), frame.AppendInt(nil, frame.GoAway, 2)))
 	}, frame.IDError},
-	// "receipt of a MAX_PUSH_ID frame that contains a smaller value than previously received MUST be treated as a connection error of
-	// type H3_ID_ERROR."
+	// "A MAX_PUSH_ID frame cannot reduce the maximum push ID; receipt of a MAX_PUSH_ID frame that contains a smaller value than
+	// previously received MUST be treated as a connection error of type H3_ID_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.7-6
 	"MAX_PUSH_ID with a smaller ID": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frame.AppendInt(nil, frame.MaxPushID, 2), frame.AppendInt(nil, frame.MaxPushID, 1)))
 	}, frame.IDError},
-	// "If a server receives a PRIORITY_UPDATE (type=0xF0700) for a stream ID that is not a request stream, this MUST be treated as a
-	// connection error of type H3_ID_ERROR."
-	// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-7
+	// "If a server receives a PRIORITY_UPDATE (type=0xF0700) for a stream ID that is not a request stream, this MUST be treated as
+	// a connection error of type H3_ID_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-6
 	"PRIORITY_UPDATE of another stream": {onControlStream(frame.PriorityUpdateRequest, 2), frame.IDError},
-	// "If a server receives a PRIORITY_UPDATE (type=0xF0701) with a push ID that is greater than the maximum push ID or that has not
-	// yet been promised, this MUST be treated as a connection error of type H3_ID_ERROR."
-	// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-8
+	// "If a server receives a PRIORITY_UPDATE (type=0xF0701) with a push ID that is greater than the maximum push ID or that has
+	// not yet been promised, this MUST be treated as a connection error of type H3_ID_ERROR."
+	// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-7
 	"PRIORITY_UPDATE of a push": {onControlStream(frame.PriorityUpdatePush, 0), frame.IDError},
 	"invalid PRIORITY_UPDATE": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frameBytes(frame.PriorityUpdateRequest, []byte("\x00u=")))) //
@@ -248,6 +259,8 @@ func TestStreamErrors(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				c := *c
 				c.TB = t
+				// "Malformed requests or responses that are detected MUST be treated as a stream error of type H3_MESSAGE_ERROR."
+				// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.2-4
 				c.open(c.headers(kv...)).end().wantReset(frame.MessageError)
 			})
 		}
@@ -259,7 +272,11 @@ func TestStreamErrors(t *testing.T) {
 			"content longer than Content-Length":  join(c.headers(post("/", "content-length", "2")...), data("123")),
 			"content shorter than Content-Length": join(c.headers(post("/", "content-length", "4")...), data("12"), data("3")),
 			"no content":                          c.headers(post("/", "content-length", "1")...),
-			"pseudo-header field in trailers":     join(c.headers(post("/")...), c.headers(":path", "/")),
+			// "On a given stream, receipt of multiple requests or receipt of an additional HTTP response following a final HTTP
+			// response MUST be treated as malformed."
+			// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-3
+			"second request":                  join(c.headers(post("/")...), c.headers(post("/")...)),
+			"pseudo-header field in trailers": join(c.headers(post("/")...), c.headers(":path", "/")),
 		} {
 			t.Run(name, func(t *testing.T) {
 				c := *c
@@ -280,9 +297,19 @@ func TestIgnored(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
 		s := serve(t, p, http.HandlerFunc(echo), nil)
 		c := dialBare(t, s)
+		// "Implementations MUST ignore unknown or unsupported values in all extensible protocol elements. Implementations MUST
+		// discard data or abort reading on unidirectional streams that have unknown or unsupported types."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-9-4
+		//
+		// "These frames have no semantics, and they MAY be sent on any stream where frames are allowed to be sent. [...] Endpoints
+		// MUST NOT consider these frames to have any meaning upon receipt."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.8-1
 		reserved := frameBytes(0x21+0x1f*1000, []byte("padding"))
 		// "An implementation MUST ignore any parameter with an identifier it does not understand."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4-9
+		//
+		// "Endpoints MUST NOT consider such settings to have any meaning upon receipt."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.1-3
 		c.uni(frame.StreamControl, join(settingsFrame(0x21, 7, 0x4242, 1), reserved, frame.AppendInt(nil, frame.MaxPushID, 5),
 			frame.AppendInt(nil, frame.GoAway, 5), frameBytes(0x4242, nil)))
 		// "Frames of unknown types (Section 9), including reserved frames (Section 7.2.8) MAY be sent on a request or push stream before,
@@ -293,6 +320,13 @@ func TestIgnored(t *testing.T) {
 		require.Equal(t, "POST / ab", m.body)
 		// "The recipient MUST NOT consider unknown stream types to be a connection error of any kind."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-7
+		//
+		// "Recipients of unknown stream types MUST either abort reading of the stream or discard incoming data without further
+		// processing."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-7
+		//
+		// "Endpoints MUST NOT consider these streams to have any meaning upon receipt."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2.3-1
 		unknown := c.uni(0x21, []byte("payload"))
 		// "A receiver MUST tolerate unidirectional streams being closed or reset prior to the reception of the unidirectional stream
 		// header."

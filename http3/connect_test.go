@@ -84,6 +84,8 @@ func TestExtendedConnect(t *testing.T) {
 		_, err = st.Read(b)
 		require.Equal(t, io.EOF, err)
 		require.NoError(t, st.Close())
+		// "HTTP/3 Datagrams MUST NOT be sent unless the corresponding stream's send side is open."
+		// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-5
 		require.Error(t, st.SendDatagram(nil))
 		_, err = st.ReceiveDatagram(t.Context())
 		require.Error(t, err)
@@ -122,6 +124,11 @@ func TestDatagramOfOrdinaryRequest(t *testing.T) {
 	req := c.open(c.headers(post("/")...))
 	<-started
 	// One for a stream that does not exist is dropped.
+	//
+	// "If an HTTP/3 Datagram is received and its Quarter Stream ID maps to a stream that has not yet been created, the receiver
+	// SHALL either drop that datagram silently or buffer it temporarily (on the order of a round trip) while awaiting the creation
+	// of the corresponding stream."
+	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-6
 	require.NoError(t, c.SendDatagram(frame.AppendVarint(nil, 1000)))
 	require.NoError(t, c.SendDatagram(frame.AppendVarint(nil, uint64(req.ID())/4)))
 	req.wantReset(frame.DatagramError)
@@ -255,6 +262,9 @@ func TestCapsules(t *testing.T) {
 			require.Equal(t, []uint64{0x4242, 1000}, []uint64{typ, length})
 			_, err = c.ReadAll(999)
 			require.Error(t, err)
+			// "Endpoints which receive a Capsule with an unknown Capsule Type MUST silently drop that Capsule and skip over it to
+			// parse the next Capsule."
+			// https://www.rfc-editor.org/rfc/rfc9297#section-3.2-7
 			typ, _, err = c.Next() // skips the value
 			require.NoError(t, err)
 			require.Equal(t, uint64(7), typ)
@@ -275,6 +285,9 @@ func TestCapsules(t *testing.T) {
 			require.Contains(t, []int{5, 5 + 5 + 1000}, i)
 			continue
 		}
+		// "If the receive side of a stream carrying capsules is terminated cleanly [...] and the last capsule on the stream was
+		// truncated, this MUST be treated as if it were a malformed or incomplete message."
+		// https://www.rfc-editor.org/rfc/rfc9297#section-3.3-3
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%d", i)
 	}
 	broken := errors.New("broken")

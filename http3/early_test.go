@@ -95,6 +95,8 @@ func TestEarlyData(t *testing.T) {
 	c, open := dialEarly(t, s)
 	postReq := c.open(join(c.headers(post("/")...), data("x"))).end()
 	getReq := c.open(c.headers(get("/")...)).end()
+	// "The anti-replay mitigations in [HTTP-REPLAY] MUST be applied when using HTTP/3 with 0-RTT."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-10.9-1
 	require.Equal(t, "GET true false false", <-handled)
 	close(open)
 	require.Equal(t, "POST false true true", <-handled)

@@ -141,7 +141,7 @@ func (s *section) addRegular(name, value string) error {
 		return malformed("field %s is connection-specific", name)
 	case "Te":
 		// "The only exception to this is the TE header field, which MAY be present in an HTTP/3 request header; when it is, it
-		// MUST NOT contain any value other than "trailers"."
+		// MUST NOT contain any value other than 'trailers'."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-4
 		if s.kind != requestHeader || !strings.EqualFold(value, "trailers") {
 			return malformed("field TE is %q, but only trailers is permitted in HTTP/3", value)

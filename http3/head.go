@@ -109,7 +109,7 @@ func (s *section) checkAuthority() (string, error) {
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-4
 		return "", malformed("a request without an authority: it needs :authority or Host")
 	}
-	// "The authority MUST NOT include the deprecated userinfo subcomponent for URIs of scheme "http" or "https"."
+	// "The authority MUST NOT include the deprecated userinfo subcomponent for URIs of scheme 'http' or 'https'."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.6.1
 	if strings.Contains(authority, "@") || !httpguts.ValidHostHeader(authority) {
 		return "", malformed("the authority is %q", authority)

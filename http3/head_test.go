@@ -46,14 +46,17 @@ func requireMalformed(t *testing.T, err error) {
 var malformedRequests = map[string][]string{
 	// "Endpoints MUST treat a request or response that contains undefined or invalid pseudo-header fields as malformed."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
-	"undefined pseudo-header field":    {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":foo", "x"},
+	"undefined pseudo-header field": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":foo", "x"},
+	// "Pseudo-header fields defined for requests MUST NOT appear in responses; pseudo-header fields defined for responses MUST NOT
+	// appear in requests."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
 	"pseudo-header field of responses": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":status", "200"},
 	"duplicated :method":               {":method", "GET", ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/"},
 	"duplicated :scheme":               {":method", "GET", ":scheme", "https", ":scheme", "https", ":authority", "a", ":path", "/"},
 	"duplicated :path":                 {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":path", "/"},
 	"duplicated :authority":            {":method", "GET", ":scheme", "https", ":authority", "a", ":authority", "a", ":path", "/"},
-	// "Any request or response that contains a pseudo-header field that appears in a header section after a regular header field
-	// MUST be treated as malformed."
+	// "All pseudo-header fields MUST appear in the header section before regular header fields. Any request or response that
+	// contains a pseudo-header field that appears in a header section after a regular header field MUST be treated as malformed."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-4
 	"pseudo-header field after a field": {":method", "GET", ":scheme", "https", ":authority", "a", "x", "y", ":path", "/"},
 	// "All HTTP/3 requests MUST include exactly one value for the :method, :scheme, and :path pseudo-header fields, unless the
@@ -73,17 +76,25 @@ var malformedRequests = map[string][]string{
 	":path * of GET": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "*"},
 	// "If these fields are present, they MUST NOT be empty. If both fields are present, they MUST contain the same value."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-4
-	"no authority":              {":method", "GET", ":scheme", "https", ":path", "/"},
-	"empty :authority":          {":method", "GET", ":scheme", "https", ":authority", "", ":path", "/"},
-	"empty Host":                {":method", "GET", ":scheme", "https", ":path", "/", "host", ""},
-	":authority against Host":   {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "host", "b"},
-	"two Hosts":                 {":method", "GET", ":scheme", "https", ":path", "/", "host", "a", "host", "a"},
+	//
+	// "If the :scheme pseudo-header field identifies a scheme that has a mandatory authority component (including "http" and
+	// "https"), the request MUST contain either an :authority pseudo-header field or a Host header field."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-4
+	"no authority":            {":method", "GET", ":scheme", "https", ":path", "/"},
+	"empty :authority":        {":method", "GET", ":scheme", "https", ":authority", "", ":path", "/"},
+	"empty Host":              {":method", "GET", ":scheme", "https", ":path", "/", "host", ""},
+	":authority against Host": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "host", "b"},
+	"two Hosts":               {":method", "GET", ":scheme", "https", ":path", "/", "host", "a", "host", "a"},
+	// "The authority MUST NOT include the deprecated userinfo subcomponent for URIs of scheme 'http' or 'https'."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.6.1
 	"userinfo in the authority": {":method", "GET", ":scheme", "https", ":authority", "u@a", ":path", "/"},
 	// "A request or response containing uppercase characters in field names MUST be treated as malformed."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-2
 	"field name in upper case": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "Accept", "x"},
-	"invalid field name":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "a b", "x"},
-	"empty field name":         {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "", "x"},
+	// "Requests or responses containing invalid field names MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-10.3-1
+	"invalid field name": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "a b", "x"},
+	"empty field name":   {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "", "x"},
 	// "Any request or response that contains a character not permitted in a field value MUST be treated as malformed."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-10.3-2
 	"line feed in a value": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "x", "a\nb"},
@@ -91,14 +102,23 @@ var malformedRequests = map[string][]string{
 	"line feed in :path":   {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/\r\n"},
 	// "any message containing connection-specific fields MUST be treated as malformed."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
-	"Connection":        {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "connection", "close"},
-	"Keep-Alive":        {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "keep-alive", "x"},
-	"Proxy-Connection":  {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "proxy-connection", "x"},
+	"Connection":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "connection", "close"},
+	"Keep-Alive":       {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "keep-alive", "x"},
+	"Proxy-Connection": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "proxy-connection", "x"},
+	// "Transfer codings (see Section 7 of [HTTP/1.1]) are not defined for HTTP/3; the Transfer-Encoding header field MUST NOT be
+	// used."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-11
 	"Transfer-Encoding": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "transfer-encoding", "chunked"},
 	"Upgrade":           {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "upgrade", "x"},
-	"TE":                {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "te", "gzip"},
+	// "The only exception to this is the TE header field, which MAY be present in an HTTP/3 request header; when it is, it MUST NOT
+	// contain any value other than 'trailers'."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-4
+	"TE": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", "te", "gzip"},
 	// "A CONNECT request that does not conform to these restrictions is malformed."
-	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-6
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-5
+	//
+	// "A CONNECT request MUST be constructed as follows:"
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-3
 	"CONNECT with :path":           {":method", "CONNECT", ":authority", "a:1", ":path", "/"},
 	"CONNECT with :scheme":         {":method", "CONNECT", ":authority", "a:1", ":scheme", "https"},
 	"CONNECT without :authority":   {":method", "CONNECT"},
@@ -126,6 +146,10 @@ func TestRequestHead(t *testing.T) {
 	require.Equal(t, requestHead{
 		method: "GET", scheme: "https", authority: "localhost", path: "/p?q", contentLength: 5,
 		trailer: http.Header{"X-Sum": nil},
+		// "If a decompressed field section contains multiple cookie field lines, these MUST be concatenated into a single byte
+		// string using the two-byte delimiter of "; " (ASCII 0x3b, 0x20) before being passed into a context other than HTTP/2 or
+		// HTTP/3, such as an HTTP/1.1 connection, or a generic HTTP server application."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.2.1-2
 		header: http.Header{"Te": {"trailers"}, "Cookie": {"a=1; b=2; c=3"}, "Accept": {"x", "y"},
 			"Content-Length": {"5", "5"}},
 	}, h)
@@ -168,13 +192,18 @@ func TestResponseHead(t *testing.T) {
 		kv []string
 		ok bool
 	}{
-		"ok":                              {[]string{":status", "200", "x", "y"}, true},
-		"no :status":                      {[]string{"x", "y"}, false},
-		"two":                             {[]string{":status", "200", ":status", "200"}, false},
-		"invalid":                         {[]string{":status", "2x0"}, false},
-		"too short":                       {[]string{":status", "20"}, false},
-		"too low":                         {[]string{":status", "099"}, false},
-		"101":                             {[]string{":status", "101"}, false},
+		"ok": {[]string{":status", "200", "x", "y"}, true},
+		// "This pseudo-header field MUST be included in all responses; otherwise, the response is malformed"
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.2-1
+		"no :status": {[]string{"x", "y"}, false},
+		"two":        {[]string{":status", "200", ":status", "200"}, false},
+		"invalid":    {[]string{":status", "2x0"}, false},
+		"too short":  {[]string{":status", "20"}, false},
+		"too low":    {[]string{":status", "099"}, false},
+		"101":        {[]string{":status", "101"}, false},
+		// "Pseudo-header fields defined for requests MUST NOT appear in responses; pseudo-header fields defined for responses MUST
+		// NOT appear in requests."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
 		"pseudo-header field of requests": {[]string{":status", "200", ":path", "/"}, false},
 		"TE":                              {[]string{":status", "200", "te", "trailers"}, false},
 		"Connection":                      {[]string{":status", "200", "connection", "close"}, false},

@@ -164,6 +164,12 @@ var responses = map[string]struct {
 		w.Header().Set(http.TrailerPrefix+"X-A", "1")
 		w.Header().Set(http.TrailerPrefix+"Content-Length", "not in trailers")
 	}, message{status: "200", body: "body", dataSize: []int{4}, trailer: http.Header{"X-A": {"1"}}}},
+	// "An endpoint MUST NOT generate an HTTP/3 field section containing connection-specific fields"
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
+	//
+	// "Transfer codings (see Section 7 of [HTTP/1.1]) are not defined for HTTP/3; the Transfer-Encoding header field MUST NOT be
+	// used."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-11
 	"fields that cannot be sent": {"", func(w http.ResponseWriter, _ *http.Request) {
 		for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Bad Name"} {
 			w.Header()[name] = []string{"x"}
@@ -248,6 +254,8 @@ func TestResponses(t *testing.T) {
 				if tc.method != "" {
 					kv[1] = tc.method
 				}
+				// "After sending a final response, the server MUST close the stream for sending."
+				// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-13
 				m := c.roundTrip(kv...)
 				for name, want := range tc.want.header {
 					require.Equal(t, want[0], m.header.Get(name), name)
@@ -272,6 +280,8 @@ func TestFailingHandlers(t *testing.T) {
 			code    uint64
 			log     string
 		}{
+			// "Servers MUST NOT use the H3_REQUEST_REJECTED error code for requests that were partially or fully processed."
+			// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-4
 			"panic": {func(http.ResponseWriter, *http.Request) { panic("oops") }, frame.InternalError, "panic serving"},
 			// "When a server abandons a response after partial processing, it SHOULD abort its response stream with the error code
 			// H3_REQUEST_CANCELLED."

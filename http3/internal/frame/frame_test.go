@@ -61,6 +61,8 @@ func TestSettings(t *testing.T) {
 		QPACKMaxTableCapacity: 4096, QPACKBlockedStreams: 16, MaxFieldSectionSize: 1 << 20, EnableConnectProtocol: true,
 		Datagrams: true, Other: []Setting{{0x4242, 5}},
 	}
+	// "The server MUST include all settings that differ from their default values."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 	b := l.Append(nil, 1<<40+12345)
 	h, n := ParseHeader(b)
 	require.Equal(t, Header{Settings, uint64(len(b) - n)}, h)
@@ -135,6 +137,10 @@ func TestDatagram(t *testing.T) {
 	// "Receipt of a QUIC DATAGRAM frame whose payload is too short to allow parsing the Quarter Stream ID field MUST be treated as an
 	// HTTP/3 connection error of type H3_DATAGRAM_ERROR (0x33)."
 	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-4
+	//
+	// "Receipt of an HTTP/3 Datagram that includes a larger value MUST be treated as an HTTP/3 connection error of type
+	// H3_DATAGRAM_ERROR (0x33)."
+	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-3.2.1
 	for _, b := range [][]byte{nil, {0xc0, 1}, AppendVarint(nil, 1<<60)} {
 		_, _, err := ParseDatagram(b)
 		requireCode(t, DatagramError, err)
