@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 var newLocal = netip.MustParseAddrPort("192.0.2.9:9")
@@ -133,4 +135,49 @@ func TestClientPathFails(t *testing.T) {
 	ev, _ := r.client.PollEvent()
 	require.Equal(t, Event{Kind: EventPathGone, Path: id}, ev)
 	require.EqualValues(t, 1, r.client.Stats().FailedPaths)
+}
+
+// The path works, but the first challenge and the one that follows it are lost. When the timer of the first expires, two are sent,
+// in a datagram each.
+//
+// "An endpoint MAY send multiple PATH_CHALLENGE frames to guard against packet loss. However, an endpoint SHOULD NOT send
+// multiple PATH_CHALLENGE frames in a single packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-2
+// "An endpoint MAY send up to two full-sized datagrams containing ack-eliciting packets to avoid an expensive consecutive
+// PTO expiration due to a single lost datagram".
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
+func TestClientRepeatsChallenges(t *testing.T) {
+	r := connected(t, rigOptions{})
+	id, err := r.client.AddPath(r.now, newLocal)
+	require.NoError(t, err)
+	var challenges []wire.PathChallenge
+	var counts []int
+	deadline := r.now.Add(3 * r.client.loss.ProbePeriod(nil))
+	for r.now.Before(deadline) && len(challenges) < 3 {
+		sent, paths := r.clientSends()
+		n := len(challenges)
+		for i, d := range sent {
+			before := len(challenges)
+			for _, f := range d.frames {
+				if ch, ok := f.(wire.PathChallenge); ok {
+					require.Equal(t, newLocal, paths[i].Local)
+					require.Equal(t, fullOrMore, d.size)
+					require.NotContains(t, challenges, ch)
+					challenges = append(challenges, ch)
+				}
+			}
+			require.LessOrEqual(t, len(challenges)-before, 1, "challenges in a datagram")
+		}
+		if len(challenges) > n {
+			counts = append(counts, len(challenges)-n)
+		}
+		r.now = max(r.now, r.client.NextTimeout())
+		r.client.HandleTimeout(r.now)
+	}
+	require.Equal(t, []int{1, 2}, counts, "challenges at a time")
+	r.say(tlsprovider.Client, recovery.SpaceApp, wire.PathResponse(challenges[2]))
+	ev, ok := r.client.PollEvent()
+	require.True(t, ok)
+	require.Equal(t, Event{Kind: EventPathValidated, Path: id}, ev)
+	require.Zero(t, r.client.Stats().FailedPaths)
 }

@@ -179,7 +179,7 @@ func TestReorderedPacketsDoNotMigrate(t *testing.T) {
 }
 
 // If no response arrives, the server returns to the address that it has validated. Challenges are repeated with other
-// data, and less often each time.
+// data, and less often each time. If the timer expires only once, there are two then.
 //
 // "To protect the connection from failing due to such a spurious migration, an endpoint MUST revert to using the last
 // validated peer address when validation of a new peer address fails."
@@ -214,13 +214,18 @@ func TestFailedValidation(t *testing.T) {
 				}
 				sent = r.expireServer()
 			}
-			require.GreaterOrEqual(t, len(challenges), 2)
 			// "This timer SHOULD be set as described in Section 6.2.1 of [QUIC-RECOVERY] and MUST NOT be more
 			// aggressive."
 			// https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
 			times := slices.Sorted(maps.Values(challenges))
+			if to == otherAddr {
+				require.Len(t, times, 3)
+				require.Equal(t, times[1], times[2])
+				times = times[:2]
+			}
+			require.GreaterOrEqual(t, len(times), 2)
 			for i := 1; i < len(times); i++ {
-				require.GreaterOrEqual(t, times[i]-times[i-1], pto)
+				require.GreaterOrEqual(t, times[i]-times[i-1], pto<<(i-1))
 			}
 			require.Equal(t, clientAddr, r.server.Path().Remote)
 			require.InDelta(t, 3*1.024, r.now.Sub(start).Seconds(), 0.01, "three times the probe timeout of a new path")

@@ -14,8 +14,9 @@ import (
 type validation struct {
 	challenges [4]challenge  // the latest ones
 	sent       int           // number of challenges sent
-	sentAt     monotime.Time // when the latest one was sent
-	tries      int           // challenges sent in this validation
+	sentAt     monotime.Time // when the timer for the next challenge was started
+	tries      int           // how often it was started in this validation
+	another    bool          // one more challenge may be sent at once
 	deadline   monotime.Time // zero if the path is not being validated
 	// fullOnly is set if the peer's address is validated and only the size of datagrams remains.
 	fullOnly bool
@@ -54,8 +55,11 @@ func (c *Conn) validate(p *netPath) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-9.4-5
 func (c *Conn) challengeAt(p *netPath) monotime.Time {
 	v := &p.check
-	if v.sentAt.IsZero() {
+	switch {
+	case v.sentAt.IsZero():
 		return c.now
+	case v.another:
+		return v.sentAt
 	}
 	return v.sentAt.Add(c.loss.ProbePeriod(p.rec) << min(max(v.tries-1, 0), 8))
 }
@@ -305,13 +309,28 @@ func (c *Conn) buildPathProbe(p *netPath, buf []byte) (Transmit, bool) {
 // "The endpoint MUST use unpredictable data in every PATH_CHALLENGE frame so that it can associate the peer's response
 // with the corresponding PATH_CHALLENGE."
 // https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-4
+//
+// If the timer expires only once before the validation ends, as on a path whose round-trip time is not known, two challenges are
+// sent then, in two datagrams, as for a probe timeout of Initial packets.
+//
+// "An endpoint MAY send multiple PATH_CHALLENGE frames to guard against packet loss. However, an endpoint SHOULD NOT send
+// multiple PATH_CHALLENGE frames in a single packet."
+// https://www.rfc-editor.org/rfc/rfc9000#section-8.2.1-2
+// "An endpoint MAY send up to two full-sized datagrams containing ack-eliciting packets to avoid an expensive consecutive
+// PTO expiration due to a single lost datagram".
+// https://www.rfc-editor.org/rfc/rfc9002#section-6.2.4-1
 func (c *Conn) nextChallenge(p *netPath, full bool) wire.PathChallenge {
 	v := &p.check
 	ch := &v.challenges[v.sent%len(v.challenges)]
 	c.cfg.Rand(ch.data[:])
 	ch.full = full
 	v.sent++
-	v.tries++
-	v.sentAt = c.now
+	if v.another {
+		v.another = false
+	} else {
+		v.tries++
+		v.sentAt = c.now
+		v.another = v.tries == 2 && !c.challengeAt(p).Before(v.deadline)
+	}
 	return wire.PathChallenge{Data: ch.data}
 }
