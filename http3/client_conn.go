@@ -257,14 +257,11 @@ func (cc *ClientConn) roundTrip(req *http.Request) (*http.Response, error) {
 // Conn returns the QUIC connection.
 func (cc *ClientConn) Conn() *quic.Conn { return cc.qc }
 
-// violation returns the error of the protocol that has ended the connection, or nil.
+// violation returns the error of HTTP/3 that has ended the connection, or nil. H3_NO_ERROR is none: idle connections are closed with it.
 func (cc *ClientConn) violation() error {
-	cause := context.Cause(cc.qc.Context())
-	if cause == nil {
-		return nil
-	}
-	if err := cc.closeError(cause); !isConnEnd(err) {
-		return err
+	var e *Error
+	if cause := context.Cause(cc.qc.Context()); cause != nil && errors.As(cc.closeError(cause), &e) && e.Code != ErrCodeNoError {
+		return e
 	}
 	return nil
 }
