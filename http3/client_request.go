@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -155,6 +156,14 @@ func addRequest(l *fieldList, req *http.Request, gzip bool) error {
 	} else {
 		// "The :scheme and :path pseudo-header fields are omitted"
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-5
+		//
+		// "There is no default port; a client MUST send the port number even if the CONNECT request is based on a URI reference
+		// that contains an authority component with an elided port"
+		// https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6-2
+		target := url.URL{Host: host}
+		if target.Port() == "" {
+			host = net.JoinHostPort(target.Hostname(), "443")
+		}
 		l.add(":authority", host)
 	}
 	if protocol != "" {

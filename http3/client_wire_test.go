@@ -115,6 +115,17 @@ func TestClientWire(t *testing.T) {
 		require.Equal(t, []string{"a: 1", "b: 2"}, trailers)
 		st.answer("")
 	})
+	t.Run("CONNECT without a port", func(t *testing.T) {
+		req := newRequest(t, "CONNECT", s.url(), nil)
+		req.Host = "example.com"
+		st := send(req)
+		fields, _, _, _ := st.readRequest()
+		// "There is no default port; a client MUST send the port number even if the CONNECT request is based on a URI reference
+		// that contains an authority component with an elided port"
+		// https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6-2
+		require.Contains(t, fields, ":authority: example.com:443")
+		st.answer("")
+	})
 	t.Run("CONNECT", func(t *testing.T) {
 		r, w := io.Pipe()
 		req := newRequest(t, "CONNECT", s.url(), r)

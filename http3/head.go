@@ -1,6 +1,7 @@
 package http3
 
 import (
+	"net"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -38,6 +39,10 @@ func (s *section) request(extended bool) (h requestHead, err error) {
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-5
 		if s.seen != pseudoMethod|pseudoAuthority || s.authority == "" {
 			err = malformed("a CONNECT request must have :method and :authority only")
+		} else if !isHostPort(s.authority) {
+			// "A server MUST reject a CONNECT request that targets an empty or invalid port number"
+			// https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6-4
+			err = malformed("a CONNECT request has :authority %q, which is not a host with a port", s.authority)
 		}
 	default:
 		err = s.checkTarget()
@@ -115,6 +120,13 @@ func (s *section) checkAuthority() (string, error) {
 		return "", malformed("the authority is %q", authority)
 	}
 	return authority, nil
+}
+
+// isHostPort reports whether s is a host, a colon and a port number.
+func isHostPort(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	n, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && host != "" && n > 0
 }
 
 func validScheme(s string) bool {

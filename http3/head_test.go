@@ -119,9 +119,19 @@ var malformedRequests = map[string][]string{
 	//
 	// "A CONNECT request MUST be constructed as follows:"
 	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-3
-	"CONNECT with :path":           {":method", "CONNECT", ":authority", "a:1", ":path", "/"},
-	"CONNECT with :scheme":         {":method", "CONNECT", ":authority", "a:1", ":scheme", "https"},
-	"CONNECT without :authority":   {":method", "CONNECT"},
+	"CONNECT with :path":         {":method", "CONNECT", ":authority", "a:1", ":path", "/"},
+	"CONNECT with :scheme":       {":method", "CONNECT", ":authority", "a:1", ":scheme", "https"},
+	"CONNECT without :authority": {":method", "CONNECT"},
+	// "A server MUST reject a CONNECT request that targets an empty or invalid port number, typically by responding with a 400 (Bad
+	// Request) status code."
+	// https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6-4
+	"CONNECT without a port":       {":method", "CONNECT", ":authority", "a"},
+	"CONNECT with an empty port":   {":method", "CONNECT", ":authority", "a:"},
+	"CONNECT with port 0":          {":method", "CONNECT", ":authority", "a:0"},
+	"CONNECT with port 65536":      {":method", "CONNECT", ":authority", "a:65536"},
+	"CONNECT with a named port":    {":method", "CONNECT", ":authority", "a:https"},
+	"CONNECT without a host":       {":method", "CONNECT", ":authority", ":443"},
+	"CONNECT to IPv6, no port":     {":method", "CONNECT", ":authority", "[::1]"},
 	":protocol of GET":             {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/", ":protocol", "p"},
 	":protocol without a target":   {":method", "CONNECT", ":authority", "a", ":protocol", "p"},
 	"empty :protocol":              {":method", "CONNECT", ":scheme", "https", ":authority", "a", ":path", "/", ":protocol", ""},
@@ -169,6 +179,8 @@ func TestRequestHead(t *testing.T) {
 	_, uri, err = h.target()
 	require.NoError(t, err)
 	require.Equal(t, "a:443", uri)
+	_, err = requestOf(false, ":method", "CONNECT", ":authority", "[::1]:65535")
+	require.NoError(t, err)
 	_, err = requestOf(true, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/")
 	require.NoError(t, err)
 	_, err = requestOf(false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", "a", ":path", "/")
