@@ -234,7 +234,7 @@ func (x *clientExchange) isUnprocessed(err error) bool {
 // isConnEnd reports whether err is that of a connection that has ended, and not by an error of the protocol.
 func isConnEnd(err error) bool {
 	var e *Error
-	if errors.As(err, &e) && (e.Stream || !e.Remote || e.Code != ErrCodeNoError) {
+	if errors.As(err, &e) && (e.Stream || !e.Remote || !e.Code.isNoError()) {
 		return false
 	}
 	return errors.Is(err, net.ErrClosed)

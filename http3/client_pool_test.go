@@ -20,6 +20,7 @@ import (
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // Requests that begin at the same time share one connection, whose dialing none of them owns.
@@ -49,6 +50,47 @@ func TestPoolDialsOnce(t *testing.T) {
 	require.NoError(t, r.err)
 	readBody(t, r.resp)
 	require.Equal(t, int32(1), dials.Load())
+}
+
+// The certificate is verified for the host of the URL, which the server learns in the handshake, whatever address was dialed. Origins
+// do not share connections, even if they have the same address.
+//
+// "Upon receiving a server certificate in the TLS handshake, the client MUST verify that the certificate is an acceptable match for
+// the URI's origin server using the process described in Section 4.3.4 of [HTTP]. If the certificate cannot be verified with
+// respect to the URI's origin server, the client MUST NOT consider the server authoritative for that origin."
+// https://www.rfc-editor.org/rfc/rfc9114#section-3.1-2
+//
+// "HTTP/3 clients MUST support a mechanism to indicate the target host to the server during the TLS handshake. If the server is
+// identified by a domain name ([DNS-TERMS]), clients MUST send the Server Name Indication (SNI; [RFC6066]) TLS extension unless an
+// alternative mechanism to indicate the target host is used."
+// https://www.rfc-editor.org/rfc/rfc9114#section-3.2-2
+//
+// "To use an existing connection for a new origin, clients MUST validate the certificate presented by the server for the new origin
+// server using the process described in Section 4.3.4 of [HTTP]."
+// https://www.rfc-editor.org/rfc/rfc9114#section-3.3-2
+//
+// "If the certificate is not acceptable with regard to the new origin for any reason, the connection MUST NOT be reused and a new
+// connection SHOULD be established for the new origin."
+// https://www.rfc-editor.org/rfc/rfc9114#section-3.3-3
+func TestServerIsVerified(t *testing.T) {
+	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
+		names := make(chan string, 1)
+		s := serve(t, p, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { names <- r.TLS.ServerName }), nil)
+		tr := newTransport(t, p, func(tr *Transport) {
+			tr.Dial = func(ctx context.Context, _ string, cfg *quic.Config) (*quic.Conn, error) {
+				return quic.Dial(ctx, "udp", s.addr, cfg)
+			}
+		})
+		do(t, tr, newRequest(t, "GET", "https://localhost/", nil))
+		require.Equal(t, "localhost", <-names)
+		_, err := tr.RoundTrip(newRequest(t, "GET", "https://other.example/", nil))
+		require.Error(t, err)
+		require.Empty(t, names)
+		require.Len(t, tr.cached(), 1)
+		do(t, tr, newRequest(t, "GET", "https://127.0.0.1/", nil))
+		require.Empty(t, <-names)
+		require.Len(t, tr.cached(), 2)
+	})
 }
 
 func (t *Transport) waiting(tb testing.TB, addr string) int {
@@ -114,6 +156,27 @@ func TestStaleConnection(t *testing.T) {
 	var e *Error
 	require.ErrorAs(t, (<-done).err, &e)
 	require.True(t, e.Remote)
+}
+
+// A connection that ends with a code that nobody has defined has ended like others.
+//
+// "[R]eceipt of an unknown error code MUST be treated as equivalent to H3_NO_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9114#section-8-5
+func TestUnknownErrorCode(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	done := begin(tr, newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	c.next().answer("one")
+	require.Equal(t, "one", readBody(t, (<-done).resp))
+	done = begin(tr, newRequest(t, "GET", s.url(), nil))
+	c.next()
+	require.NoError(t, c.CloseWithError(0x1f*1000+0x21, ""))
+	c, _ = s.accept()
+	c.next().answer("two")
+	r := <-done
+	require.NoError(t, r.err)
+	require.Equal(t, "two", readBody(t, r.resp))
 }
 
 // After GOAWAY, requests with a lower ID are completed, and others are sent again on a new connection, whatever their method: the

@@ -70,6 +70,15 @@ func (c ErrorCode) String() string {
 	return fmt.Sprintf("H3 error %#x", uint64(c))
 }
 
+// isNoError reports whether a code of the peer means that there was no error.
+//
+// "[R]eceipt of an unknown error code MUST be treated as equivalent to H3_NO_ERROR."
+// https://www.rfc-editor.org/rfc/rfc9114#section-8-5
+func (c ErrorCode) isNoError() bool {
+	_, isKnown := codeNames[c]
+	return c == ErrCodeNoError || !isKnown
+}
+
 // An Error is the error of a request or of a connection that one of the sides has aborted with an error code. If it ended the
 // connection, it unwraps to net.ErrClosed.
 type Error struct {

@@ -227,7 +227,7 @@ func (s *Server) ServeConn(qc *quic.Conn) error {
 	<-qc.Context().Done()
 	err = sc.closeError(context.Cause(qc.Context()))
 	var e *Error
-	if errors.As(err, &e) && e.Code == ErrCodeNoError {
+	if errors.As(err, &e) && (e.Code == ErrCodeNoError || e.Remote && e.Code.isNoError()) {
 		return nil
 	}
 	return err
