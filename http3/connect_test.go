@@ -83,6 +83,8 @@ func TestExtendedConnect(t *testing.T) {
 		require.NoError(t, req.CloseWrite())
 		_, err = st.Read(b)
 		require.Equal(t, io.EOF, err)
+		_, err = st.ReceiveDatagram(t.Context())
+		require.ErrorIs(t, err, errStreamEnded)
 		require.NoError(t, st.Close())
 		// "HTTP/3 Datagrams MUST NOT be sent unless the corresponding stream's send side is open."
 		// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-5
@@ -158,6 +160,59 @@ func TestLimitDatagrams(t *testing.T) {
 	}
 	require.Zero(t, d.total)
 	require.Empty(t, d.queues)
+}
+
+// After the end of the peer's direction, datagrams that wait can be received, and others are dropped.
+//
+// "If a datagram is received after the corresponding stream's receive side is closed, the received datagrams MUST be silently
+// dropped."
+// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-5
+func TestDatagramsAfterEnd(t *testing.T) {
+	var c conn
+	d := &datagrams{queues: make(map[quic.StreamID]*datagramQueue)}
+	c.datagrams.Store(d)
+	c.openDatagrams(4, nil)
+	require.NoError(t, c.handleDatagram(d, []byte{1, 'a'}))
+	c.endDatagrams(4)
+	require.NoError(t, c.handleDatagram(d, []byte{1, 'b'}))
+	b, err := c.receiveDatagram(t.Context(), 4)
+	require.NoError(t, err)
+	require.Equal(t, "a", string(b))
+	_, err = c.receiveDatagram(t.Context(), 4)
+	require.ErrorIs(t, err, errStreamEnded)
+}
+
+// A server sends no datagrams unless it and the client have sent the setting.
+//
+// "QUIC DATAGRAM frames MUST NOT be sent until the SETTINGS_H3_DATAGRAM setting has been both sent and received with a value of 1."
+// https://www.rfc-editor.org/rfc/rfc9297#section-2.1.1-3
+func TestDatagramsNeedBothSettings(t *testing.T) {
+	for name, tc := range map[string]struct {
+		server bool
+		client []uint64
+		want   error
+	}{
+		"both":   {true, []uint64{frame.SettingDatagram, 1}, nil},
+		"server": {true, nil, ErrDatagramsUnsupported},
+		"0":      {true, []uint64{frame.SettingDatagram, 0}, ErrDatagramsUnsupported},
+		"client": {false, []uint64{frame.SettingDatagram, 1}, ErrDatagramsUnsupported},
+	} {
+		t.Run(name, func(t *testing.T) {
+			errs := make(chan error, 1)
+			s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				st, err := TakeStream(w)
+				must(err)
+				_, err = st.Settings(r.Context())
+				must(err)
+				errs <- st.SendDatagram([]byte("x"))
+				must(st.Close())
+			}), func(s *Server) { s.EnableDatagrams = tc.server })
+			c := dialBare(t, s)
+			c.uni(frame.StreamControl, settingsFrame(tc.client...))
+			c.open(c.headers(extended("x")...))
+			require.Equal(t, tc.want, <-errs)
+		})
+	}
 }
 
 // Streams of types that an extension knows go to it.

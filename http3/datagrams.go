@@ -34,6 +34,8 @@ type datagramQueue struct {
 	waiting [][]byte
 	arrived chan struct{} // has a token if something has changed
 	isEnded bool
+	// isLast is set if no further datagram is accepted, because the peer's direction of the stream has ended.
+	isLast bool
 }
 
 // enableDatagrams begins to receive datagrams.
@@ -65,7 +67,11 @@ func (c *conn) handleDatagram(d *datagrams, b []byte) error {
 	// "If an HTTP/3 Datagram is received and its Quarter Stream ID maps to a stream that has not yet been created, the receiver
 	// SHALL either drop that datagram silently or buffer it temporarily"
 	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-6
-	if q == nil || q.isEnded {
+	//
+	// "If a datagram is received after the corresponding stream's receive side is closed, the received datagrams MUST be silently
+	// dropped."
+	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-5
+	if q == nil || q.isEnded || q.isLast {
 		d.mu.Unlock()
 		return nil
 	}
@@ -105,6 +111,21 @@ func (c *conn) openDatagrams(id quic.StreamID, refuse func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queues[id] = &datagramQueue{refuse: refuse, arrived: make(chan struct{}, 1)}
+}
+
+// endDatagrams notes the end of the peer's direction of a stream whose request has semantics for datagrams. Those that wait can still
+// be received.
+func (c *conn) endDatagrams(id quic.StreamID) {
+	d := c.datagrams.Load()
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if q := d.queues[id]; q != nil && q.refuse == nil && !q.isLast {
+		q.isLast = true
+		q.wake()
+	}
 }
 
 // closeDatagrams ends the datagrams of a request.
@@ -160,6 +181,11 @@ func (c *conn) receiveDatagram(ctx context.Context, id quic.StreamID) ([]byte, e
 			}
 			d.mu.Unlock()
 			return b, nil
+		}
+		if q.isLast {
+			q.wake() // another goroutine that waits
+			d.mu.Unlock()
+			return nil, errStreamEnded
 		}
 		d.mu.Unlock()
 		select {

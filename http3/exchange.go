@@ -149,6 +149,7 @@ func (x *exchange) request(h *requestHead) (*http.Request, error) {
 			return nil, err
 		}
 		x.readErr = io.EOF
+		x.c.endDatagrams(x.qs.ID())
 		r.Body, r.ContentLength = http.NoBody, 0
 	}
 	x.body.x = x

@@ -3,6 +3,7 @@ package http3
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -35,7 +36,11 @@ func (r *RequestStream) Context() context.Context { return r.s.qs.Context() }
 // Read reads the payload of DATA frames. At the end of the peer's direction it returns io.EOF.
 func (r *RequestStream) Read(p []byte) (int, error) {
 	n, err := r.s.Read(p)
-	r.s.abortMalformed(err)
+	if err == io.EOF {
+		r.s.c.endDatagrams(r.s.qs.ID())
+	} else {
+		r.s.abortMalformed(err)
+	}
 	return n, err
 }
 
@@ -85,6 +90,7 @@ func (r *RequestStream) Reset(code ErrorCode) error { return r.s.qs.Reset(uint64
 // StopSending asks the peer to stop sending, with a code. After io.EOF, it does nothing.
 func (r *RequestStream) StopSending(code ErrorCode) {
 	_ = r.s.qs.StopSending(uint64(code)) // fails only for codes that do not exist
+	r.s.c.endDatagrams(r.s.qs.ID())
 	r.s.c.cancelSection(r.s.qs.ID())
 }
 
@@ -111,7 +117,8 @@ func (r *RequestStream) SendDatagram(p []byte) error {
 	return r.s.c.sendDatagram(r.s.qs.ID(), p)
 }
 
-// ReceiveDatagram waits for an HTTP datagram. At most 32 wait for a stream; further ones replace the oldest.
+// ReceiveDatagram waits for an HTTP datagram. At most 32 wait for a stream; further ones replace the oldest. After Read has returned
+// io.EOF, or StopSending, no further ones are accepted.
 func (r *RequestStream) ReceiveDatagram(ctx context.Context) ([]byte, error) {
 	return r.s.c.receiveDatagram(ctx, r.s.qs.ID())
 }
