@@ -228,6 +228,26 @@ func TestClientStopsMalformedResponse(t *testing.T) {
 	require.Equal(t, "fine", readBody(t, (<-done).resp))
 }
 
+// A response that is complete before the request is one, although the server asks the client to stop.
+//
+// "Clients MUST NOT discard complete responses as a result of having their request terminated abruptly"
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-15
+func TestClientEarlyResponse(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	body, w := io.Pipe()
+	done := begin(tr, newRequest(t, "POST", s.url(), body))
+	c, _ := s.accept()
+	_, err := w.Write([]byte("begin"))
+	require.NoError(t, err)
+	st := c.next()
+	require.NoError(t, st.StopSending(frame.NoError))
+	st.answer("enough")
+	r := <-done
+	require.NoError(t, r.err)
+	require.Equal(t, "enough", readBody(t, r.resp))
+}
+
 // A response to HEAD, or with status 204 or 304, has no content, whatever its Content-Length.
 func TestClientNoContent(t *testing.T) {
 	s := listenRaw(t, nil)

@@ -168,6 +168,12 @@ func TestStricterSettings(t *testing.T) {
 		_, err := tr.cached()[0].Settings(t.Context())
 		require.NoError(t, err)
 	})
+	large := newRequest(t, MethodGet0RTT, s.url(), nil)
+	large.Header.Set("X-Large", strings.Repeat("x", 5000))
+	_, err := tr.RoundTrip(large)
+	// "A client MUST comply with stored settings -- or default values if no values are stored -- when attempting 0-RTT."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
+	require.ErrorContains(t, err, "the server accepts only 5000")
 	done := begin(tr, newRequest(t, MethodGet0RTT, s.url(), nil))
 	c := s.acceptBare()
 	// "If a server accepts 0-RTT but then sends settings that are not compatible with the previously specified settings, this MUST

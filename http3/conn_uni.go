@@ -253,7 +253,7 @@ func (c *conn) openCritical(s *critical, typ uint64, b []byte) error {
 	if errors.Is(err, quic.ErrStreamLimit) {
 		// "Therefore, the transport parameters sent by both clients and servers MUST allow the peer to create at least three
 		// unidirectional streams."
-		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-6
+		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-5
 		return connErrorf(ErrCodeGeneralProtocolError,
 			"the peer permits too few unidirectional streams: there is none for type %d", typ)
 	} else if err != nil {

@@ -91,7 +91,7 @@ func TestEarlyData(t *testing.T) {
 		}
 		_, _ = fmt.Fprint(w, r.Method, " ", IsEarly(r), " ", r.Header.Get("Early-Data"))
 		handled <- fmt.Sprint(r.Method, " ", IsEarly(r), " ", isDone, " ", r.TLS.HandshakeComplete)
-	}), func(s *Server) { s.EarlyData = true })
+	}), func(s *Server) { s.EarlyData, s.EnableDatagrams = true, true })
 	c, open := dialEarly(t, s)
 	postReq := c.open(join(c.headers(post("/")...), data("x"))).end()
 	getReq := c.open(c.headers(get("/")...)).end()
@@ -103,6 +103,17 @@ func TestEarlyData(t *testing.T) {
 	require.Equal(t, "GET true 1", getReq.response().body)
 	require.Equal(t, "POST false ", postReq.response().body)
 	require.Equal(t, tlsprovider.EarlyDataAccepted, c.ConnectionState().TLS.EarlyData)
+	// "If 0-RTT data is accepted by the server, its SETTINGS frame MUST NOT reduce any limits or alter any values that might be
+	// violated by the client with its 0-RTT data."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
+	//
+	// "When servers decide to accept 0-RTT data, they MUST send a SETTINGS_H3_DATAGRAM setting greater than or equal to the value
+	// they sent to the client in the connection where they sent them the NewSessionTicket message."
+	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1.1-4
+	_, early := c.settings()
+	_, late := dialBare(t, s).settings()
+	require.True(t, early.Datagrams)
+	require.Equal(t, late, early)
 	<-c.HandshakeComplete()
 	require.Equal(t, "GET false ", c.roundTrip(get("/")...).body)
 	<-handled

@@ -25,6 +25,14 @@ import (
 // control returns the server's control stream, after its type and SETTINGS.
 func (c *rawClient) control() *quic.ReceiveStream {
 	c.Helper()
+	s, l := c.settings()
+	require.True(c, l.EnableConnectProtocol)
+	return s
+}
+
+// settings returns the peer's control stream, after its type and SETTINGS, with the settings.
+func (c *rawClient) settings() (*quic.ReceiveStream, *frame.List) {
+	c.Helper()
 	s, err := c.AcceptUniStream(c.Context())
 	require.NoError(c, err)
 	typ, err := readStreamType(s)
@@ -34,8 +42,7 @@ func (c *rawClient) control() *quic.ReceiveStream {
 	require.Equal(c, uint64(frame.Settings), h.Type)
 	l, err := frame.ParseSettings(payload)
 	require.NoError(c, err)
-	require.True(c, l.EnableConnectProtocol)
-	return s
+	return s, l
 }
 
 // readFrame reads a frame.

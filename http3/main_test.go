@@ -151,10 +151,20 @@ type rawClient struct {
 // dialBare connects and sends nothing.
 func dialBare(t testing.TB, s *testServer) *rawClient {
 	t.Helper()
-	qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
+	return dialWith(t, s, nil)
+}
+
+// dialWith is dialBare with a change of the configuration, which may be nil.
+func dialWith(t testing.TB, s *testServer, change func(*quic.Config)) *rawClient {
+	t.Helper()
+	cfg := &quic.Config{
 		Provider: s.Provider, ServerName: "localhost", MaxDatagramFrameSize: 65535,
 		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()},
-	})
+	}
+	if change != nil {
+		change(cfg)
+	}
+	qc, err := quic.Dial(t.Context(), "udp", s.addr, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = qc.CloseWithError(frame.NoError, "") })
 	return &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}

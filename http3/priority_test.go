@@ -13,7 +13,6 @@ import (
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
 	"github.com/pqquic/pqquic/quic"
-	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 func TestParsePriority(t *testing.T) {
@@ -128,17 +127,7 @@ func TestPriorities(t *testing.T) {
 // dialSmall is dialBare with a small window for the connection.
 func dialSmall(t testing.TB, s *testServer) *rawClient {
 	t.Helper()
-	c := dialBare(t, s)
-	_ = c.CloseWithError(frame.NoError, "")
-	qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{
-		Provider: s.Provider, ServerName: "localhost",
-		ConnWindow: window, MaxConnWindow: window, // the streams have more
-		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()},
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = qc.CloseWithError(frame.NoError, "") })
-	c.Conn = qc
-	return c
+	return dialWith(t, s, func(c *quic.Config) { c.ConnWindow, c.MaxConnWindow = window, window }) // the streams have more
 }
 
 // settle waits until the server has counted PRIORITY_UPDATE frames. (It counts anew after each request.)

@@ -3,6 +3,7 @@ package http3
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 
 	"github.com/pqquic/pqquic/quic"
 )
@@ -12,6 +13,21 @@ import (
 // "So as to not unnecessarily limit parallelism, at least 100 request streams SHOULD be permitted at a time."
 // https://www.rfc-editor.org/rfc/rfc9114#section-6.1-2
 const maxStreams = 256
+
+// minUniStreams is the number of unidirectional streams that HTTP/3 and QPACK need of each side.
+const minUniStreams = 3
+
+// checkUniStreams refuses a configuration with which the peer cannot open its control stream and those of QPACK.
+//
+// "Therefore, the transport parameters sent by both clients and servers MUST allow the peer to create at least three unidirectional
+// streams."
+// https://www.rfc-editor.org/rfc/rfc9114#section-6.2-5
+func checkUniStreams(c *quic.Config) error {
+	if n := c.MaxIncomingUniStreams; n != 0 && n < minUniStreams {
+		return fmt.Errorf("http3: MaxIncomingUniStreams is %d: HTTP/3 needs at least %d", n, minUniStreams)
+	}
+	return nil
+}
 
 // quicConfig returns the configuration of the transport.
 func (s *Server) quicConfig() (*quic.Config, error) {
@@ -45,7 +61,7 @@ func (s *Server) quicConfig() (*quic.Config, error) {
 	if s.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
-	return &c, nil
+	return &c, checkUniStreams(&c)
 }
 
 // tlsState returns the state of a connection in the form of crypto/tls.

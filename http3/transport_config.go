@@ -101,7 +101,7 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 	if t.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
-	return c, nil
+	return c, checkUniStreams(&c)
 }
 
 // hasZeroRTT reports whether a provider, of which nil means crypto/tls, supports early data.
