@@ -48,6 +48,9 @@ func (cc *ClientConn) awaitExtendedConnect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// "An HTTP implementation MUST NOT send frames or requests that would be invalid based on its current understanding of the
+	// peer's settings."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-1
 	if !s.EnableConnectProtocol {
 		return ErrNoExtendedConnect
 	}

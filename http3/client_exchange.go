@@ -241,6 +241,10 @@ func isConnEnd(err error) bool {
 }
 
 // isReplayable reports whether a request may be processed twice. The conditions are those of http.Transport.
+//
+// "If a connection terminates without a GOAWAY frame, clients MUST assume that any request that was sent, whether in whole or in
+// part, might have been processed."
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.4-2
 func isReplayable(req *http.Request) bool {
 	switch method(req) {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -273,6 +277,8 @@ func (x *clientExchange) send() error {
 	x.traceFields(l)
 	switch {
 	case isBodyless(x.req) && len(x.req.Trailer) == 0:
+		// "After sending a request, a client MUST close the stream for sending."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-13
 		_, err = x.qs.WriteEnd(b)
 		x.wroteRequest(err)
 		x.endPart()
@@ -297,6 +303,8 @@ func (x *clientExchange) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
+	// "Clients MUST NOT discard complete responses as a result of having their request terminated abruptly"
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-15
 	if err = x.c.closeError(err); isStop(err) {
 		return nil
 	}

@@ -37,6 +37,9 @@ func checkRequest(req *http.Request) (mode requestMode, err error) {
 	if req.Header == nil {
 		return mode, errors.New("http3: the request has no Header")
 	}
+	// "Prior to making requests for an origin whose scheme is not 'https', the client MUST ensure the server is willing to serve
+	// that scheme."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-3.1.2-2
 	if req.URL.Scheme != "https" {
 		return mode, fmt.Errorf("http3: the scheme of the URL is %q: HTTP/3 needs https", req.URL.Scheme)
 	}
@@ -271,6 +274,9 @@ func (l *fieldList) size() (n uint64) {
 //
 // "An implementation that has received this parameter SHOULD NOT send an HTTP message header that exceeds the indicated size"
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.2.2-2
+//
+// "Once a server has provided new settings, clients MUST comply with those values."
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
 func (l *fieldList) checkSize(s *frame.List) error {
 	if n := l.size(); n > s.MaxFieldSectionSize {
 		return fmt.Errorf("http3: the header section has %d bytes, but the server accepts only %d", n, s.MaxFieldSectionSize)

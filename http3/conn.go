@@ -74,6 +74,10 @@ var initialSettings = *frame.Initial()
 // "Each side MUST initiate a single control stream at the beginning of the connection and send its SETTINGS frame as the first
 // frame on this stream."
 // https://www.rfc-editor.org/rfc/rfc9114#section-6.2.1-2
+//
+// "Endpoints MUST NOT require any data to be received from the peer prior to sending the SETTINGS frame; settings MUST be sent as
+// soon as the transport is ready to send data."
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-3
 func (c *conn) start() error {
 	c.control.mu.Lock()
 	err := c.openCritical(&c.control, frame.StreamControl, c.cfg.settings.Append(nil, c.seed()))

@@ -46,6 +46,8 @@ func (c *conn) writeInstructions(s *critical, typ uint64, b []byte) error {
 	switch {
 	case len(b) == 0:
 		return nil
+	// "Each endpoint MUST initiate, at most, one encoder stream and, at most, one decoder stream."
+	// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-3
 	case s.stream == nil:
 		return c.openCritical(s, typ, b)
 	}

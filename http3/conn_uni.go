@@ -146,6 +146,10 @@ func (c *conn) handleControlFrame(typ uint64, payload []byte) error {
 		// "These frame types MUST NOT be sent, and their receipt MUST be treated as a connection error of type
 		// H3_FRAME_UNEXPECTED."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.8-3
+		//
+		// "If a PUSH_PROMISE frame is received on the control stream, the client MUST respond with a connection error of type
+		// H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-8
 		return connErrorf(ErrCodeFrameUnexpected, "a frame of type %#x on the control stream", typ)
 	}
 	if _, known := frame.Limit(typ); !known {

@@ -212,6 +212,8 @@ func (x *exchange) callHandler(req *http.Request) (isOK bool) {
 		if isOK {
 			return
 		}
+		// "Servers MUST NOT use the H3_REQUEST_REJECTED error code for requests that were partially or fully processed."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-4
 		code := ErrCodeInternalError
 		switch p := recover(); {
 		case p == http.ErrAbortHandler:

@@ -42,6 +42,9 @@ func (l *fieldList) add(name, value string) {
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
 func isConnectionSpecific(key string) bool {
 	switch key {
+	// "Transfer codings (see Section 7 of [HTTP/1.1]) are not defined for HTTP/3; the Transfer-Encoding header field MUST NOT be
+	// used."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-11
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade":
 		return true
 	}

@@ -346,6 +346,8 @@ func (w *response) head(content, p []byte, isLast bool) ([]byte, error) {
 func (w *response) sendLast(content []byte) error {
 	b, err := w.appendTrailers(content)
 	if err == nil {
+		// "After sending a final response, the server MUST close the stream for sending."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-13
 		_, err = w.x.qs.WriteEnd(b)
 	}
 	return w.fail(err)

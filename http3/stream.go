@@ -108,6 +108,17 @@ func (s *messageStream) otherFrame(h frame.Header, n int) error {
 		// "If an endpoint receives a SETTINGS frame on a different stream, the endpoint MUST respond with a connection error of
 		// type H3_FRAME_UNEXPECTED."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4-3
+		//
+		// "A client MUST treat a GOAWAY frame on a stream other than the control stream as a connection error of type
+		// H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.6-5
+		//
+		// "Receipt of a MAX_PUSH_ID frame on any other stream MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.7-2
+		//
+		// "Receiving a PRIORITY_UPDATE frame on a stream other than the client control stream MUST be treated as a connection error
+		// of type H3_FRAME_UNEXPECTED."
+		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-2
 		return s.c.fail(unexpected(h, s.qs))
 	}
 	if err := s.c.countJunk(); err != nil {
@@ -144,6 +155,9 @@ func (s *messageStream) settle() error {
 // DATA frame before any HEADERS frame, or a HEADERS or DATA frame after the trailing HEADERS frame, is considered invalid."
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.1-7
 func (s *messageStream) checkOrder(h frame.Header) error {
+	// "Once the CONNECT method has completed, only DATA frames are permitted to be sent on the stream. [...] Receipt of any other
+	// known frame type MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.4-8
 	if s.phase == inBody && (h.Type == frame.Data || !s.isTunnel) || s.phase == beforeHeaders && h.Type == frame.Headers {
 		return nil
 	}

@@ -114,6 +114,9 @@ func (t *Transport) dialConfig(to route) (*quic.Config, error) {
 		return nil, t.dialer.err
 	}
 	c := t.dialer.base
+	// "Upon receiving a server certificate in the TLS handshake, the client MUST verify that the certificate is an acceptable match
+	// for the URI's origin server using the process described in Section 4.3.4 of [HTTP]."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-3.1-2
 	if (t.Dial != nil || to.dial != to.origin) && !t.dialer.hasName { // otherwise, quic.Dial does the same
 		host, _, err := net.SplitHostPort(to.origin)
 		if err != nil {

@@ -24,6 +24,10 @@ type pooled struct {
 }
 
 // A route says where to find a server. It is the key of the pool.
+//
+// "If the certificate is not acceptable with regard to the new origin for any reason, the connection MUST NOT be reused and a new
+// connection SHOULD be established for the new origin."
+// https://www.rfc-editor.org/rfc/rfc9114#section-3.3-3
 type route struct {
 	origin string // "host:port" of the URL: its host is the name that is verified
 	dial   string // the address to dial, which differs for an alternative service

@@ -106,6 +106,9 @@ func (l *List) set(id, value uint64) error {
 
 // Append appends a SETTINGS frame with the settings that differ from their initial values, and a reserved one, which depends
 // on seed.
+//
+// "The server MUST include all settings that differ from their default values."
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 func (l *List) Append(b []byte, seed uint64) []byte {
 	payload := make([]byte, 0, 128)
 	add := func(id, value uint64) { payload = AppendVarint(AppendVarint(payload, id), value) }
