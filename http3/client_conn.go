@@ -207,7 +207,7 @@ func (cc *ClientConn) openStream(ctx context.Context, x *clientExchange) error {
 	r.mu.Lock()
 	// "Endpoints MUST NOT initiate new requests or promise new pushes on the connection after receipt of a GOAWAY frame from the
 	// peer."
-	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-5
+	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-3
 	isRefused := r.goAway != math.MaxInt64
 	if !isRefused {
 		r.open[qs.ID()] = x
@@ -341,7 +341,7 @@ func (cc *ClientConn) handleGoAway(payload []byte) error {
 	if quic.StreamID(v) > r.goAway {
 		// "Receiving a GOAWAY containing a larger identifier than previously received MUST be treated as a connection error of type
 		// H3_ID_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
 		old := r.goAway
 		r.mu.Unlock()
 		return connErrorf(ErrCodeIDError, "GOAWAY with ID %d after one with %d", v, old)
@@ -359,7 +359,7 @@ func (cc *ClientConn) handleGoAway(payload []byte) error {
 	// "Upon receipt of a GOAWAY frame, if the client has already sent requests with a stream ID greater than or equal to the
 	// identifier contained in the GOAWAY frame, those requests will not be processed. Clients can safely retry unprocessed requests
 	// on a different HTTP connection."
-	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-3
+	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-5.1.1
 	for _, x := range rejected {
 		x.fail(errGoAway, ErrCodeRequestCanceled)
 	}

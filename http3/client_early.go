@@ -66,7 +66,7 @@ const maxRemembered = 256
 // remember keeps the settings of a server for early data of later connections.
 //
 // "Clients SHOULD store the settings the server provided in the HTTP/3 connection where resumption information was provided"
-// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-5
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
 func (t *Transport) remember(addr string, l *frame.List) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -86,7 +86,7 @@ func (t *Transport) remember(addr string, l *frame.List) {
 // for them, so the settings about it are not needed: instructions would be void if the server rejected early data.
 //
 // "A client MUST comply with stored settings -- or default values if no values are stored -- when attempting 0-RTT."
-// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-5
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
 func (cc *ClientConn) restoreSettings() {
 	if cc.qc.ConnectionState().TLS.EarlyData != tlsprovider.EarlyDataOffered {
 		return
@@ -116,7 +116,7 @@ func (cc *ClientConn) handleSettings(l *frame.List) error {
 // treated as a connection error of type H3_SETTINGS_ERROR. If a server accepts 0-RTT but then sends a SETTINGS frame that omits a
 // setting value that the client understands (apart from reserved setting identifiers) that was previously specified to have a
 // non-default value, this MUST be treated as a connection error of type H3_SETTINGS_ERROR."
-// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-7
+// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 func checkRestored(old, l *frame.List) error {
 	for _, s := range []struct {
 		name     string

@@ -179,7 +179,7 @@ var connErrors = map[string]struct {
 	"CANCEL_PUSH of an unknown push": {onControlStream(frame.CancelPush, 0), frame.IDError},
 	// "Receiving a GOAWAY containing a larger identifier than previously received MUST be treated as a connection error of type
 	// H3_ID_ERROR."
-	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+	// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
 	"GOAWAY with a larger ID": {func(c *rawClient) {
 		c.uni(frame.StreamControl, join(settingsFrame(), frame.AppendInt(nil, frame.GoAway, 1), frame.AppendInt(nil, frame.GoAway, 2)))
 	}, frame.IDError},

@@ -41,7 +41,7 @@ func (c *conn) appendSection(dst []byte, stream quic.StreamID, fields []qpack.Fi
 // writeInstructions writes to the encoder or decoder stream of this side, which it opens when it is needed first. s.mu is held.
 //
 // "An endpoint MAY avoid creating an encoder stream if it will not be used"
-// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-6
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-5
 func (c *conn) writeInstructions(s *critical, typ uint64, b []byte) error {
 	switch {
 	case len(b) == 0:

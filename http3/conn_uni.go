@@ -53,7 +53,7 @@ func (c *conn) handleType(typ uint64, rs *quic.ReceiveStream) error {
 		//
 		// "Receipt of a second instance of either stream type MUST be treated as a connection error of type
 		// H3_STREAM_CREATION_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-5
+		// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-3
 		c.mu.Lock()
 		isSecond := c.opened[typ]
 		c.opened[typ] = true

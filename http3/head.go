@@ -85,12 +85,12 @@ func (s *section) checkTarget() error {
 	// "This pseudo-header field MUST NOT be empty for "http" or "https" URIs; "http" or "https" URIs that do not contain a path
 	// component MUST include a value of / (ASCII 0x2f). An OPTIONS request that does not include a path component includes the
 	// value * (ASCII 0x2a) for the :path pseudo-header field"
-	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.8.2
 	//
 	// "Contains the path and query parts of the target URI (the "path-absolute" production and optionally a ? character (ASCII
 	// 0x3f) followed by the "query" production": neither can have a space, which would end the target in a request line of
 	// HTTP/1.1, or a fragment.
-	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.8.1
 	if !strings.HasPrefix(s.path, "/") && !(s.path == "*" && s.method == http.MethodOptions) || strings.ContainsAny(s.path, " #") {
 		return malformed("pseudo-header field :path is %q", s.path)
 	}

@@ -70,7 +70,7 @@ var malformedRequests = map[string][]string{
 	"invalid scheme": {":method", "GET", ":scheme", "1x", ":authority", "a", ":path", "/"},
 	// "This pseudo-header field MUST NOT be empty for "http" or "https" URIs; "http" or "https" URIs that do not contain a path
 	// component MUST include a value of / (ASCII 0x2f)."
-	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.8.2
 	"empty :path":    {":method", "GET", ":scheme", "https", ":authority", "a", ":path", ""},
 	"relative :path": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "x"},
 	":path * of GET": {":method", "GET", ":scheme", "https", ":authority", "a", ":path", "*"},

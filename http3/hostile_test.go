@@ -102,7 +102,7 @@ func TestConnectionIsNotKeptByHandler(t *testing.T) {
 //
 // "An endpoint MAY send multiple GOAWAY frames indicating different identifiers, but the identifier in each frame MUST NOT be
 // greater than the identifier in any previous frame"
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
 func TestShutdownTwice(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(started); <-release }), nil)
@@ -178,7 +178,7 @@ func TestLimitBlockedTrailers(t *testing.T) {
 // could be taken for something else.
 //
 // ""path-absolute" production and optionally a ? character (ASCII 0x3f) followed by the "query" production"
-// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.16.1
+// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.1-2.8.1
 func TestPathWithSpace(t *testing.T) {
 	s := serve(t, nil, http.HandlerFunc(echo), nil)
 	c := dialRaw(t, s)

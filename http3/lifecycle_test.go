@@ -77,7 +77,7 @@ func wantGoAway(t testing.TB, s *quic.ReceiveStream, id uint64) {
 // the responses have arrived.
 //
 // "An endpoint that completes a graceful shutdown SHOULD use the H3_NO_ERROR error code when closing the connection."
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-12
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-11
 func TestShutdown(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
 		started, release := make(chan struct{}), make(chan struct{})

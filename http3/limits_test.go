@@ -72,7 +72,7 @@ func varint7(n int) (b []byte) {
 //
 // "If a decoder encounters more blocked streams than it promised to support, it MUST treat this as a connection error of type
 // QPACK_DECOMPRESSION_FAILED."
-// https://www.rfc-editor.org/rfc/rfc9204#section-2.1.2-5
+// https://www.rfc-editor.org/rfc/rfc9204#section-2.1.2-4
 func TestLimitBlockedStreams(t *testing.T) {
 	s := serve(t, nil, http.HandlerFunc(echo), func(s *Server) { s.MaxBlockedStreams = 2 })
 	c := dialRaw(t, s)

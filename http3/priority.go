@@ -17,7 +17,7 @@ type Priority struct {
 //
 // "When receiving an HTTP request that does not carry these priority parameters, a server SHOULD act as if their default values
 // were specified."
-// https://www.rfc-editor.org/rfc/rfc9218#section-4-4
+// https://www.rfc-editor.org/rfc/rfc9218#section-4-5
 var defaultPriority = Priority{Urgency: 3}
 
 // parse parses the value of a field Priority, or of a PRIORITY_UPDATE frame. Parameters that are absent keep their value

@@ -47,7 +47,7 @@ type requests struct {
 //
 // "An endpoint that is attempting to gracefully shut down a connection can send a GOAWAY frame with a value set to the maximum
 // possible value (2^62-4 for servers, 2^62-1 for clients)."
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-9
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
 const noLimit quic.StreamID = 1<<62 - 4
 
 func newServerConn(srv *Server, qc *quic.Conn) *serverConn {
@@ -121,7 +121,7 @@ func (sc *serverConn) closeIdle() {
 		return
 	}
 	// "When either endpoint chooses to close the HTTP/3 connection, the terminating endpoint SHOULD first send a GOAWAY frame"
-	// https://www.rfc-editor.org/rfc/rfc9114#section-3.3-6
+	// https://www.rfc-editor.org/rfc/rfc9114#section-3.3-5
 	_ = sc.sendGoAway(next) // the connection ends anyway
 	_ = sc.qc.CloseWithError(uint64(ErrCodeNoError), "idle")
 }
@@ -135,7 +135,7 @@ func (sc *serverConn) sendGoAway(id quic.StreamID) error {
 // "After allowing time for any in-flight requests or pushes to arrive, the endpoint can send another GOAWAY frame indicating
 // which requests or pushes it might accept before the end of the connection. This ensures that a connection can be cleanly shut
 // down without losing requests."
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-9
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
 func (sc *serverConn) shutdown(ctx context.Context) {
 	if err := sc.announceShutdown(); err != nil {
 		return
@@ -162,7 +162,7 @@ func (sc *serverConn) shutdown(ctx context.Context) {
 	_ = sc.qc.Flush(ctx) // what is not acknowledged by then is lost
 	if ctx.Err() == nil {
 		// "An endpoint that completes a graceful shutdown SHOULD use the H3_NO_ERROR error code when closing the connection."
-		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-12
+		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-11
 		_ = sc.qc.CloseWithError(uint64(ErrCodeNoError), "")
 	}
 }
@@ -171,7 +171,7 @@ func (sc *serverConn) shutdown(ctx context.Context) {
 //
 // "An endpoint MAY send multiple GOAWAY frames indicating different identifiers, but the identifier in each frame MUST NOT be
 // greater than the identifier in any previous frame"
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
 func (sc *serverConn) announceShutdown() error {
 	sc.reqs.mu.Lock()
 	defer sc.reqs.mu.Unlock() // so that the second frame of another shutdown does not come before
@@ -286,7 +286,7 @@ func (sc *serverConn) handlePushID(typ uint64, payload []byte) error {
 	case typ == frame.GoAway && sc.hasGoAway && id > sc.goAway:
 		// "Receiving a GOAWAY containing a larger identifier than previously received MUST be treated as a connection error of type
 		// H3_ID_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
+		// https://www.rfc-editor.org/rfc/rfc9114#section-5.2-7
 		return connErrorf(ErrCodeIDError, "GOAWAY with ID %d after one with %d", id, sc.goAway)
 	case typ == frame.MaxPushID && id < sc.maxPush:
 		// "receipt of a MAX_PUSH_ID frame that contains a smaller value than previously received MUST be treated as a connection

@@ -9,7 +9,7 @@ import (
 //
 // "Holding PRIORITY_UPDATE frames for each stream requires server resources, which can be bounded by local implementation
 // policy."
-// https://www.rfc-editor.org/rfc/rfc9218#section-7-5
+// https://www.rfc-editor.org/rfc/rfc9218#section-7-4
 const maxWaitingPriorities = 100
 
 // setPriority applies the priority of a request, which a PRIORITY_UPDATE frame overrides that has arrived before.
@@ -58,12 +58,12 @@ func (sc *serverConn) handlePriorityUpdate(typ uint64, payload []byte) error {
 	case typ == frame.PriorityUpdatePush:
 		// "If a server receives a PRIORITY_UPDATE (type=0xF0701) with a push ID that is greater than the maximum push ID or that
 		// has not yet been promised, this MUST be treated as a connection error of type H3_ID_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-9
+		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-7
 		return connErrorf(ErrCodeIDError, "PRIORITY_UPDATE for push %d, which was not promised", id)
 	case id%4 != 0:
 		// "If a server receives a PRIORITY_UPDATE (type=0xF0700) for a stream ID that is not a request stream, this MUST be
 		// treated as a connection error of type H3_ID_ERROR."
-		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-8
+		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-6
 		return connErrorf(ErrCodeIDError, "PRIORITY_UPDATE for stream %d, which is no request", id)
 	}
 	p := defaultPriority

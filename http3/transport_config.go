@@ -54,7 +54,7 @@ func (t *Transport) newConnConfig() *connConfig {
 //
 // "HTTP clients are expected to request that the transport keep connections open while there are responses outstanding for
 // requests or server pushes"
-// https://www.rfc-editor.org/rfc/rfc9114#section-5.1-1
+// https://www.rfc-editor.org/rfc/rfc9114#section-5.1-2
 const keepAlive = 10 * time.Second
 
 // quicConfig returns the configuration of connections.
