@@ -5,6 +5,7 @@ package http3
 import (
 	"errors"
 	"io"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 
@@ -235,18 +236,24 @@ func TestClientStopsMalformedResponse(t *testing.T) {
 func TestClientEarlyResponse(t *testing.T) {
 	s := listenRaw(t, nil)
 	tr := newTransport(t, nil, nil)
-	body, w := io.Pipe()
-	done := begin(tr, newRequest(t, "POST", s.url(), body))
+	wrote := make(chan struct{})
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(wrote) }}
+	req := newRequest(t, "POST", s.url(), endless{})
+	done := begin(tr, req.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
 	c, _ := s.accept()
-	_, err := w.Write([]byte("begin"))
-	require.NoError(t, err)
 	st := c.next()
 	require.NoError(t, st.StopSending(frame.NoError))
+	<-wrote // the client has given up sending the body
 	st.answer("enough")
 	r := <-done
 	require.NoError(t, r.err)
 	require.Equal(t, "enough", readBody(t, r.resp))
 }
+
+// endless is a body without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 // A response to HEAD, or with status 204 or 304, has no content, whatever its Content-Length.
 func TestClientNoContent(t *testing.T) {

@@ -35,7 +35,8 @@ type Server struct {
 	// Provider is the TLS implementation; nil means that of QUIC, or crypto/tls.
 	Provider tlsprovider.Provider
 	// QUIC configures the transport. Its fields TLS and Provider are not used if those above are set. Nil means the defaults,
-	// with 256 streams for each connection. ServeListener and ServeConn use the configuration that their argument has.
+	// with 256 streams for each connection. MaxIncomingUniStreams must be at least 3, if it is set. ServeListener and
+	// ServeConn use the configuration that their argument has.
 	QUIC *quic.Config
 
 	// ReadHeaderTimeout bounds the time that a request's header section may take to arrive after the stream was opened. 0 means

@@ -27,7 +27,7 @@ type Transport struct {
 	// Provider is the TLS implementation; nil means that of QUIC, or crypto/tls.
 	Provider tlsprovider.Provider
 	// QUIC configures connections. Its fields TLS and Provider are not used if those above are set. Nil means the defaults, and
-	// that idle connections are kept alive, for IdleConnTimeout.
+	// that idle connections are kept alive, for IdleConnTimeout. MaxIncomingUniStreams must be at least 3, if it is set.
 	QUIC *quic.Config
 
 	// Dial, if set, connects to addr, "host:port". cfg is complete, with the protocol "h3" and the server's name. The connection may be
