@@ -103,7 +103,7 @@ func soak(t *testing.T, p tlsprovider.Provider, server, client *Config, d time.D
 	wg.Wait()
 	t.Logf("%d rounds: %+v, then %+v", round, base, last)
 	require.LessOrEqual(t, last.handles, base.handles)
-	require.LessOrEqual(t, last.c.Handles, base.c.Handles)
+	require.LessOrEqual(t, last.c.Handles, base.c.Handles+1, "the client has a session for the next connection, unless the last one took it")
 	require.LessOrEqual(t, last.goroutines, base.goroutines+2, "the runtime's own vary")
 	// Pools and caches fill up to their limits, which are far below what the connections use in all.
 	const slack = 8 << 20
