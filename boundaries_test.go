@@ -73,7 +73,7 @@ func violations(p *pkg) (out []string) {
 			strings.HasPrefix(imp, module+"cgo/") && layer(p.ImportPath) > 2,
 			p.ImportPath == module+"quic" && imp == module+"tlsprovider/s2n",
 			strings.HasPrefix(imp, module+"tlsprovider/tlstest") && !strings.HasPrefix(p.ImportPath, module+"tlsprovider/tlstest"),
-			imp == module+"internal/testcert",
+			imp == module+"internal/testcert", imp == module+"internal/leaktest",
 			layer(imp) == 2 && layer(p.ImportPath) == 2 && !strings.HasPrefix(imp, p.ImportPath+"/"),
 			internal && layer(imp) == 2:
 			out = append(out, p.ImportPath+" imports "+imp)
@@ -141,6 +141,7 @@ func TestImportsPlanted(t *testing.T) {
 		{ImportPath: module + "quic", Imports: []string{module + "tlsprovider/tlstest/fake"}},
 		{ImportPath: module + "examples/echo", Imports: []string{module + "cgo/awslc"}},
 		{ImportPath: module + "examples/echo", Imports: []string{module + "internal/testcert"}},
+		{ImportPath: module + "quic", Imports: []string{module + "internal/leaktest"}},
 		{ImportPath: module + "tlsprovider/tlstest", Imports: []string{"github.com/stretchr/testify/require"}},
 		{ImportPath: module + "cgo/s2n", Imports: []string{module + "tlsprovider"}, TestImports: []string{module + "quic"}},
 		{ImportPath: module + "quic", Imports: []string{"crypto/tls"}},

@@ -14,6 +14,7 @@ import (
 var testDirs = map[string]string{
 	"quic": "quic", "core": "quic/internal/core", "sim": "quic/internal/sim", "streams": "quic/internal/streams",
 	"recovery": "quic/internal/recovery", "wire": "quic/internal/wire", "udp": "quic/internal/udp",
+	"varint": "internal/varint",
 	"native": "tlsprovider/native", "s2n": "tlsprovider/s2n",
 }
 

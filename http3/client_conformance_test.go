@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // int62 is a frame with an integer.
@@ -24,7 +25,7 @@ func TestClientConnectionErrors(t *testing.T) {
 	setting := func(kv ...uint64) []byte {
 		var p []byte
 		for _, v := range kv {
-			p = frame.AppendVarint(p, v)
+			p = varint.Append(p, v)
 		}
 		return frameBytes(frame.Settings, p)
 	}

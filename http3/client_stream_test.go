@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // extendedRequest returns an Extended CONNECT request.
@@ -88,7 +89,7 @@ func TestClientRefusesDatagrams(t *testing.T) {
 	done := begin(tr, newRequest(t, "GET", s.url(), nil))
 	c, _ := s.accept()
 	st := c.next()
-	require.NoError(t, c.SendDatagram(append(frame.AppendVarint(nil, uint64(st.ID())/4), 'x')))
+	require.NoError(t, c.SendDatagram(append(varint.Append(nil, uint64(st.ID())/4), 'x')))
 	st.wantStop(frame.DatagramError)
 	require.ErrorContains(t, (<-done).err, "datagram")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -16,7 +17,7 @@ import (
 func settingsFrame(v ...uint64) []byte {
 	var payload []byte
 	for _, n := range v {
-		payload = frame.AppendVarint(payload, n)
+		payload = varint.Append(payload, n)
 	}
 	return frameBytes(frame.Settings, payload)
 }

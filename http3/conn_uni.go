@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -31,7 +32,7 @@ func (c *conn) handleUni(rs *quic.ReceiveStream) {
 func readStreamType(rs *quic.ReceiveStream) (uint64, error) {
 	for want := 1; ; {
 		b, err := rs.Peek(want)
-		if typ, n := frame.ConsumeVarint(b); n > 0 {
+		if typ, n := varint.Consume(b); n > 0 {
 			_, err = rs.Discard(n)
 			return typ, err
 		}

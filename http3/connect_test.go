@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -65,7 +66,7 @@ func TestExtendedConnect(t *testing.T) {
 		settings, err := st.Settings(t.Context())
 		require.NoError(t, err)
 		require.True(t, settings.Datagrams)
-		require.NoError(t, c.SendDatagram(append(frame.AppendVarint(nil, uint64(req.ID())/4), "datagram"...)))
+		require.NoError(t, c.SendDatagram(append(varint.Append(nil, uint64(req.ID())/4), "datagram"...)))
 		got, err := st.ReceiveDatagram(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, "datagram", string(got))
@@ -131,8 +132,8 @@ func TestDatagramOfOrdinaryRequest(t *testing.T) {
 	// SHALL either drop that datagram silently or buffer it temporarily (on the order of a round trip) while awaiting the creation
 	// of the corresponding stream."
 	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-6
-	require.NoError(t, c.SendDatagram(frame.AppendVarint(nil, 1000)))
-	require.NoError(t, c.SendDatagram(frame.AppendVarint(nil, uint64(req.ID())/4)))
+	require.NoError(t, c.SendDatagram(varint.Append(nil, 1000)))
+	require.NoError(t, c.SendDatagram(varint.Append(nil, uint64(req.ID())/4)))
 	req.wantReset(frame.DatagramError)
 	// "Receipt of a QUIC DATAGRAM frame whose payload is too short to allow parsing the Quarter Stream ID field MUST be treated as an
 	// HTTP/3 connection error of type H3_DATAGRAM_ERROR (0x33)."
@@ -149,7 +150,7 @@ func TestLimitDatagrams(t *testing.T) {
 	for id := range quic.StreamID(30) {
 		c.openDatagrams(4*id, nil)
 		for i := range 100 {
-			must(c.handleDatagram(d, append(frame.AppendVarint(nil, uint64(id)), byte(i))))
+			must(c.handleDatagram(d, append(varint.Append(nil, uint64(id)), byte(i))))
 		}
 	}
 	require.Len(t, d.queues[0].waiting, maxDatagrams)
@@ -264,7 +265,7 @@ func TestStreamHijacker(t *testing.T) {
 		}
 	})
 	c := dialRaw(t, s)
-	raw := frame.AppendVarint(nil, 0x41)
+	raw := varint.Append(nil, 0x41)
 	b, err := io.ReadAll(c.sendAll(append(raw, "not a frame"...)))
 	require.NoError(t, err)
 	require.Equal(t, string(raw)+"not a frame", string(b))

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -152,7 +153,7 @@ func (c *conn) sendDatagram(id quic.StreamID, payload []byte) error {
 	if c.datagrams.Load() == nil || !c.settings().Datagrams {
 		return ErrDatagramsUnsupported
 	}
-	b := frame.AppendVarint(make([]byte, 0, 8+len(payload)), uint64(id)/4)
+	b := varint.Append(make([]byte, 0, 8+len(payload)), uint64(id)/4)
 	if err := c.qc.SendDatagram(append(b, payload...)); err != nil {
 		return c.closeError(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -20,7 +20,7 @@ type HTTPStreamer interface {
 func peekType(qs *quic.Stream) (uint64, error) {
 	for want := 1; ; {
 		b, err := qs.Peek(want)
-		if typ, n := frame.ConsumeVarint(b); n > 0 {
+		if typ, n := varint.Consume(b); n > 0 {
 			return typ, nil
 		}
 		if err != nil {

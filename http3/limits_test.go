@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -209,7 +210,7 @@ func TestLimitPriorityUpdates(t *testing.T) {
 	c := dialBare(t, s)
 	b := settingsFrame()
 	for i := range uint64(500) {
-		b = append(b, frameBytes(frame.PriorityUpdateRequest, append(frame.AppendVarint(nil, 4*i), "u=1"...))...)
+		b = append(b, frameBytes(frame.PriorityUpdateRequest, append(varint.Append(nil, 4*i), "u=1"...))...)
 	}
 	c.uni(frame.StreamControl, b)
 	require.Equal(t, "200", c.roundTrip(get("/")...).status)

@@ -6,12 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,42 +17,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/leaktest"
 	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/internal/testcert"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
 
-// TestMain fails if a test has left a goroutine of this module running.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := leftGoroutines(); code == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leftGoroutines returns the stacks of goroutines that do not end within a grace period.
-func leftGoroutines() (stacks string) {
-	for range 10_000 {
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		stacks = ""
-		for i, g := range strings.Split(string(buf), "\n\n") {
-			if i > 0 && strings.Contains(g, "pqquic/") {
-				stacks += g + "\n\n"
-			}
-		}
-		if stacks == "" {
-			break
-		}
-		runtime.Gosched()
-	}
-	return stacks
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var testPKI = sync.OnceValue(func() *testcert.Certificate { return testcert.New("localhost", "127.0.0.1") })
 
@@ -183,7 +155,7 @@ func (c *rawClient) uni(typ uint64, b []byte) *quic.SendStream {
 	c.Helper()
 	s, err := c.OpenUniStream(c.Context())
 	require.NoError(c, err)
-	_, err = s.Write(append(frame.AppendVarint(nil, typ), b...))
+	_, err = s.Write(append(varint.Append(nil, typ), b...))
 	require.NoError(c, err)
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -73,7 +74,7 @@ func TestPriorities(t *testing.T) {
 			control := c.uni(frame.StreamControl, settingsFrame())
 			update := func(m map[uint64]string) {
 				for id, value := range m {
-					_, err := control.Write(frameBytes(frame.PriorityUpdateRequest, append(frame.AppendVarint(nil, id), value...)))
+					_, err := control.Write(frameBytes(frame.PriorityUpdateRequest, append(varint.Append(nil, id), value...)))
 					require.NoError(t, err)
 				}
 				s.settle(m)

@@ -6,12 +6,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,39 +15,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/leaktest"
 	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic/internal/simnet"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// TestMain fails if a test has left a goroutine of this module running.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if left := leftGoroutines(); code == 0 && left != "" {
-		fmt.Fprintln(os.Stderr, "goroutines left behind:\n"+left)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// leftGoroutines returns the stacks of goroutines that do not end within a grace period.
-func leftGoroutines() (stacks string) {
-	for range 10_000 {
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		stacks = ""
-		for i, g := range strings.Split(string(buf), "\n\n") {
-			if i > 0 && strings.Contains(g, "pqquic/") {
-				stacks += g + "\n\n"
-			}
-		}
-		if stacks == "" {
-			break
-		}
-		runtime.Gosched()
-	}
-	return stacks
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const testProto = "pqquic-test"
 

@@ -3,8 +3,9 @@
 package frame
 
 import (
-	"encoding/binary"
 	"fmt"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // The types of frames (RFC 9114, 7.2, and RFC 9218, 7.2).
@@ -65,42 +66,6 @@ func errorf(code uint64, format string, args ...any) error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// MaxVarint is the largest value of a variable-length integer (RFC 9000, 16).
-const MaxVarint = 1<<62 - 1
-
-// AppendVarint appends v, which must not exceed MaxVarint, in its shortest encoding.
-func AppendVarint(b []byte, v uint64) []byte {
-	switch {
-	case v < 1<<6:
-		return append(b, byte(v))
-	case v < 1<<14:
-		return append(b, byte(v>>8)|0x40, byte(v))
-	case v < 1<<30:
-		return binary.BigEndian.AppendUint32(b, uint32(v)|0x80<<24)
-	case v <= MaxVarint:
-		return binary.BigEndian.AppendUint64(b, v|0xc0<<56)
-	}
-	panic("BUG: integer too large for its encoding")
-}
-
-// ConsumeVarint parses a variable-length integer. n is its length, or -1 if b is too short.
-func ConsumeVarint(b []byte) (v uint64, n int) {
-	if len(b) == 0 {
-		return 0, -1
-	}
-	switch n = 1 << (b[0] >> 6); {
-	case len(b) < n:
-		return 0, -1
-	case n == 1:
-		return uint64(b[0]), 1
-	case n == 2:
-		return uint64(b[0]&0x3f)<<8 | uint64(b[1]), 2
-	case n == 4:
-		return uint64(binary.BigEndian.Uint32(b) &^ (0xc0 << 24)), 4
-	}
-	return binary.BigEndian.Uint64(b) &^ (0xc0 << 56), 8
-}
-
 // A Header is the header of a frame, or of a capsule, which has the same form.
 type Header struct{ Type, Length uint64 }
 
@@ -118,11 +83,11 @@ func ParseHeader(b []byte) (h Header, n int) {
 	if len(b) >= 2 && b[0] < 1<<6 && b[1] < 1<<6 { // most headers
 		return Header{uint64(b[0]), uint64(b[1])}, 2
 	}
-	typ, n := ConsumeVarint(b)
+	typ, n := varint.Consume(b)
 	if n < 0 {
 		return h, -1
 	}
-	length, m := ConsumeVarint(b[n:])
+	length, m := varint.Consume(b[n:])
 	if m < 0 {
 		return h, -1
 	}
@@ -131,13 +96,13 @@ func ParseHeader(b []byte) (h Header, n int) {
 
 // AppendHeader appends the header of a frame.
 func AppendHeader(b []byte, typ, length uint64) []byte {
-	return AppendVarint(AppendVarint(b, typ), length)
+	return varint.Append(varint.Append(b, typ), length)
 }
 
 // AppendInt appends a frame whose payload is an integer, such as GOAWAY.
 func AppendInt(b []byte, typ, v uint64) []byte {
-	size := len(AppendVarint(make([]byte, 0, 8), v))
-	return AppendVarint(AppendHeader(b, typ, uint64(size)), v)
+	size := len(varint.Append(make([]byte, 0, 8), v))
+	return varint.Append(AppendHeader(b, typ, uint64(size)), v)
 }
 
 // ParseInt parses the payload of a frame that consists of an integer.
@@ -145,7 +110,7 @@ func ParseInt(payload []byte) (uint64, error) {
 	// "A frame payload that contains additional bytes after the identified fields or a frame payload that terminates before
 	// the end of the identified fields MUST be treated as a connection error of type H3_FRAME_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.1-5
-	v, n := ConsumeVarint(payload)
+	v, n := varint.Consume(payload)
 	if n != len(payload) {
 		return 0, errorf(FrameError, "the payload of a frame has %d bytes, which are not one integer", len(payload))
 	}
@@ -170,7 +135,7 @@ func ControlOnly(typ uint64) bool {
 
 // ParsePriorityUpdate parses the payload of a PRIORITY_UPDATE frame.
 func ParsePriorityUpdate(payload []byte) (id uint64, value []byte, err error) {
-	id, n := ConsumeVarint(payload)
+	id, n := varint.Consume(payload)
 	if n < 0 {
 		return 0, nil, errorf(FrameError, "PRIORITY_UPDATE has %d bytes, which is no stream ID", len(payload))
 	}
@@ -182,7 +147,7 @@ const maxQuarter = 1<<60 - 1
 
 // ParseDatagram parses an HTTP datagram in a QUIC datagram, and returns the ID of its stream.
 func ParseDatagram(b []byte) (stream uint64, payload []byte, err error) {
-	quarter, n := ConsumeVarint(b)
+	quarter, n := varint.Consume(b)
 	switch {
 	case n < 0:
 		// "Receipt of a QUIC DATAGRAM frame whose payload is too short to allow parsing the Quarter Stream ID field MUST be

@@ -6,29 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-)
 
-func TestVarint(t *testing.T) {
-	for _, v := range []uint64{0, 63, 64, 16383, 16384, 1<<30 - 1, 1 << 30, MaxVarint} {
-		b := AppendVarint(nil, v)
-		got, n := ConsumeVarint(append(b, 0xff))
-		require.Equal(t, len(b), n)
-		require.Equal(t, v, got)
-		for i := range b {
-			_, n := ConsumeVarint(b[:i])
-			require.Equal(t, -1, n)
-		}
-	}
-	// The examples of RFC 9000, A.1.
-	for in, want := range map[string]uint64{
-		"\xc2\x19\x7c\x5e\xff\x14\xe8\x8c": 151_288_809_941_952_652, "\x9d\x7f\x3e\x7d": 494_878_333, "\x7b\xbd": 15_293,
-		"\x25": 37, "\x40\x25": 37,
-	} {
-		got, n := ConsumeVarint([]byte(in))
-		require.Equal(t, len(in), n)
-		require.Equal(t, want, got)
-	}
-}
+	"github.com/pqquic/pqquic/internal/varint"
+)
 
 func TestHeader(t *testing.T) {
 	for _, h := range []Header{{0, 0}, {1, 63}, {1, 64}, {0x33, 5}, {64, 1}, {PriorityUpdateRequest, 1 << 40}} {
@@ -77,7 +57,7 @@ func TestSettings(t *testing.T) {
 
 	many := make([]byte, 0, 200)
 	for i := range uint64(maxSettings + 1) {
-		many = AppendVarint(AppendVarint(many, 0x1000+i), 0)
+		many = varint.Append(varint.Append(many, 0x1000+i), 0)
 	}
 	_, err = ParseSettings(many)
 	requireCode(t, ExcessiveLoad, err)
@@ -95,7 +75,7 @@ func TestSplitter(t *testing.T) {
 		for p := stream; len(p) > 0; {
 			n := min(size, len(p))
 			require.NoError(t, s.Split(p[:n], func(typ uint64, payload []byte) error {
-				out = append(out, string(AppendVarint(nil, typ))+string(payload))
+				out = append(out, string(varint.Append(nil, typ))+string(payload))
 				return nil
 			}))
 			p = p[n:]
@@ -123,7 +103,7 @@ func TestSplitterLimits(t *testing.T) {
 		requireCode(t, code, s.Split(AppendHeader(nil, typ, limit+1), ignore))
 	}
 	var s Splitter
-	require.NoError(t, s.Split(AppendHeader(nil, 0x21, MaxVarint), ignore))
+	require.NoError(t, s.Split(AppendHeader(nil, 0x21, varint.Max), ignore))
 	require.NoError(t, s.Split(make([]byte, 1<<20), ignore))
 	require.Nil(t, s.kept, "an unknown frame is not kept")
 	require.True(t, s.IsPartial())
@@ -141,7 +121,7 @@ func TestDatagram(t *testing.T) {
 	// "Receipt of an HTTP/3 Datagram that includes a larger value MUST be treated as an HTTP/3 connection error of type
 	// H3_DATAGRAM_ERROR (0x33)."
 	// https://www.rfc-editor.org/rfc/rfc9297#section-2.1-3.2.1
-	for _, b := range [][]byte{nil, {0xc0, 1}, AppendVarint(nil, 1<<60)} {
+	for _, b := range [][]byte{nil, {0xc0, 1}, varint.Append(nil, 1<<60)} {
 		_, _, err := ParseDatagram(b)
 		requireCode(t, DatagramError, err)
 	}
@@ -173,7 +153,7 @@ func FuzzSplitter(f *testing.F) {
 			for p := stream; len(p) > 0 && err == nil; {
 				n := min(size, len(p))
 				err = s.Split(p[:n], func(typ uint64, payload []byte) error {
-					frames = append(frames, append(AppendVarint(nil, typ), payload...))
+					frames = append(frames, append(varint.Append(nil, typ), payload...))
 					return nil
 				})
 				require.LessOrEqual(t, len(s.kept), MaxHeader+MaxSettingsFrame)

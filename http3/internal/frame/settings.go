@@ -1,6 +1,10 @@
 package frame
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/pqquic/pqquic/internal/varint"
+)
 
 // The identifiers of settings (RFC 9114, 7.2.4.1; RFC 9204, 5; RFC 9220, 3; RFC 9297, 2.1.1).
 const (
@@ -41,11 +45,11 @@ func ParseSettings(payload []byte) (*List, error) {
 	l := Initial()
 	var seen [maxSettings]uint64
 	for count := 0; len(payload) > 0; count++ {
-		id, n := ConsumeVarint(payload)
+		id, n := varint.Consume(payload)
 		if n < 0 {
 			return nil, errorf(FrameError, "SETTINGS ends within an identifier")
 		}
-		value, m := ConsumeVarint(payload[n:])
+		value, m := varint.Consume(payload[n:])
 		if m < 0 {
 			return nil, errorf(FrameError, "SETTINGS ends within setting %#x", id)
 		}
@@ -111,11 +115,11 @@ func (l *List) set(id, value uint64) error {
 // https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8
 func (l *List) Append(b []byte, seed uint64) []byte {
 	payload := make([]byte, 0, 128)
-	add := func(id, value uint64) { payload = AppendVarint(AppendVarint(payload, id), value) }
+	add := func(id, value uint64) { payload = varint.Append(varint.Append(payload, id), value) }
 	if l.QPACKMaxTableCapacity > 0 {
 		add(SettingQPACKMaxTableCapacity, l.QPACKMaxTableCapacity)
 	}
-	if l.MaxFieldSectionSize <= MaxVarint {
+	if l.MaxFieldSectionSize <= varint.Max {
 		add(SettingMaxFieldSectionSize, l.MaxFieldSectionSize)
 	}
 	if l.QPACKBlockedStreams > 0 {

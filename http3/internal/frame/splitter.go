@@ -1,5 +1,7 @@
 package frame
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // A Splitter divides the bytes of a control stream into frames. The bytes may come in any pieces. It keeps at most one
 // incomplete frame of a known type, which is bounded by Limit.
 type Splitter struct {
@@ -18,7 +20,7 @@ func Limit(typ uint64) (limit uint64, known bool) {
 	case typ == PriorityUpdateRequest, typ == PriorityUpdatePush:
 		return 512, true
 	case typ == Data, typ == Headers, typ == PushPromise, IsHTTP2(typ):
-		return MaxVarint, true // an error, whatever their length
+		return varint.Max, true // an error, whatever their length
 	}
 	return 0, false
 }
@@ -58,7 +60,7 @@ func (s *Splitter) one(b []byte, frame func(typ uint64, payload []byte) error) (
 	}
 	limit, known := Limit(h.Type)
 	switch {
-	case !known, limit == MaxVarint:
+	case !known, limit == varint.Max:
 		s.skip = h.Length
 		return n, frame(h.Type, nil)
 	case h.Length > limit && h.Type == Settings, h.Length > limit && h.Type >= PriorityUpdateRequest:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -30,7 +31,7 @@ func TestPeerBreaksARuleOfAckFrequency(t *testing.T) {
 		// connection error of type PROTOCOL_VIOLATION." (draft-ietf-quic-ack-frequency, ACK_FREQUENCY Frame)
 		{"a delay below min_ack_delay", true, wire.AckFrequency{Threshold: 9, MaxDelay: 999}, wire.ProtocolViolation},
 		{"a delay of 2^14 ms", true, wire.AckFrequency{Threshold: 9, MaxDelay: 1000 << 14}, wire.ProtocolViolation},
-		{"a delay of 2^62-1", true, wire.AckFrequency{Threshold: 9, MaxDelay: wire.MaxVarint}, wire.ProtocolViolation},
+		{"a delay of 2^62-1", true, wire.AckFrequency{Threshold: 9, MaxDelay: varint.Max}, wire.ProtocolViolation},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := connected(t, rigOptions{server: func(c *Config) { c.AckFrequency = tt.use }})

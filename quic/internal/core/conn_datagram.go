@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -86,8 +87,8 @@ func (c *Conn) MaxDatagram() int {
 	// A frame that fills its packet needs no length. The packet number has up to four bytes.
 	packet := c.loss.Path().MaxDatagramSize() - 1 - c.ids.dst().Len() - 4 - tlsprovider.TagLen
 	n := packet - 1
-	if accepted := int(min(c.ext.datagrams.peerMax, wire.MaxVarint)); accepted <= packet+maxLengthSize {
-		n = min(n, accepted-1-wire.SizeVarint(uint64(accepted)))
+	if accepted := int(min(c.ext.datagrams.peerMax, varint.Max)); accepted <= packet+maxLengthSize {
+		n = min(n, accepted-1-varint.Size(uint64(accepted)))
 	}
 	return max(n, 0)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
@@ -67,7 +68,7 @@ func TestLargestDatagram(t *testing.T) {
 	for _, tt := range []struct {
 		accepts uint64
 		want    int
-	}{{wire.MaxVarint, inPacket}, {65535, inPacket}, {inPacket + 3, inPacket}, {inPacket + 2, inPacket - 1}, {63, 61}, {3, 1}, {2, 0}} {
+	}{{varint.Max, inPacket}, {65535, inPacket}, {inPacket + 3, inPacket}, {inPacket + 2, inPacket - 1}, {63, 61}, {3, 1}, {2, 0}} {
 		r := connected(t, rigOptions{server: func(c *Config) { c.MaxDatagramFrame = tt.accepts }})
 		require.Equal(t, tt.want, r.client.MaxDatagram(), "%d", tt.accepts)
 		var tooLarge *DatagramTooLargeError

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -121,7 +122,7 @@ func TestBusyConnectionFreesPackets(t *testing.T) {
 			first = weak.Make(p)
 		}
 	}
-	ack := wire.AppendVarint([]byte{byte(wire.FrameAck)}, uint64(r.client.loss.NextNumber(recovery.SpaceApp)-1))
+	ack := varint.Append([]byte{byte(wire.FrameAck)}, uint64(r.client.loss.NextNumber(recovery.SpaceApp)-1))
 	r.sayBytes(tlsprovider.Client, recovery.SpaceApp, append(ack, 0, 0, packets-1)) // delay, more ranges, first range
 	require.Zero(t, r.client.loss.Path().BytesInFlight())
 	runtime.GC()

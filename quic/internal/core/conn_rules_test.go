@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -70,7 +71,7 @@ func TestPeerBreaksARule(t *testing.T) {
 		// "Receipt of a frame that permits opening of a stream larger than this limit MUST be treated as a connection
 		// error of type FRAME_ENCODING_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.11-5.2.1
-		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, wire.AppendVarint(nil, 1<<60+1)...), wire.FrameEncodingError},
+		{"MAX_STREAMS above 2^60", server, nil, append([]byte{0x12}, varint.Append(nil, 1<<60+1)...), wire.FrameEncodingError},
 		// "An endpoint that receives a STOP_SENDING frame for a receive-only stream MUST terminate the connection
 		// with error STREAM_STATE_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9000#section-19.5-2

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -35,7 +36,7 @@ func (s *cryptoSend) appendFrames(b []byte, room int, rec []byte) ([]byte, []byt
 		r := s.next()
 		n := r.End - r.Start
 		// The overhead is type, offset and length. Two bytes are enough for the length of any frame.
-		overhead := int64(1 + wire.SizeVarint(uint64(r.Start)) + 2)
+		overhead := int64(1 + varint.Size(uint64(r.Start)) + 2)
 		if most := int64(room) - overhead; n > most {
 			n = most
 		}

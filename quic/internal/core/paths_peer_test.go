@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -141,5 +142,5 @@ func (r *rig) unusedID() func(header []byte) {
 
 // ackFrame returns an ACK frame for one packet.
 func ackFrame(pn wire.PacketNumber) []byte {
-	return append(wire.AppendVarint([]byte{byte(wire.FrameAck)}, uint64(pn)), 0, 0, 0)
+	return append(varint.Append([]byte{byte(wire.FrameAck)}, uint64(pn)), 0, 0, 0)
 }

@@ -1,7 +1,7 @@
 package core
 
 import (
-	"github.com/pqquic/pqquic/quic/internal/wire"
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // A sent packet's record lists the information that the packet carried, so that it can be sent again, in
@@ -24,16 +24,16 @@ const (
 func appendRecord0(rec []byte, kind byte) []byte { return append(rec, kind) }
 
 func appendRecord1(rec []byte, kind byte, v uint64) []byte {
-	return wire.AppendVarint(append(rec, kind), v)
+	return varint.Append(append(rec, kind), v)
 }
 
 func appendRecord2(rec []byte, kind byte, v, w uint64) []byte {
-	return wire.AppendVarint(wire.AppendVarint(append(rec, kind), v), w)
+	return varint.Append(varint.Append(append(rec, kind), v), w)
 }
 
 // consumeRecordVarint reads a number that this package wrote.
 func consumeRecordVarint(rec []byte) (uint64, []byte) {
-	v, n := wire.ConsumeVarint(rec)
+	v, n := varint.Consume(rec)
 	if n < 0 {
 		panic("BUG: broken sent packet record")
 	}

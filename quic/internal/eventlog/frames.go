@@ -3,6 +3,7 @@ package eventlog
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -141,7 +142,7 @@ func (l *Log) controlFrame(f wire.Frame, b []byte) {
 // unknownFrame writes the type of the frame at the beginning of b, or the first byte of a type that is cut off.
 func (l *Log) unknownFrame(b []byte) {
 	l.str("frame_type", "unknown")
-	t, n := wire.ConsumeVarint(b)
+	t, n := varint.Consume(b)
 	if n < 0 {
 		t = uint64(b[0])
 	}

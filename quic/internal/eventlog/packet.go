@@ -3,6 +3,7 @@ package eventlog
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -32,7 +33,7 @@ func (l *Log) packet(compatible, draft string, e *core.TraceEvent) {
 	} else if inv, ok := wire.ParseInvariant(e.Header, 0); ok {
 		l.longHeader(&inv)
 		if e.Space == recovery.SpaceInitial {
-			if n, size := wire.ConsumeVarint(e.Header[inv.Len:]); size > 0 && n > 0 {
+			if n, size := varint.Consume(e.Header[inv.Len:]); size > 0 && n > 0 {
 				l.token("", int(n))
 			}
 		}

@@ -6,12 +6,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
 // never is a threshold that is not reached.
-const never = wire.MaxVarint
+const never = varint.Max
 
 // The tables of draft-ietf-quic-ack-frequency, Examples: acknowledgements are only sent due to reordering.
 func TestAckFrequencyReordering(t *testing.T) {

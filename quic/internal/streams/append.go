@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -28,7 +29,7 @@ func put[F frame](p *packer, v *recovery.SentVal, f F, kind byte, arg uint64) bo
 		return false
 	}
 	p.b = f.Append(p.b)
-	p.rec = wire.AppendVarint(append(p.rec, kind), arg)
+	p.rec = varint.Append(append(p.rec, kind), arg)
 	v.SetSent(p.pn)
 	return true
 }

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -25,13 +26,13 @@ func appendDataRecord(rec []byte, id ID, off, n int64, fin bool) []byte {
 	if fin {
 		kind = recDataFin
 	}
-	rec = wire.AppendVarint(append(rec, kind), uint64(id))
-	return wire.AppendVarint(wire.AppendVarint(rec, uint64(off)), uint64(n))
+	rec = varint.Append(append(rec, kind), uint64(id))
+	return varint.Append(varint.Append(rec, uint64(off)), uint64(n))
 }
 
 // next reads a number that this package wrote.
 func next(rec []byte, at *int) uint64 {
-	v, n := wire.ConsumeVarint(rec[*at:])
+	v, n := varint.Consume(rec[*at:])
 	if n < 0 {
 		panic("BUG: broken record of a sent packet")
 	}

@@ -1,6 +1,6 @@
-// Package wire encodes and decodes the contents of datagrams: variable-length integers, packet headers,
-// frames and transport parameters (RFC 8999, RFC 9000). It checks the format of each element. Its users
-// check the meaning, and whether the element is allowed at the time.
+// Package wire encodes and decodes the contents of datagrams: packet headers, frames and transport
+// parameters (RFC 8999, RFC 9000). It checks the format of each element. Its users check the meaning, and
+// whether the element is allowed at the time.
 //
 // Parsers process bytes that a peer chose. They never panic, and never allocate in proportion to a length
 // field. Functions named Consume… return the number of bytes consumed, or -1 if the input is malformed; the

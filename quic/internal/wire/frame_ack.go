@@ -1,12 +1,14 @@
 package wire
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // ECNCounts are the ECN counts of an ACK frame.
 type ECNCounts struct {
 	ECT0, ECT1, CE uint64
 }
 
 func (c *ECNCounts) size() int {
-	return SizeVarint(c.ECT0) + SizeVarint(c.ECT1) + SizeVarint(c.CE)
+	return varint.Size(c.ECT0) + varint.Size(c.ECT1) + varint.Size(c.CE)
 }
 
 func (c *ECNCounts) append(b []byte) []byte { return appendVarints(b, c.ECT0, c.ECT1, c.CE) }
@@ -62,8 +64,8 @@ func (f *Ack) Ranges(yield func(PNRange) bool) {
 	end := f.Largest + 1
 	start := f.Largest - PacketNumber(f.first)
 	for b := f.ranges; yield(PNRange{start, end}) && len(b) > 0; {
-		gap, n := ConsumeVarint(b)
-		length, m := ConsumeVarint(b[n:])
+		gap, n := varint.Consume(b)
+		length, m := varint.Consume(b[n:])
 		b = b[n+m:]
 		end = start - PacketNumber(gap) - 1
 		start = end - PacketNumber(length) - 1
@@ -72,8 +74,8 @@ func (f *Ack) Ranges(yield func(PNRange) bool) {
 
 // Size is the length that Append adds.
 func (f Ack) Size() int {
-	n := 1 + SizeVarint(uint64(f.Largest)) + SizeVarint(f.Delay) + SizeVarint(f.count) +
-		SizeVarint(f.first) + len(f.ranges)
+	n := 1 + varint.Size(uint64(f.Largest)) + varint.Size(f.Delay) + varint.Size(f.count) +
+		varint.Size(f.first) + len(f.ranges)
 	if f.HasECN {
 		n += f.ECN.size()
 	}
@@ -102,7 +104,7 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	}
 	last := ranges[len(ranges)-1]
 	largest, first := uint64(last.End-1), uint64(last.End-1-last.Start)
-	size := 1 + SizeVarint(largest) + SizeVarint(delay) + 2 + SizeVarint(first)
+	size := 1 + varint.Size(largest) + varint.Size(delay) + 2 + varint.Size(first)
 	if ecn != nil {
 		size += ecn.size()
 	}
@@ -112,7 +114,7 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	count := 0
 	for i := len(ranges) - 2; i >= 0; i-- {
 		gap, length := ackRange(ranges, i)
-		if size += SizeVarint(gap) + SizeVarint(length); size > room || count == maxAckRanges {
+		if size += varint.Size(gap) + varint.Size(length); size > room || count == maxAckRanges {
 			break
 		}
 		count++
@@ -120,7 +122,7 @@ func AppendAck(b []byte, ranges []PNRange, delay uint64, ecn *ECNCounts, room in
 	b = appendVarints(b, ackType(ecn != nil), largest, delay, uint64(count), first)
 	for i := len(ranges) - 2; i >= len(ranges)-1-count; i-- {
 		gap, length := ackRange(ranges, i)
-		b = AppendVarint(AppendVarint(b, gap), length)
+		b = varint.Append(varint.Append(b, gap), length)
 	}
 	if ecn != nil {
 		b = ecn.append(b)

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // collect returns the ranges of a frame in ascending order, as AppendAck takes them.
@@ -29,7 +31,7 @@ func TestAppendAck(t *testing.T) {
 		{"smallest gap", []PNRange{{0, 1}, {2, 3}}, nil, "02 02 05 01 00 00 00"},
 		{"two ranges", []PNRange{{1, 5}, {10, 12}}, nil, "02 0b 05 01 01 04 03"},
 		{"ECN", []PNRange{{7, 8}}, &ECNCounts{1, 2, 3}, "03 07 05 00 00 01 02 03"},
-		{"largest number", []PNRange{{0, 1}, {MaxVarint, MaxVarint + 1}}, nil,
+		{"largest number", []PNRange{{0, 1}, {varint.Max, varint.Max + 1}}, nil,
 			"02 ffffffffffffffff 05 01 00 fffffffffffffffd 00"},
 	} {
 		b := AppendAck(nil, tt.ranges, 5, tt.ecn, 1200)

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // NewConnectionID is a NEW_CONNECTION_ID frame.
 type NewConnectionID struct {
 	Seq, RetirePriorTo uint64
@@ -33,7 +35,7 @@ func ConsumeNewConnectionID(b []byte) (f NewConnectionID, n int) {
 
 // Size is the length that Append adds.
 func (f NewConnectionID) Size() int {
-	return 1 + SizeVarint(f.Seq) + SizeVarint(f.RetirePriorTo) + 1 + f.ConnID.Len() + 16
+	return 1 + varint.Size(f.Seq) + varint.Size(f.RetirePriorTo) + 1 + f.ConnID.Len() + 16
 }
 
 // Append appends the frame.
@@ -55,7 +57,7 @@ func ConsumeRetireConnectionID(b []byte) (f RetireConnectionID, n int) {
 }
 
 // Size is the length that Append adds.
-func (f RetireConnectionID) Size() int { return 1 + SizeVarint(f.Seq) }
+func (f RetireConnectionID) Size() int { return 1 + varint.Size(f.Seq) }
 
 // Append appends the frame.
 func (f RetireConnectionID) Append(b []byte) []byte {
@@ -114,7 +116,7 @@ func ConsumeAckFrequency(b []byte) (f AckFrequency, n int) {
 
 // Size is the length that Append adds.
 func (f AckFrequency) Size() int {
-	return 2 + SizeVarint(f.Seq) + SizeVarint(f.Threshold) + SizeVarint(f.MaxDelay) + SizeVarint(f.Reordering)
+	return 2 + varint.Size(f.Seq) + varint.Size(f.Threshold) + varint.Size(f.MaxDelay) + varint.Size(f.Reordering)
 }
 
 // Append appends the frame.

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // ResetStream is a RESET_STREAM frame.
 type ResetStream struct {
 	ID, Code, FinalSize uint64
@@ -15,7 +17,7 @@ func ConsumeResetStream(b []byte) (f ResetStream, n int) {
 
 // Size is the length that Append adds.
 func (f ResetStream) Size() int {
-	return 1 + SizeVarint(f.ID) + SizeVarint(f.Code) + SizeVarint(f.FinalSize)
+	return 1 + varint.Size(f.ID) + varint.Size(f.Code) + varint.Size(f.FinalSize)
 }
 
 // Append appends the frame.
@@ -44,7 +46,7 @@ func ConsumeResetStreamAt(b []byte) (f ResetStreamAt, n int) {
 
 // Size is the length that Append adds.
 func (f ResetStreamAt) Size() int {
-	return 1 + SizeVarint(f.ID) + SizeVarint(f.Code) + SizeVarint(f.FinalSize) + SizeVarint(f.ReliableSize)
+	return 1 + varint.Size(f.ID) + varint.Size(f.Code) + varint.Size(f.FinalSize) + varint.Size(f.ReliableSize)
 }
 
 // Append appends the frame.
@@ -66,7 +68,7 @@ func ConsumeStopSending(b []byte) (f StopSending, n int) {
 }
 
 // Size is the length that Append adds.
-func (f StopSending) Size() int { return 1 + SizeVarint(f.ID) + SizeVarint(f.Code) }
+func (f StopSending) Size() int { return 1 + varint.Size(f.ID) + varint.Size(f.Code) }
 
 // Append appends the frame.
 func (f StopSending) Append(b []byte) []byte { return appendVarints(b, FrameStopSending, f.ID, f.Code) }
@@ -83,7 +85,7 @@ func ConsumeMaxData(b []byte) (f MaxData, n int) {
 }
 
 // Size is the length that Append adds.
-func (f MaxData) Size() int { return 1 + SizeVarint(f.Max) }
+func (f MaxData) Size() int { return 1 + varint.Size(f.Max) }
 
 // Append appends the frame.
 func (f MaxData) Append(b []byte) []byte { return appendVarints(b, FrameMaxData, f.Max) }
@@ -100,7 +102,7 @@ func ConsumeMaxStreamData(b []byte) (f MaxStreamData, n int) {
 }
 
 // Size is the length that Append adds.
-func (f MaxStreamData) Size() int { return 1 + SizeVarint(f.ID) + SizeVarint(f.Max) }
+func (f MaxStreamData) Size() int { return 1 + varint.Size(f.ID) + varint.Size(f.Max) }
 
 // Append appends the frame.
 func (f MaxStreamData) Append(b []byte) []byte {
@@ -135,7 +137,7 @@ func ConsumeMaxStreams(b []byte) (f MaxStreams, n int) {
 }
 
 // Size is the length that Append adds.
-func (f MaxStreams) Size() int { return 1 + SizeVarint(f.Max) }
+func (f MaxStreams) Size() int { return 1 + varint.Size(f.Max) }
 
 // Append appends the frame.
 func (f MaxStreams) Append(b []byte) []byte {
@@ -154,7 +156,7 @@ func ConsumeDataBlocked(b []byte) (f DataBlocked, n int) {
 }
 
 // Size is the length that Append adds.
-func (f DataBlocked) Size() int { return 1 + SizeVarint(f.Limit) }
+func (f DataBlocked) Size() int { return 1 + varint.Size(f.Limit) }
 
 // Append appends the frame.
 func (f DataBlocked) Append(b []byte) []byte { return appendVarints(b, FrameDataBlocked, f.Limit) }
@@ -171,7 +173,7 @@ func ConsumeStreamDataBlocked(b []byte) (f StreamDataBlocked, n int) {
 }
 
 // Size is the length that Append adds.
-func (f StreamDataBlocked) Size() int { return 1 + SizeVarint(f.ID) + SizeVarint(f.Limit) }
+func (f StreamDataBlocked) Size() int { return 1 + varint.Size(f.ID) + varint.Size(f.Limit) }
 
 // Append appends the frame.
 func (f StreamDataBlocked) Append(b []byte) []byte {
@@ -199,7 +201,7 @@ func ConsumeStreamsBlocked(b []byte) (f StreamsBlocked, n int) {
 }
 
 // Size is the length that Append adds.
-func (f StreamsBlocked) Size() int { return 1 + SizeVarint(f.Limit) }
+func (f StreamsBlocked) Size() int { return 1 + varint.Size(f.Limit) }
 
 // Append appends the frame.
 func (f StreamsBlocked) Append(b []byte) []byte {
@@ -215,7 +217,7 @@ func uniType(bidi uint64, uni bool) uint64 {
 
 func appendVarints(b []byte, vs ...uint64) []byte {
 	for _, v := range vs {
-		b = AppendVarint(b, v)
+		b = varint.Append(b, v)
 	}
 	return b
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // Crypto is a CRYPTO frame. Data is borrowed.
 type Crypto struct {
 	Offset uint64
@@ -17,7 +19,7 @@ func ConsumeCrypto(b []byte) (f Crypto, n int) {
 	r.varint()
 	f.Offset = r.varint()
 	f.Data = r.bytes(r.varint())
-	if f.Offset+uint64(len(f.Data)) > MaxVarint {
+	if f.Offset+uint64(len(f.Data)) > varint.Max {
 		return f, -1
 	}
 	return f, r.done()
@@ -25,13 +27,13 @@ func ConsumeCrypto(b []byte) (f Crypto, n int) {
 
 // Size is the length that Append adds.
 func (f Crypto) Size() int {
-	return 1 + SizeVarint(f.Offset) + SizeVarint(uint64(len(f.Data))) + len(f.Data)
+	return 1 + varint.Size(f.Offset) + varint.Size(uint64(len(f.Data))) + len(f.Data)
 }
 
 // Append appends the frame.
 func (f Crypto) Append(b []byte) []byte {
-	b = AppendVarint(append(b, byte(FrameCrypto)), f.Offset)
-	return append(AppendVarint(b, uint64(len(f.Data))), f.Data...)
+	b = varint.Append(append(b, byte(FrameCrypto)), f.Offset)
+	return append(varint.Append(b, uint64(len(f.Data))), f.Data...)
 }
 
 // Stream is a STREAM frame. Data is borrowed.
@@ -63,7 +65,7 @@ func ConsumeStream(b []byte) (f Stream, n int) {
 		length = r.varint()
 	}
 	f.Data = r.bytes(length)
-	if f.Offset+uint64(len(f.Data)) > MaxVarint {
+	if f.Offset+uint64(len(f.Data)) > varint.Max {
 		return f, -1
 	}
 	return f, r.done()
@@ -71,12 +73,12 @@ func ConsumeStream(b []byte) (f Stream, n int) {
 
 // Overhead returns the number of bytes that Append adds to n bytes of data.
 func (f Stream) Overhead(n int) int {
-	size := 1 + SizeVarint(f.ID)
+	size := 1 + varint.Size(f.ID)
 	if f.Offset > 0 {
-		size += SizeVarint(f.Offset)
+		size += varint.Size(f.Offset)
 	}
 	if !f.ToEnd {
-		size += SizeVarint(uint64(n))
+		size += varint.Size(uint64(n))
 	}
 	return size
 }
@@ -101,12 +103,12 @@ func (f Stream) AppendHeader(b []byte, n int) []byte {
 	if f.Offset > 0 {
 		t |= 4
 	}
-	b = AppendVarint(append(b, byte(t)), f.ID)
+	b = varint.Append(append(b, byte(t)), f.ID)
 	if f.Offset > 0 {
-		b = AppendVarint(b, f.Offset)
+		b = varint.Append(b, f.Offset)
 	}
 	if !f.ToEnd {
-		b = AppendVarint(b, uint64(n))
+		b = varint.Append(b, uint64(n))
 	}
 	return b
 }
@@ -140,7 +142,7 @@ func (f Datagram) Size() int {
 	if f.ToEnd {
 		return 1 + len(f.Data)
 	}
-	return 1 + SizeVarint(uint64(len(f.Data))) + len(f.Data)
+	return 1 + varint.Size(uint64(len(f.Data))) + len(f.Data)
 }
 
 // Append appends the frame.
@@ -148,7 +150,7 @@ func (f Datagram) Append(b []byte) []byte {
 	if f.ToEnd {
 		return append(append(b, byte(FrameDatagram)), f.Data...)
 	}
-	return append(AppendVarint(append(b, byte(FrameDatagramLen)), uint64(len(f.Data))), f.Data...)
+	return append(varint.Append(append(b, byte(FrameDatagramLen)), uint64(len(f.Data))), f.Data...)
 }
 
 // NewToken is a NEW_TOKEN frame. Token is borrowed.
@@ -172,11 +174,11 @@ func ConsumeNewToken(b []byte) (f NewToken, n int) {
 }
 
 // Size is the length that Append adds.
-func (f NewToken) Size() int { return 1 + SizeVarint(uint64(len(f.Token))) + len(f.Token) }
+func (f NewToken) Size() int { return 1 + varint.Size(uint64(len(f.Token))) + len(f.Token) }
 
 // Append appends the frame.
 func (f NewToken) Append(b []byte) []byte {
-	return append(AppendVarint(append(b, byte(FrameNewToken)), uint64(len(f.Token))), f.Token...)
+	return append(varint.Append(append(b, byte(FrameNewToken)), uint64(len(f.Token))), f.Token...)
 }
 
 // ConnectionClose is a CONNECTION_CLOSE frame of either type. Reason is borrowed and may contain any bytes.
@@ -201,9 +203,9 @@ func ConsumeConnectionClose(b []byte) (f ConnectionClose, n int) {
 
 // Size is the length that Append adds.
 func (f ConnectionClose) Size() int {
-	n := 1 + SizeVarint(f.Code) + SizeVarint(uint64(len(f.Reason))) + len(f.Reason)
+	n := 1 + varint.Size(f.Code) + varint.Size(uint64(len(f.Reason))) + len(f.Reason)
 	if !f.Application {
-		n += SizeVarint(f.FrameType)
+		n += varint.Size(f.FrameType)
 	}
 	return n
 }
@@ -211,10 +213,10 @@ func (f ConnectionClose) Size() int {
 // Append appends the frame.
 func (f ConnectionClose) Append(b []byte) []byte {
 	if f.Application {
-		b = AppendVarint(append(b, byte(FrameConnectionCloseApp)), f.Code)
+		b = varint.Append(append(b, byte(FrameConnectionCloseApp)), f.Code)
 	} else {
-		b = AppendVarint(append(b, byte(FrameConnectionClose)), f.Code)
-		b = AppendVarint(b, f.FrameType)
+		b = varint.Append(append(b, byte(FrameConnectionClose)), f.Code)
+		b = varint.Append(b, f.FrameType)
 	}
-	return append(AppendVarint(b, uint64(len(f.Reason))), f.Reason...)
+	return append(varint.Append(b, uint64(len(f.Reason))), f.Reason...)
 }

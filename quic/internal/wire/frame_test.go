@@ -1,10 +1,23 @@
 package wire
 
 import (
+	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
+
+// unhex decodes test vectors and ignores white space in them.
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
 
 const (
 	crypto9001 = `020000560303ee fce7f7b37ba1d1632e96677825ddf739 88cfc79825df566dc5430b9a045a1200
@@ -31,7 +44,7 @@ var frameTests = []struct {
 	{"STOP_SENDING id=4 code=256", "05 04 4100", StopSending{ID: 4, Code: 256}},
 	{"CRYPTO offset=0 length=90", "06 00 405a" + crypto9001, Crypto{Data: unhex(crypto9001)}},
 	{"CRYPTO offset=4611686018427387902 length=1", "06 fffffffffffffffe 01 aa",
-		Crypto{Offset: MaxVarint - 1, Data: []byte{0xaa}}},
+		Crypto{Offset: varint.Max - 1, Data: []byte{0xaa}}},
 	{"NEW_TOKEN length=2", "07 02 abcd", NewToken{Token: unhex("abcd")}},
 	{"STREAM id=4 offset=0 length=2", "08 04 abcd", Stream{ID: 4, Data: unhex("abcd"), ToEnd: true}},
 	{"STREAM id=4 offset=0 length=2 fin", "09 04 abcd", Stream{ID: 4, Data: unhex("abcd"), ToEnd: true, Fin: true}},
@@ -42,7 +55,7 @@ var frameTests = []struct {
 		Stream{ID: 4, Offset: 9, Data: []byte{0xaa}, ToEnd: true, Fin: true}},
 	{"STREAM id=4 offset=9 length=1", "0e 04 09 01 aa", Stream{ID: 4, Offset: 9, Data: []byte{0xaa}}},
 	{"STREAM id=4 offset=4611686018427387903 length=0 fin", "0f 04 ffffffffffffffff 00",
-		Stream{ID: 4, Offset: MaxVarint, Data: []byte{}, Fin: true}},
+		Stream{ID: 4, Offset: varint.Max, Data: []byte{}, Fin: true}},
 	{"MAX_DATA max=65536", "10 80010000", MaxData{Max: 1 << 16}},
 	{"MAX_STREAM_DATA id=4 max=65536", "11 04 80010000", MaxStreamData{ID: 4, Max: 1 << 16}},
 	{"MAX_STREAMS bidi max=100", "12 4064", MaxStreams{Max: 100}},

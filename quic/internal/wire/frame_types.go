@@ -1,5 +1,7 @@
 package wire
 
+import "github.com/pqquic/pqquic/internal/varint"
+
 // Frame types (RFC 9000, 19; RFC 9221 for DATAGRAM; draft-ietf-quic-reliable-stream-reset for RESET_STREAM_AT;
 // draft-ietf-quic-ack-frequency for ACK_FREQUENCY and IMMEDIATE_ACK).
 const (
@@ -41,8 +43,8 @@ const (
 // shortest possible encoding."
 // https://www.rfc-editor.org/rfc/rfc9000#section-12.4-18
 func ConsumeFrameType(b []byte) (t uint64, n int) {
-	t, n = ConsumeVarint(b)
-	if n > 0 && n != SizeVarint(t) {
+	t, n = varint.Consume(b)
+	if n > 0 && n != varint.Size(t) {
 		return 0, -1
 	}
 	return t, n

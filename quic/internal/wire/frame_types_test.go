@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // The rows are those of table 3 of RFC 9000, with its abbreviation "ih" expanded, and of extensions.
@@ -53,7 +55,7 @@ func TestFrameTable(t *testing.T) {
 			require.Equal(t, strings.Contains(tt.spec, "P"), Probing(ft), tt.name)
 		}
 	}
-	for _, ft := range []uint64{0x20, 0x23, 0x25, 0x2f, 0x32, 0x40, 0xae, 0xb0, MaxVarint} {
+	for _, ft := range []uint64{0x20, 0x23, 0x25, 0x2f, 0x32, 0x40, 0xae, 0xb0, varint.Max} {
 		require.False(t, FrameKnown(ft))
 		require.False(t, FrameAllowed(ft, Packet1RTT))
 		require.Equal(t, "unknown frame", FrameName(ft))
@@ -85,7 +87,7 @@ func TestConsumeFrameType(t *testing.T) {
 func TestErrorCodeNames(t *testing.T) {
 	for c, want := range map[ErrorCode]string{
 		NoError: "NO_ERROR", FinalSizeError: "FINAL_SIZE_ERROR", ProtocolViolation: "PROTOCOL_VIOLATION",
-		NoViablePath: "NO_VIABLE_PATH", 0x11: "VERSION_NEGOTIATION_ERROR", 0x12: "error 0x12", MaxVarint: "error 0x3fffffffffffffff",
+		NoViablePath: "NO_VIABLE_PATH", 0x11: "VERSION_NEGOTIATION_ERROR", 0x12: "error 0x12", varint.Max: "error 0x3fffffffffffffff",
 		CryptoError:        "CRYPTO_ERROR (alert 0)",
 		CryptoError + 40:   "CRYPTO_ERROR (handshake_failure)",
 		CryptoError + 0xff: "CRYPTO_ERROR (alert 255)",

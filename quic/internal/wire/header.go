@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/pqquic/pqquic/internal/varint"
+)
 
 // Version is a QUIC version.
 type Version uint32
@@ -189,7 +193,7 @@ func AppendLongHeader(b []byte, t PacketType, v Version, dst, src ConnID, token 
 	b = dst.AppendTo(append(b, byte(dst.Len())))
 	b = src.AppendTo(append(b, byte(src.Len())))
 	if t == PacketInitial {
-		b = append(AppendVarint(b, uint64(len(token))), token...)
+		b = append(varint.Append(b, uint64(len(token))), token...)
 	}
 	b = append(b, 0x40, 0)
 	return AppendPacketNumber(b, pn, pnLen)

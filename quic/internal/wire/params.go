@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"github.com/pqquic/pqquic/internal/varint"
+)
 
 // The identifiers of transport parameters (RFC 9000, section 18.2, unless a comment says otherwise).
 const (
@@ -98,18 +102,18 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	d := DefaultTransportParameters()
 	connID := func(has bool, key uint64, v ConnID) {
 		if has {
-			b = v.AppendTo(AppendVarint(AppendVarint(b, key), uint64(v.Len())))
+			b = v.AppendTo(varint.Append(varint.Append(b, key), uint64(v.Len())))
 		}
 	}
 	number := func(key, v, def uint64) {
 		if v != def {
-			b = AppendVarint(AppendVarint(AppendVarint(b, key), uint64(SizeVarint(v))), v)
+			b = varint.Append(varint.Append(varint.Append(b, key), uint64(varint.Size(v))), v)
 		}
 	}
 	connID(p.HasOriginalDstConnID, paramOriginalDstConnID, p.OriginalDstConnID)
 	number(paramMaxIdleTimeout, uint64(p.MaxIdleTimeout/time.Millisecond), 0)
 	if p.HasStatelessResetToken {
-		b = AppendVarint(AppendVarint(b, paramStatelessResetToken), 16)
+		b = varint.Append(varint.Append(b, paramStatelessResetToken), 16)
 		b = append(b, p.StatelessResetToken[:]...)
 	}
 	number(paramMaxUDPPayloadSize, p.MaxUDPPayloadSize, d.MaxUDPPayloadSize)
@@ -122,10 +126,10 @@ func (p *TransportParameters) Append(b []byte) []byte {
 	number(paramAckDelayExponent, p.AckDelayExponent, d.AckDelayExponent)
 	number(paramMaxAckDelay, uint64(p.MaxAckDelay/time.Millisecond), uint64(d.MaxAckDelay/time.Millisecond))
 	if p.DisableActiveMigration {
-		b = AppendVarint(AppendVarint(b, paramDisableMigration), 0)
+		b = varint.Append(varint.Append(b, paramDisableMigration), 0)
 	}
 	if p.HasPreferredAddress {
-		b = AppendVarint(AppendVarint(b, paramPreferredAddress), uint64(p.PreferredAddress.size()))
+		b = varint.Append(varint.Append(b, paramPreferredAddress), uint64(p.PreferredAddress.size()))
 		b = p.PreferredAddress.append(b)
 	}
 	number(paramActiveConnIDLimit, p.ActiveConnIDLimit, d.ActiveConnIDLimit)
@@ -136,14 +140,14 @@ func (p *TransportParameters) Append(b []byte) []byte {
 		b = AppendVersionInformation(b, p.ChosenVersion, p.AvailableVersions)
 	}
 	if v := uint64(p.MinAckDelay / time.Microsecond); p.HasMinAckDelay {
-		b = AppendVarint(AppendVarint(AppendVarint(b, paramMinAckDelay), uint64(SizeVarint(v))), v)
+		b = varint.Append(varint.Append(varint.Append(b, paramMinAckDelay), uint64(varint.Size(v))), v)
 	}
 	if p.ResetStreamAt {
-		b = AppendVarint(AppendVarint(b, paramResetStreamAt), 0)
-		b = AppendVarint(AppendVarint(b, paramResetStreamAt07), 0)
+		b = varint.Append(varint.Append(b, paramResetStreamAt), 0)
+		b = varint.Append(varint.Append(b, paramResetStreamAt07), 0)
 	}
 	if p.GreaseQUICBit {
-		b = AppendVarint(AppendVarint(b, paramGreaseQUICBit), 0)
+		b = varint.Append(varint.Append(b, paramGreaseQUICBit), 0)
 	}
 	return b
 }

@@ -3,6 +3,8 @@ package wire
 import (
 	"slices"
 	"time"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // maxParams bounds the number of parameters, and so the work of finding duplicates.
@@ -20,11 +22,11 @@ func ParseTransportParameters(b []byte, fromServer bool) (TransportParameters, E
 	var seen [maxParams]uint64
 	for i := 0; len(b) > 0; i++ {
 		// Transport Parameter ID (i), Transport Parameter Length (i), Transport Parameter Value (..),
-		key, n := ConsumeVarint(b)
+		key, n := varint.Consume(b)
 		if n < 0 || i == maxParams {
 			return p, TransportParameterError
 		}
-		val, m := ConsumeVarintBytes(b[n:])
+		val, m := varint.ConsumeBytes(b[n:])
 		if m < 0 {
 			return p, TransportParameterError
 		}
@@ -111,7 +113,7 @@ func (p *TransportParameters) set(key uint64, val []byte) (ok bool) {
 	if key > paramActiveConnIDLimit && key != paramMaxDatagramFrame && key != paramMinAckDelay {
 		return true
 	}
-	v, n := ConsumeVarint(val)
+	v, n := varint.Consume(val)
 	return n == len(val) && n > 0 && p.setNumber(key, v)
 }
 

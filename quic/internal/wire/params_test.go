@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/internal/varint"
 )
 
 // params9001 is the quic_transport_parameters extension of the ClientHello in RFC 9001, A.2.
@@ -16,7 +18,7 @@ func TestParseTransportParametersRFC9001(t *testing.T) {
 	p, code := ParseTransportParameters(unhex(params9001), false)
 	require.Equal(t, NoError, code)
 	want := DefaultTransportParameters()
-	want.MaxData = MaxVarint
+	want.MaxData = varint.Max
 	want.MaxStreamDataBidiLocal, want.MaxStreamDataBidiRemote, want.MaxStreamDataUni = 65535, 65535, 65535
 	want.MaxStreamsBidi, want.MaxStreamsUni = 16, 16
 	want.MaxIdleTimeout = 30 * time.Second
@@ -270,6 +272,6 @@ func FuzzTransportParameters(f *testing.F) {
 // to exercise the requirement that unknown transport parameters be ignored."
 // https://www.rfc-editor.org/rfc/rfc9000#section-18.1-1
 func appendReserved(b []byte, n uint32, value []byte) []byte {
-	b = AppendVarint(AppendVarint(b, 31*uint64(n)+27), uint64(len(value)))
+	b = varint.Append(varint.Append(b, 31*uint64(n)+27), uint64(len(value)))
 	return append(b, value...)
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/pqquic/pqquic/internal/varint"
+)
 
 // EncodeVersions returns the encoding of versions in TransportParameters.AvailableVersions.
 func EncodeVersions(versions ...Version) string {
@@ -24,7 +28,7 @@ func (p *TransportParameters) HasVersion(v Version) bool {
 // AppendVersionInformation appends the transport parameter version_information to encoded parameters. A server decides
 // about it when the client's parameters have arrived.
 func AppendVersionInformation(b []byte, chosen Version, available string) []byte {
-	b = AppendVarint(AppendVarint(b, paramVersionInformation), uint64(4+len(available)))
+	b = varint.Append(varint.Append(b, paramVersionInformation), uint64(4+len(available)))
 	return append(binary.BigEndian.AppendUint32(b, uint32(chosen)), available...)
 }
 
