@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pqquic/pqquic/cgo/fipsreport"
-	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/s2n"
 )
@@ -22,19 +22,15 @@ import (
 var errUnexplained = errors.New("services were not approved")
 
 func main() {
-	err := newCommand().Execute()
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "fipsreport:", err)
-	if errors.Is(err, errUnexplained) {
-		os.Exit(1)
-	}
-	os.Exit(2)
+	cli.Main(newCommand(), func(err error) int {
+		if errors.Is(err, errUnexplained) {
+			return cli.StatusFailed
+		}
+		return cli.StatusError
+	})
 }
 
 func newCommand() *cobra.Command {
-	var licenses bool
 	c := &cobra.Command{
 		Use:   "fipsreport",
 		Short: "Show which operations of QUIC connections the FIPS module counts as approved",
@@ -46,17 +42,10 @@ It needs the archive of scripts/build fips --report and the tags pqquic_fips and
 
 Exit status: 0; 1 if a service was not approved for no known reason; 2 if a connection failed, and for an invalid
 command line.`,
-		Args: cobra.NoArgs, Version: about.Version(), SilenceUsage: true, SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			return report(cmd.Context(), cmd.OutOrStdout())
-		},
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return report(cmd.Context(), cmd.OutOrStdout()) },
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
-	return c
+	return cli.New(c)
 }
 
 // report makes the connections and prints the tables.

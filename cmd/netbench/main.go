@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/cmd/internal/drivercli"
 	"github.com/pqquic/pqquic/cmd/internal/transport/pq"
 	"github.com/pqquic/pqquic/cmd/internal/transport/tcp"
@@ -22,23 +22,17 @@ func main() { os.Exit(run(newCommand(), os.Stderr)) }
 // errors.
 func run(c *cobra.Command, stderr *os.File) int {
 	err := c.Execute()
-	var failed *drivercli.Failed
 	var driver exitStatus
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &driver):
+	if errors.As(err, &driver) {
 		return int(driver)
-	case errors.As(err, &failed):
-		fmt.Fprintln(stderr, "netbench:", err)
-		return 1
 	}
-	fmt.Fprintln(stderr, "netbench:", err)
-	return 2
+	if err != nil {
+		fmt.Fprintln(stderr, "netbench:", err)
+	}
+	return cli.Status[*drivercli.Failed](err)
 }
 
 func newCommand() *cobra.Command {
-	var licenses bool
 	c := &cobra.Command{
 		Use:   "netbench",
 		Short: "Measure QUIC, with and without post-quantum key exchange",
@@ -50,19 +44,9 @@ Exit status: 0; 1 if a connection failed; 2 for an invalid command line or file.
     --request_response.request_size 1 --request_response.response_size 1
   netbench server build/scenarios/request_response.json
   SERVER_0=localhost:4433 netbench client --summary build/scenarios/request_response.json`,
-		Version:       about.Version() + pq.VersionNote(),
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			return cmd.Help()
-		},
+		Version: pq.VersionNote(),
+		Args:    cobra.NoArgs,
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(
 		newScenariosCommand(),
 		drivercli.NewServer(stacks()),
@@ -72,7 +56,7 @@ Exit status: 0; 1 if a connection failed; 2 for an invalid command line or file.
 		newReportCommand(),
 		newReportTreeCommand(),
 	)
-	return c
+	return cli.New(c)
 }
 
 // stacks returns the built-in transports. The first is the default.

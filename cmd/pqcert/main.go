@@ -4,22 +4,16 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
 	"github.com/pqquic/pqquic/cmd/internal/certs"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
-func main() {
-	if err := newCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "pqcert:", err)
-		os.Exit(2)
-	}
-}
+func main() { cli.Main(newCommand(), func(error) int { return cli.StatusError }) }
 
 // options are the flags of all commands.
 type options struct {
@@ -30,7 +24,6 @@ type options struct {
 }
 
 func newCommand() *cobra.Command {
-	var licenses bool
 	c := &cobra.Command{
 		Use:   "pqcert",
 		Short: "Make authorities and certificates for tests, with classical and ML-DSA keys",
@@ -49,18 +42,10 @@ Exit status: 0; 2 for an invalid command line or a file that cannot be read or w
   pqcert leaf server --issuer intermediate --key ml-dsa-44 --host localhost --host 127.0.0.1
   pqcert all -d certs --host localhost
   source <(pqcert completion bash)`,
-		Args: cobra.NoArgs, Version: about.Version(), SilenceUsage: true, SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			return cmd.Help()
-		},
+		Args: cobra.NoArgs,
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(newCA(), newLeaf(), newAll())
-	return c
+	return cli.New(c)
 }
 
 // common adds the flags that all commands have.
@@ -79,19 +64,13 @@ func (o *options) hostFlag(c *cobra.Command) {
 // formFlag adds the flag for the form of an ML-DSA key.
 func (o *options) formFlag(c *cobra.Command) {
 	c.Flags().StringVar(&o.form, "key-form", string(certs.Seed), "form of an ML-DSA key in the file: seed, expanded or both")
-	complete(c, "key-form", string(certs.Seed), string(certs.Expanded), string(certs.Both))
+	cli.Complete(c, "key-form", string(certs.Seed), string(certs.Expanded), string(certs.Both))
 }
 
 // keyFlag adds the flag for the algorithm of a key.
 func keyFlag(c *cobra.Command, algorithm *string) {
 	c.Flags().StringVar(algorithm, "key", "ml-dsa-65", "`algorithm` of the key")
-	complete(c, "key", certs.Algorithms()...)
-}
-
-func complete(c *cobra.Command, flag string, values ...string) {
-	if err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // the flag exists
-	}
+	cli.Complete(c, "key", certs.Algorithms()...)
 }
 
 // validity returns the time from an hour ago, because clocks differ, until --days from now.

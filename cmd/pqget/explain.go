@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -32,7 +33,7 @@ func (e *statusError) Error() string { return fmt.Sprintf("%s: the status is %s"
 
 // exitStatus returns the exit status of the program for an error.
 func exitStatus(err error) int {
-	var invalid *usageError
+	var invalid *cli.UsageError
 	var status *statusError
 	alert, isAlert := alertOf(err)
 	switch {

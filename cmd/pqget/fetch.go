@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/http3"
 )
 
@@ -122,7 +123,7 @@ func (f *fetcher) attempt(ctx context.Context, r request, v *view) error {
 func (f *fetcher) newRequest(ctx context.Context, r request, v *view) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), http.NoBody)
 	if err != nil {
-		return nil, usage("%w", err)
+		return nil, cli.Usagef("%w", err)
 	}
 	req.Header = r.header.Clone()
 	if host := req.Header.Get("Host"); host != "" {
@@ -136,7 +137,7 @@ func (f *fetcher) newRequest(ctx context.Context, r request, v *view) (*http.Req
 	open := func() (io.ReadCloser, error) {
 		in, err := r.body.open()
 		if err != nil {
-			return nil, usage("the file to send: %w", err)
+			return nil, cli.Usagef("the file to send: %w", err)
 		}
 		return v.progress(in, r.body.size, "sending"), nil
 	}
@@ -162,7 +163,7 @@ func (f *fetcher) save(content io.Reader, v *view) (err error) {
 		n, err := content.Read(buf)
 		v.bytes += int64(n)
 		if _, werr := out.Write(buf[:n]); werr != nil {
-			return usage("the content cannot be written: %w", werr)
+			return cli.Usagef("the content cannot be written: %w", werr)
 		}
 		if err == io.EOF {
 			return nil
@@ -178,7 +179,7 @@ func (f *fetcher) openOutput() (out io.Writer, close func() error, err error) {
 	case f.output != "" && f.output != "-":
 		file, err := os.Create(f.output)
 		if err != nil {
-			return nil, nil, usage("-o: %w", err)
+			return nil, nil, cli.Usagef("-o: %w", err)
 		}
 		return file, func() error { return asUsage(file.Close()) }, nil
 	case f.json:
@@ -192,7 +193,7 @@ func asUsage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return usage("the content cannot be written: %w", err)
+	return cli.Usagef("the content cannot be written: %w", err)
 }
 
 // earlyRequests sends GET and HEAD as early data if there is a session that permits it.

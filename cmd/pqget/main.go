@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
 // Exit statuses.
@@ -52,30 +52,17 @@ const examples = `  pqget -v https://cloudflare-quic.com/
 
 func newCommand() *cobra.Command {
 	var o options
-	var licenses bool
-	var shell string
 	c := &cobra.Command{
-		Use:           "pqget [flags] URL…",
-		Short:         "Fetch URLs over post-quantum HTTP/3",
-		Long:          longHelp,
-		Example:       examples,
-		Args:          cobra.ArbitraryArgs,
-		Version:       about.Version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Use:     "pqget [flags] URL…",
+		Short:   "Fetch URLs over post-quantum HTTP/3",
+		Long:    longHelp,
+		Example: examples,
+		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			if shell != "" {
-				return completion(cmd, shell)
-			}
 			o.stdin, o.stdout, o.stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return o.run(cmd.Context(), args)
 		},
 	}
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	f := c.Flags()
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the connection, the header sections and times on standard error")
 	f.BoolVar(&o.json, "json", false, "print one JSON object for each URL instead of the content")
@@ -101,40 +88,12 @@ func newCommand() *cobra.Command {
 	f.BoolVar(&o.requirePQ, "require-pq", false, "fail unless the key exchange is post-quantum")
 	f.StringVar(&o.session, "session", "", "keep TLS sessions in this `FILE`, which contains secrets, and resume them")
 	f.BoolVar(&o.earlyData, "early-data", false, "send GET and HEAD requests as early data (0-RTT) if a session permits it")
-	f.BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
-	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
-	complete(c)
-	return c
-}
-
-// complete defines what shells complete.
-func complete(c *cobra.Command) {
-	none := cobra.NoFileCompletions
-	for name, f := range map[string]cobra.CompletionFunc{
-		"completion": cobra.FixedCompletions([]string{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
-		"provider":   cobra.FixedCompletions([]string{"s2n", "native"}, cobra.ShellCompDirectiveNoFileComp),
-		"request":    cobra.FixedCompletions([]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}, cobra.ShellCompDirectiveNoFileComp),
-		"header":     none, "retry": none, "max-time": none, "groups": none,
-	} {
-		if err := c.RegisterFlagCompletionFunc(name, f); err != nil {
-			panic(err) // the flag exists
-		}
+	cli.Complete(c, "provider", "s2n", "native")
+	cli.Complete(c, "request", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+	for _, flag := range []string{"header", "retry", "max-time", "groups"} {
+		cli.Complete(c, flag)
 	}
-}
-
-func completion(c *cobra.Command, shell string) error {
-	out := c.OutOrStdout()
-	switch shell {
-	case "bash":
-		return c.GenBashCompletionV2(out, true)
-	case "zsh":
-		return c.GenZshCompletion(out)
-	case "fish":
-		return c.GenFishCompletion(out, true)
-	case "powershell":
-		return c.GenPowerShellCompletionWithDesc(out)
-	}
-	return usage("no completion for %q: use bash, zsh, fish or powershell", shell)
+	return cli.New(c)
 }
 
 // run fetches the URLs, one after the other.

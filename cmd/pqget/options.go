@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
 // options are the flags of the command line.
@@ -28,14 +29,6 @@ type options struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
-
-// A usageError is an invalid command line, or a file that cannot be read or written.
-type usageError struct{ err error }
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-func usage(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
 // A request is what the command line asks of each URL.
 type request struct {
@@ -55,7 +48,7 @@ func (o *options) check(urls []string) (all []request, err error) {
 		name, value, ok := strings.Cut(field, ":")
 		value = strings.TrimSpace(value)
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, usage("-H %q is not of the form NAME: VALUE", field)
+			return nil, cli.Usagef("-H %q is not of the form NAME: VALUE", field)
 		}
 		header.Add(name, value)
 	}
@@ -72,7 +65,7 @@ func (o *options) check(urls []string) (all []request, err error) {
 	for _, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "https" || u.Host == "" {
-			return nil, usage("%q is not of the form https://host/path", text)
+			return nil, cli.Usagef("%q is not of the form https://host/path", text)
 		}
 		all = append(all, request{u, o.requestMethod(), header, b})
 	}
@@ -89,25 +82,25 @@ func (o *options) checkFlags(urls []string) error {
 	}
 	switch {
 	case len(urls) == 0:
-		return usage("no URL was given; see --help")
+		return cli.Usagef("no URL was given; see --help")
 	case versions > 1:
-		return usage("only one of --h1, --h2, --h3 and --alt-svc can be given")
+		return cli.Usagef("only one of --h1, --h2, --h3 and --alt-svc can be given")
 	case o.data != "" && o.upload != "":
-		return usage("only one of -d and -T can be given")
+		return cli.Usagef("only one of -d and -T can be given")
 	case o.head && (o.data != "" || o.upload != ""):
-		return usage("-I cannot be given with -d or -T, because HEAD has no content")
+		return cli.Usagef("-I cannot be given with -d or -T, because HEAD has no content")
 	case o.json && o.output == "-":
-		return usage("--json prints to standard output, so the content needs another -o")
+		return cli.Usagef("--json prints to standard output, so the content needs another -o")
 	case o.output != "" && o.output != "-" && len(urls) > 1:
-		return usage("-o %s is for one URL, and %d were given", o.output, len(urls))
+		return cli.Usagef("-o %s is for one URL, and %d were given", o.output, len(urls))
 	case (o.data == "@-" || o.upload == "-") && len(urls) > 1:
-		return usage("standard input can be sent to one URL, and %d were given", len(urls))
+		return cli.Usagef("standard input can be sent to one URL, and %d were given", len(urls))
 	case o.earlyData && (o.h1 || o.h2 || o.altSvc):
-		return usage("--early-data is for requests that begin with HTTP/3")
+		return cli.Usagef("--early-data is for requests that begin with HTTP/3")
 	case o.earlyData && o.session == "" && len(urls) == 1:
-		return usage("--early-data needs a session of an earlier run: give --session FILE")
+		return cli.Usagef("--early-data needs a session of an earlier run: give --session FILE")
 	case o.retries < 0 || o.timeout < 0:
-		return usage("--retry and --max-time cannot be negative")
+		return cli.Usagef("--retry and --max-time cannot be negative")
 	}
 	return nil
 }
@@ -154,7 +147,7 @@ func (o *options) body() (*body, error) {
 		err = errors.New("it is a directory")
 	}
 	if err != nil {
-		return nil, usage("the file to send: %w", err)
+		return nil, cli.Usagef("the file to send: %w", err)
 	}
 	b := &body{name: name, size: -1}
 	if info.Mode().IsRegular() {
@@ -162,7 +155,7 @@ func (o *options) body() (*body, error) {
 		return b, nil
 	}
 	if b.once, err = os.Open(name); err != nil { // a pipe, for example
-		return nil, usage("the file to send: %w", err)
+		return nil, cli.Usagef("the file to send: %w", err)
 	}
 	return b, nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -45,10 +46,10 @@ func openSessions(name string) (*sessionFile, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return s, nil
 	case err != nil:
-		return nil, usage("--session: %w", err)
+		return nil, cli.Usagef("--session: %w", err)
 	}
 	if err := s.UnmarshalBinary(b); err != nil {
-		return nil, usage("--session %s: %w; delete the file", name, err)
+		return nil, cli.Usagef("--session %s: %w; delete the file", name, err)
 	}
 	return s, nil
 }
@@ -61,11 +62,11 @@ func (s *sessionFile) save() (err error) {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(s.name), filepath.Base(s.name)+"-*") // mode 0600
 	if err != nil {
-		return usage("--session: %w", err)
+		return cli.Usagef("--session: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = usage("--session: %w", fmt.Errorf("%w", errors.Join(err, os.Remove(tmp.Name()))))
+			err = cli.Usagef("--session: %w", fmt.Errorf("%w", errors.Join(err, os.Remove(tmp.Name()))))
 		}
 	}()
 	if _, err := tmp.Write(b); err != nil {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/http3"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -46,17 +47,17 @@ func newTransports(o *options, sessions *sessionFile) (*transports, error) {
 	cfg := &tlsprovider.Config{RequirePQ: o.requirePQ, InsecureSkipVerify: o.insecure, EarlyData: o.earlyData}
 	tcp := &tls.Config{InsecureSkipVerify: o.insecure}
 	if o.earlyData && !p.Capabilities().ZeroRTT {
-		return nil, usage("provider %s has no early data; use another --provider", p.Name())
+		return nil, cli.Usagef("provider %s has no early data; use another --provider", p.Name())
 	}
 	if err := o.useCA(cfg, tcp); err != nil {
 		return nil, err
 	}
 	if o.groups != "" {
 		if cfg.Groups, err = tlsprovider.ParseGroups(o.groups); err != nil {
-			return nil, usage("--groups: %w", err)
+			return nil, cli.Usagef("--groups: %w", err)
 		}
 		if o.requirePQ && !slices.ContainsFunc(cfg.Groups, tlsprovider.Group.PostQuantum) {
-			return nil, usage("--require-pq is set, but --groups has no post-quantum group")
+			return nil, cli.Usagef("--require-pq is set, but --groups has no post-quantum group")
 		}
 		for _, g := range cfg.Groups {
 			tcp.CurvePreferences = append(tcp.CurvePreferences, tls.CurveID(g))
@@ -119,13 +120,13 @@ func newProvider(name string) (tlsprovider.Provider, error) {
 			return native.New(), nil
 		}
 		if err != nil {
-			return nil, usage("--provider s2n: %w", err)
+			return nil, cli.Usagef("--provider s2n: %w", err)
 		}
 		return p, nil
 	case "native":
 		return native.New(), nil
 	}
-	return nil, usage("--provider %s is unknown: use s2n or native", name)
+	return nil, cli.Usagef("--provider %s is unknown: use s2n or native", name)
 }
 
 // useCA reads --ca.
@@ -135,10 +136,10 @@ func (o *options) useCA(cfg *tlsprovider.Config, tcp *tls.Config) (err error) {
 	}
 	pem, err := os.ReadFile(o.ca)
 	if err != nil {
-		return usage("--ca: %w", err)
+		return cli.Usagef("--ca: %w", err)
 	}
 	if cfg.RootCAs, err = tlsprovider.RootsFromPEM(pem); err != nil {
-		return usage("--ca %s: %w", o.ca, err)
+		return cli.Usagef("--ca %s: %w", o.ca, err)
 	}
 	tcp.RootCAs = x509.NewCertPool()
 	tcp.RootCAs.AppendCertsFromPEM(pem)

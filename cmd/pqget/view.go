@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
@@ -283,7 +284,7 @@ func (v *view) finish(r request, err error) error {
 		v.Error = explain(err)
 	}
 	if werr := json.NewEncoder(v.stdout).Encode(v.result); werr != nil {
-		return errors.Join(err, usage("the result cannot be written: %w", werr))
+		return errors.Join(err, cli.Usagef("the result cannot be written: %w", werr))
 	}
 	return err
 }

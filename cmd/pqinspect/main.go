@@ -3,40 +3,16 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"os"
-
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
 	"github.com/pqquic/pqquic/cmd/internal/capture"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
-// Exit statuses.
-const (
-	statusClassical = 1 // --require-pq was given and a handshake is not post-quantum
-	statusError     = 2 // an invalid command line, or an input that cannot be read
-)
-
-func main() {
-	err := newCommand().Execute()
-	var not *notPostQuantum
-	switch {
-	case err == nil:
-	case errors.As(err, &not):
-		fmt.Fprintln(os.Stderr, "pqinspect:", err)
-		os.Exit(statusClassical)
-	default:
-		fmt.Fprintln(os.Stderr, "pqinspect:", err)
-		os.Exit(statusError)
-	}
-}
+func main() { cli.Main(newCommand(), cli.Status[*notPostQuantum]) }
 
 func newCommand() *cobra.Command {
 	var o options
-	var licenses bool
-	var shell string
 	c := &cobra.Command{
 		Use:   "pqinspect [FILE…]",
 		Short: "Is that connection post-quantum? Ask the packets.",
@@ -53,18 +29,8 @@ could not be read.`,
   pqinspect --require-pq --json ci.pcap
   pqinspect --keylog keys.log --pcap-out handshakes.pcapng all.pcapng
   source <(pqinspect --completion bash)`,
-		Args:          cobra.ArbitraryArgs,
-		Version:       about.Version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			if shell != "" {
-				return completion(cmd, shell)
-			}
 			o.out, o.problems, o.files = cmd.OutOrStdout(), cmd.ErrOrStderr(), args
 			return o.run(cmd.Context())
 		},
@@ -78,34 +44,10 @@ could not be read.`,
 	f.BoolVar(&o.requirePQ, "require-pq", false, "exit with 1 unless there is a handshake and all are post-quantum")
 	f.UintSliceVar(&o.ports, "port", nil, "examine only packets from or to these `ports`, such as 443,8443")
 	f.DurationVar(&o.duration, "duration", 0, "with --listen: stop after this time")
-	f.BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
-	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
-	for name, complete := range map[string]cobra.CompletionFunc{
-		"listen": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return capture.Interfaces(), cobra.ShellCompDirectiveNoFileComp
-		},
-		"completion": cobra.FixedCompletions([]string{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
-		"port":       cobra.NoFileCompletions,
-		"duration":   cobra.NoFileCompletions,
-	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
-			panic(err) // the flag exists
-		}
-	}
-	return c
-}
-
-func completion(c *cobra.Command, shell string) error {
-	out := c.OutOrStdout()
-	switch shell {
-	case "bash":
-		return c.GenBashCompletionV2(out, true)
-	case "zsh":
-		return c.GenZshCompletion(out)
-	case "fish":
-		return c.GenFishCompletion(out, true)
-	case "powershell":
-		return c.GenPowerShellCompletionWithDesc(out)
-	}
-	return fmt.Errorf("no completion for %q: use bash, zsh, fish or powershell", shell)
+	cli.CompleteFunc(c, "listen", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return capture.Interfaces(), cobra.ShellCompDirectiveNoFileComp
+	})
+	cli.Complete(c, "port")
+	cli.Complete(c, "duration")
+	return cli.New(c)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/cmd/internal/capturetest"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -106,7 +107,7 @@ func TestKeyLog(t *testing.T) {
 		require.Contains(t, out, "protocol              test", name)
 	}
 	_, errs, status := pqinspect(t, "--keylog", filepath.Join(t.TempDir(), "none"), keys)
-	require.Equal(t, statusError, status)
+	require.Equal(t, cli.StatusError, status)
 	require.Contains(t, errs, "no such file")
 	_, errs, _ = pqinspect(t, "--keylog", write(t, "a", []byte("nothing\n")), write(t, "a.pcapng", r.Ng(t, false)))
 	require.Contains(t, errs, "contains no handshake secrets")
@@ -175,7 +176,7 @@ func TestBrokenFiles(t *testing.T) {
 	cut := write(t, "cut.pcapng", file[:len(file)-10])
 	junk := write(t, "junk", []byte("GET / HTTP/1.1"))
 	out, errs, status := pqinspect(t, "--require-pq", "--json", cut)
-	require.Equal(t, statusError, status)
+	require.Equal(t, cli.StatusError, status)
 	require.Contains(t, errs, cut+": frame ")
 	require.Contains(t, errs, "the capture ends in the middle of a frame")
 	cs, _ := report(t, out)
@@ -183,7 +184,7 @@ func TestBrokenFiles(t *testing.T) {
 	require.Equal(t, inspect.PostQuantum, cs[0].Verdict.Result, "the part before the cut")
 
 	out, errs, status = pqinspect(t, "--json", junk, filepath.Join(t.TempDir(), "absent"), good)
-	require.Equal(t, statusError, status)
+	require.Equal(t, cli.StatusError, status)
 	require.Contains(t, errs, junk+": not a capture: neither pcap nor pcapng")
 	require.Contains(t, errs, "absent: no such file")
 	cs, _ = report(t, out)
@@ -210,7 +211,7 @@ func TestFilteredCapture(t *testing.T) {
 	require.Positive(t, is.Frames)
 
 	_, errs, status = pqinspect(t, "--pcap-out", in, in)
-	require.Equal(t, statusError, status)
+	require.Equal(t, cli.StatusError, status)
 	require.Contains(t, errs, "would overwrite")
 	whole, err := os.ReadFile(in)
 	require.NoError(t, err)
@@ -226,7 +227,7 @@ func TestPort(t *testing.T) {
 	cs, _ := report(t, out)
 	require.Len(t, cs, 1)
 	_, _, status = pqinspect(t, "--require-pq", both)
-	require.Equal(t, statusClassical, status)
+	require.Equal(t, cli.StatusFailed, status)
 }
 
 func TestCommandLine(t *testing.T) {
@@ -235,7 +236,7 @@ func TestCommandLine(t *testing.T) {
 	require.Contains(t, out, "Examples:")
 	for _, args := range [][]string{nil, {"--listen", "lo", "file"}, {"--nonsense"}, {"--port", "65536", "file"}, {"--completion", "tcsh"}, {"--listen", "no-such-interface"}} {
 		_, errs, status := pqinspect(t, args...)
-		require.Equal(t, statusError, status, "%v", args)
+		require.Equal(t, cli.StatusError, status, "%v", args)
 		require.True(t, strings.HasPrefix(errs, "pqinspect: "), errs)
 	}
 	out, _, status = pqinspect(t, "--version")

@@ -3,43 +3,17 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
-// Exit statuses.
-const (
-	statusClassical = 1 // --require-pq or --require-pq-auth was given and a host is not post-quantum
-	statusError     = 2 // an invalid command line, or a host that is not reachable
-)
-
-func main() {
-	if err := newCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "pqprobe:", err)
-		os.Exit(exitStatus(err))
-	}
-}
-
-func exitStatus(err error) int {
-	var not *notPostQuantum
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &not):
-		return statusClassical
-	}
-	return statusError
-}
+func main() { cli.Main(newCommand(), cli.Status[*notPostQuantum]) }
 
 func newCommand() *cobra.Command {
 	var o options
-	var licenses bool
 	c := &cobra.Command{
 		Use:   "pqprobe HOST[:PORT]…",
 		Short: "Is that server post-quantum? Ask it.",
@@ -55,20 +29,9 @@ was not reached over any transport, or the command line is wrong.`,
   pqprobe --require-pq --json --file hosts.txt
   pqprobe --transport quic example.com
   source <(pqprobe --completion bash)`,
-		Args:          cobra.ArbitraryArgs,
-		Version:       about.Version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args: cobra.ArbitraryArgs,
 	}
-	var shell string
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		switch {
-		case licenses:
-			fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-			return nil
-		case shell != "":
-			return completion(cmd, shell)
-		}
 		o.in, o.out, o.problems, o.hosts = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args
 		return o.run(cmd.Context())
 	}
@@ -86,30 +49,6 @@ was not reached over any transport, or the command line is wrong.`,
 	f.IntVar(&o.parallel, "parallel", 8, "probe this `number` of hosts at a time")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "the time for all probes of a host")
 	f.DurationVar(&o.handshakeTimeout, "handshake-timeout", 4*time.Second, "the time for each handshake")
-	f.BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
-	f.StringVar(&shell, "completion", "", "print a completion script for `shell`: bash, zsh, fish or powershell")
-	for name, complete := range map[string]cobra.CompletionFunc{
-		"completion": cobra.FixedCompletions([]string{"bash", "zsh", "fish", "powershell"}, cobra.ShellCompDirectiveNoFileComp),
-		"transport":  cobra.FixedCompletions([]string{"quic", "tcp"}, cobra.ShellCompDirectiveNoFileComp),
-	} {
-		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
-			panic(err) // the flag exists
-		}
-	}
-	return c
-}
-
-func completion(c *cobra.Command, shell string) error {
-	out := c.OutOrStdout()
-	switch shell {
-	case "bash":
-		return c.GenBashCompletionV2(out, true)
-	case "zsh":
-		return c.GenZshCompletion(out)
-	case "fish":
-		return c.GenFishCompletion(out, true)
-	case "powershell":
-		return c.GenPowerShellCompletionWithDesc(out)
-	}
-	return fmt.Errorf("no completion for %q: use bash, zsh, fish or powershell", shell)
+	cli.Complete(c, "transport", "quic", "tcp")
+	return cli.New(c)
 }

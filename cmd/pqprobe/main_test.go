@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/cmd/internal/certs"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
@@ -136,7 +137,7 @@ func TestExitStatus(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := pqprobe(t, tt.stdin, append(append([]string{}, common...), tt.args...)...)
-			require.Equal(t, tt.want, exitStatus(err), "%v", err)
+			require.Equal(t, tt.want, cli.Status[*notPostQuantum](err), "%v", err)
 			if tt.want != 0 {
 				require.ErrorContains(t, err, tt.text)
 			}

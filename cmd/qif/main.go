@@ -11,13 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
-)
-
-// Exit statuses.
-const (
-	statusFile  = 1 // a file that cannot be read or written, or whose contents are invalid
-	statusUsage = 2 // an invalid command line
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
 // A fileError concerns a file that the command line names.
@@ -29,21 +23,9 @@ type fileError struct {
 func (e *fileError) Error() string { return e.name + ": " + e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
-func main() {
-	err := newCommand().Execute()
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "qif:", err)
-	var file *fileError
-	if errors.As(err, &file) {
-		os.Exit(statusFile)
-	}
-	os.Exit(statusUsage)
-}
+func main() { cli.Main(newCommand(), cli.Status[*fileError]) }
 
 func newCommand() *cobra.Command {
-	var licenses bool
 	c := &cobra.Command{
 		Use:   "qif",
 		Short: "Encode and decode HTTP fields with QPACK",
@@ -55,21 +37,10 @@ other stream has one list of fields.
 Exit status: 0; 1 for a bad file; 2 for an invalid command line.`,
 		Example: `  qif encode requests.qif requests.out 4096 100 1
   qif decode requests.out 4096 100 >decoded.qif`,
-		Args:          cobra.NoArgs,
-		Version:       about.Version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			return cmd.Help()
-		},
+		Args: cobra.NoArgs,
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(encodeCommand(), decodeCommand())
-	return c
+	return cli.New(c)
 }
 
 func encodeCommand() *cobra.Command {

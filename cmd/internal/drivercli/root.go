@@ -3,44 +3,22 @@ package drivercli
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pqquic/pqquic/cmd/internal/about"
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 )
 
 // Main is the main function of a driver for one stack.
 func Main(name string, s Stack) {
 	stacks := []Stack{s}
-	var licenses bool
 	c := &cobra.Command{
-		Use: name, Short: "Run the scenarios of netbench on " + s.Name, Version: about.Version(),
-		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Use: name, Short: "Run the scenarios of netbench on " + s.Name,
+		Args:    cobra.NoArgs,
 		Example: "  " + name + " server FILE\n  SERVER_0=localhost:4433 " + name + " client --summary FILE",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if licenses {
-				fmt.Fprint(cmd.OutOrStdout(), about.Licenses())
-				return nil
-			}
-			return cmd.Help()
-		},
 	}
-	c.Flags().BoolVar(&licenses, "licenses", false, "print the licences of this program and of the modules linked into it")
 	c.AddCommand(NewServer(stacks), NewClient(stacks))
-	os.Exit(Status(name, c.Execute()))
-}
-
-// Status prints the error of a command and returns the exit status for it.
-func Status(name string, err error) int {
-	if err == nil {
-		return 0
-	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-	if errors.As(err, new(*Failed)) {
-		return 1
-	}
-	return 2
+	cli.Main(cli.New(c), cli.Status[*Failed])
 }
 
 // RefuseTCP returns an error for options that apply only to TCP.
