@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -381,12 +382,12 @@ func TestDualServer(t *testing.T) {
 	certFile, keyFile, err := testPKI().Write(t.TempDir())
 	require.NoError(t, err)
 	d := &DualServer{TCP: &http.Server{Handler: http.HandlerFunc(echo)}, H3: &Server{}}
+	accepting := &firstAccept{Listener: l, result: make(chan error, 1)}
+	accepting.check = func() error { return d.H3.SetAltSvc(http.Header{}) }
 	done := make(chan error, 1)
-	go func() { done <- d.Serve(l, pc, certFile, keyFile) }()
+	go func() { done <- d.Serve(accepting, pc, certFile, keyFile) }()
 
-	for d.H3.SetAltSvc(http.Header{}) != nil { // until the server listens
-		runtime.Gosched()
-	}
+	require.NoError(t, <-accepting.result, "the first response over TCP must have a field Alt-Svc")
 	c := dialRaw(t, &testServer{d.H3, l.Addr().String(), nil})
 	require.Equal(t, "GET / ", c.roundTrip(get("/")...).body)
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: testPKI().Pool()}, ForceAttemptHTTP2: true}
@@ -401,4 +402,17 @@ func TestDualServer(t *testing.T) {
 	require.NoError(t, d.Shutdown(t.Context()))
 	require.ErrorIs(t, <-done, http.ErrServerClosed)
 	c.wantClose(frame.NoError)
+}
+
+// A firstAccept calls check when Accept is called first.
+type firstAccept struct {
+	net.Listener
+	once   sync.Once
+	check  func() error
+	result chan error
+}
+
+func (l *firstAccept) Accept() (net.Conn, error) {
+	l.once.Do(func() { l.result <- l.check() })
+	return l.Listener.Accept()
 }

@@ -38,7 +38,7 @@ func (d *DualServer) prepare() {
 			d.H3.TLSConfig = d.TCP.TLSConfig
 		}
 		d.TCP.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_ = d.H3.SetAltSvc(w.Header()) // fails only while the other server starts or ends
+			_ = d.H3.SetAltSvc(w.Header()) // fails only while the other server ends
 			handler.ServeHTTP(w, r)
 		})
 	})
@@ -71,10 +71,15 @@ func (d *DualServer) Serve(l net.Listener, pc net.PacketConn, certFile, keyFile 
 			return errors.Join(err, l.Close(), pc.Close())
 		}
 	}
+	h3, err := d.H3.listen(pc)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	d.H3.addListener(h3) // before the first response over TCP. If the server is closed already, serveOwn reports it
 	errs := make(chan error, 2)
-	go func() { errs <- d.H3.Serve(pc) }()
+	go func() { errs <- d.H3.serveOwn(h3) }()
 	go func() { errs <- d.TCP.ServeTLS(l, certFile, keyFile) }()
-	err := <-errs
+	err = <-errs
 	if errors.Is(err, http.ErrServerClosed) {
 		<-errs
 		return http.ErrServerClosed

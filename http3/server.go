@@ -163,19 +163,28 @@ func (s *Server) loadCertificate(certFile, keyFile string) error {
 
 // Serve serves on a socket until Shutdown or Close is called. It closes the socket, as http.Server.Serve closes its listener.
 func (s *Server) Serve(pc net.PacketConn) error {
+	l, err := s.listen(pc)
+	if err != nil {
+		return err
+	}
+	return s.serveOwn(l)
+}
+
+// listen makes a Listener on a socket, which it closes if it fails.
+func (s *Server) listen(pc net.PacketConn) (*quic.Listener, error) {
 	cfg, err := s.quicConfig()
 	if err != nil {
-		return errors.Join(err, pc.Close())
+		return nil, errors.Join(err, pc.Close())
 	}
 	ep, err := quic.NewEndpoint(pc, cfg)
 	if err != nil {
-		return errors.Join(err, pc.Close())
+		return nil, errors.Join(err, pc.Close())
 	}
 	l, err := ep.Listen()
 	if err != nil {
-		return errors.Join(err, ep.Close())
+		return nil, errors.Join(err, ep.Close())
 	}
-	return s.serveOwn(l)
+	return l, nil
 }
 
 // serveOwn serves the connections of a Listener that the Server has made.
@@ -190,16 +199,9 @@ func (s *Server) serveOwn(l *quic.Listener) error {
 // ServeListener serves the connections of a Listener, whose configuration must have the protocol "h3". It returns when the Listener
 // or the Server is closed. Shutdown and Close close the Listener, but not its Endpoint.
 func (s *Server) ServeListener(l *quic.Listener) error {
-	s.mu.Lock()
-	if s.isClosing {
-		s.mu.Unlock()
+	if !s.addListener(l) {
 		return errors.Join(ErrServerClosed, l.Close())
 	}
-	if s.listeners == nil {
-		s.listeners = make(map[*quic.Listener]bool)
-	}
-	s.listeners[l] = true
-	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -217,6 +219,20 @@ func (s *Server) ServeListener(l *quic.Listener) error {
 			s.logf("http3: connection from %v: %v", qc.RemoteAddr(), err)
 		}
 	}
+}
+
+// addListener notes that the Server listens on l, and reports whether it may. It may be called again for the same Listener.
+func (s *Server) addListener(l *quic.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isClosing {
+		return false
+	}
+	if s.listeners == nil {
+		s.listeners = make(map[*quic.Listener]bool)
+	}
+	s.listeners[l] = true
+	return true
 }
 
 // ServeConn serves a QUIC connection whose protocol is "h3", and returns when it has ended.
