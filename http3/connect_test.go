@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -273,6 +274,39 @@ func TestStreamHijacker(t *testing.T) {
 	m := c.sendAll(join(frameBytes(0x4242, []byte("unknown")), frameBytes(0x21, nil), c.headers(get("/")...))).response()
 	require.Equal(t, "200", m.status)
 	require.NoError(t, s.Shutdown(t.Context()), "no stream is left")
+}
+
+// A panic of a hijacker ends its stream, as that of a handler ends its request, and not the process. So does runtime.Goexit.
+func TestHijackersPanic(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(echo), func(s *Server) {
+		s.StreamHijacker = func(typ uint64, _ *quic.Conn, _ *quic.Stream) bool {
+			if typ == 0x42 {
+				runtime.Goexit()
+			}
+			panic("of a stream")
+		}
+		s.UniStreamHijacker = func(uint64, *quic.Conn, *quic.ReceiveStream) bool { panic("of a unidirectional stream") }
+	})
+	c := dialRaw(t, s)
+	c.open(varint.Append(nil, 0x41)).wantReset(frame.InternalError)
+	require.Contains(t, s.log.String(), "of a stream")
+	c.open(varint.Append(nil, 0x42)).wantReset(frame.InternalError)
+	uni := c.uni(0x54, nil)
+	<-uni.Context().Done()
+	var se *quic.StreamError
+	require.ErrorAs(t, context.Cause(uni.Context()), &se)
+	require.Equal(t, uint64(frame.InternalError), se.Code)
+	require.Contains(t, s.log.String(), "of a unidirectional stream")
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	require.NoError(t, s.Shutdown(t.Context()), "no stream is left")
+}
+
+// A handler that ends its goroutine, as testing.T.FailNow does, ends its request.
+func TestHandlerExits(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { runtime.Goexit() }), nil)
+	c := dialRaw(t, s)
+	c.sendAll(c.headers(get("/")...)).wantReset(frame.InternalError)
+	require.NoError(t, s.Shutdown(t.Context()), "no request is left")
 }
 
 func TestTakeStreamErrors(t *testing.T) {

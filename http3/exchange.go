@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -221,10 +220,8 @@ func (x *exchange) callHandler(req *http.Request) (isOK bool) {
 			// code H3_REQUEST_CANCELLED."
 			// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.1-4
 			code = ErrCodeRequestCanceled
-		case p != nil: // nil means runtime.Goexit
-			stack := make([]byte, 64<<10)
-			stack = stack[:runtime.Stack(stack, false)]
-			x.logf("http3: panic serving %v: %v\n%s", x.sc.remote, p, stack)
+		default:
+			x.sc.recovered(p)
 		}
 		x.w.isDone, x.w.isHijacked = true, false
 		x.w.release()

@@ -67,13 +67,14 @@ type Server struct {
 	AdditionalSettings map[uint64]uint64
 	// StreamHijacker, if set, is called for streams of a client that begin with a frame of a type that this package does not know,
 	// which WebTransport has. The type has not been read. It returns false for those that it does not take, which are requests.
-	// Its calls may wait: each has a goroutine.
+	// Its calls may wait: each has a goroutine. If one panics, this is logged, and the stream is reset.
 	StreamHijacker func(typ uint64, conn *quic.Conn, s *quic.Stream) bool
 	// UniStreamHijacker, if set, is called for unidirectional streams of types that this package does not know, after the type was
-	// read. It returns false for those that it does not take.
+	// read. It returns false for those that it does not take. If a call panics, this is logged, and the client is asked to stop sending.
 	UniStreamHijacker func(typ uint64, conn *quic.Conn, s *quic.ReceiveStream) bool
 
-	// ConnContext, if set, changes the context that a connection's requests inherit from.
+	// ConnContext, if set, changes the context that a connection's requests inherit from. The method that serves calls it, and does
+	// not recover from its panics, as in net/http.
 	ConnContext func(ctx context.Context, conn *quic.Conn) context.Context
 
 	// Logger receives messages about handlers that panic or misuse their ResponseWriter. Nil means ErrorLog, or, if that is nil,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -216,31 +217,58 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 		return
 	}
 	if sc.srv.StreamHijacker != nil && sc.hijack(qs) {
-		context.AfterFunc(qs.Context(), sc.end)
 		return
 	}
 	x := &exchange{sc: sc, priority: p, hasPriority: hasPriority}
 	x.init(&sc.conn, qs, qs.Context)
 	x.trailerDeadline = sc.srv.headerDeadline
 	x.w.x = x
+	defer func() { // also if the handler calls runtime.Goexit
+		if x.w.isHijacked { // the request lasts until its response has ended
+			context.AfterFunc(qs.Context(), func() { sc.endStream(qs.ID()) })
+			return
+		}
+		sc.endStream(qs.ID())
+	}()
 	x.serve()
-	if x.w.isHijacked { // the request lasts until its response has ended
-		context.AfterFunc(qs.Context(), func() { sc.endStream(qs.ID()) })
-		return
-	}
-	sc.endStream(qs.ID())
 }
 
-// hijack reports whether StreamHijacker has taken a stream.
-func (sc *serverConn) hijack(qs *quic.Stream) bool {
+// recovered logs what recover has returned, and the stack of the goroutine. It is nil after runtime.Goexit.
+func (sc *serverConn) recovered(p any) {
+	if p == nil {
+		return
+	}
+	stack := make([]byte, 64<<10)
+	stack = stack[:runtime.Stack(stack, false)]
+	sc.srv.logf("http3: panic serving %v: %v\n%s", sc.remote, p, stack)
+}
+
+// hijack reports whether StreamHijacker has taken a stream. If it panics, the stream is aborted.
+func (sc *serverConn) hijack(qs *quic.Stream) (isTaken bool) {
 	_ = qs.SetReadDeadline(sc.srv.headerDeadline()) // never fails
 	typ, err := peekType(qs)
 	if err != nil {
 		return false // the request's goroutine gets the same error
 	}
 	_ = qs.SetReadDeadline(time.Time{})
-	_, known := frame.Limit(typ)
-	return !known && !frame.IsReserved(typ) && sc.srv.StreamHijacker(typ, sc.qc, qs)
+	if _, known := frame.Limit(typ); known || frame.IsReserved(typ) {
+		return false
+	}
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			sc.recovered(recover())
+			_ = qs.Reset(uint64(ErrCodeInternalError))       // fails only if the connection has ended
+			_ = qs.StopSending(uint64(ErrCodeInternalError)) // as above
+			isTaken = true
+		}
+		if isTaken { // the stream counts as a request until it has ended
+			context.AfterFunc(qs.Context(), sc.end)
+		}
+	}()
+	isTaken = sc.srv.StreamHijacker(typ, sc.qc, qs)
+	hasReturned = true
+	return isTaken
 }
 
 // endStream ends a request.
@@ -249,9 +277,22 @@ func (sc *serverConn) endStream(id quic.StreamID) {
 	sc.end()
 }
 
-// handleUniStream implements connOwner.
-func (sc *serverConn) handleUniStream(typ uint64, s *quic.ReceiveStream) bool {
-	return sc.srv.UniStreamHijacker != nil && sc.srv.UniStreamHijacker(typ, sc.qc, s)
+// handleUniStream implements connOwner. If UniStreamHijacker panics, the client is asked to stop sending.
+func (sc *serverConn) handleUniStream(typ uint64, s *quic.ReceiveStream) (isTaken bool) {
+	if sc.srv.UniStreamHijacker == nil {
+		return false
+	}
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			sc.recovered(recover())
+			_ = s.StopSending(uint64(ErrCodeInternalError)) // fails only if the connection has ended
+			isTaken = true
+		}
+	}()
+	isTaken = sc.srv.UniStreamHijacker(typ, sc.qc, s)
+	hasReturned = true
+	return isTaken
 }
 
 // handleSettings implements connOwner.
