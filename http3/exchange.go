@@ -26,8 +26,10 @@ type exchange struct {
 	priority    Priority
 	hasPriority bool
 	// needContinue is set while the client waits for a response with status 100 before it sends the body. The handler may write
-	// the response while another goroutine reads the body.
+	// the response while another goroutine reads the body, so continueMu is held while it is changed: the interim response is
+	// written before it is unset.
 	needContinue atomic.Bool
+	continueMu   sync.Mutex
 	isEarly      bool // the handler was called before the client has proved that it is no replay
 }
 
@@ -277,14 +279,29 @@ func (b *requestBody) begin() error {
 	if b.closed {
 		return http.ErrBodyReadAfterClose
 	}
-	if b.x.needContinue.CompareAndSwap(true, false) {
+	if b.x.needContinue.Load() {
 		return b.x.sendContinue()
 	}
 	return nil
 }
 
-// sendContinue sends a response with status 100.
+// skipContinue makes reads of the body send no response with status 100. If one is being sent, it waits for that.
+func (x *exchange) skipContinue() {
+	if x.needContinue.Load() {
+		x.continueMu.Lock()
+		x.needContinue.Store(false)
+		x.continueMu.Unlock()
+	}
+}
+
+// sendContinue sends a response with status 100, unless the handler has answered meanwhile.
 func (x *exchange) sendContinue() error {
+	x.continueMu.Lock()
+	defer x.continueMu.Unlock()
+	if !x.needContinue.Load() {
+		return nil
+	}
+	defer x.needContinue.Store(false)
 	l := newFieldList()
 	defer l.free()
 	l.add(":status", "100")

@@ -78,7 +78,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.wroteHeader, w.status, w.declared = true, status, -1
-	w.x.needContinue.Store(false)
+	w.x.skipContinue()
 	w.fields = newFieldList()
 	w.fields.add(":status", statusText(status))
 	for key, values := range w.header {
@@ -126,7 +126,7 @@ func (w *response) declareTrailer(name string) {
 // writeInterim sends a response with a 1xx status.
 func (w *response) writeInterim(status int) {
 	if status == http.StatusContinue {
-		w.x.needContinue.Store(false)
+		w.x.skipContinue()
 	}
 	l := newFieldList()
 	defer l.free()

@@ -342,6 +342,42 @@ func TestExpectContinue(t *testing.T) {
 	})
 }
 
+// A goroutine that reads the body while the handler answers does not send status 100 after the final response.
+func TestExpectContinueAgainstResponse(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := r.Context().Value(exchangeKey{}).(*exchange)
+		x.c.enc.mu.Lock() // the interim response is on its way, but waits
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = r.Body.Read(make([]byte, 1)) // fails when the body is closed
+		}()
+		for x.body.mu.TryLock() { // until Read holds it
+			x.body.mu.Unlock()
+			runtime.Gosched()
+		}
+		x.c.enc.mu.Unlock()
+		w.WriteHeader(http.StatusForbidden)
+		must(http.NewResponseController(w).Flush())
+		must(r.Body.Close())
+		<-done
+	}), nil)
+	c := dialRaw(t, s)
+	for range 50 {
+		req := c.open(c.headers(post("/", "expect", "100-continue")...))
+		b, err := io.ReadAll(req)
+		require.NoError(t, err)
+		h, n := frame.ParseHeader(b)
+		if first := n + int(h.Length); first < len(b) {
+			require.Equal(t, []string{"100"}, req.parse(b[:first]).interim)
+			b = b[first:]
+		}
+		last := req.parse(b)
+		require.Equal(t, "403", last.status)
+		require.Empty(t, last.interim)
+	}
+}
+
 func TestRequestTrailers(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
 		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
