@@ -213,7 +213,7 @@ func TestExitCodes(t *testing.T) {
 	require.NoError(t, err)
 	for want, env := range map[int][]string{
 		127: {"ROLE=server", "TESTCASE=zxqvbnmlkj"},
-		1:   {"ROLE=nobody", "TESTCASE=handshake"},
+		1:   {"ROLE=proxy", "TESTCASE=handshake"},
 	} {
 		cmd := exec.Command(exe)
 		cmd.Env = append(env, "INTEROP_TEST_MAIN=1")

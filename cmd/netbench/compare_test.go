@@ -141,7 +141,7 @@ func TestCompare(t *testing.T) {
 			"no connection completed: map[tls alert":           {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
 			"needs group X25519Kyber512R3, which only variant": {"figure3-2022"},
 			"figure3.json: no such file":                       {"figure3", "--page-only"},
-			`server --provider nobody: the driver ended: netb`: {"custom", "--config", "x=--provider nobody"},
+			`server --provider unknown: the driver ended: netb`: {"custom", "--config", "x=--provider unknown"},
 		} {
 			_, stderr, status := netbenchRuns(t, program, append([]string{"compare", "-q", "-o", t.TempDir()}, args...)...)
 			require.NotZero(t, status, want)

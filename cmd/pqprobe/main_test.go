@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,8 +41,7 @@ func serve(t *testing.T, groups ...tlsprovider.Group) (addr, ca string) {
 	require.NoError(t, err)
 	der, err := certs.MarshalKey(leaf.Key, certs.Seed)
 	require.NoError(t, err)
-	cert, err := tlsprovider.CertificateFromPEM(leaf.ChainPEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	require.NoError(t, err)
+	cert := tlsprovider.Certificate{Chain: leaf.Chain, KeyDER: der}
 	ca = filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, root.ChainPEM(), 0o600))
 	l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{Provider: native.New(), TLS: &tlsprovider.Config{
@@ -113,7 +111,7 @@ func TestExitStatus(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
 	common := []string{"--ca", ca, "--transport", "quic", "--handshake-timeout", "20s"}
-	const nobody = "127.0.0.1:1"
+	const unreachable = "127.0.0.1:1"
 	tests := []struct {
 		name  string
 		args  []string
@@ -127,8 +125,8 @@ func TestExitStatus(t *testing.T) {
 		{"classical authentication", []string{"--require-pq-auth", pq}, "", 1, "the authentication is not post-quantum: " + pq},
 		{"file", []string{"--require-pq", "--file", closed.Name()}, "", 1, classical},
 		{"standard input", []string{"--require-pq", "--file", "-"}, pq + "\n", 0, ""},
-		{"not reachable", []string{pq, nobody}, "", 2, "not reachable: " + nobody},
-		{"not reachable and classical", []string{"--require-pq", classical, nobody}, "", 1, nobody},
+		{"not reachable", []string{pq, unreachable}, "", 2, "not reachable: " + unreachable},
+		{"not reachable and classical", []string{"--require-pq", classical, unreachable}, "", 1, unreachable},
 		{"no host", nil, "", 2, "no host given"},
 		{"not a host", []string{"https://example.com/"}, "", 2, "is not HOST or HOST:PORT"},
 		{"unknown transport", []string{"--transport", "sctp", pq}, "", 2, "sctp"},

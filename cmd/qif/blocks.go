@@ -127,7 +127,7 @@ func (r *reader) section(stream uint64, data []byte) error {
 	case err != nil:
 		return err
 	}
-	r.d.AppendInstructions(nil) // there is nobody to send them to
+	r.d.AppendInstructions(nil) // there is no encoder to send them to
 	r.lists = append(r.lists, l)
 	return nil
 }

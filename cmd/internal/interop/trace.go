@@ -56,7 +56,7 @@ const (
 // version2 is the number of version 2 (RFC 9369).
 const version2 = 0x6b3343cf
 
-// A longPacket is a packet with a long header as anybody can read it.
+// A longPacket is what a packet with a long header shows without keys.
 type longPacket struct {
 	kind         int
 	version      uint32
@@ -86,7 +86,8 @@ func splitDatagram(b []byte) (packets []longPacket, short int) {
 	return packets, 0
 }
 
-// parseLong parses the packet at the beginning of b and returns its size.
+// parseLong parses the packet at the beginning of b and returns its size. Unlike package inspect it parses packets of every
+// version, because a check reports those of an unknown one.
 func parseLong(b []byte) (p longPacket, size int, ok bool) {
 	r := reader{b: b, ok: true}
 	first := r.take(1)

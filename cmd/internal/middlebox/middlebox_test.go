@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/pem"
 	"io"
 	"net"
 	"strconv"
@@ -12,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/pqquic/pqquic/cmd/internal/certs"
 	"github.com/pqquic/pqquic/cmd/internal/probe"
+	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
@@ -101,21 +100,8 @@ func TestParts(t *testing.T) {
 
 // serve starts a server on one port of UDP and TCP.
 func serve(t *testing.T) (string, *tlsprovider.Roots) {
-	v := certs.Validity{From: time.Now().Add(-time.Hour), To: time.Now().Add(time.Hour)}
-	ca, err := certs.NewRoot("root", "ecdsa-p256", v)
-	require.NoError(t, err)
-	leaf, err := ca.NewLeaf("leaf", []string{"127.0.0.1"}, "ecdsa-p256", v)
-	require.NoError(t, err)
-	der, err := certs.MarshalKey(leaf.Key, certs.Seed)
-	require.NoError(t, err)
-	cert, err := tlsprovider.CertificateFromPEM(leaf.ChainPEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	require.NoError(t, err)
-	roots, err := tlsprovider.RootsFromPEM(ca.ChainPEM())
-	require.NoError(t, err)
-
-	tcp, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: leaf.Chain, PrivateKey: leaf.Key}}, NextProtos: []string{"h2"},
-	})
+	cert := testcert.New("127.0.0.1")
+	tcp, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert.TLS()}, NextProtos: []string{"h2"}})
 	require.NoError(t, err)
 	t.Cleanup(func() { tcp.Close() })
 	go func() {
@@ -132,7 +118,7 @@ func serve(t *testing.T) (string, *tlsprovider.Roots) {
 	}()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Addr().(*net.TCPAddr).Port))
 	l, err := quic.Listen("udp", addr, &quic.Config{Provider: native.New(), TLS: &tlsprovider.Config{
-		NextProtos: []string{"h3"}, Certificates: []tlsprovider.Certificate{cert},
+		NextProtos: []string{"h3"}, Certificates: []tlsprovider.Certificate{cert.Provider()},
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
@@ -143,5 +129,5 @@ func serve(t *testing.T) (string, *tlsprovider.Roots) {
 			}
 		}
 	}()
-	return addr, roots
+	return addr, cert.Roots()
 }

@@ -351,7 +351,7 @@ func TestUnverifiedChain(t *testing.T) {
 func TestPostQuantumAuthentication(t *testing.T) {
 	p := needS2N(t)
 	if caps := p.Capabilities(); !caps.PQAuth() {
-		t.Skip("this variant has no ML-DSA")
+		t.Skip("this variant of the C library has no ML-DSA")
 	}
 	for _, root := range []string{"ml-dsa-65", "ecdsa-p256"} {
 		id := newIdentity(t, certs.Algorithm(root), "ml-dsa-44")
@@ -368,7 +368,7 @@ func TestPostQuantumAuthentication(t *testing.T) {
 	}
 }
 
-// A host that nobody answers for is not reachable.
+// A host that does not answer is not reachable.
 func TestUnreachable(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)

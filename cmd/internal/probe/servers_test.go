@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log"
 	"net"
@@ -39,12 +38,13 @@ func newIdentity(t *testing.T, root, leaf certs.Algorithm) *identity {
 	require.NoError(t, err)
 	key, err := certs.MarshalKey(l.Key, certs.Seed)
 	require.NoError(t, err)
-	id := &identity{tls: tls.Certificate{Certificate: l.Chain, PrivateKey: l.Key}}
+	id := &identity{
+		cert: tlsprovider.Certificate{Chain: l.Chain, KeyDER: key},
+		tls:  tls.Certificate{Certificate: l.Chain, PrivateKey: l.Key},
+	}
 	if k, err := x509.ParsePKCS8PrivateKey(key); err == nil { // crypto/tls needs the types of the standard library
 		id.tls.PrivateKey = k
 	}
-	id.cert, err = tlsprovider.CertificateFromPEM(l.ChainPEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
-	require.NoError(t, err)
 	id.roots, err = tlsprovider.RootsFromPEM(ca.ChainPEM())
 	require.NoError(t, err)
 	return id
