@@ -25,7 +25,8 @@ const (
 	statusFailed  = "failed"  // the client has no response
 )
 
-// countRequest counts a request. proto is that of http.Request.Proto, and state may be nil.
+// countRequest counts a request. protoMajor is that of the request or response, or 0 without a response. state is nil
+// without TLS.
 func (m *Monitor) countRequest(dir int, protoMajor int, status string, state *tls.ConnectionState) {
 	k := requestKind{protocol: "http/1.1", status: status, group: "none"}
 	switch protoMajor {
@@ -58,23 +59,18 @@ func statusLabel(code int) string {
 // ResponseWriter work through http.ResponseController and http3.TakeStream.
 func (m *Monitor) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cw := &countingWriter{ResponseWriter: w, status: statusAborted}
-		defer func() { m.countRequest(0, r.ProtoMajor, cw.status, r.TLS) }()
+		cw, status := &countingWriter{ResponseWriter: w}, statusAborted
+		defer func() { m.countRequest(0, r.ProtoMajor, status, r.TLS) }()
 		next.ServeHTTP(cw, r)
-		if !cw.wrote {
-			cw.status = statusLabel(http.StatusOK)
-		} else {
-			cw.status = statusLabel(cw.code)
-		}
+		cw.begin()
+		status = statusLabel(cw.code)
 	})
 }
 
 // A countingWriter remembers the status of a response.
 type countingWriter struct {
 	http.ResponseWriter
-	wrote  bool // the final header section
-	code   int
-	status string
+	code int // of the final response; 0 before its header section
 }
 
 // Unwrap is for http.ResponseController.
@@ -83,15 +79,16 @@ func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 // WriteHeader implements http.ResponseWriter.
 func (w *countingWriter) WriteHeader(code int) {
 	// Informational responses, other than 101, precede the final one.
-	if !w.wrote && (code >= 200 || code == http.StatusSwitchingProtocols) {
-		w.wrote, w.code = true, code
+	if w.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
+		w.code = code
 	}
 	w.ResponseWriter.WriteHeader(code)
 }
 
+// begin notes that the response begins without WriteHeader, which makes its status 200.
 func (w *countingWriter) begin() {
-	if !w.wrote {
-		w.wrote, w.code = true, http.StatusOK
+	if w.code == 0 {
+		w.code = http.StatusOK
 	}
 }
 

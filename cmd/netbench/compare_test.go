@@ -135,12 +135,12 @@ func TestCompare(t *testing.T) {
 	})
 	t.Run("errors are reported", func(t *testing.T) {
 		for want, args := range map[string][]string{
-			`unknown study "figure4"`:                          {"figure4"},
-			"has no configurations":                            {"custom"},
-			`is not a configuration: use NAME=FLAGS`:           {"custom", "--config", "x"},
-			"no connection completed: map[tls alert":           {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
-			"needs group X25519Kyber512R3, which only variant": {"figure3-2022"},
-			"figure3.json: no such file":                       {"figure3", "--page-only"},
+			`unknown study "figure4"`:                           {"figure4"},
+			"has no configurations":                             {"custom"},
+			`is not a configuration: use NAME=FLAGS`:            {"custom", "--config", "x"},
+			"no connection completed: map[tls alert":            {"custom", "--config", "x=server: --groups X25519 client: --groups P-384", "--connections", "5"},
+			"needs group X25519Kyber512R3, which only variant":  {"figure3-2022"},
+			"figure3.json: no such file":                        {"figure3", "--page-only"},
 			`server --provider unknown: the driver ended: netb`: {"custom", "--config", "x=--provider unknown"},
 		} {
 			_, stderr, status := netbenchRuns(t, program, append([]string{"compare", "-q", "-o", t.TempDir()}, args...)...)
