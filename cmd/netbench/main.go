@@ -27,7 +27,7 @@ func run(c *cobra.Command, stderr *os.File) int {
 		return int(driver)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "netbench:", err)
+		fmt.Fprintln(stderr, "netbench:", cli.OneLine(err))
 	}
 	return cli.Status[*drivercli.Failed](err)
 }

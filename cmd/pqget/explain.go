@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
-	"strings"
 
 	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/quic"
@@ -77,7 +76,7 @@ func isCertificateError(err error) bool {
 
 // explain returns an error on one line, with a remedy if one is known.
 func explain(err error) string {
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text := cli.OneLine(err)
 	if advice := remedy(err); advice != "" {
 		return text + ": " + advice
 	}

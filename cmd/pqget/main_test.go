@@ -385,6 +385,28 @@ func TestAltSvc(t *testing.T) {
 	require.Equal(t, "h3", protocols[len(protocols)-1])
 }
 
+// TestErrorIsPrintable checks that the reason phrase of a status line, which an error contains, cannot control the terminal.
+func TestErrorIsPrintable(t *testing.T) {
+	cert := testcert.New("localhost")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert.TLS()}})
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 404 \x1b[31mred\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_, _ = io.Copy(io.Discard, c) // until the client closes the connection
+			c.Close()
+		}
+	}()
+	_, errs, status := pqget(t, "", "--h1", "-k", "--fail", fmt.Sprintf("https://localhost:%d/", l.Addr().(*net.TCPAddr).Port))
+	require.Equal(t, statusHTTP, status, errs)
+	require.Contains(t, errs, "the status is 404 \uFFFD[31mred")
+}
+
 func TestCommandLine(t *testing.T) {
 	out, _, status := pqget(t, "", "--help")
 	require.Zero(t, status)

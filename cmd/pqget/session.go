@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,7 +65,7 @@ func (s *sessionFile) save() (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = cli.Usagef("--session: %w", fmt.Errorf("%w", errors.Join(err, os.Remove(tmp.Name()))))
+			err = cli.Usagef("--session: %w", errors.Join(err, os.Remove(tmp.Name())))
 		}
 	}()
 	if _, err := tmp.Write(b); err != nil {

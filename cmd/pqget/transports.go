@@ -106,7 +106,7 @@ func (t *transports) choose(o *options) {
 	default:
 		t.own = &fallback{h3: h3, tcp: t.tcp, note: func(host string, err error) {
 			if o.verbose {
-				fmt.Fprintf(o.stderr, "* HTTP/3 with %s: %s: trying HTTP/2\n", host, printable(err.Error()))
+				fmt.Fprintf(o.stderr, "* HTTP/3 with %s: %s: trying HTTP/2\n", host, cli.Printable(err.Error()))
 			}
 		}}
 	}

@@ -77,18 +77,8 @@ func viewOf(ctx context.Context) *view {
 // say prints a line of -v.
 func (v *view) say(mark, format string, args ...any) {
 	if v.verbose {
-		fmt.Fprintf(v.stderr, "%s %s\n", mark, printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(v.stderr, "%s %s\n", mark, cli.Printable(fmt.Sprintf(format, args...)))
 	}
-}
-
-// printable replaces control characters, with which a server could control a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }
 
 // begin begins an attempt.

@@ -6,20 +6,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
-
-// printable makes text from a peer safe for a terminal.
-func printable(s string) string {
-	q := strconv.QuoteToGraphic(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
-}
 
 // block is the description of one connection: a name and a value in each line.
 type block struct{ strings.Builder }
 
 func (b *block) line(name, format string, args ...any) {
-	fmt.Fprintf(b, "  %-20s  %s\n", name, printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(b, "  %-20s  %s\n", name, cli.Printable(fmt.Sprintf(format, args...)))
 }
 
 // describe writes everything that is known about a connection.

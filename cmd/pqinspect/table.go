@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/cmd/internal/inspect"
 )
 
@@ -24,7 +25,7 @@ func (t *table) row(c *inspect.Connection) error {
 			return err
 		}
 	}
-	key, why := "-", printable(c.Verdict.Reason)
+	key, why := "-", cli.Printable(c.Verdict.Reason)
 	if c.Selected != nil {
 		key = c.Selected.String()
 	}
@@ -40,5 +41,5 @@ func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return printable(s)
+	return cli.Printable(s)
 }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 
+	"github.com/pqquic/pqquic/cmd/internal/cli"
 	"github.com/pqquic/pqquic/cmd/internal/probe"
 )
 
@@ -13,13 +13,13 @@ import (
 type page struct{ strings.Builder }
 
 func (p *page) line(label, format string, args ...any) {
-	fmt.Fprintf(p, "  %-22s%s\n", label, printable(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(p, "  %-22s%s\n", label, cli.Printable(fmt.Sprintf(format, args...)))
 }
 
 // show prints a report for readers.
 func show(w io.Writer, r *probe.Report) error {
 	p := new(page)
-	fmt.Fprintf(p, "%s\n", printable(r.Host))
+	fmt.Fprintf(p, "%s\n", cli.Printable(r.Host))
 	if r.Error != "" {
 		p.line("error", "%s", r.Error)
 	}
@@ -49,7 +49,7 @@ func verdict(pq bool) string {
 
 func (p *page) transport(name string, t *probe.Transport) {
 	if !t.Reachable {
-		fmt.Fprintf(p, "%s: not reachable: %s\n", name, printable(t.Error))
+		fmt.Fprintf(p, "%s: not reachable: %s\n", name, cli.Printable(t.Error))
 		return
 	}
 	fmt.Fprintf(p, "%s (%s)\n", name, orDash(t.Address))
@@ -106,11 +106,11 @@ func (p *page) chain(name string, chain []probe.Certificate) {
 	fmt.Fprintf(p, "%s: %d, %d bytes\n", name, len(chain), sum)
 	for i, c := range chain {
 		if c.Error != "" {
-			fmt.Fprintf(p, "  %d  %d bytes, cannot be parsed: %s\n", i, c.Bytes, printable(c.Error))
+			fmt.Fprintf(p, "  %d  %d bytes, cannot be parsed: %s\n", i, c.Bytes, cli.Printable(c.Error))
 			continue
 		}
-		fmt.Fprintf(p, "  %d  %s\n     key %s, signed with %s by %s, %d bytes, until %s\n", i, orDash(c.Subject), printable(c.PublicKey),
-			printable(c.SignatureAlgorithm), orDash(c.Issuer), c.Bytes, c.NotAfter.UTC().Format("2006-01-02"))
+		fmt.Fprintf(p, "  %d  %s\n     key %s, signed with %s by %s, %d bytes, until %s\n", i, orDash(c.Subject), cli.Printable(c.PublicKey),
+			cli.Printable(c.SignatureAlgorithm), orDash(c.Issuer), c.Bytes, c.NotAfter.UTC().Format("2006-01-02"))
 	}
 }
 
@@ -132,15 +132,5 @@ func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return printable(s)
-}
-
-// printable replaces what a server could use to write to the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, s)
+	return cli.Printable(s)
 }

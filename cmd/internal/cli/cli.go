@@ -1,11 +1,14 @@
 // Package cli has what the command-line programs share: the flags --version, --licenses and --completion, completions
-// of other flags, and exit statuses.
+// of other flags, errors and exit statuses, and text that is safe for a terminal.
 package cli
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -27,10 +30,23 @@ func (e *UsageError) Unwrap() error { return e.Err }
 // Usagef returns a UsageError with the text of fmt.Errorf.
 func Usagef(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
+// Printable replaces characters with which a peer's text could control a terminal, and others that are not printed.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, s)
+}
+
+// OneLine returns the text of an error, which a peer may have influenced, on one line.
+func OneLine(err error) string { return Printable(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
 // Main runs the root command of a program. If that fails, it prints the error and exits with status(err).
 func Main(c *cobra.Command, status func(error) int) {
 	if err := c.Execute(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", c.Name(), err)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", c.Name(), OneLine(err))
 		os.Exit(status(err))
 	}
 }

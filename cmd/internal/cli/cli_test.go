@@ -30,6 +30,11 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestOneLine(t *testing.T) {
+	err := errors.Join(errors.New("a\x1b[31m\u009b2J"), errors.New("b\u202e \"ü\"\r\xff"))
+	require.Equal(t, "a\uFFFD[31m\uFFFD2J; b\uFFFD \"ü\"\uFFFD\uFFFD", OneLine(err))
+}
+
 // TestNew checks the flags of a program with subcommands and of one without.
 func TestNew(t *testing.T) {
 	for _, hasSubcommand := range []bool{false, true} {
