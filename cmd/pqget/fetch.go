@@ -82,7 +82,7 @@ func (f *fetcher) fetch(ctx context.Context, r request) error {
 		}
 		v.retrying(err)
 		select {
-		case <-time.After(min(time.Second<<attempt, 10*time.Second)):
+		case <-time.After(pause(attempt)):
 		case <-ctx.Done():
 		}
 	}
@@ -91,6 +91,9 @@ func (f *fetcher) fetch(ctx context.Context, r request) error {
 	}
 	return v.finish(r, err)
 }
+
+// pause returns how long to wait after an attempt, which are numbered from 0.
+func pause(attempt int) time.Duration { return min(time.Second<<min(attempt, 4), 10*time.Second) }
 
 // isTransient reports whether a request that failed may succeed when it is repeated, and may be repeated.
 func isTransient(err error, r request) bool {

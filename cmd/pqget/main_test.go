@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -405,6 +406,16 @@ func TestErrorIsPrintable(t *testing.T) {
 	_, errs, status := pqget(t, "", "--h1", "-k", "--fail", fmt.Sprintf("https://localhost:%d/", l.Addr().(*net.TCPAddr).Port))
 	require.Equal(t, statusHTTP, status, errs)
 	require.Contains(t, errs, "the status is 404 \uFFFD[31mred")
+}
+
+// TestPause checks that the pauses do not become shorter however often a request is repeated.
+func TestPause(t *testing.T) {
+	longest := time.Duration(0)
+	for attempt := range 200 {
+		require.GreaterOrEqual(t, pause(attempt), max(longest, time.Second), "attempt %d", attempt)
+		longest = pause(attempt)
+	}
+	require.Equal(t, 10*time.Second, longest)
 }
 
 func TestCommandLine(t *testing.T) {
