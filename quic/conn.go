@@ -20,9 +20,9 @@ type Conn struct {
 	ep     *Endpoint
 	ref    core.ConnRef
 	cfg    *Config
-	server bool
 	dialed *dialed // nil on a server
-	logged bool    // the connection has a qlog
+	server bool
+	logged bool // the connection has a qlog
 	// quickTLS means that TLS steps call no code that may block: see tls_here.go.
 	quickTLS bool
 
@@ -31,22 +31,23 @@ type Conn struct {
 	core    *core.Conn
 	timer   timerItem
 	life    lifetime
-	isUp    bool // the handshake is complete
-	isEarly bool // streams can be used, although the handshake may not be complete
-	upAt    monotime.Time
-	closing bool // Close waits for acknowledgements, and no new data is accepted
-	over    bool // the core has closed
-	err     error
+	upAt    monotime.Time // when the handshake was completed
+	isUp    bool          // the handshake is complete
+	isEarly bool          // streams can be used, although the handshake may not be complete
+	closing bool          // Close waits for acknowledgements, and no new data is accepted
+	over    bool          // the core has closed
+	drained bool          // the core is drained, but the Endpoint has not been notified
+	// driving and queued are the connection's state between the core and the socket: see
+	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
+	driving, queued bool
+	inQueue         queueItem
+
+	err error
 	// override, if set, is the error that calls return after the connection has ended, instead of the
 	// core's.
 	override error
 	sendErr  error // of the last train that was sent
 	icmpErr  error // reported by the network during the handshake
-	// driving and queued are the connection's state between the core and the socket: see
-	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
-	driving, queued bool
-	inQueue         queueItem
-	drained         bool // the core is drained, but the Endpoint has not been notified
 
 	streams map[StreamID]*Stream
 	// incoming contains the peer's streams that AcceptStream has not returned. Here and below, index 1 is
@@ -64,7 +65,7 @@ type Conn struct {
 
 // newConn returns a connection whose context has the values of ctx.
 func newConn(ctx context.Context, e *Endpoint, k *core.Conn, cfg *Config, server bool) *Conn {
-	c := &Conn{ep: e, cfg: cfg, server: server, logged: k.Traced(), core: k, life: lifetime{parent: ctx}}
+	c := &Conn{ep: e, cfg: cfg, server: server, logged: k.Traced(), core: k, life: lifetime{ctx: ctx}}
 	c.timer.conn, c.inQueue.conn = c, c
 	return c
 }

@@ -9,16 +9,13 @@ import (
 // channel and the context are made when they are first asked for: they take 300 bytes, and most connections of a server
 // need neither. The connection's mu guards the fields, but ended can be read without it.
 type lifetime struct {
-	complete chan struct{}   // closed when isComplete is set
-	parent   context.Context // of ctx
-	ctx      context.Context
+	complete chan struct{}   // nil until it is asked for; closedChannel once the handshake is complete
+	ctx      context.Context // the parent of the context until that is asked for
 	cancel   context.CancelCauseFunc
-
-	isComplete bool
-	ended      atomic.Bool
+	ended    atomic.Bool
 }
 
-// closedChannel stands for the channel of each connection whose handshake is complete.
+// closedChannel is the channel of each connection whose handshake is complete.
 var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // HandshakeComplete returns a channel that is closed when the handshake is complete. If the connection
@@ -26,14 +23,10 @@ var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); r
 func (c *Conn) HandshakeComplete() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := &c.life
-	if l.complete == nil {
-		l.complete = closedChannel
-		if !l.isComplete {
-			l.complete = make(chan struct{})
-		}
+	if c.life.complete == nil {
+		c.life.complete = make(chan struct{})
 	}
-	return l.complete
+	return c.life.complete
 }
 
 // Context returns a context that is canceled when the connection ends. context.Cause returns the error that
@@ -47,8 +40,8 @@ func (c *Conn) Context() context.Context {
 // context is Context with mu held.
 func (c *Conn) context() context.Context {
 	l := &c.life
-	if l.ctx == nil {
-		l.ctx, l.cancel = context.WithCancelCause(l.parent)
+	if l.cancel == nil {
+		l.ctx, l.cancel = context.WithCancelCause(l.ctx)
 		if l.ended.Load() {
 			l.cancel(c.err)
 		}
@@ -59,13 +52,11 @@ func (c *Conn) context() context.Context {
 // setComplete closes the channel of HandshakeComplete. No lock is held.
 func (c *Conn) setComplete() {
 	c.mu.Lock()
-	l := &c.life
-	l.isComplete = true
-	ch := l.complete
-	l.complete = nil
+	waiting := c.life.complete
+	c.life.complete = closedChannel
 	c.mu.Unlock()
-	if ch != nil {
-		close(ch)
+	if waiting != nil {
+		close(waiting)
 	}
 }
 

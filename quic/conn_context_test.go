@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,6 +39,7 @@ func TestLifetime(t *testing.T) {
 		require.Same(t, early, client)
 		server, err := w.listener.Accept(t.Context())
 		require.NoError(t, err)
+		require.Nil(t, server.life.cancel, "nobody has asked for the context")
 		<-server.HandshakeComplete()
 		require.NoError(t, ctx.Err())
 		require.Same(t, ctx, client.Context())
@@ -50,4 +52,9 @@ func TestLifetime(t *testing.T) {
 		requireApplicationError(t, context.Cause(late), 7, "over", true)
 		<-server.HandshakeComplete()
 	})
+}
+
+// The size of a connection is that of a class of Go's allocator. The next class has 576 bytes.
+func TestConnFitsItsSizeClass(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(Conn{}), uintptr(512))
 }
