@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"net/netip"
 	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
@@ -17,62 +18,70 @@ const numShards = 16
 // (EndpointConfig.SetRoute) while the Endpoint's lock is held. Packets whose ID is not here are left to the core, and so
 // are those with a long header, of which a connection receives few.
 //
+// If connection IDs are empty, it finds the connection by the packet's source (EndpointConfig.SetRemote): such an Endpoint
+// only dials, and has one connection to each address. See core/endpoint_remotes.go.
+//
 // TestRoutesAgreeWithCore shows that both answer equally. The workload streams-32 of bench/peers shows what it saves.
 type routes struct {
 	idLen   int // the length of the connection IDs
-	shards  [numShards]routeShard
-	remotes remoteRoutes // if idLen is 0
+	shards  [numShards]routeTable[wire.ConnID]
+	remotes routeTable[netip.AddrPort] // if idLen is 0
 }
 
-// A routeShard has the connection IDs with the same lowest bits in their last byte. IDs are random, so shards are of
-// about the same size.
-type routeShard struct {
-	mu    sync.Mutex // nothing is locked while it is held
-	conns map[wire.ConnID]*Conn
-}
-
-func (r *routes) shard(id []byte) *routeShard { return &r.shards[id[len(id)-1]%numShards] }
+// shard returns the table of the connection IDs with the same lowest bits in their last byte. IDs are random, so the tables
+// are of about the same size.
+func (r *routes) shard(id []byte) *routeTable[wire.ConnID] { return &r.shards[id[len(id)-1]%numShards] }
 
 // set routes the packets to an ID, or removes the ID if c is nil.
-func (r *routes) set(id wire.ConnID, c *Conn) {
-	s := r.shard(id.Bytes())
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (r *routes) set(id wire.ConnID, c *Conn) { r.shard(id.Bytes()).set(id, c) }
+
+// find returns the connection of an ID, or nil.
+func (r *routes) find(id wire.ConnID) *Conn { return r.shard(id.Bytes()).find(id) }
+
+// A routeTable finds connections by connection IDs or addresses.
+type routeTable[K comparable] struct {
+	mu    sync.Mutex // nothing is locked while it is held
+	conns map[K]*Conn
+}
+
+func (t *routeTable[K]) set(key K, c *Conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch {
 	case c == nil:
-		delete(s.conns, id)
-	case s.conns == nil:
-		s.conns = map[wire.ConnID]*Conn{id: c}
+		delete(t.conns, key)
+	case t.conns == nil:
+		t.conns = map[K]*Conn{key: c}
 	default:
-		s.conns[id] = c
+		t.conns[key] = c
 	}
 }
 
-// find returns the connection of an ID, or nil.
-func (r *routes) find(id wire.ConnID) *Conn {
-	s := r.shard(id.Bytes())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conns[id]
+func (t *routeTable[K]) find(key K) *Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conns[key]
 }
 
 // take removes the longest run of datagrams to one connection ID of a connection from the front of t. It returns nil if
-// the first datagram is for the core.
+// the first datagram is for the core. All datagrams of a train have the same source.
 func (r *routes) take(t *datagram.Train) (*Conn, datagram.Train) {
-	if r.idLen == 0 {
-		return r.remotes.take(t)
-	}
 	id := shortID(t.Data, t.SegmentSize, r.idLen)
 	if id == nil {
 		return nil, datagram.Train{}
 	}
-	key, _ := wire.MakeConnID(id)
-	c := r.find(key)
+	var c *Conn
+	if r.idLen == 0 {
+		c = r.remotes.find(t.Path.Remote)
+	} else {
+		key, _ := wire.MakeConnID(id)
+		c = r.shard(id).find(key)
+	}
 	if c == nil {
 		return nil, datagram.Train{}
 	}
 	run, n := *t, 0
-	for string(shortID(t.Data, t.SegmentSize, r.idLen)) == string(id) {
+	for next := id; next != nil && string(next) == string(id); next = shortID(t.Data, t.SegmentSize, r.idLen) {
 		n += len(t.Next())
 	}
 	run.Data = run.Data[:n:n]
