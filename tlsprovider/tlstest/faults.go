@@ -4,12 +4,12 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
-
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest/internal/require"
 )
 
 // A Fault is an error in a handshake that one side must detect. It should have the same error code with each provider.
@@ -35,6 +35,11 @@ type faulty struct {
 
 // Faults returns all faults.
 func Faults() []Fault {
+	return slices.Concat(quicFaults(), certificateFaults(), negotiationFaults(), messageFaults())
+}
+
+// quicFaults returns the faults in what QUIC adds to TLS.
+func quicFaults() []Fault {
 	const client, server = tlsprovider.Client, tlsprovider.Server
 	return []Fault{
 		// "The server MUST treat the inability to select a compatible application protocol as a connection error of
@@ -53,6 +58,13 @@ func Faults() []Fault {
 		{"ticket with a limit of early data", client, after(tlsprovider.LevelApp, []byte{4, 0, 0, 22,
 			0, 0, 0, 60, 1, 2, 3, 4, 0, 0, 1, 9, 0, 8, 0, 42, 0, 4, 0, 0, 16, 0})},
 		{"handshake bytes at the wrong level", server, after(tlsprovider.LevelInitial, []byte{1})},
+	}
+}
+
+// certificateFaults returns the faults in the authentication of a peer.
+func certificateFaults() []Fault {
+	const client, server = tlsprovider.Client, tlsprovider.Server
+	return []Fault{
 		// "A client MUST authenticate the identity of the server."
 		// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-2
 		{"untrusted server certificate", client, func(t *testing.T, f *faulty) { f.client.RootCAs = NewAuthority(t).Roots() }},
@@ -83,6 +95,13 @@ func Faults() []Fault {
 		{"required client certificate missing", server, func(t *testing.T, f *faulty) {
 			f.server.ClientAuth, f.server.ClientCAs = tlsprovider.RequireClientCert, f.ca.Roots()
 		}},
+	}
+}
+
+// negotiationFaults returns the faults of sides that have too little in common.
+func negotiationFaults() []Fault {
+	const client, server = tlsprovider.Client, tlsprovider.Server
+	return []Fault{
 		{"client does not offer TLS 1.3", server, spoil(1, setExtension(0x2b, []byte{2, 3, 3}))},
 		{"no common group", server, func(t *testing.T, f *faulty) {
 			f.client.Groups, f.server.Groups = []tlsprovider.Group{tlsprovider.P256}, []tlsprovider.Group{tlsprovider.P384}
@@ -97,6 +116,13 @@ func Faults() []Fault {
 			f.server.Groups, f.client.RequirePQ = []tlsprovider.Group{tlsprovider.P256}, true
 		}},
 		{"no common cipher suite", server, spoil(1, setSuites)},
+	}
+}
+
+// messageFaults returns the faults in the contents of messages.
+func messageFaults() []Fault {
+	const client, server = tlsprovider.Client, tlsprovider.Server
+	return []Fault{
 		{"server's Finished changed", client, spoil(20, lastByte)},
 		{"client's Finished changed", server, spoil(20, lastByte)},
 		{"server's CertificateVerify changed", client, spoil(15, lastByte)},
