@@ -30,7 +30,8 @@ type exchange struct {
 	// written before it is unset.
 	needContinue atomic.Bool
 	continueMu   sync.Mutex
-	isEarly      bool // the handler was called before the client has proved that it is no replay
+	sent         atomic.Int64 // bytes of the response that were given to the stream
+	isEarly      bool         // the handler was called before the client has proved that it is no replay
 }
 
 // serve reads the request, calls the handler and completes the response.
@@ -67,13 +68,29 @@ func (x *exchange) finish() {
 	switch {
 	case x.w.finish():
 		x.endRequest()
-	case x.w.err == errTooLargeForClient:
-		x.abort(ErrCodeInternalError)
-	case x.w.err != nil: // the client has given up, or a deadline has passed
+	case x.w.err != nil && x.w.err != errTooLargeForClient: // the client has given up, or a deadline has passed
 		x.abort(ErrCodeRequestCanceled)
 	default:
-		x.abort(ErrCodeInternalError)
+		x.abandon(ErrCodeInternalError)
 	}
+}
+
+// abandon aborts a response that the handler does not complete. If the client accepts RESET_STREAM_AT, it still gets what was flushed,
+// as with HTTP/1.1 and HTTP/2.
+func (x *exchange) abandon(code ErrorCode) {
+	sent := x.sent.Load()
+	if sent == 0 || x.qs.ResetAt(uint64(code), sent) != nil {
+		x.abort(code)
+		return
+	}
+	x.stopReading(code)
+}
+
+// write writes a part of the response.
+func (x *exchange) write(b []byte) error {
+	n, err := x.qs.Write(b)
+	x.sent.Add(int64(n))
+	return err
 }
 
 // endRequest stops a client that is still sending the request after the response is complete.
@@ -84,8 +101,7 @@ func (x *exchange) finish() {
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.1-15
 func (x *exchange) endRequest() {
 	if x.readErr != io.EOF && !x.atEnd() {
-		_ = x.qs.StopSending(uint64(ErrCodeNoError)) // fails only if the connection has ended
-		x.c.cancelSection(x.qs.ID())
+		x.stopReading(ErrCodeNoError)
 	}
 }
 
@@ -227,7 +243,7 @@ func (x *exchange) callHandler(req *http.Request) (isOK bool) {
 		}
 		x.w.isDone, x.w.isHijacked = true, false
 		x.w.release()
-		x.abort(code)
+		x.abandon(code)
 	}()
 	if req.RequestURI == "*" && req.Method == http.MethodOptions { // about the server, as in net/http
 		x.w.Header().Set("Content-Length", "0")
@@ -307,7 +323,7 @@ func (x *exchange) sendContinue() error {
 	l.add(":status", "100")
 	b, err := x.c.appendHeaders(nil, x.qs.ID(), l)
 	if err == nil {
-		_, err = x.qs.Write(b)
+		err = x.write(b)
 	}
 	if err != nil {
 		return x.c.closeError(err)

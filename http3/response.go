@@ -141,7 +141,7 @@ func (w *response) writeInterim(status int) {
 		return // the final response may be smaller
 	}
 	if err == nil {
-		_, err = w.x.qs.Write(b)
+		err = w.x.write(b)
 	}
 	w.fail(err)
 }
@@ -289,19 +289,19 @@ func (w *response) send(p []byte, isLast bool) error {
 		at := headRoom - len(head)
 		copy(buf[at:], head)
 		content = buf[at : headRoom+len(content)]
-	} else if _, err := w.x.qs.Write(head); err != nil {
+	} else if err := w.x.write(head); err != nil {
 		return w.fail(err)
 	}
 	if isLast {
 		return w.sendLast(content)
 	}
 	if len(content) > 0 {
-		if _, err := w.x.qs.Write(content); err != nil {
+		if err := w.x.write(content); err != nil {
 			return w.fail(err)
 		}
 	}
 	if len(p) > 0 {
-		if _, err := w.x.qs.Write(p); err != nil {
+		if err := w.x.write(p); err != nil {
 			return w.fail(err)
 		}
 	}
@@ -418,6 +418,7 @@ func (w *response) ReadFrom(r io.Reader) (written int64, err error) {
 	limited := &io.LimitedReader{R: r, N: w.declared - w.written}
 	written, err = w.x.qs.ReadFrom(limited)
 	w.written += written
+	w.x.sent.Add(written)
 	if err != nil {
 		return written, err
 	}
@@ -440,8 +441,7 @@ func (w *response) startRaw() error {
 	}
 	w.isRaw = true
 	w.x.c.logData(frameCreated, w.x.qs.ID(), uint64(w.declared))
-	_, err := w.x.qs.Write(frame.AppendHeader(nil, frame.Data, uint64(w.declared)))
-	return w.fail(err)
+	return w.fail(w.x.write(frame.AppendHeader(nil, frame.Data, uint64(w.declared))))
 }
 
 // copyFrom writes what it reads from r piece by piece.

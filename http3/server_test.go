@@ -314,6 +314,40 @@ func TestFailingHandlers(t *testing.T) {
 	})
 }
 
+// A response that the handler abandons does not overtake what was flushed, if the client accepts RESET_STREAM_AT.
+func TestAbandonedResponse(t *testing.T) {
+	part := strings.Repeat("part", 8<<10) // more than the client's window
+	for name, tc := range map[string]struct {
+		handler http.HandlerFunc
+		code    uint64
+	}{
+		"panic": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, part)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, frame.RequestCancelled},
+		"too little content": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000000")
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = w.(io.ReaderFrom).ReadFrom(strings.NewReader(part))
+		}, frame.InternalError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil, tc.handler, nil)
+			c := dialWith(t, s, func(cfg *quic.Config) {
+				cfg.EnableResetStreamAt = true
+				cfg.StreamWindow, cfg.MaxStreamWindow = 1000, 1000
+			})
+			c.uni(frame.StreamControl, frame.AppendHeader(nil, frame.Settings, 0))
+			b, err := io.ReadAll(c.sendAll(c.headers(get("/")...)))
+			var se *quic.StreamError
+			require.ErrorAs(t, err, &se)
+			require.Equal(t, quic.StreamError{ID: se.ID, Code: tc.code, Remote: true}, *se)
+			require.Equal(t, len(part), bytes.Count(b, []byte("part"))*4)
+		})
+	}
+}
+
 // The client sends the body only after a response with status 100, which the first Read sends.
 func TestExpectContinue(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {

@@ -469,8 +469,13 @@ func isTimeout(err error) bool {
 
 // abort resets both directions with a code, and tells the peer's encoder.
 func (s *messageStream) abort(code ErrorCode) {
-	_ = s.qs.Reset(uint64(code))       // fails only if the connection has ended
-	_ = s.qs.StopSending(uint64(code)) // as above
+	_ = s.qs.Reset(uint64(code)) // fails only if the connection has ended
+	s.stopReading(code)
+}
+
+// stopReading aborts the receiving direction.
+func (s *messageStream) stopReading(code ErrorCode) {
+	_ = s.qs.StopSending(uint64(code)) // fails only if the connection has ended
 	s.c.cancelSection(s.qs.ID())
 }
 
