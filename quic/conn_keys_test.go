@@ -73,14 +73,18 @@ func TestSetKeepAlivePeriod(t *testing.T) {
 	sc.MaxIdleTimeout = 10 * time.Second
 	inBubble(t, sc, nil, func(t *testing.T, w *world) {
 		client, other := w.connect()
+		silent, _ := w.connect()
 		require.ErrorContains(t, client.SetKeepAlivePeriod(-1), "negative")
 		require.NoError(t, client.SetKeepAlivePeriod(4*time.Second))
 		time.Sleep(time.Minute)
+		require.ErrorIs(t, silent.Ping(), ErrIdleTimeout, "another connection with the same Config")
 		answers := client.Stats().PacketsReceived
 		time.Sleep(41 * time.Second)
 		require.InDelta(t, 10, client.Stats().PacketsReceived-answers, 1)
 		require.NoError(t, client.SetKeepAlivePeriod(0))
-		time.Sleep(11 * time.Second)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, client.SetKeepAlivePeriod(0), "it does not restart the idle timeout")
+		time.Sleep(8 * time.Second)
 		require.ErrorIs(t, client.SetKeepAlivePeriod(time.Second), ErrIdleTimeout)
 		require.ErrorIs(t, other.Ping(), ErrIdleTimeout)
 	})

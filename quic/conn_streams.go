@@ -162,7 +162,9 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 		c.mu.Lock()
 		switch {
 		case len(c.incoming[i]) > 0:
-			return c.acceptLocked(i), nil
+			s := c.takeIncoming(i)
+			c.mu.Unlock()
+			return s, nil
 		case c.over:
 			err := c.err
 			c.mu.Unlock()
@@ -182,24 +184,16 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 	}
 }
 
-// acceptLocked returns the first stream that the peer has opened. It is called with mu held and returns without it.
-func (c *Conn) acceptLocked(i int) *Stream {
-	s, isStopped := c.takeIncoming(i)
-	if isStopped {
-		c.leave() // a credit for another stream may have to be sent
-		return s
-	}
-	c.mu.Unlock()
-	return s
-}
-
-// takeIncoming removes the first stream that waits to be accepted, and reports whether the peer has stopped us already. mu is
-// held.
-func (c *Conn) takeIncoming(i int) (s *Stream, isStopped bool) {
-	s = c.newStream(c.incoming[i][0])
+// takeIncoming removes and returns the first stream that waits to be accepted. mu is held. The peer may have stopped it
+// already. That gives no credit for another stream, because nobody has read the end of this one.
+func (c *Conn) takeIncoming(i int) *Stream {
+	s := c.newStream(c.incoming[i][0])
 	c.incoming[i] = c.incoming[i][1:]
 	s.send.isDone = i == 1
-	return s, i == 0 && s.noteStopped() // the peer may have lost interest already
+	if i == 0 {
+		s.noteStopped()
+	}
+	return s
 }
 
 // errClosing is the error of opening a stream or writing while Close waits.

@@ -20,14 +20,14 @@ type streamHandlers struct {
 //
 // Config.MaxIncomingStreams and MaxIncomingUniStreams bound the number of goroutines: a stream whose function has not closed
 // or reset it counts, even if the peer has aborted it. A panic in a function is not recovered. Functions are not called for
-// streams that are opened by early data before the connection accepts them, nor after the end of the connection.
+// streams that are opened by early data before the connection accepts them.
 func (c *Conn) HandleStreams(bidi func(*Stream), uni func(*ReceiveStream)) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.handlers = &streamHandlers{bidi: bidi, uni: uni}
 	for i := range c.incoming {
 		c.startHandlers(i)
 	}
-	c.leave() // a stream that the peer has stopped gives credit for another one
 }
 
 // startHandlers starts the goroutines of the streams that wait to be accepted, if there is a function for them. mu is held.
@@ -37,7 +37,7 @@ func (c *Conn) startHandlers(i int) {
 		return
 	}
 	for len(c.incoming[i]) > 0 {
-		s, _ := c.takeIncoming(i)
+		s := c.takeIncoming(i)
 		if i == 0 {
 			go h.bidi(s)
 		} else {

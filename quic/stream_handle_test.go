@@ -63,6 +63,12 @@ func TestHandleStreamsOfOneKind(t *testing.T) {
 		client, server := w.connect()
 		server.HandleStreams(nil, func(*ReceiveStream) { t.Error("a bidirectional stream was given to the other function") })
 		w.stream(client, server)
+		server.HandleStreams(func(*Stream) { t.Error("a unidirectional stream was given to the other function") }, nil)
+		s, err := client.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		_, err = server.AcceptUniStream(t.Context())
+		require.NoError(t, err)
 	})
 }
 
@@ -76,6 +82,13 @@ func TestHandleStreamsBoundsGoroutines(t *testing.T) {
 		client, server := w.connect()
 		running, most := make(chan struct{}, flood), 0
 		release := make(chan struct{})
+		aborted, err := client.TryOpenStream() // before it is handled
+		require.NoError(t, err)
+		_, err = aborted.Write([]byte{1})
+		require.NoError(t, err)
+		require.NoError(t, aborted.Reset(2))
+		require.NoError(t, aborted.StopSending(2))
+		advance(100 * time.Millisecond)
 		server.HandleStreams(func(s *Stream) {
 			running <- struct{}{}
 			<-release
@@ -100,7 +113,7 @@ func TestHandleStreamsBoundsGoroutines(t *testing.T) {
 		require.Equal(t, limit, most)
 		close(release)
 		advance(time.Second)
-		_, err := client.TryOpenStream()
+		_, err = client.TryOpenStream()
 		require.NoError(t, err, "streams whose functions have ended give credit")
 	})
 }

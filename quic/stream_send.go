@@ -116,20 +116,18 @@ func (s *Stream) writeError(err error) error {
 	return err
 }
 
-// noteStopped ends our direction of a stream if the peer asked us to stop sending before the stream was
-// accepted, and reports whether it did. The connection's mu is held.
-func (s *Stream) noteStopped() bool {
+// noteStopped ends our direction of a stream if the peer asked us to stop sending before the stream was accepted. The
+// connection's mu is held.
+func (s *Stream) noteStopped() {
 	_, err := s.c.core.Write(s.c.ep.clock.now(), streams.ID(s.id), nil)
 	if err == nil {
-		return false
+		return
 	}
 	var stopped *streams.StoppedError // allocated
-	if !errors.As(err, &stopped) {
-		return false
+	if errors.As(err, &stopped) {
+		s.send.finish(s.streamError(err))
+		s.c.forgetIfDone(s)
 	}
-	s.send.finish(s.streamError(err))
-	s.c.forgetIfDone(s)
-	return true
 }
 
 // learnStopped tells the core that the application knows that the peer has stopped us. Until then the

@@ -27,6 +27,7 @@ func TestRest(t *testing.T) {
 		for _, c := range []*Conn{r.client, r.server} {
 			require.True(t, c.Resting())
 			require.Zero(t, c.restAt, "no timer is set while the connection rests")
+			require.Same(t, &noCrypto, c.app.cryptoStreams)
 			require.NoError(t, c.CheckInvariants())
 			_, ok := c.PollTransmit(r.now, make([]byte, 1500))
 			require.False(t, ok)
