@@ -15,7 +15,7 @@ type altCache struct {
 	origins map[string]*originAlternatives
 }
 
-// originAlternatives are the alternatives of an origin. An empty list says that there are none until then.
+// originAlternatives are the alternatives of an origin. An empty list says that there are none until it expires.
 type originAlternatives struct {
 	list    []alternative
 	expires time.Time
@@ -55,7 +55,7 @@ func (c *altCache) get(origin string, now time.Time) (addr string, isKnown bool)
 	return "", true
 }
 
-// put replaces the alternatives of an origin. That one is broken is remembered.
+// put replaces the alternatives of an origin. Those that were broken stay so.
 func (c *altCache) put(origin string, list []alternative, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

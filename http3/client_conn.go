@@ -240,7 +240,7 @@ func (cc *ClientConn) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (cc *ClientConn) roundTrip(req *http.Request) (*http.Response, error) {
-	mode, err := checkRequest(req)
+	isEarly, err := checkRequest(req)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +250,7 @@ func (cc *ClientConn) roundTrip(req *http.Request) (*http.Response, error) {
 	ctx, stop := requestContextOf(req)
 	_, isReused, _ := cc.got(httptrace.ContextClientTrace(ctx))
 	x := newClientExchange(cc, req, ctx, stop)
-	x.isEarlyAllowed, x.isReused = mode.early, isReused
+	x.isEarlyAllowed, x.isReused = isEarly, isReused
 	return x.roundTrip()
 }
 

@@ -24,47 +24,43 @@ const (
 	MethodHead0RTT = "HEAD_0RTT"
 )
 
-// A requestMode is what is special about a request.
-type requestMode struct {
-	early bool // it may be sent as early data
-}
-
-// checkRequest checks what can be checked before there is a connection, as http.Transport does.
-func checkRequest(req *http.Request) (mode requestMode, err error) {
+// checkRequest checks what can be checked before there is a connection, as http.Transport does. isEarly reports whether the request may
+// be sent as early data.
+func checkRequest(req *http.Request) (isEarly bool, err error) {
 	if req.URL == nil {
-		return mode, errors.New("http3: the request has no URL")
+		return false, errors.New("http3: the request has no URL")
 	}
 	if req.Header == nil {
-		return mode, errors.New("http3: the request has no Header")
+		return false, errors.New("http3: the request has no Header")
 	}
 	// "Prior to making requests for an origin whose scheme is not 'https', the client MUST ensure the server is willing to serve
 	// that scheme."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-3.1.2-2
 	if req.URL.Scheme != "https" {
-		return mode, fmt.Errorf("http3: the scheme of the URL is %q: HTTP/3 needs https", req.URL.Scheme)
+		return false, fmt.Errorf("http3: the scheme of the URL is %q: HTTP/3 needs https", req.URL.Scheme)
 	}
 	if req.URL.Host == "" {
-		return mode, errors.New("http3: the URL has no host")
+		return false, errors.New("http3: the URL has no host")
 	}
 	if req.Method != "" && !httpguts.ValidHeaderFieldName(req.Method) {
-		return mode, fmt.Errorf("http3: invalid method %q", req.Method)
+		return false, fmt.Errorf("http3: invalid method %q", req.Method)
 	}
 	if err := checkFields(req.Header, "header"); err != nil {
-		return mode, err
+		return false, err
 	}
 	if err := checkFields(req.Trailer, "trailer"); err != nil {
-		return mode, err
+		return false, err
 	}
 	for key := range req.Trailer {
 		if !httpguts.ValidTrailerHeader(http.CanonicalHeaderKey(key)) {
-			return mode, fmt.Errorf("http3: a trailer field must not be %q", key)
+			return false, fmt.Errorf("http3: a trailer field must not be %q", key)
 		}
 	}
-	mode.early = req.Method == MethodGet0RTT || req.Method == MethodHead0RTT
-	if mode.early && !isBodyless(req) {
-		return mode, fmt.Errorf("http3: a request with method %s must not have a body", req.Method)
+	isEarly = req.Method == MethodGet0RTT || req.Method == MethodHead0RTT
+	if isEarly && !isBodyless(req) {
+		return false, fmt.Errorf("http3: a request with method %s must not have a body", req.Method)
 	}
-	return mode, checkConnectionFields(req.Header)
+	return isEarly, checkConnectionFields(req.Header)
 }
 
 // checkFields checks the names and values of fields.

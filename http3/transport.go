@@ -108,7 +108,7 @@ const maxRetries = 4
 
 // roundTripVia is RoundTripOpt with the address of an alternative service, or "".
 func (t *Transport) roundTripVia(req *http.Request, alternative string, opt RoundTripOpt) (*http.Response, error) {
-	mode, err := checkRequest(req)
+	isEarly, err := checkRequest(req)
 	if err != nil {
 		return nil, err
 	}
@@ -118,15 +118,15 @@ func (t *Transport) roundTripVia(req *http.Request, alternative string, opt Roun
 	}
 	for original, attempt := req, 0; ; attempt++ {
 		ctx, stop := requestContextOf(req)
-		cc, isReused, err := t.getConn(ctx, to, mode.early, opt)
+		cc, isReused, err := t.getConn(ctx, to, isEarly, opt)
 		if err != nil {
 			stop()
 			return nil, err
 		}
 		x := newClientExchange(cc, req, ctx, stop)
-		x.isEarlyAllowed, x.isReused = mode.early, isReused
+		x.isEarlyAllowed, x.isReused = isEarly, isReused
 		resp, err := x.roundTrip()
-		if err == nil && !(resp.StatusCode == http.StatusTooEarly && mode.early && attempt < maxRetries) {
+		if err == nil && !(resp.StatusCode == http.StatusTooEarly && isEarly && attempt < maxRetries) {
 			resp.Request = original
 			return resp, nil
 		}
@@ -137,7 +137,7 @@ func (t *Transport) roundTripVia(req *http.Request, alternative string, opt Roun
 		if err := backOff(original.Context(), attempt); err != nil {
 			return nil, err
 		}
-		req, mode.early = next, false
+		req, isEarly = next, false
 	}
 }
 

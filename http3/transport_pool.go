@@ -20,7 +20,6 @@ type pooled struct {
 	cancel context.CancelCauseFunc // ends the dialing
 	// waiting is the number of requests that wait for the dialing. When none is left, it ends.
 	waiting int
-	isEarly bool // it was dialed for early data
 }
 
 // A route says where to find a server. It is the key of the pool.
@@ -146,7 +145,7 @@ func (t *Transport) warm(ctx context.Context, to route) *pooled {
 
 // startDial begins to dial. mu is held.
 func (t *Transport) startDial(ctx context.Context, to route, early bool) *pooled {
-	p := &pooled{done: make(chan struct{}), isEarly: early}
+	p := &pooled{done: make(chan struct{})}
 	// The values of the context, of which Dial and traces make use, but not its end: other requests may wait, too.
 	ctx, p.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if t.conns == nil {

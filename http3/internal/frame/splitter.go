@@ -73,6 +73,3 @@ func (s *Splitter) one(b []byte, frame func(typ uint64, payload []byte) error) (
 	end := n + int(h.Length)
 	return end, frame(h.Type, b[n:end])
 }
-
-// IsPartial reports whether the bytes so far end within a frame.
-func (s *Splitter) IsPartial() bool { return s.kept != nil || s.skip > 0 }

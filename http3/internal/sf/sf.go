@@ -2,6 +2,8 @@
 // booleans, and others are only checked.
 package sf
 
+import "strings"
+
 // A Kind is the kind of a Value.
 type Kind uint8
 
@@ -21,7 +23,7 @@ type Value struct {
 // several times; the last one counts. It reports whether the whole text is a dictionary.
 func Dictionary(s string, member func(key string, v Value)) bool {
 	p := parser{s: s}
-	for p.spaces(" "); p.s != ""; {
+	for p.skip(" "); p.s != ""; {
 		key, ok := p.key()
 		if !ok {
 			return false
@@ -36,13 +38,13 @@ func Dictionary(s string, member func(key string, v Value)) bool {
 			return false
 		}
 		member(key, v)
-		if p.spaces(" \t"); p.s == "" {
+		if p.skip(" \t"); p.s == "" {
 			return true
 		}
 		if !p.take(',') {
 			return false
 		}
-		if p.spaces(" \t"); p.s == "" {
+		if p.skip(" \t"); p.s == "" {
 			return false // a comma at the end
 		}
 	}
@@ -61,12 +63,8 @@ func (p *parser) take(c byte) bool {
 	return true
 }
 
-// spaces consumes bytes of a set.
-func (p *parser) spaces(set string) {
-	for p.s != "" && (p.s[0] == ' ' || p.s[0] == '\t' && len(set) == 2) {
-		p.s = p.s[1:]
-	}
-}
+// skip consumes bytes of a set.
+func (p *parser) skip(set string) { p.s = strings.TrimLeft(p.s, set) }
 
 // while consumes the bytes for which f is true.
 func (p *parser) while(f func(byte) bool) string {
@@ -94,7 +92,7 @@ func (p *parser) key() (string, bool) {
 // parameters consumes parameters.
 func (p *parser) parameters() bool {
 	for p.take(';') {
-		p.spaces(" ")
+		p.skip(" ")
 		if _, ok := p.key(); !ok {
 			return false
 		}
@@ -113,7 +111,7 @@ func (p *parser) itemOrList() (Value, bool) {
 		return p.item()
 	}
 	for {
-		p.spaces(" ")
+		p.skip(" ")
 		if p.take(')') {
 			return Value{}, true
 		}
