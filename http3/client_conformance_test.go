@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/internal/varint"
 )
 
@@ -85,10 +86,10 @@ func TestClientConnectionErrors(t *testing.T) {
 		// H3_STREAM_CREATION_ERROR unless such an extension has been negotiated."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-6.1-3
 		"bidirectional stream":         {func(c *rawClient) { c.open([]byte{0}) }, frame.StreamCreationError},
-		"capacity beyond the limit":    {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, frame.QPACKEncoderStreamError},
-		"duplicate of a missing entry": {func(c *rawClient) { c.uni(2, []byte{0x01}) }, frame.QPACKEncoderStreamError},
-		"increment of 0":               {func(c *rawClient) { c.uni(3, []byte{0}) }, frame.QPACKDecoderStreamError},
-		"acknowledgement of nothing":   {func(c *rawClient) { c.uni(3, []byte{0x84}) }, frame.QPACKDecoderStreamError},
+		"capacity beyond the limit":    {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, qpack.EncoderStreamError},
+		"duplicate of a missing entry": {func(c *rawClient) { c.uni(2, []byte{0x01}) }, qpack.EncoderStreamError},
+		"increment of 0":               {func(c *rawClient) { c.uni(3, []byte{0}) }, qpack.DecoderStreamError},
+		"acknowledgement of nothing":   {func(c *rawClient) { c.uni(3, []byte{0x84}) }, qpack.DecoderStreamError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := listenRaw(t, nil)
@@ -127,8 +128,8 @@ func TestClientResponseErrors(t *testing.T) {
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-5
 		"PUSH_PROMISE":         {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, conn, frame.IDError},
 		"truncated frame":      {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, conn, frame.FrameError},
-		"invalid static index": {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, frame.QPACKDecompressionFailed},
-		"dynamic reference":    {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, frame.QPACKDecompressionFailed},
+		"invalid static index": {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, qpack.DecompressionFailed},
+		"dynamic reference":    {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, qpack.DecompressionFailed},
 		// "Malformed requests or responses that are detected MUST be treated as a stream error of type H3_MESSAGE_ERROR. [...]
 		// Clients MUST NOT accept a malformed response."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.2-4

@@ -23,7 +23,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// Requests that begin at the same time share one connection, whose dialing none of them owns.
+// Requests that begin at the same time share one connection. Its dialing does not end with one of them.
 func TestPoolDialsOnce(t *testing.T) {
 	s := serve(t, nil, http.HandlerFunc(oneKB), nil)
 	dialing, proceed := make(chan struct{}), make(chan struct{})
@@ -158,7 +158,7 @@ func TestStaleConnection(t *testing.T) {
 	require.True(t, e.Remote)
 }
 
-// A connection that ends with a code that nobody has defined has ended like others.
+// A connection that ends with an unknown code has ended like others.
 //
 // "[R]eceipt of an unknown error code MUST be treated as equivalent to H3_NO_ERROR."
 // https://www.rfc-editor.org/rfc/rfc9114#section-8-5

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -204,21 +205,21 @@ var connErrors = map[string]struct {
 	// The rules of QPACK are tested in its package; here is one of each kind.
 	"invalid static index": {func(c *rawClient) {
 		c.open(frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}))
-	}, frame.QPACKDecompressionFailed},
+	}, qpack.DecompressionFailed},
 	"reference beyond the insert count": {func(c *rawClient) {
 		c.open(frameBytes(frame.Headers, []byte{0, 0, 0x80}))
-	}, frame.QPACKDecompressionFailed},
+	}, qpack.DecompressionFailed},
 	"impossible required insert count": {func(c *rawClient) {
 		c.open(frameBytes(frame.Headers, []byte{0xff, 0xff, 0x7f, 0, 0x80}))
-	}, frame.QPACKDecompressionFailed},
-	"capacity beyond the limit": {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, frame.QPACKEncoderStreamError},
+	}, qpack.DecompressionFailed},
+	"capacity beyond the limit": {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xff, 0xff, 0x7f}) }, qpack.EncoderStreamError},
 	"insertion with an invalid name": {func(c *rawClient) {
 		c.uni(2, []byte{0x3f, 0xe1, 0x1f, 0xff, 0x7f, 0x01, 'x'})
-	}, frame.QPACKEncoderStreamError},
-	"duplicate of a missing entry":  {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xe1, 0x1f, 0x00}) }, frame.QPACKEncoderStreamError},
-	"Insert Count Increment of 0":   {func(c *rawClient) { c.uni(3, []byte{0x00}) }, frame.QPACKDecoderStreamError},
-	"Insert Count Increment of 5":   {func(c *rawClient) { c.uni(3, []byte{0x05}) }, frame.QPACKDecoderStreamError},
-	"acknowledgement of no section": {func(c *rawClient) { c.uni(3, []byte{0x84}) }, frame.QPACKDecoderStreamError},
+	}, qpack.EncoderStreamError},
+	"duplicate of a missing entry":  {func(c *rawClient) { c.uni(2, []byte{0x3f, 0xe1, 0x1f, 0x00}) }, qpack.EncoderStreamError},
+	"Insert Count Increment of 0":   {func(c *rawClient) { c.uni(3, []byte{0x00}) }, qpack.DecoderStreamError},
+	"Insert Count Increment of 5":   {func(c *rawClient) { c.uni(3, []byte{0x05}) }, qpack.DecoderStreamError},
+	"acknowledgement of no section": {func(c *rawClient) { c.uni(3, []byte{0x84}) }, qpack.DecoderStreamError},
 }
 
 func onRequestStream(typ uint64) func(*rawClient) {

@@ -29,7 +29,7 @@ type conn struct {
 
 	datagrams atomic.Pointer[datagrams] // nil if they are not enabled
 
-	// junk counts what the peer may send but nobody needs: frames and streams of unknown types, and empty frames.
+	// junk counts what the peer may send although it has no effect: frames and streams of unknown types, and empty frames.
 	junk atomic.Int64
 
 	mu     sync.Mutex

@@ -385,7 +385,7 @@ func TestCapsules(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 }
 
-// Capsules in whatever bytes: nothing panics, and no more is read than there is.
+// Capsules in any bytes: nothing panics, and no more is read than there is.
 func FuzzCapsules(f *testing.F) {
 	f.Add(AppendCapsule(AppendCapsule(nil, 0, []byte("x")), 1<<40, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -33,9 +33,9 @@ const (
 	ErrCodeConnectError         ErrorCode = frame.ConnectError
 	ErrCodeVersionFallback      ErrorCode = frame.VersionFallback
 	ErrCodeDatagramError        ErrorCode = frame.DatagramError
-	ErrCodeQPACKDecompression   ErrorCode = frame.QPACKDecompressionFailed
-	ErrCodeQPACKEncoderStream   ErrorCode = frame.QPACKEncoderStreamError
-	ErrCodeQPACKDecoderStream   ErrorCode = frame.QPACKDecoderStreamError
+	ErrCodeQPACKDecompression   ErrorCode = qpack.DecompressionFailed
+	ErrCodeQPACKEncoderStream   ErrorCode = qpack.EncoderStreamError
+	ErrCodeQPACKDecoderStream   ErrorCode = qpack.DecoderStreamError
 )
 
 var codeNames = map[ErrorCode]string{

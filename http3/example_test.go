@@ -11,7 +11,7 @@ import (
 	"github.com/pqquic/pqquic/http3"
 )
 
-// A server for HTTP/3 alone, which finishes the requests in progress when the program is told to stop.
+// A server for HTTP/3 alone, which finishes the requests in progress when the program is asked to stop.
 func ExampleServer() {
 	cert, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
 	if err != nil {

@@ -41,7 +41,7 @@ func (x *exchange) serve() {
 		x.refuse(err)
 		return
 	}
-	// A client that has lost interest already is not served. Its stream counts against its limit on streams until the next
+	// A request that the client has already cancelled is not served. Its stream counts against the client's limit until the next
 	// line, so a flood of such requests starts no more handlers than requests that wait for their answers.
 	if _, err := x.qs.Write(nil); err != nil {
 		x.abort(ErrCodeRequestRejected)

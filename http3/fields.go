@@ -134,11 +134,12 @@ func (s *section) addPseudo(f qpack.Field) error {
 
 // addRegular adds a field that is not a pseudo-header field.
 func (s *section) addRegular(name, value string) error {
-	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade":
-		// "any message containing connection-specific fields MUST be treated as malformed."
-		// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
+	// "any message containing connection-specific fields MUST be treated as malformed."
+	// https://www.rfc-editor.org/rfc/rfc9114#section-4.2-3
+	if isConnectionSpecific(name) {
 		return malformed("field %s is connection-specific", name)
+	}
+	switch name {
 	case "Te":
 		// "The only exception to this is the TE header field, which MAY be present in an HTTP/3 request header; when it is, it
 		// MUST NOT contain any value other than 'trailers'."
@@ -181,7 +182,7 @@ func (s *section) addRegular(name, value string) error {
 // setContentLength parses a Content-Length field.
 func (s *section) setContentLength(value string) error {
 	n, err := strconv.ParseUint(value, 10, 63)
-	if err != nil || value[0] == '+' {
+	if err != nil {
 		return malformed("field Content-Length is %q", value)
 	}
 	if s.contentLength >= 0 && s.contentLength != int64(n) {

@@ -207,12 +207,12 @@ func TestIntegerOfSectionTooLarge(t *testing.T) {
 	s := serve(t, nil, http.HandlerFunc(echo), nil)
 	c := dialRaw(t, s)
 	tooLarge := append([]byte{0, 0, 0xff}, bytes.Repeat([]byte{0xff}, 12)...)
-	c.open(frameBytes(frame.Headers, tooLarge)).wantReset(frame.QPACKDecompressionFailed)
+	c.open(frameBytes(frame.Headers, tooLarge)).wantReset(qpack.DecompressionFailed)
 	trailers := c.open(join(c.headers(post("/")...), frameBytes(frame.Headers, tooLarge))).end()
-	trailers.wantReset(frame.QPACKDecompressionFailed)
+	trailers.wantReset(qpack.DecompressionFailed)
 	require.Equal(t, "200", c.roundTrip(get("/")...).status, "the connection has not ended")
 	c.uni(frame.StreamQPACKEncoder, tooLarge[2:])
-	c.wantClose(frame.QPACKEncoderStreamError)
+	c.wantClose(qpack.EncoderStreamError)
 }
 
 // Insertions for which a field section waits are acknowledged with the section.

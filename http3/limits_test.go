@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -89,7 +90,7 @@ func TestLimitBlockedStreams(t *testing.T) {
 	for range 3 {
 		c.open(beyond).end()
 	}
-	c.wantClose(frame.QPACKDecompressionFailed)
+	c.wantClose(qpack.DecompressionFailed)
 }
 
 // floods are sequences that may be repeated without end, and which the server ends with H3_EXCESSIVE_LOAD.

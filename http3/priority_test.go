@@ -77,7 +77,7 @@ func TestPriorities(t *testing.T) {
 					_, err := control.Write(frameBytes(frame.PriorityUpdateRequest, append(varint.Append(nil, id), value...)))
 					require.NoError(t, err)
 				}
-				s.settle(m)
+				s.awaitUpdates(m)
 			}
 			update(tc.before)
 			ask := func(path, priority string) *rawStream {
@@ -131,8 +131,8 @@ func dialSmall(t testing.TB, s *testServer) *rawClient {
 	return dialWith(t, s, func(c *quic.Config) { c.ConnWindow, c.MaxConnWindow = window, window }) // the streams have more
 }
 
-// settle waits until the server has counted PRIORITY_UPDATE frames. (It counts anew after each request.)
-func (s *testServer) settle(m map[uint64]string) {
+// awaitUpdates waits until the server has counted PRIORITY_UPDATE frames. (It counts anew after each request.)
+func (s *testServer) awaitUpdates(m map[uint64]string) {
 	for isDone := len(m) == 0; !isDone; runtime.Gosched() {
 		s.mu.Lock()
 		for sc := range s.conns {

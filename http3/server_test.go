@@ -428,7 +428,7 @@ func TestRequestTrailers(t *testing.T) {
 	})
 }
 
-// A response that does not need the rest of the request is complete, and the client is told to stop.
+// A response that does not need the rest of the request is complete, and the server asks the client to stop.
 //
 // "The error code H3_NO_ERROR SHOULD be used when requesting that the client stop sending on the request stream."
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.1-15

@@ -53,7 +53,7 @@ func (s *messageStream) init(c *conn, qs *quic.Stream, reading func() context.Co
 // nextFrame finds the header of the next frame that has a meaning. Its length is in skip, and what has arrived of the payload
 // in view. At the end of the stream it returns io.EOF.
 func (s *messageStream) nextFrame() (frame.Header, error) {
-	if err := s.settle(); err != nil {
+	if err := s.discardDropped(); err != nil {
 		return frame.Header{}, err
 	}
 	for {
@@ -130,11 +130,11 @@ func (s *messageStream) otherFrame(h frame.Header, n int) error {
 // consume discards the next n bytes of the stream. What a deadline prevents is done before the next read.
 func (s *messageStream) consume(n uint64) error {
 	s.drop += n
-	return s.settle()
+	return s.discardDropped()
 }
 
-// settle discards what is to be discarded.
-func (s *messageStream) settle() error {
+// discardDropped discards the bytes that drop counts.
+func (s *messageStream) discardDropped() error {
 	for s.drop > 0 {
 		n, err := s.qs.Discard(int(min(s.drop, 1<<30)))
 		if s.drop -= uint64(n); s.drop == 0 {
@@ -358,7 +358,7 @@ func (s *messageStream) read(p []byte) (n int, err error) {
 			return 0, err
 		}
 	}
-	if err := s.settle(); err != nil {
+	if err := s.discardDropped(); err != nil {
 		return 0, err
 	}
 	n, err = s.qs.Read(p)
@@ -425,7 +425,7 @@ func (s *messageStream) writePiece(w io.Writer) (int64, error) {
 			return 0, s.keepTimeout(err)
 		}
 	}
-	if err := s.settle(); err != nil {
+	if err := s.discardDropped(); err != nil {
 		return 0, s.keepTimeout(err)
 	}
 	b, err := s.qs.Peek(1)

@@ -177,7 +177,7 @@ func TestWhoami(t *testing.T) {
 	}
 }
 
-// What is wrong with the command line or the machine is reported in one line.
+// An error is reported in one line.
 func TestRefusals(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	url := start(t, "--provider", "native")

@@ -29,29 +29,26 @@ const (
 	StreamQPACKDecoder = 0x3
 )
 
-// The error codes of RFC 9114, 8.1, RFC 9204, 6, and RFC 9297, 5.2.
+// The error codes of RFC 9114, 8.1, and RFC 9297, 5.2. Package qpack has its own.
 const (
-	NoError                  = 0x100
-	GeneralProtocolError     = 0x101
-	InternalError            = 0x102
-	StreamCreationError      = 0x103
-	ClosedCriticalStream     = 0x104
-	FrameUnexpected          = 0x105
-	FrameError               = 0x106
-	ExcessiveLoad            = 0x107
-	IDError                  = 0x108
-	SettingsError            = 0x109
-	MissingSettings          = 0x10a
-	RequestRejected          = 0x10b
-	RequestCancelled         = 0x10c
-	RequestIncomplete        = 0x10d
-	MessageError             = 0x10e
-	ConnectError             = 0x10f
-	VersionFallback          = 0x110
-	QPACKDecompressionFailed = 0x200
-	QPACKEncoderStreamError  = 0x201
-	QPACKDecoderStreamError  = 0x202
-	DatagramError            = 0x33
+	NoError              = 0x100
+	GeneralProtocolError = 0x101
+	InternalError        = 0x102
+	StreamCreationError  = 0x103
+	ClosedCriticalStream = 0x104
+	FrameUnexpected      = 0x105
+	FrameError           = 0x106
+	ExcessiveLoad        = 0x107
+	IDError              = 0x108
+	SettingsError        = 0x109
+	MissingSettings      = 0x10a
+	RequestRejected      = 0x10b
+	RequestCancelled     = 0x10c
+	RequestIncomplete    = 0x10d
+	MessageError         = 0x10e
+	ConnectError         = 0x10f
+	VersionFallback      = 0x110
+	DatagramError        = 0x33
 )
 
 // An Error is a violation of the protocol by the peer, with the code with which the connection is closed.
