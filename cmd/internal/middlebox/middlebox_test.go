@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -75,9 +76,12 @@ func TestParts(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			_, _ = quic.Dial(ctx, "udp", server.LocalAddr().String(), &quic.Config{TLS: &tlsprovider.Config{
-				NextProtos: []string{"h3"}, Groups: []tlsprovider.Group{tt.group},
-			}})
+			_, err := quic.Dial(ctx, "udp", server.LocalAddr().String(), &quic.Config{Provider: b.provider,
+				TLS: &tlsprovider.Config{NextProtos: []string{"h3"}, Groups: []tlsprovider.Group{tt.group}}})
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			server.Close() // ends the test if Dial failed before it sent anything
 		}()
 		for _, want := range tt.parts {
 			buf := make([]byte, 2048)
