@@ -59,7 +59,7 @@ func (c *endpointCounters) add(s quic.EndpointStats) {
 		"stateless_reset_sent": d.StatelessReset, "no_connection_id": d.NoConnID, "postponed": s.Postponed, "panic": s.Panics,
 		"validated_by_token": s.ValidatedByToken, "backlog_full": s.BacklogFull, "too_many_connections": s.TooManyConns,
 		"forwarded": s.Forwarded, "send_memory_wait": s.SendMemoryWaits, "receive_memory_drop": s.ReceiveMemoryDrops,
-		"non_quic_received": s.NonQUICReceived,
+		"non_quic_received": s.NonQUICReceived, "sign_timeout": s.SignTimeouts,
 	} {
 		count(&c.events, event, n)
 	}

@@ -276,10 +276,13 @@ type Config struct {
 	// packets are dropped. It concerns the Endpoint: a Config for dialing has no effect.
 	NonQUICQueue int
 
-	// MaxSigners is the number of handshakes that may be inside a Certificate.Signer or GetTLSConfig at a
-	// time. Others wait for their turn. 0 means 1024.
+	// MaxSigners is the number of calls of a Certificate.Signer that may run at a time. One Signer has at most half of
+	// them. Other handshakes wait for their turn. A call that does not return keeps its place, also after SignTimeout.
+	// It is also the number of calls of GetTLSConfig and AcceptEarlyData, together, that may run at a time. 0 means 1024.
+	// See docs/keys-in-hardware.md.
 	MaxSigners int
-	// SignTimeout bounds a call of a Certificate.Signer. 0 means 5 s.
+	// SignTimeout bounds the time for which a handshake waits for its Certificate.Signer, including the time until it
+	// is its turn. Then the handshake fails with internal_error. 0 means 5 s.
 	SignTimeout time.Duration
 
 	// TokenSecrets protect the tokens by which clients prove their addresses. Each must have at least 32 bytes.

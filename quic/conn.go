@@ -264,6 +264,13 @@ func (c *Conn) handleTLSResult(j *core.TLSJob) {
 	c.dispatchAs(now, &outcome{byWorker: true})
 }
 
+// hasEnded reports whether the connection has ended.
+func (c *Conn) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
 // handleStreamEvent adds the goroutines that wait for a change of streams to w.
 func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	id := StreamID(ev.ID)

@@ -114,6 +114,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 	workers := runtime.GOMAXPROCS(0)
 	g.pool = tlsPool{
 		workers: workers, limit: 256 * workers, slow: make(chan struct{}, full.MaxSigners),
+		signers: signers{most: full.MaxSigners, backlog: full.MaxHandshakes},
 		timeout: full.SignTimeout, rand: full.Provider.Rand(), closed: g.closed, active: &g.active,
 		clock: g.clock,
 	}

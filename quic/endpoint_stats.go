@@ -24,6 +24,10 @@ type EndpointStats struct {
 	// tlsprovider.Config or tls.Config, in a Certificate.Signer, or in the provider. Panics of a program's
 	// congestion controller, which end nothing, count as well. Each is logged at Error.
 	Panics uint64
+	// Signing is the number of handshakes that wait for a Certificate.Signer now. SignTimeouts is the number of those
+	// that failed because of Config.SignTimeout, and StuckSigners the number of calls of theirs that have not returned.
+	Signing, StuckSigners int
+	SignTimeouts          uint64
 	// ValidatedByToken is the number of clients whose address was validated by the token of an earlier
 	// connection.
 	ValidatedByToken uint64
@@ -112,6 +116,7 @@ func (e *Endpoint) Stats() EndpointStats {
 		SendMemoryWaits: e.sendMemory.Refused(), ReceiveMemoryDrops: e.recvMemory.Refused(),
 	}
 	s.Conns = int(e.numConns.Load())
+	e.pool.signers.fillStats(&s)
 	var drops core.DropCounts
 	for _, m := range e.loops {
 		m.mu.Lock()

@@ -4,7 +4,6 @@ package quic
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"io"
 	"log/slog"
@@ -233,72 +232,6 @@ func TestSlowGetTLSConfigDoesNotBlockOthers(t *testing.T) {
 		for range stuck {
 			require.NoError(t, <-dials)
 		}
-	})
-}
-
-// slowSigner answers when its answer channel is closed.
-type slowSigner struct {
-	crypto.Signer
-	answer chan struct{}
-}
-
-func (s *slowSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	<-s.answer
-	return s.Signer.Sign(rand, digest, opts)
-}
-
-func TestSlowSignerDoesNotBlockOthers(t *testing.T) {
-	const stuck = 50
-	cfg := serverConfig()
-	cfg.GetTLSConfig = nil
-	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-		signer := &slowSigner{testPKI().Key, make(chan struct{})}
-		slow := &tlsprovider.Config{NextProtos: []string{"slow"}, Certificates: []tlsprovider.Certificate{
-			{Chain: testPKI().Provider().Chain, Signer: signer},
-		}}
-		w.server.cfg.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
-			if h.ALPN[0] == "slow" {
-				return slow, nil
-			}
-			return nil, nil
-		}
-		require.NoError(t, w.listener.Close())
-		var err error
-		w.listener, err = w.server.Listen()
-		require.NoError(t, err)
-
-		c := clientConfig()
-		c.TLS.NextProtos = []string{"slow"}
-		dials := make(chan error, stuck)
-		for range stuck {
-			go func() {
-				_, err := w.client.Dial(t.Context(), serverAddr, c)
-				dials <- err
-			}()
-		}
-		advance(time.Second)
-		began := time.Now()
-		w.connect()
-		require.Less(t, time.Since(began), time.Second, "other clients are served meanwhile")
-		close(signer.answer)
-		for range stuck {
-			require.NoError(t, <-dials)
-		}
-	})
-}
-
-func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
-	signer := &slowSigner{testPKI().Key, nil}
-	cfg := serverConfig()
-	cfg.SignTimeout = 2 * time.Second
-	cfg.TLS.Certificates = []tlsprovider.Certificate{{Chain: testPKI().Provider().Chain, Signer: signer}}
-	inBubble(t, cfg, nil, func(t *testing.T, w *world) {
-		signer.answer = make(chan struct{})
-		began := time.Now()
-		_, err := w.client.Dial(t.Context(), serverAddr, nil)
-		requireTransportError(t, err, 0x100+TransportErrorCode(tlsprovider.AlertInternalError), true)
-		require.InDelta(t, 2*time.Second, time.Since(began), float64(time.Second))
-		close(signer.answer) // otherwise the bubble would report the goroutine
 	})
 }
 

@@ -1,7 +1,6 @@
 package quic
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -9,14 +8,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
-	"github.com/pqquic/pqquic/tlsprovider"
 )
-
-// errSignTimeout is the error of a handshake whose Certificate.Signer did not answer in time.
-var errSignTimeout = errors.New("quic: Certificate.Signer did not answer within Config.SignTimeout")
-
-// errSignClosed is the error of a handshake that waits for a Signer when its Endpoint closes.
-var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer was running")
 
 // tlsPool runs the TLS jobs of an Endpoint. It has a queue and a bounded number of workers. A worker starts
 // when there is a job and none is idle, and stays until the Endpoint closes, because waking a goroutine
@@ -24,8 +16,8 @@ var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer w
 // shows the difference.) Each connection has at most one job, so the queue holds no more jobs than there are
 // connections. The Endpoint admits no clients while the pool is full.
 //
-// The application's code may block. It has its own limit (slow) and passes the worker's slot to another
-// job, so handshakes that hang in a Signer or in GetTLSConfig only delay each other.
+// The application's code may block. It has limits of its own (slow, signers) and passes the worker's slot to another
+// job, so handshakes that hang in GetTLSConfig only delay each other, and so do those that hang in a Signer.
 //
 // A job's result is passed to the connection by Conn.handleTLSResult, which leaves packets to a sender. A
 // connection with much to send therefore does not occupy a worker.
@@ -34,10 +26,11 @@ var errSignClosed = errors.New("quic: endpoint closed while Certificate.Signer w
 // each packet of an established connection would wait for one. So while such connections exchange packets, one processor
 // is kept free of steps: see reserve. (The workload isolation of bench/peers shows the difference.)
 type tlsPool struct {
-	workers int // the number that may run if no processor is reserved
-	limit   int // number of waiting jobs at which no client is admitted
-	slow    chan struct{}
-	timeout time.Duration // maximum duration of a Signer call
+	workers int           // the number that may run if no processor is reserved
+	limit   int           // number of waiting jobs at which no client is admitted
+	slow    chan struct{} // callbacks of the application
+	signers signers
+	timeout time.Duration // for which a handshake waits for a Signer
 	rand    io.Reader
 	closed  <-chan struct{}
 	active  *sync.WaitGroup // the Endpoint's wait group; counts workers and signers
@@ -220,38 +213,6 @@ func (p *tlsPool) step(t tlsTask) bool {
 	p.active.Add(1)
 	go p.sign(t, req)
 	return false
-}
-
-// sign runs a private key operation. A Signer that never returns keeps its goroutine, because Go cannot end
-// it. The handshake, and its slot under the limit, are released at the deadline.
-func (p *tlsPool) sign(t tlsTask, req *tlsprovider.SignRequest) {
-	defer p.active.Done()
-	timer := time.NewTimer(p.timeout)
-	defer timer.Stop()
-	select {
-	case p.slow <- struct{}{}:
-		defer func() { <-p.slow }()
-		// The goroutine has a copy, so a late answer has no effect.
-		own := *req
-		done := make(chan struct{})
-		go func() {
-			defer close(done) // also after runtime.Goexit
-			own.Run(p.rand)
-		}()
-		select {
-		case <-done:
-			*req = own
-		case <-timer.C:
-			req.Fail(errSignTimeout)
-		case <-p.closed:
-			req.Fail(errSignClosed)
-		}
-	case <-timer.C:
-		req.Fail(errSignTimeout)
-	case <-p.closed:
-		req.Fail(errSignClosed)
-	}
-	p.submit(t, false)
 }
 
 // callUser calls a function of the application from within a job. Another job may use the worker's slot

@@ -104,6 +104,9 @@ func NewSignRequest(s crypto.Signer, digest []byte, opts crypto.SignerOpts) *Sig
 	return &SignRequest{signer: s, digest: digest, opts: opts}
 }
 
+// Signer returns the Signer that Run calls, so that a transport can limit the calls of each.
+func (r *SignRequest) Signer() crypto.Signer { return r.signer }
+
 // Run calls the Signer and keeps its result. If the Signer calls runtime.Goexit, which ends the goroutine,
 // the request fails.
 func (r *SignRequest) Run(rand io.Reader) {
