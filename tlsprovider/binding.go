@@ -1,11 +1,15 @@
 package tlsprovider
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
 	"hash"
 	"reflect"
+	"slices"
 )
 
 // A session is resumed only under the configuration that it was made under. Otherwise a client could resume a session to
@@ -82,10 +86,47 @@ func (c *Config) ClientBinding() [32]byte {
 	return b.sum()
 }
 
-// ServerBinding is for providers. It returns a hash of what a server's tickets depend on: the verification of clients,
-// application protocols, and what the key exchange must be. A provider derives the keys of tickets from TicketKeys and
-// this hash, so that servers with the same TicketKeys and different configurations do not resume each other's
-// sessions. Certificates are not part of it, because servers of a fleet may have different ones.
+// addIdentity adds what certificates say about their owner: the public keys and the names of the leaves, in any order.
+// A certificate that is renewed with the same key and for the same names has the same identity.
+func (b binder) addIdentity(certs []Certificate) {
+	var ids [][]byte
+	for i := range certs {
+		one := binder{sha256.New()}
+		for _, part := range identity(&certs[i]) {
+			one.add(part)
+		}
+		sum := one.sum()
+		ids = append(ids, sum[:])
+	}
+	slices.SortFunc(ids, bytes.Compare)
+	b.addList(ids)
+}
+
+// identity returns the public key and the names of a leaf, or the whole certificate if crypto/x509 cannot parse it.
+func identity(c *Certificate) [][]byte {
+	if len(c.Chain) == 0 {
+		return nil
+	}
+	leaf, err := x509.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return [][]byte{c.Chain[0]}
+	}
+	parts := [][]byte{leaf.RawSubjectPublicKeyInfo}
+	for _, ext := range leaf.Extensions {
+		if ext.Id.Equal(subjectAltName) {
+			parts = append(parts, ext.Value)
+		}
+	}
+	return parts
+}
+
+var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+// ServerBinding is for providers. It returns a hash of what a server's tickets depend on: the public keys and names of its
+// certificates, the verification of clients, application protocols, and what the key exchange must be. A provider derives
+// the keys of tickets from TicketKeys and this hash, so that servers with the same TicketKeys and different configurations
+// do not resume each other's sessions, and a server with new certificates does not resume the sessions of the old ones.
+// See docs/replacing-keys.md.
 func (c *Config) ServerBinding() [32]byte {
 	b := binder{sha256.New()}
 	b.addCommon(c)
@@ -94,6 +135,7 @@ func (c *Config) ServerBinding() [32]byte {
 	if c.TLS != nil {
 		b.addf("%d", c.TLS.ClientAuth)
 	}
+	b.addIdentity(c.Certificates)
 	return b.sum()
 }
 

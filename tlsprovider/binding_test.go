@@ -38,6 +38,8 @@ func TestBindings(t *testing.T) {
 	}, common...)
 	server := append([]tlsprovider.Config{
 		{ClientAuth: tlsprovider.RequireClientCert}, {ClientCAs: roots("a")}, {ClientCAs: roots("b")},
+		{Certificates: []tlsprovider.Certificate{{Chain: [][]byte{{1}}}}},
+		{Certificates: []tlsprovider.Certificate{{Chain: [][]byte{{1}}}, {Chain: [][]byte{{2}}}}},
 	}, common...)
 	for _, side := range []struct {
 		configs []tlsprovider.Config

@@ -101,7 +101,8 @@ type Config struct {
 	// TicketKeys are a server's session ticket keys of 32 bytes each. The first seals new
 	// tickets; all of them open tickets. Nil means a random key that is replaced every day.
 	// Servers that share their keys resume one another's sessions, if their configurations agree
-	// in how they verify clients and in what they offer.
+	// in how they verify clients and in what they offer, and if their certificates have the same
+	// public keys and names.
 	TicketKeys [][]byte
 
 	// Time returns the current time for the verification of certificates. Nil means time.Now.

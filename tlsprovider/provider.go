@@ -50,7 +50,9 @@ type Endpoint interface {
 	NewSession(SessionParams) (Session, error)
 
 	// SetCertificates replaces the certificates of new sessions. A client drops its tickets,
-	// because they belong to its previous certificates.
+	// because they belong to its previous certificates. A server accepts the tickets that it has
+	// issued only if the new certificates have the same public keys and names. Handshakes do not
+	// wait for SetCertificates and SetTicketKeys. If they return an error, nothing has changed.
 	SetCertificates([]Certificate) error
 
 	// SetTicketKeys replaces a server's session ticket keys, as Config.TicketKeys describes

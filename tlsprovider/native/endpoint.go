@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -24,27 +25,36 @@ var errEndpointClosed = errors.New("native: the endpoint is closed")
 type endpoint struct {
 	p      *Provider
 	side   tlsprovider.Side
-	cfg    tlsprovider.Config
+	cfg    tlsprovider.Config // Certificates and TicketKeys are the first ones: see variable
 	groups []tls.CurveID
 
-	mu       sync.Mutex
-	current  *prepared // nil once closed
-	certs    []tls.Certificate
-	external bool // a private key is external
+	changing sync.Mutex // held by one change while it prepares; handshakes do not wait for it
 
-	keys    [][32]byte
-	ownKeys bool // the endpoint made its ticket keys, the newest at madeAt
-	madeAt  time.Time
+	mu      sync.Mutex
+	current *prepared // nil once closed
+}
 
+// variable is what can be changed in an endpoint.
+type variable struct {
+	certs      []tlsprovider.Certificate
+	keys       ticketKeys
 	generation int // counts SetCertificates
+}
+
+// ticketKeys are a server's ticket keys before the configuration is mixed into them, the newest first.
+type ticketKeys struct {
+	secrets [][]byte  // copies that belong to one prepared, and are overwritten with it
+	own     bool      // the endpoint made them
+	madeAt  time.Time // when it made the newest
 }
 
 // A prepared is the configuration of the sessions of an endpoint. A change of the endpoint makes a new one;
 // existing sessions keep theirs.
 type prepared struct {
+	from     variable
 	base     *tls.Config
 	certs    []tls.Certificate
-	external bool
+	external bool         // a private key is external
 	cache    *ticketCache // of a client
 	binding  [32]byte     // of a client's sessions in Config.ClientStore
 
@@ -80,17 +90,16 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 		return nil, fmt.Errorf("native: RequirePQ is set, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))
 	}
-	if e.certs, e.external, err = certificates(cfg.Certificates); err != nil {
+	if err := checkTicketKeys(cfg.TicketKeys); err != nil {
 		return nil, err
 	}
-	now, err := cfg.CurrentTime()
-	if err != nil {
-		return nil, err
+	v := variable{certs: cfg.Certificates}
+	if side == tlsprovider.Server && !cfg.DisableTickets {
+		if v.keys, err = e.firstTicketKeys(); err != nil {
+			return nil, err
+		}
 	}
-	if err := e.setTicketKeys(cfg.TicketKeys, now); err != nil {
-		return nil, err
-	}
-	if e.current, err = e.prepare(); err != nil {
+	if e.current, err = e.prepare(v); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -127,49 +136,64 @@ func (p *Provider) check(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	return checkTLSConfig(cfg, side)
 }
 
-// setTicketKeys sets the keys that the configured ticket keys and the configuration make, or a random one if there are
-// none.
-func (e *endpoint) setTicketKeys(keys [][]byte, now time.Time) error {
-	out := make([][32]byte, 0, len(keys))
-	binding := e.cfg.ServerBinding()
+// firstTicketKeys returns copies of the configured ticket keys, or a random one if there are none.
+func (e *endpoint) firstTicketKeys() (ticketKeys, error) {
+	if len(e.cfg.TicketKeys) > 0 {
+		return ticketKeys{secrets: cloneKeys(e.cfg.TicketKeys)}, nil
+	}
+	now, err := e.cfg.CurrentTime()
+	return ticketKeys{[][]byte{newTicketKey()}, true, now}, err
+}
+
+func checkTicketKeys(keys [][]byte) error {
 	for i, k := range keys {
 		if len(k) != 32 {
 			return fmt.Errorf("native: ticket key %d has %d bytes; it must have 32", i, len(k))
 		}
+	}
+	return nil
+}
+
+func newTicketKey() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return key
+}
+
+func cloneKeys(keys [][]byte) (out [][]byte) {
+	for _, k := range keys {
+		out = append(out, bytes.Clone(k))
+	}
+	return out
+}
+
+// boundKeys returns the keys that ticket keys and a configuration make.
+func boundKeys(secrets [][]byte, cfg *tlsprovider.Config) ([][32]byte, error) {
+	binding := cfg.ServerBinding()
+	out := make([][32]byte, 0, len(secrets))
+	for _, k := range secrets {
 		bound, err := hkdf.Key(sha256.New, k, nil, "pqquic ticket key "+string(binding[:]), 32)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		out = append(out, [32]byte(bound))
 		clear(bound)
 	}
-	e.ownKeys = len(out) == 0
-	if e.ownKeys && e.side == tlsprovider.Server {
-		out, e.madeAt = [][32]byte{newTicketKey()}, now
-	}
-	e.keys = out
-	return nil
-}
-
-func newTicketKey() (key [32]byte) {
-	_, _ = rand.Read(key[:]) // never fails
-	return key
+	return out, nil
 }
 
 // SetCertificates implements tlsprovider.Endpoint.
 func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	out, external, err := certificates(certs)
-	if err != nil {
-		return err
-	}
-	if e.side == tlsprovider.Server && len(out) == 0 {
+	if e.side == tlsprovider.Server && len(certs) == 0 {
 		return errNoCertificates
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.certs, e.external, e.cfg.Certificates = out, external, certs
-	e.generation++
-	return e.replaceLocked()
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	return e.change(func(v *variable) {
+		v.certs = certs
+		v.keys.secrets = cloneKeys(v.keys.secrets)
+		v.generation++
+	})
 }
 
 var errNoCertificates = errors.New("native: Certificates is empty: a server needs a certificate")
@@ -184,23 +208,50 @@ func (e *endpoint) SetTicketKeys(keys [][]byte) error {
 	case e.cfg.DisableTickets:
 		return fmt.Errorf("native: SetTicketKeys of a server with DisableTickets: %w", tlsprovider.ErrUnsupported)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.setTicketKeys(keys, e.madeAt); err != nil {
+	if err := checkTicketKeys(keys); err != nil {
 		return err
 	}
-	return e.replaceLocked()
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	return e.change(func(v *variable) { v.keys = ticketKeys{secrets: cloneKeys(keys)} })
 }
 
-func (e *endpoint) replaceLocked() error {
+// change prepares another configuration for new sessions. changing is held, so that no other change is lost. edit must not
+// block, and must copy secrets that it keeps.
+func (e *endpoint) change(edit func(*variable)) error {
+	e.mu.Lock()
+	if e.current == nil {
+		e.mu.Unlock()
+		return errEndpointClosed
+	}
+	v := e.current.from
+	edit(&v)
+	e.mu.Unlock()
+	p, err := e.prepare(v)
+	if err == nil {
+		err = e.replace(p)
+	}
+	if err != nil {
+		wipe(v.keys.secrets)
+	}
+	return err
+}
+
+func (e *endpoint) replace(p *prepared) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.current == nil {
 		return errEndpointClosed
 	}
-	p, err := e.prepare()
-	if err == nil {
-		e.current = p
+	wipe(e.current.from.keys.secrets)
+	e.current = p
+	return nil
+}
+
+func wipe(keys [][]byte) {
+	for _, k := range keys {
+		clear(k)
 	}
-	return err
 }
 
 // state returns the configuration for a new session. It replaces the endpoint's own ticket key if that is too
@@ -210,26 +261,43 @@ func (e *endpoint) state() (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := e.now()
+	if err != nil || !p.from.keys.due(now) || !e.changing.TryLock() {
+		return p, err // another goroutine replaces the key
+	}
+	defer e.changing.Unlock()
+	if p, err = e.now(); err == nil && p.from.keys.due(now) {
+		// If it fails, the server continues with the old key rather than fail a connection.
+		_ = e.change(func(v *variable) {
+			v.keys = ticketKeys{[][]byte{newTicketKey(), bytes.Clone(v.keys.secrets[0])}, true, now}
+		})
+	}
+	return e.now()
+}
+
+// now returns the current configuration.
+func (e *endpoint) now() (*prepared, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.current == nil {
 		return nil, errEndpointClosed
 	}
-	if e.side == tlsprovider.Server && e.ownKeys && now.Sub(e.madeAt) >= ticketKeyLife {
-		e.keys, e.madeAt = [][32]byte{newTicketKey(), e.keys[0]}, now
-		if err := e.replaceLocked(); err != nil {
-			return nil, err
-		}
-	}
 	return e.current, nil
+}
+
+// due reports whether the endpoint has made its newest ticket key too long ago.
+func (k *ticketKeys) due(now time.Time) bool {
+	return k.own && now.Sub(k.madeAt) >= ticketKeyLife
 }
 
 // Close implements tlsprovider.Endpoint.
 func (e *endpoint) Close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.current = nil
-	clear(e.keys)
+	if e.current != nil {
+		wipe(e.current.from.keys.secrets)
+		e.current = nil
+	}
 }
 
 // A serverKey names a configuration of a server's sessions.

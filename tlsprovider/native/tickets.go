@@ -2,7 +2,7 @@ package native
 
 import (
 	"crypto/tls"
-	"strconv"
+	"fmt"
 )
 
 // ticketCacheSize is the number of servers of which a client keeps a session.
@@ -38,17 +38,18 @@ func tooLong(state *tls.ClientSessionState) bool {
 // A ticketCache holds the sessions that an endpoint can resume.
 type ticketCache struct {
 	tls.ClientSessionCache
-	own        bool
-	generation int // of the endpoint's identity
+	own    bool
+	suffix string // of keys
 }
 
 // newTicketCache returns a cache that uses the program's cache, or, if that is nil, a new cache for the
-// endpoint's current certificates.
-func newTicketCache(theirs tls.ClientSessionCache, generation int) *ticketCache {
+// endpoint's current certificates. Several endpoints may have the program's cache, and SetCertificates cannot clear it, so
+// that its keys name the configuration and its generation.
+func newTicketCache(theirs tls.ClientSessionCache, binding [32]byte, generation int) *ticketCache {
 	if theirs != nil {
-		return &ticketCache{theirs, false, generation}
+		return &ticketCache{theirs, false, fmt.Sprintf("#%x#%d", binding[:16], generation)}
 	}
-	return &ticketCache{tls.NewLRUClientSessionCache(ticketCacheSize), true, generation}
+	return &ticketCache{tls.NewLRUClientSessionCache(ticketCacheSize), true, ""}
 }
 
 // A sessionCache is the cache as one session sees it.
@@ -57,8 +58,7 @@ type sessionCache struct {
 	s *session
 }
 
-// key returns the key of a session in the cache. It depends on the QUIC version and, in the program's cache, on the
-// endpoint's certificates, because SetCertificates cannot clear that cache.
+// key returns the key of a session in the cache, which depends on the QUIC version.
 //
 // "Clients MUST NOT use a session ticket or token from a QUIC version 1 connection to initiate a QUIC version 2
 // connection, and vice versa."
@@ -67,10 +67,7 @@ func (c *sessionCache) key(key string) string {
 	if c.s.quicVersion == version2 {
 		key = "QUIC version 2 " + key
 	}
-	if n := c.generation; n > 0 && !c.own {
-		return key + "#" + strconv.Itoa(n)
-	}
-	return key
+	return key + c.suffix
 }
 
 // Get implements tls.ClientSessionCache. It removes the session from the endpoint's own cache.

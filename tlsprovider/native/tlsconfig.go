@@ -47,9 +47,15 @@ func hasCallback(t *tls.Config) bool {
 	return t != nil && (t.GetCertificate != nil || t.GetConfigForClient != nil)
 }
 
-// prepare makes the tls.Config of the sessions. The fields of Config override those of Config.TLS, from which
+// prepare makes the tls.Config of the sessions. No lock but changing is held. The fields of Config override those of Config.TLS, from which
 // FromTLSConfig has copied them.
-func (e *endpoint) prepare() (*prepared, error) {
+func (e *endpoint) prepare(v variable) (*prepared, error) {
+	certs, external, err := certificates(v.certs)
+	if err != nil {
+		return nil, err
+	}
+	cfg := e.cfg
+	cfg.Certificates = v.certs
 	t := new(tls.Config)
 	if e.cfg.TLS != nil {
 		t = e.cfg.TLS.Clone()
@@ -66,7 +72,7 @@ func (e *endpoint) prepare() (*prepared, error) {
 	// https://www.rfc-editor.org/rfc/rfc9001#section-4.2-3
 	t.MinVersion, t.MaxVersion = tls.VersionTLS13, tls.VersionTLS13
 	t.NextProtos = slices.Clone(e.cfg.NextProtos)
-	t.Certificates = e.certs
+	t.Certificates = certs
 	t.CurvePreferences = e.groups
 	// "A client MUST authenticate the identity of the server."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-4.4-2
@@ -74,14 +80,14 @@ func (e *endpoint) prepare() (*prepared, error) {
 	t.KeyLogWriter = e.cfg.KeyLogWriter
 	t.Time = e.cfg.Time
 	t.SessionTicketsDisabled = e.cfg.DisableTickets
-	p := &prepared{base: t, certs: e.certs, external: e.external}
+	p := &prepared{from: v, base: t, certs: certs, external: external}
 	if e.side == tlsprovider.Client {
 		if cas != nil {
 			t.RootCAs = cas
 		}
 		if !e.cfg.DisableTickets {
-			p.cache = newTicketCache(t.ClientSessionCache, e.generation)
-			p.binding = e.cfg.ClientBinding()
+			p.binding = cfg.ClientBinding()
+			p.cache = newTicketCache(t.ClientSessionCache, p.binding, v.generation)
 		}
 		return p, nil
 	}
@@ -90,10 +96,15 @@ func (e *endpoint) prepare() (*prepared, error) {
 	}
 	t.ClientAuth = clientAuth(&e.cfg)
 	if !e.cfg.DisableTickets {
-		t.SetSessionTicketKeys(e.keys)
-		if p.ticketKeys2, err = version2Keys(e.keys); err != nil {
+		keys, err := boundKeys(v.keys.secrets, &cfg)
+		if err != nil {
 			return nil, err
 		}
+		t.SetSessionTicketKeys(keys)
+		if p.ticketKeys2, err = version2Keys(keys); err != nil {
+			return nil, err
+		}
+		clear(keys)
 	}
 	p.byALPN = make(map[serverKey]*tls.Config)
 	return p, nil

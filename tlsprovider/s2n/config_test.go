@@ -193,8 +193,8 @@ func TestTicketKeyRotation(t *testing.T) {
 	require.False(t, run(), "the key is discarded after two rotations")
 }
 
-// TestTicketKeysAreWiped checks that an endpoint overwrites its own ticket keys when they expire, and not those
-// of a Config.
+// TestTicketKeysAreWiped checks that an endpoint overwrites its copies of ticket keys when it no longer needs them, and not
+// the keys of a Config.
 func TestTicketKeysAreWiped(t *testing.T) {
 	prov := newProvider(t)
 	needTickets(t, prov)
@@ -204,21 +204,24 @@ func TestTicketKeysAreWiped(t *testing.T) {
 	se, err := prov.NewServer(server)
 	require.NoError(t, err)
 	e := se.(*endpoint)
-	var keys [][]byte
-	for range 3 { // two keys are kept
-		keys = append(keys, e.current.ticketKeys.secrets[0])
+	var before [][]byte // of configurations that were replaced
+	current := func() [][]byte { return e.current.from.keys.secrets }
+	zero := make([]byte, 32)
+	for i := range 3 {
+		before = append(before, current()...)
 		now = now.Add(ticketKeyLife)
 		e.rotate(now)
+		require.Len(t, current(), 2, "rotation %d: the older key still opens", i)
+		require.NotContains(t, current(), zero)
 	}
-	zero := make([]byte, 32)
-	require.Equal(t, zero, keys[0])
-	require.Equal(t, zero, keys[1])
-	require.NotEqual(t, zero, keys[2], "it still opens")
+	before = append(before, current()...)
 	require.NoError(t, se.SetCertificates(server.Certificates))
-	require.NotEqual(t, zero, keys[2])
-	last := e.current.ticketKeys.secrets[0]
+	require.NotContains(t, current(), zero)
+	last := current()
 	se.Close()
-	require.Equal(t, [][]byte{zero, zero}, [][]byte{keys[2], last})
+	for _, k := range append(before, last...) {
+		require.Equal(t, zero, k)
+	}
 
 	own := bytes.Repeat([]byte{7}, 32)
 	server.TicketKeys = [][]byte{own}

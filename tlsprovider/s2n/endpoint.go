@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,50 +13,19 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// ticketKeyLife is how long the endpoint's own ticket key seals tickets. After that it opens tickets for as
-// long again.
-const ticketKeyLife = 24 * time.Hour
-
 // An endpoint is a configuration that was checked. It implements tlsprovider.Endpoint. A configuration of
-// s2n-tls must not change while a connection uses it, so a change of the endpoint makes a new one.
+// s2n-tls must not change while a connection uses it, so a change of the endpoint makes a new one: see change.go.
 type endpoint struct {
 	side   tlsprovider.Side
 	policy string
 	p      *provider
-	cfg    tlsprovider.Config // Certificates and TicketKeys are the first ones, see prepared
+	cfg    tlsprovider.Config // Certificates and TicketKeys are the first ones: see variable
 
-	mu      sync.RWMutex
+	changing sync.Mutex // held by one change while it prepares; handshakes do not wait for it
+
+	mu      sync.Mutex
 	current *prepared // nil once closed
 	tickets ticketCache
-	binding [32]byte // of the tickets in Config.ClientStore; SetCertificates changes it
-}
-
-// A prepared is a configuration of s2n-tls with the Go values that belong to it.
-type prepared struct {
-	s2n        *s2n.Config
-	certs      []tlsprovider.Certificate
-	signers    []crypto.Signer
-	ticketKeys ticketKeys
-
-	mu   sync.Mutex
-	s2n2 *s2n.Config // of a server's connections of QUIC version 2; nil until there is one
-}
-
-// close releases the configuration of s2n-tls. Sessions that use it continue.
-func (p *prepared) close() {
-	p.s2n.Close()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.s2n2 != nil {
-		p.s2n2.Close()
-	}
-}
-
-// ticketKeys are the ticket keys of a server, the newest first.
-type ticketKeys struct {
-	secrets [][]byte
-	own     bool      // the endpoint made them
-	madeAt  time.Time // when it made the newest
 }
 
 func (p *provider) NewClient(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
@@ -79,12 +47,12 @@ func (p *provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	if err != nil {
 		return nil, err
 	}
-	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg, binding: cfg.ClientBinding()}
+	e := &endpoint{side: side, policy: policy, p: p, cfg: *cfg}
 	keys, err := e.firstTicketKeys()
 	if err != nil {
 		return nil, err
 	}
-	if e.current, err = e.prepare(cfg.Certificates, keys); err != nil {
+	if e.current, err = e.prepare(variable{certs: cfg.Certificates, keys: keys}); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -168,7 +136,7 @@ func (e *endpoint) firstTicketKeys() (ticketKeys, error) {
 		return ticketKeys{}, nil
 	}
 	if len(e.cfg.TicketKeys) > 0 {
-		return ticketKeys{secrets: e.cfg.TicketKeys}, nil
+		return ticketKeys{secrets: cloneKeys(e.cfg.TicketKeys)}, nil
 	}
 	now, err := e.cfg.CurrentTime()
 	if err != nil {
@@ -231,43 +199,9 @@ func (e *endpoint) flags() (f s2n.Flags) {
 	return f
 }
 
-// prepare makes a configuration.
-func (e *endpoint) prepare(certs []tlsprovider.Certificate, keys ticketKeys) (*prepared, error) {
-	p := &prepared{certs: certs, ticketKeys: keys}
-	var err error
-	p.s2n, p.signers, err = e.configure(certs, keys, version1)
-	return p, err
-}
-
-const (
-	version1 = 1
-	version2 = 0x6b3343cf
-)
-
-// forVersion2 returns the configuration of a server's connections of QUIC version 2. It has other ticket keys, so that a
-// ticket is of no use in a connection of the other version.
-//
-// "Servers MUST validate the originating version of any session ticket or token and not accept one issued from a different
-// version."
-// https://www.rfc-editor.org/rfc/rfc9369#section-5-2
-func (e *endpoint) forVersion2(p *prepared) (*s2n.Config, error) {
-	if len(p.ticketKeys.secrets) == 0 {
-		return p.s2n, nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.s2n2 == nil {
-		c, _, err := e.configure(p.certs, p.ticketKeys, version2)
-		if err != nil {
-			return nil, err
-		}
-		p.s2n2 = c
-	}
-	return p.s2n2, nil
-}
-
 // configure makes a configuration of s2n-tls for connections of a QUIC version.
-func (e *endpoint) configure(certs []tlsprovider.Certificate, keys ticketKeys, version uint32) (*s2n.Config, []crypto.Signer, error) {
+func (e *endpoint) configure(v *variable, version uint32) (*s2n.Config, []crypto.Signer, error) {
+	certs := v.certs
 	if e.side == tlsprovider.Client && len(certs) > 1 {
 		// With certificates of two key types every session fails. Of two certificates of the same type
 		// s2n-tls ignores one.
@@ -284,7 +218,7 @@ func (e *endpoint) configure(certs []tlsprovider.Certificate, keys ticketKeys, v
 		signers, err = addCertificates(c, certs)
 	}
 	if err == nil {
-		err = e.complete(c, flags, keys, version)
+		err = e.complete(c, flags, v, version)
 	}
 	if err != nil {
 		c.Close()
@@ -294,7 +228,7 @@ func (e *endpoint) configure(certs []tlsprovider.Certificate, keys ticketKeys, v
 }
 
 // complete adds roots, application protocols and ticket keys to a configuration of s2n-tls.
-func (e *endpoint) complete(c *s2n.Config, flags s2n.Flags, keys ticketKeys, version uint32) (err error) {
+func (e *endpoint) complete(c *s2n.Config, flags s2n.Flags, v *variable, version uint32) (err error) {
 	if flags&s2n.SkipVerify == 0 {
 		switch {
 		case e.side == tlsprovider.Server:
@@ -315,8 +249,14 @@ func (e *endpoint) complete(c *s2n.Config, flags s2n.Flags, keys ticketKeys, ver
 			}
 		}
 	}
-	for _, k := range keys.secrets {
-		if err := e.addTicketKey(c, k, version); err != nil {
+	if len(v.keys.secrets) == 0 {
+		return nil
+	}
+	bound := e.cfg
+	bound.Certificates = v.certs
+	binding := bound.ServerBinding()
+	for _, k := range v.keys.secrets {
+		if err := addTicketKey(c, k, binding, version); err != nil {
 			return fmt.Errorf("s2n: ticket keys: %w", err)
 		}
 	}
@@ -325,13 +265,13 @@ func (e *endpoint) complete(c *s2n.Config, flags s2n.Flags, keys ticketKeys, ver
 
 // addTicketKey adds the key that a ticket key, the configuration and the QUIC version make. The module derives it, with the
 // function that also derives the tokens of stateless resets.
-func (e *endpoint) addTicketKey(c *s2n.Config, secret []byte, version uint32) error {
+func addTicketKey(c *s2n.Config, secret []byte, binding [32]byte, version uint32) error {
 	prf, err := awslc.NewResetKey(secret)
 	if err != nil {
 		return err
 	}
 	defer prf.Close()
-	binding, label := e.cfg.ServerBinding(), byte('t')
+	label := byte('t')
 	if version == version2 {
 		label = '2'
 	}
@@ -342,115 +282,4 @@ func (e *endpoint) addTicketKey(c *s2n.Config, secret []byte, version uint32) er
 	}
 	defer clear(key)
 	return c.AddTicketKey(key)
-}
-
-// wipe overwrites the endpoint's own ticket keys, except those in inUse.
-func (p *prepared) wipe(inUse [][]byte) {
-	if !p.ticketKeys.own {
-		return // they belong to the caller
-	}
-	for _, k := range p.ticketKeys.secrets {
-		if !slices.ContainsFunc(inUse, func(u []byte) bool { return &u[0] == &k[0] }) {
-			clear(k)
-		}
-	}
-}
-
-var errNoCertificates = errors.New("s2n: Certificates is empty: a server needs a certificate")
-
-var errEndpointClosed = errors.New("s2n: the endpoint is closed")
-
-// replaceLocked prepares a new configuration for new sessions. It keeps the certificates or the ticket keys if certs
-// or keys is nil.
-func (e *endpoint) replaceLocked(certs []tlsprovider.Certificate, keys *ticketKeys) error {
-	old := e.current
-	if old == nil {
-		return errEndpointClosed
-	}
-	if certs == nil {
-		certs = old.certs
-	}
-	if keys == nil {
-		keys = &old.ticketKeys
-	}
-	p, err := e.prepare(certs, *keys)
-	if err != nil {
-		return err
-	}
-	old.wipe(keys.secrets)
-	e.current = p
-	old.close()
-	return nil
-}
-
-func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
-	if e.side == tlsprovider.Server && len(certs) == 0 {
-		return errNoCertificates
-	}
-	if certs == nil {
-		certs = []tlsprovider.Certificate{}
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.replaceLocked(certs, nil); err != nil {
-		return err
-	}
-	e.tickets.clear() // they belong to the previous certificates
-	bound := e.cfg
-	bound.Certificates = certs
-	e.binding = bound.ClientBinding()
-	return nil
-}
-
-func (e *endpoint) SetTicketKeys(keys [][]byte) error {
-	switch {
-	case e.side == tlsprovider.Client:
-		return errors.New("s2n: SetTicketKeys of a client: only servers have ticket keys")
-	case len(keys) == 0:
-		return errors.New("s2n: SetTicketKeys without a key")
-	case !e.sendsTickets():
-		return fmt.Errorf("s2n: SetTicketKeys of a server that sends no tickets: %w", tlsprovider.ErrUnsupported)
-	}
-	if err := checkTicketKeys(keys); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.replaceLocked(nil, &ticketKeys{secrets: keys})
-}
-
-// rotate replaces a server's own ticket key if it is too old. If that fails, the server continues with the old
-// key rather than fail a connection.
-func (e *endpoint) rotate(now time.Time) {
-	e.mu.RLock()
-	due := e.dueLocked(now)
-	e.mu.RUnlock()
-	if !due {
-		return
-	}
-	key, err := newTicketKey()
-	if err != nil {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.dueLocked(now) { // or another goroutine has replaced it
-		_ = e.replaceLocked(nil, &ticketKeys{[][]byte{key, e.current.ticketKeys.secrets[0]}, true, now})
-	}
-}
-
-// dueLocked reports whether the endpoint has made its newest ticket key too long ago.
-func (e *endpoint) dueLocked(now time.Time) bool {
-	return e.current != nil && e.current.ticketKeys.own && now.Sub(e.current.ticketKeys.madeAt) >= ticketKeyLife
-}
-
-func (e *endpoint) Close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.current != nil {
-		e.current.close()
-		e.current.wipe(nil)
-		e.current = nil
-	}
-	e.tickets.close()
 }

@@ -55,22 +55,21 @@ func (e *endpoint) NewSession(p tlsprovider.SessionParams) (tlsprovider.Session,
 	if err != nil {
 		return nil, err
 	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.current == nil {
-		return nil, errEndpointClosed
-	}
-	conn, err := s2n.NewConn(e.current.s2n, cp)
+	prepared, err := e.use()
 	if err != nil {
 		return nil, err
 	}
-	s := &session{ep: e, signers: e.current.signers, conn: conn, watch: new(watch), name: p.ServerName, wantPQ: e.cfg.RequirePQ, pqAuth: e.cfg.RequirePQAuth}
+	defer prepared.done()
+	conn, err := s2n.NewConn(prepared.s2n, cp)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{ep: e, signers: prepared.signers, conn: conn, watch: new(watch), name: p.ServerName, wantPQ: e.cfg.RequirePQ, pqAuth: e.cfg.RequirePQAuth}
 	s.state = tlsprovider.State{Provider: Name, ServerName: cp.ServerName}
 	if e.side == tlsprovider.Client {
 		s.state.ServerName = p.ServerName
-		var t cachedTicket
-		s.binding, s.version = e.binding, p.Version
-		if t, s.generation = s.takeTicket(now); t.ticket != nil {
+		s.binding, s.generation, s.version = prepared.binding, prepared.from.generation, p.Version
+		if t := s.takeTicket(now); t.ticket != nil {
 			// If s2n-tls does not accept the ticket, the handshake is a full one.
 			conn.Resume(t.ticket, e.nanoseconds(now))
 			t.ticket.Close()
@@ -336,20 +335,19 @@ func (s *session) decide(d tlsprovider.Decision) error {
 	if !ok || e.side != tlsprovider.Server {
 		return errors.New("s2n: Decision.Endpoint is not a server of this provider")
 	}
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.current == nil {
-		return errEndpointClosed
+	prepared, err := e.use()
+	if err != nil {
+		return err
 	}
-	if len(e.current.certs) == 0 {
+	defer prepared.done()
+	if len(prepared.from.certs) == 0 {
 		return errNoCertificates
 	}
-	s.ep, s.signers, s.wantPQ = e, e.current.signers, s.wantPQ || e.cfg.RequirePQ
+	s.ep, s.signers, s.wantPQ = e, prepared.signers, s.wantPQ || e.cfg.RequirePQ
 	s.pqAuth = s.pqAuth || e.cfg.RequirePQAuth
-	cfg := e.current.s2n
+	cfg := prepared.s2n
 	if d.Version == version2 {
-		var err error
-		if cfg, err = e.forVersion2(e.current); err != nil {
+		if cfg, err = e.forVersion2(prepared); err != nil {
 			return err
 		}
 	}

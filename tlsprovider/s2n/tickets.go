@@ -71,28 +71,28 @@ func (c *ticketCache) evict(now time.Time) {
 	}
 }
 
-// take removes a ticket, which the caller closes. The result has none if there is no valid one. The session passes
-// generation to put.
-func (c *ticketCache) take(name string, now time.Time) (t cachedTicket, generation int) {
+// take removes a ticket, which the caller closes. The result has none if there is no valid one, or if the session began
+// before the client's certificates changed.
+func (c *ticketCache) take(name string, generation int, now time.Time) cachedTicket {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t, ok := c.byName[name]
-	if !ok {
-		return cachedTicket{}, c.generation
+	if !ok || generation != c.generation {
+		return cachedTicket{}
 	}
 	delete(c.byName, name)
 	if now.After(t.expires) {
 		t.ticket.Close()
-		return cachedTicket{}, c.generation
+		return cachedTicket{}
 	}
-	return t, c.generation
+	return t
 }
 
-// clear drops all tickets, and those that existing sessions receive later.
-func (c *ticketCache) clear() {
+// clear drops all tickets, and those that sessions of another generation receive later.
+func (c *ticketCache) clear(generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generation++
+	c.generation = generation
 	for _, t := range c.byName {
 		t.ticket.Close()
 	}
@@ -104,7 +104,7 @@ func (c *ticketCache) close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.clear()
+	c.clear(0)
 }
 
 // storeKey returns the key of the session's server in Config.ClientStore.
@@ -125,17 +125,17 @@ func (s *session) cacheKey() string {
 }
 
 // takeTicket returns a ticket, which the caller closes, or none.
-func (s *session) takeTicket(now time.Time) (t cachedTicket, generation int) {
+func (s *session) takeTicket(now time.Time) cachedTicket {
 	store := s.ep.cfg.ClientStore
 	if store == nil {
-		return s.ep.tickets.take(s.cacheKey(), now)
+		return s.ep.tickets.take(s.cacheKey(), s.generation, now)
 	}
 	var value []byte
 	s.storeFault = tlsprovider.Guard("Config.ClientStore", func() error { value = store.Take(s.storeKey()); return nil })
 	if s.storeFault != nil {
-		return cachedTicket{}, 0
+		return cachedTicket{}
 	}
-	return restoreTicket(value, now), 0
+	return restoreTicket(value, now)
 }
 
 // putTicket stores a ticket, of which it takes ownership, and reports whether it did.

@@ -130,6 +130,8 @@ func (su *Suite) handshake() []namedTest {
 		{"saved sessions", su.savedSessions, onlyTLS, needs(tickets, savedTickets)},
 		{"tickets of another version", su.ticketsOfAnotherVersion, onlyTLS, needs(tickets, savedTickets, quicVersion2)},
 		{"ticket keys of a fleet", su.ticketKeysOfAFleet, onlyTLS, needs(tickets)},
+		{"sessions of other certificates", su.sessionsOfOtherCertificates, onlyTLS, needs(tickets)},
+		{"changes outside of locks", su.changesOutsideOfLocks, onlyTLS, needs(signers)},
 		{"early data", su.earlyData, onlyTLS, needs(tickets, zeroRTT)},
 		{"early data off", su.earlyDataOff, onlyTLS, needs(tickets, zeroRTT)},
 		{"early data and RequirePQ", su.earlyDataRequirePQ, onlyTLS, needs(tickets, savedTickets, zeroRTT)},
