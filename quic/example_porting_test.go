@@ -219,10 +219,22 @@ func portState(conn *quic.Conn) (tlsprovider.Group, string, bool, []*x509.Certif
 	return state.Group, state.ALPN, state.Resumed, chain
 }
 
+// conn.ConnectionState().TLS.{ECHAccepted, VerifiedChains, OCSPResponse}
+func portVerification(cfg *tlsprovider.Config, check func([][]*x509.Certificate, []byte) error) (echAccepted func(*quic.Conn) bool) {
+	cfg.VerifyPeer = func(state *tlsprovider.State) error {
+		chains, err := state.VerifiedChains()
+		if err != nil {
+			return err
+		}
+		return check(chains, state.OCSPStaple())
+	}
+	return func(conn *quic.Conn) bool { return conn.ConnectionState().TLS.ECHAccepted }
+}
+
 var _ = []any{
 	portDialAddr, portListenAddr, portTransport, portNonQUIC, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portPeek,
-	portServer, portEarly, portClose, portStats, portErrors, portState,
+	portServer, portEarly, portClose, portStats, portErrors, portState, portVerification,
 }
 
 // quic.DialAddrEarly(…), conn.ConnectionState().Used0RTT

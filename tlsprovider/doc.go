@@ -34,7 +34,7 @@
 // [SignRequest] (see [NewSignRequest]) if the private key is not in memory. Its [Keys] are a [Sealer] and an [Opener], which work on a [SealDesc] and an
 // [OpenDesc] for each packet and report an [OpenStatus]; [TagLen] and [SampleLen] are fixed by QUIC. A
 // [RestingSealer] and a [RestingOpener] need less memory while their connection is idle. An [InitialPacket], a [TokenKey] and a
-// [ResetKey] serve packets that belong to no session. [Guard] runs callbacks, and [ParseServerName] parses what a
+// [ResetKey] serve packets that belong to no session. [PeerDetails] is what a State has for Config.VerifyPeer. [Guard] runs callbacks, and [ParseServerName] parses what a
 // client asks for as a [ServerName]. [SessionKey] names a session in a ClientStore. Package tlsprovider/packetkeys implements a Sealer and an Opener on a
 // cipher.AEAD, tlsprovider/messages checks TLS messages, and tlsprovider/tlstest is the conformance suite that every
 // provider must pass. See docs/writing-a-provider.md.

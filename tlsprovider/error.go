@@ -24,8 +24,12 @@ const (
 	AlertMissingExtension       Alert = 109
 	AlertUnsupportedExtension   Alert = 110
 	AlertUnrecognizedName       Alert = 112
-	AlertCertificateRequired    Alert = 116
-	AlertNoApplicationProtocol  Alert = 120
+
+	AlertBadCertificateStatusResponse Alert = 113 // the OCSP response is missing or cannot be accepted
+
+	AlertCertificateRequired   Alert = 116
+	AlertNoApplicationProtocol Alert = 120
+	AlertECHRequired           Alert = 121 // the server did not use the encrypted ClientHello
 )
 
 var alertNames = map[Alert]string{
@@ -36,6 +40,7 @@ var alertNames = map[Alert]string{
 	AlertUnknownCA: "unknown_ca", AlertAccessDenied: "access_denied",
 	AlertDecodeError: "decode_error", AlertDecryptError: "decrypt_error",
 	AlertProtocolVersion: "protocol_version", AlertInsufficientSecurity: "insufficient_security",
+	AlertBadCertificateStatusResponse: "bad_certificate_status_response", AlertECHRequired: "ech_required",
 	AlertInternalError: "internal_error", AlertMissingExtension: "missing_extension",
 	AlertUnsupportedExtension: "unsupported_extension", AlertUnrecognizedName: "unrecognized_name",
 	AlertCertificateRequired: "certificate_required", AlertNoApplicationProtocol: "no_application_protocol",

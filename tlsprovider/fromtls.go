@@ -11,7 +11,8 @@ import (
 
 // FromTLSConfig returns a Config for a tls.Config, which it clones.
 //
-// The native provider supports all fields, as crypto/tls does for QUIC. The s2n provider supports the fields
+// The native provider supports all fields, as crypto/tls does for QUIC, except for a server's EncryptedClientHelloKeys and
+// GetEncryptedClientHelloKeys: see docs/encrypted-client-hello.md. The s2n provider supports the fields
 // that have a counterpart in Config: certificates, protocols, CurvePreferences as the set of groups,
 // ClientAuth with verification, InsecureSkipVerify, the clock, the key log and ticket settings. If another
 // field is set, NewClient or NewServer returns an error that names it. s2n-tls has no callbacks: use

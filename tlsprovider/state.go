@@ -21,6 +21,11 @@ type State struct {
 	PQAuth       bool
 	Resumed      bool
 	HelloRetried bool
+	// ECHAccepted reports whether the server used the encrypted ClientHello (RFC 9849).
+	ECHAccepted   bool
+	HandshakeDone bool
+	// EarlyData reports what happened to early data (0-RTT).
+	EarlyData EarlyDataState
 	// FIPS reports whether the provider's module is a FIPS 140-3 module in its approved mode, and
 	// whether the group, the cipher suite and the signatures of this connection are approved.
 	// See docs/fips.md.
@@ -33,9 +38,8 @@ type State struct {
 	// that was negotiated. After a HelloRetryRequest the client's share is that of its second
 	// ClientHello.
 	ClientShareLen, ServerShareLen int
-	HandshakeDone                  bool
-	// EarlyData reports what happened to early data (0-RTT).
-	EarlyData EarlyDataState
+
+	details *PeerDetails // nil unless Config.VerifyPeer is set
 }
 
 // EarlyDataState says what happened to the early data (0-RTT) of a connection.
@@ -63,17 +67,7 @@ var earlyDataNames = [...]string{"none", "offered", "accepted", "rejected"}
 
 // PeerCertificates parses PeerChain. It returns an error if the standard library cannot parse a certificate
 // that the provider has accepted.
-func (s State) PeerCertificates() ([]*x509.Certificate, error) {
-	out := make([]*x509.Certificate, 0, len(s.PeerChain))
-	for _, der := range s.PeerChain {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
+func (s State) PeerCertificates() ([]*x509.Certificate, error) { return parseAll(s.PeerChain) }
 
 // Capabilities describes what a provider supports as it was built and linked. A provider that does not support
 // a feature leaves its field zero. It then returns an error that wraps [ErrUnsupported] for a Config that needs
@@ -116,6 +110,8 @@ type Capabilities struct {
 	KeyLog bool
 	// Version2 reports whether QUIC version 2 (RFC 9369) is supported.
 	Version2 bool
+	// OCSPStaples reports whether Certificate.OCSPStaple is sent, and State.OCSPStaple returns that of the peer.
+	OCSPStaples bool
 	// HandshakeDetails reports whether State.SignatureScheme, HelloRetried, ClientShareLen and
 	// ServerShareLen are set.
 	HandshakeDetails bool

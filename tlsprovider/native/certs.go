@@ -39,6 +39,9 @@ func certificate(c tlsprovider.Certificate) (tls.Certificate, error) {
 	if len(c.Chain) == 0 {
 		return t, errors.New("no certificate in Chain")
 	}
+	if err := c.CheckStaple(); err != nil {
+		return t, err
+	}
 	leaf, err := x509.ParseCertificate(c.Chain[0])
 	if err != nil {
 		return t, err

@@ -86,6 +86,9 @@ func (p *Provider) newEndpoint(cfg *tlsprovider.Config, side tlsprovider.Side) (
 	if e.groups, err = chooseGroups(cfg.Groups); err != nil {
 		return nil, err
 	}
+	if err := checkECH(cfg, side, e.groups); err != nil {
+		return nil, err
+	}
 	if cfg.RequirePQ && cfg.Groups != nil && !slices.ContainsFunc(cfg.Groups, tlsprovider.Group.PostQuantum) {
 		return nil, fmt.Errorf("native: RequirePQ is set, but Groups (%s) has no post-quantum group",
 			tlsprovider.GroupList(cfg.Groups))

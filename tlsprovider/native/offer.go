@@ -24,10 +24,14 @@ type offer struct {
 
 // offerOf returns what crypto/tls offers if it is configured with a list of groups, or with nil for its
 // default. It parses a ClientHello that crypto/tls builds in memory.
-func offerOf(groups []tls.CurveID) (*offer, error) {
+func offerOf(groups []tls.CurveID) (*offer, error) { return offerWith(groups, nil) }
+
+// offerWith is offerOf for a client with a list of configurations for an encrypted ClientHello. What it returns is then the
+// offer of the outer ClientHello, which crypto/tls gives the same groups and key shares as the inner one.
+func offerWith(groups []tls.CurveID, ech []byte) (*offer, error) {
 	q := tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: "offer.invalid", NextProtos: []string{"offer"},
-		CurvePreferences: groups,
+		CurvePreferences: groups, EncryptedClientHelloConfigList: ech,
 	}})
 	q.SetTransportParameters(nil)
 	defer q.Close()

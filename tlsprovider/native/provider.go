@@ -67,7 +67,7 @@ func (p *Provider) Capabilities() tlsprovider.Capabilities {
 			Version:  fips140.Version(),
 		},
 		ZeroRTT: true, Tickets: true, SavedTickets: true, Exporters: true, VerifyPeer: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
-		CertificatePurposes: true, SpecificAlerts: true,
+		CertificatePurposes: true, SpecificAlerts: true, OCSPStaples: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true,
 	}
 	o, err := offered()

@@ -72,7 +72,7 @@ func (s *session) checkGroup() error {
 func (s *session) finish() error {
 	cs := s.conn.ConnectionState()
 	st := &s.state
-	st.ALPN, st.Resumed = cs.NegotiatedProtocol, cs.DidResume
+	st.ALPN, st.Resumed, st.ECHAccepted = cs.NegotiatedProtocol, cs.DidResume, cs.ECHAccepted
 	st.Group, st.CipherSuite = tlsprovider.Group(cs.CurveID), tlsprovider.CipherSuite(cs.CipherSuite)
 	st.HelloRetried = s.watch.Retried()
 	st.ClientShareLen, st.ServerShareLen = s.watch.Shares()
@@ -83,6 +83,9 @@ func (s *session) finish() error {
 		for _, c := range cs.PeerCertificates {
 			st.PeerChain = append(st.PeerChain, c.Raw)
 		}
+	}
+	if s.e.cfg.VerifyPeer != nil && len(st.PeerChain) > 0 {
+		st.SetPeerDetails(detailsOf(&cs))
 	}
 	switch {
 	case st.EarlyData == tlsprovider.EarlyDataOffered:
@@ -121,6 +124,19 @@ func (s *session) finish() error {
 		return s.conn.SendSessionTicket(o)
 	}
 	return nil
+}
+
+// detailsOf returns what Config.VerifyPeer can read in addition to the peer's chain.
+func detailsOf(cs *tls.ConnectionState) (d tlsprovider.PeerDetails) {
+	d.OCSPStaple = cs.OCSPResponse
+	for _, chain := range cs.VerifiedChains {
+		ders := make([][]byte, len(chain))
+		for i, c := range chain {
+			ders[i] = c.Raw
+		}
+		d.VerifiedChains = append(d.VerifiedChains, ders)
+	}
+	return d
 }
 
 func levelOf(l tls.QUICEncryptionLevel) tlsprovider.Level {

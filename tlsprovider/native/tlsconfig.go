@@ -9,8 +9,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// checkTLSConfig returns errors that crypto/tls would return only in a handshake. It also rejects
-// EncryptedClientHelloKeys, because a server has to read the ClientHello before crypto/tls does.
+// checkTLSConfig returns errors that crypto/tls would return only in a handshake.
 func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	t := cfg.TLS
 	if side == tlsprovider.Server && len(cfg.Certificates) == 0 && !cfg.DeferCertificates && !hasCallback(t) {
@@ -35,11 +34,42 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
 		return errors.New("native: tls.Config.MaxVersion: QUIC requires TLS 1.3")
 	}
-	if side == tlsprovider.Server && (t.EncryptedClientHelloKeys != nil || t.GetEncryptedClientHelloKeys != nil) {
-		return fmt.Errorf("native: tls.Config.EncryptedClientHelloKeys: %w: a server decides by the outer ClientHello",
-			tlsprovider.ErrUnsupported)
+	return nil
+}
+
+// checkECH returns an error for a configuration of the encrypted ClientHello (ECH) that cannot work. A server cannot have keys:
+// the transport decides by the name, the protocols and the parameters of the ClientHello before crypto/tls decrypts it. For a
+// client it builds a ClientHello, because crypto/tls parses the list only in a handshake, and checks its groups.
+func checkECH(cfg *tlsprovider.Config, side tlsprovider.Side, groups []tls.CurveID) error {
+	t := cfg.TLS
+	switch {
+	case t == nil:
+		return nil
+	case side == tlsprovider.Server && t.EncryptedClientHelloKeys != nil:
+		return errServerECH("EncryptedClientHelloKeys")
+	case side == tlsprovider.Server && t.GetEncryptedClientHelloKeys != nil:
+		return errServerECH("GetEncryptedClientHelloKeys")
+	case side == tlsprovider.Server || t.EncryptedClientHelloConfigList == nil:
+		return nil
+	}
+	clear, err := offerOf(groups)
+	if err != nil {
+		return err
+	}
+	outer, err := offerWith(groups, t.EncryptedClientHelloConfigList)
+	switch {
+	case err != nil:
+		return fmt.Errorf("native: tls.Config.EncryptedClientHelloConfigList: %w", err)
+	case !slices.Equal(outer.groups, clear.groups):
+		return fmt.Errorf("native: tls.Config.EncryptedClientHelloConfigList: the outer ClientHello of crypto/tls offers %s, but %s is configured",
+			tlsprovider.GroupList(outer.groups), tlsprovider.GroupList(clear.groups))
 	}
 	return nil
+}
+
+func errServerECH(field string) error {
+	return fmt.Errorf("native: tls.Config.%s: %w: a QUIC server decides by the ClientHello before crypto/tls decrypts it",
+		field, tlsprovider.ErrUnsupported)
 }
 
 // hasCallback reports whether t has a callback that supplies a server's certificates.
