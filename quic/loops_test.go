@@ -19,9 +19,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/simnet"
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/datagram"
-	"github.com/pqquic/pqquic/quic/internal/simnet"
 )
 
 func TestLoopIDs(t *testing.T) {

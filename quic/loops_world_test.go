@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/internal/simnet"
 	"github.com/pqquic/pqquic/quic/internal/core"
-	"github.com/pqquic/pqquic/quic/internal/simnet"
 )
 
 // A splitter distributes the datagrams of one socket among several, as the kernel does with SO_REUSEPORT.

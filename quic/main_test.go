@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/internal/leaktest"
+	"github.com/pqquic/pqquic/internal/simnet"
 	"github.com/pqquic/pqquic/internal/testcert"
-	"github.com/pqquic/pqquic/quic/internal/simnet"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 

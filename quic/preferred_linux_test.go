@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/pqquic/pqquic/quic/internal/simnet"
+	"github.com/pqquic/pqquic/internal/simnet"
 )
 
 // Clients move to the preferred address of a server, on one socket and on several loops.

@@ -1,4 +1,4 @@
-// Package simnet is an in-memory datagram network for tests of package quic on the fake clock of
+// Package simnet is an in-memory datagram network for tests of packages quic and http3 on the fake clock of
 // testing/synctest. Its sockets are net.PacketConns. Datagrams are delivered in order after a latency. They
 // are lost if a test drops them or a receiver's queue is full. (Package core has its own simulator with
 // virtual time and without goroutines.)
