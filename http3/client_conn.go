@@ -62,7 +62,7 @@ func (cc *ClientConn) begin(qc *quic.Conn) error {
 	if d := cc.t.idleTimeout(); d > 0 {
 		cc.reqs.idle = time.AfterFunc(max(d, firstIdle), cc.closeIfIdle)
 	}
-	context.AfterFunc(qc.Context(), cc.ended)
+	qc.WhenEnded(cc.ended)
 	cc.restoreSettings()
 	return cc.start()
 }

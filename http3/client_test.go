@@ -309,7 +309,7 @@ func TestMaxResponseHeaderBytes(t *testing.T) {
 	tr := newTransport(t, nil, func(tr *Transport) { tr.MaxResponseHeaderBytes = 4000 })
 	do(t, tr, newRequest(t, "GET", s.url("/"), nil))
 	sc := s.onlyConn()
-	<-sc.ready
+	<-sc.settingsArrived()
 	sc.peer.Store(&initialSettings) // a server that ignores SETTINGS_MAX_FIELD_SECTION_SIZE
 	_, err := tr.RoundTrip(newRequest(t, "GET", s.url("/large"), nil))
 	require.ErrorContains(t, err, "4000")

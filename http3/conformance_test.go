@@ -238,7 +238,7 @@ func TestConnectionErrors(t *testing.T) {
 	forProviders(t, func(t *testing.T, p tlsprovider.Provider) {
 		s := serve(t, p, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/settled" {
-				<-r.Context().Value(exchangeKey{}).(*exchange).c.ready
+				<-r.Context().Value(exchangeKey{}).(*exchange).c.settingsArrived()
 			}
 			echo(w, r)
 		}), nil)

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
-	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/quic"
 )
 
@@ -19,8 +18,7 @@ type conn struct {
 	cfg   *connConfig
 	owner connOwner
 
-	peer  atomic.Pointer[frame.List] // the settings in force
-	ready chan struct{}              // closed when the peer's SETTINGS have arrived
+	peer atomic.Pointer[frame.List] // the settings in force
 
 	control critical
 	recv    recvControl
@@ -33,8 +31,9 @@ type conn struct {
 	junk atomic.Int64
 
 	mu     sync.Mutex
-	opened [4]bool // unidirectional streams of the peer, by type
-	err    *Error  // why this side has closed the connection
+	opened [4]bool       // unidirectional streams of the peer, by type
+	err    *Error        // why this side has closed the connection
+	ready  chan struct{} // closed when the peer's SETTINGS have arrived; nil until somebody waits for them or they arrive
 }
 
 // A connConfig is what the connections of a Server or Transport have in common.
@@ -61,10 +60,8 @@ type connOwner interface {
 
 // init prepares the HTTP/3 connection on a QUIC connection. start begins it.
 func (c *conn) init(qc *quic.Conn, cfg *connConfig, owner connOwner) {
-	c.qc, c.cfg, c.owner, c.ready = qc, cfg, owner, make(chan struct{})
+	c.qc, c.cfg, c.owner = qc, cfg, owner
 	c.peer.Store(&initialSettings)
-	c.enc.qpack = qpack.NewEncoder(cfg.encoderCapacity)
-	c.dec.qpack = qpack.NewDecoder(int(cfg.settings.QPACKMaxTableCapacity), int(cfg.settings.QPACKBlockedStreams))
 }
 
 var initialSettings = *frame.Initial()
@@ -146,13 +143,37 @@ func (c *conn) countJunk() error {
 	return nil
 }
 
+// closedChannel is ready of the connections whose settings nobody has waited for before they arrived.
+var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// settingsArrived returns a channel that is closed when the peer's SETTINGS have arrived.
+func (c *conn) settingsArrived() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ready == nil {
+		c.ready = make(chan struct{})
+	}
+	return c.ready
+}
+
+// setSettings puts the peer's SETTINGS in force.
+func (c *conn) setSettings(l *frame.List) {
+	c.peer.Store(l)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ready != nil {
+		close(c.ready)
+	}
+	c.ready = closedChannel
+}
+
 // settings returns the peer's settings that are in force.
 func (c *conn) settings() *frame.List { return c.peer.Load() }
 
 // awaitSettings waits for the peer's SETTINGS.
 func (c *conn) awaitSettings(ctx context.Context) (*frame.List, error) {
 	select {
-	case <-c.ready:
+	case <-c.settingsArrived():
 		return c.peer.Load(), nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-
+	"sync"
 	"time"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
@@ -14,15 +14,34 @@ import (
 
 // An encoder is the half of QPACK that encodes, with the stream that carries its instructions.
 type encoder struct {
-	critical // its stream is opened for the first instruction
-	qpack    *qpack.Encoder
+	critical                // its stream is opened for the first instruction
+	qpack    *qpack.Encoder // nil while there is no dynamic table: see staticEncoder
 	buf      []byte
 }
 
-func (e *encoder) setLimits(l *frame.List) error {
+// staticEncoder encodes for the connections that have no dynamic table. It never changes, so goroutines share it.
+var staticEncoder = qpack.NewEncoder(0)
+
+// maxKept is the size of the largest buffer of instructions that a connection keeps.
+const maxKept = 128
+
+// setEncoderLimits applies the peer's settings to the encoder.
+func (c *conn) setEncoderLimits(l *frame.List) error {
+	e := &c.enc
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.qpack.SetLimits(l.QPACKMaxTableCapacity, l.QPACKBlockedStreams)
+	if e.qpack == nil && (l.QPACKMaxTableCapacity == 0 || c.cfg.encoderCapacity == 0) {
+		return nil
+	}
+	return c.dynamicEncoder().SetLimits(l.QPACKMaxTableCapacity, l.QPACKBlockedStreams)
+}
+
+// dynamicEncoder returns the encoder that has a dynamic table. enc.mu is held.
+func (c *conn) dynamicEncoder() *qpack.Encoder {
+	if c.enc.qpack == nil {
+		c.enc.qpack = qpack.NewEncoder(c.cfg.encoderCapacity)
+	}
+	return c.enc.qpack
 }
 
 // appendSection appends the field section of a stream to dst. The instructions that it needs are on their way when it returns.
@@ -30,12 +49,19 @@ func (c *conn) appendSection(dst []byte, stream quic.StreamID, fields []qpack.Fi
 	e := &c.enc
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.qpack == nil {
+		return staticEncoder.AppendSection(dst, uint64(stream), fields), nil
+	}
 	dst = e.qpack.AppendSection(dst, uint64(stream), fields)
 	if e.isBusy { // the encoder then inserts nothing
 		return dst, nil
 	}
 	e.buf = e.qpack.AppendInstructions(e.buf[:0])
-	return dst, c.writeInstructions(&e.critical, frame.StreamQPACKEncoder, e.buf)
+	err := c.writeInstructions(&e.critical, frame.StreamQPACKEncoder, e.buf)
+	if cap(e.buf) > maxKept {
+		e.buf = nil
+	}
+	return dst, err
 }
 
 // writeInstructions writes to the encoder or decoder stream of this side, which it opens when it is needed first. s.mu is held.
@@ -58,16 +84,28 @@ func (c *conn) writeInstructions(s *critical, typ uint64, b []byte) error {
 func (c *conn) handleDecoderStream(b []byte) error {
 	c.enc.mu.Lock()
 	defer c.enc.mu.Unlock()
-	return c.enc.qpack.HandleDecoderStream(b)
+	return c.dynamicEncoder().HandleDecoderStream(b)
 }
 
 // A decoder is the half of QPACK that decodes, with the stream that carries its instructions.
 type decoder struct {
-	critical // its stream is opened for the first instruction
-	qpack    *qpack.Decoder
+	critical                // its stream is opened for the first instruction
+	qpack    *qpack.Decoder // nil until the peer uses the dynamic table, or an instruction has to be sent
 	buf      []byte
 	// inserted, if not nil, is closed when entries have been inserted. Goroutines whose field sections are blocked wait for it.
 	inserted chan struct{}
+}
+
+// staticDecoders are *qpack.Decoders without a dynamic table. They decode the sections that do not refer to one.
+var staticDecoders = sync.Pool{New: func() any { return qpack.NewDecoder(0, 0) }}
+
+// dynamicDecoder returns the decoder that has a dynamic table. dec.mu is held.
+func (c *conn) dynamicDecoder() *qpack.Decoder {
+	if c.dec.qpack == nil {
+		s := &c.cfg.settings
+		c.dec.qpack = qpack.NewDecoder(int(s.QPACKMaxTableCapacity), int(s.QPACKBlockedStreams))
+	}
+	return c.dec.qpack
 }
 
 // handleEncoderStream handles bytes of the peer's encoder stream.
@@ -75,7 +113,7 @@ func (c *conn) handleEncoderStream(b []byte) error {
 	d := &c.dec
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.qpack.HandleEncoderStream(b); err != nil {
+	if err := c.dynamicDecoder().HandleEncoderStream(b); err != nil {
 		return err
 	}
 	if d.inserted != nil && len(d.qpack.Unblocked()) > 0 {
@@ -94,7 +132,11 @@ func (c *conn) sendDecoderInstructions() error {
 		return nil
 	}
 	d.buf = d.qpack.AppendInstructions(d.buf[:0])
-	return c.writeInstructions(&d.critical, frame.StreamQPACKDecoder, d.buf)
+	err := c.writeInstructions(&d.critical, frame.StreamQPACKDecoder, d.buf)
+	if cap(d.buf) > maxKept {
+		d.buf = nil
+	}
+	return err
 }
 
 // decodeSection decodes a field section of a stream and calls emit for each field. If the section refers to entries that have
@@ -103,7 +145,11 @@ func (c *conn) decodeSection(ctx func() context.Context, deadline time.Time, str
 	emit func(qpack.Field) error) error {
 	d := &c.dec
 	d.mu.Lock()
-	err := d.qpack.Decode(uint64(stream), section, emit)
+	if d.qpack == nil && qpack.IsStatic(section) {
+		d.mu.Unlock()
+		return c.decodeStatic(stream, section, emit)
+	}
+	err := c.dynamicDecoder().Decode(uint64(stream), section, emit)
 	for errors.Is(err, qpack.ErrBlocked) {
 		if d.inserted == nil {
 			d.inserted = make(chan struct{})
@@ -127,6 +173,20 @@ func (c *conn) decodeSection(ctx func() context.Context, deadline time.Time, str
 	case sendErr != nil:
 		return c.fail(sendErr)
 	case errors.As(err, new(*qpack.Error)):
+		return c.fail(err)
+	}
+	return err
+}
+
+// decodeStatic is decodeSection for a section that does not refer to the dynamic table, while there is no such table.
+func (c *conn) decodeStatic(stream quic.StreamID, section []byte, emit func(qpack.Field) error) error {
+	d := staticDecoders.Get().(*qpack.Decoder)
+	err := d.Decode(uint64(stream), section, emit)
+	staticDecoders.Put(d)
+	if err != nil {
+		c.cancelSection(stream)
+	}
+	if errors.As(err, new(*qpack.Error)) {
 		return c.fail(err)
 	}
 	return err
@@ -162,7 +222,7 @@ func (c *conn) cancelSection(stream quic.StreamID) {
 		return
 	}
 	c.dec.mu.Lock()
-	c.dec.qpack.CancelStream(uint64(stream))
+	c.dynamicDecoder().CancelStream(uint64(stream))
 	err := c.sendDecoderInstructions()
 	c.dec.mu.Unlock()
 	if err != nil {

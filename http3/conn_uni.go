@@ -172,11 +172,10 @@ func (c *conn) handlePeerSettings(payload []byte) error {
 	if err := c.owner.handleSettings(l); err != nil {
 		return err
 	}
-	if err := c.enc.setLimits(l); err != nil {
+	if err := c.setEncoderLimits(l); err != nil {
 		return err
 	}
-	c.peer.Store(l)
-	close(c.ready)
+	c.setSettings(l)
 	return nil
 }
 

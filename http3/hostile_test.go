@@ -83,7 +83,7 @@ func TestConnectionIsNotKeptByHandler(t *testing.T) {
 	require.NoError(t, c.CloseWithError(frame.NoError, ""))
 	for isOpen := true; isOpen; {
 		s.mu.Lock()
-		isOpen = s.conns[sc] != nil
+		_, isOpen = s.conns[sc]
 		s.mu.Unlock()
 		runtime.Gosched()
 	}
@@ -264,7 +264,7 @@ func TestPeerMaxFieldSectionSize(t *testing.T) {
 	}), nil)
 	c := dialBare(t, s)
 	c.uni(frame.StreamControl, settingsFrame(frame.SettingMaxFieldSectionSize, 500))
-	<-s.onlyConn().ready
+	<-s.onlyConn().settingsArrived()
 	c.open(c.headers(get("/header")...)).end().wantReset(frame.InternalError)
 	require.ErrorIs(t, <-errs, errTooLargeForClient)
 	c.open(c.headers(get("/trailer")...)).end().wantReset(frame.InternalError)

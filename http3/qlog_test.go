@@ -32,7 +32,7 @@ func TestQlog(t *testing.T) {
 	})
 	c := dialBare(t, s)
 	c.uni(frame.StreamControl, settingsFrame(frame.SettingMaxFieldSectionSize, 5000, frame.SettingQPACKBlockedStreams, 7))
-	<-s.onlyConn().ready
+	<-s.onlyConn().settingsArrived()
 	m := c.open(join(c.headers(post("/secret-path", "cookie", "secret-cookie")...), data("hello"))).end().response()
 	require.Equal(t, "200", m.status)
 	require.NoError(t, c.CloseWithError(frame.NoError, ""))

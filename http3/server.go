@@ -91,8 +91,8 @@ type Server struct {
 	mu        sync.Mutex
 	isClosing bool // Shutdown or Close was called
 	listeners map[*quic.Listener]bool
-	conns     map[*serverConn]func() bool // the functions stop the removal at the end of the connection
-	empty     chan struct{}               // closed when a closing server has no connection; nil before
+	conns     map[*serverConn]struct{}
+	empty     chan struct{} // closed when a closing server has no connection; nil before
 }
 
 // ErrServerClosed is returned by the methods that serve after Shutdown or Close. It is http.ErrServerClosed.
@@ -273,9 +273,10 @@ func (s *Server) add(sc *serverConn) bool {
 		return false
 	}
 	if s.conns == nil {
-		s.conns = make(map[*serverConn]func() bool)
+		s.conns = make(map[*serverConn]struct{})
 	}
-	s.conns[sc] = context.AfterFunc(sc.qc.Context(), func() { s.remove(sc) })
+	s.conns[sc] = struct{}{}
+	sc.qc.WhenEnded(func() { s.remove(sc) })
 	return true
 }
 
@@ -428,17 +429,4 @@ func withDefault(v, otherwise int) int {
 		return 0
 	}
 	return v
-}
-
-// connContext returns the context that the requests of a connection inherit from.
-func (s *Server) connContext(qc *quic.Conn) context.Context {
-	ctx := context.WithValue(context.Background(), ServerContextKey, s)
-	ctx = context.WithValue(ctx, http.LocalAddrContextKey, qc.LocalAddr())
-	ctx = context.WithValue(ctx, connContextKey, qc)
-	if s.ConnContext != nil {
-		if ctx = s.ConnContext(ctx, qc); ctx == nil {
-			panic("http3: ConnContext returned nil")
-		}
-	}
-	return ctx
 }

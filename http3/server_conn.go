@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"math"
+	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -55,11 +56,42 @@ func newServerConn(srv *Server, qc *quic.Conn) *serverConn {
 	sc := &serverConn{srv: srv, remote: qc.RemoteAddr().String()}
 	sc.conn.init(qc, srv.connConfig(), sc)
 	sc.reqs.limit = math.MaxInt64
-	sc.ctx = srv.connContext(qc)
+	sc.ctx = (*connContext)(sc)
+	if srv.ConnContext != nil {
+		if sc.ctx = srv.ConnContext(sc.ctx, qc); sc.ctx == nil {
+			panic("http3: ConnContext returned nil")
+		}
+	}
 	if d := srv.idleTimeout(); d > 0 {
 		sc.reqs.idle = time.AfterFunc(d, sc.closeIdle)
 	}
 	return sc
+}
+
+// A connContext is the context that the requests of a connection inherit from, unless ConnContext derives another one. It is the
+// connection itself, so that an idle connection holds nothing for it. It has no end.
+type connContext serverConn
+
+// Deadline implements context.Context.
+func (*connContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done implements context.Context.
+func (*connContext) Done() <-chan struct{} { return nil }
+
+// Err implements context.Context.
+func (*connContext) Err() error { return nil }
+
+// Value implements context.Context.
+func (c *connContext) Value(key any) any {
+	switch key {
+	case ServerContextKey:
+		return c.srv
+	case http.LocalAddrContextKey:
+		return c.qc.LocalAddr()
+	case connContextKey:
+		return c.qc
+	}
+	return nil
 }
 
 // begin notes a new request, and reports whether it may be served.

@@ -93,7 +93,7 @@ func TestUniStreamsOfServer(t *testing.T) {
 		}), nil)
 		c := dialWith(t, s, func(c *quic.Config) { c.MaxIncomingUniStreams = minUniStreams })
 		checkUni(c, func() (all [][]byte) {
-			<-s.onlyConn().ready
+			<-s.onlyConn().settingsArrived()
 			for range 5 {
 				b, err := io.ReadAll(c.open(c.headers(get("/")...)).end())
 				require.NoError(t, err)

@@ -58,9 +58,9 @@ type Conn struct {
 	flushing    waitList
 	waitingSent waitList
 	exporting   waitList
-	datagrams   *connDatagrams  // nil until a call waits for datagrams
-	handlers    *streamHandlers // nil until HandleStreams
-	paths       []*Path         // that AddPath has added and that have not ended
+	datagrams   *connDatagrams // nil until a call waits for datagrams
+	handlers    *handlers      // nil until HandleStreams or WhenEnded
+	paths       []*Path        // that AddPath has added and that have not ended
 }
 
 // newConn returns a connection whose context has the values of ctx.

@@ -49,6 +49,19 @@ func (c *Conn) context() context.Context {
 	return l.ctx
 }
 
+// WhenEnded calls f, once and on a goroutine of its own, when the connection has ended, which may be now. It replaces the function of
+// an earlier call that was not called. It takes less memory than context.AfterFunc with Context, which is for servers with many
+// connections: Context takes 600 bytes with such a function.
+func (c *Conn) WhenEnded(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.ended.Load() {
+		go f()
+		return
+	}
+	c.handlersLocked().ended = f
+}
+
 // setComplete closes the channel of HandshakeComplete. No lock is held.
 func (c *Conn) setComplete() {
 	c.mu.Lock()
@@ -60,12 +73,16 @@ func (c *Conn) setComplete() {
 	}
 }
 
-// setEnded cancels the context. c.err is set, and no lock is held, because the functions of context.AfterFunc and derived
-// contexts may call the connection.
+// setEnded cancels the context and starts the function of WhenEnded. c.err is set, and no lock is held, because the functions of
+// context.AfterFunc and derived contexts may call the connection.
 func (c *Conn) setEnded() {
 	c.mu.Lock()
 	c.life.ended.Store(true)
 	cancel := c.life.cancel
+	if h := c.handlers; h != nil && h.ended != nil {
+		go h.ended()
+		h.ended = nil
+	}
 	c.mu.Unlock()
 	if cancel != nil {
 		cancel(c.err)

@@ -7,10 +7,12 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
 
-// streamHandlers are the functions that take the peer's streams in place of AcceptStream and AcceptUniStream.
-type streamHandlers struct {
-	bidi func(*Stream)
-	uni  func(*ReceiveStream)
+// handlers are the functions that a connection calls: those that take the peer's streams in place of AcceptStream and
+// AcceptUniStream, and that of WhenEnded.
+type handlers struct {
+	bidi  func(*Stream)
+	uni   func(*ReceiveStream)
+	ended func()
 }
 
 // HandleStreams calls bidi or uni for each stream that the peer opens, on a goroutine of the stream's own, including the
@@ -24,10 +26,19 @@ type streamHandlers struct {
 func (c *Conn) HandleStreams(bidi func(*Stream), uni func(*ReceiveStream)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.handlers = &streamHandlers{bidi: bidi, uni: uni}
+	h := c.handlersLocked()
+	h.bidi, h.uni = bidi, uni
 	for i := range c.incoming {
 		c.startHandlers(i)
 	}
+}
+
+// handlersLocked returns the functions of the connection. mu is held.
+func (c *Conn) handlersLocked() *handlers {
+	if c.handlers == nil {
+		c.handlers = new(handlers)
+	}
+	return c.handlers
 }
 
 // startHandlers starts the goroutines of the streams that wait to be accepted, if there is a function for them. mu is held.

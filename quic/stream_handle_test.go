@@ -318,3 +318,30 @@ func TestFlush(t *testing.T) {
 		requireApplicationError(t, client.Flush(t.Context()), 4, "", false)
 	})
 }
+
+// WhenEnded calls the last function that it was given, once, at the end of the connection or after it.
+func TestWhenEnded(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		for name, end := range map[string]func(client, server *Conn){
+			"by this side": func(_, server *Conn) { require.NoError(t, server.CloseWithError(7, "")) },
+			"by the peer":  func(client, _ *Conn) { require.NoError(t, client.CloseWithError(7, "")) },
+		} {
+			client, server := w.connect()
+			var calls []string
+			server.WhenEnded(func() { calls = append(calls, "replaced") })
+			server.HandleStreams(func(*Stream) {}, nil) // keeps the function
+			server.WhenEnded(func() {
+				require.Error(t, server.Context().Err(), name)
+				calls = append(calls, "first")
+			})
+			advance(time.Second)
+			require.Empty(t, calls, name)
+			end(client, server)
+			advance(time.Second)
+			require.Equal(t, []string{"first"}, calls, name)
+			server.WhenEnded(func() { calls = append(calls, "second") })
+			advance(time.Second)
+			require.Equal(t, []string{"first", "second"}, calls, name)
+		}
+	})
+}

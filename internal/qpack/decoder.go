@@ -123,6 +123,10 @@ func (d *Decoder) unblock(stream uint64) {
 // A prefix is what the lines of a field section depend on.
 type prefix struct{ required, base uint64 }
 
+// IsStatic reports whether a field section has no references to the dynamic table: its Required Insert Count is 0. Any Decoder can
+// decode it, also one of another connection.
+func IsStatic(section []byte) bool { return len(section) == 0 || section[0] == 0 }
+
 // readPrefix reads the prefix of a field section.
 func (d *Decoder) readPrefix(section []byte) (p prefix, rest []byte, err error) {
 	encoded, rest, err := sectionInt(section, 8)

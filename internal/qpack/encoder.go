@@ -34,7 +34,8 @@ type Encoder struct {
 	rest []byte // the beginning of an instruction of the decoder stream
 }
 
-// NewEncoder returns an Encoder whose dynamic table never has more than maxCapacity bytes.
+// NewEncoder returns an Encoder whose dynamic table never has more than maxCapacity bytes. With 0, AppendSection changes nothing in the
+// Encoder, so that goroutines may share it.
 func NewEncoder(maxCapacity int) *Encoder {
 	return &Encoder{maxCapacity: uint64(maxCapacity)}
 }
