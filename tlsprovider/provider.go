@@ -78,9 +78,10 @@ type SessionParams struct {
 type Session interface {
 	// Advance processes CRYPTO bytes, in order for each level, and runs the handshake until it
 	// waits for the peer or for a decision. The first call on a client, with no input, returns
-	// its ClientHello. The events, and the bytes that they refer to, are valid until the next
-	// call. If the handshake fails, the error is an [*Error], and the caller must discard the
-	// events.
+	// its ClientHello. The session does not refer to the bytes of in after the call, because the
+	// caller uses their memory again. The events, and the bytes that they refer to, are valid
+	// until the next call. If the handshake fails, the error is an [*Error], and the caller must
+	// discard the events.
 	Advance(in []CryptoData) ([]Event, error)
 
 	// Continue answers an EventClientHello and then continues like Advance.

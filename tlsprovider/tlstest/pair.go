@@ -3,6 +3,7 @@ package tlstest
 import (
 	"bytes"
 	"crypto/rand"
+	"slices"
 	"testing"
 
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -116,7 +117,7 @@ func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
 			in := p.split(queue[side])
 			queue[side] = nil
 			for _, call := range in {
-				events, err := p.Session(side).Advance(call)
+				events, err := advance(p.Session(side), call)
 				if err == nil {
 					err = p.Events(t, side, events, &queue[side.Peer()])
 				}
@@ -127,6 +128,21 @@ func (p *Pair) Run(t testing.TB) (tlsprovider.Side, error) {
 		}
 	}
 	return 0, nil
+}
+
+// advance passes a copy of the input to a session and then overwrites the copy, as a caller may.
+func advance(s tlsprovider.Session, in []tlsprovider.CryptoData) ([]tlsprovider.Event, error) {
+	in = slices.Clone(in)
+	for i := range in {
+		in[i].Data = bytes.Clone(in[i].Data)
+	}
+	events, err := s.Advance(in)
+	for i := range in {
+		for j := range in[i].Data {
+			in[i].Data[j] = 0xff
+		}
+	}
+	return events, err
 }
 
 // split divides input into calls of Advance, by Chunk or SplitAt.

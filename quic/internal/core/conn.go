@@ -71,6 +71,15 @@ type cryptoStreams struct {
 	in     cryptoRecv
 }
 
+// free frees the buffers when nothing is sent or received any more.
+func (c *cryptoStreams) free() {
+	if c != &noCrypto {
+		c.crypto.free()
+		streams.FreeBuffer(c.in.buf)
+		c.in.buf = nil
+	}
+}
+
 // noCrypto stands for the CRYPTO data of discarded spaces and of connections that rest or have closed, and
 // discardedSpace for the spaces that connections have discarded. They are never written.
 var (
@@ -132,7 +141,9 @@ func NewServerConn(now monotime.Time, cfg *Config, in *Incoming) (*Conn, error) 
 	c.loss.Path().DatagramSent(in.Sent)
 	for i := range in.Datagrams {
 		c.handleKept(&in.Datagrams[i])
+		streams.FreeBuffer(in.Datagrams[i].Data)
 	}
+	in.Datagrams = nil
 	if c.trace != nil {
 		c.traceChanges()
 	}
@@ -231,6 +242,7 @@ func (c *Conn) discardSpace(s recovery.Space) {
 	if s == recovery.SpaceInitial {
 		c.ext.versions.close()
 	}
+	sp.cryptoStreams.free()
 	c.spaces[s] = &discardedSpace
 	c.loss.DiscardSpace(c.now, s)
 	c.traceKeys(TraceKeyDiscarded, s)

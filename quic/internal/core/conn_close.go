@@ -92,6 +92,7 @@ func (c *Conn) release() {
 		if sp := c.spaces[s]; !sp.discarded {
 			tlsprovider.Keys{Sealer: sp.seal, Opener: sp.open}.Close()
 			sp.seal, sp.open = nil, nil
+			sp.cryptoStreams.free()
 			sp.cryptoStreams = &noCrypto
 		}
 	}

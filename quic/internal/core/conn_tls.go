@@ -94,6 +94,7 @@ func (c *Conn) hasCryptoData() bool {
 func (c *Conn) HandleTLSResult(now monotime.Time, j *TLSJob) {
 	c.clamp(now)
 	c.tls.busy = false
+	j.freeInput()
 	if c.closing.state != stateOpen {
 		j.discard()
 		c.tls.session = nil

@@ -2,6 +2,7 @@ package core
 
 import (
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -25,7 +26,7 @@ const (
 type cryptoRecv struct {
 	limit int64
 	base  int64  // TLS has consumed everything below this offset
-	buf   []byte // data from base on, with gaps
+	buf   []byte // a streams.Buffer with the data from base on, with gaps
 	have  recovery.RangeSet[int64]
 }
 
@@ -55,7 +56,7 @@ func (r *cryptoRecv) receive(f wire.Crypto) bool {
 
 func (r *cryptoRecv) grow(n int) {
 	if n > cap(r.buf) {
-		r.buf = append(make([]byte, 0, max(n, min(2*cap(r.buf), int(r.limit)))), r.buf...)
+		r.buf = streams.GrowBuffer(r.buf, max(n, min(2*cap(r.buf), int(r.limit))))
 	}
 	r.buf = r.buf[:n]
 }
@@ -65,7 +66,7 @@ func (r *cryptoRecv) ready() bool {
 	return r.have.NumRanges() > 0 && r.have.Range(0).Start == r.base
 }
 
-// take removes the contiguous data at the front and returns it. The caller owns it.
+// take removes the contiguous data at the front and returns it. The caller owns it and frees it by streams.FreeBuffer.
 func (r *cryptoRecv) take() []byte {
 	if !r.ready() {
 		return nil
@@ -74,11 +75,10 @@ func (r *cryptoRecv) take() []byte {
 	n := int(end - r.base)
 	r.have.Sub(r.base, end)
 	r.base = end
-	out := r.buf[:n:n]
-	if rest := r.buf[n:]; len(rest) == 0 {
-		r.buf = nil
-	} else { // data behind a gap
-		r.buf = append([]byte(nil), rest...)
+	out, rest := r.buf[:n], r.buf[n:]
+	r.buf = nil
+	if len(rest) > 0 { // data behind a gap
+		r.buf = append(streams.NewBuffer(len(rest)), rest...)
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"github.com/pqquic/pqquic/internal/varint"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -16,16 +17,17 @@ type cryptoSend struct {
 	cuts    helloCuts                // of a client's ClientHello
 }
 
-// write appends data, which belongs to s from then on.
+// write appends data. It belongs to s from then on, which frees it by streams.FreeBuffer.
 func (s *cryptoSend) write(p []byte) {
 	start := s.base + int64(len(s.buf))
-	if s.buf == nil {
-		s.buf = p
-	} else {
-		s.buf = append(s.buf, p...)
-	}
 	s.pending.Add(start, start+int64(len(p)))
 	s.unacked.Add(start, start+int64(len(p)))
+	if s.buf == nil {
+		s.buf = p
+		return
+	}
+	s.buf = append(streams.GrowBuffer(s.buf, len(s.buf)+len(p)), p...)
+	streams.FreeBuffer(p)
 }
 
 func (s *cryptoSend) hasPending() bool { return s.pending.NumRanges() > 0 }
@@ -60,7 +62,7 @@ func (s *cryptoSend) fate(start, n int64, fate recovery.Fate) {
 		s.pending.Sub(start, start+n)
 		if s.unacked.NumRanges() == 0 {
 			s.base += int64(len(s.buf))
-			s.buf = nil
+			s.free()
 		}
 		return
 	}
@@ -71,6 +73,12 @@ func (s *cryptoSend) fate(start, n int64, fate recovery.Fate) {
 			s.pending.Add(lo, hi)
 		}
 	}
+}
+
+// free frees the buffer, of which nothing is sent again.
+func (s *cryptoSend) free() {
+	streams.FreeBuffer(s.buf)
+	s.buf = nil
 }
 
 // probe makes up to limit bytes from the front of the unacknowledged data pending again and returns how

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -88,9 +89,9 @@ func (e *Endpoint) receiveInitial(p Path, ecn ECN, h *wire.LongHeader, d []byte,
 	return e.drop(DropIncompleteHello)
 }
 
-// keepDatagram stores a copy of a datagram for the connection that may follow.
+// keepDatagram stores a copy of a datagram for the connection that may follow, which frees it by streams.FreeBuffer.
 func (e *Endpoint) keepDatagram(k *hello, d ReceivedDatagram) {
-	d.Data = append([]byte(nil), d.Data...)
+	d.Data = append(streams.NewBuffer(len(d.Data)), d.Data...)
 	k.in.Datagrams = append(k.in.Datagrams, d)
 	k.bytes += len(d.Data)
 	if k.listed {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pqquic/pqquic/quic/internal/streams"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -129,6 +130,9 @@ func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
 				j.out = append(j.out, tlsOutput{kind: ev.Kind, state: &state})
 				// A client waits for tickets: see ticketWait.
 				j.ignoreTickets = j.ignoreTickets || j.cfg.Side == tlsprovider.Server
+			case tlsprovider.EventWrite: // cryptoSend frees the buffer
+				j.out = append(j.out, tlsOutput{kind: ev.Kind, level: ev.Level,
+					data: append(streams.NewBuffer(len(ev.Data)), ev.Data...)})
 			default:
 				j.add(ev.Kind, ev.Level, ev.Data)
 			}
@@ -208,6 +212,18 @@ func selectionError(err error) error {
 		return err
 	}
 	return &tlsprovider.Error{Alert: tlsprovider.AlertInternalError, Err: err}
+}
+
+// freeInput frees the CRYPTO data that the session has consumed. After an error the state of the session is not known, so
+// the data is left to the garbage collection.
+func (j *TLSJob) freeInput() {
+	if j.err == nil {
+		for i := range j.in {
+			streams.FreeBuffer(j.in[i].Data)
+		}
+	}
+	clear(j.in)
+	j.in = nil
 }
 
 // discard frees the results of a job whose Conn has closed.
