@@ -87,10 +87,8 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 	}
 	prepared := *own
 	prepared.NextProtos = []string{NextProto}
-	// quic.Dial would forget the sessions. Those that were verified with a pool of crypto/x509 must be forgotten, because a store
-	// cannot compare it.
-	hasPool := prepared.RootCAs == nil && prepared.TLS != nil && prepared.TLS.RootCAs != nil
-	if prepared.ClientStore == nil && !prepared.DisableTickets && !hasPool {
+	hasCache := prepared.TLS != nil && prepared.TLS.ClientSessionCache != nil
+	if prepared.ClientStore == nil && !hasCache && !prepared.DisableTickets { // quic.Dial would forget the sessions
 		prepared.ClientStore = tlsprovider.NewClientStore(0, 0)
 	}
 	prepared.EarlyData = prepared.EarlyData || hasZeroRTT(c.Provider) && !prepared.DisableTickets

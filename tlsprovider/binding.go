@@ -2,6 +2,7 @@ package tlsprovider
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
@@ -9,7 +10,10 @@ import (
 	"fmt"
 	"hash"
 	"reflect"
+	"runtime"
 	"slices"
+	"sync"
+	"weak"
 )
 
 // A session is resumed only under the configuration that it was made under. Otherwise a client could resume a session to
@@ -45,6 +49,40 @@ func (b binder) addRoots(r *Roots) {
 	}
 }
 
+// addPool adds the number of a pool. Its certificates cannot be read, so another pool with the same ones counts as different. A pool never
+// loses a certificate, so what was verified with it stays verified.
+func (b binder) addPool(p *x509.CertPool) { b.addf("pool %x", pools.number(p)) }
+
+// pools has a number for each pool that was part of a configuration, as long as the pool exists. The numbers are random, so that sessions
+// which a program has saved do not match a pool of another process.
+var pools = poolNumbers{numbers: make(map[weak.Pointer[x509.CertPool]][16]byte)}
+
+type poolNumbers struct {
+	mu      sync.Mutex
+	numbers map[weak.Pointer[x509.CertPool]][16]byte
+}
+
+// number returns the number of a pool.
+func (n *poolNumbers) number(p *x509.CertPool) [16]byte {
+	key := weak.Make(p)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v, ok := n.numbers[key]
+	if !ok {
+		_, _ = rand.Read(v[:]) // never fails
+		n.numbers[key] = v
+		runtime.AddCleanup(p, n.forget, key)
+	}
+	return v
+}
+
+// forget removes a pool that does not exist any more.
+func (n *poolNumbers) forget(key weak.Pointer[x509.CertPool]) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.numbers, key)
+}
+
 // addFunc adds the address of a function's code. Functions cannot be compared otherwise: closures of one function
 // literal count as the same.
 func (b binder) addFunc(f any) {
@@ -68,7 +106,8 @@ func (b binder) addCommon(c *Config) {
 
 // ClientBinding is for providers. It returns a hash of what a client's session depends on: the verification of the
 // server, the client's certificates, application protocols, and what the key exchange must be. Two configurations
-// with the same hash may use each other's sessions. Callbacks that verify are compared by their code.
+// with the same hash may use each other's sessions. Callbacks that verify are compared by their code, and a pool of crypto/x509 by
+// its address: two configurations with the same pool may use each other's sessions, but only within a process.
 func (c *Config) ClientBinding() [32]byte {
 	b := binder{sha256.New()}
 	b.addCommon(c)
@@ -79,6 +118,9 @@ func (c *Config) ClientBinding() [32]byte {
 		b.addFunc(c.TLS.VerifyConnection)
 	}
 	b.addRoots(c.RootCAs)
+	if c.RootCAs == nil && c.TLS != nil && c.TLS.RootCAs != nil {
+		b.addPool(c.TLS.RootCAs)
+	}
 	b.addf("%d", len(c.Certificates))
 	for i := range c.Certificates {
 		b.addList(c.Certificates[i].Chain)

@@ -27,6 +27,8 @@ func TestBindings(t *testing.T) {
 		{CipherSuites: []tlsprovider.CipherSuite{0x1301}}, {VerifyPeer: verify},
 	}
 	client := append([]tlsprovider.Config{
+		{TLS: &tls.Config{RootCAs: x509.NewCertPool()}}, {TLS: &tls.Config{RootCAs: x509.NewCertPool()}},
+		{TLS: &tls.Config{RootCAs: x509.NewCertPool()}, RootCAs: roots("only these count")},
 		{VerifyPeer: func(*tlsprovider.State) error { return errors.New("not this one") }},
 		{TLS: &tls.Config{VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return nil }}},
 		{TLS: &tls.Config{VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return errors.New("not this one") }}},

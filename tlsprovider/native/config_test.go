@@ -3,7 +3,6 @@ package native
 import (
 	"crypto/fips140"
 	"crypto/tls"
-	"crypto/x509"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,9 +31,6 @@ func TestConfigErrors(t *testing.T) {
 		tlstest.ServerFault("early data before VerifyConnection", func(c *tlsprovider.Config) {
 			c.EarlyData, c.TLS = true, &tls.Config{VerifyConnection: func(tls.ConnectionState) error { return nil }}
 		}, "EarlyData of a server that verifies clients"),
-		tlstest.ClientFault("store with a pool of roots", func(c *tlsprovider.Config) {
-			c.ClientStore, c.RootCAs, c.TLS = tlsprovider.NewClientStore(0, 0), nil, &tls.Config{RootCAs: x509.NewCertPool()}
-		}, "ClientStore with tls.Config.RootCAs"),
 	}...))
 }
 

@@ -24,10 +24,6 @@ func checkTLSConfig(cfg *tlsprovider.Config, side tlsprovider.Side) error {
 		return fmt.Errorf("native: EarlyData of a server that verifies clients: %w: early data would be delivered before the client is verified: set EarlyData or the verification, but not both",
 			tlsprovider.ErrUnsupported)
 	}
-	if side == tlsprovider.Client && cfg.ClientStore != nil && t != nil && t.RootCAs != nil && cfg.RootCAs == nil {
-		return fmt.Errorf("native: ClientStore with tls.Config.RootCAs: %w: the certificates of a pool cannot be compared: set Config.RootCAs to the same ones",
-			tlsprovider.ErrUnsupported)
-	}
 	if t == nil {
 		return nil
 	}
