@@ -144,8 +144,20 @@ var stacks = map[string]interop.Endpoint{
 	// the acknowledgements of the beginning are lost, as with a loss of 30 %.
 	"s2n-quic": {Env: []string{"STACK=s2n-quic"}, Unsupported: [2][]string{{"3", "V2", "R", "Z", "U"}, {"3", "V2", "R", "Z", "CM"}},
 		Skipped: [2][]string{{"A", "CM"}, {"L1", "C1"}}},
+	// The endpoint of quiche has HTTP/3 only.
+	"quiche": {Unsupported: [2][]string{allBut("3"), allBut("3")}},
 	// aioquic has classical key exchange groups only, no ECN, and no preferred addresses.
 	"aioquic": {Unsupported: [2][]string{{"E"}, {"E", "CM"}}, Skipped: [2][]string{{"CM"}, nil}},
+}
+
+// allBut returns the abbreviations of all cases but one.
+func allBut(abbr string) (others []string) {
+	for _, c := range interop.Cases() {
+		if c.Abbr != abbr {
+			others = append(others, c.Abbr)
+		}
+	}
+	return others
 }
 
 // selected returns the cases to run.

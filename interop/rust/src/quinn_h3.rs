@@ -26,6 +26,8 @@ pub async fn serve(connection: Connection) -> Result<()> {
 
 async fn answer(resolver: RequestResolver<h3_quinn::Connection, Bytes>) -> Result<()> {
     let (request, mut stream) = resolver.resolve_request().await?;
+    // A stream that is dropped before the end of the request asks the client to stop sending.
+    while stream.recv_data().await?.is_some() {}
     let line = format!("GET {}", request.uri().path());
     let (status, content) = match files::answer(line.as_bytes()).await {
         Ok(content) => (200, content),
