@@ -83,13 +83,14 @@ bench: bootstrap build
 # DATAGRAM= set its length and the largest datagram, CONNECTIONS= and IDLE= are those of the workload memory, STACKS=
 # and WORKLOADS= select by name. RESULTS= is a JSON file with which several runs, each of some workloads, make one
 # report. DOCUMENT= is a document in which the summary is replaced: docs/performance.md. SECTION= names its marks.
+# QUICHE= is the driver of quiche, which has HTTP only.
 bench-peers:
 	$(MAKE) bootstrap build || echo "bench-peers: the C library is not built: the s2n provider is not measured" >&2
 	cd bench && GOWORK=off go build $(TAGS) -o "$(BIN)/bench-peers" ./peers
 	"$(BIN)/bench-peers" -rust bench/peers/rust -target build/out/rust -o build/out/bench-peers.md \
 		-rounds "$${ROUNDS:-5}" -time "$${TIME:-1s}" -datagram "$${DATAGRAM:-1200}" \
 		-connections "$${CONNECTIONS:-1000}" -idle "$${IDLE:-1s}" -stacks "$${STACKS:-}" -workloads "$${WORKLOADS:-}" \
-		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}" \
+		-results "$${RESULTS:-}" -document "$${DOCUMENT:-}" -quiche "$${QUICHE:-}" \
 		-section "$${SECTION:-bench-peers}"
 
 # All aims of the transport as they are defined, in the summary of docs/performance.md: the workloads with 7 rounds, and
@@ -100,13 +101,16 @@ bench-aims:
 	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" WORKLOADS="$${WORKLOADS:--memory,-h3-*}"
 	$(MAKE) bench-peers ROUNDS="$${MEMORY_ROUNDS:-3}" WORKLOADS=memory CONNECTIONS=10000 IDLE=30s
 
-# The aims of HTTP/3, in a section of their own in docs/performance.md, with 7 rounds. Takes about ten minutes.
+# The aims of HTTP/3, in a section of their own in docs/performance.md, with 7 rounds. Takes about a quarter of an hour, and a few
+# minutes more when it builds quiche's BoringSSL.
 bench-h3: export RESULTS = build/out/bench-h3.json
 bench-h3: export DOCUMENT = docs/performance.md
 bench-h3: export SECTION = bench-h3
+bench-h3: export QUICHE = build/out/rust/release/quiche-driver
 bench-h3:
-	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" STACKS="$${STACKS:-pqquic-s2n,pqquic-native,quic-go,http2-tcp}" \
-		WORKLOADS="$${WORKLOADS:-h3-*}"
+	scripts/build-quiche bench/peers/quiche build/out/rust || echo "bench-h3: quiche is not measured" >&2
+	$(MAKE) bench-peers ROUNDS="$${ROUNDS:-7}" \
+		STACKS="$${STACKS:-pqquic-s2n,pqquic-native,quinn,quiche,quic-go,http2-tcp}" WORKLOADS="$${WORKLOADS:-h3-*}"
 
 # Measures pqquic of this tree beside that of the commit BASE, as bench-peers does, and writes the figures and ratios
 # to build/out/bench-compare.md. The other variables are those of bench-peers.
@@ -178,7 +182,7 @@ qifs:
 	@[ -d "$(QIFS_DIR)" ] || { echo "qifs: set QIFS_DIR to a checkout of https://github.com/qpackers/qifs" >&2; exit 1; }
 	cd cmd && GOWORK="$$(../scripts/workspace)" QIFS_DIR="$(abspath $(QIFS_DIR))" go test -count 1 -v -run Published ./qif
 
-# Tests HTTP/3 against quic-go, aioquic, quinn with h3, ngtcp2 and Chromium, in both roles where they have both.
+# Tests HTTP/3 against quic-go, aioquic, quinn with h3, quiche, ngtcp2 and Chromium, in both roles where they have both.
 h3-interop: bootstrap build
 	scripts/h3-interop
 

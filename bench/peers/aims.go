@@ -117,6 +117,10 @@ var aims = slices.Concat([]aim{
 var httpAims = slices.Concat(
 	bothAims("requests/s, 1 connection", "h3-requests-1", httpRate, true, target{2, quicGo}),
 	bothAims("requests/s, 32 connections", "h3-requests-32", httpRate, true, target{2, quicGo}),
+	bothAims("requests/s, 1 connection", "h3-requests-1", httpRate, true, target{1, []string{"quinn"}}),
+	bothAims("requests/s, 1 connection", "h3-requests-1", httpRate, true, target{1, []string{quiche}}),
+	bothAims("requests/s, 32 connections", "h3-requests-32", httpRate, true, target{1, []string{"quinn"}}),
+	bothAims("requests/s, 32 connections", "h3-requests-32", httpRate, true, target{1, []string{quiche}}),
 	bothAims("CPU a request, server, 1 connection", "h3-requests-1", httpServerCPU, false, target{0.5, quicGo}),
 	bothAims("CPU a request, server, 1 connection", "h3-requests-1", httpServerCPU, false, target{1, []string{http2TCP}}),
 	bothAims("download, 1 stream: MB/s", "h3-download-1", bulkRate, true, target{3, quicGo}),

@@ -25,8 +25,14 @@ import (
 // http2TCP is net/http's HTTP/2 over TLS, TCP and crypto/tls. It has the workloads of HTTP only.
 const http2TCP = "http2-tcp"
 
+// quiche has the workloads of HTTP only. Its driver is a program of its own.
+const quiche = "quiche"
+
 // httpStacks are the stacks that have HTTP.
-var httpStacks = append(slices.Clone(ours), "quic-go", http2TCP)
+var httpStacks = append(slices.Clone(ours), "quinn", quiche, "quic-go", http2TCP)
+
+// httpOnly reports whether a stack has no other workloads than those of HTTP.
+func httpOnly(stack string) bool { return stack == http2TCP || stack == quiche }
 
 // The server answers GET for these paths.
 const (

@@ -22,6 +22,9 @@ const (
 	httpMemoryMore  = "server KB a connection more than the transport"
 )
 
+// httpAllocationsName is the workload that only stacks in Go have.
+const httpAllocationsName = "h3-allocations"
+
 // concurrentRequests is the number of requests at a time on each connection.
 const concurrentRequests = 100
 
@@ -67,7 +70,7 @@ func (r *runner) openDownload(stack string, streams int64) (*session, error) {
 	work.setup = overHTTP
 	work.request = func(n int64) string { return fmt.Sprintf("download %d %d", streams, max(n/streams, 1)) }
 	h, err := work.open(r, stack)
-	if err != nil || stack == http2TCP {
+	if err != nil || httpOnly(stack) {
 		return h, err
 	}
 	q, err := raw.open(r, stack)
@@ -128,7 +131,7 @@ func (r *runner) openBeside(stack string) (*session, error) {
 
 // httpAllocationsWorkload counts the heap allocations of the server in the requests of h3-requests-1.
 func httpAllocationsWorkload() workload {
-	return workload{name: "h3-allocations", open: (*runner).openHTTPAllocations, metrics: []metric{{name: httpAllocations}}}
+	return workload{name: httpAllocationsName, open: (*runner).openHTTPAllocations, metrics: []metric{{name: httpAllocations}}}
 }
 
 func (r *runner) openHTTPAllocations(stack string) (*session, error) {
@@ -166,7 +169,7 @@ func httpMemoryWorkload() workload {
 					return nil, err
 				}
 				f := figures{httpMemory: with[memoryFreed]}
-				if stack == http2TCP {
+				if httpOnly(stack) {
 					return f, nil
 				}
 				without, err := r.holdConnections(stack, setup{})

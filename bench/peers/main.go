@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command peers measures QUIC stacks side by side: pqquic with both of its providers, quic-go, x/net, and, in a
-// program of the folder rust, s2n-quic and quinn. `make bench-peers` builds and runs it; docs/measuring.md explains
+// Command peers measures QUIC stacks side by side: pqquic with both of its providers, quic-go, x/net, and, in
+// programs of the folders rust and quiche, s2n-quic, quinn and quiche. `make bench-peers` builds and runs it; docs/measuring.md explains
 // the results.
 //
 // A client and a server of each stack run as separate processes. The same executable is the runner and, with the
@@ -38,6 +38,7 @@ func main() {
 type options struct {
 	stacks, workloads   string
 	crate, target, base string
+	quiche              string // driver
 	report, document    string
 	section             string // of the document
 	reportOnly          bool
@@ -78,6 +79,7 @@ func parseFlags(r *runner, args []string) (*options, error) {
 	fs.StringVar(&o.workloads, "workloads", "", "comma-separated workloads; empty means all")
 	fs.StringVar(&o.crate, "rust", "", "folder of the crate of the stacks in Rust, which is built first")
 	fs.StringVar(&o.target, "target", "target", "folder for what cargo builds")
+	fs.StringVar(&o.quiche, "quiche", "", "driver of quiche, which scripts/build-quiche builds")
 	fs.StringVar(&o.base, "base", "", "driver with pqquic of another commit: only pqquic of both commits is measured")
 	fs.StringVar(&r.baseCommit, "base-commit", "", "name of that commit, for the report")
 	fs.StringVar(&r.file, "results", "", "JSON file of results: the report also has those of its workloads that do not run now")
@@ -115,6 +117,13 @@ func (r *runner) choosePrograms(o *options) error {
 	if r.workloads, err = choose("workload", workloadNames(), o.workloads); err != nil {
 		return err
 	}
+	r.quicheError = errors.New("it was not asked for with -quiche")
+	if o.quiche != "" {
+		_, r.quicheError = os.Stat(o.quiche)
+	}
+	if r.quicheError != nil {
+		o.quiche = ""
+	}
 	rust := ""
 	r.rustError = errors.New("it was not asked for with -rust")
 	if o.crate != "" { // also the load generator
@@ -122,6 +131,8 @@ func (r *runner) choosePrograms(o *options) error {
 	}
 	r.program = func(stack string) string {
 		switch {
+		case stack == quiche:
+			return o.quiche
 		case isRust(stack):
 			return rust
 		case strings.HasSuffix(stack, baseSuffix):

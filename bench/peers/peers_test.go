@@ -39,18 +39,27 @@ func TestMain(m *testing.M) {
 func testRunner(t *testing.T) *runner {
 	self, err := os.Executable()
 	require.NoError(t, err)
-	rust, err := filepath.Abs(rustProgram("../../build/out/rust"))
-	require.NoError(t, err)
-	if _, err := os.Stat(rust); err != nil {
-		t.Log("the stacks in Rust are not built: make bench-peers")
-		rust = ""
+	built := func(program, what string) string {
+		program, err := filepath.Abs(program)
+		require.NoError(t, err)
+		if _, err := os.Stat(program); err != nil {
+			t.Log(what, "not built: make bench-h3")
+			return ""
+		}
+		return program
 	}
+	rust := built(rustProgram("../../build/out/rust"), "the stacks in Rust are")
+	quicheDriver := built(quicheProgram("../../build/out/rust"), "the driver of quiche is")
 	r := &runner{rounds: 1, time: time.Millisecond, datagram: 1200, connections: 64, log: t.Output(),
 		program: func(stack string) string {
-			if isRust(stack) {
+			switch {
+			case stack == quiche:
+				return quicheDriver
+			case isRust(stack):
 				return rust
+			default:
+				return self
 			}
-			return self
 		}}
 	for _, stack := range stackNames() {
 		if r.program(stack) != "" {
@@ -124,16 +133,17 @@ func TestRunsEachWorkload(t *testing.T) {
 // A stack that cannot be measured is reported, and the others are measured.
 func TestReportsWhatIsMissing(t *testing.T) {
 	r := testRunner(t)
-	r.stacks, r.workloads = []string{"pqquic-native", "quinn", "s2n-quic-rustls", "x/net"}, []string{"request"}
-	r.rustError = errors.New("cargo is not installed")
+	r.stacks, r.workloads = []string{"pqquic-native", "quinn", "s2n-quic-rustls", quiche, "x/net"}, []string{"request"}
+	r.rustError, r.quicheError = errors.New("cargo is not installed"), errors.New("cmake is not installed")
 	self := r.program("x/net")
 	r.program = func(stack string) string {
-		return map[string]string{"pqquic-native": self, "quinn": "", "s2n-quic-rustls": self, "x/net": "/bin/false"}[stack]
+		return map[string]string{"pqquic-native": self, "quinn": "", quiche: "", "s2n-quic-rustls": self, "x/net": "/bin/false"}[stack]
 	}
 	require.NoError(t, r.run())
 	missing := []string{
 		"quinn: its driver is not built: cargo is not installed",
 		`s2n-quic-rustls: the server does not start: peers: there is no stack "s2n-quic-rustls" in Go`,
+		"quiche: its driver is not built: cmake is not installed",
 		"x/net: the server does not start: the driver ended: EOF",
 	}
 	require.Equal(t, missing, r.results.missing())

@@ -52,7 +52,7 @@ import (
 //	probe COUNT INTERVAL LIMIT        COUNT requests like those of request, one after each INTERVAL, on one connection
 //	                                  that stays open for the next probe
 //
-// With -http, which only drivers in Go have, connections carry HTTP, with a request when they are made, and clients answer:
+// With -http, which the drivers of httpStacks have, connections carry HTTP, with a request when they are made, and clients answer:
 //
 //	get COUNT CONNECTIONS CONCURRENT  COUNT requests for 1 KB, CONCURRENT at a time on each of CONNECTIONS connections, which
 //	                                  stay open for the next get

@@ -181,8 +181,12 @@ func commit() string {
 	return "at commit " + strings.TrimSpace(string(out))
 }
 
-//go:embed rust/Cargo.lock
-var cargoLock string
+var (
+	//go:embed rust/Cargo.lock
+	rustLock string
+	//go:embed quiche/Cargo.lock
+	quicheLock string
+)
 
 // versions returns the versions of Go and of the other stacks.
 func versions() []string {
@@ -194,7 +198,7 @@ func versions() []string {
 			}
 		}
 	}
-	for block := range strings.SplitSeq(cargoLock, "[[package]]") {
+	for block := range strings.SplitSeq(rustLock+quicheLock, "[[package]]") {
 		fields := make(map[string]string)
 		for line := range strings.Lines(block) {
 			if name, value, ok := strings.Cut(line, " = "); ok {
@@ -202,7 +206,7 @@ func versions() []string {
 			}
 		}
 		switch fields["name"] {
-		case "s2n-quic", "s2n-tls", "rustls", "quinn", "aws-lc-sys":
+		case "s2n-quic", "s2n-tls", "rustls", "quinn", "h3", "aws-lc-sys", "quiche", "boring-sys":
 			out = append(out, fields["name"]+" "+fields["version"])
 		}
 	}

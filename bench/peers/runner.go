@@ -23,6 +23,7 @@ type runner struct {
 	stacks, workloads []string
 	program           func(stack string) string // the driver of a stack; empty if it is not built
 	rustError         error                     // why there is no driver in Rust
+	quicheError       error                     // why there is no driver of quiche
 	baseCommit        string                    // of the stacks whose names end in baseSuffix
 	file              string                    // of the results; empty if they are not stored
 	log               io.Writer
@@ -66,7 +67,7 @@ func (r *runner) run() error {
 func (r *runner) usable(current *provenance) (stacks []string) {
 	for _, stack := range r.stacks {
 		if r.program(stack) == "" {
-			r.skip(&current.Missing, stack, fmt.Sprintf("its driver is not built: %v", r.rustError))
+			r.skip(&current.Missing, stack, fmt.Sprintf("its driver is not built: %v", r.buildError(stack)))
 			continue
 		}
 		p, err := r.start(stack, setup{})
@@ -79,6 +80,14 @@ func (r *runner) usable(current *provenance) (stacks []string) {
 		stacks = append(stacks, stack)
 	}
 	return stacks
+}
+
+// buildError returns why there is no driver of a stack.
+func (r *runner) buildError(stack string) error {
+	if stack == quiche {
+		return r.quicheError
+	}
+	return r.rustError
 }
 
 // skip adds what is not measured to a list.

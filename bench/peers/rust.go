@@ -31,3 +31,6 @@ func buildRust(crate, target string, log io.Writer) (string, error) {
 
 // rustProgram returns the path of the driver that buildRust builds.
 func rustProgram(target string) string { return filepath.Join(target, "release", "peers-driver") }
+
+// quicheProgram returns the path of the driver of quiche that scripts/build-quiche builds.
+func quicheProgram(target string) string { return filepath.Join(target, "release", "quiche-driver") }

@@ -39,10 +39,10 @@ var goStacks = map[string]func(*settings) (endpoint, error){
 // groups are the key exchanges that the runner asks for.
 var groups = map[string]tlsprovider.Group{wantGroup: tlsprovider.X25519MLKEM768, classicalGroup: tlsprovider.X25519}
 
-// rustStacks are the stacks of the driver in Rust.
+// rustStacks are the stacks of the driver in Rust. quiche has another one.
 var rustStacks = []string{"s2n-quic-s2n-tls", "s2n-quic-rustls", "quinn"}
 
-func isRust(stack string) bool { return slices.Contains(rustStacks, stack) }
+func isRust(stack string) bool { return stack == quiche || slices.Contains(rustStacks, stack) }
 
 // bbrSuffix is the end of the names of our stacks with BBR instead of CUBIC, for the emulated links.
 const bbrSuffix = "-bbr"
@@ -50,7 +50,7 @@ const bbrSuffix = "-bbr"
 // stackNames returns all stacks in the order of the report.
 func stackNames() []string {
 	return slices.Concat(ours, []string{ours[0] + bbrSuffix, ours[1] + bbrSuffix}, rustStacks,
-		[]string{"quic-go", "x/net", tlsTCP, http2TCP, rawFloor})
+		[]string{quiche, "quic-go", "x/net", tlsTCP, http2TCP, rawFloor})
 }
 
 // baseSuffix is the end of the names of our stacks at the commit that make bench-compare compares with.
@@ -67,13 +67,14 @@ func comparedNames() (names []string) {
 // supports reports whether a stack can carry out a workload.
 func supports(stack, workload string) bool {
 	if strings.HasPrefix(workload, httpPrefix) {
-		return slices.Contains(httpStacks, strings.TrimSuffix(stack, baseSuffix))
+		return slices.Contains(httpStacks, strings.TrimSuffix(stack, baseSuffix)) &&
+			(workload != httpAllocationsName || !isRust(stack))
 	}
 	link := strings.HasPrefix(workload, "link-")
 	if strings.HasSuffix(stack, bbrSuffix) {
 		return link
 	}
-	if stack == http2TCP {
+	if httpOnly(stack) {
 		return false
 	}
 	switch workload {

@@ -5,6 +5,7 @@
 mod netbench;
 mod open_loop;
 mod pairs;
+mod quinn_h3;
 mod quinn_stack;
 mod s2n_quic_stack;
 mod system;
@@ -82,6 +83,13 @@ fn run(args: Vec<String>) -> Result<()> {
         alpn: tls::ALPN,
     };
     let stack = flag("stack");
+    let is_http = flags.contains_key("http");
+    if is_http {
+        settings.alpn = quinn_h3::ALPN;
+        if stack != "quinn" {
+            return Err(format!("the stack {stack:?} has no HTTP/3 in this driver").into());
+        }
+    }
     if role == "pair" {
         settings.key = std::fs::read_to_string(flag("key"))?;
         let pair = pairs::of(&stack, &settings)?;
@@ -113,6 +121,9 @@ fn run(args: Vec<String>) -> Result<()> {
                 )?;
                 runtime.spawn(workloads::serve(server));
             }
+            "quinn" if is_http => {
+                runtime.spawn(quinn_h3::serve(quinn_stack::server(socket, &settings)?));
+            }
             "quinn" => {
                 runtime.spawn(workloads::serve(quinn_stack::server(socket, &settings)?));
             }
@@ -137,6 +148,11 @@ fn run(args: Vec<String>) -> Result<()> {
             )?;
             run_client(&runtime, client, buffers)
         }
+        "quinn" if is_http => run_http_client(
+            &runtime,
+            quinn_h3::Client::new(quinn_stack::client(socket, addr, &settings)?),
+            buffers,
+        ),
         "quinn" => run_client(
             &runtime,
             quinn_stack::client(socket, addr, &settings)?,
@@ -146,16 +162,21 @@ fn run(args: Vec<String>) -> Result<()> {
     }
 }
 
-/// Parses "-name value" pairs.
+/// Parses "-name value" pairs, and "-http", which has no value.
 fn parse_flags(args: &[String]) -> Result<HashMap<String, String>> {
     let mut flags = HashMap::new();
-    for pair in args.chunks(2) {
-        match pair {
-            [name, value] if name.starts_with('-') => {
-                flags.insert(name.trim_start_matches('-').to_string(), value.clone());
-            }
-            _ => return Err(format!("{pair:?} is not a flag with a value").into()),
-        }
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let name = arg
+            .strip_prefix('-')
+            .ok_or_else(|| format!("{arg:?} is not a flag"))?;
+        let value = match name {
+            "http" => "",
+            _ => rest
+                .next()
+                .ok_or_else(|| format!("the flag {arg:?} has no value"))?,
+        };
+        flags.insert(name.to_string(), value.to_string());
     }
     Ok(flags)
 }
@@ -204,6 +225,20 @@ fn run_client<C: Client>(
         let (client, probe, line) = (client.clone(), probe.clone(), line.to_string());
         // A task runs on the runtime's threads. block_on would run the workload on this one.
         runtime.block_on(runtime.spawn(async move { handle(client, probe, &line).await }))?
+    })
+}
+
+fn run_http_client(
+    runtime: &tokio::runtime::Runtime,
+    client: quinn_h3::Client,
+    buffers: String,
+) -> Result<()> {
+    let client = Arc::new(client);
+    let (group, suite) = runtime.block_on(client.check())?;
+    println!("ready {buffers} group={group} suite={suite}");
+    answer_requests(|line| {
+        let (client, line) = (client.clone(), line.to_string());
+        runtime.block_on(runtime.spawn(async move { client.handle(&line).await }))?
     })
 }
 

@@ -1,7 +1,7 @@
 //! quinn.
 
 use crate::{
-    IDLE_TIMEOUT, Refusals, Result, Settings,
+    IDLE_TIMEOUT, Refusals, Result, Settings, quinn_h3,
     system::Socket,
     tls,
     workloads::{Client, Connection, Server, Stream},
@@ -32,6 +32,9 @@ fn transport(s: &Settings) -> Result<Arc<TransportConfig>> {
         config.initial_mtu(s.datagram).mtu_discovery_config(None);
     }
     config.max_idle_timeout(Some(IDLE_TIMEOUT.try_into()?));
+    if s.alpn == quinn_h3::ALPN {
+        config.max_concurrent_bidi_streams(quinn_h3::MAX_REQUESTS.into());
+    }
     Ok(Arc::new(config))
 }
 
@@ -84,6 +87,11 @@ impl QuinnServer {
 }
 
 impl QuinnClient {
+    /// Connects to the server of the driver's arguments.
+    pub async fn dial(&self) -> Result<quinn::Connection> {
+        self.connect_to(self.server, tls::SERVER_NAME).await
+    }
+
     pub async fn connect_to(&self, server: SocketAddr, name: &str) -> Result<quinn::Connection> {
         Ok(self.endpoint.connect(server, name)?.await?)
     }
@@ -112,7 +120,7 @@ impl Client for QuinnClient {
     type Connection = PendingConnection;
 
     async fn connect(&self) -> Result<PendingConnection> {
-        let connection = self.connect_to(self.server, tls::SERVER_NAME).await?;
+        let connection = self.dial().await?;
         Ok(PendingConnection::Connected(connection))
     }
 

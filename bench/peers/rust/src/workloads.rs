@@ -65,7 +65,7 @@ impl fmt::Display for Done {
 }
 
 /// What messages consist of, apart from their first bytes. The stacks send it without a copy of their own.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+pub static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 const ANSWER_BYTE: u8 = 0;
 const ANSWER_RESPONSE: u8 = 1;
@@ -161,7 +161,7 @@ pub async fn check<C: Client>(client: &C) -> Result<(String, String)> {
 }
 
 /// Calls f n times, concurrent times at once. A task whose call fails makes no more calls.
-async fn repeat<F, R>(n: usize, concurrent: usize, f: F) -> Result<Done>
+pub async fn repeat<F, R>(n: usize, concurrent: usize, f: F) -> Result<Done>
 where
     F: Fn() -> R + Clone + Send + 'static,
     R: Future<Output = Result<()>> + Send,
