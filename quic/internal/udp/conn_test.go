@@ -264,7 +264,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func BenchmarkLoopback(b *testing.B) {
-	for _, segments := range []int{1, 8, 50} {
+	for _, segments := range []int{1, 2, 8, 50} {
 		b.Run(fmt.Sprintf("segments=%d", segments), func(b *testing.B) {
 			server, client := listen(b, "udp4", "127.0.0.1:0"), listen(b, "udp4", "127.0.0.1:0")
 			ts := newTrains(server)
