@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo probe-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-h3 bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report
+.PHONY: build bootstrap demo pcap-demo probe-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-h3 bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report cross-arm64
 
 build:
 	scripts/build $(VARIANT)
@@ -62,6 +62,12 @@ fips-report: bootstrap
 	cd cmd && GOWORK="$$(../scripts/workspace)" go build -tags pqquic_$(VARIANT),pqquic_report \
 		-o "$(BIN)/fipsreport-$(VARIANT)" ./fipsreport
 	@"$(BIN)/fipsreport-$(VARIANT)"
+
+# Cross-compiles the variants default and fips for Linux on arm64, and runs their tests and pq_server and pq_client under QEMU.
+# VARIANTS= selects variants.
+cross-arm64: build
+	scripts/bootstrap cross
+	scripts/cross-arm64 $(VARIANTS)
 
 # The C tests of a variant, which must have been built.
 ctest:
