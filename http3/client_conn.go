@@ -281,7 +281,8 @@ func (cc *ClientConn) Close() error {
 // handleStream implements connOwner.
 func (cc *ClientConn) handleStream(qs *quic.Stream) {
 	if h := cc.t.StreamHijacker; h != nil {
-		if typ, err := peekType(qs); err != nil || h(typ, cc.qc, qs) {
+		typ, err := peekType(qs)
+		if err != nil || cc.callHijacker("StreamHijacker", func() bool { return h(typ, cc.qc, qs) }) {
 			return
 		}
 	}
@@ -293,7 +294,26 @@ func (cc *ClientConn) handleStream(qs *quic.Stream) {
 
 // handleUniStream implements connOwner.
 func (cc *ClientConn) handleUniStream(typ uint64, s *quic.ReceiveStream) bool {
-	return cc.t.UniStreamHijacker != nil && cc.t.UniStreamHijacker(typ, cc.qc, s)
+	h := cc.t.UniStreamHijacker
+	return h != nil && cc.callHijacker("UniStreamHijacker", func() bool { return h(typ, cc.qc, s) })
+}
+
+// callHijacker calls a hijacker, and reports whether it has taken the stream. If it does not return, the connection ends: a server's bytes
+// cause these calls, which have no caller that could recover.
+func (cc *ClientConn) callHijacker(name string, call func() bool) (isTaken bool) {
+	hasReturned := false
+	defer func() {
+		if hasReturned {
+			return
+		}
+		v := recover()
+		cc.t.logPanic(name, cc.addr, v)
+		cc.fail(connErrorf(ErrCodeInternalError, "Transport.%s has not returned: panic: %v", name, v))
+		isTaken = true
+	}()
+	isTaken = call()
+	hasReturned = true
+	return isTaken
 }
 
 // handleFrame implements connOwner.

@@ -73,8 +73,8 @@ type Server struct {
 	// read. It returns false for those that it does not take. If a call panics, this is logged, and the client is asked to stop sending.
 	UniStreamHijacker func(typ uint64, conn *quic.Conn, s *quic.ReceiveStream) bool
 
-	// ConnContext, if set, changes the context that a connection's requests inherit from. The method that serves calls it, and does
-	// not recover from its panics, as in net/http.
+	// ConnContext, if set, changes the context that a connection's requests inherit from. If it panics or returns nil, this is logged, and
+	// the connection is closed.
 	ConnContext func(ctx context.Context, conn *quic.Conn) context.Context
 
 	// Logger receives messages about handlers that panic or misuse their ResponseWriter. Nil means ErrorLog, or, if that is nil,
@@ -257,7 +257,10 @@ func (s *Server) startConn(qc *quic.Conn) (*serverConn, error) {
 		err := fmt.Errorf("http3: the connection has the application protocol %q instead of %q", p, NextProto)
 		return nil, errors.Join(err, qc.CloseWithError(uint64(ErrCodeVersionFallback), "not HTTP/3"))
 	}
-	sc := newServerConn(s, qc)
+	sc, err := newServerConn(s, qc)
+	if err != nil {
+		return nil, errors.Join(err, qc.CloseWithError(uint64(ErrCodeInternalError), ""))
+	}
 	if !s.add(sc) {
 		sc.stopIdle()
 		return nil, errors.Join(ErrServerClosed, qc.CloseWithError(uint64(ErrCodeNoError), ""))

@@ -52,20 +52,34 @@ type requests struct {
 // https://www.rfc-editor.org/rfc/rfc9114#section-5.2-8
 const noLimit quic.StreamID = 1<<62 - 4
 
-func newServerConn(srv *Server, qc *quic.Conn) *serverConn {
+func newServerConn(srv *Server, qc *quic.Conn) (*serverConn, error) {
 	sc := &serverConn{srv: srv, remote: qc.RemoteAddr().String()}
 	sc.conn.init(qc, srv.connConfig(), sc)
 	sc.reqs.limit = math.MaxInt64
 	sc.ctx = (*connContext)(sc)
 	if srv.ConnContext != nil {
-		if sc.ctx = srv.ConnContext(sc.ctx, qc); sc.ctx == nil {
-			panic("http3: ConnContext returned nil")
+		if err := sc.deriveContext(); err != nil {
+			return nil, err
 		}
 	}
 	if d := srv.idleTimeout(); d > 0 {
 		sc.reqs.idle = time.AfterFunc(d, sc.closeIdle)
 	}
-	return sc
+	return sc, nil
+}
+
+// deriveContext calls ConnContext. If it panics, this is logged and only the connection ends.
+func (sc *serverConn) deriveContext() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sc.recovered(p)
+			err = connErrorf(ErrCodeInternalError, "ConnContext has panicked")
+		}
+	}()
+	if sc.ctx = sc.srv.ConnContext(sc.ctx, sc.qc); sc.ctx == nil {
+		return connErrorf(ErrCodeInternalError, "ConnContext has returned nil")
+	}
+	return nil
 }
 
 // A connContext is the context that the requests of a connection inherit from, unless ConnContext derives another one. It is the

@@ -32,7 +32,7 @@ type Transport struct {
 
 	// Dial, if set, connects to addr, "host:port". cfg is complete, with the protocol "h3" and the server's name. The connection may be
 	// one of quic.DialEarly, if cfg.TLS.EarlyData is set. Nil means quic.Dial, or quic.DialEarly for requests that allow it. The ctx
-	// ends when no request needs the connection any more.
+	// ends when no request needs the connection any more. A panic is an error of the requests that wait.
 	Dial func(ctx context.Context, addr string, cfg *quic.Config) (*quic.Conn, error)
 
 	// DisableCompression does not ask for gzip by itself. Otherwise, responses to a request without Accept-Encoding are decompressed
@@ -56,13 +56,14 @@ type Transport struct {
 	// AdditionalSettings are sent in SETTINGS, for extensions.
 	AdditionalSettings map[uint64]uint64
 	// StreamHijacker, if set, is called for bidirectional streams that servers open, which HTTP/3 itself does not have, with the type
-	// at their beginning, which has not been read. It returns false for those that it does not take: the connection is then closed.
+	// at their beginning, which has not been read. It returns false for those that it does not take: the connection is then closed. A
+	// panic ends the connection.
 	StreamHijacker func(typ uint64, conn *quic.Conn, s *quic.Stream) bool
 	// UniStreamHijacker, if set, is called for unidirectional streams of types that this package does not know, after the type was
-	// read. It returns false for those that it does not take.
+	// read. It returns false for those that it does not take. A panic ends the connection.
 	UniStreamHijacker func(typ uint64, conn *quic.Conn, s *quic.ReceiveStream) bool
 
-	// Logger receives messages about connections, at the level Debug. Nil means none.
+	// Logger receives messages about connections, at the level Debug, and about panics of the functions above. Nil means none.
 	Logger *slog.Logger
 
 	once   sync.Once

@@ -2,9 +2,11 @@ package http3
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http/httptrace"
 	"net/url"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -153,27 +155,48 @@ func (t *Transport) startDial(ctx context.Context, to route, early bool) *pooled
 	}
 	t.conns[to] = p
 	go func() {
-		cc, err := t.dial(ctx, to, early)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		p.cc, p.err = cc, err
-		switch {
-		case err != nil:
-			t.forget(to, p)
-		case t.isClosed:
-			p.err = ErrTransportClosed
-			go cc.Close()
-		default:
-			go cc.whenUnusable(func() {
-				t.mu.Lock()
-				defer t.mu.Unlock()
-				t.forget(to, p)
-			})
-		}
-		p.cancel(nil)
-		close(p.done)
+		// A panic of Dial, or of a function of a trace, has no caller that could recover. It is the error of the requests that wait.
+		var cc *ClientConn
+		err := fmt.Errorf("http3: Transport.Dial has not returned for %s", to.dial) // after runtime.Goexit
+		defer func() {
+			if v := recover(); v != nil {
+				t.logPanic("Dial", to.dial, v)
+				err = fmt.Errorf("http3: panic while dialing %s: %v", to.dial, v)
+			}
+			t.dialed(to, p, cc, err)
+		}()
+		cc, err = t.dial(ctx, to, early)
 	}()
 	return p
+}
+
+// dialed passes the result of dialing to the requests that wait for it.
+func (t *Transport) dialed(to route, p *pooled, cc *ClientConn, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p.cc, p.err = cc, err
+	switch {
+	case err != nil:
+		t.forget(to, p)
+	case t.isClosed:
+		p.err = ErrTransportClosed
+		go cc.Close()
+	default:
+		go cc.whenUnusable(func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.forget(to, p)
+		})
+	}
+	p.cancel(nil)
+	close(p.done)
+}
+
+// logPanic logs that a function of the program has not returned. v is what recover has returned: nil after runtime.Goexit.
+func (t *Transport) logPanic(name, addr string, v any) {
+	if t.Logger != nil {
+		t.Logger.Error("http3: "+name+" has not returned", "addr", addr, "panic", v, "stack", string(debug.Stack()))
+	}
 }
 
 // forget removes a connection from the pool. mu is held.
