@@ -210,7 +210,7 @@ func (c *conn) writeCritical(s *critical, b []byte) error {
 	}
 	n, err := s.stream.TryWrite(b)
 	if err != nil {
-		return c.criticalWriteError(s.stream, err)
+		return c.criticalWriteError(err)
 	}
 	if n < len(b) {
 		s.isBusy, s.queued = true, append([]byte(nil), b[n:]...)
@@ -230,15 +230,18 @@ func (c *conn) writeQueued(s *critical) {
 		_, err := s.stream.Write(b)
 		s.mu.Lock()
 		if err != nil {
-			go c.fail(c.criticalWriteError(s.stream, err)) // without the lock
+			go c.fail(c.criticalWriteError(err)) // without the lock
 			return
 		}
 	}
 	s.isBusy = false
 }
 
+// criticalStopped ends the connection because the peer has asked to stop a stream that the connection needs.
+func (c *conn) criticalStopped(err error) { c.fail(c.criticalWriteError(err)) }
+
 // criticalWriteError returns the error for a write to a stream that the connection needs.
-func (c *conn) criticalWriteError(s *quic.SendStream, err error) error {
+func (c *conn) criticalWriteError(err error) error {
 	var se *quic.StreamError
 	if errors.As(err, &se) && se.Remote {
 		// "The sender MUST NOT close the control stream, and the receiver MUST NOT request that the sender close the control
@@ -246,7 +249,7 @@ func (c *conn) criticalWriteError(s *quic.SendStream, err error) error {
 		// H3_CLOSED_CRITICAL_STREAM."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-6.2.1-2
 		return connErrorf(ErrCodeClosedCriticalStream,
-			"the peer has asked to stop stream %d, which the connection needs", s.ID())
+			"the peer has asked to stop stream %d, which the connection needs", se.ID)
 	}
 	return c.closeError(err)
 }
@@ -264,6 +267,7 @@ func (c *conn) openCritical(s *critical, typ uint64, b []byte) error {
 		return c.closeError(err)
 	}
 	s.stream = stream
+	stream.WhenStopped(c.criticalStopped)
 	c.logStreamType("local", stream.ID(), typ)
 	return c.writeCritical(s, append([]byte{byte(typ)}, b...))
 }

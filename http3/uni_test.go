@@ -141,6 +141,83 @@ func TestUniStreamsOfClient(t *testing.T) {
 	})
 }
 
+// stopEach requires that the peer closes the connection as soon as it is asked to stop a control, encoder or decoder stream. start makes a
+// connection, of which the peer has opened the three streams, and writes nothing more.
+//
+// "The sender MUST NOT close the control stream, and the receiver MUST NOT request that the sender close the control stream. If
+// either control stream is closed at any point, this MUST be treated as a connection error of type H3_CLOSED_CRITICAL_STREAM."
+// https://www.rfc-editor.org/rfc/rfc9114#section-6.2.1-2
+//
+// "Closure of either unidirectional stream type MUST be treated as a connection error of type H3_CLOSED_CRITICAL_STREAM."
+// https://www.rfc-editor.org/rfc/rfc9204#section-4.2-4
+func stopEach(t *testing.T, start func(t *testing.T) *rawClient) {
+	for _, stopped := range []uint64{frame.StreamControl, frame.StreamQPACKEncoder, frame.StreamQPACKDecoder} {
+		c := start(t)
+		for range minUniStreams {
+			s, err := c.AcceptUniStream(c.Context())
+			require.NoError(t, err)
+			typ, err := readStreamType(s)
+			require.NoError(t, err)
+			if typ == stopped {
+				require.NoError(t, s.StopSending(frame.NoError))
+			}
+		}
+		c.wantClose(frame.ClosedCriticalStream)
+	}
+}
+
+// useTables sends settings, and an insertion that makes the peer open its decoder stream.
+func (c *rawClient) useTables() {
+	c.uni(frame.StreamControl, withTable())
+	c.uni(frame.StreamQPACKEncoder, insertion)
+}
+
+func TestStoppedStreamsOfServer(t *testing.T) {
+	stopEach(t, func(t *testing.T) *rawClient {
+		s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Same", "the same value in each response")
+		}), nil)
+		c := dialBare(t, s)
+		c.useTables()
+		<-s.onlyConn().settingsArrived()
+		for range 3 { // the server's encoder inserts a field that it sees again
+			_, err := io.ReadAll(c.sendAll(c.headers(get("/")...)))
+			require.NoError(t, err)
+		}
+		return c
+	})
+}
+
+func TestStoppedStreamsOfClient(t *testing.T) {
+	s := listenRaw(t, nil)
+	stopEach(t, func(t *testing.T) *rawClient {
+		tr := newTransport(t, nil, nil)
+		done := make(chan *ClientConn, 1)
+		go func() {
+			qc, err := quic.Dial(t.Context(), "udp", s.l.Addr().String(), clientQUIC())
+			must(err)
+			cc, err := tr.NewClientConn(qc)
+			must(err)
+			done <- cc
+		}()
+		c := s.acceptBare()
+		c.useTables()
+		cc := <-done
+		_, err := cc.Settings(t.Context())
+		require.NoError(t, err)
+		for range 3 {
+			req := newRequest(t, "GET", s.url(), nil)
+			req.Header.Set("X-Same", "the same value in each request")
+			out := begin(cc, req)
+			c.next().answer("")
+			r := <-out
+			require.NoError(t, r.err)
+			readBody(t, r.resp)
+		}
+		return c
+	})
+}
+
 // Neither side accepts a configuration with too few unidirectional streams, or a peer that permits too few.
 //
 // "Therefore, the transport parameters sent by both clients and servers MUST allow the peer to create at least three unidirectional

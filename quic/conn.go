@@ -310,6 +310,7 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 		if s := c.streams[id]; s != nil && !s.send.isDone {
 			s.send.finish(&StreamError{ID: id, Code: ev.Code, Remote: true})
 			s.send.wasStopped = true
+			s.send.startStopped()
 			c.forgetIfDone(s)
 			w.add(s.send.ready)
 		}

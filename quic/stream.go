@@ -50,6 +50,8 @@ type sendSide struct {
 	// ctx and cancel are created by the first call of Context.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// The connection's mu guards the function of SendStream.WhenStopped.
+	whenStopped func(error)
 }
 
 // finish ends the sending direction and its context. The connection's mu is held.

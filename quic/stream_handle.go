@@ -104,6 +104,27 @@ func (d *recvSide) startReset() {
 	}
 }
 
+// WhenStopped calls f, once and on a goroutine of its own, when the peer asks this side to stop sending. f receives the error that Write
+// returns. It replaces the function of an earlier call. A stream on which nothing is written for long, such as HTTP/3's control stream,
+// so notices at once that the peer does not read it.
+func (s *SendStream) WhenStopped(f func(error)) {
+	c := s.s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.s.send.whenStopped = f
+	s.s.send.startStopped()
+}
+
+// startStopped starts the function of WhenStopped if the peer has stopped the stream. The connection's mu is held.
+func (d *sendSide) startStopped() {
+	var se *StreamError
+	f, err := d.whenStopped, d.err
+	if f != nil && errors.As(err, &se) && se.Remote {
+		d.whenStopped = nil
+		go f(err)
+	}
+}
+
 // WriteEnd writes p and ends the sending direction, like Write followed by CloseWrite. If p fits into the send buffer, both
 // are one step, and the end is in the same packet as the last byte.
 func (s *Stream) WriteEnd(p []byte) (int, error) {

@@ -345,3 +345,35 @@ func TestWhenEnded(t *testing.T) {
 		}
 	})
 }
+
+// WhenStopped calls the last function that it was given, once, when the peer asks to stop the stream, or at once if it has.
+func TestWhenStopped(t *testing.T) {
+	inBubble(t, nil, nil, func(t *testing.T, w *world) {
+		client, server := w.connect()
+		s, err := client.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		_, err = s.Write([]byte{1})
+		require.NoError(t, err)
+		var got []error
+		s.WhenStopped(func(error) { t.Error("replaced") })
+		s.WhenStopped(func(err error) { got = append(got, err) })
+		r, err := server.AcceptUniStream(t.Context())
+		require.NoError(t, err)
+		advance(time.Second)
+		require.Empty(t, got)
+		require.NoError(t, r.StopSending(9))
+		advance(time.Second)
+		require.Equal(t, []error{&StreamError{ID: s.ID(), Code: 9, Remote: true}}, got)
+		s.WhenStopped(func(err error) { got = append(got, err) })
+		advance(time.Second)
+		require.Len(t, got, 2)
+		require.Equal(t, got[0], got[1])
+
+		closed, err := client.OpenUniStream(t.Context())
+		require.NoError(t, err)
+		closed.WhenStopped(func(error) { t.Error("closed by this side") })
+		require.NoError(t, closed.Close())
+		require.NoError(t, client.CloseWithError(0, ""))
+		advance(time.Second)
+	})
+}
