@@ -41,6 +41,9 @@ func (c *CapsuleReader) Next() (typ, length uint64, err error) {
 	for n := 0; ; n++ {
 		if h, size := frame.ParseHeader(b[:n]); size > 0 {
 			c.left = h.Length
+			if s, ok := c.r.(interface{ logParsed(typ, length uint64) }); ok { // a RequestStream or ClientStream
+				s.logParsed(h.Type, h.Length)
+			}
 			return h.Type, h.Length, nil
 		}
 		if _, err := io.ReadFull(c.r, b[n:n+1]); err != nil {

@@ -24,6 +24,7 @@ func (x *clientExchange) sendShort(b []byte) error {
 	x.isBodyTouched = true
 	n := int(bodyLength(x.req))
 	b = frame.AppendHeader(b, frame.Data, uint64(n))
+	x.c.logData(frameCreated, x.qs.ID(), uint64(n))
 	start := len(b)
 	if cap(b)-start < n {
 		b = append(make([]byte, 0, start+n), b...)
@@ -114,6 +115,7 @@ func (x *clientExchange) copyBody() error {
 	if n < 0 {
 		return x.copyFrames()
 	}
+	x.c.logData(frameCreated, x.qs.ID(), uint64(n))
 	if _, err := x.qs.Write(frame.AppendHeader(nil, frame.Data, uint64(n))); err != nil {
 		return err
 	}
@@ -137,6 +139,7 @@ func (x *clientExchange) copyFrames() error {
 			h := frame.AppendHeader(header[:0], frame.Data, uint64(n))
 			from := room - len(h)
 			copy(buf[from:], h)
+			x.c.logData(frameCreated, x.qs.ID(), uint64(n))
 			if _, err := x.qs.Write(buf[from : room+n]); err != nil {
 				return err
 			}

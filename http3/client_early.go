@@ -96,6 +96,7 @@ func (cc *ClientConn) restoreSettings() {
 	cc.t.mu.Unlock()
 	if cc.restored != nil {
 		cc.peer.Store(cc.restored)
+		cc.logRestored(cc.restored)
 	}
 }
 

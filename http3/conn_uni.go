@@ -99,6 +99,8 @@ func (c *conn) readCritical(typ uint64, rs *quic.ReceiveStream) error {
 		handle = c.handleEncoderStream
 	case frame.StreamQPACKDecoder:
 		handle = c.handleDecoderStream
+	default:
+		c.recv.id = rs.ID()
 	}
 	var again func()
 	again = func() {
@@ -111,6 +113,7 @@ func (c *conn) readCritical(typ uint64, rs *quic.ReceiveStream) error {
 
 // recvControl is the state of the peer's control stream. One goroutine at a time uses it.
 type recvControl struct {
+	id          quic.StreamID
 	splitter    frame.Splitter
 	hasSettings bool
 }
@@ -120,6 +123,7 @@ func (c *conn) handleControl(b []byte) error { return c.recv.splitter.Split(b, c
 
 // handleControlFrame handles a frame of the peer's control stream.
 func (c *conn) handleControlFrame(typ uint64, payload []byte) error {
+	c.logControlFrame(frameParsed, c.recv.id, typ, payload)
 	if !c.recv.hasSettings {
 		// "If the first frame of the control stream is any other frame type, this MUST be treated as a connection error of type
 		// H3_MISSING_SETTINGS."
@@ -196,6 +200,7 @@ const maxQueued = 64 << 10
 func (c *conn) sendFrame(b []byte) error {
 	c.control.mu.Lock()
 	defer c.control.mu.Unlock()
+	c.logSentFrame(c.control.stream.ID(), b)
 	return c.writeCritical(&c.control, b)
 }
 

@@ -145,7 +145,7 @@ func TestDatagramOfOrdinaryRequest(t *testing.T) {
 
 // At most 32 datagrams wait for a request, and a bounded number for a connection.
 func TestLimitDatagrams(t *testing.T) {
-	var c conn
+	c := conn{qc: new(quic.Conn)} // which has no log
 	d := &datagrams{queues: make(map[quic.StreamID]*datagramQueue)}
 	c.datagrams.Store(d)
 	for id := range quic.StreamID(30) {
@@ -170,7 +170,7 @@ func TestLimitDatagrams(t *testing.T) {
 // dropped."
 // https://www.rfc-editor.org/rfc/rfc9297#section-2.1-5
 func TestDatagramsAfterEnd(t *testing.T) {
-	var c conn
+	c := conn{qc: new(quic.Conn)} // which has no log
 	d := &datagrams{queues: make(map[quic.StreamID]*datagramQueue)}
 	c.datagrams.Store(d)
 	c.openDatagrams(4, nil)

@@ -63,6 +63,7 @@ func (c *conn) handleDatagram(d *datagrams, b []byte) error {
 	if err != nil {
 		return err
 	}
+	c.logDatagram("http3:datagram_parsed", quic.StreamID(id), len(b), len(payload))
 	d.mu.Lock()
 	q := d.queues[quic.StreamID(id)]
 	// "If an HTTP/3 Datagram is received and its Quarter Stream ID maps to a stream that has not yet been created, the receiver
@@ -153,8 +154,9 @@ func (c *conn) sendDatagram(id quic.StreamID, payload []byte) error {
 	if c.datagrams.Load() == nil || !c.settings().Datagrams {
 		return ErrDatagramsUnsupported
 	}
-	b := varint.Append(make([]byte, 0, 8+len(payload)), uint64(id)/4)
-	if err := c.qc.SendDatagram(append(b, payload...)); err != nil {
+	b := append(varint.Append(make([]byte, 0, 8+len(payload)), uint64(id)/4), payload...)
+	c.logDatagram("http3:datagram_created", id, len(b), len(payload))
+	if err := c.qc.SendDatagram(b); err != nil {
 		return c.closeError(err)
 	}
 	return nil

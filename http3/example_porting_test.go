@@ -51,6 +51,7 @@ func portStream(ctx context.Context, w http.ResponseWriter, r *http.Request) ([]
 	}
 	_, _, err = http3.NewCapsuleReader(s).Next()
 	_, writeErr := s.Write(http3.AppendCapsule(nil, http3.CapsuleDatagram, []byte("x")))
+	writeErr = errors.Join(writeErr, s.WriteCapsule(http3.CapsuleDatagram, []byte("y")))
 	p, receiveErr := s.ReceiveDatagram(ctx)
 	return p, errors.Join(err, writeErr, receiveErr, s.SendDatagram(p))
 }

@@ -51,6 +51,7 @@ func (r *RequestStream) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	r.s.c.logData(frameCreated, r.s.qs.ID(), uint64(len(p)))
 	if len(p) <= bodyBuffer { // the header and the payload are one write
 		buf := getBuffer(bufferSize)
 		defer putBuffer(buf)
@@ -64,6 +65,18 @@ func (r *RequestStream) Write(p []byte) (int, error) {
 	}
 	n, err := r.s.qs.Write(p)
 	return n, r.writeError(err)
+}
+
+// WriteCapsule writes a capsule (RFC 9297, 3.2) as one DATA frame. CapsuleReader reads them.
+func (r *RequestStream) WriteCapsule(typ uint64, value []byte) error {
+	r.s.c.logCapsule("http:capsule_created", r.s.qs.ID(), typ, uint64(len(value)))
+	_, err := r.Write(AppendCapsule(make([]byte, 0, frame.MaxHeader+len(value)), typ, value))
+	return err
+}
+
+// logParsed logs a capsule that a CapsuleReader has found.
+func (r *RequestStream) logParsed(typ, length uint64) {
+	r.s.c.logCapsule("http:capsule_parsed", r.s.qs.ID(), typ, length)
 }
 
 func (r *RequestStream) writeError(err error) error {

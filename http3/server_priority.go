@@ -32,6 +32,7 @@ func (x *exchange) setPriority(lines []string) {
 		x.hasPriority = true
 	}
 	x.qs.SetPriority(x.priority.Urgency, x.priority.Incremental)
+	x.c.logPriority(x.qs.ID(), x.priority, "client_signal_received", "client_signal_only")
 }
 
 // mergePriority applies the field Priority of the response.
@@ -46,6 +47,7 @@ func (x *exchange) mergePriority(lines []string) {
 	if x.priority.parseLines(lines) {
 		x.hasPriority = true
 		x.qs.SetPriority(x.priority.Urgency, x.priority.Incremental)
+		x.c.logPriority(x.qs.ID(), x.priority, "local", "client_server_merged")
 	}
 }
 
@@ -74,6 +76,7 @@ func (sc *serverConn) handlePriorityUpdate(typ uint64, payload []byte) error {
 		return connErrorf(ErrCodeGeneralProtocolError, "the priority of stream %d cannot be parsed", id)
 	}
 	sc.updatePriority(quic.StreamID(id), p)
+	sc.logPriority(quic.StreamID(id), p, "client_signal_received", "client_signal_only")
 	return sc.countJunk() // a flood of them would cost more than requests do
 }
 

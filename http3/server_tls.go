@@ -61,6 +61,7 @@ func (s *Server) quicConfig() (*quic.Config, error) {
 	if s.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
+	nameSchemas(&c)
 	return &c, checkUniStreams(&c)
 }
 

@@ -121,6 +121,11 @@ func (s *messageStream) otherFrame(h frame.Header, n int) error {
 		// https://www.rfc-editor.org/rfc/rfc9218#section-7.2-2
 		return s.c.fail(unexpected(h, s.qs))
 	}
+	if h.Type == frame.Data {
+		s.c.logData(frameParsed, s.qs.ID(), 0)
+	} else {
+		s.c.logUnknownFrame(s.qs.ID(), h)
+	}
 	if err := s.c.countJunk(); err != nil {
 		return s.c.fail(err)
 	}

@@ -99,6 +99,7 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 	if t.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
+	nameSchemas(&c)
 	return c, checkUniStreams(&c)
 }
 

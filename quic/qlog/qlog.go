@@ -37,6 +37,9 @@ type Config struct {
 	Select func(Conn) bool
 	// Schema is the form of the events.
 	Schema Schema
+	// EventSchemas are the URIs of the schemas of the events that the program adds with quic.Conn.LogEvent. The beginning of a
+	// log names them beside those of the transport.
+	EventSchemas []string
 	// Buffer is the number of bytes of a log that may wait for its writer. Events beyond it are dropped, and
 	// an event of the type loglevel:warning says how many. 0 means 1 MiB.
 	Buffer int

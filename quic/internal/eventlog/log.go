@@ -54,7 +54,7 @@ func New(cfg *qlog.Config, conn qlog.Conn, now monotime.Time, wall time.Time, ho
 		peerExponent: recovery.AckDelayExponent,
 		sink: &sink{limit: limit, hooks: hooks,
 			open: func() (io.WriteCloser, error) { return cfg.Open(conn) }}}
-	l.header(conn, wall)
+	l.header(conn, wall, cfg.EventSchemas)
 	return l
 }
 
@@ -64,8 +64,8 @@ const schemas = `"urn:ietf:params:qlog:events:quic-14","urn:ietf:params:qlog:eve
 // recordSeparator begins each record of a JSON text sequence (RFC 7464).
 const recordSeparator = 0x1e
 
-// header writes the first record of the file.
-func (l *Log) header(conn qlog.Conn, wall time.Time) {
+// header writes the first record of the file. more are the schemas of the program's events.
+func (l *Log) header(conn qlog.Conn, wall time.Time, more []string) {
 	l.b = append(l.b[:0], recordSeparator, '{')
 	l.str("file_schema", "urn:ietf:params:qlog:file:sequential")
 	l.str("serialization_format", "application/qlog+json-seq")
@@ -80,6 +80,10 @@ func (l *Log) header(conn qlog.Conn, wall time.Time) {
 	l.end('}')
 	l.begin("event_schemas", '[')
 	l.b = append(l.b, schemas...)
+	for _, uri := range more {
+		l.b = append(l.b, ',')
+		l.quote(uri)
+	}
 	l.end(']')
 	l.begin("common_fields", '{')
 	l.str("group_id", hex.EncodeToString(conn.ID))
