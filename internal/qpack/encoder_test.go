@@ -426,3 +426,45 @@ func TestLongPrefix(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []Field{header("x-name", "value 2")}, got)
 }
+
+// A secret is a literal with the 'N' bit, however often it is sent, and a section with the right guess is as long as one with a wrong one.
+//
+// "Implementations can also choose to protect sensitive fields by not compressing them and instead encoding their value as literals."
+// https://www.rfc-editor.org/rfc/rfc9204#section-7.1.3-1
+func TestSecretsAreNeverIndexed(t *testing.T) {
+	for _, tc := range []struct {
+		f, wrong Field
+		isSecret bool
+	}{
+		{Field{Name: "authorization", Value: "Bearer aaaaaaaaaaaaaaaaaaaa"}, Field{Name: "authorization", Value: "Bearer aaaaaaaaaaaaaaaaaaac"}, true},
+		{Field{Name: "proxy-authorization", Value: "Basic aaaaaaaa"}, Field{Name: "proxy-authorization", Value: "Basic aaaaaaac"}, true},
+		{Field{Name: "set-cookie", Value: "session=aaaaaaaaaaaaaaaa"}, Field{Name: "set-cookie", Value: "session=aaaaaaaaaaaaaaac"}, true},
+		{Field{Name: "cookie", Value: "pin=000000000000000"}, Field{Name: "cookie", Value: "pin=000000000000001"}, true},
+		{Field{Name: "x-token", Value: "aaaaaaaaaaaaaaaaaaaaaaaa", Sensitive: true}, Field{Name: "x-token", Value: "aaaaaaaaaaaaaaaaaaaaaaac", Sensitive: true}, true},
+		{Field{Name: "cookie", Value: "session=0000000000000000"}, Field{Name: "cookie", Value: "session=0000000000000001"}, false},
+	} {
+		e, d := NewEncoder(4096), NewDecoder(4096, 16)
+		require.NoError(t, e.SetLimits(4096, 16))
+		stream := uint64(0)
+		size := func(f Field) int {
+			section := e.AppendSection(nil, stream, []Field{f})
+			require.NoError(t, d.HandleEncoderStream(e.AppendInstructions(nil)))
+			require.NoError(t, d.Decode(stream, section, func(got Field) error {
+				require.Equal(t, Field{Name: f.Name, Value: f.Value, Sensitive: tc.isSecret}, got)
+				return nil
+			}))
+			require.NoError(t, e.HandleDecoderStream(d.AppendInstructions(nil)))
+			stream += 4
+			return len(section)
+		}
+		first := size(tc.f)
+		for range 5 {
+			require.Equal(t, tc.isSecret, size(tc.f) == first, "%s: %s", tc.f.Name, tc.f.Value)
+			if !tc.isSecret {
+				break
+			}
+		}
+		require.Equal(t, tc.isSecret, size(tc.f) == size(tc.wrong), "%s: %s", tc.f.Name, tc.f.Value)
+		require.Equal(t, tc.isSecret, e.table.inserted == 0)
+	}
+}
