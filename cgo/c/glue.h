@@ -15,6 +15,9 @@ int pqq_glue_verify_conn(pqq_conn *c);
 /* pqq_glue_flags reports whether this version has what the flags of a configuration ask for. */
 int pqq_glue_flags(uint32_t flags);
 
+/* pqq_glue_set_staple sets the OCSP response of a chain. */
+int pqq_glue_set_staple(struct s2n_cert_chain_and_key *chain, const uint8_t *staple, uint32_t len);
+
 /* pqq_glue_groups writes the groups of a configuration and returns their number, or 0 if this version has no such
  * function. */
 size_t pqq_glue_groups(struct s2n_config *s, uint16_t *out, size_t cap);

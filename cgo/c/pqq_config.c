@@ -30,6 +30,13 @@ static int set_up(pqq_config *cfg, const char *policy)
 				      : !pqq_glue_verify_config(s)) {
 		return 0;
 	}
+	/* s2n-tls must not verify the OCSP response. It would do so by rules of its own, and crypto/tls does not: the program
+	 * decides. */
+	if ((flags & PQQ_PEER_DETAILS)
+		&& (s2n_config_set_status_request_type(s, S2N_STATUS_REQUEST_OCSP) != S2N_SUCCESS
+			|| s2n_config_set_check_stapled_ocsp_response(s, 0) != S2N_SUCCESS)) {
+		return 0;
+	}
 	if ((flags & PQQ_KEY_LOG) && s2n_config_set_key_log_cb(s, pqq_cb_key_log, NULL) != S2N_SUCCESS) {
 		return 0;
 	}
@@ -98,10 +105,10 @@ void pqq_config_free(pqq_config *cfg)
 }
 
 int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8_t *key, size_t key_len,
-	uint16_t index, int32_t *err)
+	uint16_t index, int32_t *err, const uint8_t *staple, size_t staple_len)
 {
 	*err = 0;
-	if (chain_len > UINT32_MAX || key_len > UINT32_MAX || cfg->n_certs > UINT16_MAX) {
+	if (chain_len > UINT32_MAX || key_len > UINT32_MAX || staple_len > UINT16_MAX || cfg->n_certs > UINT16_MAX) {
 		return 0;
 	}
 	struct s2n_cert_chain_and_key **certs = pqq_realloc(cfg->certs, (cfg->n_certs + 1) * sizeof(*certs));
@@ -130,6 +137,7 @@ int pqq_config_add_cert(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8
 	/* The context is 1 + index for an external key, and NULL otherwise. */
 	void *ctx = key_len == 0 ? (void *)((uintptr_t)index + 1) : NULL;
 	if (rc != S2N_SUCCESS || s2n_cert_chain_and_key_set_ctx(cert, ctx) != S2N_SUCCESS
+		|| (staple_len > 0 && !pqq_glue_set_staple(cert, staple, (uint32_t)staple_len))
 		|| s2n_config_add_cert_chain_and_key_to_store(cfg->s2n, cert) != S2N_SUCCESS) {
 		return pqq_s2n_failed(err);
 	}

@@ -29,7 +29,7 @@ func TestAfterClose(t *testing.T) {
 	require.NoError(t, err)
 	cfg.Close()
 	cfg.Close()
-	require.ErrorIs(t, cfg.AddCert([]byte("chain"), nil, 0), errClosed)
+	require.ErrorIs(t, cfg.AddCert([]byte("chain"), nil, 0, nil), errClosed)
 	require.ErrorIs(t, cfg.AddRoot([]byte("root")), errClosed)
 	require.ErrorIs(t, cfg.AddALPN("test"), errClosed)
 	require.ErrorIs(t, cfg.AddTicketKey(make([]byte, 32)), errClosed)

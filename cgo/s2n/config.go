@@ -17,6 +17,7 @@ const (
 	Tickets                  // a server sends tickets; a client stores and uses them
 	ClientCertAsked          // a server requests a certificate and verifies it if there is one
 	ClientCertRequired       // a server requires a certificate
+	PeerDetails              // ask for the peer's OCSP response, and emit EventVerified
 )
 
 // A Config is shared by the connections that are made from it. It must not be changed after the first one was
@@ -35,15 +36,16 @@ func NewConfig(policy string, flags Flags) (*Config, error) {
 	return &Config{p}, nil
 }
 
-// AddCert adds a chain and its private key, both in PEM. Without a key, handshakes emit [EventSign] with index.
-func (c *Config) AddCert(chain, key []byte, index uint16) error {
+// AddCert adds a chain and its private key, both in PEM. Without a key, handshakes emit [EventSign] with index. staple, if it
+// is not empty, is an OCSP response in DER that is sent with the chain.
+func (c *Config) AddCert(chain, key []byte, index uint16, staple []byte) error {
 	if c.p == nil {
 		return errClosed
 	}
 	if len(chain) == 0 {
 		return ErrRefused
 	}
-	if code, ok := configAddCert(c.p, chain, key, index); !ok {
+	if code, ok := configAddCert(c.p, chain, key, index, staple); !ok {
 		return errorOf(code)
 	}
 	return nil

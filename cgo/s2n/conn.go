@@ -21,6 +21,7 @@ const (
 	EventDone                             // the handshake is complete
 	EventTicket                           // TakeTicket returns a ticket
 	EventKeyLog                           // Data is a line of the key log
+	EventVerified                         // Data is the next certificate of the path from the peer's to a root
 )
 
 // Bits of Aux of an EventKeys.

@@ -55,10 +55,10 @@ func configNew(policy string, flags Flags) (unsafe.Pointer, int32) {
 
 func configFree(p unsafe.Pointer) { C.pqq_config_free((*C.pqq_config)(p)) }
 
-func configAddCert(p unsafe.Pointer, chain, key []byte, index uint16) (int32, bool) {
+func configAddCert(p unsafe.Pointer, chain, key []byte, index uint16, staple []byte) (int32, bool) {
 	var code C.int32_t
 	ok := C.pqq_config_add_cert((*C.pqq_config)(p), bytePtr(chain), C.size_t(len(chain)), bytePtr(key),
-		C.size_t(len(key)), C.uint16_t(index), &code)
+		C.size_t(len(key)), C.uint16_t(index), &code, bytePtr(staple), C.size_t(len(staple)))
 	return int32(code), ok == 1
 }
 

@@ -8,13 +8,13 @@ import "unsafe"
 
 func errorText(int32) (string, string) { return "", "" }
 
-func configNew(string, Flags) (unsafe.Pointer, int32)                    { return nil, 0 }
-func configFree(unsafe.Pointer)                                          {}
-func configAddCert(unsafe.Pointer, []byte, []byte, uint16) (int32, bool) { return 0, false }
-func configAddRoot(unsafe.Pointer, string) (int32, bool)                 { return 0, false }
-func configAddALPN(unsafe.Pointer, []byte) (int32, bool)                 { return 0, false }
-func configAddTicketKey(unsafe.Pointer, []byte) (int32, bool)            { return 0, false }
-func configGroups(unsafe.Pointer, []uint16) int                          { return 0 }
+func configNew(string, Flags) (unsafe.Pointer, int32)                            { return nil, 0 }
+func configFree(unsafe.Pointer)                                                  {}
+func configAddCert(unsafe.Pointer, []byte, []byte, uint16, []byte) (int32, bool) { return 0, false }
+func configAddRoot(unsafe.Pointer, string) (int32, bool)                         { return 0, false }
+func configAddALPN(unsafe.Pointer, []byte) (int32, bool)                         { return 0, false }
+func configAddTicketKey(unsafe.Pointer, []byte) (int32, bool)                    { return 0, false }
+func configGroups(unsafe.Pointer, []uint16) int                                  { return 0 }
 
 func connNew(unsafe.Pointer, *ConnParams) (unsafe.Pointer, int32) { return nil, 0 }
 func connFree(unsafe.Pointer)                                     {}

@@ -48,7 +48,7 @@ func checkECH(cfg *tlsprovider.Config, side tlsprovider.Side, groups []tls.Curve
 	case side == tlsprovider.Server || t.EncryptedClientHelloConfigList == nil:
 		return nil
 	}
-	clear, err := offerOf(groups)
+	plain, err := offerOf(groups)
 	if err != nil {
 		return err
 	}
@@ -56,9 +56,9 @@ func checkECH(cfg *tlsprovider.Config, side tlsprovider.Side, groups []tls.Curve
 	switch {
 	case err != nil:
 		return fmt.Errorf("native: tls.Config.EncryptedClientHelloConfigList: %w", err)
-	case !slices.Equal(outer.groups, clear.groups):
+	case !slices.Equal(outer.groups, plain.groups):
 		return fmt.Errorf("native: tls.Config.EncryptedClientHelloConfigList: the outer ClientHello of crypto/tls offers %s, but %s is configured",
-			tlsprovider.GroupList(outer.groups), tlsprovider.GroupList(clear.groups))
+			tlsprovider.GroupList(outer.groups), tlsprovider.GroupList(plain.groups))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/cgo/s2n"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/internal/mldsa"
@@ -43,12 +44,15 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 	switch {
 	case len(c.Chain) == 0:
 		return errors.New("no certificate in Chain")
-	case c.OCSPStaple != nil:
-		return fmt.Errorf("OCSPStaple: %w: staples are not sent: leave it nil", tlsprovider.ErrUnsupported)
+	case awslc.Variant == historic && len(c.OCSPStaple) > 0:
+		return fmt.Errorf("OCSPStaple: %w: the variant historic does not show staples: leave it nil", tlsprovider.ErrUnsupported)
 	case c.SignedCertificateTimestamps != nil:
 		return fmt.Errorf("SignedCertificateTimestamps: %w: they are not sent: leave it nil", tlsprovider.ErrUnsupported)
 	case c.SignatureSchemes != nil:
 		return fmt.Errorf("SignatureSchemes: %w: they belong to the Policy: leave it nil", tlsprovider.ErrUnsupported)
+	}
+	if err := c.CheckStaple(); err != nil {
+		return err
 	}
 	var chain bytes.Buffer
 	for _, der := range c.Chain {
@@ -77,7 +81,7 @@ func addCertificate(cfg *s2n.Config, c tlsprovider.Certificate, index uint16) er
 	if err := checkKeyType(c.Chain[0]); err != nil {
 		return err
 	}
-	err := cfg.AddCert(chain.Bytes(), key, index)
+	err := cfg.AddCert(chain.Bytes(), key, index, c.OCSPStaple)
 	var e *s2n.Error
 	switch {
 	case err == nil:

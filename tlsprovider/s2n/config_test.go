@@ -59,7 +59,6 @@ func TestConfigErrors(t *testing.T) {
 			key, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 			c.Certificates[0] = tlstest.CertificateOf(t, key)
 		}, "an ECDSA on P-224 key: use RSA"),
-		tlstest.ServerFault("staple", func(c *tlsprovider.Config) { c.Certificates[0].OCSPStaple = []byte{1} }, "certificate 0: OCSPStaple"),
 		tlstest.ServerFault("timestamps", func(c *tlsprovider.Config) {
 			c.Certificates[0].SignedCertificateTimestamps = [][]byte{{1}}
 		}, "certificate 0: SignedCertificateTimestamps"),

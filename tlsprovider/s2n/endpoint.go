@@ -182,11 +182,17 @@ func (e *endpoint) flags() (f s2n.Flags) {
 		if !e.cfg.DisableTickets && awslc.Variant != historic {
 			f |= s2n.Tickets
 		}
+		if e.cfg.VerifyPeer != nil {
+			f |= s2n.PeerDetails
+		}
 		return f
 	}
 	f |= s2n.Server
 	if e.sendsTickets() {
 		f |= s2n.Tickets
+	}
+	if e.cfg.VerifyPeer != nil && e.cfg.ClientAuth != tlsprovider.NoClientCert {
+		f |= s2n.PeerDetails
 	}
 	switch e.cfg.ClientAuth {
 	case tlsprovider.NoClientCert:

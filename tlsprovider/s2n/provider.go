@@ -152,12 +152,13 @@ func (p *provider) capabilities() tlsprovider.Capabilities {
 		},
 		Tickets: true, SavedTickets: true, Exporters: true, Signers: true, ClientCertificates: true, CertificatesByName: true,
 		DecisionEndpoint: true, KeyLog: true, Version2: true, HandshakeDetails: true, VerifyPeer: true, CertificatePurposes: true,
-		SpecificAlerts: true,
+		SpecificAlerts: true, OCSPStaples: true,
 	}
 	if awslc.Variant == historic {
 		c.Library += " (" + p.info.HistoricKEMs + ")"
 		c.Warning = historicWarning
 		c.Tickets, c.SavedTickets, c.Exporters, c.VerifyPeer, c.CertificatePurposes, c.SpecificAlerts = false, false, false, false, false, false
+		c.OCSPStaples = false
 	}
 	if p.fips {
 		c.FIPS.Module = "AWS-LC Cryptographic Module"

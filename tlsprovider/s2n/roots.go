@@ -114,16 +114,20 @@ func addRoots(cfg *s2n.Config, name string, roots *tlsprovider.Roots) error {
 
 // isRoot reports whether a certificate is one of the authorities that the endpoint trusts.
 func (e *endpoint) isRoot(der []byte) bool {
-	var roots [][]byte
+	return slices.ContainsFunc(e.roots(), func(r []byte) bool { return bytes.Equal(r, der) })
+}
+
+// roots returns the authorities that the endpoint trusts.
+func (e *endpoint) roots() (ders [][]byte) {
 	switch {
 	case e.side == tlsprovider.Server && e.cfg.ClientCAs != nil:
-		roots = e.cfg.ClientCAs.DER()
+		ders = e.cfg.ClientCAs.DER()
 	case e.side == tlsprovider.Client && e.cfg.RootCAs != nil:
-		roots = e.cfg.RootCAs.DER()
+		ders = e.cfg.RootCAs.DER()
 	case e.side == tlsprovider.Client:
-		roots, _ = systemRoots() // which NewClient has loaded
+		ders, _ = systemRoots() // which NewClient has loaded
 	}
-	return slices.ContainsFunc(roots, func(r []byte) bool { return bytes.Equal(r, der) })
+	return ders
 }
 
 // addSystemRoots adds the system's roots to the trust anchors of cfg, except those that AWS-LC cannot parse.

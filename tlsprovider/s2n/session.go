@@ -230,6 +230,8 @@ func (s *session) event(e s2n.Event, now time.Time) error {
 		return s.clientHello(e.Data)
 	case s2n.EventSign:
 		return s.signEvent(int(e.Aux), e.Data)
+	case s2n.EventVerified:
+		s.watch.path = append(s.watch.path, bytes.Clone(e.Data))
 	case s2n.EventDone:
 		if err := s.done(); err != nil {
 			return err

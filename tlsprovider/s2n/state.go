@@ -1,6 +1,7 @@
 package s2n
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,8 +56,13 @@ func (s *session) done() error {
 		return err
 	}
 	schemes := [2]tlsprovider.SignatureScheme{s.watch.Scheme(tlsprovider.Client), s.watch.Scheme(tlsprovider.Server)}
-	if err := s.watch.fill(&s.state, s.ep.side.Peer()); err != nil {
+	details, err := s.watch.fill(&s.state, s.ep.side.Peer())
+	if err != nil {
 		return s.fail(tlsprovider.AlertDecodeError, err)
+	}
+	if s.ep.cfg.VerifyPeer != nil {
+		s.shareMemory(details.VerifiedChains)
+		s.state.SetPeerDetails(details)
 	}
 	s.judge(schemes)
 	if err := s.checkPQAuth(); err != nil {
@@ -76,6 +82,21 @@ func (s *session) done() error {
 	}
 	s.state.HandshakeDone = true
 	return nil
+}
+
+// shareMemory replaces certificates of verified paths with equal ones that are in memory anyway: those that the peer has sent
+// and the trusted roots.
+func (s *session) shareMemory(paths [][][]byte) {
+	for _, path := range paths {
+		for i, der := range path {
+			same := func(other []byte) bool { return bytes.Equal(other, der) }
+			if k := slices.IndexFunc(s.state.PeerChain, same); k >= 0 {
+				path[i] = s.state.PeerChain[k]
+			} else if roots := s.ep.roots(); slices.ContainsFunc(roots, same) {
+				path[i] = roots[slices.IndexFunc(roots, same)]
+			}
+		}
+	}
 }
 
 // fillState completes the part of the state that is known once there are keys for 1-RTT packets.

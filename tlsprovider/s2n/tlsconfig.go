@@ -62,6 +62,7 @@ type unsupportedField struct {
 
 func unsupportedFields(t *tls.Config) []unsupportedField {
 	const callback = "callbacks do not exist in s2n-tls: "
+	const noECH = "s2n-tls has no Encrypted ClientHello: the server's name would be sent in the clear: clients can use the native provider"
 	return []unsupportedField{
 		{"Rand", t.Rand != nil, "randomness is the module's"},
 		{"NameToCertificate", t.NameToCertificate != nil, "certificates are chosen by the names in them: leave it nil"},
@@ -73,17 +74,17 @@ func unsupportedFields(t *tls.Config) []unsupportedField {
 		{"ClientSessionCache", t.ClientSessionCache != nil, "tickets stay with the endpoint"},
 		{"UnwrapSession", t.UnwrapSession != nil, callback + "use Config.TicketKeys"},
 		{"WrapSession", t.WrapSession != nil, callback + "use Config.TicketKeys"},
-		{"EncryptedClientHelloConfigList", t.EncryptedClientHelloConfigList != nil, "s2n-tls has no Encrypted ClientHello"},
-		{"EncryptedClientHelloRejectionVerify", t.EncryptedClientHelloRejectionVerify != nil, "s2n-tls has no Encrypted ClientHello"},
-		{"EncryptedClientHelloKeys", t.EncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
-		{"GetEncryptedClientHelloKeys", t.GetEncryptedClientHelloKeys != nil, "s2n-tls has no Encrypted ClientHello"},
+		{"EncryptedClientHelloConfigList", t.EncryptedClientHelloConfigList != nil, noECH},
+		{"EncryptedClientHelloRejectionVerify", t.EncryptedClientHelloRejectionVerify != nil, noECH},
+		{"EncryptedClientHelloKeys", t.EncryptedClientHelloKeys != nil, noECH},
+		{"GetEncryptedClientHelloKeys", t.GetEncryptedClientHelloKeys != nil, noECH},
 	}
 }
 
 // unsupportedCertificateFields lists the fields of a tls.Certificate that s2n-tls does not support.
 func unsupportedCertificateFields(c *tls.Certificate) []unsupportedField {
 	return []unsupportedField{
-		{"OCSPStaple", c.OCSPStaple != nil, "staples are not sent: leave it nil"},
+		{"OCSPStaple", awslc.Variant == historic && len(c.OCSPStaple) > 0, "the variant historic does not show staples: leave it nil"},
 		{"SignedCertificateTimestamps", c.SignedCertificateTimestamps != nil, "timestamps are not sent beside a certificate: leave it nil"},
 		{"SupportedSignatureAlgorithms", c.SupportedSignatureAlgorithms != nil, "signature schemes belong to the Policy"},
 	}

@@ -130,8 +130,8 @@ func (e *endpoint) SetCertificates(certs []tlsprovider.Certificate) error {
 		return errClosed
 	case e.side == tlsprovider.Client && len(certs) == 0:
 		return nil
-	case e.side == tlsprovider.Client, len(certs) != 1, certs[0].Signer != nil:
-		return fmt.Errorf("example: %d certificates, or a Signer: %w", len(certs), tlsprovider.ErrUnsupported)
+	case e.side == tlsprovider.Client, len(certs) != 1, certs[0].Signer != nil, certs[0].OCSPStaple != nil:
+		return fmt.Errorf("example: %d certificates, a Signer or an OCSPStaple: %w", len(certs), tlsprovider.ErrUnsupported)
 	}
 	key, err := privateKey(certs[0].KeyDER)
 	if err != nil {

@@ -171,6 +171,9 @@ func (s *session) finish() error {
 	for _, c := range cs.PeerCertificates {
 		st.PeerChain = append(st.PeerChain, c.Raw)
 	}
+	if s.e.cfg.VerifyPeer != nil {
+		st.SetPeerDetails(tlsprovider.PeerDetails{VerifiedChains: rawChains(cs.VerifiedChains)})
+	}
 	if st.ALPN == "" {
 		return &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol}
 	}
@@ -179,6 +182,16 @@ func (s *session) finish() error {
 	}
 	st.HandshakeDone = true
 	return nil
+}
+
+func rawChains(chains [][]*x509.Certificate) [][][]byte {
+	out := make([][][]byte, len(chains))
+	for i, chain := range chains {
+		for _, c := range chain {
+			out[i] = append(out[i], c.Raw)
+		}
+	}
+	return out
 }
 
 func (s *session) State() tlsprovider.State { return s.state }

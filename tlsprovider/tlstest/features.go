@@ -22,6 +22,7 @@ var (
 	exporters          = feature{"Exporters", func(c *tlsprovider.Capabilities) bool { return c.Exporters }}
 	verifiesPeer       = feature{"VerifyPeer", func(c *tlsprovider.Capabilities) bool { return c.VerifyPeer }}
 	purposes           = feature{"CertificatePurposes", func(c *tlsprovider.Capabilities) bool { return c.CertificatePurposes }}
+	ocspStaples        = feature{"OCSPStaples", func(c *tlsprovider.Capabilities) bool { return c.OCSPStaples }}
 	signers            = feature{"Signers", func(c *tlsprovider.Capabilities) bool { return c.Signers }}
 	clientCertificates = feature{"ClientCertificates", func(c *tlsprovider.Capabilities) bool { return c.ClientCertificates }}
 	certificatesByName = feature{"CertificatesByName", func(c *tlsprovider.Capabilities) bool { return c.CertificatesByName }}
@@ -182,6 +183,10 @@ func (su *Suite) absentFeatures(t *testing.T) {
 			{verifiesPeer, func(c, _ *tlsprovider.Config, _ *Authority) error {
 				c.VerifyPeer = func(*tlsprovider.State) error { return nil }
 				return refusal(p.NewClient, c)
+			}},
+			{ocspStaples, func(_, s *tlsprovider.Config, _ *Authority) error {
+				s.Certificates[0].OCSPStaple = []byte{1}
+				return refusal(p.NewServer, s)
 			}},
 			{signers, func(_, s *tlsprovider.Config, ca *Authority) error {
 				s.Certificates = []tlsprovider.Certificate{{Chain: ca.Issue(t, ca.Key, nil), Signer: remote{ca.Key, nil}}}

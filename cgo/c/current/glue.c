@@ -11,11 +11,38 @@ int pqq_glue_flags(uint32_t flags)
 	return 1;
 }
 
+/* Emits the certificates of the path that s2n-tls has verified. */
+static int emit_path(pqq_conn *c, struct s2n_connection *conn)
+{
+	struct s2n_cert_chain_and_key *path = s2n_cert_chain_and_key_new();
+	uint32_t n = 0;
+	int ok = path != NULL && s2n_connection_get_peer_cert_chain(conn, path) == S2N_SUCCESS
+		&& s2n_cert_chain_get_length(path, &n) == S2N_SUCCESS;
+	for (uint32_t i = 0; ok && i < n; i++) {
+		struct s2n_cert *cert = NULL;
+		const uint8_t *der = NULL;
+		uint32_t len = 0;
+		ok = s2n_cert_chain_get_cert(path, &cert, i) == S2N_SUCCESS
+			&& s2n_cert_get_der(cert, &der, &len) == S2N_SUCCESS
+			&& pqq_event(c, PQQ_EV_VERIFIED, PQQ_HANDSHAKE, 0, der, len);
+	}
+	s2n_cert_chain_and_key_free(path);
+	return ok;
+}
+
 static int verify(struct s2n_connection *conn, struct s2n_cert_validation_info *info, void *ctx)
 {
 	(void)ctx;
-	return pqq_name_matches(s2n_connection_get_ctx(conn)) ? s2n_cert_validation_accept(info)
-							      : s2n_cert_validation_reject(info);
+	pqq_conn *c = s2n_connection_get_ctx(conn);
+	if (!pqq_name_matches(c)) {
+		return s2n_cert_validation_reject(info);
+	}
+	if ((c->flags & PQQ_PEER_DETAILS) && !emit_path(c, conn)) {
+		c->failed = 1;
+		c->alert = ALERT_INTERNAL_ERROR;
+		return S2N_FAILURE;
+	}
+	return s2n_cert_validation_accept(info);
 }
 
 int pqq_glue_verify_config(struct s2n_config *s) { return s2n_config_set_cert_validation_cb(s, verify, NULL) == S2N_SUCCESS; }
@@ -24,6 +51,11 @@ int pqq_glue_verify_config(struct s2n_config *s) { return s2n_config_set_cert_va
  * whose common name is an address. We ask libcrypto for a server's name, in verify, after the chain is verified. A
  * client's certificate needs no name. */
 int pqq_glue_verify_conn(pqq_conn *c) { return s2n_connection_set_verify_host_callback(c->s2n, NULL, NULL) == S2N_SUCCESS; }
+
+int pqq_glue_set_staple(struct s2n_cert_chain_and_key *chain, const uint8_t *staple, uint32_t len)
+{
+	return s2n_cert_chain_and_key_set_ocsp_data(chain, staple, len) == S2N_SUCCESS;
+}
 
 size_t pqq_glue_groups(struct s2n_config *s, uint16_t *out, size_t cap)
 {

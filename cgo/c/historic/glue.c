@@ -18,8 +18,9 @@ struct s2n_config *pqq_glue_config(void)
 	return s;
 }
 
-/* In QUIC this version does not read messages after the handshake, so that a client gets no tickets. */
-int pqq_glue_flags(uint32_t flags) { return (flags & PQQ_TICKETS) == 0; }
+/* In QUIC this version does not read messages after the handshake, so that a client gets no tickets. It has no callback
+ * for the end of a verification. */
+int pqq_glue_flags(uint32_t flags) { return (flags & (PQQ_TICKETS | PQQ_PEER_DETAILS)) == 0; }
 
 /* There is no callback for the end of a verification. s2n-tls calls this one for each name of the certificate,
  * before it verifies the chain, until it returns 1. It passes a name without its type, so we ask libcrypto for all
@@ -42,6 +43,15 @@ int pqq_glue_verify_conn(pqq_conn *c)
 {
 	/* A client's certificate needs no name. */
 	return s2n_connection_set_verify_host_callback(c->s2n, c->server ? NULL : host_matches, c) == S2N_SUCCESS;
+}
+
+/* Responses belong to configurations in this version, and not to chains. */
+int pqq_glue_set_staple(struct s2n_cert_chain_and_key *chain, const uint8_t *staple, uint32_t len)
+{
+	(void)chain;
+	(void)staple;
+	(void)len;
+	return 0;
 }
 
 /* The groups of a policy cannot be read. The provider reads them in a ClientHello. */

@@ -197,6 +197,7 @@ typedef struct pqq_config pqq_config;
 #define PQQ_TICKETS 0x08u
 #define PQQ_CLIENT_CERT_ASKED 0x10u    /* server: request a certificate and verify it if there is one */
 #define PQQ_CLIENT_CERT_REQUIRED 0x20u /* server: require a certificate */
+#define PQQ_PEER_DETAILS 0x40u         /* ask for the peer's OCSP response, and emit PQQ_EV_VERIFIED */
 
 /* A pqq_config is a configuration of s2n-tls. Functions that fail write s2n-tls's error number, for
  * pqq_error_text, to *err. A configuration must not be changed after a connection was made from it, and
@@ -206,10 +207,11 @@ PQQ_FN(pqq_config *, pqq_config_new, (const char *policy, uint32_t flags, int32_
 PQQ_VOID(pqq_config_free, (pqq_config *cfg))
 
 /* pqq_config_add_cert adds a chain and its private key, in PEM. If key_len is 0, the key is external, and
- * a handshake that needs it emits PQQ_EV_SIGN with this index. */
+ * a handshake that needs it emits PQQ_EV_SIGN with this index. staple is the OCSP response, in DER, that is sent with the
+ * chain; staple_len is 0 if there is none. */
 PQQ_FN(int, pqq_config_add_cert,
 	(pqq_config *cfg, uint8_t *chain, size_t chain_len, uint8_t *key, size_t key_len, uint16_t index,
-	 int32_t *err))
+	 int32_t *err, const uint8_t *staple, size_t staple_len))
 /* pqq_config_add_root adds a trust anchor: one PEM certificate, NUL-terminated. */
 PQQ_FN(int, pqq_config_add_root, (pqq_config *cfg, const char *pem, int32_t *err))
 PQQ_FN(int, pqq_config_add_alpn, (pqq_config *cfg, const uint8_t *proto, size_t len, int32_t *err))
@@ -242,7 +244,8 @@ enum {
 	PQQ_EV_SIGN,         /* aux: index; bytes: signature algorithm, hash algorithm, digest */
 	PQQ_EV_DONE,         /* the handshake is complete */
 	PQQ_EV_TICKET,       /* pqq_conn_take_ticket returns a ticket */
-	PQQ_EV_KEY_LOG       /* bytes: a line */
+	PQQ_EV_KEY_LOG,      /* bytes: a line */
+	PQQ_EV_VERIFIED      /* bytes: the next certificate, in DER, of the path from the peer's to a root */
 };
 
 enum { PQQ_OK = 1, PQQ_FAILED = 2 };

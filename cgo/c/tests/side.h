@@ -12,7 +12,7 @@ typedef struct {
 	pqq_conn *conn;
 	uint8_t out[4][16384];
 	size_t out_len[4];
-	int done, hello, keys;
+	int done, hello, keys, verified;
 } side;
 
 /* Parses a log and keeps the bytes to send. */
@@ -34,6 +34,9 @@ static inline void collect(side *s, const uint8_t *log, size_t len)
 			break;
 		case PQQ_EV_KEYS:
 			s->keys++;
+			break;
+		case PQQ_EV_VERIFIED:
+			s->verified++;
 			break;
 		case PQQ_EV_DONE:
 			s->done = 1;

@@ -63,13 +63,14 @@ static int set_up(configs *c)
 {
 	uint8_t secret[32] = { 7 };
 	uint32_t tickets = is_historic() ? 0 : PQQ_TICKETS;
+	uint32_t details = is_historic() ? 0 : PQQ_PEER_DETAILS;
 	int32_t err;
-	c->client = pqq_config_new(POLICY, tickets, &err);
+	c->client = pqq_config_new(POLICY, tickets | details, &err);
 	c->server = pqq_config_new(POLICY, PQQ_SERVER | PQQ_SKIP_VERIFY | tickets | PQQ_KEY_LOG, &err);
 	return c->client != NULL && c->server != NULL && pqq_config_add_root(c->client, cert.cert, &err)
 		&& pqq_config_add_alpn(c->client, (const uint8_t *)"test", 4, &err)
 		&& pqq_config_add_cert(c->server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
-			strlen(cert.key), 0, &err)
+			strlen(cert.key), 0, &err, secret, is_historic() ? 0 : sizeof(secret))
 		&& pqq_config_add_ticket_key(c->server, secret, &err);
 }
 

@@ -84,6 +84,48 @@ static int handshake(pqq_config *client, pqq_config *server, size_t piece, int b
 	return complete;
 }
 
+static int contains(const uint8_t *in, size_t len, const char *what)
+{
+	size_t n = strlen(what);
+	for (size_t i = 0; i + n <= len; i++) {
+		if (memcmp(in + i, what, n) == 0) {
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/* A client with PQQ_PEER_DETAILS gets the server's OCSP response and the path to the root, another client neither. */
+static void peer_details(void)
+{
+	static side c, s;
+	int32_t err;
+	if (is_historic()) {
+		CHECK(pqq_config_new(POLICY, PQQ_PEER_DETAILS, &err) == NULL);
+		return;
+	}
+	for (int asks = 0; asks <= 1; asks++) {
+		int budget = 100;
+		pqq_config *client = pqq_config_new(POLICY, asks ? PQQ_PEER_DETAILS : 0, &err);
+		pqq_config *server = pqq_config_new(POLICY, PQQ_SERVER | PQQ_SKIP_VERIFY, &err);
+		CHECK(pqq_config_add_cert(server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
+			strlen(cert.key), 0, &err, (const uint8_t *)"response", 8));
+		CHECK(pqq_config_add_root(client, cert.cert, &err));
+		CHECK(pqq_config_add_alpn(client, (const uint8_t *)"test", 4, &err));
+		memset(&c, 0, sizeof(c));
+		memset(&s, 0, sizeof(s));
+		c.conn = pqq_conn_new(client, "server.test", "server.test", 0, (const uint8_t *)"client", 6, &err);
+		s.conn = pqq_conn_new(server, NULL, NULL, 0, NULL, 0, &err);
+		CHECK(drive(&c, 0, NULL, 0) && move(&c, &s, SIZE_MAX, &budget));
+		CHECK(contains(s.out[PQQ_HANDSHAKE], s.out_len[PQQ_HANDSHAKE], "response") == asks);
+		CHECK(move(&s, &c, SIZE_MAX, &budget) && c.done && c.verified == asks);
+		pqq_conn_free(c.conn);
+		pqq_conn_free(s.conn);
+		pqq_config_free(client);
+		pqq_config_free(server);
+	}
+}
+
 static void wrong_name(pqq_config *client, pqq_config *server)
 {
 	static side c, s;
@@ -136,7 +178,7 @@ int main(void)
 	CHECK(pqq_config_add_root(client, cert.cert, &err));
 	CHECK(pqq_config_add_alpn(client, (const uint8_t *)"test", 4, &err));
 	CHECK(pqq_config_add_cert(server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key, strlen(cert.key),
-		0, &err));
+		0, &err, NULL, 0));
 	CHECK(pqq_config_new("nonesuch", 0, &err) == NULL && err != 0);
 	pqq_config *tickets = pqq_config_new(POLICY, PQQ_TICKETS, &err);
 	CHECK((tickets == NULL) == is_historic());
@@ -152,6 +194,7 @@ int main(void)
 	}
 	wrong_name(client, server);
 	refused_decision(client, server);
+	peer_details();
 	pqq_live after = pqq_live_now();
 	CHECK(after.handles == before.handles && after.tls_bytes == before.tls_bytes);
 	CHECK(after.crypto_bytes == before.crypto_bytes);

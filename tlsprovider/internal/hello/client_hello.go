@@ -14,6 +14,7 @@ var ErrMalformed = errors.New("malformed handshake message")
 // Extensions, by their IANA code points.
 const (
 	ExtServerName          = 0
+	ExtStatusRequest       = 5
 	ExtSupportedGroups     = 10
 	ExtSignatureAlgorithms = 13
 	ExtALPN                = 16

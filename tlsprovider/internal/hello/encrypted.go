@@ -36,26 +36,57 @@ func ParseEncryptedExtensions(b []byte) (*EncryptedExtensions, error) {
 	return ee, nil
 }
 
-// ParseCertificate returns the chain of a Certificate message's body, sharing its memory.
+// Certificates is what a Certificate message contains. It shares the message's memory.
+type Certificates struct {
+	Chain  [][]byte
+	Staple []byte // the OCSP response of the first certificate; nil if there is none
+}
+
+// ParseCertificate parses a Certificate message's body.
 //
 // It accepts exactly what RFC 8446, section 4.4.2, describes: there is no request context, each entry has its
 // extensions, and nothing follows the list. Another parser of the same message therefore finds the same
 // certificates. It does not parse the certificates themselves.
-func ParseCertificate(b []byte) ([][]byte, error) {
+func ParseCertificate(b []byte) (out Certificates, err error) {
 	s := cryptobyte.String(b)
 	var context, list cryptobyte.String
 	if !s.ReadUint8LengthPrefixed(&context) || !context.Empty() || !s.ReadUint24LengthPrefixed(&list) || !s.Empty() {
-		return nil, ErrMalformed
+		return Certificates{}, ErrMalformed
 	}
-	var chain [][]byte
 	for !list.Empty() {
-		var cert, ext cryptobyte.String
-		if !list.ReadUint24LengthPrefixed(&cert) || !list.ReadUint16LengthPrefixed(&ext) || cert.Empty() {
-			return nil, ErrMalformed
+		var cert cryptobyte.String
+		if !list.ReadUint24LengthPrefixed(&cert) || cert.Empty() {
+			return Certificates{}, ErrMalformed
 		}
-		chain = append(chain, cert)
+		ok := extensions(&list, func(id uint16, data cryptobyte.String) bool {
+			return id != ExtStatusRequest || len(out.Chain) > 0 || readStaple(data, &out.Staple)
+		})
+		if !ok {
+			return Certificates{}, ErrMalformed
+		}
+		out.Chain = append(out.Chain, cert)
 	}
-	return chain, nil
+	return out, nil
+}
+
+// readStaple reads a CertificateStatus (RFC 6066, section 8).
+//
+// "Specifically, the body of the "status_request" extension from the server MUST be a CertificateStatus structure as defined in
+// [RFC6066], which is interpreted as defined in [RFC6960]."
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1-1
+//
+// "If the client opts to send an OCSP response, the body of its "status_request" extension MUST be a CertificateStatus structure
+// as defined in [RFC6066]."
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1-3
+func readStaple(data cryptobyte.String, staple *[]byte) bool {
+	const ocsp = 1
+	var kind uint8
+	var response cryptobyte.String
+	if !data.ReadUint8(&kind) || kind != ocsp || !data.ReadUint24LengthPrefixed(&response) || response.Empty() || !data.Empty() {
+		return false
+	}
+	*staple = response
+	return true
 }
 
 // ParseCertificateVerify returns the scheme and the signature of the message's body.

@@ -70,9 +70,10 @@ func TestMessages(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "test", ee.ALPN)
 	require.Equal(t, tlstest.ServerParams, string(ee.TransportParameters))
-	chain, err := hello.ParseCertificate(second[hello.TypeCertificate][0])
+	certs, err := hello.ParseCertificate(second[hello.TypeCertificate][0])
 	require.NoError(t, err)
-	require.Equal(t, p.Client.State().PeerChain, chain)
+	require.Equal(t, p.Client.State().PeerChain, certs.Chain)
+	require.Empty(t, certs.Staple)
 	scheme, sig, err := hello.ParseCertificateVerify(second[hello.TypeCertificateVerify][0])
 	require.NoError(t, err)
 	require.Equal(t, p.Client.State().SignatureScheme, scheme)
@@ -213,11 +214,12 @@ func FuzzMessages(f *testing.F) {
 		case hello.TypeEncryptedExtensions:
 			_, _ = hello.ParseEncryptedExtensions(b)
 		case hello.TypeCertificate:
-			if chain, err := hello.ParseCertificate(b); err == nil {
-				for _, c := range chain {
+			if certs, err := hello.ParseCertificate(b); err == nil {
+				for _, c := range certs.Chain {
 					require.NotEmpty(t, c)
 					require.True(t, bytes.Contains(b, c))
 				}
+				require.True(t, bytes.Contains(b, certs.Staple))
 			}
 		case hello.TypeCertificateVerify:
 			_, _, _ = hello.ParseCertificateVerify(b)
@@ -233,4 +235,21 @@ func FuzzMessages(f *testing.F) {
 		}
 		require.Equal(t, kept, b)
 	})
+}
+
+// TestStapleTwice checks that a certificate has at most one OCSP response.
+//
+// "There MUST NOT be more than one extension of the same type in a given extension block."
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.2-10
+func TestStapleTwice(t *testing.T) {
+	staple := "\x00\x05\x00\x05\x01\x00\x00\x01s"
+	message := func(extensions string) []byte {
+		entry := "\x00\x00\x01c\x00" + string(rune(len(extensions))) + extensions
+		return []byte("\x00\x00\x00" + string(rune(len(entry))) + entry)
+	}
+	certs, err := hello.ParseCertificate(message(staple))
+	require.NoError(t, err)
+	require.Equal(t, "s", string(certs.Staple))
+	_, err = hello.ParseCertificate(message(staple + staple))
+	require.ErrorIs(t, err, hello.ErrMalformed)
 }

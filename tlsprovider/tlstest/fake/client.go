@@ -128,12 +128,12 @@ func (s *session) encryptedExtensions(body, raw []byte) error {
 
 // peerCertificate processes the Certificate of the peer, on both sides.
 func (s *session) peerCertificate(body, raw []byte) error {
-	chain, err := hello.ParseCertificate(body)
+	certs, err := hello.ParseCertificate(body)
 	if err != nil {
 		return s.fail(tlsprovider.AlertDecodeError, "Certificate: %w", err)
 	}
 	s.transcript = sum(s.transcript, raw)
-	if len(chain) == 0 {
+	if len(certs.Chain) == 0 {
 		switch {
 		case s.side == tlsprovider.Client:
 			return s.fail(tlsprovider.AlertDecodeError, "the server sent no certificate")
@@ -143,7 +143,7 @@ func (s *session) peerCertificate(body, raw []byte) error {
 		s.state = wantFinished
 		return nil
 	}
-	for _, der := range chain {
+	for _, der := range certs.Chain {
 		s.st.PeerChain = append(s.st.PeerChain, bytes.Clone(der))
 	}
 	s.state = wantCertificateVerify

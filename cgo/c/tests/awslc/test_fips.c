@@ -114,7 +114,7 @@ static void handshake(void)
 	CHECK(client != NULL && server != NULL && pqq_config_add_root(client, cert.cert, &err));
 	CHECK(pqq_config_add_alpn(client, (const uint8_t *)"test", 4, &err));
 	CHECK(pqq_config_add_cert(server, (uint8_t *)cert.cert, strlen(cert.cert), (uint8_t *)cert.key,
-		strlen(cert.key), 0, &err));
+		strlen(cert.key), 0, &err, NULL, 0));
 	c.conn = pqq_conn_new(client, "server.test", "server.test", 0, (const uint8_t *)"c", 1, &err);
 	s.conn = pqq_conn_new(server, NULL, NULL, 0, NULL, 0, &err);
 	CHECK(c.conn != NULL && s.conn != NULL);
