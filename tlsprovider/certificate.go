@@ -29,8 +29,8 @@ type Certificate struct {
 	// µ of FIPS 204, with MLDSAMu: the keys of Go 1.27's crypto/mldsa do both.
 	Signer crypto.Signer
 
-	// OCSPStaple and SignedCertificateTimestamps are sent with the chain to peers that ask for
-	// them. SignatureSchemes, if not nil, limits the schemes that the key is used with. A provider
+	// OCSPStaple (an OCSP response in DER) and SignedCertificateTimestamps are sent with the chain to peers that ask for
+	// them. SetCertificates replaces them. SignatureSchemes, if not nil, limits the schemes that the key is used with. A provider
 	// that does not support one of the three fields returns an error if it is set.
 	OCSPStaple                  []byte
 	SignedCertificateTimestamps [][]byte

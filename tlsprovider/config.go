@@ -72,7 +72,8 @@ type Config struct {
 	// State.PeerChain is the chain that was verified. It is nil if the server requested no
 	// certificate or, with VerifyClientCertIfGiven, received none, so check its length before
 	// its elements. VerifyPeer is also called for a resumed session. A client's State.PeerChain
-	// is nil then; a server's is that of the original session.
+	// is nil then; a server's is that of the original session. State.VerifiedChains and
+	// State.OCSPStaple serve to look for revoked certificates: see docs/revocation.md.
 	VerifyPeer func(*State) error
 
 	// KeyLogWriter, if not nil, receives the secrets of all sessions in the format of

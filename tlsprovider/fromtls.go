@@ -17,8 +17,8 @@ import (
 // ClientAuth with verification, InsecureSkipVerify, the clock, the key log and ticket settings. If another
 // field is set, NewClient or NewServer returns an error that names it. s2n-tls has no callbacks: use
 // Config.VerifyPeer in place of one. It is not possible to read the certificates of an x509.CertPool: set
-// Config.RootCAs or Config.ClientCAs. The staple, timestamps and signature schemes of a tls.Certificate are
-// not supported.
+// Config.RootCAs or Config.ClientCAs. The OCSP staple of a tls.Certificate is sent; its timestamps and
+// signature schemes are not supported.
 //
 // quic.Dial verifies the name tls.Config.ServerName if quic.Config.ServerName is empty. Fields that TLS 1.3
 // over QUIC does not use, such as MinVersion, CipherSuites and Renegotiation, are ignored, as in crypto/tls.

@@ -75,7 +75,7 @@ func TestJSON(t *testing.T) {
 	for field, want := range map[string]any{
 		"reachable": true, "address": addr, "preferred": "X25519MLKEM768", "group_id": 4588.0, "hello_retry": false, "alpn": "h3",
 		"preference_of": "server", "negotiated": "X25519MLKEM768", "without_share": "X25519MLKEM768", "silent_fallback": false,
-		"large_hello": "answered", "cipher_suite": "TLS_AES_128_GCM_SHA256", "retry": false, "resumption": true,
+		"large_hello": "answered", "cipher_suite": "TLS_AES_128_GCM_SHA256", "retry": false, "ocsp_staple": false, "resumption": true,
 		"early_data": false, "verified": true, "signature_scheme": "ecdsa_secp384r1_sha384", "pq_key_exchange": true,
 		"pq_authentication": false, "versions": []any{"v1"}, "lost_groups": []any{}, "notes": []any{},
 		"groups": []any{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "P-256", "P-384"},

@@ -90,6 +90,7 @@ func (p *page) transport(name string, t *probe.Transport) {
 	default:
 		p.line("certificate", "NOT VERIFIED: %s", orDash(t.VerifyError))
 	}
+	p.line("OCSP response", "%s", yesNo(t.OCSPStaple))
 	for _, n := range t.Notes {
 		p.line("note", "%s", n)
 	}

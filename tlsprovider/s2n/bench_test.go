@@ -29,6 +29,27 @@ func BenchmarkHandshakePair(b *testing.B) {
 	}
 }
 
+// BenchmarkPeerDetails measures what Config.VerifyPeer costs a client: the OCSP response and the verified path.
+func BenchmarkPeerDetails(b *testing.B) {
+	prov := newProvider(b)
+	for name, verify := range map[string]func(*tlsprovider.State) error{
+		"without": nil, "with": func(*tlsprovider.State) error { return nil },
+	} {
+		b.Run(name, func(b *testing.B) {
+			client, server, _ := tlstest.Configs(b)
+			client.DisableTickets, server.DisableTickets, client.VerifyPeer = true, true, verify
+			server.Certificates[0].OCSPStaple = make([]byte, 500)
+			ce, se := newEndpoints(b, prov, client, server)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := tlstest.Lean(ce, se); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestLeanPairHandshakes(t *testing.T) {
 	prov := newProvider(t)
 	client, server, _ := tlstest.Configs(t)

@@ -48,7 +48,7 @@ func TestStaplesAreRequestedForVerifyPeer(t *testing.T) {
 		require.Equal(t, want, bytes.Equal(cs.OCSPStaple(), server.Certificates[0].OCSPStaple))
 		// "Implementations MUST NOT send extension responses if the remote endpoint did not send the corresponding extension
 		// requests"
-		// https://www.rfc-editor.org/rfc/rfc8446#section-4.2-7
+		// https://www.rfc-editor.org/rfc/rfc8446#section-4.2
 		first := p.Flights[tlsprovider.Client][tlsprovider.LevelInitial]
 		require.Equal(t, want, bytes.Contains(first, []byte{0, hello.ExtStatusRequest, 0, 5, 1, 0, 0, 0, 0}))
 	}

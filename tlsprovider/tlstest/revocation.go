@@ -298,7 +298,7 @@ func (su *Suite) stapleForms(t *testing.T) {
 				// "Implementations MUST NOT send extension responses if the remote endpoint did not send the corresponding
 				// extension requests, [...] Upon receiving such an extension, an endpoint MUST abort the handshake with an
 				// "unsupported_extension" alert."
-				// https://www.rfc-editor.org/rfc/rfc8446#section-4.2-7
+				// https://www.rfc-editor.org/rfc/rfc8446#section-4.2
 				plain := *cfg
 				plain.VerifyPeer = nil // a provider may then not ask for a staple
 				if _, err := run(t, &plain, message, cert); err != nil {

@@ -65,6 +65,7 @@ type outcome struct {
 	alpn, suite  string
 	scheme       string
 	chain        [][]byte
+	staple       bool // the server sent an OCSP response
 	pqAuth       bool
 	retry        bool
 	oldTLS       bool // older than TLS 1.3

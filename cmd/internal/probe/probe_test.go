@@ -39,7 +39,7 @@ func TestQUICServers(t *testing.T) {
 			require.Equal(t, "X25519MLKEM768", q.WithoutShare)
 			require.Equal(t, []string{"v1"}, q.Versions)
 			require.True(t, q.Resumption)
-			require.False(t, q.HelloRetry || q.SilentFallback || *q.EarlyData || *q.Retry || q.PQAuthentication)
+			require.False(t, q.HelloRetry || q.SilentFallback || *q.EarlyData || *q.Retry || q.PQAuthentication || q.OCSPStaple)
 		}},
 		{"s2n", needS2N, nil, func(t *testing.T, q *Transport) {
 			require.Contains(t, q.Groups, "X25519MLKEM768")
@@ -69,6 +69,9 @@ func TestQUICServers(t *testing.T) {
 		}},
 		{"Retry", nativeProvider, func(c *quic.Config) { c.AddressValidation = quic.ValidateAlways }, func(t *testing.T, q *Transport) {
 			require.True(t, *q.Retry)
+		}},
+		{"OCSP response", nativeProvider, func(c *quic.Config) { c.TLS.Certificates[0].OCSPStaple = []byte("response") }, func(t *testing.T, q *Transport) {
+			require.True(t, q.OCSPStaple && q.Verified)
 		}},
 		{"no tickets", nativeProvider, func(c *quic.Config) { c.TLS.DisableTickets = true }, func(t *testing.T, q *Transport) {
 			require.False(t, q.Resumption)
@@ -188,6 +191,9 @@ func TestTCPServers(t *testing.T) {
 		{"TLS 1.2", func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, func(t *testing.T, q *Transport) {
 			require.Equal(t, []string{"TLS 1.2"}, q.Versions)
 			require.False(t, q.PQKeyExchange)
+		}},
+		{"OCSP response", func(c *tls.Config) { c.Certificates[0].OCSPStaple = []byte("response") }, func(t *testing.T, q *Transport) {
+			require.True(t, q.OCSPStaple && q.Verified)
 		}},
 		{"no tickets", func(c *tls.Config) { c.SessionTicketsDisabled = true }, func(t *testing.T, q *Transport) {
 			require.False(t, q.Resumption)

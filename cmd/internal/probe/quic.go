@@ -70,7 +70,10 @@ func (e *quicEngine) handshake(ctx context.Context, a attempt) (*outcome, error)
 	ctx, cancel := context.WithTimeout(ctx, e.HandshakeTimeout)
 	defer cancel()
 	seen := &observer{Provider: p}
-	tls := &tlsprovider.Config{Groups: groups, InsecureSkipVerify: !a.verify, DisableTickets: true}
+	tls := &tlsprovider.Config{
+		Groups: groups, InsecureSkipVerify: !a.verify, DisableTickets: true,
+		VerifyPeer: func(*tlsprovider.State) error { return nil }, // so that an OCSP response is asked for
+	}
 	if a.verify {
 		tls.RootCAs = e.Roots
 	}
@@ -87,6 +90,7 @@ func (e *quicEngine) handshake(ctx context.Context, a attempt) (*outcome, error)
 	o := &outcome{
 		addr: c.RemoteAddr().String(), group: st.Group, helloRetried: st.HelloRetried, alpn: st.ALPN,
 		suite: st.CipherSuite.String(), chain: st.PeerChain, pqAuth: st.PQAuth, retry: seen.retried.Load(),
+		staple: st.OCSPStaple() != nil,
 	}
 	if st.SignatureScheme != 0 {
 		o.scheme = st.SignatureScheme.String()

@@ -67,6 +67,9 @@ type Transport struct {
 	VerifyError     string `json:"verify_error,omitempty"`
 	SignatureScheme string `json:"signature_scheme,omitempty"`
 
+	// OCSPStaple reports whether the server sent an OCSP response with its certificate. It is not verified.
+	OCSPStaple bool `json:"ocsp_staple"`
+
 	PQKeyExchange    bool `json:"pq_key_exchange"`
 	PQAuthentication bool `json:"pq_authentication"`
 	// Notes are explanations for the reader.

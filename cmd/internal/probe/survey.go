@@ -172,7 +172,7 @@ func (t *Transport) fill(f *findings) {
 	}
 	if o != nil {
 		t.Address, t.ALPN, t.CipherSuite = o.addr, o.alpn, o.suite
-		t.chain, t.SignatureScheme = o.chain, o.scheme
+		t.chain, t.SignatureScheme, t.OCSPStaple = o.chain, o.scheme, o.staple
 	}
 	if f.usual != nil {
 		t.Negotiated, t.HelloRetry = nameOf(o.group), o.helloRetried
@@ -219,7 +219,7 @@ func (t *Transport) fillAuthentication(f *findings) {
 	switch {
 	case f.verified != nil:
 		t.Verified, t.PQAuthentication = true, f.verified.pqAuth
-		t.chain, t.SignatureScheme = f.verified.chain, f.verified.scheme
+		t.chain, t.SignatureScheme, t.OCSPStaple = f.verified.chain, f.verified.scheme, f.verified.staple
 	case f.verifyErr != nil:
 		t.VerifyError = f.verifyErr.Error()
 		if own := (*tlsprovider.Error)(nil); errors.As(f.verifyErr, &own) {

@@ -95,6 +95,7 @@ func (e *tcpEngine) outcome(st tls.ConnectionState, addr net.Addr) *outcome {
 	o := &outcome{
 		addr: addr.String(), group: tlsprovider.Group(st.CurveID), helloRetried: st.HelloRetryRequest,
 		alpn: st.NegotiatedProtocol, suite: tls.CipherSuiteName(st.CipherSuite), oldTLS: st.Version < tls.VersionTLS13,
+		staple: len(st.OCSPResponse) > 0,
 	}
 	// The leaf's key makes the signature of CertificateVerify.
 	pq := len(st.VerifiedChains) > 0 && !o.oldTLS

@@ -73,11 +73,11 @@ func ParseCertificate(b []byte) (out Certificates, err error) {
 //
 // "Specifically, the body of the "status_request" extension from the server MUST be a CertificateStatus structure as defined in
 // [RFC6066], which is interpreted as defined in [RFC6960]."
-// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1-1
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1
 //
 // "If the client opts to send an OCSP response, the body of its "status_request" extension MUST be a CertificateStatus structure
 // as defined in [RFC6066]."
-// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1-3
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.4.2.1
 func readStaple(data cryptobyte.String, staple *[]byte) bool {
 	const ocsp = 1
 	var kind uint8

@@ -240,7 +240,7 @@ func FuzzMessages(f *testing.F) {
 // TestStapleTwice checks that a certificate has at most one OCSP response.
 //
 // "There MUST NOT be more than one extension of the same type in a given extension block."
-// https://www.rfc-editor.org/rfc/rfc8446#section-4.2-10
+// https://www.rfc-editor.org/rfc/rfc8446#section-4.2
 func TestStapleTwice(t *testing.T) {
 	staple := "\x00\x05\x00\x05\x01\x00\x00\x01s"
 	message := func(extensions string) []byte {
