@@ -3,6 +3,7 @@
 package http3
 
 import (
+	"io"
 	"net/http"
 	"testing"
 
@@ -64,5 +65,63 @@ func FuzzServer(f *testing.F) {
 		require.Equal(t, "200", other.roundTrip(get("/")...).status)
 		require.NoError(t, other.CloseWithError(frame.NoError, ""))
 		require.NotContains(t, s.log.String(), "panic")
+	})
+}
+
+// FuzzClient sends bytes as a response or on a unidirectional stream to a client with a request in progress, in two pieces, and the end or
+// not. Then the connection ends. Whatever the bytes, the request ends, and so does the body of its response.
+func FuzzClient(f *testing.F) {
+	enc := qpack.NewEncoder(0)
+	response := frameBytes(frame.Headers, enc.AppendSection(nil, 0, pairs(":status", "200", "content-type", "text/plain")))
+	f.Add(true, true, uint16(3), join(response, data("body"), frameBytes(0x21, nil)))
+	f.Add(true, true, uint16(9), join(response, data("body"), frameBytes(frame.Headers, enc.AppendSection(nil, 0, pairs("x", "y")))))
+	f.Add(true, true, uint16(5), join(frameBytes(frame.Headers, enc.AppendSection(nil, 0, pairs(":status", "103"))), response))
+	f.Add(true, false, uint16(1), frameBytes(frame.Headers, []byte{2, 0, 0x80}))
+	f.Add(true, true, uint16(0), frameBytes(frame.PushPromise, []byte{0, 0, 0}))
+	f.Add(false, false, uint16(2), append([]byte{frame.StreamControl}, settingsFrame(6, 100, 0x33, 1)...))
+	f.Add(false, false, uint16(2), join([]byte{frame.StreamControl}, settingsFrame(), frame.AppendInt(nil, frame.GoAway, 4)))
+	f.Add(false, false, uint16(4), []byte{frame.StreamQPACKEncoder, 0x3f, 0xe1, 0x1f, 0x41, 'x', 0x01, 'y'})
+	f.Add(false, true, uint16(1), []byte{frame.StreamQPACKDecoder, 0x84})
+	f.Add(false, true, uint16(1), []byte{frame.StreamPush, 0})
+	s := listenRaw(f, nil)
+	ep, err := quic.NewEndpoint(udpSocket(f), clientQUIC())
+	require.NoError(f, err)
+	f.Cleanup(func() { require.NoError(f, ep.Close()) })
+	tr := new(Transport)
+	f.Fuzz(func(t *testing.T, isResponse, ends bool, cut uint16, b []byte) {
+		qc, err := ep.Dial(t.Context(), s.l.Addr().String(), nil)
+		require.NoError(t, err)
+		cc, err := tr.NewClientConn(qc)
+		require.NoError(t, err)
+		out := begin(cc, newRequest(t, "GET", s.url(), nil))
+		c := (&rawServer{t, s.l}).acceptBare()
+		request, err := c.AcceptStream(t.Context())
+		require.NoError(t, err)
+		first, rest := b[:min(int(cut), len(b))], b[min(int(cut), len(b)):]
+		// Errors are those of the stream or connection, which the client may have ended.
+		if isResponse {
+			_, _ = request.Write(first)
+			_ = c.Flush(t.Context())
+			_, _ = request.Write(rest)
+			if ends {
+				_ = request.CloseWrite()
+			}
+		} else {
+			st, err := c.OpenUniStream(t.Context())
+			require.NoError(t, err)
+			_, _ = st.Write(first)
+			_ = c.Flush(t.Context())
+			_, _ = st.Write(rest)
+			if ends {
+				_ = st.Close()
+			}
+		}
+		_ = c.Flush(t.Context())
+		require.NoError(t, c.CloseWithError(frame.NoError, ""))
+		if r := <-out; r.err == nil {
+			_, _ = io.Copy(io.Discard, r.resp.Body) // may be truncated
+			require.NoError(t, r.resp.Body.Close())
+		}
+		<-cc.Context().Done()
 	})
 }
