@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -116,7 +114,7 @@ func BenchmarkRawDownload(b *testing.B) {
 
 // rawPair returns a connection to a server without HTTP that calls handle for each stream.
 func rawPair(t testing.TB, handle func(*quic.Stream)) (*quic.Conn, *quic.Listener) {
-	l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{MaxIncomingStreams: maxStreams, TLS: &tlsprovider.Config{
+	l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{Provider: defaultProvider(), MaxIncomingStreams: maxStreams, TLS: &tlsprovider.Config{
 		NextProtos: []string{NextProto}, Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 	}})
 	require.NoError(t, err)
@@ -136,7 +134,7 @@ func rawPair(t testing.TB, handle func(*quic.Stream)) (*quic.Conn, *quic.Listene
 }
 
 func clientQUIC() *quic.Config {
-	return &quic.Config{ServerName: "localhost", TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()}}
+	return &quic.Config{Provider: defaultProvider(), ServerName: "localhost", TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()}}
 }
 
 // BenchmarkIdleMemory reports the memory of an idle pair of connections, both ends together, after one request, with and without

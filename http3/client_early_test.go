@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -22,7 +20,7 @@ import (
 func earlyTransport(t *testing.T, session func(tr *Transport)) (tr *Transport, conns chan *quic.Conn) {
 	store := &signalStore{ClientStore: tlsprovider.NewClientStore(0, 0), has: make(chan struct{})}
 	conns = make(chan *quic.Conn, 5)
-	tr = newTransport(t, nil, func(tr *Transport) {
+	tr = newTransport(t, earlyProvider, func(tr *Transport) {
 		tr.TLS.ClientStore = store
 		tr.Dial = func(ctx context.Context, addr string, cfg *quic.Config) (*quic.Conn, error) {
 			own := *cfg
@@ -43,7 +41,7 @@ func earlyTransport(t *testing.T, session func(tr *Transport)) (tr *Transport, c
 
 // GET_0RTT and HEAD_0RTT are sent as early data, others are not.
 func TestClientEarlyData(t *testing.T) {
-	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, earlyProvider, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, r.Method, " ", r.Header.Get("Early-Data"), IsEarly(r))
 	}), func(s *Server) { s.EarlyData = true })
 	tr, conns := earlyTransport(t, func(tr *Transport) { do(t, tr, newRequest(t, "GET", s.url("/"), nil)) })
@@ -60,7 +58,7 @@ func TestClientEarlyData(t *testing.T) {
 // Before the handshake is complete, the server gets only the requests that may be early data.
 func TestOthersAwaitHandshake(t *testing.T) {
 	handled := make(chan string, 2)
-	s := serve(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := serve(t, earlyProvider, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		handled <- fmt.Sprint(r.Method, " ", IsEarly(r))
 	}), func(s *Server) { s.EarlyData = true })
 	open := make(chan struct{})
@@ -101,7 +99,7 @@ func TestOthersAwaitHandshake(t *testing.T) {
 func TestTooEarly(t *testing.T) {
 	seen := make(chan string, 10)
 	handler := RequireHandshake(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "late") }))
-	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, earlyProvider, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/always":
 			seen <- fmt.Sprint(IsEarly(r))
@@ -158,7 +156,7 @@ func TestRestoredSettings(t *testing.T) {
 
 // A server that accepts early data and then sends stricter settings violates the protocol.
 func TestStricterSettings(t *testing.T) {
-	s := listenRaw(t, func(c *quic.Config) { c.TLS.EarlyData = true })
+	s := listenRaw(t, func(c *quic.Config) { c.Provider, c.TLS.EarlyData = earlyProvider, true })
 	tr, _ := earlyTransport(t, func(tr *Transport) {
 		done := begin(tr, newRequest(t, "GET", s.url(), nil))
 		c := s.acceptBare()

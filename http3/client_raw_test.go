@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -23,7 +21,7 @@ type rawServer struct {
 
 func listenRaw(t testing.TB, change func(*quic.Config)) *rawServer {
 	t.Helper()
-	cfg := &quic.Config{MaxDatagramFrameSize: 65535, TLS: &tlsprovider.Config{
+	cfg := &quic.Config{Provider: defaultProvider(), MaxDatagramFrameSize: 65535, TLS: &tlsprovider.Config{
 		NextProtos: []string{NextProto}, Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 	}}
 	if change != nil {

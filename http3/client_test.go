@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -25,6 +23,9 @@ import (
 // newTransport returns a Transport that trusts the test's servers, and ends with the test.
 func newTransport(t testing.TB, p tlsprovider.Provider, change func(*Transport)) *Transport {
 	t.Helper()
+	if p == nil {
+		p = defaultProvider()
+	}
 	tr := &Transport{Provider: p, TLS: &tlsprovider.Config{RootCAs: testPKI().Roots()}}
 	if change != nil {
 		change(tr)

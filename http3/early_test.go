@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -16,6 +14,7 @@ import (
 	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // A gate is a socket that delivers nothing while it is closed. Handshakes cannot complete then.
@@ -42,11 +41,14 @@ func (s *signalStore) Put(key string, value []byte) {
 	s.once.Do(func() { close(s.has) })
 }
 
+// earlyProvider is the provider of the tests of early data, which the s2n provider does not support.
+var earlyProvider = native.New()
+
 // dialEarly resumes a session and returns a connection whose handshake is complete when open is closed.
 func dialEarly(t *testing.T, s *testServer) (c *rawClient, open chan struct{}) {
 	t.Helper()
 	store := &signalStore{ClientStore: tlsprovider.NewClientStore(0, 0), has: make(chan struct{})}
-	cfg := &quic.Config{ServerName: "localhost", TLS: &tlsprovider.Config{
+	cfg := &quic.Config{Provider: earlyProvider, ServerName: "localhost", TLS: &tlsprovider.Config{
 		NextProtos: []string{NextProto}, RootCAs: testPKI().Roots(), ClientStore: store, EarlyData: true,
 	}}
 	dial := func(open chan struct{}) *rawClient {
@@ -80,7 +82,7 @@ func dialEarly(t *testing.T, s *testServer) (c *rawClient, open chan struct{}) {
 // Safe requests in early data are handled at once, and marked. Others wait for the handshake.
 func TestEarlyData(t *testing.T) {
 	handled := make(chan string, 10)
-	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, earlyProvider, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := ConnFromContext(r.Context())
 		isDone := false
 		select {
@@ -120,7 +122,7 @@ func TestEarlyData(t *testing.T) {
 
 // RequireHandshake answers early requests with 425.
 func TestRequireHandshake(t *testing.T) {
-	s := serve(t, nil, RequireHandshake(http.HandlerFunc(echo)), func(s *Server) { s.EarlyData = true })
+	s := serve(t, earlyProvider, RequireHandshake(http.HandlerFunc(echo)), func(s *Server) { s.EarlyData = true })
 	c, open := dialEarly(t, s)
 	req := c.open(c.headers(get("/")...)).end()
 	b := make([]byte, 1)
@@ -137,10 +139,10 @@ func TestRequireHandshake(t *testing.T) {
 
 // Early data are off by default: the same requests arrive after the handshake.
 func TestEarlyDataIsOffByDefault(t *testing.T) {
-	s := serve(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, IsEarly(r)) }), nil)
+	s := serve(t, earlyProvider, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, IsEarly(r)) }), nil)
 	store := &signalStore{ClientStore: tlsprovider.NewClientStore(0, 0), has: make(chan struct{})}
 	for range 2 {
-		qc, err := quic.DialEarly(t.Context(), "udp", s.addr, &quic.Config{ServerName: "localhost", TLS: &tlsprovider.Config{
+		qc, err := quic.DialEarly(t.Context(), "udp", s.addr, &quic.Config{Provider: earlyProvider, ServerName: "localhost", TLS: &tlsprovider.Config{
 			NextProtos: []string{NextProto}, RootCAs: testPKI().Roots(), ClientStore: store, EarlyData: true,
 		}})
 		require.NoError(t, err)

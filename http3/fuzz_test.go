@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -12,7 +10,6 @@ import (
 	"github.com/pqquic/pqquic/http3/internal/frame"
 	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/quic"
-	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // FuzzServer sends bytes on a request stream or on a unidirectional stream, in two pieces, and the end or not. Whatever happens to the
@@ -27,8 +24,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(false, false, uint16(4), []byte{frame.StreamQPACKEncoder, 0x3f, 0xe1, 0x1f, 0x41, 'x', 0x01, 'y'})
 	f.Add(false, true, uint16(1), []byte{frame.StreamQPACKDecoder, 0x84})
 	s := serve(f, nil, http.HandlerFunc(echo), nil)
-	ep, err := quic.NewEndpoint(udpSocket(f), &quic.Config{ServerName: "localhost",
-		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()}})
+	ep, err := quic.NewEndpoint(udpSocket(f), clientQUIC())
 	require.NoError(f, err)
 	f.Cleanup(func() { require.NoError(f, ep.Close()) })
 	f.Fuzz(func(t *testing.T, isRequest, ends bool, cut uint16, b []byte) {

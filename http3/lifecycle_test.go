@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -287,7 +285,7 @@ func TestServeErrors(t *testing.T) {
 
 	l := listen(t, "other")
 	go func() {
-		qc, err := quic.Dial(context.Background(), "udp", l.Addr().String(), &quic.Config{ServerName: "localhost",
+		qc, err := quic.Dial(context.Background(), "udp", l.Addr().String(), &quic.Config{Provider: defaultProvider(), ServerName: "localhost",
 			TLS: &tlsprovider.Config{NextProtos: []string{"other"}, RootCAs: testPKI().Roots()}})
 		if err == nil {
 			<-qc.Context().Done()
@@ -301,7 +299,7 @@ func TestServeErrors(t *testing.T) {
 // listen returns a Listener for a protocol, which is closed with the test.
 func listen(t *testing.T, proto string) *quic.Listener {
 	t.Helper()
-	l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: &tlsprovider.Config{
+	l, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{Provider: defaultProvider(), TLS: &tlsprovider.Config{
 		NextProtos: []string{proto}, Certificates: []tlsprovider.Certificate{testPKI().Provider()},
 	}})
 	require.NoError(t, err)
@@ -345,12 +343,12 @@ func TestCallbacks(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				s := serve(t, p, http.HandlerFunc(echo), func(s *Server) { s.TLS, s.TLSConfig = nil, cfg })
 				for _, cert := range []*testcert.Certificate{one, two, one} {
-					qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{ServerName: cert.X509.DNSNames[0],
+					qc, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{Provider: p, ServerName: cert.X509.DNSNames[0],
 						TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: cert.Roots()}})
 					require.NoError(t, err)
 					require.NoError(t, qc.Close())
 				}
-				_, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{ServerName: "three.example",
+				_, err := quic.Dial(t.Context(), "udp", s.addr, &quic.Config{Provider: p, ServerName: "three.example",
 					TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: one.Roots()}})
 				require.Error(t, err)
 			})
@@ -381,7 +379,7 @@ func TestDualServer(t *testing.T) {
 	require.NoError(t, err)
 	certFile, keyFile, err := testPKI().Write(t.TempDir())
 	require.NoError(t, err)
-	d := &DualServer{TCP: &http.Server{Handler: http.HandlerFunc(echo)}, H3: &Server{}}
+	d := &DualServer{TCP: &http.Server{Handler: http.HandlerFunc(echo)}, H3: &Server{Provider: defaultProvider()}}
 	accepting := &firstAccept{Listener: l, result: make(chan error, 1)}
 	accepting.check = func() error { return d.H3.SetAltSvc(http.Header{}) }
 	done := make(chan error, 1)

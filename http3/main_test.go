@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -43,6 +41,15 @@ func testProviders(t testing.TB) map[string]tlsprovider.Provider {
 	return p
 }
 
+// defaultProvider is the provider of the tests that do not choose one: that of quic.Config, or the linked one in the FIPS variants, where
+// a Config must name its provider.
+var defaultProvider = sync.OnceValue(func() tlsprovider.Provider {
+	if linked, err := s2n.New(); err == nil && linked.Capabilities().FIPS.Enabled {
+		return linked
+	}
+	return nil
+})
+
 // forProviders runs a test with each provider.
 func forProviders(t *testing.T, test func(t *testing.T, p tlsprovider.Provider)) {
 	t.Helper()
@@ -79,6 +86,9 @@ func (b *lockedBuffer) String() string {
 // serve starts a server, which ends with the test. change may be nil.
 func serve(t testing.TB, p tlsprovider.Provider, h http.Handler, change func(*Server)) *testServer {
 	t.Helper()
+	if p == nil {
+		p = defaultProvider()
+	}
 	logged := new(lockedBuffer)
 	s := &Server{
 		Handler: h, Provider: p, ErrorLog: log.New(logged, "", 0),

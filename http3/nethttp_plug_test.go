@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -11,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
 // The interfaces by which net/http of Go's main branch finds implementations of HTTP/3.
@@ -47,12 +47,12 @@ func TestNetHTTPPlug(t *testing.T) {
 	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := pc.LocalAddr().String()
-	var l http3Server = newNetHTTPListener(func() *Server { return new(Server) })
+	var l http3Server = newNetHTTPListener(func() *Server { return &Server{Provider: native.New()} })
 	served := make(chan error, 1)
 	go func() {
 		served <- l.ServeHTTP3(t.Context(), pc, &tls.Config{Certificates: []tls.Certificate{testPKI().TLS()}}, http.HandlerFunc(oneKB))
 	}()
-	var rt dialClientConner = netHTTPTransport{new(Transport)}
+	var rt dialClientConner = netHTTPTransport{&Transport{Provider: native.New()}}
 	new(http.Transport).RegisterProtocol("http/3", rt)
 	hooks := make(chan struct{}, 100)
 	c, err := rt.DialClientConn(t.Context(), addr, nil, &tls.Config{RootCAs: testPKI().Pool()}, func() { hooks <- struct{}{} })
@@ -97,7 +97,7 @@ func TestNetHTTPListenerEnds(t *testing.T) {
 		require.NoError(t, err)
 		return l.ServeHTTP3(ctx, pc, cfg, http.HandlerFunc(oneKB))
 	}
-	l := newNetHTTPListener(func() *Server { return new(Server) })
+	l := newNetHTTPListener(func() *Server { return &Server{Provider: defaultProvider()} })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, serveHTTP3(l, ctx), http.ErrServerClosed)

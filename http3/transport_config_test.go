@@ -1,5 +1,3 @@
-//go:build !pqquic_fips && !pqquic_fips4
-
 package http3
 
 import (
@@ -16,10 +14,10 @@ import (
 // A Transport takes a pool of authorities, as http.Transport does, and its connections resume sessions. A session that was verified with
 // a pool is not used with another one.
 func TestTransportWithPool(t *testing.T) {
-	s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s *Server) { s.EarlyData = true })
+	s := serve(t, earlyProvider, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s *Server) { s.EarlyData = true })
 	own := &signalStore{has: make(chan struct{})}
 	connect := func(pool *x509.CertPool, method string) *tls.ConnectionState {
-		tr := &Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+		tr := &Transport{Provider: earlyProvider, TLSClientConfig: &tls.Config{RootCAs: pool}}
 		tr.prepare()
 		require.NotNil(t, tr.dialer.base.TLS.ClientStore, "a Transport keeps sessions")
 		if own.ClientStore == nil {
