@@ -63,6 +63,9 @@ type Config struct {
 	// ConnWindow and MaxConnWindow are the same for all streams of a connection together. 0 means 512 KiB,
 	// 16 MiB, 16 MiB and 64 MiB.
 	//
+	// While streams are opened beside bulk data on a near path, the peer may use less of the windows, so that
+	// small messages do not wait behind a long queue: see docs/flow-control.md.
+	//
 	// A stream that the application does not read keeps the bytes of its window, which count towards the
 	// connection's window too. When that is used up, the peer cannot send on any stream. ConnWindow should
 	// therefore be a multiple of StreamWindow, especially in a proxy, which cannot choose when its streams

@@ -285,9 +285,8 @@ func (c *Conn) Stats() Stats {
 }
 
 // rtt returns the round-trip time for flow control. It is the shortest one: a window that grew with the
-// smoothed one would grow with the queue that it fills, in a router or in the socket's receive buffer, which
-// all connections of the socket share. The window is four to eight times what is read within this time, so
-// that a path whose delay varies is filled all the same.
+// smoothed one would grow with the queue that it fills. The window is four to eight times what is read within
+// this time, so that a path whose delay varies is filled all the same. See docs/flow-control.md.
 func (c *Conn) rtt() time.Duration {
 	if r := c.loss.Path().RTT(); r.Sampled {
 		return r.Min

@@ -12,7 +12,8 @@ type packer struct {
 	end   int // the maximum length of b
 	pn    wire.PacketNumber
 	rec   []byte
-	probe bool // values that were sent but not acknowledged are due, too
+	probe bool  // values that were sent but not acknowledged are due, too
+	ahead int64 // what the peer may send ahead on each stream
 }
 
 func (p *packer) room() int { return p.end - len(p.b) }
@@ -39,7 +40,7 @@ func put[F frame](p *packer, v *recovery.SentVal, f F, kind byte, arg uint64) bo
 // nothing new. A STREAM frame that takes all of the room has no length, so that nothing may follow it in
 // the packet.
 func (s *Set) Append(b []byte, room int, pn wire.PacketNumber, rec []byte, probe bool) (payload, record []byte) {
-	p := packer{b: b, end: len(b) + room, pn: pn, rec: rec, probe: probe}
+	p := packer{b: b, end: len(b) + room, pn: pn, rec: rec, probe: probe, ahead: s.ahead()}
 	if s.putLimits(&p) && s.putControl(&p) {
 		s.putData(&p)
 	}
@@ -64,7 +65,7 @@ func (s *Set) limitsDue() bool {
 // putLimits appends frames about the connection as a whole. It returns false if there was no room.
 func (s *Set) putLimits(p *packer) bool {
 	if s.recv.update.ShouldSend(p.probe) {
-		limit := s.recv.newLimit()
+		limit := s.recv.newLimit(unlimited)
 		if !put(p, &s.recv.update, wire.MaxData{Max: uint64(limit)}, recMaxData, 0) {
 			return false
 		}
@@ -136,7 +137,7 @@ func (st *stream) putControl(p *packer) bool {
 		}
 	}
 	if !r.done && r.win.update.ShouldSend(p.probe) {
-		limit := r.win.newLimit()
+		limit := r.win.newLimit(p.ahead)
 		if !put(p, &r.win.update, wire.MaxStreamData{ID: id, Max: uint64(limit)}, recMaxStreamData, id) {
 			return false
 		}

@@ -6,7 +6,7 @@ import "fmt"
 // number of streams and buffered chunks. Tests call it; production code does not.
 func (s *Set) CheckInvariants() error {
 	var received, consumed, sent, sendHeld, recvHeld, readable int64
-	unflushed := 0
+	unflushed, bulk := 0, int32(0)
 	for i, st := range s.all {
 		if st.index != i || st.gone || s.streams[st.id] != st || st.send.done && st.recv.done {
 			return fmt.Errorf("stream %d is listed but cannot be found", st.id)
@@ -26,6 +26,9 @@ func (s *Set) CheckInvariants() error {
 		if st.send.unflushed {
 			unflushed++
 		}
+		if st.recv.isBulk() {
+			bulk++
+		}
 	}
 	w := &s.recv
 	switch {
@@ -33,6 +36,8 @@ func (s *Set) CheckInvariants() error {
 		return fmt.Errorf("%d streams are listed, but %d are known", len(s.all), len(s.streams))
 	case unflushed != s.unflushed:
 		return fmt.Errorf("%d streams are counted as unflushed, but %d are", s.unflushed, unflushed)
+	case bulk != s.bulkStreams:
+		return fmt.Errorf("%d streams are counted as bulk data, but %d are", s.bulkStreams, bulk)
 	case w.received-w.consumed != received-consumed:
 		return fmt.Errorf("%d bytes are counted as unread, but %d are", w.received-w.consumed, received-consumed)
 	case received > w.received || sent > s.sent || s.sent > s.sendMax:

@@ -69,6 +69,7 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	case fin && end < r.win.received:
 		return &Error{wire.FinalSizeError, "the final size is below the data received"}
 	}
+	wasBulk := r.isBulk()
 	if more := end - r.win.received; more > 0 {
 		// "A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR if
 		// the sender violates the advertised connection or stream data limits".
@@ -85,6 +86,9 @@ func (s *Set) account(st *stream, end int64, fin bool) error {
 	if fin {
 		r.final = end
 		r.win.update.Clear()
+	}
+	if isBulk := r.isBulk(); isBulk != wasBulk {
+		s.countBulk(isBulk)
 	}
 	return nil
 }
@@ -172,7 +176,7 @@ func (s *Set) discard(st *stream) {
 	n := r.win.received - r.win.consumed
 	s.readable -= r.next - r.win.consumed
 	r.win.consumed, r.next = r.win.received, r.win.received
-	s.recv.consume(n)
+	s.recv.consume(n, unlimited)
 	r.buf.free()
 	r.later.Clear()
 	s.chargeRecv(st)
@@ -249,11 +253,12 @@ func (s *Set) receive(now monotime.Time, rtt time.Duration, id ID, n int64, p []
 func (s *Set) consume(st *stream, n int64, rtt time.Duration) {
 	r := &st.recv
 	r.buf.reclaim()
-	r.win.consume(n)
+	s.isNear = rtt <= nearRTT
+	r.win.consume(n, s.ahead())
 	s.readable -= n
 	r.buf.release(r.win.consumed, r.win.received)
 	s.chargeRecv(st)
-	s.recv.consume(n)
+	s.recv.consume(n, unlimited)
 	if r.final < 0 {
 		if r.win.wantsMore(s.now, rtt) {
 			r.win.grow(2 * r.win.size)

@@ -30,17 +30,18 @@ type Set struct {
 	recv      window
 	recvShare *share
 	readable  int64 // bytes that the application can read, of all streams
+	// mixedUntil is when the limits of streams follow the windows again. See ahead.go.
+	mixedUntil monotime.Time
 	// overdraft is the memory that was taken when recvShare had no room and is not released. overdraftAt is
 	// when the last packet was admitted to make the peer repeat what was lost.
 	overdraft   int64
 	overdraftAt monotime.Time
 
 	// Sending.
-	sendMax     int64 // the peer's limit
-	sent        int64 // bytes sent for the first time, on all streams including freed ones
-	blocked     recovery.SentVal
-	blockedAt   int64
-	peerResetAt bool // the peer accepts RESET_STREAM_AT
+	sendMax   int64 // the peer's limit
+	sent      int64 // bytes sent for the first time, on all streams including freed ones
+	blocked   recovery.SentVal
+	blockedAt int64
 	peerWindow
 	sendShare share
 	starvedAt monotime.Time // when starved streams check for room again; zero if there are none
@@ -50,8 +51,11 @@ type Set struct {
 
 	unflushed int // number of streams with something that is not acknowledged
 	flushed   bool
-	// hasWithheld is set if there are streams that wait in releaseStreams.
-	hasWithheld bool
+	// The following fields are small, and next to each other so that a connection fits its size class.
+	peerResetAt bool     // the peer accepts RESET_STREAM_AT
+	hasWithheld bool     // there are streams that wait in releaseStreams
+	isNear      bool     // the round-trip time is at most nearRTT
+	bulkStreams int32    // number of streams for which isBulk is true
 	returned    loanList // loans that wait for PollReturned
 }
 
@@ -127,6 +131,7 @@ func (s *Set) add(id ID) *stream {
 	}
 	s.streams[id] = st
 	s.all = append(s.all, st)
+	s.noteOpened()
 	return st
 }
 

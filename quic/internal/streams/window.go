@@ -32,14 +32,14 @@ func (w *window) init(size, most int64) {
 	*w = window{size: size, max: max(size, most), limit: size}
 }
 
-// consume counts n bytes as consumed and makes an update due when it is worth a frame.
-func (w *window) consume(n int64) {
+// consume counts n bytes as consumed and makes an update due when it is worth a frame. ahead is as for newLimit.
+func (w *window) consume(n, ahead int64) {
 	w.consumed += n
 	// "[F]requently sending MAX_STREAM_DATA and MAX_DATA frames with small changes is
 	// undesirable. [...] if updates are less frequent, larger increments to limits are necessary
 	// to avoid blocking a sender". A quarter of the window is either way no more than that.
 	// https://www.rfc-editor.org/rfc/rfc9000#section-4.2-3
-	if w.consumed+w.size-w.limit >= max(w.size/4, 1) {
+	if w.newLimit(ahead)-w.limit >= max(min(w.size, ahead)/4, 1) {
 		w.update.Set()
 	}
 }
@@ -65,8 +65,10 @@ func (w *window) grow(size int64) {
 	w.update.Set()
 }
 
-// newLimit returns the limit for the next update.
-func (w *window) newLimit() int64 { return max(w.limit, w.consumed+w.size) }
+// newLimit returns the limit for the next update, if the peer may send ahead bytes that have not arrived.
+func (w *window) newLimit(ahead int64) int64 {
+	return max(w.limit, min(w.consumed+w.size, w.received+ahead))
+}
 
 // space returns how many more bytes the peer may send.
 func (w *window) space() int64 { return w.limit - w.received }
