@@ -17,22 +17,20 @@ func clientInfo(in *core.Incoming) ClientInfo {
 	}
 }
 
-// consult calls Config.Accept and Config.GetConfigForClient, if they are set. It returns the configuration of a
-// client's connection, in both forms. shared is the core's form of the Endpoint's own.
-func (e *Endpoint) consult(in *core.Incoming, shared *core.Config) (*Config, *core.Config, error) {
-	if e.cfg.Accept == nil && e.cfg.GetConfigForClient == nil {
-		return e.cfg, shared, nil
-	}
+// consult calls Config.Accept and Config.GetConfigForClient, if they are set. It returns what a client's connection begins
+// with. a is what it begins with otherwise.
+func (e *Endpoint) consult(in *core.Incoming, a admitted) (admitted, error) {
 	info := clientInfo(in)
 	if e.cfg.Accept != nil {
 		err := tlsprovider.Guard("Config.Accept", func() error { return e.cfg.Accept(info) })
 		e.notePanic(in.Path.Remote, err)
 		if err != nil {
-			return nil, nil, err
+			a.tls.Close()
+			return a, err
 		}
 	}
 	if e.cfg.GetConfigForClient == nil {
-		return e.cfg, shared, nil
+		return a, nil
 	}
 	var chosen *Config
 	err := tlsprovider.Guard("Config.GetConfigForClient", func() (err error) {
@@ -40,15 +38,20 @@ func (e *Endpoint) consult(in *core.Incoming, shared *core.Config) (*Config, *co
 		return err
 	})
 	e.notePanic(in.Path.Remote, err)
-	if err != nil || chosen == nil {
-		return e.cfg, shared, err
+	if err == nil && chosen == nil {
+		return a, nil
 	}
-	cfg, cc, err := e.clientConfig(chosen, shared)
-	if err != nil {
-		err = fmt.Errorf("the Config that GetConfigForClient returned: %w", err)
-		e.logFault(faultClientConfig, slog.LevelWarn, "quic: a client is refused because of its configuration", "err", err)
+	own := a
+	if err == nil {
+		if own, err = e.clientConfig(chosen, a); err != nil {
+			err = fmt.Errorf("the Config that GetConfigForClient returned: %w", err)
+			e.logFault(faultClientConfig, slog.LevelWarn, "quic: a client is refused because of its configuration", "err", err)
+		}
 	}
-	return cfg, cc, err
+	if err != nil || own.tls != a.tls {
+		a.tls.Close()
+	}
+	return own, err
 }
 
 // connContext calls Config.ConnContext, if it is set, and returns a context that does not end.
@@ -67,33 +70,35 @@ func (e *Endpoint) connContext(in *core.Incoming) (context.Context, error) {
 	return ctx, err
 }
 
-// clientConfig completes a configuration that was chosen for one client.
-func (e *Endpoint) clientConfig(chosen *Config, shared *core.Config) (*Config, *core.Config, error) {
+// clientConfig completes a configuration that was chosen for one client. It holds another TLS configuration than shared, or
+// the same one.
+func (e *Endpoint) clientConfig(chosen *Config, shared admitted) (a admitted, err error) {
 	own := *chosen
 	if own.Provider != nil && !same(own.Provider, e.cfg.Provider) {
-		return nil, nil, fmt.Errorf("quic: Config.Provider (%s) is not the Endpoint's (%s): leave it nil", own.Provider.Name(), e.cfg.Provider.Name())
+		return a, fmt.Errorf("quic: Config.Provider (%s) is not the Endpoint's (%s): leave it nil", own.Provider.Name(), e.cfg.Provider.Name())
 	}
 	own.Provider = e.cfg.Provider
 	if own.TLS == nil {
-		own.TLS = e.cfg.TLS
+		own.TLS = shared.cfg.TLS
 	}
 	full, err := own.withDefaults()
 	if err != nil {
-		return nil, nil, err
+		return a, err
 	}
 	if err := full.checkHalfRTT(); err != nil {
-		return nil, nil, err
+		return a, err
 	}
-	te := shared.TLS
-	if full.TLS != e.cfg.TLS {
+	tls := shared.tls
+	if full.TLS != shared.cfg.TLS {
 		if err := checkProtos(full.TLS); err != nil {
-			return nil, nil, err
+			return a, err
 		}
-		if te, err = e.tls.server(full.TLS); err != nil {
-			return nil, nil, err
+		if tls, err = e.tls.server(full.TLS); err != nil {
+			return a, err
 		}
 	}
-	cc := e.connConfig(full, tlsprovider.Server, te, "")
-	cc.PreferredIPv4, cc.PreferredIPv6 = shared.PreferredIPv4, shared.PreferredIPv6
-	return full, cc, nil
+	cc := e.connConfig(full, tlsprovider.Server, tls.te, "")
+	cc.PreferredIPv4, cc.PreferredIPv6 = shared.cc.PreferredIPv4, shared.cc.PreferredIPv6
+	cc.AcceptEarlyData, cc.TicketIssuer, cc.SelectTLS = shared.cc.AcceptEarlyData, shared.cc.TicketIssuer, shared.cc.SelectTLS
+	return admitted{full, cc, tls}, nil
 }

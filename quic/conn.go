@@ -37,6 +37,7 @@ type Conn struct {
 	closing bool          // Close waits for acknowledgements, and no new data is accepted
 	over    bool          // the core has closed
 	drained bool          // the core is drained, but the Endpoint has not been notified
+	tls     *preparedTLS  // until the handshake is complete or the connection has ended
 	// driving and queued are the connection's state between the core and the socket: see
 	// conn_drive.go. inQueue belongs to the Endpoint's send queue.
 	driving, queued bool
@@ -47,7 +48,6 @@ type Conn struct {
 	// core's.
 	override error
 	sendErr  error // of the last train that was sent
-	icmpErr  error // reported by the network during the handshake
 
 	streams map[StreamID]*Stream
 	// incoming contains the peer's streams that AcceptStream has not returned. Here and below, index 1 is

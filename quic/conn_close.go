@@ -100,10 +100,18 @@ func (c *Conn) discard() {
 	c.over, c.err = true, ErrEndpointClosed
 	c.mu.Unlock()
 	c.setEnded()
-	if c.dialed != nil {
-		c.dialed.tls.Close()
-	}
+	c.releaseTLS()
 	c.notify(ConnEnded)
+}
+
+// releaseTLS releases the configuration that a handshake that has ended began with. A session does not need it any more: a
+// ticket that arrives later is dropped if nothing else holds the configuration. No lock is held.
+func (c *Conn) releaseTLS() {
+	c.mu.Lock()
+	p := c.tls
+	c.tls = nil
+	c.mu.Unlock()
+	p.Close()
 }
 
 // waitSent waits until the connection is idle, which means that its last packet has been sent. Connections

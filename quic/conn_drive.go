@@ -330,20 +330,19 @@ func (c *Conn) report(out *outcome) {
 			c.ep.log.Debug("quic: connection closed", "remote", c.RemoteAddr(), "err", c.err)
 		}
 		c.ep.notePanic(c.RemoteAddr(), c.err)
+		c.releaseTLS()
 		c.setEnded()
 		c.notify(ConnEnded)
 	}
 	if out.drained {
 		out.drained = false
-		if c.dialed != nil {
-			c.dialed.tls.Close()
-		}
 		c.endPaths()
 		c.ep.remove(c)
 	}
 }
 
 func (c *Conn) reportConnected() {
+	c.releaseTLS()
 	c.setComplete()
 	c.noteComplete()
 	c.notify(ConnEstablished)

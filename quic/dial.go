@@ -94,7 +94,7 @@ func (e *Endpoint) dialShared(ctx context.Context, addr string, cfg *Config, ear
 	if err != nil {
 		return nil, err
 	}
-	full := e.cfg
+	full := e.tls.own.Load().cfg
 	if cfg != nil {
 		own := *cfg
 		if own.Provider != nil && !same(own.Provider, e.cfg.Provider) {
@@ -217,7 +217,8 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 		return nil, fmt.Errorf("quic: %w", err)
 	}
 	c := newConn(context.Background(), e, k, cfg, false)
-	c.dialed = &dialed{tls: prepared, tokens: store, server: server, ready: make(chan struct{}), unanswered: mode.unanswered, classical: mode.classical}
+	c.tls = prepared
+	c.dialed = &dialed{tokens: store, server: server, ready: make(chan struct{}), unanswered: mode.unanswered, classical: mode.classical}
 	c.notify(ConnBegun)
 	if err := e.add(c, nil); err != nil {
 		c.discard()
@@ -234,7 +235,6 @@ func (e *Endpoint) dialOnce(ctx context.Context, remote netip.AddrPort, host str
 
 // dialed is what a client's connection needs and a server's does not.
 type dialed struct {
-	tls    *preparedTLS            // closed with the connection
 	tokens tlsprovider.ClientStore // nil if tokens are not kept
 	server string                  // its name in the keys of tokens
 	ready  chan struct{}           // closed when early data can be sent
@@ -242,6 +242,7 @@ type dialed struct {
 
 	unanswered *unanswered // see dial_fallback.go
 	classical  bool
+	icmpErr    error // reported by the network during the handshake
 }
 
 // awaitHandshake waits until the handshake of a client is complete or has failed or, if early is set, until early data
@@ -291,15 +292,13 @@ func (e *Endpoint) checkDial(cfg *Config, early bool) error {
 	if err := checkProtos(tls); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	listens := e.serverC != nil
-	e.mu.Unlock()
+	own := e.tls.own.Load().cfg
 	switch {
 	case cfg.GreaseFixedBit && e.nonQUIC.limit > 0:
 		return errGreasedNonQUIC
 	case early && !tls.EarlyData:
 		return errEarlyDataOff
-	case listens && tls == e.cfg.TLS && tls != e.cfg.ClientTLS && len(tls.Certificates) > 0:
+	case e.serving.Load() != nil && tls == own.TLS && tls != own.ClientTLS && len(tls.Certificates) > 0:
 		return errors.New("quic: Config.TLS.Certificates are a server's on an Endpoint that listens: set Config.ClientTLS to dial, with the certificates that servers may see, if any")
 	}
 	return nil

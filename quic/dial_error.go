@@ -51,7 +51,7 @@ func (c *Conn) dialError(remote netip.AddrPort, host string, err error) error {
 	case errors.As(err, &refused): // the error is complete
 	case errors.As(err, &te):
 		if alert, ok := te.Code.Alert(); ok && te.Remote && tlsprovider.Alert(alert) == tlsprovider.AlertNoApplicationProtocol {
-			e.detail = fmt.Sprintf("this client offers %q", nextProtos(c.cfg.TLS))
+			e.detail = fmt.Sprintf("this client offers %q", nextProtos(c.cfg.dialTLS()))
 		}
 	case errors.Is(err, ErrEndpointClosed), errors.Is(err, ErrStatelessReset):
 	default:
@@ -113,7 +113,7 @@ func (c *Conn) handleICMP(icmp udp.ICMPError) {
 		c.mu.Unlock()
 		return
 	}
-	c.icmpErr = icmp.Err
+	c.dialed.icmpErr = icmp.Err
 	c.mu.Unlock()
 	if errors.Is(icmp.Err, syscall.ECONNREFUSED) {
 		c.abort(&refusedError{icmp.Err}, uint64(NoError))
@@ -123,7 +123,7 @@ func (c *Conn) handleICMP(icmp udp.ICMPError) {
 func (c *Conn) icmpError() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.icmpErr
+	return c.dialed.icmpErr
 }
 
 // A refusedError is an ICMP message that reports that nothing listens on the peer's port.

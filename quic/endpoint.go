@@ -40,9 +40,8 @@ type Endpoint struct {
 	conns   map[core.ConnRef]*Conn
 	ended   TrafficStats // of connections that are gone
 	lastRef core.ConnRef
-	serverC *core.Config // for accepted connections; set by Listen
-	noMore  bool         // no connection may be added
-	empty   waitList     // Shutdown waits here for conns to become empty
+	noMore  bool     // no connection may be added
+	empty   waitList // Shutdown waits here for conns to become empty
 	// tokenStore keeps the tokens of dialed connections whose Config has no TokenStore. Dial makes it.
 	tokenStore tlsprovider.ClientStore
 }
@@ -57,6 +56,7 @@ type common struct {
 
 	pool                   tlsPool
 	tls                    tlsConfigs
+	serving                atomic.Pointer[serving] // for accepted connections; nil before Listen
 	resetKey               tlsprovider.ResetKey
 	tokens                 tokenKeys
 	usedTokens             usedOnce
@@ -190,27 +190,24 @@ func (e *Endpoint) Listen() (*Listener, error) {
 	if !e.listener.CompareAndSwap(nil, l) {
 		return nil, errors.New("quic: the endpoint is already listening")
 	}
-	for _, m := range e.loops {
-		if err := m.accepts(); err != nil {
-			l.stop(err)
-			return nil, err
-		}
+	err := e.serve()
+	for i := 0; err == nil && i < len(e.loops); i++ {
+		err = e.loops[i].accepts()
+	}
+	if err != nil {
+		l.stop(err)
+		return nil, err
 	}
 	return l, nil
 }
 
 // accepts lets a loop accept connections for the Listener.
 func (e *Endpoint) accepts() error {
-	cc, err := e.serverConfig()
-	if err != nil {
-		return err
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.noMore {
 		return ErrEndpointClosed
 	}
-	e.serverC = cc
 	e.core.SetAccept(true) // permanently: clients that arrive after Listener.Close are refused
 	return nil
 }

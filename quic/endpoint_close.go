@@ -74,6 +74,7 @@ func (e *Endpoint) closeBecause(cause error) error {
 			m.mu.Unlock()
 		}
 		e.tls.close()
+		e.serving.Swap(nil).Close()
 		e.closeKeys()
 		e.qlogs.wait(ctx)
 		close(e.done)

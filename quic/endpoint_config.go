@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"sync"
 
 	"github.com/pqquic/pqquic/quic/internal/core"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -13,186 +12,6 @@ import (
 	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
-
-// tlsConfigs prepares each TLS configuration of an Endpoint once. It keeps the Endpoint's own
-// configurations permanently. Of the configurations from GetTLSConfig and Dial, it keeps those that were
-// used last, because a program may make a new one when its certificates change, or for each connection.
-type tlsConfigs struct {
-	provider  tlsprovider.Provider
-	own       *tlsprovider.Config
-	ownClient *tlsprovider.Config // the Endpoint's own, for dialing
-	deferred  *tlsprovider.Config // own, for a server whose certificates GetTLSConfig supplies
-
-	mu      sync.Mutex
-	uses    uint64                             // number of uses so far
-	last    map[clientKind]*tlsprovider.Config // last configuration from GetTLSConfig without TicketKeys
-	servers map[*tlsprovider.Config]*preparedTLS
-	clients map[*tlsprovider.Config]*preparedTLS
-}
-
-// A clientKind contains the values by which a server selects its configuration.
-type clientKind struct{ name, proto string }
-
-// A preparedTLS is a prepared configuration.
-type preparedTLS struct {
-	t        *tlsConfigs
-	te       tlsprovider.Endpoint
-	lastUsed uint64
-	users    int  // number of connections that hold it
-	evicted  bool // it is closed when its last user closes it
-}
-
-// Close releases the configuration when a connection no longer needs it.
-func (p *preparedTLS) Close() {
-	p.t.mu.Lock()
-	defer p.t.mu.Unlock()
-	if p.users--; p.users == 0 && p.evicted {
-		p.te.Close()
-	}
-}
-
-func (t *tlsConfigs) init(cfg *Config) {
-	own := cfg.TLS
-	t.provider, t.own, t.ownClient = cfg.Provider, own, cfg.dialTLS()
-	if own.TLS == nil && len(own.Certificates) == 0 {
-		deferred := *own
-		deferred.DeferCertificates = true
-		t.deferred = &deferred
-	}
-	t.servers = make(map[*tlsprovider.Config]*preparedTLS)
-	t.last = make(map[clientKind]*tlsprovider.Config)
-	t.clients = make(map[*tlsprovider.Config]*preparedTLS)
-}
-
-// server prepares a configuration from Config.TLS or GetTLSConfig. RequirePQ and RequirePQAuth of Config.TLS apply to both.
-func (t *tlsConfigs) server(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, err := t.prepare(t.servers, maxTLSConfigs, cfg, func(cfg *tlsprovider.Config) (tlsprovider.Endpoint, error) {
-		if t.own.RequirePQ && !cfg.RequirePQ || t.own.RequirePQAuth && !cfg.RequirePQAuth {
-			strict := *cfg
-			strict.RequirePQ = cfg.RequirePQ || t.own.RequirePQ
-			strict.RequirePQAuth = cfg.RequirePQAuth || t.own.RequirePQAuth
-			cfg = &strict
-		}
-		return t.provider.NewServer(cfg)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return p.te, nil
-}
-
-// client returns a client's configuration. The caller must close it.
-func (t *tlsConfigs) client(cfg *tlsprovider.Config) (*preparedTLS, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, err := t.prepare(t.clients, maxClientTLS, cfg, t.provider.NewClient)
-	if err != nil {
-		return nil, err
-	}
-	p.users++
-	return p, nil
-}
-
-// clientOnce is like client for a configuration that no other connection will have.
-func (t *tlsConfigs) clientOnce(cfg *tlsprovider.Config) (*preparedTLS, error) {
-	te, err := t.provider.NewClient(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("quic: %w", err)
-	}
-	return &preparedTLS{t: t, te: te, users: 1, evicted: true}, nil
-}
-
-// prepare returns the prepared configuration for cfg. mu is held.
-func (t *tlsConfigs) prepare(
-	known map[*tlsprovider.Config]*preparedTLS, limit int, cfg *tlsprovider.Config,
-	make func(*tlsprovider.Config) (tlsprovider.Endpoint, error),
-) (*preparedTLS, error) {
-	t.uses++
-	if p, ok := known[cfg]; ok {
-		p.lastUsed = t.uses
-		return p, nil
-	}
-	te, err := make(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("quic: %w", err)
-	}
-	if len(known) >= limit {
-		t.evict(known)
-	}
-	p := &preparedTLS{t: t, te: te, lastUsed: t.uses}
-	known[cfg] = p
-	return p, nil
-}
-
-// SetTicketKeys replaces the TicketKeys of Config.TLS for new handshakes. To rotate the keys of a fleet, first append
-// the new key on every server, then move it to the front on every server, and later remove the old one. It does not
-// affect configurations of GetTLSConfig: return a new one instead.
-func (e *Endpoint) SetTicketKeys(keys [][]byte) error {
-	if isClosed(e.closed) {
-		return ErrEndpointClosed
-	}
-	cfg := e.tls.own
-	if e.tls.deferred != nil {
-		return errors.New("quic: SetTicketKeys of an Endpoint without Config.TLS.Certificates: return a Config with other TicketKeys from GetTLSConfig")
-	}
-	te, err := e.tls.server(cfg)
-	if err != nil {
-		return err
-	}
-	if err := te.SetTicketKeys(keys); err != nil {
-		return fmt.Errorf("quic: %w", err)
-	}
-	return nil
-}
-
-// losesTickets reports whether cfg generates its own ticket keys and replaces a configuration that an
-// earlier client of the same kind received. It remembers a bounded number of kinds.
-func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovider.Config) bool {
-	if cfg.DisableTickets || len(cfg.TicketKeys) > 0 {
-		return false
-	}
-	key := clientKind{name: hello.ServerName}
-	if len(hello.ALPN) > 0 {
-		key.proto = hello.ALPN[0]
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	last, known := t.last[key]
-	if known || len(t.last) < maxClientKinds {
-		t.last[key] = cfg
-	}
-	return known && last != cfg
-}
-
-// evict removes the least recently used configuration. Its sessions and the connections that hold it are
-// not affected. If a server's session is about to start with a configuration that was prepared
-// maxTLSConfigs preparations ago, its handshake fails as if GetTLSConfig had failed.
-func (t *tlsConfigs) evict(known map[*tlsprovider.Config]*preparedTLS) {
-	var oldest *tlsprovider.Config
-	for cfg, p := range known {
-		if cfg != t.own && cfg != t.ownClient && cfg != t.deferred && (oldest == nil || p.lastUsed < known[oldest].lastUsed) {
-			oldest = cfg
-		}
-	}
-	p := known[oldest]
-	delete(known, oldest)
-	if p.evicted = true; p.users == 0 {
-		p.te.Close()
-	}
-}
-
-func (t *tlsConfigs) close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, m := range []map[*tlsprovider.Config]*preparedTLS{t.servers, t.clients} {
-		for _, p := range m {
-			p.te.Close()
-		}
-		clear(m)
-	}
-}
 
 // coreConfig returns the configuration of the core's Endpoint, which accepts no clients before Listen.
 func (e *Endpoint) coreConfig() *core.EndpointConfig {
@@ -235,25 +54,15 @@ func acceptedVersions(versions []Version) []wire.Version {
 	return wireVersions(versions)
 }
 
-// serverConfig returns the configuration that accepted connections share.
-func (e *Endpoint) serverConfig() (*core.Config, error) {
-	own := e.cfg.TLS
-	if own.DeferCertificates && e.cfg.GetTLSConfig == nil {
-		return nil, errors.New("quic: Config.TLS.DeferCertificates is set, but Config.GetTLSConfig is nil")
+// serverConfig returns the configuration that the loop's accepted connections share.
+func (e *Endpoint) serverConfig(own *ownTLS, te tlsprovider.Endpoint) (cc *core.Config, err error) {
+	cc = e.connConfig(own.cfg, tlsprovider.Server, te, "")
+	if own.cfg.permitsEarlyData() {
+		cc.AcceptEarlyData, cc.TicketIssuer = e.acceptEarlyData, e.ticketIssuer
 	}
-	if e.cfg.GetTLSConfig != nil && e.tls.deferred != nil {
-		own = e.tls.deferred
-	} else if err := checkProtos(own); err != nil {
-		return nil, err
+	if own.cfg.GetTLSConfig != nil {
+		cc.SelectTLS = func(hello *tlsprovider.ClientHello) (core.TLSChoice, error) { return e.selectTLS(own, hello) }
 	}
-	te, err := e.tls.server(own)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.cfg.checkHalfRTT(); err != nil {
-		return nil, err
-	}
-	cc := e.connConfig(e.cfg, tlsprovider.Server, te, "")
 	if cc.PreferredIPv4, err = e.preferred("PreferredIPv4", e.cfg.PreferredIPv4, netip.Addr.Is4); err != nil {
 		return nil, err
 	}
@@ -279,8 +88,8 @@ func (e *Endpoint) preferred(field string, a netip.AddrPort, isFamily func(netip
 	return netip.AddrPortFrom(a.Addr(), local.Port()), nil
 }
 
-// selectTLS runs Config.GetTLSConfig within a TLS job.
-func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, error) {
+// selectTLS runs Config.GetTLSConfig within a TLS job of a connection that has begun with own.
+func (e *Endpoint) selectTLS(own *ownTLS, hello *tlsprovider.ClientHello) (core.TLSChoice, error) {
 	var cfg *tlsprovider.Config
 	err := error(ErrEndpointClosed)
 	e.pool.callUser(func() {
@@ -292,7 +101,7 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 	switch {
 	case err != nil:
 		return core.TLSChoice{}, err
-	case cfg == nil && e.tls.deferred != nil:
+	case cfg == nil && own.deferred():
 		return core.TLSChoice{}, errors.New("quic: GetTLSConfig returned nil and Config.TLS has no certificate")
 	case cfg == nil:
 		return core.TLSChoice{}, nil
@@ -304,11 +113,11 @@ func (e *Endpoint) selectTLS(hello *tlsprovider.ClientHello) (core.TLSChoice, er
 		e.logFault(faultTickets, slog.LevelWarn, "quic: GetTLSConfig returned another Config without TicketKeys: "+
 			"clients cannot resume sessions of the one before", "name", hello.ServerName)
 	}
-	te, err := e.tls.server(cfg)
+	p, err := e.tls.server(cfg)
 	if err != nil {
-		err = fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
+		return core.TLSChoice{}, fmt.Errorf("the Config that GetTLSConfig returned: %w", err)
 	}
-	return core.TLSChoice{TLS: te, NextProtos: nextProtos(cfg), VerifiesClients: cfg.VerifiesClients()}, err
+	return core.TLSChoice{TLS: p.te, NextProtos: nextProtos(cfg), VerifiesClients: cfg.VerifiesClients(), Done: p.Close}, nil
 }
 
 // connConfig converts a Config for the core.
@@ -362,11 +171,5 @@ func (e *Endpoint) connConfig(cfg *Config, side tlsprovider.Side, te tlsprovider
 		cc.TokenKey, cc.Epoch = &e.tokens, e.clock.start.UnixNano()
 	}
 	cc.HalfRTT = side == tlsprovider.Server && cfg.EnableHalfRTT
-	if side == tlsprovider.Server && e.cfg.permitsEarlyData() {
-		cc.AcceptEarlyData, cc.TicketIssuer = e.acceptEarlyData, e.ticketIssuer
-	}
-	if side == tlsprovider.Server && e.cfg.GetTLSConfig != nil {
-		cc.SelectTLS = e.selectTLS
-	}
 	return cc
 }

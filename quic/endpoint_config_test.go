@@ -40,11 +40,13 @@ func TestNewTLSConfigForEveryClient(t *testing.T) {
 		dial("any.example")
 		first, err := w.server.tls.server(made[0])
 		require.NoError(t, err)
-		prepared := []tlsprovider.Endpoint{first}
+		first.Close()
+		prepared := []tlsprovider.Endpoint{first.te}
 		for range maxTLSConfigs + 5 {
-			e, err := w.server.tls.server(fresh())
+			p, err := w.server.tls.server(fresh())
 			require.NoError(t, err)
-			prepared = append(prepared, e)
+			p.Close()
+			prepared = append(prepared, p.te)
 		}
 		closed := len(prepared) - (maxTLSConfigs - 1) // the Endpoint's own is the other one that is kept
 		for i, e := range prepared {
@@ -61,13 +63,16 @@ func TestNewTLSConfigForEveryClient(t *testing.T) {
 		kept := made[len(made)-maxTLSConfigs+10]
 		want, err := w.server.tls.server(kept)
 		require.NoError(t, err)
+		want.Close()
 		for range maxTLSConfigs - 2 {
-			_, err := w.server.tls.server(fresh())
+			p, err := w.server.tls.server(fresh())
 			require.NoError(t, err)
+			p.Close()
 		}
 		got, err := w.server.tls.server(kept)
 		require.NoError(t, err)
 		require.Same(t, want, got)
+		got.Close()
 	})
 }
 

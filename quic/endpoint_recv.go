@@ -148,9 +148,9 @@ func (e *Endpoint) route(t *datagram.Train, v core.Validation, reply []byte) {
 
 // admit makes a connection from a complete ClientHello, or refuses it.
 func (e *Endpoint) admit(in *core.Incoming, reply []byte) {
-	cfg, cc, err := e.admission(in)
+	a, err := e.admission(in)
 	if err == nil {
-		err = e.accept(cfg, cc, in)
+		err = e.accept(a, in)
 	}
 	if err == nil {
 		return
@@ -212,46 +212,50 @@ func (e *Endpoint) admitPostponed() {
 }
 
 // admission decides whether to admit a client before any TLS work.
-func (e *Endpoint) admission(in *core.Incoming) (*Config, *core.Config, error) {
-	e.mu.Lock()
-	cc := e.serverC
-	e.mu.Unlock()
+func (e *Endpoint) admission(in *core.Incoming) (a admitted, err error) {
 	l, isFull := e.listener.Load(), e.numConns.Load() >= int64(e.cfg.MaxConns)
 	switch {
 	case isFull:
 		e.counters.tooMany.Add(1)
-		return nil, nil, errRefused
+		return a, errRefused
 	case l == nil:
-		return nil, nil, errRefused
+		return a, errRefused
 	case l.full():
 		e.counters.backlogFull.Add(1)
 		e.logFault(faultBacklog, slog.LevelWarn, "quic: clients are refused because connections wait for Listener.Accept",
 			"backlog", e.cfg.AcceptBacklog)
-		return nil, nil, errRefused
+		return a, errRefused
 	case e.pool.full():
-		return nil, nil, errBusy
+		return a, errBusy
 	}
-	return e.consult(in, cc)
+	a, ok := e.current()
+	if !ok {
+		return a, errRefused
+	}
+	return e.consult(in, a)
 }
 
 // accept starts a connection. It is delivered to the Listener when its handshake is complete, or earlier if it can be
 // used earlier.
-func (e *Endpoint) accept(cfg *Config, cc *core.Config, in *core.Incoming) error {
+func (e *Endpoint) accept(a admitted, in *core.Incoming) error {
 	ctx, err := e.connContext(in)
 	if err != nil {
+		a.tls.Close()
 		return err
 	}
-	k, err := core.NewServerConn(e.clock.now(), cc, in)
+	k, err := core.NewServerConn(e.clock.now(), a.cc, in)
 	if err != nil {
+		a.tls.Close()
 		return err
 	}
-	c := newConn(ctx, e, k, cfg, true)
+	c := newConn(ctx, e, k, a.cfg, true)
+	c.tls = a.tls
 	c.notify(ConnBegun)
 	if e.add(c, in) != nil {
 		c.discard()
 		return errRefused
 	}
-	c.quickTLS = e.cfg.GetTLSConfig == nil && e.cfg.AcceptEarlyData == nil && isQuick(cfg.TLS, tlsprovider.Server)
+	c.quickTLS = e.cfg.GetTLSConfig == nil && e.cfg.AcceptEarlyData == nil && isQuick(a.cfg.TLS, tlsprovider.Server)
 	c.mu.Lock()
 	c.advance(e.clock.now())
 	return nil

@@ -4,7 +4,9 @@ package quic
 
 import (
 	"log/slog"
+	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -38,33 +40,40 @@ func TestDialWithItsOwnConfigResumes(t *testing.T) {
 }
 
 // An Endpoint that dials with a new configuration each time prepares each one, and closes old ones when
-// their connections have ended.
+// their handshakes have ended.
 func TestDialWithManyConfigs(t *testing.T) {
+	closed := func(e tlsprovider.Endpoint) bool {
+		s, err := e.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
+		if err == nil {
+			s.Close()
+		}
+		return err != nil
+	}
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
-		oldest, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
+		first := clientConfig()
+		w.net.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool { return true })
+		dialed := start(func() error { _, err := w.client.Dial(t.Context(), serverAddr, first); return err })
+		synctest.Wait()
+		held, err := w.client.tls.client(first.TLS)
 		require.NoError(t, err)
-		held := oldest.dialed.tls
+		held.Close()
+		w.net.SetDrop(nil)
 		var prepared []tlsprovider.Endpoint
 		for range maxClientTLS + 1 {
-			conn, err := w.client.Dial(t.Context(), serverAddr, clientConfig())
+			cfg := clientConfig()
+			p, err := w.client.tls.client(cfg.TLS)
 			require.NoError(t, err)
-			prepared = append(prepared, conn.dialed.tls.te)
-			require.NoError(t, conn.Close())
+			_, err = w.client.Dial(t.Context(), serverAddr, cfg)
+			require.NoError(t, err)
+			prepared = append(prepared, p.te)
+			p.Close()
 		}
-		advance(time.Second)
 		for i, e := range prepared {
-			s, err := e.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
-			require.Equal(t, i == 0, err != nil, "of those without a connection, the newest %d stay", maxClientTLS)
-			if err == nil {
-				s.Close()
-			}
+			require.Equal(t, i == 0, closed(e), "of those without a handshake, the newest %d stay", maxClientTLS)
 		}
-		_, err = held.te.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
-		require.NoError(t, err, "a connection holds it")
-		require.NoError(t, oldest.Close())
-		advance(time.Second)
-		_, err = held.te.NewSession(tlsprovider.SessionParams{Version: 1, ServerName: "localhost"})
-		require.ErrorContains(t, err, "closed")
+		require.False(t, closed(held.te), "a handshake holds it")
+		require.NoError(t, <-dialed)
+		require.True(t, closed(held.te))
 	})
 }
 

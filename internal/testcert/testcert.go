@@ -1,4 +1,4 @@
-// Package testcert makes self-signed certificates for tests and benchmarks, in the forms that crypto/tls,
+// Package testcert makes certificates for tests and benchmarks, in the forms that crypto/tls,
 // other QUIC stacks and this module's providers take.
 package testcert
 
@@ -21,7 +21,7 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A Certificate is a self-signed certificate with its private key. Its fields are read-only.
+// A Certificate is a certificate with its private key. Its fields are read-only.
 type Certificate struct {
 	X509   *x509.Certificate
 	Key    crypto.Signer
@@ -37,7 +37,15 @@ func New(names ...string) *Certificate {
 }
 
 // ForKey is New for a given private key.
-func ForKey(key crypto.Signer, names ...string) *Certificate {
+func ForKey(key crypto.Signer, names ...string) *Certificate { return issue(key, nil, names) }
+
+// Issue returns a certificate for key that c's key has signed.
+func (c *Certificate) Issue(key crypto.Signer, names ...string) *Certificate {
+	return issue(key, c, names)
+}
+
+// issue returns a certificate of an authority, or a self-signed one if that is nil.
+func issue(key crypto.Signer, by *Certificate, names []string) *Certificate {
 	subject := pkix.Name{CommonName: "pqquic test"}
 	if len(names) > 0 {
 		subject.CommonName = names[0]
@@ -56,7 +64,11 @@ func ForKey(key crypto.Signer, names ...string) *Certificate {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	parent, signer := template, key
+	if by != nil {
+		template.IsCA, parent, signer = false, by.X509, by.Key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	check(err)
 	cert, err := x509.ParseCertificate(der)
 	check(err)

@@ -118,4 +118,6 @@ type TLSChoice struct {
 	NextProtos []string
 	// VerifiesClients reports whether TLS verifies clients, which excludes Config.HalfRTT.
 	VerifiesClients bool
+	// Done, if set, is called when the session has begun to use TLS, or has failed.
+	Done func()
 }

@@ -233,6 +233,9 @@ func (e *Endpoint) Close() {
 // SetAccept sets whether the Endpoint serves clients from now on. Otherwise it only routes.
 func (e *Endpoint) SetAccept(accept bool) { e.cfg.Accept = accept }
 
+// SetEarlyData changes EndpointConfig.EarlyData.
+func (e *Endpoint) SetEarlyData(permitted bool) { e.cfg.EarlyData = permitted }
+
 func (e *Endpoint) clamp(now monotime.Time) {
 	if now.After(e.now) {
 		e.now = now

@@ -140,12 +140,21 @@ func (j *TLSJob) handle(events []tlsprovider.Event, err error) {
 		if hello == nil || err != nil {
 			break
 		}
-		var d tlsprovider.Decision
-		if d, err = j.decide(hello); err == nil {
-			events, err = j.session.Continue(d)
-		}
+		events, err = j.answer(hello)
 	}
 	j.err = err
+}
+
+// answer decides about a ClientHello and continues the handshake.
+func (j *TLSJob) answer(hello *tlsprovider.ClientHello) ([]tlsprovider.Event, error) {
+	d, done, err := j.decide(hello)
+	if done != nil {
+		defer done() // also if the provider panics
+	}
+	if err != nil {
+		return nil, err
+	}
+	return j.session.Continue(d)
 }
 
 func (j *TLSJob) add(kind tlsprovider.EventKind, level tlsprovider.Level, data []byte) {
@@ -169,10 +178,10 @@ func (j *TLSJob) takeKeys(level tlsprovider.Level) error {
 	return err
 }
 
-// decide chooses the configuration for a ClientHello.
-func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, error) {
+// decide chooses the configuration for a ClientHello. done, if not nil, must be called after Continue.
+func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (d tlsprovider.Decision, done func(), err error) {
 	j.version, j.params = j.cfg.chooseVersion(j.version, hello.TransportParameters, j.params)
-	d := tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
+	d = tlsprovider.Decision{TransportParameters: j.params, Version: uint32(j.version)}
 	if j.cfg.AcceptEarlyData != nil {
 		d.TicketData = j.cfg.ticketData(j.params)
 		d.AcceptEarlyData = func(o *tlsprovider.EarlyDataOffer) bool { return j.cfg.acceptEarlyData(o, d.TicketData) }
@@ -181,9 +190,9 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 	if j.cfg.SelectTLS != nil {
 		choice, err := j.cfg.SelectTLS(hello)
 		if err != nil {
-			return d, selectionError(err)
+			return d, nil, selectionError(err)
 		}
-		d.Endpoint = choice.TLS
+		d.Endpoint, done = choice.TLS, choice.Done
 		j.halfRTT = j.halfRTT && !choice.VerifiesClients
 		if choice.NextProtos != nil {
 			protos = choice.NextProtos
@@ -193,14 +202,14 @@ func (j *TLSJob) decide(hello *tlsprovider.ClientHello) (tlsprovider.Decision, e
 		for _, theirs := range hello.ALPN {
 			if ours == theirs {
 				d.ALPN = ours
-				return d, nil
+				return d, done, nil
 			}
 		}
 	}
 	// "When using ALPN, endpoints MUST immediately close a connection [...] with a
 	// no_application_protocol TLS alert [...] if an application protocol is not negotiated."
 	// https://www.rfc-editor.org/rfc/rfc9001#section-8.1-2
-	return d, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol,
+	return d, done, &tlsprovider.Error{Alert: tlsprovider.AlertNoApplicationProtocol,
 		Err: fmt.Errorf("no common application protocol: the client offers %q, the server has %q", hello.ALPN, protos)}
 }
 
