@@ -178,12 +178,17 @@ func (cc *ClientConn) closeIfIdle() {
 	r.mu.Lock()
 	isIdle := r.active == 0
 	r.mu.Unlock()
-	if !isIdle {
-		return
+	if isIdle {
+		cc.retire()
 	}
+}
+
+// retire closes the connection when it has no requests, which may be now. It accepts no further ones.
+func (cc *ClientConn) retire() {
 	cc.closeToNew()
+	r := &cc.reqs
 	r.mu.Lock()
-	isIdle = r.active == 0 // otherwise release closes the connection
+	isIdle := r.active == 0 // otherwise release closes the connection
 	r.mu.Unlock()
 	if isIdle {
 		cc.closeGracefully()

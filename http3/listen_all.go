@@ -75,7 +75,7 @@ func (d *DualServer) Serve(l net.Listener, pc net.PacketConn, certFile, keyFile 
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	d.H3.addListener(h3) // before the first response over TCP. If the server is closed already, serveOwn reports it
+	d.H3.addListener(h3, true) // before the first response over TCP. If the server is closed already, serveOwn reports it
 	errs := make(chan error, 2)
 	go func() { errs <- d.H3.serveOwn(h3) }()
 	go func() { errs <- d.TCP.ServeTLS(l, certFile, keyFile) }()

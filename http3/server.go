@@ -89,8 +89,9 @@ type Server struct {
 	config *connConfig
 
 	mu        sync.Mutex
-	isClosing bool // Shutdown or Close was called
-	listeners map[*quic.Listener]bool
+	isClosing bool                    // Shutdown or Close was called
+	listeners map[*quic.Listener]bool // true for those that the Server has made
+	replaced  *tlsprovider.Config     // by SetTLS
 	conns     map[*serverConn]struct{}
 	empty     chan struct{} // closed when a closing server has no connection; nil before
 }
@@ -190,6 +191,8 @@ func (s *Server) listen(pc net.PacketConn) (*quic.Listener, error) {
 
 // serveOwn serves the connections of a Listener that the Server has made.
 func (s *Server) serveOwn(l *quic.Listener) error {
+	s.addListener(l, true)
+	s.useReplaced(l)
 	err := s.ServeListener(l)
 	if s.closing() {
 		<-s.drained() // Shutdown and Close end the connections; the socket is theirs until then
@@ -200,7 +203,7 @@ func (s *Server) serveOwn(l *quic.Listener) error {
 // ServeListener serves the connections of a Listener, whose configuration must have the protocol "h3". It returns when the Listener
 // or the Server is closed. Shutdown and Close close the Listener, but not its Endpoint.
 func (s *Server) ServeListener(l *quic.Listener) error {
-	if !s.addListener(l) {
+	if !s.addListener(l, false) {
 		return errors.Join(ErrServerClosed, l.Close())
 	}
 	defer func() {
@@ -222,8 +225,9 @@ func (s *Server) ServeListener(l *quic.Listener) error {
 	}
 }
 
-// addListener notes that the Server listens on l, and reports whether it may. It may be called again for the same Listener.
-func (s *Server) addListener(l *quic.Listener) bool {
+// addListener notes that the Server listens on l, and reports whether it may. It may be called again for the same Listener. isOwn
+// means that the Server has made l.
+func (s *Server) addListener(l *quic.Listener, isOwn bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.isClosing {
@@ -232,7 +236,7 @@ func (s *Server) addListener(l *quic.Listener) bool {
 	if s.listeners == nil {
 		s.listeners = make(map[*quic.Listener]bool)
 	}
-	s.listeners[l] = true
+	s.listeners[l] = s.listeners[l] || isOwn
 	return true
 }
 

@@ -4,8 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/pqquic/pqquic/quic"
+	"github.com/pqquic/pqquic/tlsprovider"
 )
 
 // maxStreams is the number of requests that a client may have in progress, unless Server.QUIC sets it.
@@ -53,16 +55,75 @@ func (s *Server) quicConfig() (*quic.Config, error) {
 		return nil, errors.New("http3: a Server needs TLSConfig or TLS")
 	}
 	if own != nil {
-		withProto := *own
-		withProto.NextProtos = []string{NextProto}
-		withProto.EarlyData = withProto.EarlyData || s.EarlyData
-		c.TLS = &withProto
+		c.TLS = s.withProto(own)
 	}
 	if s.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
 	nameSchemas(&c)
 	return &c, checkUniStreams(&c)
+}
+
+// withProto returns a configuration for HTTP/3.
+func (s *Server) withProto(cfg *tlsprovider.Config) *tlsprovider.Config {
+	own := *cfg
+	own.NextProtos = []string{NextProto}
+	own.EarlyData = own.EarlyData || s.EarlyData
+	return &own
+}
+
+// SetTLS replaces the TLS configuration of a Server that serves, on all sockets that it has opened or was passed to Serve, and
+// that it will. Requests and handshakes in progress are not affected: see quic.Endpoint.SetTLS. NextProtos of cfg are not used.
+// If SetTLS returns an error, nothing has changed. Functions of Server.TLSConfig that choose a certificate or a configuration
+// are still asked first. Listeners passed to ServeListener belong to the caller.
+func (s *Server) SetTLS(cfg *tlsprovider.Config) error {
+	if cfg == nil {
+		return errors.New("http3: SetTLS with a configuration that is nil")
+	}
+	own := s.withProto(cfg)
+	done := make(map[*quic.Listener]bool)
+	for {
+		l, err := s.nextToReplace(own, done)
+		if l == nil || err != nil {
+			return err
+		}
+		done[l] = true
+		if err := l.Endpoint().SetTLS(own); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err // of the first one: they have the same provider
+		}
+	}
+}
+
+// nextToReplace returns a Listener that SetTLS has not handled, or nil. Listeners that are made later use own, once it is known to
+// be valid.
+func (s *Server) nextToReplace(own *tlsprovider.Config, done map[*quic.Listener]bool) (*quic.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isClosing {
+		return nil, fmt.Errorf("%w: %w", ErrServerClosed, net.ErrClosed)
+	}
+	if len(done) > 0 {
+		s.replaced = own
+	}
+	for l, isOwn := range s.listeners {
+		if isOwn && !done[l] {
+			return l, nil
+		}
+	}
+	if len(done) == 0 {
+		return nil, errors.New("http3: SetTLS of a Server that does not serve: set TLS")
+	}
+	return nil, nil
+}
+
+// useReplaced lets a Listener that was added use the configuration of SetTLS. That fails only if its Endpoint is closed.
+func (s *Server) useReplaced(l *quic.Listener) {
+	s.mu.Lock()
+	cfg := s.replaced
+	s.mu.Unlock()
+	if cfg != nil {
+		_ = l.Endpoint().SetTLS(cfg)
+	}
 }
 
 // tlsState returns the state of a connection in the form of crypto/tls.

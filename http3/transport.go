@@ -68,9 +68,10 @@ type Transport struct {
 
 	once   sync.Once
 	config *connConfig
-	dialer dialConfig
+	tokens tlsprovider.ClientStore // if QUIC has none
 
 	mu       sync.Mutex
+	dialer   dialConfig
 	isClosed bool
 	conns    map[route]*pooled
 	settings map[string]*frame.List // of servers, for early data

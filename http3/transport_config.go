@@ -11,21 +11,59 @@ import (
 	"github.com/pqquic/pqquic/tlsprovider"
 )
 
-// A dialConfig is what a Transport passes to quic.Dial.
+// A dialConfig is what a Transport passes to quic.Dial. SetTLS replaces it.
 type dialConfig struct {
 	base quic.Config
 	err  error
 	// hasName is set if the user has chosen the name that is verified.
 	hasName bool
+	store   tlsprovider.ClientStore // the Transport's own, or nil
 }
 
 // prepare makes what the connections have in common, once.
 func (t *Transport) prepare() {
 	t.once.Do(func() {
 		t.config = t.newConnConfig()
-		t.dialer.base, t.dialer.err = t.quicConfig()
-		t.dialer.hasName = t.dialer.base.ServerName != "" || t.TLSClientConfig != nil && t.TLSClientConfig.ServerName != ""
+		t.tokens = tlsprovider.NewClientStore(0, 0)
+		d, err := t.quicConfig(nil, nil)
+		d.err = err
+		t.dialer = d
 	})
+}
+
+// SetTLS replaces the TLS configuration, with the effect of quic.Endpoint.SetTLS: the requests that follow use connections
+// that are dialed with cfg, whose NextProtos are not used, and requests in progress keep theirs. If it returns an error, nothing
+// has changed. It must not be used with Dial functions that ignore their configuration.
+func (t *Transport) SetTLS(cfg *tlsprovider.Config) error {
+	if cfg == nil {
+		return errors.New("http3: SetTLS with a configuration that is nil")
+	}
+	t.prepare()
+	t.mu.Lock()
+	store := t.dialer.store
+	t.mu.Unlock()
+	d, err := t.quicConfig(cfg, store)
+	if err == nil {
+		err = quic.CheckDial(&d.base)
+	}
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.dialer = d
+	old := t.conns
+	t.conns = nil // those that are being dialed are closed when they are ready, and their requests dial again
+	var conns []*ClientConn
+	for _, p := range old {
+		if p.cc != nil {
+			conns = append(conns, p.cc)
+		}
+	}
+	t.mu.Unlock()
+	for _, cc := range conns {
+		cc.retire()
+	}
+	return nil
 }
 
 // defaultMaxHeader is what net/http's HTTP/2 accepts.
@@ -57,11 +95,12 @@ func (t *Transport) newConnConfig() *connConfig {
 // https://www.rfc-editor.org/rfc/rfc9114#section-5.1-2
 const keepAlive = 10 * time.Second
 
-// quicConfig returns the configuration of connections.
-func (t *Transport) quicConfig() (quic.Config, error) {
-	c := quic.Config{KeepAlivePeriod: keepAlive}
+// quicConfig sets the configuration of connections. If own is nil, TLS is that of the Transport's fields.
+func (t *Transport) quicConfig(own *tlsprovider.Config, store tlsprovider.ClientStore) (d dialConfig, err error) {
+	c := &d.base
+	c.KeepAlivePeriod = keepAlive
 	if t.QUIC != nil {
-		c = *t.QUIC
+		*c = *t.QUIC
 		if c.KeepAlivePeriod == 0 {
 			c.KeepAlivePeriod = keepAlive
 		}
@@ -69,38 +108,49 @@ func (t *Transport) quicConfig() (quic.Config, error) {
 	if t.Provider != nil {
 		c.Provider = t.Provider
 	}
-	own := t.TLS
-	switch {
-	case own != nil && t.TLSClientConfig != nil:
-		return c, errors.New("http3: Transport.TLS and Transport.TLSClientConfig are both set")
-	case t.TLSClientConfig != nil:
-		var err error
-		if own, err = tlsprovider.FromTLSConfig(t.TLSClientConfig); err != nil {
-			return c, err
+	if own == nil {
+		if own, err = t.ownTLS(c); err != nil {
+			return d, err
 		}
-	case own == nil && c.ClientTLS != nil:
-		own = c.ClientTLS
-	case own == nil && c.TLS != nil:
-		own = c.TLS
-	case own == nil:
-		own = new(tlsprovider.Config)
 	}
 	prepared := *own
 	prepared.NextProtos = []string{NextProto}
 	hasCache := prepared.TLS != nil && prepared.TLS.ClientSessionCache != nil
 	if prepared.ClientStore == nil && !hasCache && !prepared.DisableTickets { // quic.Dial would forget the sessions
-		prepared.ClientStore = tlsprovider.NewClientStore(0, 0)
+		if store == nil {
+			store = tlsprovider.NewClientStore(0, 0)
+		}
+		prepared.ClientStore = store
 	}
+	d.store = store
 	prepared.EarlyData = prepared.EarlyData || hasZeroRTT(c.Provider) && !prepared.DisableTickets
 	if c.TokenStore == nil {
-		c.TokenStore = tlsprovider.NewClientStore(0, 0)
+		c.TokenStore = t.tokens
 	}
 	c.TLS, c.ClientTLS = &prepared, nil
+	d.hasName = c.ServerName != "" || prepared.TLS != nil && prepared.TLS.ServerName != ""
 	if t.EnableDatagrams && c.MaxDatagramFrameSize == 0 {
 		c.MaxDatagramFrameSize = 1<<16 - 1
 	}
-	nameSchemas(&c)
-	return c, checkUniStreams(&c)
+	nameSchemas(c)
+	return d, checkUniStreams(c)
+}
+
+// ownTLS returns the TLS configuration that the Transport's fields name.
+func (t *Transport) ownTLS(c *quic.Config) (*tlsprovider.Config, error) {
+	switch {
+	case t.TLS != nil && t.TLSClientConfig != nil:
+		return nil, errors.New("http3: Transport.TLS and Transport.TLSClientConfig are both set")
+	case t.TLSClientConfig != nil:
+		return tlsprovider.FromTLSConfig(t.TLSClientConfig)
+	case t.TLS != nil:
+		return t.TLS, nil
+	case c.ClientTLS != nil:
+		return c.ClientTLS, nil
+	case c.TLS != nil:
+		return c.TLS, nil
+	}
+	return new(tlsprovider.Config), nil
 }
 
 // hasZeroRTT reports whether a provider, of which nil means crypto/tls, supports early data.
@@ -109,14 +159,17 @@ func hasZeroRTT(p tlsprovider.Provider) bool { return p == nil || p.Capabilities
 // dialConfig returns the configuration of a connection.
 func (t *Transport) dialConfig(to route) (*quic.Config, error) {
 	t.prepare()
-	if t.dialer.err != nil {
-		return nil, t.dialer.err
+	t.mu.Lock()
+	d := t.dialer
+	t.mu.Unlock()
+	if d.err != nil {
+		return nil, d.err
 	}
-	c := t.dialer.base
+	c := d.base
 	// "Upon receiving a server certificate in the TLS handshake, the client MUST verify that the certificate is an acceptable match
 	// for the URI's origin server using the process described in Section 4.3.4 of [HTTP]."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-3.1-2
-	if (t.Dial != nil || to.dial != to.origin) && !t.dialer.hasName { // otherwise, quic.Dial does the same
+	if (t.Dial != nil || to.dial != to.origin) && !d.hasName { // otherwise, quic.Dial does the same
 		host, _, err := net.SplitHostPort(to.origin)
 		if err != nil {
 			return nil, err

@@ -181,6 +181,8 @@ func (t *Transport) dialed(to route, p *pooled, cc *ClientConn, err error) {
 	case t.isClosed:
 		p.err = ErrTransportClosed
 		go cc.Close()
+	case t.conns[to] != p: // SetTLS was called
+		go cc.Close()
 	default:
 		go cc.whenUnusable(func() {
 			t.mu.Lock()

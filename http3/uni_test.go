@@ -227,7 +227,7 @@ func TestTooFewUniStreams(t *testing.T) {
 		cfg := &quic.Config{MaxIncomingUniStreams: n}
 		_, err := (&Server{QUIC: cfg, TLS: own}).quicConfig()
 		require.Equal(t, ok, err == nil, "%d: %v", n, err)
-		_, err = (&Transport{QUIC: cfg}).quicConfig()
+		_, err = (&Transport{QUIC: cfg}).quicConfig(nil, nil)
 		require.Equal(t, ok, err == nil, "%d: %v", n, err)
 	}
 	s := serve(t, nil, http.HandlerFunc(echo), nil)

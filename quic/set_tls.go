@@ -99,6 +99,23 @@ func (e *Endpoint) SetClientTLS(cfg *tlsprovider.Config) error {
 	return e.replaceTLS(func(c *Config) { c.ClientTLS = cfg }, false)
 }
 
+// CheckDial returns the error with which every Dial with cfg would fail because of cfg itself, or nil. It does not dial.
+// A program that replaces the cfg of its calls of the function Dial can thereby keep the old one if the new one is not valid.
+func CheckDial(cfg *Config) error {
+	full, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	if err := checkProtos(full.dialTLS()); err != nil {
+		return err
+	}
+	p, err := newPreparedTLS(func() (tlsprovider.Endpoint, error) { return full.Provider.NewClient(full.dialTLS()) })
+	if err == nil {
+		p.Close()
+	}
+	return err
+}
+
 var errNilTLS = errors.New("quic: the configuration is nil")
 
 // A tlsChange is a replacement of what the Endpoint does by itself: its own configurations, or that it begins to listen.
