@@ -26,7 +26,7 @@ type Config struct {
 	Provider tlsprovider.Provider
 
 	// TLS configures the handshake. NextProtos must name at least one protocol; a server needs
-	// Certificates, unless GetTLSConfig returns them.
+	// Certificates, unless GetTLSConfig returns them. Endpoint.SetTLS replaces it.
 	TLS *tlsprovider.Config
 	// ClientTLS, if set, replaces TLS for connections that are dialed. An Endpoint that listens
 	// with Certificates in TLS refuses to dial without it: those Certificates are a server's,
@@ -238,7 +238,8 @@ type Config struct {
 	// GetConfigForClient, if set, selects the configuration of a client's connection before any TLS work is done for
 	// it: windows, limits on streams and datagrams, timeouts, congestion control and, if its TLS is not nil, TLS. The
 	// fields that concern the Endpoint have no effect in it: those with limits of the Endpoint, addresses, loops,
-	// secrets, tokens, and the callbacks of a server. Its Provider must be nil or the Endpoint's. If Config.TLS sets
+	// secrets, tokens, and the callbacks of a server. Its Provider must be nil or the Endpoint's. If its TLS is nil, it follows
+	// Endpoint.SetTLS. If Config.TLS sets
 	// RequirePQ or RequirePQAuth, that applies as well. Nil means the Endpoint's own Config. Errors are treated like those of Accept,
 	// after which it is called, and it must not block either. Each connection then has about 2 kB more.
 	GetConfigForClient func(ClientInfo) (*Config, error)

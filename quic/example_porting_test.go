@@ -18,6 +18,7 @@ import (
 	"github.com/pqquic/pqquic/quic/congestion"
 	"github.com/pqquic/pqquic/quic/qlog"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/certwatch"
 )
 
 // The right column of docs/porting-from-quic-go.md, row by row, so that it is compiled.
@@ -174,6 +175,16 @@ func portServer(cfg *quic.Config, resetKey, tokenKey []byte, choose func(name st
 	}
 }
 
+// tls.Config{GetCertificate: …} that reads files again
+func portReload(l *quic.Listener, files certwatch.Config) (*certwatch.Watcher, error) {
+	w, err := certwatch.Open(files)
+	if err != nil {
+		return nil, err
+	}
+	w.Watch(func(cfg *tlsprovider.Config) error { return l.Endpoint().SetTLS(cfg) })
+	return w, nil
+}
+
 // transport.Close(), listener.Close()
 func portClose(ctx context.Context, l *quic.Listener) error {
 	return errors.Join(l.Close(), l.Endpoint().ShutdownWithError(ctx, 0x100, "restart"), l.Endpoint().Close())
@@ -234,7 +245,7 @@ func portVerification(cfg *tlsprovider.Config, check func([][]*x509.Certificate,
 var _ = []any{
 	portDialAddr, portListenAddr, portTransport, portNonQUIC, portConfig, portResetAt, portDatagrams, portStreams, portOpenWithoutWaiting, portStream,
 	portPeek,
-	portServer, portEarly, portClose, portStats, portErrors, portState, portVerification,
+	portServer, portReload, portEarly, portClose, portStats, portErrors, portState, portVerification,
 }
 
 // quic.DialAddrEarly(…), conn.ConnectionState().Used0RTT

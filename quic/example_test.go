@@ -9,12 +9,14 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/certwatch"
 )
 
 // A server echoes a stream over loopback, with a certificate generated for the example.
@@ -50,6 +52,49 @@ func Example() {
 	check(err)
 	fmt.Println(string(reply), conn.ConnectionState().TLS.Group)
 	// Output: hello X25519MLKEM768
+}
+
+// A server's certificate is replaced while it runs, when its files change. Watch notices it by itself; Reload does not wait.
+func ExampleEndpoint_SetTLS() {
+	dir, err := os.MkdirTemp("", "")
+	check(err)
+	defer os.RemoveAll(dir)
+	first, second := testcert.New("first certificate", "localhost"), testcert.New("second certificate", "localhost")
+	certFile, keyFile, err := first.Write(dir)
+	check(err)
+
+	files, err := certwatch.Open(certwatch.Config{
+		Base:         &tlsprovider.Config{NextProtos: []string{"echo"}},
+		Certificates: []certwatch.Certificate{{CertFile: certFile, KeyFile: keyFile}},
+	})
+	check(err)
+	listener, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLS: files.TLS()})
+	check(err)
+	defer listener.Endpoint().Close()
+	files.Watch(listener.Endpoint().SetTLS)
+	defer files.Close()
+
+	roots := first.Roots()
+	roots.AddDER(second.X509.Raw)
+	for range 2 {
+		conn, err := quic.Dial(context.Background(), "udp", listener.Addr().String(), &quic.Config{
+			TLS:        &tlsprovider.Config{NextProtos: []string{"echo"}, RootCAs: roots},
+			ServerName: "localhost",
+		})
+		check(err)
+		state := conn.ConnectionState().TLS
+		chain, err := state.PeerCertificates()
+		check(err)
+		fmt.Println(chain[0].Subject.CommonName)
+		check(conn.Close())
+
+		_, _, err = second.Write(dir)
+		check(err)
+		check(files.Reload())
+	}
+	// Output:
+	// first certificate
+	// second certificate
 }
 
 // The type of an error is its reason. All errors of a closed connection are net.ErrClosed.

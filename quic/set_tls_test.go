@@ -7,8 +7,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
@@ -19,6 +22,7 @@ import (
 	"github.com/pqquic/pqquic/cgo/awslc"
 	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/tlsprovider"
+	"github.com/pqquic/pqquic/tlsprovider/certwatch"
 	"github.com/pqquic/pqquic/tlsprovider/native"
 )
 
@@ -432,6 +436,76 @@ func TestSetTLSUnderLoad(t *testing.T) {
 				}
 				swapUnderLoad(t, w.server, w.listener, func(i int) (*Conn, error) { return clients[i].Dial(t.Context(), serverAddr, nil) }, 100)
 			})
+		})
+	})
+}
+
+// Servers that watch the same files resume each other's sessions, while the files are replaced one after the other.
+func TestWatchedFilesOfAFleet(t *testing.T) {
+	ids := testIdentities()
+	dir := t.TempDir()
+	cert, key, err := ids.old.Write(dir)
+	require.NoError(t, err)
+	tickets := filepath.Join(dir, "tickets")
+	writeKeys := func(seeds ...byte) {
+		var b []byte
+		for _, seed := range seeds {
+			b = fmt.Appendf(b, "%x\n", pattern(32, seed))
+		}
+		require.NoError(t, os.WriteFile(tickets, b, 0o600))
+	}
+	eachProvider(t, func(t *testing.T, p tlsprovider.Provider) {
+		writeKeys(1)
+		files := certwatch.Config{
+			Base:           &tlsprovider.Config{NextProtos: []string{testProto}},
+			Certificates:   []certwatch.Certificate{{CertFile: cert, KeyFile: key}},
+			TicketKeysFile: tickets,
+			Report:         func(err error) { require.NoError(t, err) },
+		}
+		client := clientConfig()
+		client.Provider, client.TLS.RootCAs = p, ids.roots
+		initial, err := certwatch.Open(files)
+		require.NoError(t, err)
+		inBubble(t, &Config{Provider: p, TLS: initial.TLS()}, client, func(t *testing.T, w *world) {
+			const secondAddr = "10.0.0.9:4433"
+			second, err := certwatch.Open(files)
+			require.NoError(t, err)
+			e, err := NewEndpoint(w.net.Listen(secondAddr), &Config{Provider: p, TLS: second.TLS()})
+			require.NoError(t, err)
+			defer e.Close()
+			_, err = e.Listen()
+			require.NoError(t, err)
+			first, err := certwatch.Open(files) // in the bubble
+			require.NoError(t, err)
+			first.Watch(w.server.SetTLS)
+			defer first.Close()
+			second.Watch(e.SetTLS)
+			defer second.Close()
+			resumes := func(from, to string) bool {
+				t.Helper()
+				own := *w.client.tls.own.Load().cfg.TLS
+				require.NoError(t, w.client.SetTLS(&own)) // forget sessions
+				conn, err := w.client.Dial(t.Context(), from, nil)
+				require.NoError(t, err)
+				advance(time.Second)
+				require.NoError(t, conn.Close())
+				conn, err = w.client.Dial(t.Context(), to, nil)
+				require.NoError(t, err)
+				defer conn.Close()
+				return conn.ConnectionState().TLS.Resumed
+			}
+			require.True(t, resumes(serverAddr, secondAddr))
+			for _, keys := range [][]byte{{1, 2}, {2, 1}, {2}} {
+				writeKeys(keys...)
+				advance(3 * certwatch.DefaultInterval)
+				require.Equal(t, pattern(32, keys[0]), second.TLS().TicketKeys[0])
+				require.True(t, resumes(serverAddr, secondAddr))
+				require.True(t, resumes(secondAddr, serverAddr))
+			}
+			second.Close()
+			writeKeys(3)
+			advance(3 * certwatch.DefaultInterval)
+			require.False(t, resumes(secondAddr, serverAddr), "only the first server has the new key")
 		})
 	})
 }
