@@ -1,5 +1,5 @@
 // Command pq_server accepts post-quantum QUIC connections, prints what was negotiated, and sends a
-// greeting. Without flags it works with pq_client on the same machine.
+// greeting. Without flags it works with pq_client on the same machine. At SIGHUP it reads its certificate again.
 package main
 
 import (
@@ -68,10 +68,14 @@ func (s *server) serve(addr string, once bool) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	var wg sync.WaitGroup
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	wg.Go(func() { s.reloadOn(ctx, hup, l.Endpoint(), *cfg.TLS) })
 	s.flags.Say(s.err)
 	fmt.Fprintf(s.err, "pq_server: ready on %s (provider %s, %s)\n", l.Addr(), cfg.Provider.Name(),
 		demo.FIPSText(cfg.Provider.Capabilities().FIPS))
-	var wg sync.WaitGroup
 	for {
 		c, err := l.Accept(ctx)
 		if err != nil {
@@ -91,6 +95,7 @@ func (s *server) serve(addr string, once bool) error {
 	defer cancel()
 	_ = l.Endpoint().Shutdown(bound)
 	_ = l.Endpoint().Close()
+	stop()
 	wg.Wait()
 	return nil
 }
@@ -100,21 +105,50 @@ func (s *server) config() (*quic.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	return cfg, s.readFiles(cfg.TLS)
+}
+
+// readFiles sets what is read from files: the certificate, and the authorities of clients.
+func (s *server) readFiles(cfg *tlsprovider.Config) error {
 	var cert tlsprovider.Certificate
+	var err error
 	if s.flags.Cert != "" || s.flags.Key != "" {
 		cert, err = s.flags.LoadCertificate()
 	} else {
 		cert, err = demo.DemoCertificate(s.flags.ServerName)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cfg.TLS.Certificates = []tlsprovider.Certificate{cert}
+	cfg.Certificates = []tlsprovider.Certificate{cert}
 	if s.flags.CA != "" {
-		cfg.TLS.ClientAuth = tlsprovider.RequireClientCert
-		cfg.TLS.ClientCAs, err = demo.LoadRoots(s.flags.CA)
+		cfg.ClientAuth = tlsprovider.RequireClientCert
+		cfg.ClientCAs, err = demo.LoadRoots(s.flags.CA)
 	}
-	return cfg, err
+	return err
+}
+
+// reloadOn reads the files again at each signal, until ctx ends. Connections and handshakes go on.
+func (s *server) reloadOn(ctx context.Context, signals <-chan os.Signal, e *quic.Endpoint, cfg tlsprovider.Config) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+		}
+		next := cfg
+		err := s.readFiles(&next)
+		if err == nil {
+			err = e.SetTLS(&next)
+		}
+		s.mu.Lock()
+		if err != nil {
+			fmt.Fprintf(s.err, "pq_server: the certificate stays: %v\n", err)
+		} else {
+			fmt.Fprintln(s.err, "pq_server: certificate reloaded")
+		}
+		s.mu.Unlock()
+	}
 }
 
 // handle serves one connection: each stream gets a greeting.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/x509"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 	"github.com/pqquic/pqquic/tlsprovider/native"
+	"github.com/pqquic/pqquic/tlsprovider/tlstest"
 )
 
 // dial connects from within the test, as a client that keeps its connection.
@@ -61,6 +63,36 @@ func TestServerStopsWithOpenConnections(t *testing.T) {
 				s.wait(t) // a second signal could arrive when the server no longer handles it
 			})
 		}
+	}
+}
+
+// At SIGHUP a server reads its certificate again. Without a valid one, the present one stays.
+func TestReload(t *testing.T) {
+	h := newHome(t)
+	ca, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	root, otherRoot := writeRoot(t, ca), writeRoot(t, other)
+	local := func(c *x509.Certificate) { c.DNSNames = []string{"localhost"} }
+	for _, p := range providers(t) {
+		t.Run(p, func(t *testing.T) {
+			cert, key := writePEM(t, ca.Leaf(t, local))
+			s := h.serve(t, "--provider", p, "--cert", cert, "--key", key)
+			h.ask(t, s, "--provider", p, "--ca", root)
+			reload := func(certFile, keyFile, want string) {
+				t.Helper()
+				require.NoError(t, os.Rename(certFile, cert))
+				require.NoError(t, os.Rename(keyFile, key))
+				require.NoError(t, s.cmd.Process.Signal(syscall.SIGHUP))
+				require.True(t, s.stderr.Scan())
+				require.Contains(t, s.stderr.Text(), want)
+			}
+			good, goodKey := writePEM(t, other.Leaf(t, local))
+			wrong, _ := writePEM(t, other.Leaf(t, local))
+			_, wrongKey := writePEM(t, other.Leaf(t, local))
+			reload(good, goodKey, "certificate reloaded")
+			h.ask(t, s, "--provider", p, "--ca", otherRoot)
+			reload(wrong, wrongKey, "the certificate stays")
+			h.ask(t, s, "--provider", p, "--ca", otherRoot)
+		})
 	}
 }
 
