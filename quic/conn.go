@@ -49,7 +49,7 @@ type Conn struct {
 	override error
 	sendErr  error // of the last train that was sent
 
-	streams map[StreamID]*Stream
+	streams *streamTable
 	// incoming contains the peer's streams that AcceptStream has not returned. Here and below, index 1 is
 	// for unidirectional streams.
 	incoming    [2][]StreamID
@@ -250,8 +250,8 @@ func (c *Conn) handleTimeout(now monotime.Time) {
 	if c.dialed != nil && c.dialed.unanswered != nil {
 		c.dialed.unanswered.check(c)
 	}
-	if len(c.streams) == 0 && c.core.Resting() {
-		c.streams = nil // the map of a connection that had many streams is large
+	if c.core.Resting() {
+		c.streams = c.streams.rest()
 	}
 	c.dispatch(now, true)
 }
@@ -293,21 +293,21 @@ func (c *Conn) handleStreamEvent(ev streams.Event, w *wakeSet) {
 	case streams.EventFlushed:
 		c.flushing.addAll(w)
 	case streams.EventReadable:
-		if s := c.streams[id]; s != nil {
+		if s := c.streams.get(id); s != nil {
 			w.add(s.recv.ready)
 			s.recv.startReadable()
 		}
 	case streams.EventWritable:
-		if s := c.streams[id]; s != nil {
+		if s := c.streams.get(id); s != nil {
 			w.add(s.send.ready)
 		}
 	case streams.EventReset:
-		if s := c.streams[id]; s != nil && s.recv.whenReset != nil {
+		if s := c.streams.get(id); s != nil && s.recv.whenReset != nil {
 			_, _ = s.tryPeek(0) // finishes the direction with the error
 			s.recv.startReset()
 		}
 	case streams.EventStopped:
-		if s := c.streams[id]; s != nil && !s.send.isDone {
+		if s := c.streams.get(id); s != nil && !s.send.isDone {
 			s.send.finish(&StreamError{ID: id, Code: ev.Code, Remote: true})
 			s.send.wasStopped = true
 			s.send.startStopped()
@@ -333,7 +333,7 @@ func (c *Conn) wakeAll(w *wakeSet) {
 	c.flushing.addAll(w)
 	c.wakeDatagrams(core.EventDatagram, w)
 	c.wakeDatagrams(core.EventDatagramRoom, w)
-	for _, s := range c.streams {
+	for s := range c.streams.all() {
 		w.add(s.recv.ready)
 		w.add(s.send.ready)
 		s.recv.startReadable()

@@ -138,7 +138,7 @@ func closeFlushContext() (context.Context, context.CancelFunc) {
 // close it.
 func (c *Conn) idle() bool {
 	return (c.isUp || c.isEarly) && !c.over &&
-		len(c.streams) == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
+		c.streams.len() == 0 && len(c.incoming[0])+len(c.incoming[1]) == 0 && c.core.Flushed()
 }
 
 // closeIfIdle is called when Shutdown begins. From then on, each driver checks whether its connection is

@@ -110,8 +110,8 @@ func (c *Conn) limitError(uni bool, cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := &streamLimitError{uni: uni, limit: c.core.StreamLimit(uni), cause: cause}
-	for id := range c.streams {
-		if id.Client() != c.server && id.Unidirectional() == uni {
+	for s := range c.streams.all() {
+		if id := s.id; id.Client() != c.server && id.Unidirectional() == uni {
 			e.open++
 		}
 	}
@@ -235,15 +235,15 @@ func (c *Conn) wait(ctx context.Context, list *waitList, try func() (*Stream, er
 func (c *Conn) newStream(id StreamID) *Stream {
 	s := &Stream{c: c, id: id}
 	if c.streams == nil {
-		c.streams = make(map[StreamID]*Stream)
+		c.streams = new(streamTable)
 	}
-	c.streams[id] = s
+	c.streams.add(s)
 	return s
 }
 
 // forgetIfDone removes a stream if both directions are finished. mu is held.
 func (c *Conn) forgetIfDone(s *Stream) {
 	if s.send.isDone && s.recv.isDone {
-		delete(c.streams, s.id)
+		c.streams.remove(s.id)
 	}
 }

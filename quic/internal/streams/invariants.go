@@ -8,7 +8,7 @@ func (s *Set) CheckInvariants() error {
 	var received, consumed, sent, sendHeld, recvHeld, readable int64
 	unflushed, bulk := 0, int32(0)
 	for i, st := range s.all {
-		if st.index != i || st.gone || s.streams[st.id] != st || st.send.done && st.recv.done {
+		if st.index != i || st.gone || s.lookUp(st.id) != st || st.send.done && st.recv.done {
 			return fmt.Errorf("stream %d is listed but cannot be found", st.id)
 		}
 		if err := s.checkSend(st); err != nil {
@@ -32,7 +32,7 @@ func (s *Set) CheckInvariants() error {
 	}
 	w := &s.recv
 	switch {
-	case len(s.all) != len(s.streams):
+	case s.streams != nil && len(s.all) != len(s.streams):
 		return fmt.Errorf("%d streams are listed, but %d are known", len(s.all), len(s.streams))
 	case unflushed != s.unflushed:
 		return fmt.Errorf("%d streams are counted as unflushed, but %d are", s.unflushed, unflushed)

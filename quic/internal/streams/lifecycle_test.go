@@ -2,6 +2,7 @@ package streams
 
 import (
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -427,5 +428,44 @@ func TestOpenedStreamsAreCounted(t *testing.T) {
 		require.EqualValues(t, len(ids), c.Stats().LocalStreams)
 		require.EqualValues(t, 1, c.Stats().PeerStreams)
 		c.Close()
+	}
+}
+
+// A connection that rests with few streams drops the tables of the many that it had, and finds its streams as before.
+func TestRestDropsTables(t *testing.T) {
+	cfg := testConfig()
+	cfg.MaxUni = 1000
+	c, _ := newPair(t, cfg, cfg)
+	var ids []ID
+	for range 200 {
+		id, err := c.Open(true)
+		require.NoError(t, err)
+		ids = append(ids, id)
+		require.NoError(t, c.CheckInvariants())
+	}
+	kept := []ID{ids[0], ids[7], ids[150]}
+	for _, id := range ids {
+		if !slices.Contains(kept, id) {
+			require.NoError(t, c.CloseWrite(id))
+		}
+	}
+	for pkt := c.send(1200, false); pkt != nil; pkt = c.send(1200, false) {
+		c.fate(pkt, recovery.Acked)
+	}
+	require.NotNil(t, c.streams)
+	c.Rest()
+	require.Nil(t, c.streams)
+	require.LessOrEqual(t, cap(c.all), fewStreams)
+	require.NoError(t, c.CheckInvariants())
+	for _, id := range kept {
+		_, err := c.Write(id, []byte("x"))
+		require.NoError(t, err)
+	}
+	_, err := c.Write(ids[1], []byte("x"))
+	require.Equal(t, ErrClosed, err)
+	for range 20 {
+		_, err := c.Open(true)
+		require.NoError(t, err)
+		require.NoError(t, c.CheckInvariants())
 	}
 }

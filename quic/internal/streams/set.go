@@ -2,6 +2,7 @@ package streams
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/recovery"
@@ -15,9 +16,9 @@ type Set struct {
 	side tlsprovider.Side
 	now  monotime.Time // the latest time seen
 
-	streams map[ID]*stream
-	all     []*stream // the same streams in a deterministic order
-	recent  *stream   // the stream that was looked up last
+	all     []*stream      // in a deterministic order
+	streams map[ID]*stream // the same streams; nil while there are few
+	recent  *stream        // the stream that was looked up last
 	queues  [numQueues]queue
 	prio    *priorities // in place of qResend and qFresh; nil until SetPriority is called
 
@@ -112,6 +113,9 @@ func (s *Set) firstMax(id ID) int64 {
 	return s.bidiLocal
 }
 
+// fewStreams is how many streams a Set finds without a map. An idle connection of HTTP/3 has up to six.
+const fewStreams = 8
+
 // add creates a stream.
 func (s *Set) add(id ID) *stream {
 	st := &stream{id: id, index: len(s.all), urgency: defaultUrgency}
@@ -126,10 +130,15 @@ func (s *Set) add(id ID) *stream {
 	if !st.send.done {
 		st.send.max = s.firstMax(id)
 	}
-	if s.streams == nil {
-		s.streams = make(map[ID]*stream)
+	if s.streams == nil && len(s.all) == fewStreams {
+		s.streams = make(map[ID]*stream, 2*fewStreams)
+		for _, other := range s.all {
+			s.streams[other.id] = other
+		}
 	}
-	s.streams[id] = st
+	if s.streams != nil {
+		s.streams[id] = st
+	}
 	s.all = append(s.all, st)
 	s.noteOpened()
 	return st
@@ -140,11 +149,24 @@ func (s *Set) find(id ID) *stream {
 	if s.recent != nil && s.recent.id == id {
 		return s.recent
 	}
-	st := s.streams[id]
+	st := s.lookUp(id)
 	if st != nil {
 		s.recent = st
 	}
 	return st
+}
+
+// lookUp is find without recent.
+func (s *Set) lookUp(id ID) *stream {
+	if s.streams != nil {
+		return s.streams[id]
+	}
+	for _, st := range s.all {
+		if st.id == id {
+			return st
+		}
+	}
+	return nil
 }
 
 // maybeFree frees a stream if both of its halves are done.
@@ -233,9 +255,12 @@ func (s *Set) setTime(now monotime.Time) {
 	}
 }
 
-// Rest frees the memory that a connection without streams does not need.
+// Rest frees the memory that a connection with few streams does not need.
 func (s *Set) Rest() {
-	if len(s.all) == 0 {
+	switch {
+	case len(s.all) == 0:
 		s.streams, s.all, s.recent, s.prio = nil, nil, nil, nil
+	case len(s.all) <= fewStreams && (s.streams != nil || cap(s.all) > fewStreams):
+		s.streams, s.all = nil, slices.Clone(s.all)
 	}
 }
