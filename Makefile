@@ -10,7 +10,7 @@ TAGS = $(if $(filter-out default,$(VARIANT)),-tags pqquic_$(VARIANT))
 FIPS = $(if $(filter fips%,$(VARIANT)),GOFIPS140=$${GOFIPS140:-certified})
 CMAKE_BUILD = cmake --build $(OUT)/cmake --parallel $(shell nproc)
 
-.PHONY: build bootstrap demo pcap-demo probe-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-h3 bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report cross-arm64
+.PHONY: build bootstrap demo pcap-demo probe-demo hsm-demo h3-demo h3-interop tools test test-all test-native ctest lint bench bench-peers bench-aims bench-h3 bench-compare netbench-peers curves figure3 figure3-2022 install clean interop ledger qifs qpack-interop fuzz sim soak fips-report cross-arm64
 
 build:
 	scripts/build $(VARIANT)
@@ -27,6 +27,10 @@ pcap-demo: bootstrap build
 # Probes pq_server directly and through a middlebox that drops post-quantum ClientHellos. Needs Go only.
 probe-demo:
 	scripts/probe-demo
+
+# Shows servers whose private keys are in a token of SoftHSM, which it installs.
+hsm-demo: bootstrap build
+	scripts/hsm-demo
 
 # Shows what pqget and a headless Chromium negotiate with the HTTP/3 server of the examples.
 h3-demo: bootstrap build

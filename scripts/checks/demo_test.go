@@ -67,6 +67,19 @@ func TestProbeDemo(t *testing.T) {
 	require.True(t, strings.HasSuffix(out, "the middlebox keeps clients from it.\n"), out)
 }
 
+// TestHSMDemo runs scripts/hsm-demo, which checks its output itself.
+func TestHSMDemo(t *testing.T) {
+	built(t, "default")
+	for _, program := range []string{"softhsm2-util", "pkcs11-tool"} {
+		if _, err := exec.LookPath(program); err != nil && os.Getenv("CI") != "true" {
+			t.Skipf("NOT CHECKED: scripts/hsm-demo, because %s is not installed", program)
+		}
+	}
+	out := in(t, root).run("scripts/hsm-demo")
+	require.Len(t, regexp.MustCompile(`(?m)^(native|s2n) +X25519MLKEM768, .* in token "servers"`).FindAllString(out, -1), 4, out)
+	require.Contains(t, out, "the PIN is wrong; it is not tried again")
+}
+
 // TestH3Demo runs scripts/h3-demo, in which a browser must use HTTP/3.
 func TestH3Demo(t *testing.T) {
 	built(t, "default")
