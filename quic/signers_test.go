@@ -5,7 +5,9 @@ package quic
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -151,6 +153,37 @@ func TestSignerIsNotCalledForEndedConns(t *testing.T) {
 		require.NoError(t, <-first)
 		require.NoError(t, <-last)
 		require.EqualValues(t, 2, w.slow.calls.Load())
+	})
+}
+
+// A slow Signer that a callback of a tls.Config returns occupies no TLS worker.
+func TestSlowSignerOfTLSConfig(t *testing.T) {
+	sc := serverConfig()
+	var slow *slowSigner // of the bubble
+	cfg, err := tlsprovider.FromTLSConfig(&tls.Config{
+		NextProtos: []string{testProto, "slow"}, MinVersion: tls.VersionTLS13,
+		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			c := &tls.Certificate{Certificate: testPKI().Provider().Chain, PrivateKey: testPKI().Key}
+			if h.SupportedProtos[0] == "slow" {
+				c.PrivateKey = slow
+			}
+			return c, nil
+		},
+	})
+	require.NoError(t, err)
+	sc.TLS = cfg
+	inBubble(t, sc, nil, func(t *testing.T, w *world) {
+		slow = newSlowSigner()
+		defer slow.release()
+		sw := &signingWorld{world: w}
+		results := sw.dial(t.Context(), "slow", 10*runtime.GOMAXPROCS(0))
+		advance(time.Second)
+		require.Equal(t, cap(results), w.server.Stats().Signing)
+		require.NoError(t, <-sw.dial(t.Context(), testProto, 1))
+		slow.release()
+		for range cap(results) {
+			require.NoError(t, <-results)
+		}
 	})
 }
 

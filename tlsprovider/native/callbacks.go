@@ -100,7 +100,7 @@ func guarded2[A, B, R any](s *session, callback string, f func(A, B) (R, error))
 	}
 }
 
-// guardedCertificate guards f and the private key of the certificate that f returns.
+// guardedCertificate guards f. The certificate that f returns may have an external private key.
 func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Certificate, error)) func(A) (*tls.Certificate, error) {
 	f = guarded1(s, callback, f)
 	if f == nil {
@@ -111,36 +111,22 @@ func guardedCertificate[A any](s *session, callback string, f func(A) (*tls.Cert
 		if c == nil || err != nil {
 			return c, err
 		}
-		guarded := s.guardKey(*c)
-		return &guarded, nil
+		outside := s.outsideKey(*c)
+		return &outside, nil
 	}
 }
 
-// guardKey returns c with a guarded private key if the key is external.
-func (s *session) guardKey(c tls.Certificate) tls.Certificate {
-	if signer, ok := c.PrivateKey.(crypto.Signer); ok && isExternal(signer) {
-		c.PrivateKey = guardedSigner{signer, s}
+// outsideKey returns c with a private key whose signatures are made by SignRequests if the key is external. If the program's
+// Public panics, crypto/tls gets no public key, and the session fails with the panic.
+func (s *session) outsideKey(c tls.Certificate) tls.Certificate {
+	signer, ok := c.PrivateKey.(crypto.Signer)
+	if !ok || !isExternal(signer) {
+		return c
 	}
+	var public crypto.PublicKey
+	_ = s.guard("tls.Certificate.PrivateKey", func() error { public = signer.Public(); return nil })
+	c.PrivateKey = &remoteKey{signer, public, s.signing}
 	return c
-}
-
-type guardedSigner struct {
-	crypto.Signer
-	s *session
-}
-
-func (g guardedSigner) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
-	err = g.s.guard("tls.Certificate.PrivateKey", func() (err error) {
-		sig, err = g.Signer.Sign(rand, digest, opts)
-		return err
-	})
-	return sig, err
-}
-
-// Public returns nil if the program's Public panics. crypto/tls then reports a key of an unsupported type.
-func (g guardedSigner) Public() (key crypto.PublicKey) {
-	_ = g.s.guard("tls.Certificate.PrivateKey", func() error { key = g.Signer.Public(); return nil })
-	return key
 }
 
 type guardedReader struct {

@@ -17,8 +17,7 @@
 //
 // # External private keys
 //
-// crypto/tls calls a Signer in the middle of a handshake. If a Certificate has a Signer, the handshake runs on
-// a goroutine of the session, which waits until the transport has answered EventSign. No worker is blocked
-// meanwhile. A callback of Config.TLS that blocks, such as GetCertificate with a key in an HSM, does block its
-// worker.
+// crypto/tls calls a Signer in the middle of a handshake. If a Certificate has a Signer, or a callback of Config.TLS may
+// return a certificate with one, the handshake runs on a goroutine of the session, which waits until the transport has
+// answered EventSign. No worker is blocked meanwhile. A callback of Config.TLS that itself blocks does block its worker.
 package native

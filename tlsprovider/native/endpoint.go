@@ -54,7 +54,7 @@ type prepared struct {
 	from     variable
 	base     *tls.Config
 	certs    []tls.Certificate
-	external bool         // a private key is external
+	external bool         // a private key is external, or a callback may return one that is
 	cache    *ticketCache // of a client
 	binding  [32]byte     // of a client's sessions in Config.ClientStore
 

@@ -106,7 +106,7 @@ func (e *endpoint) prepare(v variable) (*prepared, error) {
 	t.KeyLogWriter = e.cfg.KeyLogWriter
 	t.Time = e.cfg.Time
 	t.SessionTicketsDisabled = e.cfg.DisableTickets
-	p := &prepared{from: v, base: t, certs: certs, external: external}
+	p := &prepared{from: v, base: t, certs: certs, external: external || returnsKeys(t)}
 	if e.side == tlsprovider.Client {
 		if cas != nil {
 			t.RootCAs = cas
@@ -134,6 +134,11 @@ func (e *endpoint) prepare(v variable) (*prepared, error) {
 	}
 	p.byALPN = make(map[serverKey]*tls.Config)
 	return p, nil
+}
+
+// returnsKeys reports whether a callback of t may return an external private key.
+func returnsKeys(t *tls.Config) bool {
+	return t.GetCertificate != nil || t.GetClientCertificate != nil || t.GetConfigForClient != nil
 }
 
 // clientAuth returns the setting for crypto/tls. It keeps the two settings that ClientAuth does not have, which
@@ -214,7 +219,7 @@ func (s *session) withALPN(base *tls.Config, alpn string) *tls.Config {
 			s.guardCallbacks(other)
 			certs := make([]tls.Certificate, len(other.Certificates))
 			for i, c := range other.Certificates {
-				certs[i] = s.guardKey(c)
+				certs[i] = s.outsideKey(c)
 			}
 			other.Certificates = certs
 			other.GetConfigForClient = nil

@@ -238,7 +238,7 @@ func TestPanicsInTLSConfig(t *testing.T) {
 		},
 		"tls.Config.ClientSessionCache": func(t *testing.T, w *world) { w.client.ClientSessionCache = panickyCache{} },
 		"tls.Config.Rand":               func(t *testing.T, w *world) { w.client.Rand = panickyReader{} },
-		"tls.Certificate.PrivateKey": func(t *testing.T, w *world) {
+		"Certificate.Signer": func(t *testing.T, w *world) {
 			c := w.server.Certificates[0]
 			c.PrivateKey = panickySigner{c.PrivateKey.(crypto.Signer)}
 			w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &c, nil }
@@ -304,6 +304,42 @@ func (panickyReader) Read([]byte) (int, error) { panic("mistake") }
 type panickySigner struct{ crypto.Signer }
 
 func (panickySigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("mistake") }
+
+// TestKeysOfCallbacks checks that the transport makes the signatures of external keys that callbacks return. crypto/tls
+// would block its caller, a TLS worker, for as long as a token takes.
+func TestKeysOfCallbacks(t *testing.T) {
+	for field, set := range map[string]func(w *world, c *tls.Certificate){
+		"GetCertificate": func(w *world, c *tls.Certificate) {
+			w.server.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c, nil }
+			w.server.Certificates = nil
+		},
+		"GetConfigForClient": func(w *world, c *tls.Certificate) {
+			other := w.server.Clone()
+			other.Certificates = []tls.Certificate{*c}
+			w.server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return other, nil }
+		},
+		"GetCertificate of GetConfigForClient": func(w *world, c *tls.Certificate) {
+			other := w.server.Clone()
+			other.Certificates = nil
+			other.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c, nil }
+			w.server.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return other, nil }
+		},
+		"GetClientCertificate": func(w *world, c *tls.Certificate) {
+			w.server.ClientAuth = tls.RequestClientCert
+			w.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
+		},
+	} {
+		t.Run(field, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.server.Certificates[0]
+			c.PrivateKey = &secretive{c.PrivateKey.(crypto.Signer), true}
+			set(w, &c)
+			p := w.pair(t, "server.test")
+			p.MustRun(t)
+			require.Equal(t, 1, p.Signs)
+		})
+	}
+}
 
 // TestPanicInPublic checks that a Signer whose Public panics, which crypto/tls calls on its own goroutine, does not
 // end the process.
