@@ -50,6 +50,7 @@ type signTurn struct {
 	load    *signLoad
 	began   chan struct{} // closed when the call may begin
 	running bool          // the call may begin, and has not returned
+	called  bool          // the handshake has begun the call; only its goroutine uses this field
 	left    bool          // the handshake has given up, or has its signature
 	place   *list.Element // in signers.waiting, until the call may begin
 }
@@ -96,7 +97,8 @@ func (s *signers) begin(t *signTurn) bool {
 	return true
 }
 
-// leave ends a handshake's turn. If its call has not returned, the call goes on without it.
+// leave ends a handshake's turn. If its call has not returned, the call goes on without it. If it has not begun, nothing will make it,
+// and its place is free: the turn may come just when the handshake's time is over.
 func (s *signers) leave(t *signTurn, timeout bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +107,11 @@ func (s *signers) leave(t *signTurn, timeout bool) {
 	if t.place != nil {
 		s.waiting.Remove(t.place)
 	}
-	if t.running {
+	switch {
+	case t.running && t.called:
 		s.stuck++
+	case t.running: // the turn has come too late
+		s.end(t)
 	}
 	if timeout {
 		s.timeouts++
@@ -114,17 +119,22 @@ func (s *signers) leave(t *signTurn, timeout bool) {
 	s.forget(t)
 }
 
-// returned is called when a call has returned, or when a handshake does not need the call that it may begin.
+// returned is called when a call has returned.
 func (s *signers) returned(t *signTurn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running--
-	t.load.running--
-	t.running = false
 	if t.left {
 		s.stuck--
 	}
+	s.end(t)
 	s.forget(t)
+}
+
+// end gives the place of a call to the next handshake that may have it. mu is held.
+func (s *signers) end(t *signTurn) {
+	s.running--
+	t.load.running--
+	t.running = false
 	for e := s.waiting.Front(); e != nil; e = e.Next() {
 		if next := e.Value.(*signTurn); s.begin(next) {
 			s.waiting.Remove(e)
@@ -180,9 +190,9 @@ func (p *tlsPool) callSigner(t tlsTask, req *tlsprovider.SignRequest) error {
 		return errSignClosed
 	}
 	if t.conn.hasEnded() {
-		p.signers.returned(turn)
 		return errSignGone
 	}
+	turn.called = true
 	// The goroutine has a copy, so a late answer has no effect.
 	own := *req
 	done := make(chan struct{})

@@ -214,6 +214,27 @@ func TestSignerThatNeverAnswersIsGivenUp(t *testing.T) {
 	}
 }
 
+// A handshake whose time is over just when its turn comes does not keep the place of a call that nothing makes.
+func TestTurnThatComesTooLate(t *testing.T) {
+	s := signers{most: 1, backlog: 10}
+	first, late := s.join("signer", true), s.join("signer", true)
+	s.returned(first) // and so begins the turn of late
+	<-late.began
+	s.leave(first, false)
+	s.leave(late, true)
+	var st EndpointStats
+	s.fillStats(&st)
+	require.Zero(t, st.StuckSigners)
+	require.EqualValues(t, 1, st.SignTimeouts)
+	require.Empty(t, s.loads)
+	next := s.join("signer", true)
+	select {
+	case <-next.began:
+	default:
+		t.Fatal("the place is not free")
+	}
+}
+
 // Signers of types that cannot be compared share their limits.
 func TestSignerKey(t *testing.T) {
 	type uncomparable struct {
