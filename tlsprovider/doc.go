@@ -10,7 +10,7 @@
 // A [Certificate] comes from [LoadCertificate], [CertificateFromPEM] or [CertificateFromTLS], and [Roots]
 // from [RootsFromPEM]; [MLDSAMu] tells a Certificate.Signer what it signs. [ClientAuth] is a server's policy for client certificates. A server's GetTLSConfig
 // gets a [ClientHello]. A [ClientStore], such as a [ClientCache] from [NewClientStore], keeps what a client needs
-// for its next connections.
+// for its next connections. Package tlsprovider/certwatch makes a Config of files, and another one when they change.
 //
 // [State] describes a handshake that is complete, and [EarlyDataState] whether early data were accepted. [Group],
 // [CipherSuite] and [SignatureScheme] name what was negotiated; [GroupInfo], [AllGroups], [ParseGroup], [ParseGroups] and [GroupList] help with groups.
