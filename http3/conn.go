@@ -77,13 +77,11 @@ var initialSettings = *frame.Initial()
 // https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-3
 func (c *conn) start() error {
 	c.control.mu.Lock()
-	settings := c.cfg.settings.Append(nil, c.seed())
-	err := c.openCritical(&c.control, frame.StreamControl, settings)
+	err := c.openControl()
 	c.control.mu.Unlock()
 	if err != nil {
 		return c.fail(err)
 	}
-	c.logSentFrame(c.control.stream.ID(), settings)
 	c.logSettings("local", &c.cfg.settings)
 	if c.cfg.settings.Datagrams {
 		c.enableDatagrams()

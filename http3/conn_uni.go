@@ -196,10 +196,27 @@ type critical struct {
 // maxQueued is how many bytes may wait for a goroutine that writes to a critical stream.
 const maxQueued = 64 << 10
 
-// sendFrame writes a frame, which is complete, to the control stream.
+// openControl opens the control stream, with SETTINGS, if it is not open. control.mu is held.
+func (c *conn) openControl() error {
+	if c.control.stream != nil {
+		return nil
+	}
+	settings := c.cfg.settings.Append(nil, c.seed())
+	if err := c.openCritical(&c.control, frame.StreamControl, settings); err != nil {
+		return err
+	}
+	c.logSentFrame(c.control.stream.ID(), settings)
+	return nil
+}
+
+// sendFrame writes a frame, which is complete, to the control stream. A connection whose Server is shut down may not have opened it
+// yet, or has failed to because its client permits too few streams.
 func (c *conn) sendFrame(b []byte) error {
 	c.control.mu.Lock()
 	defer c.control.mu.Unlock()
+	if err := c.openControl(); err != nil {
+		return err
+	}
 	c.logSentFrame(c.control.stream.ID(), b)
 	return c.writeCritical(&c.control, b)
 }

@@ -123,6 +123,38 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// Shutdown does not panic for a connection that has not sent SETTINGS yet, or cannot: the GOAWAY frame comes after SETTINGS, or not at all.
+//
+// "Each side MUST initiate a single control stream at the beginning of the connection and send its SETTINGS frame as the first
+// frame on this stream."
+// https://www.rfc-editor.org/rfc/rfc9114#section-6.2.1-2
+func TestShutdownBeforeSettings(t *testing.T) {
+	for name, streams := range map[string]int64{"not begun": 3, "no stream": -1} {
+		t.Run(name, func(t *testing.T) {
+			l := listenRaw(t, nil)
+			cfg := clientQUIC()
+			cfg.MaxIncomingUniStreams = streams
+			client, err := quic.Dial(t.Context(), "udp", l.l.Addr().String(), cfg)
+			require.NoError(t, err)
+			srv := new(Server)
+			sc, err := newServerConn(srv, l.acceptBare().Conn)
+			require.NoError(t, err)
+			require.True(t, srv.add(sc))
+			require.Equal(t, streams < 0, sc.announceShutdown() != nil)
+			require.Equal(t, streams < 0, sc.start() != nil)
+			if streams > 0 {
+				rs, err := client.AcceptUniStream(t.Context())
+				require.NoError(t, err)
+				b := make([]byte, 2)
+				_, err = io.ReadFull(rs, b)
+				require.NoError(t, err)
+				require.Equal(t, []byte{frame.StreamControl, frame.Settings}, b)
+			}
+			require.NoError(t, srv.Close())
+		})
+	}
+}
+
 // Shutdown with a context that ends leaves the connections open, and Close ends them.
 func TestShutdownTimeout(t *testing.T) {
 	p := testProviders(t)["native"]
