@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -86,4 +87,24 @@ func TestDialPanics(t *testing.T) {
 	}
 	resp, _ := do(t, tr, newRequest(t, "GET", s.url("/"), nil))
 	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// A program that calls WhenEnded of a Server's connection does not prevent the Server from noticing its end, nor the other way round.
+func TestWhenEndedOfServerConn(t *testing.T) {
+	var ended sync.WaitGroup
+	ended.Add(2)
+	s := serve(t, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		qc, _ := ConnFromContext(r.Context())
+		qc.WhenEnded(ended.Done)
+	}), func(s *Server) {
+		s.ConnContext = func(ctx context.Context, qc *quic.Conn) context.Context {
+			qc.WhenEnded(ended.Done)
+			return ctx
+		}
+	})
+	c := dialRaw(t, s)
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	require.NoError(t, c.CloseWithError(frame.NoError, ""))
+	ended.Wait()
+	require.NoError(t, s.Shutdown(t.Context()))
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // handlers are the functions that a connection calls: those that take the peer's streams in place of AcceptStream and
-// AcceptUniStream, and that of WhenEnded.
+// AcceptUniStream, and that of WhenEnded, which calls all of them if there are several.
 type handlers struct {
 	bidi  func(*Stream)
 	uni   func(*ReceiveStream)

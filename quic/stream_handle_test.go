@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -319,7 +320,7 @@ func TestFlush(t *testing.T) {
 	})
 }
 
-// WhenEnded calls the last function that it was given, once, at the end of the connection or after it.
+// WhenEnded calls each function that it was given, once, at the end of the connection or after it.
 func TestWhenEnded(t *testing.T) {
 	inBubble(t, nil, nil, func(t *testing.T, w *world) {
 		for name, end := range map[string]func(client, server *Conn){
@@ -328,20 +329,30 @@ func TestWhenEnded(t *testing.T) {
 		} {
 			client, server := w.connect()
 			var calls []string
-			server.WhenEnded(func() { calls = append(calls, "replaced") })
+			var mu sync.Mutex
+			note := func(call string) func() {
+				return func() {
+					mu.Lock()
+					defer mu.Unlock()
+					calls = append(calls, call)
+				}
+			}
+			server.WhenEnded(note("a"))
 			server.HandleStreams(func(*Stream) {}, nil) // keeps the function
+			server.WhenEnded(note("b"))
 			server.WhenEnded(func() {
 				require.Error(t, server.Context().Err(), name)
-				calls = append(calls, "first")
+				note("c")()
 			})
 			advance(time.Second)
 			require.Empty(t, calls, name)
 			end(client, server)
 			advance(time.Second)
-			require.Equal(t, []string{"first"}, calls, name)
-			server.WhenEnded(func() { calls = append(calls, "second") })
+			require.ElementsMatch(t, []string{"a", "b", "c"}, calls, name)
+			server.WhenEnded(note("d"))
 			advance(time.Second)
-			require.Equal(t, []string{"first", "second"}, calls, name)
+			require.Len(t, calls, 4, name)
+			require.Equal(t, "d", calls[3], name)
 		}
 	})
 }
