@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,11 +142,11 @@ func TestExchangesUnderLoss(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := &simnet.Net{Latency: 10 * time.Millisecond}
 				rng := rand.New(rand.NewPCG(uint64(seed), 0))
-				lost := 0
+				var lost atomic.Int64
 				n.SetDrop(func(_, _ netip.AddrPort, _ []byte) bool {
 					isLost := rng.IntN(8) == 0
 					if isLost {
-						lost++
+						lost.Add(1)
 					}
 					return isLost
 				})
@@ -170,7 +171,7 @@ func TestExchangesUnderLoss(t *testing.T) {
 					}
 					wg.Wait()
 				}
-				require.NotZero(t, lost)
+				require.NotZero(t, lost.Load())
 				require.NoError(t, tr.Close())
 				require.NoError(t, ep.Close())
 				require.NoError(t, s.Close())
