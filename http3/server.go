@@ -88,6 +88,7 @@ type Server struct {
 	once   sync.Once
 	config *connConfig
 
+	changing  sync.Mutex // held while SetTLS replaces configurations: those of two calls must not be mixed
 	mu        sync.Mutex
 	isClosing bool                    // Shutdown or Close was called
 	listeners map[*quic.Listener]bool // true for those that the Server has made

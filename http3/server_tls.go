@@ -80,6 +80,8 @@ func (s *Server) SetTLS(cfg *tlsprovider.Config) error {
 	if cfg == nil {
 		return errors.New("http3: SetTLS with a configuration that is nil")
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	own := s.withProto(cfg)
 	done := make(map[*quic.Listener]bool)
 	for {
@@ -118,6 +120,8 @@ func (s *Server) nextToReplace(own *tlsprovider.Config, done map[*quic.Listener]
 
 // useReplaced lets a Listener that was added use the configuration of SetTLS. That fails only if its Endpoint is closed.
 func (s *Server) useReplaced(l *quic.Listener) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	cfg := s.replaced
 	s.mu.Unlock()

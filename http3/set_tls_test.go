@@ -3,9 +3,11 @@
 package http3
 
 import (
+	"crypto"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -92,4 +94,62 @@ func TestSetTLS(t *testing.T) {
 		require.ErrorIs(t, s.SetTLS(s.TLS), ErrServerClosed)
 	})
 	require.ErrorContains(t, new(Server).SetTLS(&tlsprovider.Config{}), "does not serve")
+}
+
+// An interruptedSigner calls a function when its public key is asked for the nth time.
+type interruptedSigner struct {
+	crypto.Signer
+	left int
+	f    func()
+}
+
+func (s *interruptedSigner) Public() crypto.PublicKey {
+	if s.left--; s.left == 0 {
+		s.f()
+	}
+	return s.Signer.Public()
+}
+
+// Two calls of SetTLS at a time leave all sockets of a Server with the same configuration, whichever comes first.
+func TestSetTLSTwiceAtOnce(t *testing.T) {
+	one, two := testcert.New("one", "localhost"), testcert.New("two", "localhost")
+	roots := one.Roots()
+	roots.AddDER(two.X509.Raw)
+	for n := 1; n <= 6; n++ { // the calls for both sockets
+		s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), nil)
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		require.NoError(t, err)
+		go func() { _ = s.Serve(pc) }()
+		for listeners := 0; listeners < 2; runtime.Gosched() {
+			s.mu.Lock()
+			listeners = len(s.listeners)
+			s.mu.Unlock()
+		}
+		second := make(chan error, 1)
+		signer := &interruptedSigner{Signer: one.Key, left: n, f: func() {
+			go func() {
+				second <- s.SetTLS(&tlsprovider.Config{Certificates: []tlsprovider.Certificate{two.Provider()}})
+			}()
+			for i := 0; i < 1000 && len(second) == 0; i++ { // it may have to wait for the first call
+				runtime.Gosched()
+			}
+		}}
+		require.NoError(t, s.SetTLS(&tlsprovider.Config{
+			Certificates: []tlsprovider.Certificate{{Chain: one.Provider().Chain, Signer: signer}},
+		}))
+		if signer.left > 0 {
+			continue // it was asked less often
+		}
+		require.NoError(t, <-second)
+		var chains [][][]byte
+		for _, addr := range []string{s.addr, pc.LocalAddr().String()} {
+			qc, err := quic.Dial(t.Context(), "udp", addr, &quic.Config{
+				ServerName: "localhost", TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: roots},
+			})
+			require.NoError(t, err)
+			chains = append(chains, qc.ConnectionState().TLS.PeerChain)
+			require.NoError(t, qc.CloseWithError(0, ""))
+		}
+		require.Equal(t, chains[0], chains[1], "interrupted at call %d", n)
+	}
 }

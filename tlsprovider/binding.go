@@ -49,12 +49,12 @@ func (b binder) addRoots(r *Roots) {
 	}
 }
 
-// addPool adds the number of a pool. Its certificates cannot be read, so another pool with the same ones counts as different. A pool never
-// loses a certificate, so what was verified with it stays verified.
+// addPool adds the number of a pool. Its certificates cannot be read, so another pool with the same ones counts as different. A
+// pool never loses a certificate, so what was verified with it stays verified.
 func (b binder) addPool(p *x509.CertPool) { b.addf("pool %x", pools.number(p)) }
 
-// pools has a number for each pool that was part of a configuration, as long as the pool exists. The numbers are random, so that sessions
-// which a program has saved do not match a pool of another process.
+// pools has a number for each pool that was part of a configuration, as long as the pool exists. The numbers are random, so that
+// sessions that a program has saved do not match a pool of another process.
 var pools = poolNumbers{numbers: make(map[weak.Pointer[x509.CertPool]][16]byte)}
 
 type poolNumbers struct {
@@ -106,8 +106,8 @@ func (b binder) addCommon(c *Config) {
 
 // ClientBinding is for providers. It returns a hash of what a client's session depends on: the verification of the
 // server, the client's certificates, application protocols, and what the key exchange must be. Two configurations
-// with the same hash may use each other's sessions. Callbacks that verify are compared by their code, and a pool of crypto/x509 by
-// its address: two configurations with the same pool may use each other's sessions, but only within a process.
+// with the same hash may use each other's sessions. Callbacks that verify are compared by their code. A pool of crypto/x509 is
+// compared by identity: two configurations with the same pool may use each other's sessions, but only within a process.
 func (c *Config) ClientBinding() [32]byte {
 	b := binder{sha256.New()}
 	b.addCommon(c)
