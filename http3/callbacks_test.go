@@ -3,9 +3,11 @@ package http3
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"runtime"
 	"sync"
 	"testing"
@@ -107,4 +109,16 @@ func TestWhenEndedOfServerConn(t *testing.T) {
 	require.NoError(t, c.CloseWithError(frame.NoError, ""))
 	ended.Wait()
 	require.NoError(t, s.Shutdown(t.Context()))
+}
+
+// A panic of a trace after the handshake closes the connection: no request would use it, and it would be kept alive.
+func TestTracePanics(t *testing.T) {
+	s := listenRaw(t, nil)
+	tr := newTransport(t, nil, nil)
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		TLSHandshakeDone: func(tls.ConnectionState, error) { panic("of a trace") },
+	})
+	out := begin(tr, newRequest(t, "GET", s.url(), nil).WithContext(ctx))
+	s.acceptBare().wantClose(frame.NoError)
+	require.ErrorContains(t, (<-out).err, "of a trace")
 }

@@ -231,9 +231,16 @@ func (t *Transport) dial(ctx context.Context, to route, early bool) (*ClientConn
 		trace.TLSHandshakeStart()
 	}
 	qc, err := t.dialQUIC(ctx, to.dial, cfg, early)
+	isTraced := false
+	defer func() {
+		if qc != nil && !isTraced { // the trace has not returned
+			_ = qc.CloseWithError(uint64(ErrCodeNoError), "")
+		}
+	}()
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(traceState(qc), err)
 	}
+	isTraced = true
 	if err != nil {
 		return nil, err
 	}
