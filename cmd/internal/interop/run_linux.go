@@ -76,6 +76,8 @@ func Run(ctx context.Context, c Case, clientEndpoint, serverEndpoint Endpoint, d
 	}
 	if err == nil {
 		err = r.removeFiles()
+	} else {
+		err = errors.Join(err, r.savePackets("sent.pcapng", false), r.savePackets("arrived.pcapng", true))
 	}
 	if r.c.measured {
 		result.Rate = r.rate()
@@ -110,6 +112,27 @@ func (r *run) rate() float64 {
 // removeFiles removes the files of a run that has passed, which are large, but not the logs.
 func (r *run) removeFiles() error {
 	return errors.Join(os.RemoveAll(r.places[server].dir("www")), os.RemoveAll(r.places[client].dir("downloads")))
+}
+
+// savePackets writes the packets with long headers that were sent, or those that have arrived, to a file beside the logs.
+func (r *run) savePackets(name string, arrived bool) error {
+	f, err := os.Create(filepath.Join(r.dir, name))
+	if err != nil {
+		return err
+	}
+	defer f.Close() // after an error
+	w := capture.NewWriter(f)
+	r.path.mu.Lock()
+	defer r.path.mu.Unlock()
+	for _, rec := range r.path.trace.records {
+		if rec.packet == nil || rec.arrived != arrived {
+			continue
+		}
+		if err := w.Write(capture.Frame{Time: rec.at, Link: layers.LinkTypeRaw, Data: rec.packet}); err != nil {
+			return err
+		}
+	}
+	return errors.Join(w.Close(), f.Close())
 }
 
 // An exitError is the exit status of an endpoint.
