@@ -40,7 +40,7 @@ func (c *Conn) mtuProbeSize(room int) int {
 // buildMTUProbe builds a probe of the path's MTU, which is a train of its own.
 func (c *Conn) buildMTUProbe(buf []byte, size int) (Transmit, bool) {
 	d := newDatagram(c, buf[:0], size)
-	d.ect = c.loss.MarksECN(c.now)
+	d.ecn = c.loss.ECN(c.now)
 	if !d.start(recovery.SpaceApp) {
 		return Transmit{}, false
 	}

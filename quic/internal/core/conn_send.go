@@ -62,7 +62,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
 	d := newDatagram(c, buf[:0], 0)
-	d.ect = c.loss.MarksECN(c.now)
+	d.ecn = c.loss.ECN(c.now)
 	segment := 0
 	for {
 		size := min(largest, len(buf)-len(d.b))
@@ -79,7 +79,7 @@ func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 		if segment == 0 {
 			segment = d.size()
 		}
-		if d.size() < segment || segment < largest {
+		if d.size() < segment || segment < largest || d.ecn == datagram.CE {
 			break
 		}
 	}
@@ -120,10 +120,7 @@ func (c *Conn) HasTransmit(now monotime.Time) bool {
 
 // transmit returns a Transmit for a train and counts its datagrams.
 func (c *Conn) transmit(d *datagramBuilder, segment int) Transmit {
-	tx := Transmit{Path: c.path, ECN: datagram.NotECT, Data: d.b, SegmentSize: segment}
-	if d.ect {
-		tx.ECN = datagram.ECT0
-	}
+	tx := Transmit{Path: c.path, ECN: d.ecn, Data: d.b, SegmentSize: segment}
 	c.active = c.now
 	c.stats.DatagramsSent += uint64(tx.Segments())
 	c.stats.BytesSent += uint64(len(d.b))

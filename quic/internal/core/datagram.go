@@ -13,8 +13,8 @@ type datagramBuilder struct {
 	dst   wire.ConnID // the peer's connection ID
 	b     []byte      // the train so far; the datagram starts at begin
 	begin int
-	limit int  // maximum size of this datagram
-	ect   bool // the train is marked with ECT(0)
+	limit int // maximum size of this datagram
+	ecn   ECN // of the train
 
 	// The packet being built.
 	space     recovery.Space
@@ -167,7 +167,7 @@ func (d *datagramBuilder) finish(info sentInfo) {
 	}
 	p := c.loss.NewSent()
 	p.Num, p.Time, p.Size = d.pn, c.now, len(d.b)-d.hdr
-	p.ECT = d.ect
+	p.ECN = d.ecn
 	p.AckEliciting, p.InFlight = info.eliciting, info.eliciting || info.padded
 	p.Record = append(p.Record[:0], c.send.rec...)
 	d.lastSent = p

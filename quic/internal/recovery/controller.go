@@ -77,14 +77,15 @@ type AckBatch struct {
 	RTT time.Duration
 	// SmoothedRTT is the path's estimate, which includes the sample.
 	SmoothedRTT time.Duration
-	// CE is the number of packets that the peer newly reports as marked with ECN-CE.
+	// CE is the number of packets that the peer newly reports as marked with ECN-CE, without those that were sent so.
 	CE uint64
 	// Sample is the delivery rate sample from the newest of the packets that was in flight. It is zero if none
 	// was.
 	Sample RateSample
 
 	eliciting bool
-	ect       uint64            // packets sent with ECT(0)
+	marked    uint32            // packets sent with ECT(0) or ECN-CE
+	ce        uint32            // packets sent with ECN-CE
 	largest   wire.PacketNumber // NoPacket if the batch is empty
 
 	// The newest of the packets that was in flight, if sampled is set.

@@ -3,6 +3,7 @@ package recovery
 import (
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -36,14 +37,14 @@ const (
 // pathECN is the use of ECN on one path.
 type pathECN struct {
 	phase ecnPhase
-	sent  uint8 // packets sent with ECT(0) in the test
+	sent  uint8 // marked packets sent in the test
 	// failedAt is the minute in which the test has failed, modulo 2^16. It has the place of padding.
 	failedAt uint16
-	// marked counts the packets that arrived with ECN-CE. It is not a Counter, which would take 8 bytes of each connection.
+	// marked counts the packets that the path has marked with ECN-CE. It is not a Counter, which would take 8 bytes of each connection.
 	marked uint32
 }
 
-// Marked returns the number of packets that arrived with ECN-CE, on all paths.
+// Marked returns the number of packets that were marked with ECN-CE on all paths.
 func (l *Loss) Marked() (n uint64) {
 	for _, pa := range l.paths {
 		n += uint64(pa.ecn.marked)
@@ -79,11 +80,11 @@ func (e *pathECN) resume() {
 	}
 }
 
-// MarksECN reports whether to mark the packets of the next train with ECT(0).
+// ECN returns the codepoint for the packets of the next train. A train with ECN-CE must have one packet only.
 //
 // "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
-func (l *Loss) MarksECN(now monotime.Time) bool {
+func (l *Loss) ECN(now monotime.Time) datagram.ECN {
 	e := &l.active.ecn
 	if e.phase == ecnFailed && minuteOf(now)-e.failedAt >= ecnRetestMinutes {
 		// "Even if validation fails, an endpoint MAY revalidate ECN for the same path at any later time in the connection.
@@ -91,14 +92,32 @@ func (l *Loss) MarksECN(now monotime.Time) bool {
 		// https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-2
 		e.phase, e.sent = ecnTesting, 0
 	}
-	return e.phase == ecnCapable || e.phase == ecnTesting && l.pto.probes == 0
+	switch {
+	case l.pto.probes > 0 && e.phase == ecnTesting:
+	case e.phase == ecnCapable && l.testsSuppression():
+		return datagram.CE
+	case e.phase == ecnCapable, e.phase == ecnTesting:
+		return datagram.ECT0
+	}
+	return datagram.NotECT
+}
+
+// testsSuppression reports whether the next packet should be marked with ECN-CE, to find out whether the peer reports such
+// marks. A peer that does not would never be slowed down by a router's marks. There is one such packet for each packet number
+// that is skipped, so they soon become rare, and their numbers cannot be foreseen.
+//
+// "A sender can detect suppression of reports by marking occasional packets that it sends with an ECN-CE marking."
+// https://www.rfc-editor.org/rfc/rfc9002#section-8.3-2
+func (l *Loss) testsSuppression() bool {
+	sp, mid := &l.app, l.app.skip.middle()
+	return mid != wire.NoPacket && sp.next >= mid && !sp.ceSent && l.pto.confirmed && l.pto.probes == 0
 }
 
 func minuteOf(t monotime.Time) uint16 { return uint16(time.Duration(t) / time.Minute) }
 
 // ecnState records the ECN marks on the packets of a space.
 type ecnState struct {
-	sent   uint64         // packets sent with ECT(0)
+	sent   uint64         // packets sent with ECT(0) or ECN-CE
 	counts wire.ECNCounts // the counts that the peer has reported last
 }
 
@@ -110,10 +129,11 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack) {
 	if sp.ecn.sent == 0 {
 		return
 	}
-	var ect uint64
+	var marked, ce uint64
 	var newest *Path // path of the largest packet
 	for _, pa := range l.paths {
-		ect += pa.ack.ect
+		marked += uint64(pa.ack.marked)
+		ce += uint64(pa.ack.ce)
 		if pa.ack.largest != wire.NoPacket && pa.ack.largest == sp.largestAcked {
 			newest = pa
 		}
@@ -139,7 +159,14 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack) {
 	}
 	if f.ECN.ECT0 < was.ECT0 || f.ECN.CE < was.CE || f.ECN.ECT1 != was.ECT1 ||
 		f.ECN.ECT0 > sp.ecn.sent || f.ECN.CE > sp.ecn.sent ||
-		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < ect {
+		f.ECN.ECT0-was.ECT0+f.ECN.CE-was.CE < marked {
+		l.failECN(now, newest)
+		return
+	}
+	// "If a packet sent with an ECN-CE marking is not reported as having been CE marked when the packet is acknowledged, then
+	// the sender can disable ECN for that path".
+	// https://www.rfc-editor.org/rfc/rfc9002#section-8.3-2
+	if f.ECN.CE-was.CE < ce {
 		l.failECN(now, newest)
 		return
 	}
@@ -150,14 +177,14 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack) {
 	// A path that marks everything with ECN-CE does not become capable.
 	for _, pa := range l.paths {
 		e := &pa.ecn
-		if pa.ack.ect > 0 && f.ECN.ECT0 > was.ECT0 && (e.phase == ecnTesting || e.phase == ecnUnknown) {
+		if pa.ack.marked > 0 && f.ECN.ECT0 > was.ECT0 && (e.phase == ecnTesting || e.phase == ecnUnknown) {
 			e.phase = ecnCapable
 		}
 	}
 	// "[...] QUIC treats a Congestion Experienced (CE) codepoint in the IP header as a signal of
 	// congestion."
 	// https://www.rfc-editor.org/rfc/rfc9002#section-7.1-1
-	newest.ack.CE = f.ECN.CE - was.CE
+	newest.ack.CE = f.ECN.CE - was.CE - ce
 	newest.ecn.marked += uint32(newest.ack.CE)
 }
 
@@ -170,7 +197,7 @@ func (l *Loss) checkECN(now monotime.Time, sp *lossSpace, f *wire.Ack) {
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2.2-3
 func (l *Loss) failECN(now monotime.Time, also *Path) {
 	for _, pa := range l.paths {
-		if pa.ack.ect > 0 || pa == also {
+		if pa.ack.marked > 0 || pa == also {
 			pa.ecn.phase, pa.ecn.failedAt = ecnFailed, minuteOf(now)
 		}
 	}

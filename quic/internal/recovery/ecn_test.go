@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
@@ -18,12 +19,15 @@ func newECNTest(t *testing.T) *lossTest {
 	return lt
 }
 
+// marks reports whether the next packet is marked.
+func marks(lt *lossTest) bool { return lt.l.ECN(lt.now) != datagram.NotECT }
+
 // mark sends n packets as core does and returns how many were marked.
 func mark(lt *lossTest, n int) (marked int) {
 	for range n {
-		ect := lt.l.MarksECN(lt.now)
-		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, ect })
-		if ect {
+		ecn := lt.l.ECN(lt.now)
+		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECN = true, true, ecn })
+		if ecn != datagram.NotECT {
 			marked++
 		}
 	}
@@ -35,7 +39,7 @@ func mark(lt *lossTest, n int) (marked int) {
 // "The endpoint sets an ECT(0) codepoint in the IP header of early outgoing packets sent on a new path to the peer".
 // https://www.rfc-editor.org/rfc/rfc9000#section-13.4.2-3.1
 func TestECNOfNewPath(t *testing.T) {
-	require.False(t, newLossTest(t, Config{}).l.MarksECN(testStart), "the configuration does not use ECN")
+	require.False(t, marks(newLossTest(t, Config{})), "the configuration does not use ECN")
 	for _, tt := range []struct {
 		name    string
 		ecn     *wire.ECNCounts
@@ -51,10 +55,10 @@ func TestECNOfNewPath(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			lt := newECNTest(t)
 			require.Equal(t, 10, mark(lt, 12))
-			require.False(t, lt.l.MarksECN(lt.now), "nothing is known yet")
+			require.False(t, marks(lt), "nothing is known yet")
 			lt.advance(40 * ms)
 			require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -11), lt.fate))
-			require.Equal(t, tt.capable, lt.l.MarksECN(lt.now))
+			require.Equal(t, tt.capable, marks(lt))
 			require.Equal(t, tt.capable, lt.l.Path().ECNCapable())
 
 			// "Network routing and path elements can change mid-connection; an endpoint MUST disable ECN if validation
@@ -64,11 +68,11 @@ func TestECNOfNewPath(t *testing.T) {
 				require.Equal(t, 2, mark(lt, 2))
 				require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, tt.ecn, 0, -13), lt.fate))
 				require.True(t, lt.l.Path().ECNFailed())
-				require.False(t, lt.l.MarksECN(lt.now))
+				require.False(t, marks(lt))
 			}
 			// A new path is tested again, whatever the counts are by then.
 			lt.l.Use(lt.now, lt.l.AddPath(lt.now, nil), lt.l.active.amp)
-			require.True(t, lt.l.MarksECN(lt.now))
+			require.True(t, marks(lt))
 		})
 	}
 }
@@ -91,7 +95,7 @@ func TestECNIsTestedAgain(t *testing.T) {
 		answer(12, nil)
 		require.True(t, lt.l.Path().ECNFailed())
 		lt.advance(59 * time.Second)
-		require.False(t, lt.l.MarksECN(lt.now))
+		require.False(t, marks(lt))
 		lt.advance(time.Minute + time.Second)
 	}
 	require.Equal(t, 10, mark(lt, 12))
@@ -111,7 +115,7 @@ func TestECNAfterTimeouts(t *testing.T) {
 	lt.ack(SpaceApp, 0, 2, -3)
 	require.Zero(t, mark(lt, 2)) // 4 and 5
 	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: 2}, 0, -5), lt.fate))
-	require.True(t, lt.l.MarksECN(lt.now), "the first packets were late")
+	require.True(t, marks(lt), "the first packets were late")
 
 	require.Equal(t, 1, mark(lt, 1))
 	for range ecnTestTimeouts - 1 {
@@ -129,10 +133,10 @@ func TestECNAfterTimeouts(t *testing.T) {
 // rest of the test follows when the handshake is confirmed, once: a path that loses marked packets costs one more timeout.
 func TestECNAfterTimeoutOfHandshake(t *testing.T) {
 	lt := newLossTest(t, Config{ECN: true})
-	send := func(s Space) (marked bool) {
-		marked = lt.l.MarksECN(lt.now)
-		lt.sendPacket(s, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, marked })
-		return marked
+	send := func(s Space) bool {
+		ecn := lt.l.ECN(lt.now)
+		lt.sendPacket(s, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECN = true, true, ecn })
+		return ecn != datagram.NotECT
 	}
 	require.True(t, send(SpaceInitial))
 	require.True(t, send(SpaceHandshake))
@@ -156,10 +160,65 @@ func TestECNCountsEveryPacket(t *testing.T) {
 	lt := newECNTest(t)
 	const n = maxUntimed + 10
 	for range n {
-		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.ECT = true })
+		lt.sendPacket(SpaceApp, func(p *SentPacket) { p.ECN = datagram.ECT0 })
 	}
 	mark(lt, 1)
-	lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, true })
+	lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECN = true, true, datagram.ECT0 })
 	require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &wire.ECNCounts{ECT0: n + 1}, 0, -(n+1)), lt.fate))
 	require.True(t, lt.l.Path().ECNCapable())
+}
+
+// Packets are marked with ECN-CE now and then. Their marks are not the path's, so they slow nothing down, and a peer that does
+// not report them has ECN disabled.
+//
+// "If a packet sent with an ECN-CE marking is not reported as having been CE marked when the packet is acknowledged, then the
+// sender can disable ECN for that path by not setting ECN-Capable Transport (ECT) codepoints in subsequent packets sent on
+// that path".
+// https://www.rfc-editor.org/rfc/rfc9002#section-8.3-2
+func TestSuppressedMarks(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		report        func(sent, ce uint64) wire.ECNCounts
+		marked        uint64
+		capable, slow bool
+	}{
+		{"reported", func(sent, ce uint64) wire.ECNCounts { return wire.ECNCounts{ECT0: sent - ce, CE: ce} }, 0, true, false},
+		{"suppressed", func(sent, _ uint64) wire.ECNCounts { return wire.ECNCounts{ECT0: sent} }, 0, false, false},
+		{"another one by the path", func(sent, ce uint64) wire.ECNCounts {
+			return wire.ECNCounts{ECT0: sent - 2*ce, CE: 2 * ce}
+		}, 1, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			random := byte(0)
+			lt := newECNTest(t)
+			lt.l.app.skip.init(SpaceApp, func(b []byte) { random += 37; b[0] = random })
+			var sent, ce uint64
+			window := 0
+			for ce == 0 {
+				require.Less(t, sent, uint64(2*firstSkip))
+				pn := lt.l.NextNumber(SpaceApp)
+				ecn := lt.l.ECN(lt.now)
+				require.NotEqual(t, datagram.NotECT, ecn)
+				lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECN = true, true, ecn })
+				sent++
+				last := pn
+				if ecn == datagram.CE {
+					ce++
+					require.GreaterOrEqual(t, pn, wire.PacketNumber(firstSkip/2))
+					require.Equal(t, 1, mark(lt, 1)) // the one that the path may mark
+					sent, last = sent+1, -(pn + 1)
+				}
+				window = lt.l.active.out.Window
+				lt.advance(40 * ms)
+				counts := tt.report(sent, ce)
+				require.NoError(t, lt.l.HandleAck(lt.now, SpaceApp, lt.frame(0, &counts, pn, last), lt.fate))
+			}
+			require.Equal(t, tt.capable, lt.l.Path().ECNCapable())
+			require.Equal(t, tt.marked, lt.l.Marked())
+			require.Equal(t, tt.slow, lt.l.active.out.Window < window)
+			if tt.capable {
+				require.Equal(t, datagram.ECT0, lt.l.ECN(lt.now), "one for each number that is skipped")
+			}
+		})
+	}
 }

@@ -84,6 +84,7 @@ type lossSpace struct {
 	lossTime      monotime.Time // when the next packet exceeds the time threshold
 	breaks        uint64        // acknowledgements that ended runs of lost packets
 	ecn           ecnState
+	ceSent        bool // a packet was marked with ECN-CE since the last packet number that was skipped
 	discarded     bool
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -120,8 +121,11 @@ func (l *Loss) ackPacket(now monotime.Time, s Space, p *SentPacket, fate FateFun
 		ps.lastAckedSent = max(ps.lastAckedSent, p.Time)
 	}
 	b.eliciting = b.eliciting || p.AckEliciting
-	if p.ECT {
-		b.ect++
+	if p.ECN != datagram.NotECT {
+		b.marked++
+	}
+	if p.ECN == datagram.CE {
+		b.ce++
 	}
 	if p.InFlight {
 		pa.delivery.acked(now, p.Size)

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 )
 
@@ -28,12 +29,16 @@ func (l *Loss) PacketSent(now monotime.Time, s Space, p *SentPacket) {
 		panic("BUG: packet sent out of order")
 	}
 	sp.next++
-	sp.next = sp.skip.maybeSkip(sp.next)
+	next := sp.next
+	if sp.next = sp.skip.maybeSkip(next); sp.next != next {
+		sp.ceSent = false
+	}
 	if l.pto.firstSent.IsZero() {
 		l.pto.firstSent = now
 	}
-	if p.ECT { // the peer counts also those that are not remembered
+	if p.ECN != datagram.NotECT { // the peer counts also those that are not remembered
 		sp.ecn.sent++
+		sp.ceSent = sp.ceSent || p.ECN == datagram.CE
 		l.active.ecn.packetSent()
 	}
 	if !p.InFlight && sp.untimed >= maxUntimed {

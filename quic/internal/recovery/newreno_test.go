@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pqquic/pqquic/quic/internal/wire"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pqquic/pqquic/quic/internal/datagram"
+	"github.com/pqquic/pqquic/quic/internal/wire"
 )
 
 func TestInitialWindow(t *testing.T) {
@@ -257,7 +259,7 @@ func TestPersistentCongestionNeeds(t *testing.T) {
 func TestECN(t *testing.T) {
 	sendECT := func(lt *lossTest, n int) {
 		for range n {
-			lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECT = true, true, true })
+			lt.sendPacket(SpaceApp, func(p *SentPacket) { p.AckEliciting, p.InFlight, p.ECN = true, true, datagram.ECT0 })
 		}
 	}
 	for _, test := range []struct {

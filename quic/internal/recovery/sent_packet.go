@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"github.com/pqquic/pqquic/quic/internal/datagram"
 	"github.com/pqquic/pqquic/quic/internal/monotime"
 	"github.com/pqquic/pqquic/quic/internal/wire"
 )
@@ -50,8 +51,8 @@ type SentPacket struct {
 	// InFlight reports whether the packet counts for congestion control, because it is ack-eliciting or
 	// contains PADDING.
 	InFlight bool
-	// ECT reports whether the packet was sent with ECT(0).
-	ECT bool
+	// ECN is the codepoint with which the packet was sent: see Loss.ECN.
+	ECN datagram.ECN
 	// MTUProbe reports whether the packet is a datagram of its own that tests a size (Path.MTUProbeSize). Its
 	// loss shows nothing but that, and nothing that it contains is sent again.
 	MTUProbe bool

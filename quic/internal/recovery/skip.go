@@ -61,6 +61,15 @@ func (s *skipState) maybeSkip(next wire.PacketNumber) wire.PacketNumber {
 	return next + 1
 }
 
+// middle returns a number between the last number that was skipped and the next one. The peer cannot know it, because it
+// does not know the next one. It returns NoPacket if no numbers are skipped.
+func (s *skipState) middle() wire.PacketNumber {
+	if s.rand == nil {
+		return wire.NoPacket
+	}
+	return s.at - s.period/2
+}
+
 // covers reports whether a range includes a number that was skipped.
 func (s *skipState) covers(r wire.PNRange) bool {
 	for _, pn := range s.last {

@@ -84,6 +84,15 @@ func TestPathsThatSpoilMarks(t *testing.T) {
 		"changes them to ECT(1)": func(l *Link) { l.ECN = always(datagram.ECT1) },
 		"marks everything":       func(l *Link) { l.ECN = always(datagram.CE) },
 		"loses marked packets":   func(l *Link) { l.DropECT = true },
+		// A receiver that does not report ECN-CE looks the same.
+		"hides ECN-CE": func(l *Link) {
+			l.ECN = func(_ int, e datagram.ECN) datagram.ECN {
+				if e == datagram.CE {
+					return datagram.ECT0
+				}
+				return e
+			}
+		},
 		"clears them later": func(l *Link) {
 			l.ECN = func(n int, e datagram.ECN) datagram.ECN {
 				if n > 200 {
