@@ -91,6 +91,13 @@ type Config struct {
 	// RequireAddressValidation at the same time. Dial ignores Loops. See docs/several-loops.md.
 	Loops int
 
+	// SeparateHandshakes lets Listen open two sockets with the same address: one for the packets of established connections,
+	// and one for those that begin with a long header, as all packets of new clients do. Each has a goroutine that reads it
+	// and a buffer in the kernel, so that handshakes, and a slow Accept, GetConfigForClient or RequireAddressValidation, do
+	// not keep the packets of established connections waiting or fill their buffer. It needs Linux and one loop. Dial
+	// ignores it. See docs/separate-handshakes.md.
+	SeparateHandshakes bool
+
 	// MaxConns is the maximum number of connections of an Endpoint, in any state. When it is reached,
 	// clients are refused (CONNECTION_REFUSED) and Dial fails. 0 means 65,536.
 	MaxConns int
@@ -420,6 +427,9 @@ func (c *Config) validate() error {
 		if v != Version1 && v != Version2 || slices.Contains(c.Versions[:i], v) {
 			return fmt.Errorf("quic: Config.Versions has %v, which is unknown or repeated: use quic.Version1 and quic.Version2", v)
 		}
+	}
+	if c.Loops > 1 && c.SeparateHandshakes {
+		return fmt.Errorf("quic: Config.SeparateHandshakes needs one loop, and Config.Loops is %d", c.Loops)
 	}
 	if c.Loops < 1 || c.Loops > udp.MaxGroup {
 		return fmt.Errorf("quic: Config.Loops is %d; it must be from 0 to %d", c.Loops, udp.MaxGroup)

@@ -48,7 +48,7 @@ func dialNew(ctx context.Context, network, addr string, cfg *Config, early bool)
 		if remote.Addr().Is4() {
 			network = "udp4"
 		}
-		e, err := open(network, ":0", full, 1)
+		e, err := open(network, ":0", full, 1, false)
 		if err != nil {
 			return nil, &dialError{remote: remote, host: host, err: err}
 		}

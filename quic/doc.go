@@ -66,7 +66,8 @@
 // All methods are safe for concurrent use. Concurrent Writes on a stream are performed one after another,
 // and so are concurrent Reads. An Endpoint has three goroutines, which read, send and fire timers, further
 // ones while there is much to send, and workers while handshakes are in progress. Connections have no
-// goroutines. With Config.Loops, each loop has these three and one for packets from other loops.
+// goroutines. With Config.Loops, each loop has these three and one for packets from other loops. With
+// Config.SeparateHandshakes, there is one more, which reads the second socket.
 //
 // Functions in a Config are called without holding a lock. (A congestion controller is called with its connection's.)
 // Accept, GetConfigForClient and RequireAddressValidation run on the goroutine that reads the socket, so they must

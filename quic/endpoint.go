@@ -28,7 +28,10 @@ type Endpoint struct {
 	index int   // of this loop in common.loops
 	inbox inbox // datagrams from other loops
 
-	sock   *udp.Conn
+	sock *udp.Conn
+	// handshakeSock receives packets with long headers if Config.SeparateHandshakes is set. Nothing is sent on it.
+	handshakeSock *udp.Conn
+
 	timers timers
 	sends  sendQueue
 	routes routes // the connections of packets with a short header
@@ -95,16 +98,35 @@ func NewEndpoint(pc net.PacketConn, cfg *Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
+	if full.SeparateHandshakes {
+		return nil, errors.New("quic: Config.SeparateHandshakes is set, but NewEndpoint has one socket: use Listen")
+	}
 	if full.Loops > 1 {
 		return nil, fmt.Errorf("quic: Config.Loops is %d, but NewEndpoint has one socket: use Listen, which opens a socket for each loop", full.Loops)
 	}
-	return newEndpoint([]net.PacketConn{pc}, loopIDs{}, full)
+	return newEndpoint(sockets{loops: []net.PacketConn{pc}}, full)
 }
 
-// newEndpoint returns an Endpoint with a loop for each socket. ids is not used if there is one.
-func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, error) {
+// sockets are those of an Endpoint.
+type sockets struct {
+	loops      []net.PacketConn // one for each loop
+	ids        loopIDs          // if there are several loops
+	handshakes net.PacketConn   // see Config.SeparateHandshakes; or nil
+}
+
+func (s *sockets) close() {
+	for _, pc := range s.loops {
+		pc.Close()
+	}
+	if s.handshakes != nil {
+		s.handshakes.Close()
+	}
+}
+
+// newEndpoint returns an Endpoint on the sockets, which it closes unless it fails.
+func newEndpoint(pcs sockets, full *Config) (*Endpoint, error) {
 	g := &common{
-		cfg: full, clock: newClock(), log: full.Logger, ids: ids,
+		cfg: full, clock: newClock(), log: full.Logger, ids: pcs.ids,
 		sendMemory: streams.NewBudget(full.MaxSendMemory),
 		recvMemory: streams.NewBudget(full.MaxReceiveMemory),
 		closed:     make(chan struct{}), done: make(chan struct{}),
@@ -119,7 +141,7 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		clock: g.clock,
 	}
 	g.pool.init()
-	for i, pc := range pcs {
+	for i, pc := range pcs.loops {
 		sock, err := udp.New(pc, full.Logger)
 		if err != nil {
 			return nil, fmt.Errorf("quic: %w", err)
@@ -127,9 +149,16 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		e := &Endpoint{common: g, index: i, sock: sock, conns: make(map[core.ConnRef]*Conn)}
 		e.timers.wake = make(waker, 1)
 		e.routes.idLen = full.connIDLen()
-		e.inbox.init(len(pcs))
-		e.sends.init(sock, workers, len(pcs))
+		e.inbox.init(len(pcs.loops))
+		e.sends.init(sock, workers, len(pcs.loops))
 		g.loops = append(g.loops, e)
+	}
+	if pcs.handshakes != nil {
+		sock, err := udp.New(pcs.handshakes, full.Logger)
+		if err != nil {
+			return nil, fmt.Errorf("quic: %w", err)
+		}
+		g.loops[0].handshakeSock = sock
 	}
 	if err := g.initKeys(); err != nil {
 		return nil, err
@@ -141,7 +170,11 @@ func newEndpoint(pcs []net.PacketConn, ids loopIDs, full *Config) (*Endpoint, er
 		g.running.Add(2)
 		go (&socketReader{ep: e, sock: e.sock}).run()
 		go e.timerLoop(nil)
-		if len(pcs) > 1 {
+		if e.handshakeSock != nil {
+			g.running.Add(1)
+			go (&socketReader{ep: e, sock: e.handshakeSock}).run()
+		}
+		if len(pcs.loops) > 1 {
 			g.running.Add(1)
 			go e.inboxLoop()
 		}

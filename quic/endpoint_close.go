@@ -60,6 +60,9 @@ func (e *Endpoint) closeBecause(cause error) error {
 		}
 		for _, m := range e.loops {
 			err = errors.Join(err, m.sock.Close())
+			if m.handshakeSock != nil {
+				err = errors.Join(err, m.handshakeSock.Close())
+			}
 		}
 		for _, c := range conns {
 			c.endPaths() // of those that have not drained

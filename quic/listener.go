@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"sync"
+
+	"github.com/pqquic/pqquic/quic/internal/udp"
 )
 
 // A Listener accepts connections of an Endpoint. Its methods are safe for concurrent use.
@@ -35,7 +37,7 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	if full.connIDLen() == 0 {
 		return nil, errEmptyIDsListen
 	}
-	e, err := open(network, addr, full, full.Loops)
+	e, err := open(network, addr, full, full.Loops, full.SeparateHandshakes)
 	if err != nil {
 		return nil, err
 	}
@@ -48,25 +50,33 @@ func Listen(network, addr string, cfg *Config) (*Listener, error) {
 	return l, nil
 }
 
-// open returns an Endpoint with a number of loops, each on a new socket.
-func open(network, addr string, cfg *Config, loops int) (e *Endpoint, err error) {
-	var pcs []net.PacketConn
-	var ids loopIDs
-	if loops == 1 {
-		pc, err := net.ListenPacket(network, addr)
-		if err != nil {
-			return nil, err
-		}
-		pcs = append(pcs, pc)
-	} else if pcs, ids, err = openLoops(network, addr, cfg, loops); err != nil {
+// open returns an Endpoint with a number of loops, each on a new socket, and possibly another one for handshakes.
+func open(network, addr string, cfg *Config, loops int, split bool) (*Endpoint, error) {
+	pcs, err := openSockets(network, addr, cfg, loops, split)
+	if err != nil {
 		return nil, err
 	}
-	if e, err = newEndpoint(pcs, ids, cfg); err != nil {
-		for _, pc := range pcs {
-			pc.Close()
-		}
+	e, err := newEndpoint(pcs, cfg)
+	if err != nil {
+		pcs.close()
 	}
 	return e, err
+}
+
+func openSockets(network, addr string, cfg *Config, loops int, split bool) (sockets, error) {
+	switch {
+	case split:
+		pcs, err := udp.ListenSplit(network, addr)
+		if err != nil {
+			return sockets{}, fmt.Errorf("quic: Config.SeparateHandshakes: %w", err)
+		}
+		return sockets{loops: pcs[:1], handshakes: pcs[1]}, nil
+	case loops > 1:
+		pcs, ids, err := openLoops(network, addr, cfg, loops)
+		return sockets{loops: pcs, ids: ids}, err
+	}
+	pc, err := net.ListenPacket(network, addr)
+	return sockets{loops: []net.PacketConn{pc}}, err
 }
 
 func checkNetwork(network string) error {

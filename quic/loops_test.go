@@ -561,7 +561,7 @@ func TestPacketsWhileLoopsStart(t *testing.T) {
 	for i := range loops {
 		pcs = append(pcs, &floodedSock{PacketConn: network.Listen(fmt.Sprintf("10.0.0.1:%d", 1000+i))})
 	}
-	e, err := newEndpoint(pcs, newLoopIDs(1, loops), full)
+	e, err := newEndpoint(sockets{loops: pcs, ids: newLoopIDs(1, loops)}, full)
 	require.NoError(t, err)
 	require.NoError(t, e.Close())
 }

@@ -132,7 +132,7 @@ func (w *loopsWorld) open(cfg *Config, loops int) {
 	for _, s := range w.socks {
 		pcs = append(pcs, s)
 	}
-	w.server, err = newEndpoint(pcs, w.ids, full)
+	w.server, err = newEndpoint(sockets{loops: pcs, ids: w.ids}, full)
 	require.NoError(w, err)
 	w.listener, err = w.server.Listen()
 	require.NoError(w, err)

@@ -54,6 +54,49 @@ func ListenGroup(network, addr string, sel Selector, log *slog.Logger) (pcs []ne
 	return pcs, nil
 }
 
+// ListenSplit opens two sockets with the same address. The first receives the datagrams with the short header of QUIC, which
+// belong to established connections, and the second one all others. Each has a buffer of its own in the kernel.
+func ListenSplit(network, addr string) (pcs []net.PacketConn, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(pcs)
+			pcs = nil
+		}
+	}()
+	first, err := listenPaused(network, addr, false) // as in ListenGroup
+	if err != nil {
+		return nil, err
+	}
+	pcs = append(pcs, first)
+	if err := control(first, reusePort); err != nil {
+		return pcs, fmt.Errorf("udp: SO_REUSEPORT: %w", err)
+	}
+	second, err := listenPaused(network, first.LocalAddr().String(), true)
+	if err != nil {
+		return pcs, err
+	}
+	pcs = append(pcs, second)
+	if err := control(first, func(fd int) error { return attach(fd, unix.SO_ATTACH_REUSEPORT_CBPF, splitProgram) }); err != nil {
+		return pcs, fmt.Errorf("udp: the system refuses the BPF program: %w", err)
+	}
+	for _, pc := range pcs {
+		if err := control(pc, resume); err != nil {
+			return pcs, fmt.Errorf("udp: SO_DETACH_FILTER: %w", err)
+		}
+	}
+	return pcs, nil
+}
+
+// splitProgram returns 0 for short headers and 1 for other datagrams, also for empty ones.
+var splitProgram = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_LEN},                   // A = length
+	{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: 0, Jt: 3},     // empty: 1
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 0},             // A = first byte
+	{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: 0x80, Jt: 1}, // long header: 1
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 1},
+}
+
 func closeAll(pcs []net.PacketConn) {
 	for _, pc := range pcs {
 		_ = pc.Close()

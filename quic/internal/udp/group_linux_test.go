@@ -24,6 +24,11 @@ func openGroup(t *testing.T, network, addr string, sel Selector) (net.Addr, <-ch
 	pcs, err := ListenGroup(network, addr, sel, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.Len(t, pcs, sel.Sockets)
+	return pcs[0].LocalAddr(), receiveAll(t, pcs)
+}
+
+// receiveAll returns what sockets receive until the end of the test, when it closes them.
+func receiveAll(t *testing.T, pcs []net.PacketConn) <-chan arrival {
 	arrivals := make(chan arrival, 1)
 	for i, pc := range pcs {
 		t.Cleanup(func() { pc.Close() })
@@ -39,7 +44,7 @@ func openGroup(t *testing.T, network, addr string, sel Selector) (net.Addr, <-ch
 			}
 		}()
 	}
-	return pcs[0].LocalAddr(), arrivals
+	return arrivals
 }
 
 func receiveOne(t *testing.T, arrivals <-chan arrival, want []byte) int {
@@ -166,4 +171,37 @@ func TestPausedSocket(t *testing.T) {
 	n, _, err := pc.ReadFrom(b)
 	require.NoError(t, err)
 	require.Equal(t, "after", string(b[:n]))
+}
+
+// Short headers reach the first socket, and long headers and what is no QUIC packet the second one.
+func TestSplit(t *testing.T) {
+	for _, network := range []string{"udp4", "udp6", "udp"} {
+		t.Run(network, func(t *testing.T) {
+			host := "127.0.0.1"
+			if network == "udp6" {
+				host = "[::1]"
+			}
+			pcs, err := ListenSplit(network, host+":0")
+			require.NoError(t, err)
+			require.Len(t, pcs, 2)
+			arrivals := receiveAll(t, pcs)
+			for range 10 { // from various ports
+				c, err := net.Dial(network, pcs[0].LocalAddr().String())
+				require.NoError(t, err)
+				for first, want := range map[byte]int{0x40: 0, 0x7f: 0, 0: 0, 0x80: 1, 0xc0: 1, 0xff: 1} {
+					for _, b := range [][]byte{{first}, bytes.Repeat([]byte{first}, 1200)} {
+						_, err := c.Write(b)
+						require.NoError(t, err)
+						require.Equal(t, want, receiveOne(t, arrivals, b), "first byte %#x", first)
+					}
+				}
+				_, err = c.Write(nil)
+				require.NoError(t, err)
+				require.Equal(t, 1, receiveOne(t, arrivals, []byte{}))
+				require.NoError(t, c.Close())
+			}
+			_, err = ListenSplit(network, pcs[0].LocalAddr().String())
+			require.ErrorIs(t, err, unix.EADDRINUSE)
+		})
+	}
 }
