@@ -143,7 +143,7 @@ func (c *conn) countJunk() error {
 	return nil
 }
 
-// closedChannel is ready of the connections whose settings nobody has waited for before they arrived.
+// closedChannel is the field ready of connections for whose settings no goroutine waited before they arrived.
 var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // settingsArrived returns a channel that is closed when the peer's SETTINGS have arrived.

@@ -89,7 +89,7 @@ func (p *prepared) done() {
 	p.release()
 }
 
-// close releases the configuration once nobody uses it. Sessions that were made from it continue.
+// close releases the configuration when no call uses it. Sessions that were made from it continue.
 func (p *prepared) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +97,7 @@ func (p *prepared) close() {
 	p.release()
 }
 
-// release frees what nobody needs any more. mu is held.
+// release frees the configuration if it is closed and no call uses it. mu is held.
 func (p *prepared) release() {
 	if !p.closed || p.users > 0 {
 		return
