@@ -9,7 +9,7 @@ int main(void)
 {
 	pqq_info info;
 	char err[512];
-	if (!pqq_init(&info, err, sizeof(err))) {
+	if (!pqq_init_1(&info, err, sizeof(err))) {
 		fprintf(stderr, "error: %s\n", err);
 		return 1;
 	}

@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 	if (pthread_create(&second, NULL, idle, NULL) != 0) {
 		return 1;
 	}
-	if (!pqq_init(&info, err, sizeof(err))) {
+	if (!pqq_init_1(&info, err, sizeof(err))) {
 		fprintf(stderr, "pqq-bench: %s\n", err);
 		return 1;
 	}

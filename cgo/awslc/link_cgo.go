@@ -54,7 +54,7 @@ func cbool(b bool) C.int {
 func libInit() (Info, string, bool) {
 	var info C.pqq_info
 	problem := make([]byte, 256)
-	ok := C.pqq_init(&info, (*C.char)(unsafe.Pointer(&problem[0])), C.size_t(len(problem)))
+	ok := C.pqq_init_1(&info, (*C.char)(unsafe.Pointer(&problem[0])), C.size_t(len(problem)))
 	return Info{
 		FIPSMode:  info.fips_mode != 0,
 		SelfTest:  info.self_test != 0,

@@ -51,7 +51,7 @@ static void init_once(void)
 	init_ok = s2n_new_enough();
 }
 
-int pqq_init(pqq_info *info, char *err, size_t err_cap)
+int pqq_init_1(pqq_info *info, char *err, size_t err_cap)
 {
 	pthread_once(&once, init_once);
 	*info = init_info;

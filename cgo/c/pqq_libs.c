@@ -54,7 +54,7 @@ int pqq_libs_alone(char *err, size_t err_cap)
 	return 0;
 }
 
-/* Such a program may crash before it calls pqq_init, so the warning is printed when it is loaded. */
+/* Such a program may crash before it calls pqq_init_1, so the warning is printed when it is loaded. */
 __attribute__((constructor)) static void warn(void)
 {
 	char err[512];

@@ -48,10 +48,14 @@ typedef struct {
 	char historic_kems[128];
 } pqq_info;
 
-/* pqq_init prepares both libraries. It must be called before any other function. Safe for concurrent
+/* pqq_init_1 prepares both libraries. It must be called before any other function. Safe for concurrent
  * use; later calls return the result of the first. On failure err holds a NUL-terminated message of at
- * most err_cap bytes. */
-PQQ_FN(int, pqq_init, (pqq_info *info, char *err, size_t err_cap))
+ * most err_cap bytes.
+ *
+ * The number in its name is that of this interface. It is raised whenever the interface changes, so that a
+ * program does not link with an archive of another interface: build or install the archive again then.
+ * TestInterfaceNumber in cgo/awslc fails until it is raised. */
+PQQ_FN(int, pqq_init_1, (pqq_info *info, char *err, size_t err_cap))
 
 typedef struct {
 	int64_t tls_bytes;    /* held by s2n-tls and by this library */

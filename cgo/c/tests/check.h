@@ -21,15 +21,15 @@ static inline int is_historic(void)
 {
 	pqq_info info;
 	char err[256];
-	return pqq_init(&info, err, sizeof(err)) && info.historic_kems[0] != '\0';
+	return pqq_init_1(&info, err, sizeof(err)) && info.historic_kems[0] != '\0';
 }
 
 static inline void check_init(void)
 {
 	pqq_info info;
 	char err[256];
-	if (!pqq_init(&info, err, sizeof(err))) {
-		fprintf(stderr, "pqq_init: %s\n", err);
+	if (!pqq_init_1(&info, err, sizeof(err))) {
+		fprintf(stderr, "pqq_init_1: %s\n", err);
 		exit(1);
 	}
 }

@@ -142,7 +142,7 @@ static void mldsa(void)
 	uint8_t seed[PQQ_MLDSA_SEED] = { 1 }, mu[PQQ_MLDSA_MU] = { 2 }, sig[5000];
 	pqq_info info;
 	char err[256];
-	CHECK(pqq_init(&info, err, sizeof(err)));
+	CHECK(pqq_init_1(&info, err, sizeof(err)));
 	if ((info.mldsa & PQQ_MLDSA_CERTIFICATES) == 0) {
 		CHECK(pqq_mldsa_sign(65, seed, mu, sizeof(mu), 1, sig, sizeof(sig)) == 0);
 		return;

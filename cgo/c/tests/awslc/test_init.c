@@ -25,7 +25,7 @@ int main(void)
 	pqq_info info;
 	char err[256];
 	check_init();
-	CHECK(pqq_init(&info, err, sizeof(err)) && err[0] == 0);
+	CHECK(pqq_init_1(&info, err, sizeof(err)) && err[0] == 0);
 	fits(info.crypto_compiled, info.crypto_linked);
 	CHECK(pqq_libs_alone(err, sizeof(err)) && pqq_crypto_fits_s2n(err, sizeof(err)));
 
