@@ -106,9 +106,12 @@ func details(endpoints []*named, id string) *conn {
 	return nil
 }
 
-// addRows adds the fields of a struct.
+// addRows adds the exported fields of a struct.
 func addRows(rows *[]row, prefix string, v reflect.Value) {
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
 		f, name := v.Field(i), prefix+v.Type().Field(i).Name
 		switch x := f.Interface().(type) {
 		case time.Duration:
