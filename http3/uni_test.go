@@ -158,6 +158,7 @@ func stopEach(t *testing.T, start func(t *testing.T) *rawClient) {
 			require.NoError(t, err)
 			if typ == stopped {
 				require.NoError(t, s.StopSending(frame.NoError))
+				break
 			}
 		}
 		c.wantClose(frame.ClosedCriticalStream)
