@@ -108,17 +108,21 @@ var clientCases = map[string]clientCase{
 		flushTwice(w)
 		<-wasRead
 	}, read: readSix},
-	"body not read":         {method: "POST", body: func() io.Reader { return strings.NewReader(strings.Repeat("x", 10_000)) }, handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "enough") }},
-	"body too short":        {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, change: func(r *http.Request) { r.ContentLength = 5 }, handler: waitForEnd},
-	"body too long":         {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("xyz")) }, change: func(r *http.Request) { r.ContentLength = 2 }, handler: waitForEnd},
-	"body that fails":       {method: "POST", body: func() io.Reader { return errReader{errMine} }, handler: waitForEnd},
-	"invalid field name":    {change: func(r *http.Request) { r.Header["a b"] = []string{"x"} }, handler: mirror},
-	"invalid field value":   {change: func(r *http.Request) { r.Header["A"] = []string{"x\n"} }, handler: mirror},
-	"invalid trailer":       {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, change: func(r *http.Request) { r.Trailer = http.Header{"Content-Length": {"1"}} }, handler: mirror},
-	"invalid method":        {method: "GET", change: func(r *http.Request) { r.Method = "A B" }, handler: mirror},
-	"cancelled":             {change: func(r *http.Request) { *r = *r.WithContext(endedContext(r.Context())) }, handler: mirror},
-	"cancelled, waiting":    {change: func(r *http.Request) { cancelSoon(r) }, handler: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
-	"cancelled in the body": {handler: func(w http.ResponseWriter, r *http.Request) { flushTwice(w); <-r.Context().Done() }, change: func(r *http.Request) { withCancel(r) }, read: cancelAndRead},
+	"body not read":       {method: "POST", body: func() io.Reader { return strings.NewReader(strings.Repeat("x", 10_000)) }, handler: func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "enough") }},
+	"body too short":      {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, change: func(r *http.Request) { r.ContentLength = 5 }, handler: waitForEnd},
+	"body too long":       {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("xyz")) }, change: func(r *http.Request) { r.ContentLength = 2 }, handler: waitForEnd},
+	"body that fails":     {method: "POST", body: func() io.Reader { return errReader{errMine} }, handler: waitForEnd},
+	"invalid field name":  {change: func(r *http.Request) { r.Header["a b"] = []string{"x"} }, handler: mirror},
+	"invalid field value": {change: func(r *http.Request) { r.Header["A"] = []string{"x\n"} }, handler: mirror},
+	"invalid trailer":     {method: "POST", body: func() io.Reader { return io.MultiReader(strings.NewReader("x")) }, change: func(r *http.Request) { r.Trailer = http.Header{"Content-Length": {"1"}} }, handler: mirror},
+	"invalid method":      {method: "GET", change: func(r *http.Request) { r.Method = "A B" }, handler: mirror},
+	"cancelled":           {change: func(r *http.Request) { *r = *r.WithContext(endedContext(r.Context())) }, handler: mirror},
+	"cancelled, waiting":  {change: func(r *http.Request) { cancelSoon(r) }, handler: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+	"cancelled in the body": {handler: func(w http.ResponseWriter, r *http.Request) {
+		flushTwice(w)
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	}, change: func(r *http.Request) { withCancel(r) }, read: cancelAndRead},
 	"read after close":      {handler: mirror, read: func(r *http.Response) ([]byte, error) { _ = r.Body.Close(); return io.ReadAll(r.Body) }},
 	"closed before its end": {handler: func(w http.ResponseWriter, r *http.Request) { flushTwice(w); <-r.Context().Done() }, read: func(r *http.Response) ([]byte, error) { return nil, r.Body.Close() }},
 	"header of many fields": {handler: func(w http.ResponseWriter, _ *http.Request) {
