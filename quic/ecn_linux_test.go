@@ -15,6 +15,7 @@ func TestECNOverLoopback(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		server, client := serverConfig(), clientConfig()
 		client.DisableECN = off
+		server.MaxUDPPayload, client.MaxUDPPayload = 1200, 1200
 		l, err := Listen("udp", "127.0.0.1:0", server)
 		require.NoError(t, err)
 		conn, err := Dial(t.Context(), "udp", l.Addr().String(), client)
@@ -23,14 +24,14 @@ func TestECNOverLoopback(t *testing.T) {
 		require.NoError(t, err)
 		s, err := conn.OpenStream(t.Context())
 		require.NoError(t, err)
-		_, err = s.Write(pattern(300_000, 1))
+		_, err = s.Write(pattern(4_000_000, 1))
 		require.NoError(t, err)
 		require.NoError(t, s.CloseWrite())
 		r, err := served.AcceptStream(t.Context())
 		require.NoError(t, err)
 		got, err := io.ReadAll(r)
 		require.NoError(t, err)
-		require.Equal(t, pattern(300_000, 1), got)
+		require.Equal(t, pattern(4_000_000, 1), got)
 		require.Equal(t, !off, conn.Stats().ECNCapable)
 		require.True(t, served.Stats().ECNCapable)
 		require.Zero(t, conn.Stats().PacketsMarked)

@@ -102,15 +102,19 @@ func (l *Loss) ECN(now monotime.Time) datagram.ECN {
 	return datagram.NotECT
 }
 
+// firstCE is the smallest number of a packet that testsSuppression chooses.
+const firstCE = 1000
+
 // testsSuppression reports whether the next packet should be marked with ECN-CE, to find out whether the peer reports such
 // marks. A peer that does not would never be slowed down by a router's marks. There is one such packet for each packet number
-// that is skipped, so they soon become rare, and their numbers cannot be foreseen.
+// that is skipped, so they are rare, and their numbers cannot be foreseen. There is none among the first packets: a short
+// connection takes no share from others, and networks and tools that look at ECN do not expect senders to mark with ECN-CE.
 //
 // "A sender can detect suppression of reports by marking occasional packets that it sends with an ECN-CE marking."
 // https://www.rfc-editor.org/rfc/rfc9002#section-8.3-2
 func (l *Loss) testsSuppression() bool {
 	sp, mid := &l.app, l.app.skip.middle()
-	return mid != wire.NoPacket && sp.next >= mid && !sp.ceSent && l.pto.confirmed && l.pto.probes == 0
+	return mid >= firstCE && sp.next >= mid && !sp.ceSent && l.pto.confirmed && l.pto.probes == 0
 }
 
 func minuteOf(t monotime.Time) uint16 { return uint16(time.Duration(t) / time.Minute) }

@@ -195,7 +195,7 @@ func TestSuppressedMarks(t *testing.T) {
 			var sent, ce uint64
 			window := 0
 			for ce == 0 {
-				require.Less(t, sent, uint64(2*firstSkip))
+				require.Less(t, sent, uint64(5*firstCE))
 				pn := lt.l.NextNumber(SpaceApp)
 				ecn := lt.l.ECN(lt.now)
 				require.NotEqual(t, datagram.NotECT, ecn)
@@ -204,7 +204,7 @@ func TestSuppressedMarks(t *testing.T) {
 				last := pn
 				if ecn == datagram.CE {
 					ce++
-					require.GreaterOrEqual(t, pn, wire.PacketNumber(firstSkip/2))
+					require.GreaterOrEqual(t, pn, wire.PacketNumber(firstCE))
 					require.Equal(t, 1, mark(lt, 1)) // the one that the path may mark
 					sent, last = sent+1, -(pn + 1)
 				}
