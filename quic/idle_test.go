@@ -1,4 +1,4 @@
-//go:build !pqquic_fips && !pqquic_fips4
+//go:build !asan && !pqquic_fips && !pqquic_fips4
 
 package quic
 
