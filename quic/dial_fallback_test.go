@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,10 +180,19 @@ func TestNoClassicalFallback(t *testing.T) {
 }
 
 // If the server answers the post-quantum ClientHello after all, the classical attempt does not win, although it has less
-// to do.
+// to do. The server acknowledges both, and then takes longer for the post-quantum one.
 func TestClassicalFallbackYieldsToAnAnswer(t *testing.T) {
 	cfg, _ := fallbackConfig()
-	inBubble(t, nil, cfg, func(t *testing.T, w *world) {
+	server := serverConfig()
+	server.GetTLSConfig = func(h *tlsprovider.ClientHello) (*tlsprovider.Config, error) {
+		d := 20 * time.Millisecond // on the fake clock
+		if slices.ContainsFunc(h.Groups, tlsprovider.Group.PostQuantum) {
+			d *= 2
+		}
+		time.Sleep(d)
+		return nil, nil
+	}
+	inBubble(t, server, cfg, func(t *testing.T, w *world) {
 		begun := time.Now()
 		w.net.SetDrop(func(netip.AddrPort, netip.AddrPort, []byte) bool {
 			return time.Since(begun) < 4900*time.Millisecond // it works when both ClientHellos are sent
