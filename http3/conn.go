@@ -33,7 +33,7 @@ type conn struct {
 	mu     sync.Mutex
 	opened [4]bool       // unidirectional streams of the peer, by type
 	err    *Error        // why this side has closed the connection
-	ready  chan struct{} // closed when the peer's SETTINGS have arrived; nil until somebody waits for them or they arrive
+	ready  chan struct{} // closed when the peer's SETTINGS have arrived; nil until a goroutine waits for them or they arrive
 }
 
 // A connConfig is what the connections of a Server or Transport have in common.

@@ -46,14 +46,7 @@ func FuzzServer(f *testing.F) {
 				_ = st.CloseWrite()
 			}
 		} else {
-			st, err := c.OpenUniStream(t.Context())
-			require.NoError(t, err)
-			_, _ = st.Write(first)
-			_ = c.Flush(t.Context())
-			_, _ = st.Write(rest)
-			if ends {
-				_ = st.Close()
-			}
+			sendUni(t, c.Conn, first, rest, ends)
 		}
 		_ = c.Flush(t.Context())
 		require.NoError(t, c.CloseWithError(frame.NoError, ""))
@@ -103,14 +96,7 @@ func FuzzClient(f *testing.F) {
 				_ = request.CloseWrite()
 			}
 		} else {
-			st, err := c.OpenUniStream(t.Context())
-			require.NoError(t, err)
-			_, _ = st.Write(first)
-			_ = c.Flush(t.Context())
-			_, _ = st.Write(rest)
-			if ends {
-				_ = st.Close()
-			}
+			sendUni(t, c.Conn, first, rest, ends)
 		}
 		_ = c.Flush(t.Context())
 		require.NoError(t, c.CloseWithError(frame.NoError, ""))
@@ -120,4 +106,16 @@ func FuzzClient(f *testing.F) {
 		}
 		<-cc.Context().Done()
 	})
+}
+
+// sendUni sends the two parts of a unidirectional stream in datagrams of their own. The peer may have ended the connection.
+func sendUni(t *testing.T, c *quic.Conn, first, rest []byte, ends bool) {
+	st, err := c.OpenUniStream(t.Context())
+	require.NoError(t, err)
+	_, _ = st.Write(first)
+	_ = c.Flush(t.Context())
+	_, _ = st.Write(rest)
+	if ends {
+		_ = st.Close()
+	}
 }

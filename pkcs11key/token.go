@@ -59,7 +59,7 @@ func PINFromEnv(name string) func() (string, error) {
 type Token struct {
 	cfg  Config
 	lib  *library
-	free chan *session // the sessions that nobody uses; those with epoch 0 are not open
+	free chan *session // the sessions that are not in use; those with epoch 0 are not open
 	quit chan struct{} // closed by Close
 	once sync.Once
 
@@ -163,7 +163,7 @@ func (t *Token) use(f func(*pkcs11.Ctx, *session) error) error {
 	}
 }
 
-// take returns a session that nobody uses.
+// take returns a session that is not in use.
 func (t *Token) take() (*session, error) {
 	select {
 	case <-t.quit:

@@ -185,7 +185,7 @@ func (c *Conn) accept(ctx context.Context, uni bool) (*Stream, error) {
 }
 
 // takeIncoming removes and returns the first stream that waits to be accepted. mu is held. The peer may have stopped it
-// already. That gives no credit for another stream, because nobody has read the end of this one.
+// already. That gives no credit for another stream, because the end of this one has not been read.
 func (c *Conn) takeIncoming(i int) *Stream {
 	s := c.newStream(c.incoming[i][0])
 	c.incoming[i] = c.incoming[i][1:]

@@ -113,7 +113,7 @@ func TestQueueOfBulkAlone(t *testing.T) {
 	}
 }
 
-// Bytes that have arrived and are not read do not count: beside a stream that nobody reads, the others get on, and the
+// Bytes that have arrived and are not read do not count: beside a stream that is not read, the others go on, and the
 // stream itself may use its window.
 func TestQueueOfUnreadStream(t *testing.T) {
 	q := newQueueTest(t, nearRTT)
