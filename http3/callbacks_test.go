@@ -34,9 +34,9 @@ func TestConnContextPanics(t *testing.T) {
 		}
 	})
 	dialBare(t, s).wantClose(frame.InternalError)
-	require.Contains(t, s.log.String(), "of a context")
+	s.wantLog(t, "of a context")
 	dialBare(t, s).wantClose(frame.InternalError)
-	require.Contains(t, s.log.String(), "ConnContext has returned nil")
+	s.wantLog(t, "ConnContext has returned nil")
 	require.Equal(t, "200", dialRaw(t, s).roundTrip(get("/")...).status)
 }
 

@@ -82,13 +82,16 @@ func (t *Transport) remember(addr string, l *frame.List) {
 	t.settings[addr] = l
 }
 
-// restoreSettings puts the remembered settings of the server in force before early data are sent. QPACK's dynamic table is not used
-// for them, so the settings about it are not needed: instructions would be void if the server rejected early data.
+// restoreSettings puts the remembered settings of the server in force before early data are sent. The server may have accepted them
+// already, if this goroutine had to wait for its turn. QPACK's dynamic table is not used for them, so the settings about it are not
+// needed: instructions would be void if the server rejected early data.
 //
 // "A client MUST comply with stored settings -- or default values if no values are stored -- when attempting 0-RTT."
 // https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-6
 func (cc *ClientConn) restoreSettings() {
-	if cc.qc.ConnectionState().TLS.EarlyData != tlsprovider.EarlyDataOffered {
+	switch cc.qc.ConnectionState().TLS.EarlyData {
+	case tlsprovider.EarlyDataOffered, tlsprovider.EarlyDataAccepted:
+	default:
 		return
 	}
 	cc.t.mu.Lock()

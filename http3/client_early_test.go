@@ -52,6 +52,8 @@ func TestClientEarlyData(t *testing.T) {
 	require.Equal(t, tlsprovider.EarlyDataAccepted, state.EarlyData)
 	resp, _ = do(t, tr, newRequest(t, MethodHead0RTT, s.url("/"), nil))
 	require.Equal(t, 200, resp.StatusCode)
+	_, err := tr.cached()[0].Settings(t.Context()) // which may follow the response
+	require.NoError(t, err)
 	require.Equal(t, uint64(http.DefaultMaxHeaderBytes), tr.settings[s.addr].MaxFieldSectionSize)
 }
 
@@ -174,6 +176,9 @@ func TestStricterSettings(t *testing.T) {
 	require.ErrorContains(t, err, "the server accepts only 5000")
 	done := begin(tr, newRequest(t, MethodGet0RTT, s.url(), nil))
 	c := s.acceptBare()
+	// A request that has not begun would begin on a new connection. The first stream is that of the large one.
+	c.next()
+	c.next()
 	// "If a server accepts 0-RTT but then sends settings that are not compatible with the previously specified settings, this MUST
 	// be treated as a connection error of type H3_SETTINGS_ERROR."
 	// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.4.2-8

@@ -222,8 +222,13 @@ func TestCancel(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		check(t)
 	})
-	require.Zero(t, tr.cached()[0].reqs.active)
-	require.Empty(t, tr.cached()[0].reqs.open)
+	// The end of the last request is counted after RoundTrip has returned.
+	reqs := &tr.cached()[0].reqs
+	require.Eventually(t, func() bool {
+		reqs.mu.Lock()
+		defer reqs.mu.Unlock()
+		return reqs.active == 0 && len(reqs.open) == 0
+	}, 10*time.Second, time.Millisecond)
 }
 
 func TestGzip(t *testing.T) {

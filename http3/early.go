@@ -39,6 +39,7 @@ func RequireHandshake(h http.Handler) http.Handler {
 // A request that waits needs no second attempt of the client, which one that is answered with 425 does.
 func (x *exchange) acceptEarly(r *http.Request) bool {
 	if x.sc.handshakeDone() {
+		r.TLS = x.sc.tlsState() // the handshake may have ended after the request was made
 		return true
 	}
 	switch r.Method {

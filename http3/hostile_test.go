@@ -270,7 +270,7 @@ func TestPeerMaxFieldSectionSize(t *testing.T) {
 	require.Equal(t, "200", m.status)
 	require.Empty(t, m.interim)
 	require.Equal(t, "200", c.roundTrip(get("/")...).status)
-	require.Contains(t, s.log.String(), "the client accepts only 500")
+	s.wantLog(t, "the client accepts only 500")
 }
 
 // Secrets are literals that are never indexed, by the rule of the encoder.

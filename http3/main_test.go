@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -108,6 +109,13 @@ func serve(t testing.TB, p tlsprovider.Provider, h http.Handler, change func(*Se
 		require.ErrorIs(t, <-done, ErrServerClosed)
 	})
 	return &testServer{s, l.Addr().String(), logged}
+}
+
+// wantLog waits until the log contains text: a peer may see what a server does before the server has logged it.
+func (s *testServer) wantLog(t testing.TB, text string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), text) }, 10*time.Second, time.Millisecond,
+		"%q is not logged", text)
 }
 
 // activeRequests returns the number of requests in progress.

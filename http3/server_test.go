@@ -305,7 +305,7 @@ func TestFailingHandlers(t *testing.T) {
 				c := *c
 				c.TB = t
 				c.open(c.headers(get(path)...)).end().wantReset(tc.code)
-				require.Contains(t, s.log.String(), tc.log)
+				s.wantLog(t, tc.log)
 			})
 		}
 		require.Equal(t, "200", c.roundTrip(get("/")...).status)
@@ -587,7 +587,7 @@ func TestUseAfterHandler(t *testing.T) {
 	_, err := w.Write([]byte("late"))
 	require.Error(t, err)
 	w.WriteHeader(500)
-	require.Contains(t, s.log.String(), "WriteHeader after the handler")
+	s.wantLog(t, "WriteHeader after the handler")
 	_, err = r.Body.Read(make([]byte, 1))
 	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
 }
