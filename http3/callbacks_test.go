@@ -33,9 +33,9 @@ func TestConnContextPanics(t *testing.T) {
 			return answers[calls-1](ctx)
 		}
 	})
-	dialBare(t, s).wantClose(frame.InternalError)
+	s.wantRefused(t, nil, frame.InternalError)
 	s.wantLog(t, "of a context")
-	dialBare(t, s).wantClose(frame.InternalError)
+	s.wantRefused(t, nil, frame.InternalError)
 	s.wantLog(t, "ConnContext has returned nil")
 	require.Equal(t, "200", dialRaw(t, s).roundTrip(get("/")...).status)
 }

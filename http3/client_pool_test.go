@@ -251,7 +251,7 @@ func TestIdleConnections(t *testing.T) {
 		cc := tr.cached()[0]
 		act()
 		<-cc.Context().Done()
-		require.Empty(t, tr.cached())
+		require.Eventually(t, func() bool { return len(tr.cached()) == 0 }, 10*time.Second, time.Millisecond)
 	}
 	tr := newTransport(t, nil, nil)
 	do(t, tr, newRequest(t, "GET", s.url("/"), nil))

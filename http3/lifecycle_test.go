@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,15 +174,28 @@ func TestShutdownTimeout(t *testing.T) {
 // A connection without requests ends after IdleTimeout, but not while there is a request.
 func TestIdleTimeout(t *testing.T) {
 	p := testProviders(t)["native"]
-	var conns atomic.Int32
-	release := make(chan struct{})
-	s := serve(t, p, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }), func(s *Server) {
+	started, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, p, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(started); <-release }), func(s *Server) {
 		s.IdleTimeout = 50 * time.Millisecond
-		s.ConnContext = func(ctx context.Context, _ *quic.Conn) context.Context { conns.Add(1); return ctx }
 	})
-	busy := dialRaw(t, s)
-	req := busy.open(busy.headers(get("/")...)).end()
-	idle := dialRaw(t, s)
+	// On a machine that is busy, the connection may end before the request arrives.
+	var req *rawStream
+	for req == nil {
+		c := dialUntilIdle(t, s)
+		st, err := c.OpenStream(t.Context())
+		if err == nil {
+			_, err = st.WriteEnd(c.headers(get("/")...))
+		}
+		if err != nil {
+			continue
+		}
+		select {
+		case <-started:
+			req = &rawStream{c, st}
+		case <-c.Conn.Context().Done():
+		}
+	}
+	busy, idle := req.c, dialUntilIdle(t, s)
 	control := idle.control()
 	wantGoAway(t, control, 0)
 	idle.wantClose(frame.NoError)
@@ -191,7 +203,20 @@ func TestIdleTimeout(t *testing.T) {
 	close(release)
 	require.Equal(t, "200", req.response().status)
 	busy.wantClose(frame.NoError)
-	require.Equal(t, int32(2), conns.Load())
+}
+
+// dialUntilIdle is dialBare for a server whose IdleTimeout is so short that it may pass while Dial returns.
+func dialUntilIdle(t *testing.T, s *testServer) *rawClient {
+	t.Helper()
+	for {
+		c, err := tryDial(t, s, nil)
+		if err == nil {
+			return c
+		}
+		var ae *quic.ApplicationError
+		require.ErrorAs(t, err, &ae)
+		require.Equal(t, uint64(frame.NoError), ae.Code)
+	}
 }
 
 // A request whose header section does not arrive is rejected after ReadHeaderTimeout.
@@ -238,26 +263,24 @@ func TestServe(t *testing.T) {
 		ready := make(chan string, 1)
 		for name, start := range map[string]func(s *Server) error{
 			"Serve": func(s *Server) error {
-				pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+				pc, err := net.ListenPacket("udp", s.Addr)
 				require.NoError(t, err)
 				s.TLSConfig = tlsConfig()
-				ready <- pc.LocalAddr().String()
 				return s.Serve(pc)
 			},
 			"ServeListener": func(s *Server) error {
 				s.TLSConfig = tlsConfig()
 				cfg, err := s.quicConfig()
 				require.NoError(t, err)
-				l, err := quic.Listen("udp", "127.0.0.1:0", cfg)
+				l, err := quic.Listen("udp", s.Addr, cfg)
 				require.NoError(t, err)
-				ready <- l.Addr().String()
 				return s.ServeListener(l)
 			},
 			"ServeConn": func(s *Server) error {
 				s.TLSConfig = tlsConfig()
 				cfg, err := s.quicConfig()
 				require.NoError(t, err)
-				l, err := quic.Listen("udp", "127.0.0.1:0", cfg)
+				l, err := quic.Listen("udp", s.Addr, cfg)
 				require.NoError(t, err)
 				defer l.Close()
 				ready <- l.Addr().String()
@@ -267,28 +290,31 @@ func TestServe(t *testing.T) {
 				return ErrServerClosed
 			},
 			"ListenAndServe": func(s *Server) error {
-				s.TLSConfig, s.Addr = tlsConfig(), freeAddr(t)
-				ready <- s.Addr
+				s.TLSConfig = tlsConfig()
 				return s.ListenAndServe()
 			},
 			"ListenAndServeTLS": func(s *Server) error {
-				s.Addr = freeAddr(t)
-				ready <- s.Addr
 				return s.ListenAndServeTLS(certFile, keyFile)
 			},
 			"ListenAndServeTLS with TLS": func(s *Server) error {
-				s.Addr, s.TLS = freeAddr(t), &tlsprovider.Config{}
-				ready <- s.Addr
+				s.TLS = &tlsprovider.Config{}
 				return s.ListenAndServeTLS(certFile, keyFile)
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				s := &Server{Handler: http.HandlerFunc(echo), Provider: p}
+				s := &Server{Handler: http.HandlerFunc(echo), Provider: p, Addr: "127.0.0.1:0"}
 				done := make(chan error, 1)
 				go func() { done <- start(s) }()
-				addr := <-ready
-				for name != "ServeConn" && s.SetAltSvc(http.Header{}) != nil { // until the server listens
-					runtime.Gosched()
+				addr := ""
+				for addr == "" {
+					select {
+					case addr = <-ready:
+					case err := <-done:
+						require.NoError(t, err)
+					default:
+						addr = s.listenAddr()
+						runtime.Gosched()
+					}
 				}
 				c := dialRaw(t, &testServer{s, addr, nil})
 				require.Equal(t, "200", c.roundTrip(get("/")...).status)
@@ -300,13 +326,14 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// freeAddr returns an address that was free a moment ago.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer pc.Close()
-	return pc.LocalAddr().String()
+// listenAddr returns the address of a listener, or "" if there is none.
+func (s *Server) listenAddr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		return l.Addr().String()
+	}
+	return ""
 }
 
 // Configurations that cannot work, and connections of other protocols, are refused with a reason.
@@ -316,6 +343,9 @@ func TestServeErrors(t *testing.T) {
 	require.ErrorIs(t, func() error { s := &Server{}; _ = s.Close(); return s.ServeListener(listen(t, "h3")) }(), ErrServerClosed)
 
 	l := listen(t, "other")
+	closed := &Server{Addr: l.Addr().String()} // which is in use
+	require.NoError(t, closed.Close())
+	require.ErrorIs(t, closed.ListenAndServe(), ErrServerClosed)
 	go func() {
 		qc, err := quic.Dial(context.Background(), "udp", l.Addr().String(), &quic.Config{Provider: defaultProvider(), ServerName: "localhost",
 			TLS: &tlsprovider.Config{NextProtos: []string{"other"}, RootCAs: testPKI().Roots()}})
@@ -405,9 +435,7 @@ func TestSetAltSvc(t *testing.T) {
 
 // A DualServer answers over TCP with a pointer to HTTP/3 on the same port.
 func TestDualServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	pc, err := net.ListenPacket("udp", l.Addr().String())
+	l, pc, err := listenBoth("127.0.0.1:0")
 	require.NoError(t, err)
 	certFile, keyFile, err := testPKI().Write(t.TempDir())
 	require.NoError(t, err)

@@ -86,7 +86,7 @@ func TestLimitBlockedStreams(t *testing.T) {
 	require.NotNil(t, enc)
 	beyond := frameBytes(frame.Headers, append([]byte{3, 0}, c.enc.AppendSection(nil, 0, pairs(get("/late")...))[2:]...))
 	for range 3 {
-		c.open(beyond).end()
+		c.sendAll(beyond) // the last one ends the connection
 	}
 	c.wantClose(qpack.DecompressionFailed)
 }

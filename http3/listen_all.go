@@ -51,16 +51,30 @@ func (d *DualServer) ListenAndServeTLS(certFile, keyFile string) error {
 	if addr == "" {
 		addr = ":https"
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	pc, err := net.ListenPacket("udp", l.Addr().String()) // the same port, if addr has port 0
+	l, pc, err := listenBoth(addr)
 	if err != nil {
 		return err
 	}
 	return d.Serve(l, pc, certFile, keyFile)
+}
+
+// listenBoth opens a TCP listener and a UDP socket with the same address. If addr has port 0, the system chooses one that is free for
+// TCP. Another socket may have it for UDP, so that others are tried.
+func listenBoth(addr string) (net.Listener, net.PacketConn, error) {
+	_, port, _ := net.SplitHostPort(addr) // Listen reports the error
+	for attempt := 1; ; attempt++ {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		pc, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, pc, nil
+		}
+		if err = errors.Join(err, l.Close()); port != "0" || attempt == 10 {
+			return nil, nil, err
+		}
+	}
 }
 
 // Serve is ListenAndServeTLS on sockets, which it closes.

@@ -147,6 +147,13 @@ func dialBare(t testing.TB, s *testServer) *rawClient {
 // dialWith is dialBare with a change of the configuration, which may be nil.
 func dialWith(t testing.TB, s *testServer, change func(*quic.Config)) *rawClient {
 	t.Helper()
+	c, err := tryDial(t, s, change)
+	require.NoError(t, err)
+	return c
+}
+
+// tryDial is dialWith for a server that may close the connection at once, which can be an error of Dial.
+func tryDial(t testing.TB, s *testServer, change func(*quic.Config)) (*rawClient, error) {
 	cfg := &quic.Config{
 		Provider: s.Provider, ServerName: "localhost", MaxDatagramFrameSize: 65535,
 		TLS: &tlsprovider.Config{NextProtos: []string{NextProto}, RootCAs: testPKI().Roots()},
@@ -155,9 +162,24 @@ func dialWith(t testing.TB, s *testServer, change func(*quic.Config)) *rawClient
 		change(cfg)
 	}
 	qc, err := quic.Dial(t.Context(), "udp", s.addr, cfg)
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	t.Cleanup(func() { _ = qc.CloseWithError(frame.NoError, "") })
-	return &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}
+	return &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}, nil
+}
+
+// wantRefused requires that the server closes a new connection at once with a code.
+func (s *testServer) wantRefused(t testing.TB, change func(*quic.Config), code uint64) {
+	t.Helper()
+	c, err := tryDial(t, s, change)
+	if err == nil {
+		c.wantClose(code)
+		return
+	}
+	var ae *quic.ApplicationError
+	require.ErrorAs(t, err, &ae)
+	require.Equal(t, ErrorCode(code).String(), ErrorCode(ae.Code).String(), ae.Reason)
 }
 
 // dialRaw connects and sends an empty SETTINGS frame.

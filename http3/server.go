@@ -116,6 +116,9 @@ func ConnFromContext(ctx context.Context) (*quic.Conn, bool) {
 
 // ListenAndServe listens on Addr and serves until Shutdown or Close is called. It then returns http.ErrServerClosed.
 func (s *Server) ListenAndServe() error {
+	if s.closing() {
+		return ErrServerClosed // the address may be in use again
+	}
 	cfg, err := s.quicConfig()
 	if err != nil {
 		return err

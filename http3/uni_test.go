@@ -232,7 +232,7 @@ func TestTooFewUniStreams(t *testing.T) {
 		require.Equal(t, ok, err == nil, "%d: %v", n, err)
 	}
 	s := serve(t, nil, http.HandlerFunc(echo), nil)
-	dialWith(t, s, func(c *quic.Config) { c.MaxIncomingUniStreams = -1 }).wantClose(frame.GeneralProtocolError)
+	s.wantRefused(t, func(c *quic.Config) { c.MaxIncomingUniStreams = -1 }, frame.GeneralProtocolError)
 }
 
 // The peer may open QPACK's streams although there is no dynamic table.

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,14 +70,26 @@ func serve(t *testing.T, change func(*http3.DualServer)) site {
 	if change != nil {
 		change(d)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	pc, err := net.ListenPacket("udp", l.Addr().String())
-	require.NoError(t, err)
+	l, pc := listenBoth(t)
 	ended := make(chan error, 1)
 	go func() { ended <- d.Serve(l, pc, "", "") }()
 	t.Cleanup(func() { require.NoError(t, d.Close()); require.ErrorIs(t, <-ended, http.ErrServerClosed) })
 	return site{fmt.Sprintf("https://localhost:%d", l.Addr().(*net.TCPAddr).Port), ca}
+}
+
+// listenBoth opens a TCP listener and a UDP socket on one port, which must be free for both.
+func listenBoth(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		pc, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, pc
+		}
+		require.ErrorIs(t, err, syscall.EADDRINUSE)
+		require.NoError(t, l.Close())
+	}
 }
 
 func handler() http.Handler {

@@ -148,6 +148,8 @@ func TestClientWithoutStream(t *testing.T) {
 	l := listen(t)
 	silent, err := quic.Dial(t.Context(), "udp", l.Addr().String(), clientConfig())
 	require.NoError(t, err)
+	// The Listener takes this connection before the next one, which it could otherwise take first.
+	require.Eventually(t, func() bool { return l.Endpoint().Stats().Accepted == 1 }, 10*time.Second, time.Millisecond)
 	client := dial(t, l)
 	server, err := l.Accept()
 	require.NoError(t, err)

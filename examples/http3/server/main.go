@@ -146,17 +146,23 @@ func inCryptoTLS(c tlsprovider.Certificate) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: c.Chain, PrivateKey: key}, nil
 }
 
-// listen opens a TCP listener and a UDP socket with the same address.
+// listen opens a TCP listener and a UDP socket with the same address. If addr has port 0, the system chooses one that is free for TCP.
+// Another socket may have it for UDP, so that others are tried.
 func listen(addr string) (net.Listener, net.PacketConn, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, nil, err
+	_, port, _ := net.SplitHostPort(addr) // Listen reports the error
+	for attempt := 1; ; attempt++ {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		pc, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, pc, nil
+		}
+		if err = errors.Join(err, l.Close()); port != "0" || attempt == 10 {
+			return nil, nil, err
+		}
 	}
-	pc, err := net.ListenPacket("udp", l.Addr().String()) // the same port, if addr has port 0
-	if err != nil {
-		return nil, nil, errors.Join(err, l.Close())
-	}
-	return l, pc, nil
 }
 
 // nameOf returns the address for a browser on this machine, whose name is in the demonstration's certificate.
