@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -56,4 +57,24 @@ func BenchmarkTransport(b *testing.B) {
 			_, err = resp.Body.Read(buf)
 		}
 	}
+}
+
+// BenchmarkTransports is the same with 100 requests at a time.
+func BenchmarkTransports(b *testing.B) {
+	s := serve(b, nil, http.HandlerFunc(oneKB), nil)
+	tr := newTransport(b, nil, nil)
+	url := s.url("/path")
+	b.ReportAllocs()
+	b.SetParallelism(100 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(pb *testing.PB) {
+		buf := make([]byte, 4096)
+		req := newRequest(b, "GET", url, nil)
+		for pb.Next() {
+			resp, err := tr.RoundTrip(req)
+			require.NoError(b, err)
+			for err == nil {
+				_, err = resp.Body.Read(buf)
+			}
+		}
+	})
 }

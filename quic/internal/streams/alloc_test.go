@@ -52,3 +52,13 @@ func TestSendBufferAllocs(t *testing.T) {
 		b.free(nil)
 	}
 }
+
+// A short stream uses the memory of one that was freed before.
+func TestShortStreamAllocs(t *testing.T) {
+	shortStream := shortStreams(t)
+	for range 100 {
+		shortStream()
+	}
+	// A garbage collection empties the pools, which costs a chunk now and then.
+	require.Less(t, testing.AllocsPerRun(1000, shortStream), 0.5)
+}

@@ -11,7 +11,16 @@ import (
 // BenchmarkShortStream measures one stream that carries a request of 100 bytes, from Open to the
 // acknowledgement of its end.
 func BenchmarkShortStream(b *testing.B) {
-	c, s := newPair(b, testConfig(), testConfig())
+	shortStream := shortStreams(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		shortStream()
+	}
+}
+
+// shortStreams returns a function that carries a message of 100 bytes on a stream of its own, which both sides then free.
+func shortStreams(t testing.TB) func() {
+	c, s := newPair(t, testConfig(), testConfig())
 	in, out := make([]byte, 100), make([]byte, 200)
 	pkt := &packet{}
 	move := func(from, to *peer) {
@@ -22,7 +31,7 @@ func BenchmarkShortStream(b *testing.B) {
 			for p := pkt.payload; len(p) > 0; {
 				n, err := to.HandleFrame(1, testRTT, uint64(p[0]), p)
 				if err != nil {
-					b.Fatal(err)
+					t.Fatal(err)
 				}
 				p = p[n:]
 			}
@@ -38,23 +47,25 @@ func BenchmarkShortStream(b *testing.B) {
 			}
 		}
 	}
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		id, err := c.Open(true)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		if _, err := c.Write(id, in); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		if err := c.CloseWrite(id); err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
 		move(c, s)
 		for err = nil; err == nil; {
 			_, err = s.Read(1, testRTT, id, out)
 		}
 		move(s, c)
+		if len(c.all)+len(s.all) > 0 {
+			t.Fatal("a stream was not freed")
+		}
 	}
 }
 

@@ -456,6 +456,9 @@ func TestRestDropsTables(t *testing.T) {
 	c.Rest()
 	require.Nil(t, c.streams)
 	require.LessOrEqual(t, cap(c.all), fewStreams)
+	for _, spare := range c.all[len(c.all):cap(c.all)] {
+		require.Nil(t, spare)
+	}
 	require.NoError(t, c.CheckInvariants())
 	for _, id := range kept {
 		_, err := c.Write(id, []byte("x"))
@@ -468,4 +471,29 @@ func TestRestDropsTables(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.CheckInvariants())
 	}
+}
+
+// A stream that a queue still contains is not used again when it is freed.
+func TestQueuedStreamIsNotUsedAgain(t *testing.T) {
+	c, _ := newPair(t, testConfig(), testConfig())
+	open := func() *stream {
+		id, err := c.Open(true)
+		require.NoError(t, err)
+		return c.find(id)
+	}
+	free := func(st *stream) {
+		st.send.done = true
+		c.maybeFree(st)
+		require.True(t, st.gone)
+	}
+	first := open()
+	free(first)
+	require.Same(t, first, open())
+	c.report(first, EventWritable)
+	free(first)
+	second := open()
+	require.NotSame(t, first, second)
+	require.Empty(t, c.events(), "an event of a stream that was freed")
+	free(second)
+	require.Same(t, second, open())
 }

@@ -6,7 +6,7 @@ import "math/bits"
 // and are allocated when the first byte of their range arrives. It can be written out of order. Its memory
 // is bounded by the window, however the peer splits and orders its frames.
 type recvBuffer struct {
-	chunks []*Chunk // chunks[head:] are in use, from index first on; nil if nothing was written
+	chunks []*Chunk // chunks[head:] are in use, from index first on
 	head   int
 	first  int
 	mem    int64 // bytes in all chunks
@@ -113,12 +113,19 @@ func (b *recvBuffer) drop() {
 	b.lent = max(b.lent-1, 0)
 }
 
-// free frees everything.
+// keptSlots is the number of slots that free keeps.
+const keptSlots = 4
+
+// free frees everything. It keeps a short array of slots, which are nil.
 func (b *recvBuffer) free() {
 	for ; b.head < len(b.chunks); b.head++ {
 		b.drop()
 	}
-	*b = recvBuffer{}
+	slots := b.chunks[:0]
+	if cap(slots) > keptSlots {
+		slots = nil
+	}
+	*b = recvBuffer{chunks: slots}
 }
 
 // size returns the memory in use.

@@ -16,7 +16,7 @@ type Set struct {
 	side tlsprovider.Side
 	now  monotime.Time // the latest time seen
 
-	all     []*stream      // in a deterministic order
+	all     []*stream      // in a deterministic order; behind them, up to cap(all), freed ones for newStream
 	streams map[ID]*stream // the same streams; nil while there are few
 	recent  *stream        // the stream that was looked up last
 	queues  [numQueues]queue
@@ -118,7 +118,8 @@ const fewStreams = 8
 
 // add creates a stream.
 func (s *Set) add(id ID) *stream {
-	st := &stream{id: id, index: len(s.all), urgency: defaultUrgency}
+	st := s.newStream()
+	st.id, st.index, st.urgency = id, len(s.all), defaultUrgency
 	st.recv.final = -1
 	st.recv.wants = 1
 	ours := id.Initiator() == s.side
@@ -141,6 +142,26 @@ func (s *Set) add(id ID) *stream {
 	}
 	s.all = append(s.all, st)
 	s.noteOpened()
+	return st
+}
+
+// maxSpares bounds the freed streams that a Set keeps until it rests.
+const maxSpares = 128
+
+// newStream returns an empty stream. It may use the memory of a freed one, so that short streams leave no garbage. Only the Set refers to
+// streams: by all, streams and recent, which have no freed ones, and by the queues.
+func (s *Set) newStream() *stream {
+	n := len(s.all)
+	if n == cap(s.all) {
+		return new(stream)
+	}
+	st := s.all[:n+1][n]
+	if st == nil || st.queued != 0 {
+		return new(stream)
+	}
+	slots := st.recv.buf.chunks
+	*st = stream{}
+	st.recv.buf.chunks = slots
 	return st
 }
 
@@ -178,7 +199,10 @@ func (s *Set) maybeFree(st *stream) {
 	delete(s.streams, st.id)
 	last := s.all[len(s.all)-1]
 	s.all[st.index], last.index = last, st.index
-	s.all[len(s.all)-1] = nil
+	// The callers may still use the stream, but none of them adds one.
+	if s.all[len(s.all)-1] = st; len(s.all) > maxSpares {
+		s.all[len(s.all)-1] = nil
+	}
 	s.all = s.all[:len(s.all)-1]
 	if st.id.Initiator() != s.side {
 		// The credit is returned only now, because our application may still work for a stream that the
@@ -263,4 +287,5 @@ func (s *Set) Rest() {
 	case len(s.all) <= fewStreams && (s.streams != nil || cap(s.all) > fewStreams):
 		s.streams, s.all = nil, slices.Clone(s.all)
 	}
+	clear(s.all[len(s.all):cap(s.all)])
 }
