@@ -207,7 +207,7 @@ func (cc *ClientConn) openStream(ctx context.Context, x *clientExchange) error {
 	if err != nil {
 		return cc.closeError(err)
 	}
-	x.init(&cc.conn, qs, x.readContext)
+	x.init(&cc.conn, qs, x)
 	r := &cc.reqs
 	r.mu.Lock()
 	// "Endpoints MUST NOT initiate new requests or promise new pushes on the connection after receipt of a GOAWAY frame from the

@@ -26,7 +26,6 @@ type clientExchange struct {
 	req   *http.Request
 	ctx   context.Context
 	trace *httptrace.ClientTrace
-	sec   section
 	resp  http.Response
 	body  responseBody
 
@@ -147,7 +146,10 @@ func (x *clientExchange) fail(err error, code ErrorCode) {
 	}
 }
 
-// readContext returns a context that ends when the exchange is given up.
+// trailerDeadline implements sectionWaiter. The response may take as long as it does.
+func (x *clientExchange) trailerDeadline() time.Time { return time.Time{} }
+
+// readContext implements sectionWaiter: the context ends when the exchange is given up, which may be after RoundTrip has returned.
 func (x *clientExchange) readContext() context.Context {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -71,15 +71,12 @@ func (x *clientExchange) readHead() (head responseHead, err error) {
 		}
 	}
 	for limit := x.c.cfg.maxHeader; ; {
-		x.sec.init(responseHeader, limit)
-		if err := x.readHeader(&x.sec, time.Time{}); err != nil {
-			return head, x.headError(err)
-		}
-		if head, err = x.sec.response(); err != nil || head.status >= 200 {
+		head, left, err := x.readOneHead(limit)
+		if err != nil || head.status >= 200 {
 			return head, err
 		}
 		// The interim responses may together have as many bytes as a header section.
-		limit = x.sec.left
+		limit = left
 		isReported, err := x.interim(&head)
 		if err != nil {
 			return head, err
@@ -88,6 +85,17 @@ func (x *clientExchange) readHead() (head responseHead, err error) {
 			limit = x.c.cfg.maxHeader // as in http.Transport, the user limits them
 		}
 	}
+}
+
+// readOneHead reads a header section of at most limit bytes, and returns how many it has left of these.
+func (x *clientExchange) readOneHead(limit int) (head responseHead, left int, err error) {
+	sec := newSection(responseHeader, limit)
+	defer sec.free()
+	if err := x.readHeader(sec, time.Time{}); err != nil {
+		return head, 0, x.headError(err)
+	}
+	head, err = sec.response()
+	return head, sec.left, err
 }
 
 // headError converts an error of reading a header section.

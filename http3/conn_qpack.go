@@ -140,8 +140,8 @@ func (c *conn) sendDecoderInstructions() error {
 }
 
 // decodeSection decodes a field section of a stream and calls emit for each field. If the section refers to entries that have
-// not arrived, it waits for them, until the deadline if that is not zero or ctx ends. Errors of emit are returned.
-func (c *conn) decodeSection(ctx func() context.Context, deadline time.Time, stream quic.StreamID, section []byte,
+// not arrived, it waits for them, until the deadline if that is not zero or the context of w ends. Errors of emit are returned.
+func (c *conn) decodeSection(w sectionWaiter, deadline time.Time, stream quic.StreamID, section []byte,
 	emit func(qpack.Field) error) error {
 	d := &c.dec
 	d.mu.Lock()
@@ -156,7 +156,7 @@ func (c *conn) decodeSection(ctx func() context.Context, deadline time.Time, str
 		}
 		inserted := d.inserted
 		d.mu.Unlock()
-		waitErr := c.waitInserted(ctx(), deadline, inserted)
+		waitErr := c.waitInserted(w.readContext(), deadline, inserted)
 		d.mu.Lock()
 		if waitErr != nil {
 			err = waitErr

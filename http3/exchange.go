@@ -21,7 +21,6 @@ type exchange struct {
 	w    response
 	body requestBody
 	ctx  requestContext
-	sec  section
 
 	priority    Priority
 	hasPriority bool
@@ -120,17 +119,24 @@ func (x *exchange) readRequest() (*http.Request, error) {
 		_ = x.qs.SetReadDeadline(deadline)
 		defer func() { _ = x.qs.SetReadDeadline(body) }()
 	}
-	x.sec.init(requestHeader, x.c.cfg.maxHeader)
-	if err := x.readHeader(&x.sec, deadline); err != nil {
+	sec := newSection(requestHeader, x.c.cfg.maxHeader)
+	defer sec.free()
+	if err := x.readHeader(sec, deadline); err != nil {
 		return nil, err
 	}
-	head, err := x.sec.request(x.c.cfg.settings.EnableConnectProtocol)
+	head, err := sec.request(x.c.cfg.settings.EnableConnectProtocol)
 	if err != nil {
 		return nil, err
 	}
 	x.c.junk.Store(0)
 	return x.request(&head)
 }
+
+// readContext implements sectionWaiter.
+func (x *exchange) readContext() context.Context { return x.qs.Context() }
+
+// trailerDeadline implements sectionWaiter.
+func (x *exchange) trailerDeadline() time.Time { return x.sc.srv.headerDeadline() }
 
 // hasHeader reports whether the stream begins with a HEADERS frame that has arrived completely. Behind other frames, the header
 // section may never arrive.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -35,8 +36,10 @@ const (
 // errHeaderTooLarge means that a field section exceeds the limit of this side.
 var errHeaderTooLarge = errors.New("http3: the field section is larger than the limit")
 
-// A section collects the fields of one field section and checks them one by one. It depends on nothing but the fields.
+// A section collects the fields of one field section and checks them one by one. It depends on nothing but the fields. It is pooled; the
+// header is not.
 type section struct {
+	emit func(qpack.Field) error // add, as a value that is not allocated each time
 	kind sectionKind
 	left int // how many bytes the section may still have
 
@@ -59,9 +62,23 @@ func malformed(format string, args ...any) error {
 	return streamErrorf(ErrCodeMessageError, format, args...)
 }
 
-// init prepares for a section of a kind, of at most limit bytes.
-func (s *section) init(kind sectionKind, limit int) {
-	*s = section{kind: kind, left: limit, contentLength: -1}
+var sections = sync.Pool{New: func() any {
+	s := new(section)
+	s.emit = s.add
+	return s
+}}
+
+// newSection returns a section of a kind, of at most limit bytes.
+func newSection(kind sectionKind, limit int) *section {
+	s := sections.Get().(*section)
+	s.kind, s.left, s.contentLength = kind, limit, -1
+	return s
+}
+
+// free returns the section to the pool.
+func (s *section) free() {
+	*s = section{emit: s.emit}
+	sections.Put(s)
 }
 
 // add adds a field.
@@ -192,7 +209,8 @@ func (s *section) setContentLength(value string) error {
 	return nil
 }
 
-// insert adds a field to the header. The slices of fields that occur once share an array.
+// insert adds a field to the header. The slices of fields that occur once share an array; most responses have few fields, and browsers
+// send many.
 func (s *section) insert(name, value string) {
 	if s.header == nil {
 		s.header = make(http.Header, 8)
@@ -203,7 +221,7 @@ func (s *section) insert(name, value string) {
 		return
 	}
 	if len(s.values) == cap(s.values) {
-		s.values = make([]string, 0, 16)
+		s.values = make([]string, 0, min(max(2*cap(s.values), 4), 16))
 	}
 	n := len(s.values)
 	s.values = append(s.values, value)

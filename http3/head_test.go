@@ -12,8 +12,7 @@ import (
 
 // sectionOf collects fields, which are given as names and values.
 func sectionOf(kind sectionKind, kv ...string) (*section, error) {
-	s := new(section)
-	s.init(kind, 1<<16)
+	s := newSection(kind, 1<<16)
 	for i := 0; i < len(kv); i += 2 {
 		if err := s.add(qpack.Field{Name: kv[i], Value: kv[i+1]}); err != nil {
 			return nil, err
@@ -189,8 +188,7 @@ func TestRequestHead(t *testing.T) {
 // bytes plus an overhead of 32 bytes for each field."
 // https://www.rfc-editor.org/rfc/rfc9114#section-4.2.2-1
 func TestSectionLimit(t *testing.T) {
-	var s section
-	s.init(requestHeader, 2*(3+5+32))
+	s := newSection(requestHeader, 2*(3+5+32))
 	f := qpack.Field{Name: "abc", Value: "12345"}
 	require.NoError(t, s.add(f))
 	require.NoError(t, s.add(f))

@@ -267,8 +267,7 @@ func (sc *serverConn) handleStream(qs *quic.Stream) {
 		return
 	}
 	x := &exchange{sc: sc, priority: p, hasPriority: hasPriority}
-	x.init(&sc.conn, qs, qs.Context)
-	x.trailerDeadline = sc.srv.headerDeadline
+	x.init(&sc.conn, qs, x)
 	x.w.x = x
 	defer func() { // also if the handler calls runtime.Goexit
 		if x.w.isHijacked { // the request lasts until its response has ended

@@ -18,22 +18,27 @@ import (
 type messageStream struct {
 	c  *conn
 	qs *quic.Stream
-	// reading returns the context that ends a wait for QPACK's dynamic table. A client's lasts longer than its request.
-	reading func() context.Context
-	// trailerDeadline returns until when a trailer section may wait for QPACK's dynamic table. Nil means without limit.
-	trailerDeadline func() time.Time
+	w  sectionWaiter
 
 	// The receiving direction.
 	phase    recvPhase
 	isTunnel bool   // CONNECT: only DATA frames are permitted from now on
+	skip     uint8  // bytes of the frame's header that are not consumed, and come before left
 	left     uint64 // bytes of the DATA frame that are not consumed
-	skip     int    // bytes of the frame's header that are not consumed, and come before left
 	drop     uint64 // bytes that are to be discarded first, because a deadline has prevented it
 	view     []byte // bytes of the frame that have arrived, if skip is not 0
 	received int64  // bytes of DATA frames
 	declared int64  // Content-Length, or -1
 	trailer  http.Header
 	readErr  error // that Read returns from now on
+}
+
+// A sectionWaiter bounds the time for which a message waits for QPACK's dynamic table.
+type sectionWaiter interface {
+	// readContext returns the context that ends such a wait.
+	readContext() context.Context
+	// trailerDeadline returns until when a trailer section may wait. Zero means without limit.
+	trailerDeadline() time.Time
 }
 
 // A recvPhase says which frames may come next.
@@ -45,9 +50,9 @@ const (
 	afterTrailers                  // nothing
 )
 
-// init prepares for the stream of a request. reading returns a context that ends with its receiving direction.
-func (s *messageStream) init(c *conn, qs *quic.Stream, reading func() context.Context) {
-	s.c, s.qs, s.reading, s.declared = c, qs, reading, -1
+// init prepares for the stream of a request.
+func (s *messageStream) init(c *conn, qs *quic.Stream, w sectionWaiter) {
+	s.c, s.qs, s.w, s.declared = c, qs, w, -1
 }
 
 // nextFrame finds the header of the next frame that has a meaning. Its length is in skip, and what has arrived of the payload
@@ -72,7 +77,7 @@ func (s *messageStream) nextFrame() (frame.Header, error) {
 			h, n = frame.ParseHeader(b)
 		}
 		if h.Type == frame.Data && h.Length > 0 || h.Type == frame.Headers {
-			s.skip = n
+			s.skip = uint8(n) // at most frame.MaxHeader
 			s.view = b[n:]
 			if uint64(len(s.view)) > h.Length {
 				s.view = s.view[:h.Length]
@@ -205,7 +210,7 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	if len(s.view) == n {
 		err := s.decodeSection(s.view, sec, deadline)
 		if err == nil {
-			err = withoutTimeout(s.consume(uint64(s.skip + n)))
+			err = withoutTimeout(s.consume(uint64(s.skip) + uint64(n)))
 		}
 		s.skip, s.view = 0, nil
 		return err
@@ -226,10 +231,10 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 // decodeSection decodes a field section of the stream into sec, and logs it.
 func (s *messageStream) decodeSection(b []byte, sec *section, deadline time.Time) error {
 	if !s.c.qc.LogsEvents() {
-		return s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, sec.add)
+		return s.c.decodeSection(s.w, deadline, s.qs.ID(), b, sec.emit)
 	}
 	var fields []qpack.Field
-	err := s.c.decodeSection(s.reading, deadline, s.qs.ID(), b, func(f qpack.Field) error {
+	err := s.c.decodeSection(s.w, deadline, s.qs.ID(), b, func(f qpack.Field) error {
 		fields = append(fields, f)
 		return sec.add(f)
 	})
@@ -283,22 +288,26 @@ func (s *messageStream) nextData() error {
 			}
 			return nil
 		}
-		var sec section
-		sec.init(trailers, s.c.cfg.maxHeader)
-		var deadline time.Time
-		if s.trailerDeadline != nil {
-			deadline = s.trailerDeadline()
-		}
-		if err := s.decodeHeader(h, &sec, deadline); err != nil {
-			if errors.Is(err, errHeaderTooLarge) {
-				err = streamErrorf(ErrCodeExcessiveLoad, "the trailer section is larger than %d bytes", s.c.cfg.maxHeader)
-			}
+		if err := s.readTrailers(h); err != nil {
 			s.readErr = err // also if a deadline has passed: part of the section is gone
 			return err
 		}
-		s.phase = afterTrailers
-		mergeTrailers(&s.trailer, &sec)
 	}
+}
+
+// readTrailers decodes the HEADERS frame with the trailers.
+func (s *messageStream) readTrailers(h frame.Header) error {
+	sec := newSection(trailers, s.c.cfg.maxHeader)
+	defer sec.free()
+	err := s.decodeHeader(h, sec, s.w.trailerDeadline())
+	if errors.Is(err, errHeaderTooLarge) {
+		err = streamErrorf(ErrCodeExcessiveLoad, "the trailer section is larger than %d bytes", s.c.cfg.maxHeader)
+	}
+	if err == nil {
+		s.phase = afterTrailers
+		mergeTrailers(&s.trailer, sec)
+	}
+	return err
 }
 
 // wrongLength returns the error for a body that does not have the declared length.
@@ -354,7 +363,7 @@ func (s *messageStream) read(p []byte) (n int, err error) {
 	if s.skip > 0 {
 		if n = copy(p, s.view); n > 0 {
 			// The header and the content go in one step.
-			err = withoutTimeout(s.consume(uint64(s.skip + n)))
+			err = withoutTimeout(s.consume(uint64(s.skip) + uint64(n)))
 			s.skip, s.view = 0, nil
 			s.consumed(n)
 			return n, err
@@ -465,7 +474,7 @@ func (s *messageStream) keepTimeout(err error) error {
 }
 
 func isTimeout(err error) bool {
-	if err == io.EOF { // the most frequent one, without an allocation
+	if err == nil || err == io.EOF { // the most frequent ones, without an allocation
 		return false
 	}
 	var t interface{ Timeout() bool }
