@@ -5,86 +5,54 @@ import (
 	"time"
 )
 
-// A deadline is a point in time that goroutines can wait for while others move it. The zero value never
-// passes.
+// A deadline is a point in time at which the calls of a side fail. The zero value never passes. The connection's mu guards it.
 type deadline struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	// passed is closed at the deadline. It stays the same channel while the deadline moves, so
-	// that goroutines that wait for it wait for the new time.
-	passed   chan struct{}
+	timer    *time.Timer // nil if none runs
 	isPassed bool
 	stopped  bool
-	moves    int // number of moves, by which a late timer detects that the deadline has moved
 }
 
-// set moves the deadline; the zero time means never. After stop, it has no effect.
-func (d *deadline) set(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.stopped {
-		d.move(t)
+// set moves the deadline; the zero time means never. After stop, it has no effect. At the deadline, the goroutine that sleeps on *ready
+// is woken, and finds isPassed set unless the deadline has moved. mu, the connection's, is held.
+func (d *deadline) set(t time.Time, mu *sync.Mutex, ready *waker) {
+	if d.stopped {
+		return
 	}
+	d.clear()
+	if t.IsZero() {
+		return
+	}
+	pass := func() {
+		d.isPassed = true
+		ready.wake()
+	}
+	left := time.Until(t)
+	if left <= 0 {
+		pass()
+		return
+	}
+	var timer *time.Timer
+	timer = time.AfterFunc(left, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if d.timer == timer { // otherwise the deadline has moved
+			pass()
+		}
+	})
+	d.timer = timer
 }
 
-// stop ends the timer for good. A timer would keep the stream in memory until the deadline.
-func (d *deadline) stop() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopped = true
-	d.move(time.Time{})
-}
-
-// move sets the timer. mu is held.
-func (d *deadline) move(t time.Time) {
-	d.moves++
+// clear makes the deadline never pass.
+func (d *deadline) clear() {
 	if d.timer != nil {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	if d.isPassed {
-		d.isPassed, d.passed = false, nil
-	}
-	if t.IsZero() {
-		return
-	}
-	left := time.Until(t)
-	if left <= 0 {
-		d.pass()
-		return
-	}
-	move := d.moves
-	d.timer = time.AfterFunc(left, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.moves == move {
-			d.pass()
-		}
-	})
+	d.isPassed = false
 }
 
-func (d *deadline) pass() {
-	d.isPassed = true
-	if d.passed != nil {
-		close(d.passed)
-	}
-}
-
-// done returns a channel that is closed when the deadline passes.
-func (d *deadline) done() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.passed == nil {
-		d.passed = make(chan struct{})
-		if d.isPassed {
-			close(d.passed)
-		}
-	}
-	return d.passed
-}
-
-func (d *deadline) expired() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.isPassed
+// stop ends the timer for good. A timer would keep the stream in memory until the deadline.
+func (d *deadline) stop() {
+	d.clear()
+	d.stopped = true
 }

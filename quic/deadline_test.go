@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,30 +17,43 @@ func advance(d time.Duration) {
 
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var d deadline
-		require.False(t, d.expired(), "the zero value never passes")
-		done := d.done()
+		var ready waker
+		set := func(at time.Time) {
+			mu.Lock()
+			defer mu.Unlock()
+			d.set(at, &mu, &ready)
+		}
+		set(time.Now().Add(time.Second))
+		advance(time.Second)
+		require.True(t, d.isPassed, "without a goroutine that waits")
 
-		d.set(time.Now().Add(time.Second))
+		ready = make(waker, 1)
+		set(time.Now().Add(time.Second))
+		require.False(t, d.isPassed)
 		advance(999 * time.Millisecond)
-		d.set(time.Now().Add(time.Second)) // later
+		set(time.Now().Add(time.Second)) // later
 		advance(999 * time.Millisecond)
-		require.False(t, isClosed(done))
+		require.False(t, d.isPassed)
+		require.Empty(t, ready)
 		advance(time.Millisecond)
-		synctest.Wait()
-		require.True(t, isClosed(done), "goroutines that waited before a move see the new deadline")
-		require.True(t, d.expired())
+		require.True(t, d.isPassed)
+		require.Len(t, ready, 1)
+		<-ready
 
-		d.set(time.Time{})
-		require.False(t, d.expired())
-		require.False(t, isClosed(d.done()))
-		d.set(time.Now().Add(-time.Second))
-		require.True(t, d.expired(), "a deadline in the past passes at once")
-		require.True(t, isClosed(d.done()))
+		set(time.Time{})
+		require.False(t, d.isPassed)
+		require.Empty(t, ready)
+		set(time.Now().Add(-time.Second))
+		require.True(t, d.isPassed, "a deadline in the past passes at once")
+		require.Len(t, ready, 1)
 
-		d.set(time.Now().Add(time.Second))
+		set(time.Now().Add(time.Second))
 		d.stop()
+		set(time.Now().Add(time.Second))
+		require.Nil(t, d.timer)
 		advance(2 * time.Second)
-		require.False(t, d.expired())
+		require.False(t, d.isPassed)
 	})
 }

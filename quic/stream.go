@@ -20,12 +20,12 @@ type Stream struct {
 
 // A side is the state that both directions of a stream have.
 type side struct {
-	turn     sync.Mutex // held by the Read or Write in progress; locked before the connection's mu
-	deadline deadline
+	turn sync.Mutex // held by the Read or Write in progress; locked before the connection's mu
 	// The connection's mu guards the fields below.
-	ready  waker // made when a call first waits
-	isDone bool  // the application has finished this direction
-	err    error // the error that calls return from then on
+	deadline deadline
+	ready    waker // made when a call first waits
+	isDone   bool  // the application has finished this direction
+	err      error // the error that calls return from then on
 }
 
 // copyPiece is the number of bytes that Read and Write copy before they release the connection's mu, so
@@ -71,20 +71,8 @@ func (d *side) finish(err error) {
 	}
 }
 
-// sleep waits for a token. It returns false if the deadline passes first. ready comes from enter. It is not inlined,
-// so that its callers need less of the stack while they do not wait: see Conn.leave.
-//
-//go:noinline
-func (d *side) sleep(ready waker) bool {
-	select {
-	case <-ready:
-		return true
-	case <-d.deadline.done():
-		return false
-	}
-}
-
-// enter prepares to sleep. The connection's mu is held.
+// enter prepares to wait for a token, after which the caller checks everything again: also the deadline, and the connection. The
+// connection's mu is held.
 func (d *side) enter() waker {
 	if d.ready == nil {
 		d.ready = make(waker, 1)
@@ -110,8 +98,10 @@ func (s *Stream) Close() error {
 // SetDeadline sets the read and write deadlines. Calls after a deadline fail with an error that wraps
 // os.ErrDeadlineExceeded. The zero time means no deadline.
 func (s *Stream) SetDeadline(t time.Time) error {
-	s.recv.deadline.set(t)
-	s.send.deadline.set(t)
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.recv.deadline.set(t, &s.c.mu, &s.recv.ready)
+	s.send.deadline.set(t, &s.c.mu, &s.send.ready)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package quic
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/pqquic/pqquic/quic/internal/streams"
 )
@@ -131,9 +132,13 @@ func (s *Stream) WriteEnd(p []byte) (int, error) {
 	s.send.turn.Lock()
 	defer s.send.turn.Unlock()
 	written := 0
-	if len(p) <= copyPiece && !s.send.deadline.expired() {
+	if len(p) <= copyPiece {
 		c := s.c
 		c.mu.Lock()
+		if s.send.deadline.isPassed {
+			c.mu.Unlock()
+			return 0, os.ErrDeadlineExceeded
+		}
 		n, err := s.tryWrite(p)
 		if err == nil && n == len(p) {
 			err = s.streamError(c.core.CloseWrite(c.ep.clock.now(), streams.ID(s.id)))

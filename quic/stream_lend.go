@@ -43,10 +43,9 @@ func (s *Stream) WriteNoCopy(p []byte, release func(p []byte)) (int, error) {
 	defer d.turn.Unlock()
 	c, written := s.c, 0
 	for {
-		expired := d.deadline.expired()
 		c.mu.Lock()
 		n, err := 0, os.ErrDeadlineExceeded
-		if !expired {
+		if !d.deadline.isPassed {
 			n, err = s.tryLend(loan)
 		}
 		written += n
@@ -57,7 +56,7 @@ func (s *Stream) WriteNoCopy(p []byte, release func(p []byte)) (int, error) {
 		}
 		ready := d.enter()
 		c.follow(n)
-		_ = d.sleep(ready) // the deadline is checked above
+		<-ready
 	}
 }
 
@@ -120,7 +119,7 @@ const chunkSize = 16 << 10
 func (s *Stream) writeChunk(chunk *streams.Chunk, n int) (written int, isTaken bool, err error) {
 	s.send.turn.Lock()
 	defer s.send.turn.Unlock()
-	if n >= len(chunk.Bytes())/2 && !s.send.deadline.expired() {
+	if n >= len(chunk.Bytes())/2 {
 		if isTaken, err = s.tryWriteChunk(chunk, n); isTaken {
 			return n, true, nil
 		} else if err != nil {
@@ -135,6 +134,10 @@ func (s *Stream) writeChunk(chunk *streams.Chunk, n int) (written int, isTaken b
 func (s *Stream) tryWriteChunk(chunk *streams.Chunk, n int) (isTaken bool, err error) {
 	c := s.c
 	c.mu.Lock()
+	if s.send.deadline.isPassed {
+		c.mu.Unlock()
+		return false, os.ErrDeadlineExceeded
+	}
 	if err = s.canWrite(); err == nil {
 		err = c.core.WriteChunk(c.ep.clock.now(), streams.ID(s.id), chunk, n)
 		isTaken = err == nil

@@ -23,8 +23,10 @@ import (
 // peer may send no more than a window of bytes that are not consumed. A Peek that waits for many bytes may
 // wait for long if the unread data of other streams uses up the connection's window.
 func (s *Stream) Peek(n int) ([]byte, error) {
-	if most := s.c.maxPeek(); n < 0 || n > most {
-		return nil, fmt.Errorf("quic: Peek of %d bytes, but at most %d can be peeked: use Read", n, most)
+	if n < 0 || n > 1 { // all windows permit 1
+		if most := s.c.maxPeek(); n < 0 || n > most {
+			return nil, fmt.Errorf("quic: Peek of %d bytes, but at most %d can be peeked: use Read", n, most)
+		}
 	}
 	d := &s.recv
 	d.turn.Lock()
@@ -56,7 +58,7 @@ func (s *Stream) peek(consume, n int, batch *peekBatch) ([]byte, error) {
 			consume = 0
 		}
 		err := os.ErrDeadlineExceeded
-		if !d.deadline.expired() {
+		if !d.deadline.isPassed {
 			b, err = s.tryPeek(n)
 		}
 		if err != nil || len(b) >= n {
@@ -68,7 +70,7 @@ func (s *Stream) peek(consume, n int, batch *peekBatch) ([]byte, error) {
 		}
 		ready := d.enter()
 		c.leave()
-		_ = d.sleep(ready) // the deadline is checked above
+		<-ready
 	}
 }
 
@@ -116,10 +118,11 @@ func (s *Stream) Discard(n int) (int, error) {
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	for {
-		if d.deadline.expired() {
+		c.mu.Lock()
+		if d.deadline.isPassed {
+			c.mu.Unlock()
 			return discarded, os.ErrDeadlineExceeded
 		}
-		c.mu.Lock()
 		some, err := s.tryDiscard(n - discarded)
 		discarded += some
 		if err != nil || discarded == n {
@@ -132,9 +135,7 @@ func (s *Stream) Discard(n int) (int, error) {
 		}
 		ready := d.enter()
 		c.leave()
-		if !d.sleep(ready) {
-			return discarded, os.ErrDeadlineExceeded
-		}
+		<-ready
 	}
 }
 

@@ -22,14 +22,15 @@ func (s *Stream) Read(p []byte) (int, error) {
 	defer d.turn.Unlock()
 	c, read := s.c, 0
 	for {
-		if d.deadline.expired() {
+		piece := p[read:min(len(p), read+copyPiece)]
+		c.mu.Lock()
+		if d.deadline.isPassed {
+			c.mu.Unlock()
 			if read > 0 {
 				return read, nil
 			}
 			return 0, os.ErrDeadlineExceeded
 		}
-		piece := p[read:min(len(p), read+copyPiece)]
-		c.mu.Lock()
 		n, err := s.tryRead(piece)
 		read += n
 		if n > 0 && n == len(piece) && read < len(p) {
@@ -45,9 +46,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		}
 		ready := d.enter()
 		c.mu.Unlock()
-		if !d.sleep(ready) {
-			return 0, os.ErrDeadlineExceeded
-		}
+		<-ready
 	}
 }
 
@@ -106,6 +105,8 @@ func (s *Stream) closeRead(readErr error, code uint64) error {
 
 // SetReadDeadline sets the deadline of Read, including one that is waiting.
 func (s *Stream) SetReadDeadline(t time.Time) error {
-	s.recv.deadline.set(t)
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.recv.deadline.set(t, &s.c.mu, &s.recv.ready)
 	return nil
 }

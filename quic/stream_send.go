@@ -48,11 +48,12 @@ func (s *Stream) TryWrite(p []byte) (int, error) {
 func (s *Stream) write(p []byte) (int, error) {
 	c, d, written := s.c, &s.send, 0
 	for {
-		if d.deadline.expired() {
-			return written, os.ErrDeadlineExceeded
-		}
 		piece := p[written:min(len(p), written+copyPiece)]
 		c.mu.Lock()
+		if d.deadline.isPassed {
+			c.mu.Unlock()
+			return written, os.ErrDeadlineExceeded
+		}
 		n, err := s.tryWrite(piece)
 		written += n
 		if err != nil || written == len(p) {
@@ -65,9 +66,7 @@ func (s *Stream) write(p []byte) (int, error) {
 		}
 		ready := d.enter()
 		c.follow(n)
-		if !d.sleep(ready) {
-			return written, os.ErrDeadlineExceeded
-		}
+		<-ready
 	}
 }
 
@@ -259,7 +258,9 @@ func (s *Stream) endSend(err error) {
 
 // SetWriteDeadline sets the deadline of Write, including one that is waiting.
 func (s *Stream) SetWriteDeadline(t time.Time) error {
-	s.send.deadline.set(t)
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.send.deadline.set(t, &s.c.mu, &s.send.ready)
 	return nil
 }
 
