@@ -121,6 +121,46 @@ func TestReloadWithoutTicketKeys(t *testing.T) {
 	}
 }
 
+// SetTLS without TicketKeys warns as well, unless the server has no sessions that end by it.
+func TestSetTLSWithoutTicketKeys(t *testing.T) {
+	for name, tt := range map[string]struct {
+		old, now func(*tlsprovider.Config)
+		ends     bool
+	}{
+		"without":          {ends: true},
+		"without any more": {old: func(c *tlsprovider.Config) { c.TicketKeys = [][]byte{pattern(32, 1)} }, ends: true},
+		"with":             {now: func(c *tlsprovider.Config) { c.TicketKeys = [][]byte{pattern(32, 1)} }},
+		"no tickets":       {now: func(c *tlsprovider.Config) { c.DisableTickets = true }},
+		"there were none":  {old: func(c *tlsprovider.Config) { c.DisableTickets = true }},
+		"of another role":  {now: func(c *tlsprovider.Config) { c.Certificates = nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			book, old := new(logBook), *serverConfig().TLS
+			if tt.old != nil {
+				tt.old(&old)
+			}
+			now := *serverConfig().TLS
+			if tt.now != nil {
+				tt.now(&now)
+			}
+			inBubble(t, &Config{Logger: slog.New(book), TLS: &old}, nil, func(t *testing.T, w *world) {
+				set := w.server.SetTLS
+				if now.Certificates == nil {
+					set = w.server.SetClientTLS
+				}
+				require.NoError(t, set(&now))
+				warnings := book.at(slog.LevelWarn)
+				if !tt.ends {
+					require.Empty(t, warnings)
+					return
+				}
+				require.Len(t, warnings, 1)
+				require.Contains(t, warnings[0], "SetTLS with a Config without TicketKeys")
+			})
+		})
+	}
+}
+
 // The function Dial, which makes an Endpoint for each connection, resumes with a ClientStore.
 func TestDialWithStoreResumes(t *testing.T) {
 	cfg := serverConfig()

@@ -80,7 +80,8 @@ func (e *Endpoint) current() (a admitted, ok bool) {
 //
 // Sessions of the old configuration resume under the new one only if both say the same about whom to trust and who we
 // are, as docs/replacing-keys.md describes, and if they share TicketKeys, on a server, or a ClientStore, on a client.
-// Ticket keys of SetTicketKeys are replaced too. Configurations of GetTLSConfig, of GetConfigForClient with a TLS that is
+// Ticket keys of SetTicketKeys are replaced too. If a server's cfg has no TicketKeys, Config.Logger gets a warning, because the
+// sessions of its clients end. Configurations of GetTLSConfig, of GetConfigForClient with a TLS that is
 // not nil, and of Dial with a Config are not affected.
 //
 // A server's cfg must be one that Listen accepts. Before Listen, cfg is checked as a client's.
@@ -145,10 +146,20 @@ func (e *Endpoint) replaceTLS(edit func(*Config), server bool) error {
 			return err
 		case applied:
 			e.noteEarlyData()
+			if c.endsSessions() {
+				e.log.Warn("quic: SetTLS with a Config without TicketKeys: clients cannot resume sessions of the one before")
+			}
 			return nil
 		}
 		// Listen or another change came first.
 	}
+}
+
+// endsSessions reports whether clients have sessions that end with the change only because the new configuration generates its own
+// ticket keys.
+func (c *tlsChange) endsSessions() bool {
+	return c.was != nil && c.now != c.was && !c.old.deferred() && !c.old.server.DisableTickets &&
+		!c.own.deferred() && ownTicketKeys(c.own.server)
 }
 
 // prepareChange prepares the configurations for the roles that the Endpoint has. No lock is held.

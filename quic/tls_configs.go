@@ -219,10 +219,15 @@ func (t *tlsConfigs) evict(known map[tlsKey]*preparedTLS) *preparedTLS {
 	return p
 }
 
+// ownTicketKeys reports whether a server with cfg seals tickets with keys that no other configuration has.
+func ownTicketKeys(cfg *tlsprovider.Config) bool {
+	return !cfg.DisableTickets && len(cfg.TicketKeys) == 0 && (cfg.TLS == nil || cfg.TLS.WrapSession == nil)
+}
+
 // losesTickets reports whether cfg generates its own ticket keys and replaces a configuration that an
 // earlier client of the same kind received. It remembers a bounded number of kinds.
 func (t *tlsConfigs) losesTickets(hello *tlsprovider.ClientHello, cfg *tlsprovider.Config) bool {
-	if cfg.DisableTickets || len(cfg.TicketKeys) > 0 {
+	if !ownTicketKeys(cfg) {
 		return false
 	}
 	key := clientKind{name: hello.ServerName}

@@ -3,6 +3,7 @@ package certwatch
 import (
 	"bytes"
 	"crypto"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ type Certificate struct {
 	KeyFile string
 	// Signer is used in place of KeyFile for a key that is not in a file.
 	Signer crypto.Signer
+	// OCSPFile, if set, has the OCSP response that is sent with the chain, in DER as "openssl ocsp -respout" writes it. When it
+	// is renewed, it is replaced like the other files. The package does not verify it: see docs/revocation.md.
+	OCSPFile string
 }
 
 // maxFile is the maximum size of a file. The roots of a system take 200 KB.
@@ -50,10 +54,13 @@ func (c contents) wipe() {
 	}
 }
 
+// perCertificate is the number of files of a Certificate.
+const perCertificate = 3
+
 // paths returns the files of a configuration.
 func (c *Config) paths() (paths []string) {
 	for _, cert := range c.Certificates {
-		paths = append(paths, cert.CertFile, cert.KeyFile)
+		paths = append(paths, cert.CertFile, cert.KeyFile, cert.OCSPFile)
 	}
 	return append(paths, c.RootCAsFile, c.ClientCAsFile, c.TicketKeysFile)
 }
@@ -100,13 +107,13 @@ func (c *Config) parse(in contents) (*tlsprovider.Config, error) {
 		out.Certificates = nil
 	}
 	for i, files := range c.Certificates {
-		cert, err := files.parse(in[2*i], in[2*i+1])
+		cert, err := files.parse(in[perCertificate*i:])
 		if err != nil {
 			return nil, err
 		}
 		out.Certificates = append(out.Certificates, cert)
 	}
-	rest := in[2*len(c.Certificates):]
+	rest := in[perCertificate*len(c.Certificates):]
 	var err error
 	if c.RootCAsFile != "" {
 		if out.RootCAs, err = tlsprovider.RootsFromPEM(rest[0]); err != nil {
@@ -126,18 +133,44 @@ func (c *Config) parse(in contents) (*tlsprovider.Config, error) {
 	return out, nil
 }
 
-func (f *Certificate) parse(certPEM, keyPEM []byte) (cert tlsprovider.Certificate, err error) {
+// parse parses the files of a certificate, which are the first of in.
+func (f *Certificate) parse(in contents) (cert tlsprovider.Certificate, err error) {
 	if f.Signer == nil {
-		if cert, err = tlsprovider.CertificateFromPEM(certPEM, keyPEM); err != nil {
+		if cert, err = tlsprovider.CertificateFromPEM(in[0], in[1]); err != nil {
 			return cert, fmt.Errorf("%s, %s: %w", f.CertFile, f.KeyFile, err)
 		}
-		return cert, nil
+	} else {
+		chain, err := tlsprovider.RootsFromPEM(in[0])
+		if err != nil {
+			return cert, fmt.Errorf("%s: %w", f.CertFile, err)
+		}
+		cert = tlsprovider.Certificate{Chain: chain.DER(), Signer: f.Signer}
 	}
-	chain, err := tlsprovider.RootsFromPEM(certPEM)
-	if err != nil {
-		return cert, fmt.Errorf("%s: %w", f.CertFile, err)
+	if f.OCSPFile != "" {
+		if err := checkOCSP(in[2]); err != nil {
+			return cert, fmt.Errorf("%s: %w", f.OCSPFile, err)
+		}
+		cert.OCSPStaple = bytes.Clone(in[2]) // in is overwritten later
 	}
-	return tlsprovider.Certificate{Chain: chain.DER(), Signer: f.Signer}, nil
+	return cert, nil
+}
+
+// checkOCSP refuses what is no OCSP response, such as a file that is half written, and a response without a statement about a
+// certificate, because its responder had an error.
+func checkOCSP(b []byte) error {
+	var response struct {
+		Status asn1.Enumerated
+		Bytes  asn1.RawValue `asn1:"optional"`
+	}
+	switch rest, err := asn1.Unmarshal(b, &response); {
+	case err != nil:
+		return fmt.Errorf("no OCSP response in DER: %w", err)
+	case len(rest) > 0:
+		return fmt.Errorf("%d bytes follow the OCSP response", len(rest))
+	case response.Status != 0:
+		return fmt.Errorf("the OCSP responder had the error %d", response.Status)
+	}
+	return nil
 }
 
 // parseTicketKeys parses ticket keys of 64 hexadecimal digits, one a line.

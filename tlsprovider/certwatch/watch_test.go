@@ -4,11 +4,11 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/pqquic/pqquic/internal/testcert"
 	"github.com/pqquic/pqquic/tlsprovider"
@@ -265,6 +266,55 @@ func TestRootsAndTicketKeys(t *testing.T) {
 			h.requireReports(tt.want)
 		}
 		require.Len(t, h.w.TLS().TicketKeys, 2)
+	})
+}
+
+// An OCSP response is replaced when it is renewed. What is no response, or has no statement about a certificate, is not used.
+func TestOCSPResponse(t *testing.T) {
+	authority := testcert.New("authority")
+	leaf := authority.Issue(testcert.New().Key, "one.test")
+	now := time.Now()
+	response := func(validity time.Duration) []byte {
+		der, err := ocsp.CreateResponse(authority.X509, authority.X509, ocsp.Response{
+			Status: ocsp.Good, SerialNumber: leaf.X509.SerialNumber, ThisUpdate: now, NextUpdate: now.Add(validity),
+		}, authority.Key)
+		require.NoError(t, err)
+		return der
+	}
+	first, second := response(time.Hour), response(2*time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		h.write("cert.pem", certPEM(leaf))
+		h.write("key.pem", keyPEM(leaf))
+		h.write("ocsp", first)
+		h.watch(certwatch.Config{Certificates: []certwatch.Certificate{
+			{CertFile: h.path("cert.pem"), KeyFile: h.path("key.pem"), OCSPFile: h.path("ocsp")},
+			{CertFile: h.path("cert.pem"), Signer: leaf.Key},
+		}})
+		require.Equal(t, first, h.w.TLS().Certificates[0].OCSPStaple)
+		require.Nil(t, h.w.TLS().Certificates[1].OCSPStaple)
+		old := h.w.TLS()
+		h.write("ocsp", second)
+		h.looks(2)
+		h.requireLeaf(leaf, 1)
+		h.requireReports("")
+		require.Equal(t, second, h.w.TLS().Certificates[0].OCSPStaple)
+		require.Equal(t, first, old.Certificates[0].OCSPStaple, "the old configuration is still in use")
+		for _, tt := range []struct {
+			file []byte
+			want string
+		}{
+			{nil, "no OCSP response"}, {first[:len(first)/2], "no OCSP response"}, {append(slices.Clip(first), 0), "1 bytes follow"},
+			{ocsp.TryLaterErrorResponse, "had the error 3"},
+		} {
+			h.write("ocsp", tt.file)
+			h.looks(3)
+			h.requireReports(tt.want)
+		}
+		require.NoError(t, os.Remove(h.path("ocsp")))
+		h.looks(3)
+		h.requireReports("no such file")
+		require.Equal(t, second, h.w.TLS().Certificates[0].OCSPStaple)
 	})
 }
 
