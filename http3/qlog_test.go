@@ -216,3 +216,27 @@ func TestQlogRequestStream(t *testing.T) {
 	}
 	require.NotContains(t, server.String()+client.String(), "hidden")
 }
+
+// A client logs the settings that it restores for early data, on that connection only.
+func TestQlogRestoredSettings(t *testing.T) {
+	s := serve(t, earlyProvider, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s *Server) {
+		s.EarlyData, s.MaxHeaderBytes = true, 5000
+	})
+	logs := make(chan *keptLog, 2)
+	tr, _ := earlyTransport(t, func(tr *Transport) {
+		tr.QUIC = &quic.Config{Qlog: &qlog.Config{Open: func(qlog.Conn) (io.WriteCloser, error) {
+			kept := &keptLog{closed: make(chan struct{})}
+			logs <- kept
+			return kept, nil
+		}}}
+		do(t, tr, newRequest(t, "GET", s.url("/"), nil))
+		_, err := tr.cached()[0].Settings(t.Context()) // which may follow the response
+		require.NoError(t, err)
+	})
+	const restored = "http3:parameters_restored"
+	require.NotContains(t, (<-logs).events(t), restored)
+	do(t, tr, newRequest(t, MethodGet0RTT, s.url("/"), nil))
+	require.NoError(t, tr.Close())
+	require.Equal(t, []map[string]any{{"max_field_section_size": 5000., "max_table_capacity": 4096., "blocked_streams_count": 16.,
+		"extended_connect": 1., "h3_datagram": 0.}}, (<-logs).events(t)[restored])
+}

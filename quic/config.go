@@ -322,8 +322,9 @@ type Config struct {
 	// that fail because of this server's configuration, such as a GetTLSConfig error or a certificate that
 	// clients reject (Warn), about clients that are refused because the backlog is full (Warn), about a SetTLS
 	// without TicketKeys, which ends the sessions of clients (Warn), about socket buffers and offloads that the
-	// system refuses (Warn), and about panics and socket failures (Error). Messages that clients can cause are logged at most once in ten seconds, except at Debug. Packets and
-	// secrets are never logged. Nil means no logging.
+	// system refuses (Warn), and about panics and socket failures (Error). Messages that clients can cause are
+	// logged at most once in ten seconds, except at Debug. Packets and secrets are never logged. Nil means no
+	// logging.
 	Logger *slog.Logger
 
 	// OnConn, if set, is called when a connection begins, when its handshake is complete, and when it has
