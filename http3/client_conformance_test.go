@@ -17,10 +17,35 @@ import (
 // int62 is a frame with an integer.
 func int62(typ, v uint64) []byte { return frame.AppendInt(nil, typ, v) }
 
-// What a server must not send on the control stream or on other unidirectional streams, and the code with which the client closes
-// the connection.
-func TestClientConnectionErrors(t *testing.T) {
-	empty := frame.AppendHeader(nil, frame.Settings, 0)
+// noSettings is a SETTINGS frame without settings.
+var noSettings = frame.AppendHeader(nil, frame.Settings, 0)
+
+// onControl returns a function that opens a control stream with these frames.
+func onControl(b ...[]byte) func(*rawClient) {
+	return func(c *rawClient) { c.uni(frame.StreamControl, join(b...)) }
+}
+
+// A misdeed is what a server must not do, and the code with which the client closes the connection.
+type misdeed struct {
+	do   func(c *rawClient)
+	want uint64
+}
+
+func (m misdeed) run(t *testing.T) {
+	s := listenRaw(t, nil)
+	done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
+	c := s.acceptBare()
+	m.do(c)
+	c.wantClose(m.want)
+	var e *Error
+	require.ErrorAs(t, (<-done).err, &e)
+	require.Equal(t, ErrorCode(m.want).String(), e.Code.String())
+	require.False(t, e.Remote)
+}
+
+// What a server must not send on the control stream.
+func TestClientControlStreamErrors(t *testing.T) {
+	empty, control := noSettings, onControl
 	setting := func(kv ...uint64) []byte {
 		var p []byte
 		for _, v := range kv {
@@ -28,13 +53,7 @@ func TestClientConnectionErrors(t *testing.T) {
 		}
 		return frameBytes(frame.Settings, p)
 	}
-	control := func(b ...[]byte) func(*rawClient) {
-		return func(c *rawClient) { c.uni(frame.StreamControl, join(b...)) }
-	}
-	for name, tt := range map[string]struct {
-		do   func(c *rawClient)
-		want uint64
-	}{
+	for name, m := range map[string]misdeed{
 		"no SETTINGS":                {control(int62(frame.GoAway, 0)), frame.MissingSettings},
 		"second SETTINGS":            {control(empty, empty), frame.FrameUnexpected},
 		"DATA on the control stream": {control(empty, data("x")), frame.FrameUnexpected},
@@ -70,9 +89,18 @@ func TestClientConnectionErrors(t *testing.T) {
 		// "An implementation MUST ensure that the length of a frame exactly matches the length of the fields it contains."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-10.8-1
 		"GOAWAY with a wrong length": {control(empty, frameBytes(frame.GoAway, []byte{0, 0})), frame.FrameError},
-		"second control stream":      {func(c *rawClient) { control(empty)(c); control(empty)(c) }, frame.StreamCreationError},
-		"second encoder stream":      {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
-		"second decoder stream":      {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
+	} {
+		t.Run(name, m.run)
+	}
+}
+
+// Which streams a server must not open or end, and what it must not send on those of QPACK.
+func TestClientStreamErrors(t *testing.T) {
+	empty, control := noSettings, onControl
+	for name, m := range map[string]misdeed{
+		"second control stream": {func(c *rawClient) { control(empty)(c); control(empty)(c) }, frame.StreamCreationError},
+		"second encoder stream": {func(c *rawClient) { c.uni(2, nil); c.uni(2, nil) }, frame.StreamCreationError},
+		"second decoder stream": {func(c *rawClient) { c.uni(3, nil); c.uni(3, nil) }, frame.StreamCreationError},
 		// "A client MUST treat receipt of a push stream as a connection error of type H3_ID_ERROR when no MAX_PUSH_ID frame has
 		// been sent or when the stream references a push ID that is greater than the maximum push ID."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.6-3
@@ -89,107 +117,108 @@ func TestClientConnectionErrors(t *testing.T) {
 		"increment of 0":               {func(c *rawClient) { c.uni(3, []byte{0}) }, qpack.DecoderStreamError},
 		"acknowledgement of nothing":   {func(c *rawClient) { c.uni(3, []byte{0x84}) }, qpack.DecoderStreamError},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := listenRaw(t, nil)
-			done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
-			c := s.acceptBare()
-			tt.do(c)
-			c.wantClose(tt.want)
-			var e *Error
-			require.ErrorAs(t, (<-done).err, &e)
-			require.Equal(t, ErrorCode(tt.want).String(), e.Code.String())
-			require.False(t, e.Remote)
-		})
+		t.Run(name, m.run)
 	}
 }
 
-// What a server must not send in a response. A malformed response ends its stream only.
-func TestClientResponseErrors(t *testing.T) {
-	conn, stream := true, false
-	for name, tt := range map[string]struct {
-		send   func(c *rawClient) []byte
-		isConn bool
-		want   uint64
-	}{
+// A wrongResponse is what a server must not send in a response, and the code of the error.
+type wrongResponse struct {
+	send func(c *rawClient) []byte
+	want uint64
+}
+
+func (w wrongResponse) run(t *testing.T, isConn bool) {
+	s := listenRaw(t, nil)
+	done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
+	c, _ := s.accept()
+	st := c.next()
+	_, _ = st.WriteEnd(w.send(c)) // which fails if the client has closed the connection already
+	r := <-done
+	if r.err == nil {
+		_, r.err = io.ReadAll(r.resp.Body)
+	}
+	var e *Error
+	require.ErrorAs(t, r.err, &e)
+	require.Equal(t, ErrorCode(w.want).String(), e.Code.String())
+	require.Equal(t, isConn, !e.Stream)
+	if isConn {
+		c.wantClose(w.want)
+	}
+}
+
+// Frames that a response must not have, and field sections that QPACK cannot decode, end the connection.
+func TestClientResponseFrames(t *testing.T) {
+	for name, w := range map[string]wrongResponse{
 		// "Receipt of an invalid sequence of frames MUST be treated as a connection error of type H3_FRAME_UNEXPECTED."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-7
-		"DATA before HEADERS": {func(*rawClient) []byte { return data("x") }, conn, frame.FrameUnexpected},
-		"SETTINGS":            {func(*rawClient) []byte { return frame.AppendHeader(nil, frame.Settings, 0) }, conn, frame.FrameUnexpected},
+		"DATA before HEADERS": {func(*rawClient) []byte { return data("x") }, frame.FrameUnexpected},
+		"SETTINGS":            {func(*rawClient) []byte { return frame.AppendHeader(nil, frame.Settings, 0) }, frame.FrameUnexpected},
 		// "A client MUST treat a GOAWAY frame on a stream other than the control stream as a connection error of type
 		// H3_FRAME_UNEXPECTED."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.6-5
-		"GOAWAY":             {func(*rawClient) []byte { return int62(frame.GoAway, 0) }, conn, frame.FrameUnexpected},
-		"CANCEL_PUSH":        {func(*rawClient) []byte { return int62(frame.CancelPush, 0) }, conn, frame.FrameUnexpected},
-		"PRIORITY of HTTP/2": {func(*rawClient) []byte { return frameBytes(2, nil) }, conn, frame.FrameUnexpected},
+		"GOAWAY":             {func(*rawClient) []byte { return int62(frame.GoAway, 0) }, frame.FrameUnexpected},
+		"CANCEL_PUSH":        {func(*rawClient) []byte { return int62(frame.CancelPush, 0) }, frame.FrameUnexpected},
+		"PRIORITY of HTTP/2": {func(*rawClient) []byte { return frameBytes(2, nil) }, frame.FrameUnexpected},
 		// "A client MUST treat receipt of a PUSH_PROMISE frame that contains a larger push ID than the client has advertised as a
 		// connection error of H3_ID_ERROR."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-7.2.5-5
-		"PUSH_PROMISE":         {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, conn, frame.IDError},
-		"truncated frame":      {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, conn, frame.FrameError},
-		"invalid static index": {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, conn, qpack.DecompressionFailed},
-		"dynamic reference":    {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, conn, qpack.DecompressionFailed},
+		"PUSH_PROMISE":         {func(*rawClient) []byte { return frameBytes(frame.PushPromise, []byte{0, 0, 0}) }, frame.IDError},
+		"truncated frame":      {func(*rawClient) []byte { return []byte{frame.Headers, 10, 0} }, frame.FrameError},
+		"invalid static index": {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0xff, 0x7f}) }, qpack.DecompressionFailed},
+		"dynamic reference":    {func(*rawClient) []byte { return frameBytes(frame.Headers, []byte{0, 0, 0x80}) }, qpack.DecompressionFailed},
+		"DATA after an interim response": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "103"), data("x"))
+		}, frame.FrameUnexpected},
+		"DATA after trailers": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200"), c.headers("x", "y"), data("x"))
+		}, frame.FrameUnexpected},
+		"HEADERS after trailers": {func(c *rawClient) []byte {
+			return join(c.headers(":status", "200"), c.headers("x", "y"), c.headers("x", "y"))
+		}, frame.FrameUnexpected},
+	} {
+		t.Run(name, func(t *testing.T) { w.run(t, true) })
+	}
+}
+
+// A malformed response ends its stream only.
+func TestClientMalformedResponses(t *testing.T) {
+	for name, w := range map[string]wrongResponse{
 		// "Malformed requests or responses that are detected MUST be treated as a stream error of type H3_MESSAGE_ERROR. [...]
 		// Clients MUST NOT accept a malformed response."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1.2-4
 		//
 		// "This pseudo-header field MUST be included in all responses; otherwise, the response is malformed"
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3.2-1
-		"no status":                {func(c *rawClient) []byte { return c.headers("x", "y") }, stream, frame.MessageError},
-		"status that is no number": {func(c *rawClient) []byte { return c.headers(":status", "2x0") }, stream, frame.MessageError},
-		"two statuses":             {func(c *rawClient) []byte { return c.headers(":status", "200", ":status", "200") }, stream, frame.MessageError},
-		"status 101":               {func(c *rawClient) []byte { return c.headers(":status", "101") }, stream, frame.MessageError},
+		"no status":                {func(c *rawClient) []byte { return c.headers("x", "y") }, frame.MessageError},
+		"status that is no number": {func(c *rawClient) []byte { return c.headers(":status", "2x0") }, frame.MessageError},
+		"two statuses":             {func(c *rawClient) []byte { return c.headers(":status", "200", ":status", "200") }, frame.MessageError},
+		"status 101":               {func(c *rawClient) []byte { return c.headers(":status", "101") }, frame.MessageError},
 		// "Pseudo-header fields defined for requests MUST NOT appear in responses; pseudo-header fields defined for responses MUST
 		// NOT appear in requests."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.3-3
-		"request pseudo-header":    {func(c *rawClient) []byte { return c.headers(":status", "200", ":path", "/") }, stream, frame.MessageError},
-		"pseudo-header late":       {func(c *rawClient) []byte { return c.headers("x", "y", ":status", "200") }, stream, frame.MessageError},
-		"upper case":               {func(c *rawClient) []byte { return c.headers(":status", "200", "X", "y") }, stream, frame.MessageError},
-		"connection":               {func(c *rawClient) []byte { return c.headers(":status", "200", "connection", "close") }, stream, frame.MessageError},
-		"te":                       {func(c *rawClient) []byte { return c.headers(":status", "200", "te", "trailers") }, stream, frame.MessageError},
-		"content-length too large": {func(c *rawClient) []byte { return c.headers(":status", "200", "content-length", "1") }, stream, frame.MessageError},
-		"line break in a value":    {func(c *rawClient) []byte { return c.headers(":status", "200", "x", "a\nb") }, stream, frame.MessageError},
-		"no final response":        {func(c *rawClient) []byte { return c.headers(":status", "103") }, stream, frame.MessageError},
-		"nothing":                  {func(*rawClient) []byte { return nil }, stream, frame.MessageError},
-		"DATA after an interim response": {func(c *rawClient) []byte {
-			return join(c.headers(":status", "103"), data("x"))
-		}, conn, frame.FrameUnexpected},
+		"request pseudo-header":    {func(c *rawClient) []byte { return c.headers(":status", "200", ":path", "/") }, frame.MessageError},
+		"pseudo-header late":       {func(c *rawClient) []byte { return c.headers("x", "y", ":status", "200") }, frame.MessageError},
+		"upper case":               {func(c *rawClient) []byte { return c.headers(":status", "200", "X", "y") }, frame.MessageError},
+		"connection":               {func(c *rawClient) []byte { return c.headers(":status", "200", "connection", "close") }, frame.MessageError},
+		"te":                       {func(c *rawClient) []byte { return c.headers(":status", "200", "te", "trailers") }, frame.MessageError},
+		"content-length too large": {func(c *rawClient) []byte { return c.headers(":status", "200", "content-length", "1") }, frame.MessageError},
+		"line break in a value":    {func(c *rawClient) []byte { return c.headers(":status", "200", "x", "a\nb") }, frame.MessageError},
+		"no final response":        {func(c *rawClient) []byte { return c.headers(":status", "103") }, frame.MessageError},
+		"nothing":                  {func(*rawClient) []byte { return nil }, frame.MessageError},
 		"content too long": {func(c *rawClient) []byte {
 			return join(c.headers(":status", "200", "content-length", "1"), data("xy"))
-		}, stream, frame.MessageError},
+		}, frame.MessageError},
 		"content too short": {func(c *rawClient) []byte {
 			return join(c.headers(":status", "200", "content-length", "3"), data("xy"))
-		}, stream, frame.MessageError},
+		}, frame.MessageError},
 		// "On a given stream, receipt of multiple requests or receipt of an additional HTTP response following a final HTTP
 		// response MUST be treated as malformed."
 		// https://www.rfc-editor.org/rfc/rfc9114#section-4.1-3
 		"pseudo-header in trailers": {func(c *rawClient) []byte {
 			return join(c.headers(":status", "200"), data("x"), c.headers(":status", "200"))
-		}, stream, frame.MessageError},
-		"DATA after trailers": {func(c *rawClient) []byte {
-			return join(c.headers(":status", "200"), c.headers("x", "y"), data("x"))
-		}, conn, frame.FrameUnexpected},
-		"HEADERS after trailers": {func(c *rawClient) []byte {
-			return join(c.headers(":status", "200"), c.headers("x", "y"), c.headers("x", "y"))
-		}, conn, frame.FrameUnexpected},
+		}, frame.MessageError},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := listenRaw(t, nil)
-			done := begin(newTransport(t, nil, nil), newRequest(t, "GET", s.url(), nil))
-			c, _ := s.accept()
-			st := c.next()
-			_, _ = st.WriteEnd(tt.send(c)) // which fails if the client has closed the connection already
-			r := <-done
-			if r.err == nil {
-				_, r.err = io.ReadAll(r.resp.Body)
-			}
-			var e *Error
-			require.ErrorAs(t, r.err, &e)
-			require.Equal(t, ErrorCode(tt.want).String(), e.Code.String())
-			require.Equal(t, tt.isConn, !e.Stream)
-			if tt.isConn {
-				c.wantClose(tt.want)
-			}
-		})
+		t.Run(name, func(t *testing.T) { w.run(t, false) })
 	}
 }
 

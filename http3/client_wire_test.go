@@ -44,12 +44,12 @@ func (s *rawStream) readRequest() (fields []string, frames []frame.Header, body 
 	return fields, frames, body, trailers
 }
 
-// What the client sends, on the wire.
-func TestClientWire(t *testing.T) {
-	s := listenRaw(t, nil)
+// wireSender returns a function that sends a request, and the stream on which the server receives it. All have one connection, and
+// the response's body is closed when the test ends.
+func wireSender(t *testing.T, s *rawServer) func(*http.Request) *rawStream {
 	tr := newTransport(t, nil, func(tr *Transport) { tr.DisableCompression = true })
 	var c *rawClient
-	send := func(req *http.Request) *rawStream {
+	return func(req *http.Request) *rawStream {
 		req.Header.Set("User-Agent", "test")
 		done := begin(tr, req)
 		if c == nil {
@@ -63,6 +63,12 @@ func TestClientWire(t *testing.T) {
 		})
 		return st
 	}
+}
+
+// What the client sends, on the wire.
+func TestClientWire(t *testing.T) {
+	s := listenRaw(t, nil)
+	send := wireSender(t, s)
 	t.Run("GET", func(t *testing.T) {
 		req := newRequest(t, "GET", s.url()+"a?b", nil)
 		req.Header["Cookie"] = []string{"a=1; b=2", "c=3"}
@@ -113,10 +119,15 @@ func TestClientWire(t *testing.T) {
 		require.Equal(t, []string{"a: 1", "b: 2"}, trailers)
 		st.answer("")
 	})
+}
+
+// A request with the method CONNECT has an authority and no path, and its body is a tunnel.
+func TestClientWireConnect(t *testing.T) {
+	s := listenRaw(t, nil)
 	t.Run("CONNECT without a port", func(t *testing.T) {
 		req := newRequest(t, "CONNECT", s.url(), nil)
 		req.Host = "example.com"
-		st := send(req)
+		st := wireSender(t, s)(req)
 		fields, _, _, _ := st.readRequest()
 		// "There is no default port; a client MUST send the port number even if the CONNECT request is based on a URI reference
 		// that contains an authority component with an elided port"
@@ -127,7 +138,8 @@ func TestClientWire(t *testing.T) {
 	t.Run("CONNECT", func(t *testing.T) {
 		r, w := io.Pipe()
 		req := newRequest(t, "CONNECT", s.url(), r)
-		done := begin(tr, req)
+		done := begin(newTransport(t, nil, nil), req)
+		c, _ := s.accept()
 		st := c.next()
 		st.send(c.headers(":status", "200"))
 		resp := (<-done).resp

@@ -85,34 +85,14 @@ func TestPriorities(t *testing.T) {
 				}
 				return c.open(c.headers(kv...)).end()
 			}
-			streams := []*rawStream{ask("/first", tc.first), nil}
+			streams := [2]*rawStream{ask("/first", tc.first)}
 			_, err := streams[0].Peek(1)
 			require.NoError(t, err)
 			streams[1] = ask("/second", tc.second)
 			written.Wait()
 			update(tc.after)
 
-			// One goroutine reads what has arrived of the stream that should be first, and then of the other.
-			var received, atEnd [2]int64 // atEnd is how much of the other response was read at the end
-			order := []int{max(tc.wantFirst, 0), 1 - max(tc.wantFirst, 0)}
-			for left := 2; left > 0; runtime.Gosched() {
-				for _, i := range order {
-					for streams[i] != nil {
-						b, err := streams[i].Peek(0)
-						if err == io.EOF && len(b) == 0 {
-							atEnd[i], streams[i], left = received[1-i], nil, left-1
-							break
-						}
-						require.NoError(t, err)
-						if len(b) == 0 {
-							break
-						}
-						n, err := streams[i].Discard(len(b))
-						require.NoError(t, err)
-						received[i] += int64(n)
-					}
-				}
-			}
+			atEnd := readInOrder(t, streams, max(tc.wantFirst, 0))
 			switch tc.wantFirst {
 			case none:
 				require.Greater(t, min(atEnd[0], atEnd[1]), int64(responseSize/2))
@@ -121,6 +101,32 @@ func TestPriorities(t *testing.T) {
 			}
 		})
 	}
+}
+
+// readInOrder reads two streams to their ends on one goroutine: what has arrived of the stream first, and then of the other. It returns
+// how much of the other was read at the end of each.
+func readInOrder(t *testing.T, streams [2]*rawStream, first int) (atEnd [2]int64) {
+	t.Helper()
+	var received [2]int64
+	for left := 2; left > 0; runtime.Gosched() {
+		for _, i := range []int{first, 1 - first} {
+			for streams[i] != nil {
+				b, err := streams[i].Peek(0)
+				if err == io.EOF && len(b) == 0 {
+					atEnd[i], streams[i], left = received[1-i], nil, left-1
+					break
+				}
+				require.NoError(t, err)
+				if len(b) == 0 {
+					break
+				}
+				n, err := streams[i].Discard(len(b))
+				require.NoError(t, err)
+				received[i] += int64(n)
+			}
+		}
+	}
+	return atEnd
 }
 
 // dialSmall is dialBare with a small window for the connection.

@@ -147,6 +147,38 @@ func TestRevocationLists(t *testing.T) {
 	require.ErrorContains(t, new(crlSet).VerifyPeer(new(tlsprovider.State)), "no verified chain")
 }
 
+// responder returns a certificate of the intermediate authority for a usage, and its key.
+func (w *issued) responder(t *testing.T, usage x509.ExtKeyUsage, notAfter time.Time) (*x509.Certificate, crypto.Signer) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	chain := w.inner.Issue(t, key, func(c *x509.Certificate) {
+		c.ExtKeyUsage, c.NotAfter, c.Subject.CommonName = []x509.ExtKeyUsage{usage}, notAfter, "test responder"
+	})
+	cert, err := x509.ParseCertificate(chain[0])
+	require.NoError(t, err)
+	return cert, key
+}
+
+// staple returns a good response about the leaf, changed by edit unless that is nil. It is signed by a responder, or by the authority
+// if by is nil.
+func (w *issued) staple(t *testing.T, now time.Time, edit func(*ocsp.Response), by *x509.Certificate, key crypto.Signer) []byte {
+	r := ocsp.Response{
+		Status: ocsp.Good, SerialNumber: w.leaf.SerialNumber, IssuerHash: crypto.SHA256,
+		ThisUpdate: now.Add(-time.Minute), NextUpdate: now.Add(time.Hour),
+	}
+	if edit != nil {
+		edit(&r)
+	}
+	if by == nil {
+		by, key = w.inner.Cert, w.inner.Key
+	} else {
+		r.Certificate = by
+	}
+	der, err := ocsp.CreateResponse(w.inner.Cert, by, r, key)
+	require.NoError(t, err)
+	return der
+}
+
 // TestOCSPResponses runs the example of State.OCSPStaple on both sides with each provider.
 func TestOCSPResponses(t *testing.T) {
 	now := time.Now()
@@ -154,39 +186,11 @@ func TestOCSPResponses(t *testing.T) {
 	always := issue(t, func(c *x509.Certificate) {
 		c.ExtraExtensions = []pkix.Extension{{Id: []int{1, 3, 6, 1, 5, 5, 7, 1, 24}, Value: []byte{0x30, 3, 2, 1, 5}}}
 	})
-	responder := func(usage x509.ExtKeyUsage, notAfter time.Time) (*x509.Certificate, crypto.Signer) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		require.NoError(t, err)
-		chain := w.inner.Issue(t, key, func(c *x509.Certificate) {
-			c.ExtKeyUsage, c.NotAfter, c.Subject.CommonName = []x509.ExtKeyUsage{usage}, notAfter, "test responder"
-		})
-		cert, err := x509.ParseCertificate(chain[0])
-		require.NoError(t, err)
-		return cert, key
-	}
-	good := func(w *issued) ocsp.Response {
-		return ocsp.Response{
-			Status: ocsp.Good, SerialNumber: w.leaf.SerialNumber, IssuerHash: crypto.SHA256,
-			ThisUpdate: now.Add(-time.Minute), NextUpdate: now.Add(time.Hour),
-		}
-	}
 	sign := func(w *issued, edit func(*ocsp.Response), by *x509.Certificate, key crypto.Signer) []byte {
-		t.Helper()
-		r := good(w)
-		if edit != nil {
-			edit(&r)
-		}
-		if by == nil {
-			by, key = w.inner.Cert, w.inner.Key
-		} else {
-			r.Certificate = by
-		}
-		der, err := ocsp.CreateResponse(w.inner.Cert, by, r, key)
-		require.NoError(t, err)
-		return der
+		return w.staple(t, now, edit, by, key)
 	}
-	delegate, delegateKey := responder(x509.ExtKeyUsageOCSPSigning, now.Add(time.Hour))
-	expired, expiredKey := responder(x509.ExtKeyUsageOCSPSigning, now.Add(-time.Minute))
+	delegate, delegateKey := w.responder(t, x509.ExtKeyUsageOCSPSigning, now.Add(time.Hour))
+	expired, expiredKey := w.responder(t, x509.ExtKeyUsageOCSPSigning, now.Add(-time.Minute))
 	leafKey, err := x509.ParsePKCS8PrivateKey(w.cert.KeyDER)
 	require.NoError(t, err)
 	stranger := tlstest.NewAuthority(t)

@@ -59,7 +59,7 @@ func (w *world) pair(t *testing.T, name string) *tlstest.Pair {
 	return tlstest.PairOf(t, ce, se, name)
 }
 
-// TestTLSConfigIsHonoured checks that the fields and callbacks of a tls.Config take effect.
+// TestTLSConfigIsHonoured checks that the fields of a tls.Config, and its callbacks for certificates, take effect.
 func TestTLSConfigIsHonoured(t *testing.T) {
 	t.Run("as it is", func(t *testing.T) {
 		cs, _ := newWorld(t).pair(t, "server.test").MustRun(t)
@@ -101,6 +101,24 @@ func TestTLSConfigIsHonoured(t *testing.T) {
 		_, ss := w.pair(t, "server.test").MustRun(t)
 		require.Equal(t, stranger.Certificate, ss.PeerChain, "asked for and not verified")
 	})
+	t.Run("CurvePreferences", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.CurvePreferences = []tls.CurveID{tls.SecP256r1MLKEM768}
+		cs, _ := w.pair(t, "server.test").MustRun(t)
+		require.Equal(t, tlsprovider.SecP256r1MLKEM768, cs.Group)
+	})
+	t.Run("Rand", func(t *testing.T) {
+		w := newWorld(t)
+		w.client.Rand = failingReader{}
+		_, err := w.pair(t, "server.test").Run(t)
+		require.ErrorContains(t, err, "no randomness today")
+		w.client.Rand = rand.Reader
+		w.pair(t, "server.test").MustRun(t)
+	})
+}
+
+// TestTLSConfigVerifies checks that the callbacks of a tls.Config that verify a peer fail the handshake.
+func TestTLSConfigVerifies(t *testing.T) {
 	t.Run("VerifyPeerCertificate", func(t *testing.T) {
 		w := newWorld(t)
 		w.client.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return errors.New("not today") }
@@ -119,12 +137,10 @@ func TestTLSConfigIsHonoured(t *testing.T) {
 		require.Equal(t, tlsprovider.Server, side)
 		require.ErrorContains(t, err, "not today")
 	})
-	t.Run("CurvePreferences", func(t *testing.T) {
-		w := newWorld(t)
-		w.client.CurvePreferences = []tls.CurveID{tls.SecP256r1MLKEM768}
-		cs, _ := w.pair(t, "server.test").MustRun(t)
-		require.Equal(t, tlsprovider.SecP256r1MLKEM768, cs.Group)
-	})
+}
+
+// TestTLSConfigSessions checks that a tls.Config's cache of sessions is used, and not with another identity.
+func TestTLSConfigSessions(t *testing.T) {
 	t.Run("ClientSessionCache", func(t *testing.T) {
 		w := newWorld(t)
 		cache := &countingCache{ClientSessionCache: tls.NewLRUClientSessionCache(1)}
@@ -149,14 +165,6 @@ func TestTLSConfigIsHonoured(t *testing.T) {
 		require.NoError(t, ce.SetCertificates(nil))
 		require.False(t, resumed(), "the session in the program's cache is of the old identity")
 		require.True(t, resumed())
-	})
-	t.Run("Rand", func(t *testing.T) {
-		w := newWorld(t)
-		w.client.Rand = failingReader{}
-		_, err := w.pair(t, "server.test").Run(t)
-		require.ErrorContains(t, err, "no randomness today")
-		w.client.Rand = rand.Reader
-		w.pair(t, "server.test").MustRun(t)
 	})
 }
 

@@ -21,15 +21,39 @@ import (
 
 var allNative = []string{"X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "P-256", "P-384"}
 
+// A probed is a server, and a check of what a probe finds.
+type probed struct {
+	name     string
+	provider func(*testing.T) tlsprovider.Provider
+	change   func(*quic.Config)
+	check    func(*testing.T, *Transport)
+}
+
+// run probes the server, and checks what holds of every one.
+func (p *probed) run(t *testing.T) {
+	id := classicalIdentity(t)
+	o := quicOptions(id)
+	if p.name == "no tickets" {
+		o.TicketTimeout = time.Millisecond
+	}
+	r := Host(t.Context(), serveQUIC(t, p.provider(t), id, p.change), o)
+	require.Nil(t, r.TCP)
+	require.True(t, r.QUIC.Reachable)
+	require.Empty(t, r.QUIC.LostGroups)
+	require.Equal(t, r.QUIC.PQKeyExchange, r.PQKeyExchange)
+	p.check(t, r.QUIC)
+	require.Equal(t, "answered", r.QUIC.LargeHello)
+	if len(r.QUIC.Groups) > 0 {
+		require.True(t, r.QUIC.Verified, r.QUIC.VerifyError)
+		require.Equal(t, "h3", r.QUIC.ALPN)
+		require.Len(t, r.Chain, 1)
+		require.Equal(t, len(id.cert.Chain[0]), r.Chain[0].Bytes)
+	}
+}
+
 // TestQUICServers probes servers of both providers with different groups.
 func TestQUICServers(t *testing.T) {
-	id := classicalIdentity(t)
-	tests := []struct {
-		name     string
-		provider func(*testing.T) tlsprovider.Provider
-		change   func(*quic.Config)
-		check    func(*testing.T, *Transport)
-	}{
+	for _, p := range []probed{
 		{"native", nativeProvider, nil, func(t *testing.T, q *Transport) {
 			require.Equal(t, allNative, q.Groups)
 			require.Equal(t, "X25519MLKEM768", q.Preferred)
@@ -67,6 +91,14 @@ func TestQUICServers(t *testing.T) {
 			require.True(t, q.HelloRetry && q.PQKeyExchange)
 			require.EqualValues(t, 0x11ed, q.GroupID)
 		}},
+	} {
+		t.Run(p.name, p.run)
+	}
+}
+
+// TestQUICServersFeatures probes servers with features that the report has besides groups.
+func TestQUICServersFeatures(t *testing.T) {
+	for _, p := range []probed{
 		{"Retry", nativeProvider, func(c *quic.Config) { c.AddressValidation = quic.ValidateAlways }, func(t *testing.T, q *Transport) {
 			require.True(t, *q.Retry)
 		}},
@@ -86,6 +118,18 @@ func TestQUICServers(t *testing.T) {
 			require.Equal(t, []string{"v2"}, q.Versions)
 			require.True(t, q.PQKeyExchange)
 		}},
+		{"another protocol", nativeProvider, func(c *quic.Config) { c.TLS.NextProtos = []string{"other"} }, func(t *testing.T, q *Transport) {
+			require.Contains(t, q.Error, "--alpn")
+			require.Empty(t, q.ALPN)
+		}},
+	} {
+		t.Run(p.name, p.run)
+	}
+}
+
+// TestQUICServersPreferences probes servers that choose a group by rules of their own.
+func TestQUICServersPreferences(t *testing.T) {
+	for _, p := range []probed{
 		{"silent fallback", nativeProvider, choose(func(groups, shares []tlsprovider.Group) tlsprovider.Group {
 			if len(shares) > 0 {
 				return shares[0] // saves a round trip
@@ -121,31 +165,8 @@ func TestQUICServers(t *testing.T) {
 			require.True(t, q.SilentFallback)
 			require.Contains(t, q.Notes[len(q.Notes)-1]+q.Notes[1], "prefers P-256")
 		}},
-		{"another protocol", nativeProvider, func(c *quic.Config) { c.TLS.NextProtos = []string{"other"} }, func(t *testing.T, q *Transport) {
-			require.Contains(t, q.Error, "--alpn")
-			require.Empty(t, q.ALPN)
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			o := quicOptions(id)
-			if tt.name == "no tickets" {
-				o.TicketTimeout = time.Millisecond
-			}
-			r := Host(t.Context(), serveQUIC(t, tt.provider(t), id, tt.change), o)
-			require.Nil(t, r.TCP)
-			require.True(t, r.QUIC.Reachable)
-			require.Empty(t, r.QUIC.LostGroups)
-			require.Equal(t, r.QUIC.PQKeyExchange, r.PQKeyExchange)
-			tt.check(t, r.QUIC)
-			require.Equal(t, "answered", r.QUIC.LargeHello)
-			if len(r.QUIC.Groups) > 0 {
-				require.True(t, r.QUIC.Verified, r.QUIC.VerifyError)
-				require.Equal(t, "h3", r.QUIC.ALPN)
-				require.Len(t, r.Chain, 1)
-				require.Equal(t, len(id.cert.Chain[0]), r.Chain[0].Bytes)
-			}
-		})
+	} {
+		t.Run(p.name, p.run)
 	}
 }
 
