@@ -189,11 +189,12 @@ type critical struct {
 	mu     sync.Mutex
 	stream *quic.SendStream // nil until it is needed
 	// While isBusy is set, a goroutine writes what did not fit into the send buffer, and then what was queued meanwhile.
-	isBusy bool
-	queued []byte
+	isBusy  bool
+	queued  []byte
+	writing int // bytes that the goroutine has taken
 }
 
-// maxQueued is how many bytes may wait for a goroutine that writes to a critical stream.
+// maxQueued is how many bytes of a critical stream a goroutine may have to write.
 const maxQueued = 64 << 10
 
 // openControl opens the control stream, with SETTINGS, if it is not open. control.mu is held.
@@ -224,7 +225,7 @@ func (c *conn) sendFrame(b []byte) error {
 // writeCritical writes to a control, encoder or decoder stream. s.mu is held. It does not keep b.
 func (c *conn) writeCritical(s *critical, b []byte) error {
 	if s.isBusy {
-		if len(s.queued)+len(b) > maxQueued {
+		if s.writing+len(s.queued)+len(b) > maxQueued {
 			return connErrorf(ErrCodeExcessiveLoad, "the peer does not read stream %d", s.stream.ID())
 		}
 		s.queued = append(s.queued, b...)
@@ -247,7 +248,7 @@ func (c *conn) writeQueued(s *critical) {
 	defer s.mu.Unlock()
 	for len(s.queued) > 0 {
 		b := s.queued
-		s.queued = nil
+		s.queued, s.writing = nil, len(b)
 		s.mu.Unlock()
 		_, err := s.stream.Write(b)
 		s.mu.Lock()
@@ -256,7 +257,7 @@ func (c *conn) writeQueued(s *critical) {
 			return
 		}
 	}
-	s.isBusy = false
+	s.isBusy, s.writing = false, 0
 }
 
 // criticalStopped ends the connection because the peer has asked to stop a stream that the connection needs.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -367,6 +368,19 @@ func listen(t *testing.T, proto string) *quic.Listener {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Endpoint().Close()) })
 	return l
+}
+
+// Messages go to Logger, although serve sets ErrorLog as well.
+func TestServerLogger(t *testing.T) {
+	logged := new(lockedBuffer)
+	s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") }), func(s *Server) {
+		s.Logger = slog.New(slog.NewTextHandler(logged, nil))
+	})
+	c := dialRaw(t, s)
+	c.open(c.headers(get("/")...)).end().wantReset(frame.InternalError)
+	require.Contains(t, logged.String(), "level=ERROR")
+	require.Contains(t, logged.String(), "oops")
+	require.Empty(t, s.log.String())
 }
 
 // GetCertificate and GetConfigForClient choose by the name in the ClientHello, with every provider.

@@ -142,6 +142,69 @@ func TestLimitFloods(t *testing.T) {
 	})
 }
 
+// A SETTINGS frame with more settings than 64, or longer than so many can be, is not parsed any further.
+func TestLimitSettings(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(echo), nil)
+	settings := func(n uint64) (kv []uint64) {
+		for i := range n {
+			kv = append(kv, 0x22+0x1f*i, i) // not reserved ones, which are ignored
+		}
+		return kv
+	}
+	c := dialBare(t, s)
+	c.uni(frame.StreamControl, settingsFrame(settings(64)...))
+	l, err := s.onlyConn().awaitSettings(t.Context())
+	require.NoError(t, err)
+	require.Len(t, l.Other, 64)
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	for name, b := range map[string][]byte{
+		"many": settingsFrame(settings(65)...),
+		"long": frame.AppendHeader(nil, frame.Settings, frame.MaxSettingsFrame+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialBare(t, s)
+			c.uni(frame.StreamControl, b)
+			c.wantClose(frame.ExcessiveLoad)
+		})
+	}
+}
+
+// A frame on the control stream is refused by its length, before it has arrived.
+func TestLimitControlFrames(t *testing.T) {
+	s := serve(t, nil, http.HandlerFunc(echo), nil)
+	for name, tc := range map[string]struct{ typ, length, code uint64 }{
+		"PRIORITY_UPDATE": {frame.PriorityUpdateRequest, 513, frame.ExcessiveLoad},
+		"GOAWAY":          {frame.GoAway, 9, frame.FrameError},
+		"MAX_PUSH_ID":     {frame.MaxPushID, 9, frame.FrameError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialBare(t, s)
+			c.uni(frame.StreamControl, frame.AppendHeader(settingsFrame(), tc.typ, tc.length))
+			c.wantClose(tc.code)
+		})
+	}
+	c := dialBare(t, s)
+	c.uni(frame.StreamControl, join(settingsFrame(), frameBytes(0x21, make([]byte, 1<<20)), frame.AppendInt(nil, frame.MaxPushID, 1)))
+	require.Equal(t, "200", c.roundTrip(get("/")...).status, "what is ignored is not kept")
+}
+
+// What a client does not read of the control stream is kept up to a limit.
+func TestLimitUnreadControlStream(t *testing.T) {
+	const buffer, window, size = 16 << 10, 1000, 100
+	s := serve(t, nil, http.HandlerFunc(echo), func(s *Server) { s.QUIC = &quic.Config{StreamSendBuffer: buffer} })
+	c := dialWith(t, s, func(c *quic.Config) { c.StreamWindow, c.MaxStreamWindow = window, window })
+	require.Equal(t, "200", c.roundTrip(get("/")...).status)
+	sc, sent, err := s.onlyConn(), 0, error(nil)
+	for ; err == nil && sent < 1<<20; sent += size {
+		err = sc.sendFrame(frameBytes(0x21, make([]byte, size-2-1)))
+	}
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, ErrCodeExcessiveLoad, e.Code)
+	require.Greater(t, sent, maxQueued)
+	require.Less(t, sent, maxQueued+2*buffer, "with what the send buffer holds and the client's window has let through")
+}
+
 // Requests that the client cancels at once run no more handlers at a time than requests that it waits for, because the streams count
 // until their handlers have ended. The streams of cancelled requests are rate limited by quic.Config.MaxAbortedStreams.
 func TestLimitRapidReset(t *testing.T) {
