@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -487,4 +488,30 @@ type firstAccept struct {
 func (l *firstAccept) Accept() (net.Conn, error) {
 	l.once.Do(func() { l.result <- l.check() })
 	return l.Listener.Accept()
+}
+
+// DualServer.ListenAndServeTLS listens on the same port with TCP and UDP, and ListenAndServeTLS does with an address. Both return
+// the reason if they cannot.
+func TestDualServerListens(t *testing.T) {
+	certFile, keyFile, err := testPKI().Write(t.TempDir())
+	require.NoError(t, err)
+	d := &DualServer{TCP: &http.Server{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(echo)}, H3: &Server{Provider: defaultProvider()}}
+	done := make(chan error, 1)
+	go func() { done <- d.ListenAndServeTLS(certFile, keyFile) }()
+	h := http.Header{}
+	for d.H3.SetAltSvc(h) != nil {
+		runtime.Gosched()
+	}
+	port, _, _ := strings.Cut(strings.TrimPrefix(h.Get("Alt-Svc"), `h3=":`), `"`)
+	addr := net.JoinHostPort("127.0.0.1", port)
+	require.Equal(t, "GET / ", dialRaw(t, &testServer{d.H3, addr, nil}).roundTrip(get("/")...).body)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: testPKI().Pool()}}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr}).Get("https://" + addr)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.ErrorContains(t, ListenAndServeTLS(addr, certFile, keyFile, nil), "address already in use")
+	require.ErrorContains(t, ListenAndServeTLS("127.0.0.1:0", "none.pem", keyFile, nil), "none.pem")
+	require.NoError(t, d.Close())
+	require.ErrorIs(t, <-done, http.ErrServerClosed)
 }
