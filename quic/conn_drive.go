@@ -343,8 +343,8 @@ func (c *Conn) report(out *outcome) {
 
 func (c *Conn) reportConnected() {
 	c.releaseTLS()
+	c.noteComplete() // before goroutines learn of it, which may read the counters
 	c.setComplete()
-	c.noteComplete()
 	c.notify(ConnEstablished)
 	if c.ep.logs() {
 		s := c.ConnectionState()
