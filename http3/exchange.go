@@ -143,7 +143,11 @@ func (x *exchange) trailerDeadline() time.Time { return x.sc.srv.headerDeadline(
 func (x *exchange) hasHeader() bool {
 	b, err := x.qs.Peek(0)
 	h, n := frame.ParseHeader(b)
-	return err != nil || n > 0 && h.Type == frame.Headers && uint64(len(b)-n) >= h.Length
+	if n > 0 && h.Type == frame.Headers && uint64(len(b)-n) >= h.Length {
+		x.view = b
+		return true
+	}
+	return err != nil
 }
 
 // request returns the http.Request of a header section.

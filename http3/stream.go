@@ -26,9 +26,10 @@ type messageStream struct {
 	skip     uint8  // bytes of the frame's header that are not consumed, and come before left
 	left     uint64 // bytes of the DATA frame that are not consumed
 	drop     uint64 // bytes that are to be discarded first, because a deadline has prevented it
-	view     []byte // bytes of the frame that have arrived, if skip is not 0
-	received int64  // bytes of DATA frames
-	declared int64  // Content-Length, or -1
+	// view has bytes that were peeked: those of the frame that have arrived if skip is not 0, and otherwise those that follow drop.
+	view     []byte
+	received int64 // bytes of DATA frames
+	declared int64 // Content-Length, or -1
 	trailer  http.Header
 	readErr  error // that Read returns from now on
 }
@@ -58,23 +59,10 @@ func (s *messageStream) init(c *conn, qs *quic.Stream, w sectionWaiter) {
 // nextFrame finds the header of the next frame that has a meaning. Its length is in skip, and what has arrived of the payload
 // in view. At the end of the stream it returns io.EOF.
 func (s *messageStream) nextFrame() (frame.Header, error) {
-	if err := s.discardDropped(); err != nil {
-		return frame.Header{}, err
-	}
 	for {
-		b, err := s.qs.Peek(1)
-		h, n := frame.ParseHeader(b)
-		for n < 0 {
-			switch {
-			case err == io.EOF && len(b) == 0:
-				return h, io.EOF
-			case err == io.EOF:
-				return h, s.c.fail(truncated(s.qs))
-			case err != nil:
-				return h, s.c.closeError(err)
-			}
-			b, err = s.qs.Peek(len(b) + 1)
-			h, n = frame.ParseHeader(b)
+		b, h, n, err := s.peekFrame()
+		if err != nil {
+			return h, err
 		}
 		if h.Type == frame.Data && h.Length > 0 || h.Type == frame.Headers {
 			s.skip = uint8(n) // at most frame.MaxHeader
@@ -88,6 +76,34 @@ func (s *messageStream) nextFrame() (frame.Header, error) {
 			return h, err
 		}
 	}
+}
+
+// peekFrame returns bytes that begin with the next frame, and its header, of n bytes.
+func (s *messageStream) peekFrame() (b []byte, h frame.Header, n int, err error) {
+	if s.skip == 0 {
+		b, s.view = s.view, nil
+		if h, n = frame.ParseHeader(b); n >= 0 {
+			return b, h, n, nil
+		}
+	}
+	if err := s.discardDropped(); err != nil {
+		return nil, h, 0, err
+	}
+	b, err = s.qs.Peek(1)
+	h, n = frame.ParseHeader(b)
+	for n < 0 {
+		switch {
+		case err == io.EOF && len(b) == 0:
+			return nil, h, 0, io.EOF
+		case err == io.EOF:
+			return nil, h, 0, s.c.fail(truncated(s.qs))
+		case err != nil:
+			return nil, h, 0, s.c.closeError(err)
+		}
+		b, err = s.qs.Peek(len(b) + 1)
+		h, n = frame.ParseHeader(b)
+	}
+	return b, h, n, nil
 }
 
 // otherFrame handles the header, of n bytes, of a frame that is neither HEADERS nor DATA, or is empty.
@@ -209,10 +225,16 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	n := int(h.Length)
 	if len(s.view) == n {
 		err := s.decodeSection(s.view, sec, deadline)
-		if err == nil {
-			err = withoutTimeout(s.consume(uint64(s.skip) + uint64(n)))
-		}
+		size, behind := uint64(s.skip)+h.Length, s.view[n:cap(s.view)]
 		s.skip, s.view = 0, nil
+		switch {
+		case err != nil:
+		case len(behind) > 0: // what follows is used without another Peek, and the section is consumed with it
+			s.drop += size
+			s.view = behind
+		default:
+			err = withoutTimeout(s.consume(size))
+		}
 		return err
 	}
 	if err := s.dropHeader(); err != nil {
@@ -263,6 +285,9 @@ func (s *messageStream) startBody(declared int64) { s.phase, s.declared = inBody
 
 // atEnd reports whether the peer's direction has ended, without waiting. The end is then consumed.
 func (s *messageStream) atEnd() bool {
+	if s.skip == 0 && len(s.view) > 0 {
+		return false
+	}
 	b, err := s.qs.Peek(0)
 	return len(b) == 0 && err == io.EOF
 }
