@@ -19,8 +19,8 @@ import (
 	"github.com/pqquic/pqquic/internal/qpack"
 )
 
-// allocations returns the number of allocations of the process for a call of f.
-func allocations(f func()) float64 {
+// allocations returns the number of allocations of the process for a call of f, and their bytes.
+func allocations(f func()) (n, size float64) {
 	const warm, runs = 100, 500
 	for range warm {
 		f()
@@ -32,26 +32,28 @@ func allocations(f func()) float64 {
 		f()
 	}
 	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / runs
+	return float64(after.Mallocs-before.Mallocs) / runs, float64(after.TotalAlloc-before.TotalAlloc) / runs
 }
 
 // A request costs the server no more allocations than one of HTTP/2 costs net/http's server. The clients send prepared bytes. Those
 // of HTTP/3 include QUIC on both sides; those of HTTP/2 TLS.
 func TestAllocationsPerRequest(t *testing.T) {
-	ours := allocationsH3(t)
-	theirs := allocationsH2(t)
-	t.Logf("HTTP/3: %.1f allocations per request, HTTP/2: %.1f", ours, theirs)
+	ours, size := allocationsH3(t)
+	theirs, _ := allocationsH2(t)
+	t.Logf("HTTP/3: %.1f allocations per request, %.0f bytes, HTTP/2: %.1f", ours, size, theirs)
 	require.LessOrEqual(t, ours, theirs)
+	require.LessOrEqual(t, ours, 19.0)
+	require.LessOrEqual(t, size, 2700.0)
 }
 
-func allocationsH3(t testing.TB) float64 {
+func allocationsH3(t testing.TB) (n, size float64) {
 	s := serve(t, nil, http.HandlerFunc(oneKB), nil)
 	c := dialRaw(t, s)
 	req := frameBytes(frame.Headers, qpack.NewEncoder(0).AppendSection(nil, 0, pairs(requestFields...)))
 	return allocations(func() { ask(t, c.Conn, req) })
 }
 
-func allocationsH2(t testing.TB) float64 {
+func allocationsH2(t testing.TB) (n, size float64) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	srv := &http.Server{Handler: http.HandlerFunc(oneKB), TLSConfig: &tls.Config{Certificates: []tls.Certificate{testPKI().TLS()}}}
@@ -67,7 +69,7 @@ func allocationsH2(t testing.TB) float64 {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
 	id := uint32(1)
-	n := allocations(func() {
+	n, size = allocations(func() {
 		block.Reset()
 		for i := 0; i < len(requestFields); i += 2 {
 			_ = enc.WriteField(hpack.HeaderField{Name: requestFields[i], Value: requestFields[i+1]})
@@ -89,5 +91,5 @@ func allocationsH2(t testing.TB) float64 {
 	require.NoError(t, conn.Close())
 	require.NoError(t, srv.Close())
 	<-done
-	return n
+	return n, size
 }

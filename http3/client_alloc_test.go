@@ -16,7 +16,7 @@ import (
 // A request by a Transport costs client and server together no more allocations than one by net/http's HTTP/2.
 func TestAllocationsOfTransport(t *testing.T) {
 	s := serve(t, nil, http.HandlerFunc(oneKB), nil)
-	ours := allocationsOf(t, newTransport(t, nil, nil), s.url("/path"))
+	ours, size := allocationsOf(t, newTransport(t, nil, nil), s.url("/path"))
 	h2 := httptest.NewUnstartedServer(http.HandlerFunc(oneKB))
 	h2.EnableHTTP2 = true
 	h2.TLS = &tls.Config{Certificates: []tls.Certificate{testPKI().TLS()}}
@@ -24,12 +24,14 @@ func TestAllocationsOfTransport(t *testing.T) {
 	defer h2.Close()
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: testPKI().Pool()}, ForceAttemptHTTP2: true}
 	defer tr.CloseIdleConnections()
-	theirs := allocationsOf(t, tr, h2.URL+"/path")
-	t.Logf("HTTP/3: %.1f allocations per request, HTTP/2: %.1f", ours, theirs)
+	theirs, _ := allocationsOf(t, tr, h2.URL+"/path")
+	t.Logf("HTTP/3: %.1f allocations per request, %.0f bytes, HTTP/2: %.1f", ours, size, theirs)
 	require.LessOrEqual(t, ours, theirs)
+	require.LessOrEqual(t, ours, 27.0)
+	require.LessOrEqual(t, size, 3800.0)
 }
 
-func allocationsOf(t testing.TB, rt http.RoundTripper, url string) float64 {
+func allocationsOf(t testing.TB, rt http.RoundTripper, url string) (n, size float64) {
 	req := newRequest(t, "GET", url, nil)
 	buf := make([]byte, 4096)
 	return allocations(func() {
