@@ -241,6 +241,30 @@ func TestLimitRapidReset(t *testing.T) {
 	require.Equal(t, "200", d.roundTrip(get("/")...).status)
 }
 
+// A client that cancels more requests than quic.Config.MaxAbortedStreams gets the credit for new streams later.
+func TestLimitCancelledRequests(t *testing.T) {
+	const flood = 100
+	withheld := func(limit int64) uint64 {
+		s := serve(t, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(s *Server) {
+			s.QUIC = &quic.Config{MaxIncomingStreams: flood, MaxAbortedStreams: limit}
+		})
+		c := dialRaw(t, s)
+		for range flood {
+			st, err := c.TryOpenStream()
+			require.NoError(t, err)
+			require.NoError(t, st.Reset(frame.RequestCancelled))
+			require.NoError(t, st.StopSending(frame.RequestCancelled))
+		}
+		for qc := s.onlyConn().qc; ; runtime.Gosched() {
+			if st := qc.Stats().Streams; st.AbortedStreams == flood {
+				return st.WithheldStreams
+			}
+		}
+	}
+	require.NotZero(t, withheld(1))
+	require.Zero(t, withheld(flood))
+}
+
 // A request that was cancelled before its handler has begun has none.
 func TestCancelledRequestIsNotHandled(t *testing.T) {
 	var total atomic.Int32
