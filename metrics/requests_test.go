@@ -49,6 +49,8 @@ func TestRequests(t *testing.T) {
 			}
 			require.NoError(t, err, path)
 			require.Equal(t, want, resp.StatusCode)
+			_, err = io.Copy(io.Discard, resp.Body) // it ends after the handler has returned
+			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 		}
 		require.NoError(t, tr.Close())

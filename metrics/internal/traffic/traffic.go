@@ -4,8 +4,10 @@ package traffic
 import (
 	"errors"
 	"io"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,6 +25,9 @@ type Pair struct {
 	remove   func()
 	refuse   atomic.Bool
 	ended    chan struct{}
+
+	mu          sync.Mutex
+	established map[*quic.Conn]bool
 }
 
 const protocol = "metrics"
@@ -30,7 +35,8 @@ const protocol = "metrics"
 // Open starts a server that echoes streams.
 func Open(t *testing.T, m *metrics.Monitor) *Pair {
 	t.Helper()
-	p := &Pair{monitor: m, cert: testcert.New("localhost", "127.0.0.1"), ended: make(chan struct{}, 100)}
+	p := &Pair{monitor: m, cert: testcert.New("localhost", "127.0.0.1"), ended: make(chan struct{}, 100),
+		established: make(map[*quic.Conn]bool)}
 	cfg := &quic.Config{
 		TLS: &tlsprovider.Config{NextProtos: []string{protocol}, Certificates: []tlsprovider.Certificate{p.cert.Provider()}},
 		Accept: func(quic.ClientInfo) error {
@@ -53,7 +59,12 @@ func (p *Pair) Config(cfg *quic.Config) *quic.Config {
 	next := c.OnConn
 	c.OnConn = func(conn *quic.Conn, ev quic.ConnEvent) {
 		next(conn, ev)
-		if ev == quic.ConnEnded {
+		switch ev {
+		case quic.ConnEstablished:
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.established[conn] = true
+		case quic.ConnEnded:
 			p.ended <- struct{}{}
 		}
 	}
@@ -71,7 +82,8 @@ func (p *Pair) ClientConfig() *quic.Config {
 // RefuseAll makes the server refuse all clients from now on.
 func (p *Pair) RefuseAll() { p.refuse.Store(true) }
 
-// Connect returns both ends of a connection on which a message was echoed. groups are the client's.
+// Connect returns both ends of a connection on which a message was echoed, and of which the Monitor knows that it is established.
+// groups are the client's.
 func (p *Pair) Connect(t *testing.T, groups []tlsprovider.Group) (client, server *quic.Conn) {
 	t.Helper()
 	cfg := p.ClientConfig()
@@ -93,6 +105,11 @@ func (p *Pair) Connect(t *testing.T, groups []tlsprovider.Group) (client, server
 	b, err := io.ReadAll(c)
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(b))
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.established[client] && p.established[server]
+	}, 10*time.Second, time.Millisecond)
 	return client, server
 }
 
