@@ -82,6 +82,9 @@ type Config struct {
 	// MiB. The streams of a connection share its part of MaxSendMemory. Streams whose peers do not read
 	// leave a quarter of it to the others, which are then limited to small buffers: a proxy with many
 	// slow readers should set a smaller value.
+	//
+	// While several streams send, Write also blocks if more bytes wait to be sent than a processor's cache holds: see
+	// docs/flow-control.md.
 	StreamSendBuffer int64
 
 	// Loops is the number of loops of an Endpoint that Listen opens, from 1 to 256. Each has a socket with

@@ -1,6 +1,7 @@
 package quic
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,12 +116,12 @@ func (s *Stream) ReadFrom(r io.Reader) (written int64, err error) {
 const chunkSize = 16 << 10
 
 // writeChunk writes the first n bytes of a chunk. It hands the chunk over to the stream and reports so, or
-// copies the bytes if they are few or there is no room for all of them.
+// copies the bytes if they are few or the stream is short of memory.
 func (s *Stream) writeChunk(chunk *streams.Chunk, n int) (written int, isTaken bool, err error) {
 	s.send.turn.Lock()
 	defer s.send.turn.Unlock()
 	if n >= len(chunk.Bytes())/2 {
-		if isTaken, err = s.tryWriteChunk(chunk, n); isTaken {
+		if isTaken, err = s.handOver(chunk, n); isTaken {
 			return n, true, nil
 		} else if err != nil {
 			return 0, false, err
@@ -130,24 +131,36 @@ func (s *Stream) writeChunk(chunk *streams.Chunk, n int) (written int, isTaken b
 	return written, false, err
 }
 
-// tryWriteChunk hands a chunk over if there is room for n bytes.
-func (s *Stream) tryWriteChunk(chunk *streams.Chunk, n int) (isTaken bool, err error) {
-	c := s.c
-	c.mu.Lock()
-	if s.send.deadline.isPassed {
-		c.mu.Unlock()
-		return false, os.ErrDeadlineExceeded
+// handOver waits until there is room for the first n bytes of a chunk, and hands the chunk over. It returns false if
+// the stream does not accept a chunk of this size. turn is held.
+func (s *Stream) handOver(chunk *streams.Chunk, n int) (isTaken bool, err error) {
+	c, d := s.c, &s.send
+	for {
+		c.mu.Lock()
+		if d.deadline.isPassed {
+			c.mu.Unlock()
+			return false, os.ErrDeadlineExceeded
+		}
+		if err = s.canWrite(); err == nil {
+			err = c.core.WriteChunk(c.ep.clock.now(), streams.ID(s.id), chunk, n)
+			switch {
+			case err == nil:
+				c.follow(n)
+				return true, nil
+			case errors.Is(err, streams.ErrTooLarge):
+				c.leave()
+				return false, nil
+			}
+			err = s.writeError(err)
+		}
+		if err != nil {
+			c.leave()
+			return false, err
+		}
+		ready := d.enter()
+		c.leave()
+		<-ready
 	}
-	if err = s.canWrite(); err == nil {
-		err = c.core.WriteChunk(c.ep.clock.now(), streams.ID(s.id), chunk, n)
-		isTaken = err == nil
-		err = s.writeError(err)
-	}
-	if !isTaken {
-		n = 0
-	}
-	c.follow(n)
-	return isTaken, err
 }
 
 // A returnQueue calls the release functions of loans, on one goroutine that runs while there are any. The

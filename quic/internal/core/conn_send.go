@@ -61,6 +61,7 @@ func (c *Conn) PollTransmit(now monotime.Time, buf []byte) (Transmit, bool) {
 // buildTrain builds a train of datagrams of the usual size.
 func (c *Conn) buildTrain(buf []byte) (Transmit, bool) {
 	quantum, largest := min(len(buf), c.loss.SendQuantum(c.now)), c.loss.DatagramSize()
+	c.streams.SetTrain(quantum)
 	d := newDatagram(c, buf[:0], 0)
 	d.ecn = c.loss.ECN(c.now)
 	segment := 0

@@ -146,8 +146,8 @@ func (st *stream) putControl(p *packer) bool {
 	return true
 }
 
-// putData appends STREAM frames, lost data first and then new data. The streams take turns for one frame
-// each, which fills a packet if the stream has enough data.
+// putData appends STREAM frames, lost data first and then new data. With lost data, the streams take turns
+// for one frame each, which fills a packet if the stream has enough data.
 //
 // "An endpoint MUST NOT send data on any stream without ensuring that it is within the flow control limits set by its
 // peer."
@@ -165,21 +165,7 @@ func (s *Set) putData(p *packer) {
 		}
 		s.rotateData(qResend)
 	}
-	for s.sent < s.sendMax {
-		st := s.peekData(qFresh)
-		if st == nil {
-			break
-		}
-		h := &st.send
-		n := st.putStream(p, h.sent, min(h.end, h.max, h.sent+s.sendMax-s.sent))
-		if n < 0 {
-			return
-		}
-		h.sent += n
-		s.sent += n
-		s.rotateData(qFresh)
-		s.schedule(st)
-	}
+	s.putFresh(p)
 }
 
 // putLost appends lost data of a stream, or its end. It returns false if there was no room.

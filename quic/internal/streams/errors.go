@@ -10,6 +10,8 @@ import (
 var (
 	// ErrBlocked means that there is nothing to read or no room to write. An event follows when there is.
 	ErrBlocked = errors.New("would block")
+	// ErrTooLarge means that WriteChunk does not accept a chunk of this size now.
+	ErrTooLarge = errors.New("the chunk is too large")
 	// ErrLimit means that the peer's stream limit is reached. An event follows when it is raised.
 	ErrLimit = errors.New("stream limit reached")
 	// ErrClosed means that this direction of the stream has ended on our side or does not exist.

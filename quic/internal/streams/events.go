@@ -92,11 +92,11 @@ func (s *Set) wakeReader(st *stream) {
 	}
 }
 
-// wakeWriter reports a stream as writable if the application waits for that and a quarter of the buffer is
-// free. A writer is therefore not woken for each acknowledgement.
+// wakeWriter reports a stream as writable if the application waits for that and there is much room. A writer is therefore
+// not woken for each acknowledgement.
 func (s *Set) wakeWriter(st *stream) {
 	h := &st.send
-	if h.waiting && (h.resetting || h.resettingAt || !h.starved && h.end-h.acked <= s.cfg.SendBuffer-max(1, s.cfg.SendBuffer/4)) {
+	if h.waiting && (h.resetting || h.resettingAt || !h.starved && s.canWake(st)) {
 		h.waiting = false
 		s.report(st, EventWritable)
 	}

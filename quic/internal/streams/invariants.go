@@ -6,7 +6,7 @@ import "fmt"
 // number of streams and buffered chunks. Tests call it; production code does not.
 func (s *Set) CheckInvariants() error {
 	var received, consumed, sent, sendHeld, recvHeld, readable int64
-	unflushed, bulk := 0, int32(0)
+	unflushed, bulk := int32(0), int32(0)
 	for i, st := range s.all {
 		if st.index != i || st.gone || s.lookUp(st.id) != st || st.send.done && st.recv.done {
 			return fmt.Errorf("stream %d is listed but cannot be found", st.id)

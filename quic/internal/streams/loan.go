@@ -45,7 +45,7 @@ func (s *Set) Lend(id ID, l *Loan) (int, error) {
 		s.extend(st, n)
 	}
 	if len(l.rest) > 0 {
-		h.waiting = true
+		h.waiting, h.copies = true, false
 		return int(n), ErrBlocked
 	}
 	return int(n), nil
@@ -61,9 +61,10 @@ func (s *Set) EndLoan(l *Loan) {
 // returns the others. It can also be called after Close.
 func (s *Set) PollReturned() *Loan { return s.returned.take() }
 
-// WriteChunk is like Write for the first n bytes of a chunk, at least half of it. It does not copy them:
-// the chunk belongs to the Set afterwards. If there is no room for all of it, WriteChunk returns
-// ErrBlocked, and no event follows. After any error, the chunk still belongs to the caller.
+// WriteChunk is like Write for the first n bytes of a chunk, at least half of it. It does not copy them: the chunk
+// belongs to the Set afterwards. If there is no room for all of it, WriteChunk returns ErrBlocked, and EventWritable
+// follows when there is. If the chunk is too large for the buffer or for the memory that is left, it returns ErrTooLarge,
+// and Write can add a part of the bytes. After any error, the chunk still belongs to the caller.
 func (s *Set) WriteChunk(id ID, c *Chunk, n int) error {
 	st := s.find(id)
 	if err := st.sendError(); err != nil {
@@ -71,7 +72,11 @@ func (s *Set) WriteChunk(id ID, c *Chunk, n int) error {
 		return err
 	}
 	h := &st.send
-	if int64(n) > s.cfg.SendBuffer-(h.end-h.acked) || int64(len(c.mem)) > s.sendRoom(st) {
+	if int64(n) > s.cfg.SendBuffer/4 || int64(len(c.mem)) > s.sendRoom(st) {
+		return ErrTooLarge
+	}
+	if int64(n) > s.writeRoom(st) {
+		h.waiting, h.copies = true, true
 		return ErrBlocked
 	}
 	s.keepPromise(st)

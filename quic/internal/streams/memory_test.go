@@ -31,6 +31,9 @@ func TestSendBudget(t *testing.T) {
 	for _, n := range []int{1, 3, 10, 100, 1000} {
 		b := NewBudget(total)
 		clients, ids := writers(t, n, b, 4)
+		for _, c := range clients {
+			c.sendMax = 0 // nothing is sent, and unsentLimit does not hold
+		}
 		piece := make([]byte, 20<<10)
 		for blocked := 0; blocked < n*len(ids); {
 			blocked = 0
@@ -70,6 +73,7 @@ func TestStuckStreamsLeaveRoom(t *testing.T) {
 	const total, stuck = 256 << 20, 60
 	clients, ids := writers(t, 1, NewBudget(total), stuck+1)
 	c := clients[0]
+	c.sendMax = 0 // nothing is sent, and unsentLimit does not hold
 	piece := make([]byte, 64<<10)
 	for blocked := 0; blocked < stuck; {
 		blocked = 0

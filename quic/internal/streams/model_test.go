@@ -158,11 +158,14 @@ func (w *world) put(m *model, side int, n int64) (int, error) {
 	} else if full := int64(len(chunk.Bytes())); way == 2 && n >= full/2 {
 		n = min(n, full)
 		fill(chunk.Bytes()[:n], m.id, m.written[side])
-		if err := p.WriteChunk(m.id, chunk, int(n)); err != nil {
-			chunk.Free()
+		err := p.WriteChunk(m.id, chunk, int(n))
+		if err == nil {
+			return int(n), nil
+		}
+		chunk.Free()
+		if err != ErrTooLarge {
 			return 0, err
 		}
-		return int(n), nil
 	}
 	return p.Write(m.id, fill(make([]byte, n), m.id, m.written[side]))
 }

@@ -92,6 +92,9 @@ func (st *stream) belongs(q int) bool {
 func (s *Set) schedule(st *stream) {
 	for q := range numQueues {
 		if q != qEvents && q != qStarved && st.belongs(q) {
+			if q == qFresh && st.queued&(1<<q) == 0 {
+				s.noteFresh(st)
+			}
 			s.enqueue(q, st)
 		}
 	}

@@ -52,6 +52,7 @@ func (s *Set) ReplacePeerParams(p *wire.TransportParameters) {
 	}
 	s.hasWithheld = true
 	s.SetPeerParams(p)
+	s.wakeStalled()
 }
 
 // releaseStreams lets the streams send that the peer has allowed since ReplacePeerParams.

@@ -13,7 +13,7 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 	}
 	h := &st.send
 	s.keepPromise(st)
-	room := s.cfg.SendBuffer - (h.end - h.acked)
+	room := s.writeRoom(st)
 	memory := s.sendRoom(st)
 	n := int(min(int64(len(p)), room, memory))
 	if n > 0 {
@@ -22,7 +22,7 @@ func (s *Set) Write(id ID, p []byte) (int, error) {
 		s.extend(st, int64(n))
 	}
 	if n < len(p) {
-		h.waiting = true
+		h.waiting, h.copies = true, true
 		if memory < room {
 			s.starve(st)
 		}

@@ -50,13 +50,15 @@ type Set struct {
 
 	datagramsSend, datagramsRecv int64 // bytes of datagrams in the shares
 
-	unflushed int // number of streams with something that is not acknowledged
-	flushed   bool
 	// The following fields are small, and next to each other so that a connection fits its size class.
+	unflushed   int32 // number of streams with something that is not acknowledged
+	flushed     bool
 	peerResetAt bool     // the peer accepts RESET_STREAM_AT
 	hasWithheld bool     // there are streams that wait in releaseStreams
 	isNear      bool     // the round-trip time is at most nearRTT
 	bulkStreams int32    // number of streams for which isBulk is true
+	turn        uint8    // the longest turn in the train that is sent, in units of turnUnit
+	shortTurns  uint16   // turns of one frame that come next: see turn.go
 	returned    loanList // loans that wait for PollReturned
 }
 

@@ -15,7 +15,8 @@ type stream struct {
 	events   uint8 // events to be polled, one bit for each kind
 	queued   uint8 // queues that contain the stream, one bit for each
 	urgency  uint8
-	ordered  bool // not incremental: see priority.go
+	turnLeft uint8 // what is left of the turn in qFresh, in units of turnUnit; 0 if it has not begun
+	ordered  bool  // not incremental: see priority.go
 	next     [numQueues]*stream
 	place    [2]int32 // in the turnHeaps of qResend and qFresh, if it is there
 
@@ -59,7 +60,8 @@ type sendHalf struct {
 
 	blocked   recovery.SentVal // STREAM_DATA_BLOCKED
 	blockedAt int64
-	waiting   bool // Write has returned ErrBlocked
+	waiting   bool // Write, WriteChunk or Lend has returned ErrBlocked
+	copies    bool // it was Write or WriteChunk, which obey unsentLimit
 	starved   bool // waits for the budget in qStarved
 	promised  bool // counted in Set.promised
 	unflushed bool // counted in Set.unflushed
