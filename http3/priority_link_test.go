@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pqquic/pqquic/http3/internal/frame"
+	"github.com/pqquic/pqquic/internal/qpack"
 	"github.com/pqquic/pqquic/quic"
 	"github.com/pqquic/pqquic/tlsprovider"
 )
@@ -20,6 +21,18 @@ type slowSocket struct{ net.PacketConn }
 
 func (s slowSocket) WriteTo(p []byte, addr net.Addr) (int, error) {
 	time.Sleep(time.Duration(len(p)) * 250 * time.Nanosecond)
+	return s.PacketConn.WriteTo(p, addr)
+}
+
+// A heldSocket sends nothing while mu is locked.
+type heldSocket struct {
+	net.PacketConn
+	mu sync.RWMutex
+}
+
+func (s *heldSocket) WriteTo(p []byte, addr net.Addr) (int, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	return s.PacketConn.WriteTo(p, addr)
 }
 
@@ -46,7 +59,8 @@ func sentBefore(events []map[string]any, stream, other float64) (n int) {
 }
 
 // On a slow link, responses are sent in the order of their priorities, by the server's log of what it sends. The second handler
-// writes when the first response is in its send buffer, and must overtake it if its request is more urgent.
+// writes when the first response is in its send buffer, and must overtake it if its request is more urgent. Until then the client
+// acknowledges nothing, so that the server cannot send more of the first response than its congestion window.
 func TestPrioritiesOnSlowLink(t *testing.T) {
 	const size = 200_000
 	for name, tc := range map[string]struct {
@@ -58,25 +72,37 @@ func TestPrioritiesOnSlowLink(t *testing.T) {
 		"one after another": {"u=3", "u=3", func(ofFirst, ofSecond int) bool { return ofFirst >= size && ofSecond < size/2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kept, isWritten := new(keptLog), make(chan struct{})
+			kept, begin, firstWritten, secondWritten := new(keptLog), make(chan struct{}), make(chan struct{}), make(chan struct{})
+			var arrived sync.WaitGroup
+			arrived.Add(2)
 			s := &testServer{Server: &Server{Provider: defaultProvider(), QUIC: &quic.Config{Qlog: kept.config()},
 				TLS: &tlsprovider.Config{Certificates: []tlsprovider.Certificate{testPKI().Provider()}},
 				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					arrived.Done()
+					after, written := begin, firstWritten
 					if r.URL.Path == "/second" {
-						<-isWritten
+						after, written = firstWritten, secondWritten
 					}
+					<-after
 					_, err := w.Write(make([]byte, size)) // into the send buffer
 					must(err)
-					if r.URL.Path == "/first" {
-						close(isWritten)
-					}
+					close(written)
 				})}}
 			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
 			require.NoError(t, err)
 			s.addr = pc.LocalAddr().String()
 			done := make(chan error, 1)
 			go func() { done <- s.Serve(slowSocket{pc}) }()
-			c := dialRaw(t, s)
+			own, err := net.ListenPacket("udp", "127.0.0.1:0")
+			require.NoError(t, err)
+			held := &heldSocket{PacketConn: own}
+			ep, err := quic.NewEndpoint(held, clientQUIC())
+			require.NoError(t, err)
+			defer func() { require.NoError(t, ep.Close()) }()
+			qc, err := ep.Dial(t.Context(), s.addr, nil)
+			require.NoError(t, err)
+			c := &rawClient{t, qc, qpack.NewEncoder(0), qpack.NewDecoder(0, 0)}
+			c.uni(frame.StreamControl, settingsFrame())
 			var wg sync.WaitGroup
 			for _, req := range []*rawStream{
 				c.open(c.headers(get("/first", "priority", tc.first)...)).end(),
@@ -87,6 +113,11 @@ func TestPrioritiesOnSlowLink(t *testing.T) {
 					must(err)
 				})
 			}
+			arrived.Wait()
+			held.mu.Lock()
+			close(begin)
+			<-secondWritten
+			held.mu.Unlock()
 			wg.Wait()
 			require.NoError(t, c.CloseWithError(frame.NoError, ""))
 			sent := kept.events(t)["transport:packet_sent"]
