@@ -297,12 +297,11 @@ func TestEarlyData(t *testing.T) {
 		t.Run(fmt.Sprintf("loss %v %%/quic-go client, native server", 100*loss), func(t *testing.T) {
 			h, r := newOurHost(t, nativeProvider, c, true, false).behind(t, loss), newGoReturner(c, true)
 			require.Equal(t, reply{text: "late"}, visit(t, r, h))
-			want := reply{resumed: true, early: true, text: "early"}
 			got := visitResumed(t, r, h)
-			if loss > 0 && got.text == "late" {
-				want.text = "late"
+			for i := 0; i < 50 && got.early && got.text == "late"; i++ {
+				got = visitResumed(t, r, h) // the client was slow, or the network has lost the early data
 			}
-			require.Equal(t, want, got)
+			require.Equal(t, reply{resumed: true, early: true, text: "early"}, got)
 			h.accept.Store(false)
 			require.Equal(t, reply{resumed: true, text: "late"}, visitResumed(t, r, h))
 		})
