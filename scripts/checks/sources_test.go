@@ -54,8 +54,8 @@ func TestTreesOfPinnedCrates(t *testing.T) {
 		name := p.crate + "-" + p.version
 		found, err := filepath.Glob(filepath.Join(home, "registry/cache/*", name+".crate"))
 		require.NoError(t, err)
-		if len(found) == 0 && p.variant == "fips4" {
-			continue // only make test-all builds it
+		if p.variant != "default" && p.variant != "fips" && (len(found) == 0 || os.Getenv("PQQUIC_CHECK_FIPS4") == "") {
+			continue // only make test-all builds the others; another test may be downloading one
 		}
 		require.NotEmpty(t, found, "cargo has no %s", name)
 		crate, err := os.ReadFile(found[0])
