@@ -39,9 +39,7 @@ func FuzzServer(f *testing.F) {
 		if isRequest {
 			st, err := c.OpenStream(t.Context())
 			require.NoError(t, err)
-			_, _ = st.Write(first)
-			_ = c.Flush(t.Context())
-			_, _ = st.Write(rest)
+			sendParts(t, c.Conn, st, first, rest)
 			if ends {
 				_ = st.CloseWrite()
 			}
@@ -108,14 +106,19 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// sendUni sends the two parts of a unidirectional stream in datagrams of their own. The peer may have ended the connection.
+// sendUni sends two parts on a unidirectional stream, and its end.
 func sendUni(t *testing.T, c *quic.Conn, first, rest []byte, ends bool) {
 	st, err := c.OpenUniStream(t.Context())
 	require.NoError(t, err)
-	_, _ = st.Write(first)
-	_ = c.Flush(t.Context())
-	_, _ = st.Write(rest)
+	sendParts(t, c, st, first, rest)
 	if ends {
 		_ = st.Close()
 	}
+}
+
+// sendParts writes two parts, which travel in datagrams of their own. The peer may have ended the stream or the connection.
+func sendParts(t *testing.T, c *quic.Conn, w io.Writer, first, rest []byte) {
+	_, _ = w.Write(first)
+	_ = c.Flush(t.Context())
+	_, _ = w.Write(rest)
 }

@@ -450,7 +450,7 @@ func TestSetAltSvc(t *testing.T) {
 
 // A DualServer answers over TCP with a pointer to HTTP/3 on the same port.
 func TestDualServer(t *testing.T) {
-	l, pc, err := listenBoth("127.0.0.1:0")
+	l, pc, err := ListenTCPAndUDP("127.0.0.1:0")
 	require.NoError(t, err)
 	certFile, keyFile, err := testPKI().Write(t.TempDir())
 	require.NoError(t, err)

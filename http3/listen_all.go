@@ -51,16 +51,16 @@ func (d *DualServer) ListenAndServeTLS(certFile, keyFile string) error {
 	if addr == "" {
 		addr = ":https"
 	}
-	l, pc, err := listenBoth(addr)
+	l, pc, err := ListenTCPAndUDP(addr)
 	if err != nil {
 		return err
 	}
 	return d.Serve(l, pc, certFile, keyFile)
 }
 
-// listenBoth opens a TCP listener and a UDP socket with the same address. If addr has port 0, the system chooses one that is free for
-// TCP. Another socket may have it for UDP, so that others are tried.
-func listenBoth(addr string) (net.Listener, net.PacketConn, error) {
+// ListenTCPAndUDP opens a TCP listener and a UDP socket with the same address, for DualServer.Serve. If addr has port 0, the system
+// chooses one that is free for TCP. Another socket may have it for UDP, so up to ten are tried. The caller closes both.
+func ListenTCPAndUDP(addr string) (net.Listener, net.PacketConn, error) {
 	_, port, _ := net.SplitHostPort(addr) // Listen reports the error
 	for attempt := 1; ; attempt++ {
 		l, err := net.Listen("tcp", addr)

@@ -42,6 +42,17 @@ func (m *machine) program(name, text string) {
 	require.NoError(m.t, os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
 }
 
+// tree moves the machine to a folder with these files, which can be executed.
+func (m *machine) tree(files map[string]string) {
+	dir := m.t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		require.NoError(m.t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(m.t, os.WriteFile(path, []byte(text), 0o755))
+	}
+	m.shell = m.at(dir)
+}
+
 // prints adds a program that prints a line.
 func (m *machine) prints(name, line string) { m.program(name, "echo '"+line+"'") }
 

@@ -3,7 +3,6 @@
 package checks
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -27,8 +26,7 @@ func h3InteropMachine(t *testing.T) *machine {
 */interoprunner) printf '#!/bin/sh\necho "the runner got $*"\n' >"$arg" && chmod +x "$arg" ;;
 esac; done
 [ "$1" != env ] || echo none`)
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	m.tree(map[string]string{
 		"scripts/h3-interop":                      read(t, filepath.Join(root, "scripts/h3-interop")),
 		"scripts/interop":                         read(t, filepath.Join(root, "scripts/interop")),
 		"scripts/workspace":                       "#!/bin/sh\necho off\n",
@@ -39,12 +37,7 @@ esac; done
 		"interop/quic-go/run_endpoint.sh":         "",
 		"interop/rust/run_endpoint.sh":            "",
 		"build/out/rust/release/interop-endpoint": "",
-	} {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
-	}
-	m.shell = m.at(dir)
+	})
 	return m
 }
 

@@ -16,19 +16,13 @@ func peersMachine(t *testing.T, server string) *machine {
 	for _, p := range []string{"mkdir", "sleep", "rm", "ln", "realpath", "touch"} {
 		m.link(p)
 	}
-	dir := t.TempDir()
 	text, err := os.ReadFile(filepath.Join(root, "scripts/netbench-peers"))
 	require.NoError(t, err)
-	for name, text := range map[string]string{"scripts/netbench-peers": string(text), "build/out/bin/netbench": `#!/bin/sh
+	m.tree(map[string]string{"scripts/netbench-peers": string(text), "build/out/bin/netbench": `#!/bin/sh
 case $* in
 *" server "*) ` + server + ` ;;
 *" client "*) touch client-ran ;;
-esac`} {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o755))
-	}
-	m.shell = m.at(dir)
+esac`})
 	return m
 }
 

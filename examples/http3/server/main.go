@@ -66,7 +66,7 @@ func (o *options) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l, pc, err := listen(o.listen)
+	l, pc, err := http3.ListenTCPAndUDP(o.listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop the other program or choose another address with --listen", err)
 	}
@@ -144,25 +144,6 @@ func inCryptoTLS(c tlsprovider.Certificate) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("the private key cannot be used for HTTP/1.1 and HTTP/2: %w", err)
 	}
 	return tls.Certificate{Certificate: c.Chain, PrivateKey: key}, nil
-}
-
-// listen opens a TCP listener and a UDP socket with the same address. If addr has port 0, the system chooses one that is free for TCP.
-// Another socket may have it for UDP, so that others are tried.
-func listen(addr string) (net.Listener, net.PacketConn, error) {
-	_, port, _ := net.SplitHostPort(addr) // Listen reports the error
-	for attempt := 1; ; attempt++ {
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		pc, err := net.ListenPacket("udp", l.Addr().String())
-		if err == nil {
-			return l, pc, nil
-		}
-		if err = errors.Join(err, l.Close()); port != "0" || attempt == 10 {
-			return nil, nil, err
-		}
-	}
 }
 
 // nameOf returns the address for a browser on this machine, whose name is in the demonstration's certificate.
