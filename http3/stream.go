@@ -225,7 +225,7 @@ func (s *messageStream) decodeHeader(h frame.Header, sec *section, deadline time
 	n := int(h.Length)
 	if len(s.view) == n {
 		err := s.decodeSection(s.view, sec, deadline)
-		size, behind := uint64(s.skip)+h.Length, s.view[n:cap(s.view)]
+		size, behind := uint64(s.skip)+h.Length, s.view[n:cap(s.view)] // the capacity ends with what Peek has returned
 		s.skip, s.view = 0, nil
 		switch {
 		case err != nil:

@@ -15,7 +15,7 @@ import (
 //
 // The caller may use the bytes until it calls Read, Discard or WriteTo, which Discard usually is, and must
 // not change them. They stay as they are if the peer resets the stream, or if the stream or the connection
-// is closed.
+// is closed. The capacity of the slice is its length, so nothing lies behind them.
 //
 // If fewer than n bytes are left, Peek returns them with io.EOF, and io.EOF alone at the end of the stream.
 // With other errors, which are those of Read, it returns the bytes that have arrived, if they can still be

@@ -408,7 +408,7 @@ func TestPeekEvents(t *testing.T) {
 		s.events()
 		b, err := s.Peek(0, 3)
 		require.ErrorIs(t, err, ErrBlocked, name)
-		require.Equal(t, "a", string(b))
+		require.Equal(t, "a", string(b[:cap(b)]), "the rest of the chunk cannot be reached")
 		require.NoError(t, s.input(wire.Stream{ID: 0, Offset: 1, Data: []byte("b")}))
 		require.Empty(t, s.events(), name)
 		require.NoError(t, s.input(last))
